@@ -1,0 +1,110 @@
+"""The errors `exp` raises, each with the exit code that scripts see.
+
+ExpError                     70
+├── UsageError                2   wrong usage
+│   └── SpecError             2   problems in a spec, all of them at once
+├── NotFoundError             3   no such experiment, task, attempt or file
+│   └── AmbiguousError        2   a name that fits several
+├── NotOverError              4   not over yet, or survivors of a cancel
+├── EngineError               6   docker, slurm, ssh: absent, down, refusing
+├── LedgerError               7   the ledger cannot be read or written
+│   ├── LedgerDamagedError    7   a line that is neither whole nor a torn tail
+│   ├── LedgerNewerError      7   written by a newer version
+│   └── LockHeldError         7   its lock is held too long
+├── RunningError              8   one with the same key is running
+├── InterruptedExperimentError  9   nothing runs and nothing is over
+└── StateError               70   an illegal move: a fault in the writer
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nemorun_cli.problems import Problem
+
+
+class ExpError(Exception):
+    """The root of what `exp` raises; `hint` says what to do about it."""
+
+    exit_code = 70
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(ExpError):
+    """The command or the call was used wrongly."""
+
+    exit_code = 2
+
+
+class SpecError(UsageError):
+    """A spec has problems; `problems` holds every one of them, in the order of the file."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        count = len(problems)
+        super().__init__(f"the spec has {count} problem{'' if count == 1 else 's'}")
+        self.problems = tuple(problems)
+
+
+class NotFoundError(ExpError):
+    """There is no such experiment, task, attempt or file."""
+
+    exit_code = 3
+
+
+class AmbiguousError(NotFoundError):
+    """A name fits several; the message lists them."""
+
+    exit_code = 2
+
+
+class NotOverError(ExpError):
+    """It is not over yet, or something outlived a cancel."""
+
+    exit_code = 4
+
+
+class EngineError(ExpError):
+    """An engine is absent, down or refuses."""
+
+    exit_code = 6
+
+
+class LedgerError(ExpError):
+    """The ledger cannot be read or written."""
+
+    exit_code = 7
+
+
+class LedgerDamagedError(LedgerError):
+    """A ledger has a damaged line that is no torn tail; nothing is overwritten."""
+
+
+class LedgerNewerError(LedgerError):
+    """A ledger was written by a newer version than this one."""
+
+
+class LockHeldError(LedgerError):
+    """A lock is held too long; the message names the holder."""
+
+
+class RunningError(ExpError):
+    """An experiment with the same key (or name) is not over."""
+
+    exit_code = 8
+
+
+class InterruptedExperimentError(ExpError):
+    """The experiment is not over, and nothing is left that could end by itself."""
+
+    exit_code = 9
+
+
+class StateError(ExpError):
+    """An illegal move between states: a fault in the writer."""
