@@ -1,4 +1,4 @@
-"""Run multi-task machine-learning experiments described in YAML, and keep an honest ledger of what happened."""
+"""Multi-task machine-learning experiments described in YAML, and an honest ledger of what happened."""
 
 from __future__ import annotations
 

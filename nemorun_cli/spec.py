@@ -5,7 +5,7 @@ Everything here is plain data: no YAML, no schema and no expressions are needed 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 RESOLVED_FORMAT = "exp.resolved/1"
@@ -40,7 +40,7 @@ class Task:
     id: str
     index: int
     kind: Kind
-    body: str | tuple[str, ...]  # script: absolute path; inline: text; command: argv; partial: module:function
+    body: str | tuple[str, ...]  # a path, a text, an argv, or module:function
     executor: str
     workdir: str
     group: str | None = None
@@ -129,8 +129,8 @@ class Spec:
         return cls(**values)
 
 
-_TASK_DEFAULTS = {
-    item.name: () if item.name in {"args"} else item.default_factory() if callable(item.default_factory) else item.default  # type: ignore[misc]
+_TASK_DEFAULTS: dict[str, Any] = {
+    item.name: item.default if item.default_factory is MISSING else item.default_factory()
     for item in fields(Task)
 }
 _TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "artifacts", "late")
