@@ -17,6 +17,15 @@ DEFAULT_STOP_SIGNAL = "TERM"
 DEFAULT_STOP_GRACE = 10.0  # seconds between the stop signal and KILL
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What `${{ experiment.id }}`, `.name` and `.dir` give; `directory` is the experiment's own."""
+
+    id: str
+    name: str
+    directory: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
     """When a task that failed is tried again; times in seconds."""

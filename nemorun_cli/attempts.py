@@ -1,0 +1,173 @@
+"""The files of an attempt: written before it starts, and read as evidence of how it went."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli import faults
+from nemorun_cli.home import FILE_MODE, FOLDER_MODE, make_folder
+from nemorun_cli.states import Reason, TaskStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nemorun_cli.home import AttemptFiles
+    from nemorun_cli.plan import Plan
+
+SIGNAL_BASE: Final = 128  # a shell tells a death by signal n as exit code 128+n
+LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How an attempt ended; `ended` in Unix seconds, None where nobody knows."""
+
+    status: TaskStatus
+    exit_code: int | None = None
+    reason: Reason | None = None
+    message: str | None = None
+    started: float | None = None
+    ended: float | None = None
+
+
+def lost(message: str) -> Ending:
+    """The end of what vanished without a trace of how."""
+    return Ending(status=TaskStatus.FAILED, reason=Reason.LOST, message=message)
+
+
+def failed_launch(message: str) -> Ending:
+    """The end of what could not be started."""
+    return Ending(status=TaskStatus.FAILED, reason=Reason.LAUNCH, message=message)
+
+
+def prepare(files: AttemptFiles, plan: Plan) -> None:
+    """Make the attempt's folder and write into it what is to run; doing it again does no harm."""
+    try:
+        os.mkdir(files.directory, FOLDER_MODE)  # noqa: PTH102 - on the way of every task
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        make_folder(files.directory)
+    faults.point("attempt.folder")
+    write(files.plan, json.dumps(plan.to_json()))
+    if plan.script is not None:
+        write(files.script, plan.script)
+    if plan.call is not None:
+        write(files.call, plan.call)
+    faults.point("attempt.plan")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a private file in place."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    try:
+        data = memoryview(text.encode())
+        while data:
+            data = data[os.write(descriptor, data) :]
+    finally:
+        os.close(descriptor)
+
+
+def claimed_pid(files: AttemptFiles) -> int | None:
+    """The pid of the shim that claimed the attempt; 0 if it claimed without being able to say so, None if none did."""
+    try:
+        text = files.claim.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None
+    return int(text) if text.isdigit() else 0
+
+
+def read_ending(files: AttemptFiles) -> Ending | None:
+    """How the shim says the attempt ended; None as long as there is no whole record."""
+    try:
+        descriptor = os.open(files.exit, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        data = os.read(descriptor, 4096)
+        ended = os.fstat(descriptor).st_mtime
+    finally:
+        os.close(descriptor)
+    if not data.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(data)
+    except ValueError:
+        return lost(f"its exit record is unreadable: {files.exit}")
+    return _interpret(record, files, ended)
+
+
+def _interpret(record: dict[str, Any], files: AttemptFiles, ended: float) -> Ending:
+    started = _modified(files.claim)
+    if "launch" in record:
+        trouble = LAUNCH_TROUBLE.get(record["launch"], str(record["launch"]))
+        return Ending(
+            status=TaskStatus.FAILED, reason=Reason.LAUNCH, message=trouble, started=started, ended=ended
+        )
+    code = record.get("exit_code")
+    if record.get("timeout"):
+        message = "it ran longer than its timeout"
+        if record.get("signal") == "KILL":
+            message += " and had to be killed"
+        return Ending(
+            status=TaskStatus.FAILED,
+            exit_code=code,
+            reason=Reason.TIMEOUT,
+            message=message,
+            started=started,
+            ended=ended,
+        )
+    return from_exit_code(int(code or 0), started=started, ended=ended)
+
+
+def from_exit_code(code: int, *, started: float | None = None, ended: float | None = None) -> Ending:
+    """What an exit code as a shell tells it means."""
+    if code == 0:
+        return Ending(status=TaskStatus.SUCCEEDED, exit_code=0, started=started, ended=ended)
+    name = signal_name(code - SIGNAL_BASE) if code > SIGNAL_BASE else None
+    message = f"killed by {name}" if name else _COMMON_CODES.get(code)
+    return Ending(
+        status=TaskStatus.FAILED,
+        exit_code=code,
+        reason=Reason.SIGNAL if name else Reason.EXIT,
+        message=message,
+        started=started,
+        ended=ended,
+    )
+
+
+_COMMON_CODES: Final = {126: "a program could not be executed", 127: "a program was not found"}
+
+
+def signal_name(number: int) -> str | None:
+    """`SIGTERM` for 15; None for what is no signal."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return None
+
+
+def signal_number(name: str) -> int:
+    """15 for `TERM`, `SIGTERM` or `15`.
+
+    Raises:
+        ValueError: there is no such signal.
+    """
+    text = name.upper().removeprefix("SIG")
+    if text.isdigit():
+        return int(signal.Signals(int(text)))
+    try:
+        return int(signal.Signals["SIG" + text])
+    except KeyError:
+        raise ValueError(f"there is no signal {name!r}") from None
+
+
+def _modified(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None

@@ -1,0 +1,116 @@
+"""Ending tasks from outside: a request in the ledger, carried out by the supervisor or, without one, right here."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli import history as events
+from nemorun_cli import locks, start
+from nemorun_cli.attempts import signal_number
+from nemorun_cli.clock import stamp
+from nemorun_cli.errors import EngineError, NotOverError, UsageError
+from nemorun_cli.ledger import Ledger
+from nemorun_cli.supervision import Supervision
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nemorun_cli.experiment import Run
+    from nemorun_cli.observation import Snapshot
+
+SLACK: Final = 20.0  # seconds after the longest grace period until survivors are reported
+LOOK_EVERY: Final = 0.02  # seconds between looks at the ledger while waiting
+
+
+def cancel(
+    run: Run, tasks: Sequence[str], *, signal: str | None, grace: float | None, abandon: bool
+) -> Snapshot:
+    """See `Run.cancel`."""
+    snapshot = run.status()
+    names = snapshot.match_tasks(tasks) if tasks else None
+    if signal is not None:
+        try:
+            signal_number(signal)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    if snapshot.is_over:
+        return snapshot
+    if snapshot.supervisor == "elsewhere" and not abandon:
+        host = snapshot.holder.host if snapshot.holder else "another host"
+        raise EngineError(
+            f"{run.id} runs on {host}", hint="cancel it there, or give up on what runs there with --abandon"
+        )
+    _request(run, names, signal=signal, grace=grace, abandon=abandon)
+    patience = SLACK + max(
+        (task.stop_grace for task in snapshot.spec.tasks), default=0.0
+    ) if grace is None else SLACK + grace
+    return _wait(run, names, patience)
+
+
+def _request(
+    run: Run, names: Sequence[str] | None, *, signal: str | None, grace: float | None, abandon: bool
+) -> None:
+    fields = {"tasks": names, "signal": signal, "grace": grace, "abandon": abandon or None}
+    ledger = Ledger(run.files.ledger, run.files.ledger_lock)
+    ledger.append(
+        [
+            {
+                "event": events.CANCEL_REQUESTED,
+                "time": stamp(),
+                "by": start.who(),
+                **{key: value for key, value in fields.items() if value is not None},
+            }
+        ]
+    )
+    ledger.close()
+    start.wake(run.files)
+
+
+def _wait(run: Run, names: Sequence[str] | None, patience: float) -> Snapshot:
+    end = time.monotonic() + patience
+    while True:
+        snapshot = run.status(observe=False)
+        left = _survivors(snapshot, names)
+        if not left and (names is not None or snapshot.is_over):
+            return snapshot
+        if time.monotonic() > end:
+            raise NotOverError(
+                f"not gone after {patience:g} s: {', '.join(left[:10]) or run.id}",
+                hint=f"see why with: exp why {run.id} TASK; give up on them with --abandon",
+            )
+        if snapshot.supervisor != "alive":
+            _end_here(run, snapshot, names, end)
+        time.sleep(LOOK_EVERY)
+
+
+def _end_here(run: Run, snapshot: Snapshot, names: Sequence[str] | None, end: float) -> None:
+    """Do what a supervisor would, holding its lock until all is gone."""
+    lock = locks.try_take(run.files.supervisor_lock)
+    if lock is None:
+        return
+    supervision = Supervision(
+        run.files, snapshot.spec, secrets={}, home=run.home.directory, by=start.who(), submits=False
+    )
+    try:
+        supervision.open()
+        while time.monotonic() < end:
+            supervision.turn()
+            supervision.flush()
+            wanted = supervision.history.tasks if names is None else names
+            if all(not supervision.history.tasks[name].is_live or _was_never_started(supervision, name) for name in wanted):
+                break
+            supervision.sleep()
+    finally:
+        supervision.close()
+        os.close(lock)
+
+
+def _was_never_started(supervision: Supervision, name: str) -> bool:
+    return not supervision.live and supervision.history.tasks[name].is_live
+
+
+def _survivors(snapshot: Snapshot, names: Sequence[str] | None) -> list[str]:
+    wanted = snapshot.history.tasks if names is None else names
+    return [name for name in wanted if not snapshot.history.tasks[name].is_over]

@@ -1,0 +1,18 @@
+"""Times as they are written and read: UTC with milliseconds; waiting uses the monotonic clock instead."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+
+def stamp(seconds: float | None = None) -> str:
+    """Unix seconds (default: now) as `2026-11-22T03:11:33.120Z`."""
+    seconds = time.time() if seconds is None else seconds
+    whole = int(seconds)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((seconds - whole) * 1000):03d}Z"
+
+
+def unix(text: str) -> float:
+    """The Unix seconds of a stamp."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC).timestamp()

@@ -1,0 +1,122 @@
+"""Making an experiment: its folder, the copies it keeps, and the first line of its ledger."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli import __version__, attempts, environment, faults, history, load, plan
+from nemorun_cli.clock import stamp
+from nemorun_cli.errors import ExpError, UsageError
+from nemorun_cli.home import FOLDER_MODE, ExperimentFiles, make_folder
+from nemorun_cli.ledger import Ledger, sync_folder
+from nemorun_cli.spec import Identity
+
+if TYPE_CHECKING:
+    from nemorun_cli.home import Home
+    from nemorun_cli.load import Document
+    from nemorun_cli.spec import Spec
+
+PACKAGE: Final = Path(__file__).parent
+
+
+def tentative(document: Document, home: Home) -> Identity:
+    """The identity that an experiment made now would have; nothing is made."""
+    name = document.name
+    experiment_id = f"{name}_{int(time.time())}"
+    return Identity(id=experiment_id, name=name, directory=str(home.experiments / name / experiment_id))
+
+
+def create(
+    document: Document, spec: Spec, identity: Identity, *, home: Home, by: str, key: str | None = None
+) -> tuple[ExperimentFiles, Spec]:
+    """A new experiment on disk; until its ledger is there, nobody takes the folder for one.
+
+    Args:
+        document: the spec, read and checked.
+        spec: the same, as it was resolved for `identity`; resolved again if that id is taken by now.
+        identity: what `tentative` gave.
+        home: where it will lie.
+        by: who asked for it.
+        key: what names the logical run.
+
+    Raises:
+        ExpError: the home cannot be written.
+    """
+    try:
+        files = _make_folder(identity, home)
+        if files.id != identity.id:
+            again = Identity(id=files.id, name=identity.name, directory=str(files.directory))
+            spec = replace(load.resolve(document, again), run=spec.run)
+        faults.point("create.folder")
+        _write_copies(files, document, spec)
+        faults.point("create.files")
+        _begin_ledger(files, spec, home=home, by=by, key=key)
+        faults.point("create.ledger")
+    except OSError as error:
+        where = error.filename or home.directory
+        raise ExpError(f"cannot create the experiment: {error.strerror}: {where}") from error
+    return files, spec
+
+
+def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
+    folder = home.experiments / identity.name
+    make_folder(folder)
+    again = 1
+    while True:
+        name = identity.id if again == 1 else f"{identity.id}-{again}"
+        try:
+            (folder / name).mkdir(mode=FOLDER_MODE)
+        except FileExistsError:
+            again += 1
+        else:
+            sync_folder(folder)
+            return ExperimentFiles(folder / name)
+
+
+def _write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None:
+    attempts.write(files.spec, document.text)
+    shutil.copyfile(PACKAGE / "shim.sh", files.shim)
+    files.shim.chmod(0o700)
+    if any(task.kind == "partial" for task in spec.tasks):
+        shutil.copyfile(PACKAGE / "partial.py", files.partial)
+        files.partial.chmod(0o600)
+    for source in {str(task.body) for task in spec.tasks if task.kind == "script"}:
+        copy = plan.script_copy(source, files)
+        make_folder(copy.parent)
+        try:
+            shutil.copyfile(source, copy)
+        except FileNotFoundError:
+            raise UsageError(f"the script {source} is gone since the spec was checked") from None
+        copy.chmod(0o700)
+    attempts.write(files.resolved, json.dumps(spec.to_json()))
+    for path in (files.spec, files.resolved, files.shim):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _begin_ledger(files: ExperimentFiles, spec: Spec, *, home: Home, by: str, key: str | None) -> None:
+    Ledger(files.ledger, files.ledger_lock).create(
+        {
+            "event": history.CREATED,
+            "time": stamp(),
+            "by": by,
+            "id": files.id,
+            "name": spec.name,
+            "key": key,
+            "tags": list(spec.tags),
+            "tasks": len(spec.tasks),
+            "prefix": plan.prefix(spec, files.id),
+            "home": str(home.directory),
+            "version": __version__,
+            "environment": environment.recorded(),
+        }
+    )

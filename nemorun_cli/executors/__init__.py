@@ -1,0 +1,180 @@
+"""What an executor is, and where the core finds one by the name of its type.
+
+An executor is one file that implements few verbs. The core never asks which kind it has. A new
+one is added by its file and a line in `_BUILT_IN`, or by a package of its own that names its class
+under the entry-point group `nemorun_cli.executors`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
+
+from nemorun_cli.errors import ExpError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nemorun_cli.attempts import Ending
+    from nemorun_cli.home import AttemptFiles
+    from nemorun_cli.locks import Holder
+    from nemorun_cli.plan import Plan
+
+ENTRY_POINTS: Final = "nemorun_cli.executors"
+
+Key = tuple[str, int]  # task id, attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """An attempt as an executor sees it.
+
+    Attributes:
+        plan: what to run; None when the attempt was submitted earlier and is only looked after.
+        job_id: what the engine calls it, once that is known.
+        holder: the supervisor that submitted it, whose host and boot are those of a local process.
+        stop_grace: seconds from `stop_signal` to KILL when something is left over.
+    """
+
+    experiment: str
+    task: str
+    attempt: int
+    files: AttemptFiles
+    plan: Plan | None = None
+    job_id: str | None = None
+    holder: Holder | None = None
+    stop_signal: str = "TERM"
+    stop_grace: float = 10.0
+
+    @property
+    def key(self) -> Key:
+        """What tells this attempt from all others of the experiment."""
+        return self.task, self.attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What an executor learned about an attempt.
+
+    `state` is `queued` or `running` (the engine has it), `over` (with its `ending`), `unknown` (the
+    engine does not answer; never taken for an end) or `absent` (it was never started).
+    `evidence` says by what this is known.
+    """
+
+    key: Key
+    state: Literal["queued", "running", "over", "unknown", "absent"]
+    job_id: str | None = None
+    ending: Ending | None = None
+    message: str | None = None
+    evidence: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What `doctor` says of an engine; `remedy` is there if something is wrong."""
+
+    engine: str
+    is_well: bool
+    message: str
+    remedy: str | None = None
+
+
+class Executor(Protocol):
+    """Where tasks run. An instance keeps nothing that the ledger and the attempts do not tell.
+
+    It is made with its options from the spec, checked against `options_schema`, and with the
+    secrets of the tasks that it runs.
+    """
+
+    options_schema: ClassVar[Mapping[str, Any]]  # JSON Schema of the options, without `type`
+    takes_slots: ClassVar[bool]  # whether its tasks count for `run.max_parallel` by default
+
+    def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None: ...
+
+    def plan(self, plan: Plan) -> Plan:
+        """The plan with what the engine will be told; pure, for the dry run shows it."""
+        ...
+
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Sighting]:
+        """Start attempts; submitting one that was started already does not start it twice."""
+        ...
+
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
+        """What is new about these attempts; the first time, how each of them stands."""
+        ...
+
+    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
+        """Begin to end attempts (None: with their own signal and grace); `poll` tells when they are gone."""
+        ...
+
+    def wakeup(self) -> int | None:
+        """A descriptor that becomes readable when `poll` has news, or None."""
+        ...
+
+    def due(self) -> float | None:
+        """The monotonic time at which `poll` should be called without a wakeup, or None."""
+        ...
+
+    def check(self) -> Iterable[Diagnosis]:
+        """Ask the engine whether it can do what these options want."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; what runs goes on."""
+        ...
+
+
+_BUILT_IN: Final = {
+    "local": "nemorun_cli.executors.local:LocalExecutor",
+}
+
+
+def types() -> list[str]:
+    """The types of executors there are, built in and installed."""
+    return sorted({*_BUILT_IN, *(point.name for point in _installed())})
+
+
+def find(type_name: str) -> type[Executor]:
+    """The class behind a type.
+
+    Raises:
+        UsageError: there is no such type, or its package cannot be loaded.
+    """
+    if path := _BUILT_IN.get(type_name):
+        module, _, name = path.partition(":")
+        found: type[Executor] = getattr(importlib.import_module(module), name)
+        return found
+    for point in _installed():
+        if point.name == type_name:
+            return _load(point)
+    raise UsageError(f"there is no executor type {type_name!r} (there are: {', '.join(types())})")
+
+
+def options_schema(type_name: str) -> Mapping[str, Any] | None:
+    """The JSON Schema of a type's options, or None if there is no such type."""
+    if type_name not in _BUILT_IN and all(point.name != type_name for point in _installed()):
+        return None
+    return find(type_name).options_schema
+
+
+def make(name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> Executor:
+    """The executor that a spec calls `name`."""
+    given = {key: value for key, value in options.items() if key != "type"}
+    return find(options.get("type", name))(name, given, secrets)
+
+
+def _installed() -> Iterable[Any]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and only for types that are not built in
+
+    return entry_points(group=ENTRY_POINTS)
+
+
+def _load(point: Any) -> type[Executor]:
+    try:
+        loaded: type[Executor] = point.load()
+    except ExpError:
+        raise
+    except Exception as error:  # a plugin may raise anything; it is named, and the cause is kept
+        raise UsageError(f"the executor type {point.name!r} ({point.value}) cannot be loaded: {error}") from error
+    return loaded

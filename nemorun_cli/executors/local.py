@@ -1,0 +1,389 @@
+"""Tasks as processes of this machine, each under the shim in a session of its own.
+
+A task is alive while its lock, which it inherited, is held or a process carries its mark. Its end is
+in `exit.json`; a supervisor that is its parent knows it from `wait` too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from nemorun_cli import attempts, environment, faults, locks, processes
+from nemorun_cli.attempts import Ending, failed_launch, lost
+from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
+from nemorun_cli.home import FILE_MODE
+from nemorun_cli.plan import Plan  # noqa: TC001 - part of the protocol's signatures
+
+SHELL: Final = "/bin/sh"
+LOCK_DESCRIPTOR: Final = 9  # where the shim expects the lock
+LOOK_AGAIN: Final = 1.0  # seconds between looks at what no descriptor can tell of
+RESTORED: Final = frozenset(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}
+
+
+@dataclass(slots=True)
+class _Child:
+    """A shim that this process started, or found alive."""
+
+    job: Job
+    pid: int
+    watch: int | None  # a pidfd, where the system has them
+    is_own: bool
+    wait_status: int | None = None
+
+
+class LocalExecutor:
+    """Runs tasks here; the slots of `max_parallel` are its own only limit."""
+
+    takes_slots: ClassVar[bool] = True
+    options_schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {},
+    }
+
+    def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+        del options
+        self.name = name
+        self._secrets = secrets
+        self._events = select.epoll() if hasattr(select, "epoll") else None
+        self._children: dict[Key, _Child] = {}
+        self._by_watch: dict[int, Key] = {}
+        self._by_pid: dict[int, Key] = {}
+        self._stops: dict[Key, processes.Stop] = {}
+        self._next_look = 0.0
+        self._blind: set[Key] = set()  # alive, and only a look can tell when they end
+
+    def plan(self, plan: Plan) -> Plan:
+        """The plan as it is: the shim needs nothing more."""
+        return plan
+
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Sighting]:
+        """Start each attempt under its shim; one that lives already is only found again."""
+        return [self._submit(job) for job in jobs]
+
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
+        """Endings of what was started here, and a look at what was not."""
+        sightings = []
+        ready = self._ready()
+        now = time.monotonic()
+        look = now >= self._next_look
+        if look:
+            self._next_look = now + LOOK_AGAIN
+        candidates = {key for key in jobs if key not in self._children and key not in self._blind}
+        for key in {*ready, *candidates, *(self._blind if look else ()), *self._stops}:
+            if (job := jobs.get(key)) and (sighting := self._sight(job)):
+                sightings.append(sighting)
+        return [*sightings, *self._advance(jobs)]
+
+    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:  # noqa: A002
+        """Signal the whole tree of each task, and KILL it after the grace period."""
+        for job in jobs:
+            number = attempts.signal_number(signal or job.stop_signal)
+            patience = job.stop_grace if grace is None else grace
+            if stop := self._stops.get(job.key):
+                stop.hurry(number, patience)
+            else:
+                self._stops[job.key] = _stop(job, number, patience)
+
+    def wakeup(self) -> int | None:
+        """The descriptor behind which all the pidfds are."""
+        return self._events.fileno() if self._events else None
+
+    def due(self) -> float | None:
+        """When the next look at stubborn or adopted processes is worth it."""
+        times = [stop.due for stop in self._stops.values()]
+        if self._blind or (self._children and self._events is None):
+            times.append(self._next_look)
+        return min(times, default=None)
+
+    def check(self) -> Iterable[Diagnosis]:
+        """This machine can run tasks if it has a shell."""
+        well = os.access(SHELL, os.X_OK)
+        yield Diagnosis(
+            engine="local",
+            is_well=well,
+            message=f"{SHELL} is there, {os.cpu_count()} CPUs" if well else f"{SHELL} cannot be executed",
+            remedy=None if well else "install a POSIX shell as /bin/sh",
+        )
+
+    def close(self) -> None:
+        """Stop watching; the tasks live in sessions of their own and go on."""
+        for child in self._children.values():
+            if child.watch is not None:
+                os.close(child.watch)
+        self._children.clear()
+        if self._events:
+            self._events.close()
+
+    def _submit(self, job: Job) -> Sighting:
+        plan = job.plan
+        assert plan is not None  # noqa: S101 - the core submits nothing without a plan
+        attempts.prepare(job.files, plan)
+        lock = locks.take(job.files.lock)
+        if lock is None:
+            return self._sight(job) or Sighting(key=job.key, state="running", evidence="its lock is held")
+        try:
+            faults.point("attempt.locked")
+            if attempts.claimed_pid(job.files) is not None:
+                return self._sight(job) or Sighting(key=job.key, state="absent")
+            env = environment.inherited(plan.env_inherit) | plan.env
+            env |= {name: self._secrets[name] for name in plan.secrets}
+            try:
+                pid = self._spawn(job, plan, env, lock)
+            except (OSError, ValueError) as error:
+                return Sighting(key=job.key, state="over", ending=failed_launch(_explain(error, plan)))
+        finally:
+            os.close(lock)
+        faults.point("attempt.spawned")
+        self._watch(job, pid, is_own=True)
+        return Sighting(key=job.key, state="running", job_id=str(pid))
+
+    def _spawn(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> int:
+        log = os.open(job.files.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+        try:
+            return os.posix_spawn(
+                SHELL,
+                shim_line(job.files.directory, plan, _program(plan, env)),
+                env,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, log, 1),
+                    (os.POSIX_SPAWN_DUP2, log, 2),
+                    (os.POSIX_SPAWN_DUP2, lock, LOCK_DESCRIPTOR),
+                ],
+                setsid=True,
+                setsigmask=(),
+                setsigdef=RESTORED,
+            )
+        finally:
+            os.close(log)
+
+    def _watch(self, job: Job, pid: int, *, is_own: bool) -> None:
+        watch = None
+        if self._events and hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                watch = os.pidfd_open(pid)
+                self._events.register(watch, select.EPOLLIN)
+                self._by_watch[watch] = job.key
+        self._children[job.key] = _Child(job, pid, watch, is_own)
+        self._blind.discard(job.key)
+        if is_own:
+            self._by_pid[pid] = job.key
+        if watch is None:
+            self._blind.add(job.key)
+
+    def _forget(self, key: Key) -> None:
+        self._blind.discard(key)
+        if child := self._children.pop(key, None):
+            self._by_pid.pop(child.pid, None)
+            if child.watch is not None:
+                self._by_watch.pop(child.watch, None)
+                os.close(child.watch)
+
+    def _ready(self) -> set[Key]:
+        """Whose shim has ended; collects the children of this process that have."""
+        ready = set()
+        if self._events:
+            for watch, _ in self._events.poll(0):
+                if key := self._by_watch.get(watch):
+                    ready.add(key)
+                    self._events.unregister(watch)
+        own = [key for key in (ready | self._blind) if (child := self._children.get(key)) and child.is_own]
+        for key in own:
+            child = self._children[key]
+            with contextlib.suppress(ChildProcessError):
+                pid, status = os.waitpid(child.pid, os.WNOHANG)
+                if pid:
+                    child.wait_status = status
+                    ready.add(key)
+        return ready
+
+    def _sight(self, job: Job) -> Sighting | None:
+        """How one attempt stands, by its record, its lock and its mark, in this order of trust."""
+        if job.key in self._stops:
+            return None
+        if job.holder and not job.holder.is_this_host:
+            return Sighting(
+                key=job.key, state="unknown", message=f"it runs on {job.holder.host}", evidence="elsewhere"
+            )
+        child = self._children.get(job.key)
+        is_held = locks.is_held(job.files.lock)
+        ending = attempts.read_ending(job.files)
+        if ending and not is_held and not _strays(self._by_pid, job):
+            self._forget(job.key)
+            return Sighting(key=job.key, state="over", job_id=_job_id(job, child), ending=ending)
+        if ending:  # the task is over, and something it started is not
+            self._stops[job.key] = _stop(job, attempts.signal_number(job.stop_signal), job.stop_grace)
+            return None
+        return self._sight_unended(job, child, is_held=is_held)
+
+    def _sight_unended(self, job: Job, child: _Child | None, *, is_held: bool) -> Sighting | None:
+        pid = attempts.claimed_pid(job.files)
+        if is_held or _is_marked(job):
+            return self._sight_alive(job, child, pid)
+        if ending := attempts.read_ending(job.files):  # it came between the two looks
+            self._forget(job.key)
+            return Sighting(key=job.key, state="over", job_id=_job_id(job, child), ending=ending)
+        if child and child.wait_status is not None and pid in (child.pid, None):
+            self._forget(job.key)
+            return Sighting(
+                key=job.key, state="over", job_id=str(child.pid), ending=_from_wait(child.wait_status, pid)
+            )
+        self._forget(job.key)
+        if pid is None:
+            return Sighting(key=job.key, state="absent")
+        return Sighting(
+            key=job.key,
+            state="over",
+            job_id=str(pid) if pid else None,
+            ending=lost("it vanished: no process, no lock and no exit record are left of it"),
+        )
+
+    def _sight_alive(self, job: Job, child: _Child | None, pid: int | None) -> Sighting | None:
+        if child and child.wait_status is None and child.watch is not None and _is_running(child.pid):
+            return None
+        self._forget(job.key)
+        if pid and processes.mark_of(pid) == _mark(job):
+            self._watch(job, pid, is_own=False)
+        else:
+            self._blind.add(job.key)
+        return Sighting(key=job.key, state="running", job_id=str(pid) if pid else None, evidence="its lock is held")
+
+    def _advance(self, jobs: Mapping[Key, Job]) -> list[Sighting]:
+        """Go on with what is being ended; gives those that are gone."""
+        now = time.monotonic()
+        if not any(stop.due <= now for stop in self._stops.values()):
+            return []
+        self._reap_strays()
+        seen = processes.scan()
+        gone = []
+        for key, stop in list(self._stops.items()):
+            if stop.due > now:
+                continue
+            stop.advance(seen)
+            if stop.is_done:
+                del self._stops[key]
+                if key in jobs:
+                    gone.append(self._gone(jobs[key], stop))
+        return gone
+
+    def _gone(self, job: Job, stop: processes.Stop) -> Sighting:
+        child = self._children.get(job.key)
+        if child and child.is_own and child.wait_status is None:
+            with contextlib.suppress(ChildProcessError):
+                child.wait_status = os.waitpid(child.pid, 0)[1]
+        ending = attempts.read_ending(job.files)
+        if ending is None and child and child.wait_status is not None:
+            ending = _from_wait(child.wait_status, child.pid)
+        if ending is None:
+            how = "KILL" if stop.has_killed else signal.Signals(stop.signal).name.removeprefix("SIG")
+            ending = lost(f"it was ended by {how}; its exit code is not known")
+        self._forget(job.key)
+        return Sighting(key=job.key, state="over", job_id=_job_id(job, child), ending=ending)
+
+    def _reap_strays(self) -> None:
+        """Collect orphans that this process, as a subreaper, inherited from tasks."""
+        for pid in _own_children() - self._by_pid.keys():
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+def shim_line(attempt: Path, plan: Plan, program: str, *, shim: Path | None = None) -> list[str]:
+    """The command line of the shim for a plan; whole seconds, for not every `sleep` knows fractions."""
+    timeout = 0 if plan.timeout is None else max(1, -int(-plan.timeout // 1))
+    return [
+        "sh",
+        str(shim or Path(plan.env["EXP_DIR"]) / "shim"),
+        str(attempt),
+        plan.workdir,
+        f"{_umask():03o}",
+        str(timeout),
+        attempts.signal_name(attempts.signal_number(plan.stop_signal) or 0 or 15).removeprefix("SIG"),  # type: ignore[union-attr]
+        str(max(0, -int(-plan.stop_grace // 1))),
+        program,
+        *plan.argv[1:],
+    ]
+
+
+def _program(plan: Plan, env: Mapping[str, str]) -> str:
+    """The program's own path, so that the shim's shell cannot take its name for a command of its own."""
+    name = plan.argv[0]
+    if "/" in name:
+        return name
+    return shutil.which(name, path=env.get("PATH", os.defpath)) or _missing(name, env)
+
+
+def _missing(name: str, env: Mapping[str, str]) -> str:
+    raise FileNotFoundError(f"there is no program {name!r} on its PATH ({env.get('PATH', os.defpath)})")
+
+
+@cache
+def _umask() -> int:
+    value = os.umask(0o077)
+    os.umask(value)
+    return value
+
+
+def _explain(error: Exception, plan: Plan) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"it could not be started: {error.strerror} ({plan.argv[0]})"
+    return f"it could not be started: {error}"
+
+
+def _from_wait(status: int, claimed: int | None) -> Ending:
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        name = attempts.signal_name(-code) or f"signal {-code}"
+        return attempts.from_exit_code(attempts.SIGNAL_BASE - code, ended=time.time()) if name else lost(name)
+    if claimed is None:
+        return failed_launch("its shim could not claim the attempt: is the disk full, or the folder read-only?")
+    return attempts.from_exit_code(code, ended=time.time())
+
+
+def _stop(job: Job, number: int, grace: float) -> processes.Stop:
+    return processes.Stop(mark=_mark(job), directory=str(job.files.directory), signal=number, grace=grace)
+
+
+def _mark(job: Job) -> processes.Mark:
+    return job.experiment, job.task, job.attempt
+
+
+def _job_id(job: Job, child: _Child | None) -> str | None:
+    return str(child.pid) if child else job.job_id
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_marked(job: Job) -> bool:
+    return any(one.mark == _mark(job) for one in processes.scan().values())
+
+
+def _strays(own: Mapping[int, Key], job: Job) -> bool:
+    """Whether an orphan that this process inherited carries the attempt's mark; costs one small read."""
+    return any(processes.mark_of(pid) == _mark(job) for pid in _own_children() - own.keys())
+
+
+def _own_children() -> set[int]:
+    try:
+        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
+    except OSError:  # only Linux tells, and only with CONFIG_PROC_CHILDREN
+        return set()
+    return {int(pid) for pid in text.split()}

@@ -1,0 +1,303 @@
+"""Experiments from Python: start one, find one, and ask, end or continue it. The command line is a thin layer on this."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from nemorun_cli import history as events
+from nemorun_cli import locks, observation
+from nemorun_cli.clock import stamp
+from nemorun_cli.errors import (
+    AmbiguousError,
+    EngineError,
+    NotFoundError,
+    NotOverError,
+    RunningError,
+    UsageError,
+)
+from nemorun_cli.home import ExperimentFiles, Home, age_key
+from nemorun_cli.states import ENDS, ExperimentStatus
+
+if TYPE_CHECKING:
+    from nemorun_cli.load import Document
+    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.resumption import Decision
+    from nemorun_cli.spec import Spec
+    from nemorun_cli.start import Supervisor
+
+LATEST: Final = "latest"
+LOOK_EVERY: Final = 0.5  # seconds between looks at an experiment that nobody can be woken by
+CANCEL_SLACK: Final = 15.0  # seconds after the longest grace period until survivors are reported
+
+IfRunning = Literal["fail", "skip", "replace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A handle of one experiment; it holds nothing but where that lies."""
+
+    files: ExperimentFiles
+    home: Home
+
+    @property
+    def id(self) -> str:
+        """The experiment's id."""
+        return self.files.id
+
+    @property
+    def directory(self) -> Path:
+        """Where the experiment lies."""
+        return self.files.directory
+
+    def status(self, *, observe: bool = True) -> Snapshot:
+        """How the experiment stands now, looked at and not only remembered."""
+        return observation.look(self.files, home=self.home.directory, observe=observe)
+
+    def spec(self) -> Spec:
+        """The spec as resolved when the experiment was created."""
+        return observation.read_spec(self.files)
+
+    def wait(self, *, timeout: float | None = None) -> Snapshot:
+        """Wait until the experiment has ended, or nothing is left that could end by itself.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Raises:
+            NotOverError: the time is over, and the experiment is not.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            snapshot = self.status()
+            if snapshot.status is not ExperimentStatus.RUNNING:
+                return snapshot
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                raise NotOverError(f"{self.id} is not over after {timeout:g} s")
+            self.pause(snapshot, limit=left)
+
+    def pause(self, snapshot: Snapshot, *, limit: float | None = None) -> None:
+        """Sleep until something may be new: the end of the supervisor, or a little while."""
+        seconds = LOOK_EVERY if limit is None else min(LOOK_EVERY, limit)
+        if snapshot.supervisor == "alive" and snapshot.holder is not None and hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                watch = os.pidfd_open(snapshot.holder.pid)
+                try:
+                    select.select([watch], [], [], seconds)
+                finally:
+                    os.close(watch)
+                return
+        time.sleep(seconds)
+
+    def cancel(
+        self,
+        tasks: Sequence[str] = (),
+        *,
+        signal: str | None = None,
+        grace: float | None = None,
+        abandon: bool = False,
+    ) -> Snapshot:
+        """End tasks (default: the whole experiment) and return when they are gone.
+
+        Args:
+            tasks: ids of tasks or groups, globs, or their unique beginnings.
+            signal: instead of each task's `stop_signal`.
+            grace: seconds until KILL, instead of each task's `stop_grace`.
+            abandon: record CANCELLED without asking the engine.
+
+        Raises:
+            NotOverError: something outlived it; the message names the survivors.
+            EngineError: it runs on another host.
+        """
+        from nemorun_cli.cancellation import cancel  # noqa: PLC0415 - only writers pay for what it needs
+
+        return cancel(self, tasks, signal=signal, grace=grace, abandon=abandon)
+
+    def resume(self, *, below: Sequence[str] = (), host_is_gone: bool = False) -> bool:
+        """Continue the experiment in a new supervisor; says whether there was anything to do.
+
+        Args:
+            below: tasks to run again even if they succeeded, with all that depend on them.
+            host_is_gone: the host where it ran will not come back; what ran there is lost.
+
+        Raises:
+            SpecError: a secret is missing.
+            EngineError: it runs on another host.
+        """
+        from nemorun_cli import resumption, secret_values, start  # noqa: PLC0415 - only for a resume
+
+        snapshot = self.status()
+        if snapshot.supervisor == "elsewhere" and not host_is_gone:
+            host = snapshot.holder.host if snapshot.holder else "another host"
+            raise EngineError(
+                f"{self.id} ran on {host}, which may still be running it",
+                hint=f"resume it there, or, if that host will not come back: exp resume {self.id} --host-is-gone",
+            )
+        if snapshot.supervisor == "alive":
+            return False
+        names = snapshot.match_tasks(below)
+        if resumption.is_pointless(snapshot.history, self.plan_resume(below=names, snapshot=snapshot)):
+            return False
+        values = secret_values.resolve(snapshot.spec)
+        wish = {"from": names, "by": start.who(), "host_is_gone": host_is_gone}
+        try:
+            start.Supervisor().go(self.files, home=self.home.directory, secrets=values, resume=wish)
+        except start.AlreadyRunning:
+            return False
+        return True
+
+    def plan_resume(self, *, below: Sequence[str] = (), snapshot: Snapshot | None = None) -> list[Decision]:
+        """What a resume would do with each task, and why; nothing is changed."""
+        from nemorun_cli import resumption  # noqa: PLC0415 - only for a resume
+        from nemorun_cli.schedule import Schedule  # noqa: PLC0415 - the same
+
+        seen = snapshot or self.status()
+        return resumption.decide(Schedule(seen.spec, seen.history), below=seen.match_tasks(below))
+
+    def logs(self, task: str, *, attempt: int | None = None) -> Path:
+        """The log file of a task's attempt (default: its latest).
+
+        Raises:
+            NotFoundError: there is no such task, or it has not begun.
+        """
+        snapshot = self.status(observe=False)
+        names = snapshot.match_tasks([task])
+        if len(names) != 1:
+            raise AmbiguousError(f"{task!r} is several tasks: {', '.join(names[:10])}")
+        number = attempt or snapshot.history.tasks[names[0]].attempt
+        path = self.files.attempt(names[0], number).log
+        if not path.exists():
+            raise NotFoundError(f"there is no log of attempt {number} of {names[0]}")
+        return path
+
+
+def find(which: str = LATEST, *, home: Home | None = None) -> Run:
+    """The experiment of this id, name (its latest), unique beginning of an id, or the `latest` of all.
+
+    Raises:
+        NotFoundError: there is none.
+        AmbiguousError: the beginning fits several, which are listed.
+    """
+    home = home or Home.from_environment()
+    if files := home.experiment(which):
+        return Run(files, home)
+    if found := _newest(home, [which]):
+        return Run(found, home)
+    candidates = [
+        experiment_id
+        for name in home.names()
+        if which.startswith(name) or name.startswith(which)
+        for experiment_id in home.ids(name)
+        if experiment_id.startswith(which) and home.experiment(experiment_id)
+    ]
+    if len(candidates) > 1:
+        listed = ", ".join(sorted(candidates, key=age_key)[-10:])
+        raise AmbiguousError(f"{which!r} fits {len(candidates)} experiments: {listed}")
+    if candidates and (files := home.experiment(candidates[0])):
+        return Run(files, home)
+    if which == LATEST:
+        if found := _newest(home, home.names()):
+            return Run(found, home)
+        raise NotFoundError(f"there are no experiments under {home.directory} yet", hint="start one: exp run SPEC")
+    raise NotFoundError(f"there is no experiment {which!r} under {home.directory}", hint="see what there is: exp list")
+
+
+def _newest(home: Home, names: Sequence[str]) -> ExperimentFiles | None:
+    ids = sorted((one for name in names for one in home.ids(name)), key=age_key, reverse=True)
+    return next((files for one in ids if (files := home.experiment(one))), None)
+
+
+def run(
+    spec: Path | str | Mapping[str, Any],
+    *,
+    params: Mapping[str, Any] | Sequence[str] = (),
+    sets: Sequence[str] = (),
+    only: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+    key: str | None = None,
+    if_running: IfRunning | None = None,
+    home: Home | None = None,
+) -> Run:
+    """Start an experiment in a supervisor of its own and return as soon as that has begun.
+
+    Args:
+        spec: a spec file, or the same as a mapping.
+        params: values for the spec's `params`, by name or as texts `name=value`.
+        sets: changes to any field, as texts `path.to.key=value`.
+        only: the tasks to run, alone.
+        options: what to use instead of fields of the spec's `run` section.
+        key: names the logical run.
+        if_running: what to do when one with the same key (or name) is not over: `fail` (the default
+            with a key), `skip` (return that one) or `replace` it.
+        home: instead of `$NEMORUN_HOME`.
+
+    Raises:
+        SpecError: with all problems of the spec, a missing secret included.
+        RunningError: `if_running` is `fail`, and one is running.
+    """
+    from nemorun_cli import executors, load, start  # noqa: PLC0415 - heavy, and only for starting
+
+    home = home or Home.from_environment()
+    supervisor = start.Supervisor()  # it gets ready while the spec is being checked
+    try:
+        texts = [f"{name}={value}" for name, value in params.items()] if isinstance(params, Mapping) else params
+        document = load.read(
+            spec,
+            params=texts,
+            sets=sets,
+            only=only,
+            executor_schemas=executors.options_schema,
+            executor_types=executors.types(),
+        )
+        return launch(
+            document, supervisor=supervisor, home=home, options=options, key=key, if_running=if_running
+        )
+    except BaseException:
+        supervisor.abandon()
+        raise
+
+
+def launch(
+    document: Document,
+    *,
+    supervisor: Supervisor,
+    home: Home,
+    options: Mapping[str, Any] | None = None,
+    key: str | None = None,
+    if_running: IfRunning | None = None,
+) -> Run:
+    """Create the experiment of a document and hand it to a supervisor; see `run`."""
+    from nemorun_cli import creation, keys, load, secret_values, start  # noqa: PLC0415 - only for starting
+
+    identity = creation.tentative(document, home)
+    spec = load.resolve(document, identity)
+    spec = replace(spec, run=replace(spec.run, **(options or {})))
+    values = secret_values.resolve(spec)
+    policy = if_running or ("fail" if key else None)
+    with keys.hold(home, key=key, name=document.name) if policy else contextlib.nullcontext() as holding:
+        if holding and (running := [one for one in holding.ids() if _is_running(one, home)]):
+            present = find(running[-1], home=home)
+            if policy == "fail":
+                raise RunningError(f"{present.id} is running", hint=f"see it with: exp status {present.id}")
+            if policy == "skip":
+                supervisor.abandon()
+                return present
+            for one in running:
+                find(one, home=home).cancel()
+        files, spec = creation.create(document, spec, identity, home=home, by=start.who(), key=key)
+        if holding:
+            holding.add(files.id)
+        supervisor.go(files, home=home.directory, secrets=values)
+    return Run(files, home)
+
+
+def _is_running(experiment_id: str, home: Home) -> bool:
+    files = home.experiment(experiment_id)
+    return files is not None and Run(files, home).status().status is ExperimentStatus.RUNNING

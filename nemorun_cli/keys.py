@@ -1,0 +1,89 @@
+"""Which experiments were started under one key (or name), and the lock that is held while another one starts."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from nemorun_cli.errors import LockHeldError
+from nemorun_cli.home import FILE_MODE, age_key, make_folder
+from nemorun_cli.locks import holder_by_kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from nemorun_cli.home import Home
+
+LOCK_WAIT: Final = 120.0  # seconds: as long as a `replace` may take to cancel what runs
+LOCK_PAUSE: Final = 0.05  # seconds between the tries
+LONGEST_NAME: Final = 180  # characters of a key that go into a file's name; the rest is hashed
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A key that is held."""
+
+    home: Home
+    name: str | None
+    descriptor: int
+
+    def ids(self) -> list[str]:
+        """The experiments that were started under it and are still there, oldest first."""
+        if self.name is not None:
+            return sorted(self.home.ids(self.name), key=age_key)
+        size = os.fstat(self.descriptor).st_size
+        return os.pread(self.descriptor, size, 0).decode().split()
+
+    def add(self, experiment_id: str) -> None:
+        """Remember one more."""
+        if self.name is None:
+            size = os.fstat(self.descriptor).st_size
+            os.pwrite(self.descriptor, experiment_id.encode() + b"\n", size)
+            os.fsync(self.descriptor)
+
+
+@contextmanager
+def hold(home: Home, *, key: str | None, name: str) -> Iterator[Holding]:
+    """Hold a key, or without one a name, until the block is left.
+
+    Raises:
+        LockHeldError: somebody else holds it for too long.
+    """
+    make_folder(home.keys)
+    path = home.keys / (f"key-{_encode(key)}" if key is not None else f"name-{_encode(name)}")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        _wait(descriptor, path)
+        yield Holding(home, None if key is not None else name, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _wait(descriptor: int, path: Path) -> None:
+    end = time.monotonic() + LOCK_WAIT
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                pid = holder_by_kernel(path)
+                who = f"pid {pid}" if pid else "somebody"
+                raise LockHeldError(f"{path} has been held for {LOCK_WAIT:g} s by {who}") from None
+            time.sleep(LOCK_PAUSE)
+        else:
+            return
+
+
+def _encode(text: str) -> str:
+    """A file name for any text, readable where it is short."""
+    quoted = quote(text, safe="=+@,")
+    if len(quoted) <= LONGEST_NAME:
+        return quoted
+    return f"{quoted[:LONGEST_NAME]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -1,0 +1,295 @@
+"""The append-only record of an experiment: JSON Lines in synced batches, each closed by a marker.
+
+A line is one event. A batch is written by one `write` under the file lock and ends with a marker
+that holds the number of its lines and the CRC-32 of their bytes:
+
+    {"event": "submitted", …}
+    {"event": "started", …}
+    {"mark": 2, "crc": 2868613117}
+
+What follows the last intact marker is a torn tail: nothing was ever done on its strength, so readers
+pass over it and the next writer closes it off with a line that says from which byte on it is void:
+
+    {"void": 4711}
+
+Any other damage is an error that names the line. Readers take no lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli import faults
+from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
+from nemorun_cli.home import FILE_MODE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from filelock import BaseFileLock
+
+FORMAT: Final = "exp.ledger/1"
+LOCK_WAIT: Final = 30.0  # seconds before a writer gives up on the lock and names its holder
+CHUNK: Final = 1 << 20  # bytes read at a time
+
+Event = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads a ledger from where it last stopped; `torn` tells of bytes after the last intact marker.
+
+    Attributes:
+        offset: bytes up to and with the last intact marker.
+        torn: bytes after it that are not (or not yet) a whole batch.
+        voids: how many torn tails of the past were closed off.
+    """
+
+    path: Path
+    offset: int = 0
+    torn: int = 0
+    voids: int = 0
+    _lines: int = field(default=0)
+
+    def read(self) -> list[Event]:
+        """The events of all batches that were completed since the last call.
+
+        Raises:
+            NotFoundError: there is no such ledger.
+            LedgerDamagedError: a line before an intact marker cannot be what was written.
+            LedgerNewerError: a newer version wrote it.
+        """
+        try:
+            with self.path.open("rb") as stream:
+                stream.seek(self.offset)
+                data = stream.read()
+        except FileNotFoundError:
+            raise NotFoundError(f"there is no ledger at {self.path}") from None
+        except OSError as error:
+            raise LedgerError(f"cannot read {self.path}: {error.strerror}") from error
+        return self._take(data)
+
+    def skip(self, events: Sequence[Event], size: int) -> None:
+        """Go past a batch that this process itself has just written."""
+        self.offset += size
+        self._lines += len(events) + 1
+
+    def _take(self, data: bytes) -> list[Event]:
+        events: list[Event] = []
+        batch: list[Event] = []
+        intact = start = position = 0  # after the last intact marker; of the batch; of the line
+        number = self._lines
+        damaged: int | None = None
+        while (end := data.find(b"\n", position)) >= 0:
+            number += 1
+            entry = _parse(data[position:end])
+            if entry is None:
+                damaged = damaged or number
+            elif "void" in entry:
+                if entry["void"] != self.offset + intact:
+                    raise self._damage(damaged or number)
+                damaged = None
+                self.voids += 1
+                self._lines = number
+                batch, intact, start = [], end + 1, end + 1
+            elif "mark" not in entry:
+                batch.append(entry)
+            elif not _closes(entry, batch, data[start:position]):
+                damaged = damaged or number
+                batch, start = [], end + 1
+            elif damaged:
+                raise self._damage(damaged)
+            else:
+                events += batch
+                self._lines = number
+                batch, intact, start = [], end + 1, end + 1
+            position = end + 1
+        self.torn = len(data) - intact
+        if events and self.offset == 0:
+            self._check_format(events[0])
+        self.offset += intact
+        return events
+
+    def _check_format(self, first: Event) -> None:
+        form = first.get("format")
+        if form == FORMAT:
+            return
+        name, _, version = str(form).rpartition("/")
+        if name == FORMAT.rpartition("/")[0] and version.isdigit():
+            raise LedgerNewerError(
+                f"{self.path} was written by a newer version ({form}; this one knows {FORMAT})",
+                hint="use the newer exp that wrote it",
+            )
+        raise LedgerDamagedError(f"{self.path} is no ledger of exp: its first line names no known format")
+
+    def _damage(self, line: int) -> LedgerDamagedError:
+        return LedgerDamagedError(
+            f"{self.path}:{line}: this line is damaged, and what follows it shows that it was once whole",
+            hint=f"see what is left with: exp fsck {self.path.parent.name}; rebuild with --repair",
+        )
+
+
+def _parse(line: bytes) -> Event | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _closes(mark: Event, batch: Sequence[Event], data: bytes) -> bool:
+    return mark["mark"] == len(batch) and mark.get("crc") == zlib.crc32(data)
+
+
+def encode(events: Sequence[Event]) -> bytes:
+    """A batch as it stands in the file: the events' lines and the marker."""
+    lines = "".join(json.dumps(event, separators=(",", ":")) + "\n" for event in events).encode()
+    return lines + f'{{"mark":{len(events)},"crc":{zlib.crc32(lines)}}}\n'.encode()
+
+
+class Ledger:
+    """A ledger that is written to. Events of other writers come back from `append` and `news`."""
+
+    def __init__(self, path: Path, lock_path: Path, *, lock_wait: float = LOCK_WAIT) -> None:
+        self.path = path
+        self._lock_path = lock_path
+        self._lock_wait = lock_wait
+        self._lock: BaseFileLock | None = None
+        self._descriptor: int | None = None
+        self._reader = Reader(path)
+
+    def create(self, event: Event) -> None:
+        """Begin the ledger with its first event, which carries the format; it must not exist yet."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(self.path, flags, FILE_MODE)
+        data = encode([{**event, "format": FORMAT}])
+        try:
+            if os.write(descriptor, data) != len(data):
+                raise LedgerError(f"cannot write {self.path}: {os.strerror(errno.ENOSPC)}")
+            os.fdatasync(descriptor)
+        except OSError as error:
+            raise LedgerError(f"cannot write {self.path}: {error.strerror}") from error
+        finally:
+            os.close(descriptor)
+        sync_folder(self.path.parent)
+
+    @property
+    def torn(self) -> int:
+        """Bytes after the last intact marker, as of the last reading."""
+        return self._reader.torn
+
+    def news(self) -> list[Event]:
+        """What has been appended, by whomever, since the last call or append."""
+        return self._reader.read()
+
+    def has_news(self) -> bool:
+        """Whether the file has grown since it was last read; costs one `stat`."""
+        return self.path.stat().st_size != self._reader.offset
+
+    def append(self, events: Sequence[Event]) -> list[Event]:
+        """Write the events as one batch and sync it; gives all new events in the file's order, these included.
+
+        Raises:
+            LockHeldError: another process keeps the lock; it is named.
+            LedgerError: the disk is full, or the folder read-only; nothing but a torn tail was written.
+        """
+        data = encode(events)
+        faults.point("ledger.before")
+        lock = self._acquire()
+        try:
+            news = self._reader.read() if self.has_news() else []
+            if self._reader.torn:
+                void = b'\n{"void":%d}\n' % self._reader.offset
+                self._write(void)
+                self._reader.read()
+            self._write(data)
+            self._reader.skip(events, len(data))
+        finally:
+            lock.release()
+        faults.point("ledger.written")
+        self.sync()
+        faults.point("ledger.synced")
+        return [*news, *events]
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk."""
+        if self._descriptor is not None:
+            os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        """Let the file go; a later append opens it again."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _write(self, data: bytes) -> None:
+        try:
+            if self._descriptor is None:
+                self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            written = os.write(self._descriptor, data)
+        except OSError as error:
+            raise LedgerError(f"cannot write {self.path}: {error.strerror}") from error
+        if written != len(data):
+            raise LedgerError(f"cannot write {self.path}: {os.strerror(errno.ENOSPC)}")
+
+    def _acquire(self) -> BaseFileLock:
+        import filelock  # noqa: PLC0415 - half of what a reader would pay to start, and only writers need it
+
+        if self._lock is None:
+            self._lock = filelock.FileLock(self._lock_path, mode=FILE_MODE)
+        try:
+            self._lock.acquire(timeout=self._lock_wait, poll_interval=0.005)
+        except filelock.Timeout:
+            raise self._held() from None
+        except OSError as error:
+            raise LedgerError(f"cannot lock {self._lock_path}: {error.strerror}") from error
+        return self._lock
+
+    def _held(self) -> LockHeldError:
+        from nemorun_cli.locks import holder_by_kernel  # noqa: PLC0415 - only to tell of trouble
+
+        pid = holder_by_kernel(self._lock_path)
+        who = _describe(pid) if pid else "a process on another host, or one that this system does not name"
+        return LockHeldError(
+            f"{self._lock_path} has been held for more than {self._lock_wait:g} s by {who}",
+            hint="nothing was written; end that process if it hangs, then try again",
+        )
+
+
+def _describe(pid: int) -> str:
+    try:
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
+    except OSError:
+        return f"pid {pid}"
+    return f"pid {pid} ({argv.decode(errors='replace')[:200]})"
+
+
+def read_settled(path: Path, *, patience: float = 0.1) -> tuple[list[Event], Reader]:
+    """All events, and the reader that got them, once no write is under way.
+
+    A tail that is torn may be one that a writer is just about to complete; only one that
+    stays for `patience` seconds is reported by the reader's `torn`.
+    """
+    reader = Reader(path)
+    events = reader.read()
+    end = time.monotonic() + patience
+    while reader.torn and time.monotonic() < end:
+        time.sleep(0.005)
+        events += reader.read()
+    return events, reader
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

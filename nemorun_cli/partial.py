@@ -1,0 +1,174 @@
+"""Runs a partial: `python3 partial.py call.json`, on the standard library and the user's own code alone.
+
+It is copied into experiments and run by the task's own interpreter, Python 3.8 or later, so nothing
+of the package is imported here. `call.json` holds `{"target": "module:function", "args": {…}}`.
+What the function returns, if it is a mapping of plain values, is appended to `$EXP_OUTPUT`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import sys
+import traceback
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Optional, Tuple
+
+TARGET = "_target_"
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
+_MAX_DEPTH = 64
+
+
+class TargetError(Exception):
+    """A target cannot be found; the message says which, and what is there."""
+
+
+def call(target: str, args: Dict[str, Any]) -> Any:
+    """What `module:function` returns for these keyword arguments, in which `_target_` mappings are built.
+
+    An asynchronous function is run to its end. Raises TargetError, and what the function raises.
+    """
+    function = find(target)
+    result = function(**{name: build(value) for name, value in args.items()})
+    if hasattr(result, "__await__"):
+        # asyncio takes 60 ms to import, and few functions are asynchronous.
+        import asyncio  # noqa: PLC0415
+
+        return asyncio.run(_awaited(result))
+    return result
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
+
+
+def find(target: str) -> Callable[..., Any]:
+    """The object that `module:name` or `module:name.attribute` names; raises TargetError."""
+    module_name, _, path = target.partition(":")
+    if not module_name or not path:
+        raise TargetError("%r is not module:function" % target)
+    value: Any = _module(module_name, target)
+    for name in path.split("."):
+        if not hasattr(value, name):
+            where = getattr(value, "__file__", None) or repr(value)
+            raise TargetError("%s: there is no %r in %s" % (target, name, where))
+        value = getattr(value, name)
+    if not callable(value):
+        raise TargetError("%s is not callable, it is a %s" % (target, type(value).__name__))
+    return value  # type: ignore[no-any-return]
+
+
+def _module(name: str, target: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as fault:
+        # A module that is missing inside the user's own code keeps its traceback.
+        missing = fault.name or ""
+        if name != missing and not name.startswith(missing + "."):
+            raise
+        searched = ", ".join(path or "." for path in sys.path[:3])
+        raise TargetError("%s: no module is called %r (looked in %s, …)" % (target, missing, searched)) from None
+
+
+def build(value: Any) -> Any:
+    """The value with each mapping that has a `_target_` replaced by what that makes of the rest, innermost first."""
+    if isinstance(value, list):
+        return [build(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    built = {key: build(item) for key, item in value.items()}
+    if TARGET not in built:
+        return built
+    target = built.pop(TARGET)
+    return find(str(target))(**built)
+
+
+def output_lines(result: Any) -> Optional[List[str]]:
+    """What a result is as lines of `$EXP_OUTPUT`; None if it is no mapping of plain values."""
+    if not isinstance(result, dict):
+        return None
+    lines = []
+    for key, value in result.items():
+        is_plain, plain = _plain(value)
+        if not isinstance(key, str) or not _KEY.match(key) or not is_plain:
+            return None
+        lines.append("%s:=%s\n" % (key, json.dumps(plain)))
+    return lines
+
+
+def _plain(value: Any, depth: int = 0) -> Tuple[bool, Any]:
+    """Whether the value is plain, and the value with array scalars as numbers."""
+    if depth > _MAX_DEPTH:
+        return False, None
+    if value is None or isinstance(value, (str, bool)):
+        return True, value
+    if isinstance(value, int):
+        return True, int(value)
+    if isinstance(value, float):
+        return True, float(value)
+    if isinstance(value, (list, tuple)):
+        found = [_plain(item, depth + 1) for item in value]
+        return all(is_plain for is_plain, _ in found), [plain for _, plain in found]
+    if isinstance(value, dict):
+        pairs = {key: _plain(item, depth + 1) for key, item in value.items()}
+        is_plain = all(isinstance(key, str) and pair[0] for key, pair in pairs.items())
+        return is_plain, {key: pair[1] for key, pair in pairs.items()}
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Tuple[bool, Any]:
+    """NumPy's and Torch's scalars give Python's by `item()`; arrays refuse."""
+    item = getattr(value, "item", None)
+    if not callable(item):
+        return False, None
+    try:
+        plain = item()
+    except (TypeError, ValueError, RuntimeError):
+        return False, None
+    return isinstance(plain, (str, int, float, bool)), plain
+
+
+def save(result: Any) -> None:
+    """Appends the result to `$EXP_OUTPUT`, if it has one and the result is a mapping of plain values."""
+    path = os.environ.get("EXP_OUTPUT")
+    lines = output_lines(result)
+    if not path or lines is None:
+        if isinstance(result, dict):
+            sys.stderr.write("exp: the returned mapping is not kept as outputs: it holds more than plain values\n")
+        return
+    with open(path, "a", encoding="utf-8") as stream:  # noqa: PTH123 - a name as the environment gives it
+        stream.write("".join(lines))
+
+
+def main(argv: List[str]) -> int:
+    """Runs the call that a file describes; the exit code is 1 for an exception, with its traceback."""
+    with open(argv[1], encoding="utf-8") as stream:  # noqa: PTH123 - Path takes 5 ms to import
+        description = json.load(stream)
+    # The folder of this file, which Python put first, holds nothing that a task should find.
+    sys.path[0] = os.getcwd()  # noqa: PTH109 - as above
+    sys.argv = [description["target"]]
+    try:
+        save(call(description["target"], description["args"]))
+    except TargetError as fault:
+        sys.stderr.write("exp: %s\n" % fault)
+        return 1
+    except Exception as fault:  # noqa: BLE001 - the end of the process, and the traceback is kept
+        _print_traceback(fault)
+        return 1
+    return 0
+
+
+def _print_traceback(fault: BaseException) -> None:
+    """The traceback from the user's own code on; all of it where that code was never reached."""
+    step = fault.__traceback__
+    while step is not None and step.tb_frame.f_code.co_filename in (__file__, importlib.__file__):
+        step = step.tb_next
+    traceback.print_exception(type(fault), fault, step or fault.__traceback__)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

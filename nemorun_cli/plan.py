@@ -1,0 +1,130 @@
+"""What exactly will run for one attempt at a task, decided without touching anything."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from nemorun_cli.home import ExperimentFiles
+    from nemorun_cli.spec import Spec, Task
+
+PLAN_FORMAT: Final = "exp.attempt/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One attempt, ready for an executor.
+
+    `env` is what the spec and `exp` give, without what is inherited and without secrets, of which
+    only the names are here. `script` and `call` are texts to be written into the attempt's folder.
+    `details` is the executor's own. Times are in seconds.
+    """
+
+    experiment: str
+    task: str
+    attempt: int
+    executor: str
+    argv: tuple[str, ...]
+    workdir: str
+    env: dict[str, str]
+    env_inherit: str | tuple[str, ...] = "all"
+    secrets: tuple[str, ...] = ()
+    script: str | None = None
+    call: str | None = None
+    partial: tuple[str, dict[str, Any]] | None = None
+    timeout: float | None = None
+    stop_signal: str
+    stop_grace: float
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `plan.json` holds; the texts lie beside it in files of their own."""
+        document = {"schema": PLAN_FORMAT, **asdict(self)}
+        for key in ("script", "call", "partial"):
+            del document[key]
+        return document
+
+
+def make(task: Task, *, spec: Spec, files: ExperimentFiles, attempt: int, home: Path) -> Plan:
+    """The plan of an attempt at a task whose expressions are all filled in."""
+    argv, script, call = _command(task, files, attempt)
+    return Plan(
+        experiment=files.id,
+        task=task.id,
+        attempt=attempt,
+        executor=task.executor,
+        argv=argv,
+        workdir=task.workdir,
+        env=_environment(task, spec=spec, files=files, attempt=attempt, home=home),
+        env_inherit=task.env_inherit,
+        secrets=task.secrets,
+        script=script,
+        call=json.dumps(call) if call else None,
+        partial=(call["target"], call["args"]) if call else None,
+        timeout=task.timeout,
+        stop_signal=task.stop_signal,
+        stop_grace=task.stop_grace,
+    )
+
+
+def script_copy(source: str, files: ExperimentFiles) -> Path:
+    """Where the copy of a script lies; scripts of one name from two folders stay apart."""
+    folder = hashlib.sha256(os.fsencode(source)).hexdigest()[:12]
+    return files.scripts / folder / Path(source).name
+
+
+def prefix(spec: Spec, experiment_id: str) -> str:
+    """Under which prefix the experiment is tracked."""
+    return spec.prefix or f"{_user()}/{spec.name}/{experiment_id}"
+
+
+def dash_root(spec: Spec, home: Path) -> Path:
+    """Where the experiment's records are kept."""
+    given = spec.tracking.get("dash_root")
+    return Path(spec.folder, given) if given else home / "dash"
+
+
+def _command(
+    task: Task, files: ExperimentFiles, attempt: int
+) -> tuple[tuple[str, ...], str | None, dict[str, Any] | None]:
+    body, args = task.body, task.args
+    own = files.attempt(task.id, attempt)
+    if task.kind == "partial":
+        call = {"target": body, "args": dict(args) if isinstance(args, dict) else {}}
+        return (*task.entrypoint, str(files.partial), str(own.call)), None, call
+    arguments = tuple(str(value) for value in args)
+    if task.kind == "command":
+        return (*body, *arguments), None, None
+    text = str(body)
+    if task.kind == "inline":
+        return (*task.entrypoint, str(own.script), *arguments), text, None
+    return (*task.entrypoint, str(script_copy(text, files)), *arguments), None, None
+
+
+def _environment(task: Task, *, spec: Spec, files: ExperimentFiles, attempt: int, home: Path) -> dict[str, str]:
+    return {
+        **task.env,
+        "EXP_ID": files.id,
+        "EXP_NAME": spec.name,
+        "EXP_DIR": str(files.directory),
+        "EXP_TASK": task.id,
+        "EXP_TASK_DIR": str(files.task(task.id)),
+        "EXP_ATTEMPT": str(attempt),
+        "EXP_OUTPUT": str(files.attempt(task.id, attempt).outputs),
+        "NEMORUN_HOME": str(home),
+        "EXP_PREFIX": prefix(spec, files.id),
+        "EXP_DASH_ROOT": str(dash_root(spec, home)),
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a uid without a name, as in some containers
+        return str(os.getuid())

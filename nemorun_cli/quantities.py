@@ -1,0 +1,49 @@
+"""Durations as specs and options write them, in seconds."""
+
+from __future__ import annotations
+
+import math
+import re
+
+DURATION = re.compile(
+    r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII
+)
+_UNITS = (86_400.0, 3_600.0, 60.0, 1.0)  # seconds in d, h, m, s
+_SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+_LONGEST = 86_400.0 * 36_500  # seconds; a century, past which clocks and counters give up
+
+
+def duration(value: float | str) -> float:
+    """Seconds of `90s`, `10m`, `2h`, `1d`, `1h30m` or a plain number of seconds.
+
+    Raises ValueError, with a message for people, where it is none of these.
+    """
+    seconds = _seconds(value)
+    if seconds is None or not 0 <= seconds <= _LONGEST:
+        raise ValueError(f"{value!r} is no duration (write 90s, 10m, 2h, 1d, 1h30m or a number of seconds)")
+    return seconds
+
+
+def duration_text(seconds: float) -> str:
+    """A duration as short as it can be written so that `duration` reads the same again."""
+    if seconds != int(seconds) or not seconds:
+        return f"{seconds:g}s"
+    rest, parts = int(seconds), []
+    for unit, letter in zip(_UNITS, "dhms", strict=True):
+        count, rest = divmod(rest, int(unit))
+        if count:
+            parts.append(f"{count}{letter}")
+    return "".join(parts)
+
+
+def _seconds(value: float | str) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if not isinstance(value, str):
+        return float(value) if math.isfinite(value) else None
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    found = DURATION.fullmatch(value)
+    if not value or found is None:
+        return None
+    return sum(float(part) * unit for part, unit in zip(found.groups(), _UNITS, strict=True) if part)

@@ -1,0 +1,76 @@
+"""What a resume runs again, and why: decided from the history alone, and then written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from nemorun_cli import history as events
+from nemorun_cli.errors import UsageError
+from nemorun_cli.states import TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nemorun_cli.history import History, TaskState
+    from nemorun_cli.schedule import Schedule
+    from nemorun_cli.supervision import Supervision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a resume does with one task: `keep` it, `adopt` what lives, let it `wait` its turn, or `run` it again."""
+
+    task: str
+    action: Literal["keep", "adopt", "wait", "run"]
+    reason: str
+    attempt: int
+
+
+def decide(schedule: Schedule, *, below: Sequence[str] = ()) -> list[Decision]:
+    """A decision for each task, in the order of the file; `below` names tasks to run again with all that depend on them.
+
+    Raises:
+        UsageError: something that would have to run again is still alive.
+    """
+    history = schedule.history
+    again = schedule.below(below)
+    decisions = [_decide(task.id, history.tasks[task.id], task.id in again) for task in schedule.spec.tasks]
+    alive = [one.task for one in decisions if one.action == "adopt" and one.task in again]
+    if alive:
+        raise UsageError(
+            f"still alive: {', '.join(alive)}", hint="cancel them first, then run them again with --from"
+        )
+    return decisions
+
+
+def _decide(task_id: str, state: TaskState, wanted: bool) -> Decision:  # noqa: FBT001 - private, one caller
+    if state.is_live:
+        return Decision(
+            task=task_id, action="adopt", reason=f"{state.status} as attempt {state.attempt}", attempt=state.attempt
+        )
+    if state.status is TaskStatus.PENDING:
+        return Decision(task=task_id, action="wait", reason="it has not begun", attempt=state.attempt)
+    if state.status is TaskStatus.SUCCEEDED and not wanted:
+        return Decision(
+            task=task_id, action="keep", reason=f"it succeeded in attempt {state.attempt}", attempt=state.attempt
+        )
+    why = "wanted by --from" if wanted else f"it was {state.status}"
+    if state.reason and not wanted:
+        why += f" ({state.reason}{': ' + state.message if state.message else ''})"
+    return Decision(
+        task=task_id, action="run", reason=why, attempt=state.attempt + (1 if state.submitted else 0)
+    )
+
+
+def resume(supervision: Supervision, *, below: Sequence[str], by: str) -> None:
+    """Look how everything stands, and write down what runs again."""
+    supervision.look()
+    decisions = decide(supervision.schedule, below=below)
+    again = {one.task: one.attempt for one in decisions if one.action == "run"}
+    supervision.record(events.RESUMED, tasks=again, by=by)
+
+
+def is_pointless(history: History, decisions: Sequence[Decision]) -> bool:
+    """Whether a resume would change nothing."""
+    return history.finished is not None and all(one.action == "keep" for one in decisions)

@@ -1,0 +1,201 @@
+"""Who may run now: the graph of an experiment, followed step by step as its tasks end. No effects."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.clock import unix
+from nemorun_cli.states import RETRIED_AS, Reason, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nemorun_cli.history import History, TaskState
+    from nemorun_cli.spec import Group, Retry, Spec, Task
+
+ANY: Final = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a task's parents make of it: it may run, or it never can, and why not."""
+
+    task: str
+    may_run: bool
+    message: str | None = None
+
+
+@dataclass(slots=True)
+class Schedule:
+    """The tasks that wait, kept so that each end costs only what depends on it."""
+
+    spec: Spec
+    history: History
+    tasks: dict[str, Task] = field(init=False)
+    groups: dict[str, Group] = field(init=False)
+    failures: int = 0
+    _children: defaultdict[str, list[str]] = field(init=False)
+    _waiting: dict[str, int] = field(init=False)
+    _counted: set[str] = field(default_factory=set)
+    _ready: list[tuple[int, str]] = field(default_factory=list)
+    _delayed: list[tuple[float, int, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.tasks = {task.id: task for task in self.spec.tasks}
+        self.groups = {group.id: group for group in self.spec.groups}
+        self._children = defaultdict(list)
+        self._waiting = {}
+        for task in self.spec.tasks:
+            self._waiting[task.id] = len(task.dependencies)
+            for parent in task.dependencies:
+                self._children[parent].append(task.id)
+
+    def begin(self) -> list[Verdict]:
+        """Take up the history as it is; gives what follows from it for the tasks that wait."""
+        verdicts = []
+        for task in self.spec.tasks:
+            state = self.history.tasks[task.id]
+            if state.is_over and not self.retry_is_due(task.id):
+                verdicts += self.over(task.id)
+            elif state.status is TaskStatus.PENDING and state.not_before:
+                heapq.heappush(self._delayed, (unix(state.not_before), task.index, task.id))
+            elif state.status is TaskStatus.PENDING and not task.dependencies:
+                verdicts.append(Verdict(task.id, may_run=True))
+        # Tasks that were decided before a crash, or are delayed after a first attempt, are not decided again.
+        delayed = {name for _, _, name in self._delayed}
+        return [
+            verdict
+            for verdict in verdicts
+            if self.history.tasks[verdict.task].status is TaskStatus.PENDING and verdict.task not in delayed
+        ]
+
+    def over(self, task_id: str) -> list[Verdict]:
+        """Count an end that is final; gives the children that it decides."""
+        if task_id in self._counted:
+            return []
+        self._counted.add(task_id)
+        state = self.history.tasks[task_id]
+        if state.status is TaskStatus.FAILED and not self.tasks[task_id].allow_failure:
+            self.failures += 1
+        verdicts = []
+        for child in self._children[task_id]:
+            self._waiting[child] -= 1
+            if verdict := self._judge(self.tasks[child], task_id):
+                verdicts.append(verdict)
+        return verdicts
+
+    def _judge(self, child: Task, parent_id: str) -> Verdict | None:
+        if self.history.tasks[child.id].status is not TaskStatus.PENDING:
+            return None
+        parent = self.history.tasks[parent_id]
+        if child.dependency_type == "afterok" and not self._is_ok(parent_id, parent):
+            return Verdict(child.id, may_run=False, message=f"{parent_id} is {parent.status}")
+        if self._waiting[child.id]:
+            return None
+        if child.dependency_type == "afternotok" and not any(
+            self.history.tasks[name].status in (TaskStatus.FAILED, TaskStatus.CANCELLED)
+            for name in child.dependencies
+        ):
+            return Verdict(child.id, may_run=False, message="nothing that it waited for failed")
+        return Verdict(child.id, may_run=True)
+
+    def _is_ok(self, task_id: str, state: TaskState) -> bool:
+        if state.status is TaskStatus.FAILED:
+            return self.tasks[task_id].allow_failure
+        return state.status is TaskStatus.SUCCEEDED
+
+    def add_ready(self, task_id: str, *, not_before: float | None = None) -> None:
+        """Let a task wait for a slot, or until a time (Unix seconds)."""
+        index = self.tasks[task_id].index
+        if not_before is None:
+            heapq.heappush(self._ready, (index, task_id))
+        else:
+            heapq.heappush(self._delayed, (not_before, index, task_id))
+
+    def take_ready(self, now: float, slots: int | None, *, needs_slot: Mapping[str, bool]) -> list[str]:
+        """The tasks that start now, in the order of the file; `slots` None is without a limit.
+
+        A group that is `together` starts when all its members can, or not at all.
+        """
+        while self._delayed and self._delayed[0][0] <= now:
+            _, index, task_id = heapq.heappop(self._delayed)
+            heapq.heappush(self._ready, (index, task_id))
+        taken: list[str] = []
+        held: list[tuple[int, str]] = []
+        while self._ready and not (slots == 0 and all(needs_slot.values())):
+            entry = heapq.heappop(self._ready)
+            task_id = entry[1]
+            if self.history.tasks[task_id].status is not TaskStatus.PENDING:
+                continue
+            company = self._company(task_id, (name for _, name in self._ready))
+            if company is None or (slots is not None and self._need(company, needs_slot) > slots):
+                held.append(entry)
+                continue
+            if slots is not None:
+                slots -= self._need(company, needs_slot)
+            taken += company
+            if len(company) > 1:
+                self._ready = [one for one in self._ready if one[1] not in company]
+                heapq.heapify(self._ready)
+        for entry in held:
+            heapq.heappush(self._ready, entry)
+        return taken
+
+    def _need(self, names: Iterable[str], needs_slot: Mapping[str, bool]) -> int:
+        return sum(needs_slot[self.tasks[name].executor] for name in names)
+
+    def _company(self, task_id: str, ready: Iterable[str]) -> list[str] | None:
+        """Who starts with the task: itself alone, or its whole group; None while some of that are not ready."""
+        group = self.groups.get(self.tasks[task_id].group or "")
+        if group is None or not group.together:
+            return [task_id]
+        waiting = {task_id, *ready}
+        pending = [
+            name for name in group.members if self.history.tasks[name].status is TaskStatus.PENDING
+        ]
+        return pending if waiting.issuperset(pending) else None
+
+    def next_delay(self) -> float | None:
+        """When the next delayed task is due, in Unix seconds."""
+        return self._delayed[0][0] if self._delayed else None
+
+    def retry_is_due(self, task_id: str) -> bool:
+        """Whether a task that ended is to be tried again."""
+        state, retry = self.history.tasks[task_id], self.tasks[task_id].retry
+        if state.status is not TaskStatus.FAILED or state.tries >= retry.limit or self.limit_is_hit():
+            return False
+        return state.cancel is None and matches(retry, state)
+
+    def retry_time(self, task_id: str, now: float) -> float | None:
+        """When the next attempt may start, in Unix seconds; None for at once."""
+        retry, tries = self.tasks[task_id].retry, self.history.tasks[task_id].tries
+        delay = retry.delay * retry.backoff**tries
+        if retry.max_delay is not None:
+            delay = min(delay, retry.max_delay)
+        return now + delay if delay > 0 else None
+
+    def limit_is_hit(self) -> bool:
+        """Whether so many tasks failed that nothing new may start."""
+        limit = self.spec.run.max_failures
+        return limit is not None and self.failures >= limit
+
+    def below(self, task_ids: Iterable[str]) -> set[str]:
+        """The tasks and all that depend on them, directly or not."""
+        found: set[str] = set()
+        queue = list(task_ids)
+        while queue:
+            if (name := queue.pop()) not in found:
+                found.add(name)
+                queue += self._children[name]
+        return found
+
+
+def matches(retry: Retry, state: TaskState) -> bool:
+    """Whether the way a task failed is one that its `retry.on` names."""
+    word = RETRIED_AS.get(Reason(state.reason)) if state.reason else None
+    if word is None:
+        return False
+    return ANY in retry.on or word in retry.on or (word == "exit" and state.exit_code in retry.on)

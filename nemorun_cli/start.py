@@ -1,0 +1,143 @@
+"""Starting a supervisor: a process and session of its own, with nothing inherited but a pipe that tells it what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.errors import ExpError, LedgerError
+from nemorun_cli.processes import SUPERVISOR_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from nemorun_cli.home import ExperimentFiles
+
+START_WAIT: Final = 60.0  # seconds until a supervisor that does not answer is given up
+MARK: Final = ("EXP_ID", "EXP_TASK", "EXP_ATTEMPT")  # a supervisor is no part of the task that started it
+
+
+class AlreadyRunning(Exception):  # noqa: N818 - nothing is wrong: somebody else supervises
+    """A living supervisor holds the experiment."""
+
+
+class Supervisor:
+    """A supervisor's process, started but not yet told what to do; it leaves if it never is."""
+
+    def __init__(self) -> None:
+        self._is_told = False
+        tell, self._tell = os.pipe()
+        self._answer, answer = os.pipe()
+        environ = {name: value for name, value in os.environ.items() if name not in MARK}
+        environ[SUPERVISOR_VARIABLE] = "1"
+        try:
+            self.pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-P", "-m", "nemorun_cli.supervisor"],
+                environ,
+                file_actions=[(os.POSIX_SPAWN_DUP2, tell, 0), (os.POSIX_SPAWN_DUP2, answer, 1)],
+                setsid=True,
+                setsigmask=(),
+                setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT),
+            )
+        finally:
+            os.close(tell)
+            os.close(answer)
+
+    def go(
+        self,
+        files: ExperimentFiles,
+        *,
+        home: Path,
+        secrets: Mapping[str, str],
+        resume: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Tell it what to supervise and wait until it holds its lock and has written `started`.
+
+        Raises:
+            AlreadyRunning: another supervisor lives.
+            ExpError: it could not start; what it said is the message.
+        """
+        told = {
+            "directory": str(files.directory),
+            "home": str(home),
+            "secrets": dict(secrets),
+            "resume": resume,
+        }
+        self._is_told = True
+        data = memoryview(json.dumps(told).encode())
+        with contextlib.suppress(BrokenPipeError):  # it died; what it answered says more
+            while data:
+                data = data[os.write(self._tell, data) :]
+        os.close(self._tell)
+        answer = self._read_answer(files)
+        if answer.get("is_running"):
+            raise AlreadyRunning
+        if not answer.get("started"):
+            error = ExpError(f"the supervisor could not start: {answer.get('error')}")
+            error.exit_code = int(answer.get("code", LedgerError.exit_code))
+            raise error
+
+    def abandon(self) -> None:
+        """Let it leave: there is nothing to supervise after all. One that was told already stays."""
+        if self._is_told:
+            return
+        self._is_told = True
+        os.close(self._tell)
+        os.close(self._answer)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+
+    def _read_answer(self, files: ExperimentFiles) -> dict[str, Any]:
+        data = b""
+        end = time.monotonic() + START_WAIT
+        try:
+            while not data.endswith(b"\n"):
+                ready, _, _ = select.select([self._answer], [], [], max(0.0, end - time.monotonic()))
+                if not ready:
+                    raise ExpError(f"the supervisor did not answer for {START_WAIT:g} s, see {files.supervisor_log}")
+                chunk = os.read(self._answer, 65536)
+                if not chunk:
+                    raise ExpError(
+                        f"the supervisor died before it began, see {files.supervisor_log}",
+                        hint=f"go on with: exp resume {files.id}",
+                    )
+                data += chunk
+        finally:
+            os.close(self._answer)
+        answer: dict[str, Any] = json.loads(data)
+        return answer
+
+
+def wake(files: ExperimentFiles) -> None:
+    """Make a living supervisor look for requests now; without one nothing happens."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(files.wake, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, b"!")
+        finally:
+            os.close(descriptor)
+
+
+def who() -> str:
+    """Who asks, for the ledger: user, host, pid and command."""
+    import getpass  # noqa: PLC0415 - only requests need it
+    import socket  # noqa: PLC0415 - the same
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}:{os.getpid()} ({_command(sys.argv)})"
+
+
+def _command(argv: Sequence[str]) -> str:
+    name = os.path.basename(argv[0]) if argv else "python"  # noqa: PTH119 - a text, not a file
+    return " ".join([name, *argv[1:2]])

@@ -1,0 +1,140 @@
+"""The supervisor as a process: `python -m nemorun_cli.supervisor`, told by its standard input what to do.
+
+It is started early, so that its own start costs nothing while a spec is being checked, and waits for
+one JSON document; at the end of input without one it leaves. Secrets come that way and no other.
+It answers on standard output with one line, then lets go of all that it inherited.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, Final
+
+from nemorun_cli import faults, history, locks, resumption
+from nemorun_cli.clock import stamp
+from nemorun_cli.errors import ExpError, LedgerError
+from nemorun_cli.home import FILE_MODE, ExperimentFiles
+from nemorun_cli.locks import Holder
+from nemorun_cli.spec import Spec
+from nemorun_cli.supervision import Supervision
+
+PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2): orphans of tasks become children of this process
+HIGHEST_INHERITED: Final = 1024  # descriptors below it are closed: a shell's `3>&1` must not hold up a pipe
+
+
+class Terminated(BaseException):
+    """Somebody asked this process, not the experiment, to end."""
+
+
+def main() -> int:
+    """Supervise one experiment to its end; gives the exit code of this process, which nobody needs."""
+    os.chdir("/")
+    os.closerange(3, HIGHEST_INHERITED)
+    instructions = sys.stdin.buffer.read()
+    if not instructions:
+        return 0
+    told = json.loads(instructions)
+    files = ExperimentFiles(Path(told["directory"]))
+    _redirect(files.supervisor_log)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _terminate)
+    try:
+        return _supervise(files, told)
+    except Exception as error:  # the end of the process: told to who waits, and kept in the log
+        traceback.print_exc()
+        _answer({"error": describe(error), "code": error.exit_code if isinstance(error, ExpError) else 70})
+        return 70
+
+
+def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
+    lock = locks.take(files.supervisor_lock)
+    if lock is None:
+        _answer({"is_running": True})
+        return 0
+    me = Holder(pid=os.getpid(), host=locks.hostname(), boot=locks.boot_id(), since=stamp())
+    locks.write_holder(lock, me)
+    faults.point("supervisor.locked")
+    _become_subreaper()
+    spec = Spec.from_json(json.loads(files.resolved.read_bytes()))
+    supervision = Supervision(
+        files,
+        spec,
+        secrets=told["secrets"],
+        home=Path(told["home"]),
+        by=f"supervisor {me.pid}@{me.host}",
+        tell=_say,
+    )
+    supervision.open()
+    supervision.listen()
+    if (wish := told.get("resume")) is not None:
+        resumption.resume(supervision, below=wish["from"], by=wish["by"])
+    supervision.record(
+        history.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=getpass.getuser()
+    )
+    faults.point("supervisor.started")
+    _answer({"started": True})
+    reason = "finished"
+    try:
+        status = supervision.run()
+        _say(f"finished: {status}")
+    except Terminated as wish:
+        reason = str(wish)
+        _say(f"ended by {reason}; what runs goes on")
+    with contextlib.suppress(LedgerError):  # on a full disk the lock that falls says the same
+        supervision.record(history.SUPERVISOR_ENDED, pid=me.pid, message=reason)
+    faults.point("supervisor.ended")
+    supervision.close()
+    return 0
+
+
+def describe(error: BaseException) -> str:
+    """An error as it is told to the command that waits for the start."""
+    return error.message if isinstance(error, ExpError) else f"{type(error).__name__}: {error}"
+
+
+def _terminate(number: int, frame: object) -> None:
+    del frame
+    raise Terminated(signal.Signals(number).name)
+
+
+def _redirect(log: Path) -> None:
+    """Let go of the terminal: nothing reads, and what is said goes to the log."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+
+def _answer(answer: dict[str, Any]) -> None:
+    """Tell the command that waits, once; then standard output leads nowhere."""
+    with contextlib.suppress(OSError):  # it may have been killed meanwhile, which changes nothing here
+        os.write(1, json.dumps(answer).encode() + b"\n")
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.close(nothing)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # the disk may be full, which is what it may be about
+        os.write(2, f"{stamp()} {text}\n".encode())
+
+
+def _become_subreaper() -> None:
+    if sys.platform != "linux":
+        return
+    import ctypes  # noqa: PLC0415 - only where there is prctl
+
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""How a process can end while it has records open: a normal exit, an unhandled exception, SIGTERM, a fork.
+
+The hooks are set when the first record of the process opens and taken back when its last one closes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
+
+class Open(Protocol):
+    """What has a record open."""
+
+    def exited(self, error: BaseException | None) -> None:
+        """The interpreter ends, after this exception or without one."""
+
+    def terminated(self, signal_number: int) -> None:
+        """The process was told to end."""
+
+    def forked(self) -> None:
+        """This process is a child of the one that opened the record."""
+
+
+_open: list[Open] = []
+_unhandled: BaseException | None = None
+_previous_hook: Any = None
+_handles_sigterm = False
+
+
+def watch(record: Open) -> None:
+    """See to this record however the process ends."""
+    _open.append(record)
+    if len(_open) == 1:
+        _hook_in()
+
+
+def release(record: Open) -> None:
+    """The record is closed."""
+    if record in _open:
+        _open.remove(record)
+    if not _open:
+        _hook_out()
+
+
+def _hook_in() -> None:
+    global _previous_hook, _handles_sigterm, _unhandled  # noqa: PLW0603 - hooks belong to the process as a whole
+    _unhandled = None
+    _previous_hook = sys.excepthook
+    sys.excepthook = _note_unhandled
+    # A handler of the user's own is left in place; only the main thread may set one.
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _on_sigterm)
+        _handles_sigterm = True
+
+
+def _hook_out() -> None:
+    global _handles_sigterm  # noqa: PLW0603 - the same
+    if sys.excepthook is _note_unhandled:
+        sys.excepthook = _previous_hook
+    in_main = threading.current_thread() is threading.main_thread()
+    if _handles_sigterm and in_main and signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _handles_sigterm = False
+
+
+def _note_unhandled(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Remember what ends the program (at a prompt it ends nothing) and go on as before."""
+    global _unhandled  # noqa: PLW0603 - the same
+    if not hasattr(sys, "ps1"):
+        _unhandled = error
+    (_previous_hook or sys.__excepthook__)(kind, error, trace)
+
+
+def _on_sigterm(number: int, _frame: FrameType | None) -> None:
+    """Mark what is open, then end as if there had been no handler, so that the exit status stays true."""
+    try:
+        for record in reversed(_open.copy()):
+            record.terminated(number)
+    finally:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+@atexit.register
+def _at_exit() -> None:
+    with ExitStack() as stack:  # the youngest first, and each one even if another fails
+        for record in _open.copy():
+            stack.callback(record.exited, _unhandled)
+
+
+def _after_fork() -> None:
+    for record in _open.copy():
+        record.forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,356 @@
+"""Files of a record: saved under a name, with every version, and read back."""
+
+from __future__ import annotations
+
+import copy
+import fnmatch
+import mimetypes
+import os
+import time
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from nemorun_cli import clock
+from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.tracking.blobs import Blobs
+from nemorun_cli.tracking.fileindex import FileIndex, full_path, join
+from nemorun_cli.tracking.places import check_path, make_folder
+from nemorun_cli.tracking.values import dump, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from nemorun_cli.tracking.blobs import Content
+    from nemorun_cli.tracking.fileindex import File
+    from nemorun_cli.tracking.places import Place
+    from nemorun_cli.tracking.rows import Writer
+
+TORCH_ENDINGS: Final = (".pt", ".pth", ".ckpt")
+IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+
+
+class Files:
+    """The files of a record, or those in one of its folders: `files("models").save(model, to="best.pt")`.
+
+    What is saved is copied and hashed at once: the file that is described by what is returned is there.
+    Saving under a name that is taken makes a new version; deleting hides a name and keeps its contents.
+    """
+
+    def __init__(self, place: Place, writer: Writer) -> None:
+        self._writer = writer
+        self._blobs = Blobs(place.blobs)
+        self._index = FileIndex(place, writer)
+        self._folder = ""
+        self._about: dict[str, Any] = {}
+
+    def _at(self, folder: str, about: Mapping[str, Any]) -> Files:
+        """The same files, seen from a folder."""
+        files = copy.copy(self)
+        files._folder = folder  # noqa: SLF001 - of this very class
+        files._about = dict(about)  # noqa: SLF001 - the same
+        return files
+
+    def __call__(
+        self,
+        dir: str | None = None,  # noqa: A002 - ML-Dash's name
+        *,
+        file_id: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] | None = None,
+        bindrs: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Files:
+        """The files in a folder, or the one file of this path or id, with what is to be kept about those
+        saved.
+
+        Raises:
+            UsageError: the path could leave the record.
+        """
+        if file_id is not None:
+            found = self.find(file_id)
+            dir = full_path(found)  # noqa: A001 - the same
+        given = {"description": description, "tags": tags, "bindrs": bindrs, "metadata": metadata}
+        about = {**self._about, **{name: value for name, value in given.items() if value is not None}}
+        return self._at(join(self._folder, dir or ""), about)
+
+    def save(self, content: Any = None, *, to: str | None = None, **about: Any) -> File:
+        """Save a value, or the file at a path.
+
+        A path that exists is uploaded. Bytes are saved as they are, mappings and lists as JSON, and by the
+        ending of `to`: arrays as images, figures as images or PDF, models and tensors for PyTorch, anything
+        as `.pkl`.
+
+        Args:
+            content: what to save.
+            to: the name to save it under, in this folder; an uploaded file has one already.
+            about: description, tags, bindrs, metadata.
+
+        Raises:
+            TypeError: it cannot be told how to save this.
+        """
+        files = self(**about) if about else self
+        if isinstance(content, os.PathLike) or (isinstance(content, str) and os.path.exists(content)):
+            return files.upload(content, to=to)
+        if to is None:
+            raise TypeError("to is needed: the name under which the value is saved")
+        return files._saver(content, os.path.splitext(to)[1].lower())(content, to=to)  # noqa: SLF001 - of this very class
+
+    def _saver(self, content: Any, ending: str) -> Callable[..., File]:
+        if isinstance(content, (bytes, bytearray, memoryview)):
+            return self.save_blob
+        if ending in TORCH_ENDINGS:
+            return self.save_torch
+        if ending in {".pkl", ".pickle"}:
+            return self.save_pkl
+        if hasattr(content, "savefig"):
+            return self.save_fig
+        if ending in IMAGE_ENDINGS and hasattr(content, "dtype"):
+            return self.save_image
+        if isinstance(content, (dict, list, tuple)) or ending == ".json":
+            return self.save_json
+        if isinstance(content, str) and ending:
+            return self.save_text
+        raise TypeError(
+            f"cannot tell how to save {type(content).__qualname__} with the ending {ending!r}: use save_json,
+            save_text," " save_blob, save_pkl, save_torch, save_image or save_fig"
+        )
+
+    def upload(self, fpath: str | os.PathLike[str], *, to: str | None = None, **about: Any) -> File:
+        """Save a copy of a file; the file itself is only read.
+
+        Args:
+            fpath: the file.
+            to: the name to save it under; default its own.
+            about: description, tags, bindrs, metadata.
+
+        Raises:
+            NotFoundError: it is not there, or a folder.
+        """
+        source = os.path.abspath(os.fspath(fpath))
+        if not os.path.isfile(source):
+            raise NotFoundError(f"there is no file {source}")
+        files = self(**about) if about else self
+        return files._keep(to or os.path.basename(source), lambda: files._blobs.copy_in(source))  # noqa: SLF001 - of this very class
+
+    def save_blob(self, data: bytes, *, to: str) -> File:
+        """Save bytes."""
+        return self.save_with(lambda stream: stream.write(data), to=to)
+
+    def save_text(self, content: str, *, to: str) -> File:
+        """Save a text as UTF-8."""
+        return self.save_blob(content.encode(), to=to)
+
+    def save_json(self, content: Any, *, to: str) -> File:
+        """Save a value as JSON; NaN and infinities become the texts "NaN", "Infinity" and "-Infinity".
+
+        Raises:
+            TypeError: it, or something in it, has no JSON form.
+        """
+        return self.save_blob(f"{dump(plain(content, to))}\n".encode("ascii"), to=to)
+
+    def save_pkl(self, content: Any, *, to: str) -> File:
+        """Save a value with `pickle`; reading it back runs code, so read only your own."""
+        import pickle  # noqa: PLC0415 - used only here
+
+        return self.save_with(lambda stream: pickle.dump(content, stream), to=to)
+
+    def save_torch(self, model: Any, *, to: str) -> File:
+        """Save a model, a state dict or a tensor with PyTorch."""
+        from nemorun_cli.tracking import foreign  # noqa: PLC0415 - what needs other libraries
+
+        return self.save_with(foreign.torch_writer(model), to=to)
+
+    def save_image(self, array: Any, *, to: str, quality: int = 95) -> File:
+        """Save an array of height x width (x 1, 3 or 4 channels) as an image; its ending says which kind.
+
+        Args:
+            array: uint8 as it is, booleans as black and white, floats from 0 to 1 scaled, other numbers from
+                0 to 255.
+            to: the name.
+            quality: of JPEG, 1 to 100.
+
+        Raises:
+            ValueError: the shape is no image's or a number is out of range.
+        """
+        from nemorun_cli.tracking import foreign  # noqa: PLC0415 - the same
+
+        return self.save_with(foreign.image_writer(array, os.path.splitext(to)[1], quality), to=to)
+
+    def save_fig(self, fig: Any = None, *, to: str, **options: Any) -> File:
+        """Save a matplotlib figure, the current one by default, and close it; options are those of `savefig`."""
+        from nemorun_cli.tracking import foreign  # noqa: PLC0415 - the same
+
+        return self.save_with(foreign.figure_writer(fig, os.path.splitext(to)[1], options), to=to)
+
+    def save_with(self, write: Callable[[IO[bytes]], object], *, to: str) -> File:
+        """Save what a function writes into the binary stream it is given; if it raises, nothing is saved."""
+
+        def content() -> Content:
+            with self._blobs.staging() as staged:
+                write(staged.stream)
+            return staged.done()
+
+        return self._keep(to, content)
+
+    def _keep(self, name: str, content: Callable[[], Content]) -> File:
+        """Note a content under a name. The name and all about it is checked before anything is written."""
+        path = join(self._folder, name)
+        folder, _, filename = path.rpartition("/")
+        if not filename:
+            raise UsageError("a file needs a name")
+        about = plain(
+            {key: self._about.get(key) for key in ("description", "tags", "bindrs", "metadata")}, path
+        )
+        self._writer.require_open()
+        checksum, size = content()
+        moment = time.time()
+        file: File = {
+            "id": os.urandom(8).hex(),
+            "path": f"/{folder}",
+            "filename": filename,
+            "checksum": checksum,
+            "sizeBytes": size,
+            "contentType": mimetypes.guess_type(filename)[0] or "application/octet-stream",
+            **about,
+            "tags": about["tags"] or [],
+            "bindrs": about["bindrs"] or [],
+            "uploadedAt": clock.stamp(moment),
+        }
+        return self._index.add(file, moment=moment)
+
+    def versions(self, *, openings: Collection[str] | None = None) -> list[File]:
+        """Every version of every file, the oldest first, deleted ones included."""
+        return [file for file in self._index.versions(openings) if _is_in(full_path(file), self._folder)]
+
+    def list(self, pattern: str | None = None, *, openings: Collection[str] | None = None) -> list[File]:
+        """The latest version of each file in this folder and below it, by path.
+
+        Args:
+            pattern: a glob, matched against the name, and against the path from here.
+            openings: only files saved in these openings.
+        """
+        present = self._index.present(openings)
+        chosen = [file for path, file in present.items() if _is_in(path, self._folder)]
+        return (
+            chosen if pattern is None else [file for file in chosen if self._fits(file, pattern.lstrip("/"))]
+        )
+
+    def _fits(self, file: File, pattern: str) -> bool:
+        path = full_path(file)
+        below = path.removeprefix(f"{self._folder}/") if self._folder else path
+        anywhere = pattern.removeprefix("**/")  # which may stand for no folder at all
+        names = (file["filename"], below)
+        return any(fnmatch.fnmatchcase(name, glob) for name in names for glob in {pattern, anywhere})
+
+    def exists(self, name: str = "") -> bool:
+        """Whether there is a file of this path, or any in this folder."""
+        return bool(self(name).list())
+
+    def find(self, name: str = "", *, version: int | None = None) -> File:
+        """The file of this path, or of this id, in its latest version or the one asked for.
+
+        Raises:
+            NotFoundError: there is none; those that are near are listed.
+        """
+        path = join(self._folder, name)
+        every = self._index.versions()
+        for file in every:
+            if file["id"] == name:
+                return file
+        if version is not None:
+            found = [file for file in every if full_path(file) == path and file["version"] == version]
+        else:
+            found = [file for file in self(name).list() if full_path(file) == path]
+        if not found:
+            known = ", ".join(full_path(file) for file in self.list()[:20]) or "none"
+            which = f"version {version} of " if version is not None else ""
+            raise NotFoundError(f"there is no {which}file {path!r}", hint=f"there are: {known}")
+        return found[-1]
+
+    def read_bytes(self, name: str = "", *, version: int | None = None) -> bytes:
+        """The content of a file, checked against its checksum."""
+        return self._blobs.read(self.find(name, version=version)["checksum"])
+
+    def read_text(self, encoding: str = "utf-8", *, name: str = "", version: int | None = None) -> str:
+        """The content of a file as text."""
+        return self.read_bytes(name, version=version).decode(encoding)
+
+    def download(
+        self, name: str = "", *, to: str | os.PathLike[str] | None = None, version: int | None = None
+    ) -> str | list[str]:
+        """Copy a file out and give its path; for a glob all that fit, and a list.
+
+        Args:
+            name: the path from here, or a glob.
+            to: the path to copy to; for a glob, and where it is a folder, the folder. Default: the working
+                folder, where a file with another content is not overwritten.
+            version: another one than the latest.
+
+        Raises:
+            NotFoundError: there is no such file.
+            UsageError: something else has its name in the working folder.
+            LedgerDamagedError: the content is not what was saved.
+        """
+        if any(character in name for character in "*?["):
+            found = self.list(name)
+            if not found:
+                raise NotFoundError(f"no file fits {name!r}")
+            folder = os.path.abspath(os.fspath(to) if to is not None else ".")
+            return [
+                self._copy_out(file, f"{folder}/{file['filename']}", replace=to is not None) for file in found
+            ]
+        file = self.find(name, version=version)
+        target = os.path.abspath(os.fspath(to) if to is not None else file["filename"])
+        if os.path.isdir(target):
+            target = f"{target}/{file['filename']}"
+        return self._copy_out(file, target, replace=to is not None)
+
+    def _copy_out(self, file: File, target: str, *, replace: bool) -> str:
+        check_path(file["filename"], what="file name")  # the index may come from elsewhere
+        if not replace and os.path.exists(target):
+            if _holds(target, file["checksum"]):
+                return target
+            raise UsageError(f"{target} is there and holds something else", hint="say where to with to=")
+        make_folder(os.path.dirname(target))
+        self._blobs.copy_out(file["checksum"], target)
+        return target
+
+    def delete(self, name: str = "") -> File | list[File]:
+        """Delete a file, or all that fit a glob: they are no longer listed; their contents and versions stay.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        self._writer.require_open()
+        is_glob = any(character in name for character in "*?[")
+        found = self.list(name) if is_glob else [self.find(name)]
+        if not found:
+            raise NotFoundError(f"no file fits {name!r}")
+        moment = time.time()
+        self._index.remove([full_path(file) for file in found], moment=moment)
+        gone = [{**file, "deletedAt": clock.stamp(moment)} for file in found]
+        return gone if is_glob else gone[0]
+
+    def duplicate(self, source: str | Mapping[str, Any], to: str) -> File:
+        """Save a file's content under another path too; the content is kept once.
+
+        Args:
+            source: what saving it returned, its id or its path.
+            to: the path in the record.
+
+        Raises:
+            NotFoundError: there is no such file.
+        """
+        file = self.find(source if isinstance(source, str) else source["id"])
+        path = self._blobs.path(file["checksum"])
+        return self._at("", self._about)._keep(to, lambda: self._blobs.copy_in(path))
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return not folder or path == folder or path.startswith(f"{folder}/")
+
+
+def _holds(path: str, checksum: str) -> bool:
+    import hashlib  # noqa: PLC0415 - used only here
+
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == checksum

@@ -1,0 +1,222 @@
+"""The life of a record in this process: `experiment.run`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from nemorun_cli.errors import StateError
+from nemorun_cli.states import ExperimentStatus as Status
+from nemorun_cli.tracking import endings, facts, git
+from nemorun_cli.tracking.openings import Holder
+from nemorun_cli.tracking.places import make_folder, write_aside
+from nemorun_cli.tracking.values import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from nemorun_cli.tracking.experiment import Experiment
+
+MAX_TRACEBACK: Final = 65_536  # characters of a traceback that are kept, its end
+
+
+class Life:
+    """Start and end of an experiment's record.
+
+    As a context manager it starts the record and ends it as the block ended; as a decorator it
+    does so around each call.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._holder: Holder | None = None
+        self._is_child = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the record takes what is logged."""
+        return self._holder is not None
+
+    @property
+    def opening(self) -> str | None:
+        """The id of the present opening, or None."""
+        return self._holder.id if self._holder else None
+
+    def start(self) -> Experiment:
+        """Open the record: it is RUNNING.
+
+        Raises:
+            StateError: it is open already.
+            NotFoundError: `resume="must"`, and there is none.
+            UsageError: `resume="never"`, and there is one.
+        """
+        if self._holder is not None:
+            raise StateError(f"the record {self._experiment.prefix!r} is running already")
+        experiment = self._experiment
+        process = facts.of_process(os.environ)
+        holder = Holder.start(
+            experiment.place, resume=experiment.resume, about=experiment.about, process=process
+        )
+        self._holder = holder
+        self._is_child = False
+        experiment.writer.open(holder.id)
+        endings.watch(self)
+        if not process["rank"]:  # one of the ranks is enough
+            _keep_environment(holder, process)
+        return experiment
+
+    def complete(self) -> None:
+        """End the record as COMPLETED.
+
+        Raises:
+            StateError: it is not running.
+        """
+        self._end(Status.COMPLETED, exit_code=0)
+
+    def fail(self, reason: str | BaseException | None = None) -> None:
+        """End the record as FAILED, with a reason, an exception, or the one that is being handled.
+
+        Raises:
+            StateError: it is not running.
+        """
+        error = reason if isinstance(reason, BaseException) else sys.exception()
+        message = reason if isinstance(reason, str) else None
+        self._end(Status.FAILED, **_failure(error), **({"message": message} if message else {}))
+
+    def cancel(self, reason: str | None = None) -> None:
+        """End the record as CANCELLED.
+
+        Raises:
+            StateError: it is not running.
+        """
+        self._end(Status.CANCELLED, message=reason)
+
+    def __enter__(self) -> Experiment:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._holder is None:  # the block itself said how it ended
+            return
+        status, details = verdict_of(error)
+        try:
+            self._end(status, **details)
+        except OSError as failure:
+            if error is None:
+                raise
+            error.add_note(f"and the record {self._experiment.prefix!r} could not be closed: {failure}")
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function with the record open around each of its calls."""
+        from nemorun_cli.tracking.decorator import wrap  # noqa: PLC0415 - it needs inspect, which is slow to import
+
+        return wrap(function, lambda: self._experiment, params=False)
+
+    def _end(self, status: Status, **details: Any) -> None:
+        holder = self._holder
+        if holder is None:
+            raise StateError(
+                f"the record {self._experiment.prefix!r} is not running, so it cannot become {status}",
+                hint="experiment.run.start() opens it",
+            )
+        try:
+            self._experiment.metrics.finish()
+        finally:
+            if (
+                not self._is_child
+            ):  # else the record is the parent's, and only this process's own files are closed
+                holder.end(status, **details)
+            self._closed()
+
+    def _closed(self) -> None:
+        self._holder = None
+        self._experiment.writer.close()
+        endings.release(self)
+
+    def exited(self, error: BaseException | None) -> None:
+        """The interpreter ends and nobody said how the record did: say what is known."""
+        if self._holder is None:
+            return
+        status, details = verdict_of(error) if error else (Status.COMPLETED, {})
+        self._end(
+            status,
+            **details,
+            note="the program did not say how it ended; this was seen when its interpreter did",
+        )
+
+    def terminated(self, signal_number: int) -> None:
+        """The process was told to end: the record is CANCELLED. In a child it stays the parent's."""
+        if self._holder is not None and not self._is_child:
+            name = signal.Signals(signal_number).name
+            self._end(Status.CANCELLED, signal=name, message=f"ended by {name}")
+
+    def forked(self) -> None:
+        """Go on in files of one's own; the record's life stays the parent's."""
+        self._is_child = True
+        if self._holder is not None:
+            self._holder.let_go()
+        self._experiment.writer.forked()
+        self._experiment.metrics.forked()
+
+
+def verdict_of(error: BaseException | None) -> tuple[Status, dict[str, Any]]:
+    """What a record becomes whose block was left by this exception, or by none, and the details."""
+    if error is None or isinstance(error, GeneratorExit):  # a generator that its consumer had enough of
+        return Status.COMPLETED, {"exit_code": 0}
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        message = error.code if isinstance(error.code, str) else f"sys.exit({code})"
+        return (
+            (Status.FAILED, {"exit_code": code, "message": message})
+            if code
+            else (Status.COMPLETED, {"exit_code": 0})
+        )
+    if isinstance(error, KeyboardInterrupt):
+        return Status.CANCELLED, {"signal": "SIGINT", "message": "interrupted"}
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and isinstance(error, asyncio.CancelledError):
+        return Status.CANCELLED, {"message": "the asyncio task was cancelled"}
+    return Status.FAILED, _failure(error)
+
+
+def _failure(error: BaseException | None) -> dict[str, Any]:
+    if error is None:
+        return {}
+    import traceback  # noqa: PLC0415 - needed only where something failed
+
+    text = "".join(traceback.format_exception(error))
+    last = traceback.format_exception_only(error)[-1].strip()
+    kind = type(error)
+    return {
+        "exit_code": 1,
+        "message": last,
+        "error": {
+            "type": kind.__qualname__
+            if kind.__module__ == "builtins"
+            else f"{kind.__module__}.{kind.__qualname__}",
+            "message": last.partition(": ")[2],
+            "traceback": text[-MAX_TRACEBACK:],
+        },
+    }
+
+
+def _keep_environment(holder: Holder, process: dict[str, Any]) -> None:
+    """Keep packages and uncommitted changes beside the opening.
+
+    They help to repeat a run; that they cannot be kept is no reason not to run.
+    """
+    place = holder.place
+    try:
+        make_folder(place.environment)
+        write_aside(place.packages(holder.id), f"{dump(facts.packages())}\n".encode("ascii"))
+        if process["git"]:
+            git.take_diff(process["git"]["folder"], place.diff(holder.id))
+    except OSError as error:
+        warnings.warn(
+            f"packages and uncommitted changes were not recorded: {error}", RuntimeWarning, stacklevel=4
+        )

@@ -1,0 +1,149 @@
+"""Log lines of a record: five levels, values that belong to a line, and reading them back."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.errors import UsageError
+from nemorun_cli.tracking import rows
+from nemorun_cli.tracking.selection import Rows, Selection, select
+from nemorun_cli.tracking.values import encode_row
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Collection, Mapping
+
+    from nemorun_cli.tracking.places import Place
+    from nemorun_cli.tracking.rows import Row, Writer
+    from nemorun_cli.tracking.selection import Span
+
+LEVELS: Final = ("debug", "info", "warn", "error", "fatal")  # the lowest first
+_ALSO: Final = {"warning": "warn", "critical": "fatal"}  # as Python's logging calls them
+_TO_STDERR: Final = frozenset({"error", "fatal"})
+_FROM_LOGGING: Final = ((50, "fatal"), (40, "error"), (30, "warn"), (20, "info"), (0, "debug"))
+
+
+class Logs:
+    """The log of a record: `logs.info("epoch done", epoch=3)`."""
+
+    def __init__(self, place: Place, writer: Writer, *, prints: bool) -> None:
+        self.prints = prints
+        self._folder = place.logs
+        self._writer = writer
+
+    def debug(self, message: object, **metadata: Any) -> None:
+        """A line that helps to find a fault."""
+        self.write("debug", message, metadata)
+
+    def info(self, message: object, **metadata: Any) -> None:
+        """A line that tells how things go."""
+        self.write("info", message, metadata)
+
+    def warn(self, message: object, **metadata: Any) -> None:
+        """A line about what may be wrong."""
+        self.write("warn", message, metadata)
+
+    def error(self, message: object, **metadata: Any) -> None:
+        """A line about what is wrong."""
+        self.write("error", message, metadata)
+
+    def fatal(self, message: object, **metadata: Any) -> None:
+        """A line about what ends the run."""
+        self.write("fatal", message, metadata)
+
+    def write(self, level: str, message: object, metadata: Mapping[str, Any] | None = None) -> None:
+        """A line of any level; it is in the file when this returns, and printed if printing is on.
+
+        Raises:
+            UsageError: there is no such level.
+            TypeError: a value of the metadata cannot be recorded. Nothing is written or printed.
+            StateError: the record is not open.
+        """
+        level = _level(level)
+        line: dict[str, Any] = {"level": level, "message": str(message)}
+        if metadata:
+            line["metadata"] = metadata
+        self._writer.append(self._folder, encode_row(time.time(), line))
+        if self.prints:
+            _print(level, line["message"], metadata)
+
+    def read(
+        self,
+        *,
+        level: str | None = None,
+        contains: str | None = None,
+        grep: str | None = None,
+        time: Span = None,
+        tail: int | None = None,
+        openings: Collection[str] | None = None,
+    ) -> Rows:
+        """Lines with `_ts`, `level`, `message` and maybe `metadata`, of all processes, in order.
+
+        Args:
+            level: this level and those above it.
+            contains: only messages with this text in them.
+            grep: only messages in which this regular expression is found.
+            time: (first, last) Unix time, None for no bound.
+            tail: only so many of the last lines that fit.
+            openings: only lines of these openings.
+        """
+        filters = level is not None or contains is not None or grep is not None or time is not None
+        found, torn = rows.series(self._folder, openings=openings, tail=None if filters else tail)
+        if level is not None:
+            accepted = LEVELS[LEVELS.index(_level(level)) :]
+            found = [line for line in found if line.get("level") in accepted]
+        if contains is not None:
+            found = [line for line in found if contains in line["message"]]
+        if grep is not None:
+            pattern = re.compile(grep)
+            found = [line for line in found if pattern.search(line["message"])]
+        chosen = select(found, Selection(time=time), torn=torn)
+        return chosen if tail is None else select(chosen[max(0, len(chosen) - tail) :], torn=torn)
+
+    def handler(self, level: int | str = 0) -> logging.Handler:
+        """A handler that sends what a `logging` logger says to this record; it prints nothing."""
+        import logging  # noqa: PLC0415 - it takes 10 ms to import, and who asks has it already
+
+        logs = self
+
+        class RecordHandler(logging.Handler):
+            """Writes to the record for as long as it is open."""
+
+            def emit(self, record: logging.LogRecord) -> None:
+                try:
+                    logs.take(record, self.format(record))
+                except Exception:  # noqa: BLE001 - what logging asks of handlers: a fault in them is shown, not raised
+                    self.handleError(record)
+
+        return RecordHandler(level)
+
+    def take(self, record: logging.LogRecord, text: str) -> None:
+        """Write what came through `logging`, with the logger it came from."""
+        level = next(name for least, name in _FROM_LOGGING if record.levelno >= least)
+        line: Row = {"level": level, "message": text, "metadata": {"logger": record.name}}
+        self._writer.append(self._folder, encode_row(record.created, line))
+
+
+def _level(name: str) -> str:
+    level = str(name).lower()
+    level = _ALSO.get(level, level)
+    if level not in LEVELS:
+        raise UsageError(f"there is no log level {name!r} (there are: {', '.join(LEVELS)})")
+    return level
+
+
+def _print(level: str, message: str, metadata: Mapping[str, Any] | None) -> None:
+    """Show a line as ML-Dash does; a stream that cannot show a character gets it escaped."""
+    stream = sys.stderr if level in _TO_STDERR else sys.stdout
+    if stream is None:  # a program without a console
+        return
+    pairs = ", ".join(f"{key}={value}" for key, value in metadata.items()) if metadata else ""
+    text = f"[{level.upper()}] {message} [{pairs}]\n" if pairs else f"[{level.upper()}] {message}\n"
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        encoding = stream.encoding or "ascii"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))

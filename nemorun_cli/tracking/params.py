@@ -1,0 +1,226 @@
+"""Parameters of a record: nested values under dotted names, with every change kept."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+from nemorun_cli.errors import UsageError
+from nemorun_cli.tracking import rows
+from nemorun_cli.tracking.values import attributes_of, encode_row, fields_of, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from nemorun_cli.tracking.places import Place
+    from nemorun_cli.tracking.rows import Writer
+
+Flat = dict[str, Any]
+
+MAX_DEPTH: Final = 100  # levels of nesting
+
+
+class Change(NamedTuple):
+    """One change of one parameter; `is_set` is False where it was removed."""
+
+    time: float
+    key: str
+    value: Any
+    is_set: bool
+
+
+class Params:
+    """The parameters: `params.set(lr=0.1, model={"depth": 3})` and `params.get()`."""
+
+    def __init__(self, place: Place, writer: Writer) -> None:
+        self._folder = place.params
+        self._writer = writer
+        self._known: _Names | None = None  # what is set, for finding clashes; read once an opening
+        self._known_in: str | None = None
+
+    def set(self, *groups: Any, **named: Any) -> Self:
+        """Set parameters; those that are there and not named stay.
+
+        Args:
+            groups: mappings, dataclasses, attrs or pydantic objects, argparse namespaces or classes, whose
+                fields become parameters.
+            named: parameters by name; nested ones get dotted names.
+
+        Raises:
+            TypeError: a value cannot be recorded. Nothing is changed.
+            UsageError: a name would stand for a value and for a group (`model` and `model.depth`), or is
+                given twice. Nothing is changed.
+            StateError: the record is not open.
+        """
+        flat: Flat = {}
+        for group in groups:
+            _flatten(_group(group), "", flat, 0)
+        _flatten(named, "", flat, 0)
+        if not flat:
+            return self
+        self._writer.require_open()
+        known = self._names()
+        known.check(flat)
+        self._writer.append(self._folder, encode_row(time.time(), {"set": flat}))
+        known.add(flat)
+        return self
+
+    def log(self, *groups: Any, **named: Any) -> Self:
+        """The same as `set`, as in ML-Dash."""
+        return self.set(*groups, **named)
+
+    def unset(self, *keys: str) -> Self:
+        """Remove parameters, or all below a name; the history keeps them.
+
+        Raises:
+            UsageError: one is not there. Nothing is changed.
+            StateError: the record is not open.
+        """
+        self._writer.require_open()
+        present = self.get()
+        gone = [name for key in keys for name in present if name == key or name.startswith(f"{key}.")]
+        for key in keys:
+            if not any(name == key or name.startswith(f"{key}.") for name in gone):
+                raise UsageError(
+                    f"there is no parameter {key!r}", hint=f"there are: {', '.join(present) or 'none'}"
+                )
+        self._writer.append(self._folder, encode_row(time.time(), {"unset": gone}))
+        self._known = None
+        return self
+
+    def get(self, *, flatten: bool = True, openings: Collection[str] | None = None) -> dict[str, Any]:
+        """All parameters by dotted name, or nested.
+
+        Where two processes set `a` and `a.b` without knowing of each other, the later one counts.
+        """
+        flat = _state(rows.series(self._folder, openings=openings)[0])
+        return flat if flatten else nested(flat)
+
+    def history(self, key: str | None = None, *, openings: Collection[str] | None = None) -> list[Change]:
+        """Every change, or those of one parameter, the oldest first."""
+        changes = []
+        for row in rows.series(self._folder, openings=openings)[0]:
+            changes += [
+                Change(row["_ts"], name, value, is_set=True) for name, value in row.get("set", {}).items()
+            ]
+            changes += [Change(row["_ts"], name, None, is_set=False) for name in row.get("unset", ())]
+        return [change for change in changes if key in {None, change.key}]
+
+    def _names(self) -> _Names:
+        if self._known is None or self._known_in != self._writer.name:
+            self._known = _Names()
+            self._known.add(self.get())
+            self._known_in = self._writer.name
+        return self._known
+
+
+class _Names:
+    """Which names stand for values and which for groups."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bool] = {}  # and whether it is an empty group, which may be filled
+        self.groups: set[str] = set()
+
+    def check(self, flat: Flat) -> None:
+        """Raise if one of these names is taken for the other thing.
+
+        Raises:
+            UsageError: it is; both are named.
+        """
+        fresh = {name: _is_empty(value) for name, value in flat.items()}
+        fresh_groups = {group for name in flat for group in _groups_of(name)}
+        for name, is_empty in fresh.items():
+            if not is_empty and (name in self.groups or name in fresh_groups):
+                raise _clash(name, "it is a group of parameters")
+            for group in _groups_of(name):
+                if not self.values.get(group, True) or not fresh.get(group, True):
+                    raise _clash(name, f"{group!r} is a value")
+
+    def add(self, flat: Flat) -> None:
+        self.values |= {name: _is_empty(value) for name, value in flat.items()}
+        self.groups.update(group for name in flat for group in _groups_of(name))
+
+
+def _clash(name: str, why: str) -> UsageError:
+    return UsageError(
+        f"the parameter {name!r} cannot be set: {why}", hint="params.unset() removes what is there"
+    )
+
+
+def _is_empty(value: object) -> bool:
+    return isinstance(value, dict)  # a mapping that is a value is empty: others are flattened
+
+
+def _groups_of(name: str) -> list[str]:
+    """`a.b.c` lies in `a` and `a.b`."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _group(given: Any) -> Any:
+    """What has parameters as its fields.
+
+    Raises:
+        TypeError: it has none.
+    """
+    fields = attributes_of(given) if isinstance(given, type) else fields_of(given)
+    if fields is None:
+        raise TypeError(
+            f"parameters are given by name or as a mapping, not as {type(given).__qualname__}: {given!r:.80}"
+        )
+    return fields
+
+
+def _flatten(given: Any, above: str, flat: Flat, depth: int) -> None:
+    """Put the fields under their dotted names; an empty mapping is a value."""
+    if depth > MAX_DEPTH:
+        raise TypeError(f"{above}: nested more than {MAX_DEPTH} levels deep, or within itself")
+    for key, value in given.items():
+        inner_names = plain({key: None}, above or "params")
+        name = f"{above}.{next(iter(inner_names))}" if above else next(iter(inner_names))
+        inner = attributes_of(value) if isinstance(value, type) else fields_of(value)
+        if not inner and isinstance(value, type):
+            raise TypeError(
+                f"{name}: the class {value.__qualname__} holds no values to record (its name can be)"
+            )
+        if inner:
+            _flatten(inner, name, flat, depth + 1)
+        elif name in flat:
+            raise UsageError(f"the parameter {name!r} is given twice in one call")
+        else:
+            flat[name] = {} if inner is not None else plain(value, name)
+
+
+def _state(changes: list[rows.Row]) -> Flat:
+    """What the changes add up to; a later one displaces what cannot stand beside it."""
+    flat: Flat = {}
+    groups: set[str] = set()
+    for change in changes:
+        for name in change.get("unset", ()):
+            flat.pop(name, None)
+        for name, value in change.get("set", {}).items():
+            above = _groups_of(name)
+            for group in above:
+                if group in flat:
+                    del flat[group]
+            if name in groups:
+                below = [other for other in flat if other.startswith(f"{name}.")]
+                if below and _is_empty(value):
+                    continue
+                for other in below:
+                    del flat[other]
+            flat[name] = value
+            groups.update(above)
+    return flat
+
+
+def nested(flat: Flat) -> dict[str, Any]:
+    """The same values as nested mappings."""
+    tree: dict[str, Any] = {}
+    for name, value in flat.items():
+        *above, last = name.split(".")
+        inner = tree
+        for part in above:
+            inner = inner.setdefault(part, {})
+        inner[last] = value
+    return tree

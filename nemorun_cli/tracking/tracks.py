@@ -1,0 +1,233 @@
+"""Tracks: rows that are looked up by their time, such as poses of a robot."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from typing import TYPE_CHECKING, Any, Self, overload
+
+from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.tracking import rows
+from nemorun_cli.tracking.metrics import as_fields
+from nemorun_cli.tracking.places import decode_name
+from nemorun_cli.tracking.selection import Rows
+from nemorun_cli.tracking.values import dump, encode_row
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from nemorun_cli.tracking.moments import Moments
+    from nemorun_cli.tracking.places import Place
+    from nemorun_cli.tracking.rows import Row, Torn, Writer
+
+
+class Track:
+    """One topic: `tracks("robot/pose")`."""
+
+    def __init__(self, topic: str, folder: str, writer: Writer, moments: Moments) -> None:
+        self.topic = topic
+        self._folder = folder
+        self._append = writer.append
+        self._moments = moments
+        self._latest = -math.inf
+
+    def append(
+        self, fields: Mapping[str, Any] | None = None, /, *, _ts: float | None = None, **named: Any
+    ) -> Self:
+        """Append one entry; it is in the file when this returns.
+
+        Args:
+            fields: the fields as a mapping, a dataclass or the like.
+            _ts: the Unix time of the entry; -1 is that of the thread's last row; default now, and never the
+                same twice.
+            named: the fields by name.
+
+        Raises:
+            TypeError: a value cannot be recorded. Nothing is written.
+            StateError: the record is not open.
+        """
+        if fields is not None:
+            named = {**as_fields(fields), **named}
+        if "timestamp" in named:
+            raise TypeError("timestamp is what the time of an entry is read back as: give it as _ts")
+        moment = self._moments.take(_ts)
+        if _ts is None:
+            while moment <= self._latest:  # the clock's step is coarser than this call
+                moment = self._moments.take(math.nextafter(self._latest, math.inf))
+            self._latest = moment
+        self._append(self._folder, encode_row(moment, named))
+        return self
+
+    @overload
+    def read(
+        self,
+        start_timestamp: float | None = ...,
+        end_timestamp: float | None = ...,
+        columns: Collection[str] | None = ...,
+        *,
+        openings: Collection[str] | None = ...,
+    ) -> Entries: ...
+    @overload
+    def read(
+        self,
+        start_timestamp: float | None = ...,
+        end_timestamp: float | None = ...,
+        columns: Collection[str] | None = ...,
+        format: str = ...,
+        *,
+        openings: Collection[str] | None = ...,
+    ) -> Entries | bytes: ...
+    def read(
+        self,
+        start_timestamp: float | None = None,
+        end_timestamp: float | None = None,
+        columns: Collection[str] | None = None,
+        format: str = "json",  # noqa: A002 - ML-Dash's name
+        *,
+        openings: Collection[str] | None = None,
+    ) -> Entries | bytes:
+        """The entries by time, both bounds included, each with its time as `timestamp`.
+
+        Entries of one process with the same time are one entry; of a field they share, the later value
+        counts.
+
+        Args:
+            start_timestamp: the first Unix time.
+            end_timestamp: the last one.
+            columns: only these fields.
+            format: `json` (Python values) or `jsonl` (bytes, one entry a line).
+            openings: only entries of these openings.
+        """
+        if format not in {"json", "jsonl"}:
+            raise UsageError(f"there is no format {format!r} (there are: json, jsonl)")
+        entries = self._entries(openings)
+        moments = [entry["timestamp"] for entry in entries]
+        first = 0 if start_timestamp is None else bisect.bisect_left(moments, start_timestamp)
+        end = len(entries) if end_timestamp is None else bisect.bisect_right(moments, end_timestamp)
+        chosen = Entries(entries[first:end], torn=entries.torn)
+        if columns is not None:
+            wanted = {"timestamp", *columns}
+            chosen = Entries(
+                ({key: value for key, value in entry.items() if key in wanted} for entry in chosen),
+                torn=entries.torn,
+            )
+        if format == "jsonl":
+            return b"".join(_as_line(entry) for entry in chosen)
+        return chosen
+
+    def slice(self, start_timestamp: float | None = None, end_timestamp: float | None = None) -> Slice:
+        """The entries between two times, both included, to go through and to look up in."""
+        return Slice(self, start_timestamp, end_timestamp)
+
+    def list_entries(self) -> list[Row]:
+        """All entries, by time."""
+        return list(self.read())
+
+    def flush(self) -> Self:
+        """Nothing is held back; kept for ML-Dash's sake."""
+        return self
+
+    def _entries(self, openings: Collection[str] | None) -> Entries:
+        """All entries, sorted by time; among equal times the order of writing stands."""
+        torn: list[Torn] = []
+        entries: list[Row] = []
+        for source in rows.sources(self._folder, openings):
+            found, incomplete = rows.read(source.path)
+            torn += [incomplete] if incomplete else []
+            by_time: dict[float, Row] = {}
+            for row in found:
+                moment = row.pop("_ts")
+                by_time.setdefault(moment, {"timestamp": moment}).update(row)
+            entries += by_time.values()
+        entries.sort(key=lambda entry: float(entry["timestamp"]))
+        return Entries(entries, torn=torn)
+
+
+class Entries(Rows):
+    """Entries of a track; also answers to ML-Dash's `entries` and `count`."""
+
+    def _as_ml_dash(self, key: str) -> Any:
+        return (
+            {"entries": self, "count": len(self)}[key]
+            if key in {"entries", "count"}
+            else super()._as_ml_dash(key)
+        )
+
+
+class Slice:
+    """A stretch of a track, read when it is first needed."""
+
+    def __init__(self, track: Track, start_timestamp: float | None, end_timestamp: float | None) -> None:
+        self._track = track
+        self._bounds = (start_timestamp, end_timestamp)
+        self._entries: Entries | None = None
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._load())
+
+    def __len__(self) -> int:
+        return len(self._load())
+
+    def __getitem__(self, index: int) -> Row:
+        return self._load()[index]
+
+    def _load(self) -> Entries:
+        if self._entries is None:
+            self._entries = self._track.read(*self._bounds)
+        return self._entries
+
+    @overload
+    def find_by_time(self, timestamp: float) -> Row: ...
+    @overload
+    def find_by_time(self, timestamp: list[float]) -> list[Row]: ...
+    def find_by_time(self, timestamp: float | list[float]) -> Row | list[Row]:
+        """The last entry that is not later than the time; for a list of times, a list of them.
+
+        Raises:
+            NotFoundError: all entries are later, or there are none.
+        """
+        if isinstance(timestamp, (list, tuple)):
+            return [self.find_by_time(moment) for moment in timestamp]
+        entries = self._load()
+        index = bisect.bisect_right(entries, timestamp, key=lambda entry: float(entry["timestamp"]))
+        if index == 0:
+            earliest = f"the earliest is at {entries[0]['timestamp']}" if entries else "there are none"
+            raise NotFoundError(
+                f"track {self._track.topic!r} has no entry at or before {timestamp} ({earliest})"
+            )
+        return entries[index - 1]
+
+    findByTime = find_by_time  # noqa: N815 - ML-Dash's name
+
+
+class Tracks:
+    """The tracks of a record."""
+
+    def __init__(self, place: Place, writer: Writer, moments: Moments) -> None:
+        self._place = place
+        self._writer = writer
+        self._moments = moments
+        self._known: dict[str, Track] = {}
+
+    def __call__(self, topic: str) -> Track:
+        """The track of this topic.
+
+        Raises:
+            UsageError: the topic is empty or too long.
+        """
+        track = self._known.get(topic)
+        if track is None:
+            track = self._known[topic] = Track(topic, self._place.track(topic), self._writer, self._moments)
+        return track
+
+    def names(self) -> list[str]:
+        """The topics that somebody appended to, sorted."""
+        return sorted(name for folder in rows.names(self._place.tracks) if (name := decode_name(folder)))
+
+    def flush(self) -> Self:
+        """Nothing is held back; kept for ML-Dash's sake."""
+        return self
+
+
+def _as_line(entry: Row) -> bytes:
+    return f"{dump(entry)}\n".encode("ascii")

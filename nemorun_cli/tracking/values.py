@@ -1,0 +1,251 @@
+"""Values as they are recorded: what Python, NumPy, PyTorch and others hold, as valid JSON and back.
+
+JSON has no NaN and no infinities: they are written as the texts "NaN", "Infinity" and "-Infinity"
+(the spelling of the JSON form of Protocol Buffers, which pandas reads too). A text that is one of these is
+wrapped as {"$text": "NaN"}, and a mapping with the one key "$text" is wrapped once more, so
+that everything comes back as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_DEPTH: Final = 100  # levels of nesting; more is a mistake, or a mapping that holds itself
+WRAP: Final = "$text"
+
+_NONFINITE: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+_MARKS: Final = ('NaN"', 'Infinity"', f'"{WRAP}"')  # without one of them a text needs no unwrapping
+_SPELLED: Final = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
+
+_AS_TEXT: Final = {("torch", "device"), ("torch", "dtype"), ("uuid", "UUID")}
+
+_encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_quote: Final = json.encoder.encode_basestring_ascii
+_heads: dict[str, str] = {}  # field name -> `,"name":`, so that a name is quoted once
+_HEADS_LIMIT: Final = 10_000
+
+
+def encode_row(moment: float, fields: Mapping[str, Any]) -> bytes:
+    """One line of a row file: the fields after their Unix time `_ts`.
+
+    Raises:
+        TypeError: a value cannot be recorded; it is named.
+    """
+    parts = [f'{{"_ts":{moment!r}']
+    for key, value in fields.items():
+        head = _heads.get(key)
+        parts.append(_head(key) if head is None else head)
+        kind = type(value)
+        if kind is float:
+            # inf - inf and nan - nan are no zero: two operations tell all finite numbers
+            parts.append(repr(value) if value - value == 0.0 else _SPELLED[repr(value)])
+        elif kind is int:
+            parts.append(int.__repr__(value))
+        elif kind is str and value not in _NONFINITE:
+            parts.append(_quote(value))
+        else:
+            parts.append(dump(plain(value, key)))
+    parts.append("}\n")
+    return "".join(parts).encode("ascii")
+
+
+def _head(key: str) -> str:
+    if type(key) is not str:
+        raise TypeError(f"the name of a field is a text, not {key!r}")
+    if key == "_ts":
+        raise TypeError("_ts is the time of the row and takes a number")
+    head = f",{_quote(key)}:"
+    if len(_heads) < _HEADS_LIMIT:
+        _heads[key] = head
+    return head
+
+
+def dump(value: object) -> str:
+    """A plain value as JSON on one line, in ASCII."""
+    try:
+        text = _encode(value)
+    except ValueError:  # NaN or an infinity
+        return _encode(_wrap(value))
+    return _encode(_wrap(value)) if needs_unwrapping(text) else text
+
+
+def _wrap(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if value - value == 0.0 else _SPELLED[repr(value)].strip('"')
+    if isinstance(value, str):
+        return {WRAP: value} if value in _NONFINITE else value
+    if isinstance(value, list):
+        return [_wrap(item) for item in value]
+    if isinstance(value, dict):
+        wrapped = {key: _wrap(item) for key, item in value.items()}
+        return {WRAP: wrapped} if wrapped.keys() == {WRAP} else wrapped
+    return value
+
+
+def load(text: str) -> Any:
+    """What `dump` made this text of.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    value = json.loads(text)
+    return unwrap(value) if needs_unwrapping(text) else value
+
+
+def needs_unwrapping(text: str) -> bool:
+    """Whether JSON may hold what `dump` had to spell or to wrap."""
+    return any(mark in text for mark in _MARKS)
+
+
+def unwrap(value: Any) -> Any:
+    """A value with its NaN, its infinities and its wrapped texts as they were."""
+    if isinstance(value, str):
+        return _NONFINITE.get(value, value)
+    if isinstance(value, list):
+        return [unwrap(item) for item in value]
+    if isinstance(value, dict):
+        if value.keys() == {WRAP}:
+            inner = value[WRAP]
+            return inner if isinstance(inner, str) else {key: unwrap(item) for key, item in inner.items()}
+        return {key: unwrap(item) for key, item in value.items()}
+    return value
+
+
+def plain(value: Any, where: str, *, depth: int = 0) -> Any:
+    """The value as None, bool, int, float, text, list and mapping.
+
+    Args:
+        value: anything that can be recorded.
+        where: its name, for the message.
+        depth: how many levels it lies in.
+
+    Raises:
+        TypeError: it, or something in it, cannot be recorded.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Enum):
+        return _enum(value, where)
+    if isinstance(value, int):
+        return _integer(int(value), where)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if depth >= MAX_DEPTH:
+        raise TypeError(f"{where}: nested more than {MAX_DEPTH} levels deep, or within itself")
+    mapping = fields_of(value)
+    if mapping is not None:
+        return {
+            _key(key, where): plain(item, f"{where}.{key}", depth=depth + 1) for key, item in mapping.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [plain(item, f"{where}[{index}]", depth=depth + 1) for index, item in enumerate(value)]
+    if isinstance(value, (set, frozenset)):
+        items = [plain(item, where, depth=depth + 1) for item in value]
+        return sorted(items, key=dump)
+    return _foreign(value, where, depth)
+
+
+def _integer(value: int, where: str) -> int:
+    try:
+        repr(value)
+    except ValueError as error:
+        raise TypeError(f"{where}: {error}") from None
+    return value
+
+
+def _enum(value: Enum, where: str) -> Any:
+    """An enum's value where that is plain, else its name."""
+    inner = value.value
+    return plain(inner, where) if inner is None or isinstance(inner, (bool, int, float, str)) else value.name
+
+
+def _key(key: object, where: str) -> str:
+    if isinstance(key, Enum):
+        key = _enum(key, where)
+    if isinstance(key, str):
+        return str.__str__(key)
+    if key is None or isinstance(key, (bool, int, float)):
+        return _encode(key) if key == key else "NaN"  # noqa: PLR0124 - only NaN differs from itself
+    if hasattr(key, "item"):  # a NumPy scalar
+        return _key(key.item(), where)
+    raise TypeError(f"{where}: a key is a text, a number or an enum, not {_kind(key)}")
+
+
+def fields_of(value: Any) -> Mapping[Any, Any] | None:
+    """The fields of a mapping, a dataclass, a named tuple, an attrs or pydantic object or a namespace; else None."""
+    if isinstance(value, Mapping):
+        return value
+    kind = type(value)
+    if kind is type:
+        return None
+    if hasattr(kind, "__dataclass_fields__"):
+        return {name: getattr(value, name) for name in kind.__dataclass_fields__ if hasattr(value, name)}
+    if hasattr(kind, "__attrs_attrs__"):
+        return {field.name: getattr(value, field.name) for field in kind.__attrs_attrs__}
+    for names in ("model_fields", "__fields__"):  # pydantic 2, pydantic 1
+        if hasattr(kind, names) and hasattr(value, "dict"):
+            return {name: getattr(value, name) for name in getattr(kind, names)}
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        return dict(zip(kind._fields, value, strict=True))
+    if (kind.__module__, kind.__name__) in {("argparse", "Namespace"), ("types", "SimpleNamespace")}:
+        return vars(value)
+    return None
+
+
+def attributes_of(kind: type) -> dict[str, Any]:
+    """The public values of a class that holds settings, those it inherits included; its methods are left out."""
+    found: dict[str, Any] = {}
+    for ancestor in reversed(kind.__mro__[:-1]):
+        for name, value in vars(ancestor).items():
+            if isinstance(value, type) and not name.startswith("_"):
+                found[name] = attributes_of(value)
+            elif not (name.startswith("_") or callable(value) or hasattr(type(value), "__get__")):
+                found[name] = value
+    return found
+
+
+def _foreign(value: Any, where: str, depth: int) -> Any:
+    """Paths, times, arrays, tensors and exact numbers, known by what they can do: none of their libraries is loaded."""
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    convert: Callable[[Any], Any] | None = None
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):
+        convert = _array
+    elif hasattr(value, "isoformat"):
+        convert = type(value).isoformat
+    elif hasattr(value, "total_seconds"):
+        convert = type(value).total_seconds
+    elif hasattr(value, "as_integer_ratio"):
+        convert = float
+    elif (type(value).__module__, type(value).__name__) in _AS_TEXT:
+        convert = str
+    if convert is None or isinstance(value, type):
+        raise TypeError(
+            f"{where}: {_kind(value)} cannot be recorded (what can: numbers, texts, booleans, None, lists,
+            mappings," " dataclasses, enums, paths, dates, arrays and tensors)"
+        )
+    return plain(convert(value), where, depth=depth + 1)
+
+
+def _array(value: Any) -> Any:
+    """An array or tensor as a list, and one number as that number."""
+    if hasattr(value, "detach"):  # a tensor that takes part in autograd, maybe on a GPU
+        value = value.detach().cpu()
+    plainer = value.tolist()
+    return float(plainer) if type(plainer) is type(value) else plainer
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__qualname__}"
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,154 @@
+"""What all tests share: a home of their own, the installed command, patience, and a look for leftovers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+PATIENCE = 20.0  # seconds until something that should come to pass has failed to
+PAUSE = 0.01  # seconds between looks
+
+
+def eventually(condition: Callable[[], Any], *, within: float = PATIENCE) -> Any:
+    """The first true value of a condition; fails if there is none in time."""
+    end = time.monotonic() + within
+    while not (value := condition()):
+        if time.monotonic() > end:
+            pytest.fail(f"did not come to pass within {within:g} s: {condition}")
+        time.sleep(PAUSE)
+    return value
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of the command gave."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as one JSON document."""
+        return json.loads(self.stdout)
+
+
+@dataclass(frozen=True)
+class Exp:
+    """The installed `exp`, with a home and a working folder of this test's own."""
+
+    home: Path
+    folder: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment in which the command runs."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("EXP_", "SLURM_"))}
+        return {**kept, "NEMORUN_HOME": str(self.home), "NO_COLOR": "1", "COLUMNS": "160"}
+
+    @property
+    def argv(self) -> list[str]:
+        """The command itself."""
+        return [str(Path(sys.executable).with_name("exp"))]
+
+    def __call__(
+        self, *args: str | Path, code: int | None = 0, env: dict[str, str] | None = None, stdin: str = ""
+    ) -> Result:
+        """Run the command to its end and check its exit code; None accepts any."""
+        done = subprocess.run(
+            [*self.argv, *map(str, args)],
+            cwd=self.folder,
+            env={**self.env, **(env or {})},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if code is not None:
+            assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *args: str | Path, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
+        """Start the command and leave it running."""
+        return subprocess.Popen(
+            [*self.argv, *map(str, args)],
+            cwd=self.folder,
+            env={**self.env, **(env or {})},
+            stdin=options.pop("stdin", subprocess.DEVNULL),
+            stdout=options.pop("stdout", subprocess.PIPE),
+            stderr=options.pop("stderr", subprocess.PIPE),
+            text=True,
+            **options,
+        )
+
+    def spec(self, text: str, name: str = "spec.yaml") -> Path:
+        """Write a spec into the working folder."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def status(self, which: str = "latest") -> dict[str, Any]:
+        """The status document of an experiment."""
+        document: dict[str, Any] = self("status", which, "--json").json
+        return document
+
+    def task(self, task_id: str, which: str = "latest") -> dict[str, Any]:
+        """One task of it."""
+        return next(task for task in self.status(which)["tasks"] if task["id"] == task_id)
+
+    def directory(self, which: str = "latest") -> Path:
+        """Where it lies."""
+        return Path(self.status(which)["directory"])
+
+
+@pytest.fixture
+def exp(tmp_path: Path) -> Iterator[Exp]:
+    """The command with a fresh home; whatever this test leaves behind makes it fail."""
+    home, folder = tmp_path / "home", tmp_path / "work"
+    folder.mkdir()
+    before = dict(os.environ)
+    yield Exp(home, folder)
+    assert dict(os.environ) == before, "the test changed the environment"
+    left = [process for process in processes_of(home) if not _ends(process)]
+    for process in left:
+        process.kill()
+    assert not left, f"left running: {[process.info for process in left]}"
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """The processes that belong to experiments under a home: supervisors, shims, tasks."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        try:
+            if process.environ().get("NEMORUN_HOME") == str(home) and process.pid != os.getpid():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _ends(process: psutil.Process, within: float = 3.0) -> bool:
+    try:
+        process.wait(within)
+    except psutil.TimeoutExpired:
+        return False
+    return True
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_leaked_environment() -> None:
+    """Tests are run outside of any experiment."""
+    for name in [name for name in os.environ if name.startswith(("EXP_", "SLURM_"))]:
+        del os.environ[name]
