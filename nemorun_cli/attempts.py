@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -44,15 +45,21 @@ def failed_launch(message: str) -> Ending:
     return Ending(status=TaskStatus.FAILED, reason=Reason.LAUNCH, message=message)
 
 
-def prepare(files: AttemptFiles, plan: Plan) -> None:
-    """Make the attempt's folder and write into it what is to run; doing it again does no harm."""
+def make_folders(files: AttemptFiles) -> None:
+    """Make the attempt's folder, and that of its task; doing it again does no harm."""
     try:
-        os.mkdir(files.directory, FOLDER_MODE)  # noqa: PTH102 - on the way of every task
+        files.directory.parent.mkdir(FOLDER_MODE)
     except FileExistsError:
         pass
-    except FileNotFoundError:
-        make_folder(files.directory)
+    except FileNotFoundError:  # the first task of all, or the first of a group
+        make_folder(files.directory.parent)
+    with contextlib.suppress(FileExistsError):
+        files.directory.mkdir(FOLDER_MODE)
     faults.point("attempt.folder")
+
+
+def write_plan(files: AttemptFiles, plan: Plan) -> None:
+    """Write into the attempt's folder what is to run; only for whom no task reads it yet."""
     write(files.plan, json.dumps(plan.to_json()))
     if plan.script is not None:
         write(files.script, plan.script)
@@ -73,7 +80,7 @@ def write(path: Path, text: str) -> None:
 
 
 def claimed_pid(files: AttemptFiles) -> int | None:
-    """The pid of the shim that claimed the attempt; 0 if it claimed without being able to say so, None if none did."""
+    """The pid of the shim that claimed the attempt; 0 if it could not say so, None if none did."""
     try:
         text = files.claim.read_text(encoding="ascii").strip()
     except FileNotFoundError:
@@ -164,6 +171,11 @@ def signal_number(name: str) -> int:
         return int(signal.Signals["SIG" + text])
     except KeyError:
         raise ValueError(f"there is no signal {name!r}") from None
+
+
+def short_signal(name: str) -> str:
+    """`TERM` for `SIGTERM`, `TERM` or `15`, as `kill -s` takes it."""
+    return signal.Signals(signal_number(name)).name.removeprefix("SIG")
 
 
 def _modified(path: Path) -> float | None:

@@ -1,4 +1,4 @@
-"""Ending tasks from outside: a request in the ledger, carried out by the supervisor or, without one, right here."""
+"""Ending tasks from outside: a request in the ledger, carried out by the supervisor or, without one, here."""
 
 from __future__ import annotations
 
@@ -43,9 +43,11 @@ def cancel(
             f"{run.id} runs on {host}", hint="cancel it there, or give up on what runs there with --abandon"
         )
     _request(run, names, signal=signal, grace=grace, abandon=abandon)
-    patience = SLACK + max(
-        (task.stop_grace for task in snapshot.spec.tasks), default=0.0
-    ) if grace is None else SLACK + grace
+    patience = (
+        SLACK + max((task.stop_grace for task in snapshot.spec.tasks), default=0.0)
+        if grace is None
+        else SLACK + grace
+    )
     return _wait(run, names, patience)
 
 
@@ -99,7 +101,10 @@ def _end_here(run: Run, snapshot: Snapshot, names: Sequence[str] | None, end: fl
             supervision.turn()
             supervision.flush()
             wanted = supervision.history.tasks if names is None else names
-            if all(not supervision.history.tasks[name].is_live or _was_never_started(supervision, name) for name in wanted):
+            if all(
+                not supervision.history.tasks[name].is_live or _was_never_started(supervision, name)
+                for name in wanted
+            ):
                 break
             supervision.sleep()
     finally:

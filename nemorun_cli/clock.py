@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 
 
 def stamp(seconds: float | None = None) -> str:
@@ -15,4 +15,4 @@ def stamp(seconds: float | None = None) -> str:
 
 def unix(text: str) -> float:
     """The Unix seconds of a stamp."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC).timestamp()
+    return datetime.fromisoformat(text).timestamp()

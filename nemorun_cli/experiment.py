@@ -1,4 +1,4 @@
-"""Experiments from Python: start one, find one, and ask, end or continue it. The command line is a thin layer on this."""
+"""Experiments from Python: start one, find one, ask, end or continue it; the command line is a layer on this."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ import contextlib
 import os
 import select
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from nemorun_cli import history as events
-from nemorun_cli import locks, observation
-from nemorun_cli.clock import stamp
+from nemorun_cli import observation
 from nemorun_cli.errors import (
     AmbiguousError,
     EngineError,
     NotFoundError,
     NotOverError,
     RunningError,
-    UsageError,
 )
 from nemorun_cli.home import ExperimentFiles, Home, age_key
-from nemorun_cli.states import ENDS, ExperimentStatus
+from nemorun_cli.states import ExperimentStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     from nemorun_cli.load import Document
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.resumption import Decision
@@ -138,7 +136,7 @@ class Run:
             host = snapshot.holder.host if snapshot.holder else "another host"
             raise EngineError(
                 f"{self.id} ran on {host}, which may still be running it",
-                hint=f"resume it there, or, if that host will not come back: exp resume {self.id} --host-is-gone",
+                hint=f"resume it there, or if that host is gone for good: exp resume {self.id} --host-is-gone",
             )
         if snapshot.supervisor == "alive":
             return False
@@ -205,8 +203,12 @@ def find(which: str = LATEST, *, home: Home | None = None) -> Run:
     if which == LATEST:
         if found := _newest(home, home.names()):
             return Run(found, home)
-        raise NotFoundError(f"there are no experiments under {home.directory} yet", hint="start one: exp run SPEC")
-    raise NotFoundError(f"there is no experiment {which!r} under {home.directory}", hint="see what there is: exp list")
+        raise NotFoundError(
+            f"there are no experiments under {home.directory} yet", hint="start one: exp run SPEC"
+        )
+    raise NotFoundError(
+        f"there is no experiment {which!r} under {home.directory}", hint="see what there is: exp list"
+    )
 
 
 def _newest(home: Home, names: Sequence[str]) -> ExperimentFiles | None:
@@ -247,7 +249,7 @@ def run(
     home = home or Home.from_environment()
     supervisor = start.Supervisor()  # it gets ready while the spec is being checked
     try:
-        texts = [f"{name}={value}" for name, value in params.items()] if isinstance(params, Mapping) else params
+        texts = [f"{name}={value}" for name, value in params.items()] if isinstance(params, dict) else params
         document = load.read(
             spec,
             params=texts,

@@ -1,4 +1,4 @@
-"""Expressions `${{ … }}` given their values: in a spec as it is resolved, in a task when its parents are over."""
+"""Expressions `${{ … }}` given their values: as a spec is resolved, or when a task's parents are over."""
 
 from __future__ import annotations
 

@@ -41,11 +41,15 @@ class Unfilled(str):
 
 
 class Filler:
-    """Fills the texts of one spec; what is wrong in them is in `findings`, where it was in `unfilled`."""
+    """Fills the texts of one spec; what is wrong in them is in `findings`.
+
+    `filled` and `unfilled` are the places of texts that held expressions.
+    """
 
     def __init__(self, names: Mapping[str, Any]) -> None:
         self.names = names
         self.findings: list[Finding] = []
+        self.filled: set[Place] = set()
         self.unfilled: set[Place] = set()
         self.has_late = False
         self.uses_identity = False
@@ -76,6 +80,7 @@ class Filler:
                 return self._unfilled(text, place)
             if uses:
                 return self._late(text, place, uses)
+            self.filled.add(place)
             return self._filled(text, role)
         except TemplateError as fault:
             finding = Finding(place=place, message=fault.message, hint=fault.hint, needle=fault.raw)

@@ -60,7 +60,9 @@ class TaskState:
     not_before: str | None = None
     outputs: dict[str, Any] = field(default_factory=dict)
     evidence: str | None = None
-    holder: Holder | None = None  # the supervisor that submitted the attempt: its host and boot are the task's
+    holder: Holder | None = (
+        None  # the supervisor that submitted the attempt: its host and boot are the task's
+    )
     cancel: Cancel | None = None
 
     @property

@@ -130,11 +130,11 @@ class ExperimentFiles:
 
     def task(self, task_id: str) -> Path:
         """The folder of one task."""
-        return self.directory / "tasks" / task_id
+        return Path(f"{self.directory}/tasks/{task_id}")
 
     def attempt(self, task_id: str, number: int) -> AttemptFiles:
         """The files of one attempt at a task, counted from 1."""
-        return AttemptFiles(self.directory / "tasks" / task_id / f"attempt-{number}")
+        return AttemptFiles(Path(f"{self.directory}/tasks/{task_id}/attempt-{number}"))
 
     def damaged_ledger(self) -> Path:
         """A name that is still free, for a ledger that is set aside."""

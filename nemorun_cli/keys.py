@@ -1,4 +1,4 @@
-"""Which experiments were started under one key (or name), and the lock that is held while another one starts."""
+"""Which experiments were started under one key (or name), and the lock held while another one starts."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ class Ledger:
         return self.path.stat().st_size != self._reader.offset
 
     def append(self, events: Sequence[Event]) -> list[Event]:
-        """Write the events as one batch and sync it; gives all new events in the file's order, these included.
+        """Write the events as one batch and sync it; gives all that is new, in the file's order.
 
         Raises:
             LockHeldError: another process keeps the lock; it is named.

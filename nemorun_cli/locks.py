@@ -1,4 +1,4 @@
-"""Locks that the kernel releases when their holder dies: `flock` on a descriptor, inherited by whom it is passed to.
+"""Locks that the kernel releases when their holder dies: `flock` on a descriptor that can be inherited.
 
 Probes take the lock shared and only for an instant, so that any number of them neither block
 nor see one another; a starter may collide with a probe and therefore tries again.
@@ -137,7 +137,7 @@ def read_holder(path: Path) -> Holder | None:
 
 
 def holder_by_kernel(path: Path) -> int | None:
-    """The pid that the kernel names as the holder of a `flock` on this file, where it tells (Linux, this host)."""
+    """The pid that the kernel names as the holder of a `flock` on this file, where it tells (Linux)."""
     try:
         status = path.stat()
         table = Path("/proc/locks").read_text(encoding="ascii")

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import locks
 from nemorun_cli.clock import stamp, unix
-from nemorun_cli.errors import AmbiguousError, LedgerDamagedError, LedgerError, LedgerNewerError, NotFoundError
+from nemorun_cli.errors import (
+    AmbiguousError,
+    LedgerDamagedError,
+    LedgerError,
+    LedgerNewerError,
+    NotFoundError,
+)
 from nemorun_cli.history import History, TaskState
 from nemorun_cli.ledger import read_settled
 from nemorun_cli.spec import Spec
@@ -127,7 +133,8 @@ class Snapshot:
         if len(found) > 1:
             listed = ", ".join(sorted(found)[:10])
             raise AmbiguousError(
-                f"{text!r} fits {len(found)} tasks of {self.files.id}: {listed}", hint=f"for all of them: '{text}*'"
+                f"{text!r} fits {len(found)} tasks of {self.files.id}: {listed}",
+                hint=f"for all of them: '{text}*'",
             )
         if not found and text.isdigit() and int(text) < len(ids):
             return {ids[int(text)]}
@@ -190,7 +197,9 @@ def read_spec(files: ExperimentFiles) -> Spec:
     try:
         return Spec.from_json(json.loads(files.resolved.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LedgerError(f"{files.resolved} cannot be read: {error}", hint="restore it from a backup") from error
+        raise LedgerError(
+            f"{files.resolved} cannot be read: {error}", hint="restore it from a backup"
+        ) from error
 
 
 def look(files: ExperimentFiles, *, home: Path, observe: bool = True) -> Snapshot:
@@ -213,7 +222,9 @@ def look(files: ExperimentFiles, *, home: Path, observe: bool = True) -> Snapsho
     history.apply_all(events)
     holder = history.supervisor
     state = _supervisor_state(history, holder, is_held=is_held)
-    live = sum(history.counts[status] for status in (TaskStatus.SUBMITTED, TaskStatus.RUNNING, TaskStatus.UNKNOWN))
+    live = sum(
+        history.counts[status] for status in (TaskStatus.SUBMITTED, TaskStatus.RUNNING, TaskStatus.UNKNOWN)
+    )
     if state == "gone" and observe:
         found = _observe(files, spec, home)
         if found is None:

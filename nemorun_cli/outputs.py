@@ -1,4 +1,4 @@
-"""What a task wrote to `$EXP_OUTPUT`: lines of `key=text` and `key:=json`, and texts between `key<<END` and `END`."""
+"""What a task wrote to `$EXP_OUTPUT`: `key=text`, `key:=json`, and lines from `key<<END` to `END`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def _json(text: str, key: str, line: int) -> Any:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as fault:
-        raise OutputsError(f"the value of {key} is no JSON: {fault.msg} at column {fault.colno}", line=line) from None
+        message = f"the value of {key} is no JSON: {fault.msg} at column {fault.colno}"
+        raise OutputsError(message, line=line) from None
     except (ValueError, RecursionError) as fault:
         raise OutputsError(f"the value of {key} is no JSON: {fault}", line=line) from None
     if _depth_exceeds(value, MAX_DEPTH):

@@ -100,9 +100,9 @@ def _value(name: str, param: Param | None, option: str | None) -> tuple[Any, Fin
     if param is None:
         return UNKNOWN, None
     place: Place = ("params", name)
-    fault = _declaration_fault(param)
-    if fault is not None:
-        key, message = fault
+    wrong = _declaration_fault(param)
+    if wrong is not None:
+        key, message = wrong
         return UNKNOWN, Finding(place=(*place, key), message=message)
     if option is not None:
         return _given(param, option)

@@ -16,7 +16,8 @@ import traceback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional, Tuple
+    from collections.abc import Callable
+    from typing import Any
 
 TARGET = "_target_"
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
@@ -27,7 +28,7 @@ class TargetError(Exception):
     """A target cannot be found; the message says which, and what is there."""
 
 
-def call(target: str, args: Dict[str, Any]) -> Any:
+def call(target: str, args: dict[str, Any]) -> Any:
     """What `module:function` returns for these keyword arguments, in which `_target_` mappings are built.
 
     An asynchronous function is run to its end. Raises TargetError, and what the function raises.
@@ -50,15 +51,15 @@ def find(target: str) -> Callable[..., Any]:
     """The object that `module:name` or `module:name.attribute` names; raises TargetError."""
     module_name, _, path = target.partition(":")
     if not module_name or not path:
-        raise TargetError("%r is not module:function" % target)
+        raise TargetError(f"{target!r} is not module:function")
     value: Any = _module(module_name, target)
     for name in path.split("."):
         if not hasattr(value, name):
             where = getattr(value, "__file__", None) or repr(value)
-            raise TargetError("%s: there is no %r in %s" % (target, name, where))
+            raise TargetError(f"{target}: there is no {name!r} in {where}")
         value = getattr(value, name)
     if not callable(value):
-        raise TargetError("%s is not callable, it is a %s" % (target, type(value).__name__))
+        raise TargetError(f"{target} is not callable, it is a {type(value).__name__}")
     return value  # type: ignore[no-any-return]
 
 
@@ -71,11 +72,12 @@ def _module(name: str, target: str) -> Any:
         if name != missing and not name.startswith(missing + "."):
             raise
         searched = ", ".join(path or "." for path in sys.path[:3])
-        raise TargetError("%s: no module is called %r (looked in %s, …)" % (target, missing, searched)) from None
+        message = f"{target}: no module is called {missing!r} (looked in {searched}, …)"
+        raise TargetError(message) from None
 
 
 def build(value: Any) -> Any:
-    """The value with each mapping that has a `_target_` replaced by what that makes of the rest, innermost first."""
+    """The value with each mapping that has a `_target_` replaced by what that makes of the rest."""
     if isinstance(value, list):
         return [build(item) for item in value]
     if not isinstance(value, dict):
@@ -87,7 +89,7 @@ def build(value: Any) -> Any:
     return find(str(target))(**built)
 
 
-def output_lines(result: Any) -> Optional[List[str]]:
+def output_lines(result: Any) -> list[str] | None:
     """What a result is as lines of `$EXP_OUTPUT`; None if it is no mapping of plain values."""
     if not isinstance(result, dict):
         return None
@@ -96,20 +98,19 @@ def output_lines(result: Any) -> Optional[List[str]]:
         is_plain, plain = _plain(value)
         if not isinstance(key, str) or not _KEY.match(key) or not is_plain:
             return None
-        lines.append("%s:=%s\n" % (key, json.dumps(plain)))
+        lines.append(f"{key}:={json.dumps(plain)}\n")
     return lines
 
 
-def _plain(value: Any, depth: int = 0) -> Tuple[bool, Any]:
+def _plain(value: Any, depth: int = 0) -> tuple[bool, Any]:
     """Whether the value is plain, and the value with array scalars as numbers."""
     if depth > _MAX_DEPTH:
         return False, None
     if value is None or isinstance(value, (str, bool)):
         return True, value
-    if isinstance(value, int):
-        return True, int(value)
-    if isinstance(value, float):
-        return True, float(value)
+    if isinstance(value, (int, float)):
+        # json cannot be trusted to write numbers of other libraries' own subclasses.
+        return True, int(value) if isinstance(value, int) else float(value)
     if isinstance(value, (list, tuple)):
         found = [_plain(item, depth + 1) for item in value]
         return all(is_plain for is_plain, _ in found), [plain for _, plain in found]
@@ -120,7 +121,7 @@ def _plain(value: Any, depth: int = 0) -> Tuple[bool, Any]:
     return _scalar(value)
 
 
-def _scalar(value: Any) -> Tuple[bool, Any]:
+def _scalar(value: Any) -> tuple[bool, Any]:
     """NumPy's and Torch's scalars give Python's by `item()`; arrays refuse."""
     item = getattr(value, "item", None)
     if not callable(item):
@@ -138,13 +139,13 @@ def save(result: Any) -> None:
     lines = output_lines(result)
     if not path or lines is None:
         if isinstance(result, dict):
-            sys.stderr.write("exp: the returned mapping is not kept as outputs: it holds more than plain values\n")
+            sys.stderr.write("exp: the result is not kept as outputs: it holds more than plain values\n")
         return
     with open(path, "a", encoding="utf-8") as stream:  # noqa: PTH123 - a name as the environment gives it
         stream.write("".join(lines))
 
 
-def main(argv: List[str]) -> int:
+def main(argv: list[str]) -> int:
     """Runs the call that a file describes; the exit code is 1 for an exception, with its traceback."""
     with open(argv[1], encoding="utf-8") as stream:  # noqa: PTH123 - Path takes 5 ms to import
         description = json.load(stream)
@@ -154,7 +155,7 @@ def main(argv: List[str]) -> int:
     try:
         save(call(description["target"], description["args"]))
     except TargetError as fault:
-        sys.stderr.write("exp: %s\n" % fault)
+        sys.stderr.write(f"exp: {fault}\n")
         return 1
     except Exception as fault:  # noqa: BLE001 - the end of the process, and the traceback is kept
         _print_traceback(fault)

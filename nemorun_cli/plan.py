@@ -6,12 +6,13 @@ import getpass
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from nemorun_cli.home import ExperimentFiles
+    from nemorun_cli.home import AttemptFiles, ExperimentFiles
     from nemorun_cli.spec import Spec, Task
 
 PLAN_FORMAT: Final = "exp.attempt/1"
@@ -45,15 +46,28 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """What `plan.json` holds; the texts lie beside it in files of their own."""
-        document = {"schema": PLAN_FORMAT, **asdict(self)}
-        for key in ("script", "call", "partial"):
-            del document[key]
-        return document
+        return {
+            "schema": PLAN_FORMAT,
+            "experiment": self.experiment,
+            "task": self.task,
+            "attempt": self.attempt,
+            "executor": self.executor,
+            "argv": self.argv,
+            "workdir": self.workdir,
+            "env": self.env,
+            "env_inherit": self.env_inherit,
+            "secrets": self.secrets,
+            "timeout": self.timeout,
+            "stop_signal": self.stop_signal,
+            "stop_grace": self.stop_grace,
+            "details": self.details,
+        }
 
 
 def make(task: Task, *, spec: Spec, files: ExperimentFiles, attempt: int, home: Path) -> Plan:
     """The plan of an attempt at a task whose expressions are all filled in."""
-    argv, script, call = _command(task, files, attempt)
+    own = files.attempt(task.id, attempt)
+    argv, script, call = _command(task, files, own)
     return Plan(
         experiment=files.id,
         task=task.id,
@@ -61,7 +75,14 @@ def make(task: Task, *, spec: Spec, files: ExperimentFiles, attempt: int, home: 
         executor=task.executor,
         argv=argv,
         workdir=task.workdir,
-        env=_environment(task, spec=spec, files=files, attempt=attempt, home=home),
+        env={
+            **task.env,
+            **_shared_environment(files, spec.name, prefix(spec, files.id), dash_root(spec, home), home),
+            "EXP_TASK": task.id,
+            "EXP_TASK_DIR": str(own.directory.parent),
+            "EXP_ATTEMPT": str(attempt),
+            "EXP_OUTPUT": str(own.outputs),
+        },
         env_inherit=task.env_inherit,
         secrets=task.secrets,
         script=script,
@@ -91,10 +112,9 @@ def dash_root(spec: Spec, home: Path) -> Path:
 
 
 def _command(
-    task: Task, files: ExperimentFiles, attempt: int
+    task: Task, files: ExperimentFiles, own: AttemptFiles
 ) -> tuple[tuple[str, ...], str | None, dict[str, Any] | None]:
     body, args = task.body, task.args
-    own = files.attempt(task.id, attempt)
     if task.kind == "partial":
         call = {"target": body, "args": dict(args) if isinstance(args, dict) else {}}
         return (*task.entrypoint, str(files.partial), str(own.call)), None, call
@@ -107,22 +127,22 @@ def _command(
     return (*task.entrypoint, str(script_copy(text, files)), *arguments), None, None
 
 
-def _environment(task: Task, *, spec: Spec, files: ExperimentFiles, attempt: int, home: Path) -> dict[str, str]:
+@lru_cache(maxsize=4)
+def _shared_environment(
+    files: ExperimentFiles, name: str, tracked: str, records: Path, home: Path
+) -> dict[str, str]:
+    """What all tasks of an experiment are told alike."""
     return {
-        **task.env,
         "EXP_ID": files.id,
-        "EXP_NAME": spec.name,
+        "EXP_NAME": name,
         "EXP_DIR": str(files.directory),
-        "EXP_TASK": task.id,
-        "EXP_TASK_DIR": str(files.task(task.id)),
-        "EXP_ATTEMPT": str(attempt),
-        "EXP_OUTPUT": str(files.attempt(task.id, attempt).outputs),
         "NEMORUN_HOME": str(home),
-        "EXP_PREFIX": prefix(spec, files.id),
-        "EXP_DASH_ROOT": str(dash_root(spec, home)),
+        "EXP_PREFIX": tracked,
+        "EXP_DASH_ROOT": str(records),
     }
 
 
+@cache
 def _user() -> str:
     try:
         return getpass.getuser()

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     import psutil
 
-SUPERVISOR_VARIABLE: Final = "EXP_SUPERVISOR"  # in the environment of a supervisor, which is no part of any task
+SUPERVISOR_VARIABLE: Final = (
+    "EXP_SUPERVISOR"  # in the environment of a supervisor, which is no part of any task
+)
 WATCHDOG_VARIABLE: Final = "EXP_WATCHDOG"  # in that of a shim's watchdog: the folder of the attempt
 FIRST_LOOK: Final = 0.01  # seconds until the second look at what was told to end
 LONGEST_PAUSE: Final = 0.5  # seconds between looks
@@ -93,7 +95,9 @@ def tree(mark: Mark, directory: str, seen: Mapping[int, Seen]) -> set[int]:
     for pid, one in seen.items():
         children[one.parent].append(pid)
     found: set[int] = set()
-    queue = [pid for pid, one in seen.items() if pid in marked or one.group in groups or one.watches == directory]
+    queue = [
+        pid for pid, one in seen.items() if pid in marked or one.group in groups or one.watches == directory
+    ]
     while queue:
         pid = queue.pop()
         one = seen[pid]
@@ -106,7 +110,7 @@ def tree(mark: Mark, directory: str, seen: Mapping[int, Seen]) -> set[int]:
 
 @dataclass(slots=True)
 class Stop:
-    """The ending of one task's processes: the signal, a grace period, then KILL, until two looks find none."""
+    """The ending of one task's processes: the signal, a grace period, KILL, until two looks find none."""
 
     mark: Mark
     directory: str

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a resume does with one task: `keep` it, `adopt` what lives, let it `wait` its turn, or `run` it again."""
+    """What a resume does with one task: `keep` it, `adopt` what lives, let it `wait`, or `run` it again."""
 
     task: str
     action: Literal["keep", "adopt", "wait", "run"]
@@ -28,7 +28,7 @@ class Decision:
 
 
 def decide(schedule: Schedule, *, below: Sequence[str] = ()) -> list[Decision]:
-    """A decision for each task, in the order of the file; `below` names tasks to run again with all that depend on them.
+    """A decision for each task, in the order of the file; tasks in and `below` these run again in any case.
 
     Raises:
         UsageError: something that would have to run again is still alive.
@@ -47,13 +47,19 @@ def decide(schedule: Schedule, *, below: Sequence[str] = ()) -> list[Decision]:
 def _decide(task_id: str, state: TaskState, wanted: bool) -> Decision:  # noqa: FBT001 - private, one caller
     if state.is_live:
         return Decision(
-            task=task_id, action="adopt", reason=f"{state.status} as attempt {state.attempt}", attempt=state.attempt
+            task=task_id,
+            action="adopt",
+            reason=f"{state.status} as attempt {state.attempt}",
+            attempt=state.attempt,
         )
     if state.status is TaskStatus.PENDING:
         return Decision(task=task_id, action="wait", reason="it has not begun", attempt=state.attempt)
     if state.status is TaskStatus.SUCCEEDED and not wanted:
         return Decision(
-            task=task_id, action="keep", reason=f"it succeeded in attempt {state.attempt}", attempt=state.attempt
+            task=task_id,
+            action="keep",
+            reason=f"it succeeded in attempt {state.attempt}",
+            attempt=state.attempt,
         )
     why = "wanted by --from" if wanted else f"it was {state.status}"
     if state.reason and not wanted:

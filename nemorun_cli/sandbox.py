@@ -1,4 +1,4 @@
-"""Jinja2's sandbox, narrowed to expressions over plain values: no attributes, few methods, bounded results."""
+"""Jinja2's sandbox, narrowed to expressions over plain values: no attributes, few methods, bounds."""
 
 from __future__ import annotations
 
@@ -35,16 +35,11 @@ _FAULTS = (
 """What evaluating may raise for a spec's own fault; anything else is a fault of exp."""
 
 _METHODS = frozenset(
-    "capitalize count endswith find isalnum isalpha isdecimal isdigit islower isspace isupper lower lstrip "
-    "partition removeprefix removesuffix rfind rpartition rsplit rstrip split splitlines startswith strip "
-    "title upper".split()
+    ["capitalize", "count", "endswith", "find", "isalnum", "isalpha", "isdecimal", "isdigit", "islower", "isspace", "isupper", "lower", "lstrip", "partition", "removeprefix", "removesuffix", "rfind", "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith", "strip", "title", "upper"]
 )
 """Methods of text whose results are no longer than the text."""
 
-_FILTERS = (
-    "abs capitalize count d default dictsort first float int items last length lower max min reject "
-    "rejectattr reverse round select selectattr sort sum title trim unique upper"
-).split()
+_FILTERS = ["abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "int", "items", "last", "length", "lower", "max", "min", "reject", "rejectattr", "reverse", "round", "select", "selectattr", "sort", "sum", "title", "trim", "unique", "upper"]
 
 
 def compiled(code: str) -> TemplateExpression:
@@ -110,7 +105,7 @@ def _plain(value: Any, budget: Budget) -> Any:
         return {str(key): _plain(item, budget) for key, item in value.items()}
     if isinstance(value, Iterable):
         return [_plain(item, budget) for item in value]
-    raise ValueError(f"the result is a {type(value).__name__}, no plain value")
+    raise TypeError(f"the result is a {type(value).__name__}, no plain value")
 
 
 class _Sandbox(SandboxedEnvironment):

@@ -148,14 +148,12 @@ class Schedule:
         return sum(needs_slot[self.tasks[name].executor] for name in names)
 
     def _company(self, task_id: str, ready: Iterable[str]) -> list[str] | None:
-        """Who starts with the task: itself alone, or its whole group; None while some of that are not ready."""
+        """Who starts with the task: itself alone, or its whole group; None while some are not ready."""
         group = self.groups.get(self.tasks[task_id].group or "")
         if group is None or not group.together:
             return [task_id]
         waiting = {task_id, *ready}
-        pending = [
-            name for name in group.members if self.history.tasks[name].status is TaskStatus.PENDING
-        ]
+        pending = [name for name in group.members if self.history.tasks[name].status is TaskStatus.PENDING]
         return pending if waiting.issuperset(pending) else None
 
     def next_delay(self) -> float | None:

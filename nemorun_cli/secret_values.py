@@ -56,7 +56,7 @@ def known(spec: Spec) -> dict[str, str]:
 
 
 def mask(text: str, values: Iterable[str]) -> str:
-    """The text with each value of six characters and more hidden, line by line for values of several lines."""
+    """The text with each value of six characters and more hidden, values of several lines line by line."""
     for value in values:
         for part in {value, *value.splitlines()}:
             if len(part) >= SHORTEST_MASKED:
@@ -98,7 +98,7 @@ def _from_env_file(name: str, path: Path) -> str:
 
 
 def _from_command(command: str | list[str], folder: Path) -> str:
-    import subprocess  # noqa: PLC0415, S404 - only for secrets that come from a command
+    import subprocess  # noqa: PLC0415 - only for secrets that come from a command
 
     argv = shlex.split(command) if isinstance(command, str) else command
     try:

@@ -1,4 +1,4 @@
-"""Starting a supervisor: a process and session of its own, with nothing inherited but a pipe that tells it what to do."""
+"""Starting a supervisor: a process and session of its own that inherits nothing but a pipe with its orders."""
 
 from __future__ import annotations
 
@@ -102,7 +102,9 @@ class Supervisor:
             while not data.endswith(b"\n"):
                 ready, _, _ = select.select([self._answer], [], [], max(0.0, end - time.monotonic()))
                 if not ready:
-                    raise ExpError(f"the supervisor did not answer for {START_WAIT:g} s, see {files.supervisor_log}")
+                    raise ExpError(
+                        f"the supervisor did not answer for {START_WAIT:g} s, see {files.supervisor_log}"
+                    )
                 chunk = os.read(self._answer, 65536)
                 if not chunk:
                     raise ExpError(

@@ -60,7 +60,13 @@ MOVES: Final[dict[TaskStatus, frozenset[TaskStatus]]] = {
     ),
     TaskStatus.SUBMITTED: frozenset(TaskStatus) - {TaskStatus.PENDING},
     TaskStatus.RUNNING: frozenset(
-        {TaskStatus.RUNNING, TaskStatus.UNKNOWN, TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED}
+        {
+            TaskStatus.RUNNING,
+            TaskStatus.UNKNOWN,
+            TaskStatus.SUCCEEDED,
+            TaskStatus.FAILED,
+            TaskStatus.CANCELLED,
+        }
     ),
     TaskStatus.UNKNOWN: frozenset(TaskStatus) - {TaskStatus.PENDING},
     TaskStatus.SUCCEEDED: frozenset({TaskStatus.PENDING}),

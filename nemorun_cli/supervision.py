@@ -15,7 +15,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import executors, faults, history as events, outputs, plan
+from nemorun_cli import executors, faults, outputs, plan
+from nemorun_cli import history as events
 from nemorun_cli.attempts import Ending
 from nemorun_cli.clock import stamp, unix
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError
@@ -240,12 +241,16 @@ class Supervision:
             self._end(job, self._final(job, state, sighting.ending), sighting)
         elif sighting.state == "running":
             if state.status is not TaskStatus.RUNNING:
-                self._note_attempt(events.STARTED, job, job_id=sighting.job_id, evidence=sighting.evidence)
+                self._note_attempt(
+                    events.STARTED,
+                    job,
+                    time=stamp(sighting.since),
+                    job_id=sighting.job_id,
+                    evidence=sighting.evidence,
+                )
         elif sighting.state == "unknown":
             if state.status is not TaskStatus.UNKNOWN or state.message != sighting.message:
-                self._note_attempt(
-                    events.UNKNOWN, job, message=sighting.message, evidence=sighting.evidence
-                )
+                self._note_attempt(events.UNKNOWN, job, message=sighting.message, evidence=sighting.evidence)
         elif sighting.state == "absent":
             del self._jobs[name][job.key]
             self._miss(job, state)
@@ -291,7 +296,7 @@ class Supervision:
         self._note_attempt(
             events.ENDED,
             job,
-            time=stamp(ending.ended) if ending.ended else stamp(),
+            time=max(stamp(ending.ended), self.history.tasks[job.task].started or ""),
             status=ending.status,
             exit_code=ending.exit_code,
             reason=ending.reason,
@@ -318,7 +323,9 @@ class Supervision:
             rest = [name for name in group.members if not self.history.tasks[name].is_over]
             if rest:
                 self._note(
-                    events.CANCEL_REQUESTED, tasks=rest, message=f"{task.id} failed, and {group.id} is fail_fast"
+                    events.CANCEL_REQUESTED,
+                    tasks=rest,
+                    message=f"{task.id} failed, and {group.id} is fail_fast",
                 )
         self._judge(self.schedule.over(task.id))
 
@@ -403,7 +410,10 @@ class Supervision:
     def _choose(self) -> list[Job]:
         """The attempts that start now, already noted as submitted."""
         again, self._doubtful = self._doubtful, []
-        names = [*again, *self.schedule.take_ready(time.time(), self._free_slots(), needs_slot=self._needs_slot)]
+        names = [
+            *again,
+            *self.schedule.take_ready(time.time(), self._free_slots(), needs_slot=self._needs_slot),
+        ]
         jobs = []
         for name in names:
             task = self.schedule.tasks[name]

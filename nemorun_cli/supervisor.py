@@ -47,7 +47,7 @@ def main() -> int:
         signal.signal(number, _terminate)
     try:
         return _supervise(files, told)
-    except Exception as error:  # the end of the process: told to who waits, and kept in the log
+    except Exception as error:  # noqa: BLE001 - the end of the process: told to who waits, and kept in the log
         traceback.print_exc()
         _answer({"error": describe(error), "code": error.exit_code if isinstance(error, ExpError) else 70})
         return 70

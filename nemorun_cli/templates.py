@@ -95,7 +95,7 @@ def sole_expression(text: str) -> Expression | None:
 
 
 def parsed(code: str, names: Mapping[str, Any]) -> Parsed:
-    """The expression with its references found and rewritten; `names` settles how far a name with `-` or `.` goes."""
+    """The expression with its references rewritten; `names` settles how far a name with `-` or `.` goes."""
     rewritten: list[str] = []
     references: list[Reference] = []
     position = 0
@@ -143,7 +143,7 @@ def _end(text: str, start: int) -> int:
         elif char == "}" and text.startswith("}}", position):
             return position + 2
         position += 1
-    shown = text[start - len(OPENING) :].split("\n")[0][:60]
+    shown = text[start - len(OPENING) :].partition("\n")[0][:60]
     raise TemplateError(f"{shown} has no end", hint="close it with }}")
 
 

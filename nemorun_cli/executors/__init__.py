@@ -59,12 +59,14 @@ class Sighting:
 
     `state` is `queued` or `running` (the engine has it), `over` (with its `ending`), `unknown` (the
     engine does not answer; never taken for an end) or `absent` (it was never started).
-    `evidence` says by what this is known.
+    `since` is when it began (Unix seconds), where that is known better than by the time of the
+    sighting; `evidence` says by what all this is known.
     """
 
     key: Key
     state: Literal["queued", "running", "over", "unknown", "absent"]
     job_id: str | None = None
+    since: float | None = None
     ending: Ending | None = None
     message: str | None = None
     evidence: str | None = None
@@ -176,5 +178,7 @@ def _load(point: Any) -> type[Executor]:
     except ExpError:
         raise
     except Exception as error:  # a plugin may raise anything; it is named, and the cause is kept
-        raise UsageError(f"the executor type {point.name!r} ({point.value}) cannot be loaded: {error}") from error
+        raise UsageError(
+            f"the executor type {point.name!r} ({point.value}) cannot be loaded: {error}"
+        ) from error
     return loaded

@@ -12,17 +12,20 @@ import select
 import shutil
 import signal
 import time
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli import attempts, environment, faults, locks, processes
 from nemorun_cli.attempts import Ending, failed_launch, lost
 from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 from nemorun_cli.home import FILE_MODE
-from nemorun_cli.plan import Plan  # noqa: TC001 - part of the protocol's signatures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nemorun_cli.plan import Plan
 
 SHELL: Final = "/bin/sh"
 LOCK_DESCRIPTOR: Final = 9  # where the shim expects the lock
@@ -61,6 +64,7 @@ class LocalExecutor:
         self._by_pid: dict[int, Key] = {}
         self._stops: dict[Key, processes.Stop] = {}
         self._next_look = 0.0
+        self._scan: dict[int, processes.Seen] | None = None
         self._blind: set[Key] = set()  # alive, and only a look can tell when they end
 
     def plan(self, plan: Plan) -> Plan:
@@ -73,19 +77,18 @@ class LocalExecutor:
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
         """Endings of what was started here, and a look at what was not."""
-        sightings = []
+        self._scan = None
         ready = self._ready()
         now = time.monotonic()
         look = now >= self._next_look
         if look:
             self._next_look = now + LOOK_AGAIN
-        candidates = {key for key in jobs if key not in self._children and key not in self._blind}
-        for key in {*ready, *candidates, *(self._blind if look else ()), *self._stops}:
-            if (job := jobs.get(key)) and (sighting := self._sight(job)):
-                sightings.append(sighting)
+        unseen = {key for key in jobs if key not in self._children and key not in self._blind}
+        wanted = [jobs[key] for key in {*ready, *unseen, *(self._blind if look else ())} if key in jobs]
+        sightings = [sighting for job in wanted if (sighting := self._sight(job))]
         return [*sightings, *self._advance(jobs)]
 
-    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:  # noqa: A002
+    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
         """Signal the whole tree of each task, and KILL it after the grace period."""
         for job in jobs:
             number = attempts.signal_number(signal or job.stop_signal)
@@ -128,7 +131,7 @@ class LocalExecutor:
     def _submit(self, job: Job) -> Sighting:
         plan = job.plan
         assert plan is not None  # noqa: S101 - the core submits nothing without a plan
-        attempts.prepare(job.files, plan)
+        attempts.make_folders(job.files)
         lock = locks.take(job.files.lock)
         if lock is None:
             return self._sight(job) or Sighting(key=job.key, state="running", evidence="its lock is held")
@@ -136,8 +139,10 @@ class LocalExecutor:
             faults.point("attempt.locked")
             if attempts.claimed_pid(job.files) is not None:
                 return self._sight(job) or Sighting(key=job.key, state="absent")
+            attempts.write_plan(job.files, plan)
             env = environment.inherited(plan.env_inherit) | plan.env
             env |= {name: self._secrets[name] for name in plan.secrets}
+            since = time.time()
             try:
                 pid = self._spawn(job, plan, env, lock)
             except (OSError, ValueError) as error:
@@ -146,7 +151,7 @@ class LocalExecutor:
             os.close(lock)
         faults.point("attempt.spawned")
         self._watch(job, pid, is_own=True)
-        return Sighting(key=job.key, state="running", job_id=str(pid))
+        return Sighting(key=job.key, state="running", job_id=str(pid), since=since)
 
     def _spawn(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> int:
         log = os.open(job.files.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
@@ -213,6 +218,7 @@ class LocalExecutor:
         if job.key in self._stops:
             return None
         if job.holder and not job.holder.is_this_host:
+            self._blind.add(job.key)
             return Sighting(
                 key=job.key, state="unknown", message=f"it runs on {job.holder.host}", evidence="elsewhere"
             )
@@ -229,7 +235,7 @@ class LocalExecutor:
 
     def _sight_unended(self, job: Job, child: _Child | None, *, is_held: bool) -> Sighting | None:
         pid = attempts.claimed_pid(job.files)
-        if is_held or _is_marked(job):
+        if is_held or self._is_marked(job):
             return self._sight_alive(job, child, pid)
         if ending := attempts.read_ending(job.files):  # it came between the two looks
             self._forget(job.key)
@@ -257,7 +263,15 @@ class LocalExecutor:
             self._watch(job, pid, is_own=False)
         else:
             self._blind.add(job.key)
-        return Sighting(key=job.key, state="running", job_id=str(pid) if pid else None, evidence="its lock is held")
+        return Sighting(
+            key=job.key, state="running", job_id=str(pid) if pid else None, evidence="its lock is held"
+        )
+
+    def _is_marked(self, job: Job) -> bool:
+        """Whether some process carries the attempt's mark; one scan serves a whole poll."""
+        if self._scan is None:
+            self._scan = processes.scan()
+        return any(one.mark == _mark(job) for one in self._scan.values())
 
     def _advance(self, jobs: Mapping[Key, Job]) -> list[Sighting]:
         """Go on with what is being ended; gives those that are gone."""
@@ -286,7 +300,7 @@ class LocalExecutor:
         if ending is None and child and child.wait_status is not None:
             ending = _from_wait(child.wait_status, child.pid)
         if ending is None:
-            how = "KILL" if stop.has_killed else signal.Signals(stop.signal).name.removeprefix("SIG")
+            how = "KILL" if stop.has_killed else attempts.short_signal(str(stop.signal))
             ending = lost(f"it was ended by {how}; its exit code is not known")
         self._forget(job.key)
         return Sighting(key=job.key, state="over", job_id=_job_id(job, child), ending=ending)
@@ -299,17 +313,16 @@ class LocalExecutor:
 
 
 def shim_line(attempt: Path, plan: Plan, program: str, *, shim: Path | None = None) -> list[str]:
-    """The command line of the shim for a plan; whole seconds, for not every `sleep` knows fractions."""
-    timeout = 0 if plan.timeout is None else max(1, -int(-plan.timeout // 1))
+    """The command line of the shim for a plan, with the program's path as it was found."""
     return [
         "sh",
         str(shim or Path(plan.env["EXP_DIR"]) / "shim"),
         str(attempt),
         plan.workdir,
         f"{_umask():03o}",
-        str(timeout),
-        attempts.signal_name(attempts.signal_number(plan.stop_signal) or 0 or 15).removeprefix("SIG"),  # type: ignore[union-attr]
-        str(max(0, -int(-plan.stop_grace // 1))),
+        f"{plan.timeout or 0:g}",
+        attempts.short_signal(plan.stop_signal),
+        f"{plan.stop_grace:g}",
         program,
         *plan.argv[1:],
     ]
@@ -317,14 +330,18 @@ def shim_line(attempt: Path, plan: Plan, program: str, *, shim: Path | None = No
 
 def _program(plan: Plan, env: Mapping[str, str]) -> str:
     """The program's own path, so that the shim's shell cannot take its name for a command of its own."""
-    name = plan.argv[0]
+    name, path = plan.argv[0], env.get("PATH", os.defpath)
     if "/" in name:
         return name
-    return shutil.which(name, path=env.get("PATH", os.defpath)) or _missing(name, env)
+    program = _on_path(name, path)
+    if program is None:
+        raise FileNotFoundError(f"there is no program {name!r} on its PATH ({path})")
+    return program
 
 
-def _missing(name: str, env: Mapping[str, str]) -> str:
-    raise FileNotFoundError(f"there is no program {name!r} on its PATH ({env.get('PATH', os.defpath)})")
+@lru_cache(maxsize=64)
+def _on_path(name: str, path: str) -> str | None:
+    return shutil.which(name, path=path)
 
 
 @cache
@@ -346,7 +363,9 @@ def _from_wait(status: int, claimed: int | None) -> Ending:
         name = attempts.signal_name(-code) or f"signal {-code}"
         return attempts.from_exit_code(attempts.SIGNAL_BASE - code, ended=time.time()) if name else lost(name)
     if claimed is None:
-        return failed_launch("its shim could not claim the attempt: is the disk full, or the folder read-only?")
+        return failed_launch(
+            "its shim could not claim the attempt: is the disk full, or the folder read-only?"
+        )
     return attempts.from_exit_code(code, ended=time.time())
 
 
@@ -370,10 +389,6 @@ def _is_running(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _is_marked(job: Job) -> bool:
-    return any(one.mark == _mark(job) for one in processes.scan().values())
 
 
 def _strays(own: Mapping[int, Key], job: Job) -> bool:

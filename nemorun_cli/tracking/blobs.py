@@ -56,7 +56,7 @@ class Blobs:
 
     @contextmanager
     def staging(self) -> Iterator[Staged]:
-        """A file to write a content into; it takes its place when the block ends, and leaves no trace if that fails."""
+        """A file to write a content into; it takes its place when the block ends, or leaves no trace."""
         make_folder(self._folder)
         aside = f"{self._folder}/staged-{os.getpid()}-{os.urandom(6).hex()}"
         descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
@@ -95,8 +95,7 @@ class Blobs:
                 while block := original.read(1 << 20):
                     digest.update(block)
                     copy.write(block)
-            if digest.hexdigest() != checksum:
-                raise LedgerDamagedError(f"{self.path(checksum)}: its content has changed since it was saved")
+            self._check(digest.hexdigest(), checksum)
             os.replace(aside, target)
         except BaseException:
             if os.path.exists(aside):
@@ -112,9 +111,12 @@ class Blobs:
         """
         with self.open(checksum) as stream:
             data = stream.read()
-        if hashlib.new(ALGORITHM, data).hexdigest() != checksum:
-            raise LedgerDamagedError(f"{self.path(checksum)}: its content has changed since it was saved")
+        self._check(hashlib.new(ALGORITHM, data).hexdigest(), checksum)
         return data
+
+    def _check(self, found: str, checksum: str) -> None:
+        if found != checksum:
+            raise LedgerDamagedError(f"{self.path(checksum)}: its content has changed since it was saved")
 
     def open(self, checksum: str) -> IO[bytes]:
         """A content as a stream; whether it is still what was saved is not checked.

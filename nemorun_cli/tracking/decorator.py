@@ -4,46 +4,31 @@ from __future__ import annotations
 
 import functools
 import inspect
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import AbstractContextManager, aclosing, contextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
     from nemorun_cli.tracking.experiment import Experiment
 
 ARGUMENT: Final = "experiment"
 
 
-class _Call:
-    """One call: the experiment, and the arguments with the experiment among them if the function asks for it."""
+class _Call(NamedTuple):
+    """The arguments of one call, the experiment among them if the function asks for it."""
 
-    def __init__(
-        self,
-        signature: inspect.Signature,
-        experiment: Experiment,
-        given: tuple[tuple[Any, ...], dict[str, Any]],
-    ) -> None:
-        self.experiment = experiment
-        self.positional, self.named = given
-        self._signature = signature
-        if ARGUMENT in signature.parameters and ARGUMENT not in self.named:
-            self.named = {**self.named, ARGUMENT: experiment}
-
-    def record_arguments(self) -> None:
-        """Record what the function was called with as params, its defaults included."""
-        bound = self._signature.bind(*self.positional, **self.named)
-        bound.apply_defaults()
-        arguments = {name: value for name, value in bound.arguments.items() if name != ARGUMENT}
-        for name, parameter in self._signature.parameters.items():
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                arguments |= arguments.pop(name, {})
-        self.experiment.params.set(arguments)
+    positional: tuple[Any, ...]
+    named: dict[str, Any]
 
 
-def wrap(function: Callable[..., Any], make: Callable[[], Experiment], *, params: bool) -> Callable[..., Any]:
-    """The function with a record open while its body runs, to its last step where it is a generator or a
-    coroutine.
+if TYPE_CHECKING:
+    Function = Callable[..., Any]
+    Opened = Callable[[tuple[Any, ...], dict[str, Any]], AbstractContextManager[_Call]]
+
+
+def wrap(function: Function, make: Callable[[], Experiment], *, params: bool) -> Function:
+    """The function with a record open while its body runs, to the last step of a generator or coroutine.
 
     Args:
         function: what is called.
@@ -52,49 +37,69 @@ def wrap(function: Callable[..., Any], make: Callable[[], Experiment], *, params
     """
     signature = inspect.signature(function)
 
-    def call(*positional: Any, **named: Any) -> _Call:
-        return _Call(signature, make(), (positional, named))
+    @contextmanager
+    def opened(positional: tuple[Any, ...], named: dict[str, Any]) -> Iterator[_Call]:
+        with make().run as experiment:
+            if ARGUMENT in signature.parameters and ARGUMENT not in named:
+                named = {**named, ARGUMENT: experiment}
+            if params:
+                experiment.params.set(_arguments(signature, positional, named))
+            yield _Call(positional, named)
 
-    def begin(of: _Call) -> None:
-        if params:
-            of.record_arguments()
+    return functools.wraps(function)(_wrapper(function)(function, opened))
 
+
+def _arguments(
+    signature: inspect.Signature, positional: tuple[Any, ...], named: dict[str, Any]
+) -> dict[str, Any]:
+    """What the function is called with, its defaults included, by name."""
+    bound = signature.bind(*positional, **named)
+    bound.apply_defaults()
+    arguments = {name: value for name, value in bound.arguments.items() if name != ARGUMENT}
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            arguments |= arguments.pop(name, {})
+    return arguments
+
+
+def _wrapper(function: Function) -> Callable[[Function, Opened], Function]:
+    """What wraps this kind of function."""
     if inspect.isasyncgenfunction(function):
-
-        async def wrapped_async_generator(*positional: Any, **named: Any) -> AsyncIterator[Any]:
-            this = call(*positional, **named)
-            with this.experiment.run:
-                begin(this)
-                async with aclosing(function(*this.positional, **this.named)) as items:
-                    async for item in items:
-                        yield item
-
-        return functools.wraps(function)(wrapped_async_generator)
-
+        return _async_generator
     if inspect.isgeneratorfunction(function):
+        return _generator
+    return _coroutine if inspect.iscoroutinefunction(function) else _plain
 
-        def wrapped_generator(*positional: Any, **named: Any) -> Iterator[Any]:
-            this = call(*positional, **named)
-            with this.experiment.run:
-                begin(this)
-                return (yield from function(*this.positional, **this.named))
 
-        return functools.wraps(function)(wrapped_generator)
+def _plain(function: Function, opened: Opened) -> Function:
+    def wrapped(*positional: Any, **named: Any) -> Any:
+        with opened(positional, named) as call:
+            return function(*call.positional, **call.named)
 
-    if inspect.iscoroutinefunction(function):
+    return wrapped
 
-        async def wrapped_coroutine(*positional: Any, **named: Any) -> Any:
-            this = call(*positional, **named)
-            with this.experiment.run:
-                begin(this)
-                return await function(*this.positional, **this.named)
 
-        return functools.wraps(function)(wrapped_coroutine)
+def _coroutine(function: Function, opened: Opened) -> Function:
+    async def wrapped(*positional: Any, **named: Any) -> Any:
+        with opened(positional, named) as call:
+            return await function(*call.positional, **call.named)
 
-    def wrapped_function(*positional: Any, **named: Any) -> Any:
-        this = call(*positional, **named)
-        with this.experiment.run:
-            begin(this)
-            return function(*this.positional, **this.named)
+    return wrapped
 
-    return functools.wraps(function)(wrapped_function)
+
+def _generator(function: Function, opened: Opened) -> Function:
+    def wrapped(*positional: Any, **named: Any) -> Generator[Any, Any, Any]:
+        with opened(positional, named) as call:
+            return (yield from function(*call.positional, **call.named))
+
+    return wrapped
+
+
+def _async_generator(function: Function, opened: Opened) -> Function:
+    async def wrapped(*positional: Any, **named: Any) -> AsyncIterator[Any]:
+        with opened(positional, named) as call:
+            async with aclosing(function(*call.positional, **call.named)) as items:
+                async for item in items:
+                    yield item
+
+    return wrapped

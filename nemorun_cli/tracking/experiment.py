@@ -65,7 +65,7 @@ class Experiment:
         UsageError: the prefix could leave its place, or there is none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - ML-Dash's arguments, by keyword
         self,
         prefix: str | os.PathLike[str] | None = None,
         *,
@@ -130,7 +130,7 @@ class Experiment:
     @property
     def project(self) -> str | None:
         """The second part of the prefix."""
-        return (self.prefix.split("/")[1:2] or [None])[0]
+        return self.prefix.split("/")[1] if "/" in self.prefix else None
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""What is kept of the program that tracks: process, machine, code and packages, gathered in about a millisecond."""
+"""What is kept of the program that tracks: process, machine, code, packages; gathered in a millisecond."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def boot() -> str:
 
 
 def started(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot, which tells it from a later one with its pid; None if unknown."""
+    """When a process started, in ticks since boot, which tells it from a later one with its pid, or None."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
             fields = stream.read().rpartition(")")[2].split()

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.places import Place
     from nemorun_cli.tracking.rows import Writer
 
+    FileList = list[File]  # `list` is a method below
+    PathList = list[str]
+
 TORCH_ENDINGS: Final = (".pt", ".pth", ".ckpt")
+PICKLE_ENDINGS: Final = (".pkl", ".pickle")
 IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
@@ -49,7 +53,7 @@ class Files:
         files._about = dict(about)  # noqa: SLF001 - the same
         return files
 
-    def __call__(
+    def __call__(  # noqa: PLR0913 - ML-Dash's arguments
         self,
         dir: str | None = None,  # noqa: A002 - ML-Dash's name
         *,
@@ -59,8 +63,7 @@ class Files:
         bindrs: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Files:
-        """The files in a folder, or the one file of this path or id, with what is to be kept about those
-        saved.
+        """The files in a folder, or the one of this path or id; the rest is kept with those saved.
 
         Raises:
             UsageError: the path could leave the record.
@@ -95,23 +98,22 @@ class Files:
         return files._saver(content, os.path.splitext(to)[1].lower())(content, to=to)  # noqa: SLF001 - of this very class
 
     def _saver(self, content: Any, ending: str) -> Callable[..., File]:
-        if isinstance(content, (bytes, bytearray, memoryview)):
-            return self.save_blob
-        if ending in TORCH_ENDINGS:
-            return self.save_torch
-        if ending in {".pkl", ".pickle"}:
-            return self.save_pkl
-        if hasattr(content, "savefig"):
-            return self.save_fig
-        if ending in IMAGE_ENDINGS and hasattr(content, "dtype"):
-            return self.save_image
-        if isinstance(content, (dict, list, tuple)) or ending == ".json":
-            return self.save_json
-        if isinstance(content, str) and ending:
-            return self.save_text
+        """What saves such a value under such a name: the first that fits."""
+        ways: tuple[tuple[bool, Callable[..., File]], ...] = (
+            (isinstance(content, (bytes, bytearray, memoryview)), self.save_blob),
+            (ending in TORCH_ENDINGS, self.save_torch),
+            (ending in PICKLE_ENDINGS, self.save_pkl),
+            (hasattr(content, "savefig"), self.save_fig),
+            (ending in IMAGE_ENDINGS and hasattr(content, "dtype"), self.save_image),
+            (isinstance(content, (dict, list, tuple)) or ending == ".json", self.save_json),
+            (isinstance(content, str) and bool(ending), self.save_text),
+        )
+        for fits, saver in ways:
+            if fits:
+                return saver
         raise TypeError(
-            f"cannot tell how to save {type(content).__qualname__} with the ending {ending!r}: use save_json,
-            save_text," " save_blob, save_pkl, save_torch, save_image or save_fig"
+            f"cannot tell how to save {type(content).__qualname__} with the ending {ending!r}: use save_json,"
+            " save_text, save_blob, save_pkl, save_torch, save_image or save_fig"
         )
 
     def upload(self, fpath: str | os.PathLike[str], *, to: str | None = None, **about: Any) -> File:
@@ -217,11 +219,11 @@ class Files:
         }
         return self._index.add(file, moment=moment)
 
-    def versions(self, *, openings: Collection[str] | None = None) -> list[File]:
+    def versions(self, *, openings: Collection[str] | None = None) -> FileList:
         """Every version of every file, the oldest first, deleted ones included."""
         return [file for file in self._index.versions(openings) if _is_in(full_path(file), self._folder)]
 
-    def list(self, pattern: str | None = None, *, openings: Collection[str] | None = None) -> list[File]:
+    def list(self, pattern: str | None = None, *, openings: Collection[str] | None = None) -> FileList:
         """The latest version of each file in this folder and below it, by path.
 
         Args:
@@ -276,7 +278,7 @@ class Files:
 
     def download(
         self, name: str = "", *, to: str | os.PathLike[str] | None = None, version: int | None = None
-    ) -> str | list[str]:
+    ) -> str | PathList:
         """Copy a file out and give its path; for a glob all that fit, and a list.
 
         Args:
@@ -314,7 +316,7 @@ class Files:
         self._blobs.copy_out(file["checksum"], target)
         return target
 
-    def delete(self, name: str = "") -> File | list[File]:
+    def delete(self, name: str = "") -> File | FileList:
         """Delete a file, or all that fit a glob: they are no longer listed; their contents and versions stay.
 
         Raises:
@@ -342,7 +344,7 @@ class Files:
         """
         file = self.find(source if isinstance(source, str) else source["id"])
         path = self._blobs.path(file["checksum"])
-        return self._at("", self._about)._keep(to, lambda: self._blobs.copy_in(path))
+        return self._at("", self._about)._keep(to, lambda: self._blobs.copy_in(path))  # noqa: SLF001 - the same
 
 
 def _is_in(path: str, folder: str) -> bool:

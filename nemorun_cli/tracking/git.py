@@ -1,5 +1,4 @@
-"""The code a program was started from: its commit, read by hand, and its uncommitted changes, taken by git
-itself.
+"""The code a program was started from: its commit, read by hand, and its changes, taken by git.
 
 Reading `.git` costs a tenth of a millisecond, starting git ten. Its `diff` therefore runs beside
 the program, bounded in time and size, and leaves its file only if it ended well.
@@ -86,7 +85,7 @@ def _text(path: str) -> str | None:
 
 
 def take_diff(folder: str, target: str) -> None:
-    """Start writing the uncommitted changes of tracked files to `target`, and return without waiting for them.
+    """Start writing the uncommitted changes of tracked files to `target`, and return without waiting.
 
     External diff programs, text converters and file system monitors that the repository's configuration
     names are not run.

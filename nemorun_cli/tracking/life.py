@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import StateError
 from nemorun_cli.states import ExperimentStatus as Status

@@ -24,14 +24,14 @@ ABOUT = "about.json"  # what a metric was described as
 
 
 class Metric:
-    """One series: `metrics("train")`. Reading needs no open record and sees what any process has logged."""
+    """One series: `metrics("train")`. Reading needs no open record and sees all processes' rows."""
 
     def __init__(
         self, name: str | None, folder: str, writer: Writer, moments: Moments, buffers: Buffers
     ) -> None:
         self.name = name
         self.summary_cache = SummaryCache(self)
-        self._folder = folder
+        self.folder = folder
         self._append = writer.append
         self._moment = moments.take
         self._buffers = buffers
@@ -61,7 +61,7 @@ class Metric:
             named = {**as_fields(fields), **named}
         if step is not None:
             named["step"] = step
-        self._append(self._folder, encode_row(self._moment(_ts), named))
+        self._append(self.folder, encode_row(self._moment(_ts), named))
         return self
 
     def buffer(self, **named: float | None) -> Self:
@@ -69,7 +69,7 @@ class Metric:
         self._buffers.store(self.name, named)
         return self
 
-    def read(
+    def read(  # noqa: PLR0913 - by keyword, each one chooses
         self,
         start_index: int = 0,
         limit: int | None = None,
@@ -98,7 +98,7 @@ class Metric:
                 `torn`.
         """
         chosen = Selection(keys=keys, step=step, time=time, downsample=downsample)
-        found, torn = rows.series(self._folder, openings=openings, tail=tail)
+        found, torn = rows.series(self.folder, openings=openings, tail=tail)
         return select(found, chosen, start=start_index, limit=limit, torn=torn)
 
     def last(
@@ -106,11 +106,11 @@ class Metric:
     ) -> Any:
         """The last row, or the last value of one field, or the default where there is none."""
         if key is None:
-            found, _ = rows.series(self._folder, openings=openings, tail=1)
+            found, _ = rows.series(self.folder, openings=openings, tail=1)
             return found[-1] if found else default
         count = 1
         while True:
-            found, _ = rows.series(self._folder, openings=openings, tail=count)
+            found, _ = rows.series(self.folder, openings=openings, tail=count)
             for row in reversed(found):
                 if key in row:
                     return row[key]
@@ -119,14 +119,14 @@ class Metric:
             count *= 16
 
     def stats(self, *, openings: Collection[str] | None = None) -> dict[str, Statistics]:
-        """Of each field that holds numbers: last, min, max, mean, count (and nan, how many of them are none)."""
-        found, _ = rows.series(self._folder, openings=openings)
+        """Of each field that holds numbers: last, min, max, mean, count, and how many are NaN."""
+        found, _ = rows.series(self.folder, openings=openings)
         return statistics(found)
 
     def about(self) -> dict[str, Any]:
         """The description, tags and metadata the metric was last given."""
         try:
-            with open(f"{self._folder}/{ABOUT}", encoding="ascii") as stream:
+            with open(f"{self.folder}/{ABOUT}", encoding="ascii") as stream:
                 found = json.load(stream)
         except FileNotFoundError:
             return {}
@@ -135,8 +135,8 @@ class Metric:
     def describe(self, about: Mapping[str, Any]) -> None:
         """Keep a description, tags and metadata."""
         text = dump(plain(about, "metrics"))
-        make_folder(self._folder)
-        write_aside(f"{self._folder}/{ABOUT}", f"{text}\n".encode("ascii"))
+        make_folder(self.folder)
+        write_aside(f"{self.folder}/{ABOUT}", f"{text}\n".encode("ascii"))
 
     def list_all(self) -> list[dict[str, Any]]:
         """As `metrics.list_all()`, where ML-Dash has it."""
@@ -148,7 +148,7 @@ class Metric:
 
 
 class Metrics:
-    """All series of a record, and the unnamed one: `metrics("train").log(…)`, `metrics.log(epoch=1, train={…})`."""
+    """All series of a record: `metrics("train").log(…)`, `metrics.log(epoch=1, train={…})`."""
 
     def __init__(self, place: Place, writer: Writer, moments: Moments) -> None:
         self.buffer = Buffers(self)
@@ -188,8 +188,7 @@ class Metrics:
         _flush: bool = False,
         **named: Any,
     ) -> Self:
-        """Log mappings to the series they are named after, each with the plain fields, and those to the
-        unnamed series.
+        """Log each mapping to the series it is named after, with the plain fields; those also alone.
 
         `metrics.log(epoch=3, train={"loss": 0.1})` is a row of `train` and one of the unnamed series.
 
@@ -204,13 +203,11 @@ class Metrics:
         nested = {name: value for name, value in named.items() if isinstance(value, Mapping)}
         shared = {name: value for name, value in named.items() if name not in nested}
         moment = self._moments.take(_ts)
-        lines = [
-            (self(name)._folder, encode_row(moment, {**shared, **inner})) for name, inner in nested.items()
-        ]  # noqa: SLF001 - of this very module
+        lines = [(self(name), encode_row(moment, {**shared, **inner})) for name, inner in nested.items()]
         if shared:
-            lines.insert(0, (self()._folder, encode_row(moment, shared)))  # noqa: SLF001 - the same
-        for folder, line in lines:
-            self._writer.append(folder, line)
+            lines.insert(0, (self(), encode_row(moment, shared)))
+        for metric, line in lines:
+            self._writer.append(metric.folder, line)
         return self
 
     def names(self) -> list[str | None]:

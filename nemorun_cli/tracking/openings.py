@@ -113,7 +113,7 @@ class Holder:
         self.let_go()
 
     def let_go(self) -> None:
-        """Close the file. In a forked child this leaves the parent's lock alone, which ends with the parent's own."""
+        """Close the file. In a forked child the parent's lock stays: it ends with the parent's own."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -277,7 +277,7 @@ def read_all(place: Place) -> tuple[list[Opening], list[Torn]]:
 
 
 def status_of(openings: list[Opening]) -> Opening | None:
-    """The opening that decides what the record is: of the latest generation one that runs, else failed, else cancelled."""
+    """The opening that decides on a record: of the latest generation one that runs, failed, was cancelled."""
     if not openings:
         return None
     latest = max(opening.generation for opening in openings)

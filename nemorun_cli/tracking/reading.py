@@ -1,4 +1,4 @@
-"""Records as commands and the supervisor see them: found by prefix, read without opening them, closed from outside."""
+"""Records as commands and the supervisor see them: found by prefix, read unopened, closed from outside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Record(NamedTuple):
-    """What is known of a record: its latest opening decides on the status, and the latest that said so on the rest."""
+    """What is known of a record: status of its latest opening, the rest as it was last said."""
 
     root: str
     prefix: str
@@ -39,7 +39,7 @@ class Record(NamedTuple):
     def ids(
         self, *, exp_id: str | None = None, task: str | None = None, attempt: int | None = None
     ) -> list[str]:
-        """The ids of the openings of an experiment, one of its tasks, one attempt at it: what readers take as `openings`."""
+        """The openings of an experiment, a task, an attempt: what readers take as `openings`."""
         return [
             opening.id
             for opening in self.openings
@@ -112,7 +112,7 @@ def prefixes(dash_root: str | os.PathLike[str], pattern: str = "*") -> Iterator[
 def environment(
     dash_root: str | os.PathLike[str], prefix: str, opening: str
 ) -> tuple[dict[str, str], str | None]:
-    """The packages of an opening with their versions, and its uncommitted changes if they could be taken whole."""
+    """The packages of an opening, and its uncommitted changes if they could be taken whole."""
     place = places.Place(os.path.abspath(os.fspath(dash_root)), places.check_prefix(prefix))
     try:
         with open(place.packages(opening), encoding="ascii") as stream:
@@ -127,7 +127,7 @@ def environment(
     return packages, diff
 
 
-def close_openings(
+def close_openings(  # noqa: PLR0913 - by keyword: which, and what about them
     dash_root: str | os.PathLike[str],
     prefix: str,
     *,
@@ -140,8 +140,7 @@ def close_openings(
     exit_code: int | None = None,
     only: Collection[str] | None = None,
 ) -> list[str]:
-    """Write a supervisor's verdict about the openings of an experiment, a task or an attempt: it is last and
-    wins.
+    """Write a supervisor's verdict about openings of an experiment, task or attempt: it wins.
 
     It is for when what wrote them is known to be over. Repeating it changes nothing.
 

@@ -93,7 +93,7 @@ class Writer:
                 os.close(self._descriptors.popitem()[1])
 
     def forked(self) -> None:
-        """In a child process: go on in files of one's own. The parent's lock may be held by a thread that is not here."""
+        """In a child process: go on in files of one's own, with a lock that no thread of the parent holds."""
         self._lock = RLock()
         while self._descriptors:
             os.close(self._descriptors.popitem()[1])
@@ -116,7 +116,7 @@ def finish(descriptor: int, line: bytes, written: int) -> None:
 
 
 class Torn(NamedTuple):
-    """A file whose last line is not whole, because its writer died in the midst of it or is at it right now."""
+    """A file whose last line is not whole: its writer died in the midst of it, or is at it now."""
 
     path: str
     bytes: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, overload
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, cast, overload
 
 from nemorun_cli import clock
 
@@ -124,7 +124,7 @@ def _within(rows: list[Row], key: str, span: Span) -> list[Row]:
     first, last = span if isinstance(span, tuple) else (span, span)
     low = -math.inf if first is None else first
     high = math.inf if last is None else last
-    return [row for row in rows if is_number(value := row.get(key)) and low <= value <= high]
+    return [row for row in rows if (value := number(row.get(key))) is not None and low <= value <= high]
 
 
 def _only(rows: list[Row], keys: Collection[str]) -> list[Row]:
@@ -133,14 +133,14 @@ def _only(rows: list[Row], keys: Collection[str]) -> list[Row]:
     return [row for row in chosen if len(row) > 1 or wanted == ("_ts",)]
 
 
-def is_number(value: object) -> bool:
-    """Whether it is an int or a float; True and False are not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def number(value: object) -> float | None:
+    """The value if it is a number that can be compared; None for all else, NaN, True and False."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value  # noqa: PLR0124 - not NaN
+    return cast(float, value) if is_number else None
 
 
 def downsample(rows: list[Row], count: int, *, keys: Collection[str] | None = None) -> list[Row]:
-    """At most so many of the rows: the first, the last, and of equal stretches between the extremes of each
-    field.
+    """At most so many rows: the first, the last, and the extremes of each field in equal stretches.
 
     So a spike in the loss survives however few are kept.
 
@@ -160,12 +160,11 @@ def downsample(rows: list[Row], count: int, *, keys: Collection[str] | None = No
     for stretch in range(stretches):
         first, end = (stretch * len(rows) // stretches, (stretch + 1) * len(rows) // stretches)
         for key in plotted:
-            indices = [
-                at for at in range(first, end) if is_number(value := rows[at].get(key)) and value == value
-            ]  # noqa: PLR0124 - not NaN
-            if indices:
-                kept.add(min(indices, key=lambda at, key=key: rows[at][key]))  # type: ignore[misc] # a default binds the name
-                kept.add(max(indices, key=lambda at, key=key: rows[at][key]))  # type: ignore[misc] # the same
+            points = [
+                (value, at) for at in range(first, end) if (value := number(rows[at].get(key))) is not None
+            ]
+            if points:
+                kept |= {min(points)[1], max(points)[1]}
     return [rows[index] for index in sorted(kept)]
 
 
@@ -175,7 +174,7 @@ def _numeric(rows: list[Row]) -> list[str]:
         name
         for row in (rows[0], rows[-1])
         for name, value in row.items()
-        if is_number(value) and name not in NOT_PLOTTED
+        if number(value) is not None and name not in NOT_PLOTTED
     )
     return list(names)[:MAX_PLOTTED]
 

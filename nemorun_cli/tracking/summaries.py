@@ -35,8 +35,7 @@ class Buffers:
         _keep(self._kept.setdefault(name, {}), fields)
 
     def log_summary(self, *aggregations: str, **extra: Any) -> None:
-        """Log one row to each series that has something buffered, with fields like `loss.mean`, and start
-        afresh.
+        """Log one row to each series with something buffered, with fields like `loss.mean`; start afresh.
 
         Args:
             aggregations: mean (the default), std, min, max, count, median, sum, first, last, p50, p90, p95,
@@ -47,9 +46,10 @@ class Buffers:
             ValueError: an aggregation is not known; those that are, are listed.
         """
         chosen = aggregations or DEFAULT
-        for name in chosen:
-            if name not in AGGREGATIONS:
-                raise ValueError(f"there is no aggregation {name!r} (there are: {', '.join(AGGREGATIONS)})")
+        for aggregation in chosen:
+            if aggregation not in AGGREGATIONS:
+                known = ", ".join(AGGREGATIONS)
+                raise ValueError(f"there is no aggregation {aggregation!r} (there are: {known})")
         for name, kept in list(self._kept.items()):
             fields = {**extra, **_summary(kept, chosen)}
             if fields:
@@ -126,7 +126,7 @@ def _last(kept: Numbers, keys: tuple[str, ...], limit: int) -> Numbers:
 
 def _summary(kept: Numbers, aggregations: tuple[str, ...]) -> dict[str, float]:
     """`key.aggregation` of the numbers that are not NaN."""
-    fields = {}
+    fields: dict[str, float] = {}
     for key, numbers in kept.items():
         clean = [number for number in numbers if number == number]  # noqa: PLR0124 - only NaN differs from itself
         if clean:

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +118,7 @@ def unwrap(value: Any) -> Any:
     return value
 
 
-def plain(value: Any, where: str, *, depth: int = 0) -> Any:
+def plain(value: Any, where: str, *, depth: int = 0) -> Any:  # noqa: PLR0911 - one a kind of value
     """The value as None, bool, int, float, text, list and mapping.
 
     Args:
@@ -180,8 +180,8 @@ def _key(key: object, where: str) -> str:
     raise TypeError(f"{where}: a key is a text, a number or an enum, not {_kind(key)}")
 
 
-def fields_of(value: Any) -> Mapping[Any, Any] | None:
-    """The fields of a mapping, a dataclass, a named tuple, an attrs or pydantic object or a namespace; else None."""
+def fields_of(value: Any) -> Mapping[Any, Any] | None:  # noqa: PLR0911 - one a kind of value
+    """The fields of a mapping, dataclass, named tuple, attrs or pydantic object or namespace; else None."""
     if isinstance(value, Mapping):
         return value
     kind = type(value)
@@ -197,12 +197,12 @@ def fields_of(value: Any) -> Mapping[Any, Any] | None:
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         return dict(zip(kind._fields, value, strict=True))
     if (kind.__module__, kind.__name__) in {("argparse", "Namespace"), ("types", "SimpleNamespace")}:
-        return vars(value)
+        return cast(Mapping[Any, Any], vars(value))
     return None
 
 
 def attributes_of(kind: type) -> dict[str, Any]:
-    """The public values of a class that holds settings, those it inherits included; its methods are left out."""
+    """The public values of a class that holds settings, also those it inherits; no methods."""
     found: dict[str, Any] = {}
     for ancestor in reversed(kind.__mro__[:-1]):
         for name, value in vars(ancestor).items():
@@ -214,7 +214,7 @@ def attributes_of(kind: type) -> dict[str, Any]:
 
 
 def _foreign(value: Any, where: str, depth: int) -> Any:
-    """Paths, times, arrays, tensors and exact numbers, known by what they can do: none of their libraries is loaded."""
+    """Paths, times, arrays, tensors, exact numbers: told by what they can do, so no library is loaded."""
     if isinstance(value, os.PathLike):
         return os.fsdecode(value)
     convert: Callable[[Any], Any] | None = None
@@ -230,8 +230,8 @@ def _foreign(value: Any, where: str, depth: int) -> Any:
         convert = str
     if convert is None or isinstance(value, type):
         raise TypeError(
-            f"{where}: {_kind(value)} cannot be recorded (what can: numbers, texts, booleans, None, lists,
-            mappings," " dataclasses, enums, paths, dates, arrays and tensors)"
+            f"{where}: {_kind(value)} cannot be recorded (what can: numbers, texts, booleans, None, lists,"
+            " mappings, dataclasses, enums, paths, dates, arrays and tensors)"
         )
     return plain(convert(value), where, depth=depth + 1)
 

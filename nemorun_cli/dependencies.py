@@ -1,0 +1,122 @@
+"""What depends on what: the names in `dependencies`, cycles, and who is above whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from nemorun_cli.problems import Finding, choices
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_MAX_CYCLES = 20  # told at once; each is found by a search of the whole graph
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The tasks of a spec: `members` of each name in the order of the file, `needs` as ids of members."""
+
+    members: dict[str, tuple[str, ...]]
+    needs: dict[str, tuple[str, ...]]
+
+    def above(self, name: str) -> set[str]:
+        """The ids of all members that have to be over before the task or group begins."""
+        owner = {member: task for task, members in self.members.items() for member in members}
+        found: set[str] = set()
+        left = list(self.needs[name])
+        while left:
+            member = left.pop()
+            if member not in found:
+                found.add(member)
+                left += self.needs[owner[member]]
+        return found
+
+
+def graph(tasks: Mapping[str, Any], *, sequential: bool) -> tuple[Graph, list[Finding]]:
+    """The graph of a spec's tasks, less what is wrong with their dependencies, and what that is."""
+    members = {name: member_ids(name, task) for name, task in tasks.items()}
+    if sequential:
+        return _chain(tasks, members)
+    owners = {member: name for name, ids in members.items() for member in ids} | {n: n for n in members}
+    findings: list[Finding] = []
+    needs: dict[str, tuple[str, ...]] = {}
+    edges: dict[str, list[str]] = {}
+    for name, task in tasks.items():
+        given = task.get("dependencies")
+        if not given:
+            needs[name], edges[name] = (), []
+            continue
+        known = _known(name, given, owners, findings)
+        edges[name] = [owners[dependency] for dependency in known]
+        ids = (member for dependency in known for member in members.get(dependency, (dependency,)))
+        needs[name] = tuple(dict.fromkeys(ids))
+    findings += _cycles(edges)
+    return Graph(members, needs), findings
+
+
+def member_ids(name: str, task: Mapping[str, Any]) -> tuple[str, ...]:
+    """The ids that a task expands to: its own, or one a member."""
+    if "group" not in task:
+        return (name,)
+    return tuple(f"{name}/{member.get('name', index)}" for index, member in enumerate(task["group"]))
+
+
+def _known(
+    name: str, given: Sequence[str], owners: Mapping[str, str], findings: list[Finding]
+) -> list[str]:
+    known: list[str] = []
+    for index, dependency in enumerate(given):
+        place = ("tasks", name, "dependencies", index)
+        if dependency not in owners:
+            message = f"no task is called {dependency!r}"
+            findings.append(Finding(place=place, message=message, hint=choices(dependency, list(owners))))
+        elif owners[dependency] == name:
+            findings.append(Finding(place=place, message=f"{name} cannot depend on itself"))
+        elif dependency in known:
+            findings.append(Finding(place=place, message=f"{dependency} is named twice"))
+        else:
+            known.append(dependency)
+    return known
+
+
+def _chain(
+    tasks: Mapping[str, Any], members: dict[str, tuple[str, ...]]
+) -> tuple[Graph, list[Finding]]:
+    """Each task after the one before it in the file."""
+    hint = "leave them out, or leave out run.sequential"
+    findings = [
+        Finding(place=("tasks", name, "dependencies"), message="are refused by run.sequential", hint=hint)
+        for name, task in tasks.items()
+        if task.get("dependencies")
+    ]
+    names = list(members)
+    needs: dict[str, tuple[str, ...]] = dict.fromkeys(names[:1], ())
+    for before, name in pairwise(names):
+        needs[name] = members[before]
+    return Graph(members, needs), findings
+
+
+def _cycles(edges: dict[str, list[str]]) -> list[Finding]:
+    """One finding a cycle, at the first of its tasks in the file."""
+    findings: list[Finding] = []
+    order = {name: index for index, name in enumerate(edges)}
+    while len(findings) < _MAX_CYCLES:
+        try:
+            TopologicalSorter(edges).prepare()
+        except CycleError as fault:
+            # graphlib names each task before the one that needs it; people read "a needs b" from a to b.
+            cycle = list(reversed(fault.args[1][1:]))
+            first = min(range(len(cycle)), key=lambda index: order[cycle[index]])
+            cycle = cycle[first:] + cycle[:first]
+            shown = " -> ".join([*cycle, cycle[0]])
+            hint = "one of them has to go first"
+            place = ("tasks", cycle[0], "dependencies")
+            findings.append(Finding(place=place, message=f"is a cycle: {shown}", hint=hint))
+            following = cycle[1 % len(cycle)]
+            edges[cycle[0]] = [name for name in edges[cycle[0]] if name != following]
+        else:
+            break
+    return findings

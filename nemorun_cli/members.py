@@ -1,0 +1,331 @@
+"""The tasks of a resolved spec: each member with all that it takes from its group and the defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nemorun_cli.filling import Late
+from nemorun_cli.layers import Layers, Laying
+from nemorun_cli.problems import Finding
+from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Task
+from nemorun_cli.templates import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nemorun_cli.dependencies import Graph
+    from nemorun_cli.problems import Place
+
+KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")
+_OF_GROUPS = ("fail_fast", "together")
+_INTERPRETERS = {"script": "bash", "inline": "bash", "partial": "python3"}
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One task to be, as it stands in the spec; `group` is the task that it is a member of."""
+
+    id: str
+    name: str
+    own: Mapping[str, Any]
+    place: Place
+    group: Mapping[str, Any] | None = None
+    number: int = 0  # among the members of its group
+
+
+class Building:
+    """Builds the tasks of one spec whose form is right; what is wrong with their meaning is in `findings`."""
+
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        *,
+        folder: Path,
+        executors: Mapping[str, Mapping[str, Any]],
+        filled: frozenset[Place],
+    ) -> None:
+        self.findings: list[Finding] = []
+        self.late: dict[str, tuple[Late, ...]] = {}  # by task, the texts that wait for outputs
+        self.secrets: dict[str, dict[str, Any]] = {}  # where the secrets of all tasks come from
+        self._data = data
+        self._laying = Laying(folder)
+        self._filled = filled
+        self._folder = folder
+        self._executors = executors
+        self._defaults: Mapping[str, Any] = data.get("defaults", {})
+        self._below: dict[str, Layers] = {}
+
+    def tasks(self, graph: Graph) -> list[Task]:
+        """Every task that says what to run, in the order of the file."""
+        found: list[Task] = []
+        for name, entry in self._data.get("tasks", {}).items():
+            for member in _members(name, entry, graph.members[name]):
+                task = self._task(member, graph.needs[name], len(found))
+                if task is not None:
+                    found.append(task)
+            self._check_group_keys(name, entry)
+        self.findings += self._laying.findings
+        return found
+
+    def _task(self, member: Member, needs: tuple[str, ...], index: int) -> Task | None:
+        kind = next((kind for kind in KINDS if kind in member.own), None)
+        if kind is None:
+            return None
+        own = {**self._defaults, **(member.group or {}), **member.own}
+        executor = self._executor(member)
+        layers = self._layers(member, executor)
+        task = Task(
+            id=member.id,
+            index=index,
+            kind=kind,
+            body=self._body(member, kind),
+            executor=executor,
+            workdir=self._workdir(member, own),
+            group=None if member.group is None else member.name,
+            args=self._args(member, own, kind),
+            entrypoint=self._entrypoint(member, own, kind),
+            env=layers.env,
+            secrets=self._secrets(member, layers),
+            env_inherit=self._env_inherit(own, executor),
+            dependencies=needs,
+            dependency_type=own.get("dependency_type", "afterok"),
+            when=own.get("when"),
+            retry=self._retry(member),
+            timeout=self._duration(own.get("timeout"), member, "timeout"),
+            stop_signal=own.get("stop_signal", DEFAULT_STOP_SIGNAL).removeprefix("SIG"),
+            stop_grace=self._duration(own.get("stop_grace", DEFAULT_STOP_GRACE), member, "stop_grace") or 0.0,
+            allow_failure=own.get("allow_failure", False),
+            tail_logs=own.get("tail_logs"),
+            artifacts=tuple(own.get("artifacts", ())),
+            description=member.own.get("description"),
+        )
+        if kind == "partial":
+            self._check_callables(task, member)
+        return self._with_late(task)
+
+    def _find(self, place: Place, message: str, hint: str | None = None) -> None:
+        self.findings.append(Finding(place=place, message=message, hint=hint))
+
+    def _place(self, member: Member, key: str) -> Place:
+        """Where a key that a task may have from its group or the defaults stands."""
+        if key in member.own:
+            return (*member.place, key)
+        if member.group is not None and key in member.group:
+            return ("tasks", member.name, key)
+        return ("defaults", key)
+
+    def _executor(self, member: Member) -> str:
+        name, place = self._executor_named(member)
+        if name not in self._executors:
+            known = list(self._executors)
+            self._find(place, f"no executor is called {name!r}", choices(name, known))
+        return name
+
+    def _executor_named(self, member: Member) -> tuple[str, Place]:
+        place = self._place(member, "executor")
+        own = member.own.get("executor")
+        if isinstance(own, str):
+            return own, place
+        if isinstance(own, list):
+            self._find(place, "is a list, which only a group can have", "name one executor")
+            return own[0], place
+        shared = (member.group or {}).get("executor")
+        if isinstance(shared, list):
+            count = len((member.group or {})["group"])
+            if len(shared) != count:
+                self._find(place, f"names {len(shared)} executors for {count} members", "one a member, or one for all")
+            index = min(member.number, len(shared) - 1)
+            return shared[index], (*place, index)
+        if shared is None and "executor" not in self._defaults:
+            return self._data.get("executor", "local"), ("executor",)
+        return shared or self._defaults["executor"], place
+
+    def _layers(self, member: Member, executor: str) -> Layers:
+        if executor not in self._below:
+            layers = Layers()
+            for section, place in (
+                (self._executors.get(executor, {}), ("executors", executor)),
+                (self._data, ()),
+                (self._defaults, ("defaults",)),
+            ):
+                layers = self._laying.over(layers, section, place)
+            self._below[executor] = layers
+        layers = self._below[executor]
+        if member.group is not None:
+            layers = self._laying.over(layers, member.group, ("tasks", member.name))
+        return self._laying.over(layers, member.own, member.place)
+
+    def _secrets(self, member: Member, layers: Layers) -> tuple[str, ...]:
+        """The names of the task's secrets; each name has one source in the whole spec."""
+        for name, source in layers.secrets.items():
+            if self.secrets.setdefault(name, source) != source:
+                hint = "give one of them another name; a secret has one source in this version"
+                place = (*self._place(member, "secrets"), name)
+                self._find(place, f"the secret {name} comes from elsewhere in another task", hint)
+        return tuple(layers.secrets)
+
+    def _body(self, member: Member, kind: Kind) -> str | tuple[str, ...]:
+        place, value = (*member.place, kind), member.own[kind]
+        if kind == "command":
+            argv = self._words(value, place)
+            if argv[:1] == ("",):
+                self._find(place, "names no program")
+            return argv
+        if kind == "script":
+            path = self._folder / Path(value).expanduser()
+            if not path.is_file():
+                what = "is a folder" if path.is_dir() else "there is no file"
+                self._find(place, f"{what} {path}", "script is a path; a script's text goes into inline")
+            return str(path)
+        if "\0" in value:
+            self._find(place, "holds a NUL, which no process takes")
+        return cast(str, value)
+
+    def _words(self, value: Any, place: Place) -> tuple[str, ...]:
+        try:
+            found = tuple(words(value))
+        except TemplateError as fault:
+            self._find(place, fault.message, fault.hint)
+            return ()
+        if any("\0" in word for word in found):
+            self._find(place, "holds a NUL, which no process takes")
+        return found
+
+    def _workdir(self, member: Member, own: Mapping[str, Any]) -> str:
+        value = own.get("workdir")
+        if value is None:
+            return str(self._folder)
+        if isinstance(value, Late):
+            return value
+        path, place = self._folder / Path(value).expanduser(), self._place(member, "workdir")
+        if place not in self._filled and not path.is_dir():
+            self._find(place, f"there is no folder {path}")
+        return str(path)
+
+    def _args(self, member: Member, own: Mapping[str, Any], kind: Kind) -> tuple[Any, ...] | dict[str, Any]:
+        value, place = own.get("args"), self._place(member, "args")
+        if kind == "partial":
+            if isinstance(value, list):
+                self._find(place, "must be a mapping for a partial", "name each argument: {lr: 0.1}")
+                return {}
+            return value or {}
+        if isinstance(value, dict):
+            self._find(place, f"must be a list for {kind}", "only a partial takes arguments by name")
+            return ()
+        return self._words(value or [], place)
+
+    def _entrypoint(self, member: Member, own: Mapping[str, Any], kind: Kind) -> tuple[str, ...]:
+        if kind == "command":
+            if "entrypoint" in member.own:
+                hint = "put the program first in the command"
+                self._find((*member.place, "entrypoint"), "is not for a command", hint)
+            return ()
+        given = own.get("entrypoint", _INTERPRETERS[kind])
+        place = self._place(member, "entrypoint")
+        if kind == "partial" and place[0] == "defaults":  # those of scripts
+            return (_INTERPRETERS[kind],)
+        return self._words(given, place)
+
+    def _env_inherit(self, own: Mapping[str, Any], executor: str) -> str | tuple[str, ...]:
+        below = self._executors.get(executor, {}).get("env_inherit", "all")
+        value = own.get("env_inherit", self._data.get("env_inherit", below))
+        return tuple(value) if isinstance(value, list) else cast(str, value)
+
+    def _retry(self, member: Member) -> Retry:
+        sections = (self._defaults, member.group or {}, member.own)
+        merged: dict[str, Any] = {}
+        for section in sections:
+            merged |= section.get("retry", {})
+        if not merged:
+            return Retry()
+        given = merged.get("on", ["any"])
+        return Retry(
+            limit=int(merged.get("limit", 0)),
+            delay=self._duration(merged.get("delay", 0.0), member, "retry", "delay") or 0.0,
+            backoff=float(merged.get("backoff", 1.0)),
+            max_delay=self._duration(merged.get("max_delay"), member, "retry", "max_delay"),
+            on=tuple(given) if isinstance(given, list) else (given,),
+        )
+
+    def _duration(self, value: Any, member: Member, *keys: str) -> float | None:
+        try:
+            return None if value is None else quantities.duration(value)
+        except ValueError as fault:
+            self._find((*self._place(member, keys[0]), *keys[1:]), str(fault))
+            return None
+
+    def _check_group_keys(self, name: str, entry: Mapping[str, Any]) -> None:
+        for key in _OF_GROUPS:
+            if key in entry and "group" not in entry:
+                self._find(("tasks", name, key), "is for groups only")
+
+    def _check_callables(self, task: Task, member: Member) -> None:
+        if isinstance(task.workdir, Late) or not task.entrypoint:
+            return
+        is_local = self._executors.get(task.executor, {}).get("type") == "local"
+        interpreter = task.entrypoint[0]
+        folders = callables.search_path(
+            task.workdir, python_path=task.env.get("PYTHONPATH", ""), interpreter=interpreter
+        )
+        targets = [(str(task.body), (*member.place, "partial"))]
+        targets += _targets(task.args, self._place(member, "args"))
+        for target, place in targets:
+            try:
+                callables.look_up(target, folders)
+            except callables.NotThereError as fault:
+                # What is in an image or on another machine cannot be seen from here.
+                if is_local:
+                    self._find(place, fault.message, fault.hint)
+
+    def _with_late(self, task: Task) -> Task:
+        """The task with what waits for outputs listed by pointers and held as plain text."""
+        fields = {name: getattr(task, name) for name in ("body", "args", "env", "workdir", "when")}
+        found = [(pointer, text) for name, value in fields.items() for pointer, text in _late(value, f"/{name}")]
+        if not found:
+            return task
+        self.late[task.id] = tuple(text for _, text in found)
+        plain = {name: _plain(value) for name, value in fields.items()}
+        pointers = tuple(pointer for pointer, _ in found if pointer != "/when")
+        return replace(task, **plain, late=pointers)
+
+
+def _members(name: str, entry: Mapping[str, Any], ids: tuple[str, ...]) -> Iterator[Member]:
+    if "group" not in entry:
+        yield Member(ids[0], name, entry, ("tasks", name))
+        return
+    for number, (member_id, own) in enumerate(zip(ids, entry["group"], strict=True)):
+        yield Member(member_id, name, own, ("tasks", name, "group", number), entry, number)
+
+
+def _targets(value: Any, place: Place) -> list[tuple[str, Place]]:
+    """Every `_target_` in a partial's arguments, and where it stands."""
+    if isinstance(value, dict):
+        own = [(str(value["_target_"]), (*place, "_target_"))] if "_target_" in value else []
+        return own + [found for key, item in value.items() for found in _targets(item, (*place, key))]
+    if isinstance(value, list):
+        return [found for index, item in enumerate(value) for found in _targets(item, (*place, index))]
+    return []
+
+
+def _late(value: Any, pointer: str) -> Iterator[tuple[str, Late]]:
+    """The texts that wait for outputs, by JSON pointers (RFC 6901)."""
+    if isinstance(value, Late):
+        yield pointer, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _late(item, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _late(item, f"{pointer}/{index}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Late):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_plain(item) for item in value)
+    return value
