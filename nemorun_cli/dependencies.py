@@ -64,9 +64,7 @@ def member_ids(name: str, task: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{name}/{member.get('name', index)}" for index, member in enumerate(task["group"]))
 
 
-def _known(
-    name: str, given: Sequence[str], owners: Mapping[str, str], findings: list[Finding]
-) -> list[str]:
+def _known(name: str, given: Sequence[str], owners: Mapping[str, str], findings: list[Finding]) -> list[str]:
     known: list[str] = []
     for index, dependency in enumerate(given):
         place = ("tasks", name, "dependencies", index)
@@ -82,9 +80,7 @@ def _known(
     return known
 
 
-def _chain(
-    tasks: Mapping[str, Any], members: dict[str, tuple[str, ...]]
-) -> tuple[Graph, list[Finding]]:
+def _chain(tasks: Mapping[str, Any], members: dict[str, tuple[str, ...]]) -> tuple[Graph, list[Finding]]:
     """Each task after the one before it in the file."""
     hint = "leave them out, or leave out run.sequential"
     findings = [

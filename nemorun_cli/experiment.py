@@ -1,8 +1,9 @@
-"""Experiments from Python: start one, find one, ask, end or continue it; the command line is a layer on this."""
+"""Experiments from Python: start one, find one, ask, end or continue it. The command line lies on this."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import time
@@ -136,7 +137,7 @@ class Run:
             host = snapshot.holder.host if snapshot.holder else "another host"
             raise EngineError(
                 f"{self.id} ran on {host}, which may still be running it",
-                hint=f"resume it there, or if that host is gone for good: exp resume {self.id} --host-is-gone",
+                hint="resume it there, or if that host is gone for good use --host-is-gone",
             )
         if snapshot.supervisor == "alive":
             return False
@@ -249,7 +250,11 @@ def run(
     home = home or Home.from_environment()
     supervisor = start.Supervisor()  # it gets ready while the spec is being checked
     try:
-        texts = [f"{name}={value}" for name, value in params.items()] if isinstance(params, dict) else params
+        texts = (
+            [f"{name}={json.dumps(value)}" for name, value in params.items()]
+            if isinstance(params, dict)
+            else list(params)
+        )
         document = load.read(
             spec,
             params=texts,

@@ -29,9 +29,8 @@ LATE_KEYS = frozenset(("args", "command", "inline", "env", "workdir", "when"))  
 class Late(str):
     """A text that stays as it is written until the tasks that it uses are over."""
 
-    __slots__ = ("place", "uses")
     place: Place
-    uses: tuple[str, ...]
+    uses: Mapping[str, str]  # ids of tasks and groups, each with an expression that names it
 
 
 class Unfilled(str):
@@ -46,12 +45,11 @@ class Filler:
     `filled` and `unfilled` are the places of texts that held expressions.
     """
 
-    def __init__(self, names: Mapping[str, Any]) -> None:
+    def __init__(self, names: dict[str, Any]) -> None:
         self.names = names
         self.findings: list[Finding] = []
         self.filled: set[Place] = set()
         self.unfilled: set[Place] = set()
-        self.has_late = False
         self.uses_identity = False
 
     def spec(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,9 +102,9 @@ class Filler:
             for index, word in enumerate(split(text))
         ]
 
-    def _uses(self, text: str) -> tuple[str, ...] | None:
+    def _uses(self, text: str) -> dict[str, str] | None:
         """The tasks whose outputs the text needs; None where something that it names is in doubt."""
-        uses: dict[str, None] = {}
+        uses: dict[str, str] = {}
         for part in pieces(text):
             if isinstance(part, Expression):
                 found = compile_only(part, self.names)
@@ -115,10 +113,10 @@ class Filler:
                 for reference in found.references:
                     self.uses_identity |= reference.root == "experiment"
                     if reference.root == "tasks":
-                        uses[reference.keys[0]] = None
-        return tuple(uses)
+                        uses[reference.keys[0]] = part.raw
+        return uses
 
-    def _late(self, text: str, place: Place, uses: tuple[str, ...]) -> Any:
+    def _late(self, text: str, place: Place, uses: dict[str, str]) -> Late:
         if not _may_be_late(place):
             listed = ", ".join(sorted(LATE_KEYS))
             hint = f"outputs of tasks can be used in {listed} of tasks"
@@ -127,7 +125,6 @@ class Filler:
             raise TemplateError("must be one expression and nothing else")
         late = Late(text)
         late.place, late.uses = place, uses
-        self.has_late = True
         return late
 
     def _unfilled(self, text: str, place: Place) -> Unfilled:

@@ -129,8 +129,8 @@ class History:
                 self._refuse(event, "no such task")
             else:
                 handler(self, state, event)
-        elif handler := _EXPERIMENT_EVENTS.get(kind):
-            handler(self, event)
+        elif step := _EXPERIMENT_EVENTS.get(kind):
+            step(self, event)
 
     def move(self, state: TaskState, status: TaskStatus, event: Event) -> bool:
         """Go to `status` if the table allows it; says whether it did."""

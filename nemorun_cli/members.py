@@ -135,7 +135,11 @@ class Building:
         if isinstance(shared, list):
             count = len((member.group or {})["group"])
             if len(shared) != count:
-                self._find(place, f"names {len(shared)} executors for {count} members", "one a member, or one for all")
+                self._find(
+                    place,
+                    f"names {len(shared)} executors for {count} members",
+                    "one a member, or one for all",
+                )
             index = min(member.number, len(shared) - 1)
             return shared[index], (*place, index)
         if shared is None and "executor" not in self._defaults:
@@ -282,7 +286,9 @@ class Building:
     def _with_late(self, task: Task) -> Task:
         """The task with what waits for outputs listed by pointers and held as plain text."""
         fields = {name: getattr(task, name) for name in ("body", "args", "env", "workdir", "when")}
-        found = [(pointer, text) for name, value in fields.items() for pointer, text in _late(value, f"/{name}")]
+        found = [
+            (pointer, text) for name, value in fields.items() for pointer, text in _late(value, f"/{name}")
+        ]
         if not found:
             return task
         self.late[task.id] = tuple(text for _, text in found)

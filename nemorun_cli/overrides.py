@@ -78,7 +78,9 @@ def _index(value: list[Any], part: str, place: list[str | int]) -> int:
     if part.isascii() and part.isdigit() and int(part) < len(value):
         return int(part)
     where = dotted(tuple(place))
-    raise _RefusedError(f"{where} has no item {part!r}", f"its items are 0 to {len(value) - 1}" if value else None)
+    raise _RefusedError(
+        f"{where} has no item {part!r}", f"its items are 0 to {len(value) - 1}" if value else None
+    )
 
 
 def _key(value: dict[str, Any], parts: list[str], place: list[str | int]) -> tuple[str, list[str]]:

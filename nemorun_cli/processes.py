@@ -86,11 +86,13 @@ def _mark(environ: Mapping[str, str]) -> Mark | None:
 def tree(mark: Mark, directory: str, seen: Mapping[int, Seen]) -> set[int]:
     """The pids of a task's processes among those that were seen, the watchdog of its attempt included.
 
-    A process group counts only through a member that carries the mark, so that a recycled
-    group id harms nobody. Nested experiments are left alone: they have marks of their own.
+    A process group counts only through a member that carries the mark, and not if somebody else
+    leads it, so that neither a recycled group id nor a task in the foreground of a terminal's
+    group harms others. Nested experiments are left alone: they have marks of their own.
     """
     marked = {pid for pid, one in seen.items() if one.mark == mark and not one.is_supervisor}
     groups = {seen[pid].group for pid in marked}
+    groups = {group for group in groups if group in marked or group not in seen}
     children: defaultdict[int, list[int]] = defaultdict(list)
     for pid, one in seen.items():
         children[one.parent].append(pid)

@@ -69,9 +69,11 @@ def _decide(task_id: str, state: TaskState, wanted: bool) -> Decision:  # noqa: 
     )
 
 
-def resume(supervision: Supervision, *, below: Sequence[str], by: str) -> None:
+def resume(supervision: Supervision, *, below: Sequence[str], by: str, host_is_gone: bool) -> None:
     """Look how everything stands, and write down what runs again."""
     supervision.look()
+    if host_is_gone:
+        supervision.write_off()
     decisions = decide(supervision.schedule, below=below)
     again = {one.task: one.attempt for one in decisions if one.action == "run"}
     supervision.record(events.RESUMED, tasks=again, by=by)

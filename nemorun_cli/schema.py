@@ -49,6 +49,26 @@ def check(data: Any, schema: Mapping[str, Any], place: Place = ()) -> list[Findi
     return list(_findings(data, schema, place))
 
 
+@functools.cache
+def _part(reference: str) -> Any:
+    return compiled({"$ref": reference, "$defs": experiment()["$defs"]})
+
+
+def is_param(entry: Any) -> bool:
+    """Whether an entry of `params` has the right form."""
+    return bool(_part("#/$defs/param")(entry))
+
+
+def is_env_file(entry: Any) -> bool:
+    """Whether the value of an `env_file` has the right form."""
+    return bool(_part("#/$defs/envFile")(entry))
+
+
+def keys_at(place: Place) -> tuple[list[str], bool]:
+    """The keys that a mapping at the place can have, and whether it takes names of the user's besides."""
+    return [], True
+
+
 def shown(value: Any) -> str:
     """A value as messages quote it: short, and without control characters."""
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,4 +1,4 @@
-"""Starting a supervisor: a process and session of its own that inherits nothing but a pipe with its orders."""
+"""Starting a supervisor: a process and session of its own that inherits only a pipe with its orders."""
 
 from __future__ import annotations
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import executors, faults, outputs, plan
 from nemorun_cli import history as events
-from nemorun_cli.attempts import Ending
+from nemorun_cli.attempts import Ending, lost
 from nemorun_cli.clock import stamp, unix
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError
-from nemorun_cli.executors import Executor, Job, Key, Sighting
+from nemorun_cli.executors import ELSEWHERE, Executor, Job, Key, Sighting
 from nemorun_cli.history import Cancel, History, TaskState
 from nemorun_cli.ledger import Event, Ledger
 from nemorun_cli.schedule import Schedule, Verdict
@@ -81,6 +81,7 @@ class Supervision:
         self._is_urgent = False  # the batch holds what others wait for
         self._is_unsettled = False  # something was decided after the turn's decisions
         self._cancels_seen = 0
+        self._interrupts: list[str] = []
         self._doubtful: list[str] = []  # submitted, as far as we know, but never begun
         self._sightings: list[tuple[str, Sighting]] = []
         self._wake: int | None = None
@@ -145,6 +146,21 @@ class Supervision:
             os.mkfifo(self.files.wake, 0o600)
         self._wake = os.open(self.files.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll.register(self._wake, select.POLLIN)
+
+    def interrupt(self, by: str) -> None:
+        """Ask, from a signal handler, for the end of the whole; asking twice means KILL."""
+        self._interrupts.append(by)
+        if self._wake is not None:
+            os.write(self._wake, b"!")
+
+    def write_off(self) -> None:
+        """Take for lost what runs on hosts that will not come back."""
+        for name, jobs in self._jobs.items():
+            for job in list(jobs.values()):
+                if self.history.tasks[job.task].evidence == ELSEWHERE:
+                    ending = lost("the host where it ran is gone")
+                    self._see(name, job, Sighting(key=job.key, state="over", ending=ending))
+        self.flush()
 
     def run(self) -> ExperimentStatus:
         """Turn after turn until the experiment is finished."""
@@ -218,6 +234,11 @@ class Supervision:
     def _take_requests(self) -> None:
         if self.ledger.has_news():
             self._apply_requests(self.ledger.news())
+        while self._interrupts:
+            by = self._interrupts.pop(0)
+            kill = {"signal": "KILL", "grace": 0.0} if self.history.cancel else {}
+            self._note(events.CANCEL_REQUESTED, by=by, **kill)
+            self._is_urgent = True
 
     def _apply_requests(self, news: Sequence[Event]) -> None:
         """Take what others appended: only requests are theirs to make."""

@@ -74,7 +74,9 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
     supervision.open()
     supervision.listen()
     if (wish := told.get("resume")) is not None:
-        resumption.resume(supervision, below=wish["from"], by=wish["by"])
+        resumption.resume(
+            supervision, below=wish["from"], by=wish["by"], host_is_gone=wish["host_is_gone"]
+        )
     supervision.record(
         history.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=getpass.getuser()
     )

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS: Final = "nemorun_cli.executors"
 
+ELSEWHERE: Final = "elsewhere"  # the evidence of what can only be seen from another host
+
 Key = tuple[str, int]  # task id, attempt
 
 

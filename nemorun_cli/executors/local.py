@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli import attempts, environment, faults, locks, processes
 from nemorun_cli.attempts import Ending, failed_launch, lost
-from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
+from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
 from nemorun_cli.home import FILE_MODE
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class LocalExecutor:
     """Runs tasks here; the slots of `max_parallel` are its own only limit."""
 
     takes_slots: ClassVar[bool] = True
+    own_session: ClassVar[bool] = True  # away from the terminal, whose signals are not for the task
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "additionalProperties": False,
@@ -137,18 +138,22 @@ class LocalExecutor:
             return self._sight(job) or Sighting(key=job.key, state="running", evidence="its lock is held")
         try:
             faults.point("attempt.locked")
-            if attempts.claimed_pid(job.files) is not None:
-                return self._sight(job) or Sighting(key=job.key, state="absent")
-            attempts.write_plan(job.files, plan)
-            env = environment.inherited(plan.env_inherit) | plan.env
-            env |= {name: self._secrets[name] for name in plan.secrets}
-            since = time.time()
-            try:
-                pid = self._spawn(job, plan, env, lock)
-            except (OSError, ValueError) as error:
-                return Sighting(key=job.key, state="over", ending=failed_launch(_explain(error, plan)))
+            is_claimed = attempts.claimed_pid(job.files) is not None
+            if not is_claimed:
+                attempts.write_plan(job.files, plan)
+                env = environment.inherited(plan.env_inherit) | plan.env
+                env |= {name: self._secrets[name] for name in plan.secrets}
+                return self._start(job, plan, env, lock)
         finally:
             os.close(lock)
+        return self._sight(job) or Sighting(key=job.key, state="running")
+
+    def _start(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> Sighting:
+        since = time.time()
+        try:
+            pid = self._spawn(job, plan, env, lock)
+        except (OSError, ValueError) as error:
+            return Sighting(key=job.key, state="over", ending=failed_launch(_explain(error, plan)))
         faults.point("attempt.spawned")
         self._watch(job, pid, is_own=True)
         return Sighting(key=job.key, state="running", job_id=str(pid), since=since)
@@ -160,18 +165,21 @@ class LocalExecutor:
                 SHELL,
                 shim_line(job.files.directory, plan, _program(plan, env)),
                 env,
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, log, 1),
-                    (os.POSIX_SPAWN_DUP2, log, 2),
-                    (os.POSIX_SPAWN_DUP2, lock, LOCK_DESCRIPTOR),
-                ],
-                setsid=True,
+                file_actions=self._descriptors(log, lock),
+                setsid=self.own_session,
                 setsigmask=(),
                 setsigdef=RESTORED,
             )
         finally:
             os.close(log)
+
+    def _descriptors(self, log: int, lock: int) -> Sequence[tuple[Any, ...]]:
+        return [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, log, 1),
+            (os.POSIX_SPAWN_DUP2, log, 2),
+            (os.POSIX_SPAWN_DUP2, lock, LOCK_DESCRIPTOR),
+        ]
 
     def _watch(self, job: Job, pid: int, *, is_own: bool) -> None:
         watch = None
@@ -220,7 +228,7 @@ class LocalExecutor:
         if job.holder and not job.holder.is_this_host:
             self._blind.add(job.key)
             return Sighting(
-                key=job.key, state="unknown", message=f"it runs on {job.holder.host}", evidence="elsewhere"
+                key=job.key, state="unknown", message=f"it runs on {job.holder.host}", evidence=ELSEWHERE
             )
         child = self._children.get(job.key)
         is_held = locks.is_held(job.files.lock)

@@ -178,7 +178,7 @@ class Files:
         return self.save_with(foreign.image_writer(array, os.path.splitext(to)[1], quality), to=to)
 
     def save_fig(self, fig: Any = None, *, to: str, **options: Any) -> File:
-        """Save a matplotlib figure, the current one by default, and close it; options are those of `savefig`."""
+        """Save a matplotlib figure (default: the current one) and close it; options are those of `savefig`."""
         from nemorun_cli.tracking import foreign  # noqa: PLC0415 - the same
 
         return self.save_with(foreign.figure_writer(fig, os.path.splitext(to)[1], options), to=to)

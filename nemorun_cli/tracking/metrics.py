@@ -65,7 +65,7 @@ class Metric:
         return self
 
     def buffer(self, **named: float | None) -> Self:
-        """Keep numbers for `metrics.buffer.log_summary()`; what is never summarised is when the record closes."""
+        """Keep numbers for `metrics.buffer.log_summary()`, which closing the record does if nobody did."""
         self._buffers.store(self.name, named)
         return self
 

@@ -1,0 +1,1 @@
+"""One module a command, with a function `command` that the frame in `cli` builds and runs."""

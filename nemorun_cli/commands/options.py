@@ -1,0 +1,55 @@
+"""The arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nemorun_cli import completion
+
+ExperimentOrLatest = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXP",
+        help="Id, name, unique beginning of an id, or `latest`.",
+        autocompletion=completion.experiments,
+        show_default=False,
+    ),
+]
+ExperimentGiven = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXP",
+        help="Id, name, unique beginning of an id, or `latest`.",
+        autocompletion=completion.experiments,
+    ),
+]
+TaskOrNone = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TASK",
+        help="Id, group, glob, unique beginning, or number in `exp status`.",
+        autocompletion=completion.tasks,
+    ),
+]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="TASK",
+        help="Ids, groups, globs, unique beginnings, or numbers in `exp status`.",
+        autocompletion=completion.tasks,
+    ),
+]
+SpecPath = Annotated[
+    str, typer.Argument(metavar="SPEC", help="The spec file.", autocompletion=completion.specs)
+]
+Params = Annotated[
+    list[str] | None,
+    typer.Option("-p", "--param", metavar="NAME=VALUE", help="Give a param of the spec a value."),
+]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="PATH.TO.KEY=VALUE", help="Change any field of the spec.")
+]
+Json = Annotated[bool, typer.Option("--json/--no-json", help="Print JSON for scripts.", show_default=False)]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet/--no-quiet", help="Print ids only.", show_default=False)]

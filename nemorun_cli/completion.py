@@ -1,0 +1,59 @@
+"""What the shell offers for experiments, tasks and specs: read from names and folders, never from ledgers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from nemorun_cli.errors import ExpError
+from nemorun_cli.home import Home, age_key
+
+SPEC_ENDINGS: Final = (".yaml", ".yml")
+MOST: Final = 200  # ids that are offered: more cannot be read
+
+
+def experiments(incomplete: str) -> list[str]:
+    """Ids that begin like this, the newest first, and names."""
+    try:
+        home = Home.from_environment()
+        names = home.names()
+        near = [name for name in names if incomplete.startswith(name) or name.startswith(incomplete)]
+        ids = [one for name in near for one in home.ids(name) if one.startswith(incomplete)]
+    except (ExpError, OSError):
+        return []
+    newest = sorted(ids, key=age_key, reverse=True)[:MOST]
+    return [*(name for name in [*names, "latest"] if name.startswith(incomplete)), *newest]
+
+
+def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of tasks and groups of the experiment on the command line, or of the latest."""
+    from nemorun_cli.experiment import LATEST, find  # noqa: PLC0415 - not for the completion of ids
+
+    try:
+        run = find(ctx.params.get("which") or LATEST)
+        document = json.loads(run.files.resolved.read_bytes())
+        ids = [group["id"] for group in document["groups"]] + [task["id"] for task in document["tasks"]]
+    except (ExpError, OSError, ValueError, KeyError, TypeError):
+        return []
+    return [one for one in ids if one.startswith(incomplete)]
+
+
+def specs(incomplete: str) -> list[str]:
+    """YAML files and folders that begin like this."""
+    folder, _, start = incomplete.rpartition("/")
+    lead = f"{folder}/" if "/" in incomplete else ""
+    found = []
+    with contextlib.suppress(OSError), os.scandir(Path(lead or ".").expanduser()) as entries:
+        for entry in entries:
+            if not entry.name.startswith(start) or (entry.name.startswith(".") and not start):
+                continue
+            if entry.is_dir():
+                found.append(f"{lead}{entry.name}/")
+            elif entry.name.endswith(SPEC_ENDINGS):
+                found.append(f"{lead}{entry.name}")
+    return sorted(found)

@@ -1,0 +1,98 @@
+"""Standard output and standard error: data goes to the one, talk to the other."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from nemorun_cli.errors import ExpError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROGRAM: Final = "exp"
+DUMB: Final = ("", "dumb")  # kinds of terminal that cannot move the cursor
+
+
+def write(text: str) -> None:
+    """Data, as it is, to standard output.
+
+    Raises:
+        ExpError: it cannot be written, on a full disk for instance.
+        BrokenPipeError: nobody reads any more.
+    """
+    if sys.stdout is None:
+        raise ExpError("cannot write to standard output: it is closed")
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
+def write_line(text: str) -> None:
+    """One line of data."""
+    write(text + "\n")
+
+
+def write_json(document: Mapping[str, Any]) -> None:
+    """One JSON document on one line, so that several make JSON Lines."""
+    write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
+
+
+def flush() -> None:
+    """Hand everything written so far to the system; raises like `write`."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
+def say(text: str) -> None:
+    """Talk, for people, to standard error; where nobody listens it is lost."""
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except OSError:
+        return
+
+
+def warn(text: str) -> None:
+    """Talk that should be noticed: led by the program's name."""
+    say(f"{PROGRAM}: {text}")
+
+
+def suggest(text: str, *, is_wanted: bool) -> None:
+    """The hint that follows an action and names the next commands, unless a script asked."""
+    if is_wanted:
+        say(f"hint: {text}")
+
+
+def can_draw(stream: TextIO | None) -> bool:
+    """Whether live displays and tables with colour make sense there."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM", "") not in DUMB
+
+
+def forget_output() -> None:
+    """Let what could not be written go, so that the interpreter does not try again at its end."""
+    try:
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, 1)
+        os.close(descriptor)
+    except OSError:
+        return
+
+
+def _unwritable(error: OSError) -> ExpError:
+    forget_output()
+    return ExpError(f"cannot write to standard output: {os.strerror(error.errno or errno.EIO)}")

@@ -1,0 +1,77 @@
+"""An executor that runs tasks on this machine under `nice`: what it adds is in `plan`, the rest is the local one's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from nemorun_cli import executors
+from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
+from nemorun_cli.plan import Plan
+
+DEFAULT_NICENESS = 10
+
+
+class NiceExecutor:
+    """Runs tasks here with a lower priority, by default 10 steps lower."""
+
+    takes_slots: ClassVar[bool] = True
+    options_schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "niceness": {
+                "description": "How far the priority is lowered, from 0 to 19.",
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 19,
+                "default": DEFAULT_NICENESS,
+            },
+        },
+    }
+
+    def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+        self._niceness = options.get("niceness", DEFAULT_NICENESS)
+        self._local = executors.make(name, {"type": "local"}, secrets)
+
+    def plan(self, plan: Plan) -> Plan:
+        """The plan with `nice` before its command; nothing is touched, for the dry run asks too."""
+        argv = ("nice", "-n", str(self._niceness), *plan.argv)
+        return self._local.plan(replace(plan, argv=argv, details={"niceness": self._niceness}))
+
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Sighting]:
+        """Start attempts."""
+        return self._local.submit(jobs)
+
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
+        """What is new about them."""
+        return self._local.poll(jobs)
+
+    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
+        """Begin to end them."""
+        self._local.cancel(jobs, signal=signal, grace=grace)
+
+    def wakeup(self) -> int | None:
+        """What becomes readable when there is news."""
+        return self._local.wakeup()
+
+    def due(self) -> float | None:
+        """When to poll without a wakeup."""
+        return self._local.due()
+
+    def check(self) -> Iterable[Diagnosis]:
+        """This machine can do it if it has `nice`."""
+        path = shutil.which("nice")
+        yield Diagnosis(
+            engine="nice",
+            is_well=path is not None,
+            message=f"{path}, from niceness {os.nice(0)}" if path else "there is no program nice",
+            remedy=None if path else "install coreutils",
+        )
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._local.close()
