@@ -8,13 +8,15 @@ import shutil
 import sys
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.problems import choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from importlib.machinery import ModuleSpec
+
+    from nemorun_cli.problems import Place
 
 
 class NotThereError(LookupError):
@@ -46,6 +48,16 @@ def look_up(target: str, folders: tuple[str, ...]) -> None:
     if name not in names and not is_open:
         hint = choices(name, sorted(known for known in names if not known.startswith("_")))
         raise NotThereError(f"there is no {name!r} in {spec.origin}", hint=hint)
+
+
+def targets(value: Any, place: Place) -> list[tuple[str, Place]]:
+    """Every `_target_` in a partial's arguments, and where it stands."""
+    if isinstance(value, dict):
+        own = [(str(value["_target_"]), (*place, "_target_"))] if "_target_" in value else []
+        return own + [found for key, item in value.items() for found in targets(item, (*place, key))]
+    if isinstance(value, list):
+        return [found for index, item in enumerate(value) for found in targets(item, (*place, index))]
+    return []
 
 
 def _find(module: str, folders: Sequence[str]) -> ModuleSpec | None:

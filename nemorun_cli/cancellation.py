@@ -42,7 +42,7 @@ def cancel(
         raise EngineError(
             f"{run.id} runs on {host}", hint="cancel it there, or give up on what runs there with --abandon"
         )
-    _request(run, names, signal=signal, grace=grace, abandon=abandon)
+    request(run, names, signal=signal, grace=grace, abandon=abandon)
     patience = (
         SLACK + max((task.stop_grace for task in snapshot.spec.tasks), default=0.0)
         if grace is None
@@ -51,9 +51,15 @@ def cancel(
     return _wait(run, names, patience)
 
 
-def _request(
-    run: Run, names: Sequence[str] | None, *, signal: str | None, grace: float | None, abandon: bool
+def request(
+    run: Run,
+    names: Sequence[str] | None,
+    *,
+    signal: str | None = None,
+    grace: float | None = None,
+    abandon: bool = False,
 ) -> None:
+    """Ask in the ledger for tasks, or with None for the whole experiment, to be ended, and wait for nothing."""
     fields = {"tasks": names, "signal": signal, "grace": grace, "abandon": abandon or None}
     ledger = Ledger(run.files.ledger, run.files.ledger_lock)
     ledger.append(
@@ -99,7 +105,7 @@ def _end_here(run: Run, snapshot: Snapshot, names: Sequence[str] | None, end: fl
         supervision.open()
         while time.monotonic() < end:
             supervision.turn()
-            supervision.flush()
+            supervision.journal.flush()
             wanted = supervision.history.tasks if names is None else names
             if all(
                 not supervision.history.tasks[name].is_live or _was_never_started(supervision, name)

@@ -9,10 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import tempfile
 import time
-import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -24,6 +21,7 @@ from nemorun_cli.errors import ExpError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 # In the order of `exp --help`; the texts are the first lines of the commands' own help.
 COMMANDS: Final = {
@@ -55,13 +53,46 @@ ERROR_FORMAT: Final = "exp.error/1"
 _UsageError: Any = typer.BadParameter.__base__
 
 
+class _AsGiven:
+    """Takes the place of a parameter's conversion; see `_unconverted`."""
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        del ctx
+        return () if value is None and (param.multiple or param.nargs == -1) else value
+
+
+def _unconverted(parameters: list[Any]) -> list[Any]:
+    """The parameters, whose values stay what they are: text, lists of text and flags.
+
+    Typer checks even text with pydantic in its newer versions, whose import takes longer than most of
+    our commands, and all our parameters are text or flags. Where a version of Typer knows no such
+    conversion, nothing is changed.
+    """
+    for parameter in parameters:
+        if hasattr(parameter, "get_runtime_param"):
+            parameter.get_runtime_param = _AsGiven
+    return parameters
+
+
+class Command(typer.core.TyperCommand):
+    """One command, whose parameters need no conversion."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """All parameters, `--help` among them."""
+        return _unconverted(super().get_params(ctx))
+
+
 class CommandGroup(typer.core.TyperGroup):
     """The commands, each a stub with its name and one line of help until it is the one to run."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for name, line in COMMANDS.items():
-            self.add_command(typer.core.TyperCommand(name, help=line, rich_markup_mode=None))
+            self.add_command(Command(name, help=line, short_help=line, rich_markup_mode=None))
+
+    def get_params(self, ctx: Any) -> Any:
+        """All parameters of the group itself."""
+        return _unconverted(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """What Click runs: the stub's name, the command itself, and its arguments."""
@@ -69,33 +100,12 @@ class CommandGroup(typer.core.TyperGroup):
         return name, build(name) if stub is not None and name in COMMANDS else stub, rest
 
 
-class _AsGiven:
-    """Takes the place of a parameter's conversion; see `without_conversion`."""
-
-    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        del ctx
-        return () if value is None and (param.multiple or param.nargs == -1) else value
-
-
-def without_conversion(command: Any) -> Any:
-    """The command with parameters that stay what they are: text, lists of text and flags.
-
-    Since 0.20 Typer checks even text with pydantic, whose import takes longer than most of our
-    commands. All our parameters are text or flags, which need no check. Where a version of Typer
-    knows no such conversion, nothing is changed.
-    """
-    for parameter in command.params:
-        if hasattr(parameter, "get_runtime_param"):
-            parameter.get_runtime_param = _AsGiven
-    return command
-
-
 def build(name: str) -> Any:
     """The command of this name, ready to run; imports its module."""
     module = importlib.import_module(f"nemorun_cli.commands.{name}")
     application = typer.Typer(add_completion=False, rich_markup_mode=None)
-    application.command(name, context_settings=_SETTINGS)(module.command)
-    return without_conversion(typer.main.get_command(application))
+    application.command(name, cls=Command, context_settings=_SETTINGS)(module.command)
+    return typer.main.get_command(application)
 
 
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
@@ -117,9 +127,11 @@ def _root(
 
 def application() -> Any:
     """The whole command line as a Click group."""
-    app = typer.Typer(cls=CommandGroup, rich_markup_mode=None, context_settings=_SETTINGS, no_args_is_help=True)
+    app = typer.Typer(
+        cls=CommandGroup, rich_markup_mode=None, context_settings=_SETTINGS, no_args_is_help=True
+    )
     app.callback()(_root)
-    return without_conversion(typer.main.get_command(app))
+    return typer.main.get_command(app)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -143,6 +155,9 @@ def _end(error: BaseException, *, is_json: bool) -> int:
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return INTERRUPTED
     if isinstance(error, _UsageError):
+        if _is_help(error) and not is_json:
+            terminal.say(error.format_message())
+            return int(error.exit_code)
         error = _usage(error)
     if not isinstance(error, ExpError):
         error = _fault(error)
@@ -150,14 +165,18 @@ def _end(error: BaseException, *, is_json: bool) -> int:
     return error.exit_code
 
 
+def _is_help(error: Any) -> bool:
+    """Whether Click asks for the help to be shown, because nothing else was said."""
+    return type(error).__name__ == "NoArgsIsHelpError"
+
+
 def _usage(error: Any) -> ExpError:
     """What Click says of wrong usage, as one of our errors."""
     command = error.ctx.command_path if error.ctx else terminal.PROGRAM
     text = error.format_message()
-    if not error.ctx or text == error.ctx.get_help():
-        told = ExpError(text)
-    else:
-        told = ExpError(text[:1].lower() + text[1:].rstrip("."), hint=f"{command} --help")
+    if _is_help(error):
+        text = "no command was given"
+    told = ExpError(text[:1].lower() + text[1:].rstrip("."), hint=f"{command} --help")
     told.exit_code = error.exit_code
     return told
 
@@ -199,15 +218,22 @@ def error_document(error: ExpError) -> dict[str, Any]:
 
 def _fault(error: BaseException) -> ExpError:
     """An error that nobody foresaw: its traceback is kept where it can be found."""
+    import traceback  # noqa: PLC0415 - only after a fault
+
     text = "".join(traceback.format_exception(error))
     kept = _keep(text)
     summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     where = f"its traceback is in {kept}" if kept else f"its traceback:\n{text}"
-    return ExpError(f"a fault in exp itself: {summary} ({where})", hint="please report it with that traceback")
+    return ExpError(
+        f"a fault in exp itself: {summary} ({where})", hint="please report it with that traceback"
+    )
 
 
 def _keep(text: str) -> Path | None:
-    from nemorun_cli.home import FILE_MODE, Home, make_folder  # noqa: PLC0415 - only after a fault
+    import tempfile  # noqa: PLC0415 - only after a fault
+    from pathlib import Path  # noqa: PLC0415 - the same
+
+    from nemorun_cli.home import FILE_MODE, Home, make_folder  # noqa: PLC0415 - the same
 
     name = f"{int(time.time())}-{os.getpid()}.txt"
     folders = []

@@ -7,7 +7,7 @@ import json
 import os
 import select
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import observation
@@ -40,10 +40,14 @@ IfRunning = Literal["fail", "skip", "replace"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A handle of one experiment; it holds nothing but where that lies."""
+    """A handle of one experiment; it holds nothing but where that lies, and the secrets this process resolved.
+
+    `secrets` are values that this process must not show.
+    """
 
     files: ExperimentFiles
     home: Home
+    secrets: set[str] = field(default_factory=set, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -145,6 +149,7 @@ class Run:
         if resumption.is_pointless(snapshot.history, self.plan_resume(below=names, snapshot=snapshot)):
             return False
         values = secret_values.resolve(snapshot.spec)
+        self.secrets.update(values.values())
         wish = {"from": names, "by": start.who(), "host_is_gone": host_is_gone}
         try:
             start.Supervisor().go(self.files, home=self.home.directory, secrets=values, resume=wish)
@@ -302,7 +307,7 @@ def launch(
         if holding:
             holding.add(files.id)
         supervisor.go(files, home=home.directory, secrets=values)
-    return Run(files, home)
+    return Run(files, home, set(values.values()))
 
 
 def _is_running(experiment_id: str, home: Home) -> bool:

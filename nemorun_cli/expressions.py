@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.problems import choices
+from nemorun_cli.problems import choices, shown
 from nemorun_cli.templates import (
     OPENING,
     UNKNOWN,
@@ -95,7 +95,7 @@ def fill_text(text: str, names: Mapping[str, Any]) -> str:
 def fill_inline(text: str, names: Mapping[str, Any]) -> str:
     """A script's text with values put in that cannot be taken for more than a word; raises TemplateError."""
     return _joined(
-        [part if isinstance(part, str) else _word(part, evaluate(part, names)) for part in pieces(text)]
+        [part if isinstance(part, str) else word_of(part, evaluate(part, names)) for part in pieces(text)]
     )
 
 
@@ -130,7 +130,7 @@ def decide_when(
     value = fill(task.when, names_of(spec, identity, outputs))
     if isinstance(value, bool):
         return value
-    raise TemplateError(f"when: {task.when} gives {_shown(value)}, not true or false")
+    raise TemplateError(f"when: {task.when} gives {shown(value)}, not true or false")
 
 
 def names_of(spec: Spec, identity: Identity, outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -224,13 +224,14 @@ def _joined(parts: list[str]) -> str:
     return "".join(parts)
 
 
-def _word(expression: Expression, value: Any) -> str:
+def word_of(expression: Expression, value: Any) -> str:
+    """The value as an inline script takes it: a number, a boolean or a plain word; raises TemplateError."""
     if isinstance(value, (str, int, float)):
         text = text_of(value)
         if _SAFE.fullmatch(text):
             return text
     hint = "pass it by env, or by args and read $1"
-    message = f"{expression.raw} gives {_shown(value)}, which an inline script does not take"
+    message = f"{expression.raw} gives {shown(value)}, which an inline script does not take"
     raise TemplateError(message, hint=hint, raw=expression.raw)
 
 
@@ -257,17 +258,14 @@ def _filled_field(task: Task, field: str, names: Mapping[str, Any], text: str) -
     return filled
 
 
-def _shown(value: Any) -> str:
-    text = text_of(value) if not isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-
-
-_SHOWN = 60  # characters of a value in a message
+_SHOWN = 60  # characters of an expression in a message
 
 
 def touches_unknown(found: Parsed, names: Mapping[str, Any]) -> bool:
     """Whether a value that the expression names is itself in doubt, so that nothing can be said about it."""
     for reference in found.references:
+        if reference.root == "tasks":
+            continue  # outputs are to come, not in doubt
         try:
             value = lookup(names, reference)
         except KeyError:

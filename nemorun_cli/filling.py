@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.expressions import (
-    TemplateError,
-    compile_only,
-    fill,
-    fill_inline,
-    fill_text,
-    text_of,
-    touches_unknown,
-)
-from nemorun_cli.problems import Finding
-from nemorun_cli.templates import OPENING, Expression, pieces
+from nemorun_cli.expressions import compile_only, evaluate, text_of, touches_unknown, word_of
+from nemorun_cli.problems import Finding, shown
+from nemorun_cli.templates import MAX_LENGTH, OPENING, UNKNOWN, Expression, TemplateError, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from nemorun_cli.problems import Place
 
@@ -26,7 +19,7 @@ LITERAL_SECTIONS = frozenset(("version", "name", "params"))  # where `${{` is te
 LATE_KEYS = frozenset(("args", "command", "inline", "env", "workdir", "when"))  # of tasks
 
 
-class Late(str):
+class Late(str):  # noqa: SLOT000 - a text cannot have slots beside its own
     """A text that stays as it is written until the tasks that it uses are over."""
 
     place: Place
@@ -71,29 +64,54 @@ class Filler:
     def _text(self, text: str, place: Place) -> Any:
         role = _role(place)
         try:
+            found = [text] if role == "words" else pieces(text)
             if role == "words":
                 return self._words(text, place)
-            uses = self._uses(text)
-            if uses is None:
-                return self._unfilled(text, place)
-            if uses:
-                return self._late(text, place, uses)
-            self.filled.add(place)
-            return self._filled(text, role)
         except TemplateError as fault:
-            finding = Finding(place=place, message=fault.message, hint=fault.hint, needle=fault.raw)
-            self.findings.append(finding)
+            self._find(fault, place)
             return self._unfilled(text, place)
+        uses: dict[str, str] = {}
+        parts = [part if isinstance(part, str) else self._part(part, role, place, uses) for part in found]
+        if any(part is UNKNOWN for part in parts):
+            return self._unfilled(text, place)
+        if uses:
+            return self._late(parts, place, uses)
+        self.filled.add(place)
+        return self._whole(parts, role, place)
 
-    def _filled(self, text: str, role: str) -> Any:
-        if role == "inline":
-            return fill_inline(text, self.names)
-        if role == "word":
-            return fill_text(text, self.names)
-        value = fill(text, self.names)
-        if role == "when" and not isinstance(value, bool):
-            raise TemplateError(f"{text} gives {text_of(value)}, not true or false")
-        return value
+    def _part(self, part: Expression, role: str, place: Place, uses: dict[str, str]) -> Any:
+        """The value of an expression, itself if it has to wait, UNKNOWN if it is wrong or in doubt."""
+        try:
+            found = compile_only(part, self.names)
+            used = {name.keys[0]: part.raw for name in found.references if name.root == "tasks"}
+            if used:
+                uses.update(used)
+                return part
+            if touches_unknown(found, self.names):
+                return UNKNOWN
+            self.uses_identity |= any(name.root == "experiment" for name in found.references)
+            value = evaluate(part, self.names)
+            return word_of(part, value) if role == "inline" else value
+        except TemplateError as fault:
+            self._find(fault, place)
+            return UNKNOWN
+
+    def _whole(self, parts: list[Any], role: str, place: Place) -> Any:
+        if len(parts) > 1 or role in ("inline", "word"):
+            return "".join(text_of(part) for part in parts)
+        if role == "when" and not isinstance(parts[0], bool):
+            self._find(TemplateError(f"gives {shown(parts[0])}, not true or false"), place)
+            return self._unfilled("", place)
+        return parts[0]
+
+    def _late(self, parts: list[Any], place: Place, uses: dict[str, str]) -> str:
+        if not _may_be_late(place):
+            hint = f"outputs can be used in {', '.join(sorted(LATE_KEYS))} of tasks"
+            self._find(TemplateError("needs the outputs of a task, which come later", hint=hint), place)
+            return self._unfilled("", place)
+        late = Late(_kept(parts))
+        late.place, late.uses = place, uses
+        return late
 
     def _words(self, text: str, place: Place) -> list[Any]:
         """The words of a command with each one filled by itself, so that one value is one argument."""
@@ -102,34 +120,58 @@ class Filler:
             for index, word in enumerate(split(text))
         ]
 
-    def _uses(self, text: str) -> dict[str, str] | None:
-        """The tasks whose outputs the text needs; None where something that it names is in doubt."""
-        uses: dict[str, str] = {}
-        for part in pieces(text):
-            if isinstance(part, Expression):
-                found = compile_only(part, self.names)
-                if touches_unknown(found, self.names):
-                    return None
-                for reference in found.references:
-                    self.uses_identity |= reference.root == "experiment"
-                    if reference.root == "tasks":
-                        uses[reference.keys[0]] = part.raw
-        return uses
-
-    def _late(self, text: str, place: Place, uses: dict[str, str]) -> Late:
-        if not _may_be_late(place):
-            listed = ", ".join(sorted(LATE_KEYS))
-            hint = f"outputs of tasks can be used in {listed} of tasks"
-            raise TemplateError("needs the outputs of a task, which are not there yet", hint=hint)
-        if place[-1] == "when" and len(pieces(text)) > 1:
-            raise TemplateError("must be one expression and nothing else")
-        late = Late(text)
-        late.place, late.uses = place, uses
-        return late
+    def _find(self, fault: TemplateError, place: Place) -> None:
+        self.findings.append(Finding(place=place, message=fault.message, hint=fault.hint, needle=fault.raw))
 
     def _unfilled(self, text: str, place: Place) -> Unfilled:
         self.unfilled.add(place)
         return Unfilled(text)
+
+
+def _kept(parts: list[Any]) -> str:
+    """A text that waits, with what is known already put in so that it cannot be taken for an expression."""
+    plain = "".join(part.raw if isinstance(part, Expression) else text_of(part) for part in parts)
+    waiting = [part for part in parts if isinstance(part, Expression)]
+    try:
+        if [part for part in pieces(plain) if isinstance(part, Expression)] == waiting:
+            return plain
+    except TemplateError:
+        pass  # a known value holds what looks like the beginning of an expression
+    return "".join(
+        part.raw if isinstance(part, Expression) else _as_literals(text_of(part)) for part in parts
+    )
+
+
+def _as_literals(text: str) -> str:
+    """Expressions that give the text."""
+    chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
+    return "".join(f"{OPENING} {json.dumps(chunk, ensure_ascii=False)} }}}}" for chunk in chunks)
+
+
+_CHUNK = MAX_LENGTH // 6  # characters, of which each may be written as six
+
+
+def late_texts(value: Any, pointer: str) -> Iterator[tuple[str, Late]]:
+    """The texts that wait for outputs, by JSON pointers (RFC 6901)."""
+    if isinstance(value, Late):
+        yield pointer, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from late_texts(item, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from late_texts(item, f"{pointer}/{index}")
+
+
+def as_plain(value: Any) -> Any:
+    """The value with the texts that wait as ordinary ones."""
+    if isinstance(value, Late):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: as_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(as_plain(item) for item in value)
+    return value
 
 
 def split(text: str) -> list[str]:

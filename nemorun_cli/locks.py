@@ -21,8 +21,8 @@ from nemorun_cli.home import FILE_MODE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-START_ATTEMPTS: Final = 50
-START_PAUSE: Final = 0.002  # seconds between the tries of a starter that met a probe
+PATIENCE: Final = 0.1  # seconds that a starter goes on trying, for what it met may be a probe
+PAUSE: Final = 0.002  # seconds between its tries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,27 +73,19 @@ def boot_id() -> str:
         return str(int(psutil.boot_time()))
 
 
-def take(path: Path) -> int | None:
-    """An exclusive lock on the file, made if missing: its descriptor, or None if somebody holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    for _ in range(START_ATTEMPTS):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not is_held(path):  # it was a probe
-                continue
-            time.sleep(START_PAUSE)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        else:
-            return descriptor
-    os.close(descriptor)
-    return None
+def take(path: Path, *, patience: float = PATIENCE) -> int | None:
+    """An exclusive lock on the file, made if missing: its descriptor, or None if somebody holds it.
+
+    `patience` is in seconds.
+    """
+    end = time.monotonic() + patience
+    while (descriptor := try_take(path)) is None and time.monotonic() < end:
+        time.sleep(PAUSE)
+    return descriptor
 
 
 def try_take(path: Path) -> int | None:
-    """Like `take`, but gives up at once."""
+    """Like `take`, but without a second try."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

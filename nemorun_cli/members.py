@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from nemorun_cli.filling import Late
-from nemorun_cli.layers import Layers, Laying
-from nemorun_cli.problems import Finding
-from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Task
+from nemorun_cli import callables, quantities
+from nemorun_cli.filling import Late, as_plain, late_texts
+from nemorun_cli.layers import Layers, Laying, words
+from nemorun_cli.problems import Finding, choices
+from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
 from nemorun_cli.templates import TemplateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from nemorun_cli.dependencies import Graph
     from nemorun_cli.problems import Place
@@ -274,7 +275,7 @@ class Building:
             task.workdir, python_path=task.env.get("PYTHONPATH", ""), interpreter=interpreter
         )
         targets = [(str(task.body), (*member.place, "partial"))]
-        targets += _targets(task.args, self._place(member, "args"))
+        targets += callables.targets(task.args, self._place(member, "args"))
         for target, place in targets:
             try:
                 callables.look_up(target, folders)
@@ -287,12 +288,14 @@ class Building:
         """The task with what waits for outputs listed by pointers and held as plain text."""
         fields = {name: getattr(task, name) for name in ("body", "args", "env", "workdir", "when")}
         found = [
-            (pointer, text) for name, value in fields.items() for pointer, text in _late(value, f"/{name}")
+            (pointer, text)
+            for name, value in fields.items()
+            for pointer, text in late_texts(value, f"/{name}")
         ]
         if not found:
             return task
         self.late[task.id] = tuple(text for _, text in found)
-        plain = {name: _plain(value) for name, value in fields.items()}
+        plain = {name: as_plain(value) for name, value in fields.items()}
         pointers = tuple(pointer for pointer, _ in found if pointer != "/when")
         return replace(task, **plain, late=pointers)
 
@@ -303,35 +306,3 @@ def _members(name: str, entry: Mapping[str, Any], ids: tuple[str, ...]) -> Itera
         return
     for number, (member_id, own) in enumerate(zip(ids, entry["group"], strict=True)):
         yield Member(member_id, name, own, ("tasks", name, "group", number), entry, number)
-
-
-def _targets(value: Any, place: Place) -> list[tuple[str, Place]]:
-    """Every `_target_` in a partial's arguments, and where it stands."""
-    if isinstance(value, dict):
-        own = [(str(value["_target_"]), (*place, "_target_"))] if "_target_" in value else []
-        return own + [found for key, item in value.items() for found in _targets(item, (*place, key))]
-    if isinstance(value, list):
-        return [found for index, item in enumerate(value) for found in _targets(item, (*place, index))]
-    return []
-
-
-def _late(value: Any, pointer: str) -> Iterator[tuple[str, Late]]:
-    """The texts that wait for outputs, by JSON pointers (RFC 6901)."""
-    if isinstance(value, Late):
-        yield pointer, value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _late(item, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from _late(item, f"{pointer}/{index}")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Late):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(item) for item in value)
-    return value

@@ -244,10 +244,10 @@ def look(files: ExperimentFiles, *, home: Path, observe: bool = True) -> Snapsho
 
 
 def _supervisor_state(history: History, holder: Holder | None, *, is_held: bool) -> SupervisorState:
-    if is_held and (holder is None or holder.is_this_host):
-        return "alive"
     if history.finished:
         return "ended"
+    if is_held and (holder is None or holder.is_this_host):
+        return "alive"
     if holder is not None and not holder.is_this_host:
         return "elsewhere"
     return "gone"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import schema
-from nemorun_cli.problems import Finding, choices, dotted
+from nemorun_cli.problems import Finding, choices, dotted, shown
 from nemorun_cli.yamltext import option_value
 
 if TYPE_CHECKING:
@@ -30,11 +30,9 @@ def applied(data: dict[str, Any], sets: Sequence[str]) -> Overridden:
     findings: list[Finding] = []
     for text in sets:
         option = f"--set {text}"
-        path, equals, written = text.partition("=")
+        path, _, written = text.partition("=")
         try:
-            if not equals or not path:
-                raise _RefusedError("is no path=value", "write --set run.max_parallel=2")
-            place = _place(data, path)
+            place = _place(data, path, text)
             data = _with(data, place, _value(written))
         except _RefusedError as fault:
             findings.append(Finding(place=(path,), option=option, message=fault.message, hint=fault.hint))
@@ -56,8 +54,10 @@ def _value(written: str) -> Any:
         raise _RefusedError(str(fault)) from None
 
 
-def _place(data: dict[str, Any], path: str) -> Place:
+def _place(data: dict[str, Any], path: str, text: str) -> Place:
     """The keys of a path; names with dots in them are found where they are there."""
+    if not path or path == text:
+        raise _RefusedError("is no path=value", "write --set run.max_parallel=2")
     parts = path.split(".")
     place: list[str | int] = []
     value: Any = data
@@ -69,7 +69,7 @@ def _place(data: dict[str, Any], path: str) -> Place:
             key, parts = _key(value, parts, place)
             value = value.get(key, {})
         else:
-            raise _RefusedError(f"{dotted(tuple(place))} holds {schema.shown(value)}, which has no keys")
+            raise _RefusedError(f"{dotted(tuple(place))} holds {shown(value)}, which has no keys")
         place.append(key)
     return tuple(place)
 

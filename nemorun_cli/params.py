@@ -7,8 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.problems import Finding, choices
-from nemorun_cli.schema import shown
+from nemorun_cli.problems import Finding, choices, shown
 from nemorun_cli.templates import UNKNOWN
 from nemorun_cli.yamltext import option_value
 
@@ -159,8 +158,9 @@ def _declaration_fault(param: Param) -> tuple[str, str] | None:
             re.compile(param.pattern)
         except re.error as fault:
             return "pattern", f"is no regular expression: {fault}"
-    if param.has_default and param.default is not None and (fault := param.fault(param.default)):
-        return "default", fault
+    if param.has_default and param.default is not None:
+        message = param.fault(param.default)
+        return None if message is None else ("default", message)
     return None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -128,3 +130,15 @@ def _with_line(problem: Problem) -> str:
 def _printable(text: str) -> str:
     """The text without control characters, which could otherwise rewrite the terminal."""
     return "".join(char if char.isprintable() or char == "\t" else "·" for char in text)
+
+
+def shown(value: Any) -> str:
+    """A value as messages quote it: short, and without control characters."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    written = getattr(value, "written", None)
+    text = written if written is not None else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
+
+
+_SHORT = 60  # characters of a value in a message

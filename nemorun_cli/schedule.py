@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.clock import unix
-from nemorun_cli.states import RETRIED_AS, Reason, TaskStatus
+from nemorun_cli.states import RETRIED_AS, ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -179,6 +179,18 @@ class Schedule:
         """Whether so many tasks failed that nothing new may start."""
         limit = self.spec.run.max_failures
         return limit is not None and self.failures >= limit
+
+    def final_status(self) -> ExperimentStatus:
+        """How the experiment has ended, now that all its tasks are over."""
+        if self.history.cancel and self.history.cancel.reason != Reason.LIMIT:
+            return ExperimentStatus.CANCELLED
+        if self.history.limit or self.limit_is_hit():
+            return ExperimentStatus.FAILED
+        for name, task in self.tasks.items():
+            status = self.history.tasks[name].status
+            if status in (TaskStatus.FAILED, TaskStatus.CANCELLED) and not task.allow_failure:
+                return ExperimentStatus.FAILED
+        return ExperimentStatus.COMPLETED
 
     def below(self, task_ids: Iterable[str]) -> set[str]:
         """The tasks and all that depend on them, directly or not."""

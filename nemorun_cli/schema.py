@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.conformance import UnsupportedError, compiled
-from nemorun_cli.problems import Finding, choices, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from jsonschema import ValidationError
-
-    from nemorun_cli.problems import Place
+    from nemorun_cli.problems import Finding, Place
 
 
 @functools.cache
@@ -36,7 +32,7 @@ def experiment() -> dict[str, Any]:
 
 def check_experiment(data: Any) -> list[Finding]:
     """What is wrong with the form of a spec."""
-    return [] if _experiment_conforms(data) else list(_findings(data, experiment()))
+    return [] if _experiment_conforms(data) else _wrong(data, experiment(), ())
 
 
 def check(data: Any, schema: Mapping[str, Any], place: Place = ()) -> list[Finding]:
@@ -46,7 +42,7 @@ def check(data: Any, schema: Mapping[str, Any], place: Place = ()) -> list[Findi
             return []
     except UnsupportedError:
         pass  # jsonschema knows every keyword
-    return list(_findings(data, schema, place))
+    return _wrong(data, schema, place)
 
 
 @functools.cache
@@ -64,23 +60,6 @@ def is_env_file(entry: Any) -> bool:
     return bool(_part("#/$defs/envFile")(entry))
 
 
-def keys_at(place: Place) -> tuple[list[str], bool]:
-    """The keys that a mapping at the place can have, and whether it takes names of the user's besides."""
-    return [], True
-
-
-def shown(value: Any) -> str:
-    """A value as messages quote it: short, and without control characters."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    written = getattr(value, "written", None)
-    text = written if written is not None else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-
-
-_SHOWN = 60  # characters of a value in a message
-
-
 @functools.cache
 def _experiment_check() -> Any:
     return compiled(experiment())
@@ -90,166 +69,61 @@ def _experiment_conforms(data: Any) -> bool:
     return bool(_experiment_check()(data))
 
 
-def _findings(data: Any, schema: Mapping[str, Any], place: Place = ()) -> Iterator[Finding]:
+def _wrong(data: Any, schema: Mapping[str, Any], place: Place) -> list[Finding]:
     # jsonschema takes longer to import than most specs take to check, and only wrong ones need it.
-    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from nemorun_cli import violations  # noqa: PLC0415
 
-    told: set[tuple[Place, bool]] = set()
-    for error in sorted(Draft202012Validator(schema).iter_errors(data), key=_rank):
-        for finding in _translate(error, place):
-            about = (finding.place, finding.on_key)
-            if about not in told and (finding.place, True) not in told:
-                told.add(about)
-                yield finding
+    return list(violations.found(data, schema, place))
 
 
-_RANKS = {"type": 0, "unevaluatedProperties": 1, "additionalProperties": 1, "not": 1, "oneOf": 3}
+def keys_at(place: Place) -> tuple[list[str], bool]:
+    """The keys that a mapping at the place can have, and whether it takes names of the user's besides."""
+    parts: list[Mapping[str, Any]] = [experiment()]
+    for key in place:
+        parts = [found for part in parts for found in below(part, str(key))]
+    keys = dict.fromkeys(name for part in parts for name in properties(part))
+    return list(keys), any(names(part) is not None for part in parts)
 
 
-def _rank(error: ValidationError) -> int:
-    """A value of a wrong type is told as that only; a task without a kind only where nothing explains it."""
-    return _RANKS.get(str(error.validator), 2)
+def below(part: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """What the schema says of a key, of a name of the user's, or of an item of a list."""
+    if key in (known := properties(part)):
+        return [known[key]]
+    named = names(part)
+    if named is not None:
+        return [named]
+    return [piece["items"] for piece in pieces(part) if "items" in piece and key.isdigit()]
 
 
-def _translate(error: ValidationError, base: Place) -> Iterator[Finding]:
-    place: Place = (*base, *error.absolute_path)
-    keyword = str(error.validator)
-    if len(error.schema_path) > 1 and "propertyNames" in list(error.relative_schema_path):
-        yield _key_finding(error, place)
-    elif keyword in ("additionalProperties", "unevaluatedProperties"):
-        yield from _unknown_keys(error, place)
-    elif keyword == "not":
-        yield Finding(place=place, on_key=True, message="is not available in this version yet")
-    elif keyword == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
-        yield Finding(
-            place=place,
-            on_key=True,
-            message=f"needs the key {missing[0]!r}",
-            hint=_key_hint(error, missing[0]),
-        )
-    elif keyword == "oneOf" and all("required" in branch for branch in error.validator_value):
-        if isinstance(error.instance, dict):
-            yield _kinds(error, place)
-    elif keyword in ("anyOf", "oneOf"):
-        yield from _branches(error, place, base)
-    else:
-        yield _value_finding(error, place, keyword)
+def properties(part: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The keys that a part of the schema knows, those of what it takes in and of its alternatives too."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for piece in pieces(part):
+        found |= piece.get("properties", {})
+    return found
 
 
-def _key_finding(error: ValidationError, place: Place) -> Finding:
-    title = error.schema.get("title") if isinstance(error.schema, dict) else None
-    wanted = title or f"what matches {error.validator_value}"
-    return Finding(place=(*place, error.instance), on_key=True, message=f"{error.instance!r} is not {wanted}")
+def names(part: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What the schema says of entries under names of the user's; None where it takes none."""
+    for piece in pieces(part):
+        if isinstance(piece.get("additionalProperties"), dict):
+            entry: Mapping[str, Any] = piece["additionalProperties"]
+            return entry
+    return None
 
 
-def _unknown_keys(error: ValidationError, place: Place) -> Iterator[Finding]:
-    known = _known_keys(error.schema)
-    for key in error.instance:
-        if key not in known:
-            yield Finding(
-                place=(*place, key), on_key=True, message=f"unknown key {key!r}", hint=choices(key, known)
-            )
+def known_keys(part: Mapping[str, Any]) -> list[str]:
+    """The keys that a mapping of this schema can have, in the order in which it tells them."""
+    return list(properties(part))
 
 
-def _known_keys(schema: Any) -> list[str]:
-    """The keys that a schema knows, in the order in which it tells them."""
-    names: dict[str, None] = {}
-    for part in schema.get("allOf", ()):
-        names |= dict.fromkeys(_known_keys(target(part, experiment())))
-    return list(names | dict.fromkeys(schema.get("properties", {})))
-
-
-def _key_hint(error: ValidationError, missing: str) -> str | None:
-    meant = nearest(missing, error.instance)
-    return f"is {meant!r} meant to be it?" if meant else None
-
-
-def _kinds(error: ValidationError, place: Place) -> Finding:
-    names = [branch["required"][0] for branch in error.validator_value]
-    present = [name for name in names if name in error.instance]
-    listed = ", ".join(names[:-1]) + f" or {names[-1]}"
-    if not present:
-        return Finding(
-            place=place, on_key=True, message="says nothing to run", hint=f"give it one of {listed}"
-        )
-    both = " and ".join(present)
-    return Finding(
-        place=(*place, present[1]), on_key=True, message=f"has {both}", hint=f"it is exactly one of {listed}"
-    )
-
-
-def _branches(error: ValidationError, place: Place, base: Place) -> Iterator[Finding]:
-    """What is wrong by the alternative that the value was meant to be: the first one whose type it has."""
-    by_branch: dict[int, list[ValidationError]] = {}
-    for inner in error.context or ():
-        by_branch.setdefault(int(inner.relative_schema_path[0]), []).append(inner)
-    for inners in by_branch.values():
-        if not any(inner.validator == "type" and not inner.relative_path for inner in inners):
-            if "title" in error.schema and not any(
-                inner.relative_path or _about_keys(inner) for inner in inners
-            ):
-                break
-            for inner in inners:
-                yield from _translate(inner, base)
-            return
-    yield _value_finding(error, place, str(error.validator))
-
-
-def _about_keys(error: ValidationError) -> bool:
-    return error.validator in ("additionalProperties", "required")
-
-
-def _value_finding(error: ValidationError, place: Place, keyword: str) -> Finding:
-    found, wanted, title = error.instance, error.validator_value, error.schema.get("title")
-    empty = keyword in ("minLength", "minItems", "minProperties") and wanted == 1
-    if empty and not found:
-        return Finding(place=place, message="must not be empty")
-    if keyword == "uniqueItems":
-        return Finding(place=place, message="names something twice")
-    if keyword == "enum":
-        listed = ", ".join(str(value) for value in wanted)
-        hint = choices(found, map(str, wanted)) if isinstance(found, str) else None
-        return Finding(place=place, message=f"must be one of {listed}, not {shown(found)}", hint=hint)
-    if title is None:
-        title = _plain_wish(keyword, wanted)
-    return Finding(place=place, message=f"must be {title}, not {shown(found)}")
-
-
-_TYPE_WORDS = {
-    "string": "text",
-    "number": "a number",
-    "integer": "a whole number",
-    "boolean": "true or false",
-    "null": "null",
-    "array": "a list",
-    "object": "a mapping",
-}
-
-
-def _plain_wish(keyword: str, wanted: Any) -> str:
-    if keyword == "type":
-        names: Sequence[str] = [wanted] if isinstance(wanted, str) else wanted
-        return " or ".join(_TYPE_WORDS[name] for name in names)
-    phrases = {
-        "const": shown(wanted),
-        "minimum": f"at least {wanted}",
-        "maximum": f"at most {wanted}",
-        "exclusiveMinimum": f"more than {wanted}",
-        "exclusiveMaximum": f"less than {wanted}",
-        "pattern": f"text that matches {wanted}",
-        "maxLength": f"at most {wanted} characters long",
-        "maxItems": f"at most {wanted} items long",
-    }
-    return phrases.get(keyword, f"valid by {keyword}: {shown(wanted)}")
-
-
-def target(part: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:
-    """A subschema with what its `$ref` leads to taken in; its own keywords win."""
-    if "$ref" not in part:
-        return dict(part)
-    name = str(part["$ref"]).removeprefix("#/$defs/")
-    return {
-        **target(root["$defs"][name], root),
-        **{key: value for key, value in part.items() if key != "$ref"},
-    }
+def pieces(part: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A part of the schema, and whatever holds besides or instead: `$ref`, `allOf`, `anyOf`, `then`."""
+    if "$ref" in part:
+        yield from pieces(experiment()["$defs"].get(part["$ref"].removeprefix("#/$defs/"), {}))
+    for keyword in ("allOf", "anyOf"):
+        for inner in part.get(keyword, ()):
+            yield from pieces(inner)
+    if "then" in part:
+        yield from pieces(part["then"])
+    yield part

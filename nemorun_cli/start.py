@@ -85,6 +85,11 @@ class Supervisor:
             error.exit_code = int(answer.get("code", LedgerError.exit_code))
             raise error
 
+    @property
+    def is_told(self) -> bool:
+        """Whether it has been told what to supervise (or to leave)."""
+        return self._is_told
+
     def abandon(self) -> None:
         """Let it leave: there is nothing to supervise after all. One that was told already stays."""
         if self._is_told:

@@ -28,6 +28,8 @@ from nemorun_cli.supervision import Supervision
 PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2): orphans of tasks become children of this process
 HIGHEST_INHERITED: Final = 1024  # descriptors below it are closed: a shell's `3>&1` must not hold up a pipe
 
+PREDECESSOR_WAIT: Final = 2.0  # seconds: one that has written its last may take a moment to be gone
+
 
 class Terminated(BaseException):
     """Somebody asked this process, not the experiment, to end."""
@@ -54,7 +56,7 @@ def main() -> int:
 
 
 def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
-    lock = locks.take(files.supervisor_lock)
+    lock = locks.take(files.supervisor_lock, patience=PREDECESSOR_WAIT)
     if lock is None:
         _answer({"is_running": True})
         return 0
@@ -74,9 +76,7 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
     supervision.open()
     supervision.listen()
     if (wish := told.get("resume")) is not None:
-        resumption.resume(
-            supervision, below=wish["from"], by=wish["by"], host_is_gone=wish["host_is_gone"]
-        )
+        resumption.resume(supervision, below=wish["from"], by=wish["by"], host_is_gone=wish["host_is_gone"])
     supervision.record(
         history.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=getpass.getuser()
     )

@@ -109,7 +109,7 @@ def parsed(code: str, names: Mapping[str, Any]) -> Parsed:
         elif word[0] in _ALL_ROOTS and _stands_alone(code, word):
             reference, end = _reference(code, word, names)
             references.append(reference)
-            rewritten.append(reference.root + "".join(f"[{json.dumps(key)}]" for key in reference.keys))
+            rewritten.append(reference.root + "".join(f"[{_quoted(key)}]" for key in reference.keys))
         else:
             end = word.end()
             rewritten.append(word[0])
@@ -126,6 +126,10 @@ def lookup(names: Mapping[str, Any], reference: Reference) -> Any:
             raise KeyError((reference.root, *reference.keys[:index]), key)
         value = value[key]
     return value
+
+
+def _quoted(key: str) -> str:
+    return json.dumps(key, ensure_ascii=False)  # Jinja does not join the halves of \\ud83d\\ude00
 
 
 def _end(text: str, start: int) -> int:

@@ -6,28 +6,16 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-
-PATIENCE = 20.0  # seconds until something that should come to pass has failed to
-PAUSE = 0.01  # seconds between looks
-
-
-def eventually(condition: Callable[[], Any], *, within: float = PATIENCE) -> Any:
-    """The first true value of a condition; fails if there is none in time."""
-    end = time.monotonic() + within
-    while not (value := condition()):
-        if time.monotonic() > end:
-            pytest.fail(f"did not come to pass within {within:g} s: {condition}")
-        time.sleep(PAUSE)
-    return value
-
+from bench import Bench
+from ci_skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds hooks here
+from patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
 
 @dataclass(frozen=True)
 class Result:
@@ -118,13 +106,25 @@ def exp(tmp_path: Path) -> Iterator[Exp]:
     """The command with a fresh home; whatever this test leaves behind makes it fail."""
     home, folder = tmp_path / "home", tmp_path / "work"
     folder.mkdir()
-    before = dict(os.environ)
+    before = environment()
     yield Exp(home, folder)
-    assert dict(os.environ) == before, "the test changed the environment"
+    assert environment() == before, "the test changed the environment"
     left = [process for process in processes_of(home) if not _ends(process)]
     for process in left:
         process.kill()
     assert not left, f"left running: {[process.info for process in left]}"
+
+
+@pytest.fixture
+def bench(exp: Exp, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Experiments from Python under the home of `exp`."""
+    monkeypatch.setenv("NEMORUN_HOME", str(exp.home))
+    return Bench(exp)
+
+
+def environment() -> dict[str, str]:
+    """The environment, less what pytest itself keeps changing."""
+    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
 
 
 def processes_of(home: Path) -> list[psutil.Process]:

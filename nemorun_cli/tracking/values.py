@@ -39,19 +39,22 @@ def encode_row(moment: float, fields: Mapping[str, Any]) -> bytes:
         TypeError: a value cannot be recorded; it is named.
     """
     parts = [f'{{"_ts":{moment!r}']
-    for key, value in fields.items():
-        head = _heads.get(key)
-        parts.append(_head(key) if head is None else head)
-        kind = type(value)
-        if kind is float:
-            # inf - inf and nan - nan are no zero: two operations tell all finite numbers
-            parts.append(repr(value) if value - value == 0.0 else _SPELLED[repr(value)])
-        elif kind is int:
-            parts.append(int.__repr__(value))
-        elif kind is str and value not in _NONFINITE:
-            parts.append(_quote(value))
-        else:
-            parts.append(dump(plain(value, key)))
+    try:
+        for key, value in fields.items():
+            head = _heads.get(key)
+            parts.append(_head(key) if head is None else head)
+            kind = type(value)
+            if kind is float:
+                # inf - inf and nan - nan are no zero: two operations tell all finite numbers
+                parts.append(repr(value) if value - value == 0.0 else _SPELLED[repr(value)])
+            elif kind is int:
+                parts.append(repr(value))
+            elif kind is str and value not in _NONFINITE:
+                parts.append(_quote(value))
+            else:
+                parts.append(dump(plain(value, key)))
+    except ValueError as error:  # an integer of thousands of digits
+        raise TypeError(f"{key}: {error}") from None
     parts.append("}\n")
     return "".join(parts).encode("ascii")
 

@@ -11,7 +11,7 @@ import numpy as np
 
 
 def compare(data: str, trained: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The outputs: the best model by the validation part, its accuracy on the test part, and a table of all."""
+    """The outputs: the best model by the validation part, its test accuracy, and a table of all."""
     with np.load(data) as parts:
         x_test, y_test = parts["x_test"], parts["y_test"]
     ranked = sorted(trained, key=lambda name: trained[name]["accuracy"], reverse=True)

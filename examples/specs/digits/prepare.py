@@ -1,4 +1,4 @@
-"""Splits the digits that come with scikit-learn into a part to train on, one to choose by, and one to test on."""
+"""Splits the digits of scikit-learn into a part to train on, one to choose by, and one to test on."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import numpy as np
 
 
 def fit(data: str, model: Any) -> dict[str, Any]:
-    """The outputs of one training: where the model is, its score on the validation part, and the seconds it took."""
+    """The outputs of one training: where the model is, its validation accuracy, and the seconds it took."""
     with np.load(data) as parts:
         began = time.perf_counter()
         model.fit(parts["x_train"], parts["y_train"])

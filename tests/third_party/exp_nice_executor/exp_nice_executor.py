@@ -1,16 +1,19 @@
-"""An executor that runs tasks on this machine under `nice`: what it adds is in `plan`, the rest is the local one's."""
+"""An executor that runs tasks on this machine under `nice`; all but `plan` and `check` is the local one's."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nemorun_cli import executors
 from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
-from nemorun_cli.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nemorun_cli.plan import Plan
 
 DEFAULT_NICENESS = 10
 

@@ -1,0 +1,114 @@
+"""What happened to an experiment, as its ledger tells it: attempts at its tasks, and who asked for what."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli import history as kinds
+from nemorun_cli.clock import unix
+from nemorun_cli.history import History, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nemorun_cli.ledger import Event
+    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.states import TaskStatus
+
+# Events of the experiment as a whole, and what a reader is told of each.
+STEPS: Final = {
+    kinds.CREATED: "created",
+    kinds.SUPERVISOR_STARTED: "a supervisor started",
+    kinds.SUPERVISOR_ENDED: "the supervisor ended",
+    kinds.CANCEL_REQUESTED: "a cancel was requested",
+    kinds.RESUMED: "resumed",
+    kinds.FINISHED: "finished",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt that was submitted; `duration` in seconds, until now if it still runs."""
+
+    attempt: int
+    status: TaskStatus
+    submitted: str | None
+    started: str | None
+    ended: str | None
+    duration: float | None
+    exit_code: int | None
+    reason: str | None
+    message: str | None
+    job_id: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `attempts` in `exp.show/1` and `exp.why/1`."""
+        return asdict(self)
+
+
+def attempts(snapshot: Snapshot, events: Iterable[Event]) -> dict[str, list[Attempt]]:
+    """All attempts at each task, in their order; the present ones as the snapshot found them."""
+    history = History({name: TaskState() for name in snapshot.history.tasks})
+    found: dict[str, dict[int, Attempt]] = {name: {} for name in history.tasks}
+    for event in events:
+        history.apply(event)
+        name = event.get("task")
+        state = history.tasks.get(name) if isinstance(name, str) else None
+        if state is not None and state.submitted:
+            found[str(name)][state.attempt] = _attempt(state, snapshot)
+    for name, state in snapshot.history.tasks.items():
+        if state.submitted:
+            found[name][state.attempt] = _attempt(state, snapshot)
+    return {name: [entries[number] for number in sorted(entries)] for name, entries in found.items()}
+
+
+def steps(events: Iterable[Event]) -> list[dict[str, Any]]:
+    """What was done to the experiment as a whole, and by whom; entries of `steps` in `exp.show/1`."""
+    return [
+        {"time": event["time"], "event": event["event"], "by": event.get("by"), "message": _tell(event)}
+        for event in events
+        if event["event"] in STEPS
+    ]
+
+
+def last_event(events: Sequence[Event], task_id: str, kind: str) -> Event | None:
+    """The latest event of this kind about a task."""
+    return next(
+        (one for one in reversed(events) if one["event"] == kind and one.get("task") == task_id), None
+    )
+
+
+def _attempt(state: TaskState, snapshot: Snapshot) -> Attempt:
+    duration = None
+    if state.started is not None:
+        end = unix(state.ended) if state.ended else snapshot.seen
+        duration = round(max(0.0, end - unix(state.started)), 3)
+    return Attempt(
+        attempt=state.attempt,
+        status=state.status,
+        submitted=state.submitted,
+        started=state.started,
+        ended=state.ended,
+        duration=duration,
+        exit_code=state.exit_code,
+        reason=state.reason,
+        message=state.message,
+        job_id=state.job_id,
+    )
+
+
+def _tell(event: Event) -> str:
+    kind, text = event["event"], STEPS[event["event"]]
+    if kind == kinds.CANCEL_REQUESTED:
+        names = event.get("tasks")
+        text += f" of {'all tasks' if names is None else ', '.join(names)}"
+        text += "".join(f", {word} {event[word]}" for word in ("signal", "grace") if word in event)
+        text += ", abandoning what runs" if event.get("abandon") else ""
+    elif kind == kinds.RESUMED:
+        text += f": {', '.join(event['tasks']) or 'nothing'} to run again"
+    elif kind == kinds.FINISHED:
+        text += f": {event['status']}"
+    elif kind == kinds.SUPERVISOR_STARTED:
+        text += f": pid {event.get('pid')} on {event.get('host')}"
+    return f"{text} ({event['message']})" if event.get("message") else text

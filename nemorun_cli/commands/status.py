@@ -1,0 +1,58 @@
+"""`exp status`: how an experiment, or one of its tasks, stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nemorun_cli import experiment, rendering, tables, terminal
+from nemorun_cli.commands.options import ExperimentOrLatest, Json, Quiet, TaskOrNone
+
+if TYPE_CHECKING:
+    from nemorun_cli.observation import Snapshot
+
+
+def command(
+    which: ExperimentOrLatest = experiment.LATEST,
+    task: TaskOrNone = None,
+    *,
+    watch: Annotated[
+        bool, typer.Option("--watch/--no-watch", help="Show it again and again until it is over.")
+    ] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code/--no-exit-code", help="End with the exit code of its status.")
+    ] = False,
+    is_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Show how an experiment stands."""
+    run = experiment.find(which)
+    snapshot = run.status()
+    names = snapshot.match_tasks([task]) if task is not None else None
+    show(snapshot, names, is_json=is_json, quiet=quiet)
+    terminal.suggest(rendering.next_commands(snapshot), is_wanted=not (quiet or is_json or watch))
+    return snapshot.exit_code if exit_code else 0
+
+
+def show(snapshot: Snapshot, names: list[str] | None, *, is_json: bool, quiet: bool) -> None:
+    """Write a snapshot, or what it says of some tasks, in the form that was asked for."""
+    if snapshot.torn:
+        terminal.warn(
+            f"the last {snapshot.torn} bytes of {snapshot.files.ledger} were never completed; passed over"
+        )
+    for text in snapshot.history.ignored:
+        terminal.warn(f"passed over in the ledger: {text}")
+    if is_json:
+        document = snapshot.to_json()
+        if names is not None:
+            document["tasks"] = [entry for entry in document["tasks"] if entry["id"] in set(names)]
+        terminal.write_json(document)
+    elif quiet:
+        terminal.write("".join(f"{name}\n" for name in (names if names is not None else [snapshot.files.id])))
+    elif names is not None and len(names) == 1:
+        task = next(task for task in snapshot.spec.tasks if task.id == names[0])
+        terminal.write("".join(f"{line}\n" for line in rendering.task_details(snapshot, task)))
+    else:
+        terminal.write("".join(f"{line}\n" for line in rendering.header(snapshot)) + "\n")
+        tables.show(rendering.COLUMNS, rendering.rows(snapshot, names))

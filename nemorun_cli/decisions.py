@@ -1,0 +1,173 @@
+"""What follows from what is known: retries, skips, cancels and limits, decided and noted, nothing more."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from nemorun_cli import history as events
+from nemorun_cli.clock import stamp, unix
+from nemorun_cli.states import Reason, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nemorun_cli.history import Cancel, TaskState
+    from nemorun_cli.journal import Journal
+    from nemorun_cli.schedule import Schedule, Verdict
+    from nemorun_cli.spec import Identity, Task
+
+
+class Decisions:
+    """The consequences of an experiment's state; every one is noted in the journal before it counts.
+
+    Attributes:
+        are_pending: something was decided that the present turn has not yet taken account of.
+    """
+
+    def __init__(self, schedule: Schedule, journal: Journal, *, submits: bool) -> None:
+        self.schedule, self.journal = schedule, journal
+        self.spec, self.history = schedule.spec, schedule.history
+        self.has_begun = False
+        self.are_pending = False
+        self._submits = submits
+        self._cancels_seen = 0
+
+    def begin(self) -> None:
+        """Decide what follows from the history as it stands."""
+        self.has_begun = True
+        for task in self.spec.tasks:
+            if self.schedule.retry_is_due(task.id):
+                self._retry(task)
+        self._judge(self.schedule.begin())
+
+    def settle(self, task: Task) -> None:
+        """Draw the consequences of an end: another attempt, or the turn of those that waited."""
+        if not self.has_begun:
+            return  # `begin` will see it
+        if self.schedule.retry_is_due(task.id):
+            self._retry(task)
+            return
+        state = self.history.tasks[task.id]
+        group = self.schedule.groups.get(task.group or "")
+        if group and group.fail_fast and state.status is TaskStatus.FAILED and not task.allow_failure:
+            rest = [name for name in group.members if not self.history.tasks[name].is_over]
+            if rest:
+                self.journal.note(
+                    events.CANCEL_REQUESTED,
+                    tasks=rest,
+                    message=f"{task.id} failed, and {group.id} is fail_fast",
+                )
+        self._judge(self.schedule.over(task.id))
+
+    def _judge(self, verdicts: Sequence[Verdict]) -> None:
+        queue = list(verdicts)
+        while queue:
+            verdict = queue.pop(0)
+            state = self.history.tasks[verdict.task]
+            if state.status is not TaskStatus.PENDING:
+                continue
+            if verdict.may_run:
+                self.schedule.add_ready(verdict.task)
+                continue
+            self._skip(verdict.task, Reason.DEPENDENCY, verdict.message)
+            queue += self.schedule.over(verdict.task)
+
+    def _skip(self, task_id: str, reason: Reason, message: str | None) -> None:
+        self.journal.note(events.SKIPPED, task=task_id, reason=reason, message=message)
+
+    def _retry(self, task: Task) -> None:
+        due = self.schedule.retry_time(task.id, time.time())
+        state = self.history.tasks[task.id]
+        self.journal.note(
+            events.RETRIED,
+            task=task.id,
+            attempt=state.attempt + 1,
+            not_before=stamp(due) if due else None,
+            after=state.reason,
+        )
+        self.schedule.add_ready(task.id, not_before=due)
+
+    def cancel_waiting(self) -> None:
+        """End at once what was cancelled before it began."""
+        if self._cancels_seen == self.history.cancels:
+            return
+        self._cancels_seen = self.history.cancels
+        for task in self.spec.tasks:
+            state = self.history.tasks[task.id]
+            if state.status is TaskStatus.PENDING and (cancel := state.cancel):
+                if cancel.reason == Reason.LIMIT:
+                    self._skip(task.id, Reason.LIMIT, cancel.message)
+                else:
+                    self.cancel_unstarted(task.id, state, cancel)
+                self._judge(self.schedule.over(task.id))
+
+    def cancel_unstarted(self, task_id: str, state: TaskState, cancel: Cancel) -> None:
+        """Note the end of a task that was cancelled before anything ran."""
+        self.end_unstarted(
+            task_id,
+            state,
+            TaskStatus.CANCELLED,
+            reason=Reason(cancel.reason),
+            message=cancel.message or f"cancelled by {cancel.by}",
+        )
+
+    def end_unstarted(self, task_id: str, state: TaskState, status: TaskStatus, **fields: Any) -> None:
+        """Note the end of a task of which nothing ran."""
+        self.journal.note(events.ENDED, task=task_id, attempt=state.attempt, status=status, **fields)
+
+    def stop_for_limits(self) -> None:
+        """Stop what may not go on, or not begin, because a limit of `run` was hit."""
+        deadline = self.deadline()
+        if deadline is not None and time.time() >= deadline and not self.history.cancel:
+            message = f"the experiment ran longer than run.timeout ({self.spec.run.timeout:g} s)"
+            self.journal.note(events.CANCEL_REQUESTED, tasks=None, reason=Reason.LIMIT, message=message)
+            self.cancel_waiting()
+        if self.schedule.limit_is_hit() and self.history.counts[TaskStatus.PENDING]:
+            message = f"{self.schedule.failures} tasks failed, which is run.max_failures"
+            for task in self.spec.tasks:
+                if self.history.tasks[task.id].status is TaskStatus.PENDING:
+                    self._skip(task.id, Reason.LIMIT, message)
+                    self.schedule.over(task.id)
+
+    def deadline(self) -> float | None:
+        """When the experiment's own timeout is reached, in Unix seconds."""
+        began = self.history.resumed or self.history.started
+        if self.spec.run.timeout is None or began is None or self.history.cancel or not self._submits:
+            return None
+        return unix(began) + self.spec.run.timeout
+
+    def fill(self, task: Task, identity: Identity) -> Task | None:
+        """The task with its late expressions filled in; None if it is skipped, or fails by them."""
+        if not task.late and task.when is None:
+            return task
+        from nemorun_cli import expressions  # noqa: PLC0415 - heavy, and only for tasks that have some
+
+        ended = {name: state.outputs for name, state in self.history.tasks.items() if state.is_over}
+        try:
+            if task.when is not None and not expressions.decide_when(
+                task, spec=self.spec, identity=identity, outputs=ended
+            ):
+                self._skip(task.id, Reason.WHEN, "its `when` is false")
+                self._judge(self.schedule.over(task.id))
+                self.are_pending = True
+                return None
+            return expressions.fill_late(task, spec=self.spec, identity=identity, outputs=ended)
+        except expressions.TemplateError as error:
+            state = self.history.tasks[task.id]
+            self.end_unstarted(
+                task.id, state, TaskStatus.FAILED, reason=Reason.TEMPLATE, message=error.message
+            )
+            self.settle(task)
+            self.are_pending = True
+            return None
+
+    def finish(self) -> None:
+        """Note the end of the experiment, if every task is over."""
+        if self.history.finished or not self.history.is_settled:
+            return
+        self.journal.note(
+            events.FINISHED,
+            status=self.schedule.final_status(),
+            counts={status: count for status, count in self.history.counts.items() if count},
+        )

@@ -1,0 +1,170 @@
+"""How an experiment stands, in words and tables for people."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.clock import unix
+from nemorun_cli.quantities import duration_text
+from nemorun_cli.states import ExperimentStatus, TaskStatus
+from nemorun_cli.tables import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nemorun_cli.history import TaskState
+    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.spec import Task
+
+COLUMNS: Final = (
+    Column("#", is_number=True),
+    Column("TASK"),
+    Column("STATUS"),
+    Column("EXECUTOR"),
+    Column("JOB ID"),
+    Column("ATTEMPT", is_number=True),
+    Column("DURATION", is_number=True),
+    Column("EXIT", is_number=True),
+    Column("DIRECTORY"),
+    Column("REASON"),
+)
+SHORT: Final = 10.0  # seconds below which tenths are told
+INDENT: Final = "  "
+
+
+def seconds(value: float | None) -> str:
+    """A duration for people; empty if there is none."""
+    if value is None:
+        return ""
+    return f"{value:.1f}s" if value < SHORT else duration_text(int(value))
+
+
+def counts(numbers: Mapping[TaskStatus, int]) -> str:
+    """How many tasks stand how: `2 SUCCEEDED, 1 RUNNING`."""
+    return ", ".join(f"{numbers[status]} {status}" for status in TaskStatus if numbers.get(status))
+
+
+def header(snapshot: Snapshot) -> list[str]:
+    """What is to be said of the experiment as a whole, as lines."""
+    history = snapshot.history
+    created = str(history.created.get("time", ""))
+    lines = [
+        ("experiment", snapshot.files.id),
+        ("status", f"{snapshot.status}  ({counts(history.counts)})"),
+        ("supervisor", supervisor(snapshot)),
+        ("created", f"{created}{_lasting(snapshot)}"),
+        ("directory", str(snapshot.files.directory)),
+        ("key", str(history.created.get("key") or "")),
+        ("tags", ", ".join(snapshot.spec.tags)),
+        ("about", " ".join((snapshot.spec.description or "").split())),
+    ]
+    if history.cancel and not snapshot.is_over:
+        lines.append(("cancelled", f"by {history.cancel.by} at {history.cancel.time}"))
+    return [f"{label + ':':<12}{text}" for label, text in lines if text]
+
+
+def supervisor(snapshot: Snapshot) -> str:
+    """What is known of the supervisor, and what to do if it is gone."""
+    who = f"pid {snapshot.holder.pid} on {snapshot.holder.host}" if snapshot.holder else "none yet"
+    if snapshot.supervisor == "gone":
+        rest = f"{snapshot.live} task(s) go on without it; " if snapshot.live else ""
+        return f"gone ({who}); {rest}continue with: exp resume {snapshot.files.id}"
+    if snapshot.supervisor == "elsewhere":
+        return f"on another host ({who}), which is not asked from here"
+    return f"{snapshot.supervisor} ({who})"
+
+
+def _lasting(snapshot: Snapshot) -> str:
+    begin, finished = snapshot.history.started, snapshot.history.finished
+    if begin is None:
+        return ""
+    if finished is not None:
+        return f"  (took {seconds(unix(finished['time']) - unix(begin))})"
+    return f"  (for {seconds(max(0.0, time.time() - unix(begin)))})"
+
+
+def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[str]]:
+    """The cells of COLUMNS for each task, or those `wanted`; members of a group stand below it."""
+    chosen = None if wanted is None else set(wanted)
+    found, group = [], None
+    for task in snapshot.spec.tasks:
+        if chosen is not None and task.id not in chosen:
+            continue
+        if task.group != group:
+            group = task.group
+            if group is not None:
+                found.append(_group_row(snapshot, group))
+        found.append(_task_row(snapshot, task))
+    return found
+
+
+def _group_row(snapshot: Snapshot, group: str) -> list[str]:
+    members = [task.id for task in snapshot.spec.tasks if task.group == group]
+    numbers: dict[TaskStatus, int] = {}
+    for member in members:
+        status = snapshot.history.tasks[member].status
+        numbers[status] = numbers.get(status, 0) + 1
+    only = next(iter(numbers)) if len(numbers) == 1 else None
+    summary = str(only) if only else f"{numbers.get(TaskStatus.SUCCEEDED, 0)}/{len(members)} done"
+    return ["", group, summary, "", "", "", "", "", "", ""]
+
+
+def _task_row(snapshot: Snapshot, task: Task) -> list[str]:
+    state = snapshot.history.tasks[task.id]
+    code = "" if state.exit_code is None else str(state.exit_code)
+    return [
+        str(task.index),
+        (INDENT if task.group else "") + task.id,
+        state.status,
+        task.executor,
+        state.job_id or "",
+        str(state.attempt) if state.submitted else "",
+        seconds(snapshot.duration(state)),
+        code,
+        f"tasks/{task.id}/attempt-{state.attempt}" if state.submitted else "",
+        reason(state),
+    ]
+
+
+def reason(state: TaskState) -> str:
+    """Why a task is where it is, as `reason: message`; empty if there is nothing to say."""
+    return ": ".join(str(part) for part in (state.reason, state.message) if part)
+
+
+def task_details(snapshot: Snapshot, task: Task) -> list[str]:
+    """What is to be said of one task, as lines."""
+    entry = snapshot.task_json(task.id, task.index)
+    lines = [
+        ("task", f"{task.id}  (number {task.index})"),
+        ("status", entry["status"]),
+        ("reason", reason(snapshot.history.tasks[task.id])),
+        ("exit code", "" if entry["exit_code"] is None else str(entry["exit_code"])),
+        ("attempt", str(entry["attempt"])),
+        (
+            "executor",
+            f"{entry['executor']}" + (f" ({entry['type']})" if entry["type"] != entry["executor"] else ""),
+        ),
+        ("job id", entry["job_id"]),
+        ("started", entry["started"]),
+        ("ended", entry["ended"]),
+        ("duration", seconds(entry["duration"])),
+        ("directory", entry["directory"]),
+        ("needs", ", ".join(entry["dependencies"])),
+        ("known by", entry["evidence"]),
+        ("about", " ".join((task.description or "").split())),
+    ]
+    found = [f"{label + ':':<12}{text}" for label, text in lines if text]
+    return found + [f"{'output:':<12}{name} = {value!r}" for name, value in entry["outputs"].items()]
+
+
+def next_commands(snapshot: Snapshot) -> str:
+    """What one would want to do now."""
+    which = snapshot.files.id
+    if snapshot.status is ExperimentStatus.RUNNING:
+        return f"exp logs {which} -f · exp wait {which} · exp cancel {which}"
+    if snapshot.status is ExperimentStatus.COMPLETED:
+        return f"exp logs {which} · exp show {which}"
+    bad = next((name for name, state in snapshot.history.tasks.items() if state.status == "FAILED"), None)
+    why = f"exp why {which} {bad} · " if bad else ""
+    return f"{why}exp logs {which} · exp resume {which}"

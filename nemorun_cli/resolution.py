@@ -1,0 +1,301 @@
+"""One way from a document to a Spec: what each step refuses is cut out before the next.
+
+The steps: type the params; fill in the expressions; check the form; check the meaning and build the
+tasks; leave out what is not selected. What is wrong is told by all of them, each cause once.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nemorun_cli import dependencies, quantities, schema
+from nemorun_cli import params as parameters
+from nemorun_cli.errors import SpecError
+from nemorun_cli.expressions import experiment_names, text_of
+from nemorun_cli.filling import Filler, Late, Unfilled
+from nemorun_cli.layers import Layers, Laying
+from nemorun_cli.members import Building
+from nemorun_cli.problems import Finding, choices
+from nemorun_cli.pruning import cut
+from nemorun_cli.source import Source, in_order
+from nemorun_cli.spec import Group, Identity, RunOptions, Spec, Task
+from nemorun_cli.templates import OPENING, UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from nemorun_cli.problems import Place
+
+_SHARED_OPTIONS = frozenset(("type", "env", "env_file", "env_inherit"))  # of executors of every type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A spec that was read and checked, not yet bound to an experiment.
+
+    `text` is the spec as it was given, for the experiment's own copy. `spec` is the resolved spec
+    where that is the same for every identity.
+    """
+
+    name: str
+    path: Path
+    text: str
+    run: RunOptions = field(default_factory=RunOptions)
+    source: Source = field(repr=False)
+    data: Mapping[str, Any] = field(repr=False)
+    options: Mapping[Place, str] = field(default_factory=dict, repr=False)  # which --set brought what
+    params: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    executor_schemas: Callable[[str], Mapping[str, Any] | None] = field(repr=False)
+    executor_types: tuple[str, ...] = ("local",)
+    spec: Spec | None = field(default=None, repr=False)
+
+
+class Resolution:
+    """One way from a document to a Spec; each step adds to `findings`."""
+
+    def __init__(self, document: Document, identity: Identity) -> None:
+        self.uses_identity = False
+        self._document = document
+        self._identity = identity
+        self._folder = Path(os.path.abspath(document.path)).parent  # noqa: PTH100 - keeps symbolic links
+        self._findings: list[Finding] = []
+
+    def spec(self, findings: Sequence[Finding] = ()) -> Spec:
+        """The resolved spec; raises SpecError with these and all other findings."""
+        self._findings += findings
+        values = self._params()
+        filler = self._filler(values)
+        data = self._filled(filler)
+        data = self._with_right_form(data, filler.unfilled)
+        executors = {"local": {"type": "local"}, **data.get("executors", {})}
+        self._check_options(executors)
+        spec = self._built(data, executors, values, frozenset(filler.filled))
+        if self._findings:
+            options = self._document.options
+            findings = [_attributed(finding, options) for finding in self._findings]
+            raise SpecError(in_order(self._document.source, findings))
+        return spec
+
+    def _params(self) -> dict[str, Any]:
+        section = self._document.data.get("params")
+        if not isinstance(section, dict):
+            section = {}
+        doubtful = frozenset(name for name, entry in section.items() if not schema.is_param(entry))
+        values, findings = parameters.values(section, self._document.params, doubtful)
+        self._findings += findings
+        return values
+
+    def _filler(self, values: Mapping[str, Any]) -> Filler:
+        names = {
+            "params": values,
+            "env": {},
+            "experiment": experiment_names(self._identity),
+            "tasks": _outputs_to_come(self._document.data.get("tasks")),
+        }
+        return Filler(names)
+
+    def _filled(self, filler: Filler) -> dict[str, Any]:
+        """The data with its expressions filled in; the spec's env first, for the others name it."""
+        data = dict(self._document.data)
+        texts = [self._document.text, *self._document.options.values()]
+        if not any(OPENING in text for text in texts):
+            return data
+        data["env_file"] = filler.tree(data.get("env_file", []), ("env_file",))
+        env: dict[str, Any] = dict(_env_file_values(data["env_file"], self._folder))
+        filler.names["env"] = env
+        section = data.get("env")
+        if isinstance(section, dict):
+            data["env"] = {}
+            for name, value in section.items():
+                filled = data["env"][name] = filler.tree(value, ("env", name))
+                in_doubt = isinstance(filled, (Unfilled, dict, list)) or filled is None
+                env[name] = UNKNOWN if in_doubt else text_of(filled)
+        rest = {key: value for key, value in data.items() if key not in ("env", "env_file")}
+        data.update(filler.spec(rest))
+        self._findings += filler.findings
+        self.uses_identity = filler.uses_identity
+        return data
+
+    def _with_right_form(self, data: dict[str, Any], unfilled: set[Place]) -> dict[str, Any]:
+        """The data without what has a wrong form, or could not be filled."""
+        findings = [found for found in schema.check_experiment(data) if found.place not in unfilled]
+        self._findings += findings
+        places = unfilled.union(found.place for found in findings)
+        return cut(data, places) if places else data
+
+    def _check_options(self, executors: Mapping[str, Mapping[str, Any]]) -> None:
+        document = self._document
+        for name, entry in executors.items():
+            kind = entry.get("type")
+            if kind is None:
+                continue
+            options_schema = document.executor_schemas(kind)
+            if options_schema is None:
+                message, hint = (
+                    f"no type of executor is called {kind!r}",
+                    choices(kind, document.executor_types),
+                )
+                self._findings.append(Finding(place=("executors", name, "type"), message=message, hint=hint))
+                continue
+            options = {key: value for key, value in entry.items() if key not in _SHARED_OPTIONS}
+            self._findings += schema.check(options, options_schema, ("executors", name))
+
+    def _built(
+        self,
+        data: Mapping[str, Any],
+        executors: Mapping[str, Mapping[str, Any]],
+        values: Mapping[str, Any],
+        filled: frozenset[Place],
+    ) -> Spec:
+        run = self._run(data.get("run", {}))
+        graph, findings = dependencies.graph(data.get("tasks", {}), sequential=run.sequential)
+        building = Building(data, folder=self._folder, executors=executors, filled=filled)
+        tasks = building.tasks(graph)
+        self._findings += [*findings, *building.findings]
+        self._check_uses(tasks, building, graph)
+        groups = _groups(data.get("tasks", {}), graph)
+        if self._document.only:
+            tasks, groups = self._selected(tasks, groups, building)
+        if run.direct:
+            self._check_direct(run, tasks, groups, executors)
+        own_env = Laying(self._folder).over(
+            Layers(), {key: data[key] for key in ("env", "env_file") if key in data}, ()
+        )
+        return Spec(
+            name=self._document.name,
+            folder=str(self._folder),
+            tasks=tuple(tasks),
+            groups=tuple(groups),
+            executors={
+                name: {
+                    key: value for key, value in entry.items() if key == "type" or key not in _SHARED_OPTIONS
+                }
+                for name, entry in executors.items()
+            },
+            run=run,
+            params=dict(values),
+            env=own_env.env,
+            secrets=building.secrets,
+            description=data.get("description"),
+            tags=tuple(data.get("tags", ())),
+            bindrs=tuple(data.get("bindrs", ())),
+            prefix=data.get("prefix"),
+            tracking=dict(data.get("tracking", {})),
+        )
+
+    def _run(self, section: Mapping[str, Any]) -> RunOptions:
+        values = dict(section)
+        if "timeout" in values:
+            try:
+                values["timeout"] = quantities.duration(values["timeout"])
+            except ValueError as fault:
+                self._findings.append(Finding(place=("run", "timeout"), message=str(fault)))
+                del values["timeout"]
+        return RunOptions(**values)
+
+    def _check_uses(self, tasks: Sequence[Task], building: Building, graph: dependencies.Graph) -> None:
+        """A task may use the outputs of what it waits for, and of nothing else."""
+        for task in tasks:
+            late = building.late.get(task.id, ())
+            above = graph.above(task.group or task.id) if late else set()
+            for text in late:
+                for used, raw in text.uses.items():
+                    if not above.issuperset(graph.members.get(used, (used,))):
+                        name = task.group or task.id
+                        message = f"{raw}: {name} does not depend on {used}"
+                        hint = f"add {used} to the dependencies of {name}"
+                        self._findings.append(
+                            Finding(place=text.place, message=message, hint=hint, needle=raw)
+                        )
+
+    def _selected(
+        self, tasks: Sequence[Task], groups: Sequence[Group], building: Building
+    ) -> tuple[list[Task], list[Group]]:
+        """The tasks that `only` names, alone: what they depend on besides is taken as absent."""
+        members = {group.id: group.members for group in groups}
+        known = {task.id for task in tasks} | set(members)
+        chosen: set[str] = set()
+        for name in self._document.only:
+            if name not in known:
+                message, hint = f"no task is called {name!r}", choices(name, sorted(known))
+                self._findings.append(Finding(place=(), option=f"--only {name}", message=message, hint=hint))
+            chosen.update(members.get(name, (name,)))
+        found: list[Task] = []
+        for task in tasks:
+            if task.id in chosen:
+                needs = tuple(need for need in task.dependencies if need in chosen)
+                found.append(replace(task, index=len(found), dependencies=needs))
+                self._check_selected_uses(task.id, building.late.get(task.id, ()), members, chosen)
+        kept = [replace(group, members=tuple(m for m in group.members if m in chosen)) for group in groups]
+        return found, [group for group in kept if group.members]
+
+    def _check_selected_uses(
+        self, task: str, late: Sequence[Late], members: Mapping[str, tuple[str, ...]], chosen: set[str]
+    ) -> None:
+        for text in late:
+            for used, raw in text.uses.items():
+                if not chosen.issuperset(members.get(used, (used,))):
+                    message = f"{raw}: {task} needs the outputs of {used}, which --only leaves out"
+                    hint = f"add --only {used}"
+                    self._findings.append(Finding(place=text.place, message=message, hint=hint, needle=raw))
+
+    def _check_direct(
+        self,
+        run: RunOptions,
+        tasks: Sequence[Task],
+        groups: Sequence[Group],
+        executors: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        elsewhere = [task.id for task in tasks if executors.get(task.executor, {}).get("type") != "local"]
+        reasons = {
+            "is not possible with run.detach": run.detach,
+            f"is not possible with groups ({', '.join(group.id for group in groups)})": bool(groups),
+            f"is local only ({', '.join(elsewhere)} would run elsewhere)": bool(elsewhere),
+        }
+        for message, holds in reasons.items():
+            if holds:
+                self._findings.append(Finding(place=("run", "direct"), message=message))
+
+
+def _outputs_to_come(tasks: Any) -> dict[str, Any]:
+    """Every id that expressions can name, with outputs that are not known yet."""
+    found: dict[str, Any] = {}
+    for name, task in tasks.items() if isinstance(tasks, dict) else ():
+        found[name] = {"outputs": UNKNOWN}
+        group = task.get("group") if isinstance(task, dict) else None
+        if isinstance(group, list) and all(isinstance(member, dict) for member in group):
+            found |= {member: {"outputs": UNKNOWN} for member in dependencies.member_ids(name, task)}
+    return found
+
+
+def _env_file_values(given: Any, folder: Path) -> dict[str, str]:
+    """What the spec's own env files give to expressions; what is wrong with them is told later."""
+    if not schema.is_env_file(given):
+        return {}
+    return Laying(folder).over(Layers(), {"env_file": given}, ()).env
+
+
+def _groups(tasks: Mapping[str, Any], graph: dependencies.Graph) -> list[Group]:
+    return [
+        Group(
+            id=name,
+            members=graph.members[name],
+            fail_fast=task.get("fail_fast", False),
+            together=task.get("together", False),
+            description=task.get("description"),
+        )
+        for name, task in tasks.items()
+        if "group" in task
+    ]
+
+
+def _attributed(finding: Finding, options: Mapping[Place, str]) -> Finding:
+    """The finding with the option that brought the value, if one did."""
+    for place, option in options.items():
+        if finding.option is None and finding.place[: len(place)] == place:
+            return replace(finding, option=option)
+    return finding

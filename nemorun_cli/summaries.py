@@ -1,0 +1,182 @@
+"""All experiments at a glance: what the first and the last lines of their ledgers tell.
+
+Of what is over, those lines say it all. Of what is not, nothing but a look at it is the truth.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli import history as kinds
+from nemorun_cli import observation
+from nemorun_cli.errors import LedgerError, NotFoundError
+from nemorun_cli.home import age_key
+from nemorun_cli.states import ExperimentStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from nemorun_cli.home import Home
+    from nemorun_cli.ledger import Event
+
+LIST_FORMAT: Final = "exp.list/1"
+ENDS: Final = 4096  # bytes read at either end of a ledger
+
+# Events that may follow the end of an experiment and change nothing about it.
+AFTERWARDS: Final = frozenset({kinds.SUPERVISOR_ENDED, kinds.CANCEL_REQUESTED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One experiment in a list; `status` is None, with a `problem`, where its ledger cannot be read."""
+
+    id: str
+    name: str
+    status: ExperimentStatus | None
+    created: str | None
+    ended: str | None
+    counts: Mapping[str, int]
+    tags: Sequence[str]
+    key: str | None
+    problem: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `experiments` in `exp.list/1`."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "status": self.status,
+            "created": self.created,
+            "ended": self.ended,
+            "counts": dict(self.counts),
+            "tags": list(self.tags),
+            "key": self.key,
+            "problem": self.problem,
+        }
+
+
+def newest_first(home: Home, *, names: Sequence[str] | None = None) -> Iterator[Summary]:
+    """Every experiment of the home, or those of these names; each is read when it is asked for."""
+    ids = [(one, name) for name in (home.names() if names is None else names) for one in home.ids(name)]
+    ids.sort(key=lambda entry: age_key(entry[0]), reverse=True)
+    for experiment_id, name in ids:
+        if (found := summarize(home, experiment_id, name)) is not None:
+            yield found
+
+
+def summarize(home: Home, experiment_id: str, name: str) -> Summary | None:
+    """One experiment, or None if the folder of this name is not ours."""
+    path = home.experiments / name / experiment_id / "ledger.jsonl"
+    try:
+        head, tail = _ends(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return _unreadable(experiment_id, name, f"cannot read its ledger: {error.strerror}")
+    created, finished = _first(head), _finished(tail)
+    if created is None or finished is None:
+        return _look(home, experiment_id, name)
+    return Summary(
+        id=experiment_id,
+        name=name,
+        status=ExperimentStatus(finished["status"]),
+        created=created["time"],
+        ended=finished["time"],
+        counts=finished.get("counts", {}),
+        tags=created.get("tags", ()),
+        key=created.get("key"),
+    )
+
+
+def _ends(path: Path) -> tuple[bytes, bytes]:
+    """The first and the last bytes of a file; the same ones where it is small."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        head = os.read(descriptor, ENDS)
+        if len(head) < ENDS:
+            return head, head
+        size = os.fstat(descriptor).st_size
+        return head, os.pread(descriptor, ENDS, max(0, size - ENDS))
+    finally:
+        os.close(descriptor)
+
+
+def _first(head: bytes) -> Event | None:
+    """The event that began the experiment."""
+    event = _parse(head.partition(b"\n")[0])
+    return event if event is not None and event.get("event") == kinds.CREATED else None
+
+
+def _finished(tail: bytes) -> Event | None:
+    """The event that ended it, if it is among the last lines, whole and still true."""
+    lines = tail.split(b"\n")
+    index = len(lines) - 2  # behind the last line end there is a torn line or nothing
+    if lines[-1]:
+        return None
+    while index > 0:
+        mark = _parse(lines[index])
+        count = mark.get("mark") if mark else None
+        if mark is None or not isinstance(count, int) or not 0 < count < index:
+            return None  # a torn tail, or a batch that begins before these bytes
+        batch = lines[index - count : index]
+        if zlib.crc32(b"".join(line + b"\n" for line in batch)) != mark.get("crc"):
+            return None
+        for line in reversed(batch):
+            event = _parse(line)
+            kind = event.get("event") if event else None
+            if kind == kinds.FINISHED:
+                return event
+            if kind not in AFTERWARDS:
+                return None
+        index -= count + 1
+    return None
+
+
+def _parse(line: bytes) -> Event | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _look(home: Home, experiment_id: str, name: str) -> Summary | None:
+    files = home.experiment(experiment_id)
+    if files is None:
+        return None
+    try:
+        snapshot = observation.look(files, home=home.directory)
+    except NotFoundError:
+        return None  # removed meanwhile
+    except LedgerError as error:
+        return _unreadable(experiment_id, name, error.message)
+    finished = snapshot.history.finished
+    return Summary(
+        id=experiment_id,
+        name=name,
+        status=snapshot.status,
+        created=snapshot.history.created.get("time"),
+        ended=finished["time"] if finished else None,
+        counts={status: count for status, count in snapshot.history.counts.items() if count},
+        tags=snapshot.spec.tags,
+        key=snapshot.history.created.get("key"),
+    )
+
+
+def _unreadable(experiment_id: str, name: str, problem: str) -> Summary:
+    return Summary(
+        id=experiment_id,
+        name=name,
+        status=None,
+        created=None,
+        ended=None,
+        counts={},
+        tags=(),
+        key=None,
+        problem=problem,
+    )

@@ -1,0 +1,107 @@
+"""Following an experiment through its ledger: cheap looks, and pauses that end when something may be new."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+from nemorun_cli import locks, observation
+from nemorun_cli.history import History, TaskState
+from nemorun_cli.ledger import Reader
+from nemorun_cli.observation import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from nemorun_cli.experiment import Run
+    from nemorun_cli.ledger import Event
+    from nemorun_cli.spec import Spec
+
+TICK: Final = 0.1  # seconds between looks at the ledger of a living supervisor
+LOOK_EVERY: Final = 0.5  # seconds between looks at the tasks themselves where none lives
+
+
+@dataclass(slots=True)
+class Watch:
+    """An experiment under watch; `news` holds the events that the last look brought.
+
+    While a supervisor lives, a look reads only what was appended. Without one it looks at the
+    tasks, as `observation.look` does.
+    """
+
+    run: Run
+    spec: Spec = field(init=False)
+    history: History = field(init=False)
+    news: list[Event] = field(default_factory=list)
+    _reader: Reader = field(init=False)
+    _size: int = -1  # of the ledger, when it was last read
+    _watched: tuple[int, int] | None = None  # the supervisor's pid and its pidfd
+    _is_supervised: bool = False
+
+    def __post_init__(self) -> None:
+        self.spec = self.run.spec()
+        self.history = History({task.id: TaskState() for task in self.spec.tasks})
+        self._reader = Reader(self.run.files.ledger)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._let_go()
+
+    def look(self) -> Snapshot:
+        """How the experiment stands now."""
+        # The lock first: a supervisor lets go of it only after it has written the end.
+        self._is_supervised = locks.is_held(self.run.files.supervisor_lock)
+        self._read()
+        if not self._is_supervised and self.history.finished is None:
+            snapshot = self.run.status()
+            self._read()
+            return snapshot
+        return Snapshot(
+            files=self.run.files,
+            spec=self.spec,
+            history=self.history,
+            supervisor="ended" if self.history.finished and not self._is_supervised else "alive",
+            holder=self.history.supervisor,
+            live=0,
+            torn=0,
+            seen=time.time(),
+        )
+
+    def pause(self, *, limit: float | None = None, also: Sequence[int] = ()) -> None:
+        """Sleep for a tick, at most `limit` seconds; the end of the supervisor and readable descriptors end it."""
+        seconds = TICK if self._is_supervised else LOOK_EVERY
+        if limit is not None:
+            seconds = max(0.0, min(seconds, limit))
+        watched = self._watch_supervisor()
+        select.select([*also, *([watched] if watched is not None else [])], [], [], seconds)
+
+    def _read(self) -> None:
+        size = self.run.files.ledger.stat().st_size
+        self.news = self._reader.read() if size != self._size else []
+        self._size = size
+        self.history.apply_all(self.news)
+
+    def _watch_supervisor(self) -> int | None:
+        holder = self.history.supervisor
+        if not self._is_supervised or holder is None or not holder.is_here or not hasattr(os, "pidfd_open"):
+            self._let_go()
+            return None
+        if self._watched is None or self._watched[0] != holder.pid:
+            self._let_go()
+            with contextlib.suppress(OSError):
+                self._watched = holder.pid, os.pidfd_open(holder.pid)
+        return self._watched[1] if self._watched else None
+
+    def _let_go(self) -> None:
+        if self._watched is not None:
+            os.close(self._watched[1])
+            self._watched = None

@@ -1,0 +1,196 @@
+"""Every spec of examples/specs is valid, runs through the installed command, and does what its head says."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Exp
+
+ROOT = Path(__file__).parent.parent
+SPECS = ROOT / "examples" / "specs"
+SCHEMA_LINE = "# yaml-language-server: $schema=../../schemas/experiment.schema.json"
+PROGRAMS = Path(sys.executable).parent
+PATH = {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}  # as in an active venv
+
+
+def outputs(exp: Exp, task: str) -> dict[str, Any]:
+    """The outputs of a task of the latest experiment."""
+    found: dict[str, Any] = exp.task(task)["outputs"]
+    return found
+
+
+def log(exp: Exp, task: str) -> str:
+    """What a task of the latest experiment wrote, as the command shows it."""
+    return exp("logs", "latest", task).stdout
+
+
+def statuses(exp: Exp) -> dict[str, str]:
+    """The tasks of the latest experiment and how they ended."""
+    return {task["id"]: task["status"] for task in exp.status()["tasks"]}
+
+
+@pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_spec_is_valid(exp: Exp, path: Path) -> None:
+    """A spec among the examples has no problem."""
+    exp("validate", path, env={"DEMO_TOKEN": "swordfish"})
+
+
+@pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_spec_says_what_it_shows(path: Path) -> None:
+    """A spec among the examples names its schema for editors, what it shows and how it is run."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == SCHEMA_LINE
+    assert (path.parent / "../../schemas/experiment.schema.json").is_file()
+    head = [line for line in lines if line.startswith("#")]
+    assert any(line.startswith("# Shows: ") for line in head)
+    assert any(line.startswith("# Run: ") and f"examples/specs/{path.name}" in line for line in head)
+
+
+def test_every_spec_is_run_by_a_test() -> None:
+    """No example is added without a test that looks at its effects."""
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [path.stem for path in SPECS.glob("*.yaml") if f"def test_{path.stem}_" not in text] == []
+
+
+def test_hello_greets(exp: Exp) -> None:
+    """A command is split as a shell would and runs without one."""
+    exp("run", SPECS / "hello.yaml")
+    assert log(exp, "greet") == "hello, world\n"
+
+
+def test_dag_runs_in_order_and_skips_the_alarm(exp: Exp) -> None:
+    """Tasks follow their dependencies; afternotok is skipped where nothing failed, afterany runs."""
+    exp("run", SPECS / "dag.yaml")
+    folder = exp.directory()
+    assert (folder / "merged.txt").read_text() == "a 1\nb 2\nb 3\n3\n"
+    assert not (folder / "raw.txt").exists()
+    found = statuses(exp)
+    assert found.pop("alarm") == "SKIPPED"
+    assert set(found.values()) == {"SUCCEEDED"}
+
+
+def test_group_hands_on_what_its_members_put_out(exp: Exp) -> None:
+    """Members take the group's keys, their own win, each has its executor, and all are waited for."""
+    exp("run", SPECS / "group.yaml")
+    assert log(exp, "collect") == "4 6 homeless\n"
+    assert [task["executor"] for task in exp.status()["tasks"]] == ["local", "local", "bare", "local"]
+
+
+def test_outputs_arrive_unharmed(exp: Exp) -> None:
+    """Text with quotes and newlines, lists and numbers reach the tasks that use them."""
+    exp("run", SPECS / "outputs.yaml")
+    assert outputs(exp, "measure") == {
+        "place": 'under the "old" tree',
+        "sizes": [3, 5, 8],
+        "notes": "first line\nsecond line",
+    }
+    assert log(exp, "argument") == 'under the "old" tree|first line\nsecond line|'
+    assert log(exp, "environment") == 'under the "old" tree|8|'
+    assert log(exp, "number") == "4\n"
+
+
+def test_retry_succeeds_in_its_third_attempt(exp: Exp) -> None:
+    """A task is tried again after the exit codes that it names; each attempt keeps its log."""
+    exp("run", SPECS / "retry.yaml")
+    task = exp.task("flaky")
+    assert (task["attempt"], task["outputs"]) == (3, {"attempts": 3})
+    for attempt in ("1", "2", "3"):
+        assert exp("logs", "retry", "flaky", "--attempt", attempt).stdout == f"attempt {attempt}\n"
+
+
+def test_params_are_typed(exp: Exp) -> None:
+    """-p gives values, text stays text, and what does not fit is refused before anything starts."""
+    spec = SPECS / "params.yaml"
+    exp("run", spec, "-p", "lr=1e-3", "-p", "optimizer=adam", "-p", "title=3.10")
+    written = log(exp, "train")
+    assert written == "--epochs=10 --lr=1e-3 --optimizer=adam --decay=0.0001 --title=3.10\n"
+    exp("run", spec, "--set", "tasks.train.command=echo changed")
+    assert log(exp, "train") == "changed\n"
+    for wrong in ("epochs=many", "lr=2", "optimizer=lbfgs", "momentum=0.9"):
+        refused = exp("run", spec, "-p", wrong, code=2)
+        assert wrong.partition("=")[0] in refused.stderr
+    assert len(exp("list", "--json").json["experiments"]) == 2
+
+
+def test_cron_starts_one_run_a_key(exp: Exp) -> None:
+    """A second start with the key of a run that is not over finds that run."""
+    gate = exp.folder / "gate"
+    gate.mkdir()
+    held = "tasks.nightly.inline=until [ -e ../gate/open ]; do sleep 0.05; done"
+    start = ("run", SPECS / "cron.yaml", "--set", f"tasks.nightly.workdir={gate}", "--set", held)
+    options = ("--key", "nightly-2026-11-22", "--detach")
+    first = exp(*start, *options, "--if-running", "skip").stdout.strip()
+    assert exp(*start, *options, "--if-running", "skip").stdout.strip() == first
+    exp(*start, *options, "--if-running", "fail", code=8)
+    (gate / "open").touch()
+    exp("wait", "cron", "--timeout", "20s")
+    assert exp.status()["key"] == "nightly-2026-11-22"
+    exp("run", SPECS / "cron.yaml")
+    assert log(exp, "nightly").startswith("done at ")
+
+
+def test_secrets_reach_the_task_and_nothing_else(exp: Exp) -> None:
+    """A secret is in the task's environment, masked where shown, and in no file but the task's own log."""
+    spec = SPECS / "secrets.yaml"
+    assert "DEMO_TOKEN" in exp("run", spec, code=2).stderr
+    env = {"DEMO_TOKEN": "swordfish"}
+    shown = exp("run", spec, "--tail-logs", env=env)
+    assert "a token of 9 characters" in shown.stdout
+    assert "the token is ***" in shown.stdout
+    assert "swordfish" not in shown.stdout + shown.stderr
+    assert outputs(exp, "login")["length"] == len(f"session-{os.getuid()}")
+    holding = [path for path in exp.home.rglob("*") if path.is_file() and b"swordfish" in path.read_bytes()]
+    assert [path.name for path in holding] == ["log"]
+
+
+def test_partial_builds_objects_and_returns_outputs(exp: Exp) -> None:
+    """Nested _target_ mappings become objects, and the returned mapping becomes the outputs."""
+    exp("run", SPECS / "partial.yaml", "-p", "steps=50", env=PATH)
+    assert outputs(exp, "descend") == {"x": 3.0, "steps": 50}
+    assert log(exp, "show") == "reached 3.0 after 50 steps\n"
+
+
+def test_when_skips_without_failing(exp: Exp) -> None:
+    """A false condition skips its task, and the experiment is completed."""
+    spec = SPECS / "when.yaml"
+    exp("run", spec)
+    assert statuses(exp) == {"evaluate": "SUCCEEDED", "again": "SUCCEEDED", "publish": "SKIPPED"}
+    assert exp.task("publish")["reason"] == "when"
+    exp("run", spec, "-p", "publish=true", "-p", "threshold=0.5")
+    assert statuses(exp) == {"evaluate": "SUCCEEDED", "again": "SKIPPED", "publish": "SUCCEEDED"}
+
+
+def test_timeout_lets_the_task_save_its_work(exp: Exp) -> None:
+    """At its timeout a task gets its stop signal and time to act on it; what allows failure fails nothing."""
+    exp("run", SPECS / "timeout.yaml")
+    endless = exp.task("endless")
+    assert (endless["status"], endless["reason"]) == ("FAILED", "timeout")
+    assert log(exp, "continue") == "saved\n"
+
+
+def test_direct_uses_the_terminal(exp: Exp) -> None:
+    """Tasks run in order on the command's own input and output."""
+    done = exp("run", SPECS / "direct.yaml", env=PATH, stdin="Ada\n")
+    assert "from 1.0 to 0.000105 in 10 steps" in done.stdout
+    assert "Ada: 0.000105" in done.stdout
+    assert set(statuses(exp).values()) == {"SUCCEEDED"}
+
+
+def test_digits_trains_and_reports_the_best_model(exp: Exp) -> None:
+    """Real models learn from real data; outputs lead from the data to the report."""
+    exp("run", SPECS / "digits.yaml", "-p", "trees=20", env=PATH)
+    assert set(statuses(exp).values()) == {"SUCCEEDED"}
+    trained = {name: outputs(exp, f"train/{name}") for name in ("logistic", "forest", "svm")}
+    assert all(Path(found["model"]).is_file() for found in trained.values())
+    assert all(0.9 < found["accuracy"] <= 1 for found in trained.values())
+    best = outputs(exp, "evaluate")["best"]
+    assert trained[best]["accuracy"] == max(found["accuracy"] for found in trained.values())
+    report = (exp.directory() / "report.txt").read_text()
+    assert report.startswith(f"best model: {best}\ntest accuracy: {outputs(exp, 'evaluate')['accuracy']}\n")
+    assert all(name in report for name in trained)
