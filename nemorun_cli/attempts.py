@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -45,17 +44,20 @@ def failed_launch(message: str) -> Ending:
     return Ending(status=TaskStatus.FAILED, reason=Reason.LAUNCH, message=message)
 
 
-def make_folders(files: AttemptFiles) -> None:
-    """Make the attempt's folder, and that of its task; doing it again does no harm."""
+def make_folders(files: AttemptFiles) -> bool:
+    """Make the attempt's folder, and that of its task; says whether it is new."""
     try:
         files.directory.parent.mkdir(FOLDER_MODE)
     except FileExistsError:
         pass
     except FileNotFoundError:  # the first task of all, or the first of a group
         make_folder(files.directory.parent)
-    with contextlib.suppress(FileExistsError):
+    try:
         files.directory.mkdir(FOLDER_MODE)
+    except FileExistsError:
+        return False
     faults.point("attempt.folder")
+    return True
 
 
 def write_plan(files: AttemptFiles, plan: Plan) -> None:

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 MOST_NAMED: Final = 5  # tasks that one sentence names
 
+_VERBS: Final = {
+    TaskStatus.FAILED: "failed",
+    TaskStatus.CANCELLED: "was cancelled",
+    TaskStatus.SKIPPED: "was skipped",
+}
+_PLAIN: Final = frozenset({Reason.EXIT, Reason.SIGNAL, Reason.CANCELLED})  # said by the rest of the sentence
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
@@ -243,14 +250,13 @@ def _requested(state: TaskState) -> Cause:
 
 
 def _described(state: TaskState) -> str:
-    """`FAILED with exit code 3 (exit: …)`: an end, in one breath."""
-    text = str(state.status)
-    if state.exit_code is not None and state.status is not TaskStatus.SUCCEEDED:
+    """`failed with exit code 127: a program was not found`: an end, in one breath."""
+    text = _VERBS.get(state.status, f"is {state.status}")
+    if state.status is TaskStatus.FAILED and state.exit_code is not None:
         text += f" with exit code {state.exit_code}"
-        if signal := signal_of(state):
-            text += f" (signal {signal.removeprefix('SIG')})"
-    why = ": ".join(part for part in (state.reason, state.message) if part)
-    return f"{text}, {why}" if why else text
+    if state.reason and state.reason not in _PLAIN:
+        text += f" ({state.reason})"
+    return _with(text, state.message)
 
 
 def signal_of(state: TaskState) -> str | None:

@@ -16,14 +16,26 @@ if TYPE_CHECKING:
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.states import TaskStatus
 
-# Events of the experiment as a whole, and what a reader is told of each.
-STEPS: Final = {
-    kinds.CREATED: "created",
-    kinds.SUPERVISOR_STARTED: "a supervisor started",
-    kinds.SUPERVISOR_ENDED: "the supervisor ended",
-    kinds.CANCEL_REQUESTED: "a cancel was requested",
-    kinds.RESUMED: "resumed",
-    kinds.FINISHED: "finished",
+# Events of the experiment as a whole, and those of them that a person asked for.
+STEPS: Final = frozenset(
+    {
+        kinds.CREATED,
+        kinds.SUPERVISOR_STARTED,
+        kinds.SUPERVISOR_ENDED,
+        kinds.CANCEL_REQUESTED,
+        kinds.RESUMED,
+        kinds.FINISHED,
+    }
+)
+ASKED: Final = frozenset({kinds.CREATED, kinds.CANCEL_REQUESTED, kinds.RESUMED})
+
+# Fields of an event of a task that are told by a word and their value.
+_DETAILS: Final = {
+    "exit_code": "exit code",
+    "job_id": "job",
+    "after": "after",
+    "not_before": "not before",
+    "evidence": "known by",
 }
 
 
@@ -66,7 +78,12 @@ def attempts(snapshot: Snapshot, events: Iterable[Event]) -> dict[str, list[Atte
 def steps(events: Iterable[Event]) -> list[dict[str, Any]]:
     """What was done to the experiment as a whole, and by whom; entries of `steps` in `exp.show/1`."""
     return [
-        {"time": event["time"], "event": event["event"], "by": event.get("by"), "message": _tell(event)}
+        {
+            "time": event["time"],
+            "event": event["event"],
+            "by": event.get("by"),
+            "message": _details(event) or None,
+        }
         for event in events
         if event["event"] in STEPS
     ]
@@ -98,17 +115,35 @@ def _attempt(state: TaskState, snapshot: Snapshot) -> Attempt:
     )
 
 
-def _tell(event: Event) -> str:
-    kind, text = event["event"], STEPS[event["event"]]
+def describe(event: Event) -> str:
+    """What an event says, besides its time, its kind and its task, in one line for people."""
+    if event["event"] in STEPS:
+        asker = [f"by {event['by']}"] if event["event"] in ASKED and event.get("by") else []
+        return ", ".join(part for part in [_details(event), *asker] if part)
+    parts = [f"attempt {event['attempt']}"] if "attempt" in event else []
+    parts += [str(event[key]) for key in ("status", "reason") if event.get(key)]
+    for key, word in _DETAILS.items():
+        if event.get(key) is not None:
+            parts.append(f"{word} {event[key]}")
+    if event.get("outputs"):
+        parts.append(f"outputs {', '.join(event['outputs'])}")
+    if event.get("message"):
+        parts.append(str(event["message"]))
+    return ", ".join(parts)
+
+
+def _details(event: Event) -> str:
+    """What an event of the experiment as a whole says besides its kind."""
+    kind, parts = event["event"], []
     if kind == kinds.CANCEL_REQUESTED:
         names = event.get("tasks")
-        text += f" of {'all tasks' if names is None else ', '.join(names)}"
-        text += "".join(f", {word} {event[word]}" for word in ("signal", "grace") if word in event)
-        text += ", abandoning what runs" if event.get("abandon") else ""
+        parts.append("all tasks" if names is None else ", ".join(names))
+        parts += [f"{word} {event[word]}" for word in ("signal", "grace") if word in event]
+        parts += ["abandoning what runs"] if event.get("abandon") else []
     elif kind == kinds.RESUMED:
-        text += f": {', '.join(event['tasks']) or 'nothing'} to run again"
+        parts.append(f"to run again: {', '.join(event['tasks']) or 'nothing'}")
     elif kind == kinds.FINISHED:
-        text += f": {event['status']}"
+        parts.append(event["status"])
     elif kind == kinds.SUPERVISOR_STARTED:
-        text += f": pid {event.get('pid')} on {event.get('host')}"
-    return f"{text} ({event['message']})" if event.get("message") else text
+        parts.append(f"pid {event.get('pid')} on {event.get('host')}")
+    return ", ".join([*parts, *([event["message"]] if event.get("message") else [])])

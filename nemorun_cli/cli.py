@@ -6,6 +6,7 @@ code (None is 0) and raises what is in `errors`. Only the module of the command 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -35,7 +36,7 @@ COMMANDS: Final = {
     "cancel": "End an experiment, or some of its tasks.",
     "wait": "Wait until an experiment is over.",
     "resume": "Continue an experiment that was interrupted, failed or was cancelled.",
-    "show": "Print the spec of an experiment as it was resolved.",
+    "show": "Show everything that is known of an experiment.",
     "graph": "Draw the tasks and what they depend on.",
     "schema": "Explain the keys of a spec.",
     "events": "Print the events of an experiment's ledger.",
@@ -51,6 +52,10 @@ ERROR_FORMAT: Final = "exp.error/1"
 
 # Click's classes by way of Typer's public names: newer versions of Typer bring a Click of their own.
 _UsageError: Any = typer.BadParameter.__base__
+
+
+class _NobodyReadsError(Exception):
+    """Standard output is a pipe whose reader has left."""
 
 
 class _AsGiven:
@@ -94,6 +99,13 @@ class CommandGroup(typer.core.TyperGroup):
         """All parameters of the group itself."""
         return _unconverted(super().get_params(ctx))
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a broken pipe is kept from Click, which would make it exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _NobodyReadsError from error
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """What Click runs: the stub's name, the command itself, and its arguments."""
         name, stub, rest = super().resolve_command(ctx, args)
@@ -118,11 +130,13 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - how Typer calls back
 
 
 def _root(
-    version: Annotated[  # noqa: ARG001 - its callback does the work
+    *,
+    version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     """Run multi-task machine-learning experiments described in YAML, and keep an honest ledger of them."""
+    del version  # its callback did the work
 
 
 def application() -> Any:
@@ -137,19 +151,20 @@ def application() -> Any:
 def run(argv: Sequence[str]) -> int:
     """Run the command line and give its exit code; whatever happens is told to who asked."""
     is_json = "--json" in argv
+    terminal.prepare()
     try:
         code = application().main(list(argv), prog_name=terminal.PROGRAM, standalone_mode=False)
         terminal.flush()
     except SystemExit as ending:  # completion ends the process in the middle
         return ending.code if isinstance(ending.code, int) else 0
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - the end of the process: whatever it is, it is told
         return _end(error, is_json=is_json)
     return code if isinstance(code, int) else 0
 
 
 def _end(error: BaseException, *, is_json: bool) -> int:
     """Tell of an error; gives the exit code that stands for it."""
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, (BrokenPipeError, _NobodyReadsError)):
         terminal.forget_output()
         return BROKEN_PIPE
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
@@ -237,10 +252,8 @@ def _keep(text: str) -> Path | None:
 
     name = f"{int(time.time())}-{os.getpid()}.txt"
     folders = []
-    try:
+    with contextlib.suppress(ExpError, OSError, RuntimeError):  # the home may be what the fault is about
         folders.append(Home.from_environment().faults)
-    except (ExpError, OSError, RuntimeError):
-        pass  # the home may be what the fault is about
     folders.append(Path(tempfile.gettempdir()))
     for folder in folders:
         try:

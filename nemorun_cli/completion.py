@@ -12,6 +12,7 @@ import typer
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.home import Home, age_key
+from nemorun_cli.states import ExperimentStatus
 
 SPEC_ENDINGS: Final = (".yaml", ".yml")
 MOST: Final = 200  # ids that are offered: more cannot be read
@@ -28,6 +29,19 @@ def experiments(incomplete: str) -> list[str]:
         return []
     newest = sorted(ids, key=age_key, reverse=True)[:MOST]
     return [*(name for name in [*names, "latest"] if name.startswith(incomplete)), *newest]
+
+
+def names(incomplete: str) -> list[str]:
+    """Names of experiments."""
+    try:
+        return [name for name in Home.from_environment().names() if name.startswith(incomplete)]
+    except (ExpError, OSError):
+        return []
+
+
+def statuses(incomplete: str) -> list[str]:
+    """What an experiment can be."""
+    return [status for status in ExperimentStatus if status.startswith(incomplete.upper())]
 
 
 def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -57,3 +71,31 @@ def specs(incomplete: str) -> list[str]:
             elif entry.name.endswith(SPEC_ENDINGS):
                 found.append(f"{lead}{entry.name}")
     return sorted(found)
+
+
+def if_running(incomplete: str) -> list[str]:
+    """The words of `--if-running`."""
+    return [word for word in ("fail", "skip", "replace") if word.startswith(incomplete)]
+
+
+def signals(incomplete: str) -> list[str]:
+    """Names of signals, without SIG."""
+    import signal  # noqa: PLC0415 - only to complete one
+
+    names = sorted(
+        number.name.removeprefix("SIG") for number in signal.valid_signals() if hasattr(number, "name")
+    )
+    return [name for name in names if name.startswith(incomplete.upper())]
+
+
+def schema_paths(incomplete: str) -> list[str]:
+    """Keys of a spec, one level at a time."""
+    from nemorun_cli import schema  # noqa: PLC0415 - only to complete a path
+
+    lead, _, start = incomplete.rpartition(".")
+    place = tuple(lead.split(".")) if lead else ()
+    try:
+        keys, _ = schema.keys_at(place)
+    except (OSError, ValueError, KeyError):
+        return []
+    return [f"{lead}.{key}" if lead else key for key in keys if key.startswith(start)]

@@ -10,37 +10,42 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.problems import Finding, choices
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _MAX_CYCLES = 20  # told at once; each is found by a search of the whole graph
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The tasks of a spec: `members` of each name in the order of the file, `needs` as ids of members."""
+    """The tasks of a spec: `members` of each name in the order of the file, `needs` as ids of members.
+
+    `owners` gives the name that a member belongs to.
+    """
 
     members: dict[str, tuple[str, ...]]
     needs: dict[str, tuple[str, ...]]
+    owners: dict[str, str]
 
-    def above(self, name: str) -> set[str]:
-        """The ids of all members that have to be over before the task or group begins."""
-        owner = {member: task for task, members in self.members.items() for member in members}
-        found: set[str] = set()
+    def waits_for(self, name: str, wanted: Iterable[str]) -> bool:
+        """Whether all of these members have to be over before the task or group begins."""
+        missing = set(wanted)
+        seen: set[str] = set()
         left = list(self.needs[name])
-        while left:
+        while left and missing:
             member = left.pop()
-            if member not in found:
-                found.add(member)
-                left += self.needs[owner[member]]
-        return found
+            if member not in seen:
+                seen.add(member)
+                missing.discard(member)
+                left += self.needs[self.owners[member]]
+        return not missing
 
 
 def graph(tasks: Mapping[str, Any], *, sequential: bool) -> tuple[Graph, list[Finding]]:
     """The graph of a spec's tasks, less what is wrong with their dependencies, and what that is."""
     members = {name: member_ids(name, task) for name, task in tasks.items()}
-    if sequential:
-        return _chain(tasks, members)
     owners = {member: name for name, ids in members.items() for member in ids} | {n: n for n in members}
+    if sequential:
+        return _chain(tasks, members, owners)
     findings: list[Finding] = []
     needs: dict[str, tuple[str, ...]] = {}
     edges: dict[str, list[str]] = {}
@@ -54,7 +59,7 @@ def graph(tasks: Mapping[str, Any], *, sequential: bool) -> tuple[Graph, list[Fi
         ids = (member for dependency in known for member in members.get(dependency, (dependency,)))
         needs[name] = tuple(dict.fromkeys(ids))
     findings += _cycles(edges)
-    return Graph(members, needs), findings
+    return Graph(members, needs, owners), findings
 
 
 def member_ids(name: str, task: Mapping[str, Any]) -> tuple[str, ...]:
@@ -80,7 +85,9 @@ def _known(name: str, given: Sequence[str], owners: Mapping[str, str], findings:
     return known
 
 
-def _chain(tasks: Mapping[str, Any], members: dict[str, tuple[str, ...]]) -> tuple[Graph, list[Finding]]:
+def _chain(
+    tasks: Mapping[str, Any], members: dict[str, tuple[str, ...]], owners: dict[str, str]
+) -> tuple[Graph, list[Finding]]:
     """Each task after the one before it in the file."""
     hint = "leave them out, or leave out run.sequential"
     findings = [
@@ -92,7 +99,7 @@ def _chain(tasks: Mapping[str, Any], members: dict[str, tuple[str, ...]]) -> tup
     needs: dict[str, tuple[str, ...]] = dict.fromkeys(names[:1], ())
     for before, name in pairwise(names):
         needs[name] = members[before]
-    return Graph(members, needs), findings
+    return Graph(members, needs, owners), findings
 
 
 def _cycles(edges: dict[str, list[str]]) -> list[Finding]:

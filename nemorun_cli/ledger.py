@@ -1,18 +1,19 @@
 """The append-only record of an experiment: JSON Lines in synced batches, each closed by a marker.
 
 A line is one event. A batch is written by one `write` under the file lock and ends with a marker
-that holds the number of its lines and the CRC-32 of their bytes:
+that holds the number of its bytes and their CRC-32:
 
     {"event": "submitted", …}
     {"event": "started", …}
-    {"mark": 2, "crc": 2868613117}
+    {"mark": 211, "crc": 2868613117}
 
 What follows the last intact marker is a torn tail: nothing was ever done on its strength, so readers
 pass over it and the next writer closes it off with a line that says from which byte on it is void:
 
     {"void": 4711}
 
-Any other damage is an error that names the line. Readers take no lock.
+Any other damage is an error that names the line, and so is a ledger without an intact first batch: it
+comes into being whole. Readers take no lock.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ from nemorun_cli.home import FILE_MODE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from filelock import BaseFileLock
-
 FORMAT: Final = "exp.ledger/1"
 LOCK_WAIT: Final = 30.0  # seconds before a writer gives up on the lock and names its holder
-CHUNK: Final = 1 << 20  # bytes read at a time
+LOCK_PAUSE: Final = 0.002  # seconds between the tries
 
 Event = dict[str, Any]
+
+_dump = json.JSONEncoder(separators=(",", ":")).encode  # made once: each event passes here
 
 
 @dataclass(slots=True)
@@ -70,10 +71,15 @@ class Reader:
             with self.path.open("rb") as stream:
                 stream.seek(self.offset)
                 data = stream.read()
+                size = self.offset + len(data) if data else os.fstat(stream.fileno()).st_size
         except FileNotFoundError:
             raise NotFoundError(f"there is no ledger at {self.path}") from None
         except OSError as error:
             raise LedgerError(f"cannot read {self.path}: {error.strerror}") from error
+        if size < self.offset:
+            raise LedgerDamagedError(
+                f"{self.path} was cut off: {self.offset} bytes were read, {size} are left"
+            )
         return self._take(data)
 
     def skip(self, events: Sequence[Event], size: int) -> None:
@@ -82,9 +88,11 @@ class Reader:
         self._lines += len(events) + 1
 
     def _take(self, data: bytes) -> list[Event]:
+        if self.offset == 0:
+            self._check_format(data)
         events: list[Event] = []
         batch: list[Event] = []
-        intact = start = position = 0  # after the last intact marker; of the batch; of the line
+        intact = position = 0  # after the last intact marker; of the line
         number = self._lines
         damaged: int | None = None
         while (end := data.find(b"\n", position)) >= 0:
@@ -93,32 +101,31 @@ class Reader:
             if entry is None:
                 damaged = damaged or number
             elif "void" in entry:
-                if entry["void"] != self.offset + intact:
+                if entry["void"] != self.offset + intact or not entry["void"]:
                     raise self._damage(damaged or number)
-                damaged = None
                 self.voids += 1
-                self._lines = number
-                batch, intact, start = [], end + 1, end + 1
+                self._lines, damaged = number, None
+                batch, intact = [], end + 1
             elif "mark" not in entry:
                 batch.append(entry)
-            elif not _closes(entry, batch, data[start:position]):
+            elif (start := _start_of_batch(entry, data, position)) is None:
                 damaged = damaged or number
-                batch, start = [], end + 1
-            elif damaged:
-                raise self._damage(damaged)
+            elif start != intact:  # what stands between two intact batches was once whole, too
+                raise self._damage(damaged or self._lines + 1)
             else:
                 events += batch
                 self._lines = number
-                batch, intact, start = [], end + 1, end + 1
+                batch, intact = [], end + 1
             position = end + 1
         self.torn = len(data) - intact
-        if events and self.offset == 0:
-            self._check_format(events[0])
+        if self.offset == 0 and not events:
+            raise LedgerDamagedError(f"{self.path}:1: its beginning is damaged")
         self.offset += intact
         return events
 
-    def _check_format(self, first: Event) -> None:
-        form = first.get("format")
+    def _check_format(self, data: bytes) -> None:
+        entry = _parse(data[: data.find(b"\n") + 1])
+        form = entry.get("format") if entry else None
         if form == FORMAT:
             return
         name, _, version = str(form).rpartition("/")
@@ -139,19 +146,23 @@ class Reader:
 def _parse(line: bytes) -> Event | None:
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # foreign files may be nested at will
         return None
     return entry if isinstance(entry, dict) else None
 
 
-def _closes(mark: Event, batch: Sequence[Event], data: bytes) -> bool:
-    return mark["mark"] == len(batch) and mark.get("crc") == zlib.crc32(data)
+def _start_of_batch(mark: Event, data: bytes, end: int) -> int | None:
+    """Where the batch begins that an intact marker closes; None if marker or batch are damaged."""
+    size = mark["mark"]
+    if not isinstance(size, int) or not 0 < size <= end:
+        return None
+    return end - size if zlib.crc32(data[end - size : end]) == mark.get("crc") else None
 
 
 def encode(events: Sequence[Event]) -> bytes:
     """A batch as it stands in the file: the events' lines and the marker."""
-    lines = "".join(json.dumps(event, separators=(",", ":")) + "\n" for event in events).encode()
-    return lines + f'{{"mark":{len(events)},"crc":{zlib.crc32(lines)}}}\n'.encode()
+    lines = "".join(_dump(event) + "\n" for event in events).encode()
+    return lines + f'{{"mark":{len(lines)},"crc":{zlib.crc32(lines)}}}\n'.encode()
 
 
 class Ledger:
@@ -161,14 +172,16 @@ class Ledger:
         self.path = path
         self._lock_path = lock_path
         self._lock_wait = lock_wait
-        self._lock: BaseFileLock | None = None
+        self._lock: int | None = None
         self._descriptor: int | None = None
         self._reader = Reader(path)
 
     def create(self, event: Event) -> None:
-        """Begin the ledger with its first event, which carries the format; it must not exist yet."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        descriptor = os.open(self.path, flags, FILE_MODE)
+        """Begin the ledger, whole, with its first event, which carries the format; it must not exist yet."""
+        if self.path.exists():
+            raise LedgerError(f"{self.path} exists already")
+        aside = self.path.with_suffix(".new")
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         data = encode([{**event, "format": FORMAT}])
         try:
             if os.write(descriptor, data) != len(data):
@@ -178,6 +191,7 @@ class Ledger:
             raise LedgerError(f"cannot write {self.path}: {error.strerror}") from error
         finally:
             os.close(descriptor)
+        aside.rename(self.path)
         sync_folder(self.path.parent)
 
     @property
@@ -204,15 +218,16 @@ class Ledger:
         faults.point("ledger.before")
         lock = self._acquire()
         try:
-            news = self._reader.read() if self.has_news() else []
+            news = self._reader.read() if self.has_news() or not self._reader.offset else []
             if self._reader.torn:
-                void = b'\n{"void":%d}\n' % self._reader.offset
+                # The `#` spoils a last line that lacks but its newline, for that must not become whole now.
+                void = b'#\n{"void":%d}\n' % self._reader.offset
                 self._write(void)
                 self._reader.read()
             self._write(data)
             self._reader.skip(events, len(data))
         finally:
-            lock.release()
+            self._release(lock)
         faults.point("ledger.written")
         self.sync()
         faults.point("ledger.synced")
@@ -224,10 +239,11 @@ class Ledger:
             os.fdatasync(self._descriptor)
 
     def close(self) -> None:
-        """Let the file go; a later append opens it again."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        """Let the files go; a later append opens them again."""
+        for descriptor in (self._descriptor, self._lock):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._descriptor = self._lock = None
 
     def _write(self, data: bytes) -> None:
         try:
@@ -239,18 +255,26 @@ class Ledger:
         if written != len(data):
             raise LedgerError(f"cannot write {self.path}: {os.strerror(errno.ENOSPC)}")
 
-    def _acquire(self) -> BaseFileLock:
+    def _acquire(self) -> int:
+        """Take the lock on a descriptor that is kept; it is the one `filelock.FileLock` takes on the path."""
         import filelock  # noqa: PLC0415 - half of what a reader would pay to start, and only writers need it
 
-        if self._lock is None:
-            self._lock = filelock.FileLock(self._lock_path, mode=FILE_MODE)
         try:
-            self._lock.acquire(timeout=self._lock_wait, poll_interval=0.005)
-        except filelock.Timeout:
-            raise self._held() from None
+            if self._lock is None:
+                self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+            end = time.monotonic() + self._lock_wait
+            while not filelock.lock_descriptor(self._lock, blocking=False):
+                if time.monotonic() > end:
+                    raise self._held()
+                time.sleep(LOCK_PAUSE)
         except OSError as error:
             raise LedgerError(f"cannot lock {self._lock_path}: {error.strerror}") from error
         return self._lock
+
+    def _release(self, lock: int) -> None:
+        import filelock  # noqa: PLC0415 - loaded by whoever took the lock
+
+        filelock.unlock_descriptor(lock)
 
     def _held(self) -> LockHeldError:
         from nemorun_cli.locks import holder_by_kernel  # noqa: PLC0415 - only to tell of trouble

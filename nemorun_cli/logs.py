@@ -137,7 +137,7 @@ class _Cursor:
         self._offset = offset
 
     def read(self, *, is_over: bool) -> Iterator[Line]:
-        """The lines since the last call; with `is_over` an unfinished one at the end too, and no more after that."""
+        """The lines since the last call; with `is_over` an unfinished one at the end too, then no more."""
         if self._is_done:
             return
         with self.path.open("rb") as stream:

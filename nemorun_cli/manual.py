@@ -44,6 +44,12 @@ def describe(path: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
+def part(path: str = "") -> dict[str, Any]:
+    """The JSON Schema of that part, its references with what they refer to; raises like `describe`."""
+    found = dict(_part(path))
+    return {**found, "$defs": schema.experiment()["$defs"]} if path else found
+
+
 def _part(path: str) -> Mapping[str, Any]:
     part: Mapping[str, Any] = schema.experiment()
     walked: list[str] = []

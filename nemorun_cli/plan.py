@@ -108,7 +108,12 @@ def prefix(spec: Spec, experiment_id: str) -> str:
 def dash_root(spec: Spec, home: Path) -> Path:
     """Where the experiment's records are kept."""
     given = spec.tracking.get("dash_root")
-    return Path(spec.folder, given) if given else home / "dash"
+    return Path(spec.folder, given) if given else _default_dash_root(home)
+
+
+@cache
+def _default_dash_root(home: Path) -> Path:
+    return home / "dash"
 
 
 def _command(

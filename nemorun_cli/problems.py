@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -134,8 +133,6 @@ def _printable(text: str) -> str:
 
 def shown(value: Any) -> str:
     """A value as messages quote it: short, and without control characters."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
     written = getattr(value, "written", None)
     text = written if written is not None else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.clock import unix
 from nemorun_cli.quantities import duration_text
-from nemorun_cli.states import ExperimentStatus, TaskStatus
+from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
@@ -81,7 +81,18 @@ def _lasting(snapshot: Snapshot) -> str:
         return ""
     if finished is not None:
         return f"  (took {seconds(unix(finished['time']) - unix(begin))})"
-    return f"  (for {seconds(max(0.0, time.time() - unix(begin)))})"
+    return f"  (for {elapsed(snapshot)})"
+
+
+def elapsed(snapshot: Snapshot) -> str:
+    """How long the experiment has been running."""
+    begin = snapshot.history.started
+    return seconds(max(0.0, time.time() - unix(begin))) if begin else ""
+
+
+def running_for(state: TaskState, now: float) -> str:
+    """How long a task that has not ended has been running; empty if it has not begun."""
+    return seconds(max(0.0, now - unix(state.started))) if state.started else ""
 
 
 def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[str]]:
@@ -129,6 +140,8 @@ def _task_row(snapshot: Snapshot, task: Task) -> list[str]:
 
 def reason(state: TaskState) -> str:
     """Why a task is where it is, as `reason: message`; empty if there is nothing to say."""
+    if state.reason == Reason.EXIT and not state.message:
+        return f"exit code {state.exit_code}"
     return ": ".join(str(part) for part in (state.reason, state.message) if part)
 
 

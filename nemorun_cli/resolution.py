@@ -124,6 +124,11 @@ class Resolution:
         """The data without what has a wrong form, or could not be filled."""
         findings = [found for found in schema.check_experiment(data) if found.place not in unfilled]
         self._findings += findings
+        name = self._document.name
+        if "name" not in data and not schema.is_name(name):
+            message = f"has no name, and that of its file, {name!r}, is no name for an experiment"
+            hint = "write name: … with letters, digits, . _ -"
+            self._findings.append(Finding(place=(), message=message, hint=hint))
         places = unfilled.union(found.place for found in findings)
         return cut(data, places) if places else data
 
@@ -200,17 +205,13 @@ class Resolution:
     def _check_uses(self, tasks: Sequence[Task], building: Building, graph: dependencies.Graph) -> None:
         """A task may use the outputs of what it waits for, and of nothing else."""
         for task in tasks:
-            late = building.late.get(task.id, ())
-            above = graph.above(task.group or task.id) if late else set()
-            for text in late:
+            name = task.group or task.id
+            for text in building.late.get(task.id, ()):
                 for used, raw in text.uses.items():
-                    if not above.issuperset(graph.members.get(used, (used,))):
-                        name = task.group or task.id
+                    if not graph.waits_for(name, graph.members.get(used, (used,))):
                         message = f"{raw}: {name} does not depend on {used}"
                         hint = f"add {used} to the dependencies of {name}"
-                        self._findings.append(
-                            Finding(place=text.place, message=message, hint=hint, needle=raw)
-                        )
+                        self._findings.append(Finding(place=text.place, message=message, hint=hint, needle=raw))
 
     def _selected(
         self, tasks: Sequence[Task], groups: Sequence[Group], building: Building

@@ -175,7 +175,7 @@ class _Sandbox(SandboxedEnvironment):
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(obj, jinja2.Undefined):
-            return self.undefined(obj=obj, name=argument)
+            return obj
         if isinstance(obj, Mapping):
             if argument in obj:
                 return obj[argument]
@@ -192,7 +192,7 @@ class _Sandbox(SandboxedEnvironment):
         if operator == "**":
             _check_power(left, right)
         elif operator == "%" and not isinstance(left, (int, float)):
-            raise ValueError("% is for numbers")
+            raise TypeError("% is for numbers")
         elif operator == "*" and not all(isinstance(side, (int, float)) for side in (left, right)):
             length = next((len(side) for side in (left, right) if hasattr(side, "__len__")), 0)
             count = next((side for side in (left, right) if isinstance(side, int)), 0)
@@ -200,8 +200,10 @@ class _Sandbox(SandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def is_safe_callable(self, obj: Any) -> bool:
-        is_method = isinstance(getattr(obj, "__self__", None), str) and obj.__name__ in _METHODS
-        return obj is _range or is_method
+        owner = None if isinstance(obj, jinja2.Undefined) else getattr(obj, "__self__", None)
+        is_method = isinstance(owner, str) and obj.__name__ in _METHODS
+        # An undefined name says what it is when it is called.
+        return obj is _range or is_method or isinstance(obj, jinja2.Undefined)
 
 
 def _check_power(left: Any, right: Any) -> None:

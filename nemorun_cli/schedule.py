@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nemorun_cli.spec import Group, Retry, Spec, Task
 
 ANY: Final = "any"
+LONGEST_DELAY: Final = 365 * 86_400.0  # seconds; what backoff makes of it beyond is more than a clock can tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +171,11 @@ class Schedule:
     def retry_time(self, task_id: str, now: float) -> float | None:
         """When the next attempt may start, in Unix seconds; None for at once."""
         retry, tries = self.tasks[task_id].retry, self.history.tasks[task_id].tries
-        delay = retry.delay * retry.backoff**tries
-        if retry.max_delay is not None:
-            delay = min(delay, retry.max_delay)
+        longest = LONGEST_DELAY if retry.max_delay is None else retry.max_delay
+        try:
+            delay = min(retry.delay * retry.backoff**tries, longest)
+        except OverflowError:
+            delay = longest
         return now + delay if delay > 0 else None
 
     def limit_is_hit(self) -> bool:

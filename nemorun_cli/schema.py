@@ -55,6 +55,11 @@ def is_param(entry: Any) -> bool:
     return bool(_part("#/$defs/param")(entry))
 
 
+def is_name(text: str) -> bool:
+    """Whether the text can name an experiment, a task or a member."""
+    return bool(_part("#/$defs/name")(text))
+
+
 def is_env_file(entry: Any) -> bool:
     """Whether the value of an `env_file` has the right form."""
     return bool(_part("#/$defs/envFile")(entry))

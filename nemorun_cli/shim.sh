@@ -13,14 +13,17 @@ umask 077
 if [ "$1" = --watchdog ]; then
     # In an environment of its own, so that nobody takes it for a part of the task.
     attempt=$2 timeout=$3 signal=$4 grace=$5
-    trap 'kill "$sleeper" 2>/dev/null; exit 0' TERM
+    trap 'kill "$!" 2>/dev/null; exit 0' TERM
     sleep "$timeout" &
-    sleeper=$!
-    wait "$sleeper"
-    trap '' TERM "$signal"
+    wait "$!"
     true >"$attempt/timed-out"
-    kill -s "$signal" 0
-    sleep "$grace"
+    if [ "$signal" != KILL ]; then
+        trap '' TERM "$signal"
+        kill -s "$signal" 0
+        trap 'kill "$!" 2>/dev/null; exit 0' TERM
+        sleep "$grace" &
+        wait "$!"
+    fi
     # KILL takes this whole process group, so the record has to come first.
     printf '{"exit_code":null,"signal":"KILL","timeout":true}\n' >"$attempt/exit.json"
     kill -s KILL 0
@@ -32,7 +35,7 @@ shift 6
 # Creating the claim is exclusive: of several shims for one attempt exactly one goes on.
 set -C
 { true >"$attempt/claim"; } 2>/dev/null || exit 0
-echo "$$" >>"$attempt/claim"
+echo "$$" >>"$attempt/claim" 2>/dev/null
 
 # Handlers, not ignored signals: the task starts with the default ones, and this shell outlives it.
 trap true HUP INT QUIT TERM USR1 USR2
@@ -62,7 +65,7 @@ esac
 code=$?
 umask 077
 
-if [ -n "$watchdog" ] && [ ! -e "$attempt/timed-out" ]; then
+if [ -n "$watchdog" ]; then
     kill "$watchdog" 2>/dev/null
     wait "$watchdog" 2>/dev/null
 fi

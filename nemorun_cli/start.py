@@ -32,7 +32,7 @@ class Supervisor:
     """A supervisor's process, started but not yet told what to do; it leaves if it never is."""
 
     def __init__(self) -> None:
-        self._is_told = False
+        self._is_told = self._is_abandoned = False
         tell, self._tell = os.pipe()
         self._answer, answer = os.pipe()
         environ = {name: value for name, value in os.environ.items() if name not in MARK}
@@ -87,14 +87,14 @@ class Supervisor:
 
     @property
     def is_told(self) -> bool:
-        """Whether it has been told what to supervise (or to leave)."""
+        """Whether it has been told what to supervise."""
         return self._is_told
 
     def abandon(self) -> None:
         """Let it leave: there is nothing to supervise after all. One that was told already stays."""
-        if self._is_told:
+        if self._is_told or self._is_abandoned:
             return
-        self._is_told = True
+        self._is_abandoned = True
         os.close(self._tell)
         os.close(self._answer)
         with contextlib.suppress(ChildProcessError):

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import history as kinds
 from nemorun_cli import observation
+from nemorun_cli.clock import unix
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.home import age_key
+from nemorun_cli.rendering import seconds
 from nemorun_cli.states import ExperimentStatus
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 LIST_FORMAT: Final = "exp.list/1"
 ENDS: Final = 4096  # bytes read at either end of a ledger
+CLOCK_SLACK: Final = 60.0  # seconds by which an id may be older than its `created` event
 
 # Events that may follow the end of an experiment and change nothing about it.
 AFTERWARDS: Final = frozenset({kinds.SUPERVISOR_ENDED, kinds.CANCEL_REQUESTED})
@@ -60,13 +64,26 @@ class Summary:
         }
 
 
-def newest_first(home: Home, *, names: Sequence[str] | None = None) -> Iterator[Summary]:
-    """Every experiment of the home, or those of these names; each is read when it is asked for."""
-    ids = [(one, name) for name in (home.names() if names is None else names) for one in home.ids(name)]
+def newest_first(home: Home, *, names: Sequence[str], since: str | None = None) -> Iterator[Summary]:
+    """Every experiment of these names, created at the stamp `since` or later; read when it is asked for."""
+    ids = [(one, name) for name in names for one in home.ids(name)]
     ids.sort(key=lambda entry: age_key(entry[0]), reverse=True)
+    # The second in an id is the one in which it was made, or (where the clock was moved) not far from it.
+    earliest = unix(since) - CLOCK_SLACK if since is not None else 0.0
     for experiment_id, name in ids:
-        if (found := summarize(home, experiment_id, name)) is not None:
+        if age_key(experiment_id)[0] < earliest:
+            return
+        found = summarize(home, experiment_id, name)
+        if found is not None and (since is None or found.created is None or found.created >= since):
             yield found
+
+
+def duration_text(summary: Summary) -> str:
+    """How long it took, or has been taking."""
+    if summary.created is None:
+        return ""
+    end = unix(summary.ended) if summary.ended else time.time()
+    return seconds(max(0.0, end - unix(summary.created)))
 
 
 def summarize(home: Home, experiment_id: str, name: str) -> Summary | None:

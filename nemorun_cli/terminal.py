@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import sys
@@ -11,10 +12,22 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from nemorun_cli.errors import ExpError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 PROGRAM: Final = "exp"
 DUMB: Final = ("", "dumb")  # kinds of terminal that cannot move the cursor
+
+
+def prepare() -> None:
+    """Make standard output take any text, and see that no file of ours becomes a closed standard stream."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def write(text: str) -> None:
@@ -39,9 +52,21 @@ def write_line(text: str) -> None:
     write(text + "\n")
 
 
+def write_lines(lines: Iterable[str]) -> None:
+    """Lines of data for people, without the control characters that could rewrite a terminal."""
+    write("".join(f"{printable(line)}\n" for line in lines))
+
+
+def printable(line: str) -> str:
+    """The line with a dot for each character that would not be shown as it is."""
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() or char == "\t" else "·" for char in line)
+
+
 def write_json(document: Mapping[str, Any]) -> None:
     """One JSON document on one line, so that several make JSON Lines."""
-    write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
+    write(json.dumps(document) + "\n")
 
 
 def flush() -> None:
@@ -57,11 +82,16 @@ def flush() -> None:
 
 
 def say(text: str) -> None:
-    """Talk, for people, to standard error; where nobody listens it is lost."""
+    """A line of talk, for people, to standard error; where nobody listens it is lost."""
+    say_raw(text + "\n")
+
+
+def say_raw(text: str) -> None:
+    """Talk as it is, with its line ends."""
     if sys.stderr is None:
         return
     try:
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:
         return

@@ -21,7 +21,7 @@ def found(data: Any, schema: Mapping[str, Any], place: Place = ()) -> Iterator[F
     """What is wrong with the data at `place`, each cause once."""
     told: set[Place] = set()
     for error in sorted(Draft202012Validator(schema).iter_errors(data), key=_rank):
-        explained = str(error.validator) in ("oneOf", "required") and _has_unknown_key(error, place, told)
+        explained = str(error.validator) == "oneOf" and _has_unknown_key(error, place, told)
         for finding in () if explained else _translate(error, place):
             if finding.place not in told:
                 told.add(finding.place)
@@ -52,13 +52,7 @@ def _translate(error: ValidationError, base: Place) -> Iterator[Finding]:
     elif keyword == "not":
         yield Finding(place=place, on_key=True, message="is not available in this version yet")
     elif keyword == "required":
-        missing = [name for name in argument if name not in instance]
-        yield Finding(
-            place=place,
-            on_key=True,
-            message=f"needs the key {missing[0]!r}",
-            hint=_key_hint(error, missing[0]),
-        )
+        yield from _missing_key(error, place)
     elif keyword == "oneOf" and all("required" in branch for branch in argument):
         if isinstance(instance, dict):
             yield _kinds(error, place)
@@ -83,6 +77,15 @@ def _unknown_keys(error: ValidationError, place: Place) -> Iterator[Finding]:
             )
 
 
+def _missing_key(error: ValidationError, place: Place) -> Iterator[Finding]:
+    keys, known = _instance(error), known_keys(_schema(error))
+    if _schema(error).get("additionalProperties") is False and any(key not in known for key in keys):
+        return  # the unknown key is told, and most likely it is the missing one mistyped
+    missing = next(name for name in _argument(error) if name not in keys)
+    hint = _key_hint(error, missing)
+    yield Finding(place=place, on_key=True, message=f"needs the key {missing!r}", hint=hint)
+
+
 def _key_hint(error: ValidationError, missing: str) -> str | None:
     meant = nearest(missing, _instance(error))
     return f"is {meant!r} meant to be it?" if meant else None
@@ -104,19 +107,31 @@ def _kinds(error: ValidationError, place: Place) -> Finding:
 
 def _branches(error: ValidationError, place: Place, base: Place) -> Iterator[Finding]:
     """What is wrong by the alternative that the value was meant to be: the first one whose type it has."""
-    by_branch: dict[int, list[ValidationError]] = {}
-    for inner in error.context or ():
-        by_branch.setdefault(int(inner.relative_schema_path[0]), []).append(inner)
-    for inners in by_branch.values():
-        if not any(inner.validator == "type" and not inner.relative_path for inner in inners):
-            if "title" in _schema(error) and not any(
-                inner.relative_path or _about_keys(inner) for inner in inners
-            ):
-                break
-            for inner in inners:
-                yield from _translate(inner, base)
-            return
+    for inners in _alternatives(error):
+        if not any(_misses_type(inner) for inner in inners):
+            is_within = any(inner.relative_path or _about_keys(inner) for inner in inners)
+            if is_within or "title" not in _schema(error):
+                for inner in sorted(inners, key=_rank):
+                    yield from _translate(inner, base)
+                return
     yield _value_finding(error, place, str(error.validator))
+
+
+def _alternatives(error: ValidationError) -> list[list[ValidationError]]:
+    """The errors of each alternative."""
+    found: dict[Any, list[ValidationError]] = {}
+    for inner in error.context or ():
+        found.setdefault(inner.relative_schema_path[0], []).append(inner)
+    return list(found.values())
+
+
+def _misses_type(error: ValidationError) -> bool:
+    """Whether the error says that the value is of another type altogether."""
+    if error.relative_path:
+        return False
+    if error.validator == "anyOf":
+        return all(any(map(_misses_type, inners)) for inners in _alternatives(error))
+    return error.validator == "type"
 
 
 def _meant(given: Any, wanted: Sequence[Any]) -> str | None:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from nemorun_cli import locks, observation
+from nemorun_cli import locks
 from nemorun_cli.history import History, TaskState
 from nemorun_cli.ledger import Reader
 from nemorun_cli.observation import Snapshot
@@ -77,7 +77,7 @@ class Watch:
         )
 
     def pause(self, *, limit: float | None = None, also: Sequence[int] = ()) -> None:
-        """Sleep for a tick, at most `limit` seconds; the end of the supervisor and readable descriptors end it."""
+        """Sleep a tick, at most `limit` seconds; the supervisor's end and readable descriptors end it too."""
         seconds = TICK if self._is_supervised else LOOK_EVERY
         if limit is not None:
             seconds = max(0.0, min(seconds, limit))

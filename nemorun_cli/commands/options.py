@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from nemorun_cli import completion
+from nemorun_cli import completion, quantities
+from nemorun_cli.errors import UsageError
 
 ExperimentOrLatest = Annotated[
     str,
@@ -53,3 +54,26 @@ Sets = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json/--no-json", help="Print JSON for scripts.", show_default=False)]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet/--no-quiet", help="Print ids only.", show_default=False)]
+
+
+def whole_number(option: str, text: str) -> int:
+    """The number that an option was given.
+
+    Raises:
+        UsageError: it is none, or negative.
+    """
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(f"{option} {text}: it must be a whole number")
+    return int(text)
+
+
+def duration(option: str, text: str) -> float:
+    """The seconds that an option was given as `90s`, `10m`, `2h` or a plain number.
+
+    Raises:
+        UsageError: it is no duration.
+    """
+    try:
+        return quantities.duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import typer
 
-from nemorun_cli import terminal
+from nemorun_cli import completion, experiment, rendering, terminal
 from nemorun_cli.commands.options import Json, Params, Quiet, Sets, SpecPath
+from nemorun_cli.errors import UsageError
 from nemorun_cli.home import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nemorun_cli.load import Document
+    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.start import Supervisor
+
+RUN_FORMAT: Final = "exp.run/1"
 
 
 def command(
@@ -17,30 +27,176 @@ def command(
     params: Params = None,
     sets: Sets = None,
     detach: Annotated[
-        bool | None, typer.Option("-d", "--detach/--no-detach", help="Return at once and print the id.")
+        bool | None,
+        typer.Option("-d", "--detach/--no-detach", help="Return as soon as it has begun; print the id."),
+    ] = None,
+    sequential: Annotated[
+        bool | None, typer.Option("--sequential/--no-sequential", help="One task after the other.")
+    ] = None,
+    tail_logs: Annotated[
+        bool | None, typer.Option("--tail-logs/--no-tail-logs", help="Show what the tasks write.")
+    ] = None,
+    direct: Annotated[
+        bool | None,
+        typer.Option("--direct/--no-direct", help="Run it in this very process, on this terminal."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run/--no-dry-run", help="Print what would run; create nothing.")
+    ] = False,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="TASK", help="Run this task, alone. Repeatable.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="KEY", help="Name the logical run, as nightly-2026-11-22.")
+    ] = None,
+    if_running: Annotated[
+        str | None,
+        typer.Option(
+            "--if-running",
+            metavar="fail|skip|replace",
+            help="If one of the same key (or name) is not over.",
+            autocompletion=completion.if_running,
+        ),
     ] = None,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Run an experiment from a spec, and watch it."""
-    from nemorun_cli import executors, experiment, load, start
+    from nemorun_cli import start  # noqa: PLC0415 - the supervisor gets ready while the rest is imported
 
+    policy = _policy(if_running)
     home = Home.from_environment()
-    supervisor = start.Supervisor()
+    supervisor = None if dry_run or direct else start.Supervisor()
     try:
-        document = load.read(
-            spec,
-            params=params or (),
-            sets=sets or (),
-            executor_schemas=executors.options_schema,
-            executor_types=executors.types(),
-        )
-        run = experiment.launch(document, supervisor=supervisor, home=home)
-    except BaseException:
-        supervisor.abandon()
-        raise
-    if detach:
+        flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
+        document = _read(spec, params=params or (), sets=[*(sets or ()), *_as_sets(flags)], only=only or ())
+        if dry_run:
+            return _preview(document, home, is_json=is_json, quiet=quiet)
+        if document.run.direct:
+            return _run_direct(document, home, key=key, policy=policy, is_json=is_json, quiet=quiet)
+        supervisor = supervisor or start.Supervisor()
+        return _run(document, home, supervisor, key=key, policy=policy, is_json=is_json, quiet=quiet)
+    finally:
+        if supervisor is not None:
+            supervisor.abandon()  # which does nothing to one that has work
+
+
+def _policy(text: str | None) -> experiment.IfRunning | None:
+    for word in get_args(experiment.IfRunning):
+        if text == word:
+            return word  # type: ignore[no-any-return]
+    if text is None:
+        return None
+    raise UsageError(f"--if-running {text}: it is fail, skip or replace")
+
+
+def _as_sets(flags: dict[str, bool | None]) -> list[str]:
+    """Flags that were given, as changes of the spec's `run` section, so that both are checked alike."""
+    return [f"run.{name}={str(value).lower()}" for name, value in flags.items() if value is not None]
+
+
+def _read(spec: str, *, params: Sequence[str], sets: Sequence[str], only: Sequence[str]) -> Document:
+    from nemorun_cli import executors, load  # noqa: PLC0415 - heavy, and loaded while the supervisor starts
+
+    return load.read(
+        spec,
+        params=params,
+        sets=sets,
+        only=only,
+        executor_schemas=executors.options_schema,
+        executor_types=executors.types(),
+    )
+
+
+def _run(
+    document: Document,
+    home: Home,
+    supervisor: Supervisor,
+    *,
+    key: str | None,
+    policy: experiment.IfRunning | None,
+    is_json: bool,
+    quiet: bool,
+) -> int:
+    from nemorun_cli.interrupts import Interrupts  # noqa: PLC0415 - loaded while the supervisor starts
+
+    with Interrupts(is_armed=lambda: supervisor.is_told) as interrupts:
+        run = experiment.launch(document, supervisor=supervisor, home=home, key=key, if_running=policy)
+        if not supervisor.is_told and not (quiet or is_json):
+            terminal.warn(f"{run.id} is running already")
+        if document.run.detach or not supervisor.is_told:
+            return _tell_started(run, is_json=is_json, quiet=quiet)
+        if quiet:
+            terminal.write_line(run.id)
+            terminal.flush()
+        else:
+            terminal.warn(f"{run.id} started")
+        from nemorun_cli import foreground  # noqa: PLC0415 - only once the experiment is on its way
+
+        snapshot = foreground.watch(run, interrupts=interrupts, is_json=is_json, quiet=quiet)
+    return _end(snapshot, is_json=is_json, quiet=quiet)
+
+
+def _tell_started(run: experiment.Run, *, is_json: bool, quiet: bool) -> int:
+    if is_json:
+        terminal.write_json(document_of(run.status(observe=False)))
+    else:
         terminal.write_line(run.id)
-        return 0
-    snapshot = run.wait()
+    terminal.suggest(
+        f"exp status {run.id} · exp logs {run.id} -f · exp cancel {run.id}", is_wanted=not (quiet or is_json)
+    )
+    return 0
+
+
+def _run_direct(
+    document: Document,
+    home: Home,
+    *,
+    key: str | None,
+    policy: experiment.IfRunning | None,
+    is_json: bool,
+    quiet: bool,
+) -> int:
+    from nemorun_cli import direct  # noqa: PLC0415 - only with --direct
+
+    if policy is not None:
+        raise UsageError("--if-running does not go with --direct")
+    snapshot = direct.run(document, home=home, key=key)
+    if not quiet:
+        from nemorun_cli import foreground  # noqa: PLC0415 - the same
+
+        foreground.summarize(snapshot, secrets=(), tailed=snapshot.history.tasks)
+    return _end(snapshot, is_json=is_json, quiet=quiet)
+
+
+def _end(snapshot: Snapshot, *, is_json: bool, quiet: bool) -> int:
+    if is_json:
+        terminal.write_json(document_of(snapshot))
+    terminal.suggest(rendering.next_commands(snapshot), is_wanted=not (quiet or is_json))
     return snapshot.exit_code
+
+
+def document_of(snapshot: Snapshot) -> dict[str, object]:
+    """The document `exp.run/1`."""
+    return {
+        "schema": RUN_FORMAT,
+        "id": snapshot.files.id,
+        "name": snapshot.spec.name,
+        "status": snapshot.status,
+        "directory": str(snapshot.files.directory),
+        "tasks": [task.id for task in snapshot.spec.tasks],
+    }
+
+
+def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> int:
+    from nemorun_cli import creation, load, preview  # noqa: PLC0415 - only for a dry run
+
+    identity = creation.tentative(document, home)
+    plans = preview.document(load.resolve(document, identity), identity=identity, home=home)
+    if is_json:
+        terminal.write_json(plans)
+    elif quiet:
+        terminal.write("".join(f"{task['id']}\n" for task in plans["tasks"]))
+    else:
+        terminal.write("".join(f"{line}\n" for line in preview.lines(plans)))
+    return 0

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nemorun_cli import completion, experiment, explanation, ledger, rendering, secret_values, tables, terminal
+from nemorun_cli import (
+    completion,
+    experiment,
+    explanation,
+    ledger,
+    rendering,
+    secret_values,
+    tables,
+    terminal,
+)
 from nemorun_cli.commands.options import ExperimentGiven, Json
 from nemorun_cli.tables import Column
 
@@ -66,7 +75,7 @@ def _show(snapshot: Snapshot, one: Explanation) -> None:
     lines = [f"{one.task.id} is {one.state.status}"]
     lines += [f"  {cause.message}" for cause in one.causes]
     lines += [f"{'    ' * depth}  because {link.message}" for depth, link in enumerate(one.chain)]
-    terminal.write("".join(f"{line}\n" for line in lines))
+    terminal.write_lines(lines)
     _show_log(one)
     if len(one.attempts) > 1:
         terminal.write("\n")

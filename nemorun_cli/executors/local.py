@@ -132,14 +132,13 @@ class LocalExecutor:
     def _submit(self, job: Job) -> Sighting:
         plan = job.plan
         assert plan is not None  # noqa: S101 - the core submits nothing without a plan
-        attempts.make_folders(job.files)
+        is_new = attempts.make_folders(job.files)
         lock = locks.take(job.files.lock)
         if lock is None:
             return self._sight(job) or Sighting(key=job.key, state="running", evidence="its lock is held")
         try:
             faults.point("attempt.locked")
-            is_claimed = attempts.claimed_pid(job.files) is not None
-            if not is_claimed:
+            if is_new or attempts.claimed_pid(job.files) is None:
                 attempts.write_plan(job.files, plan)
                 env = environment.inherited(plan.env_inherit) | plan.env
                 env |= {name: self._secrets[name] for name in plan.secrets}
@@ -406,7 +405,13 @@ def _strays(own: Mapping[int, Key], job: Job) -> bool:
 
 def _own_children() -> set[int]:
     try:
-        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
+        descriptor = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:  # only Linux tells, and only with CONFIG_PROC_CHILDREN
         return set()
+    try:
+        text = b""
+        while chunk := os.read(descriptor, 65536):
+            text += chunk
+    finally:
+        os.close(descriptor)
     return {int(pid) for pid in text.split()}

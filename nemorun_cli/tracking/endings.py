@@ -98,9 +98,33 @@ def _at_exit() -> None:
             stack.callback(record.exited, _unhandled)
 
 
-def _after_fork() -> None:
+class _Mask(threading.local):
+    """The signals this thread blocked before it forked."""
+
+    before: set[int | signal.Signals] | None = None
+
+
+_mask = _Mask()
+
+
+def _before_fork() -> None:
+    """Hold SIGTERM back: the interpreter would forget one that a child gets before it is set up."""
+    if _handles_sigterm:
+        _mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _after_fork_in_parent() -> None:
+    if _mask.before is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _mask.before)
+        _mask.before = None
+
+
+def _after_fork_in_child() -> None:
     for record in _open.copy():
         record.forked()
+    _after_fork_in_parent()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+)

@@ -34,12 +34,17 @@ class Life:
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
         self._holder: Holder | None = None
-        self._is_child = False
+        self._pid = 0  # of the process that opened it
 
     @property
     def is_open(self) -> bool:
         """Whether the record takes what is logged."""
         return self._holder is not None
+
+    @property
+    def _is_child(self) -> bool:
+        """Whether this process was forked from the one that opened the record, whose life it is."""
+        return os.getpid() != self._pid
 
     @property
     def opening(self) -> str | None:
@@ -62,7 +67,7 @@ class Life:
             experiment.place, resume=experiment.resume, about=experiment.about, process=process
         )
         self._holder = holder
-        self._is_child = False
+        self._pid = os.getpid()
         experiment.writer.open(holder.id)
         endings.watch(self)
         if not process["rank"]:  # one of the ranks is enough
@@ -157,7 +162,6 @@ class Life:
 
     def forked(self) -> None:
         """Go on in files of one's own; the record's life stays the parent's."""
-        self._is_child = True
         if self._holder is not None:
             self._holder.let_go()
         self._experiment.writer.forked()

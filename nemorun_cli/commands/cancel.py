@@ -1,0 +1,78 @@
+"""`exp cancel`: end an experiment, or some of its tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from nemorun_cli import completion, experiment, rendering, terminal
+from nemorun_cli.commands.options import ExperimentGiven, Json, Quiet, Tasks, duration
+
+if TYPE_CHECKING:
+    from nemorun_cli.observation import Snapshot
+
+CANCEL_FORMAT: Final = "exp.cancel/1"
+
+
+def command(
+    which: ExperimentGiven,
+    tasks: Tasks = None,
+    *,
+    signal: Annotated[
+        str | None,
+        typer.Option(
+            "--signal",
+            metavar="SIGNAL",
+            help="Instead of each task's stop_signal.",
+            autocompletion=completion.signals,
+        ),
+    ] = None,
+    grace: Annotated[
+        str | None, typer.Option("--grace", metavar="DURATION", help="Until KILL, instead of stop_grace.")
+    ] = None,
+    abandon: Annotated[
+        bool,
+        typer.Option("--abandon/--no-abandon", help="Record CANCELLED without the engine's word."),
+    ] = False,
+    is_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """End an experiment, or some of its tasks.
+
+    Returns when what was cancelled is gone.
+    """
+    seconds = duration("--grace", grace) if grace is not None else None
+    run = experiment.find(which)
+    before = run.status(observe=False)
+    names = before.match_tasks(tasks) if tasks else [task.id for task in before.spec.tasks]
+    over = {name for name in names if before.history.tasks[name].is_over}
+    snapshot = run.cancel(tasks or (), signal=signal, grace=seconds, abandon=abandon)
+    ended = [name for name in names if name not in over]
+    if is_json:
+        terminal.write_json(_document(snapshot, ended))
+    elif quiet:
+        terminal.write("".join(f"{name}\n" for name in ended))
+    else:
+        _tell(snapshot, ended)
+    terminal.suggest(
+        f"exp status {run.id} · exp resume {run.id}", is_wanted=bool(ended) and not (quiet or is_json)
+    )
+
+
+def _document(snapshot: Snapshot, ended: list[str]) -> dict[str, Any]:
+    """The document `exp.cancel/1`; `tasks` are those that were not over before."""
+    return {
+        "schema": CANCEL_FORMAT,
+        "id": snapshot.files.id,
+        "status": snapshot.status,
+        "tasks": [{"id": name, "status": snapshot.history.tasks[name].status} for name in ended],
+    }
+
+
+def _tell(snapshot: Snapshot, ended: list[str]) -> None:
+    if not ended:
+        terminal.warn(f"{snapshot.files.id}: nothing to cancel, it was over already ({snapshot.status})")
+        return
+    numbers = rendering.counts(snapshot.history.counts)
+    terminal.warn(f"{snapshot.files.id} {snapshot.status}: {len(ended)} task(s) gone ({numbers})")

@@ -1,0 +1,73 @@
+"""`exp events`: what stands in an experiment's ledger, event by event, as it is or as it comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nemorun_cli import chronicle, experiment, ledger, terminal
+from nemorun_cli.commands.options import ExperimentGiven, Json
+from nemorun_cli.ledger import Reader
+from nemorun_cli.states import ExperimentStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nemorun_cli.experiment import Run
+    from nemorun_cli.ledger import Event
+
+EVENTS_FORMAT: Final = "exp.events/1"
+KIND_WIDTH: Final = 18  # characters of the longest kind of event
+
+
+def command(
+    which: ExperimentGiven,
+    *,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow/--no-follow", help="Go on until the experiment is over.")
+    ] = False,
+    is_json: Json = False,
+) -> None:
+    """Print the events of an experiment's ledger."""
+    run = experiment.find(which)
+    if follow:
+        _follow(run, is_json=is_json)
+        return
+    events, reader = ledger.read_settled(run.files.ledger)
+    _write(events, is_json=is_json)
+    if reader.torn:
+        terminal.warn(f"the last {reader.torn} bytes of {run.files.ledger} were never completed; passed over")
+
+
+def _follow(run: Run, *, is_json: bool) -> None:
+    from nemorun_cli.watching import Watch  # noqa: PLC0415 - only to follow
+
+    reader = Reader(run.files.ledger)
+    with Watch(run) as watching:
+        while True:
+            snapshot = watching.look()
+            _write(reader.read(), is_json=is_json)
+            terminal.flush()
+            # The supervisor writes that it ended after the experiment has.
+            if snapshot.status is not ExperimentStatus.RUNNING and snapshot.supervisor != "alive":
+                return
+            watching.pause()
+
+
+def _write(events: Iterable[Event], *, is_json: bool) -> None:
+    if not is_json:
+        terminal.write_lines(_line(event) for event in events)
+        return
+    for event in events:
+        terminal.write_json({"schema": EVENTS_FORMAT, **event})
+
+
+def _line(event: Event) -> str:
+    parts = [
+        event["time"],
+        f"{event['event']:<{KIND_WIDTH}}",
+        event.get("task", ""),
+        chronicle.describe(event),
+    ]
+    return "  ".join(part for part in parts if part)

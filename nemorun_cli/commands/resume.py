@@ -1,0 +1,120 @@
+"""`exp resume`: continue an experiment from its own copy of the spec."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nemorun_cli import completion, environment, experiment, rendering, tables, terminal
+from nemorun_cli.commands.options import ExperimentGiven, Json, Quiet
+from nemorun_cli.commands.run import document_of
+from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.tables import Column
+
+if TYPE_CHECKING:
+    from nemorun_cli.experiment import Run
+    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.resumption import Decision
+
+RESUME_FORMAT: Final = "exp.resume/1"
+COLUMNS: Final = (Column("TASK"), Column("ACTION"), Column("ATTEMPT", is_number=True), Column("REASON"))
+
+
+def command(
+    which: ExperimentGiven,
+    *,
+    below: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="TASK",
+            help="Run this task and all below it again. Repeatable.",
+            autocompletion=completion.tasks,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run/--no-dry-run", help="Say what would be done with each task, and why.")
+    ] = False,
+    detach: Annotated[
+        bool, typer.Option("-d", "--detach/--no-detach", help="Return as soon as it has begun; print the id.")
+    ] = False,
+    host_is_gone: Annotated[
+        bool,
+        typer.Option(
+            "--host-is-gone/--no-host-is-gone", help="Where it ran will not come back: that is lost."
+        ),
+    ] = False,
+    is_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Continue an experiment that was interrupted, failed or was cancelled.
+
+    What succeeded is kept, what still runs is adopted, the rest runs again as new attempts.
+    """
+    run = experiment.find(which)
+    if dry_run:
+        _preview(run, run.plan_resume(below=below or ()), is_json=is_json, quiet=quiet)
+        return 0
+    is_talking = not (quiet or is_json)
+    _warn_of_environment(run.status(observe=False))
+    is_resumed = run.resume(below=below or (), host_is_gone=host_is_gone)
+    if detach:
+        _tell_started(run, is_resumed=is_resumed, is_json=is_json, quiet=quiet)
+        return 0
+    snapshot = run.status()
+    if is_resumed or snapshot.status is ExperimentStatus.RUNNING:
+        snapshot = _watch(run, is_resumed=is_resumed, is_json=is_json, quiet=quiet)
+    elif is_talking:
+        terminal.warn(f"{run.id} is {snapshot.status}: there is nothing to resume")
+    if is_json:
+        terminal.write_json(document_of(snapshot))
+    terminal.suggest(rendering.next_commands(snapshot), is_wanted=is_talking)
+    return snapshot.exit_code
+
+
+def _watch(run: Run, *, is_resumed: bool, is_json: bool, quiet: bool) -> Snapshot:
+    from nemorun_cli import foreground  # noqa: PLC0415 - not with -d
+    from nemorun_cli.interrupts import Interrupts  # noqa: PLC0415 - the same
+
+    if not is_resumed:
+        # Somebody else started it: Ctrl-C ends the watching only.
+        terminal.warn(f"{run.id} is running already; watching it")
+        return foreground.watch(run, interrupts=None, is_json=is_json, quiet=quiet)
+    with Interrupts() as interrupts:
+        if quiet:
+            terminal.write_line(run.id)
+            terminal.flush()
+        else:
+            terminal.warn(f"{run.id} resumed")
+        return foreground.watch(run, interrupts=interrupts, is_json=is_json, quiet=quiet)
+
+
+def _tell_started(run: Run, *, is_resumed: bool, is_json: bool, quiet: bool) -> None:
+    if is_json:
+        terminal.write_json(document_of(run.status(observe=False)))
+        return
+    terminal.write_line(run.id)
+    if not is_resumed and not quiet:
+        terminal.warn(f"{run.id}: there was nothing to resume")
+    terminal.suggest(f"exp status {run.id} · exp logs {run.id} -f", is_wanted=not quiet)
+
+
+def _warn_of_environment(snapshot: Snapshot) -> None:
+    """Tasks that run again get what this command has, which may not be what the others had."""
+    before = snapshot.history.created.get("environment")
+    if isinstance(before, dict) and (names := environment.differences(before)):
+        terminal.warn(f"warning: {', '.join(names)} differ from when {snapshot.files.id} was created")
+
+
+def _preview(run: Run, decisions: list[Decision], *, is_json: bool, quiet: bool) -> None:
+    if is_json:
+        tasks = [
+            {"id": one.task, "action": one.action, "attempt": one.attempt, "reason": one.reason}
+            for one in decisions
+        ]
+        terminal.write_json({"schema": RESUME_FORMAT, "id": run.id, "tasks": tasks})
+    elif quiet:
+        terminal.write("".join(f"{one.task}\n" for one in decisions if one.action == "run"))
+    else:
+        tables.show(COLUMNS, [[one.task, one.action, str(one.attempt), one.reason] for one in decisions])

@@ -1,0 +1,98 @@
+"""`exp validate`: check a spec without running anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from nemorun_cli import terminal
+from nemorun_cli.commands.options import Json, Params, Quiet, Sets, SpecPath
+from nemorun_cli.errors import EngineError
+from nemorun_cli.home import Home
+
+if TYPE_CHECKING:
+    from nemorun_cli.executors import Diagnosis
+    from nemorun_cli.spec import Spec
+
+VALIDATE_FORMAT: Final = "exp.validate/1"
+
+
+def command(
+    spec: SpecPath,
+    *,
+    params: Params = None,
+    sets: Sets = None,
+    engines: Annotated[
+        bool, typer.Option("--engines/--no-engines", help="Ask the engines too whether they can run it.")
+    ] = False,
+    is_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Check a spec and tell all of its problems."""
+    from nemorun_cli import creation, executors, load  # noqa: PLC0415 - not for the help
+
+    document = load.read(
+        spec,
+        params=params or (),
+        sets=sets or (),
+        executor_schemas=executors.options_schema,
+        executor_types=executors.types(),
+    )
+    resolved = load.resolve(document, creation.tentative(document, Home.from_environment()))
+    diagnoses = _ask(resolved) if engines else []
+    is_well = all(diagnosis.is_well for diagnosis in diagnoses)
+    if is_json:
+        terminal.write_json(_document(spec, resolved, diagnoses))
+    elif quiet:
+        terminal.write("".join(f"{task.id}\n" for task in resolved.tasks))
+    else:
+        terminal.write_line(f"{spec}: {resolved.name}, {len(resolved.tasks)} task(s), no problems")
+        for diagnosis in diagnoses:
+            _tell(diagnosis)
+    terminal.suggest(
+        f"exp run {spec} · exp run {spec} --dry-run · exp graph {spec}",
+        is_wanted=is_well and not (quiet or is_json),
+    )
+    return 0 if is_well else EngineError.exit_code
+
+
+def _ask(spec: Spec) -> list[Diagnosis]:
+    """What the engines that the tasks use say of themselves."""
+    from nemorun_cli import executors  # noqa: PLC0415 - loaded by now
+
+    found: list[Diagnosis] = []
+    for name in dict.fromkeys(task.executor for task in spec.tasks):
+        executor = executors.make(name, spec.executors.get(name, {"type": name}), {})
+        try:
+            found += executor.check()
+        finally:
+            executor.close()
+    return found
+
+
+def _document(path: str, spec: Spec, diagnoses: list[Diagnosis]) -> dict[str, Any]:
+    """The document `exp.validate/1`; a spec with problems is an `exp.error/1` instead."""
+    return {
+        "schema": VALIDATE_FORMAT,
+        "file": path,
+        "name": spec.name,
+        "tasks": [task.id for task in spec.tasks],
+        "engines": [
+            {
+                "engine": diagnosis.engine,
+                "is_well": diagnosis.is_well,
+                "message": diagnosis.message,
+                "remedy": diagnosis.remedy,
+            }
+            for diagnosis in diagnoses
+        ],
+    }
+
+
+def _tell(diagnosis: Diagnosis) -> None:
+    terminal.write_line(
+        f"{diagnosis.engine}: {'well' if diagnosis.is_well else 'NOT WELL'}: {diagnosis.message}"
+    )
+    if diagnosis.remedy:
+        terminal.write_line(f"  {diagnosis.remedy}")

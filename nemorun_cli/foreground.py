@@ -1,0 +1,129 @@
+"""Watching an experiment from the command that started it: progress, logs, Ctrl-C, the summary at the end."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli import cancellation, excerpts, progress, rendering, secret_values, terminal
+from nemorun_cli.clock import unix
+from nemorun_cli.logs import Feed
+from nemorun_cli.states import ExperimentStatus, TaskStatus
+from nemorun_cli.watching import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from nemorun_cli.experiment import Run
+    from nemorun_cli.interrupts import Interrupts
+    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.spec import Spec
+
+KILL_AT: Final = 2  # how many times Ctrl-C until tasks are killed
+LEAVE_AT: Final = 3  # and until the experiment is left to itself
+FAILURES_SHOWN: Final = 5
+LINES_SHOWN: Final = 10  # of the log of each failed task
+
+
+def watch(run: Run, *, interrupts: Interrupts | None, is_json: bool, quiet: bool) -> Snapshot:
+    """Show an experiment until it is over, or nothing of it can end by itself any more.
+
+    With `interrupts` the first signal cancels it, the second kills; without, signals do what they always do.
+
+    Raises:
+        KeyboardInterrupt: asked to stop more often than there are ways to.
+    """
+    logs_stream = sys.stderr if is_json else sys.stdout
+    write_log = terminal.say_raw if is_json else _write_through
+    with Watch(run) as watching:
+        secrets = set(secret_values.known(watching.spec).values()) | run.secrets
+        feed = Feed(run.files, tailed(watching.spec), secrets=secrets)
+        display = progress.choose(
+            quiet=quiet,
+            write_log=write_log,
+            shares_terminal=terminal.can_draw(logs_stream),
+        )
+        with display:
+            snapshot = _loop(run, watching, display=display, feed=feed, interrupts=interrupts)
+    if not quiet:
+        summarize(snapshot, secrets=secrets, tailed=set(feed.tasks))
+    return snapshot
+
+
+def tailed(spec: Spec) -> list[str]:
+    """The tasks whose logs are shown while they run."""
+    return [
+        task.id for task in spec.tasks if (spec.run.tail_logs if task.tail_logs is None else task.tail_logs)
+    ]
+
+
+def _loop(
+    run: Run, watching: Watch, *, display: progress.Display, feed: Feed, interrupts: Interrupts | None
+) -> Snapshot:
+    heard = 0
+    while True:
+        snapshot = watching.look()
+        for line in feed.read(snapshot.history):
+            display.log(line)
+        display.update(snapshot, watching.news)
+        if snapshot.status is ExperimentStatus.INTERRUPTED and heard:
+            return run.cancel()  # its supervisor went before it could
+        if snapshot.status is not ExperimentStatus.RUNNING:
+            return snapshot
+        if interrupts is None:
+            watching.pause()
+            continue
+        if heard < interrupts.count:
+            heard = interrupts.count
+            interrupts.clear()
+            _cancel(run, snapshot, heard, display)
+        watching.pause(also=[interrupts.fileno()])
+
+
+def _cancel(run: Run, snapshot: Snapshot, times: int, display: progress.Display) -> None:
+    if times >= LEAVE_AT:
+        raise KeyboardInterrupt
+    is_last = times == KILL_AT
+    display.note("killing it" if is_last else "cancelling it; Ctrl-C again to kill")
+    options = {"signal": "KILL", "grace": 0.0} if is_last else {}
+    if snapshot.supervisor == "alive":
+        cancellation.request(run, None, **options)  # type: ignore[arg-type]
+    else:
+        run.cancel(**options)  # type: ignore[arg-type]
+
+
+def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collection[str]) -> None:
+    """Say how it ended, and of what failed why, with the last lines of its log unless those were shown."""
+    history = snapshot.history
+    lasting = ""
+    if history.finished and history.started:
+        lasting = f" after {rendering.seconds(unix(history.finished['time']) - unix(history.started))}"
+    terminal.warn(f"{snapshot.files.id} {snapshot.status}{lasting} ({rendering.counts(history.counts)})")
+    failed = [name for name, state in history.tasks.items() if state.status is TaskStatus.FAILED]
+    for name in failed[:FAILURES_SHOWN]:
+        _summarize_failure(snapshot, name, secrets=secrets, is_shown=name in tailed)
+    if len(failed) > FAILURES_SHOWN:
+        terminal.say(f"  … and {len(failed) - FAILURES_SHOWN} more that FAILED")
+
+
+def _summarize_failure(snapshot: Snapshot, name: str, *, secrets: Collection[str], is_shown: bool) -> None:
+    state = snapshot.history.tasks[name]
+    why = rendering.reason(state) or state.status
+    code = f" (exit code {state.exit_code})" if state.exit_code is not None and "exit code" not in why else ""
+    terminal.say(f"  {name}: {why}{code}")
+    if is_shown or not state.submitted:
+        return
+    path = snapshot.files.attempt(name, state.attempt).log
+    try:
+        excerpt = excerpts.read(path, secrets=secrets, lines=LINES_SHOWN)
+    except OSError as error:
+        terminal.say(f"    its log cannot be read: {error.strerror}: {path}")
+        return
+    for line in excerpt.lines if excerpt else ():
+        terminal.say(f"    | {line}")
+
+
+def _write_through(text: str) -> None:
+    """A line of a log, seen at once by whoever reads the pipe."""
+    terminal.write(text)
+    terminal.flush()

@@ -1,0 +1,136 @@
+"""What a run would do, decided without doing any of it: the plan of every task, secrets by name only."""
+
+from __future__ import annotations
+
+import graphlib
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli import executors, plan
+from nemorun_cli.home import ExperimentFiles
+from nemorun_cli.quantities import duration_text
+from nemorun_cli.secret_values import MASK
+
+if TYPE_CHECKING:
+    from nemorun_cli.home import Home
+    from nemorun_cli.spec import Identity, Spec, Task
+
+PLAN_FORMAT: Final = "exp.plan/1"
+
+
+def document(spec: Spec, *, identity: Identity, home: Home) -> dict[str, Any]:
+    """The document `exp.plan/1`: tasks in an order in which each comes after what it needs.
+
+    The id is the one that the experiment would get at this moment.
+    """
+    files = ExperimentFiles(Path(identity.directory))
+    makers = {name: executors.make(name, options, {}) for name, options in _used(spec).items()}
+    try:
+        tasks = [_entry(task, spec, files, home, makers[task.executor]) for task in in_order(spec)]
+    finally:
+        for executor in makers.values():
+            executor.close()
+    return {
+        "schema": PLAN_FORMAT,
+        "id": identity.id,
+        "name": spec.name,
+        "directory": identity.directory,
+        "run": asdict(spec.run),
+        "params": spec.params,
+        "tasks": tasks,
+    }
+
+
+def in_order(spec: Spec) -> list[Task]:
+    """The tasks, each behind those it depends on, and otherwise in the order of the spec."""
+    by_id = {task.id: task for task in spec.tasks}
+    sorter = graphlib.TopologicalSorter({task.id: task.dependencies for task in spec.tasks})
+    sorter.prepare()
+    ordered: list[Task] = []
+    while sorter.is_active():
+        ready = sorter.get_ready()
+        ordered += sorted((by_id[name] for name in ready), key=lambda task: task.index)
+        sorter.done(*ready)
+    return ordered
+
+
+def _used(spec: Spec) -> dict[str, dict[str, Any]]:
+    return {task.executor: spec.executors.get(task.executor, {}) for task in spec.tasks}
+
+
+def _entry(
+    task: Task, spec: Spec, files: ExperimentFiles, home: Home, executor: executors.Executor
+) -> dict[str, Any]:
+    made = executor.plan(plan.make(task, spec=spec, files=files, attempt=1, home=home.directory))
+    return {
+        "id": task.id,
+        "index": task.index,
+        "group": task.group,
+        "kind": task.kind,
+        "executor": task.executor,
+        "type": spec.executors.get(task.executor, {}).get("type", task.executor),
+        "dependencies": list(task.dependencies),
+        "dependency_type": task.dependency_type,
+        "when": task.when,
+        "argv": list(made.argv),
+        "workdir": made.workdir,
+        "env": {**made.env, **dict.fromkeys(made.secrets, MASK)},
+        "env_inherit": made.env_inherit if isinstance(made.env_inherit, str) else list(made.env_inherit),
+        "secrets": list(made.secrets),
+        "script": made.script if made.script is not None else _source(task),
+        "call": {"target": made.partial[0], "args": made.partial[1]} if made.partial else None,
+        "timeout": made.timeout,
+        "retry": asdict(task.retry),
+        "late": list(task.late),
+        "details": made.details,
+    }
+
+
+def _source(task: Task) -> str | None:
+    """The text of a script that is a file of its own."""
+    if task.kind != "script":
+        return None
+    try:
+        return Path(str(task.body)).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def lines(plans: dict[str, Any]) -> list[str]:
+    """The same for people."""
+    found = [f"{plans['name']}: {len(plans['tasks'])} task(s); nothing is created", ""]
+    for number, task in enumerate(plans["tasks"], start=1):
+        found += [*_task_lines(number, task), ""]
+    return found[:-1]
+
+
+def _task_lines(number: int, task: dict[str, Any]) -> list[str]:
+    needs = ", ".join(task["dependencies"])
+    retry = task["retry"]["limit"]
+    fields = [
+        (
+            "executor",
+            f"{task['executor']}" + (f" ({task['type']})" if task["type"] != task["executor"] else ""),
+        ),
+        ("needs", f"{needs} ({task['dependency_type']})" if needs else ""),
+        ("when", "" if task["when"] is None else str(task["when"])),
+        ("command", shlex.join(task["argv"])),
+        ("in", task["workdir"]),
+        ("call", f"{task['call']['target']}({_arguments(task['call']['args'])})" if task["call"] else ""),
+        ("timeout", duration_text(task["timeout"]) if task["timeout"] is not None else ""),
+        ("retries", str(retry) if retry else ""),
+        ("inherits", "" if task["env_inherit"] == "all" else str(task["env_inherit"])),
+        ("later", f"filled in when what it needs is over: {', '.join(task['late'])}" if task["late"] else ""),
+    ]
+    found = [f"{number}. {task['id']}", *(f"   {label + ':':<10}{text}" for label, text in fields if text)]
+    found += [f"   {'env:':<10}{name}={shlex.quote(value)}" for name, value in task["env"].items()]
+    found += [f"   {key + ':':<10}{value}" for key, value in task["details"].items()]
+    if task["script"] is not None:
+        found += ["   script:", *(f"     | {line}" for line in task["script"].splitlines())]
+    return found
+
+
+def _arguments(args: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in args.items())

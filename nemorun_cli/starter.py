@@ -1,0 +1,52 @@
+"""The spec that `exp init` writes: small, commented, and runnable as it is."""
+
+from __future__ import annotations
+
+from string import Template
+from typing import Final
+
+_TEXT: Final = Template("""\
+# Check it:       exp validate $file
+# See its graph:  exp graph $file
+# Run it:         exp run $file
+# With a param:   exp run $file -p steps=5
+# Every key:      exp schema, or for instance: exp schema tasks.retry
+version: 1
+name: $name
+
+params:                            # given with -p; used below as $${{ params.steps }}
+  steps: {type: integer, default: 3, minimum: 1, help: how long to train}
+
+run: {max_parallel: 2}             # so many tasks at once
+
+tasks:
+  prepare:
+    inline: |                      # a script; $$EXP_DIR is the experiment's own folder
+      seq 1 10 > "$$EXP_DIR/numbers.txt"
+      echo "rows=$$(wc -l < "$$EXP_DIR/numbers.txt")" >> "$$EXP_OUTPUT"    # an output, for other tasks
+
+  train:
+    group:                         # members run side by side and count as one task
+      - name: small
+        inline: |
+          echo "training on $${{ tasks.prepare.outputs.rows }} rows, $${{ params.steps }} steps"
+          echo "score=$$((1 * $${{ params.steps }}))" >> "$$EXP_OUTPUT"
+      - name: large
+        inline: |
+          echo "training on $${{ tasks.prepare.outputs.rows }} rows, $${{ params.steps }} steps"
+          echo "score=$$((10 * $${{ params.steps }}))" >> "$$EXP_OUTPUT"
+    dependencies: [prepare]
+    retry: {limit: 1}              # once more, if it fails
+    timeout: 10m
+
+  report:
+    inline: |
+      echo "small: $${{ tasks['train/small'].outputs.score }}"
+      echo "large: $${{ tasks['train/large'].outputs.score }}"
+    dependencies: [train]
+""")
+
+
+def text(name: str, *, file: str) -> str:
+    """The spec for an experiment of this name, as it stands in `file`."""
+    return _TEXT.substitute(name=name, file=file)

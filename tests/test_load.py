@@ -1,0 +1,525 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path  # noqa: TC003 - fixtures are found by it
+from typing import Any
+
+import pytest
+
+from nemorun_cli import load
+from nemorun_cli.errors import SpecError
+from nemorun_cli.spec import Identity, Spec, Task
+
+Read = Callable[..., Spec]
+Refused = Callable[..., list[str]]
+IDENTITY = Identity("x_1", "x", "/experiments/x/x_1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a.sh").write_text("echo\n")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "mod.py").write_text("import os\nfrom re import *\ndef f(): ...\nclass Net: ...\n")
+    (tmp_path / "strict.py").write_text(
+        "raise SystemExit\nX = 1\ntry:\n    g = 1\nexcept OSError:\n    h = 2\n"
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def read(folder: Path) -> Read:
+    def resolved(text: str, **options: Any) -> Spec:
+        (folder / "spec.yaml").write_text(text)
+        return load.resolve(load.read(folder / "spec.yaml", **options), IDENTITY)
+
+    return resolved
+
+
+@pytest.fixture
+def refused(read: Read, folder: Path) -> Refused:
+    def problems(text: str, **options: Any) -> list[str]:
+        with pytest.raises(SpecError) as caught:
+            read(text, **options)
+        return [str(problem).replace(f"{folder}/", "") for problem in caught.value.problems]
+
+    return problems
+
+
+def by_id(spec: Spec) -> dict[str, Task]:
+    return {task.id: task for task in spec.tasks}
+
+
+def test_smallest_spec_is_one_task(read: Read, folder: Path) -> None:
+    """A spec needs nothing but a task: it is named after its file and runs here, in its own folder."""
+    spec = read("tasks: {a: {inline: echo}}")
+
+    (task,) = spec.tasks
+    assert (spec.name, spec.folder) == ("spec", str(folder))
+    assert (task.kind, task.body, task.executor, task.workdir) == ("inline", "echo", "local", str(folder))
+    assert task.entrypoint == ("bash",)
+    assert spec.executors == {"local": {"type": "local"}}
+
+
+def test_kinds_have_their_bodies(read: Read, folder: Path) -> None:
+    """A script is a path from the spec's folder, a command a list of words, a partial module:function."""
+    tasks = by_id(
+        read(
+            "tasks:\n"
+            "  s: {script: a.sh, args: [1, 3.10, 'a b', true]}\n"
+            "  c: {command: \"echo 'a b' 1\"}\n"
+            "  l: {command: [echo, 3.10, x y]}\n"
+            "  p: {partial: 'mod:f', args: {x: 3.10, net: {_target_: 'mod:Net'}}}\n"
+            "  e: {inline: x, entrypoint: 'python -u'}\n"
+        )
+    )
+
+    assert tasks["s"].body == str(folder / "a.sh")
+    assert tasks["s"].args == ("1", "3.10", "a b", "true")
+    assert tasks["c"].body == ("echo", "a b", "1")
+    assert tasks["l"].body == ("echo", "3.10", "x y")
+    assert tasks["p"].args == {"x": 3.1, "net": {"_target_": "mod:Net"}}
+    assert tasks["p"].entrypoint == ("python3",)
+    assert tasks["e"].entrypoint == ("python", "-u")
+
+
+def test_groups_become_members(read: Read) -> None:
+    """Members are `<group>/<number>` or `<group>/<name>`; depending on a group is depending on all of them."""
+    spec = read(
+        "executors: {box: {type: local}}\n"
+        "tasks:\n"
+        "  e: {group: [{inline: x}, {inline: y, name: val}], executor: [local, box], fail_fast: true}\n"
+        "  r: {inline: z, dependencies: [e]}\n"
+        "  s: {inline: z, dependencies: [e/val]}\n"
+    )
+
+    tasks = by_id(spec)
+    assert [task.index for task in spec.tasks] == [0, 1, 2, 3]
+    assert (tasks["e/0"].executor, tasks["e/val"].executor) == ("local", "box")
+    assert tasks["r"].dependencies == ("e/0", "e/val")
+    assert tasks["s"].dependencies == ("e/val",)
+    assert spec.groups[0].members == ("e/0", "e/val")
+    assert spec.groups[0].fail_fast
+
+
+def test_later_layers_win_key_by_key(read: Read, folder: Path) -> None:
+    """Environments merge from executor, env file, env, defaults, group to member; lists are replaced."""
+    (folder / ".env").write_text("F=file\nE=file\nQ='$HOME'\n")
+    task = by_id(
+        read(
+            "executors: {x: {type: local, env: {X: x, F: x}, env_inherit: none}}\n"
+            "executor: x\n"
+            "env_file: .env\n"
+            "env: {E: env, D: env}\n"
+            "defaults: {env: {D: defaults, G: defaults}, retry: {limit: 1, delay: 5s}, artifacts: [a], timeout: 1h}\n"
+            "tasks:\n"
+            "  g:\n"
+            "    env: {G: group, M: group}\n"
+            "    group: [{inline: x, env: {M: member}, retry: {limit: 3, on: oom}, artifacts: [b]}]\n"
+        )
+    )["g/0"]
+
+    assert task.env == {
+        "X": "x",
+        "F": "file",
+        "Q": "$HOME",
+        "E": "env",
+        "D": "defaults",
+        "G": "group",
+        "M": "member",
+    }
+    assert (task.retry.limit, task.retry.delay, task.retry.on) == (3, 5.0, ("oom",))
+    assert task.artifacts == ("b",)
+    assert task.timeout == 3600
+    assert task.env_inherit == "none"
+
+
+def test_environment_values_stay_as_they_are_written(read: Read) -> None:
+    """Numbers and booleans in env become the text that was written."""
+    (task,) = read("tasks: {a: {inline: x, env: {A: 1.0, B: 3.10, C: true, D: on, E: 0x1F, F: 010}}}").tasks
+
+    assert task.env == {"A": "1.0", "B": "3.10", "C": "true", "D": "on", "E": "0x1F", "F": "010"}
+
+
+def test_secrets_are_named_and_never_resolved(read: Read, folder: Path) -> None:
+    """A secret has a source; its value is not read, and a later layer's plain variable replaces it."""
+    (folder / "s.env").write_text("S=topsecret\n")
+    spec = read(
+        "secrets: {A: {env: NOT_SET}, B: {file: token}, C: {command: 'pass show \"a b\"'}}\n"
+        "tasks:\n"
+        "  a: {inline: x, env_file: {path: s.env, secret: true}}\n"
+        "  b: {inline: x, env: {A: plain}}\n"
+    )
+
+    tasks = by_id(spec)
+    assert set(tasks["a"].secrets) == {"A", "B", "C", "S"}
+    assert set(tasks["b"].secrets) == {"B", "C"}
+    assert tasks["b"].env == {"A": "plain"}
+    assert spec.secrets["B"] == {"file": str(folder / "token")}
+    assert spec.secrets["C"] == {"command": ["pass", "show", "a b"]}
+    assert spec.secrets["S"] == {"env_file": str(folder / "s.env")}
+    assert "topsecret" not in repr(spec)
+
+
+def test_expressions_are_filled_at_once_where_they_can_be(read: Read) -> None:
+    """Params, env and the experiment are put in when the spec is resolved; outputs wait."""
+    task = by_id(
+        read(
+            "params: {n: 3, ver: 3.10}\n"
+            "env: {A: '${{ params.ver }}', B: '${{ env.A }}/b'}\n"
+            "tasks:\n"
+            "  a: {inline: 'echo ${{ params.n }} ${{ env.A }}'}\n"
+            "  b:\n"
+            "    command: 'run ${{ params.n }} ${{ tasks.a.outputs.x }}'\n"
+            "    timeout: ${{ params.n }}\n"
+            "    env: {DIR: '${{ experiment.dir }}/x', N: '${{ params.n }}'}\n"
+            "    when: ${{ params.n > 2 }}\n"
+            "    dependencies: [a]\n"
+        )
+    )
+
+    assert task["a"].body == "echo 3 3.10"
+    assert task["b"].body == ("run", "3", "${{ tasks.a.outputs.x }}")
+    assert task["b"].late == ("/body/2",)
+    assert task["b"].env == {"A": "3.10", "B": "3.10/b", "DIR": "/experiments/x/x_1/x", "N": "3"}
+    assert (task["b"].timeout, task["b"].when) == (3.0, True)
+
+
+def test_when_that_needs_outputs_waits(read: Read) -> None:
+    """A `when` that names outputs is kept as it is written and is no late text."""
+    task = by_id(
+        read(
+            "tasks: {a: {inline: x}, b: {inline: x, dependencies: [a], when: '${{ tasks.a.outputs.n > 1 }}'}}"
+        )
+    )["b"]
+
+    assert task.when == "${{ tasks.a.outputs.n > 1 }}"
+    assert task.late == ()
+
+
+def test_texts_from_values_are_never_late(read: Read) -> None:
+    """A param that looks like an expression is put in and is not listed as one."""
+    (task,) = read(
+        "params: {p: x}\ntasks: {a: {command: [echo, '${{ params.p }}']}}",
+        params=["p=${{ tasks.a.outputs.x }}"],
+    ).tasks
+
+    assert task.body == ("echo", "${{ tasks.a.outputs.x }}")
+    assert task.late == ()
+
+
+def test_document_is_resolved_for_each_identity(folder: Path) -> None:
+    """One document gives a spec for each experiment that it becomes."""
+    (folder / "spec.yaml").write_text("tasks: {a: {inline: 'echo ${{ experiment.id }}'}}")
+    document = load.read(folder / "spec.yaml")
+
+    bodies = [load.resolve(document, Identity(name, "x", "/")).tasks[0].body for name in ("x_1", "x_2")]
+
+    assert bodies == ["echo x_1", "echo x_2"]
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused) -> None:
+    """Form, meaning and expressions are checked together, each cause is told once, first line first."""
+    problems = refused(
+        "nam: x\n"
+        "executor: moon\n"
+        "env: {A: '${{ parms.x }}'}\n"
+        "tasks:\n"
+        "  a: {inline: x, retry: 3, dependencies: [b, zz]}\n"
+        "  b: {script: nope.sh, dependencies: [a]}\n"
+        "  c: {inline: x, workdir: nowhere, timeout: soon}\n"
+    )
+
+    assert [problem.partition(": ")[0] for problem in problems] == [
+        "spec.yaml:1:1",
+        "spec.yaml:2:11",
+        "spec.yaml:3:11",
+        "spec.yaml:5:25",
+        "spec.yaml:5:42",
+        "spec.yaml:5:46",
+        "spec.yaml:6:15",
+        "spec.yaml:7:27",
+        "spec.yaml:7:45",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "tasks: {a: {inline: x, executor: moon}}\nexecutors: {cluster: {type: local}}",
+            "tasks.a.executor: no executor is called 'moon' (there are: local, cluster)",
+        ),
+        (
+            "tasks: {a: {inline: x, dependencies: [trian]}, train: {inline: x}}",
+            "no task is called 'trian' (did you mean",
+        ),
+        ("tasks: {a: {inline: x, dependencies: [a]}}", "a cannot depend on itself"),
+        ("tasks: {a: {inline: x}, b: {inline: x, dependencies: [a, a]}}", "a is named twice"),
+        ("tasks: {g: {group: [{inline: x}], dependencies: [g/0]}}", "g cannot depend on itself"),
+        (
+            "tasks: {a: {inline: x, dependencies: [c]}, b: {inline: x, dependencies: [a]}, c: {inline: x, dependencies: [b]}}",
+            "tasks.a.dependencies: is a cycle: a -> c -> b -> a",
+        ),
+        ("tasks: {g: {group: [{inline: x}], executor: [local, local]}}", "names 2 executors for 1 members"),
+        ("tasks: {a: {inline: x, executor: [local]}}", "is a list, which only a group can have"),
+        ("tasks: {a: {inline: x, fail_fast: true}}", "is for groups only"),
+        ("tasks: {a: {command: x, entrypoint: sh}}", "is not for a command"),
+        ("tasks: {a: {inline: x, args: {b: 1}}}", "must be a list for inline"),
+        ("tasks: {a: {partial: 'mod:f', args: [1]}}", "must be a mapping for a partial"),
+        ("tasks: {a: {script: sub}}", "is a folder"),
+        ("tasks: {a: {script: none.sh}}", "there is no file none.sh"),
+        ("tasks: {a: {inline: x, workdir: none}}", "there is no folder none"),
+        ("tasks: {a: {partial: 'strict:gg'}}", "there is no 'gg' in"),
+        ("tasks: {a: {partial: 'modd:f'}}", "there is no module 'modd'"),
+        ("tasks: {a: {partial: 'mod.sub:f'}}", "there is no module 'mod.sub'"),
+        ("tasks: {a: {partial: 'strict:nope'}}", "there is no 'nope' in strict.py (there are: X, g, h)"),
+        (
+            "tasks: {a: {partial: 'strict:X', args: {m: [{_target_: 'strict:Net'}]}}}",
+            "tasks.a.args.m.0._target_",
+        ),
+        ('tasks: {a: {command: "echo \'x"}}', "cannot be split"),
+        ('tasks: {a: {command: ["a\\0b"]}}', "holds a NUL"),
+        ('tasks: {a: {inline: x, env: {A: "a\\0b"}}}', "holds a NUL"),
+        ("tasks: {a: {inline: x, env_file: none.env}}", "there is no file none.env"),
+        ("tasks: {a: {inline: x, when: 'true'}}", "must be an expression that gives a boolean"),
+        ("tasks: {a: {inline: x, when: '${{ 1 }}'}}", "gives 1, not true or false"),
+        ("run: {direct: true, detach: true}\ntasks: {a: {inline: x}}", "is not possible with run.detach"),
+        ("run: {direct: true}\ntasks: {g: {group: [{inline: x}]}}", "is not possible with groups (g)"),
+        (
+            "run: {sequential: true}\ntasks: {a: {inline: x}, b: {inline: x, dependencies: [a]}}",
+            "run.sequential",
+        ),
+        ("executors: {x: {type: dokcer}}\ntasks: {a: {inline: x}}", "no type of executor is called 'dokcer'"),
+        (
+            "executors: {x: {type: local, image: y}}\ntasks: {a: {inline: x}}",
+            "executors.x.image: unknown key 'image'",
+        ),
+        ("tasks: {a: {inline: x}, b: {inline: '${{ tasks.a.outputs.x }}'}}", "b does not depend on a"),
+        ("tasks: {a: {inline: '${{ tasks.a.outputs.x }}'}}", "a does not depend on a"),
+        (
+            "tasks: {a: {inline: x}, b: {inline: x, dependencies: [a], timeout: '${{ tasks.a.outputs.x }}'}}",
+            "come later",
+        ),
+        ("env: {A: '${{ tasks.a.outputs.x }}'}\ntasks: {a: {inline: x}}", "come later"),
+        (
+            "params: {p: 'a b'}\ntasks: {a: {inline: 'echo ${{ params.p }}'}}",
+            "an inline script does not take",
+        ),
+        (
+            "tasks: {a: {inline: x, secrets: {S: {env: A}}}, b: {inline: x, secrets: {S: {env: B}}}}",
+            "comes from elsewhere",
+        ),
+        ("- a", "must be a mapping with tasks in it"),
+        ("", "is empty"),
+        ("name: a/b\ntasks: {a: {inline: x}}", "name: must be a name"),
+        ("name: " + "a" * 300 + "\ntasks: {a: {inline: x}}", "a name"),
+        ("tasks: {a: {inline: x}, a: {inline: y}}", "the key 'a' is there twice"),
+    ],
+)
+def test_each_wrong_meaning_is_one_problem(refused: Refused, text: str, expected: str) -> None:
+    """What cannot be meant is told once, with what there is or what to do."""
+    (problem,) = refused(text)
+
+    assert expected in problem
+
+
+def test_file_whose_name_is_none_needs_a_name_in_the_spec(folder: Path) -> None:
+    """A spec without a name is named after its file, so that has to be one."""
+    path = folder / "my spec.yaml"
+    path.write_text("tasks: {a: {inline: x}}")
+
+    with pytest.raises(SpecError) as caught:
+        load.read(path)
+    assert "'my spec', is no name" in str(caught.value.problems[0])
+
+
+def test_task_may_use_outputs_of_what_it_waits_for_indirectly(read: Read) -> None:
+    """Outputs of a dependency's dependency, and of a group's every member, can be used."""
+    task = by_id(
+        read(
+            "tasks:\n"
+            "  a: {group: [{inline: x}, {inline: y}]}\n"
+            "  b: {inline: x, dependencies: [a]}\n"
+            "  c: {inline: x, dependencies: [b], env: {X: '${{ tasks.a.outputs }}', Y: '${{ tasks.a/1.outputs.n }}'}}\n"
+        )
+    )["c"]
+
+    assert task.late == ("/env/X", "/env/Y")
+
+
+def test_outputs_of_one_member_do_not_stand_for_the_group(refused: Refused) -> None:
+    """Who waits for one member cannot use the outputs of the whole group."""
+    (problem,) = refused(
+        "tasks: {a: {group: [{inline: x}, {inline: y}]}, "
+        "b: {inline: '${{ tasks.a.outputs | length }}', dependencies: [a/0]}}"
+    )
+
+    assert "b does not depend on a" in problem
+
+
+def test_sequential_chains_in_the_order_of_the_file(read: Read) -> None:
+    """Each task waits for the one before; a group counts as one."""
+    tasks = by_id(
+        read(
+            "run: {sequential: true}\ntasks: {z: {inline: x}, g: {group: [{inline: x}, {inline: y}]}, a: {inline: x}}"
+        )
+    )
+
+    assert tasks["g/1"].dependencies == ("z",)
+    assert tasks["a"].dependencies == ("g/0", "g/1")
+
+
+DIAMOND = "tasks: {a: {inline: x}, g: {group: [{inline: x}, {inline: y}], dependencies: [a]}, c: {inline: z, dependencies: [g]}}"
+
+
+@pytest.mark.parametrize(
+    ("only", "ids"),
+    [(["c"], ["c"]), (["g"], ["g/0", "g/1"]), (["g/1", "c"], ["g/1", "c"]), ([], ["a", "g/0", "g/1", "c"])],
+)
+def test_only_takes_the_named_tasks_alone(read: Read, only: list[str], ids: list[str]) -> None:
+    """`--only` leaves out all other tasks, and what depended on them waits for nothing."""
+    spec = read(DIAMOND, only=only)
+
+    assert [task.id for task in spec.tasks] == ids
+    assert [task.index for task in spec.tasks] == list(range(len(ids)))
+    assert all(set(task.dependencies) <= set(ids) for task in spec.tasks)
+
+
+def test_only_of_an_unknown_task_is_a_problem_of_the_option(refused: Refused) -> None:
+    """A task that is not there is named with the option."""
+    assert refused(DIAMOND, only=["x"]) == ["--only x: no task is called 'x' (there are: a, c, g, g/0, g/1)"]
+
+
+def test_only_cannot_leave_out_what_gives_the_outputs(refused: Refused) -> None:
+    """A task that uses another's outputs is not run without it."""
+    (problem,) = refused(
+        "tasks: {a: {inline: x}, b: {inline: '${{ tasks.a.outputs.x }}', dependencies: [a]}}", only=["b"]
+    )
+
+    assert "b needs the outputs of a, which --only leaves out" in problem
+
+
+def test_any_field_can_be_set(read: Read) -> None:
+    """`--set` changes fields and list items, and adds keys that the schema knows."""
+    spec = read(
+        "tasks: {a.b: {command: [x, y]}}",
+        sets=[
+            "tasks.a.b.command.1=z",
+            "tasks.a.b.retry.limit=010",
+            "run.max_parallel=2",
+            "env.NEW=on",
+            "tags=[p, q]",
+        ],
+    )
+
+    (task,) = spec.tasks
+    assert task.body == ("x", "z")
+    assert task.retry.limit == 10
+    assert (spec.run.max_parallel, task.env, spec.tags) == (2, {"NEW": "on"}, ("p", "q"))
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("tasks.b.timeout=1", "tasks has no 'b' (there are: a)"),
+        ("nope.x=1", "the spec has no 'nope'"),
+        ("tasks.a.command.7=x", "tasks.a.command has no item '7' (its items are 0 to 1)"),
+        ("tasks.a.command.0.x=1", "which has no keys"),
+        ("tasks.a.retry.limt=1", "tasks.a.retry has no 'limt' (did you mean limit?"),
+        ("params.new=1", "params has no 'new'"),
+        ("run.max_parallel=none", "run.max_parallel: must be a whole number"),
+        ("tasks.a.timeout=[1", "is not YAML"),
+        ("x", "is no path=value"),
+        ("=1", "is no path=value"),
+    ],
+)
+def test_setting_what_is_not_there_is_a_problem_of_the_option(
+    refused: Refused, option: str, expected: str
+) -> None:
+    """A path that is not there is refused with what is, and a wrong value names its option."""
+    (problem,) = refused("params: {lr: 1}\ntasks: {a: {command: [x, y]}}", sets=[option])
+
+    assert problem.startswith(f"--set {option}: ")
+    assert expected in problem
+
+
+def test_options_are_checked_by_the_executors_own_schema(read: Read, refused: Refused) -> None:
+    """The options of an executor are what its type's schema says."""
+
+    def schemas(kind: str) -> Mapping[str, Any] | None:
+        own = {"type": "object", "properties": {"image": {"type": "string"}}, "additionalProperties": False}
+        return {"local": {}, "box": own}.get(kind)
+
+    options: dict[str, Any] = {"executor_schemas": schemas, "executor_types": ["box", "local"]}
+    text = "executors: {b: {type: box, %s: x, env: {A: 1}}}\ntasks: {a: {inline: x, executor: b}}"
+
+    assert read(text % "image", **options).executors["b"] == {"type": "box", "image": "x"}
+    assert "did you mean image?" in refused(text % "imag", **options)[0]
+
+
+def test_callables_elsewhere_are_not_refused(read: Read) -> None:
+    """What is in an image cannot be seen from here, so a partial that runs there is not looked for."""
+
+    def schemas(_: str) -> Mapping[str, Any]:
+        return {}
+
+    spec = read(
+        "executors: {b: {type: box}}\ntasks: {a: {partial: 'elsewhere:f', executor: b}}",
+        executor_schemas=schemas,
+        executor_types=["box"],
+    )
+
+    assert spec.tasks[0].body == "elsewhere:f"
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["mod:f", "mod:Net.method", "mod:os", "mod:anything_from_star", "strict:h", "sys:exit", "json:dumps"],
+)
+def test_callables_are_looked_up_without_being_imported(read: Read, target: str) -> None:
+    """Functions, classes, imports and names bound in branches are found in the file alone."""
+    assert read(f"tasks: {{a: {{partial: '{target}'}}}}").tasks[0].body == target
+
+
+def test_spec_can_be_given_as_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mapping is read like the YAML that says the same, and its problems have no lines."""
+    monkeypatch.chdir(tmp_path)
+    document = load.read({"name": "x", "tasks": {"a": {"inline": "echo é \x7f", "workdir": tmp_path}}})
+    with pytest.raises(SpecError) as caught:
+        load.read({"name": "x", "tasks": {"a": {"inlin": "x"}}})
+
+    assert document.spec is not None
+    assert document.spec.tasks[0].body == "echo é \x7f"
+    (tmp_path / "copy.yaml").write_text(document.text)
+    assert load.resolve(load.read(tmp_path / "copy.yaml"), IDENTITY).tasks == document.spec.tasks
+    assert all(problem.line is None for problem in caught.value.problems)
+
+
+def test_data_that_yaml_cannot_hold_is_refused() -> None:
+    """A spec given as data holds plain values only."""
+    with pytest.raises(SpecError, match="1 problem"):
+        load.read({"tasks": {"a": {"inline": {1, 2}}}})
+
+
+def test_one_wrong_param_is_one_problem(refused: Refused) -> None:
+    """What depends on a value in doubt is not reported as well."""
+    problems = refused(
+        "params: {n: {type: integer}}\n"
+        "env: {N: '${{ params.n }}'}\n"
+        "tasks: {a: {inline: 'echo ${{ params.n + 1 }} ${{ env.N }}', timeout: '${{ params.n }}'}}",
+        params=["n=ten"],
+    )
+
+    assert problems == ['-p n=ten: params.n: must be a whole number, not "ten"']
+
+
+def test_nothing_that_a_spec_names_is_run_by_reading_it(read: Read, folder: Path) -> None:
+    """Secrets' commands and callables' modules are looked at, never executed."""
+    (folder / "boom.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\ndef f(): ...\n")
+
+    read(
+        f"secrets: {{S: {{command: 'touch {folder}/ran'}}}}\n"
+        "tasks: {a: {partial: 'boom:f', args: {x: {_target_: 'boom:f'}}}}"
+    )
+
+    assert not (folder / "ran").exists()

@@ -1,0 +1,302 @@
+"""Who may run now: the graph of an experiment, followed as its tasks end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nemorun_cli import history as events
+from nemorun_cli.clock import stamp
+from nemorun_cli.history import History, TaskState
+from nemorun_cli.schedule import Schedule, Verdict, matches
+from nemorun_cli.spec import Group, Retry, RunOptions, Spec, Task
+from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
+
+S, F, C, K = TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED
+
+
+def task(name: str, index: int = 0, **fields: Any) -> Task:
+    return Task(id=name, index=index, kind="inline", body=":", executor="local", workdir="/", **fields)
+
+
+def schedule(*tasks: Task, groups: tuple[Group, ...] = (), **run: Any) -> Schedule:
+    spec = Spec(name="a", folder="/", tasks=tasks, groups=groups, run=RunOptions(**run))
+    return Schedule(spec, History({one.id: TaskState() for one in tasks}, strict=True))
+
+
+@dataclass
+class Drive:
+    """Follows a schedule the way a supervisor does, without running anything."""
+
+    schedule: Schedule
+    slots: int | None = None
+    running: set[str] = field(default_factory=set)
+    started: list[str] = field(default_factory=list)
+
+    def begin(self) -> None:
+        self.judge(self.schedule.begin())
+
+    def judge(self, verdicts: list[Verdict]) -> None:
+        for verdict in verdicts:
+            if self.status(verdict.task) is not TaskStatus.PENDING:
+                continue
+            if verdict.may_run:
+                self.schedule.add_ready(verdict.task)
+            else:
+                self.note(events.SKIPPED, verdict.task, reason="dependency")
+                self.judge(self.schedule.over(verdict.task))
+
+    def start(self, now: float = 0.0) -> list[str]:
+        free = None if self.slots is None else self.slots - len(self.running)
+        taken = self.schedule.take_ready(now, free, needs_slot={"local": True})
+        for name in taken:
+            self.note(events.SUBMITTED, name)
+            self.running.add(name)
+        self.started += taken
+        return taken
+
+    def end(self, name: str, status: TaskStatus) -> None:
+        reason = None if status is S else "exit"
+        self.note(events.ENDED, name, status=status, reason=reason)
+        self.running.discard(name)
+        if self.schedule.retry_is_due(name):
+            self.note(events.RETRIED, name, attempt=self.schedule.history.tasks[name].attempt + 1)
+            self.schedule.add_ready(name)
+        else:
+            self.judge(self.schedule.over(name))
+
+    def note(self, kind: str, name: str, **fields: Any) -> None:
+        attempt = self.schedule.history.tasks[name].attempt
+        event = {"event": kind, "time": stamp(), "by": "a test", "task": name, "attempt": attempt, **fields}
+        self.schedule.history.apply(event)
+
+    def status(self, name: str) -> TaskStatus:
+        return self.schedule.history.tasks[name].status
+
+
+def allows(child: Task, parents: list[tuple[Task, TaskStatus]]) -> bool:
+    """What section 2 of the design says, in its own words."""
+    if child.dependency_type == "afterok":
+        return all(status is S or (status is F and parent.allow_failure) for parent, status in parents)
+    if child.dependency_type == "afternotok" and parents:
+        return any(status in {F, C} for _, status in parents)
+    return True
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[Task]:
+    """Tasks that depend on earlier ones, of all dependency types."""
+    tasks = []
+    for index in range(draw(st.integers(1, 8))):
+        parents = draw(st.sets(st.integers(0, index - 1), max_size=3)) if index else set()
+        tasks.append(
+            task(
+                f"t{index}",
+                index,
+                dependencies=tuple(f"t{parent}" for parent in sorted(parents)),
+                dependency_type=draw(st.sampled_from(["afterok", "afterany", "afternotok"])),
+                allow_failure=draw(st.booleans()),
+                retry=Retry(limit=draw(st.integers(0, 2))),
+            )
+        )
+    return tasks
+
+
+@given(graphs(), st.integers(1, 4), st.data())
+def test_any_graph_runs_to_its_end_as_its_dependencies_allow(tasks: list[Task], slots: int, data: st.DataObject) -> None:
+    """No task starts before its parents allow it, none that may run is left out, all end, no slot is overdrawn."""
+    by_id = {one.id: one for one in tasks}
+    drive = Drive(schedule(*tasks), slots)
+    drive.begin()
+    while True:
+        for name in drive.start():
+            parents = [(by_id[parent], drive.status(parent)) for parent in by_id[name].dependencies]
+            assert all(status in {S, F, C, K} for _, status in parents)
+            assert allows(by_id[name], parents)
+        assert len(drive.running) <= slots
+        if not drive.running:
+            break
+        name = data.draw(st.sampled_from(sorted(drive.running)))
+        drive.end(name, data.draw(st.sampled_from([S, F, C])))
+    assert drive.schedule.history.is_settled
+    for one in tasks:
+        parents = [(by_id[parent], drive.status(parent)) for parent in one.dependencies]
+        assert (drive.status(one.id) is K) == (not allows(one, parents))
+        assert drive.started.count(one.id) <= 1 + one.retry.limit
+
+
+@given(graphs(), st.data())
+def test_any_interruption_is_taken_up_where_it_was(tasks: list[Task], data: st.DataObject) -> None:
+    """A second supervisor that begins from the same history starts exactly what is left to start."""
+    first = Drive(schedule(*tasks))
+    first.begin()
+    for _ in range(data.draw(st.integers(0, 6))):
+        first.start()
+        if first.running:
+            first.end(data.draw(st.sampled_from(sorted(first.running))), data.draw(st.sampled_from([S, F, C])))
+    second = Drive(Schedule(first.schedule.spec, first.schedule.history), running=set(first.running))
+    second.begin()
+    while second.start() or second.running:
+        for name in sorted(second.running):
+            second.end(name, S)
+    assert second.schedule.history.is_settled
+    assert not set(second.started) & first.running, "what still ran was not started again"
+
+
+def test_task_with_a_failed_parent_is_skipped_while_others_still_run() -> None:
+    """What can no longer run is skipped at once and not when the last parent ends."""
+    drive = Drive(schedule(task("a"), task("b", 1), task("c", 2, dependencies=("a", "b")), task("d", 3, dependencies=("c",))))
+    drive.begin()
+    assert drive.start() == ["a", "b"]
+    drive.end("a", F)
+    assert (drive.status("c"), drive.status("d")) == (K, K)
+
+
+def test_tasks_start_in_the_order_of_the_file() -> None:
+    """Of what is ready the first in the file goes first."""
+    tasks = [task(name, index) for index, name in enumerate("dbac")]
+    drive = Drive(schedule(*tasks), slots=2)
+    drive.begin()
+    assert drive.start() == ["d", "b"]
+    drive.end("b", S)
+    assert drive.start() == ["a"]
+
+
+def test_group_that_is_together_starts_whole_or_not_at_all() -> None:
+    """Its members wait until there are slots for all of them; others pass them by meanwhile."""
+    members = tuple(task(f"g/{index}", index + 1, group="g") for index in range(3))
+    group = Group(id="g", members=tuple(one.id for one in members), together=True)
+    drive = Drive(schedule(task("a"), *members, task("z", 9), groups=(group,)), slots=3)
+    drive.begin()
+    assert drive.start() == ["a", "z"]
+    drive.end("a", S)
+    assert drive.start() == []
+    drive.end("z", S)
+    assert drive.start() == ["g/0", "g/1", "g/2"]
+
+
+def test_group_that_is_together_waits_for_the_last_of_its_members() -> None:
+    """A member that is ready does not start while another still waits for a parent of its own."""
+    members = (task("g/0", 0, group="g"), task("g/1", 1, group="g", dependencies=("a",)))
+    group = Group(id="g", members=("g/0", "g/1"), together=True)
+    drive = Drive(schedule(*members, task("a", 2), groups=(group,)), slots=4)
+    drive.begin()
+    assert drive.start() == ["a"]
+    drive.end("a", S)
+    assert drive.start() == ["g/0", "g/1"]
+
+
+def test_delayed_task_waits_for_its_time() -> None:
+    """What may not start before a time does not, and the schedule says when that is."""
+    drive = Drive(schedule(task("a")))
+    drive.schedule.add_ready("a", not_before=100.0)
+    assert drive.start(now=99.9) == []
+    assert drive.schedule.next_delay() == 100.0
+    assert drive.start(now=100.0) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("retry", "delays"),
+    [
+        (Retry(limit=3), [None, None, None]),
+        (Retry(limit=3, delay=2), [2, 2, 2]),
+        (Retry(limit=4, delay=2, backoff=3), [2, 6, 18, 54]),
+        (Retry(limit=4, delay=2, backoff=3, max_delay=10), [2, 6, 10, 10]),
+        (Retry(limit=2, delay=2, backoff=0.5), [2, 1]),
+    ],
+)
+def test_delay_of_retries(retry: Retry, delays: list[float | None]) -> None:
+    """Each retry waits `delay` times `backoff` to the number of retries before it, at most `max_delay`."""
+    made = schedule(task("a", retry=retry))
+    found = []
+    for tries in range(len(delays)):
+        made.history.tasks["a"].tries = tries
+        found.append(made.retry_time("a", 0.0))
+    assert found == delays
+
+
+def test_delay_of_a_late_retry_is_a_number() -> None:
+    """However many retries there were, the next one has a time."""
+    made = schedule(task("a", retry=Retry(limit=10_000, delay=60.0, backoff=10.0, max_delay=3600)))
+    made.history.tasks["a"].tries = 9_999
+    assert made.retry_time("a", 0.0) == 3600.0
+
+
+@pytest.mark.parametrize(
+    ("on", "reason", "code", "expected"),
+    [
+        (("any",), Reason.EXIT, 1, True),
+        (("any",), Reason.SIGNAL, 139, True),
+        (("any",), Reason.TIMEOUT, None, True),
+        (("any",), Reason.LOST, None, True),
+        (("any",), Reason.OOM, 137, True),
+        (("any",), Reason.CANCELLED, 143, False),
+        (("any",), Reason.ABANDONED, None, False),
+        (("any",), Reason.TEMPLATE, None, False),
+        (("any",), Reason.LIMIT, None, False),
+        ((75,), Reason.EXIT, 75, True),
+        ((75,), Reason.EXIT, 1, False),
+        ((139,), Reason.SIGNAL, 139, True),
+        ((143,), Reason.TIMEOUT, 143, False),
+        (("timeout", 75), Reason.TIMEOUT, 143, True),
+        (("timeout",), Reason.EXIT, 1, False),
+        (("oom", "preempted", "node_fail"), Reason.NODE_FAIL, None, True),
+    ],
+)
+def test_retry_only_on_what_it_names(on: tuple[int | str, ...], reason: Reason, code: int | None, expected: bool) -> None:  # noqa: FBT001
+    """`retry.on` names exit codes and reasons; `any` is every failure, and a cancel is none."""
+    state = TaskState(status=F, reason=reason, exit_code=code)
+    assert matches(Retry(limit=1, on=on), state) is expected
+
+
+def test_limit_of_failures_ends_retries_too() -> None:
+    """Once `max_failures` is reached nothing new starts, not even another attempt."""
+    made = schedule(task("a", retry=Retry(limit=5)), task("b", 1), max_failures=1)
+    drive = Drive(made)
+    drive.begin()
+    drive.start()
+    drive.end("b", F)
+    assert made.limit_is_hit()
+    drive.note(events.ENDED, "a", status=F, reason="exit")
+    assert not made.retry_is_due("a")
+
+
+def test_failure_that_is_allowed_counts_for_no_limit() -> None:
+    """`allow_failure` tasks do not use up `max_failures`."""
+    made = schedule(task("a", allow_failure=True), max_failures=1)
+    drive = Drive(made)
+    drive.begin()
+    drive.start()
+    drive.end("a", F)
+    assert not made.limit_is_hit()
+    assert made.final_status() is ExperimentStatus.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("ends", "allowed", "expected"),
+    [
+        ([S, S], False, ExperimentStatus.COMPLETED),
+        ([S, K], False, ExperimentStatus.COMPLETED),
+        ([S, F], False, ExperimentStatus.FAILED),
+        ([S, F], True, ExperimentStatus.COMPLETED),
+        ([S, C], False, ExperimentStatus.FAILED),
+        ([S, C], True, ExperimentStatus.COMPLETED),
+    ],
+)
+def test_final_status_follows_from_the_ends(ends: list[TaskStatus], allowed: bool, expected: ExperimentStatus) -> None:  # noqa: FBT001
+    """FAILED if a task FAILED or was CANCELLED without `allow_failure`, else COMPLETED."""
+    made = schedule(task("a", allow_failure=allowed), task("b", 1, allow_failure=allowed))
+    for state, status in zip(made.history.tasks.values(), ends, strict=True):
+        state.status = status
+    assert made.final_status() is expected
+
+
+def test_below_is_everything_that_depends_on_it() -> None:
+    """A task with all its descendants, and nothing beside."""
+    made = schedule(task("a"), task("b", 1, dependencies=("a",)), task("c", 2, dependencies=("b",)), task("d", 3))
+    assert made.below(["a"]) == {"a", "b", "c"}
+    assert made.below([]) == set()
