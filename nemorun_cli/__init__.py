@@ -1,5 +1,46 @@
-"""Multi-task machine-learning experiments described in YAML, and an honest ledger of what happened."""
+"""Multi-task machine-learning experiments described in YAML, and an honest ledger of what happened.
+
+From Python: `run` starts an experiment, `find` finds one, and the `Run` that both give asks, ends or
+continues it. `Experiment` and `ml_dash_experiment` track what a program measures.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nemorun_cli.errors import ExpError, SpecError
+    from nemorun_cli.experiment import Run, find, run
+    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.tracking import Experiment, ml_dash_experiment
+
 __version__ = "0.1.0"
+
+__all__ = ["ExpError", "Experiment", "Run", "Snapshot", "SpecError", "find", "ml_dash_experiment", "run"]
+
+# Imported where they are used: `exp status` must not pay for tracking, nor a training script for the runner.
+_HOMES = {
+    "Experiment": "tracking",
+    "ExpError": "errors",
+    "Run": "experiment",
+    "Snapshot": "observation",
+    "SpecError": "errors",
+    "find": "experiment",
+    "ml_dash_experiment": "tracking",
+    "run": "experiment",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, imported at its first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib  # noqa: PLC0415 - what only asks for the version need not pay for it
+
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,7 +9,6 @@ from nemorun_cli import cancellation, excerpts, progress, rendering, secret_valu
 from nemorun_cli.clock import unix
 from nemorun_cli.logs import Feed
 from nemorun_cli.states import ExperimentStatus, TaskStatus
-from nemorun_cli.watching import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from nemorun_cli.interrupts import Interrupts
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.spec import Spec
+    from nemorun_cli.watching import Watch
 
 KILL_AT: Final = 2  # how many times Ctrl-C until tasks are killed
 LEAVE_AT: Final = 3  # and until the experiment is left to itself
@@ -25,26 +25,27 @@ FAILURES_SHOWN: Final = 5
 LINES_SHOWN: Final = 10  # of the log of each failed task
 
 
-def watch(run: Run, *, interrupts: Interrupts | None, is_json: bool, quiet: bool) -> Snapshot:
+def watch(watching: Watch, *, interrupts: Interrupts | None, is_json: bool, quiet: bool) -> Snapshot:
     """Show an experiment until it is over, or nothing of it can end by itself any more.
 
+    What happened before an earlier look of `watching` is not shown again.
     With `interrupts` the first signal cancels it, the second kills; without, signals do what they always do.
 
     Raises:
         KeyboardInterrupt: asked to stop more often than there are ways to.
     """
     logs_stream = sys.stderr if is_json else sys.stdout
-    write_log = terminal.say_raw if is_json else _write_through
-    with Watch(run) as watching:
-        secrets = set(secret_values.known(watching.spec).values()) | run.secrets
-        feed = Feed(run.files, tailed(watching.spec), secrets=secrets)
-        display = progress.choose(
-            quiet=quiet,
-            write_log=write_log,
-            shares_terminal=terminal.can_draw(logs_stream),
-        )
-        with display:
-            snapshot = _loop(run, watching, display=display, feed=feed, interrupts=interrupts)
+    secrets = set(secret_values.known(watching.spec).values()) | watching.run.secrets
+    feed = Feed(watching.run.files, tailed(watching.spec), secrets=secrets)
+    if watching.has_looked:
+        feed.skip(watching.history)
+    display = progress.choose(
+        quiet=quiet,
+        write_log=terminal.say_raw if is_json else _write_through,
+        shares_terminal=terminal.can_draw(logs_stream),
+    )
+    with display:
+        snapshot = _loop(watching, display=display, feed=feed, interrupts=interrupts)
     if not quiet:
         summarize(snapshot, secrets=secrets, tailed=set(feed.tasks))
     return snapshot
@@ -58,7 +59,7 @@ def tailed(spec: Spec) -> list[str]:
 
 
 def _loop(
-    run: Run, watching: Watch, *, display: progress.Display, feed: Feed, interrupts: Interrupts | None
+    watching: Watch, *, display: progress.Display, feed: Feed, interrupts: Interrupts | None
 ) -> Snapshot:
     heard = 0
     while True:
@@ -67,7 +68,7 @@ def _loop(
             display.log(line)
         display.update(snapshot, watching.news)
         if snapshot.status is ExperimentStatus.INTERRUPTED and heard:
-            return run.cancel()  # its supervisor went before it could
+            return watching.run.cancel()  # its supervisor went before it could
         if snapshot.status is not ExperimentStatus.RUNNING:
             return snapshot
         if interrupts is None:
@@ -76,7 +77,7 @@ def _loop(
         if heard < interrupts.count:
             heard = interrupts.count
             interrupts.clear()
-            _cancel(run, snapshot, heard, display)
+            _cancel(watching.run, snapshot, heard, display)
         watching.pause(also=[interrupts.fileno()])
 
 
@@ -96,8 +97,9 @@ def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collectio
     """Say how it ended, and of what failed why, with the last lines of its log unless those were shown."""
     history = snapshot.history
     lasting = ""
-    if history.finished and history.started:
-        lasting = f" after {rendering.seconds(unix(history.finished['time']) - unix(history.started))}"
+    begin = history.resumed or history.started
+    if history.finished and begin:
+        lasting = f" after {rendering.seconds(unix(history.finished['time']) - unix(begin))}"
     terminal.warn(f"{snapshot.files.id} {snapshot.status}{lasting} ({rendering.counts(history.counts)})")
     failed = [name for name, state in history.tasks.items() if state.status is TaskStatus.FAILED]
     for name in failed[:FAILURES_SHOWN]:

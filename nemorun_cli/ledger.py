@@ -97,7 +97,7 @@ class Reader:
         damaged: int | None = None
         while (end := data.find(b"\n", position)) >= 0:
             number += 1
-            entry = _parse(data[position:end])
+            entry = parse(data[position:end])
             if entry is None:
                 damaged = damaged or number
             elif "void" in entry:
@@ -108,7 +108,7 @@ class Reader:
                 batch, intact = [], end + 1
             elif "mark" not in entry:
                 batch.append(entry)
-            elif (start := _start_of_batch(entry, data, position)) is None:
+            elif (start := start_of_batch(entry, data, position)) is None:
                 damaged = damaged or number
             elif start != intact:  # what stands between two intact batches was once whole, too
                 raise self._damage(damaged or self._lines + 1)
@@ -124,7 +124,7 @@ class Reader:
         return events
 
     def _check_format(self, data: bytes) -> None:
-        entry = _parse(data[: data.find(b"\n") + 1])
+        entry = parse(data[: data.find(b"\n") + 1])
         form = entry.get("format") if entry else None
         if form == FORMAT:
             return
@@ -143,7 +143,8 @@ class Reader:
         )
 
 
-def _parse(line: bytes) -> Event | None:
+def parse(line: bytes) -> Event | None:
+    """The object that stands in a line, or None if there is none."""
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):  # foreign files may be nested at will
@@ -151,8 +152,8 @@ def _parse(line: bytes) -> Event | None:
     return entry if isinstance(entry, dict) else None
 
 
-def _start_of_batch(mark: Event, data: bytes, end: int) -> int | None:
-    """Where the batch begins that an intact marker closes; None if marker or batch are damaged."""
+def start_of_batch(mark: Event, data: bytes, end: int) -> int | None:
+    """Where the batch begins that a marker at `end` closes; None if marker or batch are damaged."""
     size = mark["mark"]
     if not isinstance(size, int) or not 0 < size <= end:
         return None

@@ -82,9 +82,11 @@ class Feed:
                 cursor = self._open(task, cursor.attempt + 1, following)
                 yield from self._kept(cursor.read(is_over=self._is_over(cursor, state)))
 
-    def has_begun(self, task: str) -> bool:
-        """Whether there was a log of this task to read."""
-        return task in self._cursors
+    def skip(self, history: History) -> None:
+        """Pass over all that is there by now."""
+        for task in self.tasks:
+            if cursor := self._begin(task, history.tasks[task]):
+                cursor.go_to(cursor.path.stat().st_size)
 
     def _begin(self, task: str, state: TaskState) -> _Cursor | None:
         number = self.attempt or latest_attempt(self.files, task, state)
@@ -213,8 +215,9 @@ def demand(snapshot: Snapshot, task: str, *, attempt: int | None) -> None:
             f"{snapshot.files.id} has no log of attempt {attempt} of {task}",
             hint=f"its present attempt is {state.attempt}",
         )
-    why = f" ({state.reason}: {state.message})" if state.message else ""
     raise NotFoundError(
-        f"{task} is {state.status}{why}, there is no log of it",
-        hint=f"wait for it with: exp logs {snapshot.files.id} {task} -f",
+        f"{task} is {state.status}, and there is no log of it",
+        hint=f"see why with: exp why {snapshot.files.id} {task}"
+        if state.is_over
+        else f"wait for it with: exp logs {snapshot.files.id} {task} -f",
     )

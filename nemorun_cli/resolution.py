@@ -211,7 +211,9 @@ class Resolution:
                     if not graph.waits_for(name, graph.members.get(used, (used,))):
                         message = f"{raw}: {name} does not depend on {used}"
                         hint = f"add {used} to the dependencies of {name}"
-                        self._findings.append(Finding(place=text.place, message=message, hint=hint, needle=raw))
+                        self._findings.append(
+                            Finding(place=text.place, message=message, hint=hint, needle=raw)
+                        )
 
     def _selected(
         self, tasks: Sequence[Task], groups: Sequence[Group], building: Building

@@ -97,19 +97,18 @@ _FILTERS = [
 ]
 
 
+@functools.lru_cache(maxsize=512)
 def compiled(code: str) -> TemplateExpression:
     """The expression, ready to be evaluated; raises TemplateError for wrong syntax and unknown names."""
+    environment = _environment()
     try:
         # The parser that meta needs sees a template, so the expression is put into one.
-        unknown = meta.find_undeclared_variables(_environment().parse("{{ " + code + "\n}}")) - {
-            *ROOTS,
-            "range",
-        }
+        tree = environment.parse("{{ " + code + "\n}}")
+        unknown = meta.find_undeclared_variables(tree) - {*ROOTS, "range"}
         if unknown:
             name = min(unknown)
-            hint = choices(name, ROOTS)
-            raise TemplateError(f"no name {name!r} is known in expressions", hint=hint)
-        return _compiled(code)
+            raise TemplateError(f"no name {name!r} is known in expressions", hint=choices(name, ROOTS))
+        return environment.compile_expression(code, undefined_to_none=False)
     except jinja2.TemplateSyntaxError as fault:
         raise TemplateError(f"is no valid expression: {fault.message}") from None
     except RecursionError:
@@ -155,7 +154,7 @@ def _plain(value: Any, budget: Budget) -> Any:
         return str(value) if type(value) is not str else value
     budget.spend(1)
     if isinstance(value, jinja2.Undefined) or callable(value):
-        raise ValueError("the result is no plain value")
+        raise TypeError("the result is no plain value")
     if isinstance(value, Mapping):
         return {str(key): _plain(item, budget) for key, item in value.items()}
     if isinstance(value, Iterable):
@@ -272,8 +271,3 @@ def _environment() -> _Sandbox:
     environment.filters = {**{name: FILTERS[name] for name in _FILTERS}, **own}
     environment.globals = {"range": _range}
     return environment
-
-
-@functools.lru_cache(maxsize=512)
-def _compiled(code: str) -> TemplateExpression:
-    return _environment().compile_expression(code, undefined_to_none=False)

@@ -56,6 +56,11 @@ class Watch:
     ) -> None:
         self._let_go()
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether there was a look already."""
+        return self._size >= 0
+
     def look(self) -> Snapshot:
         """How the experiment stands now."""
         # The lock first: a supervisor lets go of it only after it has written the end.

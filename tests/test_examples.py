@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 SPECS = ROOT / "examples" / "specs"
 SCHEMA_LINE = "# yaml-language-server: $schema=../../schemas/experiment.schema.json"
+TOKEN = "the true token"  # the secret of secrets.yaml
 PROGRAMS = Path(sys.executable).parent
 PATH = {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}  # as in an active venv
 
@@ -38,7 +39,7 @@ def statuses(exp: Exp) -> dict[str, str]:
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_spec_is_valid(exp: Exp, path: Path) -> None:
     """A spec among the examples has no problem."""
-    exp("validate", path, env={"DEMO_TOKEN": "swordfish"})
+    exp("validate", path, env={"DEMO_TOKEN": TOKEN})
 
 
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)
@@ -90,8 +91,8 @@ def test_outputs_arrive_unharmed(exp: Exp) -> None:
         "sizes": [3, 5, 8],
         "notes": "first line\nsecond line",
     }
-    assert log(exp, "argument") == 'under the "old" tree|first line\nsecond line|'
-    assert log(exp, "environment") == 'under the "old" tree|8|'
+    assert log(exp, "argument") == 'under the "old" tree|first line\nsecond line|\n'
+    assert log(exp, "environment") == 'under the "old" tree|8|\n'
     assert log(exp, "number") == "4\n"
 
 
@@ -139,13 +140,13 @@ def test_secrets_reach_the_task_and_nothing_else(exp: Exp) -> None:
     """A secret is in the task's environment, masked where shown, and in no file but the task's own log."""
     spec = SPECS / "secrets.yaml"
     assert "DEMO_TOKEN" in exp("run", spec, code=2).stderr
-    env = {"DEMO_TOKEN": "swordfish"}
+    env = {"DEMO_TOKEN": TOKEN}
     shown = exp("run", spec, "--tail-logs", env=env)
-    assert "a token of 9 characters" in shown.stdout
+    assert "a token of 14 characters" in shown.stdout
     assert "the token is ***" in shown.stdout
-    assert "swordfish" not in shown.stdout + shown.stderr
+    assert TOKEN not in shown.stdout + shown.stderr
     assert outputs(exp, "login")["length"] == len(f"session-{os.getuid()}")
-    holding = [path for path in exp.home.rglob("*") if path.is_file() and b"swordfish" in path.read_bytes()]
+    holding = [path for path in exp.home.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
     assert [path.name for path in holding] == ["log"]
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nemorun_cli import templates
 from nemorun_cli.expressions import (
@@ -199,10 +201,8 @@ def test_no_text_breaks_the_finder(text: str) -> None:
 @given(st.text(alphabet="ab.'\"\\ -[]()params+~|0,", max_size=30))
 def test_no_expression_breaks_the_evaluation(code: str) -> None:
     """Whatever stands in an expression, it has a value or is refused."""
-    try:
+    with contextlib.suppress(TemplateError):
         evaluate(Expression("${{ x }}", "params." + code), NAMES)
-    except TemplateError as fault:
-        assert fault.message
 
 
 def test_sole_expression_keeps_its_type_and_others_become_text() -> None:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path  # noqa: TC003 - fixtures are found by it
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nemorun_cli import load
 from nemorun_cli.errors import SpecError
 from nemorun_cli.spec import Identity, Spec, Task
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Read = Callable[..., Spec]
 Refused = Callable[..., list[str]]
@@ -83,7 +85,7 @@ def test_kinds_have_their_bodies(read: Read, folder: Path) -> None:
 
 
 def test_groups_become_members(read: Read) -> None:
-    """Members are `<group>/<number>` or `<group>/<name>`; depending on a group is depending on all of them."""
+    """Members are `<group>/<number>` or `<group>/<name>`, and a group as a dependency is all of them."""
     spec = read(
         "executors: {box: {type: local}}\n"
         "tasks:\n"
@@ -110,7 +112,11 @@ def test_later_layers_win_key_by_key(read: Read, folder: Path) -> None:
             "executor: x\n"
             "env_file: .env\n"
             "env: {E: env, D: env}\n"
-            "defaults: {env: {D: defaults, G: defaults}, retry: {limit: 1, delay: 5s}, artifacts: [a], timeout: 1h}\n"
+            "defaults:\n"
+            "  env: {D: defaults, G: defaults}\n"
+            "  retry: {limit: 1, delay: 5s}\n"
+            "  artifacts: [a]\n"
+            "  timeout: 1h\n"
             "tasks:\n"
             "  g:\n"
             "    env: {G: group, M: group}\n"
@@ -257,7 +263,12 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused
         ("tasks: {a: {inline: x}, b: {inline: x, dependencies: [a, a]}}", "a is named twice"),
         ("tasks: {g: {group: [{inline: x}], dependencies: [g/0]}}", "g cannot depend on itself"),
         (
-            "tasks: {a: {inline: x, dependencies: [c]}, b: {inline: x, dependencies: [a]}, c: {inline: x, dependencies: [b]}}",
+            (
+                "tasks:\n"
+                "  a: {inline: x, dependencies: [c]}\n"
+                "  b: {inline: x, dependencies: [a]}\n"
+                "  c: {inline: x, dependencies: [b]}\n"
+            ),
             "tasks.a.dependencies: is a cycle: a -> c -> b -> a",
         ),
         ("tasks: {g: {group: [{inline: x}], executor: [local, local]}}", "names 2 executors for 1 members"),
@@ -340,7 +351,10 @@ def test_task_may_use_outputs_of_what_it_waits_for_indirectly(read: Read) -> Non
             "tasks:\n"
             "  a: {group: [{inline: x}, {inline: y}]}\n"
             "  b: {inline: x, dependencies: [a]}\n"
-            "  c: {inline: x, dependencies: [b], env: {X: '${{ tasks.a.outputs }}', Y: '${{ tasks.a/1.outputs.n }}'}}\n"
+            "  c:\n"
+            "    inline: x\n"
+            "    dependencies: [b]\n"
+            "    env: {X: '${{ tasks.a.outputs }}', Y: '${{ tasks.a/1.outputs.n }}'}\n"
         )
     )["c"]
 
@@ -361,7 +375,8 @@ def test_sequential_chains_in_the_order_of_the_file(read: Read) -> None:
     """Each task waits for the one before; a group counts as one."""
     tasks = by_id(
         read(
-            "run: {sequential: true}\ntasks: {z: {inline: x}, g: {group: [{inline: x}, {inline: y}]}, a: {inline: x}}"
+            "run: {sequential: true}\n"
+            "tasks: {z: {inline: x}, g: {group: [{inline: x}, {inline: y}]}, a: {inline: x}}"
         )
     )
 
@@ -369,7 +384,12 @@ def test_sequential_chains_in_the_order_of_the_file(read: Read) -> None:
     assert tasks["a"].dependencies == ("g/0", "g/1")
 
 
-DIAMOND = "tasks: {a: {inline: x}, g: {group: [{inline: x}, {inline: y}], dependencies: [a]}, c: {inline: z, dependencies: [g]}}"
+DIAMOND = """
+tasks:
+  a: {inline: x}
+  g: {group: [{inline: x}, {inline: y}], dependencies: [a]}
+  c: {inline: z, dependencies: [g]}
+"""
 
 
 @pytest.mark.parametrize(

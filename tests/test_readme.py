@@ -62,7 +62,7 @@ class Session:
     def _compare(self, text: str) -> None:
         for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
             command, _, wanted = part.partition("\n")
-            given = self._shell(command)
+            given = self._shell(f"exec 2>&1; set +e; {command}")
             is_same = doctest.OutputChecker().check_output(wanted, given, doctest.ELLIPSIS)
             assert is_same, f"$ {command}\n{given}"
 

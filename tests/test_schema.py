@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from nemorun_cli import conformance, manual, schema
@@ -124,8 +125,36 @@ def test_unknown_key_comes_with_the_nearest_known_one() -> None:
 
 
 KEYS = st.sampled_from(
-    "version name tags env env_file params executors run tasks a inline script command group timeout retry limit "
-    "on type default required when args secrets path secret matrix EXP_X".split()
+    [  # fmt: skip
+        "version",
+        "name",
+        "tags",
+        "env",
+        "env_file",
+        "params",
+        "executors",
+        "run",
+        "tasks",
+        "a",
+        "inline",
+        "script",
+        "command",
+        "group",
+        "timeout",
+        "retry",
+        "limit",
+        "on",
+        "type",
+        "default",
+        "required",
+        "when",
+        "args",
+        "secrets",
+        "path",
+        "secret",
+        "matrix",
+        "EXP_X",
+    ]
 )
 SCALARS = st.sampled_from(
     ["x", "", "1h", "all", "any", "local", "true", 0, 1, 1.0, 2.5, -1, True, False, None]

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nemorun_cli.spec import Group, Retry, RunOptions, Spec, Task
 

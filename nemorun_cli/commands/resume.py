@@ -13,6 +13,8 @@ from nemorun_cli.states import ExperimentStatus
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nemorun_cli.experiment import Run
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.resumption import Decision
@@ -56,38 +58,48 @@ def command(
     if dry_run:
         _preview(run, run.plan_resume(below=below or ()), is_json=is_json, quiet=quiet)
         return 0
-    is_talking = not (quiet or is_json)
     _warn_of_environment(run.status(observe=False))
-    is_resumed = run.resume(below=below or (), host_is_gone=host_is_gone)
     if detach:
+        is_resumed = run.resume(below=below or (), host_is_gone=host_is_gone)
         _tell_started(run, is_resumed=is_resumed, is_json=is_json, quiet=quiet)
         return 0
-    snapshot = run.status()
-    if is_resumed or snapshot.status is ExperimentStatus.RUNNING:
-        snapshot = _watch(run, is_resumed=is_resumed, is_json=is_json, quiet=quiet)
-    elif is_talking:
-        terminal.warn(f"{run.id} is {snapshot.status}: there is nothing to resume")
+    snapshot = _resume_and_watch(
+        run, below=below or (), host_is_gone=host_is_gone, is_json=is_json, quiet=quiet
+    )
     if is_json:
         terminal.write_json(document_of(snapshot))
-    terminal.suggest(rendering.next_commands(snapshot), is_wanted=is_talking)
+    terminal.suggest(rendering.next_commands(snapshot), is_wanted=not (quiet or is_json))
     return snapshot.exit_code
 
 
-def _watch(run: Run, *, is_resumed: bool, is_json: bool, quiet: bool) -> Snapshot:
+def _resume_and_watch(
+    run: Run, *, below: Sequence[str], host_is_gone: bool, is_json: bool, quiet: bool
+) -> Snapshot:
     from nemorun_cli import foreground  # noqa: PLC0415 - not with -d
     from nemorun_cli.interrupts import Interrupts  # noqa: PLC0415 - the same
+    from nemorun_cli.watching import Watch  # noqa: PLC0415 - the same
 
-    if not is_resumed:
+    with Watch(run) as watching:
+        watching.look()  # what is seen now is not told again
+        if run.resume(below=below, host_is_gone=host_is_gone):
+            with Interrupts() as interrupts:
+                _tell(f"{run.id} resumed", run, quiet=quiet)
+                return foreground.watch(watching, interrupts=interrupts, is_json=is_json, quiet=quiet)
+        snapshot = watching.look()
+        if snapshot.status is not ExperimentStatus.RUNNING:
+            _tell(f"{run.id} is {snapshot.status}: there is nothing to resume", run, quiet=quiet)
+            return snapshot
         # Somebody else started it: Ctrl-C ends the watching only.
-        terminal.warn(f"{run.id} is running already; watching it")
-        return foreground.watch(run, interrupts=None, is_json=is_json, quiet=quiet)
-    with Interrupts() as interrupts:
-        if quiet:
-            terminal.write_line(run.id)
-            terminal.flush()
-        else:
-            terminal.warn(f"{run.id} resumed")
-        return foreground.watch(run, interrupts=interrupts, is_json=is_json, quiet=quiet)
+        _tell(f"{run.id} is running already; watching it", run, quiet=quiet)
+        return foreground.watch(watching, interrupts=None, is_json=is_json, quiet=quiet)
+
+
+def _tell(text: str, run: Run, *, quiet: bool) -> None:
+    if quiet:
+        terminal.write_line(run.id)
+        terminal.flush()
+    else:
+        terminal.warn(text)
 
 
 def _tell_started(run: Run, *, is_resumed: bool, is_json: bool, quiet: bool) -> None:

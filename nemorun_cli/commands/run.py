@@ -132,8 +132,10 @@ def _run(
         else:
             terminal.warn(f"{run.id} started")
         from nemorun_cli import foreground  # noqa: PLC0415 - only once the experiment is on its way
+        from nemorun_cli.watching import Watch  # noqa: PLC0415 - the same
 
-        snapshot = foreground.watch(run, interrupts=interrupts, is_json=is_json, quiet=quiet)
+        with Watch(run) as watching:
+            snapshot = foreground.watch(watching, interrupts=interrupts, is_json=is_json, quiet=quiet)
     return _end(snapshot, is_json=is_json, quiet=quiet)
 
 

@@ -221,10 +221,9 @@ def test_child_that_outlives_the_process_does_not_hide_its_death(program: Progra
     e = Experiment('a', dash_root=root)
     e.run.start()
     if os.fork() == 0:
+        print('ready', flush=True)
         os.close(1); os.close(2)
         signal.alarm(30)
-        signal.pause()
-    print('ready', flush=True)
     signal.pause()
     """
     process = program.until(text, "ready")

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nemorun_cli.errors import UsageError
+from nemorun_cli.tracking import Experiment
+from nemorun_cli.tracking.params import _flatten, nested
+
+
+class Base:
+    seed = 1
+
+
+class Args(Base):
+    """Settings as a class, as ML-Dash's users have them."""
+
+    lr = 0.1
+    sizes: ClassVar = [1, 2]
+    _private = 1
+
+    class Model:
+        depth = 3
+
+    @property
+    def half(self) -> float:
+        return self.lr / 2
+
+    def method(self) -> None:
+        """Is no setting."""
+
+
+def test_nested_values_get_dotted_names(experiment: Experiment) -> None:
+    """Parameters are read back flat or nested, and setting some leaves the others."""
+    experiment.params.set(model={"lr": 0.1, "layers": [1, 2], "opt": {}}, name="x")
+    experiment.params.log(**{"model.lr": 0.2})
+    assert experiment.params.get() == {"model.lr": 0.2, "model.layers": [1, 2], "model.opt": {}, "name": "x"}
+    assert experiment.params.get(flatten=False) == {"model": {"lr": 0.2, "layers": [1, 2], "opt": {}}, "name": "x"}
+    experiment.params.set(model={"opt": {"beta": 1}})
+    assert experiment.params.get(flatten=False)["model"]["opt"] == {"beta": 1}
+
+
+def test_settings_of_any_kind_are_taken(experiment: Experiment) -> None:
+    """A class with what it inherits, a namespace and a mapping are groups of parameters, named or not."""
+    experiment.params.set(argparse.Namespace(batch=32), {"a": 1}, Args=Args)
+    assert experiment.params.get() == {
+        **{"batch": 32, "a": 1, "Args.seed": 1, "Args.lr": 0.1, "Args.sizes": [1, 2], "Args.Model.depth": 3},
+    }
+
+
+@pytest.mark.parametrize("bad", [object(), b"x", {"deep": [object()]}, int, lambda: 0])
+def test_bad_value_changes_nothing(bad: Any, experiment: Experiment) -> None:
+    """A value that cannot be recorded is named, and everything stays as it was."""
+    experiment.params.set(lr=0.1)
+    with pytest.raises(TypeError, match="bad"):
+        experiment.params.set(other=1, bad=bad)
+    with pytest.raises(TypeError, match="by name"):
+        experiment.params.set(3)
+    assert experiment.params.get() == {"lr": 0.1}
+    assert len(experiment.params.history()) == 1
+
+
+CLASHES: list[dict[str, Any]] = [
+    {"a.b": 1, "a": {"b": 2}},
+    {"a": 1, "a.b": 2},
+    {"a": {"b": {"c": 1}}, "a.b": 2},
+    {"model": {"depth": 1}},
+    {"lr.first": 1},
+    {"group": 5},
+]
+
+
+@pytest.mark.parametrize("clash", CLASHES, ids=str)
+def test_name_cannot_be_a_value_and_a_group(clash: dict[str, Any], experiment: Experiment, root: Path) -> None:
+    """`a` and `a.b` cannot both be set, in one call, after one another or in another opening; nothing is changed."""
+    before = {"model": 5, "lr": 0.1, "group.x": 1}
+    experiment.params.set(before)
+    experiment.run.complete()
+    again = Experiment("owner/project/name", dash_root=root)
+    with again.run:
+        with pytest.raises(UsageError, match="cannot be set|given twice"):
+            again.params.set(clash)
+        assert again.params.get() == before
+        again.params.unset("model", "lr", "group").set(model={"depth": 1})
+        assert again.params.get() == {"model.depth": 1}
+        with pytest.raises(UsageError, match=r"no parameter 'lr'"):
+            again.params.unset("lr")
+
+
+def test_history_is_kept(experiment: Experiment) -> None:
+    """Every change can be read back with its time, removals included."""
+    experiment.params.set(lr=0.1, b=1).set(lr=0.01).unset("lr")
+    changes = experiment.params.history("lr")
+    assert [(change.value, change.is_set) for change in changes] == [(0.1, True), (0.01, True), (None, False)]
+    assert changes[0].time <= changes[1].time
+
+
+def test_two_writers_that_clash_unknowingly_leave_one_truth(root: Path) -> None:
+    """Where two processes set `a` and `a.b` without seeing one another, the later one counts."""
+    one, two = Experiment("a", dash_root=root), Experiment("a", dash_root=root)
+    with one.run, two.run:
+        one.params.set(x=1)
+        two.params.set(x=1)
+        one.params.set(a=1)
+        two.params.set(a={"b": 2})
+        assert one.params.get(flatten=False) == {"x": 1, "a": {"b": 2}}
+
+
+def test_setting_one_does_not_grow_with_what_is_there(experiment: Experiment, root: Path) -> None:
+    """A change appends what changed and rewrites nothing."""
+    experiment.params.set({f"k{number}": number for number in range(10_000)})
+    (path,) = (root / "owner/project/name/.record/params").iterdir()
+    before = path.stat().st_size
+    experiment.params.set(lr=1)
+    assert path.stat().st_size - before < 100
+
+
+@given(st.recursive(st.integers(), lambda inner: st.dictionaries(st.text("ab"), inner, max_size=3), max_leaves=8))
+def test_flat_and_nested_are_two_forms_of_one(tree: Any) -> None:
+    """Flattening and nesting again gives the same mapping."""
+    tree = tree if isinstance(tree, dict) else {"x": tree}
+    flat: dict[str, Any] = {}
+    _flatten(tree, "", flat, 0)
+    assert nested(flat) == tree
