@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import sys
 
+from nemorun_cli import start, terminal
+
+STARTING = ("run", "resume")  # commands that need a supervisor
+NOT_STARTING = {"--dry-run", "--direct", "--help", "-h"}  # and what makes them do without
+
 
 def main() -> int:
     """Run the command line; gives the exit code."""
-    from nemorun_cli.cli import run  # noqa: PLC0415 - so that Ctrl-C during the slow imports is met by `main` too
+    terminal.secure_descriptors()
+    argv = sys.argv[1:]
+    try:
+        if argv[:1] and argv[0] in STARTING and not NOT_STARTING & set(argv):
+            start.prepare()  # it takes as long to get ready as the rest of this command
+        from nemorun_cli.cli import run  # noqa: PLC0415 - most of the time until the command itself begins
 
-    return run(sys.argv[1:])
+        return run(argv)
+    except KeyboardInterrupt:
+        return terminal.INTERRUPTED
+    finally:
+        start.dismiss()
 
 
 if __name__ == "__main__":

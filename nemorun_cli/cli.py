@@ -46,7 +46,6 @@ COMMANDS: Final = {
 }
 
 FAULT: Final = 70  # the exit code of a fault in `exp` itself
-INTERRUPTED: Final = 130  # the exit code after Ctrl-C
 BROKEN_PIPE: Final = 141  # what a shell tells of a program that ended because nobody reads its output
 ERROR_FORMAT: Final = "exp.error/1"
 
@@ -151,7 +150,7 @@ def application() -> Any:
 def run(argv: Sequence[str]) -> int:
     """Run the command line and give its exit code; whatever happens is told to who asked."""
     is_json = "--json" in argv
-    terminal.prepare()
+    terminal.take_any_text()
     try:
         code = application().main(list(argv), prog_name=terminal.PROGRAM, standalone_mode=False)
         terminal.flush()
@@ -168,7 +167,7 @@ def _end(error: BaseException, *, is_json: bool) -> int:
         terminal.forget_output()
         return BROKEN_PIPE
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
-        return INTERRUPTED
+        return terminal.INTERRUPTED
     if isinstance(error, _UsageError):
         if _is_help(error) and not is_json:
             terminal.say(error.format_message())

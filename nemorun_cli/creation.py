@@ -74,6 +74,8 @@ def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
             (folder / name).mkdir(mode=FOLDER_MODE)
         except FileExistsError:
             again += 1
+        except FileNotFoundError:  # a `gc` found the name's folder empty and removed it
+            make_folder(folder)
         else:
             sync_folder(folder)
             return ExperimentFiles(folder / name)

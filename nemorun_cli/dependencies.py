@@ -1,4 +1,4 @@
-"""What depends on what: the names in `dependencies`, cycles, and who is above whom."""
+"""What tasks expand to and what depends on what: members, names in `dependencies`, cycles."""
 
 from __future__ import annotations
 
@@ -10,9 +10,23 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.problems import Finding, choices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from nemorun_cli.problems import Place
 
 _MAX_CYCLES = 20  # told at once; each is found by a search of the whole graph
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One task to be, as it stands in the spec; `group` is the task that it is a member of."""
+
+    id: str
+    name: str
+    own: Mapping[str, Any]
+    place: Place
+    group: Mapping[str, Any] | None = None
+    number: int = 0  # among the members of its group
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,15 @@ def member_ids(name: str, task: Mapping[str, Any]) -> tuple[str, ...]:
     if "group" not in task:
         return (name,)
     return tuple(f"{name}/{member.get('name', index)}" for index, member in enumerate(task["group"]))
+
+
+def members_of(name: str, entry: Mapping[str, Any], ids: tuple[str, ...]) -> Iterator[Member]:
+    """The task itself, or each member of a group, under its id."""
+    if "group" not in entry:
+        yield Member(ids[0], name, entry, ("tasks", name))
+        return
+    for number, (member_id, own) in enumerate(zip(ids, entry["group"], strict=True)):
+        yield Member(member_id, name, own, ("tasks", name, "group", number), entry, number)
 
 
 def _known(name: str, given: Sequence[str], owners: Mapping[str, str], findings: list[Finding]) -> list[str]:

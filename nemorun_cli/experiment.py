@@ -40,9 +40,9 @@ IfRunning = Literal["fail", "skip", "replace"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A handle of one experiment; it holds nothing but where that lies, and the secrets this process resolved.
+    """A handle of one experiment: where it lies, and the values that must not be shown.
 
-    `secrets` are values that this process must not show.
+    `secrets` are those that this process resolved to start or resume it.
     """
 
     files: ExperimentFiles
@@ -152,7 +152,7 @@ class Run:
         self.secrets.update(values.values())
         wish = {"from": names, "by": start.who(), "host_is_gone": host_is_gone}
         try:
-            start.Supervisor().go(self.files, home=self.home.directory, secrets=values, resume=wish)
+            start.take().go(self.files, home=self.home.directory, secrets=values, resume=wish)
         except start.AlreadyRunning:
             return False
         return True

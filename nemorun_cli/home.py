@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HOME_VARIABLE: Final = "NEMORUN_HOME"
+LEDGER: Final = "ledger.jsonl"
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
+
+COLLECTED_LEAD: Final = "."
+COLLECTED_END: Final = ".collected"
 
 _ID = re.compile(r"(?P<name>.+)_(?P<seconds>\d+)(?:-(?P<again>\d+))?")
 
@@ -91,7 +95,7 @@ class ExperimentFiles:
     @property
     def ledger(self) -> Path:
         """The append-only record of the experiment."""
-        return self.directory / "ledger.jsonl"
+        return self.directory / LEDGER
 
     @property
     def ledger_lock(self) -> Path:
@@ -135,6 +139,16 @@ class ExperimentFiles:
     def attempt(self, task_id: str, number: int) -> AttemptFiles:
         """The files of one attempt at a task, counted from 1."""
         return AttemptFiles(Path(f"{self.directory}/tasks/{task_id}/attempt-{number}"))
+
+    @property
+    def rebuilt_ledger(self) -> Path:
+        """A ledger that a repair is writing, until it takes the place of the damaged one."""
+        return self.directory / "ledger.rebuilt"
+
+    @property
+    def collected(self) -> Path:
+        """Where the experiment lies while it is being removed; no id looks like this."""
+        return self.directory.with_name(f"{COLLECTED_LEAD}{self.id}{COLLECTED_END}")
 
     def damaged_ledger(self) -> Path:
         """A name that is still free, for a ledger that is set aside."""
@@ -212,6 +226,14 @@ class Home:
             for entry in entries:
                 if (match := _ID.fullmatch(entry.name)) and match["name"] == name and entry.is_dir():
                     yield entry.name
+
+    def collected(self) -> Iterator[Path]:
+        """The experiments whose removal was begun and not finished."""
+        for name in self.names():
+            folder = self.experiments / name
+            for path in sorted(folder.glob(f"{COLLECTED_LEAD}{name}_*{COLLECTED_END}")):
+                if ExperimentFiles(path).ledger.is_file() and not path.is_symlink():
+                    yield path
 
 
 def age_key(experiment_id: str) -> tuple[int, int]:

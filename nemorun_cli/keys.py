@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from nemorun_cli.errors import LockHeldError
 from nemorun_cli.home import FILE_MODE, age_key, make_folder
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from nemorun_cli.home import Home
 
+KEY: Final = "key-"  # what the names of the files begin with
+NAME: Final = "name-"
 LOCK_WAIT: Final = 120.0  # seconds: as long as a `replace` may take to cancel what runs
 LOCK_PAUSE: Final = 0.05  # seconds between the tries
 LONGEST_NAME: Final = 180  # characters of a key that go into a file's name; the rest is hashed
@@ -57,13 +59,66 @@ def hold(home: Home, *, key: str | None, name: str) -> Iterator[Holding]:
         LockHeldError: somebody else holds it for too long.
     """
     make_folder(home.keys)
-    path = home.keys / (f"key-{_encode(key)}" if key is not None else f"name-{_encode(name)}")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    path = home.keys / (f"{KEY}{_encode(key)}" if key is not None else f"{NAME}{_encode(name)}")
+    descriptor = _take(path)
     try:
-        _wait(descriptor, path)
         yield Holding(home, None if key is not None else name, descriptor)
     finally:
         os.close(descriptor)
+
+
+def leftovers(home: Home) -> Iterator[Path]:
+    """The files of keys and names under which there is no experiment any more."""
+    try:
+        paths = sorted(home.keys.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for path in paths:
+        if path.name.startswith(KEY) and path.is_file():
+            ids = path.read_text(encoding="utf-8", errors="replace").split()
+        elif path.name.startswith(NAME) and path.is_file():
+            ids = list(home.ids(unquote(path.name.removeprefix(NAME))))
+        else:
+            continue
+        if not any(home.experiment(one) for one in ids):
+            yield path
+
+
+def discard(path: Path) -> bool:
+    """Remove the file of a key, unless somebody holds it; says whether it is gone."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _take(path: Path) -> int:
+    """The key's file, locked; one that was removed while it was waited for is made anew."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            _wait(descriptor, path)
+            if _is_still(path, descriptor):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _wait(descriptor: int, path: Path) -> None:

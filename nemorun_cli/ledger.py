@@ -40,7 +40,9 @@ LOCK_PAUSE: Final = 0.002  # seconds between the tries
 
 Event = dict[str, Any]
 
-_dump = json.JSONEncoder(separators=(",", ":")).encode  # made once: each event passes here
+# Made once: each event passes here.
+_dump = json.JSONEncoder(separators=(",", ":")).encode
+_load = json.JSONDecoder().decode
 
 
 @dataclass(slots=True)
@@ -146,7 +148,7 @@ class Reader:
 def parse(line: bytes) -> Event | None:
     """The object that stands in a line, or None if there is none."""
     try:
-        entry = json.loads(line)
+        entry = _load(line.decode())
     except (ValueError, RecursionError):  # foreign files may be nested at will
         return None
     return entry if isinstance(entry, dict) else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from nemorun_cli import callables, quantities
+from nemorun_cli.dependencies import members_of
 from nemorun_cli.filling import Late, as_plain, late_texts
 from nemorun_cli.layers import Layers, Laying, words
 from nemorun_cli.problems import Finding, choices
@@ -14,26 +15,14 @@ from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retr
 from nemorun_cli.templates import TemplateError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from nemorun_cli.dependencies import Graph
+    from nemorun_cli.dependencies import Graph, Member
     from nemorun_cli.problems import Place
 
 KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")
 _OF_GROUPS = ("fail_fast", "together")
 _INTERPRETERS = {"script": "bash", "inline": "bash", "partial": "python3"}
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One task to be, as it stands in the spec; `group` is the task that it is a member of."""
-
-    id: str
-    name: str
-    own: Mapping[str, Any]
-    place: Place
-    group: Mapping[str, Any] | None = None
-    number: int = 0  # among the members of its group
 
 
 class Building:
@@ -62,7 +51,7 @@ class Building:
         """Every task that says what to run, in the order of the file."""
         found: list[Task] = []
         for name, entry in self._data.get("tasks", {}).items():
-            for member in _members(name, entry, graph.members[name]):
+            for member in members_of(name, entry, graph.members[name]):
                 task = self._task(member, graph.needs[name], len(found))
                 if task is not None:
                     found.append(task)
@@ -298,11 +287,3 @@ class Building:
         plain = {name: as_plain(value) for name, value in fields.items()}
         pointers = tuple(pointer for pointer, _ in found if pointer != "/when")
         return replace(task, **plain, late=pointers)
-
-
-def _members(name: str, entry: Mapping[str, Any], ids: tuple[str, ...]) -> Iterator[Member]:
-    if "group" not in entry:
-        yield Member(ids[0], name, entry, ("tasks", name))
-        return
-    for number, (member_id, own) in enumerate(zip(ids, entry["group"], strict=True)):
-        yield Member(member_id, name, own, ("tasks", name, "group", number), entry, number)

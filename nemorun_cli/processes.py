@@ -146,10 +146,11 @@ class Stop:
         if self._deadline is None:
             self._deadline = now + self.grace
         if now >= self._deadline:
-            _tell((seen[pid].process for pid in pids), signal.SIGKILL)
+            _tell((seen[pid].process for pid in sorted(pids)), signal.SIGKILL)
             self.has_killed = True
         else:
-            _tell((seen[pid].process for pid in pids - self._told), self.signal)
+            # Parents first: one whose child ends before it is told itself would take the next step.
+            _tell((seen[pid].process for pid in sorted(pids - self._told)), self.signal)
             self._told |= pids
         self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
         self.due = min(now + self._pause, max(self._deadline, now + FIRST_LOOK))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from nemorun_cli import rendering, terminal
@@ -91,12 +92,12 @@ class Lines(Silence):
 
     def __init__(self, write_log: Callable[[str], None]) -> None:
         super().__init__(write_log)
-        self._changes = _Changes()
+        self._changes = Changes()
 
     def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
         """Tell each task that stands otherwise than before."""
-        for text, _ in self._changes.tell(snapshot, news):
-            terminal.say(text)
+        for change in self._changes.tell(snapshot, news):
+            terminal.say(change.text)
 
     def note(self, text: str) -> None:
         """Said at once."""
@@ -113,7 +114,7 @@ class LiveDisplay:
 
         self._write_log = write_log
         self._console = Console(stderr=True)
-        self._changes = _Changes()
+        self._changes = Changes()
         self._snapshot: Snapshot | None = None
         self._live = Live(
             console=self._console,
@@ -136,9 +137,9 @@ class LiveDisplay:
     def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
         """Redraw, and leave a line for each task that ended."""
         self._snapshot = snapshot
-        for text, status in self._changes.tell(snapshot, news):
-            if status in MARKS:
-                self._print(f"{MARKS[status]} {text}", STYLES[status])
+        for change in self._changes.tell(snapshot, news):
+            if change.status in MARKS:
+                self._print(f"{MARKS[change.status]} {change.text}", STYLES[change.status])
 
     def log(self, line: Line) -> None:
         """The line, led by its task, above what is drawn."""
@@ -195,19 +196,28 @@ def led(line: Line) -> str:
     return f"{line.task} | {line.text}\n"
 
 
-class _Changes:
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A task that stands otherwise than it was last told, in words."""
+
+    task: str
+    status: TaskStatus
+    text: str
+
+
+class Changes:
     """Tells each change of a task once."""
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[TaskStatus, int]] = {}
         self._submitted: set[str] = set()
 
-    def tell(self, snapshot: Snapshot, news: Sequence[Event]) -> list[tuple[str, TaskStatus]]:
-        """A line for each task that the events are about, and its status, if that is new.
+    def tell(self, snapshot: Snapshot, news: Sequence[Event]) -> list[Change]:
+        """A change for each task that the events are about, if it is new.
 
         SUBMITTED is told only where it lasts: most tasks run at once.
         """
-        lines = []
+        changes = []
         waited, self._submitted = self._submitted, set()
         about = [name for event in news if isinstance(name := event.get("task"), str)]
         for task in dict.fromkeys([*waited, *about]):
@@ -225,5 +235,5 @@ class _Changes:
                 text += f" after {rendering.seconds(lasted)}"
             if why := rendering.reason(state):
                 text += f" ({why})"
-            lines.append((text, state.status))
-        return lines
+            changes.append(Change(task, state.status, text))
+        return changes

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 COLUMNS: Final = (
     Column("#", is_number=True),
     Column("TASK"),
-    Column("STATUS"),
+    Column("STATUS", is_whole=True),
     Column("EXECUTOR"),
-    Column("JOB ID"),
+    Column("JOB ID", is_whole=True),
     Column("ATTEMPT", is_number=True),
     Column("DURATION", is_number=True),
     Column("EXIT", is_number=True),
-    Column("DIRECTORY"),
+    Column("DIRECTORY", is_spare=True),
     Column("REASON"),
 )
 SHORT: Final = 10.0  # seconds below which tenths are told
@@ -54,7 +54,7 @@ def header(snapshot: Snapshot) -> list[str]:
         ("status", f"{snapshot.status}  ({counts(history.counts)})"),
         ("supervisor", supervisor(snapshot)),
         ("created", f"{created}{_lasting(snapshot)}"),
-        ("directory", str(snapshot.files.directory)),
+        ("directory", f"{snapshot.files.directory}  (a task's is in it: tasks/TASK/attempt-N)"),
         ("key", str(history.created.get("key") or "")),
         ("tags", ", ".join(snapshot.spec.tags)),
         ("about", " ".join((snapshot.spec.description or "").split())),
@@ -142,6 +142,8 @@ def reason(state: TaskState) -> str:
     """Why a task is where it is, as `reason: message`; empty if there is nothing to say."""
     if state.reason == Reason.EXIT and not state.message:
         return f"exit code {state.exit_code}"
+    if state.reason and state.message and state.message.startswith(state.reason):
+        return state.message  # `cancelled by …` says it already
     return ": ".join(str(part) for part in (state.reason, state.message) if part)
 
 

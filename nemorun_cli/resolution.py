@@ -7,7 +7,7 @@ tasks; leave out what is not selected. What is wrong is told by all of them, eac
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,38 +20,17 @@ from nemorun_cli.layers import Layers, Laying
 from nemorun_cli.members import Building
 from nemorun_cli.problems import Finding, choices
 from nemorun_cli.pruning import cut
-from nemorun_cli.source import Source, in_order
+from nemorun_cli.source import in_order
 from nemorun_cli.spec import Group, Identity, RunOptions, Spec, Task
 from nemorun_cli.templates import OPENING, UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from nemorun_cli.document import Document
     from nemorun_cli.problems import Place
 
 _SHARED_OPTIONS = frozenset(("type", "env", "env_file", "env_inherit"))  # of executors of every type
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """A spec that was read and checked, not yet bound to an experiment.
-
-    `text` is the spec as it was given, for the experiment's own copy. `spec` is the resolved spec
-    where that is the same for every identity.
-    """
-
-    name: str
-    path: Path
-    text: str
-    run: RunOptions = field(default_factory=RunOptions)
-    source: Source = field(repr=False)
-    data: Mapping[str, Any] = field(repr=False)
-    options: Mapping[Place, str] = field(default_factory=dict, repr=False)  # which --set brought what
-    params: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    executor_schemas: Callable[[str], Mapping[str, Any] | None] = field(repr=False)
-    executor_types: tuple[str, ...] = ("local",)
-    spec: Spec | None = field(default=None, repr=False)
 
 
 class Resolution:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAX_SIZE = 1_000_000  # characters and items of a value
 MAX_RANGE = 10_000
 _MAX_BITS = 4_096  # of a power
+_MAX_PRECISION = 300  # digits that round keeps; a float has no more
 
 _FAULTS = (
     jinja2.TemplateError,
@@ -28,6 +29,7 @@ _FAULTS = (
     AttributeError,
     LookupError,
     MemoryError,
+    NameError,  # Jinja compiles 1e999 to a name, inf
     RecursionError,
     TypeError,
     ValueError,
@@ -85,7 +87,6 @@ _FILTERS = [
     "reject",
     "rejectattr",
     "reverse",
-    "round",
     "select",
     "selectattr",
     "sort",
@@ -162,6 +163,9 @@ def _plain(value: Any, budget: Budget) -> Any:
     raise TypeError(f"the result is a {type(value).__name__}, no plain value")
 
 
+_KINDS: dict[type, str] = {int: "a number", float: "a number", bool: "a boolean", list: "a list"}
+
+
 class _Sandbox(SandboxedEnvironment):
     """Mappings show their keys and nothing else; texts a few methods; other values nothing at all."""
 
@@ -184,8 +188,8 @@ class _Sandbox(SandboxedEnvironment):
                 return obj[argument]
             except IndexError:
                 return self.undefined(f"there is no item {argument} among {len(obj)}")
-        kind = "text" if isinstance(obj, str) else type(obj).__name__
-        return self.undefined(f"a {kind} has no {argument!r} here (filters work: x | upper)")
+        what = "text" if isinstance(obj, str) else _KINDS.get(type(obj), "this value")
+        return self.undefined(f"{what} has no {argument!r} here (filters work: x | upper)")
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**":
@@ -193,9 +197,7 @@ class _Sandbox(SandboxedEnvironment):
         elif operator == "%" and not isinstance(left, (int, float)):
             raise TypeError("% is for numbers")
         elif operator == "*" and not all(isinstance(side, (int, float)) for side in (left, right)):
-            length = next((len(side) for side in (left, right) if hasattr(side, "__len__")), 0)
-            count = next((side for side in (left, right) if isinstance(side, int)), 0)
-            Budget().spend(length * max(count, 0))
+            _check_repetition(left, right)
         return super().call_binop(context, operator, left, right)
 
     def is_safe_callable(self, obj: Any) -> bool:
@@ -208,6 +210,20 @@ class _Sandbox(SandboxedEnvironment):
 def _check_power(left: Any, right: Any) -> None:
     if isinstance(left, int) and isinstance(right, int) and abs(left).bit_length() * right > _MAX_BITS:
         raise ValueError("the power is too large")
+
+
+def _check_repetition(left: Any, right: Any) -> None:
+    text, count = (left, right) if isinstance(left, str) else (right, left)
+    if not isinstance(text, str) or not isinstance(count, int):
+        raise TypeError("* is for numbers, or repeats a text")  # lists of lists of lists would be bombs
+    Budget().spend(len(text) * max(count, 0))
+
+
+def _round(value: float, precision: int = 0, method: str = "common") -> float:
+    if abs(precision) > _MAX_PRECISION:
+        raise ValueError(f"round takes at most {_MAX_PRECISION} digits")
+    rounded: float = FILTERS["round"](value, precision, method)
+    return rounded
 
 
 def _range(*bounds: int) -> list[int]:
@@ -264,6 +280,7 @@ def _environment() -> _Sandbox:
         "list": _bounded,
         "map": _map,
         "replace": _replace,
+        "round": _round,
         "string": _text,
         "tojson": _json,
         "values": lambda mapping: list(mapping.values()),

@@ -13,14 +13,13 @@ umask 077
 if [ "$1" = --watchdog ]; then
     # In an environment of its own, so that nobody takes it for a part of the task.
     attempt=$2 timeout=$3 signal=$4 grace=$5
-    trap 'kill "$!" 2>/dev/null; exit 0' TERM
+    trap 'kill -s KILL "$!" 2>/dev/null; exit 0' HUP TERM USR1
     sleep "$timeout" &
     wait "$!"
     true >"$attempt/timed-out"
     if [ "$signal" != KILL ]; then
-        trap '' TERM "$signal"
+        trap '' "$signal"
         kill -s "$signal" 0
-        trap 'kill "$!" 2>/dev/null; exit 0' TERM
         sleep "$grace" &
         wait "$!"
     fi
@@ -37,9 +36,6 @@ set -C
 { true >"$attempt/claim"; } 2>/dev/null || exit 0
 echo "$$" >>"$attempt/claim" 2>/dev/null
 
-# Handlers, not ignored signals: the task starts with the default ones, and this shell outlives it.
-trap true HUP INT QUIT TERM USR1 USR2
-
 record() {
     # A full disk must not lose an exit code: try until it is written.
     until printf '%s\n' "$1" >|"$attempt/exit.json"; do sleep 1; done 2>/dev/null
@@ -50,11 +46,15 @@ if ! cd -- "$workdir"; then
     exit 1
 fi
 
+# Before there are handlers: a child that still has them could miss being dismissed.
 watchdog=
 if [ "$timeout" != 0 ]; then
     env -i PATH="$PATH" EXP_WATCHDOG="$attempt" /bin/sh "$0" --watchdog "$attempt" "$timeout" "$signal" "$grace" 9>&- &
     watchdog=$!
 fi
+
+# Handlers, not ignored signals: the task starts with the default ones, and this shell outlives it.
+trap true HUP INT QUIT TERM USR1 USR2
 
 umask "$mask"
 # A name without a slash could be taken for a command of this very shell.
@@ -66,7 +66,10 @@ code=$?
 umask 077
 
 if [ -n "$watchdog" ]; then
-    kill "$watchdog" 2>/dev/null
+    # By a signal that it does not ignore while it sends its own to the whole group.
+    dismissal=HUP
+    [ "$signal" != HUP ] || dismissal=USR1
+    kill -s "$dismissal" "$watchdog" 2>/dev/null
     wait "$watchdog" 2>/dev/null
 fi
 if [ -e "$attempt/timed-out" ]; then

@@ -91,13 +91,14 @@ class Supervisor:
         return self._is_told
 
     def abandon(self) -> None:
-        """Let it leave: there is nothing to supervise after all. One that was told already stays."""
+        """End it: there is nothing to supervise after all. One that was told already stays."""
         if self._is_told or self._is_abandoned:
             return
         self._is_abandoned = True
         os.close(self._tell)
         os.close(self._answer)
-        with contextlib.suppress(ChildProcessError):
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)  # it would leave by itself, once it is as far as to notice
             os.waitpid(self.pid, 0)
 
     def _read_answer(self, files: ExperimentFiles) -> dict[str, Any]:
@@ -121,6 +122,25 @@ class Supervisor:
             os.close(self._answer)
         answer: dict[str, Any] = json.loads(data)
         return answer
+
+
+_early: list[Supervisor] = []
+
+
+def prepare() -> None:
+    """Start a supervisor before it is known what for, as the command line does while it is being imported."""
+    _early.append(Supervisor())
+
+
+def take() -> Supervisor:
+    """The supervisor that was prepared, or a new one."""
+    return _early.pop() if _early else Supervisor()
+
+
+def dismiss() -> None:
+    """End what was prepared and not taken."""
+    while _early:
+        _early.pop().abandon()
 
 
 def wake(files: ExperimentFiles) -> None:

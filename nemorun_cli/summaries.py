@@ -5,24 +5,21 @@ Of what is over, those lines say it all. Of what is not, nothing but a look at i
 
 from __future__ import annotations
 
-import json
 import os
 import time
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import history as kinds
-from nemorun_cli import observation
+from nemorun_cli import ledger, observation
 from nemorun_cli.clock import unix
 from nemorun_cli.errors import LedgerError, NotFoundError
-from nemorun_cli.home import age_key
+from nemorun_cli.home import LEDGER, age_key
 from nemorun_cli.rendering import seconds
 from nemorun_cli.states import ExperimentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from nemorun_cli.home import Home
     from nemorun_cli.ledger import Event
@@ -64,16 +61,24 @@ class Summary:
         }
 
 
-def newest_first(home: Home, *, names: Sequence[str], since: str | None = None) -> Iterator[Summary]:
-    """Every experiment of these names, created at the stamp `since` or later; read when it is asked for."""
-    ids = [(one, name) for name in names for one in home.ids(name)]
-    ids.sort(key=lambda entry: age_key(entry[0]), reverse=True)
+def newest_first(
+    home: Home, *, names: Sequence[str] | None = None, since: str | None = None
+) -> Iterator[Summary]:
+    """Every experiment (of these names), created at the stamp `since` or later; read when it is asked for."""
+    ids = [
+        (age_key(one), one, name)
+        for name in (home.names() if names is None else names)
+        for one in home.ids(name)
+    ]
+    ids.sort(reverse=True)
+    # As text: joining paths would take a quarter of the time that ten thousand experiments take.
+    folder = str(home.experiments)
     # The second in an id is the one in which it was made, or (where the clock was moved) not far from it.
     earliest = unix(since) - CLOCK_SLACK if since is not None else 0.0
-    for experiment_id, name in ids:
-        if age_key(experiment_id)[0] < earliest:
+    for (made, _), experiment_id, name in ids:
+        if made < earliest:
             return
-        found = summarize(home, experiment_id, name)
+        found = _summarize(home, experiment_id, name, f"{folder}/{name}/{experiment_id}/{LEDGER}")
         if found is not None and (since is None or found.created is None or found.created >= since):
             yield found
 
@@ -86,16 +91,15 @@ def duration_text(summary: Summary) -> str:
     return seconds(max(0.0, end - unix(summary.created)))
 
 
-def summarize(home: Home, experiment_id: str, name: str) -> Summary | None:
-    """One experiment, or None if the folder of this name is not ours."""
-    path = home.experiments / name / experiment_id / "ledger.jsonl"
+def _summarize(home: Home, experiment_id: str, name: str, path: str) -> Summary | None:
+    """One experiment, or None if its folder is not ours."""
     try:
         head, tail = _ends(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         return _unreadable(experiment_id, name, f"cannot read its ledger: {error.strerror}")
-    created, finished = _first(head), _finished(tail)
+    created, finished = _created(head), _finished(tail)
     if created is None or finished is None:
         return _look(home, experiment_id, name)
     return Summary(
@@ -110,7 +114,7 @@ def summarize(home: Home, experiment_id: str, name: str) -> Summary | None:
     )
 
 
-def _ends(path: Path) -> tuple[bytes, bytes]:
+def _ends(path: str) -> tuple[bytes, bytes]:
     """The first and the last bytes of a file; the same ones where it is small."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -123,43 +127,30 @@ def _ends(path: Path) -> tuple[bytes, bytes]:
         os.close(descriptor)
 
 
-def _first(head: bytes) -> Event | None:
-    """The event that began the experiment."""
-    event = _parse(head.partition(b"\n")[0])
-    return event if event is not None and event.get("event") == kinds.CREATED else None
+def _created(head: bytes) -> Event | None:
+    """The event that began the experiment, as this version writes it."""
+    event = ledger.parse(head.partition(b"\n")[0])
+    return event if event is not None and event.get("format") == ledger.FORMAT else None
 
 
 def _finished(tail: bytes) -> Event | None:
-    """The event that ended it, if it is among the last lines, whole and still true."""
-    lines = tail.split(b"\n")
-    index = len(lines) - 2  # behind the last line end there is a torn line or nothing
-    if lines[-1]:
-        return None
-    while index > 0:
-        mark = _parse(lines[index])
-        count = mark.get("mark") if mark else None
-        if mark is None or not isinstance(count, int) or not 0 < count < index:
+    """The event that ended it, if it is in the last batches, all whole and with nothing else after it."""
+    end = len(tail)
+    while tail[:end].endswith(b"\n"):
+        begin = tail.rfind(b"\n", 0, end - 1) + 1
+        mark = ledger.parse(tail[begin:end])
+        start = ledger.start_of_batch(mark, tail, begin) if mark is not None and "mark" in mark else None
+        if start is None:
             return None  # a torn tail, or a batch that begins before these bytes
-        batch = lines[index - count : index]
-        if zlib.crc32(b"".join(line + b"\n" for line in batch)) != mark.get("crc"):
-            return None
-        for line in reversed(batch):
-            event = _parse(line)
-            kind = event.get("event") if event else None
+        for line in reversed(tail[start:begin].splitlines()):
+            event = ledger.parse(line)
+            kind = event.get("event") if event is not None else None
             if kind == kinds.FINISHED:
                 return event
             if kind not in AFTERWARDS:
                 return None
-        index -= count + 1
+        end = start
     return None
-
-
-def _parse(line: bytes) -> Event | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
 
 
 def _look(home: Home, experiment_id: str, name: str) -> Summary | None:

@@ -209,7 +209,9 @@ class Supervision:
 
     def _observe(self) -> None:
         sightings, self._sightings = self._sightings, []
-        for job, sighting in (*sightings, *self._engines.poll()):
+        for job, sighting in sightings:
+            self._see(job, sighting)
+        for job, sighting in self._engines.poll():  # only now: what has been seen to end is not asked about
             self._see(job, sighting)
 
     def _see(self, job: Job, sighting: Sighting) -> None:

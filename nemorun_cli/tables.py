@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import terminal
 
@@ -31,10 +31,18 @@ STYLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column; numbers stand at its right edge."""
+    """One column.
+
+    Attributes:
+        is_number: it stands at the right edge.
+        is_whole: its cells are never broken into lines.
+        is_spare: left out of a drawn table that is too wide with it.
+    """
 
     title: str
     is_number: bool = False
+    is_whole: bool = False
+    is_spare: bool = False
 
 
 def show(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
@@ -71,26 +79,37 @@ def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console  # noqa: PLC0415 - rich takes as long to import as all of a status
 
     terminal.flush()
-    Console().print(drawn(columns, rows))
+    console = Console()
+    console.print(drawn(columns, rows, width=console.size.width))
 
 
-def drawn(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> object:
-    """The table as something that rich prints."""
-    from rich import box  # noqa: PLC0415 - the same
-    from rich.table import Table  # noqa: PLC0415 - the same
+def drawn(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int) -> Any:
+    """The table as something that rich prints, without columns that are empty or do not fit."""
+    from rich.table import Table  # noqa: PLC0415 - rich takes as long to import as all of a status
     from rich.text import Text  # noqa: PLC0415 - the same
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
+    kept = _fitting(columns, rows, width)
+    table = Table(box=None, padding=(0, len(GAP), 0, 0), pad_edge=False, header_style="bold")
+    for index in kept:
+        column = columns[index]
         table.add_column(
             column.title,
             justify="right" if column.is_number else "left",
             overflow="fold",
-            no_wrap=column.title in _WHOLE,
+            no_wrap=column.is_whole or column.is_number,
         )
     for row in rows:
-        table.add_row(*(Text(_inline(cell), style=STYLES.get(cell, "")) for cell in row))
+        table.add_row(*(Text(_inline(row[index]), style=STYLES.get(row[index], "")) for index in kept))
     return table
 
 
-_WHOLE = frozenset({"#", "STATUS", "ATTEMPT", "DURATION", "EXIT", "ID"})  # columns that are never broken
+def _fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """The indices of the columns that are drawn."""
+    kept = [index for index in range(len(columns)) if any(row[index] for row in rows)] or [0]
+    widths = {
+        index: max(len(columns[index].title), *(len(row[index]) for row in rows), 0) + len(GAP)
+        for index in kept
+    }
+    if sum(widths.values()) - len(GAP) > width:
+        kept = [index for index in kept if not columns[index].is_spare]
+    return kept

@@ -15,16 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 PROGRAM: Final = "exp"
+INTERRUPTED: Final = 130  # the exit code after Ctrl-C
 DUMB: Final = ("", "dumb")  # kinds of terminal that cannot move the cursor
 
 
-def prepare() -> None:
-    """Make standard output take any text, and see that no file of ours becomes a closed standard stream."""
+def secure_descriptors() -> None:
+    """See that no file of ours takes the place of a standard stream that was closed."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+
+
+def take_any_text() -> None:
+    """Make the standard streams show what their encoding has no characters for, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -6,16 +6,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 from bench import Bench
 from ci_skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds hooks here
 from patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 @dataclass(frozen=True)
 class Result:
@@ -67,7 +70,9 @@ class Exp:
             assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *args: str | Path, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
+    def start(
+        self, *args: str | Path, env: dict[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen[str]:
         """Start the command and leave it running."""
         return subprocess.Popen(
             [*self.argv, *map(str, args)],

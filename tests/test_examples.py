@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 SPECS = ROOT / "examples" / "specs"
 SCHEMA_LINE = "# yaml-language-server: $schema=../../schemas/experiment.schema.json"
-TOKEN = "the true token"  # the secret of secrets.yaml
+GIVEN = "the true token"  # what secrets.yaml is given
 PROGRAMS = Path(sys.executable).parent
 PATH = {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}  # as in an active venv
 
@@ -39,7 +39,7 @@ def statuses(exp: Exp) -> dict[str, str]:
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_spec_is_valid(exp: Exp, path: Path) -> None:
     """A spec among the examples has no problem."""
-    exp("validate", path, env={"DEMO_TOKEN": TOKEN})
+    exp("validate", path, env={"DEMO_TOKEN": GIVEN})
 
 
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)
@@ -140,13 +140,14 @@ def test_secrets_reach_the_task_and_nothing_else(exp: Exp) -> None:
     """A secret is in the task's environment, masked where shown, and in no file but the task's own log."""
     spec = SPECS / "secrets.yaml"
     assert "DEMO_TOKEN" in exp("run", spec, code=2).stderr
-    env = {"DEMO_TOKEN": TOKEN}
+    env = {"DEMO_TOKEN": GIVEN}
     shown = exp("run", spec, "--tail-logs", env=env)
     assert "a token of 14 characters" in shown.stdout
     assert "the token is ***" in shown.stdout
-    assert TOKEN not in shown.stdout + shown.stderr
+    assert GIVEN not in shown.stdout + shown.stderr
     assert outputs(exp, "login")["length"] == len(f"session-{os.getuid()}")
-    holding = [path for path in exp.home.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
+    files = [path for path in exp.home.rglob("*") if path.is_file()]
+    holding = [path for path in files if GIVEN.encode() in path.read_bytes()]
     assert [path.name for path in holding] == ["log"]
 
 

@@ -125,7 +125,7 @@ def test_unknown_key_comes_with_the_nearest_known_one() -> None:
 
 
 KEYS = st.sampled_from(
-    [  # fmt: skip
+    [
         "version",
         "name",
         "tags",

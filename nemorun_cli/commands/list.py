@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 50  # experiments in a table, unless asked for more; scripts get all
 COLUMNS: Final = (
-    Column("ID"),
-    Column("STATUS"),
-    Column("CREATED"),
+    Column("ID", is_whole=True),
+    Column("STATUS", is_whole=True),
+    Column("CREATED", is_whole=True),
     Column("DURATION", is_number=True),
     Column("TASKS"),
     Column("TAGS"),

@@ -66,7 +66,7 @@ def command(
 
     policy = _policy(if_running)
     home = Home.from_environment()
-    supervisor = None if dry_run or direct else start.Supervisor()
+    supervisor = None if dry_run or direct else start.take()
     try:
         flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
         document = _read(spec, params=params or (), sets=[*(sets or ()), *_as_sets(flags)], only=only or ())
@@ -74,7 +74,7 @@ def command(
             return _preview(document, home, is_json=is_json, quiet=quiet)
         if document.run.direct:
             return _run_direct(document, home, key=key, policy=policy, is_json=is_json, quiet=quiet)
-        supervisor = supervisor or start.Supervisor()
+        supervisor = supervisor or start.take()
         return _run(document, home, supervisor, key=key, policy=policy, is_json=is_json, quiet=quiet)
     finally:
         if supervisor is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,8 @@ from nemorun_cli import experiment, rendering, tables, terminal
 from nemorun_cli.commands.options import ExperimentOrLatest, Json, Quiet, TaskOrNone
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nemorun_cli.observation import Snapshot
 
 
@@ -30,12 +32,25 @@ def command(
     run = experiment.find(which)
     snapshot = run.status()
     names = snapshot.match_tasks([task]) if task is not None else None
-    show(snapshot, names, is_json=is_json, quiet=quiet)
-    terminal.suggest(rendering.next_commands(snapshot), is_wanted=not (quiet or is_json or watch))
+    if watch:
+        from nemorun_cli.commands import status_watch  # noqa: PLC0415 - not for a single look
+
+        snapshot = status_watch.watch(run, names, is_json=is_json, quiet=quiet)
+    else:
+        show(snapshot, names, is_json=is_json, quiet=quiet)
+    terminal.suggest(rendering.next_commands(snapshot), is_wanted=not (quiet or is_json))
     return snapshot.exit_code if exit_code else 0
 
 
-def show(snapshot: Snapshot, names: list[str] | None, *, is_json: bool, quiet: bool) -> None:
+def document_of(snapshot: Snapshot, names: Sequence[str] | None) -> dict[str, Any]:
+    """The document `exp.status/1`, of some tasks only if they are named."""
+    document = snapshot.to_json()
+    if names is not None:
+        document["tasks"] = [entry for entry in document["tasks"] if entry["id"] in set(names)]
+    return document
+
+
+def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quiet: bool) -> None:
     """Write a snapshot, or what it says of some tasks, in the form that was asked for."""
     if snapshot.torn:
         terminal.warn(
@@ -44,10 +59,7 @@ def show(snapshot: Snapshot, names: list[str] | None, *, is_json: bool, quiet: b
     for text in snapshot.history.ignored:
         terminal.warn(f"passed over in the ledger: {text}")
     if is_json:
-        document = snapshot.to_json()
-        if names is not None:
-            document["tasks"] = [entry for entry in document["tasks"] if entry["id"] in set(names)]
-        terminal.write_json(document)
+        terminal.write_json(document_of(snapshot, names))
     elif quiet:
         terminal.write("".join(f"{name}\n" for name in (names if names is not None else [snapshot.files.id])))
     elif names is not None and len(names) == 1:

@@ -65,7 +65,7 @@ class Experiment:
         UsageError: the prefix could leave its place, or there is none.
     """
 
-    def __init__(  # noqa: PLR0913 - ML-Dash's arguments, by keyword
+    def __init__(
         self,
         prefix: str | os.PathLike[str] | None = None,
         *,

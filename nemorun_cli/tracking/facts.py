@@ -6,7 +6,6 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.tracking import git
 from nemorun_cli.tracking.places import user
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ _PACKAGE_ENDINGS: Final = (".dist-info", ".egg-info")
 
 def of_process(environment: Mapping[str, str]) -> dict[str, Any]:
     """Who writes: this process, its machine, its command, its code and its part in an experiment."""
+    from nemorun_cli.tracking import git  # noqa: PLC0415 - who only reads needs none of it
+
     folder = _folder()
     return {
         "exp_id": environment.get("EXP_ID") or None,

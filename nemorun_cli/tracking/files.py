@@ -53,7 +53,7 @@ class Files:
         files._about = dict(about)  # noqa: SLF001 - the same
         return files
 
-    def __call__(  # noqa: PLR0913 - ML-Dash's arguments
+    def __call__(
         self,
         dir: str | None = None,  # noqa: A002 - ML-Dash's name
         *,
@@ -173,13 +173,13 @@ class Files:
         Raises:
             ValueError: the shape is no image's or a number is out of range.
         """
-        from nemorun_cli.tracking import foreign  # noqa: PLC0415 - the same
+        from nemorun_cli.tracking import foreign  # noqa: PLC0415 - what needs other libraries
 
         return self.save_with(foreign.image_writer(array, os.path.splitext(to)[1], quality), to=to)
 
     def save_fig(self, fig: Any = None, *, to: str, **options: Any) -> File:
-        """Save a matplotlib figure (default: the current one) and close it; options are those of `savefig`."""
-        from nemorun_cli.tracking import foreign  # noqa: PLC0415 - the same
+        """Save a matplotlib figure (default: the current one) and close it; options are `savefig`'s."""
+        from nemorun_cli.tracking import foreign  # noqa: PLC0415 - what needs other libraries
 
         return self.save_with(foreign.figure_writer(fig, os.path.splitext(to)[1], options), to=to)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import StateError
 from nemorun_cli.states import ExperimentStatus as Status
-from nemorun_cli.tracking import endings, facts, git
+from nemorun_cli.tracking import endings, facts
 from nemorun_cli.tracking.openings import Holder
 from nemorun_cli.tracking.places import make_folder, write_aside
 from nemorun_cli.tracking.values import dump
@@ -214,6 +214,8 @@ def _keep_environment(holder: Holder, process: dict[str, Any]) -> None:
 
     They help to repeat a run; that they cannot be kept is no reason not to run.
     """
+    from nemorun_cli.tracking import git  # noqa: PLC0415 - who only reads needs none of it
+
     place = holder.place
     try:
         make_folder(place.environment)

@@ -70,7 +70,7 @@ class Logs:
         if self.prints:
             _print(level, line["message"], metadata)
 
-    def read(  # noqa: PLR0913 - by keyword, each one filters
+    def read(
         self,
         *,
         level: str | None = None,

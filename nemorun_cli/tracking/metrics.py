@@ -69,7 +69,7 @@ class Metric:
         self._buffers.store(self.name, named)
         return self
 
-    def read(  # noqa: PLR0913 - by keyword, each one chooses
+    def read(
         self,
         start_index: int = 0,
         limit: int | None = None,

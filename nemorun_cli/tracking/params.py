@@ -176,8 +176,10 @@ def _flatten(given: Any, above: str, flat: Flat, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise TypeError(f"{above}: nested more than {MAX_DEPTH} levels deep, or within itself")
     for key, value in given.items():
-        inner_names = plain({key: None}, above or "params")
-        name = f"{above}.{next(iter(inner_names))}" if above else next(iter(inner_names))
+        (own,) = plain({key: None}, above or "params")
+        name = f"{above}.{own}" if above else own
+        if "" in own.split("."):
+            raise UsageError(f"the parameter {name!r} has an empty part in its name")
         inner = attributes_of(value) if isinstance(value, type) else fields_of(value)
         if not inner and isinstance(value, type):
             raise TypeError(

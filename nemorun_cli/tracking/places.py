@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import UsageError
 
@@ -30,11 +30,14 @@ _TEMPLATE: Final = r"\{([^{}]*)\}"
 _UNSAFE: Final = r"[^A-Za-z0-9._-]"
 
 
-class Place(NamedTuple):
+class Place:
     """One record: the folder that all records of a root lie in, and the prefix within it."""
 
-    root: str
-    prefix: str
+    __slots__ = ("prefix", "root")
+
+    def __init__(self, root: str, prefix: str) -> None:
+        self.root = root
+        self.prefix = prefix
 
     @property
     def record(self) -> str:

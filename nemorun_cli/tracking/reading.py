@@ -127,7 +127,7 @@ def environment(
     return packages, diff
 
 
-def close_openings(  # noqa: PLR0913 - by keyword: which, and what about them
+def close_openings(
     dash_root: str | os.PathLike[str],
     prefix: str,
     *,

@@ -183,9 +183,9 @@ def parse(data: bytes, path: str) -> list[Row]:
             rows = json.loads(f"[{text}]")
     except ValueError:
         return _parse_lines(data, path)
-    if len(rows) != data.count(b"\n") or not all(type(row) is dict for row in rows):
+    if len(rows) != data.count(b"\n") or not set(map(type, rows)) <= {dict}:
         return _parse_lines(data, path)
-    return cast(list[Row], values.unwrap(rows)) if values.needs_unwrapping(text) else rows
+    return cast("list[Row]", values.unwrap(rows)) if values.needs_unwrapping(text) else rows
 
 
 @contextmanager

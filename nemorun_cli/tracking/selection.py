@@ -136,7 +136,7 @@ def _only(rows: list[Row], keys: Collection[str]) -> list[Row]:
 def number(value: object) -> float | None:
     """The value if it is a number that can be compared; None for all else, NaN, True and False."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value  # noqa: PLR0124 - not NaN
-    return cast(float, value) if is_number else None
+    return cast("float", value) if is_number else None
 
 
 def downsample(rows: list[Row], count: int, *, keys: Collection[str] | None = None) -> list[Row]:

@@ -200,7 +200,7 @@ def fields_of(value: Any) -> Mapping[Any, Any] | None:  # noqa: PLR0911 - one a 
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         return dict(zip(kind._fields, value, strict=True))
     if (kind.__module__, kind.__name__) in {("argparse", "Namespace"), ("types", "SimpleNamespace")}:
-        return cast(Mapping[Any, Any], vars(value))
+        return cast("Mapping[Any, Any]", vars(value))
     return None
 
 

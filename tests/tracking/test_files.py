@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import pickle
 import tempfile
 from pathlib import Path
@@ -58,7 +57,7 @@ def test_each_kind_is_saved_as_what_it_is(experiment: Experiment, tmp_path: Path
 
 
 def test_source_is_never_touched(experiment: Experiment) -> None:
-    """An uploaded file stays as it was, in the temporary folder too, and later changes to it change nothing here."""
+    """An uploaded file stays as it was, a temporary one too, and later changes to it change nothing here."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "model.bin")
         source.write_bytes(b"one")
@@ -68,7 +67,7 @@ def test_source_is_never_touched(experiment: Experiment) -> None:
         source.write_bytes(b"two")
         assert experiment.files("m/model.bin").read_text() == "one"
         experiment.files("m").upload(source, to="renamed.bin")
-        assert sorted(os.listdir(folder)) == ["model.bin"]
+        assert [path.name for path in Path(folder).iterdir()] == ["model.bin"]
     assert experiment.files("m").read_bytes("renamed.bin") == b"two"
     with pytest.raises(NotFoundError, match="no file"):
         experiment.files.upload("/no/such/file")
@@ -76,7 +75,7 @@ def test_source_is_never_touched(experiment: Experiment) -> None:
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "..", "a//b", "x\0y", ".record/x", "x" * 201, "", "/"])
 def test_no_name_leaves_its_place(name: str, experiment: Experiment, root: Path) -> None:
-    """A name that could lead out is refused in a folder, as a target and in a copy, and nothing is written."""
+    """A name that could lead out is refused wherever it is given, and nothing is written."""
     with pytest.raises(UsageError):
         experiment.files.save_text("x", to=name)
     if name.strip("/"):
@@ -87,8 +86,10 @@ def test_no_name_leaves_its_place(name: str, experiment: Experiment, root: Path)
     assert not (root / "owner/project/name/.record/blobs").exists()
 
 
-def test_index_from_elsewhere_cannot_write_outside(experiment: Experiment, root: Path, tmp_path: Path) -> None:
-    """A record that came from somebody else can neither name a file outside nor content that is none of ours."""
+def test_index_from_elsewhere_cannot_write_outside(
+    experiment: Experiment, root: Path, tmp_path: Path
+) -> None:
+    """A record of somebody else's can name neither a file outside nor a content that is not its own."""
     experiment.files.save_text("x", to="x.txt")
     (index,) = (root / "owner/project/name/.record/files").iterdir()
     before = index.read_text()
@@ -151,7 +152,7 @@ def test_listing_takes_globs_and_keeps_to_its_folder(experiment: Experiment) -> 
 
 
 def test_download_copies_out_and_overwrites_nothing_unasked(experiment: Experiment, tmp_path: Path) -> None:
-    """A file is copied to where it is asked for; in the working folder what is there and differs is left alone."""
+    """A file is copied to where it is asked for; what is in the working folder and differs is left alone."""
     experiment.files("m").save_text("saved", to="w.txt")
     assert experiment.files("m/w.txt").download() == str(tmp_path / "w.txt")
     assert experiment.files("m/w.txt").download() == str(tmp_path / "w.txt")
@@ -207,7 +208,13 @@ def test_image_bytes_keep_their_contrast() -> None:
     assert as_bytes(np.array([[10, 200]])).tolist() == [[10, 200]]
     assert as_bytes(np.array([[True, False]])).tolist() == [[255, 0]]
     assert as_bytes(np.zeros((2, 3, 4), dtype=np.uint8)).shape == (2, 3, 4)
-    for bad in (np.array([[-1.0]]), np.array([[256]]), np.array([[math.nan]]), np.zeros(3), np.zeros((2, 2, 2))):
+    for bad in (
+        np.array([[-1.0]]),
+        np.array([[256]]),
+        np.array([[math.nan]]),
+        np.zeros(3),
+        np.zeros((2, 2, 2)),
+    ):
         with pytest.raises(ValueError, match="image"):
             as_bytes(bad)
 

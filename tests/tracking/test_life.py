@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ from nemorun_cli.tracking import Experiment, close_openings, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from conftest import Program
 
@@ -60,7 +60,7 @@ ENDS = [
 ]
 
 
-@pytest.mark.parametrize(("error", "status", "code"), ENDS, ids=lambda value: repr(value))
+@pytest.mark.parametrize(("error", "status", "code"), ENDS, ids=repr)
 def test_how_a_block_ends_decides(error: BaseException, status: str, code: int | None, root: Path) -> None:
     """`sys.exit(0)` completes, another code fails, Ctrl-C cancels."""
     with pytest.raises(type(error)), Experiment("a", dash_root=root).run:
@@ -91,7 +91,7 @@ def test_fail_keeps_the_exception_that_is_handled(root: Path) -> None:
     experiment = Experiment("a", dash_root=root)
     experiment.run.start()
     try:
-        raise RuntimeError("lost the GPU")
+        raise RuntimeError("lost the GPU")  # noqa: TRY301 - what is tested
     except RuntimeError:
         experiment.run.fail()
     assert _record(root).message == "RuntimeError: lost the GPU"
@@ -143,7 +143,7 @@ def test_unhandled_exception_without_a_block_is_failed(program: Program, root: P
 
 
 def test_sigterm_cancels_and_the_exit_status_stays_true(program: Program, root: Path) -> None:
-    """SIGTERM marks the record CANCELLED, keeps every row, and still kills the process by that signal."""
+    """SIGTERM marks the record CANCELLED, keeps every row, and still kills the process."""
     text = """
     with Experiment('a', dash_root=root).run as e:
         e.metrics('m').log(x=1).buffer(y=2)
@@ -159,7 +159,7 @@ def test_sigterm_cancels_and_the_exit_status_stays_true(program: Program, root: 
 
 
 def test_handler_of_the_user_is_left_alone(program: Program, root: Path) -> None:
-    """A program with a SIGTERM handler of its own keeps it, and one without gets the default back at the end."""
+    """A program with a SIGTERM handler keeps it, and one without gets the default back."""
     text = """
     def mine(*_): print('mine', flush=True); sys.exit(0)
     default = signal.getsignal(signal.SIGTERM)
@@ -192,7 +192,7 @@ def test_opening_in_a_thread_sets_no_handler(program: Program, root: Path) -> No
 
 
 def test_kill_9_the_moment_log_returned_loses_nothing(program: Program, root: Path) -> None:
-    """Every row whose call returned is there after `kill -9`, and the next read tells that the process vanished."""
+    """What returned is there after `kill -9`, and the next read tells that the process vanished."""
     text = """
     e = Experiment('a', dash_root=root)
     e.run.start()
@@ -246,7 +246,7 @@ def test_supervisors_verdict_is_last_and_wins(root: Path, monkeypatch: pytest.Mo
 
 
 def test_verdict_is_about_the_attempt_it_names(program: Program, root: Path) -> None:
-    """Openings are closed by experiment, task and attempt; others keep their own end; saying it twice is once."""
+    """Openings are closed by experiment, task and attempt; others keep their end; twice is once."""
     text = "e = Experiment(dash_root=root); e.run.start(); os.kill(os.getpid(), signal.SIGKILL)"
     of_task = {"EXP_ID": "sweep_1", "EXP_TASK": "train/lr=0.1", "EXP_PREFIX": "u/sweep"}
     for attempt in ("1", "2"):
@@ -321,7 +321,8 @@ def _as_of(root: Path, **facts: object) -> None:
 def test_lock_is_believed_only_where_it_was_taken(program: Program, root: Path) -> None:
     """An open record of another machine is RUNNING `elsewhere`; of this one before a restart it is lost."""
     program.run(
-        "Experiment('a', dash_root=root).run.start(); os.kill(os.getpid(), signal.SIGKILL)", code=-signal.SIGKILL
+        "Experiment('a', dash_root=root).run.start(); os.kill(os.getpid(), signal.SIGKILL)",
+        code=-signal.SIGKILL,
     )
     _as_of(root, boot="another-boot", host="another-host")
     assert (_record(root).status, _record(root).openings[0].state) == ("RUNNING", "elsewhere")
@@ -330,7 +331,7 @@ def test_lock_is_believed_only_where_it_was_taken(program: Program, root: Path) 
 
 
 def test_file_system_without_locks_is_asked_for_the_process(root: Path) -> None:
-    """Where no lock could be taken, the process itself is looked for, and a later one with its pid is not it."""
+    """Where no lock could be taken, the process is looked for, and a later one with its pid is not it."""
     with Experiment("a", dash_root=root).run:
         started = _record(root).openings[0].facts["process_started"]
         _as_of(root, locked=False, pid=os.getpid())
@@ -344,7 +345,7 @@ def test_newer_format_is_refused(root: Path) -> None:
     with Experiment("a", dash_root=root).run:
         pass
     _as_of(root, format="exp.record/2")
-    with pytest.raises(LedgerNewerError, match="exp.record/2"):
+    with pytest.raises(LedgerNewerError, match=r"exp\.record/2"):
         record(root, "a")
 
 
@@ -360,8 +361,10 @@ def test_opening_that_never_got_its_first_line_is_told_and_harms_nothing(root: P
     assert _record(root).openings[-1].generation == 3
 
 
-def test_failure_to_close_does_not_hide_the_users_exception(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a record cannot be closed after an exception, the exception is what the caller gets, with a note."""
+def test_failure_to_close_does_not_hide_the_users_exception(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a record cannot be closed after an exception, the caller still gets that, with a note."""
     experiment = Experiment("a", dash_root=root)
     with pytest.raises(ValueError, match="mine") as caught, experiment.run:  # noqa: PT012 - the disk fails within
         monkeypatch.setattr("nemorun_cli.tracking.openings._write", _disk_full)
@@ -384,7 +387,9 @@ def test_block_that_cannot_be_opened_leaves_no_opening(tmp_path: Path) -> None:
     assert not experiment.run.is_open
 
 
-def test_ctrl_c_cancels(program: Program, root: Path, eventually: Callable[[Callable[[], bool]], None]) -> None:
+def test_ctrl_c_cancels(
+    program: Program, root: Path, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
     """SIGINT in the midst of the block makes the record CANCELLED."""
     text = """
     with Experiment('a', dash_root=root).run as e:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,18 +11,23 @@ from nemorun_cli.errors import UsageError
 from nemorun_cli.tracking import Experiment
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Program
 
 
 def test_lines_are_printed_as_ml_dash_prints_them(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each line goes to stdout, errors to stderr, with its level and values; turned off, nothing is printed."""
+    """Lines go to stdout, errors to stderr, with level and values; turned off, nothing is printed."""
     with Experiment("a", dash_root=root).run as experiment:
         experiment.log("started")
         experiment.log("epoch", metadata={"loss": 0.5}, epoch=1)
         experiment.logs.error("bad")
         experiment.logs.prints = False
         experiment.log("quiet")
-    assert tuple(capsys.readouterr()) == ("[INFO] started\n[INFO] epoch [loss=0.5, epoch=1]\n", "[ERROR] bad\n")
+    assert tuple(capsys.readouterr()) == (
+        "[INFO] started\n[INFO] epoch [loss=0.5, epoch=1]\n",
+        "[ERROR] bad\n",
+    )
     assert len(experiment.logs.read()) == 4
 
 
@@ -36,7 +40,7 @@ def test_five_levels(experiment: Experiment) -> None:
     experiment.log("x", "critical")
     levels = [line["level"] for line in logs.read()]
     assert levels == ["debug", "info", "warn", "error", "fatal", "warn", "fatal"]
-    with pytest.raises(UsageError, match="'loud'.*debug, info, warn, error, fatal"):
+    with pytest.raises(UsageError, match=r"'loud'.*debug, info, warn, error, fatal"):
         experiment.log("x", level="loud")
 
 
@@ -90,7 +94,7 @@ def test_console_that_cannot_show_a_character_gets_it_escaped(
 
 
 def test_logging_handler_sends_lines_here(experiment: Experiment) -> None:
-    """A logger's lines are in the record with their level, time and logger; what it cannot write is shown, not raised."""
+    """A logger's lines are here with level, time and logger; what cannot be written is not raised."""
     logger = logging.getLogger("my.training")
     handler = experiment.logs.handler(logging.INFO)
     logger.addHandler(handler)
@@ -107,7 +111,11 @@ def test_logging_handler_sends_lines_here(experiment: Experiment) -> None:
     finally:
         logger.removeHandler(handler)
     first, second = experiment.logs.read()
-    assert (first["level"], first["message"], first["metadata"]) == ("warn", "loss is 3", {"logger": "my.training"})
+    assert (first["level"], first["message"], first["metadata"]) == (
+        "warn",
+        "loss is 3",
+        {"logger": "my.training"},
+    )
     assert second["level"] == "fatal"
     experiment.run.start()
 

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -12,8 +11,13 @@ from nemorun_cli.errors import UsageError
 from nemorun_cli.tracking import Experiment
 from nemorun_cli.tracking.params import _flatten, nested
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class Base:
+    """What settings inherit."""
+
     seed = 1
 
 
@@ -25,10 +29,13 @@ class Args(Base):
     _private = 1
 
     class Model:
+        """Settings within settings."""
+
         depth = 3
 
     @property
     def half(self) -> float:
+        """Is no setting either."""
         return self.lr / 2
 
     def method(self) -> None:
@@ -40,7 +47,10 @@ def test_nested_values_get_dotted_names(experiment: Experiment) -> None:
     experiment.params.set(model={"lr": 0.1, "layers": [1, 2], "opt": {}}, name="x")
     experiment.params.log(**{"model.lr": 0.2})
     assert experiment.params.get() == {"model.lr": 0.2, "model.layers": [1, 2], "model.opt": {}, "name": "x"}
-    assert experiment.params.get(flatten=False) == {"model": {"lr": 0.2, "layers": [1, 2], "opt": {}}, "name": "x"}
+    assert experiment.params.get(flatten=False) == {
+        "model": {"lr": 0.2, "layers": [1, 2], "opt": {}},
+        "name": "x",
+    }
     experiment.params.set(model={"opt": {"beta": 1}})
     assert experiment.params.get(flatten=False)["model"]["opt"] == {"beta": 1}
 
@@ -49,7 +59,12 @@ def test_settings_of_any_kind_are_taken(experiment: Experiment) -> None:
     """A class with what it inherits, a namespace and a mapping are groups of parameters, named or not."""
     experiment.params.set(argparse.Namespace(batch=32), {"a": 1}, Args=Args)
     assert experiment.params.get() == {
-        **{"batch": 32, "a": 1, "Args.seed": 1, "Args.lr": 0.1, "Args.sizes": [1, 2], "Args.Model.depth": 3},
+        "batch": 32,
+        "a": 1,
+        "Args.seed": 1,
+        "Args.lr": 0.1,
+        "Args.sizes": [1, 2],
+        "Args.Model.depth": 3,
     }
 
 
@@ -76,20 +91,30 @@ CLASHES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("clash", CLASHES, ids=str)
-def test_name_cannot_be_a_value_and_a_group(clash: dict[str, Any], experiment: Experiment, root: Path) -> None:
-    """`a` and `a.b` cannot both be set, in one call, after one another or in another opening; nothing is changed."""
+def test_name_cannot_be_a_value_and_a_group(
+    clash: dict[str, Any], experiment: Experiment, root: Path
+) -> None:
+    """`a` and `a.b` cannot both be set, in one call or two or in another opening; nothing is changed."""
     before = {"model": 5, "lr": 0.1, "group.x": 1}
     experiment.params.set(before)
     experiment.run.complete()
     again = Experiment("owner/project/name", dash_root=root)
     with again.run:
-        with pytest.raises(UsageError, match="cannot be set|given twice"):
+        with pytest.raises(UsageError, match=r"cannot be set|given twice"):
             again.params.set(clash)
         assert again.params.get() == before
         again.params.unset("model", "lr", "group").set(model={"depth": 1})
         assert again.params.get() == {"model.depth": 1}
         with pytest.raises(UsageError, match=r"no parameter 'lr'"):
             again.params.unset("lr")
+
+
+@pytest.mark.parametrize("name", ["", ".a", "a.", "a..b"])
+def test_name_has_no_empty_part(name: str, experiment: Experiment) -> None:
+    """A name that could not be nested and flattened again is refused."""
+    with pytest.raises(UsageError, match="empty part"):
+        experiment.params.set({"x": {name: 1}})
+    assert experiment.params.get() == {}
 
 
 def test_history_is_kept(experiment: Experiment) -> None:
@@ -120,7 +145,10 @@ def test_setting_one_does_not_grow_with_what_is_there(experiment: Experiment, ro
     assert path.stat().st_size - before < 100
 
 
-@given(st.recursive(st.integers(), lambda inner: st.dictionaries(st.text("ab"), inner, max_size=3), max_leaves=8))
+KEYS = st.text("ab", min_size=1)
+
+
+@given(st.recursive(st.integers(), lambda inner: st.dictionaries(KEYS, inner, max_size=3), max_leaves=8))
 def test_flat_and_nested_are_two_forms_of_one(tree: Any) -> None:
     """Flattening and nesting again gives the same mapping."""
     tree = tree if isinstance(tree, dict) else {"x": tree}

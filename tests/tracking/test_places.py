@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,8 +11,25 @@ from hypothesis import strategies as st
 from nemorun_cli.errors import UsageError
 from nemorun_cli.tracking import Experiment, places
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 OUTSIDE = (
-    *("", "/", "/etc", "..", "../x", "a/../b", "a/./b", "a//b", "a/", "/a/b", "a/b\0c", "a/b\nc", "a/.record/b"),
+    *(
+        "",
+        "/",
+        "/etc",
+        "..",
+        "../x",
+        "a/../b",
+        "a/./b",
+        "a//b",
+        "a/",
+        "/a/b",
+        "a/b\0c",
+        "a/b\nc",
+        "a/.record/b",
+    ),
     *("a/" + "x" * 201, "/".join(["x" * 100] * 11), "a/\ud800", "."),
 )
 
@@ -64,11 +81,13 @@ def test_name_survives_as_a_file_name(name: str) -> None:
     assert encoded != places.UNNAMED
 
 
-@pytest.mark.parametrize("name", ["../../../evil", "/etc/passwd", ".", "..", "a/b", "a_b", "a%2Fb", "@", "a\0b", "é/🎉"])
+@pytest.mark.parametrize(
+    "name", ["../../../evil", "/etc/passwd", ".", "..", "a/b", "a_b", "a%2Fb", "@", "a\0b", "é/🎉"]
+)
 def test_metric_of_any_name_stays_in_its_place(name: str, experiment: Experiment, root: Path) -> None:
     """A metric's name, whatever it holds, makes one folder under the record's metrics."""
     experiment.metrics(name).log(loss=1)
-    folders = os.listdir(root / "owner/project/name/.record/metrics")
+    folders = list((root / "owner/project/name/.record/metrics").iterdir())
     assert len(folders) == 1
     assert experiment.metrics.names() == [name]
     assert experiment.metrics(name).last("loss") == 1

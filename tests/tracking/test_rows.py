@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,7 @@ from nemorun_cli.tracking.values import encode_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from conftest import Program
 
@@ -70,13 +70,18 @@ def test_generations_follow_one_another_whatever_the_clocks_say(tmp_path: Path) 
     _write(folder, "0001-fast-1-a", [100_000.0, 100_001.0])
     _write(folder, "0002-slow-1-b", [5.0, 6.0])
     found, _ = rows.series(str(folder))
-    assert [row["of"] for row in found] == ["0001-fast-1-a:0", "0001-fast-1-a:1", "0002-slow-1-b:0", "0002-slow-1-b:1"]
+    assert [row["of"] for row in found] == [
+        "0001-fast-1-a:0",
+        "0001-fast-1-a:1",
+        "0002-slow-1-b:0",
+        "0002-slow-1-b:1",
+    ]
     found, _ = rows.series(str(folder), tail=3)
     assert [row["of"] for row in found] == ["0001-fast-1-a:1", "0002-slow-1-b:0", "0002-slow-1-b:1"]
 
 
 def test_writers_of_one_generation_are_merged_by_time_and_keep_their_order(tmp_path: Path) -> None:
-    """Rows of two ranks interleave by time; a clock that goes back within one changes nothing in its order."""
+    """Rows of two ranks interleave by time; a clock that goes back in one changes nothing in its order."""
     folder = tmp_path / "m"
     _write(folder, "0001-x-1-a", [1.0, 3.0, 2.0, 5.0])
     _write(folder, "0001-x-2-b", [2.5, 4.0])
@@ -107,7 +112,7 @@ def test_more_metrics_than_descriptors(experiment: Experiment) -> None:
     for _ in range(2):
         for number in range(rows.MAX_OPEN * 2):
             experiment.metrics(f"m{number}").log(x=number)
-    assert len(os.listdir("/proc/self/fd")) < rows.MAX_OPEN + 50
+    assert len(list(Path("/proc/self/fd").iterdir())) < rows.MAX_OPEN + 50
     assert len(experiment.metrics("m3").read()) == 2
     assert len(experiment.metrics.names()) == rows.MAX_OPEN * 2
 
@@ -146,7 +151,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_full_disk_fails_the_call_and_tears_nothing(small_disk: Path) -> None:
-    """On a full disk `log` raises, keeps all rows before it whole, and works again when there is room."""
+    """On a full disk `log` raises, keeps the rows before it, and works again when there is room."""
     experiment = Experiment("a", dash_root=small_disk / "dash", print_logs=False)
     experiment.run.start()
     ballast = small_disk / "ballast"

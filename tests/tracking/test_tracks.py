@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.tracking import Experiment
-from nemorun_cli.tracking.tracks import Track
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nemorun_cli.tracking.tracks import Track
 
 
 def test_entries_come_back_by_time(experiment: Experiment) -> None:
@@ -81,7 +85,7 @@ def test_reading_selects_and_exports(experiment: Experiment) -> None:
     lines = track.read(format="jsonl")
     assert isinstance(lines, bytes)
     assert [json.loads(line)["y"] for line in lines.splitlines()] == ["NaN"] * 5
-    with pytest.raises(UsageError, match="parquet.*json, jsonl"):
+    with pytest.raises(UsageError, match=r"parquet.*json, jsonl"):
         track.read(format="parquet")
     assert track.list_entries() == found
     assert experiment.tracks.names() == ["t"]

@@ -11,7 +11,7 @@ import types
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -20,38 +20,60 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli.tracking import Experiment
 from nemorun_cli.tracking.values import dump, encode_row, load, plain
 
-LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["NaN", "Infinity", "$text"])
+if TYPE_CHECKING:
+    from nemorun_cli.tracking import Experiment
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["NaN", "Infinity", "$text"])
+)
 TREES = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.just("$text"), inner, max_size=3)
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.just("$text"), inner, max_size=3)
+    ),
 )
 
 
 class Colour(enum.Enum):
+    """One member has a plain value, one has not."""
+
     RED = "red"
     COMPLEX = object()
 
 
 class Level(enum.IntEnum):
+    """A number with a name."""
+
     HIGH = 3
 
 
 @dataclass
 class Optimizer:
+    """A dataclass."""
+
     lr: float
     betas: tuple[float, float] = (0.9, 0.99)
-    path: Path = field(default_factory=lambda: Path("/tmp/x"))
+    path: Path = field(default_factory=lambda: Path("/data/y"))
 
 
 @attrs.define
 class Model:
+    """An attrs class with a dataclass in it."""
+
     depth: int
     optimizer: Optimizer
 
 
 class Config(pydantic.BaseModel):
+    """A pydantic model."""
+
     name: str
     sizes: list[int]
 
@@ -78,14 +100,16 @@ def _same(one: Any, other: Any) -> bool:
 
 @given(TREES)
 def test_value_comes_back_as_it_was(value: Any) -> None:
-    """Every plain value is one line of valid JSON and comes back the same, NaN, infinities and texts like them included."""
+    """Every plain value is one line of valid JSON and comes back the same, NaN and texts like it too."""
     text = dump(value)
     _strict(text)
     assert "\n" not in text
     assert _same(value, load(text))
 
 
-@given(st.floats(allow_nan=False), st.dictionaries(st.text().filter(lambda key: key != "_ts"), TREES, max_size=4))
+@given(
+    st.floats(allow_nan=False), st.dictionaries(st.text().filter(lambda key: key != "_ts"), TREES, max_size=4)
+)
 def test_row_comes_back_as_it_was(moment: float, fields: dict[str, Any]) -> None:
     """A row is one line of valid JSON whatever its fields are called and hold."""
     line = encode_row(moment, fields) if math.isfinite(moment) else encode_row(0.0, fields)
@@ -101,7 +125,7 @@ ACCEPTED = [
     (np.float64(0.1), 0.1),
     (np.longdouble(0.5), 0.5),
     (np.int64(3), 3),
-    (np.bool_(True), True),  # noqa: FBT003 - what is tested
+    (np.bool_(True), True),
     (np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]]),
     (np.float16("inf"), math.inf),
     (Colour.RED, "red"),
@@ -114,8 +138,8 @@ ACCEPTED = [
     (np.datetime64("2026-11-22"), "2026-11-22"),
     (decimal.Decimal("0.5"), 0.5),
     (fractions.Fraction(1, 4), 0.25),
-    (Optimizer(0.1), {"lr": 0.1, "betas": [0.9, 0.99], "path": "/tmp/x"}),
-    (Model(3, Optimizer(1)), {"depth": 3, "optimizer": {"lr": 1, "betas": [0.9, 0.99], "path": "/tmp/x"}}),
+    (Optimizer(0.1), {"lr": 0.1, "betas": [0.9, 0.99], "path": "/data/y"}),
+    (Model(3, Optimizer(1)), {"depth": 3, "optimizer": {"lr": 1, "betas": [0.9, 0.99], "path": "/data/y"}}),
     (Config(name="c", sizes=[1]), {"name": "c", "sizes": [1]}),
     (argparse.Namespace(lr=0.1), {"lr": 0.1}),
     (types.SimpleNamespace(a=1), {"a": 1}),
@@ -123,7 +147,10 @@ ACCEPTED = [
     ({3, 1, 2}, [1, 2, 3]),
     ((1, "a"), [1, "a"]),
     (OrderedDict(a=1), {"a": 1}),
-    ({1: "a", None: "b", True: "c", Colour.RED: "d", np.int64(7): "e"}, {"1": "c", "null": "b", "red": "d", "7": "e"}),
+    (
+        {1: "a", None: "b", False: "c", Colour.RED: "d", np.int64(7): "e"},
+        {"1": "a", "null": "b", "false": "c", "red": "d", "7": "e"},
+    ),
     ("\ud800", "\ud800"),
 ]
 
@@ -141,7 +168,18 @@ def _endless() -> list[Any]:
     return endless
 
 
-REFUSED = [object(), b"bytes", lambda: 0, int, 1j, _endless(), {object(): 1}, 10**5000, Optimizer, {"a": [object()]}]
+REFUSED = [
+    object(),
+    b"bytes",
+    lambda: 0,
+    int,
+    1j,
+    _endless(),
+    {object(): 1},
+    10**5000,
+    Optimizer,
+    {"a": [object()]},
+]
 
 
 @pytest.mark.parametrize("value", REFUSED, ids=lambda value: type(value).__name__)

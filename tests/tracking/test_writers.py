@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import signal
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nemorun_cli.tracking import Experiment, record
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Program
 
 PROCESSES = 8
@@ -48,7 +49,7 @@ def test_eight_processes_write_one_prefix(program: Program, root: Path) -> None:
 
 
 def test_forked_child_writes_files_of_its_own(program: Program, root: Path) -> None:
-    """What a fork logs is there, in its own file, and neither its end nor its fault ends the parent's record."""
+    """What a fork logs is in its own file, and neither its end nor its fault ends the parent's record."""
     text = """
     e = Experiment('a', dash_root=root)
     with e.run:
@@ -75,7 +76,7 @@ def test_forked_child_writes_files_of_its_own(program: Program, root: Path) -> N
 
 
 def test_worker_pool_logs(program: Program, root: Path) -> None:
-    """Workers of a forked `multiprocessing` pool log through the record they inherited, and ending them ends nothing."""
+    """Workers of a forked pool log through the record they inherited, and ending them ends nothing."""
     text = """
     import multiprocessing
     e = Experiment('a', dash_root=root)
@@ -93,7 +94,7 @@ def test_worker_pool_logs(program: Program, root: Path) -> None:
     assert sorted(row["x"] for row in told.data().metrics("m").read()) == list(range(31))
 
 
-def test_child_that_is_terminated_leaves_the_record_running(program: Program, root: Path) -> None:
+def test_child_that_is_terminated_leaves_the_record_running(program: Program) -> None:
     """SIGTERM to a forked worker ends that worker by that signal and says nothing of the record."""
     text = """
     with Experiment('a', dash_root=root).run as e:
@@ -136,7 +137,8 @@ def test_fork_while_a_thread_logs_does_not_hang(program: Program, root: Path) ->
 def test_threads_share_a_writer(experiment: Experiment) -> None:
     """Rows of several threads are all there and whole."""
     threads = [
-        threading.Thread(target=lambda: [experiment.metrics("m").log(step=step) for step in range(500)]) for _ in range(4)
+        threading.Thread(target=lambda: [experiment.metrics("m").log(step=step) for step in range(500)])
+        for _ in range(4)
     ]
     for thread in threads:
         thread.start()

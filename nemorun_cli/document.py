@@ -1,0 +1,38 @@
+"""A spec as it was read: its text, its data and the options that change it; bound to no experiment yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nemorun_cli.spec import RunOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from nemorun_cli.problems import Place
+    from nemorun_cli.source import Source
+    from nemorun_cli.spec import Spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A spec that was read and checked, not yet bound to an experiment.
+
+    `text` is the spec as it was given, for the experiment's own copy. `spec` is the resolved spec
+    where that is the same for every identity.
+    """
+
+    name: str
+    path: Path
+    text: str
+    run: RunOptions = field(default_factory=RunOptions)
+    source: Source = field(repr=False)
+    data: Mapping[str, Any] = field(repr=False)
+    options: Mapping[Place, str] = field(default_factory=dict, repr=False)  # which --set brought what
+    params: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    executor_schemas: Callable[[str], Mapping[str, Any] | None] = field(repr=False)
+    executor_types: tuple[str, ...] = ("local",)
+    spec: Spec | None = field(default=None, repr=False)

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nemorun_cli import tracking
+from nemorun_cli.errors import UsageError
+from nemorun_cli.tracking import Experiment, record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Program
+
+# What may not be loaded by the import: each is slow, or reaches out of the process.
+HEAVY = {
+    *(
+        "asyncio",
+        "concurrent.futures",
+        "dataclasses",
+        "hashlib",
+        "importlib.metadata",
+        "inspect",
+        "logging",
+        "numpy",
+    ),
+    *(
+        "pathlib",
+        "pydantic",
+        "shutil",
+        "socket",
+        "ssl",
+        "subprocess",
+        "tempfile",
+        "torch",
+        "traceback",
+        "urllib",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [
+        ("descripton", "description"),
+        ("dashroot", "dash_root"),
+        ("tag", "tags"),
+        ("local_path", "dash_root"),
+        ("remote", "dash_url"),
+        ("name", "prefix"),
+        ("zzz", "there are: prefix"),
+    ],
+)
+def test_unknown_argument_names_the_nearest(given: str, nearest: str) -> None:
+    """Nothing is swallowed: an argument that is not known is a TypeError that says what was meant."""
+    with pytest.raises(TypeError, match=nearest):
+        Experiment("a/b", **{given: "x"})
+
+
+def test_remote_mode_is_refused_clearly() -> None:
+    """`dash_url` is an error that says so, and its absence in any form is none."""
+    with pytest.raises(UsageError, match="no remote mode"):
+        Experiment("a/b", dash_url="https://api.dash.ml")
+    with pytest.raises(UsageError, match="no remote mode"):
+        Experiment("a/b", dash_url=True)
+    Experiment("a/b", dash_url=None)
+
+
+def test_what_the_experiment_is_said_to_be_is_kept(root: Path) -> None:
+    """Description, tags, bindrs and metadata are on disk; those of the next opening replace them if given."""
+    with Experiment(
+        "o/p/n", dash_root=root, description="d", tags=["x"], bindrs=["gpu"], metadata={"a": 1}
+    ).run:
+        pass
+    with Experiment("o/p/n", dash_root=root, readme="new").run as experiment:
+        pass
+    told = record(root, "o/p/n")
+    assert told is not None
+    assert (told.description, told.tags, told.bindrs, told.metadata) == ("new", ["x"], ["gpu"], {"a": 1})
+    assert (experiment.owner, experiment.project, experiment.name) == ("o", "p", "n")
+    assert (experiment.readme, experiment.dash_root, experiment.id) == ("new", str(root), None)
+    assert repr(experiment) == f"<Experiment 'o/p/n' in {str(root)!r}>"
+
+
+BAD: list[dict[str, Any]] = [
+    {"tags": "x"},
+    {"bindrs": [1]},
+    {"metadata": {"a": object()}},
+    {"description": "a", "readme": "b"},
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=str)
+def test_argument_of_the_wrong_kind_is_refused(bad: dict[str, Any]) -> None:
+    """A text where a list belongs, or what cannot be recorded, is a TypeError before anything is made."""
+    with pytest.raises(TypeError):
+        Experiment("a", **bad)
+
+
+def test_everything_has_a_default_inside_a_task(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a task of `exp run`, `Experiment()` is the task's own record and knows experiment and attempt."""
+    monkeypatch.setenv("EXP_ID", "sweep_1")
+    monkeypatch.setenv("EXP_TASK", "train/lr=0.1,seed=1")
+    monkeypatch.setenv("EXP_ATTEMPT", "2")
+    monkeypatch.setenv("EXP_PREFIX", "alice/sweep")
+    monkeypatch.setenv("EXP_DASH_ROOT", str(root))
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    with Experiment().run as experiment:
+        assert experiment.id is not None
+    assert experiment.prefix == "alice/sweep/train/lr=0.1,seed=1"
+    told = record(root, experiment.prefix)
+    assert told is not None
+    facts = told.openings[0].facts
+    own = [facts[name] for name in ("exp_id", "task", "attempt", "rank")]
+    assert own == ["sweep_1", "train/lr=0.1,seed=1", 2, 3]
+
+
+def test_prefix_is_needed_outside_of_a_task() -> None:
+    """Without a prefix and without a task around it, the error says what to write."""
+    with pytest.raises(UsageError, match="prefix is needed") as caught:
+        Experiment()
+    assert caught.value.hint == 'Experiment(prefix="owner/project/name")'
+
+
+def test_import_is_light() -> None:
+    """Importing the SDK loads nothing slow, nothing of the network, and starts no thread."""
+    text = "import sys, threading, nemorun_cli.tracking; print(threading.active_count(), *sys.modules)"
+    out = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, check=True
+    ).stdout.split()
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert out[0] == "1"
+    assert (set(out) - set(bare)) & HEAVY == set()
+
+
+def test_tracking_needs_neither_network_nor_thread(program: Program) -> None:
+    """A whole run opens no socket and starts no thread."""
+    text = """
+    import threading
+    sys.addaudithook(lambda event, _: event.startswith('socket.') and sys.exit('a socket was opened'))
+    with Experiment('a', dash_root=root).run as e:
+        e.params.set(x=1)
+        e.metrics('m').log(x=1)
+        e.files.save_text('x', to='x')
+        e.log('x')
+        assert threading.active_count() == 1
+    """
+    program.run(text)
+
+
+def test_public_names_are_the_exported_ones() -> None:
+    """What the package lists is there, and no other name is answered to."""
+    assert all(getattr(tracking, name) is not None for name in tracking.__all__)
+    with pytest.raises(AttributeError, match="nothing"):
+        tracking.nothing  # noqa: B018 - it raises
