@@ -41,7 +41,8 @@ def names(incomplete: str) -> list[str]:
 
 def statuses(incomplete: str) -> list[str]:
     """What an experiment can be."""
-    return [status for status in ExperimentStatus if status.startswith(incomplete.upper())]
+    words = [status.lower() if incomplete.islower() else str(status) for status in ExperimentStatus]
+    return [word for word in words if word.startswith(incomplete)]
 
 
 def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -49,12 +50,19 @@ def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
     from nemorun_cli.experiment import LATEST, find  # noqa: PLC0415 - not for the completion of ids
 
     try:
-        run = find(ctx.params.get("which") or LATEST)
+        run = find(_which(ctx) or LATEST)
         document = json.loads(run.files.resolved.read_bytes())
         ids = [group["id"] for group in document["groups"]] + [task["id"] for task in document["tasks"]]
     except (ExpError, OSError, ValueError, KeyError, TypeError):
         return []
     return [one for one in ids if one.startswith(incomplete)]
+
+
+def _which(ctx: typer.Context) -> str | None:
+    """The experiment on a command line that is not finished: parsed, or left over where an option lacks its value."""
+    left = [argument for argument in ctx.args if not argument.startswith("-")]
+    given: str | None = ctx.params.get("which")
+    return left[0] if left and given in {None, "latest"} else given
 
 
 def specs(incomplete: str) -> list[str]:
@@ -90,12 +98,11 @@ def signals(incomplete: str) -> list[str]:
 
 def schema_paths(incomplete: str) -> list[str]:
     """Keys of a spec, one level at a time."""
-    from nemorun_cli import schema  # noqa: PLC0415 - only to complete a path
+    from nemorun_cli import manual  # noqa: PLC0415 - only to complete a path
 
     lead, _, start = incomplete.rpartition(".")
-    place = tuple(lead.split(".")) if lead else ()
     try:
-        keys, _ = schema.keys_at(place)
-    except (OSError, ValueError, KeyError):
+        keys = manual.keys(lead)
+    except (ExpError, OSError, ValueError):
         return []
     return [f"{lead}.{key}" if lead else key for key in keys if key.startswith(start)]

@@ -25,7 +25,7 @@ from nemorun_cli.start import who
 from nemorun_cli.supervision import Supervision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from nemorun_cli.home import Home
     from nemorun_cli.load import Document
@@ -56,9 +56,7 @@ class DirectExecutor(LocalExecutor):
         return [(os.POSIX_SPAWN_DUP2, lock, LOCK_DESCRIPTOR)]
 
 
-def run(
-    document: Document, *, home: Home, options: Mapping[str, Any] | None = None, key: str | None = None
-) -> Snapshot:
+def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     """Create an experiment and supervise it right here; gives how it stands at its end.
 
     Raises:
@@ -66,7 +64,7 @@ def run(
     """
     identity = creation.tentative(document, home)
     spec = load.resolve(document, identity)
-    spec = replace(spec, run=replace(spec.run, **{**(options or {}), "max_parallel": 1}))
+    spec = replace(spec, run=replace(spec.run, max_parallel=1))
     values = secret_values.resolve(spec)
     files, spec = creation.create(document, spec, identity, home=home, by=who(), key=key)
     lock = locks.take(files.supervisor_lock)

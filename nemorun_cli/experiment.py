@@ -7,7 +7,7 @@ import json
 import os
 import select
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import observation
@@ -263,14 +263,12 @@ def run(
         document = load.read(
             spec,
             params=texts,
-            sets=sets,
+            sets=[*sets, *(f"run.{name}={json.dumps(value)}" for name, value in (options or {}).items())],
             only=only,
             executor_schemas=executors.options_schema,
             executor_types=executors.types(),
         )
-        return launch(
-            document, supervisor=supervisor, home=home, options=options, key=key, if_running=if_running
-        )
+        return launch(document, supervisor=supervisor, home=home, key=key, if_running=if_running)
     except BaseException:
         supervisor.abandon()
         raise
@@ -281,7 +279,6 @@ def launch(
     *,
     supervisor: Supervisor,
     home: Home,
-    options: Mapping[str, Any] | None = None,
     key: str | None = None,
     if_running: IfRunning | None = None,
 ) -> Run:
@@ -290,7 +287,6 @@ def launch(
 
     identity = creation.tentative(document, home)
     spec = load.resolve(document, identity)
-    spec = replace(spec, run=replace(spec.run, **(options or {})))
     values = secret_values.resolve(spec)
     policy = if_running or ("fail" if key else None)
     with keys.hold(home, key=key, name=document.name) if policy else contextlib.nullcontext() as holding:

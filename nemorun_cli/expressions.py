@@ -11,8 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.problems import choices, shown
-from nemorun_cli.templates import (
+from nemorun_cli.loading.templates import (
     OPENING,
     UNKNOWN,
     Expression,
@@ -24,6 +23,7 @@ from nemorun_cli.templates import (
     pieces,
     sole_expression,
 )
+from nemorun_cli.problems import choices, shown
 
 if TYPE_CHECKING:
     from nemorun_cli.spec import Identity, Spec, Task
@@ -62,7 +62,7 @@ def evaluate(expression: Expression, names: Mapping[str, Any]) -> Any:
         found = _checked(expression, names)
         if found.sole is not None:
             return _looked_up(found.sole, names)
-        from nemorun_cli import sandbox  # noqa: PLC0415 - Jinja2 is imported only where a name is not enough
+        from nemorun_cli.loading import sandbox  # noqa: PLC0415 - Jinja2 is imported only where a name is not enough
 
         return sandbox.evaluate(found.code, names)
 
@@ -72,7 +72,7 @@ def compile_only(expression: Expression, names: Mapping[str, Any]) -> Parsed:
     with _named(expression):
         found = _checked(expression, names)
         if found.sole is None:
-            from nemorun_cli import sandbox  # noqa: PLC0415 - as in evaluate
+            from nemorun_cli.loading import sandbox  # noqa: PLC0415 - as in evaluate
 
             sandbox.compiled(found.code)
         return found

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.document import Document
 from nemorun_cli.errors import SpecError
-from nemorun_cli.overrides import applied
+from nemorun_cli.loading.document import Document
+from nemorun_cli.loading.overrides import applied
+from nemorun_cli.loading.resolution import Resolution
+from nemorun_cli.loading.source import Source, open_source
+from nemorun_cli.loading.yamltext import parse
 from nemorun_cli.problems import Finding, Problem, shown
-from nemorun_cli.resolution import Resolution
-from nemorun_cli.source import Source, open_source
 from nemorun_cli.spec import Identity, Spec
-from nemorun_cli.yamltext import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -44,6 +44,12 @@ def describe(path: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
+def keys(path: str = "") -> list[str]:
+    """The keys that can follow a path; raises like `describe`."""
+    found = _part(path)
+    return [*schema.properties(found), *_entries(found)]
+
+
 def part(path: str = "") -> dict[str, Any]:
     """The JSON Schema of that part, its references with what they refer to; raises like `describe`."""
     found = dict(_part(path))

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.conformance import UnsupportedError, compiled
+from nemorun_cli.loading.conformance import UnsupportedError, compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,7 +83,7 @@ def _experiment_check() -> Any:
 
 def _wrong(data: Any, schema: Mapping[str, Any], place: Place) -> list[Finding]:
     # jsonschema takes longer to import than most specs take to check, and only wrong ones need it.
-    from nemorun_cli import violations  # noqa: PLC0415
+    from nemorun_cli.loading import violations  # noqa: PLC0415
 
     return list(violations.found(data, schema, place))
 

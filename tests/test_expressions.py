@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli import templates
 from nemorun_cli.expressions import (
     TemplateError,
     decide_when,
@@ -18,9 +17,10 @@ from nemorun_cli.expressions import (
     fill_late,
     fill_text,
 )
-from nemorun_cli.filling import Filler, Late, split
+from nemorun_cli.loading import templates
+from nemorun_cli.loading.filling import Filler, Late, split
+from nemorun_cli.loading.templates import UNKNOWN, Expression, pieces
 from nemorun_cli.spec import Group, Identity, Spec, Task
-from nemorun_cli.templates import UNKNOWN, Expression, pieces
 
 NAMES: dict[str, Any] = {
     "params": {

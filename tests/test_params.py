@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from nemorun_cli.params import values
-from nemorun_cli.templates import UNKNOWN
+from nemorun_cli.loading.params import values
+from nemorun_cli.loading.templates import UNKNOWN
 
 
 def given(section: dict[str, Any], *options: str) -> dict[str, Any]:

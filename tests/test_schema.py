@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from nemorun_cli import conformance, manual, schema
+from nemorun_cli import manual, schema
 from nemorun_cli.errors import NotFoundError
+from nemorun_cli.loading import conformance
 from nemorun_cli.problems import dotted
 
 SCHEMA = schema.experiment()

@@ -33,7 +33,7 @@ def attempt(tmp_path: Path) -> Path:
     return folder
 
 
-def start(  # noqa: PLR0913 - the shim takes as many
+def start(
     attempt: Path,
     *argv: str,
     shell: list[str] | None = None,

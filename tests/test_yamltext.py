@@ -10,12 +10,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli import yamltext
 from nemorun_cli.errors import SpecError
 from nemorun_cli.expressions import text_of
+from nemorun_cli.loading import yamltext
+from nemorun_cli.loading.source import Source, in_order, open_source
+from nemorun_cli.loading.yamltext import option_value, parse
 from nemorun_cli.problems import Finding
-from nemorun_cli.source import Source, in_order, open_source
-from nemorun_cli.yamltext import option_value, parse
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,18 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from nemorun_cli import callables, quantities
-from nemorun_cli.dependencies import members_of
-from nemorun_cli.filling import Late, as_plain, late_texts
-from nemorun_cli.layers import Layers, Laying, words
+from nemorun_cli import quantities
+from nemorun_cli.loading import callables
+from nemorun_cli.loading.dependencies import members_of
+from nemorun_cli.loading.filling import Late, as_plain, late_texts
+from nemorun_cli.loading.layers import Layers, Laying, words
+from nemorun_cli.loading.templates import TemplateError
 from nemorun_cli.problems import Finding, choices
 from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
-from nemorun_cli.templates import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nemorun_cli.dependencies import Graph, Member
+    from nemorun_cli.loading.dependencies import Graph, Member
     from nemorun_cli.problems import Place
 
 KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import schema
+from nemorun_cli.loading.yamltext import option_value
 from nemorun_cli.problems import Finding, choices, dotted, shown
-from nemorun_cli.yamltext import option_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from nemorun_cli.loading.source import Source
     from nemorun_cli.problems import Place
-    from nemorun_cli.source import Source
     from nemorun_cli.spec import Spec
 
 

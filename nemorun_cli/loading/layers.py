@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.expressions import text_of
-from nemorun_cli.filling import split
+from nemorun_cli.loading.filling import split
 from nemorun_cli.problems import Finding
 
 if TYPE_CHECKING:

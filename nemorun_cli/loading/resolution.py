@@ -11,23 +11,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import dependencies, quantities, schema
-from nemorun_cli import params as parameters
+from nemorun_cli import quantities, schema
 from nemorun_cli.errors import SpecError
 from nemorun_cli.expressions import experiment_names, text_of
-from nemorun_cli.filling import Filler, Late, Unfilled
-from nemorun_cli.layers import Layers, Laying
-from nemorun_cli.members import Building
+from nemorun_cli.loading import dependencies
+from nemorun_cli.loading import params as parameters
+from nemorun_cli.loading.filling import Filler, Late, Unfilled
+from nemorun_cli.loading.layers import Layers, Laying
+from nemorun_cli.loading.members import Building
+from nemorun_cli.loading.pruning import cut
+from nemorun_cli.loading.source import in_order
+from nemorun_cli.loading.templates import OPENING, UNKNOWN
 from nemorun_cli.problems import Finding, choices
-from nemorun_cli.pruning import cut
-from nemorun_cli.source import in_order
 from nemorun_cli.spec import Group, Identity, RunOptions, Spec, Task
-from nemorun_cli.templates import OPENING, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.document import Document
+    from nemorun_cli.loading.document import Document
     from nemorun_cli.problems import Place
 
 _SHARED_OPTIONS = frozenset(("type", "env", "env_file", "env_inherit"))  # of executors of every type

@@ -7,8 +7,8 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.expressions import compile_only, evaluate, text_of, touches_unknown, word_of
+from nemorun_cli.loading.templates import MAX_LENGTH, OPENING, UNKNOWN, Expression, TemplateError, pieces
 from nemorun_cli.problems import Finding, shown
-from nemorun_cli.templates import MAX_LENGTH, OPENING, UNKNOWN, Expression, TemplateError, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

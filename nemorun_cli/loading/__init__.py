@@ -1,0 +1,1 @@
+"""How `nemorun_cli.load` gets from YAML to a resolved spec."""
