@@ -59,7 +59,7 @@ def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _which(ctx: typer.Context) -> str | None:
-    """The experiment on a command line that is not finished: parsed, or left over where an option lacks its value."""
+    """The experiment of an unfinished command line: parsed, or left over where an option lacks its value."""
     left = [argument for argument in ctx.args if not argument.startswith("-")]
     given: str | None = ctx.params.get("which")
     return left[0] if left and given in {None, "latest"} else given

@@ -116,6 +116,13 @@ class Decisions:
         """Note the end of a task of which nothing ran."""
         self.journal.note(events.ENDED, task=task_id, attempt=state.attempt, status=status, **fields)
 
+    def fail_unstarted(self, task: Task, reason: Reason, message: str) -> None:
+        """Note that a task that could have begun has failed before, and what follows."""
+        state = self.history.tasks[task.id]
+        self.end_unstarted(task.id, state, TaskStatus.FAILED, reason=reason, message=message)
+        self.settle(task)
+        self.are_pending = True
+
     def stop_for_limits(self) -> None:
         """Stop what may not go on, or not begin, because a limit of `run` was hit."""
         deadline = self.deadline()
@@ -154,12 +161,7 @@ class Decisions:
                 return None
             return expressions.fill_late(task, spec=self.spec, identity=identity, outputs=ended)
         except expressions.TemplateError as error:
-            state = self.history.tasks[task.id]
-            self.end_unstarted(
-                task.id, state, TaskStatus.FAILED, reason=Reason.TEMPLATE, message=error.message
-            )
-            self.settle(task)
-            self.are_pending = True
+            self.fail_unstarted(task, Reason.TEMPLATE, error.message)
             return None
 
     def finish(self) -> None:

@@ -21,6 +21,7 @@ from nemorun_cli.clock import stamp
 from nemorun_cli.conclusion import conclude
 from nemorun_cli.decisions import Decisions
 from nemorun_cli.engines import Engines
+from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import ELSEWHERE, Job, Sighting
 from nemorun_cli.history import History, TaskState
 from nemorun_cli.journal import Journal
@@ -75,7 +76,7 @@ class Supervision:
         self.submits = submits
         self._secrets = secrets
         self._poll = select.poll()
-        self._engines = Engines(spec, secrets=secrets, makers=makers or {}, poll=self._poll)
+        self._engines = Engines(spec, secrets=secrets, makers=makers or {}, poll=self._poll, tell=tell)
         self._needs_slot: dict[str, bool] = {}
         self._interrupts: list[str] = []
         self._doubtful: list[str] = []  # submitted, as far as we know, but never begun
@@ -289,18 +290,24 @@ class Supervision:
         jobs = []
         for name in names:
             task = self.schedule.tasks[name]
-            if (filled := self._decisions.fill(task, identity)) is not None:
-                jobs.append(self._plan(filled))
+            filled = self._decisions.fill(task, identity)
+            if filled is not None and (job := self._plan(filled)):
+                jobs.append(job)
         return jobs
 
     def _free_slots(self) -> int:
         used = self._engines.count(of=(name for name, needs in self._needs_slot.items() if needs))
         return max(0, (self.spec.run.max_parallel or os.cpu_count() or 1) - used)
 
-    def _plan(self, task: Task) -> Job:
-        attempt = self.history.tasks[task.id].attempt
-        made = plan.make(task, spec=self.spec, files=self.files, attempt=attempt, home=self.home)
-        job = self._job(task, self._engines.executor(task.executor).plan(made))
+    def _plan(self, task: Task) -> Job | None:
+        """The attempt of a task that starts now; None if its executor cannot plan it, which is its end."""
+        state = self.history.tasks[task.id]
+        made = plan.make(task, spec=self.spec, files=self.files, attempt=state.attempt, home=self.home)
+        try:
+            job = self._job(task, self._engines.plan(task.executor, made))
+        except EngineError as error:
+            self._decisions.fail_unstarted(task, Reason.LAUNCH, error.message)
+            return None
         self._engines.add(job)
         self._note_attempt(events.SUBMITTED, job)
         return job

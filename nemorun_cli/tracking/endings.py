@@ -40,7 +40,8 @@ def watch(record: Open) -> None:
     """See to this record however the process ends."""
     _open.append(record)
     if len(_open) == 1:
-        _hook_in()
+        _take_excepthook()
+    _take_sigterm()
 
 
 def release(record: Open) -> None:
@@ -48,29 +49,36 @@ def release(record: Open) -> None:
     if record in _open:
         _open.remove(record)
     if not _open:
-        _hook_out()
+        _give_back()
 
 
-def _hook_in() -> None:
-    global _previous_hook, _handles_sigterm, _unhandled  # noqa: PLW0603 - hooks belong to the process as a whole
+def _take_excepthook() -> None:
+    global _previous_hook, _unhandled  # noqa: PLW0603 - hooks belong to the process as a whole
     _unhandled = None
     _previous_hook = sys.excepthook
     sys.excepthook = _note_unhandled
-    # A handler of the user's own is left in place; only the main thread may set one.
-    in_main = threading.current_thread() is threading.main_thread()
-    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+
+
+def _take_sigterm() -> None:
+    """Set the handler where that is the default's place; only the main thread may."""
+    global _handles_sigterm  # noqa: PLW0603 - the same
+    if _is_main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _on_sigterm)
         _handles_sigterm = True
 
 
-def _hook_out() -> None:
+def _give_back() -> None:
+    """Take the hooks back where nobody has set others since."""
     global _handles_sigterm  # noqa: PLW0603 - the same
     if sys.excepthook is _note_unhandled:
         sys.excepthook = _previous_hook
-    in_main = threading.current_thread() is threading.main_thread()
-    if _handles_sigterm and in_main and signal.getsignal(signal.SIGTERM) is _on_sigterm:
+    if _is_main_thread() and signal.getsignal(signal.SIGTERM) is _on_sigterm:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _handles_sigterm = False
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _note_unhandled(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

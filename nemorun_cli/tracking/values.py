@@ -45,18 +45,25 @@ def encode_row(moment: float, fields: Mapping[str, Any]) -> bytes:
             parts.append(_head(key) if head is None else head)
             kind = type(value)
             if kind is float:
-                # inf - inf and nan - nan are no zero: two operations tell all finite numbers
-                parts.append(repr(value) if value - value == 0.0 else _SPELLED[repr(value)])
+                parts.append(_float(value))
             elif kind is int:
                 parts.append(repr(value))
             elif kind is str and value not in _NONFINITE:
                 parts.append(_quote(value))
+            elif kind is bool:
+                parts.append("true" if value else "false")
             else:
-                parts.append(dump(plain(value, key)))
+                plainer = plain(value, key)
+                parts.append(_float(plainer) if type(plainer) is float else dump(plainer))
     except ValueError as error:  # an integer of thousands of digits
         raise TypeError(f"{key}: {error}") from None
     parts.append("}\n")
     return "".join(parts).encode("ascii")
+
+
+def _float(value: float) -> str:
+    # inf - inf and nan - nan are no zero: two operations tell all finite numbers
+    return repr(value) if value - value == 0.0 else _SPELLED[repr(value)]
 
 
 def _head(key: str) -> str:
@@ -81,7 +88,7 @@ def dump(value: object) -> str:
 
 def _wrap(value: Any) -> Any:
     if isinstance(value, float):
-        return value if value - value == 0.0 else _SPELLED[repr(value)].strip('"')
+        return value if value - value == 0.0 else _float(value).strip('"')
     if isinstance(value, str):
         return {WRAP: value} if value in _NONFINITE else value
     if isinstance(value, list):

@@ -93,7 +93,7 @@ BAD: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("bad", BAD, ids=str)
+@pytest.mark.parametrize("bad", BAD, ids=" ".join)
 def test_argument_of_the_wrong_kind_is_refused(bad: dict[str, Any]) -> None:
     """A text where a list belongs, or what cannot be recorded, is a TypeError before anything is made."""
     with pytest.raises(TypeError):

@@ -1,0 +1,247 @@
+"""Promise 2: killed tasks, shims and machines, stale locks, recycled pids and other hosts are told truthfully."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from bench import (
+    NOTE,
+    attempt,
+    is_running,
+    kill,
+    kill_supervisor,
+    shim_pid,
+    status,
+    statuses,
+    until,
+)
+from patience import eventually
+
+from nemorun_cli.errors import EngineError
+from nemorun_cli.ledger import encode
+from nemorun_cli.locks import boot_id, hostname
+from nemorun_cli.states import ExperimentStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench import Bench
+
+    from nemorun_cli.experiment import Run
+
+
+def child_pid(bench: Bench, name: str = "pid") -> int:
+    """The pid that a task wrote down."""
+    return int(eventually(lambda: bench.lines(name))[0])
+
+
+@pytest.mark.parametrize("supervised", [True, False])
+def test_killed_task_is_told_with_its_signal(bench: Bench, supervised: bool) -> None:  # noqa: FBT001
+    """A task that is killed has 137 and the signal's name, whether a supervisor lives or not."""
+    run = bench.start({"a": f"echo $$ >pid; {until('gate')}"})
+    pid = child_pid(bench)
+    if not supervised:
+        kill_supervisor(run)
+    kill(pid)
+    eventually(lambda: status(run, "a") == "FAILED")
+    state = run.status().history.tasks["a"]
+    assert (state.exit_code, state.reason, state.message) == (137, "signal", "killed by SIGKILL")
+
+
+@pytest.mark.parametrize("supervised", [True, False])
+def test_task_without_its_shim_is_running_until_it_ends_and_then_lost(bench: Bench, supervised: bool) -> None:  # noqa: FBT001
+    """With its shim killed a task goes on; then nobody can know its exit code, and that is what is said."""
+    run = bench.start({"a": f"echo $$ >pid; {until('gate')}"})
+    pid, shim = child_pid(bench), shim_pid(run, "a")
+    if not supervised:
+        kill_supervisor(run)
+    kill(shim)
+    assert status(run, "a") == "RUNNING"
+    assert is_running(pid)
+    bench.touch("gate")
+    eventually(lambda: status(run, "a") == "FAILED")
+    state = run.status().history.tasks["a"]
+    assert (state.exit_code, state.reason) == (None, "lost")
+
+
+@pytest.mark.parametrize("supervised", [True, False])
+def test_whole_tree_killed_at_once_is_told(bench: Bench, supervised: bool) -> None:  # noqa: FBT001
+    """Shim, task and children killed together: a parent has it from `wait`, nobody else can know."""
+    run = bench.start({"a": f"echo $$ >pid; {until('gate')}"})
+    child_pid(bench)
+    shim = shim_pid(run, "a")
+    if not supervised:
+        kill_supervisor(run)
+    os.killpg(shim, signal.SIGKILL)
+    eventually(lambda: status(run, "a") == "FAILED")
+    state = run.status().history.tasks["a"]
+    assert (state.exit_code, state.reason) == ((137, "signal") if supervised else (None, "lost"))
+
+
+def test_everything_killed_is_interrupted_and_runs_again_on_resume(bench: Bench) -> None:
+    """After supervisor and tasks died together the experiment is INTERRUPTED, and a resume runs what was lost."""
+    run = bench.start({"a": f"{NOTE}; {until('gate')}", "b": {"inline": NOTE, "dependencies": ["a"]}})
+    shim = shim_pid(run, "a")
+    eventually(bench.lines)
+    kill_supervisor(run)
+    os.killpg(shim, signal.SIGKILL)
+    snapshot = eventually(lambda: (found := run.status()).status is ExperimentStatus.INTERRUPTED and found)
+    assert statuses(snapshot) == {"a": "FAILED", "b": "PENDING"}
+    assert snapshot.exit_code == 9
+    bench.touch("gate")
+    assert run.resume()
+    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert bench.lines() == ["a 1", "a 2", "b 1"]
+
+
+def test_stale_locks_are_nobodys(bench: Bench) -> None:
+    """Lock files with the names of the dead in them hold up nobody."""
+    run = bench.start({"a": f"{NOTE}; {until('gate')}"})
+    shim = shim_pid(run, "a")
+    kill_supervisor(run)
+    os.killpg(shim, signal.SIGKILL)
+    assert run.files.supervisor_lock.read_text()
+    assert attempt(run, "a").lock.exists()
+    bench.touch("gate")
+    assert run.resume()
+    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+
+
+@pytest.fixture
+def stranger() -> Iterator[psutil.Process]:
+    """A process that has nothing to do with any experiment."""
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as process:
+        yield psutil.Process(process.pid)
+        process.kill()
+
+
+def after_a_crash(bench: Bench, pid: int, *, stop_grace: float = 0.1) -> Run:
+    """An experiment whose task is gone and whose claim and supervisor's lock now name a stranger's pid."""
+    run = bench.start({"a": {"inline": f"{NOTE}; {until('gate')}", "stop_grace": stop_grace}})
+    shim = shim_pid(run, "a")
+    eventually(bench.lines)
+    kill_supervisor(run)
+    os.killpg(shim, signal.SIGKILL)
+    eventually(lambda: not is_running(shim))
+    attempt(run, "a").claim.write_text(f"{pid}\n")
+    text = run.files.supervisor_lock.read_text()
+    run.files.supervisor_lock.write_text(text.replace(f'"pid": {run.status(observe=False).holder.pid}', f'"pid": {pid}'))  # type: ignore[union-attr]
+    return run
+
+
+def test_recycled_pid_is_no_evidence_of_life(bench: Bench, stranger: psutil.Process) -> None:
+    """A claim that names a living process which is somebody else's is the claim of a dead task."""
+    run = after_a_crash(bench, stranger.pid)
+    state = eventually(lambda: (found := run.status().history.tasks["a"]).is_over and found)
+    assert (state.status, state.reason) == ("FAILED", "lost")
+
+
+def test_recycled_pid_is_not_signalled(bench: Bench, stranger: psutil.Process) -> None:
+    """A cancel ends nothing that does not carry the task's mark."""
+    run = after_a_crash(bench, stranger.pid)
+    assert run.cancel().status is ExperimentStatus.CANCELLED
+    assert stranger.is_running()
+    assert stranger.status() != psutil.STATUS_ZOMBIE
+
+
+def rewrite(run: Run, **changes: str) -> None:
+    """Make the ledger tell that it was written elsewhere, or before a restart."""
+    from nemorun_cli.ledger import Reader  # noqa: PLC0415 - beside what it is for
+
+    told = [
+        {**event, **changes} if event["event"] == "supervisor_started" else event
+        for event in Reader(run.files.ledger).read()
+    ]
+    run.files.ledger.write_bytes(encode(told))
+
+
+@pytest.fixture
+def elsewhere(bench: Bench) -> Iterator[Run]:
+    """An experiment that by its ledger runs on another host."""
+    run = bench.start({"a": f"{NOTE}; {until('gate')}"})
+    shim = shim_pid(run, "a")
+    eventually(bench.lines)
+    kill_supervisor(run)
+    rewrite(run, host="far-away")
+    yield run
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(shim, signal.SIGKILL)
+
+
+def test_other_host_is_told_as_that(elsewhere: Run) -> None:
+    """What another host runs can only be seen there: neither ended nor interrupted, but `elsewhere`."""
+    snapshot = elsewhere.status()
+    assert (snapshot.status, snapshot.supervisor) == (ExperimentStatus.RUNNING, "elsewhere")
+    assert snapshot.to_json()["supervisor"]["host"] == "far-away"
+
+
+def test_resume_of_what_another_host_runs_is_refused(elsewhere: Run) -> None:
+    """A resume could run it twice, so it is refused, and so is a cancel; the host is named."""
+    with pytest.raises(EngineError, match="far-away"):
+        elsewhere.resume()
+    with pytest.raises(EngineError, match="far-away"):
+        elsewhere.cancel()
+
+
+def test_resume_of_what_a_lost_host_ran(bench: Bench, elsewhere: Run) -> None:
+    """Told that the host is gone for good, a resume takes what ran there for lost and runs it again."""
+    os.killpg(shim_pid(elsewhere, "a"), signal.SIGKILL)
+    bench.touch("gate")
+    assert elsewhere.resume(host_is_gone=True)
+    assert elsewhere.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert bench.lines() == ["a 1", "a 2"]
+
+
+def test_abandon_gives_up_on_what_another_host_runs(elsewhere: Run) -> None:
+    """With `abandon` it is recorded as cancelled without a word from there, and the record says so."""
+    snapshot = elsewhere.cancel(abandon=True)
+    assert snapshot.status is ExperimentStatus.CANCELLED
+    assert snapshot.history.tasks["a"].reason == "abandoned"
+
+
+def test_restart_of_the_machine_is_told(bench: Bench) -> None:
+    """After a restart nothing of the old boot can live: its tasks are lost, the experiment INTERRUPTED."""
+    run = bench.start({"a": f"{NOTE}; {until('gate')}"})
+    shim = shim_pid(run, "a")
+    eventually(bench.lines)
+    kill_supervisor(run)
+    os.killpg(shim, signal.SIGKILL)
+    rewrite(run, boot="another-boot")
+    assert hostname()
+    assert boot_id() != "another-boot"
+    snapshot = eventually(lambda: (found := run.status()).status is ExperimentStatus.INTERRUPTED and found)
+    state = snapshot.history.tasks["a"]
+    assert (state.status, state.reason, state.exit_code) == ("FAILED", "lost", None)
+
+
+def test_two_experiments_of_one_id_are_kept_apart(bench: Bench) -> None:
+    """Experiments under two homes may share an id; ending one leaves the other alone."""
+    from nemorun_cli import experiment  # noqa: PLC0415 - to start under another home
+    from nemorun_cli.home import Home  # noqa: PLC0415 - the same
+
+    other_home = Home(bench.folder / "other")
+    tasks: dict[str, Any] = {"a": until("gate")}
+
+    def same() -> tuple[Run, Run] | None:
+        one, other = bench.start(tasks), experiment.run(bench.spec(tasks), home=other_home)
+        if one.id == other.id:
+            return one, other
+        one.cancel()
+        other.cancel()
+        return None
+
+    one, other = eventually(same)
+    shim_pid(one, "a")
+    alive = shim_pid(other, "a")
+    kill_supervisor(one)
+    one.cancel()
+    assert is_running(alive)
+    assert status(other, "a") == "RUNNING"
+    bench.touch("gate")
+    assert other.wait(timeout=20).status is ExperimentStatus.COMPLETED

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+from bench import until
+from patience import eventually
+
+import nemorun_cli
+from nemorun_cli import schema
+from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
+
+if TYPE_CHECKING:
+    from conftest import Exp, Result
+
+ENDINGS = """
+name: endings
+tags: [a]
+params: {steps: 3}
+tasks:
+  well: {inline: 'echo "rows:=3" >> "$EXP_OUTPUT"'}
+  flaky: {inline: 'echo try; test "$EXP_ATTEMPT" = 2', retry: {limit: 1}}
+  bad: {inline: "python3 -c 'raise ValueError(1)'", dependencies: [well]}
+  below: {command: [echo, no], dependencies: [bad]}
+  deeper: {command: [echo, no], dependencies: [below]}
+  never: {command: [echo, no], when: false}
+  both:
+    group: [{command: [echo, one]}, {name: named, command: [echo, two]}]
+    dependencies: [bad]
+    dependency_type: afterany
+"""
+WAITING = f"""
+name: waiting
+tasks:
+  first: {{inline: "{until("go")}"}}
+  second: {{command: [echo, later], dependencies: [first]}}
+"""
+NOT_OF_COMMANDS = {"exp.attempt", "exp.ledger", "exp.resolved", "exp.partial", "exp.record"}
+
+
+def checked(document: Any) -> Any:
+    """The document, after it was found to be of the form that it names."""
+    name = document["schema"].removeprefix("exp.").removesuffix("/1")
+    form = json.loads((schema.folder() / f"{name}.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(form).validate(document)
+    return document
+
+
+def checked_lines(result: Result) -> list[Any]:
+    """The documents of JSON Lines, each of them checked."""
+    return [checked(json.loads(line)) for line in result.stdout.splitlines()]
+
+
+def published() -> list[Path]:
+    """The schemas of documents."""
+    return sorted(path for path in schema.folder().glob("*.schema.json") if path.stem != "experiment.schema")
+
+
+def enums(node: Any, name: str) -> list[list[str | None]]:
+    """What stands in the `enum` of every definition of this name."""
+    if isinstance(node, list):
+        return [found for one in node for found in enums(one, name)]
+    if not isinstance(node, dict):
+        return []
+    own = [node[name]["enum"]] if isinstance(node.get(name), dict) and "enum" in node[name] else []
+    return [*own, *(found for one in node.values() for found in enums(one, name))]
+
+
+def test_documents_of_an_experiment_that_failed(exp: Exp) -> None:
+    """Whatever became of its tasks, every document about an experiment is of the form that it names."""
+    started = checked(exp("run", exp.spec(ENDINGS), "--json", code=1).json)
+    assert started["status"] == "FAILED"
+    status = checked(exp("status", "--json").json)
+    ends = {task["id"]: (task["status"], task["reason"]) for task in status["tasks"]}
+    assert ends["bad"] == ("FAILED", "exit")
+    assert ends["deeper"] == ("SKIPPED", "dependency")
+    assert ends["never"] == ("SKIPPED", "when")
+    for task in ends:
+        checked(exp("why", "latest", task, "--json").json)
+    for command in ("list", "show", "doctor", "gc"):
+        checked(exp(command, "--json").json)
+    for command in ("graph", "doctor", "fsck"):
+        checked(exp(command, started["id"], "--json").json)
+    checked(exp("wait", "--json", code=1).json)
+    checked(exp("cancel", started["id"], "--json").json)
+    checked(exp("resume", started["id"], "--dry-run", "--json").json)
+    kinds = {event["event"] for event in checked_lines(exp("events", "latest", "--json"))}
+    assert kinds >= {"created", "submitted", "started", "ended", "retried", "skipped", "finished"}
+    assert {line["text"] for line in checked_lines(exp("logs", "--json"))} >= {"try", "one", "two"}
+
+
+def test_documents_of_an_experiment_that_runs(exp: Exp) -> None:
+    """While it runs, and when it is cancelled, they are as well."""
+    started = checked(exp("run", exp.spec(WAITING), "-d", "--json").json)
+    eventually(lambda: exp.task("first")["status"] == "RUNNING")
+    for command in ("status", "list", "show"):
+        checked(exp(command, "--json").json)
+    for task in ("first", "second"):
+        checked(exp("why", "latest", task, "--json").json)
+    assert checked(exp("wait", "--timeout", "0", "--json", code=4).json)["status"] == "RUNNING"
+    checked(exp("graph", "latest", "--json").json)
+    cancelled = checked(exp("cancel", started["id"], "--json").json)
+    assert {task["status"] for task in cancelled["tasks"]} == {"CANCELLED"}
+    checked(exp("why", "latest", "first", "--json").json)
+    assert "cancel_requested" in {
+        event["event"] for event in checked_lines(exp("events", "latest", "--json"))
+    }
+
+
+def test_documents_of_a_spec(exp: Exp) -> None:
+    """What is said of a spec that was not run is as well."""
+    spec = exp.spec(ENDINGS)
+    for arguments in (
+        ["validate", spec],
+        ["validate", spec, "--engines"],
+        ["run", spec, "--dry-run"],
+        ["graph", spec],
+    ):
+        checked(exp(*arguments, "--json").json)
+
+
+def test_documents_of_upkeep(exp: Exp) -> None:
+    """What is said of a damaged ledger, of its repair and of what was removed is as well."""
+    exp("run", exp.spec("name: a\ntasks: {one: {command: [echo, hi]}}"))
+    ledger = exp.directory() / "ledger.jsonl"
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    ledger.write_bytes(b"".join([*lines[:4], b"rubbish\n", *lines[5:]]))
+    assert checked(exp("list", "--json").json)["experiments"]
+    assert checked(exp("status", "--json", code=7).json)["code"] == 7
+    assert not checked(exp("fsck", "latest", "--json", code=7).json)["is_sound"]
+    assert checked(exp("fsck", "latest", "--repair", "--json").json)["is_repaired"]
+    assert checked(exp("gc", "--older", "0", "--json").json)["removed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["status", "nothing"], 3),
+        (["run", "absent.yaml"], 2),
+        (["run", "wrong.yaml"], 2),
+        (["wait", "--timeout", "soon"], 2),
+        (["graph", "wrong.yaml", "--format", "picture"], 2),
+    ],
+)
+def test_errors_are_documents(exp: Exp, arguments: list[str], code: int) -> None:
+    """With --json an error is a document on standard output, with the exit code in it."""
+    exp.spec("tasks: {one: {comand: x, timeout: soon}}", "wrong.yaml")
+    assert checked(exp(*arguments, "--json", code=code).json)["code"] == code
+
+
+def test_every_form_has_its_schema() -> None:
+    """A form that the package names is published, and what is published is named by the package."""
+    texts = (path.read_text(encoding="utf-8") for path in Path(nemorun_cli.__file__).parent.rglob("*.py"))
+    named = {match for text in texts for match in re.findall(r'"(exp\.[a-z]+)/1"', text)} - NOT_OF_COMMANDS
+    assert {f"exp.{path.name.removesuffix('.schema.json')}" for path in published()} == named
+
+
+@pytest.mark.parametrize("path", published(), ids=lambda path: path.name)
+def test_schemas_say_what_the_package_says(path: Path) -> None:
+    """A schema is a valid one, bears its file's name, and lists the very states and reasons there are."""
+    form = json.loads(path.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(form)
+    assert form["$id"].endswith(f"/{path.name}")
+    for name, words in (
+        ("taskStatus", [*TaskStatus]),
+        ("experimentStatus", [*ExperimentStatus]),
+        ("reason", [*Reason]),
+    ):
+        for found in enums(form.get("$defs", {}), name):
+            assert set(found) - {None} == set(words)
