@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import faults
@@ -13,6 +13,7 @@ from nemorun_cli.home import FILE_MODE, FOLDER_MODE, make_folder
 from nemorun_cli.states import Reason, TaskStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from nemorun_cli.home import AttemptFiles
@@ -91,7 +92,7 @@ def claimed_pid(files: AttemptFiles) -> int | None:
 
 
 def read_ending(files: AttemptFiles) -> Ending | None:
-    """How the shim says the attempt ended; None as long as there is no whole record."""
+    """How the attempt ended, as its shim or its engine's record says; None while there is no whole one."""
     try:
         descriptor = os.open(files.exit, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -105,13 +106,26 @@ def read_ending(files: AttemptFiles) -> Ending | None:
         return None
     try:
         record = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
+        record = None
+    if not _is_record(record):
         return lost(f"its exit record is unreadable: {files.exit}")
-    return _interpret(record, files, ended)
+    return interpret(record, files, ended)
 
 
-def _interpret(record: dict[str, Any], files: AttemptFiles, ended: float) -> Ending:
-    started = _modified(files.claim)
+def _is_record(record: Any) -> bool:
+    """Whether this can have been written by a shim; an exit code is missing only where there was none."""
+    if not isinstance(record, dict):
+        return False
+    code = record.get("exit_code")
+    is_known = type(code) is int or (code is None and ("launch" in record or bool(record.get("timeout"))))
+    return is_known and all(isinstance(record.get(key, 0.0), int | float) for key in ("started", "ended"))
+
+
+def interpret(record: Mapping[str, Any], files: AttemptFiles, ended: float) -> Ending:
+    """What an exit record means; `ended` in Unix seconds, if the record does not know better."""
+    started = record.get("started", _modified(files.claim))
+    ended = record.get("ended", ended)
     if "launch" in record:
         trouble = LAUNCH_TROUBLE.get(record["launch"], str(record["launch"]))
         return Ending(
@@ -130,7 +144,10 @@ def _interpret(record: dict[str, Any], files: AttemptFiles, ended: float) -> End
             started=started,
             ended=ended,
         )
-    return from_exit_code(int(code or 0), started=started, ended=ended)
+    ending = from_exit_code(int(code or 0), started=started, ended=ended)
+    if record.get("oom") and ending.status is TaskStatus.FAILED:
+        ending = replace(ending, reason=Reason.OOM, message="it ran out of memory")
+    return ending
 
 
 def from_exit_code(code: int, *, started: float | None = None, ended: float | None = None) -> Ending:

@@ -77,7 +77,7 @@ class Reader:
             if parent is None:
                 break
             task, state = self.schedule.tasks[parent], self.history.tasks[parent]
-            links.append(_of_task("dependency", parent, state, f"{parent} is {_described(state)}"))
+            links.append(_of_task("dependency", parent, state, f"{parent} {_described(state)}"))
         return links
 
     def _went_wrong(self, name: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.graph import DEFAULT_TYPE
+from nemorun_cli.graph import DEFAULT_TYPE, TIMES
 from nemorun_cli.states import TaskStatus
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _ASCII_SYMBOLS: Final = {
     TaskStatus.CANCELLED: "#",
     TaskStatus.SKIPPED: "-",
 }
-_ASCII: Final = str.maketrans({"│": "|", "─": "-", "×": "x"} | dict.fromkeys("├┤┬┴┼╭╮╰╯", "+"))  # noqa: RUF001
+_ASCII: Final = str.maketrans({"│": "|", "─": "-", TIMES: "x"} | dict.fromkeys("├┤┬┴┼╭╮╰╯", "+"))
 PASSING: Final = "│"
 
 # The character of a join by where it leads: up, down, left, right.
@@ -116,7 +116,7 @@ class _Lines:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a drawing: the lines on the left with a node's symbol, its name and what it is, and its status."""
+    """A line of a drawing: on the left the lines with a node's symbol, then what is said of it."""
 
     rail: str
     text: str = ""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
-import os
-import select
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from nemorun_cli import observation
+from nemorun_cli import ledger, observation
 from nemorun_cli.errors import (
     AmbiguousError,
     EngineError,
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from nemorun_cli.start import Supervisor
 
 LATEST: Final = "latest"
-LOOK_EVERY: Final = 0.5  # seconds between looks at an experiment that nobody can be woken by
-CANCEL_SLACK: Final = 15.0  # seconds after the longest grace period until survivors are reported
 
 IfRunning = Literal["fail", "skip", "replace"]
 
@@ -76,28 +73,18 @@ class Run:
         Raises:
             NotOverError: the time is over, and the experiment is not.
         """
-        end = None if timeout is None else time.monotonic() + timeout
-        while True:
-            snapshot = self.status()
-            if snapshot.status is not ExperimentStatus.RUNNING:
-                return snapshot
-            left = None if end is None else end - time.monotonic()
-            if left is not None and left <= 0:
-                raise NotOverError(f"{self.id} is not over after {timeout:g} s")
-            self.pause(snapshot, limit=left)
+        from nemorun_cli.watching import Watch  # noqa: PLC0415 - not for a single look
 
-    def pause(self, snapshot: Snapshot, *, limit: float | None = None) -> None:
-        """Sleep until something may be new: the end of the supervisor, or a little while."""
-        seconds = LOOK_EVERY if limit is None else min(LOOK_EVERY, limit)
-        if snapshot.supervisor == "alive" and snapshot.holder is not None and hasattr(os, "pidfd_open"):
-            with contextlib.suppress(OSError):
-                watch = os.pidfd_open(snapshot.holder.pid)
-                try:
-                    select.select([watch], [], [], seconds)
-                finally:
-                    os.close(watch)
-                return
-        time.sleep(seconds)
+        end = None if timeout is None else time.monotonic() + timeout
+        with Watch(self) as watching:
+            while True:
+                snapshot = watching.look()
+                if snapshot.status is not ExperimentStatus.RUNNING:
+                    return snapshot
+                left = None if end is None else end - time.monotonic()
+                if left is not None and left <= 0:
+                    raise NotOverError(f"{self.id} is not over after {timeout:g} s")
+                watching.pause(limit=left)
 
     def cancel(
         self,
@@ -219,7 +206,17 @@ def find(which: str = LATEST, *, home: Home | None = None) -> Run:
 
 def _newest(home: Home, names: Sequence[str]) -> ExperimentFiles | None:
     ids = sorted((one for name in names for one in home.ids(name)), key=age_key, reverse=True)
-    return next((files for one in ids if (files := home.experiment(one))), None)
+    for _, same_second in itertools.groupby(ids, key=lambda one: age_key(one)[0]):
+        if found := [files for one in same_second if (files := home.experiment(one))]:
+            return found[0] if len(found) == 1 else max(found, key=_created)
+    return None
+
+
+def _created(files: ExperimentFiles) -> str:
+    """When exactly it was made; experiments of two names may share a second."""
+    with files.ledger.open("rb") as stream:
+        event = ledger.parse(stream.readline())
+    return str(event.get("time", "")) if event else ""
 
 
 def run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -67,8 +68,8 @@ def _loop(
         for line in feed.read(snapshot.history):
             display.log(line)
         display.update(snapshot, watching.news)
-        if snapshot.status is ExperimentStatus.INTERRUPTED and heard:
-            return watching.run.cancel()  # its supervisor went before it could
+        if interrupts is not None and heard and snapshot.supervisor == "gone" and not snapshot.is_over:
+            return _cancel_here(watching.run, interrupts, times=heard)
         if snapshot.status is not ExperimentStatus.RUNNING:
             return snapshot
         if interrupts is None:
@@ -77,20 +78,28 @@ def _loop(
         if heard < interrupts.count:
             heard = interrupts.count
             interrupts.clear()
-            _cancel(watching.run, snapshot, heard, display)
+            _request(watching.run, times=heard, display=display)
         watching.pause(also=[interrupts.fileno()])
 
 
-def _cancel(run: Run, snapshot: Snapshot, times: int, display: progress.Display) -> None:
+def _request(run: Run, *, times: int, display: progress.Display) -> None:
+    """Ask the supervisor to end all; should it be gone, the next look shows it."""
     if times >= LEAVE_AT:
         raise KeyboardInterrupt
-    is_last = times == KILL_AT
-    display.note("killing it" if is_last else "cancelling it; Ctrl-C again to kill")
-    options = {"signal": "KILL", "grace": 0.0} if is_last else {}
-    if snapshot.supervisor == "alive":
-        cancellation.request(run, None, **options)  # type: ignore[arg-type]
+    if times < KILL_AT:
+        display.note("cancelling it; Ctrl-C again to kill")
+        cancellation.request(run, None)
     else:
-        run.cancel(**options)  # type: ignore[arg-type]
+        display.note("killing it")
+        cancellation.request(run, None, signal="KILL", grace=0.0)
+
+
+def _cancel_here(run: Run, interrupts: Interrupts, *, times: int) -> Snapshot:
+    """End all without a supervisor; one more signal kills."""
+    if times < KILL_AT:
+        with contextlib.suppress(KeyboardInterrupt), interrupts.raising():
+            return run.cancel()
+    return run.cancel(signal="KILL", grace=0.0)
 
 
 def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collection[str]) -> None:

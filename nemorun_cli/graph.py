@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 GRAPH_FORMAT: Final = "exp.graph/1"
 DEFAULT_TYPE: Final = "afterok"
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 # The status that stands for several members: the first of these that one of them has.
 _PRECEDENCE: Final = (
@@ -46,7 +47,7 @@ class Node:
     @property
     def label(self) -> str:
         """The name as drawings show it, with the number of members of a group."""
-        return f"{self.id} ×{len(self.members)}" if self.is_group else self.id  # noqa: RUF001 - the sign is meant
+        return f"{self.id} {TIMES}{len(self.members)}" if self.is_group else self.id
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `nodes` in `exp.graph/1`."""
@@ -205,7 +206,7 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-_PLAIN: Final = frozenset(" ._-=,/~×")  # noqa: RUF001 - the sign is meant
+_PLAIN: Final = frozenset(f" ._-=,/~{TIMES}")
 _MERMAID_STYLES: Final = {
     TaskStatus.PENDING: "fill:#eeeeee,stroke:#999999",
     TaskStatus.SUBMITTED: "fill:#d8f0f8,stroke:#3399bb",

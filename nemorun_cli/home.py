@@ -66,6 +66,11 @@ class AttemptFiles:
         return self.directory / "exit.json"
 
     @property
+    def timed_out(self) -> Path:
+        """Made when the attempt's time is over, before it is told to end."""
+        return self.directory / "timed-out"
+
+    @property
     def outputs(self) -> Path:
         """What the task wrote to `$EXP_OUTPUT`."""
         return self.directory / "outputs"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -22,6 +23,7 @@ class Interrupts:
 
     def __init__(self, is_armed: Callable[[], bool] = lambda: True) -> None:
         self.count = 0
+        self._raises = False
         self._is_armed = is_armed
         self._before: dict[signal.Signals, Any] = {}
 
@@ -51,8 +53,17 @@ class Interrupts:
         except BlockingIOError:
             return
 
+    @contextlib.contextmanager
+    def raising(self) -> Iterator[None]:
+        """While the block is run a signal is a KeyboardInterrupt, for what cannot look for itself."""
+        self._raises = True
+        try:
+            yield
+        finally:
+            self._raises = False
+
     def _take(self, number: int, frame: object) -> None:
         del number, frame
-        if not self._is_armed():
+        if self._raises or not self._is_armed():
             raise KeyboardInterrupt
         self.count += 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from nemorun_cli.home import AttemptFiles, ExperimentFiles
-    from nemorun_cli.spec import Spec, Task
+    from nemorun_cli.spec import Kind, Spec, Task
 
 PLAN_FORMAT: Final = "exp.attempt/1"
 
@@ -22,17 +22,21 @@ PLAN_FORMAT: Final = "exp.attempt/1"
 class Plan:
     """One attempt, ready for an executor.
 
-    `env` is what the spec and `exp` give, without what is inherited and without secrets, of which
-    only the names are here. `script` and `call` are texts to be written into the attempt's folder.
-    `details` is the executor's own. Times are in seconds.
+    `kind` is what the task is, in the words of a spec (`script`, `inline`, `command`, `partial`);
+    `folder` is the spec's own, to which paths in an executor's options are relative. `env` is what
+    the spec and `exp` give, without what is inherited and without secrets, of which only the names
+    are here. `script` and `call` are texts to be written into the attempt's folder. `details` is the
+    executor's own. Times are in seconds.
     """
 
     experiment: str
     task: str
     attempt: int
     executor: str
+    kind: Kind
     argv: tuple[str, ...]
     workdir: str
+    folder: str
     env: dict[str, str]
     env_inherit: str | tuple[str, ...] = "all"
     secrets: tuple[str, ...] = ()
@@ -52,6 +56,7 @@ class Plan:
             "task": self.task,
             "attempt": self.attempt,
             "executor": self.executor,
+            "kind": self.kind,
             "argv": self.argv,
             "workdir": self.workdir,
             "env": self.env,
@@ -73,8 +78,10 @@ def make(task: Task, *, spec: Spec, files: ExperimentFiles, attempt: int, home: 
         task=task.id,
         attempt=attempt,
         executor=task.executor,
+        kind=task.kind,
         argv=argv,
         workdir=task.workdir,
+        folder=spec.folder,
         env={
             **task.env,
             **_shared_environment(files, spec.name, prefix(spec, files.id), dash_root(spec, home), home),

@@ -1,17 +1,22 @@
 """A task's processes: its group, its descendants, and all that carry its mark, and how they are ended.
 
-The mark is the attempt's identity in the environment, which every descendant inherits; a process that
-cleared its environment and left both group and parents is outside of what can be found.
+The mark is the attempt's identity in the environment, which every descendant inherits. It counts by the
+attempt's folder itself, so that experiments of one id under two homes are kept apart, and one home under
+two names is one. A process that cleared its environment and left both group and parents cannot be found.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.home import ExperimentFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,7 +30,8 @@ WATCHDOG_VARIABLE: Final = "EXP_WATCHDOG"  # in that of a shim's watchdog: the f
 FIRST_LOOK: Final = 0.01  # seconds until the second look at what was told to end
 LONGEST_PAUSE: Final = 0.5  # seconds between looks
 
-Mark = tuple[str, str, int]  # experiment, task, attempt
+Mark = tuple[int, int]  # device and inode of the attempt's folder
+NOWHERE: Final[Mark] = (0, 0)  # of a folder that is not there; no process carries it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +43,21 @@ class Seen:
     group: int
     mark: Mark | None
     is_supervisor: bool
-    watches: str | None
+    watches: Mark | None
+
+
+def mark(folder: Path) -> Mark:
+    """The mark of the attempt in this folder."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return NOWHERE
+    return found.st_dev, found.st_ino
 
 
 def scan() -> dict[int, Seen]:
     """All processes that are alive and may be looked into, by pid."""
-    import os  # noqa: PLC0415 - beside psutil, which is heavy and only needed here
-
-    import psutil  # noqa: PLC0415 - see above
+    import psutil  # noqa: PLC0415 - heavy, and only needed when there is cause to look
 
     found = {}
     for process in psutil.process_iter():
@@ -61,7 +74,7 @@ def scan() -> dict[int, Seen]:
             group=group,
             mark=_mark(environ),
             is_supervisor=SUPERVISOR_VARIABLE in environ,
-            watches=environ.get(WATCHDOG_VARIABLE),
+            watches=mark(Path(environ[WATCHDOG_VARIABLE])) if WATCHDOG_VARIABLE in environ else None,
         )
     return found
 
@@ -78,19 +91,21 @@ def mark_of(pid: int) -> Mark | None:
 
 def _mark(environ: Mapping[str, str]) -> Mark | None:
     try:
-        return environ["EXP_ID"], environ["EXP_TASK"], int(environ["EXP_ATTEMPT"])
+        files = ExperimentFiles(Path(environ["EXP_DIR"]))
+        found = mark(files.attempt(environ["EXP_TASK"], int(environ["EXP_ATTEMPT"])).directory)
     except (KeyError, ValueError):
         return None
+    return None if found == NOWHERE else found
 
 
-def tree(mark: Mark, directory: str, seen: Mapping[int, Seen]) -> set[int]:
+def tree(wanted: Mark, seen: Mapping[int, Seen]) -> set[int]:
     """The pids of a task's processes among those that were seen, the watchdog of its attempt included.
 
     A process group counts only through a member that carries the mark, and not if somebody else
     leads it, so that neither a recycled group id nor a task in the foreground of a terminal's
     group harms others. Nested experiments are left alone: they have marks of their own.
     """
-    marked = {pid for pid, one in seen.items() if one.mark == mark and not one.is_supervisor}
+    marked = {pid for pid, one in seen.items() if one.mark == wanted and not one.is_supervisor}
     groups = {seen[pid].group for pid in marked}
     groups = {group for group in groups if group in marked or group not in seen}
     children: defaultdict[int, list[int]] = defaultdict(list)
@@ -98,12 +113,12 @@ def tree(mark: Mark, directory: str, seen: Mapping[int, Seen]) -> set[int]:
         children[one.parent].append(pid)
     found: set[int] = set()
     queue = [
-        pid for pid, one in seen.items() if pid in marked or one.group in groups or one.watches == directory
+        pid for pid, one in seen.items() if pid in marked or one.group in groups or one.watches == wanted
     ]
     while queue:
         pid = queue.pop()
         one = seen[pid]
-        if pid in found or one.is_supervisor or one.mark not in (mark, None):
+        if pid in found or one.is_supervisor or one.mark not in (wanted, None):
             continue
         found.add(pid)
         queue += children[pid]
@@ -115,7 +130,6 @@ class Stop:
     """The ending of one task's processes: the signal, a grace period, KILL, until two looks find none."""
 
     mark: Mark
-    directory: str
     signal: int
     grace: float
     due: float = 0.0  # monotonic time of the next look
@@ -136,7 +150,7 @@ class Stop:
     def advance(self, seen: Mapping[int, Seen]) -> None:
         """Take one look and do what it calls for."""
         now = time.monotonic()
-        pids = tree(self.mark, self.directory, seen)
+        pids = tree(self.mark, seen)
         if not pids:
             self._empty += 1
             self.is_done = self._empty > 1

@@ -23,12 +23,15 @@ class Danger:
     remedy: str
 
 
-def danger() -> Danger | None:
+def danger(control_group: str | None = None) -> Danger | None:
     """What threatens a supervisor that is started from here; None outside of a login, or if nothing does.
 
     Cheap where this process is in no session of systemd; else it asks `loginctl`.
+
+    Args:
+        control_group: that of the supervisor, as in proc(5); None is this process's own.
     """
-    group = _control_group()
+    group = _control_group() if control_group is None else control_group
     if f"/user@{os.getuid()}.service" in group:
         return None if _lingers() else _of_user_manager()
     if "/session-" in group and _kills_sessions():

@@ -5,6 +5,7 @@ Of what is over, those lines say it all. Of what is not, nothing but a look at i
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from dataclasses import dataclass
@@ -75,12 +76,18 @@ def newest_first(
     folder = str(home.experiments)
     # The second in an id is the one in which it was made, or (where the clock was moved) not far from it.
     earliest = unix(since) - CLOCK_SLACK if since is not None else 0.0
-    for (made, _), experiment_id, name in ids:
+    for made, entries in itertools.groupby(ids, key=lambda entry: entry[0][0]):
         if made < earliest:
             return
-        found = _summarize(home, experiment_id, name, f"{folder}/{name}/{experiment_id}/{LEDGER}")
-        if found is not None and (since is None or found.created is None or found.created >= since):
-            yield found
+        of_one_second = [
+            found
+            for _, experiment_id, name in entries
+            if (found := _summarize(home, experiment_id, name, f"{folder}/{name}/{experiment_id}/{LEDGER}"))
+        ]
+        of_one_second.sort(key=lambda summary: summary.created or "", reverse=True)
+        for found in of_one_second:
+            if since is None or found.created is None or found.created >= since:
+                yield found
 
 
 def duration_text(summary: Summary) -> str:

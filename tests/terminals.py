@@ -39,7 +39,7 @@ class Terminal:
             cwd=cwd,
             env={"TERM": "xterm-256color", **kept},
             start_new_session=True,
-            preexec_fn=_take_terminal,
+            preexec_fn=_take_terminal,  # noqa: PLW1509 - one ioctl, and tests have no threads
         )
         os.close(theirs)
         self.seen = ""

@@ -109,7 +109,7 @@ def test_all_problems_of_a_spec_are_told_with_their_lines(exp: Exp) -> None:
     assert "  a: {inlin: x}" in told.stderr
     assert "did you mean inline?" in told.stderr
     problems = exp("validate", spec, "--json", code=2).json["problems"]
-    assert [(one["line"], one["column"]) for one in problems][0] == (2, 7)
+    assert (problems[0]["line"], problems[0]["column"]) == (2, 7)
     assert len(problems) >= 2
 
 
@@ -119,7 +119,7 @@ def test_a_reader_that_leaves_is_no_fault(exp: Exp, arguments: tuple[str, ...]) 
     exp("run", exp.spec(HELLO))
     read, write = os.pipe()
     os.close(read)
-    process = exp.start(*arguments, "--no-quiet", stdout=write)
+    process = exp.start(*arguments, stdout=write)
     os.close(write)
     _, told = process.communicate(timeout=60)
     assert process.returncode == cli.BROKEN_PIPE
@@ -139,7 +139,7 @@ def test_a_full_disk_is_told(exp: Exp) -> None:
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_no_harm(exp: Exp, closed: str) -> None:
-    """An experiment runs to its end whichever standard streams are closed, and no file of ours takes their place."""
+    """An experiment runs to its end whichever standard streams are closed, as no file takes their place."""
     spec = exp.spec(HELLO)
     line = f'"$0" run "$1" {closed}'
     done = subprocess.run(

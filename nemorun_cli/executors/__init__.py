@@ -130,6 +130,7 @@ class Executor(Protocol):
 
 
 _BUILT_IN: Final = {
+    "docker": "nemorun_cli.executors.docker:DockerExecutor",
     "local": "nemorun_cli.executors.local:LocalExecutor",
 }
 

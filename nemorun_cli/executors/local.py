@@ -47,6 +47,8 @@ class _Child:
 class LocalExecutor:
     """Runs tasks here; the slots of `max_parallel` are its own only limit."""
 
+    _shims: ClassVar[set[int]] = set()  # started by this process, for whichever of a spec's executors
+
     takes_slots: ClassVar[bool] = True
     own_session: ClassVar[bool] = True  # away from the terminal, whose signals are not for the task
     options_schema: ClassVar[Mapping[str, Any]] = {
@@ -62,7 +64,6 @@ class LocalExecutor:
         self._events = select.epoll() if hasattr(select, "epoll") else None
         self._children: dict[Key, _Child] = {}
         self._by_watch: dict[int, Key] = {}
-        self._by_pid: dict[int, Key] = {}
         self._stops: dict[Key, processes.Stop] = {}
         self._next_look = 0.0
         self._scan: dict[int, processes.Seen] | None = None
@@ -84,6 +85,7 @@ class LocalExecutor:
         look = now >= self._next_look
         if look:
             self._next_look = now + LOOK_AGAIN
+            self._reap_strays()
         unseen = {key for key in jobs if key not in self._children and key not in self._blind}
         wanted = [jobs[key] for key in {*ready, *unseen, *(self._blind if look else ())} if key in jobs]
         sightings = [sighting for job in wanted if (sighting := self._sight(job))]
@@ -190,14 +192,14 @@ class LocalExecutor:
         self._children[job.key] = _Child(job, pid, watch, is_own)
         self._blind.discard(job.key)
         if is_own:
-            self._by_pid[pid] = job.key
+            self._shims.add(pid)
         if watch is None:
             self._blind.add(job.key)
 
     def _forget(self, key: Key) -> None:
         self._blind.discard(key)
         if child := self._children.pop(key, None):
-            self._by_pid.pop(child.pid, None)
+            self._shims.discard(child.pid)
             if child.watch is not None:
                 self._by_watch.pop(child.watch, None)
                 os.close(child.watch)
@@ -232,7 +234,7 @@ class LocalExecutor:
         child = self._children.get(job.key)
         is_held = locks.is_held(job.files.lock)
         ending = attempts.read_ending(job.files)
-        if ending and not is_held and not _strays(self._by_pid, job):
+        if ending and not is_held and not self._has_strays(job, child):
             self._forget(job.key)
             return Sighting(key=job.key, state="over", job_id=_job_id(job, child), ending=ending)
         if ending:  # the task is over, and something it started is not
@@ -270,15 +272,25 @@ class LocalExecutor:
             self._watch(job, pid, is_own=False)
         else:
             self._blind.add(job.key)
+        if pid is None:  # whoever prepares it may die before it starts
+            return Sighting(key=job.key, state="queued")
         return Sighting(
             key=job.key, state="running", job_id=str(pid) if pid else None, evidence="its lock is held"
         )
+
+    def _has_strays(self, job: Job, child: _Child | None) -> bool:
+        """Whether something that carries the attempt's mark is left, though nothing holds its lock."""
+        if child is None or not child.is_own:
+            return self._is_marked(job)
+        wanted = _mark(job)
+        return any(processes.mark_of(pid) == wanted for pid in _own_children() - self._shims)
 
     def _is_marked(self, job: Job) -> bool:
         """Whether some process carries the attempt's mark; one scan serves a whole poll."""
         if self._scan is None:
             self._scan = processes.scan()
-        return any(one.mark == _mark(job) for one in self._scan.values())
+        wanted = _mark(job)
+        return any(one.mark == wanted for one in self._scan.values())
 
     def _advance(self, jobs: Mapping[Key, Job]) -> list[Sighting]:
         """Go on with what is being ended; gives those that are gone."""
@@ -314,9 +326,10 @@ class LocalExecutor:
 
     def _reap_strays(self) -> None:
         """Collect orphans that this process, as a subreaper, inherited from tasks."""
-        for pid in _own_children() - self._by_pid.keys():
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+        for pid in _own_children() - self._shims:
+            with contextlib.suppress(ChildProcessError, ProcessLookupError):
+                if os.getsid(pid) != os.getsid(0):  # what other executors started is theirs to wait for
+                    os.waitpid(pid, os.WNOHANG)
 
 
 def shim_line(attempt: Path, plan: Plan, program: str, *, shim: Path | None = None) -> list[str]:
@@ -327,12 +340,17 @@ def shim_line(attempt: Path, plan: Plan, program: str, *, shim: Path | None = No
         str(attempt),
         plan.workdir,
         f"{_umask():03o}",
-        f"{plan.timeout or 0:g}",
+        _seconds(plan.timeout or 0),
         attempts.short_signal(plan.stop_signal),
-        f"{plan.stop_grace:g}",
+        _seconds(plan.stop_grace),
         program,
         *plan.argv[1:],
     ]
+
+
+def _seconds(value: float) -> str:
+    """A time as every `sleep` reads it: whole if it can be, and never with an exponent."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def _program(plan: Plan, env: Mapping[str, str]) -> str:
@@ -377,11 +395,11 @@ def _from_wait(status: int, claimed: int | None) -> Ending:
 
 
 def _stop(job: Job, number: int, grace: float) -> processes.Stop:
-    return processes.Stop(mark=_mark(job), directory=str(job.files.directory), signal=number, grace=grace)
+    return processes.Stop(mark=_mark(job), signal=number, grace=grace)
 
 
 def _mark(job: Job) -> processes.Mark:
-    return job.experiment, job.task, job.attempt
+    return processes.mark(job.files.directory)
 
 
 def _job_id(job: Job, child: _Child | None) -> str | None:
@@ -396,11 +414,6 @@ def _is_running(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _strays(own: Mapping[int, Key], job: Job) -> bool:
-    """Whether an orphan that this process inherited carries the attempt's mark; costs one small read."""
-    return any(processes.mark_of(pid) == _mark(job) for pid in _own_children() - own.keys())
 
 
 def _own_children() -> set[int]:

@@ -128,8 +128,13 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
+    """Leave SIGTERM to the system: the child has no record to mark, and a handler may come too late."""
+    global _handles_sigterm  # noqa: PLW0603 - the same
     for record in _open.copy():
         record.forked()
+    if _handles_sigterm and signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _handles_sigterm = False
     _after_fork_in_parent()
 
 

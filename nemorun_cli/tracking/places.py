@@ -203,7 +203,7 @@ def user() -> str:
 
 def unique() -> str:
     """An id that no other process makes: sorts by time."""
-    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(4).hex()}"
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(8).hex()}"
 
 
 TEMPLATES: Final[dict[str, Callable[[], str]]] = {

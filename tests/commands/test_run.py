@@ -35,7 +35,7 @@ name: deaf
 tasks:
   a: {inline: "trap '' TERM; touch begun; while [ ! -e go ]; do sleep 0.02; done", stop_grace: 1h}
 """
-SECRET = """
+SECRETIVE = """
 name: secret
 secrets: {TOKEN: {env: TOKEN}, SPOKEN: {command: [echo, spoken-value]}}
 run: {tail_logs: true}
@@ -113,7 +113,7 @@ def test_quiet_prints_the_id_only(exp: Exp) -> None:
 
 def test_secrets_are_hidden_while_watching(exp: Exp) -> None:
     """What tasks write of their secrets is masked, those that came from a command too."""
-    told = exp("run", exp.spec(SECRET), env={"TOKEN": "value-of-token"})
+    told = exp("run", exp.spec(SECRETIVE), env={"TOKEN": "value-of-token"})
     assert told.stdout == "a | *** and ***\n"
 
 
@@ -196,9 +196,9 @@ def test_nothing_is_inherited(exp: Exp) -> None:
 
 def test_dry_run_creates_nothing(exp: Exp) -> None:
     """`--dry-run` shows command, script and environment of each task, and leaves no trace."""
-    spec = exp.spec(SECRET + "  b: {command: [echo, \"it's\"], dependencies: [a], env: {X: '1'}}\n")
+    spec = exp.spec(SECRETIVE + "  b: {command: [echo, \"it's\"], dependencies: [a], env: {X: '1'}}\n")
     shown = exp("run", spec, "--dry-run", env={"TOKEN": "value-of-token"}).stdout
-    assert "| echo \"$TOKEN and $SPOKEN\"" in shown
+    assert '| echo "$TOKEN and $SPOKEN"' in shown
     assert "TOKEN='***'" in shown
     assert "value-of-token" not in shown
     assert "spoken-value" not in shown
@@ -209,7 +209,7 @@ def test_dry_run_creates_nothing(exp: Exp) -> None:
 
 def test_dry_run_needs_no_secrets(exp: Exp) -> None:
     """A secret that is not set keeps nobody from seeing what would run."""
-    document = exp("run", exp.spec(SECRET), "--dry-run", "--json").json
+    document = exp("run", exp.spec(SECRETIVE), "--dry-run", "--json").json
     assert document["schema"] == "exp.plan/1"
     assert sorted(document["tasks"][0]["secrets"]) == ["SPOKEN", "TOKEN"]
 
@@ -217,9 +217,7 @@ def test_dry_run_needs_no_secrets(exp: Exp) -> None:
 def test_dry_run_tells_the_order_and_what_comes_later(exp: Exp) -> None:
     """A task stands behind those it needs, and expressions of outputs are named as filled in later."""
     spec = exp.spec(
-        "tasks:\n"
-        "  z: {inline: 'echo ${{ tasks.a.outputs.n }}', dependencies: [a]}\n"
-        "  a: {inline: 'true'}\n"
+        "tasks:\n  z: {inline: 'echo ${{ tasks.a.outputs.n }}', dependencies: [a]}\n  a: {inline: 'true'}\n"
     )
     document = exp("run", spec, "--dry-run", "--json").json
     assert [task["id"] for task in document["tasks"]] == ["a", "z"]
@@ -229,7 +227,7 @@ def test_dry_run_tells_the_order_and_what_comes_later(exp: Exp) -> None:
 
 def test_a_missing_secret_creates_nothing(exp: Exp) -> None:
     """A secret that is not set is a problem of the spec, told before anything is created."""
-    told = exp("run", exp.spec(SECRET), code=2)
+    told = exp("run", exp.spec(SECRETIVE), code=2)
     assert "TOKEN" in told.stderr
     assert not (exp.home / "experiments").exists()
 

@@ -25,7 +25,6 @@ from patience import eventually
 
 from nemorun_cli.errors import EngineError
 from nemorun_cli.ledger import encode
-from nemorun_cli.locks import boot_id, hostname
 from nemorun_cli.states import ExperimentStatus
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def test_task_without_its_shim_is_running_until_it_ends_and_then_lost(bench: Ben
     if not supervised:
         kill_supervisor(run)
     kill(shim)
-    assert status(run, "a") == "RUNNING"
+    eventually(lambda: status(run, "a") == "RUNNING")
     assert is_running(pid)
     bench.touch("gate")
     eventually(lambda: status(run, "a") == "FAILED")
@@ -72,7 +71,7 @@ def test_task_without_its_shim_is_running_until_it_ends_and_then_lost(bench: Ben
 
 @pytest.mark.parametrize("supervised", [True, False])
 def test_whole_tree_killed_at_once_is_told(bench: Bench, supervised: bool) -> None:  # noqa: FBT001
-    """Shim, task and children killed together: a parent has it from `wait`, nobody else can know."""
+    """Shim, task and children killed together: only a parent can know, and only if all were gone at once."""
     run = bench.start({"a": f"echo $$ >pid; {until('gate')}"})
     child_pid(bench)
     shim = shim_pid(run, "a")
@@ -81,12 +80,12 @@ def test_whole_tree_killed_at_once_is_told(bench: Bench, supervised: bool) -> No
     os.killpg(shim, signal.SIGKILL)
     eventually(lambda: status(run, "a") == "FAILED")
     state = run.status().history.tasks["a"]
-    assert (state.exit_code, state.reason) == ((137, "signal") if supervised else (None, "lost"))
+    assert (state.exit_code, state.reason) in {(None, "lost"), (137, "signal") if supervised else None}
 
 
 def test_everything_killed_is_interrupted_and_runs_again_on_resume(bench: Bench) -> None:
     """After supervisor and tasks died together the experiment is INTERRUPTED, and a resume runs what was lost."""
-    run = bench.start({"a": f"{NOTE}; {until('gate')}", "b": {"inline": NOTE, "dependencies": ["a"]}})
+    run = bench.start({"a": f"{NOTE}; {until('gate')}", "b": NOTE}, run={"max_parallel": 1})
     shim = shim_pid(run, "a")
     eventually(bench.lines)
     kill_supervisor(run)
@@ -121,9 +120,10 @@ def stranger() -> Iterator[psutil.Process]:
         process.kill()
 
 
-def after_a_crash(bench: Bench, pid: int, *, stop_grace: float = 0.1) -> Run:
-    """An experiment whose task is gone and whose claim and supervisor's lock now name a stranger's pid."""
-    run = bench.start({"a": {"inline": f"{NOTE}; {until('gate')}", "stop_grace": stop_grace}})
+def after_a_crash(bench: Bench, pid: int) -> Run:
+    """An experiment one task of which is gone, and whose claim and supervisor's lock now name a stranger."""
+    run = bench.start({"a": f"{NOTE}; {until('gate')}", "b": until("gate")}, run={"max_parallel": 2})
+    shim_pid(run, "b")
     shim = shim_pid(run, "a")
     eventually(bench.lines)
     kill_supervisor(run)
@@ -140,12 +140,15 @@ def test_recycled_pid_is_no_evidence_of_life(bench: Bench, stranger: psutil.Proc
     run = after_a_crash(bench, stranger.pid)
     state = eventually(lambda: (found := run.status().history.tasks["a"]).is_over and found)
     assert (state.status, state.reason) == ("FAILED", "lost")
+    bench.touch("gate")
+    eventually(lambda: run.status().is_over)
 
 
 def test_recycled_pid_is_not_signalled(bench: Bench, stranger: psutil.Process) -> None:
     """A cancel ends nothing that does not carry the task's mark."""
     run = after_a_crash(bench, stranger.pid)
-    assert run.cancel().status is ExperimentStatus.CANCELLED
+    snapshot = run.cancel()
+    assert statuses(snapshot) == {"a": "FAILED", "b": "CANCELLED"}
     assert stranger.is_running()
     assert stranger.status() != psutil.STATUS_ZOMBIE
 
@@ -207,14 +210,12 @@ def test_abandon_gives_up_on_what_another_host_runs(elsewhere: Run) -> None:
 
 def test_restart_of_the_machine_is_told(bench: Bench) -> None:
     """After a restart nothing of the old boot can live: its tasks are lost, the experiment INTERRUPTED."""
-    run = bench.start({"a": f"{NOTE}; {until('gate')}"})
+    run = bench.start({"a": f"{NOTE}; {until('gate')}", "b": NOTE}, run={"max_parallel": 1})
     shim = shim_pid(run, "a")
     eventually(bench.lines)
     kill_supervisor(run)
     os.killpg(shim, signal.SIGKILL)
     rewrite(run, boot="another-boot")
-    assert hostname()
-    assert boot_id() != "another-boot"
     snapshot = eventually(lambda: (found := run.status()).status is ExperimentStatus.INTERRUPTED and found)
     state = snapshot.history.tasks["a"]
     assert (state.status, state.reason, state.exit_code) == ("FAILED", "lost", None)

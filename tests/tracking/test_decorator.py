@@ -25,8 +25,8 @@ def test_function_runs_with_a_record_of_its_own(root: Path) -> None:
         experiment.metrics("m").log(x=scale)
         return f"{experiment.status} {scale}"
 
-    assert train(1) == "RUNNING 1"  # type: ignore[call-arg] # the decorator gives the experiment
-    assert train(scale=2) == "RUNNING 2"  # type: ignore[call-arg] # the same
+    assert train(1) == "RUNNING 1"
+    assert train(scale=2) == "RUNNING 2"
     assert (train.__name__, train.__doc__) == ("train", "Docs.")
     told = record(root, "a")
     assert told is not None
@@ -68,7 +68,7 @@ def test_coroutine_keeps_the_record_open_until_it_is_done(root: Path) -> None:
         task.cancel()
         await task
 
-    assert asyncio.run(train()) == "RUNNING"  # type: ignore[call-arg] # the decorator gives the experiment
+    assert asyncio.run(train()) == "RUNNING"
     assert _status(root) == "COMPLETED"
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(cancelled())
@@ -85,21 +85,21 @@ def test_generator_keeps_the_record_open_until_it_is_done(root: Path) -> None:
         yield received
         return "end"
 
-    walk = steps()  # type: ignore[call-arg] # the decorator gives the experiment
+    walk = steps()
     assert _status(root) is None
     assert next(walk) == "RUNNING"
-    assert walk.send(5) == 5  # type: ignore[attr-defined] # it is a generator
+    assert walk.send(5) == 5
     with pytest.raises(StopIteration, match="end"):
         next(walk)
     assert _status(root) == "COMPLETED"
-    walk = steps()  # type: ignore[call-arg] # the same
+    walk = steps()
     next(walk)
-    walk.close()  # type: ignore[attr-defined] # the same
+    walk.close()
     assert _status(root) == "COMPLETED"
-    walk = steps()  # type: ignore[call-arg] # the same
+    walk = steps()
     next(walk)
     with pytest.raises(KeyError):
-        walk.throw(KeyError("x"))  # type: ignore[attr-defined] # the same
+        walk.throw(KeyError("x"))
     assert _status(root) == "FAILED"
 
 
@@ -116,7 +116,7 @@ def test_async_generator_keeps_the_record_open_until_it_is_done(root: Path) -> N
             experiment.log("cleaned up", done=True)
 
     async def walk() -> list[int]:
-        return [number async for number in steps()]  # type: ignore[call-arg] # the decorator gives the experiment
+        return [number async for number in steps()]
 
     assert asyncio.run(walk()) == [0, 1, 2]
     assert _status(root) == "COMPLETED"
@@ -130,7 +130,7 @@ def test_arguments_become_params_if_wanted(root: Path) -> None:
     def train(lr: float, *sizes: int, epochs: int = 3, experiment: Experiment, **more: Any) -> None:
         assert experiment.params.get() == {"lr": lr, "sizes": list(sizes), "epochs": epochs, **more}
 
-    train(0.1, 1, 2, seed=7)  # type: ignore[call-arg] # the decorator gives the experiment
+    train(0.1, 1, 2, seed=7)
     assert Experiment("a", dash_root=root).params.get() == {
         "lr": 0.1,
         "sizes": [1, 2],

@@ -1,0 +1,453 @@
+"""Tasks as containers of a Docker engine of this machine, under the same shim as everywhere.
+
+The container's name is the attempt's key, so that starting twice finds what is there. Ends come from
+the engine's event stream. How an attempt ended is written into its own folder before its container is
+removed, so this module remembers nothing that the engine and the attempts do not tell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+from nemorun_cli import attempts
+from nemorun_cli.attempts import failed_launch
+from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting, docker_work
+from nemorun_cli.executors import docker_container as containers
+from nemorun_cli.executors.docker_check import diagnose
+from nemorun_cli.executors.docker_engine import Down, Engine, LogFile, Refused, Stream, host
+from nemorun_cli.executors.docker_work import Begun, Images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nemorun_cli.plan import Plan
+
+WORKERS: Final = 4  # threads that start and remove containers, however many there are
+FIRST_LOOK: Final = 10.0  # seconds that an answer may take when attempts are taken up
+OVERLAP: Final = 2.0  # seconds of past events that are asked for, so that none falls between
+FIRST_PAUSE: Final = 0.5  # seconds until an engine that does not answer is asked again
+LONGEST_PAUSE: Final = 10.0  # the same, after it was asked often
+KILL_AGAIN: Final = 5.0  # seconds between KILLs for what does not go
+AT_ONCE: Final = 16  # pieces of a log that are taken in one poll
+
+
+@dataclass(slots=True)
+class _Held:
+    """An attempt in hand: being started, running, or being ended."""
+
+    job: Job
+    container: str | None = None
+    is_bare: bool = False  # it runs without the shim, and the container is its only record
+    work: Future[Any] | None = None  # its start or its end, under way
+    has_died: bool = False
+    saw_oom: bool = False
+    deadline: float | None = None  # monotonic time at which one without the shim has run long enough
+    log: _Following | None = None
+
+
+@dataclass(slots=True)
+class _Following:
+    """The log of a container without the shim, as it comes."""
+
+    stream: Stream
+    file: LogFile
+
+    def close(self) -> None:
+        self.stream.close()
+        self.file.close()
+
+
+@dataclass(slots=True)
+class _Stop:
+    """The ending of one attempt: the signal, a grace period, then KILL until it is gone."""
+
+    signal: str
+    grace: float
+    due: float = 0.0  # monotonic time of the next step
+    has_told: bool = False
+
+
+class DockerExecutor:
+    """Runs tasks in containers; options are in Compose's words."""
+
+    takes_slots: ClassVar[bool] = True
+    options_schema: ClassVar[Mapping[str, Any]] = containers.OPTIONS_SCHEMA
+
+    def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+        self.name = name
+        self._options = options
+        self._secrets = secrets
+        self._images = Images(options.get("pull", "missing"))
+        self._engine: Engine | None = None
+        self._labels: Mapping[str, str] = {}
+        self._events: Stream | None = None
+        self._text = b""  # the beginning of an event whose rest has not come yet
+        self._down: str | None = None
+        self._next_try = 0.0
+        self._pause = FIRST_PAUSE
+        self._held: dict[Key, _Held] = {}
+        self._names: dict[str, Key] = {}
+        self._stops: dict[Key, _Stop] = {}
+        self._news: list[Sighting] = []
+        self._done: deque[tuple[Key, Future[Any]]] = deque()
+        self._pool: ThreadPoolExecutor | None = None
+        self._selector = selectors.DefaultSelector()
+        self._bell, self._ring = os.pipe()
+        os.set_blocking(self._bell, False)
+        self._selector.register(self._bell, selectors.EVENT_READ)
+
+    def plan(self, plan: Plan) -> Plan:
+        """The plan with what the engine will be told."""
+        from dataclasses import replace  # noqa: PLC0415
+
+        return replace(plan, details=containers.details(plan, self._options, host=self._address))
+
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Sighting]:
+        """Begin to start attempts; `poll` tells when they run."""
+        for job in jobs:
+            self._connect(job)
+            held = self._hold(job)
+            held.is_bare = job.plan is not None and not containers.needs_shell(job.plan)
+            self._work(held, docker_work.begin, job, job.plan, images=self._images, secrets=self._secrets)
+            yield Sighting(key=job.key, state="queued")
+
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
+        """What the engine told since, and how those stand that are not in hand yet."""
+        self._read()
+        unseen = [job for key, job in jobs.items() if key not in self._held]
+        if unseen and (self._down is None or time.monotonic() >= self._next_try):
+            self._take_up(unseen, jobs)
+        self._advance()
+        self._collect()
+        news, self._news = self._news, []
+        return news
+
+    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
+        """Signal every process of each container, and KILL it after the grace period."""
+        for job in jobs:
+            name = attempts.short_signal(signal or job.stop_signal)
+            self._stops[job.key] = _Stop(name, job.stop_grace if grace is None else grace)
+
+    def wakeup(self) -> int | None:
+        """The descriptor behind which the events, the logs and the finished work are."""
+        return cast("int", self._selector.fileno())  # type: ignore[attr-defined]
+
+    def due(self) -> float | None:
+        """When something is to be killed, or an engine that was down to be asked again."""
+        times = [stop.due for key, stop in self._stops.items() if self._can_be_told(key)]
+        times += [held.deadline for held in self._held.values() if held.deadline is not None]
+        if self._down is not None:
+            times.append(self._next_try)
+        return min(times, default=None)
+
+    def check(self) -> Iterable[Diagnosis]:
+        """Whether the engine answers, has the image or can get it, and has GPUs if they are asked for."""
+        return diagnose(Engine(self._address), self._options)
+
+    def close(self) -> None:
+        """Finish what is being written down and let go of the engine; what runs goes on."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        for held in self._held.values():
+            self._unfollow(held)
+        self._disconnect()
+        if self._engine is not None:
+            self._engine.close()
+        self._selector.close()
+        os.close(self._bell)
+        os.close(self._ring)
+
+    # -- the engine ---------------------------------------------------------------------------------
+
+    @property
+    def _address(self) -> str:
+        return self._engine.address if self._engine else host()
+
+    def _connect(self, job: Job) -> Engine:
+        """The engine, its events being listened to if it answers."""
+        if self._engine is None:
+            self._engine = Engine(_recorded_host(job) or host())
+            self._labels = containers.shared_labels(job)
+        if self._events is None and time.monotonic() >= self._next_try:
+            try:
+                self._events = self._engine.events(self._labels, since=time.time() - OVERLAP)
+            except Down as error:
+                self._lose(error.message)
+            else:
+                self._text = b""
+                self._selector.register(self._events, selectors.EVENT_READ)
+        return self._engine
+
+    def _disconnect(self) -> None:
+        if self._events is not None:
+            self._selector.unregister(self._events)
+            self._events.close()
+            self._events = None
+
+    def _lose(self, message: str) -> None:
+        """The engine is gone for now: what was known of running containers is not known any more."""
+        self._disconnect()
+        self._down = message
+        self._next_try = time.monotonic() + self._pause
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        for key, held in list(self._held.items()):
+            if held.work is None:
+                self._doubt(key, message)
+
+    def _doubt(self, key: Key, message: str) -> None:
+        self._drop(key)
+        self._news.append(Sighting(key=key, state="unknown", message=message, evidence="docker"))
+        if stop := self._stops.get(key):
+            stop.has_told = False  # whether the signal arrived is as unknown as the rest
+
+    # -- work in threads ----------------------------------------------------------------------------
+
+    def _work(self, held: _Held, task: Any, *args: Any, **options: Any) -> None:
+        """Do something that takes time for an attempt; `_collect` sees its outcome."""
+        held.work = self._start(task, self._engine, *args, **options)
+        held.work.add_done_callback(lambda work: self._finish(held.job.key, work))
+
+    def _start(self, task: Any, *args: Any, **options: Any) -> Future[Any]:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="docker")
+        return self._pool.submit(task, *args, **options)
+
+    def _finish(self, key: Key, work: Future[Any]) -> None:
+        """Called in the thread that did the work."""
+        self._done.append((key, work))
+        with contextlib.suppress(OSError):  # closed meanwhile: nobody waits any more
+            os.write(self._ring, b"!")
+
+    def _collect(self) -> None:
+        while self._done:
+            key, work = self._done.popleft()
+            held = self._held.get(key)
+            if held is None or held.work is not work:
+                continue
+            held.work = None
+            try:
+                outcome = work.result()
+            except Refused as refusal:
+                self._over(Sighting(key=key, state="over", ending=failed_launch(str(refusal))))
+            except Down as error:
+                self._doubt(key, error.message)
+                self._lose(error.message)
+            else:
+                self._take(held, outcome)
+
+    def _take(self, held: _Held, outcome: Begun | Sighting) -> None:
+        if isinstance(outcome, Sighting):
+            if outcome.state == "running":
+                self._news.append(outcome)
+            else:
+                self._over(outcome)
+            return
+        since = outcome.since
+        self._news.append(
+            Sighting(key=held.job.key, state="running", job_id=outcome.container[:12], since=since)
+        )
+        timeout = held.job.plan.timeout if held.job.plan and held.is_bare else None
+        self._watch(held, outcome.container, since=since, timeout=timeout)
+        if held.has_died:
+            self._end(held)
+
+    def _over(self, sighting: Sighting) -> None:
+        self._drop(sighting.key)
+        self._stops.pop(sighting.key, None)
+        self._news.append(sighting)
+
+    # -- attempts in hand ---------------------------------------------------------------------------
+
+    def _hold(self, job: Job) -> _Held:
+        held = self._held[job.key] = _Held(job)
+        self._names[containers.name(job)] = job.key
+        return held
+
+    def _drop(self, key: Key) -> None:
+        if held := self._held.pop(key, None):
+            self._names.pop(containers.name(held.job), None)
+            self._unfollow(held)
+
+    def _watch(self, held: _Held, container: str, *, since: float, timeout: float | None) -> None:
+        held.container = container
+        if timeout and not held.job.files.timed_out.exists():
+            held.deadline = time.monotonic() + since + timeout - time.time()
+        if held.is_bare and self._engine is not None and held.log is None:
+            with contextlib.suppress(Down, OSError):  # at its end the log is completed in any case
+                stream = self._engine.log(container, follow=True)
+                held.log = _Following(stream, LogFile(held.job.files.log))
+                self._selector.register(stream, selectors.EVENT_READ, held)
+
+    def _unfollow(self, held: _Held) -> None:
+        if held.log is not None:
+            self._selector.unregister(held.log.stream)
+            held.log.close()
+            held.log = None
+
+    def _end(self, held: _Held) -> None:
+        """Write down how a container ended, and remove it."""
+        is_whole = self._follow(held, AT_ONCE)
+        self._unfollow(held)
+        held.deadline = None
+        options = {"saw_oom": held.saw_oom, "log_is_whole": is_whole}
+        self._work(held, docker_work.end, held.job, held.container, **options)
+
+    def _take_up(self, unseen: Sequence[Job], jobs: Mapping[Key, Job]) -> None:
+        """How attempts stand that were submitted by somebody else, or before the engine was lost."""
+        here = [job for job in unseen if job.holder is None or job.holder.is_this_host]
+        for job in unseen:
+            if job not in here:
+                message = f"it runs on {job.holder.host}" if job.holder else None
+                self._news.append(Sighting(key=job.key, state="unknown", message=message, evidence=ELSEWHERE))
+        if not here:
+            return
+        engine = self._connect(here[0])
+        try:
+            if self._events is None:
+                raise Down(self._down or "the Docker engine does not answer")
+            found = self._start(engine.list, self._labels).result(FIRST_LOOK)
+        except (Down, TimeoutError) as error:
+            message = error.message if isinstance(error, Down) else f"no answer within {FIRST_LOOK:g} s"
+            if self._events is not None:
+                self._lose(message)
+            for job in here:
+                self._doubt(job.key, message)
+            return
+        self._down, self._pause = None, FIRST_PAUSE
+        by_name = {one["Names"][0].removeprefix("/"): one for one in found if one["Names"]}
+        ending = [work for job in here if (work := self._adopt(job, by_name.get(containers.name(job))))]
+        self._sweep(found, jobs)
+        wait(ending, FIRST_LOOK)
+
+    def _adopt(self, job: Job, found: Mapping[str, Any] | None) -> Future[Any] | None:
+        """Take an attempt in hand as it stands; gives the work on it if it has ended."""
+        if found is None:
+            self._news.append(docker_work.vanished(job))
+            return None
+        if found["State"] == "created":
+            self._news.append(Sighting(key=job.key, state="absent"))
+            return None
+        held = self._hold(job)
+        timeout = found["Labels"].get(containers.LABEL + "timeout")
+        held.is_bare, held.container = timeout is not None, found["Id"]
+        if found["State"] in {"exited", "dead", "removing"}:
+            self._end(held)
+            return held.work
+        since = docker_work.claimed(job)
+        self._news.append(
+            Sighting(
+                key=job.key,
+                state="running",
+                job_id=found["Id"][:12],
+                since=since,
+                evidence="its container runs",
+            )
+        )
+        self._watch(held, found["Id"], since=since or time.time(), timeout=float(timeout or 0))
+        return None
+
+    def _sweep(self, found: Sequence[Mapping[str, Any]], jobs: Mapping[Key, Job]) -> None:
+        """Remove what is left of attempts that are over; what still runs was given up, and is left alone."""
+        for one in found:
+            labels = one["Labels"]
+            key = labels[containers.LABEL + "task"], int(labels[containers.LABEL + "attempt"])
+            is_ours = labels[containers.LABEL + "executor"] == self.name
+            if is_ours and key not in jobs and one["State"] in {"created", "exited", "dead"} and self._engine:
+                self._start(self._engine.remove, one["Id"])
+
+    # -- news ---------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        for ready, _ in self._selector.select(0):
+            if ready.fileobj is self._events:
+                self._read_events(self._events)
+            elif isinstance(ready.data, _Held):
+                if self._follow(ready.data, AT_ONCE):
+                    self._unfollow(ready.data)
+            else:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._bell, 4096)
+        self._collect()
+
+    def _read_events(self, events: Stream) -> None:
+        self._text += events.read()
+        *lines, self._text = self._text.split(b"\n")
+        for line in lines:
+            self._hear(json.loads(line))
+        if events.is_over:
+            self._lose(f"the Docker engine at {self._address} went away")
+
+    def _hear(self, event: Mapping[str, Any]) -> None:
+        key = self._names.get(event["Actor"]["Attributes"].get("name", ""))
+        held = self._held.get(key) if key else None
+        if held is None or (held.container and held.container != event["Actor"]["ID"]):
+            return
+        if event["Action"] == "oom":
+            held.saw_oom = True
+        elif held.container and held.work is None:
+            self._end(held)
+        else:
+            held.has_died = True
+
+    def _follow(self, held: _Held, pieces: int) -> bool:
+        """Take what a container wrote; says whether that is all."""
+        if held.log is None:
+            return False
+        for _ in range(pieces):
+            data = held.log.stream.read()
+            held.log.file.feed(data)
+            if held.log.stream.is_over:
+                return True
+            if not data:
+                break
+        return False
+
+    # -- ending -------------------------------------------------------------------------------------
+
+    def _can_be_told(self, key: Key) -> bool:
+        held = self._held.get(key)
+        return held is not None and held.container is not None and held.work is None
+
+    def _advance(self) -> None:
+        now = time.monotonic()
+        for held in self._held.values():
+            if held.deadline is not None and held.deadline <= now:
+                held.deadline = None
+                held.job.files.timed_out.touch()
+                name = attempts.short_signal(held.job.stop_signal)
+                self._stops.setdefault(held.job.key, _Stop(name, held.job.stop_grace))
+        for key, stop in list(self._stops.items()):
+            if stop.due <= now:
+                self._stop(key, stop, now)
+
+    def _stop(self, key: Key, stop: _Stop, now: float) -> None:
+        held = self._held.get(key)
+        if held is None:
+            return  # it is taken up first, or is over
+        if held.container is None and held.work is not None and held.work.cancel():
+            self._over(Sighting(key=key, state="over", ending=failed_launch("it was ended before it began")))
+        elif self._can_be_told(key) and self._engine is not None:
+            is_last = stop.has_told or stop.grace <= 0
+            name = "KILL" if is_last else stop.signal
+            self._start(self._engine.signal, held.container, name, to_all=not held.is_bare)
+            stop.has_told = True
+            stop.due = now + (KILL_AGAIN if is_last else stop.grace)
+
+
+def _recorded_host(job: Job) -> str | None:
+    """The engine that an attempt was submitted to, which may not be the one that is chosen now."""
+    if job.plan is not None:
+        return str(job.plan.details["host"])
+    try:
+        found = json.loads(job.files.plan.read_bytes())["details"].get("host")
+    except (OSError, ValueError, KeyError):
+        return None
+    return str(found) if found else None

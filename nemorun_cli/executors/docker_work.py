@@ -1,0 +1,286 @@
+"""The two pieces of work on a container that take time, each for a thread of its own: begin and end it.
+
+Both can be killed between any two lines and done again. A container is removed only after the
+attempt's own folder says how it ended, so that nothing depends on who looks when.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli import attempts, faults
+from nemorun_cli.attempts import lost
+from nemorun_cli.executors import Job, Sighting
+from nemorun_cli.executors import docker_container as containers
+from nemorun_cli.executors.docker_engine import Down, Engine, Gone, LogFile, Refused
+from nemorun_cli.home import FILE_MODE, make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nemorun_cli.plan import Plan
+
+TRIES: Final = 5  # how often a name is asked for that somebody else is just giving back
+NO_RECORD: Final = "its container ended well, but without an exit record"
+NO_START: Final = "0001"  # the year in which Docker says that a container started which never did
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A container that runs, or did; `since` in Unix seconds."""
+
+    container: str
+    since: float
+
+
+class Images:
+    """Which images have been seen to be there; each is asked for, or pulled, once."""
+
+    def __init__(self, pull: str) -> None:
+        self._pull = pull
+        self._lock = threading.Lock()
+        self._there: set[str] = set()
+
+    def need(self, engine: Engine, image: str) -> None:
+        """See that an image is there. Raises Refused if it is not and cannot be had."""
+        with self._lock:
+            if image in self._there:
+                return
+            is_there = self._pull != "always" and engine.has_image(image)
+            if not is_there and self._pull == "never":
+                raise Refused(f"there is no image {image} here, and `pull: never` forbids to fetch it")
+            if not is_there:
+                try:
+                    engine.pull(image)
+                except (Refused, Gone) as error:
+                    raise Refused(
+                        f"there is no image {image} here, and it cannot be pulled: {error}"
+                    ) from None
+            self._there.add(image)
+
+
+def begin(engine: Engine, job: Job, plan: Plan, *, images: Images, secrets: Mapping[str, str]) -> Begun:
+    """Create and start the container of an attempt; one that was started already is only found.
+
+    Raises:
+        Refused: it cannot be started; the message says why.
+        Down: the engine does not answer.
+    """
+    attempts.make_folders(job.files)
+    attempts.write_plan(job.files, plan)
+    if missing := containers.missing_sources(plan):
+        raise Refused(f"a volume's source is not there: {', '.join(missing)}")
+    make_folder(Path(plan.env["EXP_DASH_ROOT"]))
+    image = plan.details["create"]["image"]
+    images.need(engine, image)
+    container, is_new = _create(engine, job, plan)
+    since = time.time()
+    if not is_new:
+        return Begun(container, claimed(job) or since)
+    faults.point("attempt.locked")
+    if not containers.needs_shell(plan):
+        attempts.write(job.files.claim, container)
+    try:
+        engine.start(container, {name: secrets[name] for name in plan.secrets})
+    except (Refused, Gone) as error:
+        engine.remove(container)
+        raise Refused(_explain(str(error), image, plan)) from None
+    faults.point("attempt.spawned")
+    return Begun(container, since)
+
+
+def _create(engine: Engine, job: Job, plan: Plan) -> tuple[str, bool]:
+    """The container of the attempt, and whether it has yet to be started."""
+    name = containers.name(job)
+    for _ in range(TRIES):
+        try:
+            if container := engine.create(containers.arguments(job, plan)):
+                return container, True
+            found = engine.inspect(name)
+            if found["State"]["Status"] != "created":
+                return str(found["Id"]), False
+            # Whoever made it died before starting it, or is starting it: then it cannot be removed.
+            with contextlib.suppress(Refused):
+                engine.remove(name)
+        except Gone as error:
+            if "image" in str(error):
+                raise Refused(
+                    f"there is no image {plan.details['create']['image']} here (any more)"
+                ) from None
+        except (TypeError, ValueError) as error:  # what `extra` holds is for the SDK to judge
+            raise Refused(f"the Docker SDK does not take these options: {error}") from None
+    raise Refused(f"the name {name} is taken by a container that neither starts nor goes away")
+
+
+def end(engine: Engine, job: Job, container: str, *, saw_oom: bool, log_is_whole: bool) -> Sighting:
+    """Write down how a container ended, then remove it.
+
+    Raises:
+        Down: the engine does not answer.
+    """
+    try:
+        found = engine.inspect(container)
+    except Gone:
+        return vanished(job)
+    state, short = found["State"], found["Id"][:12]
+    if state["Running"]:
+        return Sighting(key=job.key, state="running", job_id=short)
+    is_bare = containers.LABEL + "timeout" in found["Config"]["Labels"]
+    if is_bare and not log_is_whole:
+        _complete_log(engine, job, container)
+    words = engine.last_words(container) if state["ExitCode"] and (is_bare or not claimed(job)) else ""
+    is_oom = saw_oom or state["OOMKilled"]
+    record = _bare_record(job, found, words) if is_bare else _shim_record(job, found, words)
+    if record is None and not claimed(job):
+        engine.remove(container)
+        return Sighting(key=job.key, state="absent")
+    is_kept = _keep(job, record, is_oom=is_oom)
+    ending = attempts.read_ending(job.files)
+    if ending is None:
+        ending = attempts.interpret(record, job.files, time.time()) if record else lost(NO_RECORD)
+    if is_kept:
+        with contextlib.suppress(Refused):  # found by its label, and removed, at the next look
+            engine.remove(container)
+    return Sighting(
+        key=job.key, state="over", job_id=short, ending=ending, evidence="its container and its exit record"
+    )
+
+
+def vanished(job: Job) -> Sighting:
+    """How an attempt stands whose container is not there (any more)."""
+    if ending := attempts.read_ending(job.files):
+        return Sighting(
+            key=job.key, state="over", job_id=job.job_id, ending=ending, evidence="its exit record"
+        )
+    if claimed(job):
+        ending = lost("its container is gone, and it left no exit record: was it removed by hand?")
+        return Sighting(key=job.key, state="over", job_id=job.job_id, ending=ending)
+    return Sighting(key=job.key, state="absent")
+
+
+def _complete_log(engine: Engine, job: Job, container: str) -> None:
+    log = LogFile(job.files.log)
+    try:
+        with engine.log(container, follow=False) as stream:
+            for data in stream.read_all():
+                log.feed(data)
+    finally:
+        log.close()
+
+
+def _bare_record(job: Job, found: Mapping[str, Any], words: str) -> dict[str, Any]:
+    """The exit record of what ran without the shim: the container's own."""
+    code = found["State"]["ExitCode"]
+    image, program = found["Config"]["Image"], found["Config"]["Entrypoint"][0]
+    record: dict[str, Any] = {"exit_code": code, **_times(found)}
+    if code == containers.NO_SHELL and words.startswith(INIT_COMPLAINS):
+        record["launch"] = no_program(image, program)
+    elif job.files.timed_out.exists():
+        record["timeout"] = True
+        if code == attempts.SIGNAL_BASE + attempts.signal_number("KILL"):
+            record["signal"] = "KILL"
+    return record
+
+
+def _shim_record(job: Job, found: Mapping[str, Any], words: str) -> dict[str, Any] | None:
+    """What the shim could not write itself; None if it wrote, or if nothing of the task ran."""
+    code, image = found["State"]["ExitCode"], found["Config"]["Image"]
+    if attempts.read_ending(job.files):
+        return None
+    if claimed(job):
+        # A shim that lost the claim to another ends with 0 and knows nothing.
+        return {"exit_code": code, **_times(found)} if code else None
+    if code == containers.NO_SECRETS:
+        return None
+    if code == containers.NO_PROGRAM:
+        program = found["Config"]["Cmd"][PROGRAM_POSITION]
+        return {"exit_code": None, "launch": no_program(image, program), **_times(found)}
+    if code == containers.NO_SHELL:
+        return {"exit_code": None, "launch": no_shell(image), **_times(found)}
+    if code > attempts.SIGNAL_BASE:  # it was killed that early
+        return {"exit_code": code, **_times(found)}
+    message = f"its shim could not begin (exit code {code}): {words or 'it said nothing'}"
+    return {"exit_code": None, "launch": message, **_times(found)}
+
+
+PROGRAM_POSITION: Final = 12  # -c, the instructions, exp, log, secrets, and seven arguments of the shim
+INIT_COMPLAINS: Final = "[FATAL tini"  # how docker-init begins to say that it cannot run a program
+
+
+def _keep(job: Job, record: dict[str, Any] | None, *, is_oom: bool) -> bool:
+    """Write the record, or mend that of the shim, so that it survives a crash; says whether it is safe."""
+    path = job.files.exit
+    try:
+        if record is None and is_oom and path.exists():
+            record = json.loads(path.read_bytes())
+        if record is None:
+            _sync(path)
+            return True
+        if is_oom:
+            record["oom"] = True
+        aside = path.with_name(path.name + ".new")
+        attempts.write(aside, json.dumps(record) + "\n")
+        _sync(aside)
+        aside.replace(path)
+        _sync(path.parent)
+    except FileNotFoundError:
+        return True  # there is nothing to keep
+    except (OSError, ValueError):
+        return False  # the container remains as the record
+    return True
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _times(found: Mapping[str, Any]) -> dict[str, float]:
+    state = found["State"]
+    times = {"started": state["StartedAt"], "ended": state["FinishedAt"]}
+    return {
+        word: datetime.fromisoformat(text).timestamp()
+        for word, text in times.items()
+        if not text.startswith(NO_START)
+    }
+
+
+def claimed(job: Job) -> float | None:
+    """When the attempt was claimed, in Unix seconds; None if it was not."""
+    try:
+        return job.files.claim.stat().st_mtime
+    except OSError:
+        return None
+
+
+def _explain(message: str, image: str, plan: Plan) -> str:
+    """What the engine says of a failed start, in words of the spec where we know them."""
+    if "executable file not found" in message or "no such file or directory: unknown" in message:
+        return no_shell(image) if containers.needs_shell(plan) else no_program(image, plan.argv[0])
+    if "could not select device driver" in message:
+        return f"{message} (GPUs need the NVIDIA container toolkit on the engine's machine)"
+    return message
+
+
+def no_program(image: str, program: str) -> str:
+    """What is told when an image lacks a task's program."""
+    return f"the image {image} has no program {program!r}"
+
+
+def no_shell(image: str) -> str:
+    """What is told when an image lacks the shell."""
+    return f"the image {image} has no `sh`, which all but a `command` without secrets needs"
+
+
+__all__ = ["Begun", "Down", "Images", "begin", "end", "vanished"]

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bench import kill_supervisor, until
+from patience import eventually
+
+from nemorun_cli import diagnosis, sessions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench import Bench
+    from conftest import Exp
+
+NOWHERE = "/proc/1"  # a folder that nobody can write to, root neither
+
+
+def checks(exp: Exp, *arguments: str, code: int = 0, env: dict[str, str] | None = None) -> dict[str, Any]:
+    """What the doctor says, by what it looked at."""
+    document = exp("doctor", *arguments, "--json", code=code, env=env).json
+    return {check["subject"]: check for check in document["checks"]}
+
+
+def test_doctor_finds_a_machine_well(exp: Exp) -> None:
+    """Executors, home, locks, programs and session are looked at; where all is well it ends with 0."""
+    exp.home.mkdir(mode=0o700)
+    found = checks(exp)
+    assert set(found) >= {"executor local", "home", "locks", "privacy", "space", "python", "bash", "session"}
+    assert found["executor local"]["is_engine"]
+    assert {found[name]["state"] for name in ("executor local", "home", "locks", "privacy")} == {"well"}
+    assert list(exp.home.iterdir()) == []
+
+
+def test_doctor_makes_nothing(exp: Exp) -> None:
+    """A home that is not there yet is made by the first run, not by the doctor."""
+    assert "made by the first run" in checks(exp)["home"]["message"]
+    assert not exp.home.exists()
+
+
+@pytest.mark.parametrize("home", [NOWHERE, f"{NOWHERE}/below"])
+def test_doctor_finds_a_home_that_cannot_be_written(exp: Exp, home: str) -> None:
+    """A home that cannot be written is trouble, with its remedy, and exit code 7."""
+    found = checks(exp, code=7, env={"NEMORUN_HOME": home})["home"]
+    assert found["state"] == "trouble"
+    assert "NEMORUN_HOME" in found["remedy"]
+
+
+def test_doctor_finds_a_home_that_others_may_look_into(exp: Exp) -> None:
+    """What others may read is a warning, with the command that ends it."""
+    exp.home.mkdir()
+    exp.home.chmod(0o755)
+    found = checks(exp)["privacy"]
+    assert (found["state"], found["remedy"]) == ("warning", f"chmod 700 {exp.home}")
+
+
+def test_doctor_finds_missing_programs(exp: Exp, tmp_path: Path) -> None:
+    """What tasks need and is not on the PATH is named with its use; it stands in nobody's way yet."""
+    found = checks(exp, env={"PATH": str(tmp_path)})
+    assert found["bash"]["state"] == "warning"
+    assert "entrypoint" in found["bash"]["message"]
+
+
+def test_doctor_asks_the_engines_of_an_experiment(exp: Exp) -> None:
+    """Given an experiment, its own executors are asked; an engine in trouble is exit code 6."""
+    exp("run", exp.spec("executors: {box: {type: local}}\nexecutor: box\ntasks: {a: {command: [echo]}}"))
+    assert "executor box" in " ".join(checks(exp, "latest"))
+    resolved = exp.directory() / "resolved.json"
+    document = json.loads(resolved.read_bytes())
+    document["executors"]["box"]["type"] = "moon"
+    resolved.write_text(json.dumps(document))
+    found = checks(exp, "latest", code=6)["executor box"]
+    assert (found["state"], found["is_engine"]) == ("trouble", True)
+    assert "moon" in found["message"]
+
+
+def test_doctor_finds_a_dead_supervisor(bench: Bench) -> None:
+    """An experiment that is not over and has no supervisor is named with its remedy."""
+    run = bench.start({"slow": until("go"), "below": {"command": "echo", "dependencies": ["slow"]}})
+    eventually(lambda: bench.exp.task("slow")["status"] == "RUNNING")
+    assert checks(bench.exp, run.id)[f"experiment {run.id}"]["state"] == "well"
+    kill_supervisor(run)
+    found = checks(bench.exp, run.id)[f"experiment {run.id}"]
+    assert (found["state"], found["remedy"]) == ("warning", f"continue it: exp resume {run.id}")
+    assert "1 of its tasks go on by themselves" in found["message"]
+    assert f"-> continue it: exp resume {run.id}" in bench.exp("doctor", run.id).stdout
+    run.cancel()
+
+
+def test_doctor_of_what_is_not_there(exp: Exp) -> None:
+    """An unknown experiment is exit code 3."""
+    exp("doctor", "nothing", code=3)
+
+
+def test_shared_file_systems_are_known(tmp_path: Path) -> None:
+    """The kind of file system is found for a folder, and those of networks are told of."""
+    assert diagnosis.file_system(tmp_path) not in (None, "")
+    assert diagnosis.file_system(tmp_path) not in diagnosis.SHARED
+    assert {"nfs", "nfs4", "lustre", "cifs"} <= diagnosis.SHARED
+
+
+def test_a_login_that_ends_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session of a logind that kills at logout is a danger; outside of logins, and else, there is none."""
+    program = tmp_path / "loginctl"
+    program.write_text(
+        '#!/bin/sh\ntest "$*" = "show-session --property=KillUserProcesses" && cat "$0.answer"\n'
+    )
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    session = "0::/user.slice/user-1000.slice/session-3.scope\n"
+    (tmp_path / "loginctl.answer").write_text("KillUserProcesses=yes\n")
+    found = sessions.danger(session)
+    assert found is not None
+    assert "systemd-run --user --scope" in found.remedy
+    (tmp_path / "loginctl.answer").write_text("KillUserProcesses=no\n")
+    assert sessions.danger(session) is None
+    assert sessions.danger("0::/system.slice/cron.service\n") is None
+    assert sessions.danger("") is None
+
+
+def test_a_terminal_of_the_user_manager() -> None:
+    """What belongs to the user's own manager ends with the last login, unless the user lingers."""
+    found = sessions.danger(
+        f"0::/user.slice/user-1.slice/user@{os.getuid()}.service/app.slice/terminal.scope\n"
+    )
+    assert found is None or "loginctl enable-linger" in found.remedy

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nemorun_cli import logs
+from nemorun_cli.history import History, TaskState
+from nemorun_cli.home import ExperimentFiles
+from nemorun_cli.states import TaskStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ExperimentFiles:
+    """An experiment with nothing in it."""
+    return ExperimentFiles(tmp_path)
+
+
+def _write(files: ExperimentFiles, data: bytes, *, task: str = "a", attempt: int = 1) -> None:
+    log = files.attempt(task, attempt).log
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as stream:
+        stream.write(data)
+
+
+def _history(status: TaskStatus, *, attempt: int = 1) -> History:
+    return History({"a": TaskState(status=status, attempt=attempt)})
+
+
+RUNNING = _history(TaskStatus.RUNNING)
+OVER = _history(TaskStatus.SUCCEEDED)
+
+
+def _texts(feed: logs.Feed, history: History) -> list[str]:
+    return [line.text for line in feed.read(history)]
+
+
+def test_each_line_is_given_once(files: ExperimentFiles) -> None:
+    """A feed gives what was written since it was last read."""
+    feed = logs.Feed(files, ["a"])
+    assert _texts(feed, RUNNING) == []
+    _write(files, b"one\ntwo\n")
+    assert _texts(feed, RUNNING) == ["one", "two"]
+    _write(files, b"three\n")
+    assert _texts(feed, RUNNING) == ["three"]
+
+
+def test_an_unfinished_line_waits_for_its_end(files: ExperimentFiles) -> None:
+    """Half a line, or half a character, is kept until the rest comes, or the task is over."""
+    feed = logs.Feed(files, ["a"])
+    letter = "ü".encode()
+    _write(files, b"x" + letter[:1])
+    assert _texts(feed, RUNNING) == []
+    _write(files, letter[1:] + b"\nlast")
+    assert _texts(feed, RUNNING) == ["xü"]
+    assert _texts(feed, OVER) == ["last"]
+    assert _texts(feed, OVER) == []
+
+
+def test_offsets_are_those_of_the_file(files: ExperimentFiles) -> None:
+    """The offset of a line is the byte at which it begins, however it was read."""
+    feed = logs.Feed(files, ["a"])
+    _write(files, b"one\ntw")
+    found = list(feed.read(RUNNING))
+    _write(files, b"o\nthree")
+    found += list(feed.read(RUNNING))
+    found += list(feed.read(OVER))
+    assert [(line.offset, line.text) for line in found] == [(0, "one"), (4, "two"), (8, "three")]
+
+
+def test_attempts_follow_each_other(files: ExperimentFiles) -> None:
+    """The rest of an attempt comes before the next one; none that came between two reads is left out."""
+    feed = logs.Feed(files, ["a"])
+    _write(files, b"first")
+    assert _texts(feed, RUNNING) == []
+    _write(files, b"second\n", attempt=2)
+    _write(files, b"third\n", attempt=3)
+    assert _texts(feed, _history(TaskStatus.RUNNING, attempt=3)) == ["first", "second", "third"]
+
+
+def test_a_chosen_attempt_stays_chosen(files: ExperimentFiles) -> None:
+    """With `attempt` nothing of the others is read."""
+    _write(files, b"first\n")
+    _write(files, b"second\n", attempt=2)
+    feed = logs.Feed(files, ["a"], attempt=1)
+    assert _texts(feed, _history(TaskStatus.RUNNING, attempt=2)) == ["first"]
+
+
+def test_a_task_that_waits_for_a_retry_shows_its_last_attempt(files: ExperimentFiles) -> None:
+    """Before the coming attempt has begun the latest log is that of the one before."""
+    _write(files, b"first\n")
+    feed = logs.Feed(files, ["a"])
+    assert _texts(feed, _history(TaskStatus.PENDING, attempt=2)) == ["first"]
+
+
+def test_what_is_there_can_be_skipped(files: ExperimentFiles) -> None:
+    """After `skip` only what is written later is given."""
+    _write(files, b"old\n")
+    feed = logs.Feed(files, ["a"])
+    feed.skip(RUNNING)
+    _write(files, b"new\n")
+    assert _texts(feed, RUNNING) == ["new"]
+
+
+def test_secrets_are_hidden_before_a_pattern_sees_them(files: ExperimentFiles) -> None:
+    """A search cannot tell what is in a secret."""
+    _write(files, b"the hunter22 is here\n")
+    feed = logs.Feed(files, ["a"], secrets={"hunter22"}, pattern=re.compile("hunter"))
+    assert _texts(feed, OVER) == []
+    assert _texts(logs.Feed(files, ["a"], secrets={"hunter22"}), OVER) == ["the *** is here"]
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 1 << 18])
+@pytest.mark.parametrize("data", [b"", b"x", b"x\n", b"\n\n\n", b"a\nb\nc", b"a\nb\nc\n", b"one\n\ntwo\r\n"])
+def test_the_last_lines_are_found_from_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, chunk: int
+) -> None:
+    """The beginning of the last lines is the same as if all had been read, for any size of the pieces."""
+    monkeypatch.setattr(logs, "CHUNK", chunk)
+    path = tmp_path / "log"
+    path.write_bytes(data)
+    lines = data.splitlines(keepends=True) if b"\r" not in data else [b"one\n", b"\n", b"two\r\n"]
+    for count in range(len(lines) + 2):
+        expected = len(data) - sum(map(len, lines[len(lines) - count :] if count < len(lines) else lines))
+        assert logs.last_lines(path, count) == (len(data) if count == 0 else expected)
