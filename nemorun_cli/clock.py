@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from functools import lru_cache
 
 
@@ -21,4 +20,6 @@ def _second(whole: int) -> str:
 
 def unix(text: str) -> float:
     """The Unix seconds of a stamp."""
+    from datetime import datetime  # noqa: PLC0415 - half of what importing this costs, and not all who do need it
+
     return datetime.fromisoformat(text).timestamp()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import keys, locks, observation, summaries
 from nemorun_cli.clock import unix
-from nemorun_cli.errors import ExpError, LedgerError, NotFoundError
+from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.home import FOLDER_MODE, ExperimentFiles
 from nemorun_cli.ledger import sync_folder
 
@@ -100,7 +100,7 @@ def _experiments(home: Home) -> Iterator[ExperimentFiles]:
 
 
 def _remove_experiment(home: Home, files: ExperimentFiles) -> str | None:
-    lock = _lock(files)
+    lock = locks.take(files.supervisor_lock)
     if lock is None:
         return "it is supervised"
     try:
@@ -122,7 +122,7 @@ def _remove_experiment(home: Home, files: ExperimentFiles) -> str | None:
 
 
 def _remove_file(files: ExperimentFiles, path: Path) -> str | None:
-    lock = _lock(files)
+    lock = locks.take(files.supervisor_lock)
     if lock is None:
         return "it is supervised"
     try:
@@ -130,14 +130,6 @@ def _remove_file(files: ExperimentFiles, path: Path) -> str | None:
     finally:
         os.close(lock)
     return None
-
-
-def _lock(files: ExperimentFiles) -> int | None:
-    """The supervisor's lock, so that no supervisor can start; None if one has."""
-    try:
-        return locks.take(files.supervisor_lock)
-    except FileNotFoundError as error:
-        raise ExpError(f"{files.directory} was removed meanwhile") from error
 
 
 def _delete(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from nemorun_cli import outputs
 from nemorun_cli.states import Reason, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from nemorun_cli.attempts import Ending
@@ -33,9 +34,9 @@ def conclude(
         message = cancel.message or f"cancelled by {cancel.by}"
         ending = replace(ending, status=TaskStatus.CANCELLED, reason=Reason(cancel.reason), message=message)
     try:
-        values = outputs.read(written) if written.exists() else {}
+        values = outputs.read(written) if os.path.lexists(written) else {}
         _refuse_secrets(values, secrets)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         values = {}
         if ending.status is TaskStatus.SUCCEEDED:
             message = f"its outputs cannot be used: {error}"
@@ -46,5 +47,17 @@ def conclude(
 def _refuse_secrets(values: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
     hidden = {value for value in secrets.values() if value}
     for key, value in values.items():
-        if isinstance(value, str) and value in hidden:
-            raise ValueError(f"{key} is the value of a secret, which may not be an output")
+        if hidden and not hidden.isdisjoint(_texts(value)):
+            raise ValueError(f"{key} is or holds the value of a secret, which may not be an output")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

@@ -17,7 +17,7 @@ from nemorun_cli import executors, locks, sessions
 from nemorun_cli.errors import EngineError, ExpError, LedgerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nemorun_cli.home import Home
     from nemorun_cli.observation import Snapshot
@@ -73,12 +73,12 @@ class Check:
         return asdict(self)
 
 
-def exit_code(checks: list[Check]) -> int:
-    """6 if an engine is in trouble, 7 if only the home is, else 0."""
+def exit_code(checks: Sequence[Check]) -> int:
+    """7 if the home is in trouble, 6 if engines alone are, else 0."""
     trouble = [check for check in checks if check.state == "trouble"]
-    if any(check.is_engine for check in trouble):
-        return EngineError.exit_code
-    return LedgerError.exit_code if trouble else 0
+    if not trouble:
+        return 0
+    return EngineError.exit_code if all(check.is_engine for check in trouble) else LedgerError.exit_code
 
 
 def of_engines(wanted: Mapping[str, Mapping[str, Any]] | None) -> Iterator[Check]:

@@ -58,18 +58,22 @@ def text_of(value: Any) -> str:
 
 def evaluate(expression: Expression, names: Mapping[str, Any]) -> Any:
     """The expression's value as plain data; raises TemplateError with what it cannot make of it."""
-    with _named(expression):
-        found = _checked(expression, names)
-        if found.sole is not None:
-            return _looked_up(found.sole, names)
-        from nemorun_cli.loading import sandbox  # noqa: PLC0415 - Jinja2 is imported only where a name is not enough
+    with named(expression):
+        return value_of(_checked(expression, names), names)
 
-        return sandbox.evaluate(found.code, names)
+
+def value_of(found: Parsed, names: Mapping[str, Any]) -> Any:
+    """The value of an expression that was parsed and checked already; raises TemplateError."""
+    if found.sole is not None:
+        return _looked_up(found.sole, names)
+    from nemorun_cli.loading import sandbox  # noqa: PLC0415 - Jinja2 is imported only where a name is not enough
+
+    return sandbox.evaluate(found.code, names)
 
 
 def compile_only(expression: Expression, names: Mapping[str, Any]) -> Parsed:
     """The expression checked for syntax and names, for when its values come later; raises TemplateError."""
-    with _named(expression):
+    with named(expression):
         found = _checked(expression, names)
         if found.sole is None:
             from nemorun_cli.loading import sandbox  # noqa: PLC0415 - as in evaluate
@@ -109,7 +113,7 @@ def fill_late(
     """
     if not task.late:
         return task
-    names = names_of(spec, identity, outputs)
+    names = names_of(spec, identity, outputs, task)
     fields: dict[str, Any] = {}
     for pointer in task.late:
         name, *keys = [token.replace("~1", "/").replace("~0", "~") for token in pointer[1:].split("/")]
@@ -127,19 +131,22 @@ def decide_when(
     """Whether the task's `when` lets it run; raises TemplateError where that is no boolean."""
     if task.when is None or isinstance(task.when, bool):
         return task.when is not False
-    value = fill(task.when, names_of(spec, identity, outputs))
+    value = fill(task.when, names_of(spec, identity, outputs, task))
     if isinstance(value, bool):
         return value
     raise TemplateError(f"when: {task.when} gives {shown(value)}, not true or false")
 
 
-def names_of(spec: Spec, identity: Identity, outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What expressions can name while the experiment runs."""
+def names_of(
+    spec: Spec, identity: Identity, outputs: Mapping[str, Mapping[str, Any]], task: Task
+) -> dict[str, Any]:
+    """What expressions of a task can name while the experiment runs."""
     return {
         "params": spec.params,
+        "matrix": task.matrix,
         "env": spec.env,
         "experiment": experiment_names(identity),
-        "tasks": _Tasks(spec, outputs),
+        "tasks": _Tasks(spec, outputs, task.twins),
     }
 
 
@@ -149,16 +156,28 @@ def experiment_names(identity: Identity) -> dict[str, Any]:
 
 
 class _Tasks(Mapping[str, Any]):
-    """Task and group ids with their outputs, looked up one by one: there may be ten thousand."""
+    """Task and group ids with their outputs, looked up one by one: there may be ten thousand.
 
-    def __init__(self, spec: Spec, outputs: Mapping[str, Mapping[str, Any]]) -> None:
+    Of a group that the task has `twins` in, these stand for the whole.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        outputs: Mapping[str, Mapping[str, Any]],
+        twins: Mapping[str, str | tuple[str, ...]],
+    ) -> None:
         self._groups = {group.id: group.members for group in spec.groups}
         self._outputs = outputs
+        self._twins = twins
 
     def __getitem__(self, name: str) -> dict[str, Any]:
+        members = self._twins.get(name, ())
+        if isinstance(members, str):
+            return {"outputs": self._outputs[members]}
         if name in self._outputs:
             return {"outputs": self._outputs[name]}
-        members = self._groups[name]
+        members = members or self._groups[name]
         return {"outputs": {member[len(name) + 1 :]: self._outputs.get(member, {}) for member in members}}
 
     def __contains__(self, name: object) -> bool:
@@ -172,7 +191,7 @@ class _Tasks(Mapping[str, Any]):
 
 
 @contextmanager
-def _named(expression: Expression) -> Iterator[None]:
+def named(expression: Expression) -> Iterator[None]:
     """Puts the expression before what is wrong with it."""
     try:
         yield
@@ -195,16 +214,22 @@ def _check_reference(reference: Reference, names: Mapping[str, Any]) -> None:
     if root == "secrets":
         hint = "a task has it as an environment variable"
         raise TemplateError("secrets cannot be named in expressions", hint=hint)
-    if root == "matrix":
-        raise TemplateError("matrix is not available in this version yet")
     known = names[root]
+    if root == "matrix" and not known:
+        raise TemplateError("matrix is for tasks that have one", hint="give the task a matrix: {lr: [0.1, 0.01]}")
     if keys and keys[0] not in known:
-        what = {"params": "param", "env": "variable of the spec's env", "tasks": "task"}.get(root, "value")
+        what = _KINDS_OF_NAMES.get(root, "value")
         raise TemplateError(f"{root}: no {what} is called {keys[0]!r}", hint=choices(keys[0], known))
     if root == "tasks" and (len(keys) < _OUTPUTS_DEPTH or keys[1] != "outputs"):
         raise TemplateError(f"{reference} cannot be used", hint="write tasks.<id>.outputs.<key>")
 
 
+_KINDS_OF_NAMES = {
+    "params": "param",
+    "matrix": "axis",
+    "env": "variable of the spec's env",
+    "tasks": "task",
+}
 _OUTPUTS_DEPTH = 2  # keys up to and with `outputs`
 
 
@@ -264,8 +289,8 @@ _SHOWN = 60  # characters of an expression in a message
 def touches_unknown(found: Parsed, names: Mapping[str, Any]) -> bool:
     """Whether a value that the expression names is itself in doubt, so that nothing can be said about it."""
     for reference in found.references:
-        if reference.root == "tasks":
-            continue  # outputs are to come, not in doubt
+        if reference.root in ("tasks", "matrix"):
+            continue  # outputs and a member's own values are to come, not in doubt
         try:
             value = lookup(names, reference)
         except KeyError:

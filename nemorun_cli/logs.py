@@ -178,8 +178,8 @@ def latest_attempt(files: ExperimentFiles, task: str, state: TaskState) -> int |
     return None
 
 
-def last_lines(path: Path, count: int) -> int:
-    """The byte at which the last `count` lines of a file begin."""
+def last_lines(path: Path, count: int, *, chunk: int = CHUNK) -> int:
+    """The byte at which the last `count` lines of a file begin, found `chunk` bytes at a time from its end."""
     with path.open("rb") as stream:
         end = stream.seek(0, os.SEEK_END)
         if not count or not end:
@@ -188,7 +188,7 @@ def last_lines(path: Path, count: int) -> int:
         left = count if stream.read(1) == b"\n" else count - 1  # line ends before the one we look for
         position = end
         while position > 0:
-            start = max(0, position - CHUNK)
+            start = max(0, position - chunk)
             stream.seek(start)
             data = stream.read(position - start)
             while (found := data.rfind(b"\n")) >= 0:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,10 +32,13 @@ def read(path: Path) -> dict[str, Any]:
     """The outputs in a file; of a key that is there twice the last counts.
 
     Raises:
-        OutputsError: something in it is no output, it is larger than MAX_BYTES or no UTF-8.
+        OutputsError: it is no file, larger than MAX_BYTES or no UTF-8, or something in it is no output.
         OSError: it cannot be read.
     """
-    with path.open("rb") as stream:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO may have no writer
+    with open(descriptor, "rb", closefd=True) as stream:  # noqa: PTH123 - it is open already
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OutputsError("it is no file")
         content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise OutputsError(f"it is larger than {MAX_BYTES:,} bytes")

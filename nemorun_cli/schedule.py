@@ -116,10 +116,13 @@ class Schedule:
         else:
             heapq.heappush(self._delayed, (not_before, index, task_id))
 
-    def take_ready(self, now: float, slots: int | None, *, needs_slot: Mapping[str, bool]) -> list[str]:
+    def take_ready(
+        self, now: float, slots: int | None, *, needs_slot: Mapping[str, bool], most: int | None = None
+    ) -> list[str]:
         """The tasks that start now, in the order of the file; `slots` None is without a limit.
 
-        A group that is `together` starts when all its members can, or not at all.
+        A group that is `together` starts when all its members can, or not at all. One that needs more
+        than the `most` slots there ever are starts when it has all of them for itself.
         """
         while self._delayed and self._delayed[0][0] <= now:
             _, index, task_id = heapq.heappop(self._delayed)
@@ -132,11 +135,12 @@ class Schedule:
             if self.history.tasks[task_id].status is not TaskStatus.PENDING:
                 continue
             company = self._company(task_id, (name for _, name in self._ready))
-            if company is None or (slots is not None and self._need(company, needs_slot) > slots):
+            need = self._need(company or (), needs_slot)
+            if company is None or (slots is not None and min(need, most or need) > slots):
                 held.append(entry)
                 continue
             if slots is not None:
-                slots -= self._need(company, needs_slot)
+                slots = max(0, slots - need)
             taken += company
             if len(company) > 1:
                 self._ready = [one for one in self._ready if one[1] not in company]

@@ -71,6 +71,17 @@ def is_name(text: str) -> bool:
     return bool(_part("#/$defs/name")(text))
 
 
+def is_matrix(entry: Any) -> bool:
+    """Whether the value of a `matrix` has the right form."""
+    return bool(_part("#/$defs/matrix")(entry))
+
+
+def check_task(entry: Any, place: Place) -> list[Finding]:
+    """What is wrong with the form of one task."""
+    part = {"$ref": "#/$defs/task", "$defs": experiment()["$defs"]}
+    return [] if _part("#/$defs/task")(entry) else _wrong(entry, part, place)
+
+
 def is_env_file(entry: Any) -> bool:
     """Whether the value of an `env_file` has the right form."""
     return bool(_part("#/$defs/envFile")(entry))

@@ -70,17 +70,25 @@ class Task:
     artifacts: tuple[str, ...] = ()
     description: str | None = None
     late: tuple[str, ...] = ()
+    matrix: dict[str, Any] = field(default_factory=dict)  # what its matrix gives it
+    twins: dict[str, str | tuple[str, ...]] = field(default_factory=dict)  # by group, who of it is meant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Several members that count as one task in the graph."""
+    """Several members that count as one task in the graph; with `axes` it is a sweep.
+
+    `max_parallel` is how many members run at once. After `max_failures` failed members the rest is skipped.
+    """
 
     id: str
     members: tuple[str, ...]
     fail_fast: bool = False
     together: bool = False
     description: str | None = None
+    axes: tuple[str, ...] = ()
+    max_parallel: int | None = None
+    max_failures: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +128,23 @@ class Spec:
     tracking: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The form that `from_json` reads back; values that equal their default are left out of tasks."""
-        document = {"schema": RESOLVED_FORMAT, **asdict(self)}
-        document["tasks"] = [_compact(task) for task in self.tasks]
+        """The form that `from_json` reads back.
+
+        Values that equal their default are left out of tasks. What all members of a sweep have in
+        common stands once, in `shared`: there may be ten thousand of them.
+        """
+        document: dict[str, Any] = {"schema": RESOLVED_FORMAT}
+        document |= {item.name: getattr(self, item.name) for item in fields(self)}
+        document["run"] = asdict(self.run)
+        members: dict[str, list[Task]] = {group.id: [] for group in self.groups}
+        for task in self.tasks:
+            if task.group in members:
+                members[task.group].append(task)
+        shared = {group.id: _common(members[group.id]) for group in self.groups if group.axes}
+        if shared:
+            document["shared"] = {name: _compact(values, {}) for name, values in shared.items()}
+        document["tasks"] = [_compact(_values(task), shared.get(task.group or "", {})) for task in self.tasks]
+        document["groups"] = [_group_entry(group, members[group.id]) for group in self.groups]
         return document
 
     @classmethod
@@ -130,8 +152,9 @@ class Spec:
         """A spec as `to_json` wrote it; unknown fields of a later version are passed over."""
         known = {item.name for item in fields(cls)}
         values = {key: value for key, value in document.items() if key in known}
-        values["tasks"] = tuple(_task(entry) for entry in document["tasks"])
-        values["groups"] = tuple(_group(entry) for entry in document["groups"])
+        shared = {name: _read(entry) for name, entry in document.get("shared", {}).items()}
+        values["tasks"] = tuple(_task(entry, shared) for entry in document["tasks"])
+        values["groups"] = tuple(_group(entry, values["tasks"]) for entry in document["groups"])
         values["run"] = RunOptions(**_known(RunOptions, document["run"]))
         for key in ("tags", "bindrs"):
             values[key] = tuple(values[key])
@@ -143,18 +166,56 @@ _TASK_DEFAULTS: dict[str, Any] = {
     for item in fields(Task)
 }
 _TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "artifacts", "late")
+_OWN = frozenset(("id", "index", "matrix", "twins"))  # what members of a sweep never have in common
+_MERGED = ("args", "env")  # of which they may have some entries in common, if these are mappings
 
 
-def _compact(task: Task) -> dict[str, Any]:
+def _values(task: Task) -> dict[str, Any]:
+    return {key: getattr(task, key) for key in _TASK_DEFAULTS}
+
+
+def _compact(values: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+    """The values that equal neither their default nor what is shared."""
     entry: dict[str, Any] = {}
-    for key, default in _TASK_DEFAULTS.items():
-        value = getattr(task, key)
-        if value != default:
+    for key, value in values.items():
+        if key in shared:
+            common = shared[key]
+            if not _is_same(value, common) and len(value) > len(common):
+                entry[key] = {name: item for name, item in value.items() if name not in common}
+        elif value != _TASK_DEFAULTS[key]:
             entry[key] = asdict(value) if key == "retry" else value
     return entry
 
 
-def _task(entry: dict[str, Any]) -> Task:
+def _common(tasks: list[Task]) -> dict[str, Any]:
+    """The values that all of the tasks have; of mappings the entries that all of them have."""
+    if not tasks:
+        return {}
+    common = {key: value for key, value in _values(tasks[0]).items() if key not in _OWN}
+    for key in list(common):
+        others = [getattr(task, key) for task in tasks]
+        first = common[key]
+        if all(_is_same(value, first) for value in others):
+            continue
+        del common[key]
+        if key in _MERGED and all(isinstance(value, dict) for value in others):
+            common[key] = {
+                name: item
+                for name, item in first.items()
+                if all(name in value and _is_same(value[name], item) for value in others)
+            }
+    return common
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    """Whether the values are equal for sure; of mappings and lists only the very same are, for 1 is true."""
+    if value is other:
+        return True
+    return type(value) is type(other) and not isinstance(value, (dict, list)) and bool(value == other)
+
+
+def _read(entry: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a task by an entry of its JSON form."""
     values = {key: value for key, value in entry.items() if key in _TASK_DEFAULTS}
     for key in _TASK_TUPLES:
         if key in values:
@@ -166,12 +227,38 @@ def _task(entry: dict[str, Any]) -> Task:
         retry = _known(Retry, values["retry"])
         retry["on"] = tuple(retry["on"])
         values["retry"] = Retry(**retry)
-    return Task(**values)
+    if "twins" in values:
+        values["twins"] = {
+            group: ids if isinstance(ids, str) else tuple(ids) for group, ids in values["twins"].items()
+        }
+    return values
 
 
-def _group(entry: dict[str, Any]) -> Group:
+def _task(entry: dict[str, Any], shared: dict[str, dict[str, Any]]) -> Task:
+    own = _read(entry)
+    common = shared.get(own["id"].partition("/")[0])
+    if common is None:
+        return Task(**own)
+    for key in _MERGED:
+        if key in own and isinstance(common.get(key), dict):
+            own[key] = {**common[key], **own[key]}
+    return Task(**{**common, **own})
+
+
+def _group_entry(group: Group, members: list[Task]) -> dict[str, Any]:
+    """A group's fields; the members of a sweep only if they are not all of the tasks that name it."""
+    entry = {item.name: getattr(group, item.name) for item in fields(group)}
+    if group.axes and group.members == tuple(task.id for task in members):
+        del entry["members"]
+    return entry
+
+
+def _group(entry: dict[str, Any], tasks: tuple[Task, ...]) -> Group:
     values = _known(Group, entry)
-    values["members"] = tuple(values["members"])
+    if "members" not in values:
+        values["members"] = [task.id for task in tasks if task.group == values["id"]]
+    for key in ("members", "axes"):
+        values[key] = tuple(values.get(key, ()))
     return Group(**values)
 
 

@@ -285,7 +285,9 @@ class Supervision:
         again, self._doubtful = self._doubtful, []
         names = [
             *again,
-            *self.schedule.take_ready(time.time(), self._free_slots(), needs_slot=self._needs_slot),
+            *self.schedule.take_ready(
+                time.time(), self._free_slots(), needs_slot=self._needs_slot, most=self._slots()
+            ),
         ]
         jobs = []
         for name in names:
@@ -297,7 +299,10 @@ class Supervision:
 
     def _free_slots(self) -> int:
         used = self._engines.count(of=(name for name, needs in self._needs_slot.items() if needs))
-        return max(0, (self.spec.run.max_parallel or os.cpu_count() or 1) - used)
+        return max(0, self._slots() - used)
+
+    def _slots(self) -> int:
+        return self.spec.run.max_parallel or os.cpu_count() or 1
 
     def _plan(self, task: Task) -> Job | None:
         """The attempt of a task that starts now; None if its executor cannot plan it, which is its end."""

@@ -82,7 +82,7 @@ def test_documents_of_an_experiment_that_failed(exp: Exp) -> None:
     for task in ends:
         checked(exp("why", "latest", task, "--json").json)
     for command in ("list", "show", "doctor", "gc"):
-        checked(exp(command, "--json").json)
+        checked(exp(command, "--json", code=None).json)  # the doctor may find an engine in trouble
     for command in ("graph", "doctor", "fsck"):
         checked(exp(command, started["id"], "--json").json)
     checked(exp("wait", "--json", code=1).json)

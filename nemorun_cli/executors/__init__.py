@@ -121,7 +121,7 @@ class Executor(Protocol):
         ...
 
     def check(self) -> Iterable[Diagnosis]:
-        """Ask the engine whether it can do what these options want."""
+        """Ask the engine whether it can do what these options want; the doctor asks without any."""
         ...
 
     def close(self) -> None:

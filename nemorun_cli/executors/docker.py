@@ -11,18 +11,19 @@ import contextlib
 import json
 import os
 import selectors
+import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli import attempts
 from nemorun_cli.attempts import failed_launch
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting, docker_work
 from nemorun_cli.executors import docker_container as containers
 from nemorun_cli.executors.docker_check import diagnose
-from nemorun_cli.executors.docker_engine import Down, Engine, LogFile, Refused, Stream, host
+from nemorun_cli.executors.docker_engine import DownError, Engine, LogFile, Refused, Stream, host
 from nemorun_cli.executors.docker_work import Begun, Images
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.plan import Plan
 
-WORKERS: Final = 4  # threads that start and remove containers, however many there are
+WORKERS: Final = 4  # threads that start containers, and as many that end them, however many there are
 FIRST_LOOK: Final = 10.0  # seconds that an answer may take when attempts are taken up
 OVERLAP: Final = 2.0  # seconds of past events that are asked for, so that none falls between
 FIRST_PAUSE: Final = 0.5  # seconds until an engine that does not answer is asked again
@@ -47,6 +48,8 @@ class _Held:
     container: str | None = None
     is_bare: bool = False  # it runs without the shim, and the container is its only record
     work: Future[Any] | None = None  # its start or its end, under way
+    gate: threading.Lock = field(default_factory=threading.Lock)  # see `begin`
+    is_doubtful: bool = False  # the engine was lost meanwhile, and with it maybe news of this
     has_died: bool = False
     saw_oom: bool = False
     deadline: float | None = None  # monotonic time at which one without the shim has run long enough
@@ -98,7 +101,8 @@ class DockerExecutor:
         self._stops: dict[Key, _Stop] = {}
         self._news: list[Sighting] = []
         self._done: deque[tuple[Key, Future[Any]]] = deque()
-        self._pool: ThreadPoolExecutor | None = None
+        self._starters = ThreadPoolExecutor(WORKERS, thread_name_prefix="docker-start")
+        self._enders = ThreadPoolExecutor(WORKERS, thread_name_prefix="docker-end")
         self._selector = selectors.DefaultSelector()
         self._bell, self._ring = os.pipe()
         os.set_blocking(self._bell, False)
@@ -106,24 +110,35 @@ class DockerExecutor:
 
     def plan(self, plan: Plan) -> Plan:
         """The plan with what the engine will be told."""
-        from dataclasses import replace  # noqa: PLC0415
-
         return replace(plan, details=containers.details(plan, self._options, host=self._address))
 
     def submit(self, jobs: Sequence[Job]) -> Iterable[Sighting]:
         """Begin to start attempts; `poll` tells when they run."""
         for job in jobs:
-            self._connect(job)
+            plan = job.plan
+            assert plan is not None  # noqa: S101 - the core submits nothing without a plan
+            engine = self._connect(job)
             held = self._hold(job)
-            held.is_bare = job.plan is not None and not containers.needs_shell(job.plan)
-            self._work(held, docker_work.begin, job, job.plan, images=self._images, secrets=self._secrets)
+            held.is_bare = not containers.needs_shell(plan)
+            work = self._starters.submit(
+                docker_work.begin,
+                engine,
+                job,
+                plan,
+                images=self._images,
+                secrets=self._secrets,
+                gate=held.gate,
+            )
+            self._await(held, work)
             yield Sighting(key=job.key, state="queued")
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
         """What the engine told since, and how those stand that are not in hand yet."""
         self._read()
-        unseen = [job for key, job in jobs.items() if key not in self._held]
-        if unseen and (self._down is None or time.monotonic() >= self._next_try):
+        told = {sighting.key for sighting in self._news}
+        unseen = [job for key, job in jobs.items() if key not in self._held and key not in told]
+        if self._down is None or time.monotonic() >= self._next_try:
+            self._down = None
             self._take_up(unseen, jobs)
         self._advance()
         self._collect()
@@ -138,7 +153,7 @@ class DockerExecutor:
 
     def wakeup(self) -> int | None:
         """The descriptor behind which the events, the logs and the finished work are."""
-        return cast("int", self._selector.fileno())  # type: ignore[attr-defined]
+        return self._selector.fileno()
 
     def due(self) -> float | None:
         """When something is to be killed, or an engine that was down to be asked again."""
@@ -154,8 +169,8 @@ class DockerExecutor:
 
     def close(self) -> None:
         """Finish what is being written down and let go of the engine; what runs goes on."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        self._starters.shutdown(cancel_futures=True)
+        self._enders.shutdown()
         for held in self._held.values():
             self._unfollow(held)
         self._disconnect()
@@ -172,14 +187,14 @@ class DockerExecutor:
         return self._engine.address if self._engine else host()
 
     def _connect(self, job: Job) -> Engine:
-        """The engine, its events being listened to if it answers."""
+        """The engine, chosen by the first attempt, and listened to if it answers."""
         if self._engine is None:
             self._engine = Engine(_recorded_host(job) or host())
             self._labels = containers.shared_labels(job)
         if self._events is None and time.monotonic() >= self._next_try:
             try:
                 self._events = self._engine.events(self._labels, since=time.time() - OVERLAP)
-            except Down as error:
+            except DownError as error:
                 self._lose(error.message)
             else:
                 self._text = b""
@@ -199,6 +214,7 @@ class DockerExecutor:
         self._next_try = time.monotonic() + self._pause
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         for key, held in list(self._held.items()):
+            held.is_doubtful = True
             if held.work is None:
                 self._doubt(key, message)
 
@@ -210,15 +226,10 @@ class DockerExecutor:
 
     # -- work in threads ----------------------------------------------------------------------------
 
-    def _work(self, held: _Held, task: Any, *args: Any, **options: Any) -> None:
-        """Do something that takes time for an attempt; `_collect` sees its outcome."""
-        held.work = self._start(task, self._engine, *args, **options)
-        held.work.add_done_callback(lambda work: self._finish(held.job.key, work))
-
-    def _start(self, task: Any, *args: Any, **options: Any) -> Future[Any]:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="docker")
-        return self._pool.submit(task, *args, **options)
+    def _await(self, held: _Held, work: Future[Any]) -> None:
+        """Be woken when the work on an attempt is done; `_collect` sees its outcome."""
+        held.work = work
+        work.add_done_callback(lambda work: self._finish(held.job.key, work))
 
     def _finish(self, key: Key, work: Future[Any]) -> None:
         """Called in the thread that did the work."""
@@ -237,26 +248,25 @@ class DockerExecutor:
                 outcome = work.result()
             except Refused as refusal:
                 self._over(Sighting(key=key, state="over", ending=failed_launch(str(refusal))))
-            except Down as error:
+            except DownError as error:
                 self._doubt(key, error.message)
                 self._lose(error.message)
             else:
                 self._take(held, outcome)
 
     def _take(self, held: _Held, outcome: Begun | Sighting) -> None:
+        key = held.job.key
         if isinstance(outcome, Sighting):
-            if outcome.state == "running":
-                self._news.append(outcome)
-            else:
-                self._over(outcome)
+            self._over(outcome)
             return
-        since = outcome.since
-        self._news.append(
-            Sighting(key=held.job.key, state="running", job_id=outcome.container[:12], since=since)
-        )
+        if held.is_doubtful:
+            self._doubt(key, "the Docker engine went away while it was started")
+            return
+        short, since = outcome.container[:12], outcome.since
+        self._news.append(Sighting(key=key, state="running", job_id=short, since=since))
         timeout = held.job.plan.timeout if held.job.plan and held.is_bare else None
         self._watch(held, outcome.container, since=since, timeout=timeout)
-        if held.has_died:
+        if held.has_died or outcome.is_over:
             self._end(held)
 
     def _over(self, sighting: Sighting) -> None:
@@ -281,7 +291,7 @@ class DockerExecutor:
         if timeout and not held.job.files.timed_out.exists():
             held.deadline = time.monotonic() + since + timeout - time.time()
         if held.is_bare and self._engine is not None and held.log is None:
-            with contextlib.suppress(Down, OSError):  # at its end the log is completed in any case
+            with contextlib.suppress(DownError, OSError):  # at its end the log is completed in any case
                 stream = self._engine.log(container, follow=True)
                 held.log = _Following(stream, LogFile(held.job.files.log))
                 self._selector.register(stream, selectors.EVENT_READ, held)
@@ -294,11 +304,20 @@ class DockerExecutor:
 
     def _end(self, held: _Held) -> None:
         """Write down how a container ended, and remove it."""
+        if self._engine is None or held.container is None:
+            return
         is_whole = self._follow(held, AT_ONCE)
         self._unfollow(held)
         held.deadline = None
-        options = {"saw_oom": held.saw_oom, "log_is_whole": is_whole}
-        self._work(held, docker_work.end, held.job, held.container, **options)
+        work = self._enders.submit(
+            docker_work.end,
+            self._engine,
+            held.job,
+            held.container,
+            saw_oom=held.saw_oom,
+            log_is_whole=is_whole,
+        )
+        self._await(held, work)
 
     def _take_up(self, unseen: Sequence[Job], jobs: Mapping[Key, Job]) -> None:
         """How attempts stand that were submitted by somebody else, or before the engine was lost."""
@@ -309,23 +328,30 @@ class DockerExecutor:
                 self._news.append(Sighting(key=job.key, state="unknown", message=message, evidence=ELSEWHERE))
         if not here:
             return
-        engine = self._connect(here[0])
+        self._connect(here[0])
         try:
-            if self._events is None:
-                raise Down(self._down or "the Docker engine does not answer")
-            found = self._start(engine.list, self._labels).result(FIRST_LOOK)
-        except (Down, TimeoutError) as error:
-            message = error.message if isinstance(error, Down) else f"no answer within {FIRST_LOOK:g} s"
-            if self._events is not None:
-                self._lose(message)
+            found = self._list()
+        except DownError as error:
+            if self._down is None:
+                self._lose(error.message)
             for job in here:
-                self._doubt(job.key, message)
+                self._doubt(job.key, error.message)
             return
-        self._down, self._pause = None, FIRST_PAUSE
+        self._pause = FIRST_PAUSE
         by_name = {one["Names"][0].removeprefix("/"): one for one in found if one["Names"]}
         ending = [work for job in here if (work := self._adopt(job, by_name.get(containers.name(job))))]
         self._sweep(found, jobs)
         wait(ending, FIRST_LOOK)
+
+    def _list(self) -> list[dict[str, Any]]:
+        """All containers of the experiment. Raises DownError if the engine does not tell in time."""
+        if self._down is not None or self._engine is None:
+            raise DownError(self._down or "there is no Docker engine")
+        try:
+            return self._enders.submit(self._engine.list, self._labels).result(FIRST_LOOK)
+        except TimeoutError:
+            message = f"the Docker engine at {self._address} does not answer within {FIRST_LOOK:g} s"
+            raise DownError(message) from None
 
     def _adopt(self, job: Job, found: Mapping[str, Any] | None) -> Future[Any] | None:
         """Take an attempt in hand as it stands; gives the work on it if it has ended."""
@@ -361,7 +387,7 @@ class DockerExecutor:
             key = labels[containers.LABEL + "task"], int(labels[containers.LABEL + "attempt"])
             is_ours = labels[containers.LABEL + "executor"] == self.name
             if is_ours and key not in jobs and one["State"] in {"created", "exited", "dead"} and self._engine:
-                self._start(self._engine.remove, one["Id"])
+                self._enders.submit(self._engine.remove, one["Id"])
 
     # -- news ---------------------------------------------------------------------------------------
 
@@ -432,12 +458,12 @@ class DockerExecutor:
         held = self._held.get(key)
         if held is None:
             return  # it is taken up first, or is over
-        if held.container is None and held.work is not None and held.work.cancel():
+        if held.container is None and held.gate.acquire(blocking=False):
             self._over(Sighting(key=key, state="over", ending=failed_launch("it was ended before it began")))
-        elif self._can_be_told(key) and self._engine is not None:
+        elif held.container is not None and held.work is None and self._engine is not None:
             is_last = stop.has_told or stop.grace <= 0
             name = "KILL" if is_last else stop.signal
-            self._start(self._engine.signal, held.container, name, to_all=not held.is_bare)
+            self._enders.submit(self._engine.signal, held.container, name, to_all=not held.is_bare)
             stop.has_told = True
             stop.due = now + (KILL_AGAIN if is_last else stop.grace)
 

@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import Diagnosis
-from nemorun_cli.executors.docker_engine import Down, Engine, Gone, Refused
+from nemorun_cli.executors.docker_engine import DownError, Engine, Gone, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,12 +19,13 @@ def diagnose(engine: Engine, options: Mapping[str, Any]) -> Iterator[Diagnosis]:
     """Everything that stands between a task and its container, as far as it can be seen."""
     try:
         yield _answer(engine)
-        yield _image(engine, options["image"], options.get("pull", "missing"))
+        if image := options.get("image"):  # the doctor asks without any options
+            yield _image(engine, image, options.get("pull", "missing"))
         if "gpus" in options:
             yield _gpus(engine)
         if runtime := options.get("runtime"):
             yield _runtime(engine, runtime)
-    except Down as error:
+    except DownError as error:
         yield Diagnosis(engine="docker", is_well=False, message=error.message, remedy=_remedy(engine, error))
     except (Refused, Gone) as error:
         yield Diagnosis(
@@ -42,7 +43,7 @@ def _answer(engine: Engine) -> Diagnosis:
     return Diagnosis(engine="docker", is_well=True, message=f"{engine.ask_version()} at {path}")
 
 
-def _remedy(engine: Engine, error: Down) -> str:
+def _remedy(engine: Engine, error: DownError) -> str:
     if error.hint:
         return error.hint
     path = engine.socket_path

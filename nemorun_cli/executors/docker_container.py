@@ -1,4 +1,4 @@
-"""The container of an attempt as text and values: options, names, labels, mounts, and its first instructions."""
+"""The container of an attempt as plain values: options, name, labels, mounts and first instructions."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ MARK: Final = "sha256"  # what tells the names of attempts apart
 
 _SIZE: Final = r"^[0-9]+(\.[0-9]+)?([bB]|[kKmMgGtT][bB]?)?$"
 _NAMESPACE_WORDS: Final = re.compile(r"[^A-Za-z0-9.-]+")
-_TAKEN: Final = (  # arguments of the SDK's create that are not for `extra`
-    "image name command entrypoint environment working_dir detach tty stdin_open auto_remove remove mounts"
-).split()
+_TAKEN: Final = [  # arguments of the SDK's create that are not for `extra`
+    *("image", "name", "command", "entrypoint", "environment", "working_dir", "mounts", "stdin_open"),
+    *("tty", "detach", "auto_remove", "remove", "restart_policy"),
+]
 _SDK_WORDS: Final = {"ipc": "ipc_mode", "network": "network_mode"}  # Compose's word, and the SDK's
 _AS_THEY_ARE: Final = ("shm_size", "ipc", "network", "privileged", "runtime", "init")
 
@@ -67,7 +68,7 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
             "default": "missing",
         },
         "volumes": {
-            "description": "Mounts, as SOURCE:TARGET[:ro]; SOURCE is a path, relative to the spec, or a volume.",
+            "description": "Mounts, SOURCE:TARGET[:ro]; SOURCE is a volume, or a path relative to the spec.",
             "type": "array",
             "items": {"type": "string", "pattern": r"^[^:]+:/[^:]*(:[A-Za-z,]+)?$"},
             "examples": [["./data:/data:ro"]],
@@ -109,7 +110,7 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
         "privileged": {"description": "Whether the container may do what root may.", "type": "boolean"},
         "runtime": {"description": "The OCI runtime.", **_TEXT, "examples": ["nvidia"]},
         "user": {
-            "description": "Who runs the task, as UID[:GID] or a name of the image; by default who calls exp.",
+            "description": "Who runs the task: UID[:GID] or a name of the image; by default who calls exp.",
             "type": ["string", "integer"],
         },
         "init": {

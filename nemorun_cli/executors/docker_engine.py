@@ -38,7 +38,7 @@ class Gone(Exception):  # noqa: N818 - the same
     """There is no such container, or no such image."""
 
 
-class Down(EngineError):
+class DownError(EngineError):
     """The engine does not answer."""
 
 
@@ -65,7 +65,7 @@ def _has_chosen_context() -> bool:
 class Engine:
     """The engine at an address. Every method asks one thing and may be called from any thread.
 
-    All raise Down if there is no answer, Gone if there is no such thing, and Refused for other answers.
+    All raise DownError if there is no answer, Gone if there is no such thing, and Refused for other answers.
     """
 
     def __init__(self, address: str) -> None:
@@ -74,10 +74,15 @@ class Engine:
         self._connection: Any = None
 
     @property
+    def is_here(self) -> bool:
+        """Whether it listens on this machine; it must, for it mounts this machine's folders."""
+        return self.address.startswith(UNIX)
+
+    @property
     def socket_path(self) -> str:
-        """Where the engine listens on this machine; it must, for it mounts this machine's folders."""
-        if not self.address.startswith(UNIX):
-            raise Down(
+        """Where it listens."""
+        if not self.is_here:
+            raise DownError(
                 f"the Docker engine at {self.address} is on another machine, whose folders are others",
                 hint="point DOCKER_HOST to the socket of an engine of this machine",
             )
@@ -204,7 +209,7 @@ class Engine:
             from docker.errors import APIError, DockerException, NotFound  # noqa: PLC0415 - heavy
             from requests.exceptions import RequestException  # noqa: PLC0415 - the same
         except ImportError as error:
-            raise Down(f"the Docker SDK is not installed: {error}", hint="pip install docker") from None
+            raise DownError(f"the Docker SDK is not installed: {error}", hint="pip install docker") from None
         try:
             yield self._client()
         except NotFound as error:
@@ -212,7 +217,7 @@ class Engine:
         except APIError as error:
             raise Refused(_explanation(error)) from None
         except (DockerException, RequestException, OSError) as error:
-            raise Down(f"the Docker engine at {self.address} does not answer: {_cause(error)}") from None
+            raise DownError(f"the Docker engine at {self.address} does not answer: {_cause(error)}") from None
 
     def _client(self) -> Any:
         from docker import DockerClient  # noqa: PLC0415 - heavy
@@ -239,7 +244,7 @@ class Stream:
             self._socket.setblocking(False)
         except OSError as error:
             self._socket.close()
-            raise Down(
+            raise DownError(
                 f"the Docker engine at {UNIX}{path} does not answer: {error.strerror or error}"
             ) from None
 
@@ -275,7 +280,7 @@ class Stream:
         except BlockingIOError:
             return b""
         except TimeoutError:
-            raise Down("the Docker engine stopped in the middle of an answer") from None
+            raise DownError("the Docker engine stopped in the middle of an answer") from None
         except OSError:
             data = b""
         self.is_over = not data

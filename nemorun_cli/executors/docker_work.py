@@ -20,8 +20,8 @@ from nemorun_cli import attempts, faults
 from nemorun_cli.attempts import lost
 from nemorun_cli.executors import Job, Sighting
 from nemorun_cli.executors import docker_container as containers
-from nemorun_cli.executors.docker_engine import Down, Engine, Gone, LogFile, Refused
-from nemorun_cli.home import FILE_MODE, make_folder
+from nemorun_cli.executors.docker_engine import Engine, Gone, LogFile, Refused
+from nemorun_cli.home import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,16 +29,19 @@ if TYPE_CHECKING:
     from nemorun_cli.plan import Plan
 
 TRIES: Final = 5  # how often a name is asked for that somebody else is just giving back
+PROGRAM_POSITION: Final = 12  # -c, the instructions, exp, log, secrets, and seven arguments of the shim
+INIT_COMPLAINS: Final = "[FATAL tini"  # how docker-init begins to say that it cannot run a program
 NO_RECORD: Final = "its container ended well, but without an exit record"
 NO_START: Final = "0001"  # the year in which Docker says that a container started which never did
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A container that runs, or did; `since` in Unix seconds."""
+    """A container that was started, by us or earlier; `since` in Unix seconds."""
 
     container: str
     since: float
+    is_over: bool = False
 
 
 class Images:
@@ -67,13 +70,21 @@ class Images:
             self._there.add(image)
 
 
-def begin(engine: Engine, job: Job, plan: Plan, *, images: Images, secrets: Mapping[str, str]) -> Begun:
+def begin(
+    engine: Engine, job: Job, plan: Plan, *, images: Images, secrets: Mapping[str, str], gate: threading.Lock
+) -> Begun:
     """Create and start the container of an attempt; one that was started already is only found.
+
+    `gate` is for whoever comes first: this, once nothing slow is left to do, or a cancel.
 
     Raises:
         Refused: it cannot be started; the message says why.
-        Down: the engine does not answer.
+        DownError: the engine does not answer.
     """
+    if not engine.is_here:
+        raise Refused(
+            f"the Docker engine at {engine.address} is on another machine, whose folders are others"
+        )
     attempts.make_folders(job.files)
     attempts.write_plan(job.files, plan)
     if missing := containers.missing_sources(plan):
@@ -81,10 +92,12 @@ def begin(engine: Engine, job: Job, plan: Plan, *, images: Images, secrets: Mapp
     make_folder(Path(plan.env["EXP_DASH_ROOT"]))
     image = plan.details["create"]["image"]
     images.need(engine, image)
-    container, is_new = _create(engine, job, plan)
+    if not gate.acquire(blocking=False):
+        raise Refused("it was ended before it began")
     since = time.time()
-    if not is_new:
-        return Begun(container, claimed(job) or since)
+    container, found = _create(engine, job, plan)
+    if found is not None:
+        return Begun(container, claimed(job) or since, is_over=not found["State"]["Running"])
     faults.point("attempt.locked")
     if not containers.needs_shell(plan):
         attempts.write(job.files.claim, container)
@@ -97,16 +110,16 @@ def begin(engine: Engine, job: Job, plan: Plan, *, images: Images, secrets: Mapp
     return Begun(container, since)
 
 
-def _create(engine: Engine, job: Job, plan: Plan) -> tuple[str, bool]:
-    """The container of the attempt, and whether it has yet to be started."""
+def _create(engine: Engine, job: Job, plan: Plan) -> tuple[str, dict[str, Any] | None]:
+    """A new container for the attempt, or the one it has, with all that is known of that."""
     name = containers.name(job)
     for _ in range(TRIES):
         try:
             if container := engine.create(containers.arguments(job, plan)):
-                return container, True
+                return container, None
             found = engine.inspect(name)
             if found["State"]["Status"] != "created":
-                return str(found["Id"]), False
+                return str(found["Id"]), found
             # Whoever made it died before starting it, or is starting it: then it cannot be removed.
             with contextlib.suppress(Refused):
                 engine.remove(name)
@@ -124,7 +137,7 @@ def end(engine: Engine, job: Job, container: str, *, saw_oom: bool, log_is_whole
     """Write down how a container ended, then remove it.
 
     Raises:
-        Down: the engine does not answer.
+        DownError: the engine does not answer.
     """
     try:
         found = engine.inspect(container)
@@ -135,7 +148,7 @@ def end(engine: Engine, job: Job, container: str, *, saw_oom: bool, log_is_whole
         return Sighting(key=job.key, state="running", job_id=short)
     is_bare = containers.LABEL + "timeout" in found["Config"]["Labels"]
     if is_bare and not log_is_whole:
-        _complete_log(engine, job, container)
+        log_is_whole = _complete_log(engine, job, container)
     words = engine.last_words(container) if state["ExitCode"] and (is_bare or not claimed(job)) else ""
     is_oom = saw_oom or state["OOMKilled"]
     record = _bare_record(job, found, words) if is_bare else _shim_record(job, found, words)
@@ -146,7 +159,7 @@ def end(engine: Engine, job: Job, container: str, *, saw_oom: bool, log_is_whole
     ending = attempts.read_ending(job.files)
     if ending is None:
         ending = attempts.interpret(record, job.files, time.time()) if record else lost(NO_RECORD)
-    if is_kept:
+    if is_kept and (log_is_whole or not is_bare):
         with contextlib.suppress(Refused):  # found by its label, and removed, at the next look
             engine.remove(container)
     return Sighting(
@@ -166,14 +179,15 @@ def vanished(job: Job) -> Sighting:
     return Sighting(key=job.key, state="absent")
 
 
-def _complete_log(engine: Engine, job: Job, container: str) -> None:
-    log = LogFile(job.files.log)
+def _complete_log(engine: Engine, job: Job, container: str) -> bool:
+    """Bring what is missing into the attempt's log; says whether the disk took it."""
     try:
-        with engine.log(container, follow=False) as stream:
+        with contextlib.closing(LogFile(job.files.log)) as log, engine.log(container, follow=False) as stream:
             for data in stream.read_all():
                 log.feed(data)
-    finally:
-        log.close()
+    except OSError:
+        return False
+    return True
 
 
 def _bare_record(job: Job, found: Mapping[str, Any], words: str) -> dict[str, Any]:
@@ -192,27 +206,23 @@ def _bare_record(job: Job, found: Mapping[str, Any], words: str) -> dict[str, An
 
 def _shim_record(job: Job, found: Mapping[str, Any], words: str) -> dict[str, Any] | None:
     """What the shim could not write itself; None if it wrote, or if nothing of the task ran."""
-    code, image = found["State"]["ExitCode"], found["Config"]["Image"]
-    if attempts.read_ending(job.files):
+    code = found["State"]["ExitCode"]
+    if attempts.read_ending(job.files) or (code == containers.NO_SECRETS and not claimed(job)):
         return None
-    if claimed(job):
-        # A shim that lost the claim to another ends with 0 and knows nothing.
+    if claimed(job) or code > attempts.SIGNAL_BASE:
+        # It was killed. A shim that lost the claim to another ends with 0 and knows nothing.
         return {"exit_code": code, **_times(found)} if code else None
-    if code == containers.NO_SECRETS:
-        return None
+    return {"exit_code": None, "launch": _launch_trouble(found, words), **_times(found)}
+
+
+def _launch_trouble(found: Mapping[str, Any], words: str) -> str:
+    """Why nothing of the task ran."""
+    code, image = found["State"]["ExitCode"], found["Config"]["Image"]
     if code == containers.NO_PROGRAM:
-        program = found["Config"]["Cmd"][PROGRAM_POSITION]
-        return {"exit_code": None, "launch": no_program(image, program), **_times(found)}
+        return no_program(image, found["Config"]["Cmd"][PROGRAM_POSITION])
     if code == containers.NO_SHELL:
-        return {"exit_code": None, "launch": no_shell(image), **_times(found)}
-    if code > attempts.SIGNAL_BASE:  # it was killed that early
-        return {"exit_code": code, **_times(found)}
-    message = f"its shim could not begin (exit code {code}): {words or 'it said nothing'}"
-    return {"exit_code": None, "launch": message, **_times(found)}
-
-
-PROGRAM_POSITION: Final = 12  # -c, the instructions, exp, log, secrets, and seven arguments of the shim
-INIT_COMPLAINS: Final = "[FATAL tini"  # how docker-init begins to say that it cannot run a program
+        return no_shell(image)
+    return f"its shim could not begin (exit code {code}): {words or 'it said nothing'}"
 
 
 def _keep(job: Job, record: dict[str, Any] | None, *, is_oom: bool) -> bool:
@@ -281,6 +291,3 @@ def no_program(image: str, program: str) -> str:
 def no_shell(image: str) -> str:
     """What is told when an image lacks the shell."""
     return f"the image {image} has no `sh`, which all but a `command` without secrets needs"
-
-
-__all__ = ["Begun", "Down", "Images", "begin", "end", "vanished"]

@@ -238,7 +238,9 @@ class LocalExecutor:
             self._forget(job.key)
             return Sighting(key=job.key, state="over", job_id=_job_id(job, child), ending=ending)
         if ending:  # the task is over, and something it started is not
-            self._stops[job.key] = _stop(job, attempts.signal_number(job.stop_signal), job.stop_grace)
+            # Its grace counts from that end, for whoever looks after it now may look only once.
+            left = job.stop_grace - max(0.0, time.time() - (ending.ended or 0.0))
+            self._stops[job.key] = _stop(job, attempts.signal_number(job.stop_signal), max(0.0, left))
             return None
         return self._sight_unended(job, child, is_held=is_held)
 

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.expressions import compile_only, evaluate, text_of, touches_unknown, word_of
+from nemorun_cli.expressions import (
+    compile_only,
+    evaluate,
+    named,
+    text_of,
+    touches_unknown,
+    value_of,
+    word_of,
+)
 from nemorun_cli.loading.templates import MAX_LENGTH, OPENING, UNKNOWN, Expression, TemplateError, pieces
 from nemorun_cli.problems import Finding, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from nemorun_cli.loading.templates import Parsed
     from nemorun_cli.problems import Place
 
 LITERAL_SECTIONS = frozenset(("version", "name", "params"))  # where `${{` is text like any other
@@ -32,10 +42,30 @@ class Unfilled(str):
     __slots__ = ()
 
 
+class Varying(str):  # noqa: SLOT000 - as Late
+    """A text of a task with a matrix that each combination of values fills in for itself."""
+
+    place: Place
+    fill: Callable[[Mapping[str, Any], str], Any]  # from names and whose they are
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """An expression that waits for the values of a combination, parsed once for all of them."""
+
+    expression: Expression
+    parsed: Parsed
+
+    def value(self, names: Mapping[str, Any], role: str) -> Any:
+        with named(self.expression):
+            value = value_of(self.parsed, names)
+        return word_of(self.expression, value) if role == "inline" else value
+
+
 class Filler:
     """Fills the texts of one spec; what is wrong in them is in `findings`.
 
-    `filled` and `unfilled` are the places of texts that held expressions.
+    `filled`, `unfilled` and `varying` are the places of texts that held expressions.
     """
 
     def __init__(self, names: dict[str, Any]) -> None:
@@ -43,6 +73,7 @@ class Filler:
         self.findings: list[Finding] = []
         self.filled: set[Place] = set()
         self.unfilled: set[Place] = set()
+        self.varying: set[Place] = set()
         self.uses_identity = False
 
     def spec(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,10 +105,29 @@ class Filler:
         parts = [part if isinstance(part, str) else self._part(part, role, place, uses) for part in found]
         if any(part is UNKNOWN for part in parts):
             return self._unfilled(text, place)
+        if any(isinstance(part, _Pending) for part in parts):
+            return self._varying(text, parts, role, place, uses)
         if uses:
             return self._late(parts, place, uses)
         self.filled.add(place)
         return self._whole(parts, role, place)
+
+    def _varying(self, text: str, parts: list[Any], role: str, place: Place, uses: dict[str, str]) -> str:
+        def fill(names: Mapping[str, Any], whose: str) -> Any:
+            try:
+                values = [part.value(names, role) if isinstance(part, _Pending) else part for part in parts]
+            except TemplateError as fault:
+                if place not in self.unfilled:  # told once, by the first that has it
+                    message = f"{fault.message} (of {whose})"
+                    self._find(TemplateError(message, hint=fault.hint, raw=fault.raw), place)
+                return self._unfilled(text, place)
+            return self._late(values, place, uses) if uses else self._whole(values, role, place)
+
+        varying = Varying(text)
+        varying.place, varying.fill = place, fill
+        self.filled.add(place)
+        self.varying.add(place)
+        return varying
 
     def _part(self, part: Expression, role: str, place: Place, uses: dict[str, str]) -> Any:
         """The value of an expression, itself if it has to wait, UNKNOWN if it is wrong or in doubt."""
@@ -90,6 +140,8 @@ class Filler:
             if touches_unknown(found, self.names):
                 return UNKNOWN
             self.uses_identity |= any(name.root == "experiment" for name in found.references)
+            if any(name.root == "matrix" for name in found.references):
+                return _Pending(part, found)
             value = evaluate(part, self.names)
             return word_of(part, value) if role == "inline" else value
         except TemplateError as fault:

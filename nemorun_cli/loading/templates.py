@@ -12,8 +12,8 @@ from nemorun_cli.errors import ExpError
 
 OPENING = "${{"
 MAX_LENGTH = 2_000  # characters of one expression
-ROOTS = ("params", "env", "experiment", "tasks")  # what an expression may name
-REFUSED_ROOTS = ("secrets", "matrix")
+ROOTS = ("params", "matrix", "env", "experiment", "tasks")  # what an expression may name
+REFUSED_ROOTS = ("secrets",)
 
 
 class TemplateError(ExpError):

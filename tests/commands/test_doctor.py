@@ -8,7 +8,7 @@ import pytest
 from bench import kill_supervisor, until
 from patience import eventually
 
-from nemorun_cli import diagnosis, sessions
+from nemorun_cli import diagnosis, executors, sessions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,16 +19,20 @@ if TYPE_CHECKING:
 NOWHERE = "/proc/1"  # a folder that nobody can write to, root neither
 
 
-def checks(exp: Exp, *arguments: str, code: int = 0, env: dict[str, str] | None = None) -> dict[str, Any]:
-    """What the doctor says, by what it looked at."""
-    document = exp("doctor", *arguments, "--json", code=code, env=env).json
-    return {check["subject"]: check for check in document["checks"]}
+def checks(
+    exp: Exp, *arguments: str, code: int | None = None, env: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """What the doctor says, by what it looked at; by default engines of this machine may be in trouble."""
+    told = exp("doctor", *arguments, "--json", code=code, env=env)
+    assert told.code in ({0, 6} if code is None else {code})
+    return {check["subject"]: check for check in told.json["checks"]}
 
 
 def test_doctor_finds_a_machine_well(exp: Exp) -> None:
-    """Executors, home, locks, programs and session are looked at; where all is well it ends with 0."""
+    """Every type of executor, home, locks, programs and session are looked at, and nothing is left behind."""
     exp.home.mkdir(mode=0o700)
     found = checks(exp)
+    assert {f"executor {kind}" for kind in executors.types()} <= set(found)
     assert set(found) >= {"executor local", "home", "locks", "privacy", "space", "python", "bash", "session"}
     assert found["executor local"]["is_engine"]
     assert {found[name]["state"] for name in ("executor local", "home", "locks", "privacy")} == {"well"}
@@ -67,7 +71,9 @@ def test_doctor_finds_missing_programs(exp: Exp, tmp_path: Path) -> None:
 def test_doctor_asks_the_engines_of_an_experiment(exp: Exp) -> None:
     """Given an experiment, its own executors are asked; an engine in trouble is exit code 6."""
     exp("run", exp.spec("executors: {box: {type: local}}\nexecutor: box\ntasks: {a: {command: [echo]}}"))
-    assert "executor box" in " ".join(checks(exp, "latest"))
+    assert [subject for subject in checks(exp, "latest", code=0) if "executor" in subject] == [
+        "executor box (local)"
+    ]
     resolved = exp.directory() / "resolved.json"
     document = json.loads(resolved.read_bytes())
     document["executors"]["box"]["type"] = "moon"

@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# A real Docker engine of this machine, for tests: installed, started and stopped as root.
+#
+#   docker.sh up FOLDER [OPTION ...]   install what is missing, and start an engine with dockerd's options
+#   docker.sh images FOLDER            make the images that the tests use, without a registry
+#   docker.sh crash FOLDER             end the engine as a crash would; containers go on
+#   docker.sh down FOLDER              end the engine and all that is in it
+#
+# The engine listens at FOLDER/docker.sock and keeps everything in FOLDER. It has no network of its
+# own and leaves the machine's packet filter alone.
+#
+# The images: exp-test/busybox (every program of busybox), exp-test/python (bash and python3 besides)
+# and exp-test/single (one static program, called /task, and nothing else).
+set -euo pipefail
+
+verb=$1 folder=$2
+shift 2
+packages=(docker.io busybox-static)
+export DOCKER_HOST=unix://$folder/docker.sock
+
+say() { echo "docker.sh: $*" >&2; }
+
+static_busybox() { command -v busybox >/dev/null && ! ldd "$(command -v busybox)" >/dev/null 2>&1; }
+
+install_packages() {
+    command -v dockerd >/dev/null && static_busybox && return
+    say "installs ${packages[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    # The package must not start an engine of its own.
+    export RUNLEVEL=1
+    apt-get install --yes --quiet --no-install-recommends "${packages[@]}" >/dev/null 2>&1 ||
+        { apt-get update --quiet >/dev/null && apt-get install --yes --quiet --no-install-recommends "${packages[@]}" >/dev/null; }
+}
+
+answers() {
+    curl --silent --fail --max-time 5 --unix-socket "$folder/docker.sock" http://docker/_ping >/dev/null 2>&1
+}
+
+is_running() { [ -e "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
+
+start() {
+    mkdir -p "$folder"
+    rm -f "$folder/docker.pid"
+    setsid dockerd --host "$DOCKER_HOST" --data-root "$folder/data" --exec-root "$folder/run" \
+        --pidfile "$folder/docker.pid" --iptables=false --ip6tables=false --bridge=none "$@" \
+        >>"$folder/dockerd.log" 2>&1 </dev/null &
+    for _ in $(seq 300); do
+        answers && return
+        sleep 0.1
+    done
+    tail -n 20 "$folder/dockerd.log" >&2
+    say "dockerd does not answer"
+    exit 1
+}
+
+end() {
+    is_running "$1" || return 0
+    local pid
+    pid=$(cat "$1")
+    kill "-$2" "$pid" 2>/dev/null || return 0
+    for _ in $(seq 300); do
+        kill -0 "$pid" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    kill -KILL "$pid" 2>/dev/null || true
+}
+
+add_with_libraries() {
+    local root=$1 program=$2 library
+    mkdir -p "$root$(dirname "$program")"
+    cp --dereference "$program" "$root$program"
+    { ldd "$program" 2>/dev/null | grep -o '/[^ ]*' || true; } | while read -r library; do
+        mkdir -p "$root$(dirname "$library")"
+        cp --dereference --no-clobber "$library" "$root$library"
+    done
+}
+
+import() { tar --create --owner=0 --group=0 --directory "$1" . | docker import - "$2" >/dev/null; }
+
+has_image() { docker image inspect "$1" >/dev/null 2>&1; }
+
+make_images() {
+    local root python library applet
+    has_image exp-test/python && has_image exp-test/busybox && has_image exp-test/single && return
+    root=$(mktemp --directory)
+    mkdir -p "$root/single/tmp" "$root/busybox/"{bin,usr/bin,etc,tmp,root}
+    chmod 1777 "$root"/*/tmp
+    cp "$(command -v busybox)" "$root/single/task"
+    cp "$(command -v busybox)" "$root/busybox/bin/busybox"
+    for applet in $(busybox --list); do
+        [ "$applet" = busybox ] || ln -s busybox "$root/busybox/bin/$applet"
+    done
+    import "$root/single" exp-test/single
+    import "$root/busybox" exp-test/busybox
+    python=$(readlink -f /usr/bin/python3)
+    add_with_libraries "$root/busybox" "$python"
+    ln -sf "$python" "$root/busybox/usr/bin/python3"
+    mkdir -p "$root/busybox/usr/lib"
+    cp --recursive "/usr/lib/$(basename "$python")" "$root/busybox/usr/lib/"
+    for library in "/usr/lib/$(basename "$python")"/lib-dynload/*.so; do
+        add_with_libraries "$root/busybox" "$library"
+    done
+    add_with_libraries "$root/busybox" "$(readlink -f /bin/bash)"
+    [ -e "$root/busybox/bin/bash" ] || ln -s "$(readlink -f /bin/bash)" "$root/busybox/bin/bash"
+    import "$root/busybox" exp-test/python
+    rm -rf "$root"
+}
+
+case $verb in
+up)
+    install_packages
+    answers || start "$@"
+    ;;
+images) make_images ;;
+crash) end "$folder/docker.pid" KILL ;;
+down)
+    if answers; then
+        docker ps --all --quiet | xargs --no-run-if-empty docker rm --force >/dev/null
+    fi
+    end "$folder/docker.pid" TERM
+    end "$folder/run/containerd/containerd.pid" TERM
+    { grep -o " $folder/[^ ]*" /proc/mounts || true; } | sort -r | xargs --no-run-if-empty umount --lazy
+    rm -rf "$folder"
+    ;;
+*)
+    say "knows up, images, crash and down"
+    exit 2
+    ;;
+esac
