@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from nemorun_cli import start, terminal
 
 STARTING = ("run", "resume")  # commands that need a supervisor
+GARBAGE_AFTER = 50_000  # objects: looking for cycles more often doubles the time that ten thousand tasks take
 NOT_STARTING = {"--dry-run", "--direct", "--help", "-h"}  # and what makes them do without
 
 
 def main() -> int:
     """Run the command line; gives the exit code."""
     terminal.secure_descriptors()
+    gc.set_threshold(GARBAGE_AFTER)
     argv = sys.argv[1:]
     try:
         if argv[:1] and argv[0] in STARTING and not NOT_STARTING & set(argv):

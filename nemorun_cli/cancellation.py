@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import history as events
-from nemorun_cli import locks, start
+from nemorun_cli import locks, secret_values, start
 from nemorun_cli.attempts import signal_number
 from nemorun_cli.clock import stamp
 from nemorun_cli.errors import EngineError, NotOverError, UsageError
@@ -59,7 +59,7 @@ def request(
     grace: float | None = None,
     abandon: bool = False,
 ) -> None:
-    """Ask in the ledger for tasks, or with None for the whole experiment, to be ended, and wait for nothing."""
+    """Ask in the ledger for tasks, or with None for the whole experiment, to be ended; wait for nothing."""
     fields = {"tasks": names, "signal": signal, "grace": grace, "abandon": abandon or None}
     ledger = Ledger(run.files.ledger, run.files.ledger_lock)
     ledger.append(
@@ -95,11 +95,12 @@ def _wait(run: Run, names: Sequence[str] | None, patience: float) -> Snapshot:
 
 def _end_here(run: Run, snapshot: Snapshot, names: Sequence[str] | None, end: float) -> None:
     """Do what a supervisor would, holding its lock until all is gone."""
-    lock = locks.try_take(run.files.supervisor_lock)
+    lock = locks.try_take_nameless(run.files.supervisor_lock)
     if lock is None:
         return
+    secrets = secret_values.known(snapshot.spec)
     supervision = Supervision(
-        run.files, snapshot.spec, secrets={}, home=run.home.directory, by=start.who(), submits=False
+        run.files, snapshot.spec, secrets=secrets, home=run.home.directory, by=start.who(), submits=False
     )
     try:
         supervision.open()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import history as events
@@ -10,12 +11,12 @@ from nemorun_cli.clock import stamp, unix
 from nemorun_cli.states import Reason, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from nemorun_cli.history import Cancel, TaskState
     from nemorun_cli.journal import Journal
     from nemorun_cli.schedule import Schedule, Verdict
-    from nemorun_cli.spec import Identity, Task
+    from nemorun_cli.spec import Group, Identity, Task
 
 
 class Decisions:
@@ -51,7 +52,8 @@ class Decisions:
         state = self.history.tasks[task.id]
         group = self.schedule.groups.get(task.group or "")
         if group and group.fail_fast and state.status is TaskStatus.FAILED and not task.allow_failure:
-            rest = [name for name in group.members if not self.history.tasks[name].is_over]
+            states = ((name, self.history.tasks[name]) for name in group.members)
+            rest = [name for name, state in states if not state.is_over and state.cancel is None]
             if rest:
                 self.journal.note(
                     events.CANCEL_REQUESTED,
@@ -137,6 +139,17 @@ class Decisions:
                     self._skip(task.id, Reason.LIMIT, message)
                     self.schedule.over(task.id)
 
+        for group in self.schedule.take_spent():
+            self._stop_sweep(group)
+
+    def _stop_sweep(self, group: Group) -> None:
+        """Skip the members that have not begun: enough of them failed."""
+        message = f"{group.max_failures} members of {group.id} failed, which is its max_failures"
+        for name in group.members:
+            if self.history.tasks[name].status is TaskStatus.PENDING:
+                self._skip(name, Reason.LIMIT, message)
+                self._judge(self.schedule.over(name))
+
     def deadline(self) -> float | None:
         """When the experiment's own timeout is reached, in Unix seconds."""
         began = self.history.resumed or self.history.started
@@ -150,7 +163,7 @@ class Decisions:
             return task
         from nemorun_cli import expressions  # noqa: PLC0415 - heavy, and only for tasks that have some
 
-        ended = {name: state.outputs for name, state in self.history.tasks.items() if state.is_over}
+        ended = _Outputs(self.history.tasks)
         try:
             if task.when is not None and not expressions.decide_when(
                 task, spec=self.spec, identity=identity, outputs=ended
@@ -173,3 +186,22 @@ class Decisions:
             status=self.schedule.final_status(),
             counts={status: count for status, count in self.history.counts.items() if count},
         )
+
+
+class _Outputs(Mapping[str, Any]):
+    """What the tasks that are over have put out, looked up one by one: there may be ten thousand."""
+
+    def __init__(self, tasks: Mapping[str, TaskState]) -> None:
+        self._tasks = tasks
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        state = self._tasks[name]
+        if not state.is_over:
+            raise KeyError(name)
+        return state.outputs
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, state in self._tasks.items() if state.is_over)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

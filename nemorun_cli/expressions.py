@@ -214,9 +214,12 @@ def _check_reference(reference: Reference, names: Mapping[str, Any]) -> None:
     if root == "secrets":
         hint = "a task has it as an environment variable"
         raise TemplateError("secrets cannot be named in expressions", hint=hint)
-    known = names[root]
+    known = names.get(root, {})
+    if known is UNKNOWN:
+        return
     if root == "matrix" and not known:
-        raise TemplateError("matrix is for tasks that have one", hint="give the task a matrix: {lr: [0.1, 0.01]}")
+        hint = "give the task a matrix: {lr: [0.1, 0.01]}"
+        raise TemplateError("matrix is for tasks that have one", hint=hint)
     if keys and keys[0] not in known:
         what = _KINDS_OF_NAMES.get(root, "value")
         raise TemplateError(f"{root}: no {what} is called {keys[0]!r}", hint=choices(keys[0], known))

@@ -19,6 +19,7 @@ CREATED: Final = "created"
 SUPERVISOR_STARTED: Final = "supervisor_started"
 SUPERVISOR_ENDED: Final = "supervisor_ended"
 SUBMITTED: Final = "submitted"
+QUEUED: Final = "queued"
 STARTED: Final = "started"
 UNKNOWN: Final = "unknown"
 ENDED: Final = "ended"
@@ -159,6 +160,13 @@ def _submitted(history: History, state: TaskState, event: Event) -> None:
         state.message = None
 
 
+def _queued(history: History, state: TaskState, event: Event) -> None:
+    if _is_present(history, state, event) and history.move(state, TaskStatus.SUBMITTED, event):
+        state.job_id = event.get("job_id", state.job_id)
+        state.message = event.get("message")
+        state.evidence = event.get("evidence")
+
+
 def _started(history: History, state: TaskState, event: Event) -> None:
     if _is_present(history, state, event) and history.move(state, TaskStatus.RUNNING, event):
         state.started = event["time"]
@@ -273,6 +281,7 @@ def _finished(history: History, event: Event) -> None:
 
 _TASK_EVENTS = {
     SUBMITTED: _submitted,
+    QUEUED: _queued,
     STARTED: _started,
     UNKNOWN: _unknown,
     ENDED: _ended,

@@ -113,6 +113,19 @@ def is_held(path: Path) -> bool:
     return False
 
 
+def try_take_nameless(path: Path) -> int | None:
+    """Like `try_take`, for whoever is no supervisor: while it is held, the file says that of nobody."""
+    descriptor = try_take(path)
+    if descriptor is not None:
+        os.ftruncate(descriptor, 0)
+    return descriptor
+
+
+def is_held_by_name(path: Path) -> bool:
+    """Whether a supervisor holds the lock, and not somebody who only looks."""
+    return is_held(path) and read_holder(path) is not None
+
+
 def write_holder(descriptor: int, holder: Holder) -> None:
     """Say in the lock file who holds it."""
     os.ftruncate(descriptor, 0)

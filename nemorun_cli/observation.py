@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 STATUS_FORMAT: Final = "exp.status/1"
 
+LOOKERS_PATIENCE: Final = 1.0  # seconds for which a look waits while somebody else takes one
+LOOKERS_PAUSE: Final = 0.01  # seconds between its tries
+
 SupervisorState = Literal["alive", "gone", "ended", "elsewhere"]
 
 
@@ -202,20 +205,23 @@ def read_spec(files: ExperimentFiles) -> Spec:
         ) from error
 
 
-def look(files: ExperimentFiles, *, home: Path, observe: bool = True) -> Snapshot:
+def look(
+    files: ExperimentFiles, *, home: Path, observe: bool = True, patience: float = LOOKERS_PATIENCE
+) -> Snapshot:
     """How an experiment stands now.
 
     Args:
         files: where it lies.
         home: `$NEMORUN_HOME`.
         observe: whether to look at the tasks themselves where no supervisor does, and write it down.
+        patience: seconds to wait for others who look; then the ledger has to do.
 
     Raises:
         LedgerError: its files cannot be read.
         NotFoundError: it is not there (any more).
     """
     # The lock first: a supervisor lets go of it only after it has written the end.
-    is_held = locks.is_held(files.supervisor_lock)
+    is_held = locks.is_held_by_name(files.supervisor_lock)
     spec = read_spec(files)
     history = History({task.id: TaskState() for task in spec.tasks})
     events, reader = read_settled(files.ledger)
@@ -226,11 +232,11 @@ def look(files: ExperimentFiles, *, home: Path, observe: bool = True) -> Snapsho
         history.counts[status] for status in (TaskStatus.SUBMITTED, TaskStatus.RUNNING, TaskStatus.UNKNOWN)
     )
     if state == "gone" and observe:
-        found = _observe(files, spec, home)
-        if found is None:
-            state = "alive"
-        else:
+        if found := _observe(files, spec, home):
             history, live = found
+        elif patience > 0:  # somebody else looks, or a supervisor is just beginning
+            time.sleep(LOOKERS_PAUSE)
+            return look(files, home=home, patience=patience - LOOKERS_PAUSE)
     return Snapshot(
         files=files,
         spec=spec,
@@ -255,19 +261,22 @@ def _supervisor_state(history: History, holder: Holder | None, *, is_held: bool)
 
 def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[History, int] | None:
     """One observing turn; None if somebody else holds the lock by now."""
-    from nemorun_cli.start import who  # noqa: PLC0415 - only where no supervisor lives
+    from nemorun_cli import secret_values  # noqa: PLC0415 - only where no supervisor lives
+    from nemorun_cli.start import who  # noqa: PLC0415 - the same
     from nemorun_cli.supervision import Supervision  # noqa: PLC0415 - the same
 
     try:
-        lock = locks.try_take(files.supervisor_lock)
+        lock = locks.try_take_nameless(files.supervisor_lock)
         if lock is None:
             return None
     except OSError:
         lock = -1  # a home that is read-only: nothing is written, what is found is shown
-    supervision = Supervision(files, spec, secrets={}, home=home, by=who(), submits=False)
+    secrets = secret_values.known(spec)
+    can_check = set(secrets) >= set(secret_values.wanted(spec))  # else an output might hold one unseen
+    supervision = Supervision(files, spec, secrets=secrets, home=home, by=who(), submits=False)
     try:
         supervision.open()
-        supervision.observe(writes=lock >= 0)
+        supervision.observe(writes=lock >= 0 and can_check)
     except (LedgerDamagedError, LedgerNewerError, NotFoundError):
         raise
     except LedgerError:

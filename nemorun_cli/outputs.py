@@ -35,9 +35,8 @@ def read(path: Path) -> dict[str, Any]:
         OutputsError: it is no file, larger than MAX_BYTES or no UTF-8, or something in it is no output.
         OSError: it cannot be read.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO may have no writer
-    with open(descriptor, "rb", closefd=True) as stream:  # noqa: PTH123 - it is open already
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    with open(path, "rb", opener=_open) as stream:  # noqa: PTH123 - only this one takes an opener
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise OutputsError("it is no file")
         content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
@@ -47,6 +46,10 @@ def read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as fault:
         line = content.count(b"\n", 0, fault.start) + 1
         raise OutputsError("is not UTF-8", line=line) from None
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO may never have a writer
 
 
 def parse(text: str) -> dict[str, Any]:

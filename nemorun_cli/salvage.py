@@ -22,6 +22,7 @@ _FORMS: Final[Mapping[str, Mapping[str, type]]] = {
     kinds.SUPERVISOR_STARTED: {"pid": int, "host": str},
     kinds.SUPERVISOR_ENDED: {},
     kinds.SUBMITTED: _TASK,
+    kinds.QUEUED: _TASK,
     kinds.STARTED: _TASK,
     kinds.UNKNOWN: _TASK,
     kinds.ENDED: {**_TASK, "status": str},

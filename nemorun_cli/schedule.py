@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from nemorun_cli.clock import unix
 from nemorun_cli.states import RETRIED_AS, ExperimentStatus, Reason, TaskStatus
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from nemorun_cli.spec import Group, Retry, Spec, Task
 
 ANY: Final = "any"
-LONGEST_DELAY: Final = 365 * 86_400.0  # seconds; what backoff makes of it beyond is more than a clock can tell
+LONGEST_DELAY: Final = (
+    365 * 86_400.0
+)  # seconds; what backoff makes of it beyond is more than a clock can tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,10 @@ class Verdict:
     task: str
     may_run: bool
     message: str | None = None
+
+
+Lane: TypeAlias = "tuple[str, str]"
+"""What can hold ready tasks back together: a group with `max_parallel` (or none, ""), and an executor."""
 
 
 @dataclass(slots=True)
@@ -41,7 +47,11 @@ class Schedule:
     _children: defaultdict[str, list[str]] = field(init=False)
     _waiting: dict[str, int] = field(init=False)
     _counted: set[str] = field(default_factory=set)
-    _ready: list[tuple[int, str]] = field(default_factory=list)
+    _ready: dict[Lane, list[tuple[int, str]]] = field(default_factory=dict)
+    _queued: set[str] = field(default_factory=set)  # who is in a lane, and was not taken out of its turn
+    _running: dict[str, set[str]] = field(default_factory=dict)  # by group with max_parallel
+    _failed: Counter[str] = field(default_factory=Counter)  # by group
+    _spent: list[str] = field(default_factory=list)  # groups whose max_failures was reached, not yet told
     _delayed: list[tuple[float, int, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -65,6 +75,8 @@ class Schedule:
                 heapq.heappush(self._delayed, (unix(state.not_before), task.index, task.id))
             elif state.status is TaskStatus.PENDING and not task.dependencies:
                 verdicts.append(Verdict(task.id, may_run=True))
+            elif state.is_live and (group := self._lane(task)[0]):
+                self._running.setdefault(group, set()).add(task.id)
         # Tasks that were decided before a crash, or are delayed after a first attempt, are not decided again.
         delayed = {name for _, _, name in self._delayed}
         return [
@@ -81,12 +93,25 @@ class Schedule:
         state = self.history.tasks[task_id]
         if state.status is TaskStatus.FAILED and not self.tasks[task_id].allow_failure:
             self.failures += 1
+            self._count_failure(self.groups.get(self.tasks[task_id].group or ""))
         verdicts = []
         for child in self._children[task_id]:
             self._waiting[child] -= 1
             if verdict := self._judge(self.tasks[child], task_id):
                 verdicts.append(verdict)
         return verdicts
+
+    def _count_failure(self, group: Group | None) -> None:
+        if group is None or group.max_failures is None:
+            return
+        self._failed[group.id] += 1
+        if self._failed[group.id] == group.max_failures:
+            self._spent.append(group.id)
+
+    def take_spent(self) -> list[Group]:
+        """The groups in which by now so many members failed that no other one may start; each once."""
+        spent, self._spent = self._spent, []
+        return [self.groups[name] for name in spent]
 
     def _judge(self, child: Task, parent_id: str) -> Verdict | None:
         if self.history.tasks[child.id].status is not TaskStatus.PENDING:
@@ -110,11 +135,16 @@ class Schedule:
 
     def add_ready(self, task_id: str, *, not_before: float | None = None) -> None:
         """Let a task wait for a slot, or until a time (Unix seconds)."""
-        index = self.tasks[task_id].index
+        task = self.tasks[task_id]
         if not_before is None:
-            heapq.heappush(self._ready, (index, task_id))
+            heapq.heappush(self._ready.setdefault(self._lane(task), []), (task.index, task_id))
+            self._queued.add(task_id)
         else:
-            heapq.heappush(self._delayed, (not_before, index, task_id))
+            heapq.heappush(self._delayed, (not_before, task.index, task_id))
+
+    def _lane(self, task: Task) -> Lane:
+        group = self.groups.get(task.group or "")
+        return (group.id if group is not None and group.max_parallel else "", task.executor)
 
     def take_ready(
         self, now: float, slots: int | None, *, needs_slot: Mapping[str, bool], most: int | None = None
@@ -125,41 +155,62 @@ class Schedule:
         than the `most` slots there ever are starts when it has all of them for itself.
         """
         while self._delayed and self._delayed[0][0] <= now:
-            _, index, task_id = heapq.heappop(self._delayed)
-            heapq.heappush(self._ready, (index, task_id))
+            self.add_ready(heapq.heappop(self._delayed)[2])
+        room = self._room()
         taken: list[str] = []
-        held: list[tuple[int, str]] = []
-        while self._ready and not (slots == 0 and all(needs_slot.values())):
-            entry = heapq.heappop(self._ready)
+        held: list[tuple[Lane, tuple[int, str]]] = []
+        # Only the first of each lane is looked at: there may be ten thousand behind it.
+        heads = [(queue[0], lane) for lane, queue in self._ready.items() if queue]
+        heapq.heapify(heads)
+        while heads:
+            entry, lane = heapq.heappop(heads)
+            if (slots == 0 and needs_slot[lane[1]]) or room.get(lane[0]) == 0:
+                continue  # nothing in this lane can start now
+            queue = self._ready[lane]
+            heapq.heappop(queue)
+            if queue:
+                heapq.heappush(heads, (queue[0], lane))
             task_id = entry[1]
-            if self.history.tasks[task_id].status is not TaskStatus.PENDING:
+            if task_id not in self._queued or self.history.tasks[task_id].status is not TaskStatus.PENDING:
+                self._queued.discard(task_id)
                 continue
-            company = self._company(task_id, (name for _, name in self._ready))
+            company = self._company(task_id)
             need = self._need(company or (), needs_slot)
             if company is None or (slots is not None and min(need, most or need) > slots):
-                held.append(entry)
+                held.append((lane, entry))
                 continue
             if slots is not None:
                 slots = max(0, slots - need)
+            if lane[0]:
+                room[lane[0]] -= 1
+                self._running[lane[0]].add(task_id)
             taken += company
-            if len(company) > 1:
-                self._ready = [one for one in self._ready if one[1] not in company]
-                heapq.heapify(self._ready)
-        for entry in held:
-            heapq.heappush(self._ready, entry)
+            self._queued.difference_update(company)
+        for lane, entry in held:
+            heapq.heappush(self._ready[lane], entry)
         return taken
+
+    def _room(self) -> dict[str, int]:
+        """How many members may start now of each group with `max_parallel` that has any waiting."""
+        room = {}
+        for (name, _), queue in self._ready.items():
+            if name and queue and name not in room:
+                # Those taken in an earlier turn are live by now, or over, or wait to be tried again.
+                running = {one for one in self._running.get(name, ()) if self.history.tasks[one].is_live}
+                self._running[name] = running
+                room[name] = max(0, (self.groups[name].max_parallel or 0) - len(running))
+        return room
 
     def _need(self, names: Iterable[str], needs_slot: Mapping[str, bool]) -> int:
         return sum(needs_slot[self.tasks[name].executor] for name in names)
 
-    def _company(self, task_id: str, ready: Iterable[str]) -> list[str] | None:
+    def _company(self, task_id: str) -> list[str] | None:
         """Who starts with the task: itself alone, or its whole group; None while some are not ready."""
         group = self.groups.get(self.tasks[task_id].group or "")
         if group is None or not group.together:
             return [task_id]
-        waiting = {task_id, *ready}
         pending = [name for name in group.members if self.history.tasks[name].status is TaskStatus.PENDING]
-        return pending if waiting.issuperset(pending) else None
+        return pending if self._queued.issuperset(pending) else None
 
     def next_delay(self) -> float | None:
         """When the next delayed task is due, in Unix seconds."""
@@ -169,6 +220,9 @@ class Schedule:
         """Whether a task that ended is to be tried again."""
         state, retry = self.history.tasks[task_id], self.tasks[task_id].retry
         if state.status is not TaskStatus.FAILED or state.tries >= retry.limit or self.limit_is_hit():
+            return False
+        group = self.groups.get(self.tasks[task_id].group or "")
+        if group is not None and group.max_failures and self._failed[group.id] >= group.max_failures:
             return False
         return state.cancel is None and matches(retry, state)
 

@@ -8,73 +8,77 @@
 # TIMEOUT  seconds, or 0 for none; SIGNAL (a name without SIG) is then sent, and KILL after GRACE seconds
 #
 # Descriptor 9, if it is open, is a lock that lives as long as the task; only the watchdog lets go of it.
+#
+# Its own variables begin with EXP_, as no variable of a task may: assigning to one that the task has
+# would change what the task sees.
 umask 077
 
 if [ "$1" = --watchdog ]; then
     # In an environment of its own, so that nobody takes it for a part of the task.
-    attempt=$2 timeout=$3 signal=$4 grace=$5
+    EXP_SHIM_ATTEMPT=$2 EXP_SHIM_TIMEOUT=$3 EXP_SHIM_SIGNAL=$4 EXP_SHIM_GRACE=$5
     trap 'kill -s KILL "$!" 2>/dev/null; exit 0' HUP TERM USR1
-    sleep "$timeout" &
+    sleep "$EXP_SHIM_TIMEOUT" &
     wait "$!"
-    true >"$attempt/timed-out"
-    if [ "$signal" != KILL ]; then
-        trap '' "$signal"
-        kill -s "$signal" 0
-        sleep "$grace" &
+    true >"$EXP_SHIM_ATTEMPT/timed-out"
+    if [ "$EXP_SHIM_SIGNAL" != KILL ]; then
+        trap '' "$EXP_SHIM_SIGNAL"
+        kill -s "$EXP_SHIM_SIGNAL" 0
+        sleep "$EXP_SHIM_GRACE" &
         wait "$!"
     fi
     # KILL takes this whole process group, so the record has to come first.
-    printf '{"exit_code":null,"signal":"KILL","timeout":true}\n' >"$attempt/exit.json"
+    printf '{"exit_code":null,"signal":"KILL","timeout":true}\n' >"$EXP_SHIM_ATTEMPT/exit.json"
     kill -s KILL 0
 fi
 
-attempt=$1 workdir=$2 mask=$3 timeout=$4 signal=$5 grace=$6
+EXP_SHIM_ATTEMPT=$1 EXP_SHIM_WORKDIR=$2 EXP_SHIM_MASK=$3 EXP_SHIM_TIMEOUT=$4 EXP_SHIM_SIGNAL=$5 EXP_SHIM_GRACE=$6
 shift 6
 
 # Creating the claim is exclusive: of several shims for one attempt exactly one goes on.
 set -C
-{ true >"$attempt/claim"; } 2>/dev/null || exit 0
-echo "$$" >>"$attempt/claim" 2>/dev/null
+{ true >"$EXP_SHIM_ATTEMPT/claim"; } 2>/dev/null || exit 0
+echo "$$" >>"$EXP_SHIM_ATTEMPT/claim" 2>/dev/null
 
 record() {
     # A full disk must not lose an exit code: try until it is written.
-    until printf '%s\n' "$1" >|"$attempt/exit.json"; do sleep 1; done 2>/dev/null
+    until printf '%s\n' "$1" >|"$EXP_SHIM_ATTEMPT/exit.json"; do sleep 1; done 2>/dev/null
 }
 
-if ! cd -- "$workdir"; then
+if ! cd -- "$EXP_SHIM_WORKDIR"; then
     record '{"exit_code":null,"launch":"workdir"}'
     exit 1
 fi
 
 # Before there are handlers: a child that still has them could miss being dismissed.
-watchdog=
-if [ "$timeout" != 0 ]; then
-    env -i PATH="$PATH" EXP_WATCHDOG="$attempt" /bin/sh "$0" --watchdog "$attempt" "$timeout" "$signal" "$grace" 9>&- &
-    watchdog=$!
+EXP_SHIM_WATCHDOG=
+if [ "$EXP_SHIM_TIMEOUT" != 0 ]; then
+    env -i PATH="$PATH" EXP_WATCHDOG="$EXP_SHIM_ATTEMPT" /bin/sh "$0" --watchdog \
+        "$EXP_SHIM_ATTEMPT" "$EXP_SHIM_TIMEOUT" "$EXP_SHIM_SIGNAL" "$EXP_SHIM_GRACE" 9>&- &
+    EXP_SHIM_WATCHDOG=$!
 fi
 
 # Handlers, not ignored signals: the task starts with the default ones, and this shell outlives it.
 trap true HUP INT QUIT TERM USR1 USR2
 
-umask "$mask"
+umask "$EXP_SHIM_MASK"
 # A name without a slash could be taken for a command of this very shell.
 case $1 in
 */*) "$@" ;;
 *) env -- "$@" ;;
 esac
-code=$?
+EXP_SHIM_CODE=$?
 umask 077
 
-if [ -n "$watchdog" ]; then
+if [ -n "$EXP_SHIM_WATCHDOG" ]; then
     # By a signal that it does not ignore while it sends its own to the whole group.
-    dismissal=HUP
-    [ "$signal" != HUP ] || dismissal=USR1
-    kill -s "$dismissal" "$watchdog" 2>/dev/null
-    wait "$watchdog" 2>/dev/null
+    EXP_SHIM_DISMISSAL=HUP
+    [ "$EXP_SHIM_SIGNAL" != HUP ] || EXP_SHIM_DISMISSAL=USR1
+    kill -s "$EXP_SHIM_DISMISSAL" "$EXP_SHIM_WATCHDOG" 2>/dev/null
+    wait "$EXP_SHIM_WATCHDOG" 2>/dev/null
 fi
-if [ -e "$attempt/timed-out" ]; then
-    record "{\"exit_code\":$code,\"timeout\":true}"
+if [ -e "$EXP_SHIM_ATTEMPT/timed-out" ]; then
+    record "{\"exit_code\":$EXP_SHIM_CODE,\"timeout\":true}"
 else
-    record "{\"exit_code\":$code}"
+    record "{\"exit_code\":$EXP_SHIM_CODE}"
 fi
-exit "$code"
+exit "$EXP_SHIM_CODE"

@@ -221,6 +221,8 @@ class Supervision:
             assert sighting.ending is not None  # noqa: S101 - what is over has an ending
             faults.point("attempt.over")
             self._end(job, sighting, sighting.ending)
+        elif sighting.state == "queued":
+            self._queue(job, state, sighting)
         elif sighting.state == "running":
             if state.status is not TaskStatus.RUNNING:
                 self._note_attempt(
@@ -237,6 +239,19 @@ class Supervision:
         elif sighting.state == "absent":
             self._engines.drop(job)
             self._miss(job, state)
+
+    def _queue(self, job: Job, state: TaskState, sighting: Sighting) -> None:
+        """Note what an engine says of an attempt that it has not started, if that is new."""
+        says_more = (sighting.job_id, sighting.message) not in ((None, None), (state.job_id, state.message))
+        if state.status is TaskStatus.UNKNOWN or (state.status is TaskStatus.SUBMITTED and says_more):
+            self._note_attempt(
+                events.QUEUED,
+                job,
+                is_urgent=False,  # nothing is done on the strength of it
+                job_id=sighting.job_id,
+                message=sighting.message,
+                evidence=sighting.evidence,
+            )
 
     def _miss(self, job: Job, state: TaskState) -> None:
         """A submission that came to nothing is repeated, unless the task was cancelled since."""

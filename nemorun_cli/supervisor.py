@@ -44,11 +44,15 @@ def main() -> int:
         return 0
     told = json.loads(instructions)
     files = ExperimentFiles(Path(told["directory"]))
-    _redirect(files.supervisor_log)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _terminate)
     try:
+        _redirect(files.supervisor_log)
         return _supervise(files, told)
+    except OSError as error:  # of the file system: it is full, or read-only
+        _say("".join(traceback.format_exception(error)))
+        _answer({"error": f"{error.strerror}: {error.filename or files.directory}", "code": LedgerError.exit_code})
+        return LedgerError.exit_code
     except Exception as error:  # noqa: BLE001 - the end of the process: told to who waits, and kept in the log
         traceback.print_exc()
         _answer({"error": describe(error), "code": error.exit_code if isinstance(error, ExpError) else 70})
@@ -108,21 +112,24 @@ def _terminate(number: int, frame: object) -> None:
 
 def _redirect(log: Path) -> None:
     """Let go of the terminal: nothing reads, and what is said goes to the log."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    for number in (0, 2):  # should the log refuse, nothing is said into what was inherited
+        _point(number, os.devnull, os.O_RDWR)
+    _point(2, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+
+def _point(number: int, path: str | Path, flags: int) -> None:
+    """Make a descriptor lead to a file; if it was closed, the file may have got its very number."""
+    descriptor = os.open(path, flags, FILE_MODE)
+    if descriptor != number:
+        os.dup2(descriptor, number)
+        os.close(descriptor)
 
 
 def _answer(answer: dict[str, Any]) -> None:
     """Tell the command that waits, once; then standard output leads nowhere."""
     with contextlib.suppress(OSError):  # it may have been killed meanwhile, which changes nothing here
         os.write(1, json.dumps(answer).encode() + b"\n")
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    os.close(nothing)
+    _point(1, os.devnull, os.O_WRONLY)
 
 
 def _say(text: str) -> None:

@@ -106,7 +106,7 @@ def test_expression_has_its_value(code: str, value: object) -> None:
         ("params.learning-rat", "no param is called 'learning-rat'"),
         ("lr", "no name 'lr' is known"),
         ("secrets.KEY", "secrets cannot be named"),
-        ("matrix.lr", "matrix is not available in this version yet"),
+        ("matrix.lr", "matrix is for tasks that have one"),
         ("env.PATH", "no variable of the spec's env is called 'PATH'"),
         ("experiment.key", "no value is called 'key'"),
         ("tasks.trian.outputs.x", "no task is called 'trian'"),

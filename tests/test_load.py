@@ -273,7 +273,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused
         ),
         ("tasks: {g: {group: [{inline: x}], executor: [local, local]}}", "names 2 executors for 1 members"),
         ("tasks: {a: {inline: x, executor: [local]}}", "is a list, which only a group can have"),
-        ("tasks: {a: {inline: x, fail_fast: true}}", "is for groups only"),
+        ("tasks: {a: {inline: x, fail_fast: true}}", "is for groups and tasks with a matrix only"),
         ("tasks: {a: {command: x, entrypoint: sh}}", "is not for a command"),
         ("tasks: {a: {inline: x, args: {b: 1}}}", "must be a list for inline"),
         ("tasks: {a: {partial: 'mod:f', args: [1]}}", "must be a mapping for a partial"),

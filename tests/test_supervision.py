@@ -252,7 +252,7 @@ def test_timeout_can_be_retried(bench: Bench) -> None:
 def test_timeout_of_the_experiment_ends_it(bench: Bench) -> None:
     """After `run.timeout` what runs is ended, the rest is skipped, and the experiment is FAILED by a limit."""
     snapshot = bench.run(
-        {"a": until("never"), "b": {"inline": NOTE, "dependencies": ["a"]}}, run={"timeout": 0.3}
+        {"a": until("never"), "b": {"inline": NOTE, "dependencies": ["a"]}}, run={"timeout": 1.5}
     )
     assert statuses(snapshot) == {"a": C, "b": K}
     assert {state.reason for state in snapshot.history.tasks.values()} == {"limit"}

@@ -132,6 +132,7 @@ class Executor(Protocol):
 _BUILT_IN: Final = {
     "docker": "nemorun_cli.executors.docker:DockerExecutor",
     "local": "nemorun_cli.executors.local:LocalExecutor",
+    "slurm": "nemorun_cli.executors.slurm:SlurmExecutor",
 }
 
 

@@ -36,17 +36,17 @@ _SDK_WORDS: Final = {"ipc": "ipc_mode", "network": "network_mode"}  # Compose's 
 _AS_THEY_ARE: Final = ("shm_size", "ipc", "network", "privileged", "runtime", "init")
 
 # Standard output leads to the attempt's log from here on, whoever watches. Secrets come by standard
-# input and go into the environment without touching a file. The names begin with _exp because an
-# assignment to a variable of the task would change what the task sees.
+# input and go into the environment without touching a file. Names begin with EXP_, which none of the
+# task's own may: assigning to a variable of the task would change what the task sees.
 FIRST_INSTRUCTIONS: Final = f"""\
 exec >>"$1" 2>&1
 unset TINI_KILL_PROCESS_GROUP
 if [ "$2" = secrets ]; then
-    _exp_text= _exp_last= _exp_end='
+    EXP_SHIM_TEXT= EXP_SHIM_LAST= EXP_SHIM_END='
 '
-    while IFS= read -r _exp_line; do _exp_text=$_exp_text$_exp_line$_exp_end _exp_last=$_exp_line; done
-    [ "$_exp_last" = "{LAST_LINE}" ] || exit {NO_SECRETS}
-    eval "$_exp_text"
+    while IFS= read -r EXP_SHIM_LINE; do EXP_SHIM_TEXT=$EXP_SHIM_TEXT$EXP_SHIM_LINE$EXP_SHIM_END EXP_SHIM_LAST=$EXP_SHIM_LINE; done
+    [ "$EXP_SHIM_LAST" = "{LAST_LINE}" ] || exit {NO_SECRETS}
+    eval "$EXP_SHIM_TEXT"
     exec </dev/null
 fi
 shift 2

@@ -9,34 +9,32 @@ import shutil
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
-from nemorun_cli.errors import EngineError
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 PATIENCE: Final = 60.0  # seconds that a command may take: sbatch itself tries again while Slurm is busy
 LOOK_AGAIN: Final = 0.05  # seconds between looks where no descriptor tells of an end
-KILLED: Final = 0.5  # seconds until a killed command is collected
-MOST_TOLD: Final = 500  # characters of what a command says
+MOST_TOLD: Final = 500  # characters of what a command complains of
 
-# Defaults that users keep in their environment; all else of SLURM_ and SBATCH_ would change what is asked.
-KEPT: Final = frozenset({"SLURM_CONF"})
-DEFAULTS: Final = ("ACCOUNT", "PARTITION", "QOS", "RESERVATION", "CONSTRAINT", "CLUSTERS")
-BASIC: Final = ("HOME", "USER", "LOGNAME", "SHELL", "TZ", "LANG", "LC_ALL", "KRB5CCNAME")
-PATH: Final = "/usr/local/bin:/usr/bin:/bin"  # of jobs, until login files make their own
+# What commands, and by way of sbatch jobs, get of this process's environment: of SLURM_ and SBATCH_ only
+# where the cluster is, and those defaults that sites tell their users to set.
+KEPT: Final = ("SLURM_CONF", "HOME", "USER", "LOGNAME", "SHELL", "TZ", "LANG", "LC_ALL", "KRB5CCNAME")
+DEFAULTS: Final = ("account", "partition", "qos", "reservation", "constraint")
+PATH: Final = "/usr/local/bin:/usr/bin:/bin"  # of jobs, until their login files make their own
+SHOWING: Final = ("squeue", "sacct")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a command said; `code` is None if it had to be killed."""
+    """What a command said; `code` is None if it could not be run, or had to be killed."""
 
     code: int | None
-    output: str
-    complaint: str
-    asked: float  # monotonic time at which it was started
+    output: str = ""
+    complaint: str = ""
+    asked: float = 0.0  # monotonic time at which it was started
 
     @property
     def is_good(self) -> bool:
@@ -44,155 +42,129 @@ class Answer:
         return self.code == 0
 
 
-@dataclass(slots=True)
 class Question:
-    """A command that was started; it may have ended by now."""
+    """A command that was started, or could not be."""
 
-    argv: Sequence[str]
-    asked: float
-    _process: subprocess.Popen[bytes] | None = None
-    _files: tuple[IO[bytes], IO[bytes]] | None = None
-    _watch: int | None = None
-    _answer: Answer | None = field(default=None)
+    def __init__(self, argv: Sequence[str], env: dict[str, str]) -> None:
+        self.argv, self.asked = argv, time.monotonic()
+        self.watch: int | None = None
+        self._answer: Answer | None = None
+        self._files: tuple[IO[bytes], ...] = ()
+        program = shutil.which(argv[0])
+        if program is None:
+            self._answer = Answer(code=None, complaint=f"there is no {argv[0]} on PATH", asked=self.asked)
+            return
+        self._files = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [program, *argv[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=self._files[0],
+            stderr=self._files[1],
+            env=env,
+            start_new_session=True,
+        )
+        if hasattr(os, "pidfd_open"):
+            self.watch = os.pidfd_open(self._process.pid)
 
     @property
     def overdue(self) -> float:
         """The monotonic time at which it is given up."""
         return self.asked + PATIENCE
 
+    def answer(self) -> Answer | None:
+        """The answer, if it is there; a command that takes too long is killed, and that is the answer."""
+        if self._answer is None:
+            code = self._process.poll()
+            if code is None and time.monotonic() < self.overdue:
+                return None
+            if code is None:
+                self._process.kill()
+                self._process.wait()
+            self._answer = self._read(code)
+            self.close()
+        return self._answer
+
+    def wait(self, seconds: float) -> Answer | None:
+        """The answer, waited for; None if it is not there in time."""
+        if self._answer is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+        return self.answer()
+
+    def close(self) -> None:
+        """Let go of it; what still runs goes on."""
+        if self.watch is not None:
+            os.close(self.watch)
+            self.watch = None
+        for file in self._files:
+            file.close()
+        if self._answer is None:
+            self._process.returncode = 0  # nobody waits for it any more, and Popen shall not complain
+
+    def _read(self, code: int | None) -> Answer:
+        texts = []
+        for file in self._files:
+            file.seek(0)
+            texts.append(file.read().decode(errors="surrogateescape"))
+        output, complaint = texts[0], texts[1].strip()
+        if code is None:
+            complaint = f"{self.argv[0]} did not end within {PATIENCE:g} s. {complaint}".strip()
+        elif code:
+            complaint = complaint or output.strip()
+        return Answer(code=code, output=output, complaint=complaint[:MOST_TOLD], asked=self.asked)
+
 
 class Commands:
-    """Runs Slurm's commands; `fileno` becomes readable when one has ended.
+    """Runs Slurm's commands.
 
     Args:
-        given: the names of sbatch's options that a spec gives, whose defaults in the environment do
-            not count then.
+        given: sbatch's options that a spec gives, whose defaults in the environment do not count.
     """
 
-    def __init__(self, given: Sequence[str] = ()) -> None:
-        self._defaults = [f"SBATCH_{name}" for name in DEFAULTS if name.lower() not in given]
-        self._ends = select.epoll() if hasattr(select, "epoll") and hasattr(os, "pidfd_open") else None
+    def __init__(self, given: Iterable[str] = ()) -> None:
+        self._defaults = [f"SBATCH_{name.upper()}" for name in DEFAULTS if name not in set(given)]
+        self._ends = select.epoll() if hasattr(select, "epoll") else None
         self._running: list[Question] = []
         self.count = 0  # questions so far
 
     def fileno(self) -> int | None:
-        """The descriptor that tells of ends, where there is one."""
+        """A descriptor that becomes readable when a command has ended, where there is one."""
         return self._ends.fileno() if self._ends else None
 
     def ask(self, argv: Sequence[str]) -> Question:
         """Start a command."""
         self.count += 1
-        question = Question(argv, time.monotonic())
-        program = shutil.which(argv[0])
-        if program is None:
-            question._answer = _refusal(question, f"there is no {argv[0]} on PATH")  # noqa: SLF001 - made here
-            return question
-        files = tempfile.TemporaryFile(), tempfile.TemporaryFile()
-        try:
-            process = subprocess.Popen(
-                [program, *argv[1:]],
-                stdin=subprocess.DEVNULL,
-                stdout=files[0],
-                stderr=files[1],
-                env=self.environment(),
-                start_new_session=True,
-            )
-        except OSError as error:
-            question._answer = _refusal(question, f"{program}: {error.strerror}")  # noqa: SLF001 - the same
-            return question
-        question._process, question._files = process, files  # noqa: SLF001 - the same
-        if self._ends:
-            question._watch = os.pidfd_open(process.pid)  # noqa: SLF001 - the same
-            self._ends.register(question._watch, select.EPOLLIN)  # noqa: SLF001 - the same
-        self._running.append(question)
+        self.collect()
+        question = Question(argv, self.environment(argv[0]))
+        if question.answer() is None:
+            self._running.append(question)
+            if self._ends and question.watch is not None:
+                self._ends.register(question.watch, select.EPOLLIN)
         return question
 
-    def answer(self, question: Question) -> Answer | None:
-        """The answer, if it is there; a command that takes too long is killed."""
-        if question._answer is None:  # noqa: SLF001 - only this class looks
-            process = question._process  # noqa: SLF001 - the same
-            assert process is not None  # noqa: S101 - what was not started has its answer
-            code = process.poll()
-            if code is None and time.monotonic() < question.overdue:
-                return None
-            if code is None:
-                process.kill()
-                process.wait()
-            question._answer = self._collect(question, code)  # noqa: SLF001 - the same
-        return question._answer  # noqa: SLF001 - the same
-
-    def wait(self, question: Question, seconds: float) -> Answer | None:
-        """The answer, waited for; None if it is not there in time."""
-        end = time.monotonic() + seconds
-        while (answer := self.answer(question)) is None:
-            left = end - time.monotonic()
-            if left <= 0:
-                return None
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                assert question._process is not None  # noqa: S101, SLF001 - it has no answer yet
-                question._process.wait(left)  # noqa: SLF001 - the same
-        return answer
+    def collect(self) -> None:
+        """Take in what has ended, also the answers that nobody waits for."""
+        self._running = [one for one in self._running if one.answer() is None]
 
     def due(self) -> float | None:
-        """When to look at what runs without being woken."""
-        if not self._running:
-            return None
-        if self._ends is None:
+        """The monotonic time at which to look without being woken."""
+        if any(one.watch is None for one in self._running):
             return time.monotonic() + LOOK_AGAIN
-        return min(question.overdue for question in self._running)
+        return min((one.overdue for one in self._running), default=None)
 
-    def environment(self) -> dict[str, str]:
-        """What commands, and by way of sbatch jobs, get of this process's environment."""
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name in KEPT or name in BASIC or name in self._defaults
-        }
-        return {**kept, "PATH": PATH, "SLURM_TIME_FORMAT": "%s"}
+    def environment(self, command: str) -> dict[str, str]:
+        """What a command gets, and by way of sbatch a job."""
+        names = (*KEPT, *self._defaults) if command == "sbatch" else KEPT
+        env = {name: os.environ[name] for name in names if name in os.environ}
+        env["PATH"] = PATH
+        if command in SHOWING:
+            env["SLURM_TIME_FORMAT"] = "%s"
+        return env
 
     def close(self) -> None:
         """Let go of what runs: a submission goes on, and is found again by its name."""
         for question in self._running:
-            self._forget(question)
+            question.close()
         self._running.clear()
         if self._ends:
             self._ends.close()
-
-    def _collect(self, question: Question, code: int | None) -> Answer:
-        assert question._files is not None  # noqa: S101, SLF001 - it was started
-        texts = []
-        for file in question._files:  # noqa: SLF001 - the same
-            file.seek(0)
-            texts.append(file.read().decode(errors="surrogateescape"))
-        self._running.remove(question)
-        self._forget(question)
-        complaint = texts[1].strip() or (texts[0].strip() if code else "")
-        if code is None:
-            complaint = f"{question.argv[0]} did not end in {PATIENCE:g} s. {complaint}".strip()
-        return Answer(code=code, output=texts[0], complaint=complaint[:MOST_TOLD], asked=question.asked)
-
-    def _forget(self, question: Question) -> None:
-        if question._watch is not None:  # noqa: SLF001 - the same
-            os.close(question._watch)  # noqa: SLF001 - the same
-            question._watch = None  # noqa: SLF001 - the same
-        for file in question._files or ():  # noqa: SLF001 - the same
-            file.close()
-        if question._process is not None and question._process.returncode is None:  # noqa: SLF001 - the same
-            question._process.returncode = 0  # noqa: SLF001 - nobody waits for it any more
-
-
-def run(argv: Sequence[str], *, seconds: float) -> Answer:
-    """Run one command to its end, or give it up after so many seconds."""
-    commands = Commands()
-    question = commands.ask(argv)
-    try:
-        answer = commands.wait(question, seconds)
-    finally:
-        commands.close()
-    if answer is None:
-        raise EngineError(f"{argv[0]} did not answer within {seconds:g} s")
-    return answer
-
-
-def _refusal(question: Question, message: str) -> Answer:
-    return Answer(code=None, output="", complaint=message, asked=question.asked)

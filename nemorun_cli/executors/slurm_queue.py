@@ -38,6 +38,8 @@ CAUSES: Final[dict[str, tuple[Reason, str]]] = {
 
 # `-o` and not `-O`, whose columns older versions cut. Free text comes last, so that nothing in it can be
 # taken for another field; jobs of an array come one a line.
+LITTLE: Final = 600.0  # seconds by which an estimate has to move to be told again
+MOVED: Final = 0.1  # or this part of the whole wait
 SEPARATOR: Final = "\x1f"
 _SQUEUE_FIELDS: Final = ("%i", "%T", "%V", "%S", "%e", "%r", "%j")
 SQUEUE: Final = (
@@ -114,6 +116,16 @@ def waiting_message(row: Row) -> str:
     if row.state == "PENDING" and row.start is not None:
         text += f"; Slurm expects it to start at {stamp(row.start)}"
     return text
+
+
+def is_news(before: Row, row: Row) -> bool:
+    """Whether there is more to tell than that Slurm moved its estimate a little, as it does all the time."""
+    if (before.state, before.reason) != (row.state, row.reason):
+        return True
+    if before.start is None or row.start is None:
+        return before.start is not row.start
+    moved = abs(row.start - before.start)
+    return moved > max(LITTLE, MOVED * (row.start - (row.submit or row.start)))
 
 
 def ending_of(row: Row) -> Ending:

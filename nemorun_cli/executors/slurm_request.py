@@ -61,7 +61,7 @@ def _of(form: Mapping[str, Any], names: str) -> dict[str, Mapping[str, Any]]:
 FIELDS: Final[Mapping[str, Any]] = {
     **_of(
         _TEXT,
-        "account acctg_freq batch bb bbf begin cluster_constraint clusters comment cpu_freq deadline"
+        "account acctg_freq batch bb bbf begin cluster_constraint comment cpu_freq deadline"
         " distribution extra_node_info gpu_bind gpu_freq gres_flags hint mail_user mcs_label mem_bind"
         " network nodefile power prefer profile propagate reservation switches tmp wckey",
     ),
@@ -82,9 +82,10 @@ FIELDS: Final[Mapping[str, Any]] = {
     "time": _TIME,
     "time_min": _TIME,
 }
-_OWN: Final = tuple(
+_OWN: Final = re.findall(
+    r"\S+",
     "array chdir dependency error export export-file get-user-env gid help hold input job-name no-requeue"
-    " open-mode output parsable requeue signal test-only uid usage version wait wrap".split()
+    " open-mode output parsable requeue signal test-only uid usage version wait wrap",
 )
 
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
@@ -150,20 +151,17 @@ def request(options: Mapping[str, Any], plan: Plan) -> Request:
     Raises:
         EngineError: a value holds a line break.
     """
-    given = {name: options[name] for name in FIELDS if name in options}
-    asked_signal = given.pop("signal", None)
-    flags = [flag for name, value in given.items() for flag in _flags(name.replace("_", "-"), value)]
-    if "time" not in given and plan.timeout is not None:
+    asked_signal = options.get("signal")
+    flags = sbatch_flags(options)
+    if "time" not in options and plan.timeout is not None:
         flags.append(f"--time={_minutes(plan.timeout + plan.stop_grace)}")
-    notice = _notice(asked_signal, given.get("time"), plan)
+    notice = _notice(asked_signal, options.get("time"), plan)
     forward = None
     if notice:
         signal, seconds = notice
         # Without srun the job script is all there is to signal, and sends it on.
         forward = None if uses_srun(options) else signal
         flags.append(f"--signal={f'B:{NOTICE}' if forward else signal}@{seconds}")
-    for name, value in options.get("additional_parameters", {}).items():
-        flags += _flags(name, value)
     for flag in flags:
         if re.search(r"[\n\r\x00]", flag):
             raise EngineError(f"sbatch takes no line break in an option: {flag!r}")
@@ -178,8 +176,15 @@ def request(options: Mapping[str, Any], plan: Plan) -> Request:
     )
 
 
+def sbatch_flags(options: Mapping[str, Any]) -> list[str]:
+    """The flags that say nothing about one task: all but `--signal`, and the time limit of a timeout."""
+    given = {name.replace("_", "-"): options[name] for name in FIELDS if name in options and name != "signal"}
+    named = {**given, **options.get("additional_parameters", {})}
+    return [flag for name, value in named.items() for flag in _flags(name, value)]
+
+
 def argv(options: Mapping[str, Any], plan: Plan) -> tuple[str, ...]:
-    """The task's command line as the job runs it: under srun if that has to spread it, or make a container."""
+    """The task's command line as its job runs it: under srun if that has to spread it or to make a container."""
     if not uses_srun(options):
         return plan.argv
     container: list[str] = []

@@ -48,7 +48,7 @@ _exp_record() {{
 _exp_leave() {{
     local code=$?
     [ -n "$_exp_task" ] ||
-        _exp_record "{{\\"exit_code\\":null,\\"launch\\":\\"setup_lines ended its job with exit code $code\\"}}"
+        _exp_record "{{\\"exit_code\\":null,\\"launch\\":\\"setup_lines ended its job with code $code\\"}}"
     echo "$_exp_index" >>"$_exp_news"
 }}
 trap _exp_leave EXIT

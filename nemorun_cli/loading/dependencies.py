@@ -1,18 +1,26 @@
-"""What tasks expand to and what depends on what: members, names in `dependencies`, cycles."""
+"""What tasks expand to and what depends on what: members, names in `dependencies`, twins, cycles."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import fnmatch
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from nemorun_cli.loading.twins import twins_in
 from nemorun_cli.problems import Finding, choices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from nemorun_cli.loading.expansion import Expansion
+    from nemorun_cli.loading.matrix import Sweep
     from nemorun_cli.problems import Place
+
+MOST_EDGES = 1_000_000  # from members to members
+Twins: TypeAlias = "dict[str, str | tuple[str, ...]]"
+"""By sweep, who of it is meant: one member, or several."""
 
 _MAX_CYCLES = 20  # told at once; each is found by a search of the whole graph
 
@@ -27,76 +35,128 @@ class Member:
     place: Place
     group: Mapping[str, Any] | None = None
     number: int = 0  # among the members of its group
+    matrix: Mapping[str, Any] | None = None  # the values of its combination
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
     """The tasks of a spec: `members` of each name in the order of the file, `needs` as ids of members.
 
-    `owners` gives the name that a member belongs to.
+    `owners` gives the name that a member belongs to. `twins` gives, of names that depend on their
+    twins in a sweep, for each of their members who that is.
     """
 
     members: dict[str, tuple[str, ...]]
     needs: dict[str, tuple[str, ...]]
     owners: dict[str, str]
+    twins: dict[str, dict[str, Twins]] = field(default_factory=dict)
 
-    def waits_for(self, name: str, wanted: Iterable[str]) -> bool:
-        """Whether all of these members have to be over before the task or group begins."""
+    def needs_of(self, member: str) -> tuple[str, ...]:
+        """What one member waits for: the very same tuple for all that have no twins."""
+        name = self.owners[member]
+        shared = self.needs[name]
+        found = self.twins.get(name, {}).get(member)
+        if not found:
+            return shared
+        own = (one for ids in found.values() for one in ((ids,) if isinstance(ids, str) else ids))
+        return tuple(dict.fromkeys((*shared, *own)))
+
+    def waits_for(self, member: str, wanted: Iterable[str]) -> bool:
+        """Whether all of these members have to be over before this one begins."""
         missing = set(wanted)
         seen: set[str] = set()
-        left = list(self.needs[name])
+        left = list(self.needs_of(member))
         while left and missing:
             member = left.pop()
             if member not in seen:
                 seen.add(member)
                 missing.discard(member)
-                left += self.needs[self.owners[member]]
+                left += self.needs_of(member)
         return not missing
 
 
-def graph(tasks: Mapping[str, Any], *, sequential: bool) -> tuple[Graph, list[Finding]]:
+def graph(tasks: Mapping[str, Any], expansion: Expansion, *, sequential: bool) -> tuple[Graph, list[Finding]]:
     """The graph of a spec's tasks, less what is wrong with their dependencies, and what that is."""
-    members = {name: member_ids(name, task) for name, task in tasks.items()}
+    sweeps = expansion.sweeps
+    members = {name: member_ids(name, task, sweeps.get(name)) for name, task in tasks.items()}
     owners = {member: name for name, ids in members.items() for member in ids} | {n: n for n in members}
     if sequential:
         return _chain(tasks, members, owners)
     findings: list[Finding] = []
     needs: dict[str, tuple[str, ...]] = {}
     edges: dict[str, list[str]] = {}
+    twins: dict[str, dict[str, Twins]] = {}
     for name, task in tasks.items():
         given = task.get("dependencies")
         if not given:
             needs[name], edges[name] = (), []
             continue
-        known = _known(name, given, owners, findings)
-        edges[name] = [owners[dependency] for dependency in known]
+        known = _known(name, given, owners, expansion.doubtful, findings)
+        edges[name] = list(dict.fromkeys(owners[dependency] for dependency in known))
         ids = (member for dependency in known for member in members.get(dependency, (dependency,)))
         needs[name] = tuple(dict.fromkeys(ids))
+        if len(members[name]) * len(needs[name]) > MOST_EDGES:
+            findings.append(_too_many(name, len(members[name]), len(needs[name])))
+        named = [one for one in given if isinstance(one, dict)]
+        if named and name not in expansion.doubtful:
+            found = twins_in(name, given, members, expansion)
+            twins[name] = found.twins
+            edges[name] += found.sweeps
+            findings += found.findings
     findings += _cycles(edges)
-    return Graph(members, needs, owners), findings
+    return Graph(members, needs, owners, twins), findings
 
 
-def member_ids(name: str, task: Mapping[str, Any]) -> tuple[str, ...]:
+def _too_many(name: str, count: int, needed: int) -> Finding:
+    message = f"{count:,} members would wait for {needed:,} tasks each"
+    hint = "put one task between them, or name the twin: {task: …, same: matrix}"
+    return Finding(place=("tasks", name, "dependencies"), message=message, hint=hint)
+
+
+def member_ids(name: str, task: Mapping[str, Any], sweep: Sweep | None = None) -> tuple[str, ...]:
     """The ids that a task expands to: its own, or one a member."""
+    leads = [name] if sweep is None else [f"{name}/{one.name}" for one in sweep.combinations]
     if "group" not in task:
-        return (name,)
-    return tuple(f"{name}/{member.get('name', index)}" for index, member in enumerate(task["group"]))
+        return tuple(leads)
+    names = [member.get("name", index) for index, member in enumerate(task["group"])]
+    return tuple(f"{lead}/{member}" for lead in leads for member in names)
 
 
-def members_of(name: str, entry: Mapping[str, Any], ids: tuple[str, ...]) -> Iterator[Member]:
-    """The task itself, or each member of a group, under its id."""
+def members_of(
+    name: str, entry: Mapping[str, Any], ids: Sequence[str], matrix: Mapping[str, Any] | None = None
+) -> Iterator[Member]:
+    """The task itself, or each member of a group, under its id, as one combination of a matrix has it."""
     if "group" not in entry:
-        yield Member(ids[0], name, entry, ("tasks", name))
+        yield Member(ids[0], name, entry, ("tasks", name), matrix=matrix)
         return
     for number, (member_id, own) in enumerate(zip(ids, entry["group"], strict=True)):
-        yield Member(member_id, name, own, ("tasks", name, "group", number), entry, number)
+        yield Member(member_id, name, own, ("tasks", name, "group", number), entry, number, matrix)
 
 
-def _known(name: str, given: Sequence[str], owners: Mapping[str, str], findings: list[Finding]) -> list[str]:
+def _known(
+    name: str,
+    given: Sequence[Any],
+    owners: Mapping[str, str],
+    doubtful: Collection[str],
+    findings: list[Finding],
+) -> list[str]:
+    """The names and ids that dependencies name; globs as what they fit, twins left out."""
     known: list[str] = []
     for index, dependency in enumerate(given):
         place = ("tasks", name, "dependencies", index)
-        if dependency not in owners:
+        if not isinstance(dependency, str) or dependency.partition("/")[0] in doubtful:
+            continue
+        if dependency not in owners and any(char in dependency for char in "*?["):
+            taken = set(known)
+            found = [one for one in fnmatch.filter(owners, dependency) if one not in taken]
+            if not found:
+                findings.append(Finding(place=place, message=f"no task fits {dependency!r}"))
+            elif any(owners[one] == name for one in found):
+                message = f"{name} cannot depend on itself, which {dependency!r} fits too"
+                findings.append(Finding(place=place, message=message))
+            else:
+                known += found
+        elif dependency not in owners:
             message = f"no task is called {dependency!r}"
             findings.append(Finding(place=place, message=message, hint=choices(dependency, list(owners))))
         elif owners[dependency] == name:

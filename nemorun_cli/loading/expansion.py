@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import schema
 from nemorun_cli.loading import matrix
-from nemorun_cli.loading.filling import Unfilled, Varying
+from nemorun_cli.loading.filling import Varying
 from nemorun_cli.loading.templates import UNKNOWN
 from nemorun_cli.problems import Finding
 
@@ -84,9 +84,9 @@ class Expansion:
             if fill is None:
                 yield one, rest
                 continue
-            before = len(self._filler.findings)
+            before = self._filler.doubts
             filled = fill({**self._filler.names, "matrix": one.values}, f"{name}/{one.name}")
-            if len(self._filler.findings) > before or _is_in_doubt(filled):
+            if self._filler.doubts > before:
                 continue
             if needs_check and (wrong := schema.check_task(filled, ("tasks", name))):
                 self._tell(wrong, f"{name}/{one.name}", told)
@@ -118,13 +118,3 @@ def _fill_of(value: Any) -> Fill | None:
         pairs = list(zip(value, items, strict=True))
         return lambda names, whose: [fill(names, whose) if fill else item for item, fill in pairs]
     return None
-
-
-def _is_in_doubt(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_is_in_doubt, value.values()))
-    if isinstance(value, list):
-        return any(map(_is_in_doubt, value))
-    return isinstance(value, Unfilled)
-
-

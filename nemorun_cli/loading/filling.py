@@ -75,6 +75,7 @@ class Filler:
         self.unfilled: set[Place] = set()
         self.varying: set[Place] = set()
         self.uses_identity = False
+        self.doubts = 0  # texts left as they are, each time that they were to be filled
 
     def spec(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """The whole spec, filled."""
@@ -107,21 +108,26 @@ class Filler:
             return self._unfilled(text, place)
         if any(isinstance(part, _Pending) for part in parts):
             return self._varying(text, parts, role, place, uses)
-        if uses:
-            return self._late(parts, place, uses)
+        return self._late(parts, place, uses) if uses else self._ready(text, parts, role, place)
+
+    def _ready(self, text: str, parts: list[Any], role: str, place: Place) -> Any:
         self.filled.add(place)
-        return self._whole(parts, role, place)
+        try:
+            return self._whole(parts, role)
+        except TemplateError as fault:
+            self._find(fault, place)
+            return self._unfilled(text, place)
 
     def _varying(self, text: str, parts: list[Any], role: str, place: Place, uses: dict[str, str]) -> str:
         def fill(names: Mapping[str, Any], whose: str) -> Any:
             try:
                 values = [part.value(names, role) if isinstance(part, _Pending) else part for part in parts]
+                return self._late(values, place, uses) if uses else self._whole(values, role)
             except TemplateError as fault:
                 if place not in self.unfilled:  # told once, by the first that has it
                     message = f"{fault.message} (of {whose})"
                     self._find(TemplateError(message, hint=fault.hint, raw=fault.raw), place)
                 return self._unfilled(text, place)
-            return self._late(values, place, uses) if uses else self._whole(values, role, place)
 
         varying = Varying(text)
         varying.place, varying.fill = place, fill
@@ -148,12 +154,12 @@ class Filler:
             self._find(fault, place)
             return UNKNOWN
 
-    def _whole(self, parts: list[Any], role: str, place: Place) -> Any:
+    @staticmethod
+    def _whole(parts: list[Any], role: str) -> Any:
         if len(parts) > 1 or role in ("inline", "word"):
             return "".join(text_of(part) for part in parts)
         if role == "when" and not isinstance(parts[0], bool):
-            self._find(TemplateError(f"gives {shown(parts[0])}, not true or false"), place)
-            return self._unfilled("", place)
+            raise TemplateError(f"gives {shown(parts[0])}, not true or false")
         return parts[0]
 
     def _late(self, parts: list[Any], place: Place, uses: dict[str, str]) -> str:
@@ -177,6 +183,7 @@ class Filler:
 
     def _unfilled(self, text: str, place: Place) -> Unfilled:
         self.unfilled.add(place)
+        self.doubts += 1
         return Unfilled(text)
 
 

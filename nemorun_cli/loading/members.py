@@ -16,13 +16,15 @@ from nemorun_cli.problems import Finding, choices
 from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from nemorun_cli.loading.dependencies import Graph, Member
+    from nemorun_cli.loading.expansion import Expansion
     from nemorun_cli.problems import Place
 
 KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")
-_OF_GROUPS = ("fail_fast", "together")
+_MOST_FINDINGS = 20  # of one sweep: the others would say the same
+_ALIKE = ("workdir", "entrypoint", "secrets", "retry", "artifacts", "env_inherit", "description")
 _INTERPRETERS = {"script": "bash", "inline": "bash", "partial": "python3"}
 
 
@@ -36,6 +38,7 @@ class Building:
         folder: Path,
         executors: Mapping[str, Mapping[str, Any]],
         filled: frozenset[Place],
+        expansion: Expansion,
     ) -> None:
         self.findings: list[Finding] = []
         self.late: dict[str, tuple[Late, ...]] = {}  # by task, the texts that wait for outputs
@@ -47,20 +50,39 @@ class Building:
         self._executors = executors
         self._defaults: Mapping[str, Any] = data.get("defaults", {})
         self._below: dict[str, Layers] = {}
+        self._expansion = expansion
+        self._looked_up: set[tuple[str, ...]] = set()  # callables, each in the folders of a task
 
     def tasks(self, graph: Graph) -> list[Task]:
         """Every task that says what to run, in the order of the file."""
         found: list[Task] = []
         for name, entry in self._data.get("tasks", {}).items():
-            for member in members_of(name, entry, graph.members[name]):
-                task = self._task(member, graph.needs[name], len(found))
+            first, before = None, len(self.findings)
+            for member in self._members(name, entry, graph.members[name]):
+                task = self._task(member, graph, len(found))
                 if task is not None:
+                    task = task if first is None else _sharing(task, first)
+                    first = first or task
                     found.append(task)
+                if len(self.findings) - before > _MOST_FINDINGS:
+                    break
             self._check_group_keys(name, entry)
         self.findings += self._laying.findings
         return found
 
-    def _task(self, member: Member, needs: tuple[str, ...], index: int) -> Task | None:
+    def _members(self, name: str, entry: Mapping[str, Any], ids: tuple[str, ...]) -> Iterator[Member]:
+        """The members of a task, or of each combination of its matrix."""
+        sweep = self._expansion.sweeps.get(name)
+        if sweep is None:
+            yield from members_of(name, entry, ids)
+            return
+        size = len(ids) // len(sweep.combinations)
+        places = {one.name: number * size for number, one in enumerate(sweep.combinations)}
+        for one, filled in self._expansion.entries(name, entry):
+            begin = places[one.name]
+            yield from members_of(name, filled, ids[begin : begin + size], one.values)
+
+    def _task(self, member: Member, graph: Graph, index: int) -> Task | None:
         kind = next((kind for kind in KINDS if kind in member.own), None)
         if kind is None:
             return None
@@ -74,13 +96,13 @@ class Building:
             body=self._body(member, kind),
             executor=executor,
             workdir=self._workdir(member, own),
-            group=None if member.group is None else member.name,
+            group=None if member.group is None and member.matrix is None else member.name,
             args=self._args(member, own, kind),
             entrypoint=self._entrypoint(member, own, kind),
             env=layers.env,
             secrets=self._secrets(member, layers),
             env_inherit=self._env_inherit(own, executor),
-            dependencies=needs,
+            dependencies=graph.needs_of(member.id),
             dependency_type=own.get("dependency_type", "afterok"),
             when=own.get("when"),
             retry=self._retry(member),
@@ -91,6 +113,8 @@ class Building:
             tail_logs=own.get("tail_logs"),
             artifacts=tuple(own.get("artifacts", ())),
             description=member.own.get("description"),
+            matrix=dict(member.matrix or {}),
+            twins=graph.twins.get(member.name, {}).get(member.id, {}),
         )
         if kind == "partial":
             self._check_callables(task, member)
@@ -252,9 +276,13 @@ class Building:
             return None
 
     def _check_group_keys(self, name: str, entry: Mapping[str, Any]) -> None:
-        for key in _OF_GROUPS:
-            if key in entry and "group" not in entry:
-                self._find(("tasks", name, key), "is for groups only")
+        if "fail_fast" in entry and "group" not in entry and "matrix" not in entry:
+            self._find(("tasks", name, "fail_fast"), "is for groups and tasks with a matrix only")
+        if "together" in entry and "matrix" in entry:
+            hint = "max_parallel of the matrix says how many run at once"
+            self._find(("tasks", name, "together"), "does not go with a matrix in this version", hint)
+        elif "together" in entry and "group" not in entry:
+            self._find(("tasks", name, "together"), "is for groups only")
 
     def _check_callables(self, task: Task, member: Member) -> None:
         if isinstance(task.workdir, Late) or not task.entrypoint:
@@ -267,6 +295,10 @@ class Building:
         targets = [(str(task.body), (*member.place, "partial"))]
         targets += callables.targets(task.args, self._place(member, "args"))
         for target, place in targets:
+            looked_up = (target, *folders[:1], task.env.get("PYTHONPATH", ""), interpreter, str(place))
+            if looked_up in self._looked_up:
+                continue
+            self._looked_up.add(looked_up)
             try:
                 callables.look_up(target, folders)
             except callables.NotThereError as fault:
@@ -288,3 +320,9 @@ class Building:
         plain = {name: as_plain(value) for name, value in fields.items()}
         pointers = tuple(pointer for pointer, _ in found if pointer != "/when")
         return replace(task, **plain, late=pointers)
+
+
+def _sharing(task: Task, first: Task) -> Task:
+    """The task with the very objects of another one where they are equal: there may be ten thousand."""
+    alike = {key: value for key in _ALIKE if getattr(task, key) == (value := getattr(first, key))}
+    return replace(task, **alike)

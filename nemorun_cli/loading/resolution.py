@@ -6,6 +6,7 @@ tasks; leave out what is not selected. What is wrong is told by all of them, eac
 
 from __future__ import annotations
 
+import fnmatch
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from nemorun_cli.errors import SpecError
 from nemorun_cli.expressions import experiment_names, text_of
 from nemorun_cli.loading import dependencies
 from nemorun_cli.loading import params as parameters
+from nemorun_cli.loading.expansion import Expansion
 from nemorun_cli.loading.filling import Filler, Late, Unfilled
 from nemorun_cli.loading.layers import Layers, Laying
 from nemorun_cli.loading.members import Building
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.loading.document import Document
+    from nemorun_cli.loading.matrix import Sweep
     from nemorun_cli.problems import Place
 
 _SHARED_OPTIONS = frozenset(("type", "env", "env_file", "env_inherit"))  # of executors of every type
@@ -49,11 +52,12 @@ class Resolution:
         self._findings += findings
         values = self._params()
         filler = self._filler(values)
-        data = self._filled(filler)
-        data = self._with_right_form(data, filler.unfilled)
+        expansion = Expansion(filler)
+        data = self._filled(filler, expansion)
+        data = self._with_right_form(data, filler, expansion)
         executors = {"local": {"type": "local"}, **data.get("executors", {})}
         self._check_options(executors)
-        spec = self._built(data, executors, values, frozenset(filler.filled))
+        spec = self._built(data, executors, values, filler, expansion)
         if self._findings:
             options = self._document.options
             findings = [_attributed(finding, options) for finding in self._findings]
@@ -72,18 +76,46 @@ class Resolution:
     def _filler(self, values: Mapping[str, Any]) -> Filler:
         names = {
             "params": values,
+            "matrix": {},
             "env": {},
             "experiment": experiment_names(self._identity),
-            "tasks": _outputs_to_come(self._document.data.get("tasks")),
+            "tasks": _outputs_to_come(self._document.data.get("tasks"), {}),
         }
         return Filler(names)
 
-    def _filled(self, filler: Filler) -> dict[str, Any]:
-        """The data with its expressions filled in; the spec's env first, for the others name it."""
+    def _filled(self, filler: Filler, expansion: Expansion) -> dict[str, Any]:
+        """The data with its expressions filled in; first env and each matrix, which the others name."""
         data = dict(self._document.data)
         texts = [self._document.text, *self._document.options.values()]
-        if not any(OPENING in text for text in texts):
-            return data
+        has_expressions = any(OPENING in text for text in texts)
+        if has_expressions:
+            self._fill_env(data, filler)
+        tasks = data.get("tasks")
+        if isinstance(tasks, dict):
+            data["tasks"] = tasks = expansion.expand(tasks)
+        if has_expressions:
+            filler.names["tasks"] = _outputs_to_come(tasks, expansion.sweeps)
+            rest = {key: value for key, value in data.items() if key not in ("env", "env_file", "tasks")}
+            data.update(filler.spec(rest))
+            data["tasks"] = self._filled_tasks(tasks, filler, expansion)
+        self._findings += [*filler.findings, *expansion.findings]
+        filler.findings.clear()
+        expansion.findings.clear()
+        self.uses_identity = filler.uses_identity
+        return data
+
+    @staticmethod
+    def _filled_tasks(tasks: Any, filler: Filler, expansion: Expansion) -> Any:
+        if not isinstance(tasks, dict):
+            return filler.tree(tasks, ("tasks",))
+        return {
+            name: expansion.filled(name, task)
+            if isinstance(task, dict) and "matrix" in task
+            else filler.tree(task, ("tasks", name))
+            for name, task in tasks.items()
+        }
+
+    def _fill_env(self, data: dict[str, Any], filler: Filler) -> None:
         data["env_file"] = filler.tree(data.get("env_file", []), ("env_file",))
         env: dict[str, Any] = dict(_env_file_values(data["env_file"], self._folder))
         filler.names["env"] = env
@@ -94,15 +126,12 @@ class Resolution:
                 filled = data["env"][name] = filler.tree(value, ("env", name))
                 in_doubt = isinstance(filled, (Unfilled, dict, list)) or filled is None
                 env[name] = UNKNOWN if in_doubt else text_of(filled)
-        rest = {key: value for key, value in data.items() if key not in ("env", "env_file")}
-        data.update(filler.spec(rest))
-        self._findings += filler.findings
-        self.uses_identity = filler.uses_identity
-        return data
 
-    def _with_right_form(self, data: dict[str, Any], unfilled: set[Place]) -> dict[str, Any]:
+    def _with_right_form(self, data: dict[str, Any], filler: Filler, expansion: Expansion) -> dict[str, Any]:
         """The data without what has a wrong form, or could not be filled."""
-        findings = [found for found in schema.check_experiment(data) if found.place not in unfilled]
+        unfilled = filler.unfilled
+        in_doubt = unfilled | filler.varying  # whose form is checked where it is filled
+        findings = [found for found in schema.check_experiment(data) if found.place not in in_doubt]
         self._findings += findings
         name = self._document.name
         if "name" not in data and not schema.is_name(name):
@@ -110,6 +139,7 @@ class Resolution:
             hint = "write name: … with letters, digits, . _ -"
             self._findings.append(Finding(place=(), message=message, hint=hint))
         places = unfilled.union(found.place for found in findings)
+        places |= {("tasks", name) for name in expansion.doubtful}
         return cut(data, places) if places else data
 
     def _check_options(self, executors: Mapping[str, Mapping[str, Any]]) -> None:
@@ -134,15 +164,22 @@ class Resolution:
         data: Mapping[str, Any],
         executors: Mapping[str, Mapping[str, Any]],
         values: Mapping[str, Any],
-        filled: frozenset[Place],
+        filler: Filler,
+        expansion: Expansion,
     ) -> Spec:
         run = self._run(data.get("run", {}))
-        graph, findings = dependencies.graph(data.get("tasks", {}), sequential=run.sequential)
-        building = Building(data, folder=self._folder, executors=executors, filled=filled)
+        graph, findings = dependencies.graph(data.get("tasks", {}), expansion, sequential=run.sequential)
+        building = Building(
+            data,
+            folder=self._folder,
+            executors=executors,
+            filled=frozenset(filler.filled),
+            expansion=expansion,
+        )
         tasks = building.tasks(graph)
-        self._findings += [*findings, *building.findings]
+        self._findings += [*findings, *building.findings, *filler.findings, *expansion.findings]
         self._check_uses(tasks, building, graph)
-        groups = _groups(data.get("tasks", {}), graph)
+        groups = _groups(data.get("tasks", {}), graph, expansion)
         if self._document.only:
             tasks, groups = self._selected(tasks, groups, building)
         if run.direct:
@@ -184,11 +221,16 @@ class Resolution:
 
     def _check_uses(self, tasks: Sequence[Task], building: Building, graph: dependencies.Graph) -> None:
         """A task may use the outputs of what it waits for, and of nothing else."""
+        known: set[tuple[str, str]] = set()  # whose members are all alike, and what they wait for
         for task in tasks:
             name = task.group or task.id
             for text in building.late.get(task.id, ()):
                 for used, raw in text.uses.items():
-                    if not graph.waits_for(name, graph.members.get(used, (used,))):
+                    if used in task.twins or (name, used) in known:
+                        continue
+                    if name not in graph.twins:
+                        known.add((name, used))
+                    if not graph.waits_for(task.id, graph.members.get(used, (used,))):
                         message = f"{raw}: {name} does not depend on {used}"
                         hint = f"add {used} to the dependencies of {name}"
                         self._findings.append(
@@ -203,26 +245,29 @@ class Resolution:
         known = {task.id for task in tasks} | set(members)
         chosen: set[str] = set()
         for name in self._document.only:
-            if name not in known:
+            fitting = () if name in known else fnmatch.filter((task.id for task in tasks), name)
+            if name not in known and not fitting:
                 message, hint = f"no task is called {name!r}", choices(name, sorted(known))
                 self._findings.append(Finding(place=(), option=f"--only {name}", message=message, hint=hint))
-            chosen.update(members.get(name, (name,)))
+            chosen.update(fitting or members.get(name, (name,)))
         found: list[Task] = []
         for task in tasks:
             if task.id in chosen:
                 needs = tuple(need for need in task.dependencies if need in chosen)
                 found.append(replace(task, index=len(found), dependencies=needs))
-                self._check_selected_uses(task.id, building.late.get(task.id, ()), members, chosen)
+                self._check_selected_uses(task, building.late.get(task.id, ()), members, chosen)
         kept = [replace(group, members=tuple(m for m in group.members if m in chosen)) for group in groups]
         return found, [group for group in kept if group.members]
 
     def _check_selected_uses(
-        self, task: str, late: Sequence[Late], members: Mapping[str, tuple[str, ...]], chosen: set[str]
+        self, task: Task, late: Sequence[Late], members: Mapping[str, tuple[str, ...]], chosen: set[str]
     ) -> None:
         for text in late:
             for used, raw in text.uses.items():
-                if not chosen.issuperset(members.get(used, (used,))):
-                    message = f"{raw}: {task} needs the outputs of {used}, which --only leaves out"
+                twin = task.twins.get(used)
+                wanted = (twin,) if isinstance(twin, str) else twin or members.get(used, (used,))
+                if not chosen.issuperset(wanted):
+                    message = f"{raw}: {task.id} needs the outputs of {used}, which --only leaves out"
                     hint = f"add --only {used}"
                     self._findings.append(Finding(place=text.place, message=message, hint=hint, needle=raw))
 
@@ -244,14 +289,18 @@ class Resolution:
                 self._findings.append(Finding(place=("run", "direct"), message=message))
 
 
-def _outputs_to_come(tasks: Any) -> dict[str, Any]:
+def _outputs_to_come(tasks: Any, sweeps: Mapping[str, Sweep]) -> dict[str, Any]:
     """Every id that expressions can name, with outputs that are not known yet."""
     found: dict[str, Any] = {}
+    to_come = {"outputs": UNKNOWN}
     for name, task in tasks.items() if isinstance(tasks, dict) else ():
-        found[name] = {"outputs": UNKNOWN}
-        group = task.get("group") if isinstance(task, dict) else None
+        found[name] = to_come
+        if not isinstance(task, dict):
+            continue
+        group, sweep = task.get("group", []), sweeps.get(name)
         if isinstance(group, list) and all(isinstance(member, dict) for member in group):
-            found |= {member: {"outputs": UNKNOWN} for member in dependencies.member_ids(name, task)}
+            ids = dependencies.member_ids(name, task, sweep)
+            found |= {member: to_come for member in ids}
     return found
 
 
@@ -262,18 +311,29 @@ def _env_file_values(given: Any, folder: Path) -> dict[str, str]:
     return Laying(folder).over(Layers(), {"env_file": given}, ()).env
 
 
-def _groups(tasks: Mapping[str, Any], graph: dependencies.Graph) -> list[Group]:
-    return [
-        Group(
+def _groups(tasks: Mapping[str, Any], graph: dependencies.Graph, expansion: Expansion) -> list[Group]:
+    found: list[Group] = []
+    for name, task in tasks.items():
+        sweep = expansion.sweeps.get(name)
+        if sweep is None and "group" not in task:
+            continue
+        group = Group(
             id=name,
             members=graph.members[name],
             fail_fast=task.get("fail_fast", False),
             together=task.get("together", False),
             description=task.get("description"),
         )
-        for name, task in tasks.items()
-        if "group" in task
-    ]
+        if sweep is not None:
+            group = replace(
+                group,
+                fail_fast=group.fail_fast or sweep.fail_fast,
+                axes=sweep.axes,
+                max_parallel=sweep.max_parallel,
+                max_failures=sweep.max_failures,
+            )
+        found.append(group)
+    return found
 
 
 def _attributed(finding: Finding, options: Mapping[Place, str]) -> Finding:

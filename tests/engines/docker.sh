@@ -2,7 +2,7 @@
 # A real Docker engine of this machine, for tests: installed, started and stopped as root.
 #
 #   docker.sh up FOLDER [OPTION ...]   install what is missing, and start an engine with dockerd's options
-#   docker.sh images FOLDER            make the images that the tests use, without a registry
+#   docker.sh images FOLDER            make the images that the tests use in the engine at $DOCKER_HOST
 #   docker.sh crash FOLDER             end the engine as a crash would; containers go on
 #   docker.sh down FOLDER              end the engine and all that is in it
 #
@@ -16,7 +16,7 @@ set -euo pipefail
 verb=$1 folder=$2
 shift 2
 packages=(docker.io busybox-static)
-export DOCKER_HOST=unix://$folder/docker.sock
+export DOCKER_HOST=${DOCKER_HOST:-unix://$folder/docker.sock}
 
 say() { echo "docker.sh: $*" >&2; }
 
@@ -41,7 +41,7 @@ is_running() { [ -e "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
 start() {
     mkdir -p "$folder"
     rm -f "$folder/docker.pid"
-    setsid dockerd --host "$DOCKER_HOST" --data-root "$folder/data" --exec-root "$folder/run" \
+    setsid dockerd --host "unix://$folder/docker.sock" --data-root "$folder/data" --exec-root "$folder/run" \
         --pidfile "$folder/docker.pid" --iptables=false --ip6tables=false --bridge=none "$@" \
         >>"$folder/dockerd.log" 2>&1 </dev/null &
     for _ in $(seq 300); do
@@ -115,6 +115,7 @@ images) make_images ;;
 crash) end "$folder/docker.pid" KILL ;;
 down)
     if answers; then
+        export DOCKER_HOST=unix://$folder/docker.sock
         docker ps --all --quiet | xargs --no-run-if-empty docker rm --force >/dev/null
     fi
     end "$folder/docker.pid" TERM

@@ -1,0 +1,190 @@
+"""What the contract's tests stand on: the executor under test, a home, a working folder, and patience."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import psutil
+import pytest
+
+from nemorun_cli import experiment
+from nemorun_cli.home import HOME_VARIABLE, Home
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from nemorun_cli.experiment import Run
+    from nemorun_cli.history import TaskState
+    from nemorun_cli.observation import Snapshot
+
+PATIENCE: Final = 60.0  # seconds until something that should come to pass has failed to
+PAUSE: Final = 0.02  # seconds between looks
+NOTE: Final = 'echo "$EXP_TASK $EXP_ATTEMPT" >>ran'  # so that running twice is seen
+EXECUTOR: Final = "tested"  # what the specs of the contract call the executor
+
+
+def _nothing_left(_: Path) -> list[str]:
+    return []
+
+
+def _nothing_shown(_: Path) -> str:
+    return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """An executor under test.
+
+    Attributes:
+        name: what the column of the matrix is called.
+        options: the executor as a spec has it, with its `type`. Where its tasks run there must be `sh`,
+            `bash` and `python3`.
+        needs: the name of a session fixture that gets its engine going, if there is one.
+        left: what the engine still has of experiments under a home, once they are over.
+        shown: everything the engine tells anybody about experiments under a home, for secrets to be
+            looked for in.
+        cannot: names of rules that its engine makes impossible, each with the reason.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    needs: str | None = None
+    left: Callable[[Path], list[str]] = _nothing_left
+    shown: Callable[[Path], str] = _nothing_shown
+    cannot: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Bed:
+    """A fresh home and working folder, and what the rules do with them."""
+
+    subject: Subject
+    home: Home
+    folder: Path
+
+    def spec(self, tasks: Mapping[str, Any], **header: Any) -> Path:
+        """Write a spec; a task that is a text is an inline one."""
+        entries = {name: {"inline": task} if isinstance(task, str) else task for name, task in tasks.items()}
+        document = {
+            "name": "tried",
+            "executors": {EXECUTOR: dict(self.subject.options)},
+            "executor": EXECUTOR,
+            **header,
+            "tasks": entries,
+        }
+        path = self.folder / "spec.yaml"
+        path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+        return path
+
+    def start(self, tasks: Mapping[str, Any], **header: Any) -> Run:
+        """Start an experiment in a supervisor of its own."""
+        return experiment.run(self.spec(tasks, **header), home=self.home)
+
+    def run(self, tasks: Mapping[str, Any], **header: Any) -> Snapshot:
+        """Run an experiment to its end."""
+        return self.start(tasks, **header).wait(timeout=PATIENCE)
+
+    def one(self, task: Any, **header: Any) -> TaskState:
+        """Run one task to its end."""
+        return self.run({"one": task}, **header).history.tasks["one"]
+
+    def exp(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> str:
+        """What the command prints to standard output; it must not fail."""
+        argv = [sys.executable, "-m", "nemorun_cli", *map(str, arguments)]
+        environ = {**os.environ, HOME_VARIABLE: str(self.home.directory), **(env or {})}
+        done = subprocess.run(
+            argv, env=environ, cwd=self.folder, capture_output=True, timeout=PATIENCE, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    def touch(self, name: str) -> None:
+        """Let the tasks go on that wait for this file."""
+        (self.folder / name).touch()
+
+    def lines(self, name: str = "ran") -> list[str]:
+        """The lines that tasks wrote into a file of the working folder."""
+        path = self.folder / name
+        return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+    def left(self) -> list[str]:
+        """What is still there of tasks: processes of this machine, and what the engine has."""
+        own = (str(process) for process in self.processes() if "EXP_TASK" in process.environ())
+        return [*own, *self.subject.left(self.home.directory)]
+
+    def processes(self) -> Iterator[psutil.Process]:
+        """The living processes that belong to experiments of this home, supervisors included."""
+        for process in psutil.process_iter(["name"]):
+            with contextlib.suppress(psutil.Error):
+                is_ours = process.environ().get(HOME_VARIABLE) == str(self.home.directory)
+                if is_ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+                    yield process
+
+
+def until(name: str) -> str:
+    """Shell text that waits for a file."""
+    return f"until [ -e {name} ]; do sleep 0.05; done"
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """The first true value of a condition; fails if there is none in time."""
+    end = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        if time.monotonic() > end:
+            pytest.fail(f"did not come to pass within {PATIENCE:g} s: {condition}")
+        time.sleep(PAUSE)
+    return value
+
+
+def kill_supervisor(run: Run) -> None:
+    """End the supervisor as a crash would, and wait until it is gone."""
+    holder = run.status(observe=False).holder
+    assert holder is not None
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(holder.pid, signal.SIGKILL)
+    eventually(lambda: run.status(observe=False).supervisor == "gone")
+
+
+def log(run: Run, task: str, attempt: int = 1) -> bytes:
+    """What an attempt wrote."""
+    return run.files.attempt(task, attempt).log.read_bytes()
+
+
+def statuses(snapshot: Snapshot) -> dict[str, str]:
+    """Every task's status."""
+    return {name: str(state.status) for name, state in snapshot.history.tasks.items()}
+
+
+def words(text: str) -> Sequence[bytes]:
+    """The parts of a text that ends each with NUL, as bytes."""
+    return [part.encode() for part in text.split("\0")[:-1]]
+
+
+@pytest.fixture
+def bed(
+    subject: Subject, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bed]:
+    """A bed for the subject; a test that leaves something behind fails."""
+    if subject.needs:
+        request.getfixturevalue(subject.needs)
+    rule = request.function.__name__
+    if reason := subject.cannot.get(rule):
+        pytest.skip(reason)
+    home, folder = Home(tmp_path / "home"), tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.setenv(HOME_VARIABLE, str(home.directory))
+    made = Bed(subject, home, folder)
+    yield made
+    eventually(lambda: not made.left() and not list(made.processes()))

@@ -1,0 +1,510 @@
+"""What every executor promises, a test each; the first line of its docstring is the rule."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from nemorun_cli import experiment
+from nemorun_cli.contract.bed import (
+    NOTE,
+    eventually,
+    kill_supervisor,
+    log,
+    statuses,
+    until,
+)
+from nemorun_cli.states import Reason, TaskStatus
+
+if TYPE_CHECKING:
+    from nemorun_cli.contract.bed import Bed
+
+NASTY: Final = [
+    "two words",
+    "",
+    "'single' and \"double\"",
+    "$HOME ${HOME} $(id) `id`",
+    "two\nlines\n",
+    "tab\tand \\ backslash \\n",
+    "*",
+    "-n",
+    "a;b|c&d>e<f#g!h",
+    "ünïcödé 日本語 🧪",
+    "%s %d",
+    "  spaces around  ",
+]
+TELL: Final = 'printf "%s\\0" "$@" >told'  # writes its arguments down, each ended by NUL
+SECRET: Final = "s3cret'\"$HOME`id` \\ with\nthree\nlines"  # noqa: S105 - not a real one
+
+# -- how a task ends --------------------------------------------------------------------------------
+
+
+def test_exit_codes_are_told(bed: Bed) -> None:
+    """The exit code of a task is known, and any but 0 is a failure."""
+    codes = [0, 1, 42, 126, 255]
+    history = bed.run(
+        {f"exits-{code}": f"exit {code}" for code in codes}, defaults={"entrypoint": "sh"}
+    ).history
+    assert {name: state.exit_code for name, state in history.tasks.items()} == {
+        f"exits-{code}": code for code in codes
+    }
+    assert history.tasks["exits-0"].status is TaskStatus.SUCCEEDED
+    assert {state.status for name, state in history.tasks.items() if name != "exits-0"} == {TaskStatus.FAILED}
+
+
+@pytest.mark.parametrize(("signal", "code"), [("KILL", 137), ("TERM", 143), ("SEGV", 139)])
+def test_a_death_by_signal_is_told(bed: Bed, signal: str, code: int) -> None:
+    """A task that a signal ends has 128 and its number as exit code, and the reason `signal`."""
+    state = bed.one(f"kill -{signal} $$")
+    assert (state.status, state.reason, state.exit_code) == (TaskStatus.FAILED, Reason.SIGNAL, code)
+
+
+def test_a_program_that_is_not_there_is_told(bed: Bed) -> None:
+    """A command, and an entrypoint, that cannot be found is a failed launch that names it."""
+    tasks = {
+        "command": {"command": ["no-such-program", "x"]},
+        "script": {"inline": "true", "entrypoint": "no-such-shell"},
+    }
+    found = bed.run(tasks).history.tasks
+    assert {state.reason for state in found.values()} == {Reason.LAUNCH}
+    assert "no-such-program" in str(found["command"].message)
+    assert "no-such-shell" in str(found["script"].message)
+
+
+def test_what_a_task_leaves_behind_is_ended(bed: Bed) -> None:
+    """A process that outlives its task is ended before the task counts as over."""
+    left = f"touch up; {until('never')}"
+    bed.one(f"sh -c '{left}' </dev/null >/dev/null 2>&1 & {until('up')}", defaults={"stop_grace": "1s"})
+    assert bed.left() == []
+
+
+# -- kinds of tasks ---------------------------------------------------------------------------------
+
+
+def test_commands_scripts_and_partials_run(bed: Bed) -> None:
+    """A command, a script with another entrypoint, an inline script and a Python callable all run."""
+    (bed.folder / "script.py").write_text("import sys\nprint('script', sys.argv[1])\n")
+    (bed.folder / "called.py").write_text(
+        "def main(number: int) -> None:\n    print('partial', number + 1)\n"
+    )
+    tasks = {
+        "command": {"command": ["echo", "command"]},
+        "script": {"script": "script.py", "entrypoint": "python3", "args": ["x"]},
+        "inline": {"inline": "echo inline $1", "args": ["y"]},
+        "partial": {"partial": "called:main", "args": {"number": 41}},
+    }
+    run = bed.start(tasks)
+    assert set(statuses(run.wait(timeout=120)).values()) == {"SUCCEEDED"}
+    found = {name: log(run, name).decode().strip() for name in tasks}
+    assert found == {
+        "command": "command",
+        "script": "script x",
+        "inline": "inline y",
+        "partial": "partial 42",
+    }
+
+
+def test_a_task_runs_in_its_workdir(bed: Bed) -> None:
+    """Relative paths are those of `workdir`, which is the spec's folder unless the task says otherwise."""
+    (bed.folder / "deeper").mkdir()
+    tasks = {
+        "default": {"command": ["touch", "default"]},
+        "deeper": {"command": ["touch", "own"], "workdir": "deeper"},
+        "script": {"inline": "touch script", "workdir": "deeper"},
+    }
+    bed.run(tasks)
+    assert sorted(path.name for path in bed.folder.glob("deeper/*")) == ["own", "script"]
+    assert (bed.folder / "default").exists()
+
+
+def test_a_workdir_that_is_missing_is_told(bed: Bed) -> None:
+    """A script whose workdir is not there (any more) does not run, and the reason is `launch`."""
+    (bed.folder / "short-lived").mkdir()
+    tasks = {
+        "before": "rmdir short-lived",
+        "one": {"inline": NOTE, "workdir": "short-lived", "dependencies": ["before"]},
+    }
+    state = bed.run(tasks).history.tasks["one"]
+    assert (state.reason, bed.lines()) == (Reason.LAUNCH, [])
+    assert "workdir" in str(state.message)
+
+
+def test_nothing_is_to_be_read(bed: Bed) -> None:
+    """Standard input is empty: a task that reads it does not wait."""
+    tasks = {"script": "cat; read line; echo $?", "command": {"command": ["cat"]}}
+    run = bed.start(tasks)
+    assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
+    assert log(run, "script") == b"1\n"
+
+
+# -- what a task is told ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["command", "script", "inline"])
+def test_arguments_arrive_as_they_are(bed: Bed, kind: str) -> None:
+    """Arguments arrive byte for byte: spaces, quotes, `$`, backticks, newlines, non-ASCII, empty ones."""
+    (bed.folder / "tell.sh").write_text(TELL)
+    tasks: dict[str, Any] = {
+        "command": {"command": ["sh", "tell.sh", *NASTY]},
+        "script": {"script": "tell.sh", "entrypoint": "sh", "args": NASTY},
+        "inline": {"inline": TELL, "entrypoint": "sh", "args": NASTY},
+    }
+    bed.one(tasks[kind])
+    assert (bed.folder / "told").read_bytes().split(b"\0")[:-1] == [text.encode() for text in NASTY]
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_the_environment_arrives_as_it_is(bed: Bed, kind: str) -> None:
+    """Variables arrive byte for byte, whatever they are called."""
+    names = ["A", "attempt", "code", "timeout", "signal", "mask", "grace", "workdir", "watchdog", "line"]
+    env = {f"NASTY_{index}": value for index, value in enumerate(NASTY)} | dict.fromkeys(names, "mine")
+    program = "import json, os; json.dump(dict(os.environ), open('told', 'w'))"
+    tasks: dict[str, Any] = {
+        "command": {"command": ["python3", "-c", program], "env": env, "timeout": "1m"},
+        "inline": {"inline": program, "entrypoint": "python3", "env": env, "timeout": "1m"},
+    }
+    bed.one(tasks[kind])
+    told = json.loads((bed.folder / "told").read_text(encoding="utf-8"))
+    assert {name: told.get(name) for name in env} == env
+
+
+def test_a_task_knows_its_place(bed: Bed) -> None:
+    """`EXP_ID`, `EXP_DIR` and the other variables of `exp` tell a task which attempt of what it is."""
+    program = "import json, os; json.dump(dict(os.environ), open('told', 'w'))"
+    run = bed.start({"one": {"inline": program, "entrypoint": "python3"}})
+    run.wait(timeout=60)
+    told = json.loads((bed.folder / "told").read_text(encoding="utf-8"))
+    wanted = {
+        "EXP_ID": run.id,
+        "EXP_NAME": "tried",
+        "EXP_DIR": str(run.directory),
+        "EXP_TASK": "one",
+        "EXP_TASK_DIR": str(run.files.task("one")),
+        "EXP_ATTEMPT": "1",
+        "EXP_OUTPUT": str(run.files.attempt("one", 1).outputs),
+        "NEMORUN_HOME": str(bed.home.directory),
+        "EXP_DASH_ROOT": str(bed.home.dash),
+    }
+    assert {name: told.get(name) for name in wanted} == wanted
+
+
+def test_files_belong_to_who_calls(bed: Bed) -> None:
+    """What a task writes belongs to the user who started the experiment."""
+    run = bed.start({"script": "touch here $EXP_DIR/there", "command": {"command": ["touch", "plain"]}})
+    run.wait(timeout=60)
+    files = [
+        *(bed.folder / name for name in ("here", "plain")),
+        run.directory / "there",
+        run.files.attempt("script", 1).log,
+    ]
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in files} == {(os.geteuid(), os.getegid())}
+
+
+# -- what a task says -------------------------------------------------------------------------------
+
+
+def test_logs_are_complete_and_in_order(bed: Bed) -> None:
+    """Every byte of standard output and error is in the log, in the order in which it was written."""
+    script = "i=0; while [ $i -lt 2000 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done; printf 'no end'"
+    run = bed.start({"one": {"inline": script, "entrypoint": "sh"}})
+    run.wait(timeout=60)
+    wanted = "".join(f"out {index}\nerr {index}\n" for index in range(2000)) + "no end"
+    assert log(run, "one").decode() == wanted
+
+
+def test_the_log_of_a_command_is_complete(bed: Bed) -> None:
+    """The output of a bare command is kept to the last byte, also where it is much and no text."""
+    program = "import sys; sys.stdout.buffer.write(bytes(range(256)) * 10_000)"
+    run = bed.start({"one": {"command": ["python3", "-c", program]}})
+    run.wait(timeout=60)
+    assert hashlib.sha256(log(run, "one")).digest() == hashlib.sha256(bytes(range(256)) * 10_000).digest()
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_logs_come_while_a_task_runs(bed: Bed, kind: str) -> None:
+    """What a task writes can be read before it ends, by `exp logs` too."""
+    script = f"echo begun; {until('go')}"
+    run = bed.start({"one": {"command": ["sh", "-c", script]} if kind == "command" else script})
+    path = run.files.attempt("one", 1).log
+    eventually(lambda: path.exists() and path.read_bytes() == b"begun\n")
+    assert bed.exp("logs", run.id, "one") == "begun\n"
+    bed.touch("go")
+    run.wait(timeout=60)
+
+
+def test_outputs_are_passed_on(bed: Bed) -> None:
+    """What a task writes to `$EXP_OUTPUT` is there for the tasks after it."""
+    tasks = {
+        "first": 'printf "text=a b\\nrows:=3\\n" >>"$EXP_OUTPUT"',
+        "then": {
+            "command": ["echo", "${{ tasks.first.outputs.text }}", "${{ tasks.first.outputs.rows }}"],
+            "dependencies": ["first"],
+        },
+    }
+    run = bed.start(tasks)
+    assert run.wait(timeout=60).history.tasks["first"].outputs == {"text": "a b", "rows": 3}
+    assert log(run, "then") == b"a b 3\n"
+
+
+# -- what follows -----------------------------------------------------------------------------------
+
+
+def test_the_children_of_a_failure_are_skipped(bed: Bed) -> None:
+    """What depends on a failed task never runs, and independent tasks go on."""
+    tasks = {
+        "fails": "exit 1",
+        "child": {"inline": NOTE, "dependencies": ["fails"]},
+        "grandchild": {"inline": NOTE, "dependencies": ["child"]},
+        "free": "true",
+    }
+    assert statuses(bed.run(tasks)) == {
+        "fails": "FAILED",
+        "child": "SKIPPED",
+        "grandchild": "SKIPPED",
+        "free": "SUCCEEDED",
+    }
+    assert bed.lines() == []
+
+
+def test_a_retry_is_a_new_attempt(bed: Bed) -> None:
+    """A task that failed is tried again as often as allowed, each attempt with its own log and number."""
+    run = bed.start(
+        {"one": {"inline": 'echo try $EXP_ATTEMPT; test "$EXP_ATTEMPT" = 3', "retry": {"limit": 5}}}
+    )
+    state = run.wait(timeout=120).history.tasks["one"]
+    assert (state.status, state.attempt) == (TaskStatus.SUCCEEDED, 3)
+    assert [log(run, "one", attempt) for attempt in (1, 2, 3)] == [b"try 1\n", b"try 2\n", b"try 3\n"]
+
+
+def test_many_run_each_once(bed: Bed) -> None:
+    """Twenty tasks, ten at a time, run once each."""
+    bed.run({f"task-{index}": NOTE for index in range(20)}, run={"max_parallel": 10})
+    assert sorted(bed.lines()) == sorted(f"task-{index} 1" for index in range(20))
+
+
+# -- ending a task ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_a_timeout_ends_a_task(bed: Bed, kind: str) -> None:
+    """A task that runs longer than its timeout gets its stop signal and counts as `timeout`."""
+    script = f'trap "echo stopped >>ran; exit 7" TERM; {until("never")}'
+    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
+    state = bed.one({**task, "timeout": "1s"})
+    assert (state.status, state.reason, bed.lines()) == (TaskStatus.FAILED, Reason.TIMEOUT, ["stopped"])
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_a_timeout_ends_a_deaf_task(bed: Bed, kind: str) -> None:
+    """A task that ignores the signal of its timeout is killed after its grace."""
+    script = f'trap "" TERM; {until("never")}'
+    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
+    state = bed.one({**task, "timeout": "1s", "stop_grace": "1s"})
+    assert (state.reason, "killed" in str(state.message)) == (Reason.TIMEOUT, True)
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_cancel_sends_the_stop_signal(bed: Bed, kind: str) -> None:
+    """A cancelled task gets its own `stop_signal`, has its grace to end, and counts as CANCELLED."""
+    script = f'trap "echo stopped >>ran; exit 0" USR1; touch up; {until("never")}'
+    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
+    run = bed.start({"one": {**task, "stop_signal": "USR1"}})
+    eventually((bed.folder / "up").exists)
+    state = run.cancel().history.tasks["one"]
+    assert (state.status, state.reason, bed.lines()) == (TaskStatus.CANCELLED, Reason.CANCELLED, ["stopped"])
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_cancel_ends_a_deaf_task(bed: Bed, kind: str) -> None:
+    """A task that ignores the signal is killed after its grace; when cancel returns it is gone."""
+    script = f'trap "" TERM INT HUP; touch up; {until("never")}'
+    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
+    run = bed.start({"one": {**task, "stop_grace": "1s"}})
+    eventually((bed.folder / "up").exists)
+    assert statuses(run.cancel()) == {"one": "CANCELLED"}
+    eventually(lambda: run.status(observe=False).supervisor == "ended")
+    assert bed.left() == []
+
+
+def test_cancel_reaches_the_whole_tree(bed: Bed) -> None:
+    """What a task started gets the signal too, in the background and in a session of its own."""
+    child = 'trap "echo $0 >>ran; exit 0" TERM; touch $0; ' + until("never")
+    (bed.folder / "child.sh").write_text(child)
+    script = (
+        'sh -c ". ./child.sh" background & setsid sh -c ". ./child.sh" session & '
+        f'trap "wait; exit 0" TERM; {until("never")}'
+    )
+    run = bed.start({"one": {"inline": script, "entrypoint": "bash"}})
+    eventually(lambda: (bed.folder / "background").exists() and (bed.folder / "session").exists())
+    run.cancel()
+    assert sorted(bed.lines()) == ["background", "session"]
+
+
+def test_cancel_leaves_the_others(bed: Bed) -> None:
+    """Cancelling one task ends that one only."""
+    run = bed.start({"one": f"touch up; {until('go')}", "two": until("go")})
+    eventually((bed.folder / "up").exists)
+    run.cancel(["one"])
+    bed.touch("go")
+    assert statuses(run.wait(timeout=60)) == {"one": "CANCELLED", "two": "SUCCEEDED"}
+
+
+def test_cancel_at_once(bed: Bed) -> None:
+    """What is cancelled while it is still being started does not run on."""
+    run = bed.start({f"task-{index}": until("never") for index in range(4)}, run={"max_parallel": 4})
+    assert set(statuses(run.cancel(grace=1.0)).values()) == {"CANCELLED"}
+    eventually(lambda: run.status(observe=False).supervisor == "ended")
+    assert bed.left() == []
+
+
+# -- without a supervisor ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_a_task_outlives_its_supervisor(bed: Bed, kind: str) -> None:
+    """After kill -9 of the supervisor the task goes on, its log too, and its true exit code is known."""
+    script = f"echo begun; echo up >up; {until('go')}; {NOTE}; echo done; exit 5"
+    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
+    run = bed.start({"one": task})
+    eventually((bed.folder / "up").exists)
+    kill_supervisor(run)
+    assert statuses(run.status()) == {"one": "RUNNING"}
+    bed.touch("go")
+    state = run.wait(timeout=60).history.tasks["one"]
+    assert (state.status, state.exit_code, bed.lines()) == (TaskStatus.FAILED, 5, ["one 1"])
+    assert log(run, "one") == b"begun\ndone\n"
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_resume_adopts_what_runs(bed: Bed, kind: str) -> None:
+    """A resume takes up the running task, starts no second one, and goes on with what follows."""
+    script = f"touch up; {until('go')}; {NOTE}"
+    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
+    run = bed.start({"one": task, "two": {"inline": NOTE, "dependencies": ["one"]}})
+    eventually((bed.folder / "up").exists)
+    before = eventually(lambda: run.status().history.tasks["one"].job_id)
+    kill_supervisor(run)
+    run.resume()
+    bed.touch("go")
+    snapshot = run.wait(timeout=60)
+    assert statuses(snapshot) == {"one": "SUCCEEDED", "two": "SUCCEEDED"}
+    assert bed.lines() == ["one 1", "two 1"]
+    assert snapshot.history.tasks["one"].job_id == before
+
+
+def test_resume_after_the_end(bed: Bed) -> None:
+    """What ended while nobody watched is not run again by a resume, and its outputs count."""
+    script = f"touch up; {until('go')}; {NOTE}; echo key=value >>$EXP_OUTPUT; touch over"
+    run = bed.start({"one": script, "two": {"inline": NOTE, "dependencies": ["one"]}})
+    eventually((bed.folder / "up").exists)
+    kill_supervisor(run)
+    bed.touch("go")
+    eventually((bed.folder / "over").exists)
+    run.resume()
+    snapshot = run.wait(timeout=60)
+    assert (statuses(snapshot)["two"], bed.lines()) == ("SUCCEEDED", ["one 1", "two 1"])
+    assert snapshot.history.tasks["one"].outputs == {"key": "value"}
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["ledger.synced:3", "attempt.plan:1", "attempt.submitted:1", "attempt.spawned:1", "attempt.over:1"],
+)
+def test_a_crash_at_any_point_runs_nothing_twice(
+    bed: Bed, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the supervisor is killed, after a resume every task has run exactly once."""
+    with monkeypatch.context() as patch:
+        patch.setenv("EXP_FAULT", point)
+        run = bed.start({"one": NOTE, "two": {"inline": NOTE, "dependencies": ["one"]}})
+        eventually(lambda: run.status(observe=False).supervisor in {"gone", "ended"})
+    run.resume()
+    assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
+    assert bed.lines() == ["one 1", "two 1"]
+
+
+def test_cancel_without_a_supervisor(bed: Bed) -> None:
+    """A task whose supervisor is gone is cancelled all the same."""
+    run = bed.start({"one": f"touch up; {until('never')}"})
+    eventually((bed.folder / "up").exists)
+    kill_supervisor(run)
+    assert statuses(run.cancel()) == {"one": "CANCELLED"}
+    assert bed.left() == []
+
+
+# -- what is told and what is not -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_secrets_are_nowhere_to_be_found(bed: Bed, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task gets its secret byte for byte; no file, no command line and no engine shows it."""
+    script = f'printf %s "$TOKEN" | sha256sum | cut -d" " -f1 >told; touch up; {until("go")}'
+    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
+    with monkeypatch.context() as patch:
+        patch.setenv("A_SECRET", SECRET)
+        run = bed.start({"one": {**task, "secrets": {"TOKEN": {"env": "A_SECRET"}}, "env_inherit": "none"}})
+    eventually((bed.folder / "up").exists)
+    parts = {SECRET.encode(), *SECRET.encode().split(b"\n")} - {b"three", b"lines"}
+    files = [path for path in bed.home.directory.rglob("*") if path.is_file() and not path.is_symlink()]
+    lines = [" ".join(process.cmdline()).encode() for process in bed.processes()]
+    shown = bed.subject.shown(bed.home.directory).encode()
+    for text in (*(path.read_bytes() for path in files), *lines, shown):
+        assert not any(part in text for part in parts)
+    bed.touch("go")
+    run.wait(timeout=60)
+    assert bed.lines("told") == [hashlib.sha256(SECRET.encode()).hexdigest()]
+
+
+def test_the_status_tells_where_a_task_runs(bed: Bed) -> None:
+    """While it runs and after, a task has a job id, its executor, times, and what all this is known by."""
+    began = time.time()
+    run = bed.start({"one": f"touch up; {until('go')}"})
+    eventually((bed.folder / "up").exists)
+    running = eventually(
+        lambda: next((one for one in run.status().to_json()["tasks"] if one["status"] == "RUNNING"), None)
+    )
+    bed.touch("go")
+    run.wait(timeout=60)
+    ended = run.status().to_json()["tasks"][0]
+    for task in (running, ended):
+        assert (task["executor"], task["type"]) == ("tested", bed.subject.options["type"])
+        assert task["job_id"]
+        assert task["evidence"]
+    assert running["job_id"] == ended["job_id"]
+    assert ended["started"] <= ended["ended"]
+    assert 0 <= ended["duration"] < time.time() - began
+
+
+def test_the_dry_run_shows_what_will_run(bed: Bed) -> None:
+    """`--dry-run` tells the executor and the exact command, and creates nothing."""
+    spec = bed.spec({"one": {"command": ["echo", "a 'b' $c"]}})
+    document = json.loads(bed.exp("run", spec, "--dry-run", "--json"))
+    text = json.dumps(document)
+    assert json.dumps("a 'b' $c")[1:-1] in text
+    assert "tested" in text
+    assert not Path(bed.home.experiments).exists()
+    assert bed.left() == []
+
+
+def test_the_engine_is_well(bed: Bed) -> None:
+    """`exp doctor` finds nothing wrong with an engine on which the contract can be run."""
+    run = bed.start({"one": "true"})
+    run.wait(timeout=60)
+    document = json.loads(bed.exp("doctor", run.id, "--json"))
+    found = [check for check in document["checks"] if "tested" in check["subject"]]
+    assert {check["state"] for check in found} == {"well"}
+
+
+def test_a_finished_experiment_needs_no_engine(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The status of what is over is told from the ledger, whatever has become of the engine."""
+    run = bed.start({"one": "true"})
+    run.wait(timeout=60)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
+    assert statuses(experiment.find(run.id, home=bed.home).status()) == {"one": "SUCCEEDED"}

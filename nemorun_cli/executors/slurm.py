@@ -1,0 +1,411 @@
+"""Tasks as jobs of a Slurm cluster, each under the shim; members with equal requests as job arrays.
+
+A task has ended when its shim says so in `exit.json`, which needs no Slurm. What Slurm says is asked
+for all jobs at once, and decides where there is no such record, or why the task was ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from nemorun_cli import attempts, environment, faults
+from nemorun_cli.attempts import Ending, failed_launch, lost
+from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
+from nemorun_cli.executors.local import shim_line
+from nemorun_cli.executors.slurm_cluster import URGENT, Cluster
+from nemorun_cli.executors.slurm_commands import Answer, Commands, Question
+from nemorun_cli.executors.slurm_queue import CAUSES, Row, ending_of, is_news, waiting_message
+from nemorun_cli.executors.slurm_request import OPTIONS_SCHEMA, Request, argv, request, uses_srun
+from nemorun_cli.executors.slurm_script import NEAR_LIMIT, SECRETS, member_text, secrets_text
+from nemorun_cli.executors.slurm_stop import Stop, commands
+from nemorun_cli.executors.slurm_submission import Submission, Submissions, place
+from nemorun_cli.states import Reason, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nemorun_cli.plan import Plan
+
+NEWS_EVERY: Final = 0.25  # seconds between looks at the file to which jobs add a line
+SETTLING: Final = 3.0  # seconds that an exit record may take to be seen after Slurm says that the job is over
+WORD: Final = 5.0  # seconds that an end may wait for Slurm to say why
+GONE: Final = 30.0  # the same, for a job that is being cancelled, and has to be seen gone
+LOST_AFTER: Final = 15.0  # seconds without a trace of a job until it is lost
+
+# What commands say when Slurm cannot be asked now; all else is a refusal.
+_OUTAGE: Final = re.compile(
+    r"unable to contact|timed out|connection (refused|reset)|zero bytes|temporarily (unable|unavailable)"
+    r"|authentication|munge|standby|transport endpoint|did not end within|unexpected message|try again later",
+    re.IGNORECASE,
+)
+
+
+@dataclass(slots=True)
+class _Held:
+    """An attempt in hand.
+
+    Attributes:
+        is_adopted: another process submitted it, so that nothing is known of how long it is as it is.
+        told: the last sighting, which is not repeated.
+        queued: the last answer whose reason for waiting was told.
+        since: the monotonic time from which on only a last word is waited for.
+    """
+
+    job: Job
+    is_adopted: bool
+    told: Sighting | None = None
+    queued: Row | None = None
+    since: float | None = None
+    stop: Stop | None = None
+
+
+class SlurmExecutor:
+    """Runs tasks on the cluster whose commands are here; Slurm itself limits how many run at once."""
+
+    takes_slots: ClassVar[bool] = False
+    options_schema: ClassVar[Mapping[str, Any]] = OPTIONS_SCHEMA
+
+    def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+        self.name = name
+        self._options, self._secrets = options, secrets
+        self._commands = Commands(options)
+        self._cluster = Cluster(self._commands)
+        self._submissions: dict[Path, Submissions] = {}
+        self._held: dict[Key, _Held] = {}
+        self._absent: set[Key] = set()  # said to be absent, so that another submission is right
+        self._waiting: deque[Submission] = deque()
+        self._sending: tuple[Submission, Question] | None = None
+        self._unsent: set[Key] = set()  # sbatch was not asked for them, or has not answered
+        self._news: dict[Path, tuple[int, int]] = {}
+
+    def plan(self, plan: Plan) -> Plan:
+        """The plan with what sbatch will be told, and under srun where tasks are to be spread."""
+        asked = request(self._options, plan)
+        return replace(plan, argv=argv(self._options, plan), details=asked.to_json())
+
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Sighting]:
+        """Hand attempts to sbatch, as arrays where their requests are equal; `poll` tells what came of it."""
+        groups: dict[Request, list[Job]] = {}
+        for job in jobs:
+            is_new = attempts.make_folders(job.files)
+            if self._may_be_there(job) and not is_new:
+                self._held[job.key] = _Held(job, is_adopted=True)
+                continue
+            self._absent.discard(job.key)
+            self._held[job.key] = _Held(job, is_adopted=False)
+            assert job.plan is not None  # noqa: S101 - the core submits nothing without a plan
+            groups.setdefault(request(self._options, job.plan), []).append(job)
+        for asked, group in groups.items():
+            size = max(1, self._cluster.max_array()) if len(group) > 1 else 1
+            for first in range(0, len(group), size):
+                self._waiting.append(self._write(group[first : first + size], asked))
+        return self._send()
+
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
+        """What the attempts' records and Slurm's last answer tell that was not told yet."""
+        self._held = {key: held for key, held in self._held.items() if key in jobs}
+        found = list(self._send())
+        strangers = [job for key, job in jobs.items() if key not in self._held]
+        for job in strangers:
+            self._held[job.key] = _Held(job, is_adopted=True)
+        if strangers:
+            self._cluster.look_now()
+        has_news = self._hear()
+        is_new = self._cluster.look() or has_news or bool(strangers)
+        for held in list(self._held.values()):
+            if (is_new or held.since is not None) and (sighting := self._judge(held)):
+                found += self._with_start(held, sighting)
+        self._advance()
+        self._commands.collect()
+        return found
+
+    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
+        """Take back what waits; signal what runs, and KILL it after the grace period."""
+        for job in jobs:
+            held = self._held.setdefault(job.key, _Held(job, is_adopted=True))
+            name = attempts.short_signal(signal or job.stop_signal)
+            patience = job.stop_grace if grace is None else grace
+            if held.stop:
+                held.stop.hurry(signal=name, grace=patience)
+            else:
+                by_steps = any(one.by_steps for one in self._of(job))
+                held.stop = Stop(signal=name, grace=patience, by_steps=by_steps)
+        self._advance()
+        self._cluster.hurry(URGENT)
+
+    def wakeup(self) -> int | None:
+        """The descriptor that tells when one of Slurm's commands has ended."""
+        return self._commands.fileno()
+
+    def due(self) -> float | None:
+        """When to look for news of jobs, to ask Slurm again, or to go on with a cancel."""
+        times = [self._commands.due()]
+        if self._held:
+            times += [time.monotonic() + NEWS_EVERY, self._cluster.due]
+        times += [held.stop.due for held in self._held.values() if held.stop and self._can_be_told(held)]
+        return min((due for due in times if due is not None), default=None)
+
+    def check(self) -> Iterable[Diagnosis]:
+        """Whether Slurm answers, and would take a job of these options."""
+        from nemorun_cli.executors.slurm_check import diagnose  # noqa: PLC0415 - only `doctor` needs it
+
+        return diagnose(self._options, self._commands)
+
+    def close(self) -> None:
+        """Stop asking; the jobs are Slurm's and go on."""
+        self._commands.close()
+
+    # -- submitting -----------------------------------------------------------------------------------
+
+    def _may_be_there(self, job: Job) -> bool:
+        """Whether an attempt was submitted before, and nobody has looked yet what came of it."""
+        if attempts.claimed_pid(job.files) is not None:
+            return True
+        return bool(self._of(job)) and job.key not in self._absent
+
+    def _write(self, jobs: Sequence[Job], asked: Request) -> Submission:
+        texts = {}
+        for job in jobs:
+            plan = job.plan
+            assert plan is not None  # noqa: S101 - see `submit`
+            attempts.write_plan(job.files, plan)
+            env = environment.inherited(plan.env_inherit) if isinstance(plan.env_inherit, tuple) else {}
+            line = shim_line(job.files.directory, plan, plan.argv[0])
+            texts[job.key] = member_text(
+                plan, attempt=job.files.directory, mask=line[4], env=env | plan.env, arguments=line[1:]
+            )
+            if plan.secrets:
+                values = {name: self._secrets[name] for name in plan.secrets}
+                attempts.write(job.files.directory / SECRETS, secrets_text(values))
+        self._unsent |= texts.keys()
+        submissions = self._place(jobs[0])
+        return submissions.make(jobs, asked, texts, by_steps=uses_srun(self._options))
+
+    def _send(self) -> Sequence[Sighting]:
+        """Go on submitting, one after the other; gives what became of those that sbatch has answered."""
+        found: list[Sighting] = []
+        while True:
+            if self._sending:
+                submission, question = self._sending
+                answer = question.answer()
+                if answer is None:
+                    break
+                self._sending = None
+                found += self._sent(submission, answer)
+            if not self._waiting:
+                break
+            submission = self._waiting.popleft()
+            self._sending = submission, self._commands.ask(["sbatch", "--parsable", str(submission.script)])
+        return found
+
+    def _sent(self, submission: Submission, answer: Answer) -> Iterable[Sighting]:
+        self._cluster.hurry()
+        self._unsent -= submission.indices.keys()
+        members = [self._held[key] for key in submission.members if key in self._held]
+        if answer.is_good:
+            faults.point("attempt.spawned")
+            submission.remember(answer.output.strip().partition(";")[0])
+            return [self._tell(held, "queued", job_id=submission.id_of(held.job.key)) for held in members]
+        if _OUTAGE.search(answer.complaint):
+            # It may have been taken: the next answer of squeue tells, by the job's name.
+            message = f"it is not known whether Slurm took it: {answer.complaint}"
+            return [self._tell(held, "unknown", message=message) for held in members]
+        ending = failed_launch(f"Slurm did not take it: {answer.complaint}")
+        return [self._over(held, ending) for held in members]
+
+    # -- looking --------------------------------------------------------------------------------------
+
+    def _place(self, job: Job) -> Submissions:
+        folder = place(job)
+        if folder not in self._submissions:
+            self._submissions[folder] = Submissions(folder)
+        return self._submissions[folder]
+
+    def _of(self, job: Job) -> Sequence[Submission]:
+        return self._place(job).of(job.key)
+
+    def _hear(self) -> bool:
+        """Whether a job has begun or ended, as it says itself in a file."""
+        changed = False
+        for submissions in self._submissions.values():
+            with contextlib.suppress(FileNotFoundError):
+                # Opened and not only looked at, so that a network file system asks its server.
+                descriptor = os.open(submissions.news, os.O_RDONLY | os.O_CLOEXEC)
+                seen = os.fstat(descriptor)
+                os.close(descriptor)
+                mark = seen.st_mtime_ns, seen.st_size
+                changed |= self._news.get(submissions.folder) != mark
+                self._news[submissions.folder] = mark
+        return changed
+
+    def _judge(self, held: _Held) -> Sighting | None:
+        """How one attempt stands, by its record and by what Slurm last said."""
+        ending = attempts.read_ending(held.job.files)
+        row = self._row(held.job)
+        if ending is not None:
+            return self._judge_ended(held, ending, row)
+        if held.job.key in self._unsent:
+            return None
+        if self._cluster.complaint is not None:
+            held.since = None
+            return self._new(held, "unknown", message=f"Slurm does not answer: {self._cluster.complaint}")
+        if row is None:
+            return self._judge_gone(held) if self._is_answered(held.job) else self._judge_claim(held)
+        if row.phase is None:
+            return self._new(held, "unknown", message=f"Slurm says {row.state}, which exp does not know")
+        if row.phase == "over":
+            return self._judge_unrecorded(held, row)
+        if row.phase == "queued":
+            return self._judge_queued(held, row)
+        held.since = None
+        return self._new(held, "running", job_id=row.job_id, since=row.start)
+
+    def _judge_claim(self, held: _Held) -> Sighting | None:
+        """A shim that has begun says so before Slurm is asked again."""
+        if attempts.claimed_pid(held.job.files) is None:
+            return None
+        since = held.job.files.claim.stat().st_mtime
+        return self._new(held, "running", job_id=self._job_id(held.job), since=since)
+
+    def _judge_queued(self, held: _Held, row: Row) -> Sighting | None:
+        if attempts.claimed_pid(held.job.files) is None:
+            held.since = None
+            if held.queued and held.told and held.told.state == "queued" and not is_news(held.queued, row):
+                return None
+            held.queued = row
+            return self._new(held, "queued", job_id=row.job_id, message=waiting_message(row))
+        if row.submit is not None and len(self._of(held.job)) == 1 and self._has_settled(held, LOST_AFTER):
+            self._commands.ask(["scancel", "--quiet", row.job_id])
+            return self._over(held, lost("Slurm put it back into its queue after it had begun"))
+        return self._new(held, "running", job_id=row.job_id)
+
+    def _judge_ended(self, held: _Held, ending: Ending, row: Row | None) -> Sighting | None:
+        """Slurm may know why a task failed; and what is cancelled has to be seen gone."""
+        is_plain = ending.status is TaskStatus.FAILED and ending.reason in (Reason.EXIT, Reason.SIGNAL)
+        if not (is_plain or held.stop):
+            return self._over(held, ending)
+        if held.since is None:
+            held.since = time.monotonic()
+        is_over = row.phase == "over" if row else (self._cluster.asked or 0.0) > held.since
+        age = time.time() - (ending.ended or 0.0)
+        if is_over or age > (GONE if held.stop else WORD):
+            return self._over(held, self._explained(held, ending, row))
+        self._cluster.hurry(URGENT)
+        return None
+
+    def _explained(self, held: _Held, ending: Ending, row: Row | None) -> Ending:
+        if ending.status is not TaskStatus.FAILED or held.stop:
+            return ending
+        if row and (cause := CAUSES.get(row.state)):
+            return replace(ending, reason=cause[0], message=cause[1])
+        if row and row.state == "CANCELLED":
+            said = ending_of(row)
+            return replace(ending, status=said.status, reason=said.reason, message=said.message)
+        if (held.job.files.directory / NEAR_LIMIT).exists():
+            message = "it ended after the signal that its time was nearly over"
+            return replace(ending, reason=Reason.TIMEOUT, message=message)
+        return ending
+
+    def _judge_unrecorded(self, held: _Held, row: Row) -> Sighting | None:
+        """Slurm says that the job is over: its record may still be on the way."""
+        was_claimed = attempts.claimed_pid(held.job.files) is not None
+        has_ended_itself = row.state in ("COMPLETED", "FAILED")
+        is_late = row.end is not None and time.time() - row.end > SETTLING
+        if not (was_claimed or has_ended_itself) or is_late or self._has_settled(held, SETTLING):
+            return self._over(held, ending_of(row))
+        return None
+
+    def _judge_gone(self, held: _Held) -> Sighting | None:
+        """Slurm answers and does not have it: never taken, or over for so long that it has forgotten."""
+        job_id, claimed = self._job_id(held.job), attempts.claimed_pid(held.job.files)
+        if job_id is None and claimed is None:
+            self._absent.add(held.job.key)
+            self._drop(held)
+            return Sighting(key=held.job.key, state="absent")
+        self._cluster.account_for([job_id] if job_id else [])
+        if (held.is_adopted and self._is_quiet(held.job)) or self._has_settled(held, LOST_AFTER):
+            known = f"job {job_id}" if job_id else "its job"
+            return self._over(held, lost(f"Slurm no longer knows {known}, and it left no exit record"))
+        self._cluster.hurry()
+        return None
+
+    def _is_quiet(self, job: Job) -> bool:
+        """Whether nothing was heard of an attempt for so long that no record is on its way."""
+        last = max(one.made for one in self._of(job)) if self._of(job) else 0.0
+        for path in (job.files.claim, job.files.log):
+            with contextlib.suppress(FileNotFoundError):
+                last = max(last, path.stat().st_mtime)
+        return time.time() - last > LOST_AFTER
+
+    def _has_settled(self, held: _Held, seconds: float) -> bool:
+        now = time.monotonic()
+        if held.since is None:
+            held.since = now
+        return now - held.since > seconds
+
+    def _can_be_told(self, held: _Held) -> bool:
+        """Whether Slurm knows the job by an id that is known here."""
+        return held.job.key not in self._unsent and self._job_id(held.job) is not None
+
+    def _is_answered(self, job: Job) -> bool:
+        """Whether Slurm was asked after the attempt was submitted."""
+        asked = self._cluster.asked
+        return asked is not None and all(asked > one.sent for one in self._of(job))
+
+    def _row(self, job: Job) -> Row | None:
+        """The attempt's job; the one that is not over, should there be several."""
+        rows = [row for one in self._of(job) if (row := self._cluster.find(one, job.key))]
+        return next((row for row in rows if row.phase != "over"), rows[-1] if rows else None)
+
+    def _job_id(self, job: Job) -> str | None:
+        ids = [found for one in self._of(job) if (found := one.id_of(job.key))]
+        return ids[-1] if ids else job.job_id
+
+    # -- telling --------------------------------------------------------------------------------------
+
+    def _tell(self, held: _Held, state: Any, **fields: Any) -> Sighting:
+        held.told = Sighting(key=held.job.key, state=state, **fields)
+        return held.told
+
+    def _new(self, held: _Held, state: Any, **fields: Any) -> Sighting | None:
+        before = held.told
+        return None if self._tell(held, state, **fields) == before else held.told
+
+    def _over(self, held: _Held, ending: Ending) -> Sighting:
+        others = [row for one in self._of(held.job) if (row := self._cluster.find(one, held.job.key))]
+        left = [row.job_id for row in others if row.phase == "queued"]
+        if left:  # jobs of a submission that was in doubt: they would only find the attempt claimed
+            self._commands.ask(["scancel", "--quiet", *left])
+        self._drop(held)
+        return Sighting(
+            key=held.job.key, state="over", job_id=self._job_id(held.job), ending=ending, evidence=None
+        )
+
+    def _with_start(self, held: _Held, sighting: Sighting) -> Sequence[Sighting]:
+        """An end led by the start, of a task that ended before it was seen running."""
+        ending, told = sighting.ending, held.told
+        if ending is None or ending.started is None or (told and told.state == "running"):
+            return [sighting]
+        start = Sighting(key=sighting.key, state="running", job_id=sighting.job_id, since=ending.started)
+        return [start, sighting]
+
+    def _drop(self, held: _Held) -> None:
+        (held.job.files.directory / SECRETS).unlink(missing_ok=True)
+        self._held.pop(held.job.key, None)
+
+    def _advance(self) -> None:
+        """Go on with what is being ended."""
+        now, steps = time.monotonic(), []
+        for held in self._held.values():
+            if held.stop and held.stop.due <= now and self._can_be_told(held):
+                steps.append((held.stop.step(), self._job_id(held.job) or ""))
+        for command in commands(steps):
+            self._commands.ask(command)
+            self._cluster.hurry(URGENT)

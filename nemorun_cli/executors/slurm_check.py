@@ -1,0 +1,97 @@
+"""Whether a Slurm cluster would run what an executor's options ask for, and what is to be done if not."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.executors import Diagnosis
+from nemorun_cli.executors.slurm_commands import Answer
+from nemorun_cli.executors.slurm_request import sbatch_flags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from nemorun_cli.executors.slurm_commands import Commands
+
+PATIENCE: Final = 15.0  # seconds for each question
+ENGINE: Final = "slurm"
+
+
+def diagnose(options: Mapping[str, Any], commands: Commands) -> Iterator[Diagnosis]:
+    """What is well and what is not, from the ground up; what rests on a fault is not asked any more."""
+    found = _controller(_ask(commands, ["scontrol", "ping"]))
+    yield found
+    if not found.is_well:
+        return
+    found = _questions(_ask(commands, ["squeue", "--noheader", "--me"]))
+    yield found
+    if not found.is_well:
+        return
+    for name in _partitions(options):
+        found = _partition(name, _ask(commands, ["scontrol", "show", "partition", name]), commands)
+        yield found
+        if not found.is_well:
+            return
+    yield _request(_ask(commands, ["sbatch", "--test-only", *sbatch_flags(options), "--wrap=true"]))
+
+
+def _ask(commands: Commands, argv: Sequence[str]) -> Answer:
+    answer = commands.ask(argv).wait(PATIENCE)
+    return answer or Answer(code=None, complaint=f"{argv[0]} did not answer within {PATIENCE:g} s")
+
+
+def _controller(answer: Answer) -> Diagnosis:
+    if "there is no scontrol" in answer.complaint:
+        return _ill(answer.complaint, "install Slurm's client commands, or log in where they are")
+    if not re.search(r"\bis UP\b", answer.output):
+        said = answer.output.strip() or answer.complaint
+        return _ill(
+            f"its controller does not answer: {said}",
+            "see on its host whether slurmctld runs; tasks are UNKNOWN meanwhile, and go on",
+        )
+    return _well(answer.output.strip())
+
+
+def _questions(answer: Answer) -> Diagnosis:
+    if answer.is_good:
+        return _well("squeue answers")
+    if re.search("munge|authentication", answer.complaint, re.IGNORECASE):
+        return _ill(
+            f"munge does not work here: {answer.complaint}", "start munged, and try: munge -n | unmunge"
+        )
+    return _ill(f"squeue does not answer: {answer.complaint}", "see slurmctld's log")
+
+
+def _partition(name: str, answer: Answer, commands: Commands) -> Diagnosis:
+    if not answer.is_good:
+        known = _ask(commands, ["sinfo", "--noheader", "--format=%R"]).output.split()
+        return _ill(
+            f"there is no partition {name!r}", f"write one of: {', '.join(dict.fromkeys(known)) or 'none'}"
+        )
+    state = re.search(r"\bState=(\w+)", answer.output)
+    if state and state[1] != "UP":
+        return _ill(f"partition {name!r} is {state[1]}", "jobs wait there until it is UP; see: sinfo")
+    return _well(f"partition {name!r} is UP")
+
+
+def _request(answer: Answer) -> Diagnosis:
+    said = (answer.complaint or answer.output.strip()).replace("\n", "; ")
+    if answer.is_good:
+        return _well(f"it would take a job of these options: {said}" if said else "it would take a job")
+    return _ill(
+        f"it would not take a job of these options: {said}", "mend the executor's options in the spec"
+    )
+
+
+def _partitions(options: Mapping[str, Any]) -> list[str]:
+    wanted = options.get("partition", [])
+    return wanted.split(",") if isinstance(wanted, str) else list(wanted)
+
+
+def _well(message: str) -> Diagnosis:
+    return Diagnosis(engine=ENGINE, is_well=True, message=message)
+
+
+def _ill(message: str, remedy: str) -> Diagnosis:
+    return Diagnosis(engine=ENGINE, is_well=False, message=message, remedy=remedy)

@@ -1,0 +1,77 @@
+"""How a job is ended: what waits is taken back, what runs gets its signal and, after a grace period, KILL."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+BETWEEN: Final = 0.1  # seconds from one command to the next that builds on it
+AGAIN: Final = 5.0  # seconds until a job that should be gone is cancelled once more
+
+_PENDING, _SIGNAL, _KILL, _CANCEL = "pending", "signal", "kill", "cancel"
+_NEXT: Final = {_PENDING: _SIGNAL, _SIGNAL: _KILL, _KILL: _CANCEL, _CANCEL: _CANCEL}
+
+Command = tuple[str, ...]
+
+
+class Stop:
+    """One job on its way to its end.
+
+    Args:
+        signal: a signal's short name.
+        grace: seconds from it to KILL.
+        by_steps: whether the task runs under srun, whose steps Slurm signals itself.
+    """
+
+    def __init__(self, *, signal: str, grace: float, by_steps: bool) -> None:
+        self._signal, self._by_steps = signal, by_steps
+        self._stage = _PENDING
+        self.due = time.monotonic()
+        self._deadline = self.due if signal == "KILL" else self.due + grace
+
+    def hurry(self, *, signal: str, grace: float) -> None:
+        """Begin again with another signal or a shorter grace period; one that kills already goes on."""
+        now = time.monotonic()
+        self._deadline = now if signal == "KILL" else min(self._deadline, now + grace)
+        if self._stage in (_KILL, _CANCEL) and self.due > self._deadline:
+            self.due = self._deadline
+        if self._stage == _KILL and signal != self._signal:
+            self._stage, self.due = _SIGNAL, now
+        self._signal = signal
+
+    def step(self) -> Command:
+        """The beginning of the command that is due, and the step after it."""
+        stage = self._stage
+        if stage == _SIGNAL and time.monotonic() >= self._deadline:
+            stage = _KILL
+        self._stage = _NEXT[stage]
+        now = time.monotonic()
+        self.due = now + BETWEEN
+        if stage == _SIGNAL:
+            self.due = max(self.due, self._deadline)
+        elif stage == _CANCEL:
+            self.due = now + AGAIN
+        return self._command(stage)
+
+    def _command(self, stage: str) -> Command:
+        if stage == _PENDING:
+            return ("scancel", "--quiet", "--state=PENDING")
+        if stage == _SIGNAL:
+            # Without --full the job script and what it runs would get nothing.
+            whole = () if self._by_steps else ("--full",)
+            return ("scancel", "--quiet", *whole, f"--signal={self._signal}")
+        if stage == _KILL:
+            # The end of the job script ends the job at once; scancel alone would wait for KillWait.
+            return ("scancel", "--quiet", "--batch", "--signal=KILL")
+        return ("scancel", "--quiet")
+
+
+def commands(steps: Iterable[tuple[Command, str]]) -> list[list[str]]:
+    """One command for all jobs that get the same."""
+    grouped: dict[Command, list[str]] = {}
+    for command, job_id in steps:
+        grouped.setdefault(command, []).append(job_id)
+    return [[*command, *ids] for command, ids in grouped.items()]

@@ -1,0 +1,136 @@
+"""The files of submissions, in the experiment's folder: what sbatch got, for whom, and the id that it gave."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli import attempts
+from nemorun_cli.executors.slurm_script import job_name, job_script
+from nemorun_cli.home import make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nemorun_cli.executors import Job, Key
+    from nemorun_cli.executors.slurm_request import Request
+
+FOLDER: Final = "slurm"  # in the experiment's own folder
+NEWS: Final = "news"
+
+
+@dataclass(slots=True)
+class Submission:
+    """One call of sbatch: for one attempt, or for several as a job array.
+
+    Attributes:
+        made: when it was made, in Unix seconds.
+        by_steps: whether its tasks are run by srun, and signalled as its steps.
+        job_id: Slurm's id, once that is known.
+        sent: the monotonic time at which this process learned it.
+    """
+
+    folder: Path
+    name: str
+    members: tuple[Key, ...]
+    made: float
+    by_steps: bool = False
+    job_id: str | None = None
+    sent: float = 0.0
+    indices: dict[Key, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.indices = {key: index for index, key in enumerate(self.members)}
+
+    @property
+    def script(self) -> Path:
+        """What sbatch gets."""
+        return self.folder / "script"
+
+    @property
+    def is_array(self) -> bool:
+        """Whether its members are jobs of an array."""
+        return len(self.members) > 1
+
+    def id_of(self, key: Key) -> str | None:
+        """What Slurm calls the job of one member."""
+        if self.job_id is None or not self.is_array:
+            return self.job_id
+        return f"{self.job_id}_{self.indices[key]}"
+
+    def remember(self, job_id: str) -> None:
+        """Write down Slurm's id; without it the name would have to do."""
+        self.job_id = job_id
+        self.sent = time.monotonic()
+        attempts.write(self.folder / "job", job_id)
+
+
+class Submissions:
+    """All submissions of one experiment, by the attempts that they are for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._by_key: dict[Key, list[Submission]] = {}
+        self._count = 0
+        with contextlib.suppress(FileNotFoundError):
+            for path in sorted(folder.iterdir()):
+                if path.name.isdigit():
+                    self._count = max(self._count, int(path.name))
+                    self._add(_read(path))
+
+    @property
+    def news(self) -> Path:
+        """The file to which jobs add a line when they begin and end."""
+        return self.folder / NEWS
+
+    def of(self, key: Key) -> Sequence[Submission]:
+        """The submissions for an attempt; more than one if some were in doubt."""
+        return self._by_key.get(key, ())
+
+    def make(
+        self, jobs: Sequence[Job], asked: Request, members: Mapping[Key, str], *, by_steps: bool
+    ) -> Submission:
+        """Write down a submission before it is made, with the text of each member."""
+        make_folder(self.folder)
+        self._count += 1
+        folder = self.folder / str(self._count)
+        folder.mkdir(mode=0o700)
+        keys = tuple(job.key for job in jobs)
+        name = job_name(jobs[0].experiment, keys, folder)
+        submission = Submission(folder, name, keys, time.time(), by_steps)
+        for index, key in enumerate(keys):
+            attempts.write(folder / str(index), members[key])
+        text = job_script(asked, name=name, folder=folder, members=len(keys), news=self.news)
+        attempts.write(submission.script, text)
+        # Last, and in one piece: a submission without it was never made.
+        record = {"name": name, "made": submission.made, "members": keys, "by_steps": by_steps}
+        attempts.write(folder / "members.new", json.dumps(record))
+        (folder / "members.new").rename(folder / "members.json")
+        self._add(submission)
+        return submission
+
+    def _add(self, submission: Submission | None) -> None:
+        for key in submission.members if submission else ():
+            self._by_key.setdefault(key, []).append(submission)  # type: ignore[arg-type]
+
+
+def place(job: Job) -> Path:
+    """Where the submissions of a job's experiment lie."""
+    above = len(Path(job.task).parts) + 1  # attempt-1, the parts of the task's id, and `tasks`
+    return job.files.directory.parents[above] / FOLDER
+
+
+def _read(folder: Path) -> Submission | None:
+    try:
+        record = json.loads((folder / "members.json").read_bytes())
+    except FileNotFoundError:
+        return None
+    members = tuple((str(task), int(attempt)) for task, attempt in record["members"])
+    submission = Submission(folder, record["name"], members, record["made"], record["by_steps"])
+    with contextlib.suppress(FileNotFoundError):
+        submission.job_id = (folder / "job").read_text(encoding="ascii").strip() or None
+    return submission

@@ -1,0 +1,59 @@
+"""The executors that the contract is tested on, a line each."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.register_assert_rewrite("nemorun_cli.contract.rules")
+
+from engines.dockerd import Dockerd, docker_engine  # noqa: E402, F401 - fixtures
+
+from nemorun_cli.contract import Subject  # noqa: E402 - after the registration
+from nemorun_cli.contract.bed import bed  # noqa: E402, F401 - a fixture
+from nemorun_cli.contract.matrix import pytest_runtest_makereport, pytest_terminal_summary  # noqa: E402, F401
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _of_this_host() -> Dockerd:
+    import os
+
+    from engines.dockerd import SHARED
+
+    return Dockerd(SHARED if os.geteuid() == 0 else None)
+
+
+def containers(home: Path) -> list[str]:
+    """The containers of experiments under a home."""
+    return _of_this_host().containers(home)
+
+
+def inspected(home: Path) -> str:
+    """All that the engine tells of them."""
+    engine = _of_this_host()
+    with contextlib.closing(engine.client) as client:
+        return json.dumps([client.api.inspect_container(name) for name in engine.containers(home)])
+
+
+SUBJECTS = [
+    Subject(name="local", options={"type": "local"}),
+    Subject(
+        name="docker",
+        options={"type": "docker", "image": "exp-test/python"},
+        needs="docker_engine",
+        left=containers,
+        shown=inspected,
+    ),
+]
+
+
+@pytest.fixture(params=SUBJECTS, ids=str)
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """The executor under test."""
+    found: Subject = request.param
+    return found

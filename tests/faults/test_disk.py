@@ -1,0 +1,226 @@
+"""Promise 4, on real file systems: a full disk and a read-only home lose nothing and overwrite nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bench import NOTE, Bench, attempt, events, is_running, kill_supervisor, log, shim_pid, status, statuses, until
+from patience import eventually
+
+from nemorun_cli.errors import ExpError, LedgerError
+from nemorun_cli.ledger import Ledger, Reader, encode
+from nemorun_cli.states import ExperimentStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Exp
+
+    from nemorun_cli.home import ExperimentFiles
+
+SIZE = 256  # KiB
+PAGE = 4096  # bytes that a tmpfs grants at once
+
+
+def mount(*argv: str) -> None:
+    """Mount, or skip loudly where that is not allowed."""
+    done = subprocess.run(["mount", *argv], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"NOT TRIED: mounting needs root ({done.stderr.strip()})")
+
+
+@pytest.fixture
+def small(exp: Exp, bench: Bench) -> Iterator[Bench]:
+    """A bench whose home is a disk of its own, and a small one."""
+    exp.home.mkdir(mode=0o700)
+    mount("-t", "tmpfs", "-o", f"size={SIZE}k,mode=0700", "tmpfs", str(exp.home))
+    yield bench
+    subprocess.run(["umount", "-l", str(exp.home)], check=True)
+
+
+@contextlib.contextmanager
+def full(home: Path) -> Iterator[None]:
+    """Fill the disk to its last byte, and free it again."""
+    ballast = home / "ballast"
+    with ballast.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        while True:
+            stream.write(bytes(4096))
+    yield
+    ballast.unlink()
+
+
+def test_ends_on_a_full_disk_are_known_once_there_is_room(small: Bench) -> None:
+    """Tasks that end while the disk is full keep their true exit codes, and the experiment goes on after."""
+    run = small.start(
+        {
+            "good": f"{NOTE}; {until('gate')}",
+            "bad": f"{NOTE}; {until('gate')}; exit 7",
+            "after": {"inline": NOTE, "dependencies": ["bad"], "dependency_type": "afternotok"},
+        },
+        run={"max_parallel": 2},
+    )
+    eventually(lambda: len(small.lines()) == 2)
+    with full(small.home.directory):
+        small.touch("gate")
+        eventually(lambda: all(attempt(run, name).exit.exists() for name in ("good", "bad")))
+        assert not run.status().is_over
+    final = run.wait(timeout=30)
+    assert statuses(final) == {"good": "SUCCEEDED", "bad": "FAILED", "after": "SUCCEEDED"}
+    assert final.history.tasks["bad"].exit_code == 7
+    assert sorted(small.lines()) == ["after 1", "bad 1", "good 1"]
+    assert final.history.ignored == []
+
+
+def test_end_on_a_full_disk_is_known_without_a_supervisor(small: Bench) -> None:
+    """The shim itself goes on trying until its record is written; reading meanwhile tells no lie."""
+    run = small.start({"a": f"{NOTE}; {until('gate')}; exit 7"})
+    shim = shim_pid(run, "a")
+    eventually(small.lines)
+    kill_supervisor(run)
+    with full(small.home.directory):
+        small.touch("gate")
+        eventually(attempt(run, "a").exit.exists)
+        assert status(run, "a") == "RUNNING"
+        assert is_running(shim)
+    eventually(lambda: status(run, "a") == "FAILED")
+    assert run.status().history.tasks["a"].exit_code == 7
+
+
+def test_start_on_a_full_disk_is_a_clear_error(small: Bench) -> None:
+    """Nothing is begun that cannot be written down, and the message says what is wrong and where."""
+    small.home.experiments.mkdir()
+    with full(small.home.directory):
+        with pytest.raises(ExpError, match="No space left"):
+            small.start({"a": NOTE})
+        done = small.exp("run", small.spec({"a": NOTE}), "-d", code=None)
+        assert done.code not in {0, -9}
+        assert "No space left" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert small.lines() == []
+
+
+def test_cancel_on_a_full_disk_is_a_clear_error(small: Bench) -> None:
+    """A request that cannot be written down is refused with the reason; the task goes on."""
+    run = small.start({"a": f"{NOTE}; {until('gate')}"})
+    shim = shim_pid(run, "a")
+    eventually(small.lines)
+    fill_last_page(run.files)
+    with full(small.home.directory):
+        with pytest.raises(LedgerError, match="No space left"):
+            run.cancel()
+        assert is_running(shim)
+    small.touch("gate")
+    final = run.wait(timeout=30)
+    assert final.status is ExperimentStatus.COMPLETED
+
+
+def test_log_that_fills_the_disk_costs_no_exit_code(small: Bench) -> None:
+    """A task that writes until the disk is full ends as it ends, and that is known once there is room."""
+    script = f"{NOTE}; head -c {SIZE * 2048} /dev/zero; echo $? >code; exit 5"
+    run = small.start({"a": script})
+    eventually(lambda: small.lines("code"))
+    assert small.lines("code") == ["1"]
+    attempt(run, "a").log.write_bytes(b"")
+    assert run.wait(timeout=30).history.tasks["a"].exit_code == 5
+
+
+def fill_last_page(files: ExperimentFiles) -> None:
+    """Leave no room in the block where the ledger ends, which a full disk would still grant it."""
+    eventually(lambda: Reader(files.ledger).read()[-1]["event"] == "started")
+    room = PAGE - files.ledger.stat().st_size % PAGE
+    ledger = Ledger(files.ledger, files.ledger_lock)
+    empty = len(encode([{"event": "padding", "text": ""}]))
+    ledger.append([{"event": "padding", "text": "x" * ((room - empty - 10) % PAGE)}])
+    ledger.close()
+
+
+# -- read-only ----------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def read_only(home: Path) -> Iterator[None]:
+    """Make the home read-only, for everybody, and writable again."""
+    mount("--bind", str(home), str(home))
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(home)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(home)], check=True)
+
+
+def contents(home: Path) -> dict[str, Any]:
+    """Everything that lies under a home."""
+    files = [path for path in home.rglob("*") if path.is_file()]
+    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def test_read_only_home_is_shown_as_it_is(bench: Bench) -> None:
+    """`status`, `list` and `logs` tell the truth from the attempts, write nothing, and end as they should."""
+    run = bench.start({"good": f"echo said; {until('gate')}", "bad": f"{until('gate')}; exit 7"}, run={"max_parallel": 2})
+    pids = [shim_pid(run, name) for name in ("good", "bad")]
+    kill_supervisor(run)
+    bench.touch("gate")
+    eventually(lambda: not any(map(is_running, pids)))
+    before = contents(bench.home.directory)
+    with read_only(bench.home.directory):
+        snapshot = run.status()
+        assert statuses(snapshot) == {"good": "SUCCEEDED", "bad": "FAILED"}
+        assert snapshot.history.tasks["bad"].exit_code == 7
+        assert snapshot.status is ExperimentStatus.FAILED
+        assert bench.exp("status", run.id, "--exit-code", code=1)
+        assert bench.exp("wait", run.id, code=1)
+        assert "said" in bench.exp("logs", run.id, "good").stdout
+        assert bench.exp("list").stdout
+        for command in (["resume", run.id], ["run", str(bench.spec({"a": NOTE})), "-d"]):
+            done = bench.exp(*command, code=None)
+            assert done.code not in {0, 1, -9}, command
+            assert "Traceback" not in done.stderr
+            assert "ead-only" in done.stderr
+    assert contents(bench.home.directory) == before
+    assert bench.lines() == []
+
+
+def test_home_that_became_read_only_under_a_supervisor(bench: Bench) -> None:
+    """What ends meanwhile is told by those who read, and written down when that is possible again."""
+    run = bench.start({"a": f"{NOTE}; {until('gate')}; exit 3", "b": {"inline": NOTE, "dependencies": ["a"]}})
+    eventually(bench.lines)
+    bench.touch("gate")
+    assert run.wait(timeout=20).status is ExperimentStatus.FAILED
+    before = contents(bench.home.directory)
+    with read_only(bench.home.directory):
+        assert run.status().to_json()["status"] == "FAILED"
+        assert not run.cancel().history.cancels
+        assert log(run, "a") == ""
+    assert contents(bench.home.directory) == before
+    assert events(run)[-1]["event"] in {"finished", "supervisor_ended"}
+
+
+def test_home_that_is_a_file_is_told(exp: Exp) -> None:
+    """A `NEMORUN_HOME` that is no folder is an error of use that names it, for every command."""
+    exp.home.write_text("not a folder")
+    for command in (["status"], ["list"], ["run", str(exp.spec("version: 1\ntasks: {a: {inline: ':'}}\n")), "-d"]):
+        done = exp(*command, code=2)
+        assert str(exp.home) in done.stderr
+    assert exp.home.read_text() == "not a folder"
+    exp.home.unlink()
+
+
+def test_home_of_somebody_else_is_told(bench: Bench) -> None:
+    """Without the right to read it a command says that, and not that there is nothing."""
+    if os.getuid() != 0:
+        pytest.skip("NOT TRIED: becoming another user needs root")
+    run = bench.start({"a": ":"})
+    run.wait(timeout=20)
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *bench.exp.argv]
+    probe = subprocess.run([*nobody, "--help"], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip("NOT TRIED: another user cannot run this installation")
+    done = subprocess.run([*nobody, "status", run.id], env=bench.exp.env, capture_output=True, text=True, check=False)
+    assert done.returncode not in {0, 1}
+    assert "ermission" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,181 @@
+"""Promise 10: secrets are in no file of ours, no argument list, no environment of ours and no document."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from bench import NOTE, attempt, events, is_running, kill_supervisor, shim_pid, until
+from patience import eventually
+
+from nemorun_cli import experiment
+from nemorun_cli.errors import SpecError
+from nemorun_cli.states import ExperimentStatus
+
+if TYPE_CHECKING:
+    from bench import Bench
+
+VALUES = {"FROM_ENV": "vëry-secret-env-$'\"", "FROM_FILE": "very-secret-file", "FROM_COMMAND": "very-secret-command"}
+CHECK = "; ".join(f'[ "$(printf %s "${name}" | cksum)" = "$(cksum <{name}.expected)" ]' for name in VALUES)
+
+
+@pytest.fixture
+def secrets(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Three secrets, each from another source, and what a task may know to check them."""
+    monkeypatch.setenv("OUTER", VALUES["FROM_ENV"])
+    (bench.folder / "token").write_text(VALUES["FROM_FILE"] + "\n")
+    (bench.folder / "parts").write_text("very-secret-\ncommand\n")
+    outside = bench.folder
+    for name, value in VALUES.items():
+        (outside / f"{name}.expected").write_text(value)
+    return {
+        "FROM_ENV": {"env": "OUTER"},
+        "FROM_FILE": {"file": "token"},
+        "FROM_COMMAND": {"command": ["sh", "-c", "tr -d '\\n' <parts"]},
+    }
+
+
+def found_in(home: Path) -> list[tuple[str, str]]:
+    """The files and names under a home that hold a secret."""
+    found = []
+    for path in home.rglob("*"):
+        data = path.read_bytes() if path.is_file() else b""
+        found += [(str(path), name) for name, value in VALUES.items() if value.encode() in data or value in str(path)]
+    return found
+
+
+def test_secrets_reach_the_task_and_nothing_else(bench: Bench, secrets: dict[str, Any]) -> None:
+    """While the task has them they are in no file under the home, no argument list, and no environment but its own."""
+    run = bench.start({"a": f"set -e; {CHECK}; : >checked; {until('gate')}"}, secrets=secrets)
+    eventually((bench.folder / "checked").exists)
+    shim = shim_pid(run, "a")
+    assert found_in(bench.home.directory) == []
+    holder = run.status().holder
+    assert holder is not None
+    own = psutil.Process(holder.pid).environ().values()
+    assert not {VALUES["FROM_FILE"], VALUES["FROM_COMMAND"]} & set(own)
+    for process in psutil.process_iter():
+        try:
+            line = "\0".join(process.cmdline())
+        except psutil.Error:
+            continue
+        assert not [name for name, value in VALUES.items() if value in line], process
+    assert {VALUES["FROM_FILE"], VALUES["FROM_COMMAND"]} <= set(psutil.Process(shim).environ().values())
+    bench.touch("gate")
+    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert found_in(bench.home.directory) == []
+
+
+@pytest.mark.parametrize("command", ["status", "show", "events", "why", "graph", "list"])
+def test_secrets_are_in_no_document(bench: Bench, secrets: dict[str, Any], command: str) -> None:
+    """No report, for people or as JSON, holds one."""
+    run = bench.run({"a": "exit 1"}, secrets=secrets)
+    which = {"why": [run.files.id, "a"], "list": []}.get(command, [run.files.id])
+    for form in ([], ["--json"]):
+        done = bench.exp(command, *which, *form, code=None)
+        assert not [name for name, value in VALUES.items() if value in done.stdout + done.stderr]
+
+
+def test_secrets_are_in_no_dry_run(bench: Bench, secrets: dict[str, Any]) -> None:
+    """A dry run names them and shows none; the command that would print one is not run."""
+    secrets["FROM_COMMAND"] = {"command": ["sh", "-c", "echo ran >>ran"]}
+    spec = bench.spec({"a": ":"}, secrets=secrets)
+    for form in ([], ["--json"]):
+        done = bench.exp("run", spec, "--dry-run", *form)
+        assert "FROM_FILE" in done.stdout
+        assert not [name for name, value in VALUES.items() if value in done.stdout + done.stderr]
+    assert bench.lines() == []
+
+
+def test_secrets_are_masked_in_what_is_shown(bench: Bench, secrets: dict[str, Any]) -> None:
+    """A log is the task's own; what `exp` shows of it hides the values it knows."""
+    spec = bench.spec({"a": 'echo "it is $FROM_FILE and $FROM_COMMAND!"'}, secrets=secrets)
+    done = bench.exp("run", spec, "--tail-logs")
+    assert "it is *** and ***!" in done.stdout + done.stderr
+    assert "it is *** and" in bench.exp("logs", "latest", "a").stdout
+
+
+@pytest.mark.parametrize("form", ["k=$FROM_FILE", 'k:={"deep": ["$FROM_FILE"]}', 'k:={"$FROM_FILE": 1}'])
+@pytest.mark.parametrize("supervised", [True, False])
+def test_output_that_is_a_secret_is_refused(
+    bench: Bench, secrets: dict[str, Any], form: str, supervised: bool  # noqa: FBT001
+) -> None:
+    """A task whose output is a secret fails, and the value is in no ledger, whoever sees it end."""
+    del secrets["FROM_COMMAND"]
+    text = form.replace('"', '\\"')
+    run = bench.start({"a": f'{until("gate")}; echo "{text}" >>"$EXP_OUTPUT"'}, secrets=secrets)
+    shim = shim_pid(run, "a")
+    if not supervised:
+        kill_supervisor(run)
+    bench.touch("gate")
+    eventually(lambda: not is_running(shim))
+    state = eventually(lambda: (found := run.status().history.tasks["a"]).is_over and found)
+    assert (state.status, state.reason, state.outputs) == ("FAILED", "outputs", {})
+    assert VALUES["FROM_FILE"] not in run.files.ledger.read_text()
+    eventually(lambda: run.status().is_over)
+
+
+def test_output_that_might_be_a_secret_is_written_down_by_nobody_who_cannot_tell(
+    bench: Bench, secrets: dict[str, Any]
+) -> None:
+    """Without the values a look only shows how it ended; a resume, which has them, refuses the output."""
+    run = bench.start(
+        {"a": f'{until("gate")}; echo "k=$FROM_COMMAND" >>"$EXP_OUTPUT"', "b": NOTE},
+        secrets=secrets, run={"max_parallel": 1},
+    )  # fmt: skip
+    shim = shim_pid(run, "a")
+    kill_supervisor(run)
+    bench.touch("gate")
+    eventually(lambda: not is_running(shim))
+    assert run.status().history.tasks["a"].is_over
+    assert VALUES["FROM_COMMAND"] not in run.files.ledger.read_text()
+    run.resume()
+    final = run.wait(timeout=20)
+    assert VALUES["FROM_COMMAND"] not in run.files.ledger.read_text()
+    assert bench.lines() == ["b 1"]
+    assert {event.get("reason") for event in events(run) if event["event"] == "ended" and event["task"] == "a"} == {"outputs"}
+    assert final.history.tasks["a"].outputs == {}
+
+
+def test_missing_secret_starts_nothing(bench: Bench, secrets: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that cannot be had are named at once, before anything is created."""
+    monkeypatch.delenv("OUTER")
+    (bench.folder / "token").unlink()
+    with pytest.raises(SpecError) as caught:
+        bench.start({"a": NOTE}, secrets=secrets)
+    told = " ".join(problem.message for problem in caught.value.problems)
+    assert "FROM_ENV" in told
+    assert "FROM_FILE" in told
+    assert "FROM_COMMAND" not in told
+    assert bench.lines() == []
+    assert not bench.home.experiments.exists()
+    monkeypatch.setenv("OUTER", "x")
+
+
+def test_resume_asks_for_secrets_again(bench: Bench, secrets: dict[str, Any]) -> None:
+    """A resume gets them anew, names what is missing, and changes nothing in that case."""
+    run = bench.start({"a": f"{NOTE}; exit 1"}, secrets=secrets)
+    run.wait(timeout=20)
+    token = (bench.folder / "token").read_text()
+    (bench.folder / "token").unlink()
+    before = run.files.ledger.read_bytes()
+    eventually(lambda: run.files.ledger.read_bytes() == before or True)
+    with pytest.raises(SpecError):
+        run.resume()
+    (bench.folder / "token").write_text(token)
+    assert run.resume()
+    run.wait(timeout=20)
+    assert bench.lines() == ["a 1", "a 2"]
+
+
+def test_plan_holds_names_only(bench: Bench, secrets: dict[str, Any]) -> None:
+    """What is kept of a secret is where it comes from and what it is called."""
+    run = bench.start({"a": ":"}, secrets=secrets)
+    run.wait(timeout=20)
+    plan = json.loads(attempt(run, "a").plan.read_text())
+    assert sorted(plan["secrets"]) == sorted(VALUES)
+    assert not set(VALUES) & plan["env"].keys()
+    assert experiment.find(run.id, home=bench.home).spec().secrets.keys() == VALUES.keys()
