@@ -103,7 +103,7 @@ class Reader:
         if state.not_before and (left := unix(state.not_before) - self.snapshot.seen) > 0:
             text = f"it is tried again in {duration_text(max(1, round(left)))}, after a delay"
             causes.append(Cause(kind="delay", message=text, time=state.not_before))
-        causes += self._company(task)
+        causes += [*self._company(task), *self._sweep(task)]
         if not causes:
             causes += self._slots(task)
         return causes or [Cause(kind="starting", message="nothing keeps it: it is about to start")]
@@ -129,6 +129,18 @@ class Reader:
             for name in late
             if self.history.tasks[name].status is TaskStatus.PENDING
         ]
+
+    def _sweep(self, task: Task) -> list[Cause]:
+        """The limit of a sweep's members at once."""
+        group = self.schedule.groups.get(task.group or "")
+        if group is None or group.max_parallel is None:
+            return []
+        live = sum(self.history.tasks[name].is_live for name in group.members)
+        if live < group.max_parallel:
+            return []
+        limit = f"{group.max_parallel} members of {group.id} may run at once"
+        text = f"it waits for its turn: {limit} (max_parallel of its matrix)"
+        return [Cause(kind="slots", message=text)]
 
     def _slots(self, task: Task) -> list[Cause]:
         """The limit of tasks at once, and who uses it up."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -16,6 +17,7 @@ from nemorun_cli.errors import (
     NotFoundError,
     NotOverError,
     RunningError,
+    UsageError,
 )
 from nemorun_cli.home import ExperimentFiles, Home, age_key
 from nemorun_cli.states import ExperimentStatus
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from nemorun_cli.start import Supervisor
 
 LATEST: Final = "latest"
+
+_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)  # an id, or a beginning of one
 
 IfRunning = Literal["fail", "skip", "replace"]
 
@@ -177,6 +181,8 @@ def find(which: str = LATEST, *, home: Home | None = None) -> Run:
         AmbiguousError: the beginning fits several, which are listed.
     """
     home = home or Home.from_environment()
+    if not _WORD.fullmatch(which):  # no id begins like this: an unset variable of a script, for one
+        raise NotFoundError(f"no experiment can be called {which[:80]!r}", hint="see what there is: exp list")
     if files := home.experiment(which):
         return Run(files, home)
     if found := _newest(home, [which]):
@@ -285,6 +291,8 @@ def launch(
     identity = creation.tentative(document, home)
     spec = load.resolve(document, identity)
     values = secret_values.resolve(spec)
+    if key == "":
+        raise UsageError("the key is empty", hint="is a variable of the script unset?")
     policy = if_running or ("fail" if key else None)
     with keys.hold(home, key=key, name=document.name) if policy else contextlib.nullcontext() as holding:
         if holding and (running := [one for one in holding.ids() if _is_running(one, home)]):

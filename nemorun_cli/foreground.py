@@ -6,7 +6,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import cancellation, excerpts, progress, rendering, secret_values, terminal
+from nemorun_cli import cancellation, excerpts, progress, rendering, secret_values, sweeps, terminal
 from nemorun_cli.clock import unix
 from nemorun_cli.logs import Feed
 from nemorun_cli.states import ExperimentStatus, TaskStatus
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment import Run
     from nemorun_cli.interrupts import Interrupts
     from nemorun_cli.observation import Snapshot
-    from nemorun_cli.spec import Spec
+    from nemorun_cli.spec import Group, Spec
     from nemorun_cli.watching import Watch
 
 KILL_AT: Final = 2  # how many times Ctrl-C until tasks are killed
@@ -44,6 +44,7 @@ def watch(watching: Watch, *, interrupts: Interrupts | None, is_json: bool, quie
         quiet=quiet,
         write_log=terminal.say_raw if is_json else _write_through,
         shares_terminal=terminal.can_draw(logs_stream),
+        secrets=secrets,
     )
     with display:
         snapshot = _loop(watching, display=display, feed=feed, interrupts=interrupts)
@@ -110,11 +111,30 @@ def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collectio
     if history.finished and begin:
         lasting = f" after {rendering.seconds(unix(history.finished['time']) - unix(begin))}"
     terminal.warn(f"{snapshot.files.id} {snapshot.status}{lasting} ({rendering.counts(history.counts)})")
-    failed = [name for name, state in history.tasks.items() if state.status is TaskStatus.FAILED]
+    folded = sweeps.of(snapshot.spec)
+    for group in folded:
+        _summarize_sweep(snapshot, group, secrets=secrets)
+    swept = {name for group in folded for name in group.members}
+    failed = [
+        name
+        for name, state in history.tasks.items()
+        if state.status is TaskStatus.FAILED and name not in swept
+    ]
     for name in failed[:FAILURES_SHOWN]:
         _summarize_failure(snapshot, name, secrets=secrets, is_shown=name in tailed)
     if len(failed) > FAILURES_SHOWN:
         terminal.say(f"  … and {len(failed) - FAILURES_SHOWN} more that FAILED")
+
+
+def _summarize_sweep(snapshot: Snapshot, group: Group, *, secrets: Collection[str]) -> None:
+    """How a sweep ended, and what failed in it by what ended it."""
+    terminal.say(f"  {group.id}: {sweeps.progress(snapshot, group).line}")
+    if not any(snapshot.history.tasks[name].status is TaskStatus.FAILED for name in group.members):
+        return
+    from nemorun_cli import failures  # noqa: PLC0415 - only where something failed
+
+    for kind in failures.kinds(snapshot, group.members, secrets=secrets)[:FAILURES_SHOWN]:
+        terminal.say(f"    {kind.line}")
 
 
 def _summarize_failure(snapshot: Snapshot, name: str, *, secrets: Collection[str], is_shown: bool) -> None:

@@ -158,9 +158,9 @@ def _different(files: ExperimentFiles, events: Sequence[Event]) -> Iterator[tupl
         if ending is None or ending.reason is Reason.LOST:
             continue
         told = event.get("exit_code")
-        if (told is None and event.get("reason") == Reason.LOST) or (
-            told is not None and ending.exit_code is not None and told != ending.exit_code
-        ):
+        if told is None and event["status"] == TaskStatus.CANCELLED:
+            continue  # nobody waited for it
+        if told != ending.exit_code and (told is None or ending.exit_code is not None):
             yield (event["task"], event["attempt"]), ending
 
 

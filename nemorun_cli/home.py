@@ -75,6 +75,11 @@ class AttemptFiles:
         """What the task wrote to `$EXP_OUTPUT`."""
         return self.directory / "outputs"
 
+    @property
+    def records(self) -> Path:
+        """Which records the task opened, as the SDK notes it there."""
+        return self.directory / "records"
+
 
 @dataclass(frozen=True, slots=True)
 class ExperimentFiles:

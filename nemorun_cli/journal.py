@@ -28,15 +28,24 @@ class Journal:
         by: who writes.
         insists: whether a disk that refuses is asked until it takes it; without, the error is raised.
         tell: where to say that it refused.
+        hear: is told of each event that is noted, before it is written.
     """
 
     def __init__(
-        self, ledger: Ledger, history: History, *, by: str, insists: bool, tell: Callable[[str], None]
+        self,
+        ledger: Ledger,
+        history: History,
+        *,
+        by: str,
+        insists: bool,
+        tell: Callable[[str], None],
+        hear: Callable[[Event], None] = lambda _: None,
     ) -> None:
         self.ledger, self.history, self.by = ledger, history, by
         self.is_urgent = False  # what is noted must be written before anything is done
         self._insists = insists
         self._tell = tell
+        self._hear = hear
         self._batch: list[Event] = []
 
     def __bool__(self) -> bool:
@@ -54,6 +63,7 @@ class Journal:
         entry.update((key, value) for key, value in fields.items() if value is not None)
         self.history.apply(entry)
         self._batch.append(entry)
+        self._hear(entry)
         self.is_urgent |= is_urgent
 
     def flush(self) -> None:

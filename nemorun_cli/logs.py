@@ -179,7 +179,7 @@ def latest_attempt(files: ExperimentFiles, task: str, state: TaskState) -> int |
 
 
 def last_lines(path: Path, count: int, *, chunk: int = CHUNK) -> int:
-    """The byte at which the last `count` lines of a file begin, found `chunk` bytes at a time from the end."""
+    """The byte at which the last `count` lines of a file begin; `chunk` bytes are read at a time."""
     with path.open("rb") as stream:
         end = stream.seek(0, os.SEEK_END)
         if not count or not end:

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from nemorun_cli import locks
+from nemorun_cli import locks, sweeps
 from nemorun_cli.clock import stamp, unix
 from nemorun_cli.errors import (
     AmbiguousError,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.locks import Holder
+    from nemorun_cli.spec import Group
 
 STATUS_FORMAT: Final = "exp.status/1"
 
@@ -107,6 +108,7 @@ class Snapshot:
             "dependencies": list(task.dependencies),
             "outputs": state.outputs,
             "evidence": self._evidence(state),
+            "matrix": task.matrix,
         }
 
     def match_tasks(self, wanted: Sequence[str]) -> list[str]:
@@ -125,11 +127,15 @@ class Snapshot:
 
     def _match(self, text: str) -> set[str]:
         ids = [task.id for task in self.spec.tasks]
+        if not text:
+            raise NotFoundError("the name of a task is empty", hint="is a variable of the script unset?")
         if text in self.history.tasks:
             return {text}
         for group in self.spec.groups:
             if group.id == text:
                 return set(group.members)
+            if text.startswith(f"{group.id}/") and (found := _combination(group, text)):
+                return found
         if found := set(fnmatch.filter(ids, text)):
             return found
         found = {one for one in ids if one.startswith(text)}
@@ -171,6 +177,7 @@ class Snapshot:
                 "host": self.holder.host if self.holder else None,
             },
             "counts": {status: count for status, count in self.history.counts.items() if count},
+            "sweeps": [sweeps.progress(self, group).to_json() for group in sweeps.of(self.spec)],
             "tasks": [self.task_json(task.id, index) for index, task in enumerate(self.spec.tasks)],
         }
 
@@ -189,6 +196,11 @@ class Snapshot:
         if not state.is_live:
             return None
         return "its supervisor is alive" if self.supervisor == "alive" else f"looked at {stamp(self.seen)}"
+
+
+def _combination(group: Group, text: str) -> set[str]:
+    """The members of a group with a matrix that have the values of one combination: `train/lr=0.1`."""
+    return {member for member in group.members if member.startswith(f"{text}/")}
 
 
 def read_spec(files: ExperimentFiles) -> Spec:

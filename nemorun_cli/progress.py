@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from nemorun_cli import rendering, terminal
+from nemorun_cli import rendering, sweeps, terminal
+from nemorun_cli.changes import Changes
 from nemorun_cli.states import TaskStatus
 from nemorun_cli.tables import STYLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from types import TracebackType
 
     from nemorun_cli.ledger import Event
@@ -47,19 +47,22 @@ class Display(Protocol):
         ...
 
 
-def choose(*, quiet: bool, write_log: Callable[[str], None], shares_terminal: bool) -> Display:
+def choose(
+    *, quiet: bool, write_log: Callable[[str], None], shares_terminal: bool, secrets: Collection[str]
+) -> Display:
     """The display that fits where standard error goes.
 
     Args:
         quiet: say nothing but logs.
         write_log: where lines of logs go.
         shares_terminal: whether that is the terminal on which the live display is drawn.
+        secrets: values that are hidden in what logs say.
     """
     if quiet:
         return Silence(write_log)
     if terminal.can_draw(sys.stderr):
-        return LiveDisplay(None if shares_terminal else write_log)
-    return Lines(write_log)
+        return LiveDisplay(None if shares_terminal else write_log, secrets=secrets)
+    return Lines(write_log, secrets=secrets)
 
 
 class Silence:
@@ -90,14 +93,16 @@ class Silence:
 class Lines(Silence):
     """One line for each change."""
 
-    def __init__(self, write_log: Callable[[str], None]) -> None:
+    def __init__(self, write_log: Callable[[str], None], *, secrets: Collection[str]) -> None:
         super().__init__(write_log)
-        self._changes = Changes()
+        self._changes = Changes(secrets=secrets)
 
     def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
         """Tell each task that stands otherwise than before."""
         for change in self._changes.tell(snapshot, news):
             terminal.say(change.text)
+            for line in change.lines:
+                terminal.say(f"  | {line}")
 
     def note(self, text: str) -> None:
         """Said at once."""
@@ -107,14 +112,14 @@ class Lines(Silence):
 class LiveDisplay:
     """What runs, for how long, and how many are over, redrawn by rich; what ended stays above it."""
 
-    def __init__(self, write_log: Callable[[str], None] | None) -> None:
+    def __init__(self, write_log: Callable[[str], None] | None, *, secrets: Collection[str]) -> None:
         # rich takes longer to import than an experiment to start; here it has started already.
         from rich.console import Console  # noqa: PLC0415
         from rich.live import Live  # noqa: PLC0415
 
         self._write_log = write_log
         self._console = Console(stderr=True)
-        self._changes = Changes()
+        self._changes = Changes(secrets=secrets)
         self._snapshot: Snapshot | None = None
         self._live = Live(
             console=self._console,
@@ -140,6 +145,8 @@ class LiveDisplay:
         for change in self._changes.tell(snapshot, news):
             if change.status in MARKS:
                 self._print(f"{MARKS[change.status]} {change.text}", STYLES[change.status])
+                for line in change.lines:
+                    self._print(f"  | {line}", "dim")
 
     def log(self, line: Line) -> None:
         """The line, led by its task, above what is drawn."""
@@ -180,6 +187,8 @@ class LiveDisplay:
             )
         if len(running) > most:
             grid.add_row(Text(f"… and {len(running) - most} more", style="dim"))
+        for group in sweeps.of(snapshot.spec):
+            grid.add_row(Text(self._changes.line(snapshot, group), style="bold"))
         over = sum(history.counts[status] for status in MARKS_OF)
         line = f"{over} of {len(history.tasks)} over · {rendering.counts(history.counts)}"
         outer = Table.grid()
@@ -194,46 +203,3 @@ MARKS_OF: Final = tuple(TaskStatus(name) for name in MARKS)
 def led(line: Line) -> str:
     """A line of a log, led by its task."""
     return f"{line.task} | {line.text}\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A task that stands otherwise than it was last told, in words."""
-
-    task: str
-    status: TaskStatus
-    text: str
-
-
-class Changes:
-    """Tells each change of a task once."""
-
-    def __init__(self) -> None:
-        self._told: dict[str, tuple[TaskStatus, int]] = {}
-        self._submitted: set[str] = set()
-
-    def tell(self, snapshot: Snapshot, news: Sequence[Event]) -> list[Change]:
-        """A change for each task that the events are about, if it is new.
-
-        SUBMITTED is told only where it lasts: most tasks run at once.
-        """
-        changes = []
-        waited, self._submitted = self._submitted, set()
-        about = [name for event in news if isinstance(name := event.get("task"), str)]
-        for task in dict.fromkeys([*waited, *about]):
-            state = snapshot.history.tasks.get(task)
-            if state is None or self._told.get(task) == (state.status, state.attempt):
-                continue
-            if state.status is TaskStatus.SUBMITTED and task not in waited:
-                self._submitted.add(task)
-                continue
-            self._told[task] = (state.status, state.attempt)
-            text = f"{task}: {state.status}"
-            if state.attempt > 1:
-                text += f", attempt {state.attempt}"
-            if (lasted := snapshot.duration(state)) is not None and state.is_over:
-                text += f" after {rendering.seconds(lasted)}"
-            if why := rendering.reason(state):
-                text += f" ({why})"
-            changes.append(Change(task, state.status, text))
-        return changes

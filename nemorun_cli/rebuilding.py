@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import attempts, fsck, ledger, plan, start
+from nemorun_cli import attempts, fsck, ledger, locks, plan, start
 from nemorun_cli import history as kinds
 from nemorun_cli.clock import stamp
 from nemorun_cli.history import History, TaskState
@@ -33,7 +33,9 @@ def rebuild(files: ExperimentFiles, spec: Spec, found: Examination, *, home: Pat
     events = list(found.read.events)
     if not events or events[0]["event"] != kinds.CREATED:
         made.add(_beginning(files, spec, home=home, by=by))
-    for event in events:
+    for index, event in enumerate(events):
+        if index in found.read.doubtful and not _is_of_here(event, files):
+            continue
         ending = _ending_of(event, found)
         made.take(made.ended(event["task"], event["attempt"], ending) if ending else event)
     for task, number in found.begun:
@@ -41,6 +43,17 @@ def rebuild(files: ExperimentFiles, spec: Spec, found: Examination, *, home: Pat
     made.drop_false_end()
     made.events[0] = {**made.events[0], "format": ledger.FORMAT}
     return made.events
+
+
+def _is_of_here(event: Event, files: ExperimentFiles) -> bool:
+    """Whether a supervisor ran where it is said to have: a wrong host would hide its tasks for good."""
+    if event["event"] != kinds.SUPERVISOR_STARTED:
+        return True
+    said = (event["pid"], event["host"], event.get("boot"))
+    holder = locks.read_holder(files.supervisor_lock)
+    if holder is not None and said == (holder.pid, holder.host, holder.boot):
+        return True
+    return said[1:] == (locks.hostname(), locks.boot_id())
 
 
 def _ending_of(event: Event, found: Examination) -> Ending | None:
@@ -63,7 +76,7 @@ class _Rebuilding:
         self.events.append(event)
 
     def take(self, event: Event) -> None:
-        """Add an event of the old ledger, led by those that must be missing; an impossible one is left out."""
+        """Add an event of the old ledger, led by those that it must have lost, unless it is impossible."""
         kind = event["event"]
         if kind in _OF_ATTEMPTS and event["task"] in self._history.tasks:
             self._lead_to(event["task"], event["attempt"], is_submitted=kind != kinds.SUBMITTED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli import sweeps
 from nemorun_cli.clock import unix
 from nemorun_cli.quantities import duration_text
 from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.history import TaskState
     from nemorun_cli.observation import Snapshot
-    from nemorun_cli.spec import Task
+    from nemorun_cli.spec import Group, Task
 
 COLUMNS: Final = (
     Column("#", is_number=True),
@@ -96,8 +97,12 @@ def running_for(state: TaskState, now: float) -> str:
 
 
 def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[str]]:
-    """The cells of COLUMNS for each task, or those `wanted`; members of a group stand below it."""
+    """The cells of COLUMNS for each task, or those `wanted`; members of a group stand below it.
+
+    A sweep is one row, unless members of it are wanted.
+    """
     chosen = None if wanted is None else set(wanted)
+    groups = {group.id: group for group in snapshot.spec.groups}
     found, group = [], None
     for task in snapshot.spec.tasks:
         if chosen is not None and task.id not in chosen:
@@ -105,20 +110,23 @@ def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[s
         if task.group != group:
             group = task.group
             if group is not None:
-                found.append(_group_row(snapshot, group))
+                found.append(_group_row(snapshot, groups[group]))
+        if chosen is None and task.group is not None and groups[task.group].axes:
+            continue
         found.append(_task_row(snapshot, task))
     return found
 
 
-def _group_row(snapshot: Snapshot, group: str) -> list[str]:
-    members = [task.id for task in snapshot.spec.tasks if task.group == group]
+def _group_row(snapshot: Snapshot, group: Group) -> list[str]:
+    if group.axes:
+        return ["", group.id, sweeps.progress(snapshot, group).line, "", "", "", "", "", "", ""]
     numbers: dict[TaskStatus, int] = {}
-    for member in members:
+    for member in group.members:
         status = snapshot.history.tasks[member].status
         numbers[status] = numbers.get(status, 0) + 1
     only = next(iter(numbers)) if len(numbers) == 1 else None
-    summary = str(only) if only else f"{numbers.get(TaskStatus.SUCCEEDED, 0)}/{len(members)} done"
-    return ["", group, summary, "", "", "", "", "", "", ""]
+    summary = str(only) if only else f"{numbers.get(TaskStatus.SUCCEEDED, 0)}/{len(group.members)} done"
+    return ["", group.id, summary, "", "", "", "", "", "", ""]
 
 
 def _task_row(snapshot: Snapshot, task: Task) -> list[str]:

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import history as kinds
+from nemorun_cli.attempts import signal_number
 from nemorun_cli.clock import unix
 from nemorun_cli.ledger import parse, start_of_batch
-from nemorun_cli.states import ExperimentStatus, TaskStatus
+from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from nemorun_cli.ledger import Event
 
 # What an event must hold to be believed where no marker vouches for it.
-_TASK: Final[Mapping[str, type]] = {"task": str, "attempt": int}
-_FORMS: Final[Mapping[str, Mapping[str, type]]] = {
-    kinds.CREATED: {"id": str, "name": str, "format": str},
-    kinds.SUPERVISOR_STARTED: {"pid": int, "host": str},
-    kinds.SUPERVISOR_ENDED: {},
+_TASK: Final = frozenset({"task", "attempt"})
+_NEEDED: Final[Mapping[str, frozenset[str]]] = {
+    kinds.CREATED: frozenset({"id", "name", "format"}),
+    kinds.SUPERVISOR_STARTED: frozenset({"pid", "host"}),
+    kinds.SUPERVISOR_ENDED: frozenset(),
     kinds.SUBMITTED: _TASK,
     kinds.QUEUED: _TASK,
     kinds.STARTED: _TASK,
     kinds.UNKNOWN: _TASK,
-    kinds.ENDED: {**_TASK, "status": str},
+    kinds.ENDED: _TASK | {"status"},
     kinds.RETRIED: _TASK,
-    kinds.SKIPPED: {"task": str, "reason": str},
-    kinds.CANCEL_REQUESTED: {"by": str},
-    kinds.RESUMED: {"tasks": dict},
-    kinds.FINISHED: {"status": str},
+    kinds.SKIPPED: frozenset({"task", "reason"}),
+    kinds.CANCEL_REQUESTED: frozenset({"by"}),
+    kinds.RESUMED: frozenset({"tasks"}),
+    kinds.FINISHED: frozenset({"status"}),
 }
 
 
@@ -40,13 +41,13 @@ class Salvage:
 
     Attributes:
         damaged: the numbers of the lines that are not what was written.
-        doubtful: how many events stand in damaged batches, so that only their form speaks for them.
+        doubtful: which of the events stand in damaged batches, so that only their form speaks for them.
         torn: bytes at the end that were never completed, and count for nothing.
     """
 
     events: tuple[Event, ...]
     damaged: tuple[int, ...] = ()
-    doubtful: int = 0
+    doubtful: frozenset[int] = frozenset()
     torn: int = 0
 
 
@@ -61,7 +62,7 @@ class _Line:
 class _Scan:
     events: list[Event] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
-    doubtful: int = 0
+    doubtful: set[int] = field(default_factory=set)
 
     def salvage(self, lines: Sequence[_Line]) -> None:
         """Take what is whole of lines that no intact marker closes."""
@@ -69,8 +70,8 @@ class _Scan:
         if lines and not bad:
             bad = [lines[-1].number]  # each line could be right, and yet they are not what was written
         good = [line.entry for line in lines if line.entry is not None and is_event(line.entry)]
+        self.doubtful |= set(range(len(self.events), len(self.events) + len(good)))
         self.events += good
-        self.doubtful += len(good)
         self.damaged += bad
 
 
@@ -96,7 +97,7 @@ def read(data: bytes) -> Salvage:
     return Salvage(
         events=tuple(scan.events),
         damaged=tuple(scan.damaged),
-        doubtful=scan.doubtful,
+        doubtful=frozenset(scan.doubtful),
         torn=len(data) - intact,
     )
 
@@ -111,20 +112,78 @@ def _is_bookkeeping(entry: Event | None) -> bool:
 
 
 def is_event(entry: Event | None) -> bool:
-    """Whether an entry has the form of an event that this version writes."""
-    form = _FORMS.get(str(entry.get("event"))) if entry is not None else None
-    if (
-        entry is None
-        or form is None
-        or not all(isinstance(entry.get(key), kind) for key, kind in form.items())
-    ):
+    """Whether an entry has the form of an event that this version writes, field by field."""
+    if entry is None or (needed := _NEEDED.get(str(entry.get("event")))) is None:
         return False
+    if not {"time", *needed} <= entry.keys():
+        return False
+    return all(is_right(entry[name]) for name, is_right in _RIGHT.items() if name in entry) and (
+        entry["event"] not in _STATUSES or entry["status"] in _STATUSES[entry["event"]]
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_attempt(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_stamp(value: Any) -> bool:
     try:
-        unix(entry["time"])
-    except (KeyError, ValueError, AttributeError):
+        unix(value)
+    except (ValueError, TypeError, AttributeError, OverflowError):
         return False
-    if entry["event"] == kinds.ENDED:
-        return entry["status"] in set(TaskStatus)
-    if entry["event"] == kinds.FINISHED:
-        return entry["status"] in set(ExperimentStatus)
     return True
+
+
+def _is_signal(value: Any) -> bool:
+    try:
+        signal_number(value)
+    except (ValueError, AttributeError):
+        return False
+    return True
+
+
+def _is_reason(value: Any) -> bool:
+    return value in set(Reason)
+
+
+def _are_tasks(value: Any) -> bool:
+    """Of a cancel a list of names, of a resume the numbers of attempts by name, of the creation a count."""
+    if isinstance(value, list):
+        return all(map(_is_text, value))
+    return all(map(_is_attempt, value.values())) if isinstance(value, dict) else type(value) is int
+
+
+# Fields that are used for more than to be shown, and what they have to be.
+_RIGHT: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "time": _is_stamp,
+    "not_before": _is_stamp,
+    "task": _is_text,
+    "attempt": _is_attempt,
+    "by": _is_text,
+    "id": _is_text,
+    "name": _is_text,
+    "format": _is_text,
+    "host": _is_text,
+    "pid": _is_attempt,
+    "job_id": _is_text,
+    "message": _is_text,
+    "evidence": _is_text,
+    "reason": _is_reason,
+    "exit_code": lambda value: type(value) is int,
+    "outputs": lambda value: isinstance(value, dict),
+    "grace": _is_number,
+    "signal": _is_signal,
+    "tasks": _are_tasks,
+}
+_STATUSES: Final[Mapping[str, frozenset[str]]] = {
+    kinds.ENDED: frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED}),
+    kinds.FINISHED: frozenset(ExperimentStatus),
+}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ANY: Final = "any"
 LONGEST_DELAY: Final = (
     365 * 86_400.0
-)  # seconds; what backoff makes of it beyond is more than a clock can tell
+)  # seconds; beyond it backoff gives more than a clock can tell
 
 
 @dataclass(frozen=True, slots=True)

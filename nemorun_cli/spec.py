@@ -68,6 +68,7 @@ class Task:
     allow_failure: bool = False
     tail_logs: bool | None = None
     artifacts: tuple[str, ...] = ()
+    metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)  # patterns in its output, by series
     description: str | None = None
     late: tuple[str, ...] = ()
     matrix: dict[str, Any] = field(default_factory=dict)  # what its matrix gives it
@@ -227,6 +228,8 @@ def _read(entry: dict[str, Any]) -> dict[str, Any]:
         retry = _known(Retry, values["retry"])
         retry["on"] = tuple(retry["on"])
         values["retry"] = Retry(**retry)
+    if "metrics" in values:
+        values["metrics"] = {name: tuple(several) for name, several in values["metrics"].items()}
     if "twins" in values:
         values["twins"] = {
             group: ids if isinstance(ids, str) else tuple(ids) for group, ids in values["twins"].items()

@@ -26,6 +26,7 @@ from nemorun_cli.executors import ELSEWHERE, Job, Sighting
 from nemorun_cli.history import History, TaskState
 from nemorun_cli.journal import Journal
 from nemorun_cli.ledger import Ledger
+from nemorun_cli.recording import Recording
 from nemorun_cli.schedule import Schedule
 from nemorun_cli.spec import Identity
 from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
@@ -70,7 +71,10 @@ class Supervision:
         self.files, self.spec, self.home = files, spec, home
         self.history = History({task.id: TaskState() for task in spec.tasks}, strict=True)
         ledger = Ledger(files.ledger, files.ledger_lock)
-        self.journal = Journal(ledger, self.history, by=by, insists=submits, tell=tell)
+        self._recording = Recording(files, spec, home=home, submits=submits, tell=tell)
+        self.journal = Journal(
+            ledger, self.history, by=by, insists=submits, tell=tell, hear=self._recording.hear
+        )
         self.schedule = Schedule(spec, self.history)
         self._decisions = Decisions(self.schedule, self.journal, submits=submits)
         self.submits = submits
@@ -100,6 +104,7 @@ class Supervision:
 
     def observe(self, *, writes: bool = True) -> None:
         """One turn that starts nothing; without `writes` what it finds is only in `history`."""
+        self._recording.writes = writes
         self._take_requests()
         self._observe()
         self.begin()
@@ -117,6 +122,7 @@ class Supervision:
 
     def close(self) -> None:
         """Let go of everything; what runs goes on."""
+        self._recording.close()
         self._engines.close()
         if self._wake is not None:
             os.close(self._wake)
@@ -172,6 +178,7 @@ class Supervision:
             self.journal.flush()
         self._submit(starting)
         self._cancel_live()
+        self._recording.look(self._engines.jobs)
 
     def sleep(self) -> None:
         """Wait until a task ends, a request comes, or something is due."""
@@ -330,6 +337,7 @@ class Supervision:
             return None
         self._engines.add(job)
         self._note_attempt(events.SUBMITTED, job)
+        self._recording.submit(task, state.attempt)
         return job
 
     # -- acting -------------------------------------------------------------------------------------

@@ -64,17 +64,17 @@ class Watch:
     def look(self) -> Snapshot:
         """How the experiment stands now."""
         # The lock first: a supervisor lets go of it only after it has written the end.
-        self._is_supervised = locks.is_held(self.run.files.supervisor_lock)
-        self._read()
+        self._is_supervised = locks.is_held_by_name(self.run.files.supervisor_lock)
+        self.news = self._read()
         if not self._is_supervised and self.history.finished is None:
             snapshot = self.run.status()
-            self._read()
+            self.news += self._read()
             return snapshot
         return Snapshot(
             files=self.run.files,
             spec=self.spec,
             history=self.history,
-            supervisor="ended" if self.history.finished and not self._is_supervised else "alive",
+            supervisor="ended" if self.history.finished else "alive",
             holder=self.history.supervisor,
             live=0,
             torn=0,
@@ -89,11 +89,12 @@ class Watch:
         watched = self._watch_supervisor()
         select.select([*also, *([watched] if watched is not None else [])], [], [], seconds)
 
-    def _read(self) -> None:
+    def _read(self) -> list[Event]:
         size = self.run.files.ledger.stat().st_size
-        self.news = self._reader.read() if size != self._size else []
+        events = self._reader.read() if size != self._size else []
         self._size = size
-        self.history.apply_all(self.news)
+        self.history.apply_all(events)
+        return events
 
     def _watch_supervisor(self) -> int | None:
         holder = self.history.supervisor

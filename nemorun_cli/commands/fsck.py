@@ -49,7 +49,7 @@ def _document(run: Run, found: Examination, done: Repair | None) -> dict[str, An
         "is_sound": found.is_sound,
         "is_repaired": done is not None,
         "events": len(found.events),
-        "doubtful": found.read.doubtful,
+        "doubtful": len(found.read.doubtful),
         "findings": [finding.to_json() for finding in found.findings],
         "set_aside": str(done.set_aside) if done else None,
         "added": done.added if done else 0,
@@ -65,9 +65,8 @@ def _show(run: Run, found: Examination, done: Repair | None) -> None:
         terminal.write_line(f"{run.id}: the ledger is sound, {len(found.events)} events")
         return
     if done is None:
-        doubtful = (
-            f", {found.read.doubtful} of them with no marker to vouch for them" if found.read.doubtful else ""
-        )
+        count = len(found.read.doubtful)
+        doubtful = f", {count} of them with no marker to vouch for them" if count else ""
         terminal.write_line(f"{run.id}: the ledger is damaged; {len(found.events)} events are left{doubtful}")
         terminal.suggest(f"exp fsck {run.id} --repair", is_wanted=True)
         return

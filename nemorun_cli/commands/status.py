@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nemorun_cli import experiment, rendering, tables, terminal
+from nemorun_cli import experiment, rendering, sweeps, tables, terminal
 from nemorun_cli.commands.options import ExperimentOrLatest, Json, Quiet, TaskOrNone
 
 if TYPE_CHECKING:
@@ -68,3 +68,17 @@ def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quie
     else:
         terminal.write("".join(f"{line}\n" for line in rendering.header(snapshot)) + "\n")
         tables.show(rendering.COLUMNS, rendering.rows(snapshot, names))
+        _show_failures(snapshot, names or ())
+
+
+def _show_failures(snapshot: Snapshot, names: Sequence[str]) -> None:
+    """What failed of the sweeps that were opened, by what ended it."""
+    swept = {name for group in sweeps.of(snapshot.spec) for name in group.members}
+    failed = [name for name in names if name in swept and snapshot.history.tasks[name].status == "FAILED"]
+    if not failed:
+        return
+    from nemorun_cli import failures, secret_values  # noqa: PLC0415 - only where something failed
+
+    known = secret_values.known(snapshot.spec).values()
+    lines = [kind.line for kind in failures.kinds(snapshot, failed, secrets=known)]
+    terminal.write_lines(["", f"{len(failed)} failed:", *(f"  {line}" for line in lines)])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import progress, rendering, tables, terminal
+from nemorun_cli import rendering, tables, terminal
+from nemorun_cli.changes import Changes
 from nemorun_cli.commands.status import document_of, show
 from nemorun_cli.states import ExperimentStatus
 from nemorun_cli.watching import Watch
@@ -55,7 +56,7 @@ def _documents(watching: Watch, names: Sequence[str] | None) -> Snapshot:
 
 def _lines(watching: Watch, names: Sequence[str] | None) -> Snapshot:
     """How it stands at first, then a line for each task that changed."""
-    changes = progress.Changes()
+    changes = Changes(folds=names is None)
     snapshot = watching.look()
     changes.tell(snapshot, watching.news)
     show(snapshot, names, is_json=False, quiet=False)

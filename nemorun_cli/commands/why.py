@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,9 +12,11 @@ from nemorun_cli import (
     completion,
     experiment,
     explanation,
+    failures,
     ledger,
     rendering,
     secret_values,
+    sweeps,
     tables,
     terminal,
 )
@@ -20,10 +24,12 @@ from nemorun_cli.commands.options import ExperimentGiven, Json
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from nemorun_cli.explanation import Explanation
+    from nemorun_cli.history import TaskState
     from nemorun_cli.observation import Snapshot
+    from nemorun_cli.spec import Group
 
 COLUMNS = (
     Column("ATTEMPT", is_number=True),
@@ -53,14 +59,21 @@ def command(
     events, _ = ledger.read_settled(run.files.ledger)
     snapshot = run.status()
     secrets = secret_values.known(snapshot.spec).values()
-    found = explanation.explain(snapshot, snapshot.match_tasks([task]), events, secrets=secrets)
+    names = snapshot.match_tasks([task])
+    sweep = _sweep_of(snapshot, names)
+    if sweep is not None and not is_json:
+        _show_sweep(snapshot, sweep, names, secrets=secrets)
+        return
+    found = explanation.explain(snapshot, names, events, secrets=secrets)
     if is_json:
+        kinds = failures.kinds(snapshot, names, secrets=secrets) if sweep is not None else []
         terminal.write_json(
             {
                 "schema": explanation.WHY_FORMAT,
                 "id": snapshot.files.id,
                 "name": snapshot.spec.name,
                 "status": snapshot.status,
+                "failures": [kind.to_json() for kind in kinds],
                 "tasks": [one.to_json() for one in found],
             }
         )
@@ -69,6 +82,36 @@ def command(
         if index:
             terminal.write_line("")
         _show(snapshot, one)
+
+
+def _sweep_of(snapshot: Snapshot, names: Sequence[str]) -> Group | None:
+    """The sweep that all of several tasks are members of, if there is one."""
+    if len(names) < 2:  # noqa: PLR2004 - a single member is explained in full
+        return None
+    wanted = {name.partition("/")[0] for name in names}
+    return next((group for group in sweeps.of(snapshot.spec) if wanted == {group.id}), None)
+
+
+def _show_sweep(snapshot: Snapshot, sweep: Group, names: Sequence[str], *, secrets: Collection[str]) -> None:
+    """How a sweep, or a part of it, stands, and what failed in it by what ended it."""
+    part = replace(sweep, members=tuple(names))
+    which = sweep.id if len(names) == len(sweep.members) else f"{len(names)} members of {sweep.id}"
+    lines = [f"{which}: {sweeps.progress(snapshot, part).line}"]
+    for kind in failures.kinds(snapshot, names, secrets=secrets):
+        lines += [f"  {kind.line}"]
+    others = Counter(_other_reason(snapshot.history.tasks[name]) for name in names)
+    lines += [f"  {count} {text}" for text, count in others.most_common() if text]
+    terminal.write_lines(lines)
+    bad = next((one for one in names if snapshot.history.tasks[one].status == "FAILED"), names[0])
+    terminal.suggest(f"exp why {snapshot.files.id} '{bad}'", is_wanted=True)
+
+
+def _other_reason(state: TaskState) -> str:
+    """Why a member that neither ran to its end nor runs is where it is; empty for all others."""
+    if state.status not in ("CANCELLED", "SKIPPED", "UNKNOWN"):
+        return ""
+    why = rendering.reason(state)
+    return f"{state.status}: {why}" if why else str(state.status)
 
 
 def _show(snapshot: Snapshot, one: Explanation) -> None:

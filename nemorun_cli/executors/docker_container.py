@@ -23,6 +23,7 @@ NO_PROGRAM: Final = 124  # exit code of a container whose image lacks the task's
 NO_SECRETS: Final = 125  # that of one whose secrets did not arrive whole: nothing was begun
 NO_SHELL: Final = 127  # what docker-init says of a program that is not there
 LAST_LINE: Final = "# that is all"  # ends the secrets on a container's standard input
+LOG_DRIVER: Final = {"type": "local", "config": {"max-size": "1t", "max-file": "1", "compress": "false"}}
 LONGEST_NAME: Final = 60  # characters of a container's name that people can read
 MARK: Final = "sha256"  # what tells the names of attempts apart
 
@@ -183,8 +184,8 @@ def arguments(job: Job, plan: Plan) -> dict[str, Any]:
     else:
         told |= {"entrypoint": [plan.argv[0]], "command": list(plan.argv[1:]), "working_dir": plan.workdir}
         told["labels"][LABEL + "timeout"] = f"{plan.timeout or 0:g}"
-        # The one driver that keeps everything and can be read back; the engine's own default may not.
-        told.setdefault("log_config", {"type": "json-file", "config": {}})
+        # The one driver that keeps every byte as it is; its own default would forget all but the last 100 MB.
+        told.setdefault("log_config", LOG_DRIVER)
     return {**told, "name": name(job)}
 
 

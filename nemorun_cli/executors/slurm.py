@@ -330,10 +330,21 @@ class SlurmExecutor:
             self._drop(held)
             return Sighting(key=held.job.key, state="absent")
         self._cluster.account_for([job_id] if job_id else [])
+        if claimed is None and (ending := self._taken_back(held)):
+            return self._over(held, ending)
         if (held.is_adopted and self._is_quiet(held.job)) or self._has_settled(held, LOST_AFTER):
             known = f"job {job_id}" if job_id else "its job"
             return self._over(held, lost(f"Slurm no longer knows {known}, and it left no exit record"))
         self._cluster.hurry()
+        return None
+
+    def _taken_back(self, held: _Held) -> Ending | None:
+        """Of a job of an array that is cancelled while it waits nothing is left to be seen."""
+        if held.stop and held.stop.told and (self._cluster.asked or 0.0) > held.stop.told:
+            return Ending(status=TaskStatus.CANCELLED, reason=Reason.CANCELLED)
+        if held.queued and self._has_settled(held, SETTLING):
+            message = "it was taken out of Slurm's queue, and not by exp"
+            return Ending(status=TaskStatus.CANCELLED, reason=Reason.CANCELLED, message=message)
         return None
 
     def _is_quiet(self, job: Job) -> bool:
@@ -405,7 +416,9 @@ class SlurmExecutor:
         now, steps = time.monotonic(), []
         for held in self._held.values():
             if held.stop and held.stop.due <= now and self._can_be_told(held):
-                steps.append((held.stop.step(), self._job_id(held.job) or ""))
+                row = self._row(held.job)
+                is_queued = row.phase == "queued" if row else attempts.claimed_pid(held.job.files) is None
+                steps.append((held.stop.step(is_queued=is_queued), self._job_id(held.job) or ""))
         for command in commands(steps):
             self._commands.ask(command)
             self._cluster.hurry(URGENT)

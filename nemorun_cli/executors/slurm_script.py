@@ -76,9 +76,13 @@ case $_exp_program in
     ;;
 esac
 
-# A signal to the whole job reaches this script too, which has to outlive the task. With job control the
+# Slurm signals this script alone, which outlives the task and sends on what it gets. With job control the
 # task is a process group of its own, in which INT and QUIT are not ignored.
-trap true HUP INT QUIT TERM USR1 USR2
+_exp_forward() {{ kill -s "$1" -- "-$_exp_task" 2>/dev/null; }}
+for _exp_signal in HUP INT QUIT TERM USR1 USR2 ALRM; do
+    # shellcheck disable=SC2064 # the name of now
+    trap "_exp_forward $_exp_signal" "$_exp_signal"
+done
 set -m
 echo "$_exp_index" >>"$_exp_news"
 /usr/bin/env -- "${{_exp_environment[@]}}" /bin/sh "${{_exp_command[@]}}" 9>&- &
@@ -89,7 +93,7 @@ wait "$_exp_task"
 
 _FORWARD: Final = """\
 # Slurm tells that the time is nearly over: the task gets the signal that is meant for it.
-trap 'true >"$_exp_attempt/{marker}"; kill -s {signal} -- "-$_exp_task" 2>/dev/null' {notice}
+trap 'true >"$_exp_attempt/{marker}"; _exp_forward {signal}' {notice}
 """
 
 

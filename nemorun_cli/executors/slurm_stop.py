@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 BETWEEN: Final = 0.1  # seconds from one command to the next that builds on it
 AGAIN: Final = 5.0  # seconds until a job that should be gone is cancelled once more
 
-_PENDING, _SIGNAL, _KILL, _CANCEL = "pending", "signal", "kill", "cancel"
-_NEXT: Final = {_PENDING: _SIGNAL, _SIGNAL: _KILL, _KILL: _CANCEL, _CANCEL: _CANCEL}
+_SIGNAL, _KILL, _CANCEL = "signal", "kill", "cancel"
+_NEXT: Final = {_SIGNAL: _KILL, _KILL: _CANCEL, _CANCEL: _CANCEL}
 
 Command = tuple[str, ...]
 
@@ -28,7 +28,8 @@ class Stop:
 
     def __init__(self, *, signal: str, grace: float, by_steps: bool) -> None:
         self._signal, self._by_steps = signal, by_steps
-        self._stage = _PENDING
+        self._stage = _SIGNAL
+        self.told: float | None = None  # the monotonic time of the first command
         self.due = time.monotonic()
         self._deadline = self.due if signal == "KILL" else self.due + grace
 
@@ -42,13 +43,21 @@ class Stop:
             self._stage, self.due = _SIGNAL, now
         self._signal = signal
 
-    def step(self) -> Command:
-        """The beginning of the command that is due, and the step after it."""
-        stage = self._stage
-        if stage == _SIGNAL and time.monotonic() >= self._deadline:
+    def step(self, *, is_queued: bool) -> Command:
+        """The beginning of the command that is due now; the next one builds on it.
+
+        What waits is only taken back. Never by `--state=PENDING`, with which scancel takes the whole
+        of an array for one of its jobs.
+        """
+        now, stage = time.monotonic(), self._stage
+        if is_queued:
+            stage = _CANCEL
+        elif stage == _SIGNAL and now >= self._deadline:
             stage = _KILL
-        self._stage = _NEXT[stage]
-        now = time.monotonic()
+        if self.told is None:
+            self.told = now
+        if not is_queued:
+            self._stage = _NEXT[stage]
         self.due = now + BETWEEN
         if stage == _SIGNAL:
             self.due = max(self.due, self._deadline)
@@ -57,12 +66,10 @@ class Stop:
         return self._command(stage)
 
     def _command(self, stage: str) -> Command:
-        if stage == _PENDING:
-            return ("scancel", "--quiet", "--state=PENDING")
         if stage == _SIGNAL:
-            # Without --full the job script and what it runs would get nothing.
-            whole = () if self._by_steps else ("--full",)
-            return ("scancel", "--quiet", *whole, f"--signal={self._signal}")
+            # Steps get it from Slurm; else the job script does, and sends it on.
+            whom = () if self._by_steps else ("--batch",)
+            return ("scancel", "--quiet", *whom, f"--signal={self._signal}")
         if stage == _KILL:
             # The end of the job script ends the job at once; scancel alone would wait for KillWait.
             return ("scancel", "--quiet", "--batch", "--signal=KILL")

@@ -38,6 +38,7 @@ class Expansion:
         self.doubtful: set[str] = set()
         self.findings: list[Finding] = []
         self._filler = filler
+        self._names: dict[str, list[str]] = {}  # what the matrix of each task gives, as far as that is known
 
     def expand(self, tasks: Mapping[str, Any]) -> dict[str, Any]:
         """The tasks with each matrix filled in, and expanded into `sweeps`."""
@@ -55,6 +56,7 @@ class Expansion:
         if is_unfilled or not schema.is_matrix(task["matrix"]):
             self.doubtful.add(name)
             return
+        self._names[name] = matrix.names_of(task["matrix"])
         group = task.get("group")
         size = len(group) if isinstance(group, list) and group else 1
         sweep, findings = matrix.expand(task["matrix"], place, size=size)
@@ -66,8 +68,8 @@ class Expansion:
 
     def filled(self, name: str, task: Mapping[str, Any]) -> dict[str, Any]:
         """A task with what all of its combinations have in common filled in."""
-        names = dict.fromkeys(matrix.names_of(task["matrix"]), UNKNOWN) if name in self.sweeps else UNKNOWN
-        self._filler.names["matrix"] = names
+        known = self._names.get(name)
+        self._filler.names["matrix"] = UNKNOWN if known is None else dict.fromkeys(known, UNKNOWN)
         rest = {key: value for key, value in task.items() if key != "matrix"}
         filled: dict[str, Any] = {"matrix": task["matrix"], **self._filler.tree(rest, ("tasks", name))}
         self._filler.names["matrix"] = {}

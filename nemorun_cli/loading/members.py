@@ -11,6 +11,7 @@ from nemorun_cli.loading import callables
 from nemorun_cli.loading.dependencies import members_of
 from nemorun_cli.loading.filling import Late, as_plain, late_texts
 from nemorun_cli.loading.layers import Layers, Laying, words
+from nemorun_cli.loading.measured import Measured
 from nemorun_cli.loading.templates import TemplateError
 from nemorun_cli.problems import Finding, choices
 from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")
 _MOST_FINDINGS = 20  # of one sweep: the others would say the same
-_ALIKE = ("workdir", "entrypoint", "secrets", "retry", "artifacts", "env_inherit", "description")
+_ALIKE = ("workdir", "entrypoint", "secrets", "retry", "artifacts", "metrics", "env_inherit", "description")
 _INTERPRETERS = {"script": "bash", "inline": "bash", "partial": "python3"}
 
 
@@ -45,6 +46,7 @@ class Building:
         self.secrets: dict[str, dict[str, Any]] = {}  # where the secrets of all tasks come from
         self._data = data
         self._laying = Laying(folder)
+        self._measured = Measured()
         self._filled = filled
         self._folder = folder
         self._executors = executors
@@ -67,7 +69,7 @@ class Building:
                 if len(self.findings) - before > _MOST_FINDINGS:
                     break
             self._check_group_keys(name, entry)
-        self.findings += self._laying.findings
+        self.findings += [*self._laying.findings, *self._measured.findings]
         return found
 
     def _members(self, name: str, entry: Mapping[str, Any], ids: tuple[str, ...]) -> Iterator[Member]:
@@ -112,6 +114,7 @@ class Building:
             allow_failure=own.get("allow_failure", False),
             tail_logs=own.get("tail_logs"),
             artifacts=tuple(own.get("artifacts", ())),
+            metrics=self._metrics(member) if "metrics" in own else {},
             description=member.own.get("description"),
             matrix=dict(member.matrix or {}),
             twins=graph.twins.get(member.name, {}).get(member.id, {}),
@@ -267,6 +270,11 @@ class Building:
             max_delay=self._duration(merged.get("max_delay"), member, "retry", "max_delay"),
             on=tuple(given) if isinstance(given, list) else (given,),
         )
+
+    def _metrics(self, member: Member) -> dict[str, tuple[str, ...]]:
+        group: Place = ("tasks", member.name)
+        sections = ((self._defaults, ("defaults",)), (member.group or {}, group), (member.own, member.place))
+        return self._measured.patterns(sections)
 
     def _duration(self, value: Any, member: Member, *keys: str) -> float | None:
         try:

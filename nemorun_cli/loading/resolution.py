@@ -300,7 +300,7 @@ def _outputs_to_come(tasks: Any, sweeps: Mapping[str, Sweep]) -> dict[str, Any]:
         group, sweep = task.get("group", []), sweeps.get(name)
         if isinstance(group, list) and all(isinstance(member, dict) for member in group):
             ids = dependencies.member_ids(name, task, sweep)
-            found |= {member: to_come for member in ids}
+            found |= dict.fromkeys(ids, to_come)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from nemorun_cli.errors import StateError
 from nemorun_cli.states import ExperimentStatus as Status
 from nemorun_cli.tracking import endings, facts
 from nemorun_cli.tracking.openings import Holder
-from nemorun_cli.tracking.places import make_folder, write_aside
+from nemorun_cli.tracking.places import FILE_MODE, REGISTER, make_folder, write_aside
 from nemorun_cli.tracking.values import dump
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Life:
         self._pid = os.getpid()
         experiment.writer.open(holder.id)
         endings.watch(self)
+        _register(holder)
         if not process["rank"]:  # one of the ranks is enough
             _keep_environment(holder, process)
         return experiment
@@ -207,6 +209,25 @@ def _failure(error: BaseException | None) -> dict[str, Any]:
             "traceback": text[-MAX_TRACEBACK:],
         },
     }
+
+
+def _register(holder: Holder) -> None:
+    """Inside a task, tell its supervisor of the record, which may lie anywhere.
+
+    It helps to find the record and to close it after a crash; that it cannot be told is no reason not to run.
+    """
+    outputs = os.environ.get("EXP_OUTPUT")
+    if not outputs:
+        return
+    place = holder.place
+    line = dump({"dash_root": place.root, "prefix": place.prefix, "opening": holder.id})
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    with contextlib.suppress(OSError):
+        descriptor = os.open(f"{os.path.dirname(outputs)}/{REGISTER}", flags, FILE_MODE)
+        try:
+            os.write(descriptor, f"{line}\n".encode("ascii"))
+        finally:
+            os.close(descriptor)
 
 
 def _keep_environment(holder: Holder, process: dict[str, Any]) -> None:

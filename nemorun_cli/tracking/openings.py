@@ -36,7 +36,8 @@ class Opening(NamedTuple):
     """One opening as it is read.
 
     `state` is `alive` (its lock is held), `ended`, `gone` (the lock is free and there is no end: FAILED with
-    the reason `lost`) or `elsewhere` (another machine's lock, which cannot be seen from here: still RUNNING).
+    the reason `lost`), `elsewhere` (another machine's lock, which cannot be seen from here: still RUNNING) or
+    `supervised` (made by a supervisor for a task, which alone says how it ends: still RUNNING).
     """
 
     id: str
@@ -202,11 +203,10 @@ def read(place: Place, opening: str) -> Opening | None:
 
 def _told(opening: str, first: Row, end: Row | None, verdict: Row | None, state: str) -> Opening:
     last = verdict or end or {}
-    status, reason, message = (
-        Status(last.get("status", Status.RUNNING)),
-        last.get("reason"),
-        last.get("message"),
-    )
+    status = Status(last.get("status", Status.RUNNING))
+    reason, message = last.get("reason"), last.get("message")
+    if message is None and end and end.get("status") == last.get("status"):
+        message = end.get("message")  # a verdict may know no more than the exit code
     if state == "gone":
         status, reason = Status.FAILED, str(Reason.LOST)
         message = f"process {first.get('pid')} on {first.get('host')} vanished without saying how it ended"
@@ -231,6 +231,8 @@ def _state(path: str, first: Row) -> str:
     same_machine = boot == here if boot and here else first.get("host", facts.host()) == facts.host()
     if not first:
         return "alive" if _is_held(path) else "gone"
+    if first.get("supervised"):
+        return "supervised"
     if not same_machine:
         return "gone" if first.get("host") == facts.host() else "elsewhere"  # gone: restarted since
     if first.get("locked", True):

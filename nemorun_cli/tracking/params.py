@@ -52,10 +52,7 @@ class Params:
                 given twice. Nothing is changed.
             StateError: the record is not open.
         """
-        flat: Flat = {}
-        for group in groups:
-            _flatten(_group(group), "", flat, 0)
-        _flatten(named, "", flat, 0)
+        flat = flattened(*groups, **named)
         if not flat:
             return self
         self._writer.require_open()
@@ -112,6 +109,15 @@ class Params:
             self._known.add(self.get())
             self._known_in = self._writer.name
         return self._known
+
+
+def flattened(*groups: Any, **named: Any) -> Flat:
+    """The parameters that `set` makes of these, by dotted name; raises as it does."""
+    flat: Flat = {}
+    for group in groups:
+        _flatten(_group(group), "", flat, 0)
+    _flatten(named, "", flat, 0)
+    return flat
 
 
 class _Names:

@@ -20,6 +20,7 @@ FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 
 RECORD: Final = ".record"
+REGISTER: Final = "records"  # in the folder of a task's attempt: which records it opened
 MAX_PREFIX: Final = 1024  # bytes
 MAX_PART: Final = 200  # bytes of one part of a prefix, and of a name as it stands on disk
 

@@ -11,6 +11,8 @@ import pytest
 pytest.register_assert_rewrite("nemorun_cli.contract.rules")
 
 from engines.dockerd import Dockerd, docker_engine  # noqa: E402, F401 - fixtures
+from engines.slurm_cluster import SHARED as CLUSTER  # noqa: E402
+from engines.slurm_cluster import Slurm, slurm, slurm_session  # noqa: E402, F401 - fixtures
 
 from nemorun_cli.contract import Subject  # noqa: E402 - after the registration
 from nemorun_cli.contract.bed import bed  # noqa: E402, F401 - a fixture
@@ -48,6 +50,13 @@ SUBJECTS = [
         needs="docker_engine",
         left=containers,
         shown=inspected,
+    ),
+    Subject(
+        name="slurm",
+        options={"type": "slurm"},
+        needs="slurm",
+        left=Slurm(CLUSTER).jobs,
+        shown=Slurm(CLUSTER).shown,
     ),
 ]
 

@@ -3,6 +3,7 @@
 #
 #   docker.sh up FOLDER [OPTION ...]   install what is missing, and start an engine with dockerd's options
 #   docker.sh images FOLDER            make the images that the tests use in the engine at $DOCKER_HOST
+#   docker.sh stop FOLDER              end the engine as an administrator would
 #   docker.sh crash FOLDER             end the engine as a crash would; containers go on
 #   docker.sh down FOLDER              end the engine and all that is in it
 #
@@ -112,6 +113,7 @@ up)
     answers || start "$@"
     ;;
 images) make_images ;;
+stop) end "$folder/docker.pid" TERM ;;
 crash) end "$folder/docker.pid" KILL ;;
 down)
     if answers; then
@@ -124,7 +126,7 @@ down)
     rm -rf "$folder"
     ;;
 *)
-    say "knows up, images, crash and down"
+    say "knows up, images, stop, crash and down"
     exit 2
     ;;
 esac

@@ -1,0 +1,99 @@
+"""How a sweep stands: how many of its members are done, how many failed, and how long the rest may take."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.clock import unix
+from nemorun_cli.states import ENDS, LIVE, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nemorun_cli.history import TaskState
+    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.spec import Group, Spec
+
+MINUTE: Final = 60
+HOUR: Final = 3_600
+DAY: Final = 86_400
+_TOLD: Final = (TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED, TaskStatus.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How the members of a sweep stand; `seconds_left` is estimated, None where nothing is known yet."""
+
+    group: Group
+    counts: Mapping[TaskStatus, int]
+    seconds_left: float | None
+
+    @property
+    def line(self) -> str:
+        """`37/100 done · 3 failed · ~2h10 left`; done is what succeeded."""
+        total = len(self.group.members)
+        parts = [f"{self.counts.get(TaskStatus.SUCCEEDED, 0)}/{total} done"]
+        parts += [f"{self.counts[status]} {status.lower()}" for status in _TOLD if self.counts.get(status)]
+        if self.seconds_left is not None:
+            parts.append(f"~{left_text(self.seconds_left)} left")
+        return " · ".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `sweeps` in `exp.status/1`."""
+        return {
+            "id": self.group.id,
+            "axes": list(self.group.axes),
+            "members": len(self.group.members),
+            "counts": {status: count for status, count in self.counts.items() if count},
+            "seconds_left": None if self.seconds_left is None else round(self.seconds_left, 1),
+        }
+
+
+def of(spec: Spec) -> list[Group]:
+    """The sweeps of a spec: groups whose members a matrix tells apart."""
+    return [group for group in spec.groups if group.axes]
+
+
+def progress(snapshot: Snapshot, group: Group) -> Progress:
+    """How a sweep stands, with the time left by what its members took so far and how many run at once."""
+    states = [snapshot.history.tasks[name] for name in group.members]
+    counts = Counter(state.status for state in states)
+    left = _left(states, counts, snapshot.seen) if snapshot.supervisor == "alive" else None
+    return Progress(group=group, counts=counts, seconds_left=left)
+
+
+def _left(states: list[TaskState], counts: Mapping[TaskStatus, int], now: float) -> float | None:
+    live = sum(counts[status] for status in LIVE)
+    took = _durations(states, (TaskStatus.SUCCEEDED,)) or _durations(states, (TaskStatus.FAILED,))
+    if not took or not live or sum(counts[status] for status in ENDS) == len(states):
+        return None
+    mean = sum(took) / len(took)
+    begun = [
+        max(0.0, mean - (now - unix(state.started))) if state.started else mean
+        for state in states
+        if state.is_live
+    ]
+    return max((sum(begun) + mean * counts[TaskStatus.PENDING]) / live, *begun)
+
+
+def _durations(states: list[TaskState], statuses: tuple[TaskStatus, ...]) -> list[float]:
+    return [
+        unix(state.ended) - unix(state.started)
+        for state in states
+        if state.status in statuses and state.started and state.ended
+    ]
+
+
+def left_text(seconds: float) -> str:
+    """A time that is only estimated, in at most two units: `45s`, `12m`, `2h10`, `3d4h`."""
+    whole = round(seconds)
+    if whole < MINUTE:
+        return f"{whole}s"
+    if whole < HOUR:
+        return f"{round(whole / MINUTE)}m"
+    if whole < DAY:
+        minutes = round(whole / MINUTE)
+        return f"{minutes // 60}h{minutes % 60:02}"
+    return f"{whole // DAY}d{whole % DAY // HOUR}h"

@@ -1,0 +1,151 @@
+"""A real Slurm cluster of this machine for the tests of this session, started where root can."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCRIPT = Path(__file__).with_name("slurm.sh")
+SHARED = Path(tempfile.gettempdir()) / "exp-tests-slurm"
+START_WAIT = 600.0  # seconds; the first start installs Slurm
+COMMAND_WAIT = 60.0
+STATES_OF_LIFE = "PENDING,RUNNING,COMPLETING,SUSPENDED,CONFIGURING"
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """The cluster that the commands on PATH reach."""
+
+    folder: Path
+
+    def run(self, verb: str, **env: str) -> None:
+        """Call the script that installs, starts and ends it."""
+        argv = [str(SCRIPT), verb, str(self.folder)]
+        done = subprocess.run(
+            argv,
+            env={**os.environ, **env},
+            text=True,
+            stderr=subprocess.PIPE,
+            timeout=START_WAIT,
+            check=False,
+        )
+        if done.returncode:
+            pytest.fail(f"slurm.sh {verb} failed:\n{done.stderr}")
+
+    def ask(self, *argv: str) -> str:
+        """What one of Slurm's commands prints; it must not fail."""
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=COMMAND_WAIT, check=False, cwd="/"
+        )
+        assert done.returncode == 0, f"{argv}: {done.stderr}"
+        return done.stdout
+
+    def submit(self, command: str, *options: str) -> str:
+        """The id of a job that is none of ours."""
+        return self.ask("sbatch", "--parsable", "--output=/dev/null", *options, f"--wrap={command}").strip()
+
+    def state(self, job_id: str) -> str:
+        """A job's state."""
+        return self.ask("squeue", "--noheader", "--states=all", f"--jobs={job_id}", "--format=%T").strip()
+
+    def jobs(self, place: Path, *, states: str = STATES_OF_LIFE) -> list[str]:
+        """The jobs of experiments under a home, one a line; theirs is what their comment begins with."""
+        found = self.ask(
+            "squeue", "--noheader", "--array", "--me", f"--states={states}", "--format=%i %T %j %k"
+        )
+        return [line for line in found.splitlines() if f" {place}/" in line]
+
+    def shown(self, place: Path) -> str:
+        """All that Slurm tells of them, their scripts included, and what its daemons keep."""
+        texts = [self.ask("scontrol", "show", "job", line.split()[0]) for line in self.jobs(place)]
+        for folder in ("spool", "state"):
+            kept = (path for path in (self.folder / folder).rglob("*") if path.is_file())
+            for path in kept:
+                with contextlib.suppress(FileNotFoundError):
+                    texts.append(path.read_bytes().decode(errors="replace"))
+        return "\n".join(texts)
+
+
+def missing() -> str | None:
+    """Why no cluster can be had here; None if one can."""
+    if os.geteuid() == 0 and (shutil.which("slurmctld") or shutil.which("apt-get")):
+        return None
+    if shutil.which("sinfo") and subprocess.run(["sinfo"], capture_output=True, check=False).returncode == 0:
+        return None
+    return "SLURM IS NOT TESTED: no cluster answers here, and only root on a Debian can start one"
+
+
+@contextlib.contextmanager
+def shared_cluster() -> Iterator[Slurm]:
+    """The cluster of this session; whoever is the last to leave ends what was started."""
+    if reason := missing():
+        pytest.skip(reason)
+    cluster = Slurm(SHARED)
+    with _open("starting") as starting, _open("using") as using:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        if os.geteuid() == 0:
+            cluster.run("up")
+        fcntl.flock(using, fcntl.LOCK_SH)
+        fcntl.flock(starting, fcntl.LOCK_UN)
+        yield cluster
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        fcntl.flock(using, fcntl.LOCK_UN)
+        with contextlib.suppress(BlockingIOError):  # others still use it
+            fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.geteuid() == 0:
+                cluster.run("down")
+
+
+@contextlib.contextmanager
+def turn(kind: int) -> Iterator[None]:
+    """A test's turn at the cluster: one that stops it has it alone, the others share it."""
+    with _open("turn") as lock:
+        end = time.monotonic() + START_WAIT
+        while True:
+            try:
+                fcntl.flock(lock, kind | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                assert time.monotonic() < end, "the cluster was not free in time"
+                time.sleep(0.05)
+        yield
+
+
+def _open(name: str) -> Any:
+    return SHARED.with_name(f"{SHARED.name}.{name}").open("w", encoding="ascii")
+
+
+@pytest.fixture(scope="session")
+def slurm_session() -> Iterator[Slurm]:
+    """The cluster, for as long as this process tests."""
+    with shared_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def slurm(slurm_session: Slurm) -> Iterator[Slurm]:
+    """The cluster, shared with other tests."""
+    with turn(fcntl.LOCK_SH):
+        yield slurm_session
+
+
+@pytest.fixture
+def slurm_alone(slurm_session: Slurm) -> Iterator[Slurm]:
+    """The cluster, for a test that stops it or changes how it works; it runs again afterwards."""
+    with turn(fcntl.LOCK_EX):
+        yield slurm_session
+        slurm_session.run("stop-controller")
+        slurm_session.run("start-controller")

@@ -1,0 +1,167 @@
+"""Promise 9: no name and no value leaves its place, and every value arrives byte for byte."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bench import NOTE, log
+
+from nemorun_cli import experiment
+from nemorun_cli.errors import NotFoundError, SpecError, UsageError
+from nemorun_cli.home import Home
+from nemorun_cli.states import ExperimentStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench import Bench
+
+VALUES = [
+    "", " ", "a b", "'", '"', "''\"\"", "$HOME", "${PATH}", "`touch hacked`", "$(touch hacked)", "; touch hacked;",
+    "| touch hacked", "&& touch hacked", "> hacked", "\n touch hacked\n", "a\tb", "\\", "\\n", "\\$(x)", "*", "?", "[a]",
+    "~", "-n", "--", "-rf /", "!!", "#", "%s%n", "é中🙂", "../../../hacked", "/etc/passwd", "a=b", "{{ 7 * 7 }}", "{% x %}",
+    "$" + "{ {params.x} }", "true", "null", "0x10", "\u2028", "\x7f",
+]  # fmt: skip
+NAMES = [
+    "../evil", "..", ".", "/etc/x", "a/b", "a b", "a;touch hacked", "$(touch hacked)", "`x`", "-rf", "", "a\nb", "x" * 65,
+    "latest", "123", "attempt-1", "é", "a\\b", "a'b", ".hidden",
+]  # fmt: skip
+
+
+def test_values_arrive_byte_for_byte(bench: Bench) -> None:
+    """Arguments, environment and params reach a task as they were given, through every kind of task."""
+    keep = {f"V{number}": value for number, value in enumerate(VALUES)}
+    show = "import json, os, sys; print(json.dumps([sys.argv[1:], {k: v for k, v in os.environ.items() if k[0] == 'V' and k[1:].isdigit()}]))"
+    (bench.folder / "show.py").write_text(show)
+    (bench.folder / "mine.py").write_text("import json\ndef f(**given): print(json.dumps(given))\n")
+    run = bench.start(
+        {
+            "command": {"command": ["python3", "show.py"], "args": VALUES, "env": keep},
+            "inline": {"inline": 'exec python3 show.py "$@"', "args": VALUES, "env": keep},
+            "script": {"script": "show.py", "entrypoint": "python3", "args": VALUES, "env": keep},
+            "partial": {"partial": "mine:f", "args": keep},
+        }
+    )
+    assert run.wait(timeout=30).status is ExperimentStatus.COMPLETED, [log(run, one) for one in ("command", "partial")]
+    for kind in ("command", "inline", "script"):
+        assert json.loads(log(run, kind)) == [VALUES, keep]
+    assert json.loads(log(run, "partial")) == keep
+    assert not list(bench.folder.rglob("*hacked*"))
+
+
+def test_values_of_expressions_arrive_byte_for_byte(bench: Bench) -> None:
+    """What params and outputs hold is a value and never text of a shell, a template or a command line."""
+    document = json.dumps([value for value in VALUES if value])
+    run = bench.start(
+        {
+            "first": {"command": ["python3", "-c", "import os,sys; open(os.environ['EXP_OUTPUT'],'w').write('v:='+sys.argv[1])", document]},
+            "then": {
+                "command": ["python3", "show.py"],
+                "args": ["${{ tasks.first.outputs.v[9] }}", "${{ params.p }}", "a ${{ tasks.first.outputs.v[3] }} b"],
+                "dependencies": ["first"],
+            },
+        },
+        params={"p": "$(touch hacked) '${{ nothing }}'".replace("${{", "$ {{")},
+    )  # fmt: skip
+    (bench.folder / "show.py").write_text("import json, sys; print(json.dumps(sys.argv[1:]))")
+    assert run.wait(timeout=30).status is ExperimentStatus.COMPLETED
+    given = [value for value in VALUES if value]
+    assert json.loads(log(run, "then")) == [given[9], "$(touch hacked) '$ {{ nothing }}'", f"a {given[3]} b"]
+    assert not list(bench.folder.rglob("*hacked*"))
+
+
+@pytest.mark.parametrize("where", ["experiment", "task", "member"])
+def test_names_that_could_leave_their_place_are_refused(bench: Bench, where: str) -> None:
+    """A name of an experiment, a task or a member that is no plain word creates nothing."""
+    for name in NAMES:
+        tasks: dict[str, Any] = {"a": NOTE}
+        header: dict[str, Any] = {}
+        if where == "experiment":
+            header = {"name": name}
+        elif where == "task":
+            tasks = {name: NOTE}
+        else:
+            tasks = {"g": {"group": [{"name": name, "inline": NOTE}]}}
+        with pytest.raises(SpecError):
+            bench.start(tasks, **header)
+    assert not bench.home.directory.exists()
+    assert bench.lines() == []
+
+
+@pytest.mark.parametrize("key", ["../../evil", "/etc/evil", "a/b", "..", "$(touch hacked)", "x" * 5000, "é\n", "."])
+def test_key_is_any_text_and_stays_in_its_place(bench: Bench, key: str) -> None:
+    """A key may be what it likes; its file lies among the keys."""
+    run = experiment.run(bench.spec({"a": ":"}), home=bench.home, key=key)
+    run.wait(timeout=20)
+    assert run.status().to_json()["key"] == key
+    (path,) = bench.home.keys.iterdir()
+    assert path.is_file()
+    assert {entry.name for entry in bench.home.directory.iterdir()} <= {"experiments", "keys", "dash"}
+    assert not list(bench.folder.rglob("*evil*"))
+
+
+def test_empty_names_mean_nothing(bench: Bench) -> None:
+    """A name that a script left empty is an error and never a beginning that fits everything."""
+    run = bench.start({"a": ":"})
+    snapshot = run.wait(timeout=20)
+    for mistake in (lambda: snapshot.match_tasks([""]), lambda: experiment.find("", home=bench.home)):
+        with pytest.raises(NotFoundError):
+            mistake()
+    with pytest.raises(UsageError, match="empty"):
+        experiment.run(bench.spec({"a": ":"}), home=bench.home, key="")
+
+
+@pytest.mark.parametrize("which", ["../..", "..", ".", "/", "", "a/../..", "x" * 300, "x" * 300 + "_1", "%s", "*", "\x00", "a\nb"])
+def test_no_name_finds_what_is_no_experiment(bench: Bench, which: str) -> None:
+    """What is asked for is looked for among the experiments and nowhere else."""
+    bench.run({"a": ":"})
+    with pytest.raises(NotFoundError):
+        experiment.find(which, home=bench.home)
+
+
+def test_nothing_is_written_outside(bench: Bench) -> None:
+    """A run leaves files under its home only."""
+    run = bench.start({"a": {"inline": ":", "args": ["../x"]}, "g": {"group": [{"name": "a.b-c_d", "inline": ":"}]}})
+    run.wait(timeout=20)
+    assert {path.name for path in bench.folder.iterdir()} == {"spec.yaml"}
+    assert {path.name for path in bench.folder.parent.iterdir()} == {"home", "work"}
+
+
+def test_folder_of_somebody_else_is_left_alone(bench: Bench) -> None:
+    """What other tools keep under the same home is never listed, never the latest, and its mode stays."""
+    foreign = bench.home.experiments / "theirs" / "theirs_9999999999"
+    foreign.mkdir(parents=True)
+    foreign.chmod(0o755)
+    (foreign / "_CONFIG").write_text("x")
+    with pytest.raises(NotFoundError):
+        experiment.find(home=bench.home)
+    run = bench.start({"a": ":"}, name="theirs")
+    run.wait(timeout=20)
+    assert experiment.find("latest", home=bench.home).id == run.id
+    assert experiment.find("theirs", home=bench.home).id == run.id
+    assert foreign.stat().st_mode & 0o777 == 0o755
+
+
+def test_program_named_like_an_option_or_a_builtin(bench: Bench, tmp_path: Path) -> None:
+    """A command is that program, whatever its name means to a shell."""
+    del tmp_path
+    folder = bench.folder / "bin"
+    folder.mkdir()
+    for name in ("-e", "exit", "a b", "$x", "'"):
+        (folder / name).write_text("#!/bin/sh\necho mine >>ran\n")
+        (folder / name).chmod(0o755)
+        command = {"command": [name], "env": {"PATH": f"{folder}:/usr/bin:/bin"}}
+        assert bench.run({"a": command}).status is ExperimentStatus.COMPLETED, name
+    assert bench.lines() == ["mine"] * 5
+
+
+def test_identity_of_the_home_survives_odd_paths(bench: Bench) -> None:
+    """A home and a working folder may be called as they like."""
+    odd = bench.folder / "o'dd $HOME `x`\n ünï;"
+    odd.mkdir()
+    run = experiment.run(bench.spec({"a": NOTE}), home=Home(odd))
+    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert subprocess.run(["ls", odd], check=True, capture_output=True).stdout

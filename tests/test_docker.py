@@ -1,0 +1,583 @@
+"""What is Docker's own: options, images, the engine's outages, and what others do to containers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from bench import NOTE, Bench, events, kill_supervisor, log, status, statuses, until
+from engines.dockerd import Dockerd, docker_engine  # noqa: F401 - a fixture
+from patience import eventually
+
+from nemorun_cli import executors
+from nemorun_cli.executors import docker_container
+from nemorun_cli.executors.docker_engine import LogFile
+from nemorun_cli.plan import Plan
+from nemorun_cli.states import Reason, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nemorun_cli.experiment import Run
+    from nemorun_cli.history import TaskState
+
+BUSYBOX = {"type": "docker", "image": "exp-test/busybox"}
+SINGLE = {"type": "docker", "image": "exp-test/single"}
+
+
+def box(options: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """The header of a spec whose tasks run in a container."""
+    return {
+        "executors": {"box": {**(options or BUSYBOX), **more}},
+        "executor": "box",
+        "defaults": {"entrypoint": "sh"},
+    }
+
+
+def one(bench: Bench, task: Any, **header: Any) -> TaskState:
+    """Run one task to its end."""
+    return bench.run({"one": task}, **header).history.tasks["one"]
+
+
+@pytest.fixture
+def engine(docker_engine: Dockerd, bench: Bench) -> Iterator[Dockerd]:  # noqa: F811 - the fixture
+    """The engine; a container that a test leaves behind makes it fail."""
+    yield docker_engine
+    eventually(lambda: docker_engine.containers(bench.home.directory) == [])
+
+
+def inspected(engine: Dockerd, run: Run, task: str = "one") -> dict[str, Any]:
+    """All that the engine knows of a task's container."""
+    job_id = eventually(lambda: run.status(observe=False).history.tasks[task].job_id)
+    with contextlib.closing(engine.client) as client:
+        found: dict[str, Any] = client.api.inspect_container(job_id)
+        return found
+
+
+# -- images -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_an_image_without_a_shell_runs_a_command(bench: Bench, engine: Dockerd, code: int) -> None:
+    """A command needs nothing in the image, and its exit code is the container's own."""
+    state = one(bench, {"command": ["/task", "sh", "-c", f"exit {code}"]}, **box(SINGLE))
+    assert (state.exit_code, state.reason) == (code, Reason.EXIT if code else None)
+
+
+@pytest.mark.parametrize("init", [True, False])
+def test_an_image_without_a_shell_is_told(bench: Bench, engine: Dockerd, init: bool) -> None:  # noqa: FBT001
+    """A script in an image without `sh` is a failed launch that says so."""
+    state = one(bench, "true", **box(SINGLE, init=init))
+    assert (state.reason, state.exit_code) == (Reason.LAUNCH, None)
+    assert "exp-test/single has no `sh`" in str(state.message)
+
+
+@pytest.mark.parametrize("init", [True, False])
+def test_a_program_that_the_image_lacks_is_told(bench: Bench, engine: Dockerd, init: bool) -> None:  # noqa: FBT001
+    """A command or an entrypoint that is not in the image is a failed launch that names both."""
+    tasks = {"command": {"command": ["nope"]}, "inline": {"inline": "true", "entrypoint": "bash"}}
+    found = bench.run(tasks, **box(init=init)).history.tasks
+    assert found["command"].message == "the image exp-test/busybox has no program 'nope'"
+    assert found["inline"].message == "the image exp-test/busybox has no program 'bash'"
+    assert {state.reason for state in found.values()} == {Reason.LAUNCH}
+
+
+def test_an_image_that_is_missing_is_told_before_anything_starts(bench: Bench, engine: Dockerd) -> None:
+    """`exp validate --engines` names the image that is not there and cannot be had, with a remedy."""
+    spec = bench.spec({"one": "true"}, **box(image="exp-test/none:1", pull="never"))
+    refused = bench.exp("validate", spec, "--engines", code=6)
+    assert "there is no image exp-test/none:1" in refused.stdout + refused.stderr
+    assert "docker pull exp-test/none:1" in refused.stdout + refused.stderr
+
+
+@pytest.mark.parametrize("pull", ["missing", "never"])
+def test_an_image_that_is_missing_fails_its_task(bench: Bench, engine: Dockerd, pull: str) -> None:
+    """Without its image a task fails to launch, and the message says which image that is."""
+    state = one(bench, "true", **box(image="127.0.0.1:9/exp-test/none", pull=pull))
+    assert (state.status, state.reason) == (TaskStatus.FAILED, Reason.LAUNCH)
+    assert "there is no image 127.0.0.1:9/exp-test/none" in str(state.message)
+
+
+def test_cancel_does_not_wait_for_a_pull(bench: Bench, engine: Dockerd) -> None:
+    """A task whose image is still being pulled is cancelled at once."""
+    with socket.create_server(("127.0.0.1", 0)) as registry:  # one that takes calls and never answers
+        image = f"127.0.0.1:{registry.getsockname()[1]}/slow"
+        run = bench.start({"one": "true"}, **box(image=image))
+        registry.accept()[0].detach()
+        assert statuses(run.cancel()) == {"one": "CANCELLED"}
+    eventually(lambda: run.status(observe=False).supervisor == "ended")
+
+
+# -- options ----------------------------------------------------------------------------------------
+
+
+def test_options_reach_the_engine(bench: Bench, engine: Dockerd) -> None:
+    """Each option, in Compose's words, is what the engine then says of the container."""
+    options = {
+        "shm_size": "32m",
+        "ulimits": {"nofile": 1234, "core": {"soft": 0, "hard": 5}},
+        "ipc": "private",
+        "network": "none",
+        "privileged": True,
+        "init": False,
+        "healthcheck": {"test": ["CMD", "true"], "interval": "90s", "retries": 2},
+        "extra": {"mem_limit": "64m", "hostname": "boxed", "labels": {"own": "label"}},
+    }
+    run = bench.start({"one": until("go")}, **box(**options))
+    found = inspected(engine, run)
+    host, config = found["HostConfig"], found["Config"]
+    assert {limit["Name"]: (limit["Soft"], limit["Hard"]) for limit in host["Ulimits"]} == {
+        "nofile": (1234, 1234),
+        "core": (0, 5),
+    }
+    assert (host["ShmSize"], host["Memory"], host["IpcMode"]) == (32 << 20, 64 << 20, "private")
+    assert (host["NetworkMode"], host["Privileged"], host["Init"]) == ("none", True, False)
+    assert config["Healthcheck"] == {"Test": ["CMD", "true"], "Interval": 90_000_000_000, "Retries": 2}
+    assert (config["Hostname"], config["Labels"]["own"]) == ("boxed", "label")
+    assert config["User"] == f"{os.geteuid()}:{os.getegid()}"
+    bench.touch("go")
+    run.wait(timeout=60)
+
+
+def test_labels_say_what_a_container_is(bench: Bench, engine: Dockerd) -> None:
+    """A container carries its experiment, task, attempt and home, and a name that people can read."""
+    run = bench.start({"one": until("go")}, **box())
+    found = inspected(engine, run)
+    labels = {name: value for name, value in found["Config"]["Labels"].items() if name.startswith("nemorun.")}
+    assert labels == {
+        "nemorun.experiment": run.id,
+        "nemorun.task": "one",
+        "nemorun.attempt": "1",
+        "nemorun.executor": "box",
+        "nemorun.home": str(bench.home.directory),
+    }
+    assert found["Name"].startswith(f"/exp-{run.id}.one.1-".replace("_", "_"))
+    bench.touch("go")
+    run.wait(timeout=60)
+
+
+def test_volumes_are_relative_to_the_spec(bench: Bench, engine: Dockerd) -> None:
+    """A relative source is found beside the spec, and `ro` keeps it from being written."""
+    (bench.folder / "data").mkdir()
+    (bench.folder / "data" / "in").write_text("read\n")
+    run = bench.start({"one": "cat /data/in; touch /data/out"}, **box(volumes=["./data:/data:ro"]))
+    assert run.wait(timeout=60).history.tasks["one"].exit_code == 1
+    assert log(run, "one").startswith("read\n")
+    assert not (bench.folder / "data" / "out").exists()
+
+
+def test_a_volume_that_is_missing_is_told(bench: Bench, engine: Dockerd) -> None:
+    """A source that is not there fails the launch; Docker's own folder of root is not made."""
+    state = one(bench, "true", **box(volumes=["./nowhere:/data"]))
+    assert (state.reason, f"{bench.folder}/nowhere" in str(state.message)) == (Reason.LAUNCH, True)
+    assert not (bench.folder / "nowhere").exists()
+
+
+def test_gpus_that_the_engine_cannot_give_are_told(bench: Bench, engine: Dockerd) -> None:
+    """A task that asks for GPUs where there are none fails to launch, and doctor has the remedy."""
+    if "nvidia" in executors_check(gpus="all"):
+        pytest.skip("this engine gives GPUs")
+    state = one(bench, "true", **box(gpus="all"))
+    assert (state.reason, "NVIDIA container toolkit" in str(state.message)) == (Reason.LAUNCH, True)
+    assert "nvidia-container-toolkit" in executors_check(gpus="all")
+
+
+def test_extra_options_that_the_sdk_does_not_know_are_told(bench: Bench, engine: Dockerd) -> None:
+    """What `extra` holds is the SDK's to judge, and its word is the message."""
+    state = one(bench, "true", **box(extra={"no_such_option": 1}))
+    assert (state.reason, "no_such_option" in str(state.message)) == (Reason.LAUNCH, True)
+
+
+def test_unknown_options_are_refused(bench: Bench) -> None:
+    """An option that is none is a problem of the spec, with the nearest that is."""
+    spec = bench.spec({"one": "true"}, **box(volume=["./a:/a"], gpus=-1))
+    document = bench.exp("validate", spec, "--json", code=2).json
+    assert {problem["path"] for problem in document["problems"]} == {
+        "executors.box.volume",
+        "executors.box.gpus",
+    }
+
+
+def test_another_user_who_may_not_write_is_told(bench: Bench, engine: Dockerd) -> None:
+    """A `user` who may not enter the experiment's folder fails the launch, with the shell's own words."""
+    state = one(bench, "true", **box(user="12345:12345"))
+    assert (state.reason, "ermission denied" in str(state.message)) == (Reason.LAUNCH, True)
+
+
+def test_the_dry_run_shows_the_container(bench: Bench) -> None:
+    """The plan has the image, the user and the mounts; no engine is asked for it."""
+    spec = bench.spec({"one": {"command": ["true"]}}, **box(gpus=2, shm_size="1g"))
+    env = {"DOCKER_HOST": "unix:///nowhere"}
+    text = json.dumps(bench.exp("run", spec, "--dry-run", "--json", env=env).json)
+    for part in (
+        "exp-test/busybox",
+        f'"user": "{os.geteuid()}:{os.getegid()}"',
+        str(bench.folder),
+        '"count": 2',
+    ):
+        assert part in text
+
+
+# -- ends -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_running_out_of_memory_is_told(bench: Bench, engine: Dockerd, kind: str) -> None:
+    """A task that the kernel kills for its memory has the reason `oom`."""
+    script = "x=a; while true; do x=$x$x; done"
+    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
+    state = one(bench, task, **box(extra={"mem_limit": "32m", "memswap_limit": "32m"}))
+    assert (state.status, state.reason, state.exit_code) == (TaskStatus.FAILED, Reason.OOM, 137)
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_docker_kill_is_told_as_a_signal(bench: Bench, engine: Dockerd, kind: str) -> None:
+    """A container that somebody kills is a task that a signal ended."""
+    task = {"command": ["sh", "-c", until("go")]} if kind == "command" else {"inline": until("go")}
+    run = bench.start({"one": task}, **box())
+    job_id = inspected(engine, run)["Id"]
+    if kind == "inline":
+        eventually(run.files.attempt("one", 1).claim.exists)
+    with contextlib.closing(engine.client) as client:
+        client.api.kill(job_id)
+    state = run.wait(timeout=60).history.tasks["one"]
+    assert (state.reason, state.exit_code) == (Reason.SIGNAL, 137)
+
+
+def test_docker_stop_is_told_as_a_signal(bench: Bench, engine: Dockerd) -> None:
+    """The signal that Docker sends to a container reaches what runs in it."""
+    run = bench.start({"one": f'trap "echo stopped; exit 3" TERM; touch up; {until("go")}'}, **box())
+    job_id = inspected(engine, run)["Id"]
+    eventually((bench.folder / "up").exists)
+    with contextlib.closing(engine.client) as client:
+        client.api.stop(job_id, timeout=30)
+    assert run.wait(timeout=60).history.tasks["one"].exit_code == 3
+    assert log(run, "one") == "stopped\n"
+
+
+def test_a_container_removed_by_hand_is_a_failure(bench: Bench, engine: Dockerd) -> None:
+    """A container that somebody takes away is not taken for one that never began."""
+    run = bench.start({"one": f"{NOTE}; {until('go')}"}, **box())
+    job_id = inspected(engine, run)["Id"]
+    eventually(bench.lines)
+    kill_supervisor(run)
+    with contextlib.closing(engine.client) as client:
+        client.api.remove_container(job_id, force=True)
+    run.resume()
+    state = run.wait(timeout=60).history.tasks["one"]
+    assert (state.status, bench.lines()[0]) == (
+        TaskStatus.SUCCEEDED if len(bench.lines()) > 1 else TaskStatus.FAILED,
+        "one 1",
+    )
+    assert any(event.get("reason") == "lost" for event in events(run))
+
+
+# -- the engine's outages ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def own_engine(docker_engine: Dockerd) -> Iterator[Dockerd]:  # noqa: F811 - the fixture
+    """An engine that a test may stop, of its own."""
+    if docker_engine.folder is None:
+        pytest.skip("THE RESTART OF DOCKER IS NOT TESTED: that takes root")
+    own = Dockerd(Path(tempfile.mkdtemp(prefix="exp-docker-")))
+    own.run("up")
+    own.run("images")
+    yield own
+    own.run("down")
+
+
+def outage(run: Run) -> str | None:
+    """What is said of a task while the engine is away."""
+    state = run.status().history.tasks["one"]
+    return state.message if state.status is TaskStatus.UNKNOWN else None
+
+
+def test_a_restart_of_the_engine_is_told(
+    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the engine is away its tasks are UNKNOWN, and how it ended them is known afterwards."""
+    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
+    run = bench.start(
+        {"one": f"touch up; {until('go')}", "two": {"inline": NOTE, "dependencies": ["one"]}}, **box()
+    )
+    eventually((bench.folder / "up").exists)
+    own_engine.run("stop")
+    assert "Docker engine" in str(eventually(lambda: outage(run)))
+    own_engine.run("up")
+    found = run.wait(timeout=60).history.tasks
+    assert (found["one"].reason, found["one"].exit_code) == (Reason.SIGNAL, 143)
+    assert found["two"].status is TaskStatus.SKIPPED
+    assert not [event for event in events(run) if event["event"] == "cancel_requested"]
+    assert own_engine.containers(bench.home.directory) == []
+
+
+def test_tasks_outlive_an_engine_that_leaves_them_alone(
+    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With live-restore a crash of the engine ends no task, and none of them runs twice."""
+    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
+    own_engine.run("stop")
+    own_engine.run("up", "--live-restore")
+    tasks = {
+        "one": f"touch up; {until('go')}; {NOTE}; exit 4",
+        "two": {"command": ["sh", "-c", f"echo a; {until('go')}; echo b"]},
+    }
+    run = bench.start(tasks, **box())
+    eventually((bench.folder / "up").exists)
+    eventually(lambda: status(run, "two") == "RUNNING")
+    own_engine.run("crash")
+    assert eventually(lambda: outage(run))
+    own_engine.run("up", "--live-restore")
+    eventually(lambda: status(run, "one") == "RUNNING")
+    bench.touch("go")
+    found = run.wait(timeout=60).history.tasks
+    assert (found["one"].exit_code, found["two"].status) == (4, TaskStatus.SUCCEEDED)
+    assert (bench.lines(), log(run, "two")) == (["one 1"], "a\nb\n")
+
+
+def test_a_task_submitted_while_the_engine_is_away_runs_once(
+    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be started because the engine was away is started when it is back."""
+    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
+    own_engine.run("stop")
+    run = bench.start({"one": NOTE}, **box())
+    assert eventually(lambda: outage(run))
+    own_engine.run("up")
+    assert (statuses(run.wait(timeout=60)), bench.lines()) == ({"one": "SUCCEEDED"}, ["one 1"])
+
+
+def test_a_cancel_while_the_engine_is_away_is_carried_out(
+    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancel that nobody could be told of is carried out when the engine is back."""
+    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
+    own_engine.run("stop")
+    own_engine.run("up", "--live-restore")
+    run = bench.start({"one": f"touch up; {until('never')}"}, **box())
+    eventually((bench.folder / "up").exists)
+    own_engine.run("crash")
+    eventually(lambda: outage(run))
+    waiting = bench.exp.start("cancel", run.id)
+    eventually(lambda: any(event["event"] == "cancel_requested" for event in events(run)))
+    own_engine.run("up", "--live-restore")
+    waiting.communicate(timeout=60)
+    assert (waiting.returncode, statuses(run.status())) == (0, {"one": "CANCELLED"})
+    assert own_engine.containers(bench.home.directory) == []
+
+
+# -- the engine is found and asked ------------------------------------------------------------------
+
+
+def executors_check(**options: Any) -> str:
+    """What the executor's check says, as one text."""
+    executor = executors.make("box", {**BUSYBOX, **options}, {})
+    try:
+        found = list(executor.check())
+    finally:
+        executor.close()
+    return "\n".join(f"{one.is_well} {one.message} -> {one.remedy}" for one in found)
+
+
+def test_an_engine_that_is_absent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a socket the check says where it looked and what to do."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    found = executors_check()
+    assert found.startswith("False the Docker engine at unix:///nowhere/docker.sock does not answer")
+    assert "install" in found or "start" in found
+
+
+def test_an_engine_that_is_down_is_told(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket at which nobody listens is a daemon that does not run."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as nobody:
+        nobody.bind(f"{folder}/docker.sock")
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/docker.sock")
+        assert "systemctl start docker" in executors_check()
+
+
+def test_a_socket_that_may_not_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the right to use the socket the remedy is its group."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(f"{folder}/docker.sock")
+        engine.listen()
+        Path(folder).chmod(0o755)
+        Path(folder, "docker.sock").chmod(0o660)
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/docker.sock")
+        program = (
+            "import os; from nemorun_cli import executors; import docker, requests, docker.errors\n"
+            "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+            "executor = executors.make('box', {'type': 'docker', 'image': 'x'}, {})\n"
+            "print([one.remedy for one in executor.check()])"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "usermod -aG docker" in done.stdout
+
+
+def test_an_engine_of_another_machine_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that cannot mount this machine's folders is told by the check and by the task."""
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
+    assert "False the Docker engine at tcp://192.0.2.1:2375 is on another machine" in executors_check()
+    state = one(bench, "true", **box())
+    assert (state.reason, "another machine" in str(state.message)) == (Reason.LAUNCH, True)
+
+
+def test_the_engine_is_found_again(bench: Bench, engine: Dockerd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a shell in which DOCKER_HOST says otherwise the tasks are looked for where they run."""
+    run = bench.start({"one": f"touch up; {until('go')}"}, **box())
+    eventually((bench.folder / "up").exists)
+    kill_supervisor(run)
+    with monkeypatch.context() as patch:
+        patch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        assert status(run, "one") == "RUNNING"
+        bench.touch("go")
+        assert statuses(run.wait(timeout=60)) == {"one": "SUCCEEDED"}
+
+
+def test_the_status_of_what_is_over_does_not_load_the_sdk(bench: Bench, engine: Dockerd) -> None:
+    """Neither the SDK nor what it needs is imported to tell of an experiment that is over."""
+    run = bench.start({"one": "true"}, **box())
+    run.wait(timeout=60)
+    program = (
+        "import sys; from nemorun_cli import experiment\n"
+        f"assert str(experiment.find({run.id!r}).status().status) == 'COMPLETED'\n"
+        "print(sorted({'docker', 'requests', 'urllib3'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=bench.exp.env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+# -- leftovers and numbers --------------------------------------------------------------------------
+
+
+def test_leftovers_are_removed(bench: Bench, engine: Dockerd) -> None:
+    """A container whose attempt is over is removed at the next look, and nobody else's is touched."""
+    run = bench.start({"one": until("go"), "two": until("go")}, **box())
+    labels = inspected(engine, run)["Config"]["Labels"]
+    with contextlib.closing(engine.client) as client:
+        leftover = client.containers.create(
+            "exp-test/busybox", "true", labels={**labels, "nemorun.task": "gone"}
+        )
+        others = client.containers.create(
+            "exp-test/busybox", "true", labels={**labels, "nemorun.experiment": "other_1"}
+        )
+        try:
+            kill_supervisor(run)
+            run.resume()
+            eventually(lambda: leftover.id not in {one.id for one in client.containers.list(all=True)})
+            assert others.id in {one.id for one in client.containers.list(all=True)}
+        finally:
+            others.remove()
+    bench.touch("go")
+    run.wait(timeout=60)
+
+
+def test_a_container_that_was_never_started_is_made_anew(bench: Bench, engine: Dockerd) -> None:
+    """Whoever dies between making a container and starting it leaves nothing that is in the way."""
+    env = {"EXP_FAULT": "attempt.locked:1"}
+    run_id = bench.exp("run", bench.spec({"one": NOTE}, **box()), "--detach", env=env).stdout.strip()
+    eventually(lambda: bench.exp.status(run_id)["status"] == "INTERRUPTED")
+    bench.exp("resume", run_id)
+    assert (bench.exp.status(run_id)["status"], bench.lines()) == ("COMPLETED", ["one 1"])
+
+
+def test_many_containers_need_few_threads(bench: Bench, engine: Dockerd) -> None:
+    """However many containers run at once, the supervisor has a handful of threads."""
+    tasks = {f"task-{index}": {"command": ["sh", "-c", until("go")]} for index in range(30)}
+    run = bench.start(tasks, **box(network="none"), run={"max_parallel": 30})
+    eventually(lambda: set(statuses(run.status(observe=False)).values()) == {"RUNNING"})
+    holder = run.status(observe=False).holder
+    assert holder is not None
+    assert psutil.Process(holder.pid).num_threads() < 12
+    bench.touch("go")
+    assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
+
+
+# -- pure parts -------------------------------------------------------------------------------------
+
+
+def test_secrets_are_text_that_a_shell_reads_back() -> None:
+    """Whatever a secret holds, the shell that reads the text has exactly that."""
+    values = {"A": 'it\'s $HOME `id` \\ "x"', "B": f"two\nlines\n{docker_container.LAST_LINE}\n", "C": ""}
+    script = 'eval "$1"; printf "%s\\0" "$A" "$B" "$C"'
+    text = docker_container.secrets_text(values).decode()
+    done = subprocess.run(["sh", "-c", script, "sh", text], stdout=subprocess.PIPE, check=True)
+    assert done.stdout.decode().split("\0")[:-1] == list(values.values())
+
+
+def test_a_log_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """Reading an engine's log again from its beginning adds only what is not yet in the file."""
+    frames = b"".join(
+        bytes([number, 0, 0, 0]) + len(text).to_bytes(4, "big") + text
+        for number, text in ((1, b"out\n"), (2, b"err\n"), (1, b"more"))
+    )
+    for cuts in ((5, 13), (8, 20), (len(frames),)):
+        path = tmp_path / f"log-{cuts[0]}"
+        path.write_bytes(b"out\ne")
+        with contextlib.closing(LogFile(path)) as file:
+            begin = 0
+            for cut in (*cuts, len(frames)):
+                file.feed(frames[begin:cut])
+                begin = cut
+        assert path.read_bytes() == b"out\nerr\nmore"
+
+
+def test_names_are_valid_and_differ(tmp_path: Path) -> None:
+    """Each attempt's container has a name that Docker takes, and no two have the same."""
+    import re
+
+    from nemorun_cli.executors import Job
+    from nemorun_cli.home import ExperimentFiles
+
+    found = set()
+    for home in ("a", "b"):
+        files = ExperimentFiles(tmp_path / home / "experiments" / "e" / "e_1")
+        for task in ("train/lr=0.1,seed=1", "train/lr=0.1_seed=1", "t" * 64):
+            for attempt in (1, 2):
+                job = Job(experiment="e_1", task=task, attempt=attempt, files=files.attempt(task, attempt))
+                name = docker_container.name(job)
+                assert re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", name)
+                assert docker_container.shared_labels(job)["nemorun.home"] == str(tmp_path / home)
+                found.add(name)
+    assert len(found) == 12
+
+
+def test_gpus_are_device_requests() -> None:
+    """`all`, a number and a list of ids become what Docker asks its drivers for."""
+    plan = Plan(
+        experiment="e_1",
+        task="t",
+        attempt=1,
+        executor="box",
+        kind="command",
+        argv=("true",),
+        workdir="/",
+        folder="/",
+        env={"EXP_DIR": "/e", "EXP_DASH_ROOT": "/e/d"},
+        stop_signal="TERM",
+        stop_grace=1.0,
+    )
+    wanted: dict[Any, dict[str, Any]] = {
+        "all": {"count": -1},
+        2: {"count": 2},
+        ("0", "GPU-1"): {"device_ids": ["0", "GPU-1"]},
+    }
+    for given, request in wanted.items():
+        options = {"image": "x", "gpus": list(given) if isinstance(given, tuple) else given}
+        made = docker_container.details(plan, options, host="unix:///x")
+        assert made["create"]["device_requests"] == [{"capabilities": [["gpu"]], **request}]
