@@ -85,7 +85,7 @@ def write(path: Path, text: str) -> None:
 def claimed_pid(files: AttemptFiles) -> int | None:
     """The pid of the shim that claimed the attempt; 0 if it could not say so, None if none did."""
     try:
-        text = files.claim.read_text(encoding="ascii").strip()
+        text = files.claim.read_bytes().strip()
     except FileNotFoundError:
         return None
     return int(text) if text.isdigit() else 0

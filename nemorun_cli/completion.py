@@ -6,13 +6,16 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.home import Home, age_key
 from nemorun_cli.states import ExperimentStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 SPEC_ENDINGS: Final = (".yaml", ".yml")
 MOST: Final = 200  # ids that are offered: more cannot be read
@@ -84,6 +87,11 @@ def specs(incomplete: str) -> list[str]:
 def if_running(incomplete: str) -> list[str]:
     """The words of `--if-running`."""
     return [word for word in ("fail", "skip", "replace") if word.startswith(incomplete)]
+
+
+def one_of(words: Sequence[str]) -> Callable[[str], list[str]]:
+    """The completion of an option that takes one of these words."""
+    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
 
 
 def signals(incomplete: str) -> list[str]:

@@ -211,7 +211,7 @@ def read_spec(files: ExperimentFiles) -> Spec:
     """
     try:
         return Spec.from_json(json.loads(files.resolved.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LedgerError(
             f"{files.resolved} cannot be read: {error}", hint="restore it from a backup"
         ) from error

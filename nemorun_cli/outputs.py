@@ -35,7 +35,7 @@ def read(path: Path) -> dict[str, Any]:
         OutputsError: it is no file, larger than MAX_BYTES or no UTF-8, or something in it is no output.
         OSError: it cannot be read.
     """
-    with open(path, "rb", opener=_open) as stream:  # noqa: PTH123 - only this one takes an opener
+    with open(path, "rb", opener=_open) as stream:  # only this one takes an opener
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise OutputsError("it is no file")
         content = stream.read(MAX_BYTES + 1)

@@ -87,7 +87,7 @@ class Recording:
             self._finish(event)
 
     def submit(self, task: Task, attempt: int) -> None:
-        """Note what is known of an attempt that is about to start; nothing, and no file, if that is nothing."""
+        """Note what is known of an attempt that is about to start; where that is nothing, no file is made."""
         params = params_of(task)
         if params or task.metrics:
             with self._told(f"the params of {task.id}"):
@@ -194,7 +194,7 @@ class Recording:
     # -- output -------------------------------------------------------------------------------------
 
     def _read(self, task: str, attempt: int, *, seconds: float, is_over: bool) -> bool:
-        """Read on in the output of an attempt; where that fails, the next time begins with what was written."""
+        """Read on in the output of an attempt; where that fails, the next look begins after the rows."""
         key = (task, attempt)
         reading = self._readings.pop(key, None)
         if reading is None:

@@ -51,7 +51,8 @@ def main() -> int:
         return _supervise(files, told)
     except OSError as error:  # of the file system: it is full, or read-only
         _say("".join(traceback.format_exception(error)))
-        _answer({"error": f"{error.strerror}: {error.filename or files.directory}", "code": LedgerError.exit_code})
+        where = error.filename or files.directory
+        _answer({"error": f"{error.strerror}: {where}", "code": LedgerError.exit_code})
         return LedgerError.exit_code
     except Exception as error:  # noqa: BLE001 - the end of the process: told to who waits, and kept in the log
         traceback.print_exc()

@@ -54,7 +54,8 @@ class Bench:
         """Write a spec; a task that is a text is an inline one."""
         entries = {name: {"inline": task} if isinstance(task, str) else task for name, task in tasks.items()}
         document = {"version": 1, "name": "tried", **header, "tasks": entries}
-        return self.exp.spec(json.dumps(document, ensure_ascii=False))
+        text = json.dumps(document, ensure_ascii=False)  # which YAML can read, if it is escaped a little more
+        return self.exp.spec(text.replace("\x7f", "\\u007f"))
 
     def start(self, tasks: dict[str, Any], **header: Any) -> Run:
         """Start an experiment in a supervisor of its own."""

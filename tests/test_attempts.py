@@ -1,3 +1,5 @@
+"""The files of an attempt as evidence: a whole record is believed, half a one is none, rubbish is told."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -12,22 +14,91 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture
+def files(tmp_path: Path) -> AttemptFiles:
+    made = AttemptFiles(tmp_path / "tasks" / "g" / "a" / "attempt-1")
+    attempts.make_folders(made)
+    return made
+
+
 @pytest.mark.parametrize(
-    "text",
-    ["", "rubbish", "[]", "null", "{}", '{"exit_code":null}', '{"exit_code":"0"}', '{"exit_code":true}'],
+    ("record", "status", "code", "reason"),
+    [
+        ('{"exit_code":0}\n', TaskStatus.SUCCEEDED, 0, None),
+        ('{"exit_code":3}\n', TaskStatus.FAILED, 3, Reason.EXIT),
+        ('{"exit_code":137}\n', TaskStatus.FAILED, 137, Reason.SIGNAL),
+        ('{"exit_code":255}\n', TaskStatus.FAILED, 255, Reason.EXIT),
+        ('{"exit_code":143,"timeout":true}\n', TaskStatus.FAILED, 143, Reason.TIMEOUT),
+        ('{"exit_code":0,"timeout":true}\n', TaskStatus.FAILED, 0, Reason.TIMEOUT),
+        ('{"exit_code":null,"signal":"KILL","timeout":true}\n', TaskStatus.FAILED, None, Reason.TIMEOUT),
+        ('{"exit_code":null,"launch":"workdir"}\n', TaskStatus.FAILED, None, Reason.LAUNCH),
+    ],
 )
-def test_what_is_no_exit_record_is_lost(tmp_path: Path, text: str) -> None:
-    """An exit record that cannot be one is an end that nobody knows, and never a success."""
-    files = AttemptFiles(tmp_path)
-    files.exit.write_text(f"{text}\n")
+def test_record_is_read(
+    files: AttemptFiles, record: str, status: TaskStatus, code: int | None, reason: Reason | None
+) -> None:
+    """What the shim wrote is told in the words of the states."""
+    files.exit.write_text(record)
     ending = attempts.read_ending(files)
     assert ending is not None
-    assert (ending.status, ending.reason, ending.exit_code) == (TaskStatus.FAILED, Reason.LOST, None)
+    assert (ending.status, ending.exit_code, ending.reason) == (status, code, reason)
+    assert ending.ended is not None
 
 
-def test_half_an_exit_record_is_none_yet(tmp_path: Path) -> None:
-    """A record without its line end is still being written."""
-    files = AttemptFiles(tmp_path)
+@pytest.mark.parametrize("cut", range(len('{"exit_code":3}\n')))
+def test_record_that_is_being_written_is_none(files: AttemptFiles, cut: int) -> None:
+    """As long as its last byte is missing there is no record, and no end."""
+    files.exit.write_text('{"exit_code":3}\n'[:cut])
     assert attempts.read_ending(files) is None
-    files.exit.write_text('{"exit_code":0}')
-    assert attempts.read_ending(files) is None
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    ["{}", "[]", "5", "null", '"x"', "no json", '{"exit_code":"0"}', '{"exit_code":null}', "\udcff"],
+)
+def test_record_that_cannot_be_understood_is_no_success(files: AttemptFiles, rubbish: str) -> None:
+    """An end that cannot be known is FAILED with reason `lost`, and never a guess."""
+    files.exit.write_bytes(rubbish.encode(errors="surrogateescape") + b"\n")
+    ending = attempts.read_ending(files)
+    assert ending is not None
+    assert (ending.status, ending.exit_code, ending.reason) == (TaskStatus.FAILED, None, Reason.LOST)
+    assert str(files.exit) in (ending.message or "")
+
+
+def test_claim_names_its_shim(files: AttemptFiles) -> None:
+    """No claim is None, a claim that could not say more is 0, rubbish is 0 too."""
+    assert attempts.claimed_pid(files) is None
+    for content, pid in ((b"", 0), (b"12", 12), (b"12\n", 12), (b"-1\n", 0), (b"\xff\xfe", 0), (b"1 2\n", 0)):
+        files.claim.write_bytes(content)
+        assert attempts.claimed_pid(files) == pid
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("TERM", 15), ("SIGTERM", 15), ("term", 15), ("15", 15), ("KILL", 9), ("USR1", 10)]
+)
+def test_signal_by_any_of_its_names(name: str, number: int) -> None:
+    """A signal may be given by its name, with or without SIG, or its number."""
+    assert attempts.signal_number(name) == number
+    assert attempts.signal_number(attempts.short_signal(name)) == number
+
+
+@pytest.mark.parametrize("name", ["", "NOPE", "SIG", "0", "999", "-9", "TERM; rm"])
+def test_what_is_no_signal_is_refused(name: str) -> None:
+    """Nothing but a signal's name gets near a `kill`."""
+    with pytest.raises(ValueError, match=r"signal|valid"):
+        attempts.signal_number(name)
+
+
+def test_folders_are_private_and_may_be_there(files: AttemptFiles) -> None:
+    """Making them again does no harm, and nobody else looks in."""
+    attempts.make_folders(files)
+    for folder in (files.directory, files.directory.parent, files.directory.parent.parent):
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_files_are_written_whole_and_private(files: AttemptFiles) -> None:
+    """A shorter text leaves nothing of a longer one."""
+    for text in ("a long text" * 100_000, "ünï\n"):
+        attempts.write(files.script, text)
+        assert files.script.read_text(encoding="utf-8") == text
+    assert files.script.stat().st_mode & 0o777 == 0o600

@@ -196,3 +196,39 @@ def test_digits_trains_and_reports_the_best_model(exp: Exp) -> None:
     report = (exp.directory() / "report.txt").read_text()
     assert report.startswith(f"best model: {best}\ntest accuracy: {outputs(exp, 'evaluate')['accuracy']}\n")
     assert all(name in report for name in trained)
+
+
+def test_sweep_trains_each_combination_and_tells_the_best(exp: Exp) -> None:
+    """The matrix gives its members, each check follows its twin, and the best of all is told."""
+    exp("run", SPECS / "sweep.yaml", env=PATH)
+    assert set(statuses(exp).values()) == {"SUCCEEDED"}
+    trained = [task["matrix"] for task in exp.status()["tasks"] if task["group"] == "train"]
+    assert trained == [
+        {"C": 1, "gamma": 0.001},
+        {"C": 1, "gamma": 0.1},
+        {"C": 10, "gamma": 0.001, "probability": True},
+        {"C": 100, "gamma": 0.001},
+    ]
+    assert outputs(exp, "best")["best"] == "C=10,gamma=0.001"
+    assert outputs(exp, "best")["accuracy"] > 0.95
+    assert "train/C=1,gamma=0.001/model.joblib has" in log(exp, "check/C=1,gamma=0.001")
+
+
+def test_sweep_failures_counts_what_fails(exp: Exp) -> None:
+    """What scikit-learn refuses fails, the others are fitted, and the table is made of all."""
+    few = ["--set", "params.alphas=[1, 10]", "--set", "tasks.fit.matrix.seed=[0, 1]"]
+    exp(
+        "run",
+        SPECS / "sweep_failures.yaml",
+        *few,
+        "--set",
+        "tasks.fit.matrix.max_failures=2",
+        env=PATH,
+        code=1,
+    )
+    found = exp.status()["counts"]
+    assert found["SUCCEEDED"] == 5
+    assert found["FAILED"] >= 2
+    assert found["FAILED"] + found.get("SKIPPED", 0) == 8
+    assert "InvalidParameterError" in exp("why", "latest", "fit").stdout
+    assert (exp.directory() / "fits.json").is_file()

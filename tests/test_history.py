@@ -28,7 +28,14 @@ def make(*tasks: str, strict: bool = False) -> History:
 
 
 def event(kind: str, task: str | None = "a", attempt: int = 1, **fields: Any) -> dict[str, Any]:
-    return {"event": kind, "time": "2026-01-01T00:00:00.000Z", "by": "a test", "task": task, "attempt": attempt, **fields}
+    return {
+        "event": kind,
+        "time": "2026-01-01T00:00:00.000Z",
+        "by": "a test",
+        "task": task,
+        "attempt": attempt,
+        **fields,
+    }
 
 
 def move_to(status: TaskStatus, attempt: int = 1) -> dict[str, Any]:

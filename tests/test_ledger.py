@@ -1,4 +1,4 @@
-"""The ledger: batches under a lock, closed by markers; what is torn is passed over, what is damaged is told."""
+"""The ledger: batches closed by markers; what is torn is passed over, what is damaged is told."""
 
 from __future__ import annotations
 
@@ -147,9 +147,11 @@ def test_cut_within_the_first_batch_is_an_error(tmp_path: Path) -> None:
         assert path.read_bytes() == data[:cut], "nothing is overwritten"
 
 
-@pytest.mark.parametrize("change", [lambda byte: byte ^ 1, lambda byte: byte ^ 32, lambda _: 10, lambda _: 48])
+@pytest.mark.parametrize(
+    "change", [lambda byte: byte ^ 1, lambda byte: byte ^ 32, lambda _: 10, lambda _: 48]
+)
 def test_damage_at_every_byte_is_told(tmp_path: Path, change: Any) -> None:
-    """A byte that is not what was written is an error, or belongs to the last batch and makes it a torn tail."""
+    """A byte that is not what was written is an error, or makes the last batch a torn tail."""
     data = make(tmp_path).path.read_bytes()
     last = ends(data)[-2]
     path = tmp_path / "damaged.jsonl"
@@ -228,7 +230,10 @@ def test_foreign_file_is_refused_and_left_alone(tmp_path: Path, content: bytes) 
 def test_newer_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
     """A ledger of a newer version is told as that, even if it closes its batches in another way."""
     path = tmp_path / "ledger.jsonl"
-    for content in (encode([{"event": "created", "format": "exp.ledger/2"}]), b'{"format":"exp.ledger/99","n":1}\n{}\n'):
+    for content in (
+        encode([{"event": "created", "format": "exp.ledger/2"}]),
+        b'{"format":"exp.ledger/99","n":1}\n{}\n',
+    ):
         path.write_bytes(content)
         with pytest.raises(LedgerNewerError, match="newer"):
             Reader(path).read()
@@ -280,7 +285,9 @@ def test_settled_reading_waits_for_a_write_that_is_under_way(tmp_path: Path) -> 
 def _write(folder: Path, writer: int, count: int) -> None:
     ledger = Ledger(folder / "ledger.jsonl", folder / "ledger.lock")
     for number in range(count):
-        batch = [{"event": "x", "writer": writer, "n": number, "part": part} for part in range(writer % 3 + 1)]
+        batch = [
+            {"event": "x", "writer": writer, "n": number, "part": part} for part in range(writer % 3 + 1)
+        ]
         ledger.append(batch)
 
 
@@ -296,7 +303,7 @@ def _read(folder: Path, stop: Any, result: Any) -> None:
 
 
 def test_sixteen_writers_and_constant_readers_lose_nothing(tmp_path: Path) -> None:
-    """Every event of sixteen writers is there once, in each writer's order, and no reader saw a torn batch."""
+    """Every event of sixteen writers is there once, in order, and no reader saw a torn batch."""
     make(tmp_path, [])
     fork = multiprocessing.get_context("fork")
     stop, results = fork.Event(), fork.Queue()

@@ -47,7 +47,9 @@ def test_end_is_told_by_code_and_reason(
     assert (state.status, state.exit_code, state.reason, state.message) == ("FAILED", code, reason, message)
 
 
-@pytest.mark.parametrize("task", [{"command": ["no-such-program"]}, {"inline": ":", "entrypoint": "no-such-shell"}])
+@pytest.mark.parametrize(
+    "task", [{"command": ["no-such-program"]}, {"inline": ":", "entrypoint": "no-such-shell"}]
+)
 def test_program_that_is_not_there_is_a_launch_failure(bench: Bench, task: dict[str, Any]) -> None:
     """A program that is not on the task's PATH fails the task with reason `launch` and its name."""
     state = bench.run({"a": task}).history.tasks["a"]
@@ -150,7 +152,9 @@ def test_log_keeps_the_order(bench: Bench) -> None:
 def test_task_may_close_all_descriptors(bench: Bench) -> None:
     """A task that closes everything it has, its lock included, is waited for to its end."""
     script = f"exec 0<&- 1>&- 2>&- 9>&-; {until('gate')}; exit 4"
-    run = bench.start({"a": script, "b": {"inline": NOTE, "dependencies": ["a"], "dependency_type": "afternotok"}})
+    run = bench.start(
+        {"a": script, "b": {"inline": NOTE, "dependencies": ["a"], "dependency_type": "afternotok"}}
+    )
     shim_pid(run, "a")
     eventually(lambda: status(run, "a") == "RUNNING")
     bench.touch("gate")
@@ -211,7 +215,9 @@ def job(folder: Path, *argv: str, **fields: Any) -> Job:
         experiment=folder.name, task="a", attempt=1, executor="local", kind="command", argv=argv,
         workdir=str(folder), folder=str(folder), env=env, stop_signal="TERM", **{"stop_grace": 0.2, **fields},
     )  # fmt: skip
-    return Job(experiment=folder.name, task="a", attempt=1, files=files.attempt("a", 1), plan=made, stop_grace=0.2)
+    return Job(
+        experiment=folder.name, task="a", attempt=1, files=files.attempt("a", 1), plan=made, stop_grace=0.2
+    )
 
 
 def executor() -> LocalExecutor:
@@ -288,7 +294,9 @@ def test_secret_reaches_the_task_and_no_file(tmp_path: Path) -> None:
     task = job(tmp_path, "sh", "-c", '[ "$TOKEN" = a-"secret"-value ]', secrets=("TOKEN",))
     list(one.submit([task]))
     assert ending(one, task).status is TaskStatus.SUCCEEDED
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"a-secret-value" in path.read_bytes()]
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and b"a-secret-value" in path.read_bytes()
+    ]
     one.close()
 
 
@@ -316,7 +324,10 @@ def test_scan_passes_over_what_it_may_not_look_into() -> None:
 def test_orphans_do_not_pile_up(bench: Bench) -> None:
     """A supervisor collects what tasks left behind and it inherited, while it goes on."""
     run = bench.start(
-        {"a": "for i in 1 2 3 4 5; do (setsid sh -c 'sleep 0.01' >/dev/null 2>&1 9>&- &); done", "b": until("gate")},
+        {
+            "a": "for i in 1 2 3 4 5; do (setsid sh -c 'sleep 0.01' >/dev/null 2>&1 9>&- &); done",
+            "b": until("gate"),
+        },
         run={"max_parallel": 2},
     )
     shim_pid(run, "b")

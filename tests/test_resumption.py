@@ -107,7 +107,9 @@ def test_resume_uses_the_experiments_own_copy_of_the_spec(bench: Bench) -> None:
 
 def test_skipped_task_whose_parent_succeeds_now_runs(bench: Bench) -> None:
     """A limit that was hit before the resume no longer counts."""
-    run = bench.start({"bad": f"{NOTE}; [ -e mended ]", "rest": NOTE}, run={"max_failures": 1, "max_parallel": 1})
+    run = bench.start(
+        {"bad": f"{NOTE}; [ -e mended ]", "rest": NOTE}, run={"max_failures": 1, "max_parallel": 1}
+    )
     assert statuses(run.wait(timeout=20)) == {"bad": "FAILED", "rest": "SKIPPED"}
     bench.touch("mended")
     run.resume()

@@ -38,9 +38,11 @@ class Drive:
     started: list[str] = field(default_factory=list)
 
     def begin(self) -> None:
+        """Take up the history."""
         self.judge(self.schedule.begin())
 
     def judge(self, verdicts: list[Verdict]) -> None:
+        """Let what may run wait for a slot, and skip what never can."""
         for verdict in verdicts:
             if self.status(verdict.task) is not TaskStatus.PENDING:
                 continue
@@ -51,6 +53,7 @@ class Drive:
                 self.judge(self.schedule.over(verdict.task))
 
     def start(self, now: float = 0.0) -> list[str]:
+        """Start what can start now."""
         free = None if self.slots is None else self.slots - len(self.running)
         taken = self.schedule.take_ready(now, free, needs_slot={"local": True})
         for name in taken:
@@ -60,6 +63,7 @@ class Drive:
         return taken
 
     def end(self, name: str, status: TaskStatus) -> None:
+        """Let a task end, or be retried."""
         reason = None if status is S else "exit"
         self.note(events.ENDED, name, status=status, reason=reason)
         self.running.discard(name)
@@ -70,11 +74,13 @@ class Drive:
             self.judge(self.schedule.over(name))
 
     def note(self, kind: str, name: str, **fields: Any) -> None:
+        """Put an event into the history."""
         attempt = self.schedule.history.tasks[name].attempt
         event = {"event": kind, "time": stamp(), "by": "a test", "task": name, "attempt": attempt, **fields}
         self.schedule.history.apply(event)
 
     def status(self, name: str) -> TaskStatus:
+        """Where a task stands."""
         return self.schedule.history.tasks[name].status
 
 
@@ -107,8 +113,10 @@ def graphs(draw: st.DrawFn) -> list[Task]:
 
 
 @given(graphs(), st.integers(1, 4), st.data())
-def test_any_graph_runs_to_its_end_as_its_dependencies_allow(tasks: list[Task], slots: int, data: st.DataObject) -> None:
-    """No task starts before its parents allow it, none that may run is left out, all end, no slot is overdrawn."""
+def test_any_graph_runs_to_its_end_as_its_dependencies_allow(
+    tasks: list[Task], slots: int, data: st.DataObject
+) -> None:
+    """No task starts before its parents allow it, none is left out, all end, no slot is overdrawn."""
     by_id = {one.id: one for one in tasks}
     drive = Drive(schedule(*tasks), slots)
     drive.begin()
@@ -137,7 +145,9 @@ def test_any_interruption_is_taken_up_where_it_was(tasks: list[Task], data: st.D
     for _ in range(data.draw(st.integers(0, 6))):
         first.start()
         if first.running:
-            first.end(data.draw(st.sampled_from(sorted(first.running))), data.draw(st.sampled_from([S, F, C])))
+            first.end(
+                data.draw(st.sampled_from(sorted(first.running))), data.draw(st.sampled_from([S, F, C]))
+            )
     second = Drive(Schedule(first.schedule.spec, first.schedule.history), running=set(first.running))
     second.begin()
     while second.start() or second.running:
@@ -149,7 +159,11 @@ def test_any_interruption_is_taken_up_where_it_was(tasks: list[Task], data: st.D
 
 def test_task_with_a_failed_parent_is_skipped_while_others_still_run() -> None:
     """What can no longer run is skipped at once and not when the last parent ends."""
-    drive = Drive(schedule(task("a"), task("b", 1), task("c", 2, dependencies=("a", "b")), task("d", 3, dependencies=("c",))))
+    drive = Drive(
+        schedule(
+            task("a"), task("b", 1), task("c", 2, dependencies=("a", "b")), task("d", 3, dependencies=("c",))
+        )
+    )
     drive.begin()
     assert drive.start() == ["a", "b"]
     drive.end("a", F)
@@ -247,7 +261,12 @@ def test_delay_of_a_late_retry_is_a_number() -> None:
         (("oom", "preempted", "node_fail"), Reason.NODE_FAIL, None, True),
     ],
 )
-def test_retry_only_on_what_it_names(on: tuple[int | str, ...], reason: Reason, code: int | None, expected: bool) -> None:  # noqa: FBT001
+def test_retry_only_on_what_it_names(
+    on: tuple[int | str, ...],
+    reason: Reason,
+    code: int | None,
+    expected: bool,  # noqa: FBT001 - a column of the table
+) -> None:
     """`retry.on` names exit codes and reasons; `any` is every failure, and a cancel is none."""
     state = TaskState(status=F, reason=reason, exit_code=code)
     assert matches(Retry(limit=1, on=on), state) is expected
@@ -287,7 +306,11 @@ def test_failure_that_is_allowed_counts_for_no_limit() -> None:
         ([S, C], True, ExperimentStatus.COMPLETED),
     ],
 )
-def test_final_status_follows_from_the_ends(ends: list[TaskStatus], allowed: bool, expected: ExperimentStatus) -> None:  # noqa: FBT001
+def test_final_status_follows_from_the_ends(
+    ends: list[TaskStatus],
+    allowed: bool,  # noqa: FBT001 - a column of the table
+    expected: ExperimentStatus,
+) -> None:
     """FAILED if a task FAILED or was CANCELLED without `allow_failure`, else COMPLETED."""
     made = schedule(task("a", allow_failure=allowed), task("b", 1, allow_failure=allowed))
     for state, status in zip(made.history.tasks.values(), ends, strict=True):
@@ -297,6 +320,8 @@ def test_final_status_follows_from_the_ends(ends: list[TaskStatus], allowed: boo
 
 def test_below_is_everything_that_depends_on_it() -> None:
     """A task with all its descendants, and nothing beside."""
-    made = schedule(task("a"), task("b", 1, dependencies=("a",)), task("c", 2, dependencies=("b",)), task("d", 3))
+    made = schedule(
+        task("a"), task("b", 1, dependencies=("a",)), task("c", 2, dependencies=("b",)), task("d", 3)
+    )
     assert made.below(["a"]) == {"a", "b", "c"}
     assert made.below([]) == set()

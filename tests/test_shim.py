@@ -102,7 +102,23 @@ def test_death_by_a_signal_is_recorded(attempt: Path, shell: list[str], name: st
 @pytest.mark.parametrize("shell", SHELLS)
 def test_arguments_arrive_byte_for_byte(attempt: Path, shell: list[str]) -> None:
     """No argument is seen by a shell on its way."""
-    hostile = ["a b", "'", '"', "$HOME", "`id`", "$(id)", "a\nb", "", "*", "\\n", "-n", "é中", "; exit 9", "&&", "\t"]
+    hostile = [
+        "a b",
+        "'",
+        '"',
+        "$HOME",
+        "`id`",
+        "$(id)",
+        "a\nb",
+        "",
+        "*",
+        "\\n",
+        "-n",
+        "é中",
+        "; exit 9",
+        "&&",
+        "\t",
+    ]
     code, output = run(attempt, "/usr/bin/printf", "<%s>", *hostile, shell=shell)
     assert (code, output.decode()) == (0, "".join(f"<{text}>" for text in hostile))
 
@@ -200,7 +216,9 @@ def test_timeout_uses_the_stop_signal(attempt: Path, shell: list[str]) -> None:
 def test_deaf_task_is_killed_after_the_grace_period(attempt: Path, shell: list[str], stop: str) -> None:
     """What does not end by the stop signal is killed, and the record was written before."""
     script = "trap '' TERM INT; while :; do sleep 0.05; done"
-    with start(attempt, "/bin/sh", "-c", script, shell=shell, timeout="0.2", stop=stop, grace="0.2") as process:
+    with start(
+        attempt, "/bin/sh", "-c", script, shell=shell, timeout="0.2", stop=stop, grace="0.2"
+    ) as process:
         process.communicate(timeout=20)
     assert process.returncode == -signal.SIGKILL
     assert record(attempt) == {"exit_code": None, "signal": "KILL", "timeout": True}
@@ -217,7 +235,9 @@ def test_watchdog_leaves_with_its_task(attempt: Path, shell: list[str]) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_watchdog_leaves_with_a_task_that_ends_within_the_grace_period(attempt: Path, shell: list[str]) -> None:
+def test_watchdog_leaves_with_a_task_that_ends_within_the_grace_period(
+    attempt: Path, shell: list[str]
+) -> None:
     """A task that listened to the timeout leaves no watchdog behind that would write its record anew."""
     with start(attempt, "/bin/sleep", "60", shell=shell, timeout="0.1", grace="1000") as process:
         process.communicate(timeout=20)
@@ -255,5 +275,7 @@ def test_lock_is_held_as_long_as_the_task(attempt: Path) -> None:
 def test_shellcheck_has_nothing_to_say() -> None:
     """The shim is POSIX sh."""
     program = Path(sys.executable).with_name("shellcheck")
-    done = subprocess.run([str(program), "--shell=sh", str(SHIM)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(program), "--shell=sh", str(SHIM)], capture_output=True, text=True, check=False
+    )
     assert done.stdout == ""

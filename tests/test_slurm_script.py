@@ -43,7 +43,7 @@ def plan(**fields: Any) -> Plan:
         "workdir": "/work",
         "kind": "command",
         "folder": "/work",
-        "env": {"EXP_DIR": "/exp", "A": NASTY},
+        "env": {"EXP_DIR": "/exp", "EXP_OUTPUT": "/exp/outputs", "A": NASTY},
         "stop_signal": "TERM",
         "stop_grace": 10.0,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -18,8 +19,6 @@ from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.states import ExperimentStatus
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import Exp
 
 
@@ -43,7 +42,7 @@ def test_supervisor_whose_command_died_leaves() -> None:
 def test_supervisor_is_a_session_of_its_own(bench: Bench) -> None:
     """It has no terminal, no inherited descriptor, no working folder in use, and the mark of no task."""
     reader, writer = os.pipe()
-    os.set_inheritable(writer, True)  # noqa: FBT003 - a descriptor as a shell's `3>&1` leaves open
+    os.set_inheritable(writer, True)  # a descriptor as a shell's `3>&1` leaves open
     run = bench.start({"a": until("gate")})
     os.close(writer)
     holder = run.status().holder
@@ -53,9 +52,8 @@ def test_supervisor_is_a_session_of_its_own(bench: Bench) -> None:
     assert process.cwd() == "/"
     assert os.read(reader, 1) == b"", "the pipe would be open if it had inherited the other end"
     os.close(reader)
-    targets = {int(name): os.readlink(f"/proc/{holder.pid}/fd/{name}") for name in os.listdir(f"/proc/{holder.pid}/fd")}
-    assert targets[0] == targets[1] == "/dev/null"
-    assert targets[2] == str(run.files.supervisor_log)
+    targets = [str(Path(f"/proc/{holder.pid}/fd/{number}").readlink()) for number in range(3)]
+    assert targets == ["/dev/null", "/dev/null", str(run.files.supervisor_log)]
     bench.touch("gate")
     run.wait(timeout=20)
 
@@ -65,7 +63,13 @@ def test_caller_may_have_closed_its_descriptors(bench: Bench, closed: str) -> No
     """Started with input, output or errors closed, as some daemons do, it runs and its ledger is whole."""
     spec = bench.spec({"a": NOTE})
     command = f"{bench.exp.argv[0]} run {spec} -d {closed}"
-    subprocess.run(["sh", "-c", command], env=bench.exp.env, cwd=bench.folder, check=">&-" not in closed.replace("2>&-", ""), capture_output=True)
+    subprocess.run(
+        ["sh", "-c", command],
+        env=bench.exp.env,
+        cwd=bench.folder,
+        check=">&-" not in closed.replace("2>&-", ""),
+        capture_output=True,
+    )
     status = bench.exp("wait", "latest")
     assert status.code == 0
     assert bench.lines() == ["a 1"]
@@ -114,8 +118,10 @@ def test_of_many_that_resume_at_once_one_supervises(bench: Bench) -> None:
 
 
 def test_constant_readers_do_not_keep_a_supervisor_from_starting(bench: Bench) -> None:
-    """However many look at an interrupted experiment, a resume gets its lock, and none takes a look for life."""
-    run = bench.start({"a": until("gate"), "b": {"inline": NOTE, "dependencies": ["a"]}}, run={"max_parallel": 1})
+    """However many look at an interrupted experiment, a resume gets its lock."""
+    run = bench.start(
+        {"a": until("gate"), "b": {"inline": NOTE, "dependencies": ["a"]}}, run={"max_parallel": 1}
+    )
     os.killpg(shim_pid(run, "a"), 9)
     eventually(lambda: run.status(observe=False).history.tasks["a"].is_over)
     run.wait(timeout=20)
@@ -180,7 +186,15 @@ def test_prompt_is_back_at_once_in_a_pipe(exp: Exp) -> None:
     """`id=$(exp run -d)` and `| cat` return while the experiment runs, for nobody holds the pipe."""
     spec = exp.spec(f"version: 1\nname: p\ntasks: {{a: {{inline: '{until('gate')}'}}}}\n")
     command = f"{exp.argv[0]} run {spec} -d 2>&1 3>&1 | cat"
-    done = subprocess.run(["sh", "-c", command], env=exp.env, cwd=exp.folder, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        ["sh", "-c", command],
+        env=exp.env,
+        cwd=exp.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
     assert done.stdout.splitlines()[0].startswith("p_")
     assert exp.status()["status"] == "RUNNING"
     (exp.folder / "gate").touch()

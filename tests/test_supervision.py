@@ -53,7 +53,7 @@ BELOW_BAD = {"inline": "exit 0", "dependencies": ["bad"]}
         ({"bad": BAD, "p": BELOW_BAD}, K, S, S, FAILED),
     ],
 )
-def test_dependency_types(
+def test_dependency_types(  # noqa: PLR0917 - one column of the table each
     bench: Bench,
     parents: dict[str, Any],
     afterok: str,
@@ -141,7 +141,10 @@ def test_group_that_is_together_starts_at_once(bench: Bench) -> None:
 
 def test_group_that_is_together_and_too_large_does_not_wait_for_ever(bench: Bench) -> None:
     """More members than slots: it is refused, or they run together all the same; it never hangs."""
-    tasks = {"g": {"group": [{"inline": ":"}] * 3, "together": True}, "z": {"inline": ":", "dependencies": ["g"]}}
+    tasks = {
+        "g": {"group": [{"inline": ":"}] * 3, "together": True},
+        "z": {"inline": ":", "dependencies": ["g"]},
+    }
     done = bench.exp("run", bench.spec(tasks, run={"max_parallel": 2}), code=None)
     assert done.code in {0, 2}
     if done.code == 2:
@@ -153,7 +156,9 @@ def test_group_that_is_together_and_too_large_does_not_wait_for_ever(bench: Benc
 
 def test_task_is_retried_until_it_succeeds(bench: Bench) -> None:
     """Each attempt has its own number, folder and log; what counts is the last one."""
-    script = f'{NOTE}; echo "attempt $EXP_ATTEMPT"; echo "n:=$EXP_ATTEMPT" >>"$EXP_OUTPUT"; [ "$EXP_ATTEMPT" = 3 ]'
+    script = (
+        f'{NOTE}; echo "attempt $EXP_ATTEMPT"; echo "n:=$EXP_ATTEMPT" >>"$EXP_OUTPUT"; [ "$EXP_ATTEMPT" = 3 ]'
+    )
     run = bench.start(
         {
             "a": {"inline": script, "retry": {"limit": 5}},
@@ -177,14 +182,19 @@ def test_outputs_of_a_failed_attempt_do_not_count(bench: Bench) -> None:
 def test_retries_come_to_an_end(bench: Bench) -> None:
     """After `limit` retries the failure stands, and dependents are skipped only then."""
     snapshot = bench.run(
-        {"a": {"inline": f"{NOTE}; exit 4", "retry": {"limit": 2}}, "b": {"inline": NOTE, "dependencies": ["a"]}}
+        {
+            "a": {"inline": f"{NOTE}; exit 4", "retry": {"limit": 2}},
+            "b": {"inline": NOTE, "dependencies": ["a"]},
+        }
     )
     assert bench.lines() == ["a 1", "a 2", "a 3"]
     assert statuses(snapshot) == {"a": F, "b": K}
     assert snapshot.history.tasks["a"].exit_code == 4
 
 
-@pytest.mark.parametrize(("on", "attempts"), [([75], 1), ([4], 2), (["timeout"], 1), (["exit"], 2), (["any"], 2)])
+@pytest.mark.parametrize(
+    ("on", "attempts"), [([75], 1), ([4], 2), (["timeout"], 1), (["exit"], 2), (["any"], 2)]
+)
 def test_retry_only_on_what_was_asked_for(bench: Bench, on: list[Any], attempts: int) -> None:
     """`retry.on` decides which failures are tried again."""
     bench.run({"a": {"inline": f"{NOTE}; exit 4", "retry": {"limit": 1, "on": on}}})
@@ -219,9 +229,12 @@ while :; do sleep 0.1; done
 
 @pytest.mark.parametrize("supervised", [True, False])
 def test_timeout_ends_a_deaf_task_and_its_tree(bench: Bench, supervised: bool) -> None:  # noqa: FBT001
-    """A task that does not hear the stop signal is killed after its grace period, with or without supervisor."""
+    """What does not hear the stop signal is killed after its grace period, supervised or not."""
     run = bench.start(
-        {"a": {"inline": DEAF, "timeout": 0.4, "stop_grace": 0.3}, "b": {"inline": NOTE, "dependencies": ["a"]}}
+        {
+            "a": {"inline": DEAF, "timeout": 0.4, "stop_grace": 0.3},
+            "b": {"inline": NOTE, "dependencies": ["a"]},
+        }
     )
     eventually(lambda: len(bench.lines("pids")) == 2)
     if not supervised:
@@ -250,7 +263,7 @@ def test_timeout_can_be_retried(bench: Bench) -> None:
 
 
 def test_timeout_of_the_experiment_ends_it(bench: Bench) -> None:
-    """After `run.timeout` what runs is ended, the rest is skipped, and the experiment is FAILED by a limit."""
+    """After `run.timeout` what runs is ended, the rest is skipped, and the experiment is FAILED."""
     snapshot = bench.run(
         {"a": until("never"), "b": {"inline": NOTE, "dependencies": ["a"]}}, run={"timeout": 1.5}
     )
@@ -265,7 +278,12 @@ def test_timeout_of_the_experiment_ends_it(bench: Bench) -> None:
 def test_max_failures_lets_what_runs_finish_and_skips_the_rest(bench: Bench) -> None:
     """Once so many tasks failed nothing new starts."""
     run = bench.start(
-        {"runs": f"{until('gate')}; {NOTE}", "bad": "exit 1", "rest": NOTE, "below": {"inline": NOTE, "dependencies": ["rest"]}},
+        {
+            "runs": f"{until('gate')}; {NOTE}",
+            "bad": "exit 1",
+            "rest": NOTE,
+            "below": {"inline": NOTE, "dependencies": ["rest"]},
+        },
         run={"max_failures": 1, "max_parallel": 2},
     )
     eventually(lambda: status(run, "rest") == K)
@@ -281,7 +299,11 @@ def test_member_that_fails_stops_the_others_only_if_asked(bench: Bench) -> None:
     """With `fail_fast` the rest of the group is cancelled, without it everyone finishes."""
     for fail_fast, other in ((True, C), (False, S)):
         name = f"g{other}"
-        members = [{"inline": "exit 1"}, {"inline": until(f"gate{other}")}, {"inline": ":", "dependencies": []}]
+        members = [
+            {"inline": "exit 1"},
+            {"inline": until(f"gate{other}")},
+            {"inline": ":", "dependencies": []},
+        ]
         run = bench.start({name: {"group": members[:2], "fail_fast": fail_fast}}, run={"max_parallel": 2})
         eventually(lambda run=run, name=name: status(run, f"{name}/0") == F)
         if not fail_fast:
@@ -369,7 +391,9 @@ def test_environment_of_a_task(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("SLURM_JOB_ID")
 
 
-@pytest.mark.parametrize(("inherit", "expected"), [("none", []), (["ONE"], ["ONE=1"]), ("all", ["ONE=1", "TWO=2"])])
+@pytest.mark.parametrize(
+    ("inherit", "expected"), [("none", []), (["ONE"], ["ONE=1"]), ("all", ["ONE=1", "TWO=2"])]
+)
 def test_inherited_is_what_was_asked_for(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, inherit: Any, expected: list[str]
 ) -> None:

@@ -26,6 +26,20 @@ ExperimentGiven = Annotated[
         autocompletion=completion.experiments,
     ),
 ]
+ExperimentOrPrefix = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="EXP|PREFIX",
+        help="An experiment (default: the latest), or a prefix with its `/`, and all below it.",
+        autocompletion=completion.experiments,
+    ),
+]
+DashRoot = Annotated[
+    str | None,
+    typer.Option(
+        "--dash-root", metavar="FOLDER", help="Where records are kept; what is asked for is a prefix then."
+    ),
+]
 TaskOrNone = Annotated[
     str | None,
     typer.Argument(

@@ -23,7 +23,7 @@ from nemorun_cli.executors.slurm_cluster import URGENT, Cluster
 from nemorun_cli.executors.slurm_commands import Answer, Commands, Question
 from nemorun_cli.executors.slurm_queue import CAUSES, Row, ending_of, is_news, waiting_message
 from nemorun_cli.executors.slurm_request import OPTIONS_SCHEMA, Request, argv, request, uses_srun
-from nemorun_cli.executors.slurm_script import NEAR_LIMIT, SECRETS, member_text, secrets_text
+from nemorun_cli.executors.slurm_script import NEAR_LIMIT, RUNNING, SECRETS, member_text, secrets_text
 from nemorun_cli.executors.slurm_stop import Stop, commands
 from nemorun_cli.executors.slurm_submission import Submission, Submissions, place
 from nemorun_cli.states import Reason, TaskStatus
@@ -265,13 +265,14 @@ class SlurmExecutor:
         if row.phase == "queued":
             return self._judge_queued(held, row)
         held.since = None
-        return self._new(held, "running", job_id=row.job_id, since=row.start)
+        return self._judge_claim(held) or self._new(held, "running", job_id=row.job_id, since=row.start)
 
     def _judge_claim(self, held: _Held) -> Sighting | None:
-        """A shim that has begun says so before Slurm is asked again."""
-        if attempts.claimed_pid(held.job.files) is None:
+        """A shim that has begun says so before Slurm is asked again, and knows better when."""
+        try:
+            since = held.job.files.claim.stat().st_mtime
+        except FileNotFoundError:
             return None
-        since = held.job.files.claim.stat().st_mtime
         return self._new(held, "running", job_id=self._job_id(held.job), since=since)
 
     def _judge_queued(self, held: _Held, row: Row) -> Sighting | None:
@@ -287,15 +288,16 @@ class SlurmExecutor:
         return self._new(held, "running", job_id=row.job_id)
 
     def _judge_ended(self, held: _Held, ending: Ending, row: Row | None) -> Sighting | None:
-        """Slurm may know why a task failed; and what is cancelled has to be seen gone."""
+        """Nothing may be left of it, what is cancelled has to be seen gone, and Slurm may know why it failed."""
+        is_watched = (held.job.files.directory / RUNNING).exists()
         is_plain = ending.status is TaskStatus.FAILED and ending.reason in (Reason.EXIT, Reason.SIGNAL)
-        if not (is_plain or held.stop):
+        if not (is_plain or is_watched or held.stop):
             return self._over(held, ending)
         if held.since is None:
             held.since = time.monotonic()
         is_over = row.phase == "over" if row else (self._cluster.asked or 0.0) > held.since
-        age = time.time() - (ending.ended or 0.0)
-        if is_over or age > (GONE if held.stop else WORD):
+        is_old = time.time() - (ending.ended or 0.0) > (GONE if held.stop else WORD)
+        if is_over or (is_old and not is_watched):
             return self._over(held, self._explained(held, ending, row))
         self._cluster.hurry(URGENT)
         return None
@@ -417,7 +419,8 @@ class SlurmExecutor:
         for held in self._held.values():
             if held.stop and held.stop.due <= now and self._can_be_told(held):
                 row = self._row(held.job)
-                is_queued = row.phase == "queued" if row else attempts.claimed_pid(held.job.files) is None
+                has_begun = attempts.claimed_pid(held.job.files) is not None
+                is_queued = not has_begun and (row is None or row.phase == "queued")
                 steps.append((held.stop.step(is_queued=is_queued), self._job_id(held.job) or ""))
         for command in commands(steps):
             self._commands.ask(command)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.attempts import short_signal
 from nemorun_cli.executors.slurm_request import NOTICE
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ LONGEST_KEY: Final = 180  # characters of a job's name; accounting keeps 255
 NEAR_LIMIT: Final = "near-its-limit"  # in an attempt's folder: it got the signal that announces the end
 SECRETS: Final = "secrets"  # in an attempt's folder, until its job has read it
 
+RUNNING: Final = "running"  # in an attempt's folder, while its job script looks after the task
+KILL_NOTICE: Final = "URG"  # what tells a job script to kill the task and all it started
+LOOKS_A_SECOND: Final = 10  # at what a task left behind
+MOST_LOOKS: Final = 50  # until what cannot be killed is left to Slurm
+
 _PLAIN_OPTION: Final = re.compile(r"[A-Za-z0-9_./:@%+=,~-]*")
 
 # Every name begins with _exp_: the task's own variables are set in the same shell.
@@ -29,7 +36,7 @@ _BODY: Final = """\
 _exp_folder={folder}
 _exp_news={news}
 _exp_index=${{SLURM_ARRAY_TASK_ID:-0}}
-_exp_secrets=() _exp_task=
+_exp_secrets=() _exp_task='' _exp_running=''
 # shellcheck disable=SC1090 # what a member runs lies beside this script
 . "$_exp_folder/$_exp_index" || exit
 umask 077
@@ -49,6 +56,7 @@ _exp_leave() {{
     local code=$?
     [ -n "$_exp_task" ] ||
         _exp_record "{{\\"exit_code\\":null,\\"launch\\":\\"setup_lines ended its job with code $code\\"}}"
+    [ -z "$_exp_running" ] || rm -f -- "$_exp_running"
     echo "$_exp_index" >>"$_exp_news"
 }}
 trap _exp_leave EXIT
@@ -76,19 +84,48 @@ case $_exp_program in
     ;;
 esac
 
+_exp_pids() {{
+    # Who carries the attempt's mark, looked for without carrying it.
+    /usr/bin/env -i grep -lzFx -e "$_exp_mark" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3
+}}
+_exp_forward() {{
+    # To the task's process group, and to those of its processes that left it.
+    local pid stat
+    kill -s "$1" -- "-$_exp_task" 2>/dev/null
+    for pid in $(_exp_pids); do
+        read -r stat 2>/dev/null <"/proc/$pid/stat"
+        read -r _ _ stat _ <<<"${{stat##*) }}"
+        [ "$stat" = "$_exp_task" ] || kill -s "$1" "$pid" 2>/dev/null
+    done
+}}
+
 # Slurm signals this script alone, which outlives the task and sends on what it gets. With job control the
 # task is a process group of its own, in which INT and QUIT are not ignored.
-_exp_forward() {{ kill -s "$1" -- "-$_exp_task" 2>/dev/null; }}
 for _exp_signal in HUP INT QUIT TERM USR1 USR2 ALRM; do
     # shellcheck disable=SC2064 # the name of now
     trap "_exp_forward $_exp_signal" "$_exp_signal"
 done
+trap '_exp_forward KILL' {kill}
 set -m
+# While this file is there, an exit record does not mean that nothing of the task is left.
+if (set -C && true >"$_exp_attempt/{running}") 2>/dev/null; then _exp_running=$_exp_attempt/{running}; fi
 echo "$_exp_index" >>"$_exp_news"
 /usr/bin/env -- "${{_exp_environment[@]}}" /bin/sh "${{_exp_command[@]}}" 9>&- &
 _exp_task=$!
 {forward}while kill -0 "$_exp_task" 2>/dev/null; do wait "$_exp_task"; done
 wait "$_exp_task"
+_exp_code=$?
+
+# What the task left behind is ended before its job is.
+_exp_looks=0
+while [ -n "$(_exp_pids)" ]; do
+    [ "$_exp_looks" -gt 0 ] || _exp_forward "$_exp_stop"
+    [ "$_exp_looks" -lt "$_exp_patience" ] || _exp_forward KILL
+    [ "$_exp_looks" -lt $((_exp_patience + {most_looks})) ] || break
+    _exp_looks=$((_exp_looks + 1))
+    sleep 0.1
+done
+exit "$_exp_code"
 """
 
 _FORWARD: Final = """\
@@ -134,6 +171,9 @@ def job_script(asked: Request, *, name: str, folder: PurePath, members: int, new
         news=shlex.quote(str(news)),
         setup="\n".join(asked.setup_lines) or ":",
         forward=forward,
+        kill=KILL_NOTICE,
+        running=RUNNING,
+        most_looks=MOST_LOOKS,
     )
     return "\n".join([head, *(f"#SBATCH {directive(one)}" for one in (*own, *asked.options)), body])
 
@@ -166,6 +206,9 @@ def member_text(
         "mask": shlex.quote(mask),
         "program": shlex.quote(plan.argv[0]),
         "missing": shlex.quote(json.dumps(missing)),
+        "mark": shlex.quote(f"EXP_OUTPUT={plan.env['EXP_OUTPUT']}"),
+        "stop": shlex.quote(short_signal(plan.stop_signal)),
+        "patience": str(math.ceil(plan.stop_grace * LOOKS_A_SECOND)),
         "environment": _array(f"{name}={value}" for name, value in env.items()),
         "command": _array(arguments),
     }

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.executors.slurm_script import KILL_NOTICE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 BETWEEN: Final = 0.1  # seconds from one command to the next that builds on it
+KILLING: Final = 1.0  # seconds that a job script has to kill its task before Slurm ends the job
 AGAIN: Final = 5.0  # seconds until a job that should be gone is cancelled once more
 
 _SIGNAL, _KILL, _CANCEL = "signal", "kill", "cancel"
@@ -61,6 +64,8 @@ class Stop:
         self.due = now + BETWEEN
         if stage == _SIGNAL:
             self.due = max(self.due, self._deadline)
+        elif stage == _KILL:
+            self.due = now + KILLING
         elif stage == _CANCEL:
             self.due = now + AGAIN
         return self._command(stage)
@@ -71,8 +76,9 @@ class Stop:
             whom = () if self._by_steps else ("--batch",)
             return ("scancel", "--quiet", *whom, f"--signal={self._signal}")
         if stage == _KILL:
-            # The end of the job script ends the job at once; scancel alone would wait for KillWait.
-            return ("scancel", "--quiet", "--batch", "--signal=KILL")
+            # The job script kills all that there is of the task; scancel alone would wait for KillWait, and
+            # take only what the cluster's way of tracking processes finds.
+            return ("scancel", "--quiet", "--batch", f"--signal={KILL_NOTICE}")
         return ("scancel", "--quiet")
 
 

@@ -306,6 +306,10 @@ class Files:
             target = f"{target}/{file['filename']}"
         return self._copy_out(file, target, replace=to is not None)
 
+    def content_path(self, file: File) -> str:
+        """Where the content of a file lies, under its checksum; it is only to be read."""
+        return self._blobs.path(file["checksum"])
+
     def _copy_out(self, file: File, target: str, *, replace: bool) -> str:
         check_path(file["filename"], what="file name")  # the index may come from elsewhere
         if not replace and os.path.exists(target):

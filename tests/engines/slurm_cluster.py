@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SCRIPT = Path(__file__).with_name("slurm.sh")
 SHARED = Path(tempfile.gettempdir()) / "exp-tests-slurm"
+PATH = "/usr/local/bin:/usr/bin:/bin"  # whatever a test makes of the real one
 START_WAIT = 600.0  # seconds; the first start installs Slurm
 COMMAND_WAIT = 60.0
 STATES_OF_LIFE = "PENDING,RUNNING,COMPLETING,SUSPENDED,CONFIGURING"
@@ -47,8 +48,9 @@ class Slurm:
 
     def ask(self, *argv: str) -> str:
         """What one of Slurm's commands prints; it must not fail."""
+        program = shutil.which(argv[0], path=PATH) or argv[0]
         done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=COMMAND_WAIT, check=False, cwd="/"
+            [program, *argv[1:]], capture_output=True, text=True, timeout=COMMAND_WAIT, check=False, cwd="/"
         )
         assert done.returncode == 0, f"{argv}: {done.stderr}"
         return done.stdout

@@ -48,7 +48,9 @@ def pids(bench: Bench, count: int) -> list[int]:
 @pytest.mark.parametrize("supervised", [True, False])
 def test_deaf_task_with_children_in_sessions_of_their_own_is_gone(bench: Bench, supervised: bool) -> None:  # noqa: FBT001
     """When cancel returns, the whole tree is gone: deaf, daemonised, in sessions of their own, unmarked."""
-    run = bench.start({"a": {"inline": DEAF, "stop_grace": 0.3}, "b": {"inline": NOTE, "dependencies": ["a"]}})
+    run = bench.start(
+        {"a": {"inline": DEAF, "stop_grace": 0.3}, "b": {"inline": NOTE, "dependencies": ["a"]}}
+    )
     found = pids(bench, 4)
     if not supervised:
         kill_supervisor(run)
@@ -95,7 +97,9 @@ def test_cancel_of_one_task_skips_what_needs_it(bench: Bench, supervised: bool) 
 
 def test_task_that_waits_is_cancelled_before_it_runs(bench: Bench) -> None:
     """A task that waits for a slot or a dependency is CANCELLED and never begins."""
-    run = bench.start({"a": until("gate"), "b": NOTE, "c": {"inline": NOTE, "dependencies": ["b"]}}, run={"max_parallel": 1})
+    run = bench.start(
+        {"a": until("gate"), "b": NOTE, "c": {"inline": NOTE, "dependencies": ["b"]}}, run={"max_parallel": 1}
+    )
     shim_pid(run, "a")
     assert statuses(run.cancel(["b"]))["b"] == "CANCELLED"
     bench.touch("gate")
@@ -111,15 +115,22 @@ def test_task_that_waits_for_its_retry_is_cancelled(bench: Bench) -> None:
     assert bench.lines() == ["a 1"]
 
 
-POINTS = [point for point in faults.POINTS if point.startswith("attempt.")] + ["ledger.written", "supervisor.started"]
+POINTS = [point for point in faults.POINTS if point.startswith("attempt.")] + [
+    "ledger.written",
+    "supervisor.started",
+]
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_cancel_while_a_task_is_being_submitted(bench: Bench, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
+def test_cancel_while_a_task_is_being_submitted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
     """Wherever the supervisor is in submitting (here: dead right there), a cancel ends what it began."""
     monkeypatch.setenv(faults.VARIABLE, f"{point}:1" if point != "ledger.written" else f"{point}:2")
     try:
-        run = bench.start({"a": f"echo $$ >>pids; {until('never')}", "b": {"inline": NOTE, "dependencies": ["a"]}})
+        run = bench.start(
+            {"a": f"echo $$ >>pids; {until('never')}", "b": {"inline": NOTE, "dependencies": ["a"]}}
+        )
     except Exception:  # noqa: BLE001 - it may have died before it could answer
         run = experiment.find(home=bench.home)
     monkeypatch.delenv(faults.VARIABLE)
@@ -136,7 +147,10 @@ def test_cancel_while_a_task_is_being_submitted(bench: Bench, monkeypatch: pytes
 def test_cancel_as_early_as_can_be(bench: Bench) -> None:
     """A cancel that comes before, while and after the tasks are submitted ends them all the same."""
     for number in range(8):
-        run = bench.start({str_name: f"echo $$ >>pids{number}; {until('never')}" for str_name in ("a", "b", "c", "d")}, run={"max_parallel": 4})
+        run = bench.start(
+            {str_name: f"echo $$ >>pids{number}; {until('never')}" for str_name in ("a", "b", "c", "d")},
+            run={"max_parallel": 4},
+        )
         snapshot = run.cancel(grace=0.2)
         assert snapshot.status is ExperimentStatus.CANCELLED
         assert set(statuses(snapshot).values()) == {"CANCELLED"}
@@ -169,7 +183,9 @@ def test_signal_and_grace_of_the_request_count(bench: Bench) -> None:
 
 def test_stop_signal_of_the_task_is_used(bench: Bench) -> None:
     """A task ends by the signal it wants."""
-    run = bench.start({"a": {"inline": f"trap 'exit 8' INT; : >ready; {until('never')}", "stop_signal": "INT"}})
+    run = bench.start(
+        {"a": {"inline": f"trap 'exit 8' INT; : >ready; {until('never')}", "stop_signal": "INT"}}
+    )
     eventually((bench.folder / "ready").exists)
     assert run.cancel().history.tasks["a"].exit_code == 8
 
@@ -231,7 +247,10 @@ def test_resume_after_a_cancel_runs_the_rest(bench: Bench) -> None:
 
 def test_cancel_does_not_touch_a_nested_experiment(bench: Bench) -> None:
     """What a task starts with `exp run -d` outlives the task's end, and a cancel of it."""
-    inner = bench.exp.spec('{"version": 1, "name": "inner", "tasks": {"x": {"inline": "until [ -e gate ]; do sleep 0.02; done"}}}', "inner.yaml")
+    inner = bench.exp.spec(
+        f'{{"version": 1, "name": "inner", "tasks": {{"x": {{"inline": "{until("gate")}"}}}}}}',
+        "inner.yaml",
+    )
     command = f"{sys.executable} -m nemorun_cli run {inner} -d >id"
     ended = bench.start({"a": command})
     assert ended.wait(timeout=30).status is ExperimentStatus.COMPLETED
@@ -249,7 +268,7 @@ def test_cancel_does_not_touch_a_nested_experiment(bench: Bench) -> None:
 
 
 def test_unrelated_processes_are_left_alone(bench: Bench) -> None:
-    """A cancel ends the task's tree and no process beside it, even in the same folder and of the same user."""
+    """A cancel ends the task's tree and no process beside it, though it is of the same user."""
     kept: dict[str, Any] = {"cwd": bench.folder, "env": {**os.environ, "NEMORUN_HOME": ""}}
     with subprocess.Popen(["sleep", "600"], **kept) as stranger:
         run = bench.start({"a": until("never"), "b": until("gate")}, run={"max_parallel": 2})

@@ -5,11 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import NOTE, Bench, attempt, events, is_running, kill_supervisor, log, shim_pid, status, statuses, until
+from bench import (
+    NOTE,
+    Bench,
+    attempt,
+    events,
+    is_running,
+    kill_supervisor,
+    log,
+    shim_pid,
+    status,
+    statuses,
+    until,
+)
 from patience import eventually
 
 from nemorun_cli.errors import ExpError, LedgerError
@@ -18,6 +29,7 @@ from nemorun_cli.states import ExperimentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from conftest import Exp
 
@@ -161,7 +173,9 @@ def contents(home: Path) -> dict[str, Any]:
 
 def test_read_only_home_is_shown_as_it_is(bench: Bench) -> None:
     """`status`, `list` and `logs` tell the truth from the attempts, write nothing, and end as they should."""
-    run = bench.start({"good": f"echo said; {until('gate')}", "bad": f"{until('gate')}; exit 7"}, run={"max_parallel": 2})
+    run = bench.start(
+        {"good": f"echo said; {until('gate')}", "bad": f"{until('gate')}; exit 7"}, run={"max_parallel": 2}
+    )
     pids = [shim_pid(run, name) for name in ("good", "bad")]
     kill_supervisor(run)
     bench.touch("gate")
@@ -203,7 +217,11 @@ def test_home_that_became_read_only_under_a_supervisor(bench: Bench) -> None:
 def test_home_that_is_a_file_is_told(exp: Exp) -> None:
     """A `NEMORUN_HOME` that is no folder is an error of use that names it, for every command."""
     exp.home.write_text("not a folder")
-    for command in (["status"], ["list"], ["run", str(exp.spec("version: 1\ntasks: {a: {inline: ':'}}\n")), "-d"]):
+    for command in (
+        ["status"],
+        ["list"],
+        ["run", str(exp.spec("version: 1\ntasks: {a: {inline: ':'}}\n")), "-d"],
+    ):
         done = exp(*command, code=2)
         assert str(exp.home) in done.stderr
     assert exp.home.read_text() == "not a folder"
@@ -220,7 +238,9 @@ def test_home_of_somebody_else_is_told(bench: Bench) -> None:
     probe = subprocess.run([*nobody, "--help"], capture_output=True, check=False)
     if probe.returncode:
         pytest.skip("NOT TRIED: another user cannot run this installation")
-    done = subprocess.run([*nobody, "status", run.id], env=bench.exp.env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*nobody, "status", run.id], env=bench.exp.env, capture_output=True, text=True, check=False
+    )
     assert done.returncode not in {0, 1}
     assert "ermission" in done.stderr
     assert "Traceback" not in done.stderr

@@ -62,7 +62,7 @@ def test_torn_tail_is_told_and_passed_over(bench: Bench, ended: Run) -> None:
 
 
 def test_ledger_that_is_cut_by_a_crash_is_made_whole_from_the_attempts(bench: Bench) -> None:
-    """With the last batches of its ledger lost, an experiment still knows what ran, and runs nothing twice."""
+    """With the last batches of its ledger lost, an experiment still knows what ran."""
     run = bench.start({"a": f"{NOTE}; {until('gate')}", "b": {"inline": NOTE, "dependencies": ["a"]}})
     shim_pid(run, "a")
     eventually(lambda: events(run)[-1]["event"] == "started")

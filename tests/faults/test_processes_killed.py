@@ -1,4 +1,4 @@
-"""Promise 2: killed tasks, shims and machines, stale locks, recycled pids and other hosts are told truthfully."""
+"""Promise 2: killed tasks, shims and machines, recycled pids and other hosts are told truthfully."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_whole_tree_killed_at_once_is_told(bench: Bench, supervised: bool) -> No
 
 
 def test_everything_killed_is_interrupted_and_runs_again_on_resume(bench: Bench) -> None:
-    """After supervisor and tasks died together the experiment is INTERRUPTED, and a resume runs what was lost."""
+    """With supervisor and tasks dead the experiment is INTERRUPTED, and a resume runs what was lost."""
     run = bench.start({"a": f"{NOTE}; {until('gate')}", "b": NOTE}, run={"max_parallel": 1})
     shim = shim_pid(run, "a")
     eventually(bench.lines)
@@ -131,7 +131,9 @@ def after_a_crash(bench: Bench, pid: int) -> Run:
     eventually(lambda: not is_running(shim))
     attempt(run, "a").claim.write_text(f"{pid}\n")
     text = run.files.supervisor_lock.read_text()
-    run.files.supervisor_lock.write_text(text.replace(f'"pid": {run.status(observe=False).holder.pid}', f'"pid": {pid}'))  # type: ignore[union-attr]
+    run.files.supervisor_lock.write_text(
+        text.replace(f'"pid": {run.status(observe=False).holder.pid}', f'"pid": {pid}')
+    )  # type: ignore[union-attr]
     return run
 
 

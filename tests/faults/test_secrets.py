@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -16,9 +15,15 @@ from nemorun_cli.errors import SpecError
 from nemorun_cli.states import ExperimentStatus
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bench import Bench
 
-VALUES = {"FROM_ENV": "vëry-secret-env-$'\"", "FROM_FILE": "very-secret-file", "FROM_COMMAND": "very-secret-command"}
+VALUES = {
+    "FROM_ENV": "vëry-secret-env-$'\"",
+    "FROM_FILE": "very-secret-file",
+    "FROM_COMMAND": "very-secret-command",
+}
 CHECK = "; ".join(f'[ "$(printf %s "${name}" | cksum)" = "$(cksum <{name}.expected)" ]' for name in VALUES)
 
 
@@ -43,12 +48,16 @@ def found_in(home: Path) -> list[tuple[str, str]]:
     found = []
     for path in home.rglob("*"):
         data = path.read_bytes() if path.is_file() else b""
-        found += [(str(path), name) for name, value in VALUES.items() if value.encode() in data or value in str(path)]
+        found += [
+            (str(path), name)
+            for name, value in VALUES.items()
+            if value.encode() in data or value in str(path)
+        ]
     return found
 
 
 def test_secrets_reach_the_task_and_nothing_else(bench: Bench, secrets: dict[str, Any]) -> None:
-    """While the task has them they are in no file under the home, no argument list, and no environment but its own."""
+    """They are in no file under the home, no argument list, and no environment but the task's own."""
     run = bench.start({"a": f"set -e; {CHECK}; : >checked; {until('gate')}"}, secrets=secrets)
     eventually((bench.folder / "checked").exists)
     shim = shim_pid(run, "a")
@@ -101,7 +110,10 @@ def test_secrets_are_masked_in_what_is_shown(bench: Bench, secrets: dict[str, An
 @pytest.mark.parametrize("form", ["k=$FROM_FILE", 'k:={"deep": ["$FROM_FILE"]}', 'k:={"$FROM_FILE": 1}'])
 @pytest.mark.parametrize("supervised", [True, False])
 def test_output_that_is_a_secret_is_refused(
-    bench: Bench, secrets: dict[str, Any], form: str, supervised: bool  # noqa: FBT001
+    bench: Bench,
+    secrets: dict[str, Any],
+    form: str,
+    supervised: bool,  # noqa: FBT001
 ) -> None:
     """A task whose output is a secret fails, and the value is in no ledger, whoever sees it end."""
     del secrets["FROM_COMMAND"]
@@ -136,11 +148,15 @@ def test_output_that_might_be_a_secret_is_written_down_by_nobody_who_cannot_tell
     final = run.wait(timeout=20)
     assert VALUES["FROM_COMMAND"] not in run.files.ledger.read_text()
     assert bench.lines() == ["b 1"]
-    assert {event.get("reason") for event in events(run) if event["event"] == "ended" and event["task"] == "a"} == {"outputs"}
+    assert {
+        event.get("reason") for event in events(run) if event["event"] == "ended" and event["task"] == "a"
+    } == {"outputs"}
     assert final.history.tasks["a"].outputs == {}
 
 
-def test_missing_secret_starts_nothing(bench: Bench, secrets: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_secret_starts_nothing(
+    bench: Bench, secrets: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All that cannot be had are named at once, before anything is created."""
     monkeypatch.delenv("OUTER")
     (bench.folder / "token").unlink()

@@ -60,7 +60,7 @@ def start_and_die(bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str) ->
 def test_killed_at_a_write_it_is_resumed_without_running_anything_twice(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """Killed at any write point, what runs goes on, its end becomes known, and a resume runs only the rest."""
+    """Killed at any write, what runs goes on, its end becomes known, and a resume runs only the rest."""
     run = start_and_die(bench, monkeypatch, moment)
     after = run.wait(timeout=30)
     assert after.status in {ExperimentStatus.INTERRUPTED, ExperimentStatus.COMPLETED}
@@ -79,7 +79,7 @@ def test_killed_at_a_write_it_is_resumed_without_running_anything_twice(
 
 @pytest.mark.parametrize("point", CREATE)
 def test_command_killed_while_it_creates(bench: Bench, point: str) -> None:
-    """A command that dies before its ledger is there leaves no experiment; after it, one that can be resumed."""
+    """A command that dies before its ledger is there leaves nothing; after it, what can be resumed."""
     done = bench.exp("run", bench.spec(TASKS), "-d", code=None, env={faults.VARIABLE: f"{point}:1"})
     assert done.code == -9
     if point == "create.ledger":
@@ -134,7 +134,9 @@ def test_resume_adopts_what_still_runs(bench: Bench) -> None:
 
 def test_adopted_task_that_fails_is_retried(bench: Bench) -> None:
     """Retries go on under a new supervisor, also for a task that the old one started."""
-    run = bench.start({"a": {"inline": f'{NOTE}; {until("gate")}; [ "$EXP_ATTEMPT" = 2 ]', "retry": {"limit": 1}}})
+    run = bench.start(
+        {"a": {"inline": f'{NOTE}; {until("gate")}; [ "$EXP_ATTEMPT" = 2 ]', "retry": {"limit": 1}}}
+    )
     shim_pid(run, "a")
     kill_supervisor(run)
     run.resume()
