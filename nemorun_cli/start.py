@@ -33,6 +33,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._is_told = self._is_abandoned = False
+        _reap()
         tell, self._tell = os.pipe()
         self._answer, answer = os.pipe()
         environ = {name: value for name, value in os.environ.items() if name not in MARK}
@@ -50,6 +51,7 @@ class Supervisor:
         finally:
             os.close(tell)
             os.close(answer)
+        _children.add(self.pid)
 
     def go(
         self,
@@ -124,12 +126,22 @@ class Supervisor:
         return answer
 
 
+_children: set[int] = set()  # the supervisors that this process started and has not collected
 _early: list[Supervisor] = []
 
 
 def prepare() -> None:
     """Start a supervisor before it is known what for, as the command line does while it is being imported."""
     _early.append(Supervisor())
+
+
+def _reap() -> None:
+    """Collect supervisors that ended: a notebook that starts many would keep them all as zombies."""
+    for pid in list(_children):
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                continue
+        _children.discard(pid)
 
 
 def take() -> Supervisor:
