@@ -57,9 +57,9 @@ def known(spec: Spec) -> dict[str, str]:
 
 def mask(text: str, values: Iterable[str]) -> str:
     """The text with each value of six characters and more hidden, values of several lines line by line."""
-    parts = {part for value in values for part in (value, *value.splitlines()) if len(part) >= SHORTEST_MASKED}
-    for part in sorted(parts, key=len, reverse=True):  # one that holds another has to go first
-        text = text.replace(part, MASK)
+    parts = {part for value in values for part in (value, *value.splitlines())}
+    for part in sorted(parts, key=len, reverse=True):  # one that holds another goes first
+        text = text.replace(part, MASK) if len(part) >= SHORTEST_MASKED else text
     return text
 
 

@@ -106,10 +106,11 @@ class Supervisor:
     def _read_answer(self, files: ExperimentFiles) -> dict[str, Any]:
         data = b""
         end = time.monotonic() + START_WAIT
+        poll = select.poll()  # `select` fails in a program that has many files open
+        poll.register(self._answer, select.POLLIN)
         try:
             while not data.endswith(b"\n"):
-                ready, _, _ = select.select([self._answer], [], [], max(0.0, end - time.monotonic()))
-                if not ready:
+                if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
                     raise ExpError(
                         f"the supervisor did not answer for {START_WAIT:g} s, see {files.supervisor_log}"
                     )

@@ -69,7 +69,7 @@ def inspected(engine: Dockerd, run: Run, task: str = "one") -> dict[str, Any]:
 @pytest.mark.parametrize("code", [0, 3])
 def test_an_image_without_a_shell_runs_a_command(bench: Bench, engine: Dockerd, code: int) -> None:
     """A command needs nothing in the image, and its exit code is the container's own."""
-    state = one(bench, {"command": ["/task", "sh", "-c", f"exit {code}"]}, **box(SINGLE))
+    state = one(bench, {"command": ["/busybox", "sh", "-c", f"exit {code}"]}, **box(SINGLE))
     assert (state.exit_code, state.reason) == (code, Reason.EXIT if code else None)
 
 
@@ -184,7 +184,7 @@ def test_a_volume_that_is_missing_is_told(bench: Bench, engine: Dockerd) -> None
 
 def test_gpus_that_the_engine_cannot_give_are_told(bench: Bench, engine: Dockerd) -> None:
     """A task that asks for GPUs where there are none fails to launch, and doctor has the remedy."""
-    if "nvidia" in executors_check(gpus="all"):
+    if "False" not in executors_check(gpus="all"):
         pytest.skip("this engine gives GPUs")
     state = one(bench, "true", **box(gpus="all"))
     assert (state.reason, "NVIDIA container toolkit" in str(state.message)) == (Reason.LAUNCH, True)
@@ -261,7 +261,7 @@ def test_docker_stop_is_told_as_a_signal(bench: Bench, engine: Dockerd) -> None:
     with contextlib.closing(engine.client) as client:
         client.api.stop(job_id, timeout=30)
     assert run.wait(timeout=60).history.tasks["one"].exit_code == 3
-    assert log(run, "one") == "stopped\n"
+    assert "stopped\n" in log(run, "one")
 
 
 def test_a_container_removed_by_hand_is_a_failure(bench: Bench, engine: Dockerd) -> None:
@@ -272,13 +272,8 @@ def test_a_container_removed_by_hand_is_a_failure(bench: Bench, engine: Dockerd)
     kill_supervisor(run)
     with contextlib.closing(engine.client) as client:
         client.api.remove_container(job_id, force=True)
-    run.resume()
     state = run.wait(timeout=60).history.tasks["one"]
-    assert (state.status, bench.lines()[0]) == (
-        TaskStatus.SUCCEEDED if len(bench.lines()) > 1 else TaskStatus.FAILED,
-        "one 1",
-    )
-    assert any(event.get("reason") == "lost" for event in events(run))
+    assert (state.status, state.reason, bench.lines()) == (TaskStatus.FAILED, Reason.LOST, ["one 1"])
 
 
 # -- the engine's outages ---------------------------------------------------------------------------
@@ -500,7 +495,7 @@ def test_many_containers_need_few_threads(bench: Bench, engine: Dockerd) -> None
     """However many containers run at once, the supervisor has a handful of threads."""
     tasks = {f"task-{index}": {"command": ["sh", "-c", until("go")]} for index in range(30)}
     run = bench.start(tasks, **box(network="none"), run={"max_parallel": 30})
-    eventually(lambda: set(statuses(run.status(observe=False)).values()) == {"RUNNING"})
+    eventually(lambda: set(statuses(run.status(observe=False)).values()) == {"RUNNING"}, within=120)
     holder = run.status(observe=False).holder
     assert holder is not None
     assert psutil.Process(holder.pid).num_threads() < 12

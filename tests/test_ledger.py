@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import filelock
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
@@ -31,6 +32,12 @@ def make(folder: Path, batches: list[list[dict[str, Any]]] = BATCHES) -> Ledger:
         ledger.append(batch)
     ledger.close()
     return ledger
+
+
+def append(path: Path, lock: Path, batch: list[dict[str, Any]]) -> None:
+    """Write one batch as another process would."""
+    with closing(Ledger(path, lock)) as ledger:
+        ledger.append(batch)
 
 
 def first() -> dict[str, Any]:
@@ -111,7 +118,7 @@ def test_tear_at_every_byte_loses_nothing_before_the_last_marker(tmp_path: Path)
         reader = Reader(path)
         assert reader.read() == kept, cut
         assert reader.torn == cut - markers[whole - 1]
-        Ledger(path, tmp_path / "torn.lock").append([late])
+        append(path, tmp_path / "torn.lock", [late])
         after = Reader(path)
         assert after.read() == [*kept, late], cut
         assert after.voids == (reader.torn > 0)
@@ -124,13 +131,13 @@ def test_tear_of_a_closed_off_tail_is_closed_off_again(tmp_path: Path) -> None:
     with ledger.path.open("ab") as stream:
         stream.write(b'{"event":"half')
     torn = ledger.path.read_bytes()
-    Ledger(ledger.path, tmp_path / "ledger.lock").append([{"event": "late"}])
+    append(ledger.path, tmp_path / "ledger.lock", [{"event": "late"}])
     data = ledger.path.read_bytes()
     path = tmp_path / "again.jsonl"
     for cut in range(len(torn), len(data)):
         path.write_bytes(data[:cut])
         assert Reader(path).read() == everything()
-        Ledger(path, tmp_path / "again.lock").append([{"event": "later"}])
+        append(path, tmp_path / "again.lock", [{"event": "later"}])
         assert Reader(path).read() == [*everything(), {"event": "later"}]
 
 
@@ -143,7 +150,7 @@ def test_cut_within_the_first_batch_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(LedgerDamagedError):
             Reader(path).read()
         with pytest.raises(LedgerDamagedError):
-            Ledger(path, tmp_path / "cut.lock").append([{"event": "late"}])
+            append(path, tmp_path / "cut.lock", [{"event": "late"}])
         assert path.read_bytes() == data[:cut], "nothing is overwritten"
 
 
@@ -168,7 +175,7 @@ def test_damage_at_every_byte_is_told(tmp_path: Path, change: Any) -> None:
                 Reader(path).read()
             assert str(path) in caught.value.message
             with pytest.raises((LedgerDamagedError, LedgerNewerError)):
-                Ledger(path, tmp_path / "damaged.lock").append([{"event": "late"}])
+                append(path, tmp_path / "damaged.lock", [{"event": "late"}])
             assert path.read_bytes() == damaged, "nothing is overwritten"
 
 
@@ -188,7 +195,7 @@ def test_damage_before_a_closed_off_tail_is_told(tmp_path: Path) -> None:
     size = ledger.path.stat().st_size
     with ledger.path.open("ab") as stream:
         stream.write(b'{"event":"half')
-    Ledger(ledger.path, tmp_path / "ledger.lock").append([{"event": "late"}])
+    append(ledger.path, tmp_path / "ledger.lock", [{"event": "late"}])
     data = bytearray(ledger.path.read_bytes())
     data[size - 30] ^= 1
     ledger.path.write_bytes(data)
@@ -223,7 +230,7 @@ def test_foreign_file_is_refused_and_left_alone(tmp_path: Path, content: bytes) 
     with pytest.raises(LedgerDamagedError):
         Reader(path).read()
     with pytest.raises(LedgerDamagedError):
-        Ledger(path, tmp_path / "ledger.lock").append([{"event": "late"}])
+        append(path, tmp_path / "ledger.lock", [{"event": "late"}])
     assert path.read_bytes() == content
 
 
@@ -238,7 +245,7 @@ def test_newer_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
         with pytest.raises(LedgerNewerError, match="newer"):
             Reader(path).read()
         with pytest.raises(LedgerNewerError):
-            Ledger(path, tmp_path / "ledger.lock").append([{"event": "late"}])
+            append(path, tmp_path / "ledger.lock", [{"event": "late"}])
         assert path.read_bytes() == content
 
 
@@ -332,6 +339,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(st.lists(st.lists(st.dictionaries(st.text(), VALUES, max_size=3), min_size=1, max_size=3), max_size=4))
 def test_any_event_survives_its_way_through_a_batch(batches: list[list[dict[str, Any]]]) -> None:
     """No text in an event, not even one that looks like a marker, is taken for part of the form."""

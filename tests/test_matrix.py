@@ -240,7 +240,7 @@ def problems(text: str, folder: Path) -> list[str]:
 
 
 def test_each_member_has_its_own_values(tmp_path: Path) -> None:
-    """`matrix` gives each member its values in every text and key, with their types where they stand alone."""
+    """`matrix` gives each member its values in every text and key, typed where they stand alone."""
     spec = resolved(
         "params: {lrs: [0.1, 1e-3]}\n"
         "tasks:\n"

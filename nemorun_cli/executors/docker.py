@@ -14,7 +14,7 @@ import selectors
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -25,6 +25,7 @@ from nemorun_cli.executors import docker_container as containers
 from nemorun_cli.executors.docker_check import diagnose
 from nemorun_cli.executors.docker_engine import DownError, Engine, LogFile, Refused, Stream, host
 from nemorun_cli.executors.docker_work import Begun, Images
+from nemorun_cli.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,6 +38,8 @@ OVERLAP: Final = 2.0  # seconds of past events that are asked for, so that none 
 FIRST_PAUSE: Final = 0.5  # seconds until an engine that does not answer is asked again
 LONGEST_PAUSE: Final = 10.0  # the same, after it was asked often
 KILL_AGAIN: Final = 5.0  # seconds between KILLs for what does not go
+START_PATIENCE: Final = 2.0  # seconds that leaving waits for containers being started
+END_PATIENCE: Final = 10.0  # the same, for ends being written down
 AT_ONCE: Final = 16  # pieces of a log that are taken in one poll
 
 
@@ -101,8 +104,8 @@ class DockerExecutor:
         self._stops: dict[Key, _Stop] = {}
         self._news: list[Sighting] = []
         self._done: deque[tuple[Key, Future[Any]]] = deque()
-        self._starters = ThreadPoolExecutor(WORKERS, thread_name_prefix="docker-start")
-        self._enders = ThreadPoolExecutor(WORKERS, thread_name_prefix="docker-end")
+        self._starters = Workers(WORKERS, "docker-start")
+        self._enders = Workers(WORKERS, "docker-end")
         self._selector = selectors.DefaultSelector()
         self._bell, self._ring = os.pipe()
         os.set_blocking(self._bell, False)
@@ -169,8 +172,10 @@ class DockerExecutor:
 
     def close(self) -> None:
         """Finish what is being written down and let go of the engine; what runs goes on."""
-        self._starters.shutdown(cancel_futures=True)
-        self._enders.shutdown()
+        for held in self._held.values():
+            held.gate.acquire(blocking=False)  # what has not begun does not begin any more
+        self._starters.close(patience=START_PATIENCE)
+        self._enders.close(patience=END_PATIENCE)
         for held in self._held.values():
             self._unfollow(held)
         self._disconnect()

@@ -11,7 +11,7 @@
 # own and leaves the machine's packet filter alone.
 #
 # The images: exp-test/busybox (every program of busybox), exp-test/python (bash and python3 besides)
-# and exp-test/single (one static program, called /task, and nothing else).
+# and exp-test/single (one static program, called /busybox, and nothing else).
 set -euo pipefail
 
 verb=$1 folder=$2
@@ -86,7 +86,7 @@ make_images() {
     root=$(mktemp --directory)
     mkdir -p "$root/single/tmp" "$root/busybox/"{bin,usr/bin,etc,tmp,root}
     chmod 1777 "$root"/*/tmp
-    cp "$(command -v busybox)" "$root/single/task"
+    cp "$(command -v busybox)" "$root/single/busybox"
     cp "$(command -v busybox)" "$root/busybox/bin/busybox"
     for applet in $(busybox --list); do
         [ "$applet" = busybox ] || ln -s busybox "$root/busybox/bin/$applet"

@@ -43,7 +43,8 @@ class Dockerd:
 
     def run(self, verb: str, *options: str) -> None:
         """Call the script that installs, starts and ends engines."""
-        env = {**os.environ, "DOCKER_HOST": self.host}
+        kept = {name: value for name, value in os.environ.items() if name != "NEMORUN_HOME"}
+        env = {**kept, "DOCKER_HOST": self.host}  # an engine is no part of a test's experiments
         argv = [str(SCRIPT), verb, str(self.folder or SHARED), *options]
         done = subprocess.run(
             argv, env=env, text=True, stderr=subprocess.PIPE, timeout=START_WAIT, check=False

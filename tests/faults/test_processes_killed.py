@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -23,8 +24,10 @@ from bench import (
 )
 from patience import eventually
 
+from nemorun_cli import experiment
 from nemorun_cli.errors import EngineError
-from nemorun_cli.ledger import encode
+from nemorun_cli.home import Home
+from nemorun_cli.ledger import Reader, encode
 from nemorun_cli.states import ExperimentStatus
 
 if TYPE_CHECKING:
@@ -157,8 +160,6 @@ def test_recycled_pid_is_not_signalled(bench: Bench, stranger: psutil.Process) -
 
 def rewrite(run: Run, **changes: str) -> None:
     """Make the ledger tell that it was written elsewhere, or before a restart."""
-    from nemorun_cli.ledger import Reader  # noqa: PLC0415 - beside what it is for
-
     told = [
         {**event, **changes} if event["event"] == "supervisor_started" else event
         for event in Reader(run.files.ledger).read()
@@ -225,26 +226,15 @@ def test_restart_of_the_machine_is_told(bench: Bench) -> None:
 
 def test_two_experiments_of_one_id_are_kept_apart(bench: Bench) -> None:
     """Experiments under two homes may share an id; ending one leaves the other alone."""
-    from nemorun_cli import experiment  # noqa: PLC0415 - to start under another home
-    from nemorun_cli.home import Home  # noqa: PLC0415 - the same
-
-    other_home = Home(bench.folder / "other")
-    tasks: dict[str, Any] = {"a": until("gate")}
-
-    def same() -> tuple[Run, Run] | None:
-        one, other = bench.start(tasks), experiment.run(bench.spec(tasks), home=other_home)
-        if one.id == other.id:
-            return one, other
-        one.cancel()
-        other.cancel()
-        return None
-
-    one, other = eventually(same)
-    shim_pid(one, "a")
-    alive = shim_pid(other, "a")
-    kill_supervisor(one)
-    one.cancel()
-    assert is_running(alive)
-    assert status(other, "a") == "RUNNING"
+    run = bench.start({"a": until("gate")})
+    shim = shim_pid(run, "a")
+    eventually(lambda: status(run, "a") == "RUNNING")
+    kill_supervisor(run)
+    other = Home(bench.folder / "other")
+    shutil.copytree(bench.home.directory, other.directory, ignore=shutil.ignore_patterns("wake"))
+    snapshot = experiment.find(run.id, home=other).cancel(signal="KILL", grace=0)
+    assert snapshot.is_over
+    assert is_running(shim)
+    assert status(run, "a") == "RUNNING"
     bench.touch("gate")
-    assert other.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    eventually(lambda: status(run, "a") == "SUCCEEDED")

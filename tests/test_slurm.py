@@ -1,0 +1,376 @@
+"""What only Slurm does: arrays, waiting in a queue, outages of its controller, and ends that it decides."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bench import attempt, events, kill_supervisor, log, statuses, until
+from engines.slurm_cluster import slurm, slurm_alone, slurm_session  # noqa: F401 - fixtures
+from patience import eventually
+
+from nemorun_cli.states import Reason
+
+if TYPE_CHECKING:
+    from bench import Bench
+    from engines.slurm_cluster import Slurm
+
+    from nemorun_cli.experiment import Run
+    from nemorun_cli.history import TaskState
+
+QUICK: dict[str, Any] = {"type": "slurm", "env_inherit": "none"}
+WHOLE = {**QUICK, "cpus_per_task": 8}
+LONG = 60.0  # seconds until something that takes several turns of Slurm has failed to come to pass
+
+
+def header(**executors: Any) -> dict[str, Any]:
+    """Executors of a spec, of which `cluster` is the default."""
+    return {"executors": {"cluster": QUICK, **executors}, "executor": "cluster"}
+
+
+def now(run: Run, task: str = "one") -> TaskState:
+    """How a task stands by what its supervisor wrote."""
+    return run.status().history.tasks[task]
+
+
+def scripts(run: Run) -> list[Path]:
+    """What sbatch was given, one file a call."""
+    return sorted((run.directory / "slurm").glob("*/script"))
+
+
+def is_running(run: Run, task: str = "one") -> bool:
+    """Whether a task has begun."""
+    return now(run, task).status == "RUNNING"
+
+
+def soon(condition: Any) -> Any:
+    """The first true value of what Slurm may take its time for."""
+    return eventually(condition, within=LONG)
+
+
+# -- arrays -----------------------------------------------------------------------------------------------
+
+
+def test_members_with_equal_requests_are_one_array(bench: Bench, slurm: Slurm) -> None:
+    """Twenty members are one call of sbatch, and each runs its own part once."""
+    del slurm
+    sweep = {"command": ["sh", "-c", 'echo "$1" >>ran', "sh", "${{ matrix.n }}"], "matrix": {"n": list(range(20))}}
+    snapshot = bench.run({"sweep": sweep}, **header())
+    assert set(statuses(snapshot).values()) == {"SUCCEEDED"}
+    assert sorted(map(int, bench.lines())) == list(range(20))
+    ids = {state.job_id.partition("_")[0] for state in snapshot.history.tasks.values() if state.job_id}
+    assert len(ids) == 1
+    assert len(list((snapshot.files.directory / "slurm").glob("*/script"))) == 1
+
+
+def test_unequal_requests_are_jobs_of_their_own(bench: Bench, slurm: Slurm) -> None:
+    """Only what asks for the same shares an array."""
+    del slurm
+    tasks = {"a": "true", "b": "true", "c": {"inline": "true", "executor": "two"}}
+    run = bench.start(tasks, **header(two={**QUICK, "cpus_per_task": 2}))
+    run.wait(timeout=LONG)
+    texts = [path.read_text(encoding="utf-8") for path in scripts(run)]
+    assert sorted("--array=0-1" in text for text in texts) == [False, True]
+
+
+def test_an_array_is_split_at_the_limit_of_the_cluster(bench: Bench, slurm_alone: Slurm) -> None:
+    """No array is longer than MaxArraySize allows."""
+    slurm_alone.run("stop-controller")
+    slurm_alone.run("start-controller", SLURM_MAX_ARRAY="4")
+    sweep = {"inline": "echo ${{ matrix.n }} >>ran", "matrix": {"n": list(range(10))}}
+    run = bench.start({"sweep": sweep}, **header())
+    assert set(statuses(run.wait(timeout=LONG)).values()) == {"SUCCEEDED"}
+    assert sorted(map(int, bench.lines())) == list(range(10))
+    assert len(scripts(run)) == 3
+
+
+def test_max_parallel_limits_an_array(bench: Bench, slurm: Slurm) -> None:
+    """The executor's max_parallel is Slurm's own limit of an array, and the reason for waiting."""
+    del slurm
+    sweep = {"inline": until("go"), "matrix": {"n": [1, 2, 3]}}
+    run = bench.start({"sweep": sweep}, **header(cluster={**QUICK, "max_parallel": 1}))
+    waiting = soon(
+        lambda: [state for state in run.status().history.tasks.values() if "TaskLimit" in (state.message or "")]
+    )
+    assert len(waiting) == 2
+    bench.touch("go")
+    assert set(statuses(run.wait(timeout=LONG)).values()) == {"SUCCEEDED"}
+
+
+# -- waiting ----------------------------------------------------------------------------------------------
+
+
+def test_a_task_that_waits_tells_why(bench: Bench, slurm: Slurm) -> None:
+    """`exp why` of a task in the queue gives its job, and Slurm's reason."""
+    run = bench.start({"one": "true"}, **header(cluster={**QUICK, "begin": "now+1hour"}))
+    message = soon(lambda: now(run).message)
+    assert "BeginTime" in message
+    (found,) = json.loads(bench.exp("why", run.id, "one", "--json", code=None).stdout)["tasks"]
+    assert "BeginTime" in json.dumps(found["causes"])
+    assert (now(run).job_id or "") in json.dumps(found["causes"])
+    assert statuses(run.cancel()) == {"one": "CANCELLED"}
+    assert slurm.jobs(bench.home.directory) == []
+
+
+def test_jobs_of_an_array_are_cancelled_one_by_one(bench: Bench, slurm: Slurm) -> None:
+    """What waits is taken back alone: the other members of its array stay."""
+    sweep = {"inline": NOTHING, "matrix": {"n": [1, 2, 3]}}
+    run = bench.start({"sweep": sweep}, **header(cluster={**QUICK, "begin": "now+1hour"}))
+    soon(lambda: len(slurm.jobs(bench.home.directory)) == 3)
+    run.cancel(["sweep/n=2"])
+    assert statuses(run.status())["sweep/n=2"] == "CANCELLED"
+    assert len(slurm.jobs(bench.home.directory)) == 2
+    run.cancel()
+    assert slurm.jobs(bench.home.directory) == []
+
+
+NOTHING = "true"
+
+
+def test_a_drained_node_is_told(bench: Bench, slurm_alone: Slurm) -> None:
+    """A task for which there is no node waits, and says so."""
+    node = slurm_alone.ask("sinfo", "--noheader", "--format=%n").split()[0]
+    slurm_alone.ask("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
+    try:
+        run = bench.start({"one": "true"}, **header())
+        assert soon(lambda: "DRAINED" in (now(run).message or "") or "NotAvail" in (now(run).message or ""))
+    finally:
+        slurm_alone.ask("scontrol", "update", f"nodename={node}", "state=resume")
+    assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
+
+
+def test_a_refusal_of_sbatch_is_told(bench: Bench, slurm: Slurm) -> None:
+    """What Slurm will not take fails as a launch, in Slurm's words."""
+    del slurm
+    state = bench.run({"one": "true"}, **header(cluster={**QUICK, "partition": "nowhere"})).history.tasks["one"]
+    assert (state.status, state.reason) == ("FAILED", Reason.LAUNCH)
+    assert "partition" in (state.message or "")
+
+
+# -- ends that Slurm decides ------------------------------------------------------------------------------
+
+
+def test_scancel_from_outside_is_a_cancel(bench: Bench, slurm: Slurm) -> None:
+    """A job that somebody cancelled in Slurm, while it ran or waited, is CANCELLED, and says by whom not."""
+    late = {**QUICK, "begin": "now+1hour"}
+    tasks = {"one": until("never"), "two": {"inline": "true", "executor": "late"}, "three": f"trap '' TERM; {until('never')}"}
+    run = bench.start(tasks, **header(late=late))
+    soon(lambda: is_running(run) and is_running(run, "three") and now(run, "two").job_id)
+    for task in tasks:
+        slurm.ask("scancel", str(now(run, task).job_id))
+    snapshot = run.wait(timeout=LONG)
+    assert set(statuses(snapshot).values()) == {"CANCELLED"}
+    assert all("not by exp" in (state.message or "") for state in snapshot.history.tasks.values())
+
+
+def test_preemption_is_told_and_retried(bench: Bench, slurm_alone: Slurm) -> None:
+    """A job that has to make room is PREEMPTED; with `retry.on: [preempted]` it is tried again."""
+    script = f"echo $EXP_ATTEMPT >>ran; test $EXP_ATTEMPT = 2 || {until('never')}"
+    task = {"inline": script, "retry": {"limit": 1, "on": ["preempted"]}}
+    run = bench.start({"one": task}, **header(cluster={**WHOLE, "partition": "main"}))
+    soon(lambda: bench.lines() == ["1"] and is_running(run))
+    slurm_alone.submit("true", "--partition=urgent", "--cpus-per-task=8")
+    assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
+    assert bench.lines() == ["1", "2"]
+    assert [event["reason"] for event in events(run) if event["event"] == "ended"][:1] == ["preempted"]
+
+
+def test_a_failed_node_is_told(bench: Bench, slurm_alone: Slurm) -> None:
+    """A job whose node goes down ends as node_fail."""
+    node = slurm_alone.ask("sinfo", "--noheader", "--format=%n").split()[0]
+    run = bench.start({"one": until("never")}, **header())
+    soon(lambda: is_running(run))
+    slurm_alone.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    try:
+        state = run.wait(timeout=LONG).history.tasks["one"]
+    finally:
+        slurm_alone.ask("scontrol", "update", f"nodename={node}", "state=resume")
+    assert (state.status, state.reason) == ("FAILED", Reason.NODE_FAIL)
+    soon(lambda: not bench.exp.leftovers()) if hasattr(bench.exp, "leftovers") else None
+
+
+def test_the_notice_of_the_end_reaches_the_task(bench: Bench, slurm: Slurm) -> None:
+    """Slurm's notice becomes the signal that the spec chose; an end that follows it is a timeout."""
+    script = f"trap 'echo told; exit 5' USR1; touch up; {until('never')}"
+    run = bench.start({"one": script}, **header(cluster={**QUICK, "time": "1:00:00", "signal": "USR1@60"}))
+    soon((bench.folder / "up").exists)
+    soon(lambda: is_running(run))
+    slurm.ask("scancel", "--batch", "--signal=XCPU", str(now(run).job_id))  # as Slurm does near the limit
+    state = run.wait(timeout=LONG).history.tasks["one"]
+    assert (state.exit_code, state.reason, log(run, "one")) == (5, Reason.TIMEOUT, "told\n")
+
+
+def test_an_id_that_is_anothers_is_not_believed(bench: Bench, slurm: Slurm) -> None:
+    """After Slurm has lost its memory an id may be somebody else's: its name tells."""
+    run = bench.start({"one": until("never")}, **header())
+    soon(lambda: is_running(run))
+    job_id = str(now(run).job_id)
+    kill_supervisor(run)
+    slurm.ask("scancel", job_id)
+    other = slurm.submit("sleep 300")
+    try:
+        soon(lambda: slurm.state(job_id) == "CANCELLED")
+        attempt(run, "one").exit.unlink(missing_ok=True)
+        (scripts(run)[0].parent / "job").write_text(other)
+        old = 1_000_000_000
+        for path in (attempt(run, "one").claim, attempt(run, "one").log):
+            os.utime(path, (old, old))
+        record = scripts(run)[0].parent / "members.json"
+        record.write_text(json.dumps({**json.loads(record.read_text()), "made": old}))
+        state = now(run)
+        assert (state.status, state.reason) == ("FAILED", Reason.LOST)
+        assert slurm.state(other) in ("PENDING", "RUNNING")
+    finally:
+        slurm.ask("scancel", other)
+
+
+# -- outages ----------------------------------------------------------------------------------------------
+
+
+def test_an_outage_of_slurm_ends_nothing(bench: Bench, slurm_alone: Slurm) -> None:
+    """While Slurm does not answer tasks are UNKNOWN; what ends is seen all the same; then comes the truth."""
+    note = 'echo "$EXP_TASK $EXP_ATTEMPT" >>ran'
+    tasks = {
+        "short": f"{until('go')}; {note}",
+        "long": f"{until('on')}; {note}",
+        "late": {"inline": note, "executor": "late"},
+        "child": {"inline": note, "dependencies": ["short"]},
+    }
+    run = bench.start(tasks, **header(late={**QUICK, "begin": "now+1hour"}))
+    soon(lambda: is_running(run, "short") and is_running(run, "long") and now(run, "late").job_id)
+    slurm_alone.run("stop-controller")
+    soon(lambda: now(run, "long").status == now(run, "late").status == "UNKNOWN")
+    assert "Slurm does not answer" in (now(run, "long").message or "")
+    bench.touch("go")
+    soon(lambda: now(run, "short").status == "SUCCEEDED")
+    soon(lambda: now(run, "child").status == "UNKNOWN")
+    slurm_alone.run("start-controller")
+    soon(lambda: is_running(run, "long") and now(run, "late").status == "SUBMITTED")
+    bench.touch("on")
+    soon(lambda: now(run, "child").status == now(run, "long").status == "SUCCEEDED")
+    run.cancel(["late"])
+    assert statuses(run.wait(timeout=LONG)) == {
+        "short": "SUCCEEDED",
+        "long": "SUCCEEDED",
+        "late": "CANCELLED",
+        "child": "SUCCEEDED",
+    }
+    assert sorted(bench.lines()) == ["child 1", "long 1", "short 1"]
+
+
+def test_a_look_during_an_outage_says_so(bench: Bench, slurm_alone: Slurm) -> None:
+    """Without a supervisor and without Slurm a status is UNKNOWN, and afterwards it is the truth."""
+    run = bench.start({"one": until("go")}, **header())
+    soon(lambda: is_running(run))
+    kill_supervisor(run)
+    slurm_alone.run("stop-controller")
+    assert now(run).status == "UNKNOWN"
+    slurm_alone.run("start-controller")
+    soon(lambda: is_running(run))
+    bench.touch("go")
+    soon(lambda: now(run).status == "SUCCEEDED")
+
+
+# -- environment ------------------------------------------------------------------------------------------
+
+
+def test_a_task_gets_a_login_environment(bench: Bench, slurm: Slurm, tmp_path: Path) -> None:
+    """Login files and setup_lines make the environment; that of the command does not get there."""
+    del slurm
+    home = tmp_path / "login home"
+    home.mkdir()
+    (home / ".bash_profile").write_text("export FROM_LOGIN=yes; echo noise; echo noise >&2\n")
+    executor = {"type": "slurm", "setup_lines": ["export FROM_SETUP=\"$GIVEN it's\"", "echo ready"]}
+    env = {"HOME": str(home), "NOT_FOR_TASKS": "1"}
+    spec = bench.spec(
+        {"one": 'echo "$FROM_LOGIN $FROM_SETUP ${NOT_FOR_TASKS-none} $GIVEN"'},
+        env={"GIVEN": "by the spec"},
+        **header(cluster=executor),
+    )
+    bench.exp("run", spec, env=env)
+    found = bench.exp("logs", "latest", "one").stdout
+    assert found == "ready\nyes by the spec it's none by the spec\n"
+
+
+def test_setup_lines_that_fail_are_a_launch(bench: Bench, slurm: Slurm) -> None:
+    """If setup_lines end the job script the task never began, and is told so."""
+    del slurm
+    executor = {**QUICK, "setup_lines": "echo no modules here\nexit 3"}
+    run = bench.start({"one": "true"}, **header(cluster=executor))
+    state = run.wait(timeout=LONG).history.tasks["one"]
+    assert (state.status, state.reason) == ("FAILED", Reason.LAUNCH)
+    assert "setup_lines" in (state.message or "")
+    assert log(run, "one") == "no modules here\n"
+
+
+def test_srun_runs_a_task_once_for_each_of_slurms(bench: Bench, slurm: Slurm) -> None:
+    """`ntasks` runs the command under srun, and its exit code is the worst one."""
+    del slurm
+    task = "echo $SLURM_PROCID of $SLURM_NTASKS >>ran; exit $((SLURM_PROCID * 3))"
+    state = bench.run({"one": task}, **header(cluster={**QUICK, "ntasks": 2})).history.tasks["one"]
+    assert sorted(bench.lines()) == ["0 of 2", "1 of 2"]
+    assert state.exit_code == 3
+
+
+def test_a_secret_is_gone_when_its_job_was_never_run(
+    bench: Bench, slurm: Slurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that a job would have read is deleted when the job is taken back."""
+    del slurm
+    with monkeypatch.context() as patch:
+        patch.setenv("A_SECRET", "very hush hush")
+        task = {"inline": "true", "secrets": {"TOKEN": {"env": "A_SECRET"}}}
+        run = bench.start({"one": task}, **header(cluster={**QUICK, "begin": "now+1hour"}))
+    soon(lambda: now(run).job_id)
+    holding = [path for path in run.directory.rglob("*") if path.is_file() and b"hush" in path.read_bytes()]
+    assert [path.stat().st_mode & 0o777 for path in holding] == [0o600]
+    run.cancel()
+    assert not holding[0].exists()
+
+
+# -- doctor -----------------------------------------------------------------------------------------------
+
+
+def doctor(bench: Bench, options: dict[str, Any]) -> list[dict[str, Any]]:
+    """What `exp doctor` finds ill with an executor of these options."""
+    from nemorun_cli.executors import make
+
+    executor = make("cluster", {"type": "slurm", **options}, {})
+    try:
+        return [{"message": one.message, "remedy": one.remedy} for one in executor.check() if not one.is_well]
+    finally:
+        executor.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "remedy"),
+    [
+        ({}, None, None),
+        ({"partition": "nowhere"}, "no partition 'nowhere'", "main"),
+        ({"partition": "closed"}, "DOWN", "sinfo"),
+        ({"cpus_per_task": 4096}, "would not take", "options"),
+    ],
+)
+def test_the_check_finds_what_is_wrong(
+    bench: Bench, slurm: Slurm, options: dict[str, Any], said: str | None, remedy: str | None
+) -> None:
+    """What keeps Slurm from running a request is told with what to do about it."""
+    del slurm
+    ill = doctor(bench, options)
+    if said is None:
+        assert ill == []
+    else:
+        (found,) = ill
+        assert said in found["message"]
+        assert str(remedy) in found["remedy"]
+
+
+def test_the_check_finds_a_controller_that_is_down(bench: Bench, slurm_alone: Slurm) -> None:
+    """A Slurm that does not answer is told as that."""
+    slurm_alone.run("stop-controller")
+    (found,) = doctor(bench, {})
+    assert "controller" in found["message"]
+    assert "slurmctld" in found["remedy"]
