@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Final
@@ -61,18 +62,14 @@ def request(
 ) -> None:
     """Ask in the ledger for tasks, or with None for the whole experiment, to be ended; wait for nothing."""
     fields = {"tasks": names, "signal": signal, "grace": grace, "abandon": abandon or None}
-    ledger = Ledger(run.files.ledger, run.files.ledger_lock)
-    ledger.append(
-        [
-            {
-                "event": events.CANCEL_REQUESTED,
-                "time": stamp(),
-                "by": start.who(),
-                **{key: value for key, value in fields.items() if value is not None},
-            }
-        ]
-    )
-    ledger.close()
+    request = {
+        "event": events.CANCEL_REQUESTED,
+        "time": stamp(),
+        "by": start.who(),
+        **{key: value for key, value in fields.items() if value is not None},
+    }
+    with contextlib.closing(Ledger(run.files.ledger, run.files.ledger_lock)) as ledger:
+        ledger.append([request])
     start.wake(run.files)
 
 

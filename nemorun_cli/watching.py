@@ -87,7 +87,10 @@ class Watch:
         if limit is not None:
             seconds = max(0.0, min(seconds, limit))
         watched = self._watch_supervisor()
-        select.select([*also, *([watched] if watched is not None else [])], [], [], seconds)
+        poll = select.poll()  # `select` fails in a program that has many files open
+        for descriptor in (*also, *([watched] if watched is not None else [])):
+            poll.register(descriptor, select.POLLIN)
+        poll.poll(seconds * 1000)
 
     def _read(self) -> list[Event]:
         size = self.run.files.ledger.stat().st_size

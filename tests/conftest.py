@@ -14,10 +14,15 @@ import psutil
 import pytest
 from bench import Bench
 from ci_skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds hooks here
+from hypothesis import HealthCheck, settings
 from patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# How fast examples are made and run says nothing on a machine that others use too.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from bench import NOTE, Bench, events, kill_supervisor, log, status, statuses, until
+from bench import NOTE, Bench, events, log, status, statuses, until
 from engines.dockerd import Dockerd, docker_engine  # noqa: F401 - a fixture
 from patience import eventually
 
 from nemorun_cli import executors
+from nemorun_cli.contract.bed import kill_supervisor
 from nemorun_cli.executors import docker_container
 from nemorun_cli.executors.docker_engine import LogFile
 from nemorun_cli.plan import Plan
@@ -127,7 +129,6 @@ def test_options_reach_the_engine(bench: Bench, engine: Dockerd) -> None:
         "ulimits": {"nofile": 1234, "core": {"soft": 0, "hard": 5}},
         "ipc": "private",
         "network": "none",
-        "privileged": True,
         "init": False,
         "healthcheck": {"test": ["CMD", "true"], "interval": "90s", "retries": 2},
         "extra": {"mem_limit": "64m", "hostname": "boxed", "labels": {"own": "label"}},
@@ -140,7 +141,7 @@ def test_options_reach_the_engine(bench: Bench, engine: Dockerd) -> None:
         "core": (0, 5),
     }
     assert (host["ShmSize"], host["Memory"], host["IpcMode"]) == (32 << 20, 64 << 20, "private")
-    assert (host["NetworkMode"], host["Privileged"], host["Init"]) == ("none", True, False)
+    assert (host["NetworkMode"], host["Init"]) == ("none", False)
     assert config["Healthcheck"] == {"Test": ["CMD", "true"], "Interval": 90_000_000_000, "Retries": 2}
     assert (config["Hostname"], config["Labels"]["own"]) == ("boxed", "label")
     assert config["User"] == f"{os.geteuid()}:{os.getegid()}"
@@ -413,7 +414,7 @@ def test_a_socket_that_may_not_be_used_is_told(monkeypatch: pytest.MonkeyPatch) 
         Path(folder, "docker.sock").chmod(0o660)
         monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/docker.sock")
         program = (
-            "import os; from nemorun_cli import executors; import docker, requests, docker.errors\n"
+            "import os, docker; from nemorun_cli import executors; executors.find('docker')\n"
             "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
             "executor = executors.make('box', {'type': 'docker', 'image': 'x'}, {})\n"
             "print([one.remedy for one in executor.check()])"
@@ -534,8 +535,6 @@ def test_a_log_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 def test_names_are_valid_and_differ(tmp_path: Path) -> None:
     """Each attempt's container has a name that Docker takes, and no two have the same."""
-    import re
-
     from nemorun_cli.executors import Job
     from nemorun_cli.home import ExperimentFiles
 

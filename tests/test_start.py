@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import threading
 from pathlib import Path
@@ -199,3 +200,38 @@ def test_prompt_is_back_at_once_in_a_pipe(exp: Exp) -> None:
     assert exp.status()["status"] == "RUNNING"
     (exp.folder / "gate").touch()
     exp("wait")
+
+
+def test_caller_may_have_many_files_open(bench: Bench) -> None:
+    """A Python program with more than a thousand open files can start, watch and cancel as any other."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] < 2000:
+        pytest.skip(f"NOT TRIED: only {before[1]} files may be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        run = bench.start({"a": until("gate")})
+        bench.touch("gate")
+        assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_nothing_stays_open_in_the_caller(bench: Bench) -> None:
+    """A program that starts, looks at, cancels and resumes many experiments has no more files open after."""
+
+    def once() -> None:
+        run = bench.start({"a": until("never")})
+        run.status()
+        run.cancel()
+        run.resume()
+        kill_supervisor(run)
+        run.status()
+        run.cancel()
+
+    once()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    once()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
