@@ -38,7 +38,7 @@ def test_steps_alone_say_nothing() -> None:
 
 
 def test_json_lines_give_their_numbers() -> None:
-    """Of a line that is a JSON object all numbers are taken, nested ones by dotted names, and nothing else."""
+    """Of a line that is a JSON object all numbers are taken, nested ones by dotted names; all else is not."""
     line = ' {"epoch": 2, "train": {"loss": 0.5}, "ok": true, "name": "x", "sizes": [1], "_ts": 3, "x": NaN} '
     (row,) = found("json", line)
     assert math.isnan(row.pop("x"))

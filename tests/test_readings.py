@@ -123,7 +123,7 @@ def test_reading_stops_when_its_time_is_over(log: Log) -> None:
 
 
 def test_a_pattern_that_never_ends_is_given_up(log: Log) -> None:
-    """A pattern that takes for ever on a line is given up and told; others go on, and so does the supervisor."""
+    """A pattern that takes for ever on a line is given up and told, and others go on."""
     log.write("loss=1 " + "a" * 60 + "!\nloss=2\n")
     read(log.readings({"slow": (r"(?P<x>(a+)+)$",), **LOSS}))
     assert log.losses() == [1, 2]

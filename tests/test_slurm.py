@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 QUICK: dict[str, Any] = {"type": "slurm", "env_inherit": "none"}
 WHOLE = {**QUICK, "cpus_per_task": 8}
-LONG = 60.0  # seconds until something that takes several turns of Slurm has failed to come to pass
+LONG = 120.0  # seconds until something that takes several turns of Slurm has failed to come to pass
 
 
 def header(**executors: Any) -> dict[str, Any]:
@@ -57,7 +57,10 @@ def soon(condition: Any) -> Any:
 def test_members_with_equal_requests_are_one_array(bench: Bench, slurm: Slurm) -> None:
     """Twenty members are one call of sbatch, and each runs its own part once."""
     del slurm
-    sweep = {"command": ["sh", "-c", 'echo "$1" >>ran', "sh", "${{ matrix.n }}"], "matrix": {"n": list(range(20))}}
+    sweep = {
+        "command": ["sh", "-c", 'echo "$1" >>ran', "sh", "${{ matrix.n }}"],
+        "matrix": {"n": list(range(20))},
+    }
     snapshot = bench.run({"sweep": sweep}, **header())
     assert set(statuses(snapshot).values()) == {"SUCCEEDED"}
     assert sorted(map(int, bench.lines())) == list(range(20))
@@ -93,7 +96,9 @@ def test_max_parallel_limits_an_array(bench: Bench, slurm: Slurm) -> None:
     sweep = {"inline": until("go"), "matrix": {"n": [1, 2, 3]}}
     run = bench.start({"sweep": sweep}, **header(cluster={**QUICK, "max_parallel": 1}))
     waiting = soon(
-        lambda: [state for state in run.status().history.tasks.values() if "TaskLimit" in (state.message or "")]
+        lambda: [
+            state for state in run.status().history.tasks.values() if "TaskLimit" in (state.message or "")
+        ]
     )
     assert len(waiting) == 2
     bench.touch("go")
@@ -145,7 +150,9 @@ def test_a_drained_node_is_told(bench: Bench, slurm_alone: Slurm) -> None:
 def test_a_refusal_of_sbatch_is_told(bench: Bench, slurm: Slurm) -> None:
     """What Slurm will not take fails as a launch, in Slurm's words."""
     del slurm
-    state = bench.run({"one": "true"}, **header(cluster={**QUICK, "partition": "nowhere"})).history.tasks["one"]
+    state = bench.run({"one": "true"}, **header(cluster={**QUICK, "partition": "nowhere"})).history.tasks[
+        "one"
+    ]
     assert (state.status, state.reason) == ("FAILED", Reason.LAUNCH)
     assert "partition" in (state.message or "")
 
@@ -156,7 +163,11 @@ def test_a_refusal_of_sbatch_is_told(bench: Bench, slurm: Slurm) -> None:
 def test_scancel_from_outside_is_a_cancel(bench: Bench, slurm: Slurm) -> None:
     """A job that somebody cancelled in Slurm, while it ran or waited, is CANCELLED, and says by whom not."""
     late = {**QUICK, "begin": "now+1hour"}
-    tasks = {"one": until("never"), "two": {"inline": "true", "executor": "late"}, "three": f"trap '' TERM; {until('never')}"}
+    tasks = {
+        "one": until("never"),
+        "two": {"inline": "true", "executor": "late"},
+        "three": f"trap '' TERM; {until('never')}",
+    }
     run = bench.start(tasks, **header(late=late))
     soon(lambda: is_running(run) and is_running(run, "three") and now(run, "two").job_id)
     for task in tasks:
@@ -283,7 +294,7 @@ def test_a_task_gets_a_login_environment(bench: Bench, slurm: Slurm, tmp_path: P
     home = tmp_path / "login home"
     home.mkdir()
     (home / ".bash_profile").write_text("export FROM_LOGIN=yes; echo noise; echo noise >&2\n")
-    executor = {"type": "slurm", "setup_lines": ["export FROM_SETUP=\"$GIVEN it's\"", "echo ready"]}
+    executor = {"type": "slurm", "setup_lines": ['export FROM_SETUP="$GIVEN it\'s"', "echo ready"]}
     env = {"HOME": str(home), "NOT_FOR_TASKS": "1"}
     spec = bench.spec(
         {"one": 'echo "$FROM_LOGIN $FROM_SETUP ${NOT_FOR_TASKS-none} $GIVEN"'},

@@ -224,6 +224,8 @@ class Engine:
 
         with self._lock:
             if self._connection is None:
+                with _connected(self.socket_path):  # says plainly what the SDK wraps three times
+                    pass
                 self._connection = DockerClient(base_url=self.address, version="auto", timeout=PATIENCE)
             return self._connection
 
@@ -237,16 +239,9 @@ class Stream:
     def __init__(self, path: str, target: str) -> None:
         self.is_over = False
         self._head: bytes | None = b""
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._socket.connect(path)
-            self._socket.sendall(f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
-            self._socket.setblocking(False)
-        except OSError as error:
-            self._socket.close()
-            raise DownError(
-                f"the Docker engine at {UNIX}{path} does not answer: {error.strerror or error}"
-            ) from None
+        self._socket = _connected(path)
+        self._socket.sendall(f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+        self._socket.setblocking(False)
 
     def fileno(self) -> int:
         """The descriptor to wait for."""
@@ -331,6 +326,18 @@ class LogFile:
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._file)
+
+
+def _connected(path: str) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.connect(path)
+    except OSError as error:
+        made.close()
+        raise DownError(
+            f"the Docker engine at {UNIX}{path} does not answer: {error.strerror or error}"
+        ) from None
+    return made
 
 
 def _close(stream: Any) -> None:

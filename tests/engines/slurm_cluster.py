@@ -99,6 +99,9 @@ def shared_cluster() -> Iterator[Slurm]:
     with _open("starting") as starting, _open("using") as using:
         fcntl.flock(starting, fcntl.LOCK_EX)
         if os.geteuid() == 0:
+            with contextlib.suppress(BlockingIOError):  # others use it
+                fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                cluster.run("down")  # what a session left that was killed
             cluster.run("up")
         fcntl.flock(using, fcntl.LOCK_SH)
         fcntl.flock(starting, fcntl.LOCK_UN)
