@@ -21,8 +21,9 @@ from patience import eventually
 
 from nemorun_cli import executors
 from nemorun_cli.contract.bed import kill_supervisor
-from nemorun_cli.executors import docker_container
+from nemorun_cli.executors import Job, docker_container
 from nemorun_cli.executors.docker_engine import LogFile
+from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.plan import Plan
 from nemorun_cli.states import Reason, TaskStatus
 
@@ -69,14 +70,16 @@ def inspected(engine: Dockerd, run: Run, task: str = "one") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_an_image_without_a_shell_runs_a_command(bench: Bench, engine: Dockerd, code: int) -> None:
+@pytest.mark.usefixtures("engine")
+def test_an_image_without_a_shell_runs_a_command(bench: Bench, code: int) -> None:
     """A command needs nothing in the image, and its exit code is the container's own."""
     state = one(bench, {"command": ["/busybox", "sh", "-c", f"exit {code}"]}, **box(SINGLE))
     assert (state.exit_code, state.reason) == (code, Reason.EXIT if code else None)
 
 
 @pytest.mark.parametrize("init", [True, False])
-def test_an_image_without_a_shell_is_told(bench: Bench, engine: Dockerd, init: bool) -> None:  # noqa: FBT001
+@pytest.mark.usefixtures("engine")
+def test_an_image_without_a_shell_is_told(bench: Bench, init: bool) -> None:  # noqa: FBT001
     """A script in an image without `sh` is a failed launch that says so."""
     state = one(bench, "true", **box(SINGLE, init=init))
     assert (state.reason, state.exit_code) == (Reason.LAUNCH, None)
@@ -84,7 +87,8 @@ def test_an_image_without_a_shell_is_told(bench: Bench, engine: Dockerd, init: b
 
 
 @pytest.mark.parametrize("init", [True, False])
-def test_a_program_that_the_image_lacks_is_told(bench: Bench, engine: Dockerd, init: bool) -> None:  # noqa: FBT001
+@pytest.mark.usefixtures("engine")
+def test_a_program_that_the_image_lacks_is_told(bench: Bench, init: bool) -> None:  # noqa: FBT001
     """A command or an entrypoint that is not in the image is a failed launch that names both."""
     tasks = {"command": {"command": ["nope"]}, "inline": {"inline": "true", "entrypoint": "bash"}}
     found = bench.run(tasks, **box(init=init)).history.tasks
@@ -93,7 +97,8 @@ def test_a_program_that_the_image_lacks_is_told(bench: Bench, engine: Dockerd, i
     assert {state.reason for state in found.values()} == {Reason.LAUNCH}
 
 
-def test_an_image_that_is_missing_is_told_before_anything_starts(bench: Bench, engine: Dockerd) -> None:
+@pytest.mark.usefixtures("engine")
+def test_an_image_that_is_missing_is_told_before_anything_starts(bench: Bench) -> None:
     """`exp validate --engines` names the image that is not there and cannot be had, with a remedy."""
     spec = bench.spec({"one": "true"}, **box(image="exp-test/none:1", pull="never"))
     refused = bench.exp("validate", spec, "--engines", code=6)
@@ -102,14 +107,16 @@ def test_an_image_that_is_missing_is_told_before_anything_starts(bench: Bench, e
 
 
 @pytest.mark.parametrize("pull", ["missing", "never"])
-def test_an_image_that_is_missing_fails_its_task(bench: Bench, engine: Dockerd, pull: str) -> None:
+@pytest.mark.usefixtures("engine")
+def test_an_image_that_is_missing_fails_its_task(bench: Bench, pull: str) -> None:
     """Without its image a task fails to launch, and the message says which image that is."""
     state = one(bench, "true", **box(image="127.0.0.1:9/exp-test/none", pull=pull))
     assert (state.status, state.reason) == (TaskStatus.FAILED, Reason.LAUNCH)
     assert "there is no image 127.0.0.1:9/exp-test/none" in str(state.message)
 
 
-def test_cancel_does_not_wait_for_a_pull(bench: Bench, engine: Dockerd) -> None:
+@pytest.mark.usefixtures("engine")
+def test_cancel_does_not_wait_for_a_pull(bench: Bench) -> None:
     """A task whose image is still being pulled is cancelled at once."""
     with socket.create_server(("127.0.0.1", 0)) as registry:  # one that takes calls and never answers
         image = f"127.0.0.1:{registry.getsockname()[1]}/slow"
@@ -161,12 +168,13 @@ def test_labels_say_what_a_container_is(bench: Bench, engine: Dockerd) -> None:
         "nemorun.executor": "box",
         "nemorun.home": str(bench.home.directory),
     }
-    assert found["Name"].startswith(f"/exp-{run.id}.one.1-".replace("_", "_"))
+    assert found["Name"].startswith(f"/exp-{run.id}.one.1-")
     bench.touch("go")
     run.wait(timeout=60)
 
 
-def test_volumes_are_relative_to_the_spec(bench: Bench, engine: Dockerd) -> None:
+@pytest.mark.usefixtures("engine")
+def test_volumes_are_relative_to_the_spec(bench: Bench) -> None:
     """A relative source is found beside the spec, and `ro` keeps it from being written."""
     (bench.folder / "data").mkdir()
     (bench.folder / "data" / "in").write_text("read\n")
@@ -176,14 +184,16 @@ def test_volumes_are_relative_to_the_spec(bench: Bench, engine: Dockerd) -> None
     assert not (bench.folder / "data" / "out").exists()
 
 
-def test_a_volume_that_is_missing_is_told(bench: Bench, engine: Dockerd) -> None:
+@pytest.mark.usefixtures("engine")
+def test_a_volume_that_is_missing_is_told(bench: Bench) -> None:
     """A source that is not there fails the launch; Docker's own folder of root is not made."""
     state = one(bench, "true", **box(volumes=["./nowhere:/data"]))
     assert (state.reason, f"{bench.folder}/nowhere" in str(state.message)) == (Reason.LAUNCH, True)
     assert not (bench.folder / "nowhere").exists()
 
 
-def test_gpus_that_the_engine_cannot_give_are_told(bench: Bench, engine: Dockerd) -> None:
+@pytest.mark.usefixtures("engine")
+def test_gpus_that_the_engine_cannot_give_are_told(bench: Bench) -> None:
     """A task that asks for GPUs where there are none fails to launch, and doctor has the remedy."""
     if "False" not in executors_check(gpus="all"):
         pytest.skip("this engine gives GPUs")
@@ -192,7 +202,8 @@ def test_gpus_that_the_engine_cannot_give_are_told(bench: Bench, engine: Dockerd
     assert "nvidia-container-toolkit" in executors_check(gpus="all")
 
 
-def test_extra_options_that_the_sdk_does_not_know_are_told(bench: Bench, engine: Dockerd) -> None:
+@pytest.mark.usefixtures("engine")
+def test_extra_options_that_the_sdk_does_not_know_are_told(bench: Bench) -> None:
     """What `extra` holds is the SDK's to judge, and its word is the message."""
     state = one(bench, "true", **box(extra={"no_such_option": 1}))
     assert (state.reason, "no_such_option" in str(state.message)) == (Reason.LAUNCH, True)
@@ -208,7 +219,8 @@ def test_unknown_options_are_refused(bench: Bench) -> None:
     }
 
 
-def test_another_user_who_may_not_write_is_told(bench: Bench, engine: Dockerd) -> None:
+@pytest.mark.usefixtures("engine")
+def test_another_user_who_may_not_write_is_told(bench: Bench) -> None:
     """A `user` who may not enter the experiment's folder fails the launch, with the shell's own words."""
     state = one(bench, "true", **box(user="12345:12345"))
     assert (state.reason, "ermission denied" in str(state.message)) == (Reason.LAUNCH, True)
@@ -232,7 +244,8 @@ def test_the_dry_run_shows_the_container(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_running_out_of_memory_is_told(bench: Bench, engine: Dockerd, kind: str) -> None:
+@pytest.mark.usefixtures("engine")
+def test_running_out_of_memory_is_told(bench: Bench, kind: str) -> None:
     """A task that the kernel kills for its memory has the reason `oom`."""
     script = "x=a; while true; do x=$x$x; done"
     task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
@@ -393,9 +406,7 @@ def test_an_engine_that_is_absent_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert "install" in found or "start" in found
 
 
-def test_an_engine_that_is_down_is_told(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_that_is_down_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket at which nobody listens is a daemon that does not run."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as nobody:
         nobody.bind(f"{folder}/docker.sock")
@@ -431,7 +442,8 @@ def test_an_engine_of_another_machine_is_refused(bench: Bench, monkeypatch: pyte
     assert (state.reason, "another machine" in str(state.message)) == (Reason.LAUNCH, True)
 
 
-def test_the_engine_is_found_again(bench: Bench, engine: Dockerd, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("engine")
+def test_the_engine_is_found_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a shell in which DOCKER_HOST says otherwise the tasks are looked for where they run."""
     run = bench.start({"one": f"touch up; {until('go')}"}, **box())
     eventually((bench.folder / "up").exists)
@@ -443,7 +455,8 @@ def test_the_engine_is_found_again(bench: Bench, engine: Dockerd, monkeypatch: p
         assert statuses(run.wait(timeout=60)) == {"one": "SUCCEEDED"}
 
 
-def test_the_status_of_what_is_over_does_not_load_the_sdk(bench: Bench, engine: Dockerd) -> None:
+@pytest.mark.usefixtures("engine")
+def test_the_status_of_what_is_over_does_not_load_the_sdk(bench: Bench) -> None:
     """Neither the SDK nor what it needs is imported to tell of an experiment that is over."""
     run = bench.start({"one": "true"}, **box())
     run.wait(timeout=60)
@@ -483,7 +496,8 @@ def test_leftovers_are_removed(bench: Bench, engine: Dockerd) -> None:
     run.wait(timeout=60)
 
 
-def test_a_container_that_was_never_started_is_made_anew(bench: Bench, engine: Dockerd) -> None:
+@pytest.mark.usefixtures("engine")
+def test_a_container_that_was_never_started_is_made_anew(bench: Bench) -> None:
     """Whoever dies between making a container and starting it leaves nothing that is in the way."""
     env = {"EXP_FAULT": "attempt.locked:1"}
     run_id = bench.exp("run", bench.spec({"one": NOTE}, **box()), "--detach", env=env).stdout.strip()
@@ -492,7 +506,8 @@ def test_a_container_that_was_never_started_is_made_anew(bench: Bench, engine: D
     assert (bench.exp.status(run_id)["status"], bench.lines()) == ("COMPLETED", ["one 1"])
 
 
-def test_many_containers_need_few_threads(bench: Bench, engine: Dockerd) -> None:
+@pytest.mark.usefixtures("engine")
+def test_many_containers_need_few_threads(bench: Bench) -> None:
     """However many containers run at once, the supervisor has a handful of threads."""
     tasks = {f"task-{index}": {"command": ["sh", "-c", until("go")]} for index in range(30)}
     run = bench.start(tasks, **box(network="none"), run={"max_parallel": 30})
@@ -535,9 +550,6 @@ def test_a_log_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 def test_names_are_valid_and_differ(tmp_path: Path) -> None:
     """Each attempt's container has a name that Docker takes, and no two have the same."""
-    from nemorun_cli.executors import Job
-    from nemorun_cli.home import ExperimentFiles
-
     found = set()
     for home in ("a", "b"):
         files = ExperimentFiles(tmp_path / home / "experiments" / "e" / "e_1")

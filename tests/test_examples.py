@@ -232,3 +232,24 @@ def test_sweep_failures_counts_what_fails(exp: Exp) -> None:
     assert found["FAILED"] + found.get("SKIPPED", 0) == 8
     assert "InvalidParameterError" in exp("why", "latest", "fit").stdout
     assert (exp.directory() / "fits.json").is_file()
+
+
+@pytest.mark.usefixtures("slurm")
+def test_slurm_makes_one_array_of_a_sweep(exp: Exp) -> None:
+    """A sweep is one call of sbatch, and a local task gets the outputs of all members."""
+    exp("run", SPECS / "slurm.yaml")
+    assert log(exp, "summary").count("value") == 4
+    assert len(list(exp.directory().glob("slurm/*/script"))) == 1
+    assert log(exp, "square/n=2") == "on main\n"
+
+
+@pytest.mark.usefixtures("slurm")
+def test_slurm_checkpoint_goes_on_where_it_stopped(exp: Exp) -> None:
+    """Attempts end as timeouts until the training is done, and each begins at the step that was saved."""
+    exp("run", SPECS / "slurm_checkpoint.yaml")
+    task = exp.task("train")
+    assert task["outputs"] == {"steps": 60}
+    assert task["attempt"] > 1
+    first = exp("logs", "latest", "train", "--attempt", "1").stdout.split()
+    second = exp("logs", "latest", "train", "--attempt", "2").stdout
+    assert int(second.split()[6]) >= int(first[-1]) > 0

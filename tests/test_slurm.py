@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from bench import attempt, events, kill_supervisor, log, statuses, until
-from engines.slurm_cluster import slurm, slurm_alone, slurm_session  # noqa: F401 - fixtures
 from patience import eventually
 
+from nemorun_cli.executors import make
 from nemorun_cli.states import Reason
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bench import Bench
     from engines.slurm_cluster import Slurm
 
@@ -54,9 +55,9 @@ def soon(condition: Any) -> Any:
 # -- arrays -----------------------------------------------------------------------------------------------
 
 
-def test_members_with_equal_requests_are_one_array(bench: Bench, slurm: Slurm) -> None:
+@pytest.mark.usefixtures("slurm")
+def test_members_with_equal_requests_are_one_array(bench: Bench) -> None:
     """Twenty members are one call of sbatch, and each runs its own part once."""
-    del slurm
     sweep = {
         "command": ["sh", "-c", 'echo "$1" >>ran', "sh", "${{ matrix.n }}"],
         "matrix": {"n": list(range(20))},
@@ -69,9 +70,9 @@ def test_members_with_equal_requests_are_one_array(bench: Bench, slurm: Slurm) -
     assert len(list((snapshot.files.directory / "slurm").glob("*/script"))) == 1
 
 
-def test_unequal_requests_are_jobs_of_their_own(bench: Bench, slurm: Slurm) -> None:
+@pytest.mark.usefixtures("slurm")
+def test_unequal_requests_are_jobs_of_their_own(bench: Bench) -> None:
     """Only what asks for the same shares an array."""
-    del slurm
     tasks = {"a": "true", "b": "true", "c": {"inline": "true", "executor": "two"}}
     run = bench.start(tasks, **header(two={**QUICK, "cpus_per_task": 2}))
     run.wait(timeout=LONG)
@@ -90,9 +91,9 @@ def test_an_array_is_split_at_the_limit_of_the_cluster(bench: Bench, slurm_alone
     assert len(scripts(run)) == 3
 
 
-def test_max_parallel_limits_an_array(bench: Bench, slurm: Slurm) -> None:
+@pytest.mark.usefixtures("slurm")
+def test_max_parallel_limits_an_array(bench: Bench) -> None:
     """The executor's max_parallel is Slurm's own limit of an array, and the reason for waiting."""
-    del slurm
     sweep = {"inline": until("go"), "matrix": {"n": [1, 2, 3]}}
     run = bench.start({"sweep": sweep}, **header(cluster={**QUICK, "max_parallel": 1}))
     waiting = soon(
@@ -122,7 +123,7 @@ def test_a_task_that_waits_tells_why(bench: Bench, slurm: Slurm) -> None:
 
 def test_jobs_of_an_array_are_cancelled_one_by_one(bench: Bench, slurm: Slurm) -> None:
     """What waits is taken back alone: the other members of its array stay."""
-    sweep = {"inline": NOTHING, "matrix": {"n": [1, 2, 3]}}
+    sweep = {"inline": "true", "matrix": {"n": [1, 2, 3]}}
     run = bench.start({"sweep": sweep}, **header(cluster={**QUICK, "begin": "now+1hour"}))
     soon(lambda: len(slurm.jobs(bench.home.directory)) == 3)
     run.cancel(["sweep/n=2"])
@@ -130,9 +131,6 @@ def test_jobs_of_an_array_are_cancelled_one_by_one(bench: Bench, slurm: Slurm) -
     assert len(slurm.jobs(bench.home.directory)) == 2
     run.cancel()
     assert slurm.jobs(bench.home.directory) == []
-
-
-NOTHING = "true"
 
 
 def test_a_drained_node_is_told(bench: Bench, slurm_alone: Slurm) -> None:
@@ -147,9 +145,9 @@ def test_a_drained_node_is_told(bench: Bench, slurm_alone: Slurm) -> None:
     assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
 
 
-def test_a_refusal_of_sbatch_is_told(bench: Bench, slurm: Slurm) -> None:
+@pytest.mark.usefixtures("slurm")
+def test_a_refusal_of_sbatch_is_told(bench: Bench) -> None:
     """What Slurm will not take fails as a launch, in Slurm's words."""
-    del slurm
     state = bench.run({"one": "true"}, **header(cluster={**QUICK, "partition": "nowhere"})).history.tasks[
         "one"
     ]
@@ -200,7 +198,6 @@ def test_a_failed_node_is_told(bench: Bench, slurm_alone: Slurm) -> None:
     finally:
         slurm_alone.ask("scontrol", "update", f"nodename={node}", "state=resume")
     assert (state.status, state.reason) == ("FAILED", Reason.NODE_FAIL)
-    soon(lambda: not bench.exp.leftovers()) if hasattr(bench.exp, "leftovers") else None
 
 
 def test_the_notice_of_the_end_reaches_the_task(bench: Bench, slurm: Slurm) -> None:
@@ -288,9 +285,9 @@ def test_a_look_during_an_outage_says_so(bench: Bench, slurm_alone: Slurm) -> No
 # -- environment ------------------------------------------------------------------------------------------
 
 
-def test_a_task_gets_a_login_environment(bench: Bench, slurm: Slurm, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("slurm")
+def test_a_task_gets_a_login_environment(bench: Bench, tmp_path: Path) -> None:
     """Login files and setup_lines make the environment; that of the command does not get there."""
-    del slurm
     home = tmp_path / "login home"
     home.mkdir()
     (home / ".bash_profile").write_text("export FROM_LOGIN=yes; echo noise; echo noise >&2\n")
@@ -306,9 +303,9 @@ def test_a_task_gets_a_login_environment(bench: Bench, slurm: Slurm, tmp_path: P
     assert found == "ready\nyes by the spec it's none by the spec\n"
 
 
-def test_setup_lines_that_fail_are_a_launch(bench: Bench, slurm: Slurm) -> None:
+@pytest.mark.usefixtures("slurm")
+def test_setup_lines_that_fail_are_a_launch(bench: Bench) -> None:
     """If setup_lines end the job script the task never began, and is told so."""
-    del slurm
     executor = {**QUICK, "setup_lines": "echo no modules here\nexit 3"}
     run = bench.start({"one": "true"}, **header(cluster=executor))
     state = run.wait(timeout=LONG).history.tasks["one"]
@@ -317,20 +314,18 @@ def test_setup_lines_that_fail_are_a_launch(bench: Bench, slurm: Slurm) -> None:
     assert log(run, "one") == "no modules here\n"
 
 
-def test_srun_runs_a_task_once_for_each_of_slurms(bench: Bench, slurm: Slurm) -> None:
+@pytest.mark.usefixtures("slurm")
+def test_srun_runs_a_task_once_for_each_of_slurms(bench: Bench) -> None:
     """`ntasks` runs the command under srun, and its exit code is the worst one."""
-    del slurm
     task = "echo $SLURM_PROCID of $SLURM_NTASKS >>ran; exit $((SLURM_PROCID * 3))"
     state = bench.run({"one": task}, **header(cluster={**QUICK, "ntasks": 2})).history.tasks["one"]
     assert sorted(bench.lines()) == ["0 of 2", "1 of 2"]
     assert state.exit_code == 3
 
 
-def test_a_secret_is_gone_when_its_job_was_never_run(
-    bench: Bench, slurm: Slurm, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("slurm")
+def test_a_secret_is_gone_when_its_job_was_never_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file that a job would have read is deleted when the job is taken back."""
-    del slurm
     with monkeypatch.context() as patch:
         patch.setenv("A_SECRET", "very hush hush")
         task = {"inline": "true", "secrets": {"TOKEN": {"env": "A_SECRET"}}}
@@ -345,10 +340,8 @@ def test_a_secret_is_gone_when_its_job_was_never_run(
 # -- doctor -----------------------------------------------------------------------------------------------
 
 
-def doctor(bench: Bench, options: dict[str, Any]) -> list[dict[str, Any]]:
+def doctor(options: dict[str, Any]) -> list[dict[str, Any]]:
     """What `exp doctor` finds ill with an executor of these options."""
-    from nemorun_cli.executors import make
-
     executor = make("cluster", {"type": "slurm", **options}, {})
     try:
         return [{"message": one.message, "remedy": one.remedy} for one in executor.check() if not one.is_well]
@@ -365,12 +358,10 @@ def doctor(bench: Bench, options: dict[str, Any]) -> list[dict[str, Any]]:
         ({"cpus_per_task": 4096}, "would not take", "options"),
     ],
 )
-def test_the_check_finds_what_is_wrong(
-    bench: Bench, slurm: Slurm, options: dict[str, Any], said: str | None, remedy: str | None
-) -> None:
+@pytest.mark.usefixtures("slurm")
+def test_the_check_finds_what_is_wrong(options: dict[str, Any], said: str | None, remedy: str | None) -> None:
     """What keeps Slurm from running a request is told with what to do about it."""
-    del slurm
-    ill = doctor(bench, options)
+    ill = doctor(options)
     if said is None:
         assert ill == []
     else:
@@ -379,9 +370,9 @@ def test_the_check_finds_what_is_wrong(
         assert str(remedy) in found["remedy"]
 
 
-def test_the_check_finds_a_controller_that_is_down(bench: Bench, slurm_alone: Slurm) -> None:
+def test_the_check_finds_a_controller_that_is_down(slurm_alone: Slurm) -> None:
     """A Slurm that does not answer is told as that."""
     slurm_alone.run("stop-controller")
-    (found,) = doctor(bench, {})
+    (found,) = doctor({})
     assert "controller" in found["message"]
     assert "slurmctld" in found["remedy"]

@@ -254,7 +254,8 @@ def test_what_a_member_runs_is_quoted(tmp_path: Path) -> None:
     ) + secrets_text({"T": NASTY})
     member = tmp_path / "member"
     member.write_text(text, encoding="utf-8")
-    show = '. "$1"; printf "%s\\0" "$_exp_attempt" "${_exp_environment[@]}" "${_exp_command[@]}" "${_exp_secrets[@]}"'
+    names = ("_exp_attempt", "_exp_environment[@]", "_exp_command[@]", "_exp_secrets[@]")
+    show = '. "$1"; printf "%s\\0" ' + " ".join(f'"${{{name}}}"' for name in names)
     out = subprocess.run(["bash", "-c", show, "bash", str(member)], capture_output=True, check=True).stdout
     assert out.decode().split("\0")[:-1] == [
         str(FOLDER),

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
@@ -21,6 +20,7 @@ from nemorun_cli.home import HOME_VARIABLE, Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from nemorun_cli.experiment import Run
     from nemorun_cli.history import TaskState

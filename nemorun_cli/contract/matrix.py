@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 VARIABLE: Final = "EXP_CONTRACT_MATRIX"  # names the file that the matrix is written to
 WORST_FIRST: Final = ("failed", "error", "skipped", "passed")
-SHOWN: Final = {"failed": "**no**", "error": "**error**", "skipped": "–", "passed": "yes"}
+SHOWN: Final = {"failed": "**no**", "error": "**error**", "skipped": "cannot", "passed": "yes"}
 
 Table = dict[str, dict[str, set[str]]]  # rule, subject, outcomes
 

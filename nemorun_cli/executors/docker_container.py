@@ -45,7 +45,9 @@ unset TINI_KILL_PROCESS_GROUP
 if [ "$2" = secrets ]; then
     EXP_SHIM_TEXT= EXP_SHIM_LAST= EXP_SHIM_END='
 '
-    while IFS= read -r EXP_SHIM_LINE; do EXP_SHIM_TEXT=$EXP_SHIM_TEXT$EXP_SHIM_LINE$EXP_SHIM_END EXP_SHIM_LAST=$EXP_SHIM_LINE; done
+    while IFS= read -r EXP_SHIM_LINE; do
+        EXP_SHIM_TEXT=$EXP_SHIM_TEXT$EXP_SHIM_LINE$EXP_SHIM_END EXP_SHIM_LAST=$EXP_SHIM_LINE
+    done
     [ "$EXP_SHIM_LAST" = "{LAST_LINE}" ] || exit {NO_SECRETS}
     eval "$EXP_SHIM_TEXT"
     exec </dev/null

@@ -239,8 +239,7 @@ class Stream:
     def __init__(self, path: str, target: str) -> None:
         self.is_over = False
         self._head: bytes | None = b""
-        self._socket = _connected(path)
-        self._socket.sendall(f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+        self._socket = _connected(path, f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
         self._socket.setblocking(False)
 
     def fileno(self) -> int:
@@ -328,10 +327,11 @@ class LogFile:
         os.close(self._file)
 
 
-def _connected(path: str) -> socket.socket:
+def _connected(path: str, question: bytes = b"") -> socket.socket:
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         made.connect(path)
+        made.sendall(question)
     except OSError as error:
         made.close()
         raise DownError(

@@ -12,7 +12,6 @@ import re
 import time
 from collections import deque
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli import attempts, environment, faults
@@ -30,6 +29,7 @@ from nemorun_cli.states import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from nemorun_cli.plan import Plan
 
@@ -258,6 +258,10 @@ class SlurmExecutor:
             return self._new(held, "unknown", message=f"Slurm does not answer: {self._cluster.complaint}")
         if row is None:
             return self._judge_gone(held) if self._is_answered(held.job) else self._judge_claim(held)
+        return self._judge_row(held, row)
+
+    def _judge_row(self, held: _Held, row: Row) -> Sighting | None:
+        """How an attempt without a record stands, by its job."""
         if row.phase is None:
             return self._new(held, "unknown", message=f"Slurm says {row.state}, which exp does not know")
         if row.phase == "over":
@@ -288,7 +292,7 @@ class SlurmExecutor:
         return self._new(held, "running", job_id=row.job_id)
 
     def _judge_ended(self, held: _Held, ending: Ending, row: Row | None) -> Sighting | None:
-        """Nothing may be left of it, what is cancelled has to be seen gone, and Slurm may know why it failed."""
+        """Nothing of it may be left, what is cancelled has to be gone, and Slurm may know why it failed."""
         is_watched = (held.job.files.directory / RUNNING).exists()
         is_plain = ending.status is TaskStatus.FAILED and ending.reason in (Reason.EXIT, Reason.SIGNAL)
         if not (is_plain or is_watched or held.stop):

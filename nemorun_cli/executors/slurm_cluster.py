@@ -1,4 +1,4 @@
-"""What is known of the jobs on a cluster: one question for all of them, asked ever less often, and its answers."""
+"""What is known of the jobs on a cluster: one question for all, asked ever less often, and its answers."""
 
 from __future__ import annotations
 

@@ -54,7 +54,8 @@ class Question:
         if program is None:
             self._answer = Answer(code=None, complaint=f"there is no {argv[0]} on PATH", asked=self.asked)
             return
-        self._files = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        # Files and not pipes: nobody reads while it runs, and an answer for a thousand jobs is long.
+        self._files = tuple(tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115 - `close` does
         self._process = subprocess.Popen(
             [program, *argv[1:]],
             stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""What Slurm says of jobs: the questions for squeue and sacct, their answers, and what each state means. Pure."""
+"""What Slurm says of jobs: the questions for squeue and sacct, their answers, what the states mean. Pure."""
 
 from __future__ import annotations
 

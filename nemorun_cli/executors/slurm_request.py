@@ -184,7 +184,7 @@ def sbatch_flags(options: Mapping[str, Any]) -> list[str]:
 
 
 def argv(options: Mapping[str, Any], plan: Plan) -> tuple[str, ...]:
-    """The task's command line as its job runs it: under srun if that has to spread it or to make a container."""
+    """The task's command line as its job runs it: under srun if that has to spread it or make a container."""
     if not uses_srun(options):
         return plan.argv
     container: list[str] = []

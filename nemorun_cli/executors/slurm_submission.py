@@ -1,4 +1,4 @@
-"""The files of submissions, in the experiment's folder: what sbatch got, for whom, and the id that it gave."""
+"""The files of submissions, in the experiment's folder: what sbatch got, for whom, and the id it gave."""
 
 from __future__ import annotations
 

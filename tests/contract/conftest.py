@@ -10,7 +10,7 @@ import pytest
 
 pytest.register_assert_rewrite("nemorun_cli.contract.rules")
 
-from engines.dockerd import Dockerd, docker_engine  # noqa: E402, F401 - fixtures
+from engines.dockerd import docker_engine, of_this_session  # noqa: E402, F401 - one is a fixture
 from engines.slurm_cluster import SHARED as CLUSTER  # noqa: E402
 from engines.slurm_cluster import Slurm, slurm, slurm_session  # noqa: E402, F401 - fixtures
 
@@ -22,22 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _of_this_host() -> Dockerd:
-    import os
-
-    from engines.dockerd import SHARED
-
-    return Dockerd(SHARED if os.geteuid() == 0 else None)
-
-
 def containers(home: Path) -> list[str]:
     """The containers of experiments under a home."""
-    return _of_this_host().containers(home)
+    return of_this_session().containers(home)
 
 
 def inspected(home: Path) -> str:
     """All that the engine tells of them."""
-    engine = _of_this_host()
+    engine = of_this_session()
     with contextlib.closing(engine.client) as client:
         return json.dumps([client.api.inspect_container(name) for name in engine.containers(home)])
 

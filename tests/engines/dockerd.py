@@ -68,12 +68,17 @@ def missing() -> str | None:
     return "DOCKER IS NOT TESTED: no engine is running here, and only root on a Debian can start one"
 
 
+def of_this_session() -> Dockerd:
+    """The engine that all workers of a session share, whether it is running yet or not."""
+    return Dockerd(SHARED if os.geteuid() == 0 else None)
+
+
 @contextlib.contextmanager
 def shared_engine() -> Iterator[Dockerd]:
     """The engine of this session; whoever is the last to leave ends what was started."""
     if reason := missing():
         pytest.skip(reason)
-    engine = Dockerd(SHARED if os.geteuid() == 0 else None)
+    engine = of_this_session()
     starting = _open(SHARED.with_name(SHARED.name + ".starting"))
     using = _open(SHARED.with_name(SHARED.name + ".using"))
     with starting, using:

@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# A real Slurm cluster of this one machine, for tests: installed, started and stopped as root.
+#
+#   slurm.sh up FOLDER            install what is missing, and start what does not run
+#   slurm.sh down FOLDER          end what `up` started, and nothing else
+#   slurm.sh stop-controller FOLDER | start-controller FOLDER
+#
+# FOLDER holds the configuration, the state, the logs and the pids of what was started. The
+# configuration becomes that of the machine by a link, if the machine has none of its own.
+#
+# SLURM_MAX_ARRAY   the cluster's MaxArraySize (default: 1001)
+set -euo pipefail
+
+verb=$1 folder=$2
+config=/etc/slurm/slurm.conf
+packages=(slurm-wlm munge)
+
+say() { echo "slurm.sh: $*" >&2; }
+
+installed() { command -v slurmctld slurmd munged sbatch >/dev/null; }
+
+install_packages() {
+    installed && return
+    say "installs ${packages[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    # Nothing is started by the packages themselves: there may be no init, and no configuration yet.
+    apt-get install --yes --quiet --no-install-recommends "${packages[@]}" >/dev/null 2>&1 ||
+        { apt-get update --quiet >/dev/null && apt-get install --yes --quiet --no-install-recommends "${packages[@]}" >/dev/null; }
+}
+
+write_config() {
+    local host
+    host=$(hostname -s)
+    mkdir -p "$folder/state" "$folder/spool"
+    cat >"$folder/slurm.conf" <<END
+ClusterName=exptest
+SlurmctldHost=$host
+SlurmUser=root
+AuthType=auth/munge
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+StateSaveLocation=$folder/state
+SlurmdSpoolDir=$folder/spool
+SlurmctldPidFile=$folder/slurmctld.pid
+SlurmdPidFile=$folder/slurmd.pid
+SlurmctldLogFile=$folder/slurmctld.log
+SlurmdLogFile=$folder/slurmd.log
+SlurmdParameters=config_overrides
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SchedulerType=sched/backfill
+SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=100000,bf_interval=2
+MaxArraySize=${SLURM_MAX_ARRAY:-1001}
+KillWait=2
+MinJobAge=300
+InactiveLimit=0
+SlurmctldTimeout=300
+SlurmdTimeout=300
+MessageTimeout=10
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+JobCompType=jobcomp/none
+NodeName=$host CPUs=8 State=UNKNOWN
+PreemptType=preempt/partition_prio
+PreemptMode=CANCEL
+PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO PriorityTier=1
+PartitionName=urgent Nodes=$host MaxTime=INFINITE State=UP PriorityTier=10
+PartitionName=closed Nodes=$host MaxTime=INFINITE State=DOWN
+END
+    ln -sfn "$folder/slurm.conf" "$config"
+    touch "$folder/owns-config"
+}
+
+start_munge() {
+    munge -n >/dev/null 2>&1 && return
+    mkdir -p /run/munge /var/log/munge /var/lib/munge
+    chown munge: /run/munge /var/log/munge /var/lib/munge
+    chmod 755 /run/munge
+    [ -s /etc/munge/munge.key ] || mungekey --create
+    chown munge: /etc/munge/munge.key
+    daemon setpriv --reuid munge --regid munge --clear-groups -- munged --force
+    touch "$folder/owns-munge"
+}
+
+answers() { timeout 5 scontrol ping 2>/dev/null | grep -q ' UP$'; }
+
+await() { # await SECONDS COMMAND …
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || { say "did not come to pass: $*"; return 1; }
+        sleep 0.1
+    done
+}
+
+daemon() { # with nothing of the environment of a test
+    env -i PATH="$PATH" HOME="$HOME" "$@" </dev/null >/dev/null 2>&1
+}
+
+start_controller() {
+    daemon slurmctld -i
+    await 30 answers
+}
+
+node_is_up() { sinfo --noheader --format=%T 2>/dev/null | grep -qE '^(idle|mixed|allocated)'; }
+
+kill_pid_of() { # kill_pid_of NAME SIGNAL: the daemon that wrote this pid file, and only that
+    local file=$folder/$1.pid pid
+    [[ $1 == /* ]] && file=$1.pid
+    [ -s "$file" ] || return 0
+    pid=$(cat "$file")
+    if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${1##*/}" ]; then
+        kill -s "$2" "$pid"
+        await 20 not_running "$pid"
+    fi
+}
+
+not_running() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
+
+up() {
+    mkdir -p "$folder"
+    install_packages
+    start_munge
+    if [ ! -e "$config" ] || [ -e "$folder/owns-config" ]; then
+        write_config
+    fi
+    answers && node_is_up && return
+    [ -e "$folder/owns-config" ] || { say "the cluster of $config does not answer"; exit 1; }
+    start_controller
+    daemon slurmd
+    await 30 node_is_up
+    touch "$folder/owns-cluster"
+}
+
+down() {
+    if [ -e "$folder/owns-cluster" ]; then
+        scancel --user="$(id -u)" --state=PENDING,RUNNING,SUSPENDED 2>/dev/null || true
+        kill_pid_of slurmd TERM
+        kill_pid_of slurmctld TERM
+    fi
+    if [ -e "$folder/owns-munge" ]; then
+        kill_pid_of /run/munge/munged TERM
+    fi
+    if [ -e "$folder/owns-config" ] && [ "$(readlink "$config")" = "$folder/slurm.conf" ]; then
+        rm "$config"
+    fi
+    rm -rf "$folder"
+}
+
+case $verb in
+up) up ;;
+down) down ;;
+stop-controller) kill_pid_of slurmctld TERM ;;
+start-controller)
+    write_config
+    start_controller
+    ;;
+*)
+    say "what is $verb?"
+    exit 2
+    ;;
+esac
