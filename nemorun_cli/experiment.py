@@ -251,6 +251,7 @@ def run(
 
     Raises:
         SpecError: with all problems of the spec, a missing secret included.
+        EngineError: an engine that it needs is absent, down or refuses.
         RunningError: `if_running` is `fail`, and one is running.
     """
     from nemorun_cli import executors, load, start  # noqa: PLC0415 - heavy, and only for starting
@@ -291,6 +292,7 @@ def launch(
     identity = creation.tentative(document, home)
     spec = load.resolve(document, identity)
     values = secret_values.resolve(spec)
+    _ask_engines(spec)
     if key == "":
         raise UsageError("the key is empty", hint="is a variable of the script unset?")
     policy = if_running or ("fail" if key else None)
@@ -309,6 +311,16 @@ def launch(
             holding.add(files.id)
         supervisor.go(files, home=home.directory, secrets=values)
     return Run(files, home, set(values.values()))
+
+
+def _ask_engines(spec: Spec) -> None:
+    """Fail now, and not after hours in a queue, if an engine cannot do what the spec wants."""
+    from nemorun_cli import executors  # noqa: PLC0415 - only for starting
+
+    if ill := [one for one in executors.ask(spec) if not one.is_well]:
+        told = "; ".join(f"{one.engine}: {one.message}" for one in ill)
+        remedies = dict.fromkeys(one.remedy for one in ill if one.remedy)
+        raise EngineError(told, hint="; ".join(remedies) or None)
 
 
 def _is_running(experiment_id: str, home: Home) -> bool:

@@ -237,9 +237,16 @@ class Ledger:
         return [*news, *events]
 
     def sync(self) -> None:
-        """Wait until what was written is on the disk."""
-        if self._descriptor is not None:
-            os.fdatasync(self._descriptor)
+        """Wait until what was written is on the disk.
+
+        Raises:
+            LedgerError: the disk refuses; what is appended again then stands twice, which readers pass over.
+        """
+        try:
+            if self._descriptor is not None:
+                os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise LedgerError(f"cannot sync {self.path}: {error.strerror}") from error
 
     def close(self) -> None:
         """Let the files go; a later append opens them again."""

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from bench import Bench
 from ci_skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds hooks here
+from engines.dockerd import docker_engine  # noqa: F401 - a fixture
 from engines.slurm_cluster import slurm, slurm_alone, slurm_session  # noqa: F401 - fixtures
 from hypothesis import HealthCheck, settings
 from patience import eventually as eventually  # noqa: PLC0414 - tests take it from here

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from bench import NOTE, Bench, events, log, status, statuses, until
-from engines.dockerd import Dockerd, docker_engine  # noqa: F401 - a fixture
+from engines.dockerd import Dockerd
 from patience import eventually
 
 from nemorun_cli import executors
@@ -52,7 +52,7 @@ def one(bench: Bench, task: Any, **header: Any) -> TaskState:
 
 
 @pytest.fixture
-def engine(docker_engine: Dockerd, bench: Bench) -> Iterator[Dockerd]:  # noqa: F811 - the fixture
+def engine(docker_engine: Dockerd, bench: Bench) -> Iterator[Dockerd]:
     """The engine; a container that a test leaves behind makes it fail."""
     yield docker_engine
     eventually(lambda: docker_engine.containers(bench.home.directory) == [])
@@ -294,7 +294,7 @@ def test_a_container_removed_by_hand_is_a_failure(bench: Bench, engine: Dockerd)
 
 
 @pytest.fixture(scope="module")
-def own_engine(docker_engine: Dockerd) -> Iterator[Dockerd]:  # noqa: F811 - the fixture
+def own_engine(docker_engine: Dockerd) -> Iterator[Dockerd]:
     """An engine that a test may stop, of its own."""
     if docker_engine.folder is None:
         pytest.skip("THE RESTART OF DOCKER IS NOT TESTED: that takes root")

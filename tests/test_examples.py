@@ -253,3 +253,14 @@ def test_slurm_checkpoint_goes_on_where_it_stopped(exp: Exp) -> None:
     first = exp("logs", "latest", "train", "--attempt", "1").stdout.split()
     second = exp("logs", "latest", "train", "--attempt", "2").stdout
     assert int(second.split()[6]) >= int(first[-1]) > 0
+
+
+@pytest.mark.usefixtures("docker_engine")
+def test_docker_passes_outputs_into_containers_and_back(exp: Exp) -> None:
+    """A container gets the outputs, arguments and volumes it names, and its own outputs come back."""
+    exp("run", SPECS / "docker.yaml", "-p", "image=exp-test/python")
+    host = outputs(exp, "here")["host"]
+    first, *files = log(exp, "count").splitlines()
+    assert first.endswith(f"after {host}; I said \"hello\" & 'bye'")
+    assert sorted(files) == sorted(path.name for path in (SPECS / "digits").iterdir())
+    assert log(exp, "bare") == f"{len(files)} files\n"

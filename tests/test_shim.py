@@ -171,7 +171,7 @@ def test_signals_reach_the_task_and_are_not_ignored(attempt: Path, shell: list[s
 @pytest.mark.parametrize("shell", SHELLS)
 def test_task_that_takes_its_time_over_a_signal_is_waited_for(attempt: Path, shell: list[str]) -> None:
     """A task may handle a signal and end in its own way; its exit code is the one recorded."""
-    script = "trap 'echo saving; exit 42' TERM; echo ready; sleep 60 & wait $!"
+    script = "trap 'echo saving; exit 42' TERM; echo ready; while :; do :; done"
     process = start(attempt, "/bin/sh", "-c", script, shell=shell)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -265,7 +265,8 @@ def test_lock_is_held_as_long_as_the_task(attempt: Path) -> None:
     os.close(writer)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
-    (child,) = [one for one in psutil.Process(process.pid).children() if one.name() == "sleep"]
+    shim = psutil.Process(process.pid)
+    (child,) = eventually(lambda: [one for one in shim.children() if one.name() == "sleep"])
     child.kill()
     process.communicate(timeout=20)
     assert os.read(reader, 1) == b"", "whoever else held it would keep the pipe open"

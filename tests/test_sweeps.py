@@ -302,7 +302,7 @@ def test_fits_survive_a_kill_and_are_resumed(exp: Exp) -> None:
     assert sum(one["status"] == "SUCCEEDED" for name, one in after.items() if name != "table") == FITS - 8
     assert {after[name]["attempt"] for name in ended} == {1}
     assert all(0 < one["outputs"]["score"] < 1 for one in after.values() if one["outputs"])
-    assert f"fit: {FITS - 8}/{FITS} done · 8 failed" in exp("status", which).stdout
+    assert f" {FITS - 8}/{FITS} done · 8 failed" in exp("status", which).stdout
     assert "8 × sklearn.utils._param_validation.InvalidParameterError" in told  # noqa: RUF001
 
 

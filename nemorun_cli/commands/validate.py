@@ -40,7 +40,7 @@ def command(
         executor_types=executors.types(),
     )
     resolved = load.resolve(document, creation.tentative(document, Home.from_environment()))
-    diagnoses = _ask(resolved) if engines else []
+    diagnoses = executors.ask(resolved) if engines else []
     is_well = all(diagnosis.is_well for diagnosis in diagnoses)
     if is_json:
         terminal.write_json(_document(spec, resolved, diagnoses))
@@ -55,20 +55,6 @@ def command(
         is_wanted=is_well and not (quiet or is_json),
     )
     return 0 if is_well else EngineError.exit_code
-
-
-def _ask(spec: Spec) -> list[Diagnosis]:
-    """What the engines that the tasks use say of themselves."""
-    from nemorun_cli import executors  # noqa: PLC0415 - loaded by now
-
-    found: list[Diagnosis] = []
-    for name in dict.fromkeys(task.executor for task in spec.tasks):
-        executor = executors.make(name, spec.executors.get(name, {"type": name}), {})
-        try:
-            found += executor.check()
-        finally:
-            executor.close()
-    return found
 
 
 def _document(path: str, spec: Spec, diagnoses: list[Diagnosis]) -> dict[str, Any]:

@@ -15,6 +15,13 @@ VARIABLE: Final = "EXP_CONTRACT_MATRIX"  # names the file that the matrix is wri
 WORST_FIRST: Final = ("failed", "error", "skipped", "passed")
 SHOWN: Final = {"failed": "**no**", "error": "**error**", "skipped": "cannot", "passed": "yes"}
 
+HEAD: Final = """\
+# The contract of executors, as it was run
+
+Made by a run of the tests with `EXP_CONTRACT_MATRIX=docs/executors-matrix.md`; see [executors.md](executors.md).
+
+"""
+
 Table = dict[str, dict[str, set[str]]]  # rule, subject, outcomes
 
 
@@ -38,7 +45,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.section("the contract of executors")
     terminalreporter.write_line(text)
     if path := os.environ.get(VARIABLE):
-        Path(path).write_text(text, encoding="utf-8")
+        Path(path).write_text(HEAD + text, encoding="utf-8")
 
 
 def table(stats: Mapping[str, Any]) -> Table:

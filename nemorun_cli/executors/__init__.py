@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nemorun_cli.home import AttemptFiles
     from nemorun_cli.locks import Holder
     from nemorun_cli.plan import Plan
+    from nemorun_cli.spec import Spec
 
 ENTRY_POINTS: Final = "nemorun_cli.executors"
 
@@ -168,6 +169,18 @@ def make(name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> E
     """The executor that a spec calls `name`."""
     given = {key: value for key, value in options.items() if key != "type"}
     return find(options.get("type", name))(name, given, secrets)
+
+
+def ask(spec: Spec) -> list[Diagnosis]:
+    """What the engines say of themselves that the tasks of a spec use."""
+    found: list[Diagnosis] = []
+    for name in dict.fromkeys(task.executor for task in spec.tasks):
+        executor = make(name, spec.executors.get(name, {"type": name}), {})
+        try:
+            found += executor.check()
+        finally:
+            executor.close()
+    return found
 
 
 def _installed() -> Iterable[Any]:

@@ -112,7 +112,8 @@ class SlurmExecutor:
         """What the attempts' records and Slurm's last answer tell that was not told yet."""
         self._held = {key: held for key, held in self._held.items() if key in jobs}
         found = list(self._send())
-        strangers = [job for key, job in jobs.items() if key not in self._held]
+        done = {sighting.key for sighting in found if sighting.state == "over"}
+        strangers = [job for key, job in jobs.items() if key not in self._held and key not in done]
         for job in strangers:
             self._held[job.key] = _Held(job, is_adopted=True)
         if strangers:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import attempts
 from nemorun_cli.executors.slurm_script import job_name, job_script
-from nemorun_cli.home import make_folder
+from nemorun_cli.home import FOLDER_MODE, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,10 +95,7 @@ class Submissions:
         self, jobs: Sequence[Job], asked: Request, members: Mapping[Key, str], *, by_steps: bool
     ) -> Submission:
         """Write down a submission before it is made, with the text of each member."""
-        make_folder(self.folder)
-        self._count += 1
-        folder = self.folder / str(self._count)
-        folder.mkdir(mode=0o700)
+        folder = self._make_folder()
         keys = tuple(job.key for job in jobs)
         name = job_name(jobs[0].experiment, keys, folder)
         submission = Submission(folder, name, keys, time.time(), by_steps)
@@ -112,6 +109,15 @@ class Submissions:
         (folder / "members.new").rename(folder / "members.json")
         self._add(submission)
         return submission
+
+    def _make_folder(self) -> Path:
+        make_folder(self.folder)
+        while True:
+            self._count += 1
+            folder = self.folder / str(self._count)
+            with contextlib.suppress(FileExistsError):  # of another executor of this experiment
+                folder.mkdir(mode=FOLDER_MODE)
+                return folder
 
     def _add(self, submission: Submission | None) -> None:
         for key in submission.members if submission else ():

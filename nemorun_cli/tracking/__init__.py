@@ -7,17 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.tracking.experiment import Experiment, ml_dash_experiment
-
 if TYPE_CHECKING:
+    from nemorun_cli.tracking.experiment import Experiment, ml_dash_experiment
     from nemorun_cli.tracking.reading import Record, close_openings, prefixes, record
 
 __all__ = ["Experiment", "Record", "close_openings", "ml_dash_experiment", "prefixes", "record"]
 
 
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from nemorun_cli.tracking import reading  # noqa: PLC0415 - programs that only write need none of it
+_OF_PROGRAMS = ("Experiment", "ml_dash_experiment")
 
-        return getattr(reading, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    """The public name, imported at its first use: who only writes needs no reading, a supervisor neither."""
+    if name in _OF_PROGRAMS:
+        from nemorun_cli.tracking import experiment as home  # noqa: PLC0415 - as the docstring says
+    elif name in __all__:
+        from nemorun_cli.tracking import reading as home  # noqa: PLC0415 - the same
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(home, name)
+    return value

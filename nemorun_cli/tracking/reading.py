@@ -10,11 +10,11 @@ from nemorun_cli import clock
 from nemorun_cli.states import ExperimentStatus as Status
 from nemorun_cli.tracking import openings as opened
 from nemorun_cli.tracking import places, values
-from nemorun_cli.tracking.experiment import Experiment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from nemorun_cli.tracking.experiment import Experiment
     from nemorun_cli.tracking.openings import Opening
     from nemorun_cli.tracking.rows import Torn
 
@@ -48,6 +48,8 @@ class Record(NamedTuple):
 
     def data(self) -> Experiment:
         """The params, metrics, logs, files and tracks, for reading."""
+        from nemorun_cli.tracking.experiment import Experiment  # noqa: PLC0415 - a supervisor needs none of it
+
         return Experiment(self.prefix, dash_root=self.root)
 
 

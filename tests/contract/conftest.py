@@ -10,7 +10,7 @@ import pytest
 
 pytest.register_assert_rewrite("nemorun_cli.contract.rules")
 
-from engines.dockerd import docker_engine, of_this_session  # noqa: E402, F401 - one is a fixture
+from engines.dockerd import of_this_session  # noqa: E402 - after the registration
 from engines.slurm_cluster import SHARED as CLUSTER  # noqa: E402
 from engines.slurm_cluster import Slurm, slurm, slurm_session  # noqa: E402, F401 - fixtures
 

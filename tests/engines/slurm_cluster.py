@@ -63,6 +63,12 @@ class Slurm:
         """A job's state."""
         return self.ask("squeue", "--noheader", "--states=all", f"--jobs={job_id}", "--format=%T").strip()
 
+    def resume(self, node: str) -> None:
+        """Let a node take jobs again; one that came back by itself is left as it is."""
+        subprocess.run(
+            ["scontrol", "update", f"nodename={node}", "state=resume"], capture_output=True, check=False
+        )
+
     def jobs(self, place: Path, *, states: str = STATES_OF_LIFE) -> list[str]:
         """The jobs of experiments under a home, one a line; theirs is what their comment begins with."""
         found = self.ask(
