@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 COLOURS: Final = ("cyan", "yellow", "magenta", "green", "red", "blue", "white")
 MOST_CURVES: Final = len(COLOURS)  # in one picture: more cannot be told apart
 MOST_POINTS: Final = 1_000  # of one curve
-BESIDES: Final = 14  # columns left of a picture for its axis
+BESIDES: Final = 24  # columns beside a picture for its axes
 FEWEST_COLUMNS: Final = 20
+LARGEST: Final = 1e300  # what is beyond is drawn there: differences of larger numbers overflow
+SMALLEST: Final = 1e-300  # difference that is seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,14 @@ def curve(label: str, rows: Sequence[Row], field: str) -> Curve:
     for at, row in enumerate(found):
         x = number(row.get("", at) if over is None else row.get(over))
         y = number(row[field])
-        points.append((x if x is not None else math.nan, y if y is not None else math.nan))
+        points.append((_drawable(x), _drawable(y)))
     return Curve(label, points, over or "row")
+
+
+def _drawable(value: float | None) -> float:
+    if value is None or not math.isfinite(value):
+        return math.nan
+    return max(-LARGEST, min(LARGEST, value))
 
 
 def draw(title: str, curves: Sequence[Curve], *, width: int, height: int, colours: bool) -> str:
@@ -79,12 +87,18 @@ def draw(title: str, curves: Sequence[Curve], *, width: int, height: int, colour
 
 
 def _set_limits(figure: Any, points: Sequence[tuple[float, float]]) -> None:
-    """From the smallest number to the largest: a margin would show losses below zero."""
+    """From the smallest number to the largest and a dot more, for the upper limit itself is not drawn."""
     xs, ys = zip(*points, strict=True)
-    if min(xs) < max(xs):
-        figure.set_x_limits(min(xs), max(xs))
-    if min(ys) < max(ys):
-        figure.set_y_limits(min(ys), max(ys))
+    figure.set_x_limits(*_limits(xs, dots=2 * figure.width))  # a character has two by four dots
+    figure.set_y_limits(*_limits(ys, dots=4 * figure.height))
+
+
+def _limits(numbers: Sequence[float], *, dots: int) -> tuple[float, float]:
+    low, high = min(numbers), max(numbers)
+    if high - low < SMALLEST:
+        margin = max(abs(low) / 10, 1.0)
+        return low - margin, high + margin
+    return low, high + (high - low) / (dots - 1)
 
 
 def _name(index: int, one: Curve, shown: Sequence[Curve], *, colours: bool) -> str:

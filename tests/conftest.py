@@ -164,3 +164,15 @@ def _no_leaked_environment() -> None:
     """Tests are run outside of any experiment."""
     for name in [name for name in os.environ if name.startswith(("EXP_", "SLURM_"))]:
         del os.environ[name]
+
+
+ENGINES = {"docker_engine", "slurm", "slurm_alone", "slurm_session"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that want a real engine, so that the others can be run without one."""
+    for item in items:
+        subject = item.callspec.params.get("subject") if hasattr(item, "callspec") else None
+        needed = {getattr(subject, "needs", None), *getattr(item, "fixturenames", ())}
+        if needed & ENGINES:
+            item.add_marker(pytest.mark.engine)

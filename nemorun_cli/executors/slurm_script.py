@@ -66,7 +66,7 @@ _exp_export() {{
 }}
 _exp_export "${{_exp_environment[@]}}" 2>/dev/null
 umask "$_exp_mask"
-cd -- "$_exp_workdir" 2>/dev/null
+cd -- "$_exp_workdir" 2>/dev/null || true # the shim tells of it
 
 # setup_lines
 {setup}

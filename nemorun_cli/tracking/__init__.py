@@ -19,11 +19,12 @@ _OF_PROGRAMS = ("Experiment", "ml_dash_experiment")
 
 def __getattr__(name: str) -> Any:
     """The public name, imported at its first use: who only writes needs no reading, a supervisor neither."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home: Any
     if name in _OF_PROGRAMS:
         from nemorun_cli.tracking import experiment as home  # noqa: PLC0415 - as the docstring says
-    elif name in __all__:
-        from nemorun_cli.tracking import reading as home  # noqa: PLC0415 - the same
     else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from nemorun_cli.tracking import reading as home  # noqa: PLC0415 - the same
     value = globals()[name] = getattr(home, name)
     return value
