@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from nemorun_cli.spec import Group, Retry, Spec, Task
 
 ANY: Final = "any"
-LONGEST_DELAY: Final = (
-    365 * 86_400.0
-)  # seconds; beyond it backoff gives more than a clock can tell
+LONGEST_DELAY: Final = 365 * 86_400.0  # seconds; beyond it backoff gives more than a clock can tell
 
 
 @dataclass(frozen=True, slots=True)

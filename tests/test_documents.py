@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,7 @@ def test_documents_of_an_experiment_that_failed(exp: Exp) -> None:
     assert ends["never"] == ("SKIPPED", "when")
     for task in ends:
         checked(exp("why", "latest", task, "--json").json)
-    for command in ("list", "show", "doctor", "gc"):
+    for command in ("list", "show", "doctor", "gc", "params", "metrics", "compare", "files", "records"):
         checked(exp(command, "--json", code=None).json)  # the doctor may find an engine in trouble
     for command in ("graph", "doctor", "fsck"):
         checked(exp(command, started["id"], "--json").json)
@@ -109,6 +110,44 @@ def test_documents_of_an_experiment_that_runs(exp: Exp) -> None:
     assert "cancel_requested" in {
         event["event"] for event in checked_lines(exp("events", "latest", "--json"))
     }
+
+
+TRACKED = f"""
+name: tracked
+params: {{steps: 3}}
+tasks:
+  train:
+    command: [{sys.executable}, track.py]
+    matrix: {{lr: [1, 2]}}
+    metrics: {{read: 'loss=(?P<loss>\\S+)'}}
+"""
+TRACK = """
+from nemorun_cli import Experiment
+with Experiment(description="x", tags=["a"], metadata={"b": 1}, print_logs=False).run as experiment:
+    experiment.params.set(model={"depth": 3}, nothing=None, name="NaN")
+    experiment.metrics("train").log(loss=float("nan"), epoch=1, note="x", many=[1])
+    experiment.metrics.log(accuracy=float("inf"))
+    experiment.files("models", tags=["best"]).save_text("x", to="a.txt")
+    print("loss=1")
+"""
+
+
+def test_documents_of_what_was_tracked(exp: Exp) -> None:
+    """Params, metrics, files and records are as well, numbers that JSON does not know among them."""
+    (exp.folder / "track.py").write_text(TRACK)
+    exp("run", exp.spec(TRACKED))
+    params = checked(exp("params", "latest", "train/lr=1", "--json").json)["records"]
+    assert params[0]["nested"]["model"] == {"depth": 3}
+    series = checked(exp("metrics", "latest", "train/lr=1", "--json").json)["series"]
+    assert [one["name"] for one in series] == [None, "read", "train"]
+    assert series[2]["statistics"]["loss"]["last"] == "NaN"
+    assert checked_lines(exp("metrics", "-f", "--json"))
+    assert len(checked(exp("compare", "--json").json)["rows"]) == 2
+    assert len(checked(exp("files", "--json").json)["files"]) == 2
+    records = checked(exp("records", "--json").json)["records"]
+    assert [len(one["openings"]) for one in records] == [1, 2, 2]
+    assert records[1]["openings"][0]["state"] == "ended"
+    assert checked(exp("params", "no/such/record", "--json", code=3).json)["code"] == 3
 
 
 def test_documents_of_a_spec(exp: Exp) -> None:

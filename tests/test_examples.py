@@ -184,6 +184,16 @@ def test_direct_uses_the_terminal(exp: Exp) -> None:
     assert set(statuses(exp).values()) == {"SUCCEEDED"}
 
 
+def test_training_learns_and_compares(exp: Exp) -> None:
+    """Networks learn from real data, epoch by epoch, and the report compares them, the best first."""
+    exp("run", SPECS / "training.yaml", "-p", "epochs=2", "-p", "pause=0", env=PATH)
+    lines = (exp.directory() / "report.txt").read_text().splitlines()
+    assert len(lines) == 5
+    rows = exp("compare", "--best", "accuracy:max", "--json").json["rows"]
+    assert rows[0]["task"] == lines[1].split()[0]
+    assert rows[0]["metrics"]["digits/accuracy"]["count"] == 2
+
+
 def test_digits_trains_and_reports_the_best_model(exp: Exp) -> None:
     """Real models learn from real data; outputs lead from the data to the report."""
     exp("run", SPECS / "digits.yaml", "-p", "trees=20", env=PATH)

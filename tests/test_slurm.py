@@ -14,6 +14,7 @@ from nemorun_cli.executors import make
 from nemorun_cli.states import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from bench import Bench
@@ -377,3 +378,32 @@ def test_the_check_finds_a_controller_that_is_down(slurm_alone: Slurm) -> None:
     (found,) = doctor({})
     assert "controller" in found["message"]
     assert "slurmctld" in found["remedy"]
+
+
+# -- accounting -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def accounting(slurm_alone: Slurm) -> Iterator[Slurm]:
+    """The cluster with accounting, and a memory of its own so short that only accounting remembers jobs."""
+    slurm_alone.run("accounting")
+    slurm_alone.run("stop-controller")
+    slurm_alone.run("start-controller", SLURM_MIN_JOB_AGE="2")
+    yield slurm_alone
+    slurm_alone.run("no-accounting")
+
+
+def test_accounting_tells_of_jobs_that_slurm_forgot(bench: Bench, accounting: Slurm) -> None:
+    """A job that left no record and is gone from the queue ends as accounting says, not as lost."""
+    run = bench.start({"one": until("never"), "two": until("never")}, **header())
+    soon(lambda: is_running(run) and is_running(run, "two"))
+    ids = [str(now(run, task).job_id) for task in ("one", "two")]
+    kill_supervisor(run)
+    accounting.ask("scancel", *ids)
+    soon(lambda: accounting.forgot(ids[0]) and accounting.forgot(ids[1]))
+    for task in ("one", "two"):
+        attempt(run, task).exit.unlink(missing_ok=True)
+    run.resume()
+    snapshot = run.wait(timeout=LONG)
+    assert set(statuses(snapshot).values()) == {"CANCELLED"}
+    assert all("not by exp" in (state.message or "") for state in snapshot.history.tasks.values())

@@ -18,7 +18,8 @@ SHOWN: Final = {"failed": "**no**", "error": "**error**", "skipped": "cannot", "
 HEAD: Final = """\
 # The contract of executors, as it was run
 
-Made by a run of the tests with `EXP_CONTRACT_MATRIX=docs/executors-matrix.md`; see [executors.md](executors.md).
+Made by a run of the tests, with `EXP_CONTRACT_MATRIX=docs/executors-matrix.md`; [executors.md](executors.md)
+says what is run.
 
 """
 

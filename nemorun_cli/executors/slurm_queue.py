@@ -46,7 +46,7 @@ SQUEUE: Final = (
     "squeue", "--noheader", "--array", "--states=all", f"--format={SEPARATOR.join(_SQUEUE_FIELDS)}"
 )  # fmt: skip
 SACCT: Final = (
-    "sacct", "--noheader", "--parsable2", "--allocations", "--array", f"--delimiter={SEPARATOR}",
+    "sacct", "--noheader", "--parsable2", "--allocations", f"--delimiter={SEPARATOR}",
     "--format=JobID,State,Submit,Start,End,ExitCode,JobName",
 )  # fmt: skip
 _NO_EXIT_CODE: Final = None

@@ -65,7 +65,7 @@ def many(bench: Bench, count: int, kind: str, *, goal: float) -> None:
     """No-op containers two at a time, from the first `submitted` to the last `ended`."""
     spec = spec_of(bench, count, kind)
     name = f"{count} no-ops, {kind}"
-    rounds, bench.rounds = bench.rounds, bench.rounds if count < 100 else 1  # noqa: PLR2004 - they take long
+    rounds, bench.rounds = bench.rounds, bench.rounds if count < 100 else 1  # they take long
     bench.compare(name, lambda: run(bench, spec), "docker run", lambda: docker_runs(bench, count), goal=goal)
     bench.compare(name, lambda: run(bench, spec), "bare SDK", lambda: sdk_runs(count), goal=None)
     bench.rounds = rounds

@@ -319,11 +319,19 @@ def fake_ledger(bench: Bench, name: str, experiment_id: str, tasks: list[str]) -
     directory = bench.home / "experiments" / name / experiment_id
     directory.mkdir(parents=True, exist_ok=True)
     now, by = stamp(), "supervisor 1@bench"
-    batches = [
-        [{"event": "created", "time": now, "by": by, "id": experiment_id, "name": name, "key": None, "tags": [],
-          "tasks": len(tasks), "format": "exp.ledger/1"}],
-        [{"event": "supervisor_started", "time": now, "by": by, "pid": 1, "host": "bench", "boot": "x"}],
-    ]  # fmt: skip
+    created = {
+        "event": "created",
+        "time": now,
+        "by": by,
+        "id": experiment_id,
+        "name": name,
+        "key": None,
+        "tags": [],
+        "tasks": len(tasks),
+        "format": "exp.ledger/1",
+    }
+    begun = {"event": "supervisor_started", "time": now, "by": by, "pid": 1, "host": "bench", "boot": "x"}
+    batches = [[created], [begun]]
     for task in tasks:
         common = {"time": now, "by": by, "task": task, "attempt": 1}
         batches.append([{"event": "submitted", **common}, {"event": "started", **common, "job_id": "1"}])

@@ -4,11 +4,14 @@
 #   slurm.sh up FOLDER            install what is missing, and start what does not run
 #   slurm.sh down FOLDER          end what `up` started, and nothing else
 #   slurm.sh stop-controller FOLDER | start-controller FOLDER
+#   slurm.sh accounting FOLDER    install and start MariaDB and slurmdbd, which a controller that is
+#                                 started afterwards uses, until `no-accounting` ends them
 #
 # FOLDER holds the configuration, the state, the logs and the pids of what was started. The
 # configuration becomes that of the machine by a link, if the machine has none of its own.
 #
-# SLURM_MAX_ARRAY   the cluster's MaxArraySize (default: 1001)
+# SLURM_MAX_ARRAY     the cluster's MaxArraySize (default: 1001)
+# SLURM_MIN_JOB_AGE   seconds for which it remembers jobs that are over (default: 300)
 set -euo pipefail
 
 verb=$1 folder=$2
@@ -29,8 +32,9 @@ install_packages() {
 }
 
 write_config() {
-    local host
+    local host accounting=none
     host=$(hostname -s)
+    [ ! -e "$folder/slurmdbd.pid" ] || accounting=slurmdbd
     mkdir -p "$folder/state" "$folder/spool"
     cat >"$folder/slurm.conf" <<END
 ClusterName=exptest
@@ -55,12 +59,12 @@ SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=100000,bf_interval=2
 MaxArraySize=${SLURM_MAX_ARRAY:-1001}
 KillWait=2
-MinJobAge=300
+MinJobAge=${SLURM_MIN_JOB_AGE:-300}
 InactiveLimit=0
 SlurmctldTimeout=300
 SlurmdTimeout=300
 MessageTimeout=10
-AccountingStorageType=accounting_storage/none
+AccountingStorageType=accounting_storage/$accounting
 JobAcctGatherType=jobacct_gather/none
 JobCompType=jobcomp/none
 NodeName=$host CPUs=8 State=UNKNOWN
@@ -120,6 +124,46 @@ kill_pid_of() { # kill_pid_of NAME SIGNAL: the daemon that wrote this pid file, 
 
 not_running() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
 
+start_accounting() {
+    local database=$folder/database socket=$folder/database/socket
+    if ! command -v slurmdbd mariadbd >/dev/null; then
+        say "installs slurmdbd and mariadb-server"
+        DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
+            slurmdbd mariadb-server >/dev/null 2>&1
+    fi
+    mkdir -p "$database"
+    chown mysql: "$database"
+    [ -d "$database/mysql" ] || mariadb-install-db --user=mysql --datadir="$database" >/dev/null 2>&1
+    (
+        cd /
+        daemon setsid mariadbd --no-defaults --user=mysql --datadir="$database" --skip-networking \
+            --socket="$socket" --pid-file="$database/mariadbd.pid" --innodb-buffer-pool-size=64M &
+    )
+    await 30 daemon mariadb --socket="$socket" --execute='select 1'
+    cat >"$folder/slurmdbd.conf" <<END
+AuthType=auth/munge
+DbdHost=localhost
+SlurmUser=root
+PidFile=$folder/slurmdbd.pid
+LogFile=$folder/slurmdbd.log
+StorageType=accounting_storage/mysql
+StorageUser=root
+StorageLoc=slurm
+StorageHost=localhost
+END
+    chmod 600 "$folder/slurmdbd.conf"
+    daemon env MYSQL_UNIX_PORT="$socket" SLURM_CONF="$folder/slurm.conf" slurmdbd
+    await 30 keeps_accounts
+}
+
+keeps_accounts() { grep -q 'slurmdbd version .* started' "$folder/slurmdbd.log" 2>/dev/null; }
+
+stop_accounting() {
+    kill_pid_of slurmdbd TERM
+    kill_pid_of "$folder/database/mariadbd" TERM
+    rm -f "$folder/slurmdbd.pid" "$folder/slurmdbd.log"
+}
+
 up() {
     mkdir -p "$folder"
     install_packages
@@ -136,6 +180,7 @@ up() {
 }
 
 down() {
+    stop_accounting
     if [ -e "$folder/owns-cluster" ]; then
         scancel --user="$(id -u)" --state=PENDING,RUNNING,SUSPENDED 2>/dev/null || true
         kill_pid_of slurmd TERM
@@ -153,6 +198,8 @@ down() {
 case $verb in
 up) up ;;
 down) down ;;
+accounting) start_accounting ;;
+no-accounting) stop_accounting ;;
 stop-controller) kill_pid_of slurmctld TERM ;;
 start-controller)
     write_config

@@ -63,6 +63,11 @@ class Slurm:
         """A job's state."""
         return self.ask("squeue", "--noheader", "--states=all", f"--jobs={job_id}", "--format=%T").strip()
 
+    def forgot(self, job_id: str) -> bool:
+        """Whether the controller no longer has a job that is over."""
+        listed = self.ask("squeue", "--noheader", "--array", "--me", "--states=all", "--format=%i")
+        return job_id not in listed.split()
+
     def resume(self, node: str) -> None:
         """Let a node take jobs again; one that came back by itself is left as it is."""
         subprocess.run(

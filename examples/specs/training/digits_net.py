@@ -25,14 +25,13 @@ def train(hidden: int, lr: float, epochs: int, pause: float) -> dict[str, Any]:
     with Experiment().run as experiment:
         begin, model, best = load() or (0, new(hidden, lr), {"accuracy": 0.0})
         experiment.log(f"begins with epoch {begin}")
-        known = experiment.metrics("eval").last("epoch", default=-1)
+        known = experiment.metrics("digits").last("epoch", default=-1)
         for epoch in range(begin, epochs):
             since = time.perf_counter()
             model.partial_fit(x_train, y_train, classes=np.unique(y))
             accuracy = float(model.score(x_eval, y_eval))
             if epoch > known:  # else it was killed between this and the checkpoint
-                experiment.metrics("train").log(loss=model.loss_, epoch=epoch)
-                experiment.metrics("eval").log(accuracy=accuracy, epoch=epoch)
+                experiment.metrics("digits").log(loss=model.loss_, accuracy=accuracy, epoch=epoch)
                 print(f"epoch {epoch} took {time.perf_counter() - since:.4f} s", flush=True)
             if accuracy > best["accuracy"]:
                 best = {"accuracy": accuracy, "epoch": epoch}
