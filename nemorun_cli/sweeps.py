@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.spec import Group, Spec
 
+PACE_OF: Final = 50  # members whose ends tell the pace
 MINUTE: Final = 60
 HOUR: Final = 3_600
 DAY: Final = 86_400
@@ -75,7 +77,14 @@ def _left(states: list[TaskState], counts: Mapping[TaskStatus, int], now: float)
         for state in states
         if state.is_live
     ]
-    return max((sum(begun) + mean * counts[TaskStatus.PENDING]) / live, *begun)
+    pending = counts[TaskStatus.PENDING]
+    return max((sum(begun) + mean * pending) / live, *begun, _at_pace(states, pending, now))
+
+
+def _at_pace(states: list[TaskState], count: int, now: float) -> float:
+    """How long so many members take at the pace of late, which counts in their start; 0 if unknown."""
+    latest = heapq.nlargest(PACE_OF, (state.ended for state in states if state.started and state.ended))
+    return count * (now - unix(latest[-1])) / PACE_OF if len(latest) == PACE_OF else 0.0
 
 
 def _durations(states: list[TaskState], statuses: tuple[TaskStatus, ...]) -> list[float]:

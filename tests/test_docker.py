@@ -253,6 +253,19 @@ def test_running_out_of_memory_is_told(bench: Bench, kind: str) -> None:
     assert (state.status, state.reason, state.exit_code) == (TaskStatus.FAILED, Reason.OOM, 137)
 
 
+@pytest.mark.usefixtures("engine")
+def test_the_timeout_of_a_command_outlives_its_supervisor(bench: Bench) -> None:
+    """Whoever takes up a command enforces its timeout, counted from when it began."""
+    script = f'trap "" TERM; touch up; {until("never")}'
+    task = {"command": ["sh", "-c", script], "timeout": "2s", "stop_grace": "1s"}
+    run = bench.start({"one": task}, **box())
+    eventually((bench.folder / "up").exists)
+    kill_supervisor(run)
+    run.resume()
+    state = run.wait(timeout=60).history.tasks["one"]
+    assert (state.reason, state.exit_code) == (Reason.TIMEOUT, 137)
+
+
 @pytest.mark.parametrize("kind", ["command", "inline"])
 def test_docker_kill_is_told_as_a_signal(bench: Bench, engine: Dockerd, kind: str) -> None:
     """A container that somebody kills is a task that a signal ended."""

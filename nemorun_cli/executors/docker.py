@@ -23,7 +23,7 @@ from nemorun_cli.attempts import failed_launch
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting, docker_work
 from nemorun_cli.executors import docker_container as containers
 from nemorun_cli.executors.docker_check import diagnose
-from nemorun_cli.executors.docker_engine import DownError, Engine, LogFile, Refused, Stream, host
+from nemorun_cli.executors.docker_engine import DownError, Engine, Following, Refused, Stream, host
 from nemorun_cli.executors.docker_work import Begun, Images
 from nemorun_cli.workers import Workers
 
@@ -40,7 +40,8 @@ LONGEST_PAUSE: Final = 10.0  # the same, after it was asked often
 KILL_AGAIN: Final = 5.0  # seconds between KILLs for what does not go
 START_PATIENCE: Final = 2.0  # seconds that leaving waits for containers being started
 END_PATIENCE: Final = 10.0  # the same, for ends being written down
-AT_ONCE: Final = 16  # pieces of a log that are taken in one poll
+ALIVE: Final = frozenset({"running", "paused"})  # Docker's words for what has not ended
+LOOK_ANYWAY: Final = 60.0  # seconds between looks for an end whose event got lost
 
 
 @dataclass(slots=True)
@@ -56,19 +57,8 @@ class _Held:
     has_died: bool = False
     saw_oom: bool = False
     deadline: float | None = None  # monotonic time at which one without the shim has run long enough
-    log: _Following | None = None
-
-
-@dataclass(slots=True)
-class _Following:
-    """The log of a container without the shim, as it comes."""
-
-    stream: Stream
-    file: LogFile
-
-    def close(self) -> None:
-        self.stream.close()
-        self.file.close()
+    log: Following | None = None
+    log_is_whole: bool = False
 
 
 @dataclass(slots=True)
@@ -99,6 +89,7 @@ class DockerExecutor:
         self._down: str | None = None
         self._next_try = 0.0
         self._pause = FIRST_PAUSE
+        self._next_look = time.monotonic() + LOOK_ANYWAY
         self._held: dict[Key, _Held] = {}
         self._names: dict[str, Key] = {}
         self._stops: dict[Key, _Stop] = {}
@@ -143,6 +134,8 @@ class DockerExecutor:
         if self._down is None or time.monotonic() >= self._next_try:
             self._down = None
             self._take_up(unseen, jobs)
+        if self._held and time.monotonic() >= self._next_look:
+            self._look_anyway()
         self._advance()
         self._collect()
         news, self._news = self._news, []
@@ -164,6 +157,8 @@ class DockerExecutor:
         times += [held.deadline for held in self._held.values() if held.deadline is not None]
         if self._down is not None:
             times.append(self._next_try)
+        elif self._held:
+            times.append(self._next_look)
         return min(times, default=None)
 
     def check(self) -> Iterable[Diagnosis]:
@@ -293,17 +288,23 @@ class DockerExecutor:
 
     def _watch(self, held: _Held, container: str, *, since: float, timeout: float | None) -> None:
         held.container = container
-        if timeout and not held.job.files.timed_out.exists():
+        if timeout:
             held.deadline = time.monotonic() + since + timeout - time.time()
         if held.is_bare and self._engine is not None and held.log is None:
             with contextlib.suppress(DownError, OSError):  # at its end the log is completed in any case
-                stream = self._engine.log(container, follow=True)
-                held.log = _Following(stream, LogFile(held.job.files.log))
-                self._selector.register(stream, selectors.EVENT_READ, held)
+                held.log = Following(self._engine, container, held.job.files.log)
+                self._selector.register(held.log, selectors.EVENT_READ, held)
+
+    def _follow(self, held: _Held) -> None:
+        if held.log is not None:
+            held.log.take()
+            held.log_is_whole = held.log.is_whole
+            if held.log.is_over:
+                self._unfollow(held)
 
     def _unfollow(self, held: _Held) -> None:
         if held.log is not None:
-            self._selector.unregister(held.log.stream)
+            self._selector.unregister(held.log)
             held.log.close()
             held.log = None
 
@@ -311,7 +312,7 @@ class DockerExecutor:
         """Write down how a container ended, and remove it."""
         if self._engine is None or held.container is None:
             return
-        is_whole = self._follow(held, AT_ONCE)
+        self._follow(held)
         self._unfollow(held)
         held.deadline = None
         work = self._enders.submit(
@@ -320,7 +321,7 @@ class DockerExecutor:
             held.job,
             held.container,
             saw_oom=held.saw_oom,
-            log_is_whole=is_whole,
+            log_is_whole=held.log_is_whole,
         )
         self._await(held, work)
 
@@ -358,6 +359,20 @@ class DockerExecutor:
             message = f"the Docker engine at {self._address} does not answer within {FIRST_LOOK:g} s"
             raise DownError(message) from None
 
+    def _look_anyway(self) -> None:
+        """End what has ended without an event: the engine drops some for listeners that were too slow."""
+        self._next_look = time.monotonic() + LOOK_ANYWAY
+        if self._down is not None:
+            return
+        try:
+            states = {one["Id"]: one["State"] for one in self._list()}
+        except DownError as error:
+            self._lose(error.message)
+            return
+        for held in self._held.values():
+            if held.container and held.work is None and states.get(held.container) not in ALIVE:
+                self._end(held)
+
     def _adopt(self, job: Job, found: Mapping[str, Any] | None) -> Future[Any] | None:
         """Take an attempt in hand as it stands; gives the work on it if it has ended."""
         if found is None:
@@ -369,7 +384,7 @@ class DockerExecutor:
         held = self._hold(job)
         timeout = found["Labels"].get(containers.LABEL + "timeout")
         held.is_bare, held.container = timeout is not None, found["Id"]
-        if found["State"] in {"exited", "dead", "removing"}:
+        if found["State"] not in ALIVE:
             self._end(held)
             return held.work
         since = docker_work.claimed(job)
@@ -401,8 +416,7 @@ class DockerExecutor:
             if ready.fileobj is self._events:
                 self._read_events(self._events)
             elif isinstance(ready.data, _Held):
-                if self._follow(ready.data, AT_ONCE):
-                    self._unfollow(ready.data)
+                self._follow(ready.data)
             else:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._bell, 4096)
@@ -427,19 +441,6 @@ class DockerExecutor:
             self._end(held)
         else:
             held.has_died = True
-
-    def _follow(self, held: _Held, pieces: int) -> bool:
-        """Take what a container wrote; says whether that is all."""
-        if held.log is None:
-            return False
-        for _ in range(pieces):
-            data = held.log.stream.read()
-            held.log.file.feed(data)
-            if held.log.stream.is_over:
-                return True
-            if not data:
-                break
-        return False
 
     # -- ending -------------------------------------------------------------------------------------
 

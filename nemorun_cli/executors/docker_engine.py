@@ -25,6 +25,7 @@ DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 UNIX: Final = "unix://"
 PATIENCE: Final = 60  # seconds that one question may take
 CHUNK: Final = 65536
+AT_ONCE: Final = 16  # pieces of a log that are taken in one go
 FRAME_HEADER: Final = 8  # bytes before each piece of a log: the stream's number, and the piece's length
 NOT_FOUND: Final = 404
 CONFLICT: Final = 409
@@ -301,6 +302,7 @@ class LogFile:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._known = os.fstat(self._file).st_size
         self._rest = b""
+        self.has_failed = False  # something is missing in the file
 
     def feed(self, data: bytes) -> None:
         """Take more of the engine's stream and write the part of it that is new."""
@@ -319,12 +321,56 @@ class LogFile:
         skipped = min(self._known, len(text))
         self._known -= skipped
         view = memoryview(text)[skipped:]
-        while view:
-            view = view[os.write(self._file, view) :]
+        try:
+            while view and not self.has_failed:
+                view = view[os.write(self._file, view) :]
+        except OSError:
+            self.has_failed = True
+            raise
 
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._file)
+
+
+class Following:
+    """The log of a container without the shim, as it comes; `fileno` becomes readable when there is more."""
+
+    def __init__(self, engine: Engine, container: str, path: Path) -> None:
+        self._file = LogFile(path)
+        try:
+            self._stream = engine.log(container, follow=True)
+        except DownError:
+            self._file.close()
+            raise
+
+    def fileno(self) -> int:
+        """The descriptor to wait for."""
+        return self._stream.fileno()
+
+    def take(self) -> None:
+        """Bring what came into the file, not too much at once."""
+        with contextlib.suppress(OSError):  # a full disk; it is completed in the end, from the beginning
+            for _ in range(AT_ONCE):
+                data = self._stream.read()
+                self._file.feed(data)
+                if self._stream.is_over or not data:
+                    break
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there will be no more."""
+        return self._stream.is_over
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file has all there will be."""
+        return self.is_over and not self._file.has_failed
+
+    def close(self) -> None:
+        """Stop following."""
+        self._stream.close()
+        self._file.close()
 
 
 def _connected(path: str, question: bytes = b"") -> socket.socket:

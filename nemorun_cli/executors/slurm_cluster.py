@@ -132,7 +132,8 @@ class Cluster:
         self._account = None
         if answer.is_good:
             self._keeps_accounts = True
-            self._past |= {row.job_id: row for row in parse_sacct(answer.output)}
+            rows = parse_sacct(answer.output)
+            self._past |= {job_id: row for row in rows for job_id in expand(row.job_id)}
             return True
         if "disabled" in answer.complaint or answer.code is None:
             self._keeps_accounts = False

@@ -26,14 +26,14 @@ SPEC = """\
 name: sweep
 run: {{max_parallel: 2}}
 tasks:
-  gate: {{inline: "until [ -e {gate} ]; do sleep 0.05; done", entrypoint: sh}}
+  gate: {{inline: "{gate}", entrypoint: sh}}
   train:
     inline: 'if [ "$1" = 0 ] && [ "$2" = 0 ]; then date +%s.%N >{noted}; fi'
     entrypoint: sh
     args: ["${{{{ matrix.lr }}}}", "${{{{ matrix.seed }}}}", "--twice=${{{{ matrix.lr * 2 }}}}"]
     env: {{SEED: "${{{{ matrix.seed }}}}", SAME: "1"}}
     matrix: {{lr: [{values}], seed: [{values}], max_parallel: 2}}
-    dependencies: [{needs}]
+    dependencies: [gate]
 """
 MEMORY_GOAL = 120  # MB of a supervisor with ten thousand members
 
@@ -60,11 +60,11 @@ def main() -> None:
 
 
 def write(bench: Bench, side: int, *, waits: bool) -> Path:
-    """A spec whose sweep begins at once, or waits for a gate."""
+    """A spec whose sweep begins behind a task that does nothing, or that waits for ever."""
     values = ", ".join(map(str, range(side)))
-    gate, noted = bench.folder / "gate", bench.folder / "noted"
+    gate = f"until [ -e {bench.folder}/gate ]; do sleep 0.05; done" if waits else "true"
     path = bench.folder / f"sweep-{waits}.yaml"
-    text = SPEC.format(gate=gate, noted=noted, values=values, needs="gate" if waits else "")
+    text = SPEC.format(gate=gate, noted=bench.folder / "noted", values=values)
     path.write_text(text, encoding="utf-8")
     return path
 

@@ -138,7 +138,7 @@ start_accounting() {
         cd /
         daemon setsid mariadbd --no-defaults --user=mysql --datadir="$database" --skip-networking \
             --socket="$socket" --pid-file="$database/mariadbd.pid" --innodb-buffer-pool-size=64M &
-    )
+    ) </dev/null >/dev/null 2>&1 # nor may the shell that waits for it hold what the caller reads
     await 30 daemon mariadb --socket="$socket" --execute='select 1'
     cat >"$folder/slurmdbd.conf" <<END
 AuthType=auth/munge
