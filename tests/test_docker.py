@@ -21,6 +21,7 @@ from patience import eventually
 
 from nemorun_cli import executors
 from nemorun_cli.contract.bed import kill_supervisor
+from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Job, docker_container
 from nemorun_cli.executors.docker_engine import LogFile
 from nemorun_cli.home import ExperimentFiles
@@ -106,24 +107,41 @@ def test_an_image_that_is_missing_is_told_before_anything_starts(bench: Bench) -
     assert "docker pull exp-test/none:1" in refused.stdout + refused.stderr
 
 
+@contextlib.contextmanager
+def short_lived_image(engine: Dockerd, name: str) -> Iterator[dict[str, Any]]:
+    """A spec's tasks of which `one` starts after its image, there at the start, is gone again."""
+    with contextlib.closing(engine.client) as client:
+        client.images.get("exp-test/busybox").tag(name)
+        yield {
+            "here": {"inline": until("go"), "executor": "local"},
+            "one": {"inline": NOTE, "dependencies": ["here"]},
+        }
+        client.images.remove(name)
+
+
 @pytest.mark.parametrize("pull", ["missing", "never"])
-@pytest.mark.usefixtures("engine")
-def test_an_image_that_is_missing_fails_its_task(bench: Bench, pull: str) -> None:
+def test_an_image_that_is_missing_fails_its_task(bench: Bench, engine: Dockerd, pull: str) -> None:
     """Without its image a task fails to launch, and the message says which image that is."""
-    state = one(bench, "true", **box(image="127.0.0.1:9/exp-test/none", pull=pull))
+    image = "127.0.0.1:9/exp-test/none"
+    with short_lived_image(engine, image) as tasks:
+        run = bench.start(tasks, **box(image=image, pull=pull))
+    bench.touch("go")
+    state = run.wait(timeout=60).history.tasks["one"]
     assert (state.status, state.reason) == (TaskStatus.FAILED, Reason.LAUNCH)
-    assert "there is no image 127.0.0.1:9/exp-test/none" in str(state.message)
+    assert f"there is no image {image}" in str(state.message)
 
 
-@pytest.mark.usefixtures("engine")
-def test_cancel_does_not_wait_for_a_pull(bench: Bench) -> None:
+def test_cancel_does_not_wait_for_a_pull(bench: Bench, engine: Dockerd) -> None:
     """A task whose image is still being pulled is cancelled at once."""
     with socket.create_server(("127.0.0.1", 0)) as registry:  # one that takes calls and never answers
         image = f"127.0.0.1:{registry.getsockname()[1]}/slow"
-        run = bench.start({"one": "true"}, **box(image=image))
-        registry.accept()[0].detach()
-        assert statuses(run.cancel()) == {"one": "CANCELLED"}
-    eventually(lambda: run.status(observe=False).supervisor == "ended")
+        with short_lived_image(engine, image) as tasks:
+            run = bench.start(tasks, **box(image=image))
+        bench.touch("go")
+        call, _ = registry.accept()
+        with call:
+            assert statuses(run.cancel())["one"] == "CANCELLED"
+            eventually(lambda: run.status(observe=False).supervisor == "ended")
 
 
 # -- options ----------------------------------------------------------------------------------------
@@ -194,12 +212,12 @@ def test_a_volume_that_is_missing_is_told(bench: Bench) -> None:
 
 @pytest.mark.usefixtures("engine")
 def test_gpus_that_the_engine_cannot_give_are_told(bench: Bench) -> None:
-    """A task that asks for GPUs where there are none fails to launch, and doctor has the remedy."""
+    """Where there are no GPUs a spec that asks for them is refused at once, with the remedy."""
     if "False" not in executors_check(gpus="all"):
         pytest.skip("this engine gives GPUs")
-    state = one(bench, "true", **box(gpus="all"))
-    assert (state.reason, "NVIDIA container toolkit" in str(state.message)) == (Reason.LAUNCH, True)
-    assert "nvidia-container-toolkit" in executors_check(gpus="all")
+    with pytest.raises(EngineError, match="no way to give GPUs") as refused:
+        bench.start({"one": "true"}, **box(gpus="all"))
+    assert "nvidia-container-toolkit" in str(refused.value.hint)
 
 
 @pytest.mark.usefixtures("engine")
@@ -372,11 +390,13 @@ def test_a_task_submitted_while_the_engine_is_away_runs_once(
 ) -> None:
     """What could not be started because the engine was away is started when it is back."""
     monkeypatch.setenv("DOCKER_HOST", own_engine.host)
+    here = {"inline": until("go"), "executor": "local"}
+    run = bench.start({"here": here, "one": {"inline": NOTE, "dependencies": ["here"]}}, **box())
     own_engine.run("stop")
-    run = bench.start({"one": NOTE}, **box())
+    bench.touch("go")
     assert eventually(lambda: outage(run))
     own_engine.run("up")
-    assert (statuses(run.wait(timeout=60)), bench.lines()) == ({"one": "SUCCEEDED"}, ["one 1"])
+    assert (statuses(run.wait(timeout=60))["one"], bench.lines()) == ("SUCCEEDED", ["one 1"])
 
 
 def test_a_cancel_while_the_engine_is_away_is_carried_out(
@@ -448,11 +468,10 @@ def test_a_socket_that_may_not_be_used_is_told(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_engine_of_another_machine_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An engine that cannot mount this machine's folders is told by the check and by the task."""
+    """An engine that cannot mount this machine's folders is told before anything starts."""
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
-    assert "False the Docker engine at tcp://192.0.2.1:2375 is on another machine" in executors_check()
-    state = one(bench, "true", **box())
-    assert (state.reason, "another machine" in str(state.message)) == (Reason.LAUNCH, True)
+    with pytest.raises(EngineError, match=r"at tcp://192.0.2.1:2375 is on another machine"):
+        bench.start({"one": "true"}, **box())
 
 
 @pytest.mark.usefixtures("engine")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from engines.slurm_cluster import Slurm, shared_cluster
-from measuring import Bench
+from measuring import EXP, Bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,14 +67,14 @@ def no_ops(bench: Bench, cluster: Slurm, count: int) -> None:
     spec = write_spec(bench, count, {"env_inherit": "none"})
     raw = raw_array(cluster, count)
     bench.compare(
-        f"slurm: {count} no-op(s)", bench.command("exp", "run", spec), "sbatch, squeue", raw, goal=None
+        f"slurm: {count} no-op(s)", bench.command(EXP, "run", spec), "sbatch, squeue", raw, goal=None
     )
     if importlib.util.find_spec("submitit"):
         program = bench.folder / "with_submitit.py"
         program.write_text(SUBMITIT, encoding="utf-8")
         theirs = bench.command(sys.executable, program, bench.folder / "submitit", str(count))
         bench.compare(
-            f"slurm: {count} no-op(s)", bench.command("exp", "run", spec), "submitit", theirs, goal=None
+            f"slurm: {count} no-op(s)", bench.command(EXP, "run", spec), "submitit", theirs, goal=None
         )
 
 
