@@ -42,7 +42,8 @@ LOST_AFTER: Final = 15.0  # seconds without a trace of a job until it is lost
 # What commands say when Slurm cannot be asked now; all else is a refusal.
 _OUTAGE: Final = re.compile(
     r"unable to contact|timed out|connection (refused|reset)|zero bytes|temporarily (unable|unavailable)"
-    r"|configuration source|authentication|munge|standby|transport endpoint|did not end within|unexpected message|try again later",
+    r"|configuration source|authentication|munge|standby|transport endpoint|did not end within"
+    r"|unexpected message|try again later",
     re.IGNORECASE,
 )
 
