@@ -11,6 +11,7 @@ import contextlib
 import getpass
 import json
 import os
+import select
 import signal
 import sys
 import traceback
@@ -39,6 +40,7 @@ def main() -> int:
     """Supervise one experiment to its end; gives the exit code of this process, which nobody needs."""
     os.chdir("/")
     os.closerange(3, HIGHEST_INHERITED)
+    _load_ahead()
     instructions = sys.stdin.buffer.read()
     if not instructions:
         return 0
@@ -99,6 +101,12 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
     faults.point("supervisor.ended")
     supervision.close()
     return 0
+
+
+def _load_ahead() -> None:
+    """While the spec is still being checked, load what is needed only after the first tasks have started."""
+    if not select.select([0], [], [], 0)[0]:
+        from nemorun_cli.tracking import supervised  # noqa: F401, PLC0415 - as the docstring says
 
 
 def describe(error: BaseException) -> str:

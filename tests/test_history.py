@@ -173,3 +173,17 @@ def test_counts_are_those_of_the_tasks(steps: list[tuple[str, TaskStatus, int]])
     assert +history.counts == Counter(state.status for state in history.tasks.values())
     assert min(history.counts.values()) >= 0
     assert history.is_settled == all(state.status in ENDS for state in history.tasks.values())
+
+
+def test_what_an_engine_says_of_a_waiting_task_is_kept() -> None:
+    """Its job and its reason for waiting come and go without a new attempt, and end an UNKNOWN."""
+    history = make(strict=True)
+    history.apply(event(events.SUBMITTED))
+    submitted = history.tasks["a"].submitted
+    history.apply(event(events.QUEUED, job_id="7", message="no room"))
+    assert (history.tasks["a"].job_id, history.tasks["a"].message) == ("7", "no room")
+    history.apply(event(events.UNKNOWN, message="no answer"))
+    history.apply(event(events.QUEUED))
+    state = history.tasks["a"]
+    assert (state.status, state.job_id, state.message) == (TaskStatus.SUBMITTED, "7", None)
+    assert state.submitted == submitted
