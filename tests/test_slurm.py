@@ -146,12 +146,21 @@ def test_a_drained_node_is_told(bench: Bench, slurm_alone: Slurm) -> None:
     assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
 
 
-@pytest.mark.usefixtures("slurm")
-def test_a_refusal_of_sbatch_is_told(bench: Bench) -> None:
-    """What Slurm will not take fails as a launch, in Slurm's words."""
-    state = bench.run({"one": "true"}, **header(cluster={**QUICK, "partition": "nowhere"})).history.tasks[
-        "one"
-    ]
+def test_a_refusal_of_sbatch_is_told(bench: Bench, slurm: Slurm) -> None:
+    """What Slurm takes no more when a task's turn comes fails as a launch, in Slurm's words."""
+    name = f"for{os.getpid()}"
+    slurm.ask("scontrol", "create", f"PartitionName={name}", "Nodes=ALL", "State=UP")
+    tasks = {
+        "first": until("go"),
+        "second": {"inline": "true", "dependencies": ["first"], "executor": "away"},
+    }
+    try:
+        run = bench.start(tasks, **header(away={**QUICK, "partition": name}))
+        soon(lambda: is_running(run, "first"))
+    finally:
+        slurm.ask("scontrol", "delete", f"PartitionName={name}")
+    bench.touch("go")
+    state = run.wait(timeout=LONG).history.tasks["second"]
     assert (state.status, state.reason) == ("FAILED", Reason.LAUNCH)
     assert "partition" in (state.message or "")
 
@@ -356,7 +365,6 @@ def doctor(options: dict[str, Any]) -> list[dict[str, Any]]:
     [
         ({}, None, None),
         ({"partition": "nowhere"}, "no partition 'nowhere'", "main"),
-        ({"partition": "closed"}, "DOWN", "sinfo"),
         ({"cpus_per_task": 4096}, "would not take", "options"),
     ],
 )
@@ -370,6 +378,17 @@ def test_the_check_finds_what_is_wrong(options: dict[str, Any], said: str | None
         (found,) = ill
         assert said in found["message"]
         assert str(remedy) in found["remedy"]
+
+
+def test_what_only_has_to_wait_is_well(slurm_alone: Slurm) -> None:
+    """A partition that is down, or a drained node, keeps nobody from queueing; it is said all the same."""
+    assert doctor({"partition": "closed"}) == []
+    node = slurm_alone.ask("sinfo", "--noheader", "--format=%n").split()[0]
+    slurm_alone.ask("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
+    try:
+        assert doctor({}) == []
+    finally:
+        slurm_alone.resume(node)
 
 
 def test_the_check_finds_a_controller_that_is_down(slurm_alone: Slurm) -> None:

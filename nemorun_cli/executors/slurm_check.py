@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 15.0  # seconds for each question
 ENGINE: Final = "slurm"
+_AT_WORK: Final = re.compile(r" (idle|mixed|allocated|completing)[~#%@^-]?$")
 
 
 def diagnose(options: Mapping[str, Any], commands: Commands) -> Iterator[Diagnosis]:
@@ -33,7 +34,8 @@ def diagnose(options: Mapping[str, Any], commands: Commands) -> Iterator[Diagnos
         yield found
         if not found.is_well:
             return
-    yield _request(_ask(commands, ["sbatch", "--test-only", *sbatch_flags(options), "--wrap=true"]))
+    answer = _ask(commands, ["sbatch", "--test-only", *sbatch_flags(options), "--wrap=true"])
+    yield _request(answer, _away(commands, _partitions(options)) if not answer.is_good else [])
 
 
 def _ask(commands: Commands, argv: Sequence[str]) -> Answer:
@@ -70,15 +72,26 @@ def _partition(name: str, answer: Answer, commands: Commands) -> Diagnosis:
             f"there is no partition {name!r}", f"write one of: {', '.join(dict.fromkeys(known)) or 'none'}"
         )
     state = re.search(r"\bState=(\w+)", answer.output)
+    if state and state[1] == "INACTIVE":
+        return _ill(f"partition {name!r} is INACTIVE and takes no jobs", "choose another one; see: sinfo")
     if state and state[1] != "UP":
-        return _ill(f"partition {name!r} is {state[1]}", "jobs wait there until it is UP; see: sinfo")
+        return _well(f"partition {name!r} is {state[1]}: jobs wait there until it is UP")
     return _well(f"partition {name!r} is UP")
 
 
-def _request(answer: Answer) -> Diagnosis:
+def _away(commands: Commands, partitions: Sequence[str]) -> list[str]:
+    """The nodes that run no jobs now, but may again: a request that wants them only has to wait."""
+    where = [f"--partition={','.join(partitions)}"] if partitions else []
+    lines = _ask(commands, ["sinfo", "--noheader", "--Node", "--format=%N %T", *where]).output.splitlines()
+    return [" ".join(line.split()) for line in dict.fromkeys(lines) if not _AT_WORK.search(line)]
+
+
+def _request(answer: Answer, away: Sequence[str]) -> Diagnosis:
     said = (answer.complaint or answer.output.strip()).replace("\n", "; ")
     if answer.is_good:
         return _well(f"it would take a job of these options: {said}" if said else "it would take a job")
+    if "node configuration is not available" in said and away:
+        return _well(f"a job of these options may have to wait, for nodes are away ({', '.join(away[:5])})")
     return _ill(
         f"it would not take a job of these options: {said}", "mend the executor's options in the spec"
     )

@@ -37,7 +37,8 @@ answers() {
     curl --silent --fail --max-time 5 --unix-socket "$folder/docker.sock" http://docker/_ping >/dev/null 2>&1
 }
 
-is_running() { [ -e "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
+# A pid file may be older than the process that has its pid now; ours have the folder in their arguments.
+is_ours() { tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | grep --quiet --fixed-strings "$folder/"; }
 
 start() {
     mkdir -p "$folder"
@@ -55,12 +56,13 @@ start() {
 }
 
 end() {
-    is_running "$1" || return 0
+    [ -e "$1" ] || return 0
     local pid
     pid=$(cat "$1")
+    is_ours "$pid" || return 0
     kill "-$2" "$pid" 2>/dev/null || return 0
     for _ in $(seq 300); do
-        kill -0 "$pid" 2>/dev/null || return 0
+        is_ours "$pid" || return 0
         sleep 0.1
     done
     kill -KILL "$pid" 2>/dev/null || true

@@ -204,6 +204,7 @@ stop-controller) kill_pid_of slurmctld TERM ;;
 start-controller)
     write_config
     start_controller
+    await 60 node_is_up
     ;;
 *)
     say "what is $verb?"
