@@ -135,10 +135,12 @@ def _point(number: int, path: str | Path, flags: int) -> None:
 
 
 def _answer(answer: dict[str, Any]) -> None:
-    """Tell the command that waits, once; then standard output leads nowhere."""
-    with contextlib.suppress(OSError):  # it may have been killed meanwhile, which changes nothing here
-        os.write(1, json.dumps(answer).encode() + b"\n")
+    """Tell the command that waits, once; by then standard output already leads nowhere."""
+    waiting = os.dup(1)
     _point(1, os.devnull, os.O_WRONLY)
+    with contextlib.suppress(OSError):  # it may have been killed meanwhile, which changes nothing here
+        os.write(waiting, json.dumps(answer).encode() + b"\n")
+    os.close(waiting)
 
 
 def _say(text: str) -> None:

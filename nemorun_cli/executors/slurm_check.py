@@ -34,8 +34,11 @@ def diagnose(options: Mapping[str, Any], commands: Commands) -> Iterator[Diagnos
         yield found
         if not found.is_well:
             return
-    answer = _ask(commands, ["sbatch", "--test-only", *sbatch_flags(options), "--wrap=true"])
-    yield _request(answer, _away(commands, _partitions(options)) if not answer.is_good else [])
+    trial = ["sbatch", "--test-only", *sbatch_flags(options), "--wrap=true"]
+    answer, away = _ask(commands, trial), _away(commands, _partitions(options))
+    if not (answer.is_good or away):
+        answer = _ask(commands, trial)  # a node may have come back between the two questions
+    yield _request(answer, away)
 
 
 def _ask(commands: Commands, argv: Sequence[str]) -> Answer:

@@ -109,7 +109,7 @@ start_controller() {
     await 30 answers
 }
 
-node_is_up() { sinfo --noheader --format=%T 2>/dev/null | grep -qE '^(idle|mixed|allocated)'; }
+node_is_up() { sinfo --noheader --format=%T 2>/dev/null | grep -qE '^(idle|mixed|allocated)$'; }
 
 kill_pid_of() { # kill_pid_of NAME SIGNAL: the daemon that wrote this pid file, and only that
     local file=$folder/$1.pid pid
