@@ -22,8 +22,9 @@ from patience import eventually
 from nemorun_cli import executors
 from nemorun_cli.contract.bed import kill_supervisor
 from nemorun_cli.errors import EngineError
-from nemorun_cli.executors import Job, docker_container
-from nemorun_cli.executors.docker_engine import LogFile
+from nemorun_cli.executors import Job
+from nemorun_cli.executors.docker import container as containers
+from nemorun_cli.executors.docker.engine import LogFile
 from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.plan import Plan
 from nemorun_cli.states import Reason, TaskStatus
@@ -556,9 +557,9 @@ def test_many_containers_need_few_threads(bench: Bench) -> None:
 
 def test_secrets_are_text_that_a_shell_reads_back() -> None:
     """Whatever a secret holds, the shell that reads the text has exactly that."""
-    values = {"A": 'it\'s $HOME `id` \\ "x"', "B": f"two\nlines\n{docker_container.LAST_LINE}\n", "C": ""}
+    values = {"A": 'it\'s $HOME `id` \\ "x"', "B": f"two\nlines\n{containers.LAST_LINE}\n", "C": ""}
     script = 'eval "$1"; printf "%s\\0" "$A" "$B" "$C"'
-    text = docker_container.secrets_text(values).decode()
+    text = containers.secrets_text(values).decode()
     done = subprocess.run(["sh", "-c", script, "sh", text], stdout=subprocess.PIPE, check=True)
     assert done.stdout.decode().split("\0")[:-1] == list(values.values())
 
@@ -588,9 +589,9 @@ def test_names_are_valid_and_differ(tmp_path: Path) -> None:
         for task in ("train/lr=0.1,seed=1", "train/lr=0.1_seed=1", "t" * 64):
             for attempt in (1, 2):
                 job = Job(experiment="e_1", task=task, attempt=attempt, files=files.attempt(task, attempt))
-                name = docker_container.name(job)
+                name = containers.name(job)
                 assert re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", name)
-                assert docker_container.shared_labels(job)["nemorun.home"] == str(tmp_path / home)
+                assert containers.shared_labels(job)["nemorun.home"] == str(tmp_path / home)
                 found.add(name)
     assert len(found) == 12
 
@@ -617,5 +618,5 @@ def test_gpus_are_device_requests() -> None:
     }
     for given, request in wanted.items():
         options = {"image": "x", "gpus": list(given) if isinstance(given, tuple) else given}
-        made = docker_container.details(plan, options, host="unix:///x")
+        made = containers.details(plan, options, host="unix:///x")
         assert made["create"]["device_requests"] == [{"capabilities": [["gpu"]], **request}]

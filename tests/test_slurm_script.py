@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nemorun_cli.errors import EngineError
-from nemorun_cli.executors.slurm_queue import (
+from nemorun_cli.executors.slurm.queue import (
     CAUSES,
     PHASES,
     SEPARATOR,
@@ -22,8 +22,8 @@ from nemorun_cli.executors.slurm_queue import (
     parse_sacct,
     parse_squeue,
 )
-from nemorun_cli.executors.slurm_request import OPTIONS_SCHEMA, argv, request, seconds_of
-from nemorun_cli.executors.slurm_script import directive, job_name, job_script, member_text, secrets_text
+from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, argv, request, seconds_of
+from nemorun_cli.executors.slurm.script import directive, job_name, job_script, member_text, secrets_text
 from nemorun_cli.plan import Plan
 from nemorun_cli.schema import check
 from nemorun_cli.states import Reason, TaskStatus

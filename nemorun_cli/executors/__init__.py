@@ -131,9 +131,9 @@ class Executor(Protocol):
 
 
 _BUILT_IN: Final = {
-    "docker": "nemorun_cli.executors.docker:DockerExecutor",
+    "docker": "nemorun_cli.executors.docker.executor:DockerExecutor",
     "local": "nemorun_cli.executors.local:LocalExecutor",
-    "slurm": "nemorun_cli.executors.slurm:SlurmExecutor",
+    "slurm": "nemorun_cli.executors.slurm.executor:SlurmExecutor",
 }
 
 

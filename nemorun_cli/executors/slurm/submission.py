@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import attempts
-from nemorun_cli.executors.slurm_script import job_name, job_script
+from nemorun_cli.executors.slurm.script import job_name, job_script
 from nemorun_cli.home import FOLDER_MODE, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.executors import Job, Key
-    from nemorun_cli.executors.slurm_request import Request
+    from nemorun_cli.executors.slurm.request import Request
 
 FOLDER: Final = "slurm"  # in the experiment's own folder
 NEWS: Final = "news"

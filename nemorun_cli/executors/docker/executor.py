@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli import attempts
 from nemorun_cli.attempts import failed_launch
-from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting, docker_work
-from nemorun_cli.executors import docker_container as containers
-from nemorun_cli.executors.docker_check import diagnose
-from nemorun_cli.executors.docker_engine import DownError, Engine, Following, Refused, Stream, host
-from nemorun_cli.executors.docker_work import Begun, Images
+from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
+from nemorun_cli.executors.docker import container as containers
+from nemorun_cli.executors.docker import errands
+from nemorun_cli.executors.docker.check import diagnose
+from nemorun_cli.executors.docker.engine import DownError, Engine, Following, Refused, Stream, host
+from nemorun_cli.executors.docker.errands import Begun, Images
 from nemorun_cli.workers import Workers
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class DockerExecutor:
             held = self._hold(job)
             held.is_bare = not containers.needs_shell(plan)
             work = self._starters.submit(
-                docker_work.begin,
+                errands.begin,
                 engine,
                 job,
                 plan,
@@ -316,7 +317,7 @@ class DockerExecutor:
         self._unfollow(held)
         held.deadline = None
         work = self._enders.submit(
-            docker_work.end,
+            errands.end,
             self._engine,
             held.job,
             held.container,
@@ -376,7 +377,7 @@ class DockerExecutor:
     def _adopt(self, job: Job, found: Mapping[str, Any] | None) -> Future[Any] | None:
         """Take an attempt in hand as it stands; gives the work on it if it has ended."""
         if found is None:
-            self._news.append(docker_work.vanished(job))
+            self._news.append(errands.vanished(job))
             return None
         if found["State"] == "created":
             self._news.append(Sighting(key=job.key, state="absent"))
@@ -387,7 +388,7 @@ class DockerExecutor:
         if found["State"] not in ALIVE:
             self._end(held)
             return held.work
-        since = docker_work.claimed(job)
+        since = errands.claimed(job)
         self._news.append(
             Sighting(
                 key=job.key,

@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import Diagnosis
-from nemorun_cli.executors.slurm_commands import Answer
-from nemorun_cli.executors.slurm_request import sbatch_flags
+from nemorun_cli.executors.slurm.commands import Answer
+from nemorun_cli.executors.slurm.request import sbatch_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nemorun_cli.executors.slurm_commands import Commands
+    from nemorun_cli.executors.slurm.commands import Commands
 
 PATIENCE: Final = 15.0  # seconds for each question
 ENGINE: Final = "slurm"

@@ -10,13 +10,13 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.attempts import short_signal
-from nemorun_cli.executors.slurm_request import NOTICE
+from nemorun_cli.executors.slurm.request import NOTICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import PurePath
 
-    from nemorun_cli.executors.slurm_request import Request
+    from nemorun_cli.executors.slurm.request import Request
     from nemorun_cli.plan import Plan
 
 LONGEST_KEY: Final = 180  # characters of a job's name; accounting keeps 255

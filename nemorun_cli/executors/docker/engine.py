@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
 
 from nemorun_cli.errors import EngineError
-from nemorun_cli.executors.docker_container import secrets_text
+from nemorun_cli.executors.docker.container import secrets_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

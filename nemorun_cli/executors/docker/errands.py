@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli import attempts, faults
 from nemorun_cli.attempts import lost
 from nemorun_cli.executors import Job, Sighting
-from nemorun_cli.executors import docker_container as containers
-from nemorun_cli.executors.docker_engine import Engine, Gone, LogFile, Refused
+from nemorun_cli.executors.docker import container as containers
+from nemorun_cli.executors.docker.engine import Engine, Gone, LogFile, Refused
 from nemorun_cli.home import make_folder
 
 if TYPE_CHECKING:

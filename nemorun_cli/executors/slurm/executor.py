@@ -18,13 +18,13 @@ from nemorun_cli import attempts, environment, faults
 from nemorun_cli.attempts import Ending, failed_launch, lost
 from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.local import shim_line
-from nemorun_cli.executors.slurm_cluster import URGENT, Cluster
-from nemorun_cli.executors.slurm_commands import Answer, Commands, Question
-from nemorun_cli.executors.slurm_queue import CAUSES, Row, ending_of, is_news, waiting_message
-from nemorun_cli.executors.slurm_request import OPTIONS_SCHEMA, Request, argv, request, uses_srun
-from nemorun_cli.executors.slurm_script import NEAR_LIMIT, RUNNING, SECRETS, member_text, secrets_text
-from nemorun_cli.executors.slurm_stop import Stop, commands
-from nemorun_cli.executors.slurm_submission import Submission, Submissions, place
+from nemorun_cli.executors.slurm.cluster import URGENT, Cluster
+from nemorun_cli.executors.slurm.commands import Answer, Commands, Question
+from nemorun_cli.executors.slurm.queue import CAUSES, Row, ending_of, is_news, waiting_message
+from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, Request, argv, request, uses_srun
+from nemorun_cli.executors.slurm.script import NEAR_LIMIT, RUNNING, SECRETS, member_text, secrets_text
+from nemorun_cli.executors.slurm.stop import Stop, commands
+from nemorun_cli.executors.slurm.submission import Submission, Submissions, place
 from nemorun_cli.states import Reason, TaskStatus
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class SlurmExecutor:
 
     def check(self) -> Iterable[Diagnosis]:
         """Whether Slurm answers, and would take a job of these options."""
-        from nemorun_cli.executors.slurm_check import diagnose  # noqa: PLC0415 - only `doctor` needs it
+        from nemorun_cli.executors.slurm.check import diagnose  # noqa: PLC0415 - only `doctor` needs it
 
         return diagnose(self._options, self._commands)
 
