@@ -12,14 +12,14 @@ from nemorun_cli.executors.slurm.request import sbatch_flags
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nemorun_cli.executors.slurm.commands import Commands
+    from nemorun_cli.executors.slurm.commands import Inquiry
 
 PATIENCE: Final = 15.0  # seconds for each question
 ENGINE: Final = "slurm"
 _AT_WORK: Final = re.compile(r" (idle|mixed|allocated|completing)[~#%@^-]?$")
 
 
-def diagnose(options: Mapping[str, Any], commands: Commands) -> Iterator[Diagnosis]:
+def diagnose(options: Mapping[str, Any], commands: Inquiry) -> Iterator[Diagnosis]:
     """What is well and what is not, from the ground up; what rests on a fault is not asked any more."""
     found = _controller(_ask(commands, ["scontrol", "ping"]))
     yield found
@@ -41,7 +41,7 @@ def diagnose(options: Mapping[str, Any], commands: Commands) -> Iterator[Diagnos
     yield _request(answer, away)
 
 
-def _ask(commands: Commands, argv: Sequence[str]) -> Answer:
+def _ask(commands: Inquiry, argv: Sequence[str]) -> Answer:
     answer = commands.ask(argv).wait(PATIENCE)
     return answer or Answer(code=None, complaint=f"{argv[0]} did not answer within {PATIENCE:g} s")
 
@@ -68,7 +68,7 @@ def _questions(answer: Answer) -> Diagnosis:
     return _ill(f"squeue does not answer: {answer.complaint}", "see slurmctld's log")
 
 
-def _partition(name: str, answer: Answer, commands: Commands) -> Diagnosis:
+def _partition(name: str, answer: Answer, commands: Inquiry) -> Diagnosis:
     if not answer.is_good:
         known = _ask(commands, ["sinfo", "--noheader", "--format=%R"]).output.split()
         return _ill(
@@ -82,7 +82,7 @@ def _partition(name: str, answer: Answer, commands: Commands) -> Diagnosis:
     return _well(f"partition {name!r} is UP")
 
 
-def _away(commands: Commands, partitions: Sequence[str]) -> list[str]:
+def _away(commands: Inquiry, partitions: Sequence[str]) -> list[str]:
     """The nodes that run no jobs now, but may again: a request that wants them only has to wait."""
     where = [f"--partition={','.join(partitions)}"] if partitions else []
     lines = _ask(commands, ["sinfo", "--noheader", "--Node", "--format=%N %T", *where]).output.splitlines()

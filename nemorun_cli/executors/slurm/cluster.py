@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from typing import TYPE_CHECKING, Final
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nemorun_cli.executors import Key
-    from nemorun_cli.executors.slurm.commands import Commands, Question
+    from nemorun_cli.executors.slurm.commands import Inquiry, Question
     from nemorun_cli.executors.slurm.submission import Submission
 
 SHORTEST: Final = 0.5  # seconds from an answer of squeue to the next question, after something happened
@@ -34,7 +33,7 @@ class Cluster:
         answers: how many questions were answered, well or not.
     """
 
-    def __init__(self, commands: Commands) -> None:
+    def __init__(self, commands: Inquiry) -> None:
         self._commands = commands
         self._rows: dict[str, Row] = {}
         self._ids_by_name: dict[str, str] = {}
@@ -66,14 +65,14 @@ class Cluster:
         is_new = self._take_accounts()
         if self._question is None:
             if time.monotonic() >= self._next:
-                self._question = self._commands.ask([*SQUEUE, f"--user={os.getuid()}"])
+                self._question = self._commands.ask([*SQUEUE, self._commands.own])
             return is_new
         return self._take() or is_new
 
     def look_now(self) -> None:
         """Ask and wait for the answer, for who looks only once."""
         if self._question is None:
-            self._question = self._commands.ask([*SQUEUE, f"--user={os.getuid()}"])
+            self._question = self._commands.ask([*SQUEUE, self._commands.own])
         self._question.wait(FIRST_ANSWER)
         if not self._take():
             self.complaint = f"squeue has not answered for {FIRST_ANSWER:g} s"

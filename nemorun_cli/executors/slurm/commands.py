@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,12 +29,19 @@ SHOWING: Final = ("squeue", "sacct")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a command said; `code` is None if it could not be run, or had to be killed."""
+    """What a command said.
+
+    Attributes:
+        code: its exit code; None if it could not be run, or had to be killed.
+        asked: the monotonic time at which it was started.
+        is_lost: whether it is not even known if it was run, for the way to it broke.
+    """
 
     code: int | None
     output: str = ""
     complaint: str = ""
-    asked: float = 0.0  # monotonic time at which it was started
+    asked: float = 0.0
+    is_lost: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -42,8 +49,52 @@ class Answer:
         return self.code == 0
 
 
-class Question:
-    """A command that was started, or could not be."""
+class Question(Protocol):
+    """A command that was asked for, and has or has not answered yet."""
+
+    def answer(self) -> Answer | None:
+        """The answer, if it is there; a command that takes too long is given up, and that is the answer."""
+        ...
+
+    def wait(self, seconds: float) -> Answer | None:
+        """The answer, waited for; None if it is not there in time."""
+        ...
+
+
+class Inquiry(Protocol):
+    """How Slurm is asked, wherever it is.
+
+    Attributes:
+        own: the flag of squeue for the jobs of this user.
+        count: questions so far.
+    """
+
+    own: str
+    count: int
+
+    def fileno(self) -> int | None:
+        """A descriptor that becomes readable when there may be an answer, where there is one."""
+        ...
+
+    def ask(self, argv: Sequence[str]) -> Question:
+        """Ask one of Slurm's commands."""
+        ...
+
+    def collect(self) -> None:
+        """Go on with what was asked, and take in the answers that nobody waits for."""
+        ...
+
+    def due(self) -> float | None:
+        """The monotonic time at which to look without being woken."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what was asked; it goes on."""
+        ...
+
+
+class Process:
+    """A command of this machine that was started, or could not be."""
 
     def __init__(self, argv: Sequence[str], env: dict[str, str]) -> None:
         self.argv, self.asked = argv, time.monotonic()
@@ -73,7 +124,7 @@ class Question:
         return self.asked + PATIENCE
 
     def answer(self) -> Answer | None:
-        """The answer, if it is there; a command that takes too long is killed, and that is the answer."""
+        """The answer, if it is there; a process that takes too long is killed, and that is the answer."""
         if self._answer is None:
             code = self._process.poll()
             if code is None and time.monotonic() < self.overdue:
@@ -116,7 +167,7 @@ class Question:
 
 
 class Commands:
-    """Runs Slurm's commands.
+    """Runs Slurm's commands on this machine.
 
     Args:
         given: sbatch's options that a spec gives, whose defaults in the environment do not count.
@@ -125,18 +176,19 @@ class Commands:
     def __init__(self, given: Iterable[str] = ()) -> None:
         self._defaults = [f"SBATCH_{name.upper()}" for name in DEFAULTS if name not in set(given)]
         self._ends = select.epoll() if hasattr(select, "epoll") else None
-        self._running: list[Question] = []
-        self.count = 0  # questions so far
+        self._running: list[Process] = []
+        self.own = f"--user={os.getuid()}"
+        self.count = 0
 
     def fileno(self) -> int | None:
         """A descriptor that becomes readable when a command has ended, where there is one."""
         return self._ends.fileno() if self._ends else None
 
-    def ask(self, argv: Sequence[str]) -> Question:
+    def ask(self, argv: Sequence[str]) -> Process:
         """Start a command."""
         self.count += 1
         self.collect()
-        question = Question(argv, self.environment(argv[0]))
+        question = Process(argv, self.environment(argv[0]))
         if question.answer() is None:
             self._running.append(question)
             if self._ends and question.watch is not None:

@@ -7,7 +7,6 @@ for all jobs at once, and decides where there is no such record, or why the task
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import time
 from collections import deque
@@ -19,10 +18,10 @@ from nemorun_cli.attempts import Ending, failed_launch, lost
 from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.local import shim_line
 from nemorun_cli.executors.slurm.cluster import URGENT, Cluster
-from nemorun_cli.executors.slurm.commands import Answer, Commands, Question
 from nemorun_cli.executors.slurm.queue import CAUSES, Row, ending_of, is_news, waiting_message
 from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, Request, argv, request, uses_srun
-from nemorun_cli.executors.slurm.script import NEAR_LIMIT, RUNNING, SECRETS, member_text, secrets_text
+from nemorun_cli.executors.slurm.script import NEAR_LIMIT, RUNNING, member_text
+from nemorun_cli.executors.slurm.site import Here, Secrets, Site
 from nemorun_cli.executors.slurm.stop import Stop, commands
 from nemorun_cli.executors.slurm.submission import Submission, Submissions, place
 from nemorun_cli.states import Reason, TaskStatus
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from nemorun_cli.executors.slurm.commands import Answer, Question
     from nemorun_cli.plan import Plan
 
-NEWS_EVERY: Final = 0.25  # seconds between looks at the file to which jobs add a line
 SETTLING: Final = 3.0  # seconds that an exit record may take to be seen after Slurm says that the job is over
 WORD: Final = 5.0  # seconds that an end may wait for Slurm to say why
 GONE: Final = 30.0  # the same, for a job that is being cancelled, and has to be seen gone
@@ -76,18 +75,19 @@ class SlurmExecutor:
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self.name = name
         self._options, self._secrets = options, secrets
-        self._commands = Commands(options)
+        self._site: Site = Here(options)
+        self._commands = self._site.commands
         self._cluster = Cluster(self._commands)
         self._submissions: dict[Path, Submissions] = {}
         self._held: dict[Key, _Held] = {}
         self._absent: set[Key] = set()  # said to be absent, so that another submission is right
-        self._waiting: deque[Submission] = deque()
+        self._waiting: deque[tuple[Submission, Sequence[Job]]] = deque()
         self._sending: tuple[Submission, Question] | None = None
         self._unsent: set[Key] = set()  # sbatch was not asked for them, or has not answered
-        self._news: dict[Path, tuple[int, int]] = {}
 
     def plan(self, plan: Plan) -> Plan:
         """The plan with what sbatch will be told, and under srun where tasks are to be spread."""
+        plan = self._site.plan(plan)
         asked = request(self._options, plan)
         return replace(plan, argv=argv(self._options, plan), details=asked.to_json())
 
@@ -106,7 +106,8 @@ class SlurmExecutor:
         for asked, group in groups.items():
             size = max(1, self._cluster.max_array()) if len(group) > 1 else 1
             for first in range(0, len(group), size):
-                self._waiting.append(self._write(group[first : first + size], asked))
+                members = group[first : first + size]
+                self._waiting.append((self._write(members, asked), members))
         return self._send()
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
@@ -117,9 +118,11 @@ class SlurmExecutor:
         strangers = [job for key, job in jobs.items() if key not in self._held and key not in done]
         for job in strangers:
             self._held[job.key] = _Held(job, is_adopted=True)
+        news, looked_after = [one.news for one in self._submissions.values()], [*jobs.values()]
         if strangers:
             self._cluster.look_now()
-        has_news = self._hear()
+            self._site.look_now(news, looked_after)
+        has_news = self._site.look(news, looked_after)
         is_new = self._cluster.look() or has_news or bool(strangers)
         for held in list(self._held.values()):
             if (is_new or held.since is not None) and (sighting := self._judge(held)):
@@ -150,7 +153,7 @@ class SlurmExecutor:
         """When to look for news of jobs, to ask Slurm again, or to go on with a cancel."""
         times = [self._commands.due()]
         if self._held:
-            times += [time.monotonic() + NEWS_EVERY, self._cluster.due]
+            times += [self._site.due(), self._cluster.due]
         times += [held.stop.due for held in self._held.values() if held.stop and self._can_be_told(held)]
         return min((due for due in times if due is not None), default=None)
 
@@ -179,16 +182,22 @@ class SlurmExecutor:
             assert plan is not None  # noqa: S101 - see `submit`
             attempts.write_plan(job.files, plan)
             env = environment.inherited(plan.env_inherit) if isinstance(plan.env_inherit, tuple) else {}
-            line = shim_line(job.files.directory, plan, plan.argv[0])
+            attempt = self._site.place(job.files.directory)
+            line = shim_line(attempt, plan, plan.argv[0])
             texts[job.key] = member_text(
-                plan, attempt=job.files.directory, mask=line[4], env=env | plan.env, arguments=line[1:]
+                plan, attempt=attempt, mask=line[4], env=env | plan.env, arguments=line[1:]
             )
-            if plan.secrets:
-                values = {name: self._secrets[name] for name in plan.secrets}
-                attempts.write(job.files.directory / SECRETS, secrets_text(values))
         self._unsent |= texts.keys()
-        submissions = self._place(jobs[0])
-        return submissions.make(jobs, asked, texts, by_steps=uses_srun(self._options))
+        return self._place(jobs[0]).make(
+            jobs, asked, texts, by_steps=uses_srun(self._options), place=self._site.place
+        )
+
+    def _secrets_of(self, jobs: Iterable[Job]) -> dict[Path, Secrets]:
+        return {
+            job.files.directory: {name: self._secrets[name] for name in job.plan.secrets}
+            for job in jobs
+            if job.plan and job.plan.secrets
+        }
 
     def _send(self) -> Sequence[Sighting]:
         """Go on submitting, one after the other; gives what became of those that sbatch has answered."""
@@ -203,8 +212,8 @@ class SlurmExecutor:
                 found += self._sent(submission, answer)
             if not self._waiting:
                 break
-            submission = self._waiting.popleft()
-            self._sending = submission, self._commands.ask(["sbatch", "--parsable", str(submission.script)])
+            submission, jobs = self._waiting.popleft()
+            self._sending = submission, self._site.submit(submission, jobs, self._secrets_of(jobs))
         return found
 
     def _sent(self, submission: Submission, answer: Answer) -> Iterable[Sighting]:
@@ -215,7 +224,7 @@ class SlurmExecutor:
             faults.point("attempt.spawned")
             submission.remember(answer.output.strip().partition(";")[0])
             return [self._tell(held, "queued", job_id=submission.id_of(held.job.key)) for held in members]
-        if _OUTAGE.search(answer.complaint):
+        if answer.is_lost or _OUTAGE.search(answer.complaint):
             # It may have been taken: the next answer of squeue tells, by the job's name.
             message = f"it is not known whether Slurm took it: {answer.complaint}"
             return [self._tell(held, "unknown", message=message) for held in members]
@@ -232,20 +241,6 @@ class SlurmExecutor:
 
     def _of(self, job: Job) -> Sequence[Submission]:
         return self._place(job).of(job.key)
-
-    def _hear(self) -> bool:
-        """Whether a job has begun or ended, as it says itself in a file."""
-        changed = False
-        for submissions in self._submissions.values():
-            with contextlib.suppress(FileNotFoundError):
-                # Opened and not only looked at, so that a network file system asks its server.
-                descriptor = os.open(submissions.news, os.O_RDONLY | os.O_CLOEXEC)
-                seen = os.fstat(descriptor)
-                os.close(descriptor)
-                mark = seen.st_mtime_ns, seen.st_size
-                changed |= self._news.get(submissions.folder) != mark
-                self._news[submissions.folder] = mark
-        return changed
 
     def _judge(self, held: _Held) -> Sighting | None:
         """How one attempt stands, by its record and by what Slurm last said."""
@@ -416,7 +411,7 @@ class SlurmExecutor:
         return [start, sighting]
 
     def _drop(self, held: _Held) -> None:
-        (held.job.files.directory / SECRETS).unlink(missing_ok=True)
+        self._site.forget(held.job)
         self._held.pop(held.job.key, None)
 
     def _advance(self) -> None:

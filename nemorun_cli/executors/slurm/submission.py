@@ -14,7 +14,7 @@ from nemorun_cli.executors.slurm.script import job_name, job_script
 from nemorun_cli.home import FOLDER_MODE, make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from nemorun_cli.executors import Job, Key
     from nemorun_cli.executors.slurm.request import Request
@@ -92,16 +92,22 @@ class Submissions:
         return self._by_key.get(key, ())
 
     def make(
-        self, jobs: Sequence[Job], asked: Request, members: Mapping[Key, str], *, by_steps: bool
+        self,
+        jobs: Sequence[Job],
+        asked: Request,
+        members: Mapping[Key, str],
+        *,
+        by_steps: bool,
+        place: Callable[[Path], Path],
     ) -> Submission:
-        """Write down a submission before it is made, with the text of each member."""
+        """Write down a submission before it is made, with the text of each member; `place` as of a `Site`."""
         folder = self._make_folder()
         keys = tuple(job.key for job in jobs)
-        name = job_name(jobs[0].experiment, keys, folder)
+        name = job_name(jobs[0].experiment, keys, place(folder))
         submission = Submission(folder, name, keys, time.time(), by_steps)
         for index, key in enumerate(keys):
             attempts.write(folder / str(index), members[key])
-        text = job_script(asked, name=name, folder=folder, members=len(keys), news=self.news)
+        text = job_script(asked, name=name, folder=place(folder), members=len(keys), news=place(self.news))
         attempts.write(submission.script, text)
         # Last, and in one piece: a submission without it was never made.
         record = {"name": name, "made": submission.made, "members": keys, "by_steps": by_steps}
