@@ -10,6 +10,8 @@ from nemorun_cli import start, terminal
 STARTING = ("run", "resume")  # commands that need a supervisor
 GARBAGE_AFTER = 50_000  # objects: looking for cycles more often doubles the time that ten thousand tasks take
 NOT_STARTING = {"--dry-run", "--direct", "--help", "-h"}  # and what makes them do without
+# What lets code of users into this process, which may want to be told of its end.
+WITH_GUESTS = {"nemorun_cli.direct", "nemorun_cli.plugins"}
 
 
 def main() -> int:
@@ -22,11 +24,14 @@ def main() -> int:
             start.prepare()  # it takes as long to get ready as the rest of this command
         from nemorun_cli.cli import run  # noqa: PLC0415 - most of the time until the command itself begins
 
-        return run(argv)
+        code = run(argv)
     except KeyboardInterrupt:
         return terminal.INTERRUPTED
     finally:
         start.dismiss()
+    if WITH_GUESTS.isdisjoint(sys.modules):
+        terminal.leave(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -270,7 +270,7 @@ def run(
             sets=[*sets, *(f"run.{name}={json.dumps(value)}" for name, value in (options or {}).items())],
             only=only,
             executor_schemas=executors.options_schema,
-            executor_types=executors.types(),
+            executor_types=executors.types,
         )
         return launch(document, supervisor=supervisor, home=home, key=key, if_running=if_running)
     except BaseException:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import time
 from contextlib import contextmanager
@@ -141,4 +140,6 @@ def _encode(text: str) -> str:
     quoted = quote(text, safe="=+@,")
     if len(quoted) <= LONGEST_NAME:
         return quoted
+    import hashlib  # noqa: PLC0415 - seldom needed, and slow to load
+
     return f"{quoted[:LONGEST_NAME]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"

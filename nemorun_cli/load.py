@@ -32,7 +32,7 @@ def read(
     sets: Sequence[str] = (),
     only: Sequence[str] = (),
     executor_schemas: Callable[[str], Mapping[str, Any] | None] | None = None,
-    executor_types: Sequence[str] = ("local",),
+    executor_types: Callable[[], Sequence[str]] | None = None,
 ) -> Document:
     """The spec, read and checked.
 
@@ -42,7 +42,7 @@ def read(
         sets: changes of fields, each `path.to.key=value`.
         only: the tasks, groups or members to run; all if there are none.
         executor_schemas: the JSON Schema of a type's options, None where there is no such type.
-        executor_types: the types there are.
+        executor_types: tells which types there are.
 
     Raises:
         SpecError: with all problems of the spec.
@@ -60,7 +60,7 @@ def read(
         params=tuple(params),
         only=tuple(only),
         executor_schemas=executor_schemas or _only_local,
-        executor_types=tuple(executor_types),
+        executor_types=executor_types or _only_that,
     )
     resolution = Resolution(document, _tentative(document.name))
     spec = resolution.spec(changed.findings)
@@ -120,6 +120,10 @@ def _name(data: Mapping[str, Any], path: Path) -> str:
 
 def _tentative(name: str) -> Identity:
     return Identity(id=f"{name}_0", name=name, directory=f"/nonexistent/{name}/{name}_0")
+
+
+def _only_that() -> Sequence[str]:
+    return ("local",)
 
 
 def _only_local(kind: str) -> Mapping[str, Any] | None:

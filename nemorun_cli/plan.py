@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -103,6 +102,8 @@ def make(task: Task, *, spec: Spec, files: ExperimentFiles, attempt: int, home: 
 
 def script_copy(source: str, files: ExperimentFiles) -> Path:
     """Where the copy of a script lies; scripts of one name from two folders stay apart."""
+    import hashlib  # noqa: PLC0415 - seldom needed, and slow to load
+
     folder = hashlib.sha256(os.fsencode(source)).hexdigest()[:12]
     return files.scripts / folder / Path(source).name
 

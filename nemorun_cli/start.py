@@ -169,13 +169,12 @@ def wake(files: ExperimentFiles) -> None:
 def who() -> str:
     """Who asks, for the ledger: user, host, pid and command."""
     import getpass  # noqa: PLC0415 - only requests need it
-    import socket  # noqa: PLC0415 - the same
 
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}:{os.getpid()} ({_command(sys.argv)})"
+    return f"{user}@{os.uname().nodename}:{os.getpid()} ({_command(sys.argv)})"
 
 
 def _command(argv: Sequence[str]) -> str:

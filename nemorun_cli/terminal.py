@@ -86,6 +86,20 @@ def flush() -> None:
         raise _unwritable(error) from error
 
 
+def leave(code: int) -> None:
+    """End this process now: the interpreter would take its modules apart first, a tenth of a short command.
+
+    Returns only if something written could not be handed over, for the interpreter to tell.
+    """
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except (OSError, ValueError):
+        return
+    os._exit(code)
+
+
 def say(text: str) -> None:
     """A line of talk, for people, to standard error; where nobody listens it is lost."""
     say_raw(text + "\n")

@@ -470,7 +470,7 @@ def test_options_are_checked_by_the_executors_own_schema(read: Read, refused: Re
         own = {"type": "object", "properties": {"image": {"type": "string"}}, "additionalProperties": False}
         return {"local": {}, "box": own}.get(kind)
 
-    options: dict[str, Any] = {"executor_schemas": schemas, "executor_types": ["box", "local"]}
+    options: dict[str, Any] = {"executor_schemas": schemas, "executor_types": lambda: ["box", "local"]}
     text = "executors: {b: {type: box, %s: x, env: {A: 1}}}\ntasks: {a: {inline: x, executor: b}}"
 
     assert read(text % "image", **options).executors["b"] == {"type": "box", "image": "x"}
@@ -486,7 +486,7 @@ def test_callables_elsewhere_are_not_refused(read: Read) -> None:
     spec = read(
         "executors: {b: {type: box}}\ntasks: {a: {partial: 'elsewhere:f', executor: b}}",
         executor_schemas=schemas,
-        executor_types=["box"],
+        executor_types=lambda: ["box"],
     )
 
     assert spec.tasks[0].body == "elsewhere:f"

@@ -88,7 +88,7 @@ def _load(path: str, params: Sequence[str], sets: Sequence[str]) -> Any:
         params=params,
         sets=sets,
         executor_schemas=executors.options_schema,
-        executor_types=executors.types(),
+        executor_types=executors.types,
     )
     return load.resolve(document, creation.tentative(document, Home.from_environment()))
 

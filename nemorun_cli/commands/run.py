@@ -104,7 +104,7 @@ def _read(spec: str, *, params: Sequence[str], sets: Sequence[str], only: Sequen
         sets=sets,
         only=only,
         executor_schemas=executors.options_schema,
-        executor_types=executors.types(),
+        executor_types=executors.types,
     )
 
 

@@ -37,7 +37,7 @@ def command(
         params=params or (),
         sets=sets or (),
         executor_schemas=executors.options_schema,
-        executor_types=executors.types(),
+        executor_types=executors.types,
     )
     resolved = load.resolve(document, creation.tentative(document, Home.from_environment()))
     diagnoses = executors.ask(resolved) if engines else []

@@ -8,7 +8,6 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nemorun_cli.loading.twins import twins_in
 from nemorun_cli.problems import Finding, choices
 
 if TYPE_CHECKING:
@@ -99,6 +98,8 @@ def graph(tasks: Mapping[str, Any], expansion: Expansion, *, sequential: bool) -
             findings.append(_too_many(name, len(members[name]), len(needs[name])))
         named = [one for one in given if isinstance(one, dict)]
         if named and name not in expansion.doubtful:
+            from nemorun_cli.loading.twins import twins_in  # noqa: PLC0415 - only sweeps have twins
+
             found = twins_in(name, given, members, expansion)
             twins[name] = found.twins
             edges[name] += found.sweeps

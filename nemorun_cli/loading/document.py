@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.spec import RunOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.loading.source import Source
@@ -34,5 +34,5 @@ class Document:
     params: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     executor_schemas: Callable[[str], Mapping[str, Any] | None] = field(repr=False)
-    executor_types: tuple[str, ...] = ("local",)
+    executor_types: Callable[[], Sequence[str]] = field(repr=False)
     spec: Spec | None = field(default=None, repr=False)

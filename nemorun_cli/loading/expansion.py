@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import schema
-from nemorun_cli.loading import matrix
 from nemorun_cli.loading.filling import Varying
 from nemorun_cli.loading.templates import UNKNOWN
 from nemorun_cli.problems import Finding
@@ -56,6 +55,8 @@ class Expansion:
         if is_unfilled or not schema.is_matrix(task["matrix"]):
             self.doubtful.add(name)
             return
+        from nemorun_cli.loading import matrix  # noqa: PLC0415 - only for sweeps
+
         self._names[name] = matrix.names_of(task["matrix"])
         group = task.get("group")
         size = len(group) if isinstance(group, list) and group else 1

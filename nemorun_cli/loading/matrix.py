@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import re
@@ -64,6 +63,8 @@ def value_name(value: Any) -> str:
 
 
 def _digested(safe: str, text: str, longest: int) -> str:
+    import hashlib  # noqa: PLC0415 - seldom needed, and slow to load
+
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
     return f"{safe[: longest - _DIGEST - 1]}~{digest}"
 

@@ -11,7 +11,6 @@ from nemorun_cli.loading import callables
 from nemorun_cli.loading.dependencies import members_of
 from nemorun_cli.loading.filling import Late, as_plain, late_texts
 from nemorun_cli.loading.layers import Layers, Laying, words
-from nemorun_cli.loading.measured import Measured
 from nemorun_cli.loading.templates import TemplateError
 from nemorun_cli.problems import Finding, choices
 from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.loading.dependencies import Graph, Member
     from nemorun_cli.loading.expansion import Expansion
+    from nemorun_cli.loading.measured import Measured
     from nemorun_cli.problems import Place
 
 KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")
@@ -42,11 +42,11 @@ class Building:
         expansion: Expansion,
     ) -> None:
         self.findings: list[Finding] = []
+        self._measured: Measured | None = None
         self.late: dict[str, tuple[Late, ...]] = {}  # by task, the texts that wait for outputs
         self.secrets: dict[str, dict[str, Any]] = {}  # where the secrets of all tasks come from
         self._data = data
         self._laying = Laying(folder)
-        self._measured = Measured()
         self._filled = filled
         self._folder = folder
         self._executors = executors
@@ -69,7 +69,9 @@ class Building:
                 if len(self.findings) - before > _MOST_FINDINGS:
                     break
             self._check_group_keys(name, entry)
-        self.findings += [*self._laying.findings, *self._measured.findings]
+        self.findings += self._laying.findings
+        if self._measured:
+            self.findings += self._measured.findings
         return found
 
     def _members(self, name: str, entry: Mapping[str, Any], ids: tuple[str, ...]) -> Iterator[Member]:
@@ -274,6 +276,12 @@ class Building:
     def _metrics(self, member: Member) -> dict[str, tuple[str, ...]]:
         group: Place = ("tasks", member.name)
         sections = ((self._defaults, ("defaults",)), (member.group or {}, group), (member.own, member.place))
+        if not any("metrics" in section for section, _ in sections):
+            return {}
+        if self._measured is None:
+            from nemorun_cli.loading.measured import Measured  # noqa: PLC0415 - few tasks are measured
+
+            self._measured = Measured()
         return self._measured.patterns(sections)
 
     def _duration(self, value: Any, member: Member, *keys: str) -> float | None:

@@ -16,7 +16,6 @@ from nemorun_cli import quantities, schema
 from nemorun_cli.errors import SpecError
 from nemorun_cli.expressions import experiment_names, text_of
 from nemorun_cli.loading import dependencies
-from nemorun_cli.loading import params as parameters
 from nemorun_cli.loading.expansion import Expansion
 from nemorun_cli.loading.filling import Filler, Late, Unfilled
 from nemorun_cli.loading.layers import Layers, Laying
@@ -69,6 +68,10 @@ class Resolution:
         if not isinstance(section, dict):
             section = {}
         doubtful = frozenset(name for name, entry in section.items() if not schema.is_param(entry))
+        if not (section or self._document.params):
+            return {}
+        from nemorun_cli.loading import params as parameters  # noqa: PLC0415 - only for a spec that has some
+
         values, findings = parameters.values(section, self._document.params, doubtful)
         self._findings += findings
         return values
@@ -152,7 +155,7 @@ class Resolution:
             if options_schema is None:
                 message, hint = (
                     f"no type of executor is called {kind!r}",
-                    choices(kind, document.executor_types),
+                    choices(kind, document.executor_types()),
                 )
                 self._findings.append(Finding(place=("executors", name, "type"), message=message, hint=hint))
                 continue
