@@ -22,6 +22,9 @@ from patience import eventually as eventually  # noqa: PLC0414 - tests take it f
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# The tests start thousands of processes, each of which would compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # How fast examples are made and run says nothing on a machine that others use too.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
