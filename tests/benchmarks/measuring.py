@@ -57,7 +57,7 @@ class Bench:
     def env(self) -> dict[str, str]:
         """The environment of what is measured."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("EXP_")}
-        kept.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled once, and not at each start
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed is compiled once
         return {**kept, "NEMORUN_HOME": str(self.home), "NO_COLOR": "1"}
 
     def exp(self, *args: str | Path) -> str:
