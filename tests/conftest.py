@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -126,7 +127,8 @@ def exp(tmp_path: Path) -> Iterator[Exp]:
     assert environment() == before, "the test changed the environment"
     left = [process for process in processes_of(home) if not _ends(process)]
     for process in left:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     assert not left, f"left running: {[process.info for process in left]}"
 
 

@@ -121,14 +121,15 @@ class Bed:
 
     def left(self) -> list[str]:
         """What is still there of tasks: processes of this machine, and what the engine has."""
-        own = (str(process) for process in self.processes() if "EXP_TASK" in process.environ())
+        own = (str(process) for process in self.processes(marked="EXP_TASK"))
         return [*own, *self.subject.left(self.home.directory)]
 
-    def processes(self) -> Iterator[psutil.Process]:
-        """The living processes that belong to experiments of this home, supervisors included."""
+    def processes(self, *, marked: str = HOME_VARIABLE) -> Iterator[psutil.Process]:
+        """The living processes of experiments of this home, supervisors included, that have a variable."""
         for process in psutil.process_iter(["name"]):
             with contextlib.suppress(psutil.Error):
-                is_ours = process.environ().get(HOME_VARIABLE) == str(self.home.directory)
+                env = process.environ()
+                is_ours = env.get(HOME_VARIABLE) == str(self.home.directory) and marked in env
                 if is_ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                     yield process
 

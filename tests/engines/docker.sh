@@ -40,9 +40,22 @@ answers() {
 # A pid file may be older than the process that has its pid now; ours have the folder in their arguments.
 is_ours() { tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | grep --quiet --fixed-strings "$folder/"; }
 
+# An engine that is started waits in vain for the containerd of the former one, if that is over but not yet
+# collected, or if somebody else has its pid by now.
+forget_containerd() {
+    local file=$folder/run/containerd/containerd.pid
+    [ -e "$file" ] || return 0
+    for _ in $(seq 100); do
+        is_ours "$(cat "$file")" || break
+        sleep 0.1
+    done
+    rm -f "$file"
+}
+
 start() {
     mkdir -p "$folder"
     rm -f "$folder/docker.pid"
+    forget_containerd
     setsid dockerd --host "unix://$folder/docker.sock" --data-root "$folder/data" --exec-root "$folder/run" \
         --pidfile "$folder/docker.pid" --iptables=false --ip6tables=false --bridge=none "$@" \
         >>"$folder/dockerd.log" 2>&1 </dev/null &
@@ -66,6 +79,17 @@ end() {
         sleep 0.1
     done
     kill -KILL "$pid" 2>/dev/null || true
+}
+
+# What is left of containers whose engine could not be asked to end them.
+end_containers() {
+    local shim pid
+    for shim in $(grep --files-with-matches --line-regexp containerd-shim /proc/[0-9]*/comm 2>/dev/null); do
+        pid=$(basename "$(dirname "$shim")")
+        is_ours "$pid" || continue
+        xargs --no-run-if-empty kill -KILL <"/proc/$pid/task/$pid/children" || true
+        kill -KILL "$pid" || true
+    done
 }
 
 add_with_libraries() {
@@ -124,6 +148,7 @@ down)
     fi
     end "$folder/docker.pid" TERM
     end "$folder/run/containerd/containerd.pid" TERM
+    end_containers
     { grep -o " $folder/[^ ]*" /proc/mounts || true; } | sort -r | xargs --no-run-if-empty umount --lazy
     rm -rf "$folder"
     ;;
