@@ -172,12 +172,20 @@ def _no_leaked_environment() -> None:
 
 
 ENGINES = {"docker_engine", "slurm", "slurm_alone", "slurm_session"}
+ALONE = {"slurm_alone": 0, "own_engine": 1}
+"""What stops an engine, or starts one of its own: such tests are one worker's, and begin first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that want a real engine, so that the others can be run without one."""
+    """Mark the tests that want a real engine, and put them in the order in which they wait least."""
+    ranks = {}
     for item in items:
         subject = item.callspec.params.get("subject") if hasattr(item, "callspec") else None
         needed = {getattr(subject, "needs", None), *getattr(item, "fixturenames", ())}
+        alone = next((name for name in ALONE if name in needed), None)
         if needed & ENGINES:
             item.add_marker(pytest.mark.engine)
+        if alone:
+            item.add_marker(pytest.mark.xdist_group(alone))
+        ranks[item] = ALONE[alone] if alone else len(ALONE) + ("docker_engine" not in needed)
+    items.sort(key=ranks.__getitem__)

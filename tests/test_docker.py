@@ -123,7 +123,7 @@ def short_lived_image(engine: Dockerd, name: str) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("pull", ["missing", "never"])
 def test_an_image_that_is_missing_fails_its_task(bench: Bench, engine: Dockerd, pull: str) -> None:
     """Without its image a task fails to launch, and the message says which image that is."""
-    image = "127.0.0.1:9/exp-test/none"
+    image = f"127.0.0.1:9/exp-test/none-{pull}"  # for both may run at once
     with short_lived_image(engine, image) as tasks:
         run = bench.start(tasks, **box(image=image, pull=pull))
     bench.touch("go")

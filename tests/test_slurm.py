@@ -293,6 +293,14 @@ def test_a_look_during_an_outage_says_so(bench: Bench, slurm_alone: Slurm) -> No
     soon(lambda: now(run).status == "SUCCEEDED")
 
 
+def test_a_controller_that_has_just_begun_takes_jobs(bench: Bench, slurm_alone: Slurm) -> None:
+    """Until its nodes have reported to a new controller jobs wait; that is no fault of the request."""
+    slurm_alone.run("stop-controller")
+    slurm_alone.run("start-controller-alone")
+    assert doctor({}) == []
+    assert statuses(bench.run({"one": "true"}, **header())) == {"one": "SUCCEEDED"}
+
+
 # -- environment ------------------------------------------------------------------------------------------
 
 

@@ -83,10 +83,10 @@ end() {
 
 # What is left of containers whose engine could not be asked to end them.
 end_containers() {
-    local shim pid
-    for shim in $(grep --files-with-matches --line-regexp containerd-shim /proc/[0-9]*/comm 2>/dev/null); do
-        pid=$(basename "$(dirname "$shim")")
-        is_ours "$pid" || continue
+    local comm pid
+    for comm in /proc/[0-9]*/comm; do
+        pid=$(basename "$(dirname "$comm")")
+        [ "$(cat "$comm" 2>/dev/null)" = containerd-shim ] && is_ours "$pid" || continue
         xargs --no-run-if-empty kill -KILL <"/proc/$pid/task/$pid/children" || true
         kill -KILL "$pid" || true
     done

@@ -3,7 +3,9 @@
 #
 #   slurm.sh up FOLDER            install what is missing, and start what does not run
 #   slurm.sh down FOLDER          end what `up` started, and nothing else
-#   slurm.sh stop-controller FOLDER | start-controller FOLDER
+#   slurm.sh stop-controller FOLDER
+#   slurm.sh start-controller FOLDER        and wait until it takes jobs
+#   slurm.sh start-controller-alone FOLDER  and do not: it has not heard of its node yet
 #   slurm.sh accounting FOLDER    install and start MariaDB and slurmdbd, which a controller that is
 #                                 started afterwards uses, until `no-accounting` ends them
 #
@@ -109,7 +111,22 @@ start_controller() {
     await 30 answers
 }
 
-node_is_up() { sinfo --noheader --format=%T 2>/dev/null | grep -qE '^(idle|mixed|allocated)$'; }
+# What sinfo says of a node is no help: after a restart of the controller it is idle again at once, and takes
+# no job until slurmd has reported.
+takes_jobs() { timeout 5 sbatch --test-only --wrap=true >/dev/null 2>&1; }
+
+start_slurmd() { # or have it report, which it would do only when it is asked, seconds later
+    local pid
+    pid=$(cat "$folder/slurmd.pid" 2>/dev/null) || true
+    if [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = slurmd ]; then
+        kill -HUP "$pid"
+    else
+        daemon slurmd
+    fi
+    await 30 takes_jobs || { tail -n 20 "$folder/slurmctld.log" "$folder/slurmd.log" >&2; exit 1; }
+}
+
+has_no_jobs() { [ -z "$(timeout 5 squeue --noheader 2>/dev/null)" ]; }
 
 kill_pid_of() { # kill_pid_of NAME SIGNAL: the daemon that wrote this pid file, and only that
     local file=$folder/$1.pid pid
@@ -171,18 +188,18 @@ up() {
     if [ ! -e "$config" ] || [ -e "$folder/owns-config" ]; then
         write_config
     fi
-    answers && node_is_up && return
-    [ -e "$folder/owns-config" ] || { say "the cluster of $config does not answer"; exit 1; }
+    answers && takes_jobs && return
+    [ -e "$folder/owns-config" ] || { say "the cluster of $config takes no jobs"; exit 1; }
     start_controller
-    daemon slurmd
-    await 30 node_is_up
+    start_slurmd
     touch "$folder/owns-cluster"
 }
 
 down() {
     stop_accounting
     if [ -e "$folder/owns-cluster" ]; then
-        scancel --user="$(id -u)" --state=PENDING,RUNNING,SUSPENDED 2>/dev/null || true
+        timeout 5 scancel --user="$(id -u)" 2>/dev/null || true
+        await 10 has_no_jobs || true
         kill_pid_of slurmd TERM
         kill_pid_of slurmctld TERM
     fi
@@ -204,7 +221,11 @@ stop-controller) kill_pid_of slurmctld TERM ;;
 start-controller)
     write_config
     start_controller
-    await 60 node_is_up
+    start_slurmd
+    ;;
+start-controller-alone)
+    write_config
+    start_controller
     ;;
 *)
     say "what is $verb?"

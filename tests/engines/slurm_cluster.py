@@ -127,17 +127,24 @@ def shared_cluster() -> Iterator[Slurm]:
 
 @contextlib.contextmanager
 def turn(kind: int) -> Iterator[None]:
-    """A test's turn at the cluster: one that stops it has it alone, the others share it."""
+    """A test's turn at the cluster, in order of asking: one that stops it has it alone, others share it."""
     with _open("turn") as lock:
-        end = time.monotonic() + START_WAIT
-        while True:
-            try:
-                fcntl.flock(lock, kind | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                assert time.monotonic() < end, "the cluster was not free in time"
-                time.sleep(0.05)
+        with _open("asking") as asking:  # nobody who asks later overtakes
+            end = time.monotonic() + START_WAIT
+            _lock(asking, fcntl.LOCK_EX, end)
+            _lock(lock, kind, end)
         yield
+
+
+def _lock(file: Any, kind: int, end: float) -> None:
+    while True:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            assert time.monotonic() < end, "the cluster was not free in time"
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _open(name: str) -> Any:

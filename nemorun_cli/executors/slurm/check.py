@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 15.0  # seconds for each question
 ENGINE: Final = "slurm"
-_AT_WORK: Final = re.compile(r" (idle|mixed|allocated|completing)[~#%@^-]?$")
+_NO_NODE: Final = "node configuration is not available"
+_AT_WORK: Final = re.compile(r"(IDLE|MIXED|ALLOCATED)(\+(COMPLETING|PLANNED|CLOUD|RESERVED|POWER\w+))*")
 
 
 def diagnose(options: Mapping[str, Any], commands: Inquiry) -> Iterator[Diagnosis]:
@@ -35,8 +36,9 @@ def diagnose(options: Mapping[str, Any], commands: Inquiry) -> Iterator[Diagnosi
         if not found.is_well:
             return
     trial = ["sbatch", "--test-only", *sbatch_flags(options), "--wrap=true"]
-    answer, away = _ask(commands, trial), _away(commands, _partitions(options))
-    if not (answer.is_good or away):
+    answer, away = _ask(commands, trial), []
+    if _NO_NODE in answer.complaint:
+        away = _away(_ask(commands, ["scontrol", "show", "node", "--oneliner"]), _partitions(options))
         answer = _ask(commands, trial)  # a node may have come back between the two questions
     yield _request(answer, away)
 
@@ -82,18 +84,25 @@ def _partition(name: str, answer: Answer, commands: Inquiry) -> Diagnosis:
     return _well(f"partition {name!r} is UP")
 
 
-def _away(commands: Inquiry, partitions: Sequence[str]) -> list[str]:
+def _away(answer: Answer, partitions: Sequence[str]) -> list[str]:
     """The nodes that run no jobs now, but may again: a request that wants them only has to wait."""
-    where = [f"--partition={','.join(partitions)}"] if partitions else []
-    lines = _ask(commands, ["sinfo", "--noheader", "--Node", "--format=%N %T", *where]).output.splitlines()
-    return [" ".join(line.split()) for line in dict.fromkeys(lines) if not _AT_WORK.search(line)]
+    away = []
+    for line in answer.output.splitlines():
+        node = dict(re.findall(r"(?:^|\s)(\w+)=(\S*)", line))
+        state = node.get("State", "")
+        has_reported = node.get("BootTime") != "None"  # to the controller that runs now
+        is_at_work = _AT_WORK.fullmatch(state) and (has_reported or "POWER" in state)
+        is_meant = not partitions or set(partitions) & set(node.get("Partitions", "").split(","))
+        if is_meant and not is_at_work:
+            away.append(f"{node.get('NodeName')}: {state if has_reported else 'not yet heard of'}")
+    return away
 
 
 def _request(answer: Answer, away: Sequence[str]) -> Diagnosis:
     said = (answer.complaint or answer.output.strip()).replace("\n", "; ")
     if answer.is_good:
         return _well(f"it would take a job of these options: {said}" if said else "it would take a job")
-    if "node configuration is not available" in said and away:
+    if _NO_NODE in said and away:
         return _well(f"a job of these options may have to wait, for nodes are away ({', '.join(away[:5])})")
     return _ill(
         f"it would not take a job of these options: {said}", "mend the executor's options in the spec"
