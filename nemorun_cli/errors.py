@@ -51,6 +51,11 @@ class SpecError(UsageError):
         super().__init__(f"the spec has {count} problem{'' if count == 1 else 's'}")
         self.problems = tuple(problems)
 
+    def __str__(self) -> str:
+        from nemorun_cli import problems  # noqa: PLC0415 - only for a traceback, or who prints the error
+
+        return f"{self.message}\n{problems.render(self.problems)}"
+
 
 class NotFoundError(ExpError):
     """There is no such experiment, task, attempt or file."""

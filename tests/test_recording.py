@@ -280,3 +280,62 @@ def test_a_report_task_compares_the_run_it_is_part_of(bench: Bench) -> None:
         ["train/lr=3", "COMPLETED", "3", "7"],
         ["train/lr=1", "COMPLETED", "1", "9"],
     ]
+
+
+def of_this_python() -> list[str]:
+    """Volumes with which an image that holds next to nothing has the Python of these tests, and this package."""
+    folders = {"/usr", "/lib", "/lib64", sys.base_prefix, sys.prefix, str(Path(__file__).parents[1])}
+    return [f"{folder}:{folder}:ro" for folder in sorted(folders) if Path(folder).is_dir()]
+
+
+TRACKING = python(
+    "with Experiment().run as experiment:\n"
+    "    experiment.params.set(lr=0.1)\n"
+    "    experiment.metrics('train').log(loss=0.25, step=1)\n"
+    "    experiment.files('models').save_text('weights', to='model.txt')\n"
+)
+
+
+def is_recorded(bench: Bench, executor: dict[str, Any]) -> None:
+    """Run a task that tracks, and one whose output is measured, on an executor; read here what they recorded."""
+    tasks = {
+        "train": TRACKING,
+        "measured": {
+            "inline": "echo loss=0.5",
+            "entrypoint": "sh",
+            "metrics": {"loss": r"loss=(?P<loss>\S+)"},
+        },
+        "killed": {"command": [*TRACKING["command"][:2], KILLED]},
+    }
+    run = bench.start(tasks, prefix=PREFIX, executors={"there": executor}, executor="there")
+    ended = run.wait(timeout=120)
+    assert {task: str(state.status) for task, state in ended.history.tasks.items()} == {
+        "train": "SUCCEEDED",
+        "measured": "SUCCEEDED",
+        "killed": "FAILED",
+    }
+    trained = own(bench, f"{PREFIX}/train")
+    assert trained.data().params.get() == {"lr": 0.1}
+    assert [row["loss"] for row in trained.data().metrics("train").read()] == [0.25]
+    assert [row["loss"] for row in own(bench, f"{PREFIX}/measured").data().metrics("loss").read()] == [0.5]
+    killed = own(bench, f"{PREFIX}/killed")
+    assert [row["loss"] for row in killed.data().metrics("train").read()] == [1.0]
+    assert [one.status for one in (trained, killed)] == ["COMPLETED", "FAILED"]
+
+
+KILLED = (
+    "import os; from nemorun_cli import Experiment; experiment = Experiment(); experiment.run.start();"
+    "experiment.metrics('train').log(loss=1.0); os.kill(os.getpid(), 9)"
+)
+
+
+@pytest.mark.usefixtures("docker_engine")
+def test_a_record_of_a_container_is_read_here(bench: Bench) -> None:
+    """What a task in a container tracks lies in the home, and the supervisor closes what a kill left open."""
+    is_recorded(bench, {"type": "docker", "image": "exp-test/busybox", "volumes": of_this_python()})
+
+
+@pytest.mark.usefixtures("slurm")
+def test_a_record_of_a_slurm_job_is_read_here(bench: Bench) -> None:
+    """What a task on a cluster tracks lies in the home, and the supervisor closes what a kill left open."""
+    is_recorded(bench, {"type": "slurm"})
