@@ -283,7 +283,7 @@ def test_a_report_task_compares_the_run_it_is_part_of(bench: Bench) -> None:
 
 
 def of_this_python() -> list[str]:
-    """Volumes with which an image that holds next to nothing has the Python of these tests, and this package."""
+    """Volumes with which an image that holds next to nothing has this Python, and this package."""
     folders = {"/usr", "/lib", "/lib64", sys.base_prefix, sys.prefix, str(Path(__file__).parents[1])}
     return [f"{folder}:{folder}:ro" for folder in sorted(folders) if Path(folder).is_dir()]
 
@@ -297,7 +297,7 @@ TRACKING = python(
 
 
 def is_recorded(bench: Bench, executor: dict[str, Any]) -> None:
-    """Run a task that tracks, and one whose output is measured, on an executor; read here what they recorded."""
+    """Run tasks that track, and one whose output is measured; read here what they recorded there."""
     tasks = {
         "train": TRACKING,
         "measured": {
