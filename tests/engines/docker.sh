@@ -86,7 +86,9 @@ end_containers() {
     local comm pid
     for comm in /proc/[0-9]*/comm; do
         pid=$(basename "$(dirname "$comm")")
-        [ "$(cat "$comm" 2>/dev/null)" = containerd-shim ] && is_ours "$pid" || continue
+        if [ "$(cat "$comm" 2>/dev/null)" != containerd-shim ] || ! is_ours "$pid"; then
+            continue
+        fi
         xargs --no-run-if-empty kill -KILL <"/proc/$pid/task/$pid/children" || true
         kill -KILL "$pid" || true
     done

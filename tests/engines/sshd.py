@@ -1,0 +1,87 @@
+"""A real ssh server of this machine for the tests, one for each worker, with keys made for it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCRIPT = Path(__file__).with_name("sshd.sh")
+STARTING = Path(tempfile.gettempdir()) / f"exp-tests-sshd-{os.geteuid()}.starting"
+START_WAIT = 600.0  # seconds; the first start installs it
+LOGIN: Final = "login"
+"""The name under which ssh gets there."""
+STRANGER: Final = "stranger"
+"""The name under which nobody knows the server's host key."""
+KEYLESS: Final = "keyless"
+"""The name under which ssh has no key, and would have to ask for a password."""
+
+
+@dataclass(frozen=True)
+class Sshd:
+    """A server, and what gets one there: this user may log in, by `folder / "user_key"`."""
+
+    folder: Path
+    port: int
+
+    @property
+    def config(self) -> Path:
+        """OpenSSH's client configuration, which knows the names above."""
+        return self.folder / "ssh_config"
+
+    @property
+    def path(self) -> str:
+        """A PATH on which `ssh`, also rsync's, is the client with that configuration."""
+        return f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+
+    def run(self, verb: str) -> None:
+        """Call the script: `down` and `up` again, `drop` the connections, `freeze` and `thaw`."""
+        argv = [str(SCRIPT), verb, str(self.folder), str(self.port)]
+        done = subprocess.run(argv, text=True, stderr=subprocess.PIPE, timeout=START_WAIT, check=False)
+        if done.returncode:
+            pytest.fail(f"sshd.sh {verb} failed:\n{done.stderr}")
+
+
+def missing() -> str | None:
+    """Why no server can be had here; None if one can."""
+    if Path("/usr/sbin/sshd").exists() and shutil.which("ssh") and shutil.which("rsync"):
+        return None
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        return None
+    return "SSH IS NOT TESTED: there is no sshd and rsync here, and only root on a Debian can install them"
+
+
+@pytest.fixture(scope="session")
+def sshd_session() -> Iterator[Sshd]:
+    """The server of this worker."""
+    if reason := missing():
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="exp-sshd-"))  # short, for sockets lie in such folders
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        server = Sshd(folder, free.getsockname()[1])
+    with STARTING.open("w", encoding="ascii") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        server.run("up")
+    yield server
+    server.run("down")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def sshd(sshd_session: Sshd) -> Iterator[Sshd]:
+    """The server, which answers; for the test and what it starts, `ssh` knows how to get there."""
+    sshd_session.run("up")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", sshd_session.path)
+        yield sshd_session

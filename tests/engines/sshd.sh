@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# A real ssh server of this machine, for tests, that only the user who starts it can log in to.
+#
+#   sshd.sh up FOLDER PORT   install what is missing (as root, on a Debian), and answer at 127.0.0.1
+#   sshd.sh drop FOLDER      end its connections, as a network does that fails; it still listens
+#   sshd.sh freeze FOLDER    answer nobody, and end nothing, until `thaw`
+#   sshd.sh thaw FOLDER
+#   sshd.sh down FOLDER      end it and its connections; FOLDER stays, and `up` starts it again
+#
+# FOLDER holds all that belongs to it: its host key, a key to log in with, and FOLDER/ssh_config, in which
+# it is called `login`. Two more names are for what can go wrong: `stranger`, whose host key nobody knows,
+# and `keyless`, where ssh would have to ask for a password. FOLDER/bin/ssh is OpenSSH's own client with
+# that configuration.
+set -euo pipefail
+
+verb=$1 folder=$2
+packages=(openssh-server openssh-client rsync)
+
+say() { echo "sshd.sh: $*" >&2; }
+
+installed() { [ -x /usr/sbin/sshd ] && command -v ssh rsync >/dev/null; }
+
+install_packages() {
+    installed && return
+    say "installs ${packages[*]}"
+    # The package must not start a server of its own.
+    export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+    apt-get install --yes --quiet --no-install-recommends "${packages[@]}" >/dev/null 2>&1 ||
+        { apt-get update --quiet >/dev/null && apt-get install --yes --quiet --no-install-recommends "${packages[@]}" >/dev/null; }
+}
+
+make_keys() {
+    mkdir -p "$folder/bin"
+    chmod 700 "$folder"
+    [ -e "$folder/host_key" ] || ssh-keygen -q -t ed25519 -N '' -C host -f "$folder/host_key"
+    [ -e "$folder/user_key" ] || ssh-keygen -q -t ed25519 -N '' -C tests -f "$folder/user_key"
+    cp "$folder/user_key.pub" "$folder/authorized_keys"
+}
+
+configure() { # configure PORT
+    local user client
+    user=$(id -un) client=$(PATH=/usr/bin:/bin command -v ssh)
+    # StrictModes would not have keys below a folder of temporary files.
+    cat >"$folder/sshd_config" <<END
+ListenAddress 127.0.0.1
+Port $1
+HostKey $folder/host_key
+AuthorizedKeysFile $folder/authorized_keys
+PidFile $folder/sshd.pid
+AllowUsers $user
+PermitRootLogin prohibit-password
+StrictModes no
+UsePAM no
+PrintMotd no
+Subsystem sftp internal-sftp
+END
+    cat >"$folder/ssh_config" <<END
+Host stranger
+  UserKnownHostsFile /dev/null
+Host keyless
+  PubkeyAuthentication no
+Host *
+  HostName 127.0.0.1
+  Port $1
+  User $user
+  IdentityFile $folder/user_key
+  IdentitiesOnly yes
+  IdentityAgent none
+  UserKnownHostsFile $folder/known_hosts
+  GlobalKnownHostsFile /dev/null
+  StrictHostKeyChecking yes
+END
+    echo "[127.0.0.1]:$1 $(cut -d ' ' -f 1,2 "$folder/host_key.pub")" >"$folder/known_hosts"
+    printf '#!/bin/sh\nexec %s -F "%s" "$@"\n' "$client" "$folder/ssh_config" >"$folder/bin/ssh"
+    chmod 755 "$folder/bin/ssh"
+}
+
+# A pid file may be older than the process that has its pid now; the server has the folder in its arguments.
+listener() {
+    local pid
+    pid=$(cat "$folder/sshd.pid" 2>/dev/null) || return 1
+    tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep --quiet --fixed-strings "$folder/" || return 1
+    echo "$pid"
+}
+
+children() { cat "/proc/$1/task/$1/children" 2>/dev/null || true; }
+
+connections() { # the processes below the server that are the server's own
+    local parent=$1 child
+    for child in $(children "$parent"); do
+        [ "$(cat "/proc/$child/comm" 2>/dev/null)" = sshd ] || continue
+        echo "$child"
+        connections "$child"
+    done
+}
+
+signal() { # signal NAME PID …
+    local name=$1
+    shift
+    [ "$#" -eq 0 ] || kill -s "$name" "$@" 2>/dev/null || true
+}
+
+answers() { "$folder/bin/ssh" -o BatchMode=yes -o ConnectTimeout=5 login true </dev/null 2>"$folder/refused"; }
+
+up() {
+    thaw && answers && return
+    install_packages
+    make_keys
+    configure "$1"
+    [ "$(id -u)" -ne 0 ] || mkdir -p /run/sshd
+    env -i PATH="$PATH" HOME="$HOME" /usr/sbin/sshd -f "$folder/sshd_config" -E "$folder/sshd.log"
+    for _ in $(seq 50); do
+        answers && return
+        sleep 0.1
+    done
+    cat "$folder/refused" "$folder/sshd.log" >&2
+    say "it does not let us in"
+    exit 1
+}
+
+signal_all() { # signal_all NAME: to the server and its connections
+    local pid
+    pid=$(listener) || return 1
+    # shellcheck disable=SC2046 # a list of pids
+    signal "$1" "$pid" $(connections "$pid")
+}
+
+thaw() { signal_all CONT; }
+
+case $verb in
+up) up "$3" ;;
+down)
+    signal_all KILL || exit 0
+    rm -f "$folder/sshd.pid"
+    ;;
+drop)
+    # shellcheck disable=SC2046 # a list of pids
+    signal KILL $(connections "$(listener)")
+    ;;
+freeze) signal_all STOP ;;
+thaw) thaw ;;
+*)
+    say "knows up, drop, freeze, thaw and down"
+    exit 2
+    ;;
+esac
