@@ -43,13 +43,20 @@ def cancel(
         raise EngineError(
             f"{run.id} runs on {host}", hint="cancel it there, or give up on what runs there with --abandon"
         )
+    wanted = _all(snapshot) if names is None else names
     request(run, names, signal=signal, grace=grace, abandon=abandon)
     patience = (
         SLACK + max((task.stop_grace for task in snapshot.spec.tasks), default=0.0)
         if grace is None
         else SLACK + grace
     )
-    return _wait(run, names, patience)
+    return _wait(run, wanted, patience, is_whole=names is None)
+
+
+def _all(snapshot: Snapshot) -> list[str]:
+    """What a cancel of the whole is about: the tasks, or, when they are over, the handlers."""
+    history = snapshot.history
+    return sorted(history.handlers) if history.outcome else list(history.tasks.keys() - history.handlers)
 
 
 def request(
@@ -73,12 +80,12 @@ def request(
     start.wake(run.files)
 
 
-def _wait(run: Run, names: Sequence[str] | None, patience: float) -> Snapshot:
+def _wait(run: Run, names: Sequence[str], patience: float, *, is_whole: bool) -> Snapshot:
     end = time.monotonic() + patience
     while True:
         snapshot = run.status(observe=False)
         left = _survivors(snapshot, names)
-        if not left and (names is not None or snapshot.is_over):
+        if not left and (not is_whole or snapshot.is_over or _has_handlers_to_come(snapshot, names)):
             return snapshot
         if time.monotonic() > end:
             raise NotOverError(
@@ -90,7 +97,13 @@ def _wait(run: Run, names: Sequence[str] | None, patience: float) -> Snapshot:
         time.sleep(LOOK_EVERY)
 
 
-def _end_here(run: Run, snapshot: Snapshot, names: Sequence[str] | None, end: float) -> None:
+def _has_handlers_to_come(snapshot: Snapshot, names: Sequence[str]) -> bool:
+    """Whether a living supervisor goes on with handlers, which were not to be cancelled."""
+    history = snapshot.history
+    return bool(history.outcome) and snapshot.supervisor == "alive" and history.handlers.isdisjoint(names)
+
+
+def _end_here(run: Run, snapshot: Snapshot, names: Sequence[str], end: float) -> None:
     """Do what a supervisor would, holding its lock until all is gone."""
     lock = locks.try_take_nameless(run.files.supervisor_lock)
     if lock is None:
@@ -104,10 +117,9 @@ def _end_here(run: Run, snapshot: Snapshot, names: Sequence[str] | None, end: fl
         while time.monotonic() < end:
             supervision.turn()
             supervision.journal.flush()
-            wanted = supervision.history.tasks if names is None else names
             if all(
                 not supervision.history.tasks[name].is_live or _was_never_started(supervision, name)
-                for name in wanted
+                for name in names
             ):
                 break
             supervision.sleep()
@@ -120,6 +132,5 @@ def _was_never_started(supervision: Supervision, name: str) -> bool:
     return not supervision.live and supervision.history.tasks[name].is_live
 
 
-def _survivors(snapshot: Snapshot, names: Sequence[str] | None) -> list[str]:
-    wanted = snapshot.history.tasks if names is None else names
-    return [name for name in wanted if not snapshot.history.tasks[name].is_over]
+def _survivors(snapshot: Snapshot, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not snapshot.history.tasks[name].is_over]

@@ -93,6 +93,9 @@ class Reader:
         if self.snapshot.supervisor in ("gone", "elsewhere"):
             causes.append(self._without_supervisor())
         waits = [name for name in task.dependencies if not self.history.tasks[name].is_over]
+        if task.handler is not None and self.history.outcome is None:
+            text = f"it is a handler ({task.handler}): it waits until all tasks are over"
+            return [*causes, Cause(kind="handler", message=text)]
         for name in waits:
             other = self.history.tasks[name]
             causes.append(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import excerpts, rendering, sweeps
-from nemorun_cli.states import ENDS, TaskStatus
+from nemorun_cli.states import ENDS, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -84,6 +84,8 @@ class Changes:
         state = snapshot.history.tasks.get(task)
         if state is None or self._told.get(task) == (state.status, state.attempt):
             return None
+        if state.reason == Reason.OUTCOME:
+            return None  # a handler for another outcome than this
         if state.status is TaskStatus.SUBMITTED and task not in waited:
             self._submitted.add(task)
             return None

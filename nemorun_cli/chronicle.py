@@ -24,6 +24,7 @@ STEPS: Final = frozenset(
         kinds.SUPERVISOR_ENDED,
         kinds.CANCEL_REQUESTED,
         kinds.RESUMED,
+        kinds.CONCLUDED,
         kinds.FINISHED,
     }
 )
@@ -61,7 +62,7 @@ class Attempt:
 
 def attempts(snapshot: Snapshot, events: Iterable[Event]) -> dict[str, list[Attempt]]:
     """All attempts at each task, in their order; the present ones as the snapshot found them."""
-    history = History({name: TaskState() for name in snapshot.history.tasks})
+    history = History.of(snapshot.spec)
     found: dict[str, dict[int, Attempt]] = {name: {} for name in history.tasks}
     for event in events:
         history.apply(event)
@@ -142,7 +143,7 @@ def _details(event: Event) -> str:
         parts += ["abandoning what runs"] if event.get("abandon") else []
     elif kind == kinds.RESUMED:
         parts.append(f"to run again: {', '.join(event['tasks']) or 'nothing'}")
-    elif kind == kinds.FINISHED:
+    elif kind in (kinds.CONCLUDED, kinds.FINISHED):
         parts.append(event["status"])
     elif kind == kinds.SUPERVISOR_STARTED:
         parts.append(f"pid {event.get('pid')} on {event.get('host')}")

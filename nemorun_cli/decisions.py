@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import history as events
 from nemorun_cli.clock import stamp, unix
-from nemorun_cli.states import Reason, TaskStatus
+from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,7 +72,7 @@ class Decisions:
             if verdict.may_run:
                 self.schedule.add_ready(verdict.task)
                 continue
-            self._skip(verdict.task, Reason.DEPENDENCY, verdict.message)
+            self._skip(verdict.task, verdict.reason, verdict.message)
             queue += self.schedule.over(verdict.task)
 
     def _skip(self, task_id: str, reason: Reason, message: str | None) -> None:
@@ -132,10 +132,10 @@ class Decisions:
             message = f"the experiment ran longer than run.timeout ({self.spec.run.timeout:g} s)"
             self.journal.note(events.CANCEL_REQUESTED, tasks=None, reason=Reason.LIMIT, message=message)
             self.cancel_waiting()
-        if self.schedule.limit_is_hit() and self.history.counts[TaskStatus.PENDING]:
+        if self.schedule.limit_is_hit() and not self.schedule.tasks_are_over:
             message = f"{self.schedule.failures} tasks failed, which is run.max_failures"
             for task in self.spec.tasks:
-                if self.history.tasks[task.id].status is TaskStatus.PENDING:
+                if self.history.tasks[task.id].status is TaskStatus.PENDING and task.handler is None:
                     self._skip(task.id, Reason.LIMIT, message)
                     self.schedule.over(task.id)
 
@@ -153,7 +153,9 @@ class Decisions:
     def deadline(self) -> float | None:
         """When the experiment's own timeout is reached, in Unix seconds."""
         began = self.history.resumed or self.history.started
-        if self.spec.run.timeout is None or began is None or self.history.cancel or not self._submits:
+        if self.spec.run.timeout is None or began is None or not self._submits:
+            return None
+        if self.history.cancel or self.history.outcome:
             return None
         return unix(began) + self.spec.run.timeout
 
@@ -177,13 +179,34 @@ class Decisions:
             self.fail_unstarted(task, Reason.TEMPLATE, error.message)
             return None
 
+    def conclude(self) -> None:
+        """Once all tasks are over, note how they came out, and let the handlers for that begin."""
+        if not self.history.handlers or not self.schedule.tasks_are_over or self.history.finished:
+            return
+        if self.history.outcome is None:
+            self.journal.note(events.CONCLUDED, status=self.schedule.final_status())
+            self._judge(self.schedule.concluded())
+        if not self._submits and self.history.outcome is ExperimentStatus.CANCELLED:
+            self._give_up_handlers()
+
+    def _give_up_handlers(self) -> None:
+        """End the handlers of an experiment that was cancelled and that nobody supervises."""
+        message = "cancelled without a supervisor, which alone starts handlers"
+        for name in sorted(self.history.handlers):
+            state = self.history.tasks[name]
+            if state.status is TaskStatus.PENDING:
+                self.end_unstarted(
+                    name, state, TaskStatus.CANCELLED, reason=Reason.CANCELLED, message=message
+                )
+                self._judge(self.schedule.over(name))
+
     def finish(self) -> None:
         """Note the end of the experiment, if every task is over."""
         if self.history.finished or not self.history.is_settled:
             return
         self.journal.note(
             events.FINISHED,
-            status=self.schedule.final_status(),
+            status=self.history.outcome or self.schedule.final_status(),
             counts={status: count for status, count in self.history.counts.items() if count},
         )
 

@@ -137,8 +137,10 @@ class Run:
         if snapshot.supervisor == "alive":
             return False
         names = snapshot.match_tasks(below)
-        if resumption.is_pointless(snapshot.history, self.plan_resume(below=names, snapshot=snapshot)):
+        decisions = self.plan_resume(below=names, snapshot=snapshot)
+        if resumption.is_pointless(snapshot.history, decisions):
             return False
+        resumption.refuse_late(snapshot.history, decisions)
         values = secret_values.resolve(snapshot.spec)
         self.secrets.update(values.values())
         wish = {"from": names, "by": start.who(), "host_is_gone": host_is_gone}
@@ -305,7 +307,9 @@ def launch(
                 supervisor.abandon()
                 return present
             for one in running:
-                find(one, home=home).cancel()
+                replaced = find(one, home=home)
+                replaced.cancel()
+                replaced.wait()  # for its handlers, which may clean up what the new one needs
         files, spec = creation.create(document, spec, identity, home=home, by=start.who(), key=key)
         if holding:
             holding.add(files.id)

@@ -141,7 +141,8 @@ def _summarize_failure(snapshot: Snapshot, name: str, *, secrets: Collection[str
     state = snapshot.history.tasks[name]
     why = rendering.reason(state) or state.status
     code = f" (exit code {state.exit_code})" if state.exit_code is not None and "exit code" not in why else ""
-    terminal.say(f"  {name}: {why}{code}")
+    note = ", a handler: the status is that of the tasks" if name in snapshot.history.handlers else ""
+    terminal.say(f"  {name}: {why}{code}{note}")
     if is_shown or not state.submitted:
         return
     path = snapshot.files.attempt(name, state.attempt).log

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli import attempts, ledger, salvage
 from nemorun_cli import history as kinds
 from nemorun_cli.errors import LedgerDamagedError
-from nemorun_cli.history import History, TaskState
+from nemorun_cli.history import History
 from nemorun_cli.salvage import Salvage
 from nemorun_cli.states import MOVES, Reason, TaskStatus
 
@@ -99,7 +99,7 @@ def examine(files: ExperimentFiles, spec: Spec) -> Examination:
 
 def possible(events: Iterable[Event], spec: Spec) -> tuple[list[Event], list[str]]:
     """The events that can follow one another, and what is wrong with the others."""
-    history = History({task.id: TaskState() for task in spec.tasks})
+    history = History.of(spec)
     kept: list[Event] = []
     refused: list[str] = []
     for event in events:

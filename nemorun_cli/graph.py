@@ -6,16 +6,17 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.handlers import RUN_AFTER
 from nemorun_cli.states import TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from nemorun_cli.history import TaskState
-    from nemorun_cli.spec import DependencyType, Spec, Task
+    from nemorun_cli.spec import DependencyType, Handler, Spec, Task
 
 GRAPH_FORMAT: Final = "exp.graph/1"
-DEFAULT_TYPE: Final = "afterok"
+DEFAULT_TYPE: Final[DependencyType] = "afterok"
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 # The status that stands for several members: the first of these that one of them has.
@@ -64,11 +65,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """`target` depends on `source`."""
+    """`target` depends on `source`, or is a handler that runs when it is over like everything else."""
 
     source: str
     target: str
-    type: DependencyType
+    type: DependencyType | Handler
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `edges` in `exp.graph/1`."""
@@ -105,7 +106,9 @@ def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> Graph:
     for task in spec.tasks:
         for parent in task.dependencies:
             source, target = node_of[parent], node_of[task.id]
-            edges[source, target] = Edge(source=source, target=target, type=task.dependency_type)
+            wanted = task.handler or task.dependency_type
+            edges[source, target] = Edge(source=source, target=target, type=wanted)
+    edges |= _edges_to_handlers(spec, edges)
     about = {group.id: group.description for group in spec.groups}
     nodes = {
         name: _node(name, tasks, states, description=about.get(name, tasks[0].description))
@@ -123,12 +126,26 @@ def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> Graph:
                 "fail_fast": group.fail_fast,
             }
             for group in spec.groups
+            if group.id not in RUN_AFTER
         ),
     )
 
 
+def _edges_to_handlers(spec: Spec, known: Collection[tuple[str, str]]) -> dict[tuple[str, str], Edge]:
+    """From each task on which nothing depends to the handlers that come first: with it all is over."""
+    first = [task for task in spec.tasks if task.handler and not task.dependencies]
+    above = {source for source, _ in known}
+    last = dict.fromkeys(_node_of(task) for task in spec.tasks if not task.handler) if first else {}
+    return {
+        (name, task.id): Edge(source=name, target=task.id, type=task.handler)
+        for task in first
+        for name in last
+        if name not in above and task.handler
+    }
+
+
 def _node_of(task: Task) -> str:
-    return task.group or task.id
+    return task.id if task.handler else task.group or task.id
 
 
 def _node(
@@ -138,9 +155,9 @@ def _node(
     return Node(
         id=name,
         members=tuple(task.id for task in tasks),
-        is_group=tasks[0].group is not None,
+        is_group=tasks[0].group is not None and tasks[0].handler is None,
         executors=tuple(dict.fromkeys(task.executor for task in tasks)),
-        dependency_type=tasks[0].dependency_type,
+        dependency_type=DEFAULT_TYPE if tasks[0].handler else tasks[0].dependency_type,
         status=next((status for status in _PRECEDENCE if counts[status]), None),
         counts={status: counts[status] for status in TaskStatus if counts[status]},
         description=description,

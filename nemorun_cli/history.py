@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import StateError
 from nemorun_cli.locks import Holder
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nemorun_cli.ledger import Event
+    from nemorun_cli.spec import Spec
 
 CREATED: Final = "created"
 SUPERVISOR_STARTED: Final = "supervisor_started"
@@ -27,6 +28,7 @@ RETRIED: Final = "retried"
 SKIPPED: Final = "skipped"
 CANCEL_REQUESTED: Final = "cancel_requested"
 RESUMED: Final = "resumed"
+CONCLUDED: Final = "concluded"
 FINISHED: Final = "finished"
 
 
@@ -82,14 +84,16 @@ class History:
     """The fold of a ledger; `apply` takes events in the file's order.
 
     With `strict` an illegal move raises, as it must in a writer; a reader passes it over and
-    counts it in `ignored`.
+    counts it in `ignored`. `outcome` is how the tasks came out, once they are over and handlers follow.
     """
 
     tasks: dict[str, TaskState]
     strict: bool = False
+    handlers: frozenset[str] = frozenset()
     created: Event = field(default_factory=dict)
     started: str | None = None
     resumed: str | None = None
+    outcome: ExperimentStatus | None = None
     finished: Event | None = None
     supervisor: Holder | None = None
     supervisor_is_over: bool = True
@@ -101,6 +105,12 @@ class History:
 
     def __post_init__(self) -> None:
         self.counts.update(state.status for state in self.tasks.values())
+
+    @classmethod
+    def of(cls, spec: Spec, *, strict: bool = False) -> Self:
+        """The history of an experiment of which nothing is known yet but its spec."""
+        handlers = frozenset(task.id for task in spec.tasks if task.handler is not None)
+        return cls({task.id: TaskState() for task in spec.tasks}, strict=strict, handlers=handlers)
 
     @property
     def status(self) -> ExperimentStatus | None:
@@ -252,11 +262,15 @@ def _cancel_requested(history: History, event: Event) -> None:
     if names is None:
         if history.finished:
             return
-        history.cancel = cancel
+        if history.outcome is None:  # the tasks; that they are over is settled before handlers run
+            history.cancel = cancel
+            names = history.tasks.keys() - history.handlers if history.handlers else history.tasks
+        else:
+            names = history.handlers
     history.cancels += 1
     if cancel.reason == "limit":
         history.limit = cancel.message
-    for name in history.tasks if names is None else names:
+    for name in names:
         state = history.tasks.get(name)
         if state is not None and not state.is_over:
             state.cancel = cancel
@@ -266,6 +280,8 @@ def _resumed(history: History, event: Event) -> None:
     history.resumed = event["time"]
     history.finished = history.cancel = history.limit = None
     history.cancels = 0
+    if not history.handlers.issuperset(event["tasks"]):
+        history.outcome = None  # there will be another end
     for state in history.tasks.values():
         state.cancel = None
         state.tries = 0
@@ -273,6 +289,10 @@ def _resumed(history: History, event: Event) -> None:
         state = history.tasks[name]
         if history.move(state, TaskStatus.PENDING, {**event, "task": name}):
             _renew(state, attempt)
+
+
+def _concluded(history: History, event: Event) -> None:
+    history.outcome = ExperimentStatus(event["status"])
 
 
 def _finished(history: History, event: Event) -> None:
@@ -294,5 +314,6 @@ _EXPERIMENT_EVENTS = {
     SUPERVISOR_ENDED: _supervisor_ended,
     CANCEL_REQUESTED: _cancel_requested,
     RESUMED: _resumed,
+    CONCLUDED: _concluded,
     FINISHED: _finished,
 }

@@ -109,6 +109,7 @@ class Snapshot:
             "outputs": state.outputs,
             "evidence": self._evidence(state),
             "matrix": task.matrix,
+            "handler": task.handler,
         }
 
     def match_tasks(self, wanted: Sequence[str]) -> list[str]:
@@ -162,6 +163,7 @@ class Snapshot:
             "id": self.files.id,
             "name": self.spec.name,
             "status": self.status,
+            "outcome": self.history.outcome or self.history.status,
             "directory": str(self.files.directory),
             "created": created.get("time"),
             "started": self.history.started,
@@ -235,7 +237,7 @@ def look(
     # The lock first: a supervisor lets go of it only after it has written the end.
     is_held = locks.is_held_by_name(files.supervisor_lock)
     spec = read_spec(files)
-    history = History({task.id: TaskState() for task in spec.tasks})
+    history = History.of(spec)
     events, reader = read_settled(files.ledger)
     history.apply_all(events)
     holder = history.supervisor

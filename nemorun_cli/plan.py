@@ -8,13 +8,18 @@ import os
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nemorun_cli.home import AttemptFiles, ExperimentFiles
     from nemorun_cli.spec import Kind, Spec, Task
 
 PLAN_FORMAT: Final = "exp.attempt/1"
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +73,16 @@ class Plan:
         }
 
 
-def make(task: Task, *, spec: Spec, files: ExperimentFiles, attempt: int, home: Path) -> Plan:
-    """The plan of an attempt at a task whose expressions are all filled in."""
+def make(
+    task: Task,
+    *,
+    spec: Spec,
+    files: ExperimentFiles,
+    attempt: int,
+    home: Path,
+    told: Mapping[str, str] = _NOTHING,
+) -> Plan:
+    """The plan of an attempt at a task whose expressions are all filled in; `told` is for its environment."""
     own = files.attempt(task.id, attempt)
     argv, script, call = _command(task, files, own)
     return Plan(
@@ -88,6 +101,7 @@ def make(task: Task, *, spec: Spec, files: ExperimentFiles, attempt: int, home: 
             "EXP_TASK_DIR": str(own.directory.parent),
             "EXP_ATTEMPT": str(attempt),
             "EXP_OUTPUT": str(own.outputs),
+            **told,
         },
         env_inherit=task.env_inherit,
         secrets=task.secrets,

@@ -46,7 +46,10 @@ def document(spec: Spec, *, identity: Identity, home: Home) -> dict[str, Any]:
 def in_order(spec: Spec) -> list[Task]:
     """The tasks, each behind those it depends on, and otherwise in the order of the spec."""
     by_id = {task.id: task for task in spec.tasks}
-    sorter = graphlib.TopologicalSorter({task.id: task.dependencies for task in spec.tasks})
+    everything = [task.id for task in spec.tasks if task.handler is None]
+    sorter = graphlib.TopologicalSorter(
+        {task.id: task.dependencies if task.handler is None else everything for task in spec.tasks}
+    )
     sorter.prepare()
     ordered: list[Task] = []
     while sorter.is_active():
@@ -84,6 +87,7 @@ def _entry(
         "timeout": made.timeout,
         "retry": asdict(task.retry),
         "late": list(task.late),
+        "handler": task.handler,
         "details": made.details,
     }
 
@@ -115,6 +119,7 @@ def _task_lines(number: int, task: dict[str, Any]) -> list[str]:
             f"{task['executor']}" + (f" ({task['type']})" if task["type"] != task["executor"] else ""),
         ),
         ("needs", f"{needs} ({task['dependency_type']})" if needs else ""),
+        ("runs", f"when all tasks are over ({task['handler']})" if task["handler"] else ""),
         ("when", "" if task["when"] is None else str(task["when"])),
         ("command", shlex.join(task["argv"])),
         ("in", task["workdir"]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli import attempts, fsck, ledger, locks, plan, start
 from nemorun_cli import history as kinds
 from nemorun_cli.clock import stamp
-from nemorun_cli.history import History, TaskState
+from nemorun_cli.history import History
 from nemorun_cli.schedule import Schedule
 from nemorun_cli.states import TaskStatus
 
@@ -68,7 +68,7 @@ class _Rebuilding:
     def __init__(self, files: ExperimentFiles, spec: Spec, *, begun: Collection[Key], by: str) -> None:
         self.events: list[Event] = []
         self._files, self._spec, self._begun, self._by = files, spec, begun, by
-        self._history = History({task.id: TaskState() for task in spec.tasks})
+        self._history = History.of(spec)
 
     def add(self, event: Event) -> None:
         """Add an event that is known to be possible."""
@@ -95,14 +95,19 @@ class _Rebuilding:
 
     def drop_false_end(self) -> None:
         """Leave out an end of the experiment that is not true: whoever looks next writes the true one."""
-        finished = self._history.finished
-        if finished is None:
-            return
+        finished, outcome = self._history.finished, self._history.outcome
         schedule = Schedule(self._spec, self._history)
         schedule.begin()
-        if not self._history.is_settled or schedule.final_status() != finished["status"]:
-            last = max(i for i, event in enumerate(self.events) if event["event"] == kinds.FINISHED)
-            del self.events[last]
+        told = {finished["status"] if finished else None, outcome} - {None}
+        is_false = not schedule.tasks_are_over or told - {schedule.final_status()}
+        if outcome and is_false:
+            self._drop_last(kinds.CONCLUDED)
+        if finished and (is_false or not self._history.is_settled):
+            self._drop_last(kinds.FINISHED)
+
+    def _drop_last(self, kind: str) -> None:
+        last = max(index for index, event in enumerate(self.events) if event["event"] == kind)
+        del self.events[last]
 
     def ended(self, task: str, number: int, ending: Ending) -> Event:
         """The end of an attempt by its own record."""

@@ -53,6 +53,7 @@ def header(snapshot: Snapshot) -> list[str]:
     lines = [
         ("experiment", snapshot.files.id),
         ("status", f"{snapshot.status}  ({counts(history.counts)})"),
+        ("handlers", handlers(snapshot)),
         ("supervisor", supervisor(snapshot)),
         ("created", f"{created}{_lasting(snapshot)}"),
         ("directory", f"{snapshot.files.directory}  (a task's is in it: tasks/TASK/attempt-N)"),
@@ -63,6 +64,16 @@ def header(snapshot: Snapshot) -> list[str]:
     if history.cancel and not snapshot.is_over:
         lines.append(("cancelled", f"by {history.cancel.by} at {history.cancel.time}"))
     return [f"{label + ':':<12}{text}" for label, text in lines if text]
+
+
+def handlers(snapshot: Snapshot) -> str:
+    """What is to be said of handlers: that the tasks are over and they are not, or that some failed."""
+    history = snapshot.history
+    if history.outcome and not snapshot.is_over:
+        left = [name for name in history.handlers if not history.tasks[name].is_over]
+        return f"the tasks are over ({history.outcome}), {len(left)} handler(s) not yet"
+    failed = sorted(name for name in history.handlers if history.tasks[name].status is TaskStatus.FAILED)
+    return f"{', '.join(failed)} FAILED; the status is that of the tasks" if failed else ""
 
 
 def supervisor(snapshot: Snapshot) -> str:

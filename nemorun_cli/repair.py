@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nemorun_cli import fsck, ledger, locks, rebuilding
 from nemorun_cli.errors import LedgerError, LockHeldError
-from nemorun_cli.history import History, TaskState
+from nemorun_cli.history import History
 from nemorun_cli.home import FILE_MODE
 from nemorun_cli.observation import read_spec
 
@@ -82,7 +82,7 @@ def _alone(files: ExperimentFiles) -> Iterator[None]:
 def _refuse_elsewhere(files: ExperimentFiles, events: Iterable[Event], spec: Spec) -> None:
     """A lock is believed only on the host of its holder."""
     holder = locks.read_holder(files.supervisor_lock)
-    history = History({task.id: TaskState() for task in spec.tasks})
+    history = History.of(spec)
     history.apply_all(events)
     if holder is not None and not holder.is_this_host and not history.supervisor_is_over:
         raise LockHeldError(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from nemorun_cli import history as events
 from nemorun_cli.errors import UsageError
-from nemorun_cli.states import TaskStatus
+from nemorun_cli.states import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,12 @@ def decide(schedule: Schedule, *, below: Sequence[str] = ()) -> list[Decision]:
     """
     history = schedule.history
     again = schedule.below(below)
-    decisions = [_decide(task.id, history.tasks[task.id], task.id in again) for task in schedule.spec.tasks]
+    tasks = [task.id for task in schedule.spec.tasks if task.handler is None]
+    decisions = [_decide(name, history.tasks[name], name in again) for name in tasks]
+    if any(one.action != "keep" for one in decisions):
+        decisions += [_at_new_end(name, history.tasks[name]) for name in _handlers(schedule)]
+    else:
+        decisions += [_at_same_end(name, history.tasks[name], name in again) for name in _handlers(schedule)]
     alive = [one.task for one in decisions if one.action == "adopt" and one.task in again]
     if alive:
         raise UsageError(
@@ -69,14 +74,54 @@ def _decide(task_id: str, state: TaskState, wanted: bool) -> Decision:  # noqa: 
     )
 
 
+def _handlers(schedule: Schedule) -> list[str]:
+    return [task.id for task in schedule.spec.tasks if task.handler is not None]
+
+
+def _at_new_end(name: str, state: TaskState) -> Decision:
+    """A handler of an experiment that will end once more."""
+    decision = _decide(name, state, wanted=True)
+    if decision.action == "adopt":
+        return decision
+    reason = "it runs, or not, by how the experiment comes out"
+    return replace(decision, reason=reason)
+
+
+def _at_same_end(name: str, state: TaskState, wanted: bool) -> Decision:  # noqa: FBT001 - private, one caller
+    """A handler of an experiment whose tasks stay as they are."""
+    if state.reason == Reason.OUTCOME and not wanted:
+        return Decision(task=name, action="keep", reason=state.message or "", attempt=state.attempt)
+    return _decide(name, state, wanted)
+
+
 def resume(supervision: Supervision, *, below: Sequence[str], by: str, host_is_gone: bool) -> None:
-    """Look how everything stands, and write down what runs again."""
+    """Look how everything stands, and write down what runs again.
+
+    Raises:
+        UsageError: something that would have to run again is still alive.
+    """
     supervision.look()
     if host_is_gone:
         supervision.write_off()
     decisions = decide(supervision.schedule, below=below)
+    refuse_late(supervision.history, decisions)
     again = {one.task: one.attempt for one in decisions if one.action == "run"}
     supervision.record(events.RESUMED, tasks=again, by=by)
+
+
+def refuse_late(history: History, decisions: Sequence[Decision]) -> None:
+    """See that no handler lives that belongs to an end which will not stand.
+
+    Raises:
+        UsageError: one does.
+    """
+    handlers = history.handlers
+    late = [one.task for one in decisions if one.action == "adopt" and one.task in handlers]
+    if late and any(one.action != "keep" and one.task not in handlers for one in decisions):
+        raise UsageError(
+            f"still alive since the last end: {', '.join(late)}",
+            hint="wait until they are over (exp wait), or cancel them first",
+        )
 
 
 def is_pointless(history: History, decisions: Sequence[Decision]) -> bool:

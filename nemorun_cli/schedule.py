@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from nemorun_cli import handlers
 from nemorun_cli.clock import unix
 from nemorun_cli.states import RETRIED_AS, ExperimentStatus, Reason, TaskStatus
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from nemorun_cli.history import History, TaskState
-    from nemorun_cli.spec import Group, Retry, Spec, Task
+    from nemorun_cli.spec import Group, Handler, Retry, Spec, Task
 
 ANY: Final = "any"
 LONGEST_DELAY: Final = 365 * 86_400.0  # seconds; beyond it backoff gives more than a clock can tell
@@ -22,11 +23,12 @@ LONGEST_DELAY: Final = 365 * 86_400.0  # seconds; beyond it backoff gives more t
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a task's parents make of it: it may run, or it never can, and why not."""
+    """What a task's parents make of it, or of a handler the outcome: it may run, or it never can, and why."""
 
     task: str
     may_run: bool
     message: str | None = None
+    reason: Reason = Reason.DEPENDENCY
 
 
 Lane: TypeAlias = "tuple[str, str]"
@@ -44,6 +46,7 @@ class Schedule:
     failures: int = 0
     _children: defaultdict[str, list[str]] = field(init=False)
     _waiting: dict[str, int] = field(init=False)
+    _left: int = field(init=False)  # tasks, without handlers, that are not over for good
     _counted: set[str] = field(default_factory=set)
     _ready: dict[Lane, list[tuple[int, str]]] = field(default_factory=dict)
     _queued: set[str] = field(default_factory=set)  # who is in a lane, and was not taken out of its turn
@@ -57,6 +60,7 @@ class Schedule:
         self.groups = {group.id: group for group in self.spec.groups}
         self._children = defaultdict(list)
         self._waiting = {}
+        self._left = len(self.spec.tasks) - len(self.history.handlers)
         for task in self.spec.tasks:
             self._waiting[task.id] = len(task.dependencies)
             for parent in task.dependencies:
@@ -72,9 +76,11 @@ class Schedule:
             elif state.status is TaskStatus.PENDING and state.not_before:
                 heapq.heappush(self._delayed, (unix(state.not_before), task.index, task.id))
             elif state.status is TaskStatus.PENDING and not task.dependencies:
-                verdicts.append(Verdict(task.id, may_run=True))
+                if task.handler is None:
+                    verdicts.append(Verdict(task.id, may_run=True))
             elif state.is_live and (group := self._lane(task)[0]):
                 self._running.setdefault(group, set()).add(task.id)
+        verdicts += self.concluded()
         # Tasks that were decided before a crash, or are delayed after a first attempt, are not decided again.
         delayed = {name for _, _, name in self._delayed}
         return [
@@ -88,16 +94,28 @@ class Schedule:
         if task_id in self._counted:
             return []
         self._counted.add(task_id)
-        state = self.history.tasks[task_id]
-        if state.status is TaskStatus.FAILED and not self.tasks[task_id].allow_failure:
-            self.failures += 1
-            self._count_failure(self.groups.get(self.tasks[task_id].group or ""))
+        state, task = self.history.tasks[task_id], self.tasks[task_id]
+        if task.handler is None:
+            self._left -= 1
+            if state.status is TaskStatus.FAILED and not task.allow_failure:
+                self.failures += 1
+                self._count_failure(self.groups.get(task.group or ""))
         verdicts = []
         for child in self._children[task_id]:
             self._waiting[child] -= 1
             if verdict := self._judge(self.tasks[child], task_id):
                 verdicts.append(verdict)
         return verdicts
+
+    @property
+    def tasks_are_over(self) -> bool:
+        """Whether all tasks but handlers are over for good."""
+        return not self._left
+
+    def concluded(self) -> list[Verdict]:
+        """What the outcome, once it is known, makes of the handlers that wait for nothing else."""
+        verdicts = (self._judge_handler(task, task.handler) for task in self.spec.tasks if task.handler)
+        return [verdict for verdict in verdicts if verdict]
 
     def _count_failure(self, group: Group | None) -> None:
         if group is None or group.max_failures is None:
@@ -114,6 +132,8 @@ class Schedule:
     def _judge(self, child: Task, parent_id: str) -> Verdict | None:
         if self.history.tasks[child.id].status is not TaskStatus.PENDING:
             return None
+        if child.handler is not None:
+            return self._judge_handler(child, child.handler)
         parent = self.history.tasks[parent_id]
         if child.dependency_type == "afterok" and not self._is_ok(parent_id, parent):
             return Verdict(child.id, may_run=False, message=f"{parent_id} is {parent.status}")
@@ -125,6 +145,14 @@ class Schedule:
         ):
             return Verdict(child.id, may_run=False, message="nothing that it waited for failed")
         return Verdict(child.id, may_run=True)
+
+    def _judge_handler(self, task: Task, section: Handler) -> Verdict | None:
+        outcome = self.history.outcome
+        if outcome is None or self.history.tasks[task.id].status is not TaskStatus.PENDING:
+            return None
+        if why := handlers.mismatch(section, outcome):
+            return Verdict(task.id, may_run=False, message=why, reason=Reason.OUTCOME)
+        return None if self._waiting[task.id] else Verdict(task.id, may_run=True)
 
     def _is_ok(self, task_id: str, state: TaskState) -> bool:
         if state.status is TaskStatus.FAILED:
@@ -217,7 +245,9 @@ class Schedule:
     def retry_is_due(self, task_id: str) -> bool:
         """Whether a task that ended is to be tried again."""
         state, retry = self.history.tasks[task_id], self.tasks[task_id].retry
-        if state.status is not TaskStatus.FAILED or state.tries >= retry.limit or self.limit_is_hit():
+        if state.status is not TaskStatus.FAILED or state.tries >= retry.limit:
+            return False
+        if self.limit_is_hit() and self.tasks[task_id].handler is None:
             return False
         group = self.groups.get(self.tasks[task_id].group or "")
         if group is not None and group.max_failures and self._failed[group.id] >= group.max_failures:
@@ -240,14 +270,15 @@ class Schedule:
         return limit is not None and self.failures >= limit
 
     def final_status(self) -> ExperimentStatus:
-        """How the experiment has ended, now that all its tasks are over."""
+        """How the experiment has ended, now that all its tasks are over; of handlers nothing depends."""
         if self.history.cancel and self.history.cancel.reason != Reason.LIMIT:
             return ExperimentStatus.CANCELLED
         if self.history.limit or self.limit_is_hit():
             return ExperimentStatus.FAILED
         for name, task in self.tasks.items():
             status = self.history.tasks[name].status
-            if status in (TaskStatus.FAILED, TaskStatus.CANCELLED) and not task.allow_failure:
+            is_bad = status in (TaskStatus.FAILED, TaskStatus.CANCELLED) and task.handler is None
+            if is_bad and not task.allow_failure:
                 return ExperimentStatus.FAILED
         return ExperimentStatus.COMPLETED
 

@@ -12,6 +12,7 @@ RESOLVED_FORMAT = "exp.resolved/1"
 
 Kind = Literal["script", "inline", "command", "partial"]
 DependencyType = Literal["afterok", "afterany", "afternotok"]
+Handler = Literal["on_success", "on_failure", "on_exit"]
 
 DEFAULT_STOP_SIGNAL = "TERM"
 DEFAULT_STOP_GRACE = 10.0  # seconds between the stop signal and KILL
@@ -73,6 +74,7 @@ class Task:
     late: tuple[str, ...] = ()
     matrix: dict[str, Any] = field(default_factory=dict)  # what its matrix gives it
     twins: dict[str, str | tuple[str, ...]] = field(default_factory=dict)  # by group, who of it is meant
+    handler: Handler | None = None  # after which outcome it runs, if it is a handler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

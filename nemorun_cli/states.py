@@ -47,6 +47,7 @@ class Reason(StrEnum):
     TEMPLATE = "template"
     LAUNCH = "launch"
     OUTPUTS = "outputs"
+    OUTCOME = "outcome"
 
 
 ENDS: Final = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED})

@@ -14,7 +14,7 @@ import select
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import faults, plan
+from nemorun_cli import faults, handlers, plan
 from nemorun_cli import history as events
 from nemorun_cli.attempts import Ending, lost
 from nemorun_cli.clock import stamp
@@ -23,7 +23,7 @@ from nemorun_cli.decisions import Decisions
 from nemorun_cli.engines import Engines
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import ELSEWHERE, Job, Sighting
-from nemorun_cli.history import History, TaskState
+from nemorun_cli.history import History
 from nemorun_cli.journal import Journal
 from nemorun_cli.ledger import Ledger
 from nemorun_cli.recording import Recording
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors import Executor
+    from nemorun_cli.history import TaskState
     from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.spec import Spec, Task
 
@@ -69,7 +70,7 @@ class Supervision:
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.files, self.spec, self.home = files, spec, home
-        self.history = History({task.id: TaskState() for task in spec.tasks}, strict=True)
+        self.history = History.of(spec, strict=True)
         ledger = Ledger(files.ledger, files.ledger_lock)
         self._recording = Recording(files, spec, home=home, submits=submits, tell=tell)
         self.journal = Journal(
@@ -83,6 +84,7 @@ class Supervision:
         self._engines = Engines(spec, secrets=secrets, makers=makers or {}, poll=self._poll, tell=tell)
         self._needs_slot: dict[str, bool] = {}
         self._interrupts: list[str] = []
+        self._was_interrupted = False
         self._doubtful: list[str] = []  # submitted, as far as we know, but never begun
         self._sightings: list[tuple[Job, Sighting]] = []  # learned after the turn's looking
         self._wake: int | None = None
@@ -109,6 +111,7 @@ class Supervision:
         self._observe()
         self.begin()
         self._decisions.cancel_waiting()
+        self._decisions.conclude()
         self._decisions.finish()
         if writes:
             self.journal.flush()
@@ -172,6 +175,7 @@ class Supervision:
             self.begin()
         self._decisions.cancel_waiting()
         self._decisions.stop_for_limits()
+        self._decisions.conclude()
         starting = self._choose() if self.submits else []
         self._decisions.finish()
         if self.journal.is_urgent:
@@ -207,7 +211,8 @@ class Supervision:
         self.journal.take_requests()
         while self._interrupts:
             by = self._interrupts.pop(0)
-            kills = self.history.cancel is not None
+            kills = self.history.cancel is not None or self._was_interrupted
+            self._was_interrupted = True
             self.journal.note(
                 events.CANCEL_REQUESTED,
                 by=by,
@@ -329,7 +334,14 @@ class Supervision:
     def _plan(self, task: Task) -> Job | None:
         """The attempt of a task that starts now; None if its executor cannot plan it, which is its end."""
         state = self.history.tasks[task.id]
-        made = plan.make(task, spec=self.spec, files=self.files, attempt=state.attempt, home=self.home)
+        made = plan.make(
+            task,
+            spec=self.spec,
+            files=self.files,
+            attempt=state.attempt,
+            home=self.home,
+            told=handlers.variables(self.spec, self.history) if task.handler else {},
+        )
         try:
             job = self._job(task, self._engines.plan(task.executor, made))
         except EngineError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from nemorun_cli import locks
-from nemorun_cli.history import History, TaskState
+from nemorun_cli.history import History
 from nemorun_cli.ledger import Reader
 from nemorun_cli.observation import Snapshot
 
@@ -45,7 +45,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         self.spec = self.run.spec()
-        self.history = History({task.id: TaskState() for task in self.spec.tasks})
+        self.history = History.of(self.spec)
         self._reader = Reader(self.run.files.ledger)
 
     def __enter__(self) -> Self:

@@ -176,6 +176,16 @@ def test_timeout_lets_the_task_save_its_work(exp: Exp) -> None:
     assert log(exp, "continue") == "saved\n"
 
 
+def test_handlers_fit_the_outcome(exp: Exp) -> None:
+    """Success is published, failure told with what failed, and what was left lying is removed in either case."""
+    exp("run", SPECS / "handlers.yaml")
+    assert log(exp, "on_success/publish") == "published with accuracy 0.9\n"
+    assert not (exp.directory() / "scratch").exists()
+    exp("run", SPECS / "handlers.yaml", "-p", "accuracy=0.4", code=1)
+    assert log(exp, "on_failure/alarm").endswith("1 failed: check\n")
+    assert not (exp.directory() / "scratch").exists()
+
+
 def test_direct_uses_the_terminal(exp: Exp) -> None:
     """Tasks run in order on the command's own input and output."""
     done = exp("run", SPECS / "direct.yaml", env=PATH, stdin="Ada\n")

@@ -16,6 +16,7 @@ from nemorun_cli.expressions import (
     value_of,
     word_of,
 )
+from nemorun_cli.handlers import RUN_AFTER
 from nemorun_cli.loading.templates import MAX_LENGTH, OPENING, UNKNOWN, Expression, TemplateError, pieces
 from nemorun_cli.problems import Finding, shown
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from nemorun_cli.problems import Place
 
 LITERAL_SECTIONS = frozenset(("version", "name", "params"))  # where `${{` is text like any other
+_TASKS = frozenset(("tasks", *RUN_AFTER))
 LATE_KEYS = frozenset(("args", "command", "inline", "env", "workdir", "when"))  # of tasks
 
 
@@ -258,7 +260,7 @@ def _task_keys(place: Place) -> Place:
     """The part of a place that is within a task, a member or the defaults."""
     if place[0] == "defaults":
         return place[1:]
-    if place[0] != "tasks":
+    if place[0] not in _TASKS:
         return ()
     return place[4:] if place[2:3] == ("group",) else place[2:]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from nemorun_cli import quantities
+from nemorun_cli.handlers import DEFAULT_TIMEOUT, LAST, RUN_AFTER
 from nemorun_cli.loading import callables
-from nemorun_cli.loading.dependencies import members_of
+from nemorun_cli.loading.dependencies import Member, members_of
 from nemorun_cli.loading.filling import Late, as_plain, late_texts
 from nemorun_cli.loading.layers import Layers, Laying, words
 from nemorun_cli.loading.templates import TemplateError
@@ -18,14 +19,16 @@ from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retr
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nemorun_cli.loading.dependencies import Graph, Member
+    from nemorun_cli.loading.dependencies import Graph, Twins
     from nemorun_cli.loading.expansion import Expansion
     from nemorun_cli.loading.measured import Measured
     from nemorun_cli.problems import Place
+    from nemorun_cli.spec import Handler
 
 KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")
 _MOST_FINDINGS = 20  # of one sweep: the others would say the same
 _ALIKE = ("workdir", "entrypoint", "secrets", "retry", "artifacts", "metrics", "env_inherit", "description")
+_NOT_OF_HANDLERS = frozenset(("allow_failure", "dependency_type"))
 _INTERPRETERS = {"script": "bash", "inline": "bash", "partial": "python3"}
 
 
@@ -56,12 +59,13 @@ class Building:
         self._looked_up: set[tuple[str, ...]] = set()  # callables, each in the folders of a task
 
     def tasks(self, graph: Graph) -> list[Task]:
-        """Every task that says what to run, in the order of the file."""
+        """Every task that says what to run, in the order of the file; handlers come last."""
         found: list[Task] = []
         for name, entry in self._data.get("tasks", {}).items():
             first, before = None, len(self.findings)
             for member in self._members(name, entry, graph.members[name]):
-                task = self._task(member, graph, len(found))
+                twins = graph.twins.get(member.name, {}).get(member.id, {})
+                task = self._task(member, graph.needs_of(member.id), len(found), twins)
                 if task is not None:
                     task = task if first is None else _sharing(task, first)
                     first = first or task
@@ -69,9 +73,41 @@ class Building:
                 if len(self.findings) - before > _MOST_FINDINGS:
                     break
             self._check_group_keys(name, entry)
+        found += self._handlers(len(found))
         self.findings += self._laying.findings
         if self._measured:
             self.findings += self._measured.findings
+        return found
+
+    def _handlers(self, first: int) -> list[Task]:
+        found: list[Task] = []
+        for section in RUN_AFTER:
+            before = tuple(task.id for task in found) if section == LAST else ()
+            for name, entry in self._data.get(section, {}).items():
+                member = Member(f"{section}/{name}", section, entry, (section, name))
+                for key in _NOT_OF_HANDLERS & entry.keys():
+                    self._find((*member.place, key), "is not for a handler: nothing depends on it")
+                task = self._task(member, (), first + len(found))
+                if task is not None:
+                    timeout = DEFAULT_TIMEOUT if task.timeout is None else task.timeout
+                    handler = cast("Handler", section)
+                    found.append(
+                        replace(
+                            task,
+                            group=section,
+                            handler=handler,
+                            timeout=timeout,
+                            dependencies=before,
+                            dependency_type="afterany",
+                            allow_failure=False,
+                        )
+                    )
+            if section in self._data and section in self._data.get("tasks", {}):
+                hint = "give it another name"
+                message = f"cannot be called {section!r}: the ids of handlers begin so"
+                self.findings.append(
+                    Finding(place=("tasks", section), on_key=True, message=message, hint=hint)
+                )
         return found
 
     def _members(self, name: str, entry: Mapping[str, Any], ids: tuple[str, ...]) -> Iterator[Member]:
@@ -86,7 +122,9 @@ class Building:
             begin = places[one.name]
             yield from members_of(name, filled, ids[begin : begin + size], one.values)
 
-    def _task(self, member: Member, graph: Graph, index: int) -> Task | None:
+    def _task(
+        self, member: Member, needs: tuple[str, ...], index: int, twins: Twins | None = None
+    ) -> Task | None:
         kind = next((kind for kind in KINDS if kind in member.own), None)
         if kind is None:
             return None
@@ -106,7 +144,7 @@ class Building:
             env=layers.env,
             secrets=self._secrets(member, layers),
             env_inherit=self._env_inherit(own, executor),
-            dependencies=graph.needs_of(member.id),
+            dependencies=needs,
             dependency_type=own.get("dependency_type", "afterok"),
             when=own.get("when"),
             retry=self._retry(member),
@@ -119,7 +157,7 @@ class Building:
             metrics=self._metrics(member) if "metrics" in own else {},
             description=member.own.get("description"),
             matrix=dict(member.matrix or {}),
-            twins=graph.twins.get(member.name, {}).get(member.id, {}),
+            twins=twins or {},
         )
         if kind == "partial":
             self._check_callables(task, member)

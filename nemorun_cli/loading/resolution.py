@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli import quantities, schema
 from nemorun_cli.errors import SpecError
 from nemorun_cli.expressions import experiment_names, text_of
+from nemorun_cli.handlers import RUN_AFTER
 from nemorun_cli.loading import dependencies
 from nemorun_cli.loading.expansion import Expansion
 from nemorun_cli.loading.filling import Filler, Late, Unfilled
@@ -183,6 +184,7 @@ class Resolution:
         self._findings += [*findings, *building.findings, *filler.findings, *expansion.findings]
         self._check_uses(tasks, building, graph)
         groups = _groups(data.get("tasks", {}), graph, expansion)
+        groups += _sections(tasks)
         if self._document.only:
             tasks, groups = self._selected(tasks, groups, building)
         if run.direct:
@@ -226,6 +228,8 @@ class Resolution:
         """A task may use the outputs of what it waits for, and of nothing else."""
         known: set[tuple[str, str]] = set()  # whose members are all alike, and what they wait for
         for task in tasks:
+            if task.handler is not None:
+                continue  # when it runs, all are over
             name = task.group or task.id
             for text in building.late.get(task.id, ()):
                 for used, raw in text.uses.items():
@@ -281,10 +285,11 @@ class Resolution:
         groups: Sequence[Group],
         executors: Mapping[str, Mapping[str, Any]],
     ) -> None:
+        named = [group.id for group in groups if group.id not in RUN_AFTER]
         elsewhere = [task.id for task in tasks if executors.get(task.executor, {}).get("type") != "local"]
         reasons = {
             "is not possible with run.detach": run.detach,
-            f"is not possible with groups ({', '.join(group.id for group in groups)})": bool(groups),
+            f"is not possible with groups ({', '.join(named)})": bool(named),
             f"is local only ({', '.join(elsewhere)} would run elsewhere)": bool(elsewhere),
         }
         for message, holds in reasons.items():
@@ -337,6 +342,15 @@ def _groups(tasks: Mapping[str, Any], graph: dependencies.Graph, expansion: Expa
             )
         found.append(group)
     return found
+
+
+def _sections(tasks: Sequence[Task]) -> list[Group]:
+    """The handlers of each section as a group, by whose name all of them can be meant."""
+    members: dict[str, list[str]] = {}
+    for task in tasks:
+        if task.handler is not None:
+            members.setdefault(task.handler, []).append(task.id)
+    return [Group(id=section, members=tuple(ids)) for section, ids in members.items()]
 
 
 def _attributed(finding: Finding, options: Mapping[Place, str]) -> Finding:

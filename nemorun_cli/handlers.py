@@ -1,0 +1,47 @@
+"""Handlers: tasks that run when all others are over, by how those came out. No effects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.clock import unix
+from nemorun_cli.states import EXIT_CODES, ExperimentStatus, TaskStatus
+
+if TYPE_CHECKING:
+    from nemorun_cli.history import History
+    from nemorun_cli.spec import Spec
+
+RUN_AFTER: Final[dict[str, frozenset[ExperimentStatus]]] = {
+    "on_success": frozenset({ExperimentStatus.COMPLETED}),
+    "on_failure": frozenset({ExperimentStatus.FAILED}),
+    "on_exit": frozenset({ExperimentStatus.COMPLETED, ExperimentStatus.FAILED, ExperimentStatus.CANCELLED}),
+}
+LAST: Final = "on_exit"  # its handlers wait for those of the other sections
+
+DEFAULT_TIMEOUT: Final = 600.0  # seconds: nobody may be there any more to end one that hangs
+MOST_NAMED: Final = 100  # failed tasks in a variable, which the kernel lets have 128 KiB
+
+
+def mismatch(section: str, outcome: ExperimentStatus) -> str | None:
+    """Why handlers of this section do not run after such an outcome; None if they do."""
+    if outcome in RUN_AFTER[section]:
+        return None
+    wanted = " or ".join(sorted(RUN_AFTER[section]))
+    return f"the experiment is {outcome}, and {section} is for {wanted}"
+
+
+def variables(spec: Spec, history: History) -> dict[str, str]:
+    """What handlers are told of the outcome: the environment variables that they get besides."""
+    outcome = history.outcome or ExperimentStatus.COMPLETED
+    states = [(task, history.tasks[task.id]) for task in spec.tasks if task.handler is None]
+    failed = [task.id for task, state in states if state.status is TaskStatus.FAILED]
+    begin = history.resumed or history.started
+    end = max((state.ended for _, state in states if state.ended), default=None)
+    lasted = max(0.0, unix(end) - unix(begin)) if begin and end else 0.0
+    return {
+        "EXP_STATUS": str(outcome),
+        "EXP_EXIT_CODE": str(EXIT_CODES[outcome]),
+        "EXP_FAILED_COUNT": str(len(failed)),
+        "EXP_FAILED_TASKS": " ".join(failed[:MOST_NAMED]),
+        "EXP_DURATION": f"{lasted:.0f}",
+    }
