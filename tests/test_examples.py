@@ -177,7 +177,7 @@ def test_timeout_lets_the_task_save_its_work(exp: Exp) -> None:
 
 
 def test_handlers_fit_the_outcome(exp: Exp) -> None:
-    """Success is published, failure told with what failed, and what was left lying is removed in either case."""
+    """Success is published, failure told with what failed, and what was left lying is removed either way."""
     exp("run", SPECS / "handlers.yaml")
     assert log(exp, "on_success/publish") == "published with accuracy 0.9\n"
     assert not (exp.directory() / "scratch").exists()
