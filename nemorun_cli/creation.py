@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import __version__, attempts, environment, faults, history, load, plan
+from nemorun_cli import __version__, attempts, environment, faults, history, load, origins, plan
 from nemorun_cli.clock import stamp
 from nemorun_cli.errors import ExpError, UsageError
 from nemorun_cli.home import FOLDER_MODE, ExperimentFiles, make_folder
@@ -83,6 +83,7 @@ def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
 
 def _write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None:
     attempts.write(files.spec, document.text)
+    attempts.write(files.source, json.dumps(origins.of(document).to_json()))
     shutil.copyfile(PACKAGE / "shim.sh", files.shim)
     files.shim.chmod(0o700)
     if any(task.kind == "partial" for task in spec.tasks):

@@ -273,6 +273,7 @@ def run(
             only=only,
             executor_schemas=executors.options_schema,
             executor_types=executors.types,
+            home=home,
         )
         return launch(document, supervisor=supervisor, home=home, key=key, if_running=if_running)
     except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 HOME_VARIABLE: Final = "NEMORUN_HOME"
 LEDGER: Final = "ledger.jsonl"
+EXECUTORS: Final = "executors.yaml"
+PROJECT_FOLDER: Final = ".nemorun"
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 
@@ -96,6 +99,11 @@ class ExperimentFiles:
     def spec(self) -> Path:
         """The spec as given."""
         return self.directory / "spec.yaml"
+
+    @property
+    def source(self) -> Path:
+        """Where the spec came from: its file, the options given with it, and the files that it takes in."""
+        return self.directory / "source.json"
 
     @property
     def resolved(self) -> Path:
@@ -202,6 +210,11 @@ class Home:
         return self.directory / "keys"
 
     @property
+    def executors(self) -> Path:
+        """The executors that the user describes for all specs."""
+        return self.directory / EXECUTORS
+
+    @property
     def faults(self) -> Path:
         """Tracebacks of faults in `exp` itself."""
         return self.directory / "faults"
@@ -244,6 +257,18 @@ class Home:
             for path in sorted(folder.glob(f"{COLLECTED_LEAD}{name}_*{COLLECTED_END}")):
                 if ExperimentFiles(path).ledger.is_file() and not path.is_symlink():
                     yield path
+
+
+def project_executors(folder: Path) -> Path | None:
+    """The executors of the project that a folder is in: the nearest `.nemorun/executors.yaml` upwards.
+
+    Folders in which anybody may write, as /tmp, are no project: what is there may be anybody's.
+    """
+    for above in (folder, *folder.parents):
+        path = above / PROJECT_FOLDER / EXECUTORS
+        if path.is_file() and not any(one.stat().st_mode & stat.S_IWOTH for one in (above, path.parent)):
+            return path
+    return None
 
 
 def age_key(experiment_id: str) -> tuple[int, int]:

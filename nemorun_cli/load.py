@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import SpecError
+from nemorun_cli.home import Home
+from nemorun_cli.loading.composition import Sources, composed
 from nemorun_cli.loading.document import Document
 from nemorun_cli.loading.overrides import applied
+from nemorun_cli.loading.places import LOCAL, Places
 from nemorun_cli.loading.resolution import Resolution
 from nemorun_cli.loading.source import Source, open_source
-from nemorun_cli.loading.yamltext import parse
-from nemorun_cli.problems import Finding, Problem, shown
+from nemorun_cli.problems import Problem
 from nemorun_cli.spec import Identity, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from nemorun_cli.loading.composition import Composition
 
 __all__ = ["Document", "Identity", "read", "resolve", "validate"]
 
@@ -33,6 +38,7 @@ def read(
     only: Sequence[str] = (),
     executor_schemas: Callable[[str], Mapping[str, Any] | None] | None = None,
     executor_types: Callable[[], Sequence[str]] | None = None,
+    home: Home | None = None,
 ) -> Document:
     """The spec, read and checked.
 
@@ -43,24 +49,45 @@ def read(
         only: the tasks, groups or members to run; all if there are none.
         executor_schemas: the JSON Schema of a type's options, None where there is no such type.
         executor_types: tells which types there are.
+        home: where the user's executors are described; by default the one of the environment.
 
     Raises:
         SpecError: with all problems of the spec.
     """
     text_source, path = _source(source)
-    data = _mapping(parse(text_source), text_source)
-    changed = applied(data, sets)
+    schemas, types = executor_schemas or _only_local, executor_types or _only_that
+    there = Path(os.path.abspath(path))  # noqa: PTH100 - keeps symbolic links
+    composition = composed(text_source, there, folder=there.parent, options_schema=schemas, types=types)
+    places = Places(
+        composition,
+        folder=there.parent,
+        home=lambda: home or Home.from_environment(),
+        options_schema=schemas,
+        types=types,
+    )
+    changed = applied(places.address(composition.data, sets), sets)
+    data = places.complete(changed.data)
+    sources = Sources([*composition.layers, *places.layers])
+    if places.problems:
+        raise SpecError(sources.in_order((), places.problems))
     document = Document(
-        name=_name(changed.data, path),
+        name=_name(data, path),
         path=path,
         text=text_source.text,
-        source=text_source,
-        data=changed.data,
+        is_file=text_source.has_lines,
+        sources=sources,
+        others={one.source.file: one.source.text for one in sources.layers if one.source is not text_source},
+        whole=_whole(composition, places, data),
+        data=data,
         options=changed.options,
+        origins={name: places.origin(name) for name in (LOCAL, *_entries(data))},
+        brought=frozenset(places.brought),
+        known=tuple(places.known),
         params=tuple(params),
+        sets=tuple(sets),
         only=tuple(only),
-        executor_schemas=executor_schemas or _only_local,
-        executor_types=executor_types or _only_that,
+        executor_schemas=schemas,
+        executor_types=types,
     )
     resolution = Resolution(document, _tentative(document.name))
     spec = resolution.spec(changed.findings)
@@ -100,16 +127,17 @@ def _as_text(value: object) -> str:
     raise TypeError(f"a {type(value).__name__}")
 
 
-def _mapping(data: Any, source: Source) -> dict[str, Any]:
-    if isinstance(data, dict):
-        return data
-    if data is None and not source.text.strip():
-        finding = Finding(
-            place=(), message="is empty", hint="a spec has at least tasks; begin with: exp init"
-        )
-        raise SpecError([finding.problem(file=source.file)])
-    message = f"must be a mapping with tasks in it, not {shown(data)}"
-    raise SpecError([source.problem(Finding(place=(), message=message))])
+def _whole(composition: Composition, places: Places, data: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The data with all that other files give to it, for whoever has these files no more."""
+    named = {name: _entries(data)[name] for name in (*places.extended, *places.brought)}
+    if not named:
+        return composition.data if composition.others else None
+    return {**composition.data, "executors": {**_entries(composition.data), **named}}
+
+
+def _entries(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    executors = data.get("executors")
+    return executors if isinstance(executors, dict) else {}
 
 
 def _name(data: Mapping[str, Any], path: Path) -> str:

@@ -14,16 +14,22 @@ from nemorun_cli.quantities import duration_text
 from nemorun_cli.secret_values import MASK
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from nemorun_cli.home import Home
+    from nemorun_cli.loading.places import Described
     from nemorun_cli.spec import Identity, Spec, Task
 
 PLAN_FORMAT: Final = "exp.plan/1"
 
 
-def document(spec: Spec, *, identity: Identity, home: Home) -> dict[str, Any]:
+def document(
+    spec: Spec, *, identity: Identity, home: Home, origins: Mapping[str, Described]
+) -> dict[str, Any]:
     """The document `exp.plan/1`: tasks in an order in which each comes after what it needs.
 
-    The id is the one that the experiment would get at this moment.
+    The id is the one that the experiment would get at this moment; `origins` says where executors are
+    described.
     """
     files = ExperimentFiles(Path(identity.directory))
     makers = {name: executors.make(name, options, {}) for name, options in _used(spec).items()}
@@ -39,8 +45,31 @@ def document(spec: Spec, *, identity: Identity, home: Home) -> dict[str, Any]:
         "directory": identity.directory,
         "run": asdict(spec.run),
         "params": spec.params,
+        "executors": places(spec, origins),
         "tasks": tasks,
     }
+
+
+def places(spec: Spec, origins: Mapping[str, Described]) -> list[dict[str, Any]]:
+    """The executors that tasks use, each with the file that describes it."""
+    return [
+        {
+            "name": name,
+            "type": options.get("type", name),
+            "origin": origins[name].word,
+            "file": origins[name].file,
+        }
+        for name, options in _used(spec).items()
+    ]
+
+
+def place_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The same for people, less what needs no file."""
+    return [
+        f"executor {one['name']}: {one['type']}, of the {one['origin']}, described in {one['file']}"
+        for one in found
+        if one["file"] is not None
+    ]
 
 
 def in_order(spec: Spec) -> list[Task]:
@@ -104,7 +133,8 @@ def _source(task: Task) -> str | None:
 
 def lines(plans: dict[str, Any]) -> list[str]:
     """The same for people."""
-    found = [f"{plans['name']}: {len(plans['tasks'])} task(s); nothing is created", ""]
+    found = [f"{plans['name']}: {len(plans['tasks'])} task(s); nothing is created"]
+    found += [*place_lines(plans["executors"]), ""]
     for number, task in enumerate(plans["tasks"], start=1):
         found += [*_task_lines(number, task), ""]
     return found[:-1]

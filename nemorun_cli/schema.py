@@ -32,7 +32,7 @@ def experiment() -> dict[str, Any]:
 
 def check_experiment(data: Any) -> list[Finding]:
     """What is wrong with the form of a spec."""
-    return [] if _experiment_check()(data) else _wrong(_suspects(data), experiment(), ())
+    return [] if _experiment_check()(data) else _wrong(_suspects(data), _whole(), ())
 
 
 def _suspects(data: Any) -> Any:
@@ -82,14 +82,28 @@ def check_task(entry: Any, place: Place) -> list[Finding]:
     return [] if _part("#/$defs/task")(entry) else _wrong(entry, part, place)
 
 
+def check_files(entry: Any, place: Place) -> list[Finding]:
+    """What is wrong with the form of an `extends` or an `include`."""
+    part = {"$ref": "#/$defs/files", "$defs": experiment()["$defs"]}
+    return [] if _part("#/$defs/files")(entry) else _wrong(entry, part, place)
+
+
 def is_env_file(entry: Any) -> bool:
     """Whether the value of an `env_file` has the right form."""
     return bool(_part("#/$defs/envFile")(entry))
 
 
 @functools.cache
+def _whole() -> dict[str, Any]:
+    """The schema of a spec together with all that it takes in; its parts alone may lack something."""
+    parts: dict[str, Any] = experiment()["$defs"]
+    executor = {**parts["executor"], "required": ["type"]}
+    return {**experiment(), "required": ["tasks"], "$defs": {**parts, "executor": executor}}
+
+
+@functools.cache
 def _experiment_check() -> Any:
-    return compiled(experiment())
+    return compiled(_whole())
 
 
 def _wrong(data: Any, schema: Mapping[str, Any], place: Place) -> list[Finding]:

@@ -40,7 +40,7 @@ tasks:
   first: {{inline: "{until("go")}"}}
   second: {{command: [echo, later], dependencies: [first]}}
 """
-NOT_OF_COMMANDS = {"exp.attempt", "exp.ledger", "exp.resolved", "exp.partial", "exp.record"}
+NOT_OF_COMMANDS = {"exp.attempt", "exp.ledger", "exp.resolved", "exp.partial", "exp.record", "exp.source"}
 
 
 def checked(document: Any) -> Any:

@@ -65,6 +65,17 @@ def test_hello_greets(exp: Exp) -> None:
     assert log(exp, "greet") == "hello, world\n"
 
 
+def test_reuse_lies_over_its_base(exp: Exp) -> None:
+    """A spec takes tasks, params and executors of other files, and its own values win."""
+    exp("run", SPECS / "reuse.yaml")
+    assert log(exp, "greet") == "good evening, reader!\n"
+    assert log(exp, "report") == "greeted in quick pace\n"
+    assert [(task["executor"], task["type"]) for task in exp.status()["tasks"]] == [
+        ("quick", "local"),
+        ("local", "local"),
+    ]
+
+
 def test_dag_runs_in_order_and_skips_the_alarm(exp: Exp) -> None:
     """Tasks follow their dependencies; afternotok is skipped where nothing failed, afterany runs."""
     exp("run", SPECS / "dag.yaml")

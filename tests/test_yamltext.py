@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nemorun_cli.errors import SpecError
 from nemorun_cli.expressions import text_of
 from nemorun_cli.loading import yamltext
-from nemorun_cli.loading.source import Source, in_order, open_source
+from nemorun_cli.loading.source import Source, open_source
 from nemorun_cli.loading.yamltext import option_value, parse
 from nemorun_cli.problems import Finding
 
@@ -194,7 +194,7 @@ def test_position_is_that_of_the_key_or_the_value() -> None:
         Finding(place=("a", "nowhere", "x"), message="around"),
     ]
 
-    found = {problem.message: (problem.line, problem.column) for problem in in_order(source, findings)}
+    found = {problem.message: (problem.line, problem.column) for problem in map(source.problem, findings)}
 
     assert found == {"key": (2, 3), "value": (2, 6), "part": (4, 10), "merged": (5, 9), "around": (2, 3)}
 
@@ -203,7 +203,7 @@ def test_columns_count_characters() -> None:
     """What stands behind characters of several bytes is placed by characters."""
     source = Source("ä: {ö: 1, ü: 2}\n", file="s.yaml")
 
-    (problem,) = in_order(source, [Finding(place=("ä", "ü"), on_key=True, message="m")])
+    problem = source.problem(Finding(place=("ä", "ü"), on_key=True, message="m"))
 
     assert problem.column == 11
 

@@ -198,7 +198,8 @@ def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> i
     from nemorun_cli import creation, load, preview  # noqa: PLC0415 - only for a dry run
 
     identity = creation.tentative(document, home)
-    plans = preview.document(load.resolve(document, identity), identity=identity, home=home)
+    spec = load.resolve(document, identity)
+    plans = preview.document(spec, identity=identity, home=home, origins=document.origins)
     if is_json:
         terminal.write_json(plans)
     elif quiet:

@@ -30,7 +30,7 @@ def command(
     quiet: Quiet = False,
 ) -> int:
     """Check a spec and tell all of its problems."""
-    from nemorun_cli import creation, executors, load  # noqa: PLC0415 - not for the help
+    from nemorun_cli import creation, executors, load, preview  # noqa: PLC0415 - not for the help
 
     document = load.read(
         spec,
@@ -41,13 +41,15 @@ def command(
     )
     resolved = load.resolve(document, creation.tentative(document, Home.from_environment()))
     diagnoses = executors.ask(resolved) if engines else []
+    places = preview.places(resolved, document.origins)
     is_well = all(diagnosis.is_well for diagnosis in diagnoses)
     if is_json:
-        terminal.write_json(_document(spec, resolved, diagnoses))
+        terminal.write_json(_document(spec, resolved, diagnoses, places))
     elif quiet:
         terminal.write("".join(f"{task.id}\n" for task in resolved.tasks))
     else:
         terminal.write_line(f"{spec}: {resolved.name}, {len(resolved.tasks)} task(s), no problems")
+        terminal.write("".join(f"{line}\n" for line in preview.place_lines(places)))
         for diagnosis in diagnoses:
             _tell(diagnosis)
     terminal.suggest(
@@ -57,13 +59,16 @@ def command(
     return 0 if is_well else EngineError.exit_code
 
 
-def _document(path: str, spec: Spec, diagnoses: list[Diagnosis]) -> dict[str, Any]:
+def _document(
+    path: str, spec: Spec, diagnoses: list[Diagnosis], places: list[dict[str, Any]]
+) -> dict[str, Any]:
     """The document `exp.validate/1`; a spec with problems is an `exp.error/1` instead."""
     return {
         "schema": VALIDATE_FORMAT,
         "file": path,
         "name": spec.name,
         "tasks": [task.id for task in spec.tasks],
+        "executors": places,
         "engines": [
             {
                 "engine": diagnosis.engine,

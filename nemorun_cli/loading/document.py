@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from nemorun_cli.loading.source import Source
+    from nemorun_cli.loading.composition import Sources
+    from nemorun_cli.loading.places import Described
     from nemorun_cli.problems import Place
     from nemorun_cli.spec import Spec
 
@@ -20,18 +21,27 @@ if TYPE_CHECKING:
 class Document:
     """A spec that was read and checked, not yet bound to an experiment.
 
-    `text` is the spec as it was given, for the experiment's own copy. `spec` is the resolved spec
-    where that is the same for every identity.
+    `text` is the spec as it was given, for the experiment's own copy; `others` are the texts of the
+    files that it extends or includes and of the executors from outside, by their names, and `whole` is
+    the spec with all of that in it where there is any, before `sets`. `spec` is the resolved spec where
+    that is the same for every identity.
     """
 
     name: str
     path: Path
     text: str
+    is_file: bool = True
     run: RunOptions = field(default_factory=RunOptions)
-    source: Source = field(repr=False)
+    sources: Sources = field(repr=False)
+    others: Mapping[str, str] = field(default_factory=dict, repr=False)
+    whole: Mapping[str, Any] | None = field(default=None, repr=False)
+    origins: Mapping[str, Described] = field(default_factory=dict, repr=False)  # of executors
+    brought: frozenset[str] = frozenset()  # executors from outside, which count only if a task names them
+    known: tuple[str, ...] = ()  # the names of executors outside
     data: Mapping[str, Any] = field(repr=False)
     options: Mapping[Place, str] = field(default_factory=dict, repr=False)  # which --set brought what
     params: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     executor_schemas: Callable[[str], Mapping[str, Any] | None] = field(repr=False)
     executor_types: Callable[[], Sequence[str]] = field(repr=False)

@@ -17,7 +17,7 @@ from nemorun_cli.problems import Finding, choices
 from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nemorun_cli.loading.dependencies import Graph, Twins
     from nemorun_cli.loading.expansion import Expansion
@@ -41,6 +41,7 @@ class Building:
         *,
         folder: Path,
         executors: Mapping[str, Mapping[str, Any]],
+        outside: Sequence[str],
         filled: frozenset[Place],
         expansion: Expansion,
     ) -> None:
@@ -53,6 +54,7 @@ class Building:
         self._filled = filled
         self._folder = folder
         self._executors = executors
+        self._outside = outside
         self._defaults: Mapping[str, Any] = data.get("defaults", {})
         self._below: dict[str, Layers] = {}
         self._expansion = expansion
@@ -177,7 +179,7 @@ class Building:
     def _executor(self, member: Member) -> str:
         name, place = self._executor_named(member)
         if name not in self._executors:
-            known = list(self._executors)
+            known = list(dict.fromkeys([*self._executors, *self._outside]))
             self._find(place, f"no executor is called {name!r}", choices(name, known))
         return name
 

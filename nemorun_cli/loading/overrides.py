@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import schema
+from nemorun_cli.loading.composition import REFERENCES
 from nemorun_cli.loading.yamltext import option_value
 from nemorun_cli.problems import Finding, choices, dotted, shown
 
@@ -61,6 +62,8 @@ def _place(data: dict[str, Any], path: str, text: str) -> Place:
     parts = path.split(".")
     place: list[str | int] = []
     value: Any = data
+    if parts[0] in REFERENCES:
+        raise _RefusedError(f"{parts[0]} names files, which are read before", "write it into a file")
     while parts:
         if isinstance(value, list):
             key: str | int = _index(value, parts.pop(0), place)
@@ -91,7 +94,8 @@ def _key(value: dict[str, Any], parts: list[str], place: list[str | int]) -> tup
     key, rest = parts[0], parts[1:]
     known, takes_names = schema.keys_at(tuple(place))
     is_leaf_name = takes_names and not rest and place != ["params"]
-    if key in known or is_leaf_name:
+    # The options of executors are for their types to know: what is wrong with one is told later.
+    if key in known or is_leaf_name or (place[:1] == ["executors"] and len(place) > 1):
         return key, rest
     where = dotted(tuple(place)) or "the spec"
     raise _RefusedError(f"{where} has no {key!r}", choices(key, [*value] if takes_names else known))

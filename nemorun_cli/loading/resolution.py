@@ -22,7 +22,6 @@ from nemorun_cli.loading.filling import Filler, Late, Unfilled
 from nemorun_cli.loading.layers import Layers, Laying
 from nemorun_cli.loading.members import Building
 from nemorun_cli.loading.pruning import cut
-from nemorun_cli.loading.source import in_order
 from nemorun_cli.loading.templates import OPENING, UNKNOWN
 from nemorun_cli.problems import Finding, choices
 from nemorun_cli.spec import Group, Identity, RunOptions, Spec, Task
@@ -58,10 +57,10 @@ class Resolution:
         executors = {"local": {"type": "local"}, **data.get("executors", {})}
         self._check_options(executors)
         spec = self._built(data, executors, values, filler, expansion)
+        document = self._document
         if self._findings:
-            options = self._document.options
-            findings = [_attributed(finding, options) for finding in self._findings]
-            raise SpecError(in_order(self._document.source, findings))
+            findings = [_attributed(finding, document.options) for finding in self._findings]
+            raise SpecError(document.sources.in_order(findings))
         return spec
 
     def _params(self) -> dict[str, Any]:
@@ -90,7 +89,7 @@ class Resolution:
     def _filled(self, filler: Filler, expansion: Expansion) -> dict[str, Any]:
         """The data with its expressions filled in; first env and each matrix, which the others name."""
         data = dict(self._document.data)
-        texts = [self._document.text, *self._document.options.values()]
+        texts = [self._document.text, *self._document.others.values(), *self._document.options.values()]
         has_expressions = any(OPENING in text for text in texts)
         if has_expressions:
             self._fill_env(data, filler)
@@ -177,6 +176,7 @@ class Resolution:
             data,
             folder=self._folder,
             executors=executors,
+            outside=self._document.known,
             filled=frozenset(filler.filled),
             expansion=expansion,
         )
@@ -189,6 +189,7 @@ class Resolution:
             tasks, groups = self._selected(tasks, groups, building)
         if run.direct:
             self._check_direct(run, tasks, groups, executors)
+        used = {task.executor for task in tasks} | executors.keys() - self._document.brought
         own_env = Laying(self._folder).over(
             Layers(), {key: data[key] for key in ("env", "env_file") if key in data}, ()
         )
@@ -202,6 +203,7 @@ class Resolution:
                     key: value for key, value in entry.items() if key == "type" or key not in _SHARED_OPTIONS
                 }
                 for name, entry in executors.items()
+                if name in used
             },
             run=run,
             params=dict(values),

@@ -5,6 +5,7 @@ Positions cost nothing until a problem asks for them: then the text is composed 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -14,7 +15,7 @@ from nemorun_cli.errors import SpecError
 from nemorun_cli.problems import Finding, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from nemorun_cli.problems import Place
@@ -37,13 +38,16 @@ class Source:
         self._lines: list[str] | None = None
         self._root: Node | None = None
 
-    def problem(self, finding: Finding) -> Problem:
-        """The finding with its line and column; the nearest one around where the value is not there."""
+    def problem(self, finding: Finding, *, at: Place | None = None) -> Problem:
+        """The finding with its line and column; the nearest one around where the value is not there.
+
+        `at` is where in this text it is, should that be another place than people are told.
+        """
         if finding.option is not None:
             return finding.problem(file=finding.option)
         if not self.has_lines:
             return finding.problem(file=self.file)
-        line, column = self._position(finding)
+        line, column = self._position(finding if at is None else replace(finding, place=at))
         return self.problem_at(line, column, finding)
 
     def problem_at(self, line: int, column: int, finding: Finding) -> Problem:
@@ -72,9 +76,9 @@ class Source:
         return mark.line, mark.column
 
 
-def open_source(path: Path) -> Source:
-    """The text of a spec file; raises SpecError where it cannot be read as UTF-8."""
-    file = str(path)
+def open_source(path: Path, *, file: str | None = None) -> Source:
+    """The text of a spec file, which people know as `file`; raises SpecError where it is no UTF-8."""
+    file = file or str(path)
 
     def refuse(message: str, hint: str | None = None) -> SpecError:
         return SpecError([Problem(file=file, message=message, hint=hint)])
@@ -125,9 +129,3 @@ def _entry(node: MappingNode, name: str) -> tuple[Node, Node] | None:
         _entry(other, name) for other in merged if isinstance(other, MappingNode)
     )
     return next((entry for entry in found if entry is not None), None)
-
-
-def in_order(source: Source, findings: Sequence[Finding]) -> list[Problem]:
-    """The findings as problems, in the order of the file, each told once."""
-    problems = dict.fromkeys(source.problem(finding) for finding in findings)
-    return sorted(problems, key=lambda problem: (problem.line or 0, problem.column or 0))

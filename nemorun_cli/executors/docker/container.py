@@ -73,7 +73,7 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
         "volumes": {
             "description": "Mounts, SOURCE:TARGET[:ro]; SOURCE is a volume, or a path relative to the spec.",
             "type": "array",
-            "items": {"type": "string", "pattern": r"^[^:]+:/[^:]*(:[A-Za-z,]+)?$"},
+            "items": {"type": "string", "pattern": r"^[^:]+:/[^:]*(:[A-Za-z,]+)?$", "format": "mount"},
             "examples": [["./data:/data:ro"]],
         },
         "gpus": {

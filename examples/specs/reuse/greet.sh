@@ -1,0 +1,2 @@
+echo "$GREETING, $1$MARK"
+echo "${PACE:-slow}" > "$EXP_DIR/pace"
