@@ -159,6 +159,11 @@ class ExperimentFiles:
         return AttemptFiles(Path(f"{self.directory}/tasks/{task_id}/attempt-{number}"))
 
     @property
+    def home(self) -> Path:
+        """The home that it lies in."""
+        return self.directory.parents[2]
+
+    @property
     def rebuilt_ledger(self) -> Path:
         """A ledger that a repair is writing, until it takes the place of the damaged one."""
         return self.directory / "ledger.rebuilt"

@@ -17,7 +17,7 @@ from bench import Bench
 from ci_skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds hooks here
 from engines.dockerd import docker_engine  # noqa: F401 - a fixture
 from engines.slurm_cluster import slurm, slurm_alone, slurm_session  # noqa: F401 - fixtures
-from engines.sshd import sshd, sshd_session  # noqa: F401 - fixtures
+from engines.sshd import far, far_alone, far_session, sshd, sshd_session  # noqa: F401 - fixtures  # noqa: F401 - fixtures
 from hypothesis import HealthCheck, settings
 from patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
 
@@ -172,7 +172,16 @@ def _no_leaked_environment() -> None:
         del os.environ[name]
 
 
-ENGINES = {"docker_engine", "slurm", "slurm_alone", "slurm_session", "sshd", "sshd_session"}
+ENGINES = {
+    "docker_engine",
+    "slurm",
+    "slurm_alone",
+    "slurm_session",
+    "sshd",
+    "sshd_session",
+    "far",
+    "far_session",
+}
 ALONE = {"slurm_alone": 0, "own_engine": 1}
 """What stops an engine, or starts one of its own: such tests are one worker's, and begin first."""
 

@@ -8,8 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
@@ -20,7 +22,6 @@ from nemorun_cli.home import HOME_VARIABLE, Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from nemorun_cli.experiment import Run
     from nemorun_cli.history import TaskState
@@ -52,6 +53,7 @@ class Subject:
         left: what the engine still has of experiments under a home, once they are over.
         shown: everything the engine tells anybody about experiments under a home, for secrets to be
             looked for in.
+        work: where working folders are made, for an engine that is another user's and sees no other ones.
         cannot: names of rules that its engine makes impossible, each with the reason.
     """
 
@@ -60,6 +62,7 @@ class Subject:
     needs: str | None = None
     left: Callable[[Path], list[str]] = _nothing_left
     shown: Callable[[Path], str] = _nothing_shown
+    work: Path | None = None
     cannot: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -183,9 +186,26 @@ def bed(
     rule = request.function.__name__
     if reason := subject.cannot.get(rule):
         pytest.skip(reason)
-    home, folder = Home(tmp_path / "home"), tmp_path / "work"
-    folder.mkdir()
+    home = Home(tmp_path / "home")
     monkeypatch.setenv(HOME_VARIABLE, str(home.directory))
-    made = Bed(subject, home, folder)
-    yield made
-    eventually(lambda: not made.left() and not list(made.processes()))
+    with _folder(subject, tmp_path) as folder:
+        made = Bed(subject, home, folder)
+        yield made
+        eventually(lambda: not made.left() and not list(made.processes()))
+
+
+@contextlib.contextmanager
+def _folder(subject: Subject, own: Path) -> Iterator[Path]:
+    """A working folder that the subject's tasks can write to."""
+    if subject.work is None:
+        folder = own / "work"
+        folder.mkdir()
+        yield folder
+        return
+    before = os.umask(0)  # what the rules make is for tasks of another user
+    try:
+        with tempfile.TemporaryDirectory(dir=subject.work) as name:
+            Path(name).chmod(0o777)
+            yield Path(name)
+    finally:
+        os.umask(before)

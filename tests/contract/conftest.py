@@ -11,6 +11,8 @@ import pytest
 pytest.register_assert_rewrite("nemorun_cli.contract.rules")
 
 from engines.dockerd import of_this_session  # noqa: E402 - after the registration
+from engines.far import SHARED as FAR  # noqa: E402
+from engines.far import Far, far, far_session  # noqa: E402, F401 - fixtures
 from engines.slurm_cluster import SHARED as CLUSTER  # noqa: E402
 from engines.slurm_cluster import Slurm, slurm, slurm_session  # noqa: E402, F401 - fixtures
 
@@ -49,6 +51,18 @@ SUBJECTS = [
         needs="slurm",
         left=Slurm(CLUSTER).jobs,
         shown=Slurm(CLUSTER).shown,
+    ),
+    Subject(
+        name="slurm through ssh",
+        options=Far(FAR).options(),
+        needs="far",
+        left=Far(FAR).left,
+        shown=Far(FAR).shown,
+        work=Far(FAR).work,
+        cannot={
+            "test_a_task_knows_its_place": "its places are those of the far side",
+            "test_files_belong_to_who_calls": "its files belong to the user of the far side",
+        },
     ),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -30,10 +31,11 @@ KEYLESS: Final = "keyless"
 
 @dataclass(frozen=True)
 class Sshd:
-    """A server, and what gets one there: this user may log in, by `folder / "user_key"`."""
+    """A server, and what gets one there: one user may log in, this one or `user`, by `folder / "user_key"`."""
 
     folder: Path
     port: int
+    user: str | None = None
 
     @property
     def config(self) -> Path:
@@ -48,7 +50,10 @@ class Sshd:
     def run(self, verb: str) -> None:
         """Call the script: `down` and `up` again, `drop` the connections, `freeze` and `thaw`."""
         argv = [str(SCRIPT), verb, str(self.folder), str(self.port)]
-        done = subprocess.run(argv, text=True, stderr=subprocess.PIPE, timeout=START_WAIT, check=False)
+        env = {**os.environ, **({"SSHD_USER": self.user} if self.user else {})}
+        done = subprocess.run(
+            argv, env=env, text=True, stderr=subprocess.PIPE, timeout=START_WAIT, check=False
+        )
         if done.returncode:
             pytest.fail(f"sshd.sh {verb} failed:\n{done.stderr}")
 
@@ -62,14 +67,14 @@ def missing() -> str | None:
     return "SSH IS NOT TESTED: there is no sshd and rsync here, and only root on a Debian can install them"
 
 
-@pytest.fixture(scope="session")
-def sshd_session() -> Iterator[Sshd]:
-    """The server of this worker."""
+@contextlib.contextmanager
+def serving(user: str | None = None) -> Iterator[Sshd]:
+    """A server of this process's own."""
     if reason := missing():
         pytest.skip(reason)
     folder = Path(tempfile.mkdtemp(prefix="exp-sshd-"))  # short, for sockets lie in such folders
     with socket.create_server(("127.0.0.1", 0)) as free:
-        server = Sshd(folder, free.getsockname()[1])
+        server = Sshd(folder, free.getsockname()[1], user)
     with STARTING.open("w", encoding="ascii") as starting:
         fcntl.flock(starting, fcntl.LOCK_EX)
         server.run("up")
@@ -78,10 +83,24 @@ def sshd_session() -> Iterator[Sshd]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def sshd_session() -> Iterator[Sshd]:
+    """The server of this worker."""
+    with serving() as server:
+        yield server
+
+
 @pytest.fixture
 def sshd(sshd_session: Sshd) -> Iterator[Sshd]:
     """The server, which answers; for the test and what it starts, `ssh` knows how to get there."""
-    sshd_session.run("up")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", sshd_session.path)
+    with answering(sshd_session):
         yield sshd_session
+
+
+@contextlib.contextmanager
+def answering(server: Sshd) -> Iterator[None]:
+    """A server that answers, and that `ssh` knows."""
+    server.run("up")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", server.path)
+        yield

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real ssh server of this machine, for tests, that only the user who starts it can log in to.
+# A real ssh server of this machine, for tests, that only the user who starts it can log in to, or SSHD_USER.
 #
 #   sshd.sh up FOLDER PORT   install what is missing (as root, on a Debian), and answer at 127.0.0.1
 #   sshd.sh drop FOLDER      end its connections, as a network does that fails; it still listens
@@ -31,7 +31,7 @@ install_packages() {
 
 make_keys() {
     mkdir -p "$folder/bin"
-    chmod 700 "$folder"
+    chmod 711 "$folder" # the keys that let a user in are read as that user
     [ -e "$folder/host_key" ] || ssh-keygen -q -t ed25519 -N '' -C host -f "$folder/host_key"
     [ -e "$folder/user_key" ] || ssh-keygen -q -t ed25519 -N '' -C tests -f "$folder/user_key"
     cp "$folder/user_key.pub" "$folder/authorized_keys"
@@ -39,7 +39,7 @@ make_keys() {
 
 configure() { # configure PORT
     local user client
-    user=$(id -un) client=$(PATH=/usr/bin:/bin command -v ssh)
+    user=${SSHD_USER:-$(id -un)} client=$(PATH=/usr/bin:/bin command -v ssh)
     # StrictModes would not have keys below a folder of temporary files.
     cat >"$folder/sshd_config" <<END
 ListenAddress 127.0.0.1

@@ -75,7 +75,7 @@ class Cluster:
             self._question = self._commands.ask([*SQUEUE, self._commands.own])
         self._question.wait(FIRST_ANSWER)
         if not self._take():
-            self.complaint = f"squeue has not answered for {FIRST_ANSWER:g} s"
+            self.complaint = f"Slurm does not answer: squeue has not for {FIRST_ANSWER:g} s"
 
     def find(self, submission: Submission, key: Key) -> Row | None:
         """The job of one member, if Slurm has it; an id that is another's by now does not count."""
@@ -116,7 +116,8 @@ class Cluster:
         self._next = time.monotonic() + self._pause
         self._pause = min(LONGEST, self._pause * GROWTH)
         if not answer.is_good:
-            self.complaint = answer.complaint or f"squeue ended with {answer.code}"
+            said = answer.complaint or f"squeue ended with {answer.code}"
+            self.complaint = said if answer.is_lost else f"Slurm does not answer: {said}"
             return True
         self.complaint, self.asked = None, answer.asked
         rows = list(parse_squeue(answer.output))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 PATIENCE: Final = 60.0  # seconds that a command may take: sbatch itself tries again while Slurm is busy
 LOOK_AGAIN: Final = 0.05  # seconds between looks where no descriptor tells of an end
@@ -96,9 +96,12 @@ class Inquiry(Protocol):
 class Process:
     """A command of this machine that was started, or could not be."""
 
-    def __init__(self, argv: Sequence[str], env: dict[str, str]) -> None:
-        self.argv, self.asked = argv, time.monotonic()
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str], *, told: bytes = b"", patience: float = PATIENCE
+    ) -> None:
+        self.argv, self.asked, self.patience = argv, time.monotonic(), patience
         self.watch: int | None = None
+        self.output = self.complaint = b""  # the bytes of its answer
         self._answer: Answer | None = None
         self._files: tuple[IO[bytes], ...] = ()
         program = shutil.which(argv[0])
@@ -107,21 +110,22 @@ class Process:
             return
         # Files and not pipes: nobody reads while it runs, and an answer for a thousand jobs is long.
         self._files = tuple(tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115 - `close` does
-        self._process = subprocess.Popen(
-            [program, *argv[1:]],
-            stdin=subprocess.DEVNULL,
-            stdout=self._files[0],
-            stderr=self._files[1],
-            env=env,
-            start_new_session=True,
-        )
+        with _readable(told) as stdin:
+            self._process = subprocess.Popen(
+                [program, *argv[1:]],
+                stdin=stdin,
+                stdout=self._files[0],
+                stderr=self._files[1],
+                env=env,
+                start_new_session=True,
+            )
         if hasattr(os, "pidfd_open"):
             self.watch = os.pidfd_open(self._process.pid)
 
     @property
     def overdue(self) -> float:
         """The monotonic time at which it is given up."""
-        return self.asked + PATIENCE
+        return self.asked + self.patience
 
     def answer(self) -> Answer | None:
         """The answer, if it is there; a process that takes too long is killed, and that is the answer."""
@@ -154,46 +158,40 @@ class Process:
             self._process.returncode = 0  # nobody waits for it any more, and Popen shall not complain
 
     def _read(self, code: int | None) -> Answer:
-        texts = []
         for file in self._files:
             file.seek(0)
-            texts.append(file.read().decode(errors="surrogateescape"))
-        output, complaint = texts[0], texts[1].strip()
+        self.output, self.complaint = (file.read() for file in self._files)
+        output = self.output.decode(errors="surrogateescape")
+        complaint = self.complaint.decode(errors="surrogateescape").strip()
         if code is None:
-            complaint = f"{self.argv[0]} did not end within {PATIENCE:g} s. {complaint}".strip()
+            complaint = f"{self.argv[0]} did not end within {self.patience:g} s. {complaint}".strip()
         elif code:
             complaint = complaint or output.strip()
         return Answer(code=code, output=output, complaint=complaint[:MOST_TOLD], asked=self.asked)
 
 
-class Commands:
-    """Runs Slurm's commands on this machine.
+class Processes:
+    """The processes of this machine that were started, and not collected yet."""
 
-    Args:
-        given: sbatch's options that a spec gives, whose defaults in the environment do not count.
-    """
-
-    def __init__(self, given: Iterable[str] = ()) -> None:
-        self._defaults = [f"SBATCH_{name.upper()}" for name in DEFAULTS if name not in set(given)]
+    def __init__(self) -> None:
         self._ends = select.epoll() if hasattr(select, "epoll") else None
         self._running: list[Process] = []
-        self.own = f"--user={os.getuid()}"
-        self.count = 0
 
     def fileno(self) -> int | None:
         """A descriptor that becomes readable when a command has ended, where there is one."""
         return self._ends.fileno() if self._ends else None
 
-    def ask(self, argv: Sequence[str]) -> Process:
-        """Start a command."""
-        self.count += 1
+    def start(
+        self, argv: Sequence[str], env: Mapping[str, str], *, told: bytes = b"", patience: float = PATIENCE
+    ) -> Process:
+        """Start a command; it reads `told` from its standard input, and may take `patience` seconds."""
         self.collect()
-        question = Process(argv, self.environment(argv[0]))
-        if question.answer() is None:
-            self._running.append(question)
-            if self._ends and question.watch is not None:
-                self._ends.register(question.watch, select.EPOLLIN)
-        return question
+        process = Process(argv, env, told=told, patience=patience)
+        if process.answer() is None:
+            self._running.append(process)
+            if self._ends and process.watch is not None:
+                self._ends.register(process.watch, select.EPOLLIN)
+        return process
 
     def collect(self) -> None:
         """Take in what has ended, also the answers that nobody waits for."""
@@ -205,15 +203,6 @@ class Commands:
             return time.monotonic() + LOOK_AGAIN
         return min((one.overdue for one in self._running), default=None)
 
-    def environment(self, command: str) -> dict[str, str]:
-        """What a command gets, and by way of sbatch a job."""
-        names = (*KEPT, *self._defaults) if command == "sbatch" else KEPT
-        env = {name: os.environ[name] for name in names if name in os.environ}
-        env["PATH"] = PATH
-        if command in SHOWING:
-            env["SLURM_TIME_FORMAT"] = "%s"
-        return env
-
     def close(self) -> None:
         """Let go of what runs: a submission goes on, and is found again by its name."""
         for question in self._running:
@@ -221,3 +210,52 @@ class Commands:
         self._running.clear()
         if self._ends:
             self._ends.close()
+
+
+class Commands(Processes):
+    """Runs Slurm's commands on this machine.
+
+    Args:
+        given: sbatch's options that a spec gives, whose defaults in the environment do not count.
+    """
+
+    def __init__(self, given: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._given = frozenset(given)
+        self.own = f"--user={os.getuid()}"
+        self.count = 0
+
+    def ask(self, argv: Sequence[str]) -> Process:
+        """Start a command."""
+        self.count += 1
+        env = {name: os.environ[name] for name in kept(argv[0], self._given) if name in os.environ}
+        return self.start(argv, env | fixed(argv[0]) | {"PATH": PATH})
+
+
+def kept(command: str, given: Collection[str]) -> Sequence[str]:
+    """The variables that a command gets as they are, and by way of sbatch a job."""
+    if command != "sbatch":
+        return KEPT
+    return (*KEPT, *(f"SBATCH_{name.upper()}" for name in DEFAULTS if name not in given))
+
+
+def fixed(command: str) -> dict[str, str]:
+    """The variables that a command gets besides."""
+    return {"SLURM_TIME_FORMAT": "%s"} if command in SHOWING else {}
+
+
+@contextlib.contextmanager
+def _readable(data: bytes) -> Iterator[int]:
+    """A descriptor to read these bytes from: no file of any disk, for there may be secrets in them."""
+    if not data:
+        yield subprocess.DEVNULL
+        return
+    descriptor = os.memfd_create("told")
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)

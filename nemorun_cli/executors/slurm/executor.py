@@ -17,11 +17,11 @@ from nemorun_cli import attempts, environment, faults
 from nemorun_cli.attempts import Ending, failed_launch, lost
 from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.local import shim_line
+from nemorun_cli.executors.slurm import site
 from nemorun_cli.executors.slurm.cluster import URGENT, Cluster
 from nemorun_cli.executors.slurm.queue import CAUSES, Row, ending_of, is_news, waiting_message
 from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, Request, argv, request, uses_srun
 from nemorun_cli.executors.slurm.script import NEAR_LIMIT, RUNNING, member_text
-from nemorun_cli.executors.slurm.site import Here, Secrets, Site
 from nemorun_cli.executors.slurm.stop import Stop, commands
 from nemorun_cli.executors.slurm.submission import Submission, Submissions, place
 from nemorun_cli.states import Reason, TaskStatus
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors.slurm.commands import Answer, Question
+    from nemorun_cli.executors.slurm.site import Secrets
     from nemorun_cli.plan import Plan
 
 SETTLING: Final = 3.0  # seconds that an exit record may take to be seen after Slurm says that the job is over
@@ -75,7 +76,7 @@ class SlurmExecutor:
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self.name = name
         self._options, self._secrets = options, secrets
-        self._site: Site = Here(options)
+        self._site = site.make(options)
         self._commands = self._site.commands
         self._cluster = Cluster(self._commands)
         self._submissions: dict[Path, Submissions] = {}
@@ -119,10 +120,12 @@ class SlurmExecutor:
         for job in strangers:
             self._held[job.key] = _Held(job, is_adopted=True)
         news, looked_after = [one.news for one in self._submissions.values()], [*jobs.values()]
+        has_news = self._site.look(news, looked_after)
         if strangers:
             self._cluster.look_now()
             self._site.look_now(news, looked_after)
-        has_news = self._site.look(news, looked_after)
+        if has_news and self._cluster.complaint:
+            self._cluster.hurry(URGENT)
         is_new = self._cluster.look() or has_news or bool(strangers)
         for held in list(self._held.values()):
             if (is_new or held.since is not None) and (sighting := self._judge(held)):
@@ -244,15 +247,17 @@ class SlurmExecutor:
 
     def _judge(self, held: _Held) -> Sighting | None:
         """How one attempt stands, by its record and by what Slurm last said."""
+        if self._site.is_behind(held.job):
+            return None
         ending = attempts.read_ending(held.job.files)
         row = self._row(held.job)
         if ending is not None:
             return self._judge_ended(held, ending, row)
         if held.job.key in self._unsent:
             return None
-        if self._cluster.complaint is not None:
+        if (trouble := self._site.trouble or self._cluster.complaint) is not None:
             held.since = None
-            return self._new(held, "unknown", message=f"Slurm does not answer: {self._cluster.complaint}")
+            return self._new(held, "unknown", message=trouble)
         if row is None:
             return self._judge_gone(held) if self._is_answered(held.job) else self._judge_claim(held)
         return self._judge_row(held, row)

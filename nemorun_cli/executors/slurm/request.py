@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.attempts import short_signal
 from nemorun_cli.errors import EngineError
+from nemorun_cli.executors.slurm import ssh
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,6 +99,7 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
         "srun_args": _ARGUMENTS,
         "container_image": _TEXT,
         "container_mounts": _LIST,
+        "tunnel": ssh.OPTIONS_SCHEMA,
         "max_parallel": {"title": "a whole number from 1 on", "type": "integer", "minimum": 1},
         "additional_parameters": {
             "title": "a mapping of sbatch's flags",

@@ -75,6 +75,15 @@ class Site(Protocol):
         """The monotonic time of the next look."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """Why what jobs wrote cannot be seen now; None if it can."""
+        ...
+
+    def is_behind(self, job: Job) -> bool:
+        """Whether an attempt wrote more than is to be seen here by now."""
+        ...
+
     def forget(self, job: Job) -> None:
         """Remove what must not outlive an attempt."""
         ...
@@ -126,6 +135,25 @@ class Here:
         """Soon, for it costs little."""
         return time.monotonic() + NEWS_EVERY
 
+    @property
+    def trouble(self) -> str | None:
+        """None: what a file system that fails has to say is raised."""
+        return None
+
+    def is_behind(self, job: Job) -> bool:
+        """Never, as far as can be known."""
+        del job
+        return False
+
     def forget(self, job: Job) -> None:
         """Remove secrets that no job has read."""
         (job.files.directory / SECRETS).unlink(missing_ok=True)
+
+
+def make(options: Mapping[str, Any]) -> Site:
+    """Where the cluster of an executor with these options is."""
+    if "tunnel" in options:
+        from nemorun_cli.executors.slurm.there import There  # noqa: PLC0415 - only for who is elsewhere
+
+        return There(options)
+    return Here(options)

@@ -1,0 +1,160 @@
+"""OpenSSH's own client, as it is called: one connection that all share, and what its complaints mean."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.errors import EngineError
+from nemorun_cli.home import FOLDER_MODE, HOME_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SOCKETS: Final = "/tmp/exp-ssh-{uid}"  # noqa: S108 - a socket's path has to be short; the folder is checked
+PERSIST: Final = 3600  # seconds for which a connection that nobody uses is kept
+CONNECT: Final = 10  # seconds that connecting may take
+ALIVE_EVERY: Final = 15  # seconds between questions whether the other side is still there
+ALIVE_COUNT: Final = 3  # how many of them may stay without an answer
+FAILED: Final = 255  # ssh's exit code for its own failures
+
+_NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+_TEXT: Final = r"^[^\n\r\x00-]([^\n\r\x00])*(?![\s\S])"
+
+OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
+    "title": "how the cluster is reached: host, and user, port, identity, job_dir",
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["host", "job_dir"],
+    "properties": {
+        "host": {
+            "title": "a host as ssh takes it: a name, an address, or a Host of ~/.ssh/config",
+            "type": "string",
+            "pattern": r"^[A-Za-z0-9_:][A-Za-z0-9._:%-]*(?![\s\S])",
+        },
+        "user": {"title": "the name of a user there", "type": "string", "pattern": rf"^{_NAME}(?![\s\S])"},
+        "port": {"title": "a port", "type": "integer", "minimum": 1, "maximum": 65535},
+        "identity": {"title": "the path of a private key", "type": "string", "pattern": _TEXT},
+        "job_dir": {
+            "title": "an absolute path on the far side, of letters, digits and ./_=@%+,~-",
+            "type": "string",
+            "pattern": r"^/(?!.*(^|/)\.\.(/|(?![\s\S])))[A-Za-z0-9./_=@%+,~-]*(?![\s\S])",
+        },
+    },
+}
+
+# What only a person can mend: by a password, a second factor, a passphrase, or a look at a host key.
+_PERSON: Final = re.compile(
+    r"permission denied|host key verification failed|identification has changed|authentication fail"
+    r"|too many authentication|no more authentication|passphrase|host key .* (is not|not) known"
+    r"|no matching host key|password has expired|account .* (expired|locked)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tunnel:
+    """A machine that is reached by ssh.
+
+    Attributes:
+        host: as ssh takes it; what is not said here, `~/.ssh/config` says.
+        job_dir: the folder on it under which the files of experiments lie.
+    """
+
+    host: str
+    job_dir: str
+    user: str | None = None
+    port: int | None = None
+    identity: str | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Tunnel:
+        """The tunnel that a spec names."""
+        return cls(**options)
+
+    @property
+    def socket(self) -> Path:
+        """Where the connection that all share listens."""
+        key = "\0".join(map(str, (self.host, self.user, self.port, self.identity)))
+        folder = Path(SOCKETS.format(uid=os.getuid()))
+        return folder / hashlib.sha256(key.encode()).hexdigest()[:16]
+
+    @property
+    def remote(self) -> str:
+        """The host as rsync takes it before a path."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    def ssh(self, *, asks: bool = False) -> list[str]:
+        """The client with its options, without a host; `asks` whether it may ask a person.
+
+        Raises:
+            EngineError: the folder of the sockets is not ours alone.
+        """
+        _make_private(self.socket.parent)
+        settings = {
+            "BatchMode": "no" if asks else "yes",
+            "ControlMaster": "auto",
+            "ControlPath": self.socket,
+            "ControlPersist": PERSIST,
+            "ConnectTimeout": CONNECT,
+            "ServerAliveInterval": ALIVE_EVERY,
+            "ServerAliveCountMax": ALIVE_COUNT,
+            "ClearAllForwardings": "yes",
+            "RequestTTY": "no",
+            "LogLevel": "ERROR",
+        }
+        argv = ["ssh", *(part for name, value in settings.items() for part in ("-o", f"{name}={value}"))]
+        if self.user:
+            argv += ["-l", self.user]
+        if self.port:
+            argv += ["-p", str(self.port)]
+        if self.identity:
+            argv += ["-i", str(Path(self.identity).expanduser())]
+        return argv
+
+    def shell(self, *, asks: bool = False) -> list[str]:
+        """A shell there that reads its commands from standard input, whatever the user's own shell is."""
+        return [*self.ssh(asks=asks), "--", self.host, "exec /bin/sh"]
+
+    def rsync(self, *arguments: str) -> list[str]:
+        """Rsync over the same connection."""
+        return ["rsync", "--rsh", shlex.join(self.ssh()), "--timeout=60", *arguments]
+
+
+def environment() -> dict[str, str]:
+    """What ssh gets: what leads to keys, agents and people, and nothing that marks a process as of a task."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name != HOME_VARIABLE and not name.startswith(("EXP_", "SLURM_", "SBATCH_"))
+    }
+
+
+def needs_person(complaint: str) -> bool:
+    """Whether what ssh complains of is for a person to mend, and not for time."""
+    return _PERSON.search(complaint) is not None
+
+
+def is_lost(argv: Sequence[str], code: int | None, complaint: str) -> bool:
+    """Whether a command of these over ssh failed for the connection's sake."""
+    if argv[0] == "ssh":
+        return code in (None, FAILED)
+    # rsync: 12 is a broken stream, 30 and 35 are timeouts, 20 is a signal; 127 and 126 are no rsync there.
+    is_there = "command not found" not in complaint and "not found" not in complaint
+    return code in (None, FAILED, 12, 20, 30, 35) and is_there
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    seen = folder.lstat()
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o077:
+        raise EngineError(
+            f"{folder} is not a folder of yours alone, and connections are kept there",
+            hint=f"see whose it is, and remove it: ls -ld {folder}",
+        )
