@@ -31,7 +31,7 @@ KEYLESS: Final = "keyless"
 
 @dataclass(frozen=True)
 class Sshd:
-    """A server, and what gets one there: one user may log in, this one or `user`, by `folder / "user_key"`."""
+    """A server that lets `user` in (default: this one), by the key `folder / "user_key"`."""
 
     folder: Path
     port: int

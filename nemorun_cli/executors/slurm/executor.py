@@ -370,8 +370,10 @@ class SlurmExecutor:
         return now - held.since > seconds
 
     def _can_be_told(self, held: _Held) -> bool:
-        """Whether Slurm knows the job by an id that is known here."""
-        return held.job.key not in self._unsent and self._job_id(held.job) is not None
+        """Whether Slurm knows the job by an id that is known here, and so is whether it has begun."""
+        if held.job.key in self._unsent or self._job_id(held.job) is None:
+            return False
+        return held.stop is None or self._site.has_seen(held.stop.made)
 
     def _is_answered(self, job: Job) -> bool:
         """Whether Slurm was asked after the attempt was submitted."""

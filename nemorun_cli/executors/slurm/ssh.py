@@ -80,10 +80,10 @@ class Tunnel:
 
     @property
     def socket(self) -> Path:
-        """Where the connection that all share listens."""
+        """Where the connection that all share listens; `%C` is ssh's own hash of where it leads."""
         key = "\0".join(map(str, (self.host, self.user, self.port, self.identity)))
         folder = Path(SOCKETS.format(uid=os.getuid()))
-        return folder / hashlib.sha256(key.encode()).hexdigest()[:16]
+        return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:8]}-%C"
 
     @property
     def remote(self) -> str:

@@ -33,7 +33,7 @@ class Stop:
         self._signal, self._by_steps = signal, by_steps
         self._stage = _SIGNAL
         self.told: float | None = None  # the monotonic time of the first command
-        self.due = time.monotonic()
+        self.due = self.made = time.monotonic()
         self._deadline = self.due if signal == "KILL" else self.due + grace
 
     def hurry(self, *, signal: str, grace: float) -> None:

@@ -197,6 +197,13 @@ class There:
         """Whether an attempt wrote more than has been brought."""
         return any(self._jobs.get(folder) == job.files.directory for folder in self._behind)
 
+    def has_seen(self, moment: float) -> bool:
+        """Whether there was a look since; if not, the next one begins at once."""
+        if self.trips.looked >= moment:
+            return True
+        self._next = min(self._next, moment)
+        return False
+
     def forget(self, job: Job) -> None:
         """Remove secrets that no job has read; one that has begun has removed them."""
         plan = job.plan.secrets if job.plan else _secrets_of(job)

@@ -53,6 +53,7 @@ class Trips:
     Attributes:
         experiment: whose trips these are, for a person who has to help.
         trouble: why the last trip failed; None if it did not.
+        looked: the monotonic time at which the last one left that came to its end.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Trips:
         self.own, self.count = "--me", 0
         self.experiment = "EXP"
         self.trouble: str | None = None
+        self.looked = 0.0
         self._given, self._watched, self._take = frozenset(given), watched, take
         self._waiting: list[Errand] = []
         self._sent: list[Errand] = []
@@ -157,6 +159,8 @@ class Trips:
         self._process = None
         report = trip.parse(process.output, process.complaint, mark=self._mark)
         self.trouble = None if report.is_whole else self.explain(report.rest or answer.complaint)
+        if report.is_whole:
+            self.looked = process.asked
         self._take(report.pieces)
         sent, self._sent = self._sent, []
         for index, errand in enumerate(sent):
