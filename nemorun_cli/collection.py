@@ -15,6 +15,7 @@ from nemorun_cli.clock import unix
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.home import FOLDER_MODE, ExperimentFiles
 from nemorun_cli.ledger import sync_folder
+from nemorun_cli.packagers import store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 GC_FORMAT: Final = "exp.gc/1"
 
-Kind = Literal["experiment", "collected", "wake", "rebuilt", "key", "fault"]
+Kind = Literal["experiment", "collected", "wake", "rebuilt", "key", "fault", "code"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ def leftovers(home: Home) -> Iterator[Item]:
                 yield Item(kind="rebuilt", path=files.rebuilt_ledger, size=size, id=files.id)
     for path in keys.leftovers(home):
         yield Item(kind="key", path=path, size=path.stat().st_size)
+    yield from _unused_code(home)
 
 
 def expired(home: Home, *, older: float) -> Iterator[Item]:
@@ -79,6 +81,8 @@ def remove(home: Home, item: Item) -> str | None:
             return _remove_experiment(home, ExperimentFiles(item.path))
         if item.kind == "collected":
             _delete(item.path)
+        elif item.kind == "code":
+            return None if store.discard(home, item.path) else "an experiment is just being made"
         elif item.kind == "key":
             return None if keys.discard(item.path) else "it is held"
         elif item.kind == "fault":
@@ -88,6 +92,18 @@ def remove(home: Home, item: Item) -> str | None:
     except OSError as error:
         return f"it cannot be removed: {error.strerror}: {error.filename or item.path}"
     return None
+
+
+def _unused_code(home: Home) -> Iterator[Item]:
+    """What was shipped for experiments that are gone."""
+    if not home.code.is_dir():
+        return
+    referred: set[str] = set()
+    for files in _experiments(home):
+        with contextlib.suppress(FileNotFoundError):
+            referred.update(path.name for path in files.code.iterdir())
+    for path in store.unused(home, referred):
+        yield Item(kind="code", path=path, size=_size(path))
 
 
 def _experiments(home: Home) -> Iterator[ExperimentFiles]:

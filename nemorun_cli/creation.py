@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,8 +19,11 @@ from nemorun_cli.ledger import Ledger, sync_folder
 from nemorun_cli.spec import Identity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nemorun_cli.home import Home
     from nemorun_cli.load import Document
+    from nemorun_cli.packaging import Shipments
     from nemorun_cli.spec import Spec
 
 PACKAGE: Final = Path(__file__).parent
@@ -33,7 +37,13 @@ def tentative(document: Document, home: Home) -> Identity:
 
 
 def create(
-    document: Document, spec: Spec, identity: Identity, *, home: Home, by: str, key: str | None = None
+    document: Document,
+    spec: Spec,
+    identity: Identity,
+    *,
+    home: Home,
+    by: str,
+    key: str | None = None,
 ) -> tuple[ExperimentFiles, Spec]:
     """A new experiment on disk; until its ledger is there, nobody takes the folder for one.
 
@@ -46,22 +56,37 @@ def create(
         key: what names the logical run.
 
     Raises:
+        SpecError: what a packager is to ship cannot be shipped.
         ExpError: the home cannot be written.
     """
     try:
-        files = _make_folder(identity, home)
-        if files.id != identity.id:
-            again = Identity(id=files.id, name=identity.name, directory=str(files.directory))
-            spec = replace(load.resolve(document, again), run=spec.run)
-        faults.point("create.folder")
-        _write_copies(files, document, spec)
-        faults.point("create.files")
-        _begin_ledger(files, spec, home=home, by=by, key=key)
-        faults.point("create.ledger")
+        with _shipping(spec, document, home) as shipments:
+            files = _make_folder(identity, home)
+            if files.id != identity.id:
+                again = Identity(id=files.id, name=identity.name, directory=str(files.directory))
+                spec = replace(load.resolve(document, again), run=spec.run)
+            faults.point("create.folder")
+            if shipments:
+                spec = replace(spec, packages=shipments.unpack(files))
+            _write_copies(files, document, spec)
+            faults.point("create.files")
+            _begin_ledger(files, spec, home=home, by=by, key=key)
+            faults.point("create.ledger")
     except OSError as error:
         where = error.filename or home.directory
         raise ExpError(f"cannot create the experiment: {error.strerror}: {where}") from error
     return files, spec
+
+
+@contextlib.contextmanager
+def _shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments | None]:
+    if all(task.packager is None for task in spec.tasks):
+        yield None
+        return
+    from nemorun_cli import packaging  # noqa: PLC0415 - only for who ships
+
+    with packaging.shipping(spec, document, home) as shipments:
+        yield shipments
 
 
 def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
@@ -120,6 +145,7 @@ def _begin_ledger(files: ExperimentFiles, spec: Spec, *, home: Home, by: str, ke
             "prefix": plan.prefix(spec, files.id),
             "home": str(home.directory),
             "version": __version__,
+            "packages": [package.to_json() for package in spec.packages],
             "environment": environment.recorded(),
         }
     )

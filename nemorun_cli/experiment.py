@@ -307,6 +307,10 @@ def launch(
             if policy == "skip":
                 supervisor.abandon()
                 return present
+            if running and any(task.packager for task in spec.tasks):
+                from nemorun_cli import packaging  # noqa: PLC0415 - only for who ships
+
+                packaging.look(spec, document, home)  # what forbids it is told before anything is ended
             for one in running:
                 replaced = find(one, home=home)
                 replaced.cancel()

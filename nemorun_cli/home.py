@@ -150,6 +150,11 @@ class ExperimentFiles:
         """Copies of the scripts that tasks name, made when the experiment was created."""
         return self.directory / "scripts"
 
+    @property
+    def code(self) -> Path:
+        """What packagers shipped: a copy of each content, which its tasks run in, and what is told of it."""
+        return self.directory / "code"
+
     def task(self, task_id: str) -> Path:
         """The folder of one task."""
         return Path(f"{self.directory}/tasks/{task_id}")
@@ -218,6 +223,16 @@ class Home:
     def executors(self) -> Path:
         """The executors that the user describes for all specs."""
         return self.directory / EXECUTORS
+
+    @property
+    def code(self) -> Path:
+        """What packagers shipped, by hash; never changed, and removed when no experiment refers to it."""
+        return self.directory / "code"
+
+    @property
+    def code_lock(self) -> Path:
+        """Held shared while an experiment that refers to such contents is made."""
+        return self.code / "lock"
 
     @property
     def faults(self) -> Path:

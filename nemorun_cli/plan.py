@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.home import AttemptFiles, ExperimentFiles
+    from nemorun_cli.packages import Package
     from nemorun_cli.spec import Kind, Spec, Task
 
 PLAN_FORMAT: Final = "exp.attempt/1"
@@ -29,8 +30,9 @@ class Plan:
     `kind` is what the task is, in the words of a spec (`script`, `inline`, `command`, `partial`);
     `folder` is the spec's own, to which paths in an executor's options are relative. `env` is what
     the spec and `exp` give, without what is inherited and without secrets, of which only the names
-    are here. `script` and `call` are texts to be written into the attempt's folder. `details` is the
-    executor's own. Times are in seconds.
+    are here. `script` and `call` are texts to be written into the attempt's folder. `package` is what was
+    shipped for the task, in whose copy its `workdir` then lies. `details` is the executor's own. Times are
+    in seconds.
     """
 
     experiment: str
@@ -47,6 +49,7 @@ class Plan:
     script: str | None = None
     call: str | None = None
     partial: tuple[str, dict[str, Any]] | None = None
+    package: Package | None = None
     timeout: float | None = None
     stop_signal: str
     stop_grace: float
@@ -66,6 +69,7 @@ class Plan:
             "env": self.env,
             "env_inherit": self.env_inherit,
             "secrets": self.secrets,
+            "package": self.package and self.package.hash,
             "timeout": self.timeout,
             "stop_signal": self.stop_signal,
             "stop_grace": self.stop_grace,
@@ -85,6 +89,7 @@ def make(
     """The plan of an attempt at a task whose expressions are all filled in; `told` is for its environment."""
     own = files.attempt(task.id, attempt)
     argv, script, call = _command(task, files, own)
+    package = spec.package(task)
     return Plan(
         experiment=files.id,
         task=task.id,
@@ -92,7 +97,7 @@ def make(
         executor=task.executor,
         kind=task.kind,
         argv=argv,
-        workdir=task.workdir,
+        workdir=package.shipped(task.workdir, folder=spec.folder) if package else task.workdir,
         folder=spec.folder,
         env={
             **task.env,
@@ -108,6 +113,7 @@ def make(
         script=script,
         call=json.dumps(call) if call else None,
         partial=(call["target"], call["args"]) if call else None,
+        package=package,
         timeout=task.timeout,
         stop_signal=task.stop_signal,
         stop_grace=task.stop_grace,

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import executors, plan
+from nemorun_cli import executors, packages, plan
 from nemorun_cli.home import ExperimentFiles
+from nemorun_cli.packages import Package
 from nemorun_cli.quantities import duration_text
 from nemorun_cli.secret_values import MASK
 
@@ -46,6 +47,7 @@ def document(
         "run": asdict(spec.run),
         "params": spec.params,
         "executors": places(spec, origins),
+        "packages": [package.to_json() for package in spec.packages],
         "tasks": tasks,
     }
 
@@ -135,6 +137,8 @@ def lines(plans: dict[str, Any]) -> list[str]:
     """The same for people."""
     found = [f"{plans['name']}: {len(plans['tasks'])} task(s); nothing is created"]
     found += [*place_lines(plans["executors"]), ""]
+    for package in plans["packages"]:
+        found += ["would ship", *(f"   {line}" for line in packages.lines(Package.from_json(package))), ""]
     for number, task in enumerate(plans["tasks"], start=1):
         found += [*_task_lines(number, task), ""]
     return found[:-1]

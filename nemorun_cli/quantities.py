@@ -1,4 +1,4 @@
-"""Durations as specs and options write them, in seconds."""
+"""Durations and sizes as specs and options write them, in seconds and bytes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ DURATION = re.compile(
 _UNITS = (86_400.0, 3_600.0, 60.0, 1.0)  # seconds in d, h, m, s
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _LONGEST = 86_400.0 * 36_500  # seconds; a century, past which clocks and counters give up
+_SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([KMGT])(?:i?B)?", re.ASCII | re.IGNORECASE)
+_LETTERS = "KMGT"
+_KILO = 1024
 
 
 def duration(value: float | str) -> float:
@@ -34,6 +37,30 @@ def duration_text(seconds: float) -> str:
         if count:
             parts.append(f"{count}{letter}")
     return "".join(parts)
+
+
+def size(text: str) -> int:
+    """Bytes of `512M`, `4G` or `1.5T`; the letters are powers of 1024, `GB` and `GiB` the same as `G`.
+
+    Raises ValueError, with a message for people, where it is none of these.
+    """
+    found = _SIZE.fullmatch(text)
+    number = round(float(found[1]) * _KILO ** (_LETTERS.index(found[2].upper()) + 1)) if found else 0
+    if not number:
+        raise ValueError(f"{text!r} is no size (write 512M, 4G, 1.5T)")
+    return number
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people, in the largest unit that leaves something before the point."""
+    if count < _KILO:
+        return f"{count}B"
+    value, letter = float(count), ""
+    for letter in _LETTERS:  # noqa: B007 - the last one is used
+        value /= _KILO
+        if value < 999.5:  # noqa: PLR2004 - what would be shown as 1000
+            break
+    return f"{value:.3g}{letter}"
 
 
 def _seconds(value: float | str) -> float | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
+from nemorun_cli.packages import Package
+
 RESOLVED_FORMAT = "exp.resolved/1"
 
 Kind = Literal["script", "inline", "command", "partial"]
@@ -71,6 +73,7 @@ class Task:
     artifacts: tuple[str, ...] = ()
     metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)  # patterns in its output, by series
     description: str | None = None
+    packager: dict[str, Any] | None = None  # its options; None where nothing is shipped
     late: tuple[str, ...] = ()
     matrix: dict[str, Any] = field(default_factory=dict)  # what its matrix gives it
     twins: dict[str, str | tuple[str, ...]] = field(default_factory=dict)  # by group, who of it is meant
@@ -129,6 +132,13 @@ class Spec:
     bindrs: tuple[str, ...] = ()
     prefix: str | None = None
     tracking: dict[str, Any] = field(default_factory=dict)
+    packages: tuple[Package, ...] = ()  # what was shipped when the experiment was created
+
+    def package(self, task: Task) -> Package | None:
+        """What was shipped for a task, or None where it runs on the files as they are."""
+        if task.packager is None:
+            return None
+        return next((package for package in self.packages if package.packager == task.packager), None)
 
     def to_json(self) -> dict[str, Any]:
         """The form that `from_json` reads back.
@@ -139,6 +149,7 @@ class Spec:
         document: dict[str, Any] = {"schema": RESOLVED_FORMAT}
         document |= {item.name: getattr(self, item.name) for item in fields(self)}
         document["run"] = asdict(self.run)
+        document["packages"] = [package.to_json() for package in self.packages]
         members: dict[str, list[Task]] = {group.id: [] for group in self.groups}
         for task in self.tasks:
             if task.group in members:
@@ -159,6 +170,7 @@ class Spec:
         values["tasks"] = tuple(_task(entry, shared) for entry in document["tasks"])
         values["groups"] = tuple(_group(entry, values["tasks"]) for entry in document["groups"])
         values["run"] = RunOptions(**_known(RunOptions, document["run"]))
+        values["packages"] = tuple(Package.from_json(entry) for entry in document.get("packages", ()))
         for key in ("tags", "bindrs"):
             values[key] = tuple(values[key])
         return cls(**values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import typer
@@ -9,7 +11,7 @@ import typer
 from nemorun_cli import completion, experiment, rendering, terminal
 from nemorun_cli.commands.options import Json, Params, Quiet, Sets, SpecPath
 from nemorun_cli.errors import UsageError
-from nemorun_cli.home import Home
+from nemorun_cli.home import ExperimentFiles, Home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,6 +201,11 @@ def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> i
 
     identity = creation.tentative(document, home)
     spec = load.resolve(document, identity)
+    if any(task.packager for task in spec.tasks):
+        from nemorun_cli import packaging  # noqa: PLC0415 - only for who ships
+
+        shipments = packaging.look(spec, document, home)
+        spec = replace(spec, packages=shipments.packages(ExperimentFiles(Path(identity.directory))))
     plans = preview.document(spec, identity=identity, home=home, origins=document.origins)
     if is_json:
         terminal.write_json(plans)

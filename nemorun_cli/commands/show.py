@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import chronicle, experiment, ledger, rendering, tables, terminal
+from nemorun_cli import chronicle, experiment, ledger, packages, rendering, tables, terminal
 from nemorun_cli.clock import unix
 from nemorun_cli.commands.options import ExperimentOrLatest, Json
 from nemorun_cli.tables import Column
@@ -42,6 +42,7 @@ def command(which: ExperimentOrLatest = experiment.LATEST, *, is_json: Json = Fa
     _section("", rendering.header(snapshot))
     _section("params", _pairs(snapshot.spec.params))
     _section("environment of its start", _pairs(snapshot.history.created.get("environment") or {}))
+    _section("shipped", _packages(snapshot))
     _section("tasks", _tasks(snapshot))
     terminal.write("\nattempts\n")
     tables.show(ATTEMPTS, _attempt_rows(past))
@@ -68,6 +69,7 @@ def _document(
         "duration": duration,
         "version": created.get("version"),
         "params": snapshot.spec.params,
+        "packages": [package.to_json() for package in snapshot.spec.packages],
         "environment": created.get("environment") or {},
         "spec": snapshot.spec.to_json(),
         "steps": list(steps),
@@ -112,6 +114,15 @@ def _tasks(snapshot: Snapshot) -> list[str]:
             needs = f"  <- {task.dependency_type} {', '.join(task.dependencies)}"
         lines.append(f"  {task.id}: {task.kind} {first}{' …' if rest else ''}{needs}")
     return lines
+
+
+def _packages(snapshot: Snapshot) -> list[str]:
+    """What was shipped, and where it lies."""
+    return [
+        f"  {line}"
+        for package in snapshot.spec.packages
+        for line in (*packages.lines(package), f"in {package.folder}")
+    ]
 
 
 def _attempt_rows(past: Mapping[str, Sequence[Attempt]]) -> list[list[str]]:

@@ -19,6 +19,7 @@ from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retr
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from nemorun_cli.loading.chosen import Chosen
     from nemorun_cli.loading.dependencies import Graph, Twins
     from nemorun_cli.loading.expansion import Expansion
     from nemorun_cli.loading.measured import Measured
@@ -27,7 +28,17 @@ if TYPE_CHECKING:
 
 KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")
 _MOST_FINDINGS = 20  # of one sweep: the others would say the same
-_ALIKE = ("workdir", "entrypoint", "secrets", "retry", "artifacts", "metrics", "env_inherit", "description")
+_ALIKE = (
+    "workdir",
+    "entrypoint",
+    "secrets",
+    "retry",
+    "artifacts",
+    "metrics",
+    "env_inherit",
+    "description",
+    "packager",
+)
 _NOT_OF_HANDLERS = frozenset(("allow_failure", "dependency_type"))
 _INTERPRETERS = {"script": "bash", "inline": "bash", "partial": "python3"}
 
@@ -47,6 +58,7 @@ class Building:
     ) -> None:
         self.findings: list[Finding] = []
         self._measured: Measured | None = None
+        self._chosen: Chosen | None = None
         self.late: dict[str, tuple[Late, ...]] = {}  # by task, the texts that wait for outputs
         self.secrets: dict[str, dict[str, Any]] = {}  # where the secrets of all tasks come from
         self._data = data
@@ -79,6 +91,8 @@ class Building:
         self.findings += self._laying.findings
         if self._measured:
             self.findings += self._measured.findings
+        if self._chosen:
+            self.findings += self._chosen.findings
         return found
 
     def _handlers(self, first: int) -> list[Task]:
@@ -158,6 +172,7 @@ class Building:
             artifacts=tuple(own.get("artifacts", ())),
             metrics=self._metrics(member) if "metrics" in own else {},
             description=member.own.get("description"),
+            packager=self._packager(member, own, executor),
             matrix=dict(member.matrix or {}),
             twins=twins or {},
         )
@@ -296,6 +311,22 @@ class Building:
         below = self._executors.get(executor, {}).get("env_inherit", "all")
         value = own.get("env_inherit", self._data.get("env_inherit", below))
         return tuple(value) if isinstance(value, list) else cast(str, value)
+
+    def _packager(self, member: Member, own: Mapping[str, Any], executor: str) -> dict[str, Any] | None:
+        below = self._executors.get(executor, {})
+        if "packager" in own:
+            value, place = own["packager"], self._place(member, "packager")
+        elif "packager" in self._data:
+            value, place = self._data["packager"], ("packager",)
+        elif "packager" in below:
+            value, place = below["packager"], ("executors", executor, "packager")
+        else:
+            return None
+        if self._chosen is None:
+            from nemorun_cli.loading.chosen import Chosen  # noqa: PLC0415 - only for specs that name one
+
+            self._chosen = Chosen()
+        return self._chosen.packager(value, place)
 
     def _retry(self, member: Member) -> Retry:
         sections = (self._defaults, member.group or {}, member.own)

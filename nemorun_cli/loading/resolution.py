@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from nemorun_cli.loading.matrix import Sweep
     from nemorun_cli.problems import Place
 
-_SHARED_OPTIONS = frozenset(("type", "env", "env_file", "env_inherit"))  # of executors of every type
+_SHARED_OPTIONS = frozenset(
+    ("type", "env", "env_file", "env_inherit", "packager")
+)  # of executors of every type
 
 
 class Resolution:

@@ -1,0 +1,247 @@
+"""What git knows of the spec's folder: the commit, and what is changed and new besides."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from nemorun_cli.packagers import globs
+from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked, entry_of, listed
+from nemorun_cli.packagers.repository import GITLINK, Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SHORT: Final = 12  # digits of a commit in messages
+NAMED: Final = 100  # changed and new files that are recorded by name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tree:
+    """A working tree, or a commit's files in a folder of their own.
+
+    `lead` is where it lies in the whole: empty, or a submodule's path and a `/`.
+    """
+
+    repository: Repository
+    files: Path
+    lead: str = ""
+
+
+class GitPackager:
+    """Ships the working tree as git sees it, or a commit alone."""
+
+    options_schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "dirty": {
+                "description": "What becomes of changes that are not committed, new files among them.",
+                "enum": ["include", "refuse", "ignore"],
+                "default": "include",
+            },
+            "submodules": {
+                "description": "Whether submodules are shipped too.",
+                "title": "true or false",
+                "type": "boolean",
+                "default": True,
+            },
+            "subpath": {
+                "description": "A folder of the repository; only what is in it is shipped, as the root.",
+                **globs.FOLDER,
+            },
+            "exclude": {
+                "description": "Globs of what is not shipped, from the root of the content.",
+                **globs.LIST,
+            },
+        },
+    }
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._dirty = options.get("dirty", "include")
+        self._submodules = options.get("submodules", True)
+        self._subpath = "/".join(globs.names(options.get("subpath", "")))
+        self._exclude = [globs.compiled(pattern) for pattern in options.get("exclude", ())]
+        self._left_out: list[str] = []  # by the look under way
+
+    def look(self, folder: Path, *, scratch: Path) -> Content:
+        """The files of the repository that the folder lies in.
+
+        Raises:
+            PackagerError: there is no git, no repository, no commit, or one of the options forbids it.
+        """
+        self._left_out = []
+        prefix = (
+            os.fsdecode(Repository(folder).ask("rev-parse", "--show-prefix")).removesuffix("\n").rstrip("/")
+        )
+        top = _top(folder, prefix)
+        repository = Repository(top)
+        commit = repository.text("rev-parse", "--verify", "--quiet", "HEAD")
+        changed, new = self._changes(repository)
+        self._check(top, commit, [*changed, *new])
+        if self._dirty == "ignore":
+            tree = _checked_out(repository, "HEAD", scratch)
+            self._left_out += [f"{path} (changed since the commit)" for path in changed]
+            self._left_out += [f"{path} (not committed)" for path in new]
+        else:
+            tree = _Tree(repository=repository, files=top)
+        entries = list(self._entries(tree, scratch))
+        if not entries:
+            raise PackagerError(f"git has no files in {top / self._subpath}", hint="is it all ignored?")
+        self._left_out += self._ignored(repository)
+        place = _relative(prefix, self._subpath)
+        facts = {
+            "commit": commit,
+            "branch": repository.text("symbolic-ref", "--quiet", "--short", "HEAD"),
+            "changed": len(changed),
+            "new": len(new),
+            "changes": [*changed, *new][:NAMED],
+        }
+        return Content(
+            entries=checked(entries, what=f"git in {top}"),
+            root=top / self._subpath,
+            place=place,
+            facts=facts,
+            told=self._told(commit, changed, new),
+            left_out=tuple(self._left_out),
+            diff=self._diff(repository, commit) if self._dirty != "ignore" and changed else b"",
+        )
+
+    def _pathspec(self) -> list[str]:
+        return ["--", f":(top,literal){self._subpath}"] if self._subpath else []
+
+    def _changes(self, repository: Repository) -> tuple[list[str], list[str]]:
+        """What differs from the commit, and what it does not know at all."""
+        records = repository.lines(
+            *("status", "--porcelain=v1", "-z", "--no-renames"),
+            *("--untracked-files=all", "--ignore-submodules=none", *self._pathspec()),
+        )
+        found = [(record[:2], record[3:]) for record in records]
+        found = [(state, path) for state, path in found if not self._is_excluded(self._below(path) or "")]
+        new = [path for state, path in found if state == "??"]
+        return [path for state, path in found if state != "??"], new
+
+    def _check(self, top: Path, commit: str | None, dirty: list[str]) -> None:
+        if self._subpath and not (top / self._subpath).is_dir():
+            raise PackagerError(f"subpath: there is no folder {top / self._subpath}")
+        if commit is None and self._dirty != "include":
+            raise PackagerError(f"{top} has no commit yet", hint="commit, or use dirty: include")
+        if dirty and self._dirty == "refuse":
+            raise PackagerError(
+                f"{top} has changes that are not committed: {listed(dirty)}",
+                hint="commit or stash them, or use dirty: include (ship them) or ignore (ship the commit)",
+            )
+
+    def _entries(self, tree: _Tree, scratch: Path) -> Iterator[Entry]:
+        """The files of a tree, and of its submodules; each by its path in the content."""
+        within = [] if tree.lead else self._pathspec()
+        for record in tree.repository.lines("ls-files", "-z", "--stage", *within):
+            state, _, path = record.partition("\t")
+            mode, commit, _ = state.split(" ")
+            if mode == GITLINK:
+                yield from self._submodule(tree, path, commit, scratch)
+            elif (entry := self._entry(tree, path)) is not None:
+                yield entry
+        if tree.repository.index is None:
+            for path in tree.repository.lines("ls-files", "-z", "--others", "--exclude-standard", *within):
+                if path.endswith("/"):
+                    self._left_out.append(f"{tree.lead}{path} (a repository of its own)")
+                elif (entry := self._entry(tree, path)) is not None:
+                    yield entry
+
+    def _entry(self, tree: _Tree, path: str) -> Entry | None:
+        below = self._below(tree.lead + path)
+        if below is None:
+            return None
+        if self._is_excluded(below):
+            self._left_out.append(f"{below} (excluded)")
+            return None
+        return entry_of(tree.files / path, below)
+
+    def _submodule(self, tree: _Tree, path: str, commit: str, scratch: Path) -> Iterator[Entry]:
+        lead = f"{tree.lead}{path}"
+        if not self._submodules or self._is_excluded(self._below(lead) or ""):
+            reason = "a submodule" if not self._submodules else "excluded"
+            self._left_out.append(f"{lead} ({reason})")
+            return
+        inner = Repository(tree.repository.folder / path)
+        if not (inner.folder / ".git").exists():
+            raise PackagerError(
+                f"the submodule {lead} is not there",
+                hint=f"git -C {tree.repository.folder} submodule update --init {path}, or submodules: false",
+            )
+        if tree.repository.index is None:
+            yield from self._entries(_Tree(repository=inner, files=inner.folder, lead=f"{lead}/"), scratch)
+            return
+        if inner.text("cat-file", "-e", f"{commit}^{{commit}}") is None:
+            raise PackagerError(
+                f"the submodule {lead} does not have the commit {commit[:SHORT]}",
+                hint=f"git -C {tree.repository.folder} submodule update {path}",
+            )
+        committed = _checked_out(inner, commit, scratch)
+        yield from self._entries(
+            _Tree(repository=committed.repository, files=committed.files, lead=f"{lead}/"), scratch
+        )
+
+    def _below(self, path: str) -> str | None:
+        """A path of the repository as one of the content; None if it lies outside of the subpath."""
+        if not self._subpath:
+            return path
+        if path == self._subpath:
+            return ""
+        return path.removeprefix(f"{self._subpath}/") if path.startswith(f"{self._subpath}/") else None
+
+    def _is_excluded(self, path: str) -> bool:
+        return any(pattern.fullmatch(path) for pattern in self._exclude)
+
+    def _ignored(self, repository: Repository) -> list[str]:
+        paths = repository.lines(
+            *("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"),
+            *self._pathspec(),
+        )
+        return [f"{path} (ignored)" for path in paths]
+
+    def _diff(self, repository: Repository, commit: str | None) -> bytes:
+        if commit is None:
+            return b""
+        return repository.ask(
+            *("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-renames"),
+            *("--submodule=diff", commit, *self._pathspec()),
+        )
+
+    def _told(self, commit: str | None, changed: list[str], new: list[str]) -> str:
+        base = f"commit {commit[:SHORT]}" if commit else "no commit yet"
+        if self._dirty == "ignore":
+            return base
+        more = [f"{len(changed)} changed" if changed else "", f"{len(new)} new" if new else ""]
+        return ", ".join([base, *(text for text in more if text)])
+
+
+def _top(folder: Path, prefix: str) -> Path:
+    """The repository's folder, written as the spec's own folder is as far as that can be."""
+    top = folder.parents[prefix.count("/")] if prefix else folder
+    if not prefix or (top / prefix).resolve() == folder.resolve():
+        return top
+    return Path(os.fsdecode(Repository(folder).ask("rev-parse", "--show-toplevel")).removesuffix("\n"))
+
+
+def _relative(prefix: str, subpath: str) -> str | None:
+    """Where the spec's folder lies in the content."""
+    if not subpath:
+        return prefix or "."
+    if prefix == subpath:
+        return "."
+    return prefix.removeprefix(f"{subpath}/") if prefix.startswith(f"{subpath}/") else None
+
+
+def _checked_out(repository: Repository, commit: str, scratch: Path) -> _Tree:
+    """A commit's files in a new folder of `scratch`, by an index that lies beside them."""
+    number = len(list(scratch.iterdir()))
+    files, index = scratch / f"{number}", scratch / f"{number}.index"
+    files.mkdir()
+    aside = Repository(repository.folder, index)
+    aside.ask("read-tree", commit)
+    aside.ask("checkout-index", "--all", "--force", f"--prefix={files}/")
+    return _Tree(repository=aside, files=files)

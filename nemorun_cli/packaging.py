@@ -1,0 +1,209 @@
+"""Shipping: what the packagers of a spec choose is kept by its hash, and copied for each experiment.
+
+First comes all that reads and can refuse, then the store, then the experiment: when a folder of the
+experiment is made, nothing can be wrong with the content any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli import attempts, packagers, quantities
+from nemorun_cli.errors import SpecError
+from nemorun_cli.home import make_folder
+from nemorun_cli.packagers import store
+from nemorun_cli.packagers.content import Entry, PackagerError, checked, digest_of, listing
+from nemorun_cli.packages import Package, within
+from nemorun_cli.problems import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from nemorun_cli.home import ExperimentFiles, Home
+    from nemorun_cli.load import Document
+    from nemorun_cli.packagers.content import Content, Listing
+    from nemorun_cli.problems import Place
+    from nemorun_cli.spec import Spec
+
+MAX_SIZE: Final = "1G"  # of a content, unless the spec says otherwise
+NAMED: Final = 100  # of what is left out, recorded by name
+LARGEST: Final = 3  # files that are named where there is too much
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipment:
+    """What a packager ships, read and whole; `where` is its folder in the store."""
+
+    packager: dict[str, Any]
+    content: Content
+    listing: Listing
+    where: Path
+
+    def package(self, files: ExperimentFiles) -> Package:
+        """What an experiment knows of it."""
+        left_out = self.content.left_out
+        if len(left_out) > NAMED:
+            left_out = (*left_out[:NAMED], f"{len(left_out) - NAMED} more")
+        return Package(
+            packager=self.packager,
+            hash=self.listing.hash,
+            store=str(self.where),
+            folder=str(files.code / self.where.name),
+            root=None if self.content.root is None else str(self.content.root),
+            place=self.content.place,
+            files=self.listing.files,
+            bytes=self.listing.bytes,
+            facts=self.content.facts,
+            told=self.content.told,
+            left_out=left_out,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Shipments:
+    """What all packagers of a spec ship."""
+
+    each: tuple[Shipment, ...]
+
+    def packages(self, files: ExperimentFiles) -> tuple[Package, ...]:
+        """What an experiment of these files would know of them."""
+        return tuple(shipment.package(files) for shipment in self.each)
+
+    def unpack(self, files: ExperimentFiles) -> tuple[Package, ...]:
+        """The same, with the experiment's own copy of each content, the list of its files and the changes."""
+        make_folder(files.code)
+        for shipment in self.each:
+            folder = Path(shipment.package(files).folder)
+            if not folder.exists():  # two packagers may have chosen the same
+                store.copy(shipment.where, folder)
+                attempts.write(Path(f"{folder}.files"), shipment.listing.text)
+            if shipment.content.diff:
+                Path(f"{folder}.diff").write_bytes(shipment.content.diff)
+        return self.packages(files)
+
+
+def look(spec: Spec, document: Document, home: Home) -> Shipments:
+    """What would be shipped for the tasks of a spec; nothing of it is written.
+
+    Raises:
+        SpecError: with all that forbids it.
+    """
+    with tempfile.TemporaryDirectory(prefix="exp-") as scratch:
+        contents = _contents(spec, document, home, Path(scratch))
+        return Shipments(tuple(_unwritten(options, content, home) for options, content in contents))
+
+
+@contextlib.contextmanager
+def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments]:
+    """What is shipped for the tasks of a spec, put into the store and kept there while this is entered.
+
+    Raises:
+        SpecError: with all that forbids it.
+    """
+    with store.used(home):
+        found = []
+        with tempfile.TemporaryDirectory(prefix="exp-") as scratch:
+            for options, content in _contents(spec, document, home, Path(scratch)):
+                where, told = store.put(home, content.entries)
+                found.append(Shipment(packager=options, content=content, listing=told, where=where))
+        yield Shipments(tuple(found))
+
+
+def _unwritten(options: dict[str, Any], content: Content, home: Home) -> Shipment:
+    told = listing(content.entries, digest=digest_of)
+    where = home.code / store.folder_name(told.hash)
+    return Shipment(packager=options, content=content, listing=told, where=where)
+
+
+def _contents(
+    spec: Spec, document: Document, home: Home, scratch: Path
+) -> list[tuple[dict[str, Any], Content]]:
+    """The content of each packager that a task has."""
+    found = []
+    findings = []
+    for options in _packagers(spec):
+        limit = options.get("max_size", MAX_SIZE)
+        given = {key: value for key, value in options.items() if key != "max_size"}
+        try:
+            content = packagers.make(given).look(Path(spec.folder), scratch=scratch)
+            content = _without_home(content, home)
+            content = replace(content, entries=_with_workdirs(content, spec, options))
+            _check_size(content.entries, limit)
+            found.append((options, content))
+        except PackagerError as error:
+            place = _place(document.data, options)
+            findings.append(Finding(place=place, message=error.message, hint=error.hint))
+    if findings:
+        raise SpecError([document.source.problem(finding) for finding in findings])
+    return found
+
+
+def _without_home(content: Content, home: Home) -> Content:
+    """The content without what `exp` itself writes, should its home lie in the user's own tree."""
+    own = home.directory.resolve()
+    kept = tuple(entry for entry in content.entries if not (entry.source and _lies_in(entry.source, own)))
+    if len(kept) == len(content.entries):
+        return content
+    return replace(content, entries=kept, left_out=(*content.left_out, f"{home.directory} (the home of exp)"))
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return path.is_relative_to(folder) or path.parent.resolve().is_relative_to(folder)
+
+
+def _packagers(spec: Spec) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for task in spec.tasks:
+        if task.packager is not None and task.packager not in found:
+            found.append(task.packager)
+    return found
+
+
+def _with_workdirs(content: Content, spec: Spec, options: dict[str, Any]) -> tuple[Entry, ...]:
+    """The entries, and the folders that tasks run in should nothing lie in them."""
+    root = None if content.root is None else str(content.root)
+    taken = {entry.path for entry in content.entries if entry.kind != "folder"}
+    folders: dict[str, Entry] = {}
+    for workdir in {
+        task.workdir for task in spec.tasks if task.packager == options and "/workdir" not in task.late
+    }:
+        path = within(workdir, root=root, place=content.place, folder=spec.folder)
+        if path is None or path == "." or taken & {path, *map(str, Path(path).parents)}:
+            continue
+        if not any(name.startswith(f"{path}/") for name in taken):
+            folders[path] = Entry(path=path, kind="folder")
+    return checked([*content.entries, *folders.values()], what=options["type"])
+
+
+def _check_size(entries: Sequence[Entry], limit: str) -> None:
+    total = sum(entry.size for entry in entries)
+    if total > quantities.size(limit):
+        largest = sorted(entries, key=lambda entry: entry.size, reverse=True)[:LARGEST]
+        named = ", ".join(f"{entry.path} ({quantities.size_text(entry.size)})" for entry in largest)
+        raise PackagerError(
+            f"{quantities.size_text(total)} would be shipped, max_size is {limit}; the largest are {named}",
+            hint="exclude what tasks do not need, or raise max_size",
+        )
+
+
+def _place(data: Any, options: Mapping[str, Any]) -> Place:
+    """Where the spec says so; the first place of any packager, should an expression have made it."""
+    places = list(_places(data, ()))
+    fitting = [place for place, value in places if packagers.normal(value) == options]
+    return next(iter([*fitting, *(place for place, _ in places)]), ())
+
+
+def _places(data: Any, above: Place) -> Iterator[tuple[Place, Any]]:
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if key == "packager" and isinstance(value, (str, dict)):
+                yield (*above, key), value
+            elif key != "params":
+                yield from _places(value, (*above, key))
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from _places(value, (*above, index))

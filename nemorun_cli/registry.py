@@ -1,0 +1,64 @@
+"""Classes that a spec names in a word: those built in, and those of installed packages."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nemorun_cli.errors import ExpError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """The classes of one kind; a built-in name wins over an installed one.
+
+    Attributes:
+        kind: what they are called in messages.
+        group: the entry-point group under which packages name theirs.
+        built_in: `module:Class` by name.
+    """
+
+    kind: str
+    group: str
+    built_in: Mapping[str, str]
+
+    def names(self) -> list[str]:
+        """All that there are."""
+        return sorted({*self.built_in, *(point.name for point in self._installed())})
+
+    def has(self, name: str) -> bool:
+        """Whether there is one of this name."""
+        return name in self.built_in or any(point.name == name for point in self._installed())
+
+    def find(self, name: str) -> Any:
+        """The class behind a name.
+
+        Raises:
+            UsageError: there is none, or its package cannot be loaded.
+        """
+        if path := self.built_in.get(name):
+            module, _, attribute = path.partition(":")
+            return getattr(importlib.import_module(module), attribute)
+        for point in self._installed():
+            if point.name == name:
+                return self._load(point)
+        raise UsageError(f"there is no {self.kind} {name!r} (there are: {', '.join(self.names())})")
+
+    def _installed(self) -> Iterable[Any]:
+        from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and only for what is not built in
+
+        return entry_points(group=self.group)
+
+    def _load(self, point: Any) -> Any:
+        try:
+            return point.load()
+        except ExpError:
+            raise
+        except Exception as error:  # a package may raise anything; it is named, and the cause is kept
+            raise UsageError(
+                f"the {self.kind} {point.name!r} ({point.value}) cannot be loaded: {error}"
+            ) from error
