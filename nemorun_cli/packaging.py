@@ -138,7 +138,7 @@ def _contents(
             place = _place(document.data, options)
             findings.append(Finding(place=place, message=error.message, hint=error.hint))
     if findings:
-        raise SpecError([document.source.problem(finding) for finding in findings])
+        raise SpecError(document.sources.in_order(findings))
     return found
 
 
