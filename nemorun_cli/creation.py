@@ -70,7 +70,7 @@ def create(
                 spec = replace(spec, packages=shipments.unpack(files))
             _write_copies(files, document, spec)
             faults.point("create.files")
-            _begin_ledger(files, spec, home=home, by=by, key=key)
+            _begin_ledger(files, spec, home=home, by=by, key=key, document=document)
             faults.point("create.ledger")
     except OSError as error:
         where = error.filename or home.directory
@@ -117,8 +117,9 @@ def _write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> Non
     for source in {str(task.body) for task in spec.tasks if task.kind == "script"}:
         copy = plan.script_copy(source, files)
         make_folder(copy.parent)
+        kept = plan.script_copy(source, document.copies) if document.copies else None
         try:
-            shutil.copyfile(source, copy)
+            shutil.copyfile(kept if kept is not None and kept.is_file() else source, copy)
         except FileNotFoundError:
             raise UsageError(f"the script {source} is gone since the spec was checked") from None
         copy.chmod(0o700)
@@ -131,7 +132,9 @@ def _write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> Non
             os.close(descriptor)
 
 
-def _begin_ledger(files: ExperimentFiles, spec: Spec, *, home: Home, by: str, key: str | None) -> None:
+def _begin_ledger(
+    files: ExperimentFiles, spec: Spec, *, home: Home, by: str, key: str | None, document: Document
+) -> None:
     Ledger(files.ledger, files.ledger_lock).create(
         {
             "event": history.CREATED,
@@ -140,6 +143,7 @@ def _begin_ledger(files: ExperimentFiles, spec: Spec, *, home: Home, by: str, ke
             "id": files.id,
             "name": spec.name,
             "key": key,
+            "rerun_of": document.copies.id if document.copies else None,
             "tags": list(spec.tags),
             "tasks": len(spec.tasks),
             "prefix": plan.prefix(spec, files.id),

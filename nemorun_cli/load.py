@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from nemorun_cli.spec import Identity, Spec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.loading.composition import Composition
 
 __all__ = ["Document", "Identity", "read", "resolve", "validate"]
@@ -55,17 +56,91 @@ def read(
         SpecError: with all problems of the spec.
     """
     text_source, path = _source(source)
-    schemas, types = executor_schemas or _only_local, executor_types or _only_that
+    options = _Options(
+        params=tuple(params),
+        sets=tuple(sets),
+        only=tuple(only),
+        schemas=executor_schemas or _only_local,
+        types=executor_types or _only_that,
+        home=home,
+    )
+    return _read(text_source, path, options)
+
+
+def again(
+    files: ExperimentFiles,
+    *,
+    params: Sequence[str] = (),
+    sets: Sequence[str] = (),
+    only: Sequence[str] = (),
+    executor_schemas: Callable[[str], Mapping[str, Any] | None] | None = None,
+    executor_types: Callable[[], Sequence[str]] | None = None,
+) -> Document:
+    """The spec of an experiment with the options that it was started with, and more over them.
+
+    Nothing of the spec's own files is needed: the experiment's copies are read, those of scripts too.
+
+    Args:
+        files: the experiment.
+        params: values of params, over those that it was given.
+        sets: changes of fields, over those that it was given.
+        only: the tasks to run, instead of those that were chosen.
+        executor_schemas: as for `read`.
+        executor_types: as for `read`.
+
+    Raises:
+        SpecError: with all problems that the changes bring.
+        LedgerError: the experiment's copies cannot be read.
+    """
+    from nemorun_cli import origins  # noqa: PLC0415 - not for a spec that is read from its file
+
+    origin = origins.read(files)
+    text = files.spec.read_text(encoding="utf-8")
+    source = Source(text, file=str(files.spec), has_lines=origin.is_file)
+    if origin.whole is not None:
+        source = _written(origin.whole, file=str(files.spec))
+    options = _Options(
+        params=(*origin.params, *params),
+        sets=(*(one for one in origin.sets if not one.startswith(_OF_THE_MOMENT)), *sets),
+        only=tuple(only or origin.only),
+        schemas=executor_schemas or _only_local,
+        types=executor_types or _only_that,
+    )
+    document = _read(source, Path(origin.file), options, copies=files)
+    whole = document.whole or origin.whole
+    return replace(document, text=text, is_file=origin.is_file, others=origin.others, whole=whole)
+
+
+# How the old one was started, rather than what it was.
+_OF_THE_MOMENT = ("run.detach=", "run.tail_logs=", "run.direct=")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    """What a spec is read with."""
+
+    params: tuple[str, ...]
+    sets: tuple[str, ...]
+    only: tuple[str, ...]
+    schemas: Callable[[str], Mapping[str, Any] | None]
+    types: Callable[[], Sequence[str]]
+    home: Home | None = None
+
+
+def _read(
+    text_source: Source, path: Path, given: _Options, *, copies: ExperimentFiles | None = None
+) -> Document:
     there = Path(os.path.abspath(path))  # noqa: PTH100 - keeps symbolic links
-    composition = composed(text_source, there, folder=there.parent, options_schema=schemas, types=types)
+    folder = there.parent
+    composition = composed(text_source, there, folder=folder, options_schema=given.schemas, types=given.types)
     places = Places(
         composition,
-        folder=there.parent,
-        home=lambda: home or Home.from_environment(),
-        options_schema=schemas,
-        types=types,
+        folder=folder,
+        home=lambda: given.home or Home.from_environment(),
+        options_schema=given.schemas,
+        types=given.types,
     )
-    changed = applied(places.address(composition.data, sets), sets)
+    changed = applied(places.address(composition.data, given.sets), given.sets)
     data = places.complete(changed.data)
     sources = Sources([*composition.layers, *places.layers])
     if places.problems:
@@ -83,11 +158,12 @@ def read(
         origins={name: places.origin(name) for name in (LOCAL, *_entries(data))},
         brought=frozenset(places.brought),
         known=tuple(places.known),
-        params=tuple(params),
-        sets=tuple(sets),
-        only=tuple(only),
-        executor_schemas=schemas,
-        executor_types=types,
+        params=given.params,
+        sets=given.sets,
+        only=given.only,
+        executor_schemas=given.schemas,
+        executor_types=given.types,
+        copies=copies,
     )
     resolution = Resolution(document, _tentative(document.name))
     spec = resolution.spec(changed.findings)
@@ -110,12 +186,17 @@ def validate(
 def _source(given: Path | str | Mapping[str, Any]) -> tuple[Source, Path]:
     if isinstance(given, (str, Path)):
         return open_source(Path(given)), Path(given)
+    return _written(given, file="spec"), Path.cwd() / "spec.yaml"
+
+
+def _written(given: Mapping[str, Any], *, file: str) -> Source:
+    """The text of a spec that is given as data; its lines mean nothing to anyone."""
     try:
         text = json.dumps(given, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text)
     except (TypeError, ValueError) as fault:
         raise SpecError([Problem(message=f"holds what YAML cannot: {fault}")]) from None
     text = _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    return Source(text + "\n", file="spec", has_lines=False), Path.cwd() / "spec.yaml"
+    return Source(text + "\n", file=file, has_lines=False)
 
 
 _UNPRINTABLE = re.compile("[\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")  # that JSON writes and YAML refuses

@@ -89,6 +89,10 @@ def test_documents_of_an_experiment_that_failed(exp: Exp) -> None:
     checked(exp("wait", "--json", code=1).json)
     checked(exp("cancel", started["id"], "--json").json)
     checked(exp("resume", started["id"], "--dry-run", "--json").json)
+    again = checked(exp("rerun", started["id"], "-p", "steps=4", "--json", code=1).json)
+    found = checked(exp("diff", started["id"], again["id"], "--json").json)
+    assert [one["path"] for one in found["spec"]] == ["params.steps"]
+    assert checked(exp("show", again["id"], "--json").json)["lineage"]["rerun_of"] == started["id"]
     kinds = {event["event"] for event in checked_lines(exp("events", "latest", "--json"))}
     assert kinds >= {"created", "submitted", "started", "ended", "retried", "skipped", "finished"}
     assert {line["text"] for line in checked_lines(exp("logs", "--json"))} >= {"try", "one", "two"}

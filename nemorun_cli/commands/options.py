@@ -69,6 +69,34 @@ Sets = Annotated[
 Json = Annotated[bool, typer.Option("--json/--no-json", help="Print JSON for scripts.", show_default=False)]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet/--no-quiet", help="Print ids only.", show_default=False)]
 
+Detach = Annotated[
+    bool | None,
+    typer.Option("-d", "--detach/--no-detach", help="Return as soon as it has begun; print the id."),
+]
+Sequential = Annotated[
+    bool | None, typer.Option("--sequential/--no-sequential", help="One task after the other.")
+]
+TailLogs = Annotated[
+    bool | None, typer.Option("--tail-logs/--no-tail-logs", help="Show what the tasks write.")
+]
+Direct = Annotated[
+    bool | None,
+    typer.Option("--direct/--no-direct", help="Run it in this very process, on this terminal."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run/--no-dry-run", help="Print what would run; create nothing.")]
+Key = Annotated[
+    str | None, typer.Option("--key", metavar="KEY", help="Name the logical run, as nightly-2026-11-22.")
+]
+IfRunning = Annotated[
+    str | None,
+    typer.Option(
+        "--if-running",
+        metavar="fail|skip|replace",
+        help="If one of the same key (or name) is not over.",
+        autocompletion=completion.if_running,
+    ),
+]
+
 
 def whole_number(option: str, text: str) -> int:
     """The number that an option was given.

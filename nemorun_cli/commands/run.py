@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import typer
 
-from nemorun_cli import completion, experiment, rendering, terminal
-from nemorun_cli.commands.options import Json, Params, Quiet, Sets, SpecPath
+from nemorun_cli import experiment, rendering, terminal
+from nemorun_cli.commands.options import (
+    Detach,
+    Direct,
+    DryRun,
+    IfRunning,
+    Json,
+    Key,
+    Params,
+    Quiet,
+    Sequential,
+    Sets,
+    SpecPath,
+    TailLogs,
+)
 from nemorun_cli.errors import UsageError
 from nemorun_cli.home import ExperimentFiles, Home
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from nemorun_cli.load import Document
     from nemorun_cli.observation import Snapshot
@@ -28,56 +41,64 @@ def command(
     *,
     params: Params = None,
     sets: Sets = None,
-    detach: Annotated[
-        bool | None,
-        typer.Option("-d", "--detach/--no-detach", help="Return as soon as it has begun; print the id."),
-    ] = None,
-    sequential: Annotated[
-        bool | None, typer.Option("--sequential/--no-sequential", help="One task after the other.")
-    ] = None,
-    tail_logs: Annotated[
-        bool | None, typer.Option("--tail-logs/--no-tail-logs", help="Show what the tasks write.")
-    ] = None,
-    direct: Annotated[
-        bool | None,
-        typer.Option("--direct/--no-direct", help="Run it in this very process, on this terminal."),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run/--no-dry-run", help="Print what would run; create nothing.")
-    ] = False,
+    detach: Detach = None,
+    sequential: Sequential = None,
+    tail_logs: TailLogs = None,
+    direct: Direct = None,
+    dry_run: DryRun = False,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="TASK", help="Run this task, alone. Repeatable.")
     ] = None,
-    key: Annotated[
-        str | None, typer.Option("--key", metavar="KEY", help="Name the logical run, as nightly-2026-11-22.")
-    ] = None,
-    if_running: Annotated[
-        str | None,
-        typer.Option(
-            "--if-running",
-            metavar="fail|skip|replace",
-            help="If one of the same key (or name) is not over.",
-            autocompletion=completion.if_running,
-        ),
-    ] = None,
+    key: Key = None,
+    if_running: IfRunning = None,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Run an experiment from a spec, and watch it."""
-    from nemorun_cli import start  # noqa: PLC0415 - the supervisor gets ready while the rest is imported
+    flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
+    changes = [*(sets or ()), *as_sets(flags)]
 
-    policy = _policy(if_running)
+    def read() -> Document:
+        from nemorun_cli import executors, load  # noqa: PLC0415 - heavy, and loaded while the supervisor starts
+
+        return load.read(
+            spec,
+            params=params or (),
+            sets=changes,
+            only=only or (),
+            executor_schemas=executors.options_schema,
+            executor_types=executors.types,
+        )
+
+    how = How(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running)
+    return start(read, how, is_json=is_json, quiet=quiet)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """How an experiment is started, besides what its spec says."""
+
+    is_dry: bool
+    is_direct: bool
+    key: str | None
+    if_running: str | None
+
+
+def start(read: Callable[[], Document], how: How, *, is_json: bool, quiet: bool) -> int:
+    """Start what `read` gives, or show it, and watch it; gives the exit code."""
+    from nemorun_cli import start as starting  # noqa: PLC0415 - the supervisor gets ready while the rest is imported
+
+    policy = _policy(how.if_running)
     home = Home.from_environment()
-    supervisor = None if dry_run or direct else start.take()
+    supervisor = None if how.is_dry or how.is_direct else starting.take()
     try:
-        flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
-        document = _read(spec, params=params or (), sets=[*(sets or ()), *_as_sets(flags)], only=only or ())
-        if dry_run:
+        document = read()
+        if how.is_dry:
             return _preview(document, home, is_json=is_json, quiet=quiet)
         if document.run.direct:
-            return _run_direct(document, home, key=key, policy=policy, is_json=is_json, quiet=quiet)
-        supervisor = supervisor or start.take()
-        return _run(document, home, supervisor, key=key, policy=policy, is_json=is_json, quiet=quiet)
+            return _run_direct(document, home, key=how.key, policy=policy, is_json=is_json, quiet=quiet)
+        supervisor = supervisor or starting.take()
+        return _run(document, home, supervisor, key=how.key, policy=policy, is_json=is_json, quiet=quiet)
     finally:
         if supervisor is not None:
             supervisor.abandon()  # which does nothing to one that has work
@@ -92,22 +113,9 @@ def _policy(text: str | None) -> experiment.IfRunning | None:
     raise UsageError(f"--if-running {text}: it is fail, skip or replace")
 
 
-def _as_sets(flags: dict[str, bool | None]) -> list[str]:
+def as_sets(flags: dict[str, bool | None]) -> list[str]:
     """Flags that were given, as changes of the spec's `run` section, so that both are checked alike."""
     return [f"run.{name}={str(value).lower()}" for name, value in flags.items() if value is not None]
-
-
-def _read(spec: str, *, params: Sequence[str], sets: Sequence[str], only: Sequence[str]) -> Document:
-    from nemorun_cli import executors, load  # noqa: PLC0415 - heavy, and loaded while the supervisor starts
-
-    return load.read(
-        spec,
-        params=params,
-        sets=sets,
-        only=only,
-        executor_schemas=executors.options_schema,
-        executor_types=executors.types,
-    )
 
 
 def _run(

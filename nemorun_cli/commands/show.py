@@ -68,6 +68,7 @@ def _document(
         "schema": SHOW_FORMAT,
         "duration": duration,
         "version": created.get("version"),
+        "lineage": {"rerun_of": created.get("rerun_of")},
         "params": snapshot.spec.params,
         "packages": [package.to_json() for package in snapshot.spec.packages],
         "environment": created.get("environment") or {},
@@ -82,6 +83,7 @@ def _files(snapshot: Snapshot) -> dict[str, str | None]:
     files = snapshot.files
     known = {
         "spec": files.spec,
+        "source": files.source,
         "resolved": files.resolved,
         "ledger": files.ledger,
         "supervisor_log": files.supervisor_log,

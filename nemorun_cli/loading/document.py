@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.loading.composition import Sources
     from nemorun_cli.loading.places import Described
     from nemorun_cli.problems import Place
@@ -45,4 +46,5 @@ class Document:
     only: tuple[str, ...] = ()
     executor_schemas: Callable[[str], Mapping[str, Any] | None] = field(repr=False)
     executor_types: Callable[[], Sequence[str]] = field(repr=False)
+    copies: ExperimentFiles | None = None  # an experiment whose copies of scripts are taken
     spec: Spec | None = field(default=None, repr=False)

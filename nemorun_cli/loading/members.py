@@ -13,12 +13,14 @@ from nemorun_cli.loading.dependencies import Member, members_of
 from nemorun_cli.loading.filling import Late, as_plain, late_texts
 from nemorun_cli.loading.layers import Layers, Laying, words
 from nemorun_cli.loading.templates import TemplateError
+from nemorun_cli.plan import script_copy
 from nemorun_cli.problems import Finding, choices
 from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.loading.chosen import Chosen
     from nemorun_cli.loading.dependencies import Graph, Twins
     from nemorun_cli.loading.expansion import Expansion
@@ -53,6 +55,7 @@ class Building:
         folder: Path,
         executors: Mapping[str, Mapping[str, Any]],
         outside: Sequence[str],
+        copies: ExperimentFiles | None,
         filled: frozenset[Place],
         expansion: Expansion,
     ) -> None:
@@ -67,6 +70,7 @@ class Building:
         self._folder = folder
         self._executors = executors
         self._outside = outside
+        self._copies = copies
         self._defaults: Mapping[str, Any] = data.get("defaults", {})
         self._below: dict[str, Layers] = {}
         self._expansion = expansion
@@ -254,7 +258,7 @@ class Building:
             return argv
         if kind == "script":
             path = self._folder / Path(value).expanduser()
-            if not path.is_file():
+            if not (path.is_file() or (self._copies and script_copy(str(path), self._copies).is_file())):
                 what = "is a folder" if path.is_dir() else "there is no file"
                 self._find(place, f"{what} {path}", "script is a path; a script's text goes into inline")
             return str(path)

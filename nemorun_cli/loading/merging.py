@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.handlers import RUN_AFTER
 from nemorun_cli.problems import Finding, dotted
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 # What a task runs, with what belongs to that: another one takes the place of all of it.
 BODIES: Final = frozenset(("script", "inline", "command", "partial", "group"))
+OF_TASKS: Final = frozenset(("tasks", *RUN_AFTER))  # sections that hold tasks by name
 _OF_BODY: Final = BODIES | {"args", "entrypoint"}
 _VALUES: Final = frozenset(("args", "params", "matrix", "with"))  # in which null is a value like any other
 _TASK_DEPTH: Final = 2
@@ -40,7 +42,7 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any], place: Place = ()
 def _left(below: Mapping[str, Any], above: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
     """What is left of what is below when something above takes its place."""
     is_entry = len(place) == _TASK_DEPTH
-    if is_entry and place[0] == "tasks":
+    if is_entry and place[0] in OF_TASKS:
         kinds = BODIES.intersection(above)
         if kinds and not kinds.intersection(below):
             return {key: value for key, value in below.items() if key not in _OF_BODY}

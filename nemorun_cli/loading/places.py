@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from nemorun_cli import home as files
 from nemorun_cli.errors import SpecError
 from nemorun_cli.loading.composition import Layer, Sources, composed
-from nemorun_cli.loading.merging import merged
+from nemorun_cli.loading.merging import OF_TASKS, merged
 from nemorun_cli.loading.source import open_source
 from nemorun_cli.loading.templates import OPENING
 from nemorun_cli.problems import Finding, choices
@@ -261,7 +261,7 @@ def _named(data: Mapping[str, Any]) -> Iterator[str]:
     """Every text that stands where an executor is named."""
     yield from _names(data.get("executor"))
     for key, section in data.items():
-        if key == "tasks" and isinstance(section, dict):
+        if key in OF_TASKS and isinstance(section, dict):
             for task in section.values():
                 if isinstance(task, dict):
                     yield from _names(task.get("executor"))

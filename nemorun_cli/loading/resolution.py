@@ -179,6 +179,7 @@ class Resolution:
             folder=self._folder,
             executors=executors,
             outside=self._document.known,
+            copies=self._document.copies,
             filled=frozenset(filler.filled),
             expansion=expansion,
         )

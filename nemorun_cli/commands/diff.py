@@ -1,0 +1,191 @@
+"""`exp diff`: what is different between two experiments."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from nemorun_cli import completion, differences, experiment, plan, rendering, tables, terminal
+from nemorun_cli.commands.options import Json
+from nemorun_cli.differences import ABSENT, Difference, Differences
+from nemorun_cli.problems import dotted
+from nemorun_cli.tables import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nemorun_cli.home import ExperimentFiles
+    from nemorun_cli.observation import Snapshot
+
+DIFF_FORMAT: Final = "exp.diff/1"
+RESULTS: Final = ("status", "reason", "exit_code", "attempt", "duration", "outputs")
+NO_DIFFERENCE: Final = frozenset(("duration",))  # which is shown, but never the same twice
+
+Which = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXP",
+        help="Id, name, unique beginning of an id, or `latest`.",
+        autocompletion=completion.experiments,
+    ),
+]
+
+
+def command(first: Which, second: Which, *, is_json: Json = False) -> None:
+    """Show what is different between two experiments: their specs, params, environments and results."""
+    old, new = experiment.find(first).status(), experiment.find(second).status()
+    found = differences.of_specs(
+        anonymous(old), anonymous(new), old_text=_texts(old.files), new_text=_texts(new.files)
+    )
+    environment = list(differences.of_values(_environment(old), _environment(new)))
+    results = list(_results(old, new))
+    if is_json:
+        terminal.write_json(_document(old, new, found, environment, results))
+        return
+    heads = (Column("FIELD"), Column(old.files.id), Column(new.files.id))
+    _section("spec", heads, rows(found))
+    _section("environment of its start", heads, [[str(path[0]), *_pair(a, b)] for path, a, b in environment])
+    _section("results", heads, _result_rows(results))
+    if not (found.fields or found.added or found.removed or environment or results):
+        terminal.write_line("no difference")
+
+
+def rows(found: Differences) -> list[list[str]]:
+    """The differences of two specs as rows of a table: field, before, after."""
+    changed = [[_called(one), *_pair(one.before, one.after)] for one in found.fields]
+    removed = [[name, "a task", tables.NOTHING] for name in found.removed]
+    return [*changed, *removed, *([name, tables.NOTHING, "a task"] for name in found.added)]
+
+
+def anonymous(snapshot: Snapshot) -> Any:
+    """The spec without the experiment's own id and directory, which are never the same in another one."""
+    spec, files = snapshot.spec, snapshot.files
+    texts = {json.dumps(str(files.directory))[1:-1]: "EXP_DIR", json.dumps(files.id)[1:-1]: "EXP_ID"}
+    document = json.dumps(spec.to_json())
+    for text, name in texts.items():
+        document = document.replace(text, f"${{{name}}}")
+    return type(spec).from_json(json.loads(document))
+
+
+def _texts(files: ExperimentFiles) -> differences.Texts:
+    """What the experiment's copies of scripts hold."""
+
+    def text(source: str) -> str | None:
+        copy = plan.script_copy(source, files)
+        return copy.read_text(encoding="utf-8", errors="replace") if copy.is_file() else None
+
+    return text
+
+
+def _environment(snapshot: Snapshot) -> dict[str, Any]:
+    found = snapshot.history.created.get("environment")
+    return found if isinstance(found, dict) else {}
+
+
+def _results(old: Snapshot, new: Snapshot) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """The tasks of both that came out differently: each with its results here and there."""
+    places = {task.id: index for index, task in enumerate(new.spec.tasks)}
+    for index, task in enumerate(old.spec.tasks):
+        if task.id not in places:
+            continue
+        one, other = old.task_json(task.id, index), new.task_json(task.id, places[task.id])
+        before, after = ({key: entry[key] for key in RESULTS} for entry in (one, other))
+        if any(before[key] != after[key] for key in RESULTS if key not in NO_DIFFERENCE):
+            yield task.id, before, after
+
+
+def _document(
+    old: Snapshot,
+    new: Snapshot,
+    found: Differences,
+    environment: Sequence[tuple[Any, Any, Any]],
+    results: Sequence[tuple[str, dict[str, Any], dict[str, Any]]],
+) -> dict[str, Any]:
+    """The document `exp.diff/1`."""
+    sides = [
+        {
+            "id": one.files.id,
+            "name": one.spec.name,
+            "status": one.status,
+            "rerun_of": one.history.created.get("rerun_of"),
+        }
+        for one in (old, new)
+    ]
+    return {
+        "schema": DIFF_FORMAT,
+        "before": sides[0],
+        "after": sides[1],
+        "spec": [one.to_json() for one in found.fields],
+        "added": list(found.added),
+        "removed": list(found.removed),
+        "environment": [
+            Difference(path=path, before=before, after=after).to_json() for path, before, after in environment
+        ],
+        "results": [{"task": name, "before": before, "after": after} for name, before, after in results],
+    }
+
+
+def _section(title: str, heads: Sequence[Column], found: Sequence[Sequence[str]]) -> None:
+    if found:
+        terminal.write_line(title)
+        tables.show(heads, found)
+        terminal.write_line("")
+
+
+def _result_rows(results: Sequence[tuple[str, dict[str, Any], dict[str, Any]]]) -> list[list[str]]:
+    found = []
+    for name, before, after in results:
+        found.append([name, _ending(before), _ending(after)])
+        for path, one, other in differences.of_values(before["outputs"], after["outputs"]):
+            found.append([f"{name}: {dotted(path)}", *_pair(one, other)])
+    return found
+
+
+def _ending(result: dict[str, Any]) -> str:
+    """How a task came out, in a few words."""
+    parts = [result["status"], result["reason"] or ""]
+    parts.append("" if result["exit_code"] in (None, 0) else f"exit code {result['exit_code']}")
+    parts.append(f"attempt {result['attempt']}" if result["attempt"] > 1 else "")
+    parts.append("" if result["duration"] is None else rendering.seconds(result["duration"]))
+    return ", ".join(part for part in parts if part)
+
+
+def _called(one: Difference) -> str:
+    """A field with the task that it is of, or the group and how many of it."""
+    field = dotted(one.path)
+    if not one.tasks:
+        return field
+    if one.group is None or len(one.tasks) == 1:
+        return f"{one.tasks[0]}: {field}"
+    return f"{one.group} ({len(one.tasks)} members): {field}"
+
+
+def _pair(before: Any, after: Any) -> tuple[str, str]:
+    """Two values for people, cut to where they begin to differ if they are long."""
+    one, other = _text(before), _text(after)
+    if max(len(one), len(other)) <= LONGEST:
+        return one, other
+    same = next(
+        (index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+        min(len(one), len(other)),
+    )
+    start = max(0, same - LONGEST // 3)
+    return _cut(one, start), _cut(other, start)
+
+
+LONGEST: Final = 60  # characters of a value in a table
+
+
+def _cut(text: str, start: int) -> str:
+    if len(text) <= LONGEST:
+        return text
+    end = start + LONGEST
+    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
+
+
+def _text(value: Any) -> str:
+    if value is ABSENT:
+        return tables.NOTHING
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

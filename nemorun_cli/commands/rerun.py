@@ -1,0 +1,75 @@
+"""`exp rerun`: a new experiment from an old one's own spec and scripts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nemorun_cli import completion, experiment
+from nemorun_cli.commands import run as running
+from nemorun_cli.commands.options import (
+    Detach,
+    Direct,
+    DryRun,
+    ExperimentGiven,
+    IfRunning,
+    Json,
+    Key,
+    Params,
+    Quiet,
+    Sequential,
+    Sets,
+    TailLogs,
+)
+
+if TYPE_CHECKING:
+    from nemorun_cli.load import Document
+
+
+def command(
+    which: ExperimentGiven,
+    *,
+    params: Params = None,
+    sets: Sets = None,
+    detach: Detach = None,
+    sequential: Sequential = None,
+    tail_logs: TailLogs = None,
+    direct: Direct = None,
+    dry_run: DryRun = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="TASK",
+            help="Run this task, alone, instead of those that were chosen. Repeatable.",
+            autocompletion=completion.tasks,
+        ),
+    ] = None,
+    key: Key = None,
+    if_running: IfRunning = None,
+    is_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Start a new experiment from an old one's own spec, options and scripts.
+
+    What -p and --set gave to the old one holds, and what is given now goes over it.
+    """
+    old = experiment.find(which)
+    flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
+    changes = [*(sets or ()), *running.as_sets(flags)]
+
+    def read() -> Document:
+        from nemorun_cli import executors, load  # noqa: PLC0415 - heavy, and loaded while the supervisor starts
+
+        return load.again(
+            old.files,
+            params=params or (),
+            sets=changes,
+            only=only or (),
+            executor_schemas=executors.options_schema,
+            executor_types=executors.types,
+        )
+
+    how = running.How(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running)
+    return running.start(read, how, is_json=is_json, quiet=quiet)
