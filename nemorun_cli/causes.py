@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import chronicle, executors
+from nemorun_cli import chronicle, executors, shortage
 from nemorun_cli.attempts import SIGNAL_BASE, signal_name
 from nemorun_cli.clock import stamp, unix
 from nemorun_cli.quantities import duration_text
@@ -108,7 +108,7 @@ class Reader:
             causes.append(Cause(kind="delay", message=text, time=state.not_before))
         causes += [*self._company(task), *self._sweep(task)]
         if not causes:
-            causes += self._slots(task)
+            causes += self._slots(task) or self._resources(task)
         return causes or [Cause(kind="starting", message="nothing keeps it: it is about to start")]
 
     def _without_supervisor(self) -> Cause:
@@ -167,6 +167,13 @@ class Reader:
             f"it waits for {'a slot' if need == 1 else f'{need} slots'}: {limit} may run at once ({origin})"
         )
         return [Cause(kind="slots", message=f"{text}, and {len(using)} do: {named}" if using else text)]
+
+    def _resources(self, task: Task) -> list[Cause]:
+        """The slots of this machine that others have."""
+        if not task.resources or self.snapshot.supervisor != "alive":
+            return []
+        text = shortage.explain(self.snapshot.files, task)
+        return [Cause(kind="resources", message=text)] if text else []
 
     def _needs_slot(self, task: Task, *, is_written: bool) -> bool:
         options = self.snapshot.spec.executors.get(task.executor, {})

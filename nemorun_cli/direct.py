@@ -19,7 +19,7 @@ from nemorun_cli import attempts, creation, history, load, locks, observation, p
 from nemorun_cli.clock import stamp
 from nemorun_cli.errors import ExpError
 from nemorun_cli.executors import Job, Sighting
-from nemorun_cli.executors.local import LOCK_DESCRIPTOR, LocalExecutor
+from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.locks import Holder
 from nemorun_cli.start import who
 from nemorun_cli.supervision import Supervision
@@ -51,9 +51,9 @@ class DirectExecutor(LocalExecutor):
         ending = attempts.from_exit_code(code, started=since, ended=time.time())
         return Sighting(key=job.key, state="over", job_id=str(os.getpid()), since=since, ending=ending)
 
-    def _descriptors(self, log: int, lock: int) -> Sequence[tuple[Any, ...]]:
+    def _streams(self, log: int) -> Sequence[tuple[Any, ...]]:
         del log
-        return [(os.POSIX_SPAWN_DUP2, lock, LOCK_DESCRIPTOR)]
+        return ()
 
 
 def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:

@@ -8,6 +8,7 @@ import json
 import re
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import ledger, observation
@@ -274,6 +275,7 @@ def run(
             executor_schemas=executors.options_schema,
             executor_types=executors.types,
             home=home,
+            misfit=partial(executors.misfit, ask=True),
         )
         return launch(document, supervisor=supervisor, home=home, key=key, if_running=if_running)
     except BaseException:

@@ -219,6 +219,10 @@ class Home:
         """The locks of `--key`."""
         return self.directory / "keys"
 
+    def slots(self, host: str) -> Path:
+        """Who uses, and who waits for, what this host has."""
+        return self.directory / "slots" / host
+
     @property
     def executors(self) -> Path:
         """The executors that the user describes for all specs."""

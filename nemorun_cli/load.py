@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.loading.composition import Composition
+    from nemorun_cli.loading.requests import Misfit
 
 __all__ = ["Document", "Identity", "read", "resolve", "validate"]
 
@@ -40,6 +41,7 @@ def read(
     executor_schemas: Callable[[str], Mapping[str, Any] | None] | None = None,
     executor_types: Callable[[], Sequence[str]] | None = None,
     home: Home | None = None,
+    misfit: Misfit | None = None,
 ) -> Document:
     """The spec, read and checked.
 
@@ -51,6 +53,7 @@ def read(
         executor_schemas: the JSON Schema of a type's options, None where there is no such type.
         executor_types: tells which types there are.
         home: where the user's executors are described; by default the one of the environment.
+        misfit: why an executor can never meet a request for resources; by default nobody is asked.
 
     Raises:
         SpecError: with all problems of the spec.
@@ -63,6 +66,7 @@ def read(
         schemas=executor_schemas or _only_local,
         types=executor_types or _only_that,
         home=home,
+        misfit=misfit,
     )
     return _read(text_source, path, options)
 
@@ -75,6 +79,7 @@ def again(
     only: Sequence[str] = (),
     executor_schemas: Callable[[str], Mapping[str, Any] | None] | None = None,
     executor_types: Callable[[], Sequence[str]] | None = None,
+    misfit: Misfit | None = None,
 ) -> Document:
     """The spec of an experiment with the options that it was started with, and more over them.
 
@@ -87,6 +92,7 @@ def again(
         only: the tasks to run, instead of those that were chosen.
         executor_schemas: as for `read`.
         executor_types: as for `read`.
+        misfit: as for `read`.
 
     Raises:
         SpecError: with all problems that the changes bring.
@@ -105,6 +111,7 @@ def again(
         only=tuple(only or origin.only),
         schemas=executor_schemas or _only_local,
         types=executor_types or _only_that,
+        misfit=misfit,
     )
     document = _read(source, Path(origin.file), options, copies=files)
     whole = document.whole or origin.whole
@@ -125,6 +132,7 @@ class _Options:
     schemas: Callable[[str], Mapping[str, Any] | None]
     types: Callable[[], Sequence[str]]
     home: Home | None = None
+    misfit: Misfit | None = None
 
 
 def _read(
@@ -163,6 +171,7 @@ def _read(
         only=given.only,
         executor_schemas=given.schemas,
         executor_types=given.types,
+        misfit=given.misfit,
         copies=copies,
     )
     resolution = Resolution(document, _tentative(document.name))

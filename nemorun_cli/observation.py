@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.locks import Holder
+    from nemorun_cli.resources import Wish
     from nemorun_cli.spec import Group
 
 STATUS_FORMAT: Final = "exp.status/1"
@@ -53,6 +54,7 @@ class Snapshot:
         live: how many attempts may still end by themselves.
         torn: bytes at the end of the ledger that were never completed.
         seen: when this was looked at, in Unix seconds.
+        waiting: which task waits for slots of this machine, and for what.
     """
 
     files: ExperimentFiles
@@ -63,6 +65,7 @@ class Snapshot:
     live: int
     torn: int
     seen: float
+    waiting: Wish | None = None
 
     @property
     def status(self) -> ExperimentStatus:
@@ -100,7 +103,7 @@ class Snapshot:
             "exit_code": state.exit_code,
             "group": task.group,
             "reason": state.reason,
-            "message": state.message,
+            "message": self.message(task_id),
             "created": self.history.created.get("time"),
             "started": state.started,
             "ended": state.ended,
@@ -110,7 +113,15 @@ class Snapshot:
             "evidence": self._evidence(state),
             "matrix": task.matrix,
             "handler": task.handler,
+            "resources": task.resources.to_json(),
         }
+
+    def message(self, task_id: str) -> str | None:
+        """What is to be said of a task besides its reason."""
+        state = self.history.tasks[task_id]
+        if self.waiting is not None and self.waiting.task == task_id and state.status is TaskStatus.PENDING:
+            return f"waits for {self.waiting.wanted}"
+        return state.message
 
     def match_tasks(self, wanted: Sequence[str]) -> list[str]:
         """The ids of the tasks that are meant, in the order of the spec.
@@ -260,7 +271,18 @@ def look(
         live=live,
         torn=reader.torn,
         seen=time.time(),
+        waiting=_waiting(files, spec, history) if state == "alive" else None,
     )
+
+
+def _waiting(files: ExperimentFiles, spec: Spec, history: History) -> Wish | None:
+    """What the experiment waits for on this machine, asked only where a task may."""
+    if not history.counts[TaskStatus.PENDING] or not any(task.resources for task in spec.tasks):
+        return None
+    from nemorun_cli import shortage  # noqa: PLC0415 - few experiments wait for slots
+
+    waiting = shortage.waiting_of(files)
+    return waiting.wish if waiting else None
 
 
 def _supervisor_state(history: History, holder: Holder | None, *, is_held: bool) -> SupervisorState:

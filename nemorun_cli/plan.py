@@ -11,11 +11,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.resources import NOTHING
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.home import AttemptFiles, ExperimentFiles
     from nemorun_cli.packages import Package
+    from nemorun_cli.resources import Resources
     from nemorun_cli.spec import Kind, Spec, Task
 
 PLAN_FORMAT: Final = "exp.attempt/1"
@@ -50,6 +53,7 @@ class Plan:
     call: str | None = None
     partial: tuple[str, dict[str, Any]] | None = None
     package: Package | None = None
+    resources: Resources = NOTHING
     timeout: float | None = None
     stop_signal: str
     stop_grace: float
@@ -70,6 +74,7 @@ class Plan:
             "env_inherit": self.env_inherit,
             "secrets": self.secrets,
             "package": self.package and self.package.hash,
+            "resources": self.resources.to_json(),
             "timeout": self.timeout,
             "stop_signal": self.stop_signal,
             "stop_grace": self.stop_grace,
@@ -114,6 +119,7 @@ def make(
         call=json.dumps(call) if call else None,
         partial=(call["target"], call["args"]) if call else None,
         package=package,
+        resources=task.resources,
         timeout=task.timeout,
         stop_signal=task.stop_signal,
         stop_grace=task.stop_grace,

@@ -12,6 +12,7 @@ from nemorun_cli import executors, packages, plan
 from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.packages import Package
 from nemorun_cli.quantities import duration_text
+from nemorun_cli.resources import Resources
 from nemorun_cli.secret_values import MASK
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def _entry(
         "secrets": list(made.secrets),
         "script": made.script if made.script is not None else _source(task),
         "call": {"target": made.partial[0], "args": made.partial[1]} if made.partial else None,
+        "resources": task.resources.to_json(),
         "timeout": made.timeout,
         "retry": asdict(task.retry),
         "late": list(task.late),
@@ -158,6 +160,7 @@ def _task_lines(number: int, task: dict[str, Any]) -> list[str]:
         ("command", shlex.join(task["argv"])),
         ("in", task["workdir"]),
         ("call", f"{task['call']['target']}({_arguments(task['call']['args'])})" if task["call"] else ""),
+        ("asks for", str(Resources.from_json(task["resources"])) if task["resources"] else ""),
         ("timeout", duration_text(task["timeout"]) if task["timeout"] is not None else ""),
         ("retries", str(retry) if retry else ""),
         ("inherits", "" if task["env_inherit"] == "all" else str(task["env_inherit"])),

@@ -58,9 +58,9 @@ def size_text(count: int) -> str:
     value, letter = float(count), ""
     for letter in _LETTERS:  # noqa: B007 - the last one is used
         value /= _KILO
-        if value < 999.5:  # noqa: PLR2004 - what would be shown as 1000
+        if value < _KILO:
             break
-    return f"{value:.3g}{letter}"
+    return f"{value:.0f}{letter}" if value >= 100 else f"{value:.3g}{letter}"  # noqa: PLR2004 - digits shown
 
 
 def _seconds(value: float | str) -> float | None:

@@ -62,6 +62,8 @@ def header(snapshot: Snapshot) -> list[str]:
         ("tags", ", ".join(snapshot.spec.tags)),
         ("about", " ".join((snapshot.spec.description or "").split())),
     ]
+    if snapshot.waiting is not None:
+        lines.append(("waits", f"{snapshot.waiting.task} for {snapshot.waiting.wanted}"))
     if history.cancel and not snapshot.is_over:
         lines.append(("cancelled", f"by {history.cancel.by} at {history.cancel.time}"))
     return [f"{label + ':':<12}{text}" for label, text in lines if text]
@@ -154,7 +156,7 @@ def _task_row(snapshot: Snapshot, task: Task) -> list[str]:
         seconds(snapshot.duration(state)),
         code,
         f"tasks/{task.id}/attempt-{state.attempt}" if state.submitted else "",
-        reason(state),
+        reason(state) or snapshot.message(task.id) or "",
     ]
 
 
@@ -173,7 +175,8 @@ def task_details(snapshot: Snapshot, task: Task) -> list[str]:
     lines = [
         ("task", f"{task.id}  (number {task.index})"),
         ("status", entry["status"]),
-        ("reason", reason(snapshot.history.tasks[task.id])),
+        ("reason", reason(snapshot.history.tasks[task.id]) or entry["message"]),
+        ("asks for", str(task.resources) if task.resources else ""),
         ("exit code", "" if entry["exit_code"] is None else str(entry["exit_code"])),
         ("attempt", str(entry["attempt"])),
         (

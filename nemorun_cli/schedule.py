@@ -12,9 +12,10 @@ from nemorun_cli.clock import unix
 from nemorun_cli.states import RETRIED_AS, ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nemorun_cli.history import History, TaskState
+    from nemorun_cli.resources import Resources, Room
     from nemorun_cli.spec import Group, Handler, Retry, Spec, Task
 
 ANY: Final = "any"
@@ -31,8 +32,25 @@ class Verdict:
     reason: Reason = Reason.DEPENDENCY
 
 
-Lane: TypeAlias = "tuple[str, str]"
-"""What can hold ready tasks back together: a group with `max_parallel` (or none, ""), and an executor."""
+Lane: TypeAlias = "tuple[str, str, Resources]"
+"""What can hold ready tasks back together: a group with `max_parallel` (or ""), an executor, a request."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Turn:
+    """What is left while it is decided who starts; `room` is by group with max_parallel."""
+
+    slots: int | None
+    needs_slot: Mapping[str, bool]
+    most: int | None
+    machine: Room | None
+    room: dict[str, int]
+    refused: set[str] = field(default_factory=set)  # for whom the machine has no room
+    taken: list[str] = field(default_factory=list)
+
+    def is_closed(self, lane: Lane) -> bool:
+        """Whether nothing of a lane can start."""
+        return (self.slots == 0 and self.needs_slot[lane[1]]) or self.room.get(lane[0]) == 0
 
 
 @dataclass(slots=True)
@@ -170,56 +188,85 @@ class Schedule:
 
     def _lane(self, task: Task) -> Lane:
         group = self.groups.get(task.group or "")
-        return (group.id if group is not None and group.max_parallel else "", task.executor)
+        return (group.id if group is not None and group.max_parallel else "", task.executor, task.resources)
+
+    @property
+    def asks_for_resources(self) -> bool:
+        """Whether any task that asks for resources is ready, or may be by now."""
+        return any(queue and lane[2] for lane, queue in self._ready.items()) or any(
+            self.tasks[name].resources for _, _, name in self._delayed
+        )
 
     def take_ready(
-        self, now: float, slots: int | None, *, needs_slot: Mapping[str, bool], most: int | None = None
+        self,
+        now: float,
+        slots: int | None,
+        *,
+        needs_slot: Mapping[str, bool],
+        most: int | None = None,
+        machine: Room | None = None,
     ) -> list[str]:
         """The tasks that start now, in the order of the file; `slots` None is without a limit.
 
+        Those that ask for resources start as far as there is room for them on the `machine`, if one is given.
         A group that is `together` starts when all its members can, or not at all. One that needs more
         than the `most` slots there ever are starts when it has all of them for itself.
         """
         while self._delayed and self._delayed[0][0] <= now:
             self.add_ready(heapq.heappop(self._delayed)[2])
-        room = self._room()
-        taken: list[str] = []
+        turn = _Turn(slots=slots, needs_slot=needs_slot, most=most, machine=machine, room=self._room())
         held: list[tuple[Lane, tuple[int, str]]] = []
         # Only the first of each lane is looked at: there may be ten thousand behind it.
         heads = [(queue[0], lane) for lane, queue in self._ready.items() if queue]
         heapq.heapify(heads)
         while heads:
             entry, lane = heapq.heappop(heads)
-            if (slots == 0 and needs_slot[lane[1]]) or room.get(lane[0]) == 0:
+            if turn.is_closed(lane):
                 continue  # nothing in this lane can start now
             queue = self._ready[lane]
             heapq.heappop(queue)
-            if queue:
-                heapq.heappush(heads, (queue[0], lane))
             task_id = entry[1]
             if task_id not in self._queued or self.history.tasks[task_id].status is not TaskStatus.PENDING:
                 self._queued.discard(task_id)
-                continue
-            company = self._company(task_id)
-            need = self._need(company or (), needs_slot)
-            if company is None or (slots is not None and min(need, most or need) > slots):
+            elif company := self._startable(task_id, turn):
+                self._start(company, lane, turn)
+            else:
                 held.append((lane, entry))
-                continue
-            if slots is not None:
-                slots = max(0, slots - need)
-            if lane[0]:
-                room[lane[0]] -= 1
-                self._running[lane[0]].add(task_id)
-            taken += company
-            self._queued.difference_update(company)
+                if task_id in turn.refused:
+                    continue  # all others in this lane ask for as much
+            if queue:
+                heapq.heappush(heads, (queue[0], lane))
         for lane, entry in held:
             heapq.heappush(self._ready[lane], entry)
-        return taken
+        return turn.taken
+
+    def _startable(self, task_id: str, turn: _Turn) -> list[str] | None:
+        """Who starts with the task, if they can now."""
+        company = self._company(task_id)
+        if company is None or company[0] in turn.refused:
+            return None
+        need = self._need(company, turn.needs_slot)
+        if turn.slots is not None and min(need, turn.most or need) > turn.slots:
+            return None
+        tasks = [self.tasks[name] for name in company]
+        if turn.machine is None or not any(task.resources for task in tasks) or turn.machine.take(tasks):
+            return company
+        turn.refused.add(company[0])
+        return None
+
+    def _start(self, company: Sequence[str], lane: Lane, turn: _Turn) -> None:
+        if turn.slots is not None:
+            turn.slots = max(0, turn.slots - self._need(company, turn.needs_slot))
+        if lane[0]:
+            turn.room[lane[0]] -= 1
+            self._running[lane[0]].add(company[0])
+        turn.taken += company
+        self._queued.difference_update(company)
 
     def _room(self) -> dict[str, int]:
         """How many members may start now of each group with `max_parallel` that has any waiting."""
         room = {}
-        for (name, _), queue in self._ready.items():
+        for (name, *_), queue in self._ready.items():
             if name and queue and name not in room:
                 # Those taken in an earlier turn are live by now, or over, or wait to be tried again.
                 running = {one for one in self._running.get(name, ()) if self.history.tasks[one].is_live}

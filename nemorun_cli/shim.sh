@@ -7,7 +7,8 @@
 # ATTEMPT  the attempt's own folder; `claim`, `exit.json` and `timed-out` are written there
 # TIMEOUT  seconds, or 0 for none; SIGNAL (a name without SIG) is then sent, and KILL after GRACE seconds
 #
-# Descriptor 9, if it is open, is a lock that lives as long as the task; only the watchdog lets go of it.
+# Descriptors 9 and 8, if they are open, are locks that live as long as the task: its own, and that of its slots.
+# Only the watchdog lets go of them.
 #
 # Its own variables begin with EXP_, as no variable of a task may: assigning to one that the task has
 # would change what the task sees.
@@ -53,7 +54,7 @@ fi
 EXP_SHIM_WATCHDOG=
 if [ "$EXP_SHIM_TIMEOUT" != 0 ]; then
     env -i PATH="$PATH" EXP_WATCHDOG="$EXP_SHIM_ATTEMPT" /bin/sh "$0" --watchdog \
-        "$EXP_SHIM_ATTEMPT" "$EXP_SHIM_TIMEOUT" "$EXP_SHIM_SIGNAL" "$EXP_SHIM_GRACE" 9>&- &
+        "$EXP_SHIM_ATTEMPT" "$EXP_SHIM_TIMEOUT" "$EXP_SHIM_SIGNAL" "$EXP_SHIM_GRACE" 9>&- 8>&- &
     EXP_SHIM_WATCHDOG=$!
 fi
 

@@ -9,6 +9,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 from nemorun_cli.packages import Package
+from nemorun_cli.resources import NOTHING, Resources
 
 RESOLVED_FORMAT = "exp.resolved/1"
 
@@ -64,6 +65,7 @@ class Task:
     dependencies: tuple[str, ...] = ()  # ids of members, groups already expanded
     dependency_type: DependencyType = "afterok"
     when: str | bool | None = None
+    resources: Resources = NOTHING
     retry: Retry = field(default_factory=Retry)
     timeout: float | None = None
     stop_signal: str = DEFAULT_STOP_SIGNAL
@@ -182,6 +184,7 @@ _TASK_DEFAULTS: dict[str, Any] = {
 }
 _TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "artifacts", "late")
 _OWN = frozenset(("id", "index", "matrix", "twins"))  # what members of a sweep never have in common
+_NESTED = ("retry", "resources")  # values with fields of their own
 _MERGED = ("args", "env")  # of which they may have some entries in common, if these are mappings
 
 
@@ -198,7 +201,7 @@ def _compact(values: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
             if not _is_same(value, common) and len(value) > len(common):
                 entry[key] = {name: item for name, item in value.items() if name not in common}
         elif value != _TASK_DEFAULTS[key]:
-            entry[key] = asdict(value) if key == "retry" else value
+            entry[key] = asdict(value) if key in _NESTED else value
     return entry
 
 
@@ -242,6 +245,8 @@ def _read(entry: dict[str, Any]) -> dict[str, Any]:
         retry = _known(Retry, values["retry"])
         retry["on"] = tuple(retry["on"])
         values["retry"] = Retry(**retry)
+    if "resources" in values:
+        values["resources"] = Resources.from_json(values["resources"])
     if "metrics" in values:
         values["metrics"] = {name: tuple(several) for name, several in values["metrics"].items()}
     if "twins" in values:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import faults, handlers, plan
 from nemorun_cli import history as events
+from nemorun_cli.admission import Admission
 from nemorun_cli.attempts import Ending, lost
 from nemorun_cli.clock import stamp
 from nemorun_cli.conclusion import conclude
@@ -82,7 +83,7 @@ class Supervision:
         self._secrets = secrets
         self._poll = select.poll()
         self._engines = Engines(spec, secrets=secrets, makers=makers or {}, poll=self._poll, tell=tell)
-        self._needs_slot: dict[str, bool] = {}
+        self._admission = Admission(self.schedule, self._engines, home=home, experiment=files.id)
         self._interrupts: list[str] = []
         self._was_interrupted = False
         self._doubtful: list[str] = []  # submitted, as far as we know, but never begun
@@ -118,15 +119,15 @@ class Supervision:
 
     def begin(self) -> None:
         """Decide what follows from the history as it stands."""
-        is_written = self.spec.run.max_parallel is not None
-        for name in {task.executor for task in self.spec.tasks} if self.submits else ():
-            self._needs_slot[name] = is_written or self._engines.executor(name).takes_slots
+        if self.submits:
+            self._admission.begin()
         self._decisions.begin()
 
     def close(self) -> None:
         """Let go of everything; what runs goes on."""
         self._recording.close()
         self._engines.close()
+        self._admission.close()
         if self._wake is not None:
             os.close(self._wake)
         self.journal.close()
@@ -193,8 +194,9 @@ class Supervision:
         if self.journal:
             timeout = FLUSH_AFTER
         now, monotonic = time.time(), time.monotonic()
-        if (look := self._engines.due()) is not None:
-            timeout = min(timeout, look - monotonic)
+        for look in (self._engines.due(), self._admission.due):
+            if look is not None:
+                timeout = min(timeout, look - monotonic)
         for due in (self.schedule.next_delay(), self._decisions.deadline()):
             if due is not None:
                 timeout = min(timeout, due - now)
@@ -268,6 +270,7 @@ class Supervision:
     def _miss(self, job: Job, state: TaskState) -> None:
         """A submission that came to nothing is repeated, unless the task was cancelled since."""
         task = self.schedule.tasks[job.task]
+        self._admission.release(job.task)
         if state.cancel:
             self._decisions.cancel_unstarted(job.task, state, state.cancel)
         elif state.status is TaskStatus.RUNNING:
@@ -289,6 +292,8 @@ class Supervision:
             written=job.files.outputs,
             secrets=self._secrets,
         )
+        if ending.reason is not Reason.ABANDONED:  # which may well go on, with all that it has
+            self._admission.release(job.task)
         task = self.schedule.tasks[job.task]
         self._note_attempt(
             events.ENDED,
@@ -309,27 +314,18 @@ class Supervision:
     def _choose(self) -> list[Job]:
         """The attempts that start now, already noted as submitted."""
         identity = Identity(id=self.files.id, name=self.spec.name, directory=str(self.files.directory))
-        again, self._doubtful = self._doubtful, []
-        names = [
-            *again,
-            *self.schedule.take_ready(
-                time.time(), self._free_slots(), needs_slot=self._needs_slot, most=self._slots()
-            ),
-        ]
+        admitted = self._admission.take(self._doubtful)
+        self._doubtful = admitted.waiting
+        for name, message in admitted.impossible.items():
+            self._decisions.fail_unstarted(self.schedule.tasks[name], Reason.LAUNCH, message)
         jobs = []
-        for name in names:
-            task = self.schedule.tasks[name]
-            filled = self._decisions.fill(task, identity)
+        for name in admitted.tasks:
+            filled = self._decisions.fill(self.schedule.tasks[name], identity)
             if filled is not None and (job := self._plan(filled)):
                 jobs.append(job)
+            else:
+                self._admission.release(name)
         return jobs
-
-    def _free_slots(self) -> int:
-        used = self._engines.count(of=(name for name, needs in self._needs_slot.items() if needs))
-        return max(0, self._slots() - used)
-
-    def _slots(self) -> int:
-        return self.spec.run.max_parallel or os.cpu_count() or 1
 
     def _plan(self, task: Task) -> Job | None:
         """The attempt of a task that starts now; None if its executor cannot plan it, which is its end."""
@@ -392,6 +388,7 @@ class Supervision:
             holder=self.history.supervisor if made else state.holder,
             stop_signal=task.stop_signal,
             stop_grace=task.stop_grace,
+            allocation=self._admission.allocation(task.id) if made else None,
         )
 
     def _note_attempt(self, event: str, job: Job, **fields: Any) -> None:

@@ -245,6 +245,13 @@ def test_sweep_trains_each_combination_and_tells_the_best(exp: Exp) -> None:
     assert "train/C=1,gamma=0.001/model.joblib has" in log(exp, "check/C=1,gamma=0.001")
 
 
+def test_resources_gives_each_task_gpus_of_its_own(exp: Exp) -> None:
+    """Each member has one of the two GPUs that the executor names, and what merges them has both."""
+    exp("run", SPECS / "resources.yaml")
+    assert {outputs(exp, f"train/seed={seed}")["gpu"] for seed in (1, 2, 3, 4)} <= {0, 1, "0", "1"}
+    assert "merging on GPUs 0,1" in log(exp, "merge")
+
+
 def test_sweep_failures_counts_what_fails(exp: Exp) -> None:
     """What scikit-learn refuses fails, the others are fitted, and the table is made of all."""
     few = ["--set", "params.alphas=[1, 10]", "--set", "tasks.fit.matrix.seed=[0, 1]"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -69,6 +70,7 @@ def command(
             only=only or (),
             executor_schemas=executors.options_schema,
             executor_types=executors.types,
+            misfit=partial(executors.misfit, ask=not dry_run),
         )
 
     how = running.How(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, get_args
 
@@ -68,6 +69,7 @@ def command(
             only=only or (),
             executor_schemas=executors.options_schema,
             executor_types=executors.types,
+            misfit=partial(executors.misfit, ask=not dry_run),
         )
 
     how = How(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -38,6 +39,7 @@ def command(
         sets=sets or (),
         executor_schemas=executors.options_schema,
         executor_types=executors.types,
+        misfit=partial(executors.misfit, ask=engines),
     )
     resolved = load.resolve(document, creation.tentative(document, Home.from_environment()))
     diagnoses = executors.ask(resolved) if engines else []

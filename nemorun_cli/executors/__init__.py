@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from nemorun_cli.home import AttemptFiles
     from nemorun_cli.locks import Holder
     from nemorun_cli.plan import Plan
+    from nemorun_cli.resources import Machine, Resources
+    from nemorun_cli.slots import Allocation
     from nemorun_cli.spec import Spec
 
 ENTRY_POINTS: Final = "nemorun_cli.executors"
@@ -38,6 +40,7 @@ class Job:
         job_id: what the engine calls it, once that is known.
         holder: the supervisor that submitted it, whose host and boot are those of a local process.
         stop_grace: seconds from `stop_signal` to KILL when something is left over.
+        allocation: the slots of this machine that it was given, if it asked for any and is to be submitted.
     """
 
     experiment: str
@@ -49,6 +52,7 @@ class Job:
     holder: Holder | None = None
     stop_signal: str = "TERM"
     stop_grace: float = 10.0
+    allocation: Allocation | None = None
 
     @property
     def key(self) -> Key:
@@ -89,7 +93,7 @@ class Executor(Protocol):
     """Where tasks run. An instance keeps nothing that the ledger and the attempts do not tell.
 
     It is made with its options from the spec, checked against `options_schema`, and with the
-    secrets of the tasks that it runs.
+    secrets of the tasks that it runs. `machine` and `misfit` may be left out.
     """
 
     options_schema: ClassVar[Mapping[str, Any]]  # JSON Schema of the options, without `type`
@@ -127,6 +131,14 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Let go of everything; what runs goes on."""
+        ...
+
+    def machine(self, *, with_gpus: bool) -> Machine | None:
+        """What its tasks share of this machine by `resources`; None if they run elsewhere."""
+        ...
+
+    def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
+        """Why a request can never be met, or None; if `ask` by what the engine says, else by the options."""
         ...
 
 
@@ -181,6 +193,23 @@ def ask(spec: Spec) -> list[Diagnosis]:
         finally:
             executor.close()
     return found
+
+
+def machine(executor: Executor, *, with_gpus: bool) -> Machine | None:
+    """What tasks of an executor share of this machine; None of one that says nothing about it."""
+    return executor.machine(with_gpus=with_gpus) if hasattr(executor, "machine") else None
+
+
+def misfit(name: str, options: Mapping[str, Any], wanted: Resources, *, ask: bool) -> str | None:
+    """Why a request can never be met by the executor that a spec calls `name`, or None.
+
+    Without `ask` only what its options tell counts; with it, this machine and the engine too.
+    """
+    executor = make(name, options, {})
+    try:
+        return executor.misfit(wanted, ask=ask) if hasattr(executor, "misfit") else None
+    finally:
+        executor.close()
 
 
 def _installed() -> Iterable[Any]:

@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import attempts, environment, faults, locks, processes
+from nemorun_cli import attempts, environment, faults, locks, machine, processes
 from nemorun_cli.attempts import Ending, failed_launch, lost
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
 from nemorun_cli.home import FILE_MODE
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nemorun_cli.plan import Plan
+    from nemorun_cli.resources import Machine, Resources
 
 SHELL: Final = "/bin/sh"
 LOCK_DESCRIPTOR: Final = 9  # where the shim expects the lock
+SLOTS_DESCRIPTOR: Final = 8  # where it expects that of the task's slots, if it has any
 LOOK_AGAIN: Final = 1.0  # seconds between looks at what no descriptor can tell of
 RESTORED: Final = frozenset(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}
 
@@ -45,7 +47,7 @@ class _Child:
 
 
 class LocalExecutor:
-    """Runs tasks here; the slots of `max_parallel` are its own only limit."""
+    """Runs tasks here, as many at once as `max_parallel` and the resources that they ask for allow."""
 
     _shims: ClassVar[set[int]] = set()  # started by this process, for whichever of a spec's executors
 
@@ -54,12 +56,12 @@ class LocalExecutor:
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "additionalProperties": False,
-        "properties": {},
+        "properties": dict(machine.OPTIONS),
     }
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
-        del options
         self.name = name
+        self._options = options
         self._secrets = secrets
         self._events = select.epoll() if hasattr(select, "epoll") else None
         self._children: dict[Key, _Child] = {}
@@ -122,6 +124,14 @@ class LocalExecutor:
             remedy=None if well else "install a POSIX shell as /bin/sh",
         )
 
+    def machine(self, *, with_gpus: bool) -> Machine:
+        """What there is, or what the options say that tasks may use of it."""
+        return machine.find(self._options, with_gpus=with_gpus)
+
+    def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
+        """Why this machine can never have so much free."""
+        return self.machine(with_gpus=bool(wanted.gpus)).misfit(wanted) if ask else None
+
     def close(self) -> None:
         """Stop watching; the tasks live in sessions of their own and go on."""
         for child in self._children.values():
@@ -144,6 +154,8 @@ class LocalExecutor:
                 attempts.write_plan(job.files, plan)
                 env = environment.inherited(plan.env_inherit) | plan.env
                 env |= {name: self._secrets[name] for name in plan.secrets}
+                if plan.resources.gpus is not None:
+                    env |= machine.environment(job.allocation.gpus if job.allocation else (), env)
                 return self._start(job, plan, env, lock)
         finally:
             os.close(lock)
@@ -166,7 +178,11 @@ class LocalExecutor:
                 SHELL,
                 shim_line(job.files.directory, plan, _program(plan, env)),
                 env,
-                file_actions=self._descriptors(log, lock),
+                file_actions=[
+                    *self._streams(log),
+                    (os.POSIX_SPAWN_DUP2, lock, LOCK_DESCRIPTOR),
+                    *_slots(job),
+                ],
                 setsid=self.own_session,
                 setsigmask=(),
                 setsigdef=RESTORED,
@@ -174,12 +190,11 @@ class LocalExecutor:
         finally:
             os.close(log)
 
-    def _descriptors(self, log: int, lock: int) -> Sequence[tuple[Any, ...]]:
+    def _streams(self, log: int) -> Sequence[tuple[Any, ...]]:
         return [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, log, 1),
             (os.POSIX_SPAWN_DUP2, log, 2),
-            (os.POSIX_SPAWN_DUP2, lock, LOCK_DESCRIPTOR),
         ]
 
     def _watch(self, job: Job, pid: int, *, is_own: bool) -> None:
@@ -332,6 +347,11 @@ class LocalExecutor:
             with contextlib.suppress(ChildProcessError, ProcessLookupError):
                 if os.getsid(pid) != os.getsid(0):  # what other executors started is theirs to wait for
                     os.waitpid(pid, os.WNOHANG)
+
+
+def _slots(job: Job) -> list[tuple[Any, ...]]:
+    """What lets a task keep its slots for as long as it lives."""
+    return [(os.POSIX_SPAWN_DUP2, job.allocation.descriptor, SLOTS_DESCRIPTOR)] if job.allocation else []
 
 
 def shim_line(attempt: Path, plan: Plan, program: str, *, shim: Path | None = None) -> list[str]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.loading.composition import Sources
     from nemorun_cli.loading.places import Described
+    from nemorun_cli.loading.requests import Misfit
     from nemorun_cli.problems import Place
     from nemorun_cli.spec import Spec
 
@@ -47,4 +48,5 @@ class Document:
     executor_schemas: Callable[[str], Mapping[str, Any] | None] = field(repr=False)
     executor_types: Callable[[], Sequence[str]] = field(repr=False)
     copies: ExperimentFiles | None = None  # an experiment whose copies of scripts are taken
+    misfit: Misfit | None = field(default=None, repr=False)
     spec: Spec | None = field(default=None, repr=False)

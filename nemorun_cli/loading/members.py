@@ -12,9 +12,11 @@ from nemorun_cli.loading import callables
 from nemorun_cli.loading.dependencies import Member, members_of
 from nemorun_cli.loading.filling import Late, as_plain, late_texts
 from nemorun_cli.loading.layers import Layers, Laying, words
+from nemorun_cli.loading.requests import VISIBLE, Requests
 from nemorun_cli.loading.templates import TemplateError
 from nemorun_cli.plan import script_copy
 from nemorun_cli.problems import Finding, choices
+from nemorun_cli.resources import NOTHING
 from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
 
 if TYPE_CHECKING:
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from nemorun_cli.loading.dependencies import Graph, Twins
     from nemorun_cli.loading.expansion import Expansion
     from nemorun_cli.loading.measured import Measured
+    from nemorun_cli.loading.requests import Misfit
     from nemorun_cli.problems import Place
+    from nemorun_cli.resources import Resources
     from nemorun_cli.spec import Handler
 
 KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")
@@ -34,6 +38,7 @@ _ALIKE = (
     "workdir",
     "entrypoint",
     "secrets",
+    "resources",
     "retry",
     "artifacts",
     "metrics",
@@ -58,6 +63,7 @@ class Building:
         copies: ExperimentFiles | None,
         filled: frozenset[Place],
         expansion: Expansion,
+        misfit: Misfit | None = None,
     ) -> None:
         self.findings: list[Finding] = []
         self._measured: Measured | None = None
@@ -66,6 +72,7 @@ class Building:
         self.secrets: dict[str, dict[str, Any]] = {}  # where the secrets of all tasks come from
         self._data = data
         self._laying = Laying(folder)
+        self._requests = Requests(executors, misfit)
         self._filled = filled
         self._folder = folder
         self._executors = executors
@@ -91,8 +98,10 @@ class Building:
                 if len(self.findings) - before > _MOST_FINDINGS:
                     break
             self._check_group_keys(name, entry)
+            if entry.get("together"):
+                self._requests.check_together([task for task in found if task.group == name], ("tasks", name))
         found += self._handlers(len(found))
-        self.findings += self._laying.findings
+        self.findings += [*self._laying.findings, *self._requests.findings]
         if self._measured:
             self.findings += self._measured.findings
         if self._chosen:
@@ -167,6 +176,7 @@ class Building:
             dependencies=needs,
             dependency_type=own.get("dependency_type", "afterok"),
             when=own.get("when"),
+            resources=self._resources(member, executor, layers),
             retry=self._retry(member),
             timeout=self._duration(own.get("timeout"), member, "timeout"),
             stop_signal=own.get("stop_signal", DEFAULT_STOP_SIGNAL).removeprefix("SIG"),
@@ -348,9 +358,20 @@ class Building:
             on=tuple(given) if isinstance(given, list) else (given,),
         )
 
+    def _resources(self, member: Member, executor: str, layers: Layers) -> Resources:
+        sections = self._sections(member)
+        if member.name in RUN_AFTER:  # to tell how it went needs no GPU because tasks do
+            sections = sections[-1:]
+        if not any("resources" in section for section, _ in sections):
+            return NOTHING
+        wanted = self._requests.of(sections, executor)
+        if wanted.gpus is not None and VISIBLE in layers.env:
+            hint = "leave it out: each task is given its own GPUs, and their numbers"
+            self._find((*self._place(member, "env"), VISIBLE), "does not go with resources.gpus", hint)
+        return wanted
+
     def _metrics(self, member: Member) -> dict[str, tuple[str, ...]]:
-        group: Place = ("tasks", member.name)
-        sections = ((self._defaults, ("defaults",)), (member.group or {}, group), (member.own, member.place))
+        sections = self._sections(member)
         if not any("metrics" in section for section, _ in sections):
             return {}
         if self._measured is None:
@@ -358,6 +379,11 @@ class Building:
 
             self._measured = Measured()
         return self._measured.patterns(sections)
+
+    def _sections(self, member: Member) -> Sequence[tuple[Mapping[str, Any], Place]]:
+        """What a task takes its keys from, later ones winning, each with its place."""
+        group: Place = ("tasks", member.name)
+        return (self._defaults, ("defaults",)), (member.group or {}, group), (member.own, member.place)
 
     def _duration(self, value: Any, member: Member, *keys: str) -> float | None:
         try:

@@ -182,6 +182,7 @@ class Resolution:
             copies=self._document.copies,
             filled=frozenset(filler.filled),
             expansion=expansion,
+            misfit=self._document.misfit,
         )
         tasks = building.tasks(graph)
         self._findings += [*findings, *building.findings, *filler.findings, *expansion.findings]

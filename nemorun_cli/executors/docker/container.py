@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors import Job
     from nemorun_cli.plan import Plan
+    from nemorun_cli.resources import Resources
 
 LABEL: Final = "nemorun."  # what the names of our labels begin with
 NO_PROGRAM: Final = 124  # exit code of a container whose image lacks the task's program
@@ -34,6 +35,11 @@ _TAKEN: Final = [  # arguments of the SDK's create that are not for `extra`
     *("tty", "detach", "auto_remove", "remove", "restart_policy"),
 ]
 _SDK_WORDS: Final = {"ipc": "ipc_mode", "network": "network_mode"}  # Compose's word, and the SDK's
+_SAYS_TOO: Final = {  # what of `extra` says the same as resources do
+    "cpus": ("nano_cpus", "cpu_quota", "cpu_period", "cpuset_cpus"),
+    "memory": ("mem_limit",),
+    "gpus": ("device_requests",),
+}
 _AS_THEY_ARE: Final = ("shm_size", "ipc", "network", "privileged", "runtime", "init")
 
 # Standard output leads to the attempt's log from here on, whoever watches. Secrets come by standard
@@ -168,13 +174,39 @@ def details(plan: Plan, options: Mapping[str, Any], *, host: str) -> dict[str, A
         told["ulimits"] = [{"name": name, **_limit(limit)} for name, limit in limits.items()]
     if check := options.get("healthcheck"):
         told["healthcheck"] = _healthcheck(check)
+    told |= _limits(plan.resources)
     told["mounts"] = [{"Type": "bind", "Source": path, "Target": path} for path in own_folders(plan)]
     return {"host": host, "create": {**told, **options.get("extra", {})}}
+
+
+def _limits(wanted: Resources) -> dict[str, Any]:
+    """The limits that resources stand for; which GPUs a container gets is known when it starts."""
+    told: dict[str, Any] = {}
+    if wanted.cpus:
+        told["nano_cpus"] = round(wanted.cpus * 1e9)
+    if wanted.memory:
+        told["mem_limit"] = wanted.memory
+    if wanted.gpus:
+        told["device_requests"] = [_gpus(wanted.gpus)]
+    return told
+
+
+def clash(options: Mapping[str, Any], wanted: Resources) -> str | None:
+    """What the options of an executor and the resources of a task both say, or None."""
+    extra = options.get("extra", {})
+    told = [
+        f"extra.{word}" for name, words in _SAYS_TOO.items() if name in wanted.to_json() for word in words
+    ]
+    found = [word for word in told if word.removeprefix("extra.") in extra]
+    found += ["gpus"] if wanted.gpus is not None and "gpus" in options else []
+    return f"its options say that already: {', '.join(found)}; leave out one of the two" if found else None
 
 
 def arguments(job: Job, plan: Plan) -> dict[str, Any]:
     """All arguments of the SDK's `create` for an attempt."""
     told = dict(plan.details["create"])
+    if job.allocation and job.allocation.gpus:  # those that nobody else on this machine has
+        told["device_requests"] = [_gpus(list(job.allocation.gpus))]
     told["environment"] = dict(plan.env)
     if told.get("init"):
         told["environment"]["TINI_KILL_PROCESS_GROUP"] = "1"  # a signal is for all that the task started

@@ -18,7 +18,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import attempts
+from nemorun_cli import attempts, machine
 from nemorun_cli.attempts import failed_launch
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.docker import container as containers
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nemorun_cli.plan import Plan
+    from nemorun_cli.resources import Machine, Resources
 
 WORKERS: Final = 4  # threads that start containers, and as many that end them, however many there are
 FIRST_LOOK: Final = 10.0  # seconds that an answer may take when attempts are taken up
@@ -115,6 +116,8 @@ class DockerExecutor:
             engine = self._connect(job)
             held = self._hold(job)
             held.is_bare = not containers.needs_shell(plan)
+            if job.allocation:  # no container can inherit it
+                job.allocation.keep_until(job.files.exit)
             work = self._starters.submit(
                 errands.begin,
                 engine,
@@ -165,6 +168,16 @@ class DockerExecutor:
     def check(self) -> Iterable[Diagnosis]:
         """Whether the engine answers, has the image or can get it, and has GPUs if they are asked for."""
         return diagnose(Engine(self._address), self._options)
+
+    def machine(self, *, with_gpus: bool) -> Machine:
+        """What this machine has, where the engine is, too."""
+        return machine.find({}, with_gpus=with_gpus)
+
+    def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
+        """What the options say otherwise, or more than this machine has."""
+        if told := containers.clash(self._options, wanted):
+            return told
+        return self.machine(with_gpus=bool(wanted.gpus)).misfit(wanted) if ask else None
 
     def close(self) -> None:
         """Finish what is being written down and let go of the engine; what runs goes on."""

@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nemorun_cli.executors.slurm.commands import Inquiry
+    from nemorun_cli.resources import Resources
 
 PATIENCE: Final = 15.0  # seconds for each question
 ENGINE: Final = "slurm"
 _NO_NODE: Final = "node configuration is not available"
+_TOO_MUCH: Final = re.compile(
+    rf"{_NO_NODE}|memory specification|more processors|cpu count|invalid generic resource|gres", re.IGNORECASE
+)
 _AT_WORK: Final = re.compile(r"(IDLE|MIXED|ALLOCATED)(\+(COMPLETING|PLANNED|CLOUD|RESERVED|POWER\w+))*")
 
 
@@ -41,6 +45,19 @@ def diagnose(options: Mapping[str, Any], commands: Inquiry) -> Iterator[Diagnosi
         away = _away(_ask(commands, ["scontrol", "show", "node", "--oneliner"]), _partitions(options))
         answer = _ask(commands, trial)  # a node may have come back between the two questions
     yield _request(answer, away)
+
+
+def misfit(options: Mapping[str, Any], wanted: Resources, commands: Inquiry) -> str | None:
+    """Why no node can ever give what is wanted, as Slurm says it; None if it can, or does not say."""
+    without = ["sbatch", "--test-only", *sbatch_flags(options), "--wrap=true"]
+    answer = _ask(commands, ["sbatch", "--test-only", *sbatch_flags(options, wanted), "--wrap=true"])
+    if answer.is_good or not _TOO_MUCH.search(answer.complaint) or not _ask(commands, without).is_good:
+        return None  # if these options alone are the trouble, it is told as theirs
+    nodes = _ask(commands, ["scontrol", "show", "node", "--oneliner"])
+    if _NO_NODE in answer.complaint and _away(nodes, _partitions(options)):
+        return None
+    said = answer.complaint.replace("\n", "; ")
+    return f"Slurm would not take a job that asks for {wanted}: {said}"
 
 
 def _ask(commands: Inquiry, argv: Sequence[str]) -> Answer:

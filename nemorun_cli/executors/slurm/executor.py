@@ -20,7 +20,7 @@ from nemorun_cli.executors.local import shim_line
 from nemorun_cli.executors.slurm import site
 from nemorun_cli.executors.slurm.cluster import URGENT, Cluster
 from nemorun_cli.executors.slurm.queue import CAUSES, Row, ending_of, is_news, waiting_message
-from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, Request, argv, request, uses_srun
+from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, Request, argv, clash, request, uses_srun
 from nemorun_cli.executors.slurm.script import NEAR_LIMIT, RUNNING, member_text
 from nemorun_cli.executors.slurm.stop import Stop, commands
 from nemorun_cli.executors.slurm.submission import Submission, Submissions, place
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.commands import Answer, Question
     from nemorun_cli.executors.slurm.site import Secrets
     from nemorun_cli.plan import Plan
+    from nemorun_cli.resources import Resources
 
 SETTLING: Final = 3.0  # seconds that an exit record may take to be seen after Slurm says that the job is over
 WORD: Final = 5.0  # seconds that an end may wait for Slurm to say why
@@ -165,6 +166,18 @@ class SlurmExecutor:
         from nemorun_cli.executors.slurm.check import diagnose  # noqa: PLC0415 - only `doctor` needs it
 
         return diagnose(self._options, self._commands)
+
+    def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
+        """What the options say otherwise, or more than any node has."""
+        if (told := clash(self._options, wanted)) or not ask:
+            return told
+        from nemorun_cli.executors.slurm.check import misfit  # noqa: PLC0415 - only before a start
+
+        return misfit(self._options, wanted, self._commands)
+
+    def machine(self, *, with_gpus: bool) -> None:
+        """None of this machine: the cluster has its own."""
+        del with_gpus
 
     def close(self) -> None:
         """Stop asking; the jobs are Slurm's and go on."""

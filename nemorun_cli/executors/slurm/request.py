@@ -10,16 +10,26 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.attempts import short_signal
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm import ssh
+from nemorun_cli.resources import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.plan import Plan
+    from nemorun_cli.resources import Resources
 
 MINUTE: Final = 60
 HOUR: Final = 3600
 SIGNAL_SLACK: Final = 60  # seconds by which Slurm may send `--signal` too early
 NOTICE: Final = "XCPU"  # what tells a job script that its time is nearly over; no task ever gets it
+
+MEGA: Final = 1024**2
+
+_SAYS_TOO: Final = {  # which fields say the same as resources do
+    "cpus": ("cpus_per_task", "cpus_per_gpu"),
+    "memory": ("mem", "mem_per_cpu", "mem_per_gpu"),
+    "gpus": ("gpus", "gpus_per_node", "gpus_per_socket", "gpus_per_task"),
+}
 
 _TEXT: Final = {
     "title": "a text without line breaks",
@@ -154,7 +164,7 @@ def request(options: Mapping[str, Any], plan: Plan) -> Request:
         EngineError: a value holds a line break.
     """
     asked_signal = options.get("signal")
-    flags = sbatch_flags(options)
+    flags = sbatch_flags(options, plan.resources)
     if "time" not in options and plan.timeout is not None:
         flags.append(f"--time={_minutes(plan.timeout + plan.stop_grace)}")
     notice = _notice(asked_signal, options.get("time"), plan)
@@ -178,11 +188,29 @@ def request(options: Mapping[str, Any], plan: Plan) -> Request:
     )
 
 
-def sbatch_flags(options: Mapping[str, Any]) -> list[str]:
-    """The flags that say nothing about one task: all but `--signal`, and the time limit of a timeout."""
+def sbatch_flags(options: Mapping[str, Any], wanted: Resources = NOTHING) -> list[str]:
+    """The flags of an executor's options and of resources: all but `--signal`, and a timeout's time limit."""
     given = {name.replace("_", "-"): options[name] for name in FIELDS if name in options and name != "signal"}
     named = {**given, **options.get("additional_parameters", {})}
+    if wanted.cpus:
+        named.setdefault("cpus-per-task", math.ceil(wanted.cpus))
+    if wanted.memory:
+        named.setdefault("mem", f"{math.ceil(wanted.memory / MEGA)}M")
+    if wanted.gpus:
+        others = named.get("gres")
+        named["gres"] = _joined([*(_listed(others) if others else ()), f"gpu:{wanted.gpus}"])
     return [flag for name, value in named.items() for flag in _flags(name, value)]
+
+
+def clash(options: Mapping[str, Any], wanted: Resources) -> str | None:
+    """What the options of an executor and the resources of a task both say, or None."""
+    named = {*options, *(name.replace("-", "_") for name in options.get("additional_parameters", {}))}
+    found = [word for name, words in _SAYS_TOO.items() if name in wanted.to_json() for word in words]
+    found = [word for word in found if word in named]
+    gres = ",".join(_listed(options.get("gres", [])))
+    if wanted.gpus is not None and re.search(r"(^|,)(gres/)?gpu\b", gres):
+        found.append("gres")
+    return f"its options say that already: {', '.join(found)}; leave out one of the two" if found else None
 
 
 def argv(options: Mapping[str, Any], plan: Plan) -> tuple[str, ...]:

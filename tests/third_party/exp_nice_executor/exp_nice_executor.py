@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nemorun_cli.plan import Plan
+    from nemorun_cli.resources import Machine, Resources
 
 DEFAULT_NICENESS = 10
 
@@ -74,6 +75,14 @@ class NiceExecutor:
             message=f"{path}, from niceness {os.nice(0)}" if path else "there is no program nice",
             remedy=None if path else "install coreutils",
         )
+
+    def machine(self, *, with_gpus: bool) -> Machine | None:
+        """Its tasks share this machine with those of the local one."""
+        return executors.machine(self._local, with_gpus=with_gpus)
+
+    def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
+        """What the local one says."""
+        return self._local.misfit(wanted, ask=ask)
 
     def close(self) -> None:
         """Let go of everything."""
