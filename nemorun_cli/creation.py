@@ -36,6 +36,21 @@ def tentative(document: Document, home: Home) -> Identity:
     return Identity(id=experiment_id, name=name, directory=str(home.experiments / name / experiment_id))
 
 
+def resolve(document: Document, identity: Identity) -> Spec:
+    """The spec as an experiment of this identity runs it: resolved, and changed by its plugins.
+
+    Raises:
+        SpecError: it has problems.
+        UsageError: a plugin raised.
+    """
+    spec = load.resolve(document, identity)
+    if not spec.plugins and not document.plugins:
+        return spec
+    from nemorun_cli.plugins import launching  # noqa: PLC0415 - only for specs with plugins
+
+    return launching.changed(document, spec, identity)
+
+
 def create(
     document: Document,
     spec: Spec,
@@ -64,7 +79,7 @@ def create(
             files = _make_folder(identity, home)
             if files.id != identity.id:
                 again = Identity(id=files.id, name=identity.name, directory=str(files.directory))
-                spec = replace(load.resolve(document, again), run=spec.run)
+                spec = replace(resolve(document, again), run=spec.run)
             faults.point("create.folder")
             if shipments:
                 spec = replace(spec, packages=shipments.unpack(files))

@@ -15,7 +15,7 @@ import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import attempts, creation, history, load, locks, observation, partial, secret_values
+from nemorun_cli import attempts, creation, history, locks, observation, partial, secret_values
 from nemorun_cli.clock import stamp
 from nemorun_cli.errors import ExpError
 from nemorun_cli.executors import Job, Sighting
@@ -63,7 +63,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
         SpecError: a secret is missing.
     """
     identity = creation.tentative(document, home)
-    spec = load.resolve(document, identity)
+    spec = creation.resolve(document, identity)
     spec = replace(spec, run=replace(spec.run, max_parallel=1))
     values = secret_values.resolve(spec)
     files, spec = creation.create(document, spec, identity, home=home, by=who(), key=key)

@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -238,6 +238,7 @@ def run(
     key: str | None = None,
     if_running: IfRunning | None = None,
     home: Home | None = None,
+    plugins: Sequence[object] = (),
 ) -> Run:
     """Start an experiment in a supervisor of its own and return as soon as that has begun.
 
@@ -251,9 +252,11 @@ def run(
         if_running: what to do when one with the same key (or name) is not over: `fail` (the default
             with a key), `skip` (return that one) or `replace` it.
         home: instead of `$NEMORUN_HOME`.
+        plugins: besides those of the spec, made already or as `{"uses": …, "with": …}`.
 
     Raises:
         SpecError: with all problems of the spec, a missing secret included.
+        UsageError: a plugin raised.
         EngineError: an engine that it needs is absent, down or refuses.
         RunningError: `if_running` is `fail`, and one is running.
     """
@@ -277,6 +280,10 @@ def run(
             home=home,
             misfit=partial(executors.misfit, ask=True),
         )
+        if plugins:
+            from nemorun_cli.plugins import launching  # noqa: PLC0415 - only where there are some
+
+            document = replace(document, plugins=launching.given(plugins))
         return launch(document, supervisor=supervisor, home=home, key=key, if_running=if_running)
     except BaseException:
         supervisor.abandon()
@@ -292,10 +299,10 @@ def launch(
     if_running: IfRunning | None = None,
 ) -> Run:
     """Create the experiment of a document and hand it to a supervisor; see `run`."""
-    from nemorun_cli import creation, keys, load, secret_values, start  # noqa: PLC0415 - only for starting
+    from nemorun_cli import creation, keys, secret_values, start  # noqa: PLC0415 - only for starting
 
     identity = creation.tentative(document, home)
-    spec = load.resolve(document, identity)
+    spec = creation.resolve(document, identity)
     values = secret_values.resolve(spec)
     _ask_engines(spec)
     if key == "":

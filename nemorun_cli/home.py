@@ -85,6 +85,33 @@ class AttemptFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class HearerFiles:
+    """The files of one plugin that hears of events; all lie in `directory`."""
+
+    directory: Path
+
+    @property
+    def lock(self) -> Path:
+        """Locked by its process for as long as it has events to hear of."""
+        return self.directory / "lock"
+
+    @property
+    def heard(self) -> Path:
+        """How many events of the ledger it has heard of."""
+        return self.directory / "heard"
+
+    @property
+    def log(self) -> Path:
+        """What it printed, and the tracebacks of what it raised."""
+        return self.directory / "log"
+
+    @property
+    def faults(self) -> Path:
+        """What it raised on which event, as JSON Lines."""
+        return self.directory / "faults.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentFiles:
     """The files of one experiment; all lie in `directory`, whose name is the id."""
 
@@ -154,6 +181,10 @@ class ExperimentFiles:
     def code(self) -> Path:
         """What packagers shipped: a copy of each content, which its tasks run in, and what is told of it."""
         return self.directory / "code"
+
+    def hearer(self, number: int) -> HearerFiles:
+        """The files of a plugin that hears of events, by its number among the spec's plugins."""
+        return HearerFiles(self.directory / "plugins" / str(number))
 
     def task(self, task_id: str) -> Path:
         """The folder of one task."""

@@ -308,7 +308,7 @@ def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[History, i
     except OSError:
         lock = -1  # a home that is read-only: nothing is written, what is found is shown
     secrets = secret_values.known(spec)
-    can_check = set(secrets) >= set(secret_values.wanted(spec))  # else an output might hold one unseen
+    can_check = set(secrets) >= secret_values.of_tasks(spec)  # else an output might hold one unseen
     supervision = Supervision(files, spec, secrets=secrets, home=home, by=who(), submits=False)
     try:
         supervision.open()

@@ -101,7 +101,7 @@ def make(
         attempt=attempt,
         executor=task.executor,
         kind=task.kind,
-        argv=argv,
+        argv=(*task.prefix, *argv),
         workdir=package.shipped(task.workdir, folder=spec.folder) if package else task.workdir,
         folder=spec.folder,
         env={

@@ -20,9 +20,14 @@ SHORTEST_MASKED: Final = 6  # characters; hiding shorter values would hide half 
 MASK: Final = "***"
 
 
-def wanted(spec: Spec) -> list[str]:
+def of_tasks(spec: Spec) -> set[str]:
     """The names of the secrets that some task gets."""
-    return sorted({name for task in spec.tasks for name in task.secrets})
+    return {name for task in spec.tasks for name in task.secrets}
+
+
+def wanted(spec: Spec) -> list[str]:
+    """The names of the secrets that some task or plugin gets."""
+    return sorted(of_tasks(spec) | {name for use in spec.plugins for name in use.secrets})
 
 
 def resolve(spec: Spec) -> dict[str, str]:

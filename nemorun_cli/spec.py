@@ -6,10 +6,13 @@ Everything here is plain data: no YAML, no schema and no expressions are needed 
 from __future__ import annotations
 
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from nemorun_cli.packages import Package
 from nemorun_cli.resources import NOTHING, Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 RESOLVED_FORMAT = "exp.resolved/1"
 
@@ -80,6 +83,52 @@ class Task:
     matrix: dict[str, Any] = field(default_factory=dict)  # what its matrix gives it
     twins: dict[str, str | tuple[str, ...]] = field(default_factory=dict)  # by group, who of it is meant
     handler: Handler | None = None  # after which outcome it runs, if it is a handler
+    prefix: tuple[str, ...] = ()  # words in front of the command, from plugins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginUse:
+    """A plugin as the spec uses it, for the experiment as a whole or for these tasks.
+
+    Secrets in `options` are `{secret: name}`; their values go to the plugin alone. `hears` says whether the
+    supervisor lets it hear of events.
+    """
+
+    uses: str
+    options: dict[str, Any] = field(default_factory=dict)
+    tasks: tuple[str, ...] | None = None
+    place: tuple[str | int, ...] = ()
+    hears: bool = False
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that its options hold."""
+        return tuple(_secrets_in(self.options))
+
+    def options_with(self, values: Mapping[str, str]) -> dict[str, Any]:
+        """The options with secrets by their values."""
+        return {key: _with_secrets(item, values) for key, item in self.options.items()}
+
+
+def _secrets_in(value: Any) -> Iterator[str]:
+    if is_secret(value):
+        yield value["secret"]
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _secrets_in(item)
+
+
+def _with_secrets(value: Any, values: Mapping[str, str]) -> Any:
+    if is_secret(value):
+        return values[value["secret"]]
+    if isinstance(value, dict):
+        return {key: _with_secrets(item, values) for key, item in value.items()}
+    return [_with_secrets(item, values) for item in value] if isinstance(value, list) else value
+
+
+def is_secret(value: Any) -> bool:
+    """Whether an option of a plugin stands for a secret."""
+    return isinstance(value, dict) and value.keys() == {"secret"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +183,7 @@ class Spec:
     bindrs: tuple[str, ...] = ()
     prefix: str | None = None
     tracking: dict[str, Any] = field(default_factory=dict)
+    plugins: tuple[PluginUse, ...] = ()
     packages: tuple[Package, ...] = ()  # what was shipped when the experiment was created
 
     def package(self, task: Task) -> Package | None:
@@ -152,6 +202,7 @@ class Spec:
         document |= {item.name: getattr(self, item.name) for item in fields(self)}
         document["run"] = asdict(self.run)
         document["packages"] = [package.to_json() for package in self.packages]
+        document["plugins"] = [asdict(use) for use in self.plugins]
         members: dict[str, list[Task]] = {group.id: [] for group in self.groups}
         for task in self.tasks:
             if task.group in members:
@@ -173,6 +224,7 @@ class Spec:
         values["groups"] = tuple(_group(entry, values["tasks"]) for entry in document["groups"])
         values["run"] = RunOptions(**_known(RunOptions, document["run"]))
         values["packages"] = tuple(Package.from_json(entry) for entry in document.get("packages", ()))
+        values["plugins"] = tuple(_plugin_use(entry) for entry in document.get("plugins", ()))
         for key in ("tags", "bindrs"):
             values[key] = tuple(values[key])
         return cls(**values)
@@ -182,7 +234,7 @@ _TASK_DEFAULTS: dict[str, Any] = {
     item.name: item.default if item.default_factory is MISSING else item.default_factory()
     for item in fields(Task)
 }
-_TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "artifacts", "late")
+_TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "artifacts", "late", "prefix")
 _OWN = frozenset(("id", "index", "matrix", "twins"))  # what members of a sweep never have in common
 _NESTED = ("retry", "resources")  # values with fields of their own
 _MERGED = ("args", "env")  # of which they may have some entries in common, if these are mappings
@@ -282,6 +334,14 @@ def _group(entry: dict[str, Any], tasks: tuple[Task, ...]) -> Group:
     for key in ("members", "axes"):
         values[key] = tuple(values.get(key, ()))
     return Group(**values)
+
+
+def _plugin_use(entry: dict[str, Any]) -> PluginUse:
+    values = _known(PluginUse, entry)
+    for key in ("tasks", "place"):
+        if isinstance(values.get(key), list):
+            values[key] = tuple(values[key])
+    return PluginUse(**values)
 
 
 def _known(kind: type, entry: dict[str, Any]) -> dict[str, Any]:

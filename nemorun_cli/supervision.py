@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors import Executor
     from nemorun_cli.history import TaskState
     from nemorun_cli.home import ExperimentFiles
+    from nemorun_cli.plugins.audience import Audience
     from nemorun_cli.spec import Spec, Task
 
 LEDGER_LOOK: Final = 1.0  # seconds between looks at the ledger's size, should a wake-up get lost
@@ -86,6 +87,8 @@ class Supervision:
         self._admission = Admission(self.schedule, self._engines, home=home, experiment=files.id)
         self._interrupts: list[str] = []
         self._was_interrupted = False
+        self._audience: Audience | None = None
+        self._tell = tell
         self._doubtful: list[str] = []  # submitted, as far as we know, but never begun
         self._sightings: list[tuple[Job, Sighting]] = []  # learned after the turn's looking
         self._wake: int | None = None
@@ -128,6 +131,8 @@ class Supervision:
         self._recording.close()
         self._engines.close()
         self._admission.close()
+        if self._audience is not None:
+            self._audience.close()
         if self._wake is not None:
             os.close(self._wake)
         self.journal.close()
@@ -162,6 +167,7 @@ class Supervision:
         """Turn after turn until the experiment is finished."""
         while True:
             self.turn()
+            self._tell_plugins()
             if self.history.finished and not self.journal:
                 return ExperimentStatus(self.history.finished["status"])
             self.sleep()
@@ -206,6 +212,17 @@ class Supervision:
                 os.read(self._wake, 65536)
         if not ready and self.journal:
             self.journal.flush()
+
+    def _tell_plugins(self) -> None:
+        """Let plugins hear of what was written; they are started once the first tasks are."""
+        if self._audience is not None:
+            self._audience.poke()
+        elif any(use.hears for use in self.spec.plugins):
+            from nemorun_cli.plugins.audience import Audience  # noqa: PLC0415 - only for specs with such plugins
+
+            self._audience = Audience(
+                self.files, self.spec, home=self.home, secrets=self._secrets, tell=self._tell
+            )
 
     # -- looking ------------------------------------------------------------------------------------
 

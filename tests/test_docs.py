@@ -38,7 +38,7 @@ def test_every_spec_in_the_documents_is_valid(exp: Exp) -> None:
         block.text
         for path in DOCUMENTS
         for block in blocks(path)
-        if block.language == "yaml" and "\ntasks:" in block.text
+        if block.language == "yaml" and "\ntasks:" in block.text and not block.mark.startswith("plugin: ")
     ]
     assert len(found) > 10
     for number, text in enumerate(found):

@@ -197,6 +197,21 @@ def test_handlers_fit_the_outcome(exp: Exp) -> None:
     assert not (exp.directory() / "scratch").exists()
 
 
+def test_notify_tells_of_the_failure_and_the_end(exp: Exp) -> None:
+    """The command was told when the first task failed and when all was over."""
+    exp("run", SPECS / "notify.yaml")
+    told = (exp.directory() / "told").read_text()
+    assert "bad failed (exit code 3)" in told
+    assert "COMPLETED after" in told
+
+
+def test_plugin_names_runs_and_keeps_a_diary(exp: Exp) -> None:
+    """What the module beside the spec does to tasks is in their output, and what it heard in its diary."""
+    exp("run", SPECS / "plugin.yaml")
+    assert log(exp, "train") == f"plugin-train runs with niceness {min(19, os.nice(0) + 7)}\n"
+    assert (exp.directory() / "diary").read_text() == "train is SUCCEEDED\nevaluate is SUCCEEDED\n"
+
+
 def test_direct_uses_the_terminal(exp: Exp) -> None:
     """Tasks run in order on the command's own input and output."""
     done = exp("run", SPECS / "direct.yaml", env=PATH, stdin="Ada\n")

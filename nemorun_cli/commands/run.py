@@ -180,10 +180,11 @@ def _run_direct(
     if policy is not None:
         raise UsageError("--if-running does not go with --direct")
     snapshot = direct.run(document, home=home, key=key)
-    if not quiet:
-        from nemorun_cli import foreground  # noqa: PLC0415 - the same
+    from nemorun_cli import foreground  # noqa: PLC0415 - the same
 
+    if not quiet:
         foreground.summarize(snapshot, secrets=(), tailed=snapshot.history.tasks)
+    foreground.settle_plugins(snapshot, quiet=quiet)
     return _end(snapshot, is_json=is_json, quiet=quiet)
 
 
@@ -207,10 +208,10 @@ def document_of(snapshot: Snapshot) -> dict[str, object]:
 
 
 def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> int:
-    from nemorun_cli import creation, load, preview  # noqa: PLC0415 - only for a dry run
+    from nemorun_cli import creation, preview  # noqa: PLC0415 - only for a dry run
 
     identity = creation.tentative(document, home)
-    spec = load.resolve(document, identity)
+    spec = creation.resolve(document, identity)
     if any(task.packager for task in spec.tasks):
         from nemorun_cli import packaging  # noqa: PLC0415 - only for who ships
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.chronicle import Attempt
     from nemorun_cli.observation import Snapshot
+    from nemorun_cli.plugins.audience import Fault
 
 SHOW_FORMAT: Final = "exp.show/1"
 ATTEMPTS: Final = (
@@ -48,6 +49,7 @@ def command(which: ExperimentOrLatest = experiment.LATEST, *, is_json: Json = Fa
     tables.show(ATTEMPTS, _attempt_rows(past))
     terminal.write("\nwho did what\n")
     tables.show(STEPS, [[one["time"], one["event"], one["by"] or "", one["message"] or ""] for one in steps])
+    _section("plugins", _plugins(snapshot))
     _section("files", [f"{name + ':':<16}{path}" for name, path in _files(snapshot).items() if path])
 
 
@@ -74,8 +76,29 @@ def _document(
         "environment": created.get("environment") or {},
         "spec": snapshot.spec.to_json(),
         "steps": list(steps),
+        "plugins": [
+            {"uses": use.uses, "tasks": use.tasks, "hears": use.hears} for use in snapshot.spec.plugins
+        ],
+        "plugin_faults": [fault.to_json() for fault in _plugin_faults(snapshot)],
         "files": _files(snapshot),
     }
+
+
+def _plugins(snapshot: Snapshot) -> list[str]:
+    """The plugins, and what those raised that hear of events."""
+    lines = []
+    for use in snapshot.spec.plugins:
+        whose = "" if use.tasks is None else f" of {len(use.tasks)} task(s)"
+        lines.append(f"  {use.uses}{whose}{', hears of events' if use.hears else ''}")
+    return lines + [f"  {fault.line}" for fault in _plugin_faults(snapshot)]
+
+
+def _plugin_faults(snapshot: Snapshot) -> list[Fault]:
+    if not snapshot.spec.plugins:
+        return []
+    from nemorun_cli.plugins import audience  # noqa: PLC0415 - only for specs with plugins
+
+    return audience.faults(snapshot.files, snapshot.spec)
 
 
 def _files(snapshot: Snapshot) -> dict[str, str | None]:

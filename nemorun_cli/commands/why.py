@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nemorun_cli.explanation import Explanation
     from nemorun_cli.history import TaskState
     from nemorun_cli.observation import Snapshot
+    from nemorun_cli.plugins.audience import Fault
     from nemorun_cli.spec import Group
 
 COLUMNS = (
@@ -118,6 +119,7 @@ def _show(snapshot: Snapshot, one: Explanation) -> None:
     lines = [f"{one.task.id} is {one.state.status}"]
     lines += [f"  {cause.message}" for cause in one.causes]
     lines += [f"{'    ' * depth}  because {link.message}" for depth, link in enumerate(one.chain)]
+    lines += [f"  the plugin {fault.line}" for fault in _plugin_faults(snapshot) if fault.task == one.task.id]
     terminal.write_lines(lines)
     _show_log(one)
     if len(one.attempts) > 1:
@@ -125,6 +127,14 @@ def _show(snapshot: Snapshot, one: Explanation) -> None:
         tables.show(COLUMNS, _rows(one))
     if one.resume is not None:
         terminal.write(f"\n{_resumption(snapshot, one)}\n")
+
+
+def _plugin_faults(snapshot: Snapshot) -> list[Fault]:
+    if not snapshot.spec.plugins:
+        return []
+    from nemorun_cli.plugins import audience  # noqa: PLC0415 - only for specs with plugins
+
+    return audience.faults(snapshot.files, snapshot.spec)
 
 
 def _show_log(one: Explanation) -> None:

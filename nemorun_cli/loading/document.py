@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nemorun_cli.loading.composition import Sources
     from nemorun_cli.loading.places import Described
     from nemorun_cli.loading.requests import Misfit
+    from nemorun_cli.plugins.launching import Given
     from nemorun_cli.problems import Place
     from nemorun_cli.spec import Spec
 
@@ -49,4 +50,5 @@ class Document:
     executor_types: Callable[[], Sequence[str]] = field(repr=False)
     copies: ExperimentFiles | None = None  # an experiment whose copies of scripts are taken
     misfit: Misfit | None = field(default=None, repr=False)
+    plugins: tuple[Given, ...] = ()  # given in Python, after those of the spec
     spec: Spec | None = field(default=None, repr=False)

@@ -54,7 +54,7 @@ class Laying:
             if "\0" in env[name]:
                 self.findings.append(_nul((*place, "env", name)))
         for name, source in section.get("secrets", {}).items():
-            secrets[name] = self._source(source)
+            secrets[name] = self.source(source)
             env.pop(name, None)
         return Layers(env, secrets)
 
@@ -79,7 +79,8 @@ class Laying:
             self.findings += [Finding(place=place, message=fault) for fault in faults]
         return self._files[path]
 
-    def _source(self, source: Mapping[str, Any]) -> dict[str, Any]:
+    def source(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        """Where a secret comes from, with its path or its words as they are used."""
         if "file" in source:
             return {"file": str(self._path(source["file"]))}
         if "command" in source:

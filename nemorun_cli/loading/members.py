@@ -70,6 +70,7 @@ class Building:
         self._chosen: Chosen | None = None
         self.late: dict[str, tuple[Late, ...]] = {}  # by task, the texts that wait for outputs
         self.secrets: dict[str, dict[str, Any]] = {}  # where the secrets of all tasks come from
+        self.plugins: list[tuple[str, list[Any], Place]] = []  # by task, and where they stand
         self._data = data
         self._laying = Laying(folder)
         self._requests = Requests(executors, misfit)
@@ -190,6 +191,8 @@ class Building:
             matrix=dict(member.matrix or {}),
             twins=twins or {},
         )
+        if own.get("plugins"):
+            self.plugins.append((task.id, own["plugins"], self._place(member, "plugins")))
         if kind == "partial":
             self._check_callables(task, member)
         return self._with_late(task)

@@ -24,7 +24,7 @@ from nemorun_cli.loading.members import Building
 from nemorun_cli.loading.pruning import cut
 from nemorun_cli.loading.templates import OPENING, UNKNOWN
 from nemorun_cli.problems import Finding, choices
-from nemorun_cli.spec import Group, Identity, RunOptions, Spec, Task
+from nemorun_cli.spec import Group, Identity, PluginUse, RunOptions, Spec, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -187,6 +187,7 @@ class Resolution:
         tasks = building.tasks(graph)
         self._findings += [*findings, *building.findings, *filler.findings, *expansion.findings]
         self._check_uses(tasks, building, graph)
+        plugins = self._plugins(data, building)
         groups = _groups(data.get("tasks", {}), graph, expansion)
         groups += _sections(tasks)
         if self._document.only:
@@ -218,7 +219,18 @@ class Resolution:
             bindrs=tuple(data.get("bindrs", ())),
             prefix=data.get("prefix"),
             tracking=dict(data.get("tracking", {})),
+            plugins=_of_these(plugins, tasks),
         )
+
+    def _plugins(self, data: Mapping[str, Any], building: Building) -> list[PluginUse]:
+        if not data.get("plugins") and not building.plugins:
+            return []
+        from nemorun_cli.loading.plugged import Plugged  # noqa: PLC0415 - only for specs with plugins
+
+        plugged = Plugged(self._folder, Laying(self._folder), building.secrets)
+        found = plugged.of_all(data.get("plugins", ()), ("plugins",)) + plugged.of_tasks(building.plugins)
+        self._findings += plugged.findings
+        return found
 
     def _run(self, section: Mapping[str, Any]) -> RunOptions:
         values = dict(section)
@@ -357,6 +369,16 @@ def _sections(tasks: Sequence[Task]) -> list[Group]:
         if task.handler is not None:
             members.setdefault(task.handler, []).append(task.id)
     return [Group(id=section, members=tuple(ids)) for section, ids in members.items()]
+
+
+def _of_these(plugins: Sequence[PluginUse], tasks: Sequence[Task]) -> tuple[PluginUse, ...]:
+    """The uses of plugins less the tasks that were left out, and less those that are for none."""
+    ids = {task.id for task in tasks}
+    kept = (
+        use if use.tasks is None else replace(use, tasks=tuple(one for one in use.tasks if one in ids))
+        for use in plugins
+    )
+    return tuple(use for use in kept if use.tasks != ())
 
 
 def _attributed(finding: Finding, options: Mapping[Place, str]) -> Finding:
