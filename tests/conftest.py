@@ -187,6 +187,7 @@ ALONE = {"slurm_alone": 0, "own_engine": 1}
 """What stops an engine, or starts one of its own: such tests are one worker's, and begin first."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which puts what is of one group on one worker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that want a real engine, and put them in the order in which they wait least."""
     ranks = {}

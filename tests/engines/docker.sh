@@ -16,22 +16,10 @@ set -euo pipefail
 
 verb=$1 folder=$2
 shift 2
-packages=(docker.io busybox-static)
+install=$(dirname "$0")/install.sh
 export DOCKER_HOST=${DOCKER_HOST:-unix://$folder/docker.sock}
 
 say() { echo "docker.sh: $*" >&2; }
-
-static_busybox() { command -v busybox >/dev/null && ! ldd "$(command -v busybox)" >/dev/null 2>&1; }
-
-install_packages() {
-    command -v dockerd >/dev/null && static_busybox && return
-    say "installs ${packages[*]}"
-    export DEBIAN_FRONTEND=noninteractive
-    # The package must not start an engine of its own.
-    export RUNLEVEL=1
-    apt-get install --yes --quiet --no-install-recommends "${packages[@]}" >/dev/null 2>&1 ||
-        { apt-get update --quiet >/dev/null && apt-get install --yes --quiet --no-install-recommends "${packages[@]}" >/dev/null; }
-}
 
 answers() {
     curl --silent --fail --max-time 5 --unix-socket "$folder/docker.sock" http://docker/_ping >/dev/null 2>&1
@@ -137,7 +125,7 @@ make_images() {
 
 case $verb in
 up)
-    install_packages
+    "$install" docker
     answers || start "$@"
     ;;
 images) make_images ;;

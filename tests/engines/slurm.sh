@@ -18,20 +18,9 @@ set -euo pipefail
 
 verb=$1 folder=$2
 config=/etc/slurm/slurm.conf
-packages=(slurm-wlm munge)
+install=$(dirname "$0")/install.sh
 
 say() { echo "slurm.sh: $*" >&2; }
-
-installed() { command -v slurmctld slurmd munged sbatch >/dev/null; }
-
-install_packages() {
-    installed && return
-    say "installs ${packages[*]}"
-    export DEBIAN_FRONTEND=noninteractive
-    # Nothing is started by the packages themselves: there may be no init, and no configuration yet.
-    apt-get install --yes --quiet --no-install-recommends "${packages[@]}" >/dev/null 2>&1 ||
-        { apt-get update --quiet >/dev/null && apt-get install --yes --quiet --no-install-recommends "${packages[@]}" >/dev/null; }
-}
 
 write_config() {
     local host accounting=none
@@ -65,7 +54,7 @@ MinJobAge=${SLURM_MIN_JOB_AGE:-300}
 InactiveLimit=0
 SlurmctldTimeout=300
 SlurmdTimeout=300
-MessageTimeout=10
+MessageTimeout=4
 AccountingStorageType=accounting_storage/$accounting
 JobAcctGatherType=jobacct_gather/none
 JobCompType=jobcomp/none
@@ -143,11 +132,7 @@ not_running() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/
 
 start_accounting() {
     local database=$folder/database socket=$folder/database/socket
-    if ! command -v slurmdbd mariadbd >/dev/null; then
-        say "installs slurmdbd and mariadb-server"
-        DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
-            slurmdbd mariadb-server >/dev/null 2>&1
-    fi
+    "$install" accounting
     mkdir -p "$database"
     chown mysql: "$database"
     [ -d "$database/mysql" ] || mariadb-install-db --user=mysql --datadir="$database" >/dev/null 2>&1
@@ -183,7 +168,7 @@ stop_accounting() {
 
 up() {
     mkdir -p "$folder"
-    install_packages
+    "$install" slurm
     start_munge
     if [ ! -e "$config" ] || [ -e "$folder/owns-config" ]; then
         write_config
@@ -198,8 +183,10 @@ up() {
 down() {
     stop_accounting
     if [ -e "$folder/owns-cluster" ]; then
-        timeout 5 scancel --user="$(id -u)" 2>/dev/null || true
-        await 10 has_no_jobs || true
+        if answers; then
+            scancel --user="$(id -u)" || true
+            await 10 has_no_jobs || true
+        fi
         kill_pid_of slurmd TERM
         kill_pid_of slurmctld TERM
     fi

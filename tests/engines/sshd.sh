@@ -14,20 +14,9 @@
 set -euo pipefail
 
 verb=$1 folder=$2
-packages=(openssh-server openssh-client rsync)
+install=$(dirname "$0")/install.sh
 
 say() { echo "sshd.sh: $*" >&2; }
-
-installed() { [ -x /usr/sbin/sshd ] && command -v ssh rsync >/dev/null; }
-
-install_packages() {
-    installed && return
-    say "installs ${packages[*]}"
-    # The package must not start a server of its own.
-    export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-    apt-get install --yes --quiet --no-install-recommends "${packages[@]}" >/dev/null 2>&1 ||
-        { apt-get update --quiet >/dev/null && apt-get install --yes --quiet --no-install-recommends "${packages[@]}" >/dev/null; }
-}
 
 make_keys() {
     mkdir -p "$folder/bin"
@@ -104,7 +93,7 @@ answers() { "$folder/bin/ssh" -o BatchMode=yes -o ConnectTimeout=5 login true </
 
 up() {
     thaw && answers && return
-    install_packages
+    "$install" sshd
     make_keys
     configure "$1"
     [ "$(id -u)" -ne 0 ] || mkdir -p /run/sshd
