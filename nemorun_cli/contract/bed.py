@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PATIENCE: Final = 60.0  # seconds until something that should come to pass has failed to
 PAUSE: Final = 0.02  # seconds between looks
 NOTE: Final = 'echo "$EXP_TASK $EXP_ATTEMPT" >>ran'  # so that running twice is seen
+CANNOT: Final = "cannot be: "  # what the reason of a skip begins with that is not for want of an engine
 EXECUTOR: Final = "tested"  # what the specs of the contract call the executor
 
 
@@ -185,7 +186,7 @@ def bed(
         request.getfixturevalue(subject.needs)
     rule = request.function.__name__
     if reason := subject.cannot.get(rule):
-        pytest.skip(reason)
+        pytest.skip(f"{CANNOT}{reason}")
     home = Home(tmp_path / "home")
     monkeypatch.setenv(HOME_VARIABLE, str(home.directory))
     with _folder(subject, tmp_path) as folder:

@@ -27,7 +27,7 @@ write_config() {
     host=$(hostname -s)
     [ ! -e "$folder/slurmdbd.pid" ] || accounting=slurmdbd
     mkdir -p "$folder/state" "$folder/spool"
-    cat >"$folder/slurm.conf" <<END
+    cat >"$folder/slurm.conf.new" <<END # somebody may be reading it
 ClusterName=exptest
 SlurmctldHost=$host
 SlurmUser=root
@@ -65,6 +65,7 @@ PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP OverSubscri
 PartitionName=urgent Nodes=$host MaxTime=INFINITE State=UP PriorityTier=10
 PartitionName=closed Nodes=$host MaxTime=INFINITE State=DOWN
 END
+    mv "$folder/slurm.conf.new" "$folder/slurm.conf"
     ln -sfn "$folder/slurm.conf" "$config"
     touch "$folder/owns-config"
 }

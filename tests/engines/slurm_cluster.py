@@ -110,10 +110,10 @@ def shared_cluster() -> Iterator[Slurm]:
     with _open("starting") as starting, _open("using") as using:
         fcntl.flock(starting, fcntl.LOCK_EX)
         if os.geteuid() == 0:
-            with contextlib.suppress(BlockingIOError):  # others use it
+            with contextlib.suppress(BlockingIOError):  # others use it, or have stopped it for a test
                 fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 cluster.run("down")  # what a session left that was killed
-            cluster.run("up")
+                cluster.run("up")
         fcntl.flock(using, fcntl.LOCK_SH)
         fcntl.flock(starting, fcntl.LOCK_UN)
         yield cluster
