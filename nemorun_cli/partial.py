@@ -135,6 +135,8 @@ def _scalar(value: Any) -> tuple[bool, Any]:
 
 def save(result: Any) -> None:
     """Appends the result to `$EXP_OUTPUT`, if it has one and the result is a mapping of plain values."""
+    if os.environ.get("RANK", "0") != "0":
+        return  # of the processes that a launcher starts the first one tells
     path = os.environ.get("EXP_OUTPUT")
     lines = output_lines(result)
     if not path or lines is None:

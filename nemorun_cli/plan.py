@@ -33,7 +33,8 @@ class Plan:
     `kind` is what the task is, in the words of a spec (`script`, `inline`, `command`, `partial`);
     `folder` is the spec's own, to which paths in an executor's options are relative. `env` is what
     the spec and `exp` give, without what is inherited and without secrets, of which only the names
-    are here. `script` and `call` are texts to be written into the attempt's folder. `package` is what was
+    are here. `script` and `call` are texts to be written into the attempt's folder. `partial` is a call
+    that can as well be made without the command line, for it has no launcher. `package` is what was
     shipped for the task, in whose copy its `workdir` then lies. `details` is the executor's own. Times are
     in seconds.
     """
@@ -94,6 +95,11 @@ def make(
     """The plan of an attempt at a task whose expressions are all filled in; `told` is for its environment."""
     own = files.attempt(task.id, attempt)
     argv, script, call = _command(task, files, own)
+    if task.launcher:
+        from nemorun_cli import launchers  # noqa: PLC0415 - only for tasks that have one
+
+        setting = launchers.Setting(executor=spec.executors.get(task.executor, {}))
+        argv = launchers.launched(argv, task.launcher, setting)
     package = spec.package(task)
     return Plan(
         experiment=files.id,
@@ -117,7 +123,7 @@ def make(
         secrets=task.secrets,
         script=script,
         call=json.dumps(call) if call else None,
-        partial=(call["target"], call["args"]) if call else None,
+        partial=(call["target"], call["args"]) if call and not task.launcher else None,
         package=package,
         resources=task.resources,
         timeout=task.timeout,

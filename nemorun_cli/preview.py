@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphlib
+import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -115,7 +116,7 @@ def _entry(
         "env_inherit": made.env_inherit if isinstance(made.env_inherit, str) else list(made.env_inherit),
         "secrets": list(made.secrets),
         "script": made.script if made.script is not None else _source(task),
-        "call": {"target": made.partial[0], "args": made.partial[1]} if made.partial else None,
+        "call": json.loads(made.call) if made.call else None,
         "resources": task.resources.to_json(),
         "timeout": made.timeout,
         "retry": asdict(task.retry),

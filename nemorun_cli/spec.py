@@ -79,6 +79,7 @@ class Task:
     metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)  # patterns in its output, by series
     description: str | None = None
     packager: dict[str, Any] | None = None  # its options; None where nothing is shipped
+    launcher: dict[str, Any] = field(default_factory=dict)  # by name, the leading one first; their options
     late: tuple[str, ...] = ()
     matrix: dict[str, Any] = field(default_factory=dict)  # what its matrix gives it
     twins: dict[str, str | tuple[str, ...]] = field(default_factory=dict)  # by group, who of it is meant

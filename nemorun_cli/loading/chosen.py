@@ -1,4 +1,4 @@
-"""Packagers as a spec names them, in one form, and what is wrong with their options."""
+"""Packagers and launchers as a spec names them, in one form, and what is wrong with their options."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 
 class Chosen:
-    """Reads what a spec says of packagers, each value once; what is wrong is in `findings`."""
+    """Reads what a spec says of packagers and launchers, each value once; what is wrong is in `findings`."""
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
         self._packagers: dict[tuple[Place, str], dict[str, Any] | None] = {}
+        self._launchers: dict[tuple[Place, str, str], dict[str, Any]] = {}
 
     def packager(self, value: Any, place: Place) -> dict[str, Any] | None:
         """A packager's options with its type; None where nothing is shipped, or what is said is wrong."""
@@ -31,6 +32,36 @@ class Chosen:
             is_right = self._check_packager(options, place)
             self._packagers[key] = options if is_right and options["type"] != packagers.NONE else None
         return self._packagers[key]
+
+    def launcher(
+        self, value: Any, place: Place, *, executor: str, options: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Launchers by name with their options, for an executor with these; none where something is wrong."""
+        key = (place, executor, json.dumps(value, default=str))
+        if key not in self._launchers:
+            from nemorun_cli import launchers  # noqa: PLC0415 - only for specs that name one
+
+            named = launchers.normal(value)
+            is_right = [self._check_launcher(name, given, place) for name, given in named.items()]
+            if all(is_right):
+                setting = launchers.Setting(executor=options)
+                for name, given in named.items():
+                    problems = launchers.make(name, given).problems(setting)
+                    self.findings += [Finding(place=place, message=problem) for problem in problems]
+            self._launchers[key] = named if all(is_right) else {}
+        return self._launchers[key]
+
+    def _check_launcher(self, name: str, options: Any, place: Place) -> bool:
+        from nemorun_cli import launchers  # noqa: PLC0415 - as above
+
+        if not launchers.REGISTRY.has(name):
+            known = [*launchers.REGISTRY.names(), launchers.NONE]
+            message = f"no launcher is called {name!r}"
+            found = [Finding(place=place, message=message, hint=choices(name, known), needle=name)]
+        else:
+            found = schema.check(options, launchers.REGISTRY.find(name).options_schema, (*place, name))
+        self.findings += found
+        return not found
 
     def _check_packager(self, options: dict[str, Any], place: Place) -> bool:
         from nemorun_cli import packagers  # noqa: PLC0415 - as above

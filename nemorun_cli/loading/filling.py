@@ -268,7 +268,8 @@ def _task_keys(place: Place) -> Place:
 def _role(place: Place) -> str:
     """How a text is filled: as words, one word, a script, a condition, or any value."""
     keys = _task_keys(place)
-    if keys in (("command",), ("entrypoint",)) or (place[-3:-2] == ("secrets",) and place[-1] == "command"):
+    is_secret = place[-3:-2] == ("secrets",) and place[-1] == "command"
+    if is_secret or keys in (("command",), ("entrypoint",), ("launcher", "wrap")):
         return "words"
     if keys in (("inline",), ("when",)):
         return str(keys[0])

@@ -45,6 +45,7 @@ _ALIKE = (
     "env_inherit",
     "description",
     "packager",
+    "launcher",
 )
 _NOT_OF_HANDLERS = frozenset(("allow_failure", "dependency_type"))
 _INTERPRETERS = {"script": "bash", "inline": "bash", "partial": "python3"}
@@ -188,6 +189,7 @@ class Building:
             metrics=self._metrics(member) if "metrics" in own else {},
             description=member.own.get("description"),
             packager=self._packager(member, own, executor),
+            launcher=self._launcher(member, own, executor),
             matrix=dict(member.matrix or {}),
             twins=twins or {},
         )
@@ -339,11 +341,20 @@ class Building:
             value, place = below["packager"], ("executors", executor, "packager")
         else:
             return None
+        return self._choosing().packager(value, place)
+
+    def _launcher(self, member: Member, own: Mapping[str, Any], executor: str) -> dict[str, Any]:
+        if "launcher" not in own:
+            return {}
+        place, options = self._place(member, "launcher"), self._executors.get(executor, {})
+        return self._choosing().launcher(own["launcher"], place, executor=executor, options=options)
+
+    def _choosing(self) -> Chosen:
         if self._chosen is None:
             from nemorun_cli.loading.chosen import Chosen  # noqa: PLC0415 - only for specs that name one
 
             self._chosen = Chosen()
-        return self._chosen.packager(value, place)
+        return self._chosen
 
     def _retry(self, member: Member) -> Retry:
         sections = (self._defaults, member.group or {}, member.own)
