@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import repositories
 
 if TYPE_CHECKING:
     from conftest import Exp
@@ -317,3 +319,28 @@ def test_docker_passes_outputs_into_containers_and_back(exp: Exp) -> None:
     assert first.endswith(f"after {host}; I said \"hello\" & 'bye'")
     assert sorted(files) == sorted(path.name for path in (SPECS / "digits").iterdir())
     assert log(exp, "bare") == f"{len(files)} files\n"
+
+
+def test_packager_keeps_what_was_there(exp: Exp) -> None:
+    """What is edited while the experiment runs does not reach the tasks that ship their code."""
+    repo = repositories.make(exp.folder / "repo", {"readme": ""})
+    folder = repo.folder / "examples" / "specs"
+    shutil.copytree(SPECS / "packager", folder / "packager")
+    spec = shutil.copy(SPECS / "packager.yaml", folder)
+    repo.commit()
+    exp("run", spec)
+    assert outputs(exp, "say") == {"lines": 1}
+    assert log(exp, "say") == "what was there when it was started\n"
+    assert log(exp, "tables").split() == ["code/message.txt", "tables/table.csv"]
+    assert repo.git("status", "--porcelain").strip() == "M examples/specs/packager/message.txt"
+
+
+def test_torchrun_starts_the_processes(exp: Exp) -> None:
+    """Each process has its rank, a wrapper leads, and on several nodes Slurm's variables are used."""
+    spec = SPECS / "torchrun.yaml"
+    standin = {"PATH": f"{ROOT / 'tests' / 'programs'}{os.pathsep}{PATH['PATH']}"}
+    exp("run", spec, "--only", "train", "--only", "timed", "-p", "processes=3", env=standin)
+    assert outputs(exp, "train") == {"processes": 3}
+    assert sorted(log(exp, "train").splitlines()) == [f"process {n} of 3, profile off" for n in range(3)]
+    assert log(exp, "timed") == "process 0 of 1, profile on\n"
+    assert "SLURM_JOB_NODELIST" in exp("run", spec, "--dry-run").stdout
