@@ -98,7 +98,8 @@ def make(
     if task.launcher:
         from nemorun_cli import launchers  # noqa: PLC0415 - only for tasks that have one
 
-        setting = launchers.Setting(executor=spec.executors.get(task.executor, {}))
+        options = spec.executors.get(task.executor, {})
+        setting = launchers.Setting(executor=options, gpus=task.resources.gpus)
         argv = launchers.launched(argv, task.launcher, setting)
     package = spec.package(task)
     return Plan(

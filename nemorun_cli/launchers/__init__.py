@@ -29,9 +29,10 @@ REGISTRY: Final = Registry(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """Where a launched task runs: the options of its executor, as the spec gives them."""
+    """Where a launched task runs: the options of its executor as the spec gives them, and its own GPUs."""
 
     executor: Mapping[str, Any] = field(default_factory=dict)
+    gpus: int | None = None
 
 
 class Launcher(Protocol):

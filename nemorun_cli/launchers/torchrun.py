@@ -133,10 +133,13 @@ class Torchrun:
         nodes = self._options.get("nnodes", setting.executor.get("nodes", 1))
         return nodes not in (1, "1") and not self._options.keys() & _MEETING
 
-    @staticmethod
-    def _defaults(setting: Setting) -> dict[str, Any]:
-        gpus = str(setting.executor.get("gpus_per_node", "")).rpartition(":")[2]
-        return {"nproc_per_node": int(gpus)} if gpus.isdecimal() else {}
+    def _defaults(self, setting: Setting) -> dict[str, Any]:
+        """A process for each GPU that the task has on a node, where the spec says how many these are."""
+        given = str(setting.executor.get("gpus_per_node", "")).rpartition(":")[2]
+        gpus = int(given) if given.isdecimal() else None
+        if gpus is None and not self._meets_by_slurm(setting):
+            gpus = setting.gpus
+        return {"nproc_per_node": gpus} if gpus else {}
 
 
 def _flag(name: str, value: Any) -> str:

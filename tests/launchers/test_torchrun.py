@@ -66,6 +66,7 @@ def test_the_executor_says_what_the_spec_does_not() -> None:
     """As many processes as the executor gives GPUs to a node, unless the launcher says otherwise."""
     assert argv("x.py", executor={"gpus_per_node": "a100:8"})[2] == "--nproc_per_node=8"
     assert argv("x.py", executor={"gpus_per_node": 4}, nproc_per_node=2)[2] == "--nproc_per_node=2"
+    assert Torchrun({}).argv(("x.py",), Setting(gpus=2))[2] == "--nproc_per_node=2"
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "bash --posix"])
