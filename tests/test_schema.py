@@ -75,7 +75,6 @@ def test_every_example_is_valid() -> None:
         ({"version": 2, **task()}, "version", "must be 1, not 2"),
         ({"env": {"EXP_X": 1}, **task()}, "env.EXP_X", "'EXP_X' is not the name of an environment variable"),
         ({"env": {"A": None}, **task()}, "env.A", "must be text, a number or a boolean"),
-        ({"plugins": [], **task()}, "plugins", "is not available in this version yet"),
         (task(matrix={}), "tasks.a.matrix", "must not be empty"),
         (task(matrix=[1]), "tasks.a.matrix", "must be a mapping of axes, each with a list of values"),
         (task(matrix={"lr": []}), "tasks.a.matrix.lr", "must not be empty"),

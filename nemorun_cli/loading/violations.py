@@ -49,8 +49,6 @@ def _translate(error: ValidationError, base: Place) -> Iterator[Finding]:
         yield _key_finding(error, place)
     elif keyword in ("additionalProperties", "unevaluatedProperties"):
         yield from _unknown_keys(error, place)
-    elif keyword == "not":
-        yield Finding(place=place, on_key=True, message="is not available in this version yet")
     elif keyword == "required":
         yield from _missing_key(error, place)
     elif keyword == "oneOf" and all("required" in branch for branch in argument):
