@@ -7,6 +7,7 @@ experiment is made, nothing can be wrong with the content any more.
 from __future__ import annotations
 
 import contextlib
+import json
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,15 @@ from nemorun_cli import attempts, packagers, quantities
 from nemorun_cli.errors import SpecError
 from nemorun_cli.home import make_folder
 from nemorun_cli.packagers import store
-from nemorun_cli.packagers.content import Entry, PackagerError, checked, digest_of, listing
+from nemorun_cli.packagers.content import (
+    Content,
+    Entry,
+    Listing,
+    PackagerError,
+    checked,
+    digest_of,
+    listing,
+)
 from nemorun_cli.packages import Package, within
 from nemorun_cli.problems import Finding
 
@@ -25,7 +34,6 @@ if TYPE_CHECKING:
 
     from nemorun_cli.home import ExperimentFiles, Home
     from nemorun_cli.load import Document
-    from nemorun_cli.packagers.content import Content, Listing
     from nemorun_cli.problems import Place
     from nemorun_cli.spec import Spec
 
@@ -92,9 +100,10 @@ def look(spec: Spec, document: Document, home: Home) -> Shipments:
     Raises:
         SpecError: with all that forbids it.
     """
+    kept = _kept(spec, document, home)
     with tempfile.TemporaryDirectory(prefix="exp-") as scratch:
-        contents = _contents(spec, document, home, Path(scratch))
-        return Shipments(tuple(_unwritten(options, content, home) for options, content in contents))
+        contents = _contents(spec, document, home, kept=kept, scratch=Path(scratch))
+        return Shipments((*kept, *(_unwritten(options, content, home) for options, content in contents)))
 
 
 @contextlib.contextmanager
@@ -105,9 +114,9 @@ def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments]:
         SpecError: with all that forbids it.
     """
     with store.used(home):
-        found = []
+        found = _kept(spec, document, home)
         with tempfile.TemporaryDirectory(prefix="exp-") as scratch:
-            for options, content in _contents(spec, document, home, Path(scratch)):
+            for options, content in _contents(spec, document, home, kept=found, scratch=Path(scratch)):
                 where, told = store.put(home, content.entries)
                 found.append(Shipment(packager=options, content=content, listing=told, where=where))
         yield Shipments(tuple(found))
@@ -115,17 +124,50 @@ def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments]:
 
 def _unwritten(options: dict[str, Any], content: Content, home: Home) -> Shipment:
     told = listing(content.entries, digest=digest_of)
-    where = home.code / store.folder_name(told.hash)
+    where = store.place(home, told.hash)
     return Shipment(packager=options, content=content, listing=told, where=where)
 
 
+def _kept(spec: Spec, document: Document, home: Home) -> list[Shipment]:
+    """What the experiment shipped that is to be run again: its own code is what runs, not that of now."""
+    if document.copies is None:
+        return []
+    packages = json.loads(document.copies.resolved.read_bytes()).get("packages", ())
+    wanted = _packagers(spec)
+    found = [Package.from_json(entry) for entry in packages if entry["packager"] in wanted]
+    return [_again(package, home) for package in found if store.place(home, package.hash).is_dir()]
+
+
+def _again(package: Package, home: Home) -> Shipment:
+    """A shipment as it was when it was made."""
+    diff = Path(f"{package.folder}.diff")
+    content = Content(
+        entries=(),
+        root=None if package.root is None else Path(package.root),
+        place=package.place,
+        facts=package.facts,
+        told=package.told,
+        left_out=package.left_out,
+        diff=diff.read_bytes() if diff.exists() else b"",
+    )
+    told = Listing(
+        text=Path(f"{package.folder}.files").read_text(encoding="utf-8"),
+        hash=package.hash,
+        files=package.files,
+        bytes=package.bytes,
+    )
+    where = store.place(home, package.hash)
+    return Shipment(packager=package.packager, content=content, listing=told, where=where)
+
+
 def _contents(
-    spec: Spec, document: Document, home: Home, scratch: Path
+    spec: Spec, document: Document, home: Home, *, kept: Sequence[Shipment], scratch: Path
 ) -> list[tuple[dict[str, Any], Content]]:
-    """The content of each packager that a task has."""
+    """The content of each packager that a task has and of which none is kept."""
     found = []
     findings = []
-    for options in _packagers(spec):
+    present = [shipment.packager for shipment in kept]
+    for options in (one for one in _packagers(spec) if one not in present):
         limit = options.get("max_size", MAX_SIZE)
         given = {key: value for key, value in options.items() if key != "max_size"}
         try:
@@ -137,6 +179,9 @@ def _contents(
         except PackagerError as error:
             place = _place(document.data, options)
             findings.append(Finding(place=place, message=error.message, hint=error.hint))
+        except Exception as error:  # noqa: BLE001 - a packager may be anybody's code
+            message = f"the packager {options['type']!r} is at fault: {type(error).__name__}: {error}"
+            findings.append(Finding(place=_place(document.data, options), message=message))
     if findings:
         raise SpecError(document.sources.in_order(findings))
     return found

@@ -345,17 +345,17 @@ class Supervision:
         return jobs
 
     def _plan(self, task: Task) -> Job | None:
-        """The attempt of a task that starts now; None if its executor cannot plan it, which is its end."""
+        """The attempt of a task that starts now; None if it cannot be planned, which is its end."""
         state = self.history.tasks[task.id]
-        made = plan.make(
-            task,
-            spec=self.spec,
-            files=self.files,
-            attempt=state.attempt,
-            home=self.home,
-            told=handlers.variables(self.spec, self.history) if task.handler else {},
-        )
         try:
+            made = plan.make(
+                task,
+                spec=self.spec,
+                files=self.files,
+                attempt=state.attempt,
+                home=self.home,
+                told=handlers.variables(self.spec, self.history) if task.handler else {},
+            )
             job = self._job(task, self._engines.plan(task.executor, made))
         except EngineError as error:
             self._decisions.fail_unstarted(task, Reason.LAUNCH, error.message)

@@ -182,3 +182,28 @@ def test_the_home_is_never_shipped(exp: Exp, repo: Repo) -> None:
         "spec.yaml",
     ]
     assert os.listdir(repo.folder / ".home" / "code")  # noqa: PTH208 - is anything in it
+
+
+def test_a_rerun_ships_the_same_again(exp: Exp, repo: Repo) -> None:
+    """What is run again is the old experiment's own code, not that of now; another packager looks anew."""
+    spec = exp.spec("{packager: git, tasks: {look: {command: cat code.txt}}}")
+    which = exp("run", spec, "--quiet").stdout.strip()
+    old = exp("show", which, "--json").json["packages"][0]
+    repo.write("code.txt", "second\n")
+    exp("rerun", which)
+    new = exp("show", "--json").json["packages"][0]
+    assert exp("logs", "latest", "look").stdout == "first\n"
+    assert (new["hash"], new["facts"]) == (old["hash"], old["facts"])
+    assert new["folder"] != old["folder"]
+    exp("rerun", which, "--set", "packager={type: git, exclude: [spec.yaml]}")
+    assert exp("logs", "latest", "look").stdout == "second\n"
+
+
+def test_run_tells_what_it_ships(exp: Exp, repo: Repo) -> None:
+    """The command that starts says what is shipped and what is left out, as talk."""
+    repo.write(".gitignore", "data/\n")
+    repo.write("data/large", "")
+    started = exp("run", exp.spec("{packager: git, tasks: {look: {command: ls}}}"), "--detach")
+    assert "git: 4 file(s)" in started.stderr
+    assert "left out: data/ (ignored)" in started.stderr
+    exp("wait", started.stdout.strip())

@@ -32,6 +32,37 @@ tasks:
   well: {inline: echo once >> "$EXP_DIR/well"}
   flaky: {inline: test "$EXP_ATTEMPT" = 2, dependencies: [well]}
 """
+EXTRA = """
+from nemorun_cli.packagers.content import Content, entry_of
+
+
+class One:
+    options_schema = {"type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"]}
+
+    def __init__(self, options):
+        self.file = options["file"]
+
+    def look(self, folder, *, scratch):
+        (entry,) = filter(None, [entry_of(folder / self.file, self.file)])
+        return Content(entries=(entry,), root=folder, place=".")
+
+
+class Nice:
+    options_schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"by": {"type": "integer"}},
+    }
+
+    def __init__(self, options):
+        self.options = options
+
+    def problems(self, setting):
+        return ()
+
+    def argv(self, argv, setting):
+        return ("nice", "-n", str(self.options["by"]), *argv)
+"""
 KEY = "nightly-2026-11-22"
 
 
@@ -89,6 +120,28 @@ def test_a_type_that_is_not_installed_is_a_problem(exp: Exp) -> None:
     refused = exp("validate", exp.spec(NICE), code=2)
     assert "executors.background.type" in refused.stderr
     assert "local" in refused.stderr
+
+
+def test_a_package_brings_packagers_and_launchers(exp: Exp, tmp_path: Path) -> None:
+    """What an installed package names is known beside what is built in; its faults are told as its own."""
+    site = tmp_path / "site"
+    metadata = site / "extra-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
+    groups = ("[nemorun_cli.packagers]\none = extra:One\n", "[nemorun_cli.launchers]\nnice = extra:Nice\n")
+    (metadata / "entry_points.txt").write_text("".join(groups))
+    (site / "extra.py").write_text(EXTRA)
+    (exp.folder / "one.txt").write_text("one\n")
+    (exp.folder / "two.txt").write_text("two\n")
+    text = "tasks: {look: {command: 'ls', packager: {type: one, file: one.txt}, launcher: {nice: {by: 5}}}}"
+    exp("run", exp.spec(text), env={"PYTHONPATH": str(site)})
+    assert exp("logs", "latest", "look").stdout == "one.txt\n"
+    assert (
+        exp("run", "--dry-run", exp.spec(text), env={"PYTHONPATH": str(site)}).stdout.count("nice -n 5 ls")
+        == 1
+    )
+    refused = exp("validate", exp.spec(text.replace("by", "bye")), env={"PYTHONPATH": str(site)}, code=2)
+    assert "tasks.look.launcher.nice.bye" in refused.stderr
 
 
 def test_a_package_that_cannot_be_loaded_is_named(exp: Exp, tmp_path: Path) -> None:

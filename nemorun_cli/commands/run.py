@@ -136,6 +136,8 @@ def _run(
         run = experiment.launch(document, supervisor=supervisor, home=home, key=key, if_running=policy)
         if not supervisor.is_told and not (quiet or is_json):
             terminal.warn(f"{run.id} is running already")
+        if supervisor.is_told and not (quiet or is_json):
+            _tell_shipped(run)
         if document.run.detach or not supervisor.is_told:
             return _tell_started(run, is_json=is_json, quiet=quiet)
         if quiet:
@@ -149,6 +151,16 @@ def _run(
         with Watch(run) as watching:
             snapshot = foreground.watch(watching, interrupts=interrupts, is_json=is_json, quiet=quiet)
     return _end(snapshot, is_json=is_json, quiet=quiet)
+
+
+def _tell_shipped(run: experiment.Run) -> None:
+    """Say what code the tasks run on, should it have been shipped."""
+    if run.files.code.is_dir():
+        from nemorun_cli import packages  # noqa: PLC0415 - only for who ships
+
+        for package in run.spec().packages:
+            for line in packages.lines(package):
+                terminal.warn(line)
 
 
 def _tell_started(run: experiment.Run, *, is_json: bool, quiet: bool) -> int:

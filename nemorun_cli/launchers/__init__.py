@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
+from nemorun_cli.errors import EngineError
 from nemorun_cli.registry import Registry
 
 if TYPE_CHECKING:
@@ -65,7 +66,15 @@ def make(name: str, options: Any) -> Launcher:
 
 
 def launched(argv: tuple[str, ...], launchers: Mapping[str, Any], setting: Setting) -> tuple[str, ...]:
-    """The command line led by all of the launchers, of which the first comes first."""
+    """The command line led by all of the launchers, of which the first comes first.
+
+    Raises:
+        EngineError: one of them fails, which is anybody's code.
+    """
     for name, options in reversed(list(launchers.items())):
-        argv = make(name, options).argv(argv, setting)
+        try:
+            argv = make(name, options).argv(argv, setting)
+        except Exception as error:
+            message = f"the launcher {name!r} is at fault: {type(error).__name__}: {error}"
+            raise EngineError(message) from error
     return argv

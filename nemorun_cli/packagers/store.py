@@ -25,9 +25,9 @@ PART: Final = ".part-"  # begins the name of a content that is being written
 PROGRAM_MODE: Final = 0o700
 
 
-def folder_name(digest: str) -> str:
-    """What the folder of a content is called, here and on the far side."""
-    return digest[:NAME_LENGTH]
+def place(home: Home, digest: str) -> Path:
+    """Where the content of a hash lies, if it is there."""
+    return home.code / digest[:NAME_LENGTH]
 
 
 @contextlib.contextmanager
@@ -48,13 +48,13 @@ def put(home: Home, entries: Sequence[Entry]) -> tuple[Path, Listing]:
     Should a file just change, what was copied counts.
     """
     told = listing(entries, digest=digest_of)
-    target = home.code / folder_name(told.hash)
+    target = place(home, told.hash)
     if target.is_dir():
         return target, told
     part = Path(tempfile.mkdtemp(prefix=PART, dir=home.code))
     try:
         told = _write(part, entries)
-        target = home.code / folder_name(told.hash)
+        target = place(home, told.hash)
         if not target.is_dir():  # a file changed, and became what another run has shipped
             _rename(part, target)
     finally:
