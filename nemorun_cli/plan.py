@@ -124,7 +124,7 @@ def make(
         secrets=task.secrets,
         script=script,
         call=json.dumps(call) if call else None,
-        partial=(call["target"], call["args"]) if call and not task.launcher else None,
+        partial=(call["target"], call["args"]) if call and not (task.launcher or task.prefix) else None,
         package=package,
         resources=task.resources,
         timeout=task.timeout,

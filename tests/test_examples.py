@@ -214,6 +214,15 @@ def test_plugin_names_runs_and_keeps_a_diary(exp: Exp) -> None:
     assert (exp.directory() / "diary").read_text() == "train is SUCCEEDED\nevaluate is SUCCEEDED\n"
 
 
+def test_preemption_goes_on_from_its_checkpoint(exp: Exp) -> None:
+    """The task was stopped in time, saved its work, and the next attempt went on from there."""
+    exp("run", SPECS / "preemption.yaml")
+    task = exp.task("train")
+    assert (task["status"], task["outputs"]) == ("SUCCEEDED", {"epochs": 15})
+    assert task["attempt"] > 1
+    assert "saved at epoch" in exp("logs", "latest", "train", "--attempt", "1").stdout
+
+
 def test_direct_uses_the_terminal(exp: Exp) -> None:
     """Tasks run in order on the command's own input and output."""
     done = exp("run", SPECS / "direct.yaml", env=PATH, stdin="Ada\n")

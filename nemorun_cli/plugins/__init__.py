@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 ENTRY_POINTS: Final = "nemorun_cli.plugins"
 
 BUILT_IN: Final = {
+    "env": "nemorun_cli.plugins.env:Env",
+    "mlflow": "nemorun_cli.plugins.mlflow:Mlflow",
     "notify": "nemorun_cli.plugins.notify:Notify",
+    "nsys": "nemorun_cli.plugins.nsys:Nsys",
+    "preemption": "nemorun_cli.plugins.preemption:Preemption",
+    "wandb": "nemorun_cli.plugins.wandb:Wandb",
 }
 
 
