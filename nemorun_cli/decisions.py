@@ -13,6 +13,7 @@ from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nemorun_cli.attempts import Ending
     from nemorun_cli.history import Cancel, TaskState
     from nemorun_cli.journal import Journal
     from nemorun_cli.schedule import Schedule, Verdict
@@ -67,6 +68,8 @@ class Decisions:
         while queue:
             verdict = queue.pop(0)
             state = self.history.tasks[verdict.task]
+            if state.is_queued_early and not verdict.may_run:
+                self._take_back(verdict, state)
             if state.status is not TaskStatus.PENDING:
                 continue
             if verdict.may_run:
@@ -74,6 +77,34 @@ class Decisions:
                 continue
             self._skip(verdict.task, verdict.reason, verdict.message)
             queue += self.schedule.over(verdict.task)
+
+    def _take_back(self, verdict: Verdict, state: TaskState) -> None:
+        """Have what was queued early, and never can run, taken out of its queue: then it is skipped."""
+        if state.cancel is None and self._submits:
+            self.journal.note(
+                events.CANCEL_REQUESTED,
+                tasks=[verdict.task],
+                reason=Reason.DEPENDENCY,
+                message=verdict.message,
+            )
+
+    def reconsider(self, task_id: str) -> None:
+        """Decide again about a task that was queued early, and that its engine gave back."""
+        if self.has_begun and (verdict := self.schedule.verdict(task_id)):
+            self._judge([verdict])
+
+    def skip_early(self, task_id: str, state: TaskState, ending: Ending) -> bool:
+        """Note that a task was skipped that was taken out of its engine's queue; says whether it was."""
+        if not state.is_queued_early or ending.status is not TaskStatus.CANCELLED:
+            return False
+        if ending.reason in (Reason.DEPENDENCY, Reason.LIMIT):
+            self._skip(task_id, ending.reason, ending.message)
+            return True
+        verdict = self.schedule.verdict(task_id) if state.cancel is None else None
+        if verdict is None or verdict.may_run:
+            return False
+        self._skip(task_id, Reason.DEPENDENCY, verdict.message)
+        return True
 
     def _skip(self, task_id: str, reason: Reason, message: str | None) -> None:
         self.journal.note(events.SKIPPED, task=task_id, reason=reason, message=message)
@@ -98,14 +129,14 @@ class Decisions:
         for task in self.spec.tasks:
             state = self.history.tasks[task.id]
             if state.status is TaskStatus.PENDING and (cancel := state.cancel):
-                if cancel.reason == Reason.LIMIT:
-                    self._skip(task.id, Reason.LIMIT, cancel.message)
-                else:
-                    self.cancel_unstarted(task.id, state, cancel)
+                self.cancel_unstarted(task.id, state, cancel)
                 self._judge(self.schedule.over(task.id))
 
     def cancel_unstarted(self, task_id: str, state: TaskState, cancel: Cancel) -> None:
         """Note the end of a task that was cancelled before anything ran."""
+        if cancel.reason in (Reason.LIMIT, Reason.DEPENDENCY):
+            self._skip(task_id, Reason(cancel.reason), cancel.message)
+            return
         self.end_unstarted(
             task_id,
             state,

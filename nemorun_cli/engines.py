@@ -64,6 +64,10 @@ class Engines:
             self._listen(name, to_it=True)
         return self._executors[name]
 
+    def queue(self, name: str) -> str | None:
+        """What names the queue in which attempts of an executor can wait for others; None if they cannot."""
+        return executors.queue(self.executor(name))
+
     @property
     def jobs(self) -> Iterator[Job]:
         """All attempts in hand."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import StateError
 from nemorun_cli.locks import Holder
-from nemorun_cli.states import ENDS, LIVE, MOVES, ExperimentStatus, TaskStatus
+from nemorun_cli.states import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +21,7 @@ SUPERVISOR_STARTED: Final = "supervisor_started"
 SUPERVISOR_ENDED: Final = "supervisor_ended"
 SUBMITTED: Final = "submitted"
 QUEUED: Final = "queued"
+RETURNED: Final = "returned"
 STARTED: Final = "started"
 UNKNOWN: Final = "unknown"
 ENDED: Final = "ended"
@@ -30,6 +31,8 @@ CANCEL_REQUESTED: Final = "cancel_requested"
 RESUMED: Final = "resumed"
 CONCLUDED: Final = "concluded"
 FINISHED: Final = "finished"
+
+_MAY_WAIT: Final = frozenset({TaskStatus.SUBMITTED, TaskStatus.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,11 @@ class TaskState:
     def is_live(self) -> bool:
         """Whether an engine has it, or may have it."""
         return self.status in LIVE
+
+    @property
+    def is_queued_early(self) -> bool:
+        """Whether it was given to its engine to wait there for others, and is not known to have begun."""
+        return self.status in _MAY_WAIT and self.reason == Reason.DEPENDENCY
 
 
 @dataclass(slots=True)
@@ -175,6 +183,12 @@ def _queued(history: History, state: TaskState, event: Event) -> None:
         state.job_id = event.get("job_id", state.job_id)
         state.message = event.get("message")
         state.evidence = event.get("evidence")
+
+
+def _returned(history: History, state: TaskState, event: Event) -> None:
+    if _is_present(history, state, event) and history.move(state, TaskStatus.PENDING, event):
+        state.job_id = state.reason = state.evidence = state.holder = None
+        state.message = event.get("message")
 
 
 def _started(history: History, state: TaskState, event: Event) -> None:
@@ -302,6 +316,7 @@ def _finished(history: History, event: Event) -> None:
 _TASK_EVENTS = {
     SUBMITTED: _submitted,
     QUEUED: _queued,
+    RETURNED: _returned,
     STARTED: _started,
     UNKNOWN: _unknown,
     ENDED: _ended,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import executors, packages, plan
+from nemorun_cli.ahead import Rules
 from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.packages import Package
 from nemorun_cli.quantities import duration_text
@@ -37,7 +38,11 @@ def document(
     files = ExperimentFiles(Path(identity.directory))
     makers = {name: executors.make(name, options, {}) for name, options in _used(spec).items()}
     try:
-        tasks = [_entry(task, spec, files, home, makers[task.executor]) for task in in_order(spec)]
+        rules = Rules(spec, {name: executors.queue(one) for name, one in makers.items()})
+        tasks = [
+            _entry(task, spec, files, home, makers[task.executor]) | _early(task, rules)
+            for task in in_order(spec)
+        ]
     finally:
         for executor in makers.values():
             executor.close()
@@ -157,6 +162,7 @@ def _task_lines(number: int, task: dict[str, Any]) -> list[str]:
         ),
         ("needs", f"{needs} ({task['dependency_type']})" if needs else ""),
         ("runs", f"when all tasks are over ({task['handler']})" if task["handler"] else ""),
+        ("early", _early_text(task["queued_early"]) if task["queued_early"] else ""),
         ("when", "" if task["when"] is None else str(task["when"])),
         ("command", shlex.join(task["argv"])),
         ("in", task["workdir"]),
@@ -173,6 +179,17 @@ def _task_lines(number: int, task: dict[str, Any]) -> list[str]:
     if task["script"] is not None:
         found += ["   script:", *(f"     | {line}" for line in task["script"].splitlines())]
     return found
+
+
+def _early(task: Task, rules: Rules) -> dict[str, Any]:
+    behind, after = rules.behind(task)
+    return {"queued_early": {"behind": behind, "after": after} if behind else None}
+
+
+def _early_text(queued: dict[str, list[str]]) -> str:
+    """Whom a task waits for in its engine's own queue."""
+    text = f"queued early behind {', '.join(queued['behind'])}"
+    return f"{text}, once {', '.join(queued['after'])} is over" if queued["after"] else text
 
 
 def _arguments(args: dict[str, Any]) -> str:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 MARK: Final = "rebuilt"  # the field of events that no supervisor wrote
 
-_OF_ATTEMPTS: Final = frozenset({kinds.SUBMITTED, kinds.QUEUED, kinds.STARTED, kinds.UNKNOWN, kinds.ENDED})
+_OF_ATTEMPTS: Final = frozenset(
+    {kinds.SUBMITTED, kinds.QUEUED, kinds.RETURNED, kinds.STARTED, kinds.UNKNOWN, kinds.ENDED}
+)
 
 
 def rebuild(files: ExperimentFiles, spec: Spec, found: Examination, *, home: Path) -> list[Event]:

@@ -24,6 +24,7 @@ _NEEDED: Final[Mapping[str, frozenset[str]]] = {
     kinds.SUPERVISOR_ENDED: frozenset(),
     kinds.SUBMITTED: _TASK,
     kinds.QUEUED: _TASK,
+    kinds.RETURNED: _TASK,
     kinds.STARTED: _TASK,
     kinds.UNKNOWN: _TASK,
     kinds.ENDED: _TASK | {"status"},

@@ -101,10 +101,12 @@ class Schedule:
         verdicts += self.concluded()
         # Tasks that were decided before a crash, or are delayed after a first attempt, are not decided again.
         delayed = {name for _, _, name in self._delayed}
+        states = self.history.tasks
         return [
             verdict
             for verdict in verdicts
-            if self.history.tasks[verdict.task].status is TaskStatus.PENDING and verdict.task not in delayed
+            if (states[verdict.task].status is TaskStatus.PENDING and verdict.task not in delayed)
+            or states[verdict.task].is_queued_early
         ]
 
     def over(self, task_id: str) -> list[Verdict]:
@@ -121,7 +123,7 @@ class Schedule:
         verdicts = []
         for child in self._children[task_id]:
             self._waiting[child] -= 1
-            if verdict := self._judge(self.tasks[child], task_id):
+            if verdict := self._weigh(self.tasks[child], [task_id], waits=bool(self._waiting[child])):
                 verdicts.append(verdict)
         return verdicts
 
@@ -135,6 +137,12 @@ class Schedule:
         verdicts = (self._judge_handler(task, task.handler) for task in self.spec.tasks if task.handler)
         return [verdict for verdict in verdicts if verdict]
 
+    def verdict(self, task_id: str) -> Verdict | None:
+        """What the parents that are over make of a task, as far as they decide."""
+        task, states = self.tasks[task_id], self.history.tasks
+        over = [name for name in task.dependencies if states[name].is_over and not self.retry_is_due(name)]
+        return self._weigh(task, over, waits=len(over) < len(task.dependencies))
+
     def _count_failure(self, group: Group | None) -> None:
         if group is None or group.max_failures is None:
             return
@@ -147,15 +155,17 @@ class Schedule:
         spent, self._spent = self._spent, []
         return [self.groups[name] for name in spent]
 
-    def _judge(self, child: Task, parent_id: str) -> Verdict | None:
-        if self.history.tasks[child.id].status is not TaskStatus.PENDING:
+    def _weigh(self, child: Task, over: Iterable[str], *, waits: bool) -> Verdict | None:
+        state = self.history.tasks[child.id]
+        if state.status is not TaskStatus.PENDING and not state.is_queued_early:
             return None
         if child.handler is not None:
             return self._judge_handler(child, child.handler)
-        parent = self.history.tasks[parent_id]
-        if child.dependency_type == "afterok" and not self._is_ok(parent_id, parent):
-            return Verdict(child.id, may_run=False, message=f"{parent_id} is {parent.status}")
-        if self._waiting[child.id]:
+        for name in over if child.dependency_type == "afterok" else ():
+            parent = self.history.tasks[name]
+            if not self._is_ok(name, parent):
+                return Verdict(child.id, may_run=False, message=f"{name} is {parent.status}")
+        if waits:
             return None
         if child.dependency_type == "afternotok" and not any(
             self.history.tasks[name].status in (TaskStatus.FAILED, TaskStatus.CANCELLED)

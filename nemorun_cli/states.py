@@ -54,12 +54,13 @@ ENDS: Final = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CAN
 LIVE: Final = frozenset({TaskStatus.SUBMITTED, TaskStatus.RUNNING, TaskStatus.UNKNOWN})
 
 # From a state to those that may follow it. A move from an end back to PENDING is a new attempt
-# (a retry or a resume). A submission in doubt may be repeated, hence SUBMITTED to SUBMITTED.
+# (a retry or a resume). A submission in doubt may be repeated, hence SUBMITTED to SUBMITTED. What was queued
+# early may be given back by its engine without having begun, hence SUBMITTED and UNKNOWN to PENDING.
 MOVES: Final[dict[TaskStatus, frozenset[TaskStatus]]] = {
     TaskStatus.PENDING: frozenset(
         {TaskStatus.SUBMITTED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED}
     ),
-    TaskStatus.SUBMITTED: frozenset(TaskStatus) - {TaskStatus.PENDING},
+    TaskStatus.SUBMITTED: frozenset(TaskStatus),
     TaskStatus.RUNNING: frozenset(
         {
             TaskStatus.RUNNING,
@@ -69,7 +70,7 @@ MOVES: Final[dict[TaskStatus, frozenset[TaskStatus]]] = {
             TaskStatus.CANCELLED,
         }
     ),
-    TaskStatus.UNKNOWN: frozenset(TaskStatus) - {TaskStatus.PENDING},
+    TaskStatus.UNKNOWN: frozenset(TaskStatus),
     TaskStatus.SUCCEEDED: frozenset({TaskStatus.PENDING}),
     TaskStatus.FAILED: frozenset({TaskStatus.PENDING}),
     TaskStatus.CANCELLED: frozenset({TaskStatus.PENDING}),

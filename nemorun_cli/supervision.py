@@ -12,18 +12,20 @@ import contextlib
 import os
 import select
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import faults, handlers, plan
 from nemorun_cli import history as events
 from nemorun_cli.admission import Admission
+from nemorun_cli.ahead import Ahead
 from nemorun_cli.attempts import Ending, lost
 from nemorun_cli.clock import stamp
 from nemorun_cli.conclusion import conclude
 from nemorun_cli.decisions import Decisions
 from nemorun_cli.engines import Engines
 from nemorun_cli.errors import EngineError
-from nemorun_cli.executors import ELSEWHERE, Job, Sighting
+from nemorun_cli.executors import ELSEWHERE, Awaited, Job, Sighting
 from nemorun_cli.history import History
 from nemorun_cli.journal import Journal
 from nemorun_cli.ledger import Ledger
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors import Executor
     from nemorun_cli.history import TaskState
     from nemorun_cli.home import ExperimentFiles
+    from nemorun_cli.ledger import Event
     from nemorun_cli.plugins.audience import Audience
     from nemorun_cli.spec import Spec, Task
 
@@ -75,9 +78,7 @@ class Supervision:
         self.history = History.of(spec, strict=True)
         ledger = Ledger(files.ledger, files.ledger_lock)
         self._recording = Recording(files, spec, home=home, submits=submits, tell=tell)
-        self.journal = Journal(
-            ledger, self.history, by=by, insists=submits, tell=tell, hear=self._recording.hear
-        )
+        self.journal = Journal(ledger, self.history, by=by, insists=submits, tell=tell, hear=self._hear)
         self.schedule = Schedule(spec, self.history)
         self._decisions = Decisions(self.schedule, self.journal, submits=submits)
         self.submits = submits
@@ -85,6 +86,7 @@ class Supervision:
         self._poll = select.poll()
         self._engines = Engines(spec, secrets=secrets, makers=makers or {}, poll=self._poll, tell=tell)
         self._admission = Admission(self.schedule, self._engines, home=home, experiment=files.id)
+        self._ahead: Ahead | None = None  # where some engine can let tasks wait for others
         self._interrupts: list[str] = []
         self._was_interrupted = False
         self._audience: Audience | None = None
@@ -125,6 +127,10 @@ class Supervision:
         if self.submits:
             self._admission.begin()
         self._decisions.begin()
+        names = {task.executor for task in self.spec.tasks} if self.submits else set()
+        queues = {name: self._engines.queue(name) for name in names}
+        if any(queues.values()):
+            self._ahead = Ahead(self.spec, self.history, queues)
 
     def close(self) -> None:
         """Let go of everything; what runs goes on."""
@@ -226,6 +232,12 @@ class Supervision:
 
     # -- looking ------------------------------------------------------------------------------------
 
+    def _hear(self, event: Event) -> None:
+        """Take note of what was just noted."""
+        self._recording.hear(event)
+        if self._ahead and (name := event.get("task")):
+            self._ahead.notice(name)
+
     def _take_requests(self) -> None:
         self.journal.take_requests()
         while self._interrupts:
@@ -269,7 +281,7 @@ class Supervision:
                 self._note_attempt(events.UNKNOWN, job, message=sighting.message, evidence=sighting.evidence)
         elif sighting.state == "absent":
             self._engines.drop(job)
-            self._miss(job, state)
+            self._miss(job, state, sighting)
 
     def _queue(self, job: Job, state: TaskState, sighting: Sighting) -> None:
         """Note what an engine says of an attempt that it has not started, if that is new."""
@@ -284,12 +296,16 @@ class Supervision:
                 evidence=sighting.evidence,
             )
 
-    def _miss(self, job: Job, state: TaskState) -> None:
-        """A submission that came to nothing is repeated, unless the task was cancelled since."""
+    def _miss(self, job: Job, state: TaskState, sighting: Sighting) -> None:
+        """A submission that came to nothing is repeated when it is time, unless the task was cancelled."""
         task = self.schedule.tasks[job.task]
         self._admission.release(job.task)
         if state.cancel:
             self._decisions.cancel_unstarted(job.task, state, state.cancel)
+        elif state.is_queued_early:
+            self._note_attempt(events.RETURNED, job, message=sighting.message)
+            self._decisions.reconsider(job.task)
+            return
         elif state.status is TaskStatus.RUNNING:
             message = "it was started, and vanished before its first instruction"
             self._decisions.end_unstarted(
@@ -312,6 +328,9 @@ class Supervision:
         if ending.reason is not Reason.ABANDONED:  # which may well go on, with all that it has
             self._admission.release(job.task)
         task = self.schedule.tasks[job.task]
+        if self._decisions.skip_early(job.task, state, ending):
+            self._decisions.settle(task)
+            return
         self._note_attempt(
             events.ENDED,
             job,
@@ -342,10 +361,14 @@ class Supervision:
                 jobs.append(job)
             else:
                 self._admission.release(name)
+        if self._ahead:
+            for name, needs in self._ahead.take():
+                if job := self._plan(self.schedule.tasks[name], self._ahead.awaited(needs, self.files)):
+                    jobs.append(job)
         return jobs
 
-    def _plan(self, task: Task) -> Job | None:
-        """The attempt of a task that starts now; None if it cannot be planned, which is its end."""
+    def _plan(self, task: Task, behind: tuple[Awaited, ...] = ()) -> Job | None:
+        """The attempt of a task that starts now, or waits at its engine; None if it cannot be planned."""
         state = self.history.tasks[task.id]
         try:
             made = plan.make(
@@ -356,12 +379,14 @@ class Supervision:
                 home=self.home,
                 told=handlers.variables(self.spec, self.history) if task.handler else {},
             )
-            job = self._job(task, self._engines.plan(task.executor, made))
+            job = replace(self._job(task, self._engines.plan(task.executor, made)), behind=behind)
         except EngineError as error:
+            if behind:
+                return None  # told when its turn comes
             self._decisions.fail_unstarted(task, Reason.LAUNCH, error.message)
             return None
         self._engines.add(job)
-        self._note_attempt(events.SUBMITTED, job)
+        self._note_attempt(events.SUBMITTED, job, reason=Reason.DEPENDENCY if behind else None)
         self._recording.submit(task, state.attempt)
         return job
 

@@ -194,10 +194,12 @@ def test_names_are_keys_in_safe_characters() -> None:
     assert len(job_name("x" * 300, [("y" * 300, 1)], Path("/a"))) < 255
 
 
-def script(of: dict[str, Any] | None = None, *, members: int = 1, **fields: Any) -> str:
+def script(of: dict[str, Any] | None = None, *, members: int = 1, dependency: str = "", **fields: Any) -> str:
     """The job script of these options."""
     asked = request(of or {}, plan(**fields))
-    return job_script(asked, name="n", folder=FOLDER, members=members, news=FOLDER.parent / "news")
+    indices = range(members) if members > 1 else ()
+    news = FOLDER.parent / "news"
+    return job_script(asked, name="n", folder=FOLDER, indices=indices, news=news, dependency=dependency)
 
 
 def test_a_script_is_not_requeued_and_gets_no_environment() -> None:
@@ -233,12 +235,17 @@ def test_a_directive_keeps_every_character() -> None:
 
 @pytest.mark.parametrize("of", [{}, {"signal": "USR1@60"}, {"setup_lines": ["module load cuda"]}])
 @pytest.mark.parametrize("members", [1, 20])
-def test_a_script_passes_shellcheck(of: dict[str, Any], members: int) -> None:
+@pytest.mark.parametrize("dependency", ["", "afterok:7"])
+def test_a_script_passes_shellcheck(of: dict[str, Any], members: int, dependency: str) -> None:
     """What is rendered is as clean as what is written by hand."""
     program = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:/usr/bin") or "shellcheck"
     argv = [program, "--shell=bash", "--exclude=SC2154,SC2329", "-"]  # set by the member; called by traps
     done = subprocess.run(
-        argv, input=script(of, members=members), capture_output=True, text=True, check=False
+        argv,
+        input=script(of, members=members, dependency=dependency),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout == ""
 

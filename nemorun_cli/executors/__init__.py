@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, runtime_checkable
 
 from nemorun_cli.errors import ExpError, UsageError
 
@@ -29,6 +29,25 @@ ENTRY_POINTS: Final = "nemorun_cli.executors"
 ELSEWHERE: Final = "elsewhere"  # the evidence of what can only be seen from another host
 
 Key = tuple[str, int]  # task id, attempt
+Need = Literal["success", "no_cancel", "end", "failure"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Awaited:
+    """An attempt that another one waits for in the engine's own queue.
+
+    Attributes:
+        job_id: what the engine calls it.
+        need: how it has to end: with success; not by a cancel, for it may fail; anyhow; or with a
+            failure, which one of those that have this need is enough for.
+        has_secrets: whether its outputs may hold what only the supervisor knows to be a secret.
+    """
+
+    key: Key
+    job_id: str
+    files: AttemptFiles
+    need: Need
+    has_secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +60,7 @@ class Job:
         holder: the supervisor that submitted it, whose host and boot are those of a local process.
         stop_grace: seconds from `stop_signal` to KILL when something is left over.
         allocation: the slots of this machine that it was given, if it asked for any and is to be submitted.
+        behind: whose ends it has to wait for in the engine's queue; only for an executor that `QueuesEarly`.
     """
 
     experiment: str
@@ -53,6 +73,7 @@ class Job:
     stop_signal: str = "TERM"
     stop_grace: float = 10.0
     allocation: Allocation | None = None
+    behind: tuple[Awaited, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -65,7 +86,7 @@ class Sighting:
     """What an executor learned about an attempt.
 
     `state` is `queued` or `running` (the engine has it), `over` (with its `ending`), `unknown` (the
-    engine does not answer; never taken for an end) or `absent` (it was never started).
+    engine does not answer; never taken for an end) or `absent` (it was never started, and will not be).
     `since` is when it began (Unix seconds), where that is known better than by the time of the
     sighting; `evidence` says by what all this is known.
     """
@@ -142,6 +163,19 @@ class Executor(Protocol):
         ...
 
 
+@runtime_checkable
+class QueuesEarly(Protocol):
+    """What an executor has besides if its engine can let an attempt wait for the ends of others.
+
+    Such an attempt must run only if what its `Job.behind` needs has come to pass for sure. Where it has not,
+    or where that cannot be told at the engine, the attempt is not run, and `poll` says `absent` of it.
+    """
+
+    def queue(self) -> str:
+        """What names the engine's queue: attempts can wait for those of executors that give the same."""
+        ...
+
+
 _BUILT_IN: Final = {
     "docker": "nemorun_cli.executors.docker.executor:DockerExecutor",
     "local": "nemorun_cli.executors.local:LocalExecutor",
@@ -181,6 +215,11 @@ def make(name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> E
     """The executor that a spec calls `name`."""
     given = {key: value for key, value in options.items() if key != "type"}
     return find(options.get("type", name))(name, given, secrets)
+
+
+def queue(executor: Executor) -> str | None:
+    """What names the queue in which attempts of an executor can wait for others; None if they cannot."""
+    return executor.queue() if isinstance(executor, QueuesEarly) else None
 
 
 def ask(spec: Spec) -> list[Diagnosis]:

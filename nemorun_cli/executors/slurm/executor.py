@@ -7,6 +7,7 @@ for all jobs at once, and decides where there is no such record, or why the task
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import time
 from collections import deque
@@ -19,7 +20,8 @@ from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.local import shim_line
 from nemorun_cli.executors.slurm import site
 from nemorun_cli.executors.slurm.cluster import URGENT, Cluster
-from nemorun_cli.executors.slurm.queue import CAUSES, Row, ending_of, is_news, waiting_message
+from nemorun_cli.executors.slurm.dependency import STOOD_BACK, Batch, arguments, batches
+from nemorun_cli.executors.slurm.queue import CAUSES, NEVER, Row, ending_of, is_news, waiting_message
 from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, Request, argv, clash, request, uses_srun
 from nemorun_cli.executors.slurm.script import NEAR_LIMIT, RUNNING, member_text
 from nemorun_cli.executors.slurm.stop import Stop, commands
@@ -85,7 +87,12 @@ class SlurmExecutor:
         self._absent: set[Key] = set()  # said to be absent, so that another submission is right
         self._waiting: deque[tuple[Submission, Sequence[Job]]] = deque()
         self._sending: tuple[Submission, Question] | None = None
+        self._answered: list[Sighting] = []  # what became of earlier submissions, for `poll` to tell
         self._unsent: set[Key] = set()  # sbatch was not asked for them, or has not answered
+
+    def queue(self) -> str:
+        """The cluster, and how it is reached: jobs there can wait for each other, whatever they ask for."""
+        return f"slurm {json.dumps(self._options.get('tunnel'), sort_keys=True)}"
 
     def plan(self, plan: Plan) -> Plan:
         """The plan with what sbatch will be told, and under srun where tasks are to be spread."""
@@ -95,7 +102,7 @@ class SlurmExecutor:
 
     def submit(self, jobs: Sequence[Job]) -> Iterable[Sighting]:
         """Hand attempts to sbatch, as arrays where their requests are equal; `poll` tells what came of it."""
-        groups: dict[Request, list[Job]] = {}
+        requests: list[tuple[Job, Request]] = []
         for job in jobs:
             is_new = attempts.make_folders(job.files)
             if self._may_be_there(job) and not is_new:
@@ -104,18 +111,20 @@ class SlurmExecutor:
             self._absent.discard(job.key)
             self._held[job.key] = _Held(job, is_adopted=False)
             assert job.plan is not None  # noqa: S101 - the core submits nothing without a plan
-            groups.setdefault(request(self._options, job.plan), []).append(job)
-        for asked, group in groups.items():
-            size = max(1, self._cluster.max_array()) if len(group) > 1 else 1
-            for first in range(0, len(group), size):
-                members = group[first : first + size]
-                self._waiting.append((self._write(members, asked), members))
-        return self._send()
+            requests.append((job, request(self._options, job.plan)))
+        if requests:
+            size = self._place(jobs[0]).size
+            for batch in batches(requests, longest=self._cluster.max_array, size=size):
+                self._waiting.append((self._write(batch), batch.jobs))
+        keys = {job.key for job in jobs}
+        found = [*self._answered, *self._send()]
+        self._answered = [sighting for sighting in found if sighting.key not in keys]
+        return [sighting for sighting in found if sighting.key in keys]
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
         """What the attempts' records and Slurm's last answer tell that was not told yet."""
         self._held = {key: held for key, held in self._held.items() if key in jobs}
-        found = list(self._send())
+        found, self._answered = [*self._answered, *self._send()], []
         done = {sighting.key for sighting in found if sighting.state == "over"}
         strangers = [job for key, job in jobs.items() if key not in self._held and key not in done]
         for job in strangers:
@@ -155,7 +164,7 @@ class SlurmExecutor:
 
     def due(self) -> float | None:
         """When to look for news of jobs, to ask Slurm again, or to go on with a cancel."""
-        times = [self._commands.due()]
+        times = [self._commands.due(), time.monotonic() if self._answered else None]
         if self._held:
             times += [self._site.due(), self._cluster.due]
         times += [held.stop.due for held in self._held.values() if held.stop and self._can_be_told(held)]
@@ -191,9 +200,9 @@ class SlurmExecutor:
             return True
         return bool(self._of(job)) and job.key not in self._absent
 
-    def _write(self, jobs: Sequence[Job], asked: Request) -> Submission:
+    def _write(self, batch: Batch) -> Submission:
         texts = {}
-        for job in jobs:
+        for job in batch.jobs:
             plan = job.plan
             assert plan is not None  # noqa: S101 - see `submit`
             attempts.write_plan(job.files, plan)
@@ -201,12 +210,16 @@ class SlurmExecutor:
             attempt = self._site.place(job.files.directory)
             line = shim_line(attempt, plan, plan.argv[0])
             texts[job.key] = member_text(
-                plan, attempt=attempt, mask=line[4], env=env | plan.env, arguments=line[1:]
+                plan,
+                attempt=attempt,
+                mask=line[4],
+                env=env | plan.env,
+                arguments=line[1:],
+                behind=arguments(job.behind, self._site.place),
             )
         self._unsent |= texts.keys()
-        return self._place(jobs[0]).make(
-            jobs, asked, texts, by_steps=uses_srun(self._options), place=self._site.place
-        )
+        submissions = self._place(batch.jobs[0])
+        return submissions.make(batch, texts, by_steps=uses_srun(self._options), place=self._site.place)
 
     def _secrets_of(self, jobs: Iterable[Job]) -> dict[Path, Secrets]:
         return {
@@ -244,6 +257,10 @@ class SlurmExecutor:
             # It may have been taken: the next answer of squeue tells, by the job's name.
             message = f"it is not known whether Slurm took it: {answer.complaint}"
             return [self._tell(held, "unknown", message=message) for held in members]
+        if submission.is_early:  # what there is to tell of it is told when its turn comes
+            return [
+                self._give_back(held, f"Slurm did not queue it early: {answer.complaint}") for held in members
+            ]
         ending = failed_launch(f"Slurm did not take it: {answer.complaint}")
         return [self._over(held, ending) for held in members]
 
@@ -260,14 +277,14 @@ class SlurmExecutor:
 
     def _judge(self, held: _Held) -> Sighting | None:
         """How one attempt stands, by its record and by what Slurm last said."""
-        if self._site.is_behind(held.job):
-            return None
         ending = attempts.read_ending(held.job.files)
+        if self._site.is_behind(held.job) or (ending is None and held.job.key in self._unsent):
+            return None
         row = self._row(held.job)
         if ending is not None:
             return self._judge_ended(held, ending, row)
-        if held.job.key in self._unsent:
-            return None
+        if (row is None or row.phase == "over") and self._stood_back(held.job):
+            return self._give_back(held, "the ends of those it waited for did not say that it may run")
         if (trouble := self._site.trouble or self._cluster.complaint) is not None:
             held.since = None
             return self._new(held, "unknown", message=trouble)
@@ -279,11 +296,18 @@ class SlurmExecutor:
         """How an attempt without a record stands, by its job."""
         if row.phase is None:
             return self._new(held, "unknown", message=f"Slurm says {row.state}, which exp does not know")
+        if row.reason == NEVER and attempts.claimed_pid(held.job.files) is None:
+            if row.phase == "queued":
+                self._commands.ask(["scancel", "--quiet", row.job_id])
+            return self._give_back(held, "Slurm found that what it waited for can never come to pass")
         if row.phase == "over":
             return self._judge_unrecorded(held, row)
         if row.phase == "queued":
             return self._judge_queued(held, row)
         held.since = None
+        if self._is_early(held.job) and attempts.claimed_pid(held.job.files) is None:
+            message = "its job has begun, and sees whether it may run it"
+            return self._new(held, "queued", job_id=row.job_id, message=message)
         return self._judge_claim(held) or self._new(held, "running", job_id=row.job_id, since=row.start)
 
     def _judge_claim(self, held: _Held) -> Sighting | None:
@@ -347,13 +371,14 @@ class SlurmExecutor:
         """Slurm answers and does not have it: never taken, or over for so long that it has forgotten."""
         job_id, claimed = self._job_id(held.job), attempts.claimed_pid(held.job.files)
         if job_id is None and claimed is None:
-            self._absent.add(held.job.key)
-            self._drop(held)
-            return Sighting(key=held.job.key, state="absent")
+            return self._give_back(held, None)
         self._cluster.account_for([job_id] if job_id else [])
         if claimed is None and (ending := self._taken_back(held)):
             return self._over(held, ending)
-        if (held.is_adopted and self._is_quiet(held.job)) or self._has_settled(held, LOST_AFTER):
+        is_gone = (held.is_adopted and self._is_quiet(held.job)) or self._has_settled(held, LOST_AFTER)
+        if is_gone and claimed is None and self._is_early(held.job):
+            return self._give_back(held, "it left Slurm's queue without having begun")
+        if is_gone:
             known = f"job {job_id}" if job_id else "its job"
             return self._over(held, lost(f"Slurm no longer knows {known}, and it left no exit record"))
         self._cluster.hurry()
@@ -411,6 +436,23 @@ class SlurmExecutor:
     def _new(self, held: _Held, state: Any, **fields: Any) -> Sighting | None:
         before = held.told
         return None if self._tell(held, state, **fields) == before else held.told
+
+    def _give_back(self, held: _Held, message: str | None) -> Sighting:
+        """Of an attempt that was not begun, and will not be by any job that there is."""
+        self._absent.add(held.job.key)
+        self._drop(held)
+        return Sighting(key=held.job.key, state="absent", message=message)
+
+    def _is_early(self, job: Job) -> bool:
+        """Whether its job was queued before it could run, and has to see whether it may."""
+        submissions = self._of(job)
+        return bool(submissions) and submissions[-1].is_early
+
+    def _stood_back(self, job: Job) -> bool:
+        """Whether its job found that it may not run it, or not yet."""
+        if not self._is_early(job) or attempts.claimed_pid(job.files) is not None:
+            return False
+        return (job.files.directory / STOOD_BACK).exists()
 
     def _over(self, held: _Held, ending: Ending) -> Sighting:
         others = [row for one in self._of(held.job) if (row := self._cluster.find(one, held.job.key))]

@@ -50,6 +50,7 @@ SACCT: Final = (
     "--format=JobID,State,Submit,Start,End,ExitCode,JobName",
 )  # fmt: skip
 _NO_EXIT_CODE: Final = None
+NEVER: Final = "DependencyNeverSatisfied"  # the reason of a job that waited for what did not come to pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

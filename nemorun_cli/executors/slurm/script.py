@@ -10,6 +10,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.attempts import short_signal
+from nemorun_cli.executors.slurm.dependency import SIGNALLED, STOOD_BACK, array
 from nemorun_cli.executors.slurm.request import NOTICE
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _exp_secrets=() _exp_task='' _exp_running=''
 # shellcheck disable=SC1090 # what a member runs lies beside this script
 . "$_exp_folder/$_exp_index" || exit
 umask 077
-exec >>"$_exp_attempt/log" 2>&1 </dev/null
+{gate}exec >>"$_exp_attempt/log" 2>&1 </dev/null
 if [ -e "$_exp_attempt/secrets" ]; then
     # shellcheck disable=SC1091
     . "$_exp_attempt/secrets"
@@ -98,12 +99,16 @@ _exp_forward() {{
         [ "$stat" = "$_exp_task" ] || kill -s "$1" "$pid" 2>/dev/null
     done
 }}
+_exp_pass_on() {{
+    true >"$_exp_attempt/{signalled}"
+    _exp_forward "$1"
+}}
 
 # Slurm signals this script alone, which outlives the task and sends on what it gets. With job control the
 # task is a process group of its own, in which INT and QUIT are not ignored.
 for _exp_signal in HUP INT QUIT TERM USR1 USR2 ALRM; do
     # shellcheck disable=SC2064 # the name of now
-    trap "_exp_forward $_exp_signal" "$_exp_signal"
+    trap "_exp_pass_on $_exp_signal" "$_exp_signal"
 done
 trap '_exp_forward KILL' {kill}
 set -m
@@ -128,6 +133,59 @@ done
 exit "$_exp_code"
 """
 
+# For a job that was queued before its task could run. That Slurm let it begin is not enough: the records of
+# those it waited for have to say so beyond doubt. Else it stands back, and whoever looks next decides.
+_GATE: Final = """\
+_exp_end_of() {{ # DIRECTORY: how an attempt ended, as far as its files tell
+    # success, failure, killed (a failure or a cancel), doubtful (a success or a cancel), none, unclear
+    local record='' looks=0
+    until read -r record 2>/dev/null <"$1/exit.json" || [ ! -e "$1/claim" ] || [ "$looks" -ge 20 ]; do
+        looks=$((looks + 1)) # a record may take a moment to get here from another node
+        sleep 0.25
+    done
+    if [ -z "$record" ]; then
+        if [ -e "$1/claim" ]; then echo killed
+        elif [ -e "$1/{stood_back}" ]; then echo unclear
+        else echo none; fi
+    elif [ "$record" = '{{"exit_code":0}}' ]; then
+        if [ -e "$1/{signalled}" ]; then echo doubtful; else echo success; fi
+    elif [ -e "$1/{signalled}" ]; then echo killed
+    else echo failure; fi
+}}
+_exp_has_plain_outputs() {{ # DIRECTORY, plain or secret: whether nothing can be wrong with what was put out
+    [ -e "$1/outputs" ] || return 0
+    [ -f "$1/outputs" ] || return 1
+    [ -s "$1/outputs" ] || return 0
+    [ "$2" = plain ] && [ "$(wc -c <"$1/outputs")" -lt 1000000 ] || return 1
+    local value='=[ -~]*|:=(-?(0|[1-9][0-9]*)([.][0-9]+)?|true|false|null)'
+    ! LC_ALL=C grep -qvxE "([A-Za-z_][A-Za-z0-9_.-]*($value))?" "$1/outputs"
+}}
+_exp_may_run() {{ # NEED, plain or secret, DIRECTORY, and so on
+    local end need wanted='' found=''
+    while [ "$#" -gt 0 ]; do
+        need=$1
+        end=$(_exp_end_of "$3")
+        case $need,$end in
+        *,unclear) return 1 ;;
+        success,success) _exp_has_plain_outputs "$3" "$2" || return 1 ;;
+        no_cancel,success | no_cancel,failure) ;;
+        end,*) ;;
+        failure,failure | failure,killed) found=yes ;;
+        failure,success) _exp_has_plain_outputs "$3" "$2" || return 1 ;;
+        *) return 1 ;;
+        esac
+        [ "$need" != failure ] || wanted=yes
+        shift 3
+    done
+    [ "$wanted" = "$found" ]
+}}
+if ! _exp_may_run "${{_exp_behind[@]}}"; then
+    true >"$_exp_attempt/{stood_back}"
+    echo "$_exp_index" >>"$_exp_news"
+    exit 1
+fi
+"""
+
 _FORWARD: Final = """\
 # Slurm tells that the time is nearly over: the task gets the signal that is meant for it.
 trap 'true >"$_exp_attempt/{marker}"; _exp_forward {signal}' {notice}
@@ -146,23 +204,34 @@ def job_name(experiment: str, members: Sequence[tuple[str, int]], folder: PurePa
     return f"{key[:LONGEST_KEY]}~{place}"
 
 
-def job_script(asked: Request, *, name: str, folder: PurePath, members: int, news: PurePath) -> str:
+def job_script(
+    asked: Request,
+    *,
+    name: str,
+    folder: PurePath,
+    indices: Sequence[int],
+    news: PurePath,
+    dependency: str = "",
+) -> str:
     """What sbatch gets: one job, or an array with one job a member.
 
     Args:
         asked: what all members ask for.
         name: the job's name.
         folder: where the members' own texts lie, each under its index.
-        members: how many there are.
+        indices: of the members in the array; none for a job of its own.
         news: the file that gets a line when one begins or ends.
+        dependency: whom it waits for in Slurm's queue; empty if nobody.
     """
     own = [f"--job-name={name}"]
     if not any(option.startswith("--comment=") for option in asked.options):
         own.append(f"--comment={folder}")
-    if members > 1:
-        own.append(f"--array=0-{members - 1}" + (f"%{asked.max_parallel}" if asked.max_parallel else ""))
+    if indices:
+        own.append(f"--array={array(indices)}" + (f"%{asked.max_parallel}" if asked.max_parallel else ""))
     # What login files and Slurm itself say is not the task's output, whose log the script opens.
     own += ["--output=/dev/null", "--open-mode=append", "--no-requeue", "--export=ALL", "--chdir=/"]
+    # What can no longer run leaves the queue, whatever the cluster does by default.
+    waiting = [f"--dependency={dependency}", "--kill-on-invalid-dep=yes"] if dependency else []
     head = "#!/bin/bash -l" if asked.login else "#!/bin/bash"
     marker = "timed-out" if asked.ends_time else NEAR_LIMIT
     forward = _FORWARD.format(marker=marker, signal=asked.forward, notice=NOTICE) if asked.forward else ""
@@ -171,11 +240,13 @@ def job_script(asked: Request, *, name: str, folder: PurePath, members: int, new
         news=shlex.quote(str(news)),
         setup="\n".join(asked.setup_lines) or ":",
         forward=forward,
+        gate=_GATE.format(stood_back=STOOD_BACK, signalled=SIGNALLED) if dependency else "",
         kill=KILL_NOTICE,
+        signalled=SIGNALLED,
         running=RUNNING,
         most_looks=MOST_LOOKS,
     )
-    return "\n".join([head, *(f"#SBATCH {directive(one)}" for one in (*own, *asked.options)), body])
+    return "\n".join([head, *(f"#SBATCH {directive(one)}" for one in (*own, *asked.options, *waiting)), body])
 
 
 def directive(option: str) -> str:
@@ -188,7 +259,13 @@ def directive(option: str) -> str:
 
 
 def member_text(
-    plan: Plan, *, attempt: PurePath, mask: str, env: Mapping[str, str], arguments: Sequence[str]
+    plan: Plan,
+    *,
+    attempt: PurePath,
+    mask: str,
+    env: Mapping[str, str],
+    arguments: Sequence[str],
+    behind: Sequence[str] = (),
 ) -> str:
     """What one job runs, for the job script to read.
 
@@ -198,6 +275,7 @@ def member_text(
         mask: the task's umask, in octal.
         env: its environment, without secrets.
         arguments: the shim and its arguments.
+        behind: whose ends have to allow it, as `dependency.arguments` gives it.
     """
     missing = {"exit_code": None, "launch": f"there is no program {plan.argv[0]!r} on the PATH of its job"}
     values = {
@@ -212,6 +290,8 @@ def member_text(
         "environment": _array(f"{name}={value}" for name, value in env.items()),
         "command": _array(arguments),
     }
+    if behind:
+        values["behind"] = _array(behind)
     return "".join(f"_exp_{name}={value}\n" for name, value in values.items())
 
 

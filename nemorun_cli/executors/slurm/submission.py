@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from nemorun_cli.executors import Job, Key
-    from nemorun_cli.executors.slurm.request import Request
+    from nemorun_cli.executors.slurm.dependency import Batch
 
 FOLDER: Final = "slurm"  # in the experiment's own folder
 NEWS: Final = "news"
@@ -30,6 +30,8 @@ class Submission:
     Attributes:
         made: when it was made, in Unix seconds.
         by_steps: whether its tasks are run by srun, and signalled as its steps.
+        is_early: whether it was made before its members could run, to wait in Slurm's queue.
+        places: of the members in the array, if not by their order.
         job_id: Slurm's id, once that is known.
         sent: the monotonic time at which this process learned it.
     """
@@ -39,12 +41,15 @@ class Submission:
     members: tuple[Key, ...]
     made: float
     by_steps: bool = False
+    is_early: bool = False
+    places: tuple[int, ...] | None = None
     job_id: str | None = None
     sent: float = 0.0
     indices: dict[Key, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.indices = {key: index for index, key in enumerate(self.members)}
+        places = self.places or range(len(self.members))
+        self.indices = dict(zip(self.members, places, strict=True))
 
     @property
     def script(self) -> Path:
@@ -75,10 +80,14 @@ class Submissions:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._by_key: dict[Key, list[Submission]] = {}
+        self._known: set[str] = set()
         self._count = 0
+        self._read()
+
+    def _read(self) -> None:
         with contextlib.suppress(FileNotFoundError):
-            for path in sorted(folder.iterdir()):
-                if path.name.isdigit():
+            for path in sorted(self.folder.iterdir()):
+                if path.name.isdigit() and path.name not in self._known:
                     self._count = max(self._count, int(path.name))
                     self._add(_read(path))
 
@@ -91,26 +100,42 @@ class Submissions:
         """The submissions for an attempt; more than one if some were in doubt."""
         return self._by_key.get(key, ())
 
+    def size(self, job_id: str) -> int | None:
+        """How many members the array of an id has, also of another executor; None if there is no such."""
+        for is_fresh in (False, True):
+            if is_fresh:
+                self._read()
+            for several in self._by_key.values():
+                for one in several:
+                    if one.job_id == job_id and one.is_array:
+                        return len(one.members)
+        return None
+
     def make(
-        self,
-        jobs: Sequence[Job],
-        asked: Request,
-        members: Mapping[Key, str],
-        *,
-        by_steps: bool,
-        place: Callable[[Path], Path],
+        self, batch: Batch, members: Mapping[Key, str], *, by_steps: bool, place: Callable[[Path], Path]
     ) -> Submission:
         """Write down a submission before it is made, with the text of each member; `place` as of a `Site`."""
         folder = self._make_folder()
-        keys = tuple(job.key for job in jobs)
-        name = job_name(jobs[0].experiment, keys, place(folder))
-        submission = Submission(folder, name, keys, time.time(), by_steps)
-        for index, key in enumerate(keys):
+        keys = tuple(job.key for job in batch.jobs)
+        name = job_name(batch.jobs[0].experiment, keys, place(folder))
+        submission = Submission(
+            folder, name, keys, time.time(), by_steps, bool(batch.dependency), batch.indices
+        )
+        for key, index in submission.indices.items():
             attempts.write(folder / str(index), members[key])
-        text = job_script(asked, name=name, folder=place(folder), members=len(keys), news=place(self.news))
+        text = job_script(
+            batch.asked,
+            name=name,
+            folder=place(folder),
+            indices=tuple(submission.indices.values()) if submission.is_array else (),
+            news=place(self.news),
+            dependency=batch.dependency,
+        )
         attempts.write(submission.script, text)
         # Last, and in one piece: a submission without it was never made.
         record = {"name": name, "made": submission.made, "members": keys, "by_steps": by_steps}
+        if batch.dependency:
+            record |= {"dependency": batch.dependency, "indices": batch.indices}
         attempts.write(folder / "members.new", json.dumps(record))
         (folder / "members.new").rename(folder / "members.json")
         self._add(submission)
@@ -126,6 +151,8 @@ class Submissions:
                 return folder
 
     def _add(self, submission: Submission | None) -> None:
+        if submission:
+            self._known.add(submission.folder.name)
         for key in submission.members if submission else ():
             self._by_key.setdefault(key, []).append(submission)  # type: ignore[arg-type]
 
@@ -142,7 +169,16 @@ def _read(folder: Path) -> Submission | None:
     except FileNotFoundError:
         return None
     members = tuple((str(task), int(attempt)) for task, attempt in record["members"])
-    submission = Submission(folder, record["name"], members, record["made"], record["by_steps"])
+    places = record.get("indices")
+    submission = Submission(
+        folder,
+        record["name"],
+        members,
+        record["made"],
+        record["by_steps"],
+        "dependency" in record,
+        tuple(places) if places else None,
+    )
     with contextlib.suppress(FileNotFoundError):
         submission.job_id = (folder / "job").read_text(encoding="ascii").strip() or None
     return submission

@@ -1,0 +1,158 @@
+"""Whom jobs wait for, in sbatch's words, and what their script makes of their parents' records."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nemorun_cli.executors import Awaited, Job
+from nemorun_cli.executors.slurm.dependency import SIGNALLED, STOOD_BACK, array, batches, text
+from nemorun_cli.executors.slurm.request import Request
+from nemorun_cli.executors.slurm.script import job_script, member_text
+from nemorun_cli.home import AttemptFiles
+from nemorun_cli.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ASKED = Request(options=())
+
+
+def awaited(job_id: str, need: Any = "success") -> Awaited:
+    """Somebody who is waited for."""
+    return Awaited(key=("p", 1), job_id=job_id, files=AttemptFiles(Path("/p")), need=need)
+
+
+def job(name: str, *behind: Awaited) -> Job:
+    """A job behind these."""
+    return Job(experiment="e", task=name, attempt=1, files=AttemptFiles(Path("/t", name)), behind=behind)
+
+
+def size(job_id: str) -> int | None:
+    """One array of three members."""
+    return 3 if job_id == "7" else None
+
+
+def made(*jobs: Job) -> list[tuple[Sequence[str], str, Any]]:
+    """The calls of sbatch for these."""
+    found = batches([(one, ASKED) for one in jobs], longest=lambda: 2, size=size)
+    return [([one.task for one in batch.jobs], batch.dependency, batch.indices) for batch in found]
+
+
+@pytest.mark.parametrize(
+    ("behind", "said"),
+    [
+        ([awaited("5"), awaited("6")], "afterok:5:6"),
+        ([awaited("5"), awaited("6", "end")], "afterok:5,afterany:6"),
+        ([awaited("5", "no_cancel")], "afterany:5"),
+        ([awaited("5", "failure")], "afternotok:5"),
+        ([awaited("5", "failure"), awaited("6", "failure")], "afterany:5:6"),
+        ([awaited("7_0"), awaited("7_1"), awaited("7_2")], "afterok:7"),
+        ([awaited("7_0"), awaited("7_1")], "afterok:7_0:7_1"),
+        ([], ""),
+    ],
+)
+def test_dependencies_in_the_words_of_sbatch(behind: list[Awaited], said: str) -> None:
+    """An array that is waited for whole is named once; that one of several failed is not Slurm's to tell."""
+    assert text(behind, size) == said
+
+
+def test_equal_dependencies_share_an_array() -> None:
+    """Jobs behind the same parents are one array, split where it gets too long."""
+    five = awaited("5")
+    assert made(job("a", five), job("b", five), job("c"), job("d", five)) == [
+        (["a", "b"], "afterok:5", None),
+        (["d"], "afterok:5", None),
+        (["c"], "", None),
+    ]
+
+
+def test_twins_share_an_array() -> None:
+    """Jobs that each wait for a member of their own are one array, with the indices of these."""
+    twins = [job(f"t{index}", awaited(f"7_{index}")) for index in (0, 2)]
+    assert made(*twins) == [(["t0", "t2"], "aftercorr:7", (0, 2))]
+    assert made(twins[0]) == [(["t0"], "afterok:7_0", None)]
+    assert made(twins[0], job("u", awaited("7_0"))) == [(["t0", "u"], "afterok:7_0", None)]
+
+
+def test_indices_are_written_as_ranges() -> None:
+    """What follows one another is a range."""
+    assert array([0, 1, 2, 3]) == "0-3"
+    assert array([7, 1, 2]) == "1-2,7"
+    assert array([4]) == "4"
+
+
+OK, BAD, LATE = '{"exit_code":0}\n', '{"exit_code":3}\n', '{"exit_code":0,"timeout":true}\n'
+
+
+@pytest.mark.parametrize(
+    ("need", "files", "runs"),
+    [
+        ("success", {"exit.json": OK, "claim": ""}, True),
+        ("success", {"exit.json": OK, "claim": "", "outputs": "a=b c\n\nd:=1.5\ne:=true\n"}, True),
+        ("success", {"exit.json": OK, "claim": "", "outputs": 'a:={"b": 1}\n'}, False),
+        ("success", {"exit.json": OK, "claim": "", "outputs": "not an output\n"}, False),
+        ("success", {"exit.json": OK, "claim": "", "outputs": "a=ä\n"}, False),
+        ("success", {"exit.json": OK, "claim": "", SIGNALLED: ""}, False),
+        ("success", {"exit.json": LATE, "claim": ""}, False),
+        ("success", {"exit.json": BAD, "claim": ""}, False),
+        ("success", {}, False),
+        ("no_cancel", {"exit.json": OK, "claim": ""}, True),
+        ("no_cancel", {"exit.json": BAD, "claim": ""}, True),
+        ("no_cancel", {"exit.json": BAD, "claim": "", SIGNALLED: ""}, False),
+        ("no_cancel", {"claim": ""}, False),
+        ("end", {"exit.json": BAD, "claim": "", SIGNALLED: ""}, True),
+        ("end", {"claim": ""}, True),
+        ("end", {}, True),
+        ("end", {STOOD_BACK: ""}, False),
+        ("failure", {"exit.json": BAD, "claim": ""}, True),
+        ("failure", {"claim": ""}, True),
+        ("failure", {"exit.json": OK, "claim": ""}, False),
+        ("failure", {}, False),
+    ],
+)
+def test_a_job_runs_only_what_may_run_for_sure(
+    tmp_path: Path,
+    need: str,
+    files: dict[str, str],
+    runs: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Its parents' records decide: without them, or in doubt, the task is not run, and that is noted."""
+    parent, own = tmp_path / "pa'rent", tmp_path / "own"
+    for folder in (parent, own):
+        folder.mkdir()
+    for name, content in files.items():
+        (parent / name).write_text(content, encoding="utf-8")
+    plan = Plan(
+        experiment="e",
+        task="t",
+        attempt=1,
+        executor="x",
+        kind="command",
+        argv=("/bin/true",),
+        workdir="/",
+        folder="/",
+        env={"EXP_OUTPUT": str(own / "outputs")},
+        stop_signal="TERM",
+        stop_grace=1.0,
+    )
+    member = member_text(
+        plan,
+        attempt=own,
+        mask="022",
+        env={},
+        arguments=["-c", f"echo >{own.name}/ran"],
+        behind=[need, "plain", str(parent)],
+    )
+    (tmp_path / "0").write_text(member, encoding="utf-8")
+    script = job_script(
+        ASKED, name="n", folder=tmp_path, indices=(), news=tmp_path / "news", dependency="afterok:1"
+    )
+    (tmp_path / "script").write_text(script, encoding="utf-8")
+    subprocess.run(["/bin/bash", str(tmp_path / "script")], cwd=tmp_path, check=False, timeout=30)
+    assert (own / STOOD_BACK).exists() is not runs
+    assert (own / "log").exists() is runs
+    assert (tmp_path / "news").exists()
