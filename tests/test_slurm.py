@@ -151,7 +151,7 @@ def test_a_refusal_of_sbatch_is_told(bench: Bench, slurm: Slurm) -> None:
     slurm.ask("scontrol", "create", f"PartitionName={name}", "Nodes=ALL", "State=UP")
     tasks = {
         "first": until("go"),
-        "second": {"inline": "true", "dependencies": ["first"], "executor": "away"},
+        "second": {"inline": "true", "dependencies": ["first"], "executor": "away", "when": True},
     }
     try:
         run = bench.start(tasks, **header(away={**QUICK, "partition": name}))
