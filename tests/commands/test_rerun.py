@@ -83,3 +83,21 @@ def test_problems_of_a_change_are_told(exp: Exp, old: str) -> None:
     assert "-p lr=fast: params.lr: " in told
     assert "no task is called 'nobody'" in told
     exp("rerun", "nothing", code=3)
+
+
+def test_the_code_that_was_shipped_is_shipped_again(exp: Exp) -> None:
+    """A packager's content is what the old experiment got, not what the folder holds by now."""
+    packager = "{type: pattern, include: ['*.txt']}"
+    spec = exp.spec(f"name: x\ntasks: {{t: {{command: [cat, words.txt], packager: {packager}}}}}\n")
+    (exp.folder / "words.txt").write_text("old\n")
+    old = exp("run", spec, "-q").stdout.strip()
+    (exp.folder / "words.txt").write_text("new\n")
+
+    new = exp("rerun", old, "-q").stdout.strip()
+
+    assert exp("logs", new, "t").stdout == "old\n"
+    assert exp("diff", old, new).stdout == "no difference\n"
+    assert exp("rerun", old, "--dry-run", "--json").json["packages"][0]["files"] == 1
+    exp("gc", "--older", "0s")
+    exp("run", spec, "-q")
+    assert exp("logs", "x", "t").stdout == "new\n"
