@@ -143,6 +143,7 @@ def _details(event: Event) -> str:
         parts += ["abandoning what runs"] if event.get("abandon") else []
     elif kind == kinds.RESUMED:
         parts.append(f"to run again: {', '.join(event['tasks']) or 'nothing'}")
+        parts += [f"with revision {event['revision']} of the spec"] if event.get("revision") else []
     elif kind in (kinds.CONCLUDED, kinds.FINISHED):
         parts.append(event["status"])
     elif kind == kinds.SUPERVISOR_STARTED:

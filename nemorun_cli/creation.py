@@ -75,7 +75,7 @@ def create(
         ExpError: the home cannot be written.
     """
     try:
-        with _shipping(spec, document, home) as shipments:
+        with shipping(spec, document, home) as shipments:
             files = _make_folder(identity, home)
             if files.id != identity.id:
                 again = Identity(id=files.id, name=identity.name, directory=str(files.directory))
@@ -83,7 +83,9 @@ def create(
             faults.point("create.folder")
             if shipments:
                 spec = replace(spec, packages=shipments.unpack(files))
-            _write_copies(files, document, spec)
+            shutil.copyfile(PACKAGE / "shim.sh", files.shim)
+            files.shim.chmod(0o700)
+            write_copies(files, document, spec)
             faults.point("create.files")
             _begin_ledger(files, spec, home=home, by=by, key=key, document=document)
             faults.point("create.ledger")
@@ -94,7 +96,8 @@ def create(
 
 
 @contextlib.contextmanager
-def _shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments | None]:
+def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments | None]:
+    """What is shipped for the tasks of a spec, as long as this is entered; None if that is nothing."""
     if all(task.packager is None for task in spec.tasks):
         yield None
         return
@@ -121,11 +124,10 @@ def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
             return ExperimentFiles(folder / name)
 
 
-def _write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None:
+def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None:
+    """The copies that an experiment keeps of its spec and its scripts; `resolved.json` comes last."""
     attempts.write(files.spec, document.text)
     attempts.write(files.source, json.dumps(origins.of(document).to_json()))
-    shutil.copyfile(PACKAGE / "shim.sh", files.shim)
-    files.shim.chmod(0o700)
     if any(task.kind == "partial" for task in spec.tasks):
         shutil.copyfile(PACKAGE / "partial.py", files.partial)
         files.partial.chmod(0o600)
@@ -139,7 +141,7 @@ def _write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> Non
             raise UsageError(f"the script {source} is gone since the spec was checked") from None
         copy.chmod(0o700)
     attempts.write(files.resolved, json.dumps(spec.to_json()))
-    for path in (files.spec, files.resolved, files.shim):
+    for path in (files.spec, files.resolved):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from nemorun_cli.alteration import Change
     from nemorun_cli.load import Document
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.resumption import Decision
@@ -115,18 +116,28 @@ class Run:
 
         return cancel(self, tasks, signal=signal, grace=grace, abandon=abandon)
 
-    def resume(self, *, below: Sequence[str] = (), host_is_gone: bool = False) -> bool:
+    def resume(
+        self,
+        *,
+        below: Sequence[str] = (),
+        host_is_gone: bool = False,
+        document: Document | None = None,
+        accept_changes: bool = False,
+    ) -> bool:
         """Continue the experiment in a new supervisor; says whether there was anything to do.
 
         Args:
             below: tasks to run again even if they succeeded, with all that depend on them.
             host_is_gone: the host where it ran will not come back; what ran there is lost.
+            document: a changed spec, as `load.changed` and `load.again` give it.
+            accept_changes: whether tasks that ran may be something else now, and run again.
 
         Raises:
             SpecError: a secret is missing.
+            UsageError: the spec cannot be changed so, or not now.
             EngineError: it runs on another host.
         """
-        from nemorun_cli import resumption, secret_values, start  # noqa: PLC0415 - only for a resume
+        from nemorun_cli import resumption, secret_values  # noqa: PLC0415 - only for a resume
 
         snapshot = self.status()
         if snapshot.supervisor == "elsewhere" and not host_is_gone:
@@ -136,20 +147,57 @@ class Run:
                 hint="resume it there, or if that host is gone for good use --host-is-gone",
             )
         if snapshot.supervisor == "alive":
+            if document is not None:
+                raise self._is_busy()
             return False
+        if document is not None:
+            from nemorun_cli import alteration  # noqa: PLC0415 - only for a changed spec
+
+            order = alteration.order(self, document, snapshot, below=below, accepts=accept_changes)
+            if order is None:
+                return False
+            values = secret_values.resolve(order.spec)
+            ask_engines(order.spec)
+            if not self._go(order.write(), secrets=values, host_is_gone=host_is_gone):
+                raise self._is_busy()
+            return True
         names = snapshot.match_tasks(below)
         decisions = self.plan_resume(below=names, snapshot=snapshot)
         if resumption.is_pointless(snapshot.history, decisions):
             return False
         resumption.refuse_late(snapshot.history, decisions)
         values = secret_values.resolve(snapshot.spec)
-        self.secrets.update(values.values())
-        wish = {"from": names, "by": start.who(), "host_is_gone": host_is_gone}
+        return self._go({"from": names}, secrets=values, host_is_gone=host_is_gone)
+
+    def _is_busy(self) -> UsageError:
+        return UsageError(
+            f"{self.id} is running: its spec cannot be changed now",
+            hint=f"wait for its end, or end it with: exp cancel {self.id}",
+        )
+
+    def _go(self, order: Mapping[str, Any], *, secrets: Mapping[str, str], host_is_gone: bool) -> bool:
+        from nemorun_cli import start  # noqa: PLC0415 - only for a resume
+
+        self.secrets.update(secrets.values())
+        wish = {**order, "by": start.who(), "host_is_gone": host_is_gone}
         try:
-            start.take().go(self.files, home=self.home.directory, secrets=values, resume=wish)
+            start.take().go(self.files, home=self.home.directory, secrets=secrets, resume=wish)
         except start.AlreadyRunning:
             return False
         return True
+
+    def plan_change(
+        self, document: Document, *, below: Sequence[str] = (), snapshot: Snapshot | None = None
+    ) -> Change:
+        """What a resume with a changed spec would do; nothing is changed.
+
+        Raises:
+            SpecError: the spec has problems.
+            UsageError: it is another experiment's, or it changes what is alive.
+        """
+        from nemorun_cli import alteration  # noqa: PLC0415 - only for a resume
+
+        return alteration.plan(self, document, below=below, snapshot=snapshot or self.status())
 
     def plan_resume(self, *, below: Sequence[str] = (), snapshot: Snapshot | None = None) -> list[Decision]:
         """What a resume would do with each task, and why; nothing is changed."""
@@ -304,7 +352,7 @@ def launch(
     identity = creation.tentative(document, home)
     spec = creation.resolve(document, identity)
     values = secret_values.resolve(spec)
-    _ask_engines(spec)
+    ask_engines(spec)
     if key == "":
         raise UsageError("the key is empty", hint="is a variable of the script unset?")
     policy = if_running or ("fail" if key else None)
@@ -331,7 +379,7 @@ def launch(
     return Run(files, home, set(values.values()))
 
 
-def _ask_engines(spec: Spec) -> None:
+def ask_engines(spec: Spec) -> None:
     """Fail now, and not after hours in a queue, if an engine cannot do what the spec wants."""
     from nemorun_cli import executors  # noqa: PLC0415 - only for starting
 

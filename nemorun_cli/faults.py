@@ -30,6 +30,9 @@ POINTS: Final = (
     "attempt.submitted",
     "attempt.over",
     "supervisor.ended",
+    "revision.taken",
+    "revision.noted",
+    "revision.installed",
 )
 
 

@@ -113,7 +113,7 @@ def possible(events: Iterable[Event], spec: Spec) -> tuple[list[Event], list[str
 def refusal(history: History, event: Event) -> str | None:
     """Apply an event; if it cannot follow what was before, nothing is applied, and this says why."""
     if event["event"] == kinds.RESUMED:
-        states = [history.tasks.get(name) for name in event["tasks"]]
+        states = [history.tasks.get(name) for name in event["tasks"] if name not in history.removed]
         if not all(state and TaskStatus.PENDING in MOVES[state.status] for state in states):
             return f"resumed at {event['time']}: some of its tasks cannot run again"
     if event["event"] == kinds.SUBMITTED:

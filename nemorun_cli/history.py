@@ -98,6 +98,8 @@ class History:
     tasks: dict[str, TaskState]
     strict: bool = False
     handlers: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()  # tasks that were there once, whose events count no more
+    revision: int = 1  # of the spec
     created: Event = field(default_factory=dict)
     started: str | None = None
     resumed: str | None = None
@@ -118,7 +120,8 @@ class History:
     def of(cls, spec: Spec, *, strict: bool = False) -> Self:
         """The history of an experiment of which nothing is known yet but its spec."""
         handlers = frozenset(task.id for task in spec.tasks if task.handler is not None)
-        return cls({task.id: TaskState() for task in spec.tasks}, strict=strict, handlers=handlers)
+        tasks = {task.id: TaskState() for task in spec.tasks}
+        return cls(tasks, strict=strict, handlers=handlers, removed=frozenset(spec.removed))
 
     @property
     def status(self) -> ExperimentStatus | None:
@@ -144,10 +147,10 @@ class History:
         kind = event["event"]
         if handler := _TASK_EVENTS.get(kind):
             state = self.tasks.get(event["task"])
-            if state is None:
-                self._refuse(event, "no such task")
-            else:
+            if state is not None:
                 handler(self, state, event)
+            elif event["task"] not in self.removed:
+                self._refuse(event, "no such task")
         elif step := _EXPERIMENT_EVENTS.get(kind):
             step(self, event)
 
@@ -292,6 +295,7 @@ def _cancel_requested(history: History, event: Event) -> None:
 
 def _resumed(history: History, event: Event) -> None:
     history.resumed = event["time"]
+    history.revision = event.get("revision", history.revision)
     history.finished = history.cancel = history.limit = None
     history.cancels = 0
     if not history.handlers.issuperset(event["tasks"]):
@@ -300,6 +304,8 @@ def _resumed(history: History, event: Event) -> None:
         state.cancel = None
         state.tries = 0
     for name, attempt in event["tasks"].items():
+        if name in history.removed:
+            continue
         state = history.tasks[name]
         if history.move(state, TaskStatus.PENDING, {**event, "task": name}):
             _renew(state, attempt)

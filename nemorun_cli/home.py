@@ -128,6 +128,15 @@ class ExperimentFiles:
         return self.directory / "spec.yaml"
 
     @property
+    def revisions(self) -> Path:
+        """Each revision of a spec that was changed since, in a folder of its number."""
+        return self.directory / "revisions"
+
+    def revision(self, number: int) -> ExperimentFiles:
+        """The copies of one revision, counted from 1."""
+        return ExperimentFiles(self.revisions / str(number))
+
+    @property
     def source(self) -> Path:
         """Where the spec came from: its file, the options given with it, and the files that it takes in."""
         return self.directory / "source.json"

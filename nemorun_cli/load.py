@@ -114,8 +114,57 @@ def again(
         misfit=misfit,
     )
     document = _read(source, Path(origin.file), options, copies=files)
-    whole = document.whole or origin.whole
-    return replace(document, text=text, is_file=origin.is_file, others=origin.others, whole=whole)
+    return replace(
+        document,
+        text=text,
+        is_file=origin.is_file,
+        others=origin.others,
+        whole=document.whole or origin.whole,
+        shipped=files,
+    )
+
+
+def changed(
+    files: ExperimentFiles,
+    source: Path | str,
+    *,
+    params: Sequence[str] = (),
+    sets: Sequence[str] = (),
+    executor_schemas: Callable[[str], Mapping[str, Any] | None] | None = None,
+    executor_types: Callable[[], Sequence[str]] | None = None,
+    misfit: Misfit | None = None,
+) -> Document:
+    """Another spec for an experiment, which keeps its name, with the options that it was started with.
+
+    Of those, values of params that the spec does not have any more do not count.
+
+    Args:
+        files: the experiment.
+        source: the spec's path.
+        params: values of params, over those that it was given.
+        sets: changes of fields, over those that it was given.
+        executor_schemas: as for `read`.
+        executor_types: as for `read`.
+        misfit: as for `read`.
+
+    Raises:
+        SpecError: with all problems of the spec.
+        LedgerError: the experiment's copies cannot be read.
+    """
+    from nemorun_cli import origins  # noqa: PLC0415 - not for a spec that is read from its file
+
+    origin = origins.read(files)
+    options = _Options(
+        known=origin.params,
+        params=tuple(params),
+        sets=(*(one for one in origin.sets if not one.startswith(_OF_THE_MOMENT)), *sets),
+        only=origin.only,
+        schemas=executor_schemas or _only_local,
+        types=executor_types or _only_that,
+        misfit=misfit,
+        name=files.directory.parent.name,
+    )
+    return replace(_read(open_source(Path(source)), Path(source), options), shipped=files)
 
 
 # How the old one was started, rather than what it was.
@@ -133,6 +182,8 @@ class _Options:
     types: Callable[[], Sequence[str]]
     home: Home | None = None
     misfit: Misfit | None = None
+    known: tuple[str, ...] = ()  # values of params, for those that are there
+    name: str | None = None  # instead of the file's own, where the spec has none
 
 
 def _read(
@@ -153,8 +204,9 @@ def _read(
     sources = Sources([*composition.layers, *places.layers])
     if places.problems:
         raise SpecError(sources.in_order((), places.problems))
+    declared = data["params"] if isinstance(data.get("params"), dict) else {}
     document = Document(
-        name=_name(data, path),
+        name=_name(data, given.name or path.stem),
         path=path,
         text=text_source.text,
         is_file=text_source.has_lines,
@@ -166,7 +218,7 @@ def _read(
         origins={name: places.origin(name) for name in (LOCAL, *_entries(data))},
         brought=frozenset(places.brought),
         known=tuple(places.known),
-        params=given.params,
+        params=(*(one for one in given.known if one.partition("=")[0] in declared), *given.params),
         sets=given.sets,
         only=given.only,
         executor_schemas=given.schemas,
@@ -230,10 +282,10 @@ def _entries(data: Mapping[str, Any]) -> Mapping[str, Any]:
     return executors if isinstance(executors, dict) else {}
 
 
-def _name(data: Mapping[str, Any], path: Path) -> str:
-    """The spec's own name, or else its file's; what is wrong with either the schema tells."""
-    name = data.get("name", path.stem)
-    return name if isinstance(name, str) else path.stem
+def _name(data: Mapping[str, Any], other: str) -> str:
+    """The spec's own name, or else the other one; what is wrong with either the schema tells."""
+    name = data.get("name", other)
+    return name if isinstance(name, str) else other
 
 
 def _tentative(name: str) -> Identity:

@@ -217,11 +217,27 @@ def _combination(group: Group, text: str) -> set[str]:
 
 
 def read_spec(files: ExperimentFiles) -> Spec:
-    """The spec as resolved when the experiment was created.
+    """The spec as resolved when the experiment was created, or when a resume changed it.
 
     Raises:
         LedgerError: it is missing or unreadable, though the ledger is there.
     """
+    spec = _read_spec(files)
+    if files.revisions.is_dir() and (number := _revision(files)) > spec.revision:
+        return _read_spec(files.revision(number))
+    return spec
+
+
+def _revision(files: ExperimentFiles) -> int:
+    """The present revision by the ledger, which knows of it before its copies lie at the top."""
+    try:
+        events, _ = read_settled(files.ledger)
+    except (LedgerError, NotFoundError):
+        return 1  # which others tell; the copies at the top have to do
+    return max((event["revision"] for event in events if event.get("revision")), default=1)
+
+
+def _read_spec(files: ExperimentFiles) -> Spec:
     try:
         return Spec.from_json(json.loads(files.resolved.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -251,6 +267,8 @@ def look(
     history = History.of(spec)
     events, reader = read_settled(files.ledger)
     history.apply_all(events)
+    if history.revision > spec.revision:  # a resume changed it just now
+        return look(files, home=home, observe=observe, patience=patience)
     holder = history.supervisor
     state = _supervisor_state(history, holder, is_held=is_held)
     live = sum(

@@ -130,9 +130,9 @@ def _unwritten(options: dict[str, Any], content: Content, home: Home) -> Shipmen
 
 def _kept(spec: Spec, document: Document, home: Home) -> list[Shipment]:
     """What the experiment shipped that is to be run again: its own code is what runs, not that of now."""
-    if document.copies is None:
+    if document.shipped is None:
         return []
-    packages = json.loads(document.copies.resolved.read_bytes()).get("packages", ())
+    packages = json.loads(document.shipped.resolved.read_bytes()).get("packages", ())
     wanted = _packagers(spec)
     found = [Package.from_json(entry) for entry in packages if entry["packager"] in wanted]
     return [_again(package, home) for package in found if store.place(home, package.hash).is_dir()]

@@ -57,6 +57,7 @@ def header(snapshot: Snapshot) -> list[str]:
         ("supervisor", supervisor(snapshot)),
         ("created", f"{created}{_lasting(snapshot)}"),
         ("directory", f"{snapshot.files.directory}  (a task's is in it: tasks/TASK/attempt-N)"),
+        ("spec", f"revision {snapshot.spec.revision}" if snapshot.spec.revision > 1 else ""),
         ("rerun of", str(history.created.get("rerun_of") or "")),
         ("key", str(history.created.get("key") or "")),
         ("tags", ", ".join(snapshot.spec.tags)),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nemorun_cli import history as events
 from nemorun_cli.errors import UsageError
 from nemorun_cli.states import Reason, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nemorun_cli.history import History, TaskState
     from nemorun_cli.schedule import Schedule
@@ -27,12 +27,31 @@ class Decision:
     attempt: int
 
 
-def decide(schedule: Schedule, *, below: Sequence[str] = ()) -> list[Decision]:
-    """A decision for each task, in the order of the file; tasks in and `below` these run again in any case.
+def decide(
+    schedule: Schedule, *, below: Sequence[str] = (), changes: Mapping[str, str] | None = None
+) -> list[Decision]:
+    """A decision for each task, in the order of the file.
+
+    Args:
+        schedule: the tasks, and how they stand.
+        below: tasks that run again in any case, with all that depend on them.
+        changes: tasks that do so because they are something else than they were, and what of them is.
 
     Raises:
         UsageError: something that would have to run again is still alive.
     """
+    decisions = _decided(schedule, [*below, *(changes or {})])
+    if not changes:
+        return decisions
+    asked, due = schedule.below(below), schedule.below(changes)
+    reasons = {**dict.fromkeys(due - asked, "something that it depends on changed"), **changes}
+    return [
+        replace(one, reason=reasons[one.task]) if one.action == "run" and one.task in reasons else one
+        for one in decisions
+    ]
+
+
+def _decided(schedule: Schedule, below: Sequence[str]) -> list[Decision]:
     history = schedule.history
     again = schedule.below(below)
     tasks = [task.id for task in schedule.spec.tasks if task.handler is None]
@@ -94,8 +113,16 @@ def _at_same_end(name: str, state: TaskState, wanted: bool) -> Decision:  # noqa
     return _decide(name, state, wanted)
 
 
-def resume(supervision: Supervision, *, below: Sequence[str], by: str, host_is_gone: bool) -> None:
-    """Look how everything stands, and write down what runs again.
+def resume(
+    supervision: Supervision,
+    *,
+    below: Sequence[str],
+    changes: Mapping[str, str],
+    by: str,
+    host_is_gone: bool,
+    revision: Mapping[str, Any] | None = None,
+) -> None:
+    """Look how everything stands, and write down what runs again, and with which revision of the spec.
 
     Raises:
         UsageError: something that would have to run again is still alive.
@@ -103,10 +130,10 @@ def resume(supervision: Supervision, *, below: Sequence[str], by: str, host_is_g
     supervision.look()
     if host_is_gone:
         supervision.write_off()
-    decisions = decide(supervision.schedule, below=below)
+    decisions = decide(supervision.schedule, below=below, changes=changes)
     refuse_late(supervision.history, decisions)
     again = {one.task: one.attempt for one in decisions if one.action == "run"}
-    supervision.record(events.RESUMED, tasks=again, by=by)
+    supervision.record(events.RESUMED, tasks=again, by=by, **(revision or {}))
 
 
 def refuse_late(history: History, decisions: Sequence[Decision]) -> None:

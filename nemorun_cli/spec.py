@@ -186,6 +186,8 @@ class Spec:
     tracking: dict[str, Any] = field(default_factory=dict)
     plugins: tuple[PluginUse, ...] = ()
     packages: tuple[Package, ...] = ()  # what was shipped when the experiment was created
+    revision: int = 1  # which one of the experiment's specs this is
+    removed: tuple[str, ...] = ()  # tasks that earlier revisions had
 
     def package(self, task: Task) -> Package | None:
         """What was shipped for a task, or None where it runs on the files as they are."""
@@ -226,8 +228,8 @@ class Spec:
         values["run"] = RunOptions(**_known(RunOptions, document["run"]))
         values["packages"] = tuple(Package.from_json(entry) for entry in document.get("packages", ()))
         values["plugins"] = tuple(_plugin_use(entry) for entry in document.get("plugins", ()))
-        for key in ("tags", "bindrs"):
-            values[key] = tuple(values[key])
+        for key in ("tags", "bindrs", "removed"):
+            values[key] = tuple(values.get(key, ()))
         return cls(**values)
 
 

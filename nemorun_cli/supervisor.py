@@ -71,7 +71,8 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
     locks.write_holder(lock, me)
     faults.point("supervisor.locked")
     _become_subreaper()
-    spec = Spec.from_json(json.loads(files.resolved.read_bytes()))
+    wish = told.get("resume")
+    spec = _settled(files, wish)
     supervision = Supervision(
         files,
         spec,
@@ -82,8 +83,20 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
     )
     supervision.open()
     supervision.listen()
-    if (wish := told.get("resume")) is not None:
-        resumption.resume(supervision, below=wish["from"], by=wish["by"], host_is_gone=wish["host_is_gone"])
+    if wish is not None:
+        resumption.resume(
+            supervision,
+            below=wish["from"],
+            changes=wish.get("changes", {}),
+            by=wish["by"],
+            host_is_gone=wish["host_is_gone"],
+            revision=wish.get("revision"),
+        )
+        if wish.get("revision"):
+            from nemorun_cli import revisions  # noqa: PLC0415 - rarely
+
+            faults.point("revision.noted")
+            revisions.install(files, spec.revision)
     supervision.record(
         history.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=getpass.getuser()
     )
@@ -101,6 +114,23 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
     faults.point("supervisor.ended")
     supervision.close()
     return 0
+
+
+def _settled(files: ExperimentFiles, wish: dict[str, Any] | None) -> Spec:
+    """The spec that counts: the present one, put in its place should that not have happened, or a new one."""
+    at_top = Spec.from_json(json.loads(files.resolved.read_bytes()))
+    is_changed = wish is not None and wish.get("staged")
+    if not (is_changed or files.revisions.is_dir()):
+        return at_top
+    from nemorun_cli import observation, revisions  # noqa: PLC0415 - only for specs that were changed
+
+    spec = observation.read_spec(files)
+    if at_top.revision < spec.revision:
+        revisions.install(files, spec.revision)
+    if wish is None or not is_changed:
+        return spec
+    revisions.take(files, Path(wish["staged"]), present=spec.revision)
+    return Spec.from_json(json.loads(files.revision(spec.revision + 1).resolved.read_bytes()))
 
 
 def _load_ahead() -> None:

@@ -39,6 +39,7 @@ class Watch:
     history: History = field(init=False)
     news: list[Event] = field(default_factory=list)
     _reader: Reader = field(init=False)
+    _seen: int = 0  # events
     _size: int = -1  # of the ledger, when it was last read
     _watched: tuple[int, int] | None = None  # the supervisor's pid and its pidfd
     _is_supervised: bool = False
@@ -47,6 +48,13 @@ class Watch:
         self.spec = self.run.spec()
         self.history = History.of(self.spec)
         self._reader = Reader(self.run.files.ledger)
+
+    def renew(self) -> None:
+        """Take up another revision of the spec, if there is one now; what was seen is not told again."""
+        spec = self.run.spec()
+        if spec.revision != self.spec.revision:
+            self.spec, self.history = spec, History.of(spec)
+            self.history.apply_all(Reader(self.run.files.ledger).read()[: self._seen])
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +104,7 @@ class Watch:
         size = self.run.files.ledger.stat().st_size
         events = self._reader.read() if size != self._size else []
         self._size = size
+        self._seen += len(events)
         self.history.apply_all(events)
         return events
 

@@ -89,6 +89,8 @@ def test_documents_of_an_experiment_that_failed(exp: Exp) -> None:
     checked(exp("wait", "--json", code=1).json)
     checked(exp("cancel", started["id"], "--json").json)
     checked(exp("resume", started["id"], "--dry-run", "--json").json)
+    changed = checked(exp("resume", started["id"], "--dry-run", "--json", "-p", "steps=9").json)
+    assert (changed["revision"], [one["path"] for one in changed["changes"]]) == (2, ["params.steps"])
     again = checked(exp("rerun", started["id"], "-p", "steps=4", "--json", code=1).json)
     found = checked(exp("diff", started["id"], again["id"], "--json").json)
     assert [one["path"] for one in found["spec"]] == ["params.steps"]

@@ -85,6 +85,13 @@ def test_the_recipes_work(exp: Exp) -> None:
             session.run(block)
 
 
+def test_what_the_page_on_changes_says_works(exp: Exp) -> None:
+    """The spec of docs/again.md is run, changed, resumed and run again as it stands there."""
+    session = Session(exp)
+    for block in blocks(ROOT / "docs" / "again.md"):
+        session.run(block)
+
+
 def test_the_line_that_installs_names_what_there_is() -> None:
     """The one line that installs and runs the example uses an extra and a spec that are there."""
     line = next(block.text for block in blocks(ROOT / "README.md") if "pip install" in block.text)

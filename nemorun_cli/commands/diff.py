@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli import completion, differences, experiment, plan, rendering, tables, terminal
+from nemorun_cli import completion, differences, experiment, rendering, revisions, tables, terminal
 from nemorun_cli.commands.options import Json
 from nemorun_cli.differences import ABSENT, Difference, Differences
 from nemorun_cli.problems import dotted
@@ -16,7 +16,6 @@ from nemorun_cli.tables import Column
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.observation import Snapshot
 
 DIFF_FORMAT: Final = "exp.diff/1"
@@ -37,18 +36,26 @@ def command(first: Which, second: Which, *, is_json: Json = False) -> None:
     """Show what is different between two experiments: their specs, params, environments and results."""
     old, new = experiment.find(first).status(), experiment.find(second).status()
     found = differences.of_specs(
-        anonymous(old), anonymous(new), old_text=_texts(old.files), new_text=_texts(new.files)
+        anonymous(old),
+        anonymous(new),
+        old_text=revisions.texts(old.files),
+        new_text=revisions.texts(new.files),
     )
     environment = list(differences.of_values(_environment(old), _environment(new)))
     results = list(_results(old, new))
     if is_json:
         terminal.write_json(_document(old, new, found, environment, results))
         return
+    sections = {
+        "spec": rows(found),
+        "environment of its start": [[str(path[0]), *_pair(one, other)] for path, one, other in environment],
+        "results": _result_rows(results),
+    }
     heads = (Column("FIELD"), Column(old.files.id), Column(new.files.id))
-    _section("spec", heads, rows(found))
-    _section("environment of its start", heads, [[str(path[0]), *_pair(a, b)] for path, a, b in environment])
-    _section("results", heads, _result_rows(results))
-    if not (found.fields or found.added or found.removed or environment or results):
+    for number, (title, lines) in enumerate((title, lines) for title, lines in sections.items() if lines):
+        terminal.write_lines([*([""] if number else []), title])
+        tables.show(heads, lines)
+    if not any(sections.values()):
         terminal.write_line("no difference")
 
 
@@ -67,16 +74,6 @@ def anonymous(snapshot: Snapshot) -> Any:
     for text, name in texts.items():
         document = document.replace(text, f"${{{name}}}")
     return type(spec).from_json(json.loads(document))
-
-
-def _texts(files: ExperimentFiles) -> differences.Texts:
-    """What the experiment's copies of scripts hold."""
-
-    def text(source: str) -> str | None:
-        copy = plan.script_copy(source, files)
-        return copy.read_text(encoding="utf-8", errors="replace") if copy.is_file() else None
-
-    return text
 
 
 def _environment(snapshot: Snapshot) -> dict[str, Any]:
@@ -125,13 +122,6 @@ def _document(
         ],
         "results": [{"task": name, "before": before, "after": after} for name, before, after in results],
     }
-
-
-def _section(title: str, heads: Sequence[Column], found: Sequence[Sequence[str]]) -> None:
-    if found:
-        terminal.write_line(title)
-        tables.show(heads, found)
-        terminal.write_line("")
 
 
 def _result_rows(results: Sequence[tuple[str, dict[str, Any], dict[str, Any]]]) -> list[list[str]]:
@@ -186,6 +176,6 @@ def _cut(text: str, start: int) -> str:
 
 
 def _text(value: Any) -> str:
-    if value is ABSENT:
+    if value is None or value is ABSENT:
         return tables.NOTHING
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

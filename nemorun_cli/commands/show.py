@@ -70,7 +70,11 @@ def _document(
         "schema": SHOW_FORMAT,
         "duration": duration,
         "version": created.get("version"),
-        "lineage": {"rerun_of": created.get("rerun_of")},
+        "lineage": {
+            "rerun_of": created.get("rerun_of"),
+            "revision": snapshot.spec.revision,
+            "removed": list(snapshot.spec.removed),
+        },
         "params": snapshot.spec.params,
         "packages": [package.to_json() for package in snapshot.spec.packages],
         "environment": created.get("environment") or {},

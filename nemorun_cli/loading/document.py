@@ -49,6 +49,7 @@ class Document:
     executor_schemas: Callable[[str], Mapping[str, Any] | None] = field(repr=False)
     executor_types: Callable[[], Sequence[str]] = field(repr=False)
     copies: ExperimentFiles | None = None  # an experiment whose copies of scripts are taken
+    shipped: ExperimentFiles | None = None  # an experiment whose shipped code is taken
     misfit: Misfit | None = field(default=None, repr=False)
     plugins: tuple[Given, ...] = ()  # given in Python, after those of the spec
     spec: Spec | None = field(default=None, repr=False)

@@ -1,0 +1,248 @@
+"""A changed spec for an experiment that began: what is different, what has to run again, and who refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli import creation, differences, ledger, resumption, revisions
+from nemorun_cli.errors import UsageError
+from nemorun_cli.history import History
+from nemorun_cli.problems import dotted
+from nemorun_cli.schedule import Schedule
+from nemorun_cli.spec import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nemorun_cli.differences import Differences, Texts
+    from nemorun_cli.experiment import Run
+    from nemorun_cli.history import TaskState
+    from nemorun_cli.load import Document
+    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.resumption import Decision
+    from nemorun_cli.spec import Spec, Task
+
+# Fields of a task that say how it is run. Any other one says what it is.
+SAFE: Final = frozenset(
+    (
+        *("allow_failure", "artifacts", "description", "executor", "metrics", "resources", "retry"),
+        *("stop_grace", "stop_signal", "tail_logs", "timeout"),
+    )
+)
+
+_USED: Final = re.compile(r"\b(params|env)\b(?:\.([\w-]+)|\[\s*['\"]([^'\"]+)['\"]\s*\])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A changed spec, held against what it takes the place of.
+
+    Attributes:
+        spec: the new one, with its number.
+        found: all that is different.
+        changed: the tasks that are something else than they were, and what of them changed.
+        begun: those of them that had an attempt: their results are not those of the new ones.
+        back: tasks that were removed before and are there again.
+    """
+
+    spec: Spec
+    found: Differences
+    changed: Mapping[str, tuple[str, ...]]
+    begun: tuple[str, ...]
+    back: tuple[str, ...]
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing is different."""
+        return not (self.found.fields or self.found.added or self.found.removed)
+
+    def reasons(self) -> dict[str, str]:
+        """Why tasks that had an attempt run again."""
+        changed = {name: f"changed: {_listed(self.changed[name])}" for name in self.begun}
+        return {**dict.fromkeys(self.back, "it was removed before, and is there again"), **changed}
+
+
+def compare(snapshot: Snapshot, spec: Spec, *, old_text: Texts, new_text: Texts) -> Revision:
+    """What a changed spec means for an experiment.
+
+    Raises:
+        UsageError: something is alive that it removes or changes.
+    """
+    old = snapshot.spec
+    found = differences.of_specs(old, spec, old_text=old_text, new_text=new_text)
+    changed: dict[str, list[str]] = {}
+    for one in found.fields:
+        for name in one.tasks if one.path[0] not in SAFE else ():
+            changed.setdefault(name, []).append(dotted(one.path))
+    before = {task.id: task for task in old.tasks}
+    for task in spec.tasks:
+        if task.id in before and (used := _used_values(before[task.id], task, old, spec)):
+            changed.setdefault(task.id, []).extend(used)
+    states = snapshot.history.tasks
+    revision = Revision(
+        spec=replace(
+            spec,
+            revision=old.revision + 1,
+            removed=tuple(sorted({*old.removed, *found.removed} - {task.id for task in spec.tasks})),
+        ),
+        found=found,
+        changed={name: tuple(fields) for name, fields in changed.items()},
+        begun=tuple(name for name in changed if _has_begun(states[name])),
+        back=tuple(name for name in found.added if name in old.removed),
+    )
+    _refuse_living(revision, old, states)
+    return revision
+
+
+def _has_begun(state: TaskState) -> bool:
+    return state.submitted is not None or state.attempt > 1
+
+
+def _used_values(before: Task, after: Task, old: Spec, new: Spec) -> list[str]:
+    """The params and variables with other values now that texts name which are filled in later."""
+    texts = json.dumps([after.when if isinstance(after.when, str) else "", after.body, after.args, after.env])
+    if not (after.late or isinstance(after.when, str)) or before.late != after.late:
+        return []
+    found = []
+    for match in _USED.finditer(texts.replace('\\"', '"')):
+        one, other = getattr(old, match[1]), getattr(new, match[1])
+        name = match[2] or match[3]
+        if one.get(name) != other.get(name) if name else one != other:
+            found.append(f"{match[1]}.{name}" if name else match[1])
+    return list(dict.fromkeys(found))
+
+
+def _refuse_living(revision: Revision, old: Spec, states: Mapping[str, TaskState]) -> None:
+    """What lives cannot become something else, or move."""
+    new = {task.id: task for task in revision.spec.tasks}
+    alive = []
+    for task in old.tasks:
+        if not states[task.id].is_live:
+            continue
+        after = new.get(task.id)
+        places = [spec.executors.get(task.executor) for spec in (old, revision.spec)]
+        is_moved = after is None or after.executor != task.executor or places[0] != places[1]
+        if is_moved or task.id in revision.changed:
+            alive.append(task.id)
+    if alive:
+        raise UsageError(
+            f"still alive, and removed or changed or moved by the new spec: {', '.join(alive)}",
+            hint="cancel them first, or wait until they are over",
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    known = list(names)
+    return ", ".join(known[:MOST_LISTED]) + (", …" if len(known) > MOST_LISTED else "")
+
+
+MOST_LISTED: Final = 5  # fields or tasks in a line
+
+
+def refuse_unaccepted(revision: Revision) -> None:
+    """See that nothing that has begun is something else now.
+
+    Raises:
+        UsageError: something is, and nobody said that this is meant.
+    """
+    if revision.begun:
+        told = [f"{name} ({_listed(revision.changed[name])})" for name in revision.begun]
+        more = len(told) - MOST_LISTED
+        raise UsageError(
+            f"not what they were when they ran: {', '.join(told[:MOST_LISTED])}"
+            + (f", and {more} more" if more > 0 else ""),
+            hint="--accept-changes runs them and all below them again; --dry-run shows it all",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a changed spec means for an experiment, and what a resume does with it.
+
+    Attributes:
+        decisions: one for each task.
+        below: the tasks that `--from` means.
+    """
+
+    revision: Revision
+    decisions: list[Decision]
+    below: list[str]
+
+
+def plan(run: Run, document: Document, *, below: Sequence[str], snapshot: Snapshot) -> Change:
+    """What a resume with a changed spec would do; nothing is changed.
+
+    Raises:
+        SpecError: the spec has problems.
+        UsageError: it is another experiment's, or it changes what is alive.
+    """
+    if document.name != snapshot.spec.name:
+        raise UsageError(
+            f"the spec is called {document.name!r}, and {run.id} is {snapshot.spec.name!r}",
+            hint="start it as an experiment of its own: exp run",
+        )
+    identity = Identity(id=run.id, name=document.name, directory=str(run.directory))
+    spec = replace(creation.resolve(document, identity), packages=snapshot.spec.packages)
+    revision = compare(
+        snapshot, spec, old_text=revisions.texts(run.files), new_text=revisions.texts_of(document)
+    )
+    history = History.of(revision.spec)
+    history.apply_all(ledger.read_settled(run.files.ledger)[0])
+    names = replace(snapshot, spec=revision.spec, history=history).match_tasks(below)
+    schedule = Schedule(revision.spec, history)
+    decisions = resumption.decide(schedule, below=names, changes=revision.reasons())
+    return Change(revision=revision, decisions=decisions, below=names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A change that may be made."""
+
+    run: Run
+    document: Document
+    change: Change
+
+    @property
+    def spec(self) -> Spec:
+        """The new spec."""
+        return self.change.revision.spec
+
+    def write(self) -> dict[str, Any]:
+        """Write the new revision aside, and give what a supervisor has to be told of it."""
+        revision = self.change.revision
+        with creation.shipping(self.spec, self.document, self.run.home) as shipments:
+            packages = shipments.unpack(self.run.files) if shipments else ()
+            staged = revisions.stage(self.run.files, self.document, replace(self.spec, packages=packages))
+        return {
+            "from": self.change.below,
+            "changes": revision.reasons(),
+            "staged": str(staged),
+            "revision": {
+                "revision": self.spec.revision,
+                "changed": list(revision.changed),
+                "added": list(revision.found.added),
+                "removed": list(revision.found.removed),
+            },
+        }
+
+
+def order(
+    run: Run, document: Document, snapshot: Snapshot, *, below: Sequence[str], accepts: bool
+) -> Order | None:
+    """The change, or None where it would change nothing.
+
+    Raises:
+        SpecError: the spec has problems.
+        UsageError: the change is refused.
+    """
+    change = plan(run, document, below=below, snapshot=snapshot)
+    revision = change.revision
+    if revision.is_nothing and resumption.is_pointless(snapshot.history, change.decisions):
+        return None
+    if not accepts:
+        refuse_unaccepted(revision)
+    resumption.refuse_late(snapshot.history, change.decisions)
+    return Order(run=run, document=document, change=change)

@@ -1,0 +1,105 @@
+"""The revisions of an experiment's spec, as they are kept.
+
+The present one lies at the top of the experiment's folder, all of them in `revisions/`. The ledger says
+which one is present: who finds an older one at the top, as a crash may leave it, takes the one of the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli import faults, plan
+from nemorun_cli.errors import ExpError
+from nemorun_cli.home import ExperimentFiles, make_folder
+from nemorun_cli.ledger import sync_folder
+
+if TYPE_CHECKING:
+    from nemorun_cli.differences import Texts
+    from nemorun_cli.load import Document
+    from nemorun_cli.spec import Spec
+
+COPIES: Final = ("spec.yaml", "source.json", "resolved.json")  # of which each revision has its own
+
+
+def stage(files: ExperimentFiles, document: Document, spec: Spec) -> Path:
+    """Write a revision where nobody looks for one, and give its folder."""
+    folder = files.revisions / f".new-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    staged = ExperimentFiles(folder)
+    make_folder(folder)
+    from nemorun_cli import creation  # noqa: PLC0415 - which a supervisor does not need
+
+    creation.write_copies(staged, document, spec)
+    return folder
+
+
+def take(files: ExperimentFiles, folder: Path, *, present: int) -> None:
+    """Give a staged revision its number, and the present one a place beside it; for the lock's holder.
+
+    Raises:
+        ExpError: another one was taken meanwhile.
+    """
+    number = json.loads((folder / COPIES[-1]).read_bytes())["revision"]
+    if number != present + 1:
+        raise ExpError(f"somebody else changed the spec of {files.id} meanwhile", hint="do it once more")
+    before = files.revision(present).directory
+    if not before.is_dir():
+        aside = before.with_name(f".old-{os.getpid()}")
+        shutil.rmtree(aside, ignore_errors=True)
+        make_folder(aside)
+        for name in COPIES:
+            shutil.copyfile(files.directory / name, aside / name)
+        aside.rename(before)
+    after = files.revision(number).directory
+    shutil.rmtree(after, ignore_errors=True)  # of somebody who died before the ledger knew of it
+    folder.rename(after)
+    sync_folder(files.revisions)
+    faults.point("revision.taken")
+
+
+def install(files: ExperimentFiles, number: int) -> None:
+    """Put a revision to the top; what names it there, `resolved.json`, comes last."""
+    revision = files.revision(number)
+    for source in sorted(revision.scripts.rglob("*")) if revision.scripts.is_dir() else ():
+        if source.is_file():
+            _replace(source, files.scripts / source.relative_to(revision.scripts))
+    if revision.partial.is_file():
+        _replace(revision.partial, files.partial)
+    for name in COPIES:
+        _replace(revision.directory / name, files.directory / name)
+        faults.point("revision.installed")
+
+
+def _replace(source: Path, target: Path) -> None:
+    """A copy in the place of what is there, which whoever reads it keeps."""
+    make_folder(target.parent)
+    aside = target.with_name(f".{target.name}.new")
+    shutil.copy(source, aside)
+    aside.replace(target)
+
+
+def texts(files: ExperimentFiles) -> Texts:
+    """What the experiment's copies of scripts hold."""
+
+    def text(source: str) -> str | None:
+        copy = plan.script_copy(source, files)
+        return copy.read_text(encoding="utf-8", errors="replace") if copy.is_file() else None
+
+    return text
+
+
+def texts_of(document: Document) -> Texts:
+    """What the scripts hold that a new revision would copy."""
+    kept = texts(document.copies) if document.copies else None
+
+    def text(source: str) -> str | None:
+        if kept is not None and (found := kept(source)) is not None:
+            return found
+        path = Path(source)
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+
+    return text
