@@ -209,7 +209,7 @@ def test_schemas_say_what_the_package_says(path: Path) -> None:
     """A schema is a valid one, bears its file's name, and lists the very states and reasons there are."""
     form = json.loads(path.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(form)
-    assert form["$id"].endswith(f"/{path.name}")
+    assert form["$id"].endswith(f":{path.name}")
     for name, words in (
         ("taskStatus", [*TaskStatus]),
         ("experimentStatus", [*ExperimentStatus]),

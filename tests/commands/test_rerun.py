@@ -55,8 +55,8 @@ def test_the_lineage_is_shown(exp: Exp, old: str) -> None:
     new = exp("rerun", old, "-q").stdout.strip()
 
     assert f"rerun of:   {old}" in exp("show", new).stdout
-    assert exp("show", new, "--json").json["lineage"] == {"rerun_of": old}
-    assert exp("show", old, "--json").json["lineage"] == {"rerun_of": None}
+    assert exp("show", new, "--json").json["lineage"]["rerun_of"] == old
+    assert exp("show", old, "--json").json["lineage"]["rerun_of"] is None
 
 
 def test_how_the_old_one_was_watched_does_not_count(exp: Exp) -> None:
