@@ -53,6 +53,7 @@ def document(
         "directory": identity.directory,
         "run": asdict(spec.run),
         "params": spec.params,
+        "plugins": [use.to_json() for use in spec.plugins],
         "executors": places(spec, origins),
         "packages": [package.to_json() for package in spec.packages],
         "tasks": tasks,
@@ -145,6 +146,8 @@ def lines(plans: dict[str, Any]) -> list[str]:
     """The same for people."""
     found = [f"{plans['name']}: {len(plans['tasks'])} task(s); nothing is created"]
     found += [*place_lines(plans["executors"]), ""]
+    if plans["plugins"]:
+        found += ["plugins", *(f"   {_plugin_text(use)}" for use in plans["plugins"]), ""]
     for package in plans["packages"]:
         found += ["would ship", *(f"   {line}" for line in packages.lines(Package.from_json(package))), ""]
     for number, task in enumerate(plans["tasks"], start=1):
@@ -190,6 +193,11 @@ def _early_text(queued: dict[str, list[str]]) -> str:
     """Whom a task waits for in its engine's own queue."""
     text = f"queued early behind {', '.join(queued['behind'])}"
     return f"{text}, once {', '.join(queued['after'])} is over" if queued["after"] else text
+
+
+def _plugin_text(use: dict[str, Any]) -> str:
+    whose = "" if use["tasks"] is None else f" for {len(use['tasks'])} task(s)"
+    return f"{use['uses']}{whose}{', hears of events' if use['hears'] else ''}"
 
 
 def _arguments(args: dict[str, Any]) -> str:

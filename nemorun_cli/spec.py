@@ -101,6 +101,10 @@ class PluginUse:
     place: tuple[str | int, ...] = ()
     hears: bool = False
 
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `plugins` in `exp.plan/1` and `exp.show/1`."""
+        return {"uses": self.uses, "tasks": self.tasks, "hears": self.hears}
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """The names of the secrets that its options hold."""

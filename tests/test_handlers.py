@@ -185,6 +185,21 @@ def test_handlers_run_after_a_cancel(bench: Bench) -> None:
     assert (found["on_failure/alarm"], found["on_exit/clean"], found["on_exit/other"]) == (K, C, S)
 
 
+def test_cancel_tells_of_the_handlers_that_run_now(exp: Exp) -> None:
+    """Only what is gone is counted, and how to end the rest is said."""
+    spec = exp.spec(
+        f"tasks: {{a: {{inline: '{until('never')}'}}}}\non_exit: {{x: {{inline: '{until('go')}'}}}}"
+    )
+    experiment_id = exp("run", spec, "-d").stdout.strip()
+    eventually(lambda: exp.task("a")["status"] == "RUNNING")
+    done = exp("cancel", experiment_id)
+    assert "1 task(s) gone" in done.stderr
+    assert "its handlers run now; exp cancel once more ends them too" in done.stderr
+    assert "1 handler(s) not yet" in exp("status").stdout
+    (exp.folder / "go").touch()
+    exp("wait", experiment_id, code=5)
+
+
 def test_cancel_of_handlers_leaves_the_outcome(bench: Bench) -> None:
     """Once the tasks are over how they came out is settled: COMPLETED stays COMPLETED."""
     run = bench.start({"a": NOTE}, on_exit={"clean": {"inline": until("never")}})

@@ -48,16 +48,16 @@ def command(
     names = before.match_tasks(tasks) if tasks else [task.id for task in before.spec.tasks]
     over = {name for name in names if before.history.tasks[name].is_over}
     snapshot = run.cancel(tasks or (), signal=signal, grace=seconds, abandon=abandon)
-    ended = [name for name in names if name not in over]
+    states = snapshot.history.tasks
+    ended = [name for name in names if name not in over and states[name].is_over]
     if is_json:
         terminal.write_json(_document(snapshot, ended))
     elif quiet:
         terminal.write("".join(f"{name}\n" for name in ended))
     else:
         _tell(snapshot, ended)
-    terminal.suggest(
-        f"exp status {run.id} · exp resume {run.id}", is_wanted=bool(ended) and not (quiet or is_json)
-    )
+    then = f"exp resume {run.id}" if snapshot.is_over else f"exp logs {run.id} -f"
+    terminal.suggest(f"exp status {run.id} · {then}", is_wanted=bool(ended) and not (quiet or is_json))
 
 
 def _document(snapshot: Snapshot, ended: list[str]) -> dict[str, Any]:
@@ -76,3 +76,5 @@ def _tell(snapshot: Snapshot, ended: list[str]) -> None:
         return
     numbers = rendering.counts(snapshot.history.counts)
     terminal.warn(f"{snapshot.files.id} {snapshot.status}: {len(ended)} task(s) gone ({numbers})")
+    if snapshot.history.outcome and not snapshot.is_over:
+        terminal.warn("its handlers run now; exp cancel once more ends them too")

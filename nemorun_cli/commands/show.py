@@ -80,9 +80,7 @@ def _document(
         "environment": created.get("environment") or {},
         "spec": snapshot.spec.to_json(),
         "steps": list(steps),
-        "plugins": [
-            {"uses": use.uses, "tasks": use.tasks, "hears": use.hears} for use in snapshot.spec.plugins
-        ],
+        "plugins": [use.to_json() for use in snapshot.spec.plugins],
         "plugin_faults": [fault.to_json() for fault in _plugin_faults(snapshot)],
         "files": _files(snapshot),
     }
