@@ -58,6 +58,12 @@ class Package:
         inside = within(path, root=self.root, place=self.place, folder=folder)
         return path if inside is None else str(Path(self.folder, inside))
 
+    @property
+    def commit(self) -> str | None:
+        """The commit that the code was taken at, if git was asked; of several parts the first one's."""
+        parts = self.facts.get("parts", {}).values()
+        return next((one["commit"] for one in (self.facts, *parts) if one.get("commit")), None)
+
     def to_json(self) -> dict[str, Any]:
         """The form that `from_json` reads back."""
         return asdict(self)

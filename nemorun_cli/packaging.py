@@ -183,7 +183,7 @@ def _contents(
             message = f"the packager {options['type']!r} is at fault: {type(error).__name__}: {error}"
             findings.append(Finding(place=_place(document.data, options), message=message))
     if findings:
-        raise SpecError(document.sources.in_order(findings))
+        raise SpecError(document.sources.in_order([document.attributed(one) for one in findings]))
     return found
 
 

@@ -118,6 +118,7 @@ def make(
             "EXP_TASK_DIR": str(own.directory.parent),
             "EXP_ATTEMPT": str(attempt),
             "EXP_OUTPUT": str(own.outputs),
+            **({"EXP_COMMIT": package.commit} if package and package.commit else {}),
             **told,
         },
         env_inherit=task.env_inherit,

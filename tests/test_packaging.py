@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,3 +208,13 @@ def test_run_tells_what_it_ships(exp: Exp, repo: Repo) -> None:
     assert "git: 4 file(s)" in started.stderr
     assert "left out: data/ (ignored)" in started.stderr
     exp("wait", started.stdout.strip())
+
+
+def test_a_record_knows_the_commit_of_shipped_code(bench: Bench, repo: Repo) -> None:
+    """What tracks in the copy is told the commit, for no repository is around it."""
+    code = "import json; from nemorun_cli.tracking import facts; import os; "
+    code += "print(json.dumps(facts.of_process(os.environ)['git']))"
+    run = bench.start({"one": {"command": [sys.executable, "-c", code]}}, packager="git")
+    assert statuses(run.wait(timeout=60)) == {"one": "SUCCEEDED"}
+    commit = repo.git("rev-parse", "HEAD")
+    assert json.loads(log(run, "one")) == {"folder": None, "commit": commit, "branch": None}

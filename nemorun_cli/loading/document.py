@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.spec import RunOptions
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nemorun_cli.loading.places import Described
     from nemorun_cli.loading.requests import Misfit
     from nemorun_cli.plugins.launching import Given
-    from nemorun_cli.problems import Place
+    from nemorun_cli.problems import Finding, Place
     from nemorun_cli.spec import Spec
 
 
@@ -53,3 +53,10 @@ class Document:
     misfit: Misfit | None = field(default=None, repr=False)
     plugins: tuple[Given, ...] = ()  # given in Python, after those of the spec
     spec: Spec | None = field(default=None, repr=False)
+
+    def attributed(self, finding: Finding) -> Finding:
+        """The finding with the option that brought the value, if one did."""
+        for place, option in self.options.items():
+            if finding.option is None and finding.place[: len(place)] == place:
+                return replace(finding, option=option)
+        return finding

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from nemorun_cli.loading.document import Document
     from nemorun_cli.loading.matrix import Sweep
-    from nemorun_cli.problems import Place
 
 _SHARED_OPTIONS = frozenset(
     ("type", "env", "env_file", "env_inherit", "packager")
@@ -61,7 +60,7 @@ class Resolution:
         spec = self._built(data, executors, values, filler, expansion)
         document = self._document
         if self._findings:
-            findings = [_attributed(finding, document.options) for finding in self._findings]
+            findings = [document.attributed(finding) for finding in self._findings]
             raise SpecError(document.sources.in_order(findings))
         return spec
 
@@ -379,11 +378,3 @@ def _of_these(plugins: Sequence[PluginUse], tasks: Sequence[Task]) -> tuple[Plug
         for use in plugins
     )
     return tuple(use for use in kept if use.tasks != ())
-
-
-def _attributed(finding: Finding, options: Mapping[Place, str]) -> Finding:
-    """The finding with the option that brought the value, if one did."""
-    for place, option in options.items():
-        if finding.option is None and finding.place[: len(place)] == place:
-            return replace(finding, option=option)
-    return finding

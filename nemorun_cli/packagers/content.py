@@ -162,9 +162,14 @@ def blocks(entry: Entry) -> Iterator[bytes]:
 
 def listed(names: Iterable[str]) -> str:
     """The first of the names, and how many more there are."""
-    every = list(names)
+    every = [shown(name) for name in names]
     more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
     return ", ".join(every[:SHOWN]) + more
+
+
+def shown(path: str) -> str:
+    """A path for people and for JSON: what is not printable, or no character at all, as an escape."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in path)
 
 
 def _is_safe(path: str) -> bool:

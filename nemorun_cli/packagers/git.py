@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.packagers import globs
-from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked, entry_of, listed
+from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked, entry_of, listed, shown
 from nemorun_cli.packagers.repository import GITLINK, Repository
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class GitPackager:
             "branch": repository.text("symbolic-ref", "--quiet", "--short", "HEAD"),
             "changed": len(changed),
             "new": len(new),
-            "changes": [*changed, *new][:NAMED],
+            "changes": [shown(path) for path in [*changed, *new][:NAMED]],
         }
         return Content(
             entries=checked(entries, what=f"git in {top}"),
@@ -105,7 +105,7 @@ class GitPackager:
             place=place,
             facts=facts,
             told=self._told(commit, changed, new),
-            left_out=tuple(self._left_out),
+            left_out=tuple(map(shown, self._left_out)),
             diff=self._diff(repository, commit) if self._dirty != "ignore" and changed else b"",
         )
 

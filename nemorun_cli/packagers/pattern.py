@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.packagers import globs
-from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked, entry_of, listed
+from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked, entry_of, listed, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,7 +76,7 @@ class PatternPackager:
             root=root,
             place=str(folder.relative_to(root)) if folder.is_relative_to(root) else None,
             facts={"include": self._include},
-            left_out=tuple(dict.fromkeys(left_out)),
+            left_out=tuple(dict.fromkeys(map(shown, left_out))),
         )
 
     def _is_excluded(self, path: str) -> bool:

@@ -39,8 +39,14 @@ def of_process(environment: Mapping[str, str]) -> dict[str, Any]:
         "executable": sys.executable,
         "platform": sys.platform,
         "slurm": {name: environment[name] for name in SLURM if name in environment} or None,
-        "git": git.commit(_code_folder()) or git.commit(folder),
+        "git": _shipped(environment) or git.commit(_code_folder()) or git.commit(folder),
     }
+
+
+def _shipped(environment: Mapping[str, str]) -> dict[str, str | None] | None:
+    """The commit of code that was shipped: no repository is around it any more, or another one."""
+    commit = environment.get("EXP_COMMIT")
+    return {"folder": None, "commit": commit, "branch": None} if commit else None
 
 
 def rank(environment: Mapping[str, str]) -> int | None:

@@ -241,7 +241,7 @@ def _keep_environment(holder: Holder, process: dict[str, Any]) -> None:
     try:
         make_folder(place.environment)
         write_aside(place.packages(holder.id), f"{dump(facts.packages())}\n".encode("ascii"))
-        if process["git"]:
+        if process["git"] and process["git"]["folder"]:
             git.take_diff(process["git"]["folder"], place.diff(holder.id))
     except OSError as error:
         warnings.warn(

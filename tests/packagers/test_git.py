@@ -175,6 +175,19 @@ def test_what_is_excluded_is_told(repo: Repo) -> None:
     assert "src/notes.txt (excluded)" in content.left_out
 
 
+def test_any_name_can_be_shipped_and_told(repo: Repo) -> None:
+    """Names with line breaks, escapes and bytes that are no text are shipped as they are, and told safely."""
+    names = ["-dash", "*glob?", "line\nbreak", "esc\x1b[2J", os.fsdecode(b"bad\xff"), "a b/ü"]
+    for name in names:
+        repo.write(name, name.encode(errors="replace").decode())
+        repo.write(f"{name}.pyc", "")
+    content = look(repo)
+    assert set(paths(content)) == {*COMMITTED, *names}
+    told = [*content.left_out, *content.facts["changes"]]
+    assert all(text.isprintable() and text.encode() for text in told)
+    assert "bad\\udcff.pyc (ignored)" in content.left_out
+
+
 def test_a_repository_in_the_repository_is_left_out(repo: Repo) -> None:
     """A clone that is no submodule is not shipped, which is told."""
     repositories.make(repo.folder / "clone", {"inner": ""})
