@@ -8,8 +8,9 @@
 #   sshd.sh down FOLDER      end it and its connections; FOLDER stays, and `up` starts it again
 #
 # FOLDER holds all that belongs to it: its host key, a key to log in with, and FOLDER/ssh_config, in which
-# it is called `login`. Two more names are for what can go wrong: `stranger`, whose host key nobody knows,
-# and `keyless`, where ssh would have to ask for a password. FOLDER/bin/ssh is OpenSSH's own client with
+# it is called `login`, and `behind` if it is reached by a jump over itself. Other names are for what can go
+# wrong: `stranger`, whose host key nobody knows, `keyless`, where ssh would have to ask for a password, and
+# `bare`, which has no rsync. FOLDER/bin/ssh is OpenSSH's own client with
 # that configuration.
 set -euo pipefail
 
@@ -19,11 +20,18 @@ install=$(dirname "$0")/install.sh
 say() { echo "sshd.sh: $*" >&2; }
 
 make_keys() {
-    mkdir -p "$folder/bin"
+    mkdir -p "$folder/bin" "$folder/bare"
+    for program in awk df head stat tail xargs; do ln -sfn "$(command -v "$program")" "$folder/bare/$program"; done
     chmod 711 "$folder" # the keys that let a user in are read as that user
     [ -e "$folder/host_key" ] || ssh-keygen -q -t ed25519 -N '' -C host -f "$folder/host_key"
     [ -e "$folder/user_key" ] || ssh-keygen -q -t ed25519 -N '' -C tests -f "$folder/user_key"
-    cp "$folder/user_key.pub" "$folder/authorized_keys"
+    [ -e "$folder/bare_key" ] || ssh-keygen -q -t ed25519 -N '' -C tests -f "$folder/bare_key"
+    {
+        cat "$folder/user_key.pub"
+        # shellcheck disable=SC2016 # it is for the shell there
+        printf 'command="PATH=%s; eval \\"$SSH_ORIGINAL_COMMAND\\"" %s\n' \
+            "$folder/bare" "$(cat "$folder/bare_key.pub")"
+    } >"$folder/authorized_keys"
 }
 
 configure() { # configure PORT
@@ -48,6 +56,10 @@ Host stranger
   UserKnownHostsFile /dev/null
 Host keyless
   PubkeyAuthentication no
+Host behind
+  ProxyJump login
+Host bare
+  IdentityFile $folder/bare_key
 Host *
   HostName 127.0.0.1
   Port $1

@@ -174,7 +174,11 @@ class SlurmExecutor:
         """Whether Slurm answers, and would take a job of these options."""
         from nemorun_cli.executors.slurm.check import diagnose  # noqa: PLC0415 - only `doctor` needs it
 
-        return diagnose(self._options, self._commands)
+        for found in self._site.check():
+            yield found
+            if not found.is_well:
+                return
+        yield from diagnose(self._options, self._commands)
 
     def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
         """What the options say otherwise, or more than any node has."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from nemorun_cli.executors import Job
+    from nemorun_cli.executors import Diagnosis, Job
     from nemorun_cli.executors.slurm.commands import Inquiry, Question
     from nemorun_cli.executors.slurm.submission import Submission
     from nemorun_cli.plan import Plan
@@ -37,6 +37,10 @@ class Site(Protocol):
     """
 
     commands: Inquiry
+
+    def check(self) -> Iterable[Diagnosis]:
+        """Whether the way there is well; what lies behind it is not looked at."""
+        ...
 
     def plan(self, plan: Plan) -> Plan:
         """The plan with all paths as they are there; pure."""
@@ -99,6 +103,10 @@ class Here:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.commands: Inquiry = Commands(options)
         self._seen: dict[Path, tuple[int, int]] = {}
+
+    def check(self) -> Iterable[Diagnosis]:
+        """There is no way to go."""
+        return ()
 
     def plan(self, plan: Plan) -> Plan:
         """The plan as it is."""

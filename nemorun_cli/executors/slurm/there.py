@@ -25,7 +25,7 @@ from nemorun_cli.tracking.places import RECORD
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.executors import Job
+    from nemorun_cli.executors import Diagnosis, Job
     from nemorun_cli.executors.slurm.commands import Answer, Inquiry, Process
     from nemorun_cli.executors.slurm.site import Secrets
     from nemorun_cli.executors.slurm.submission import Submission
@@ -63,6 +63,12 @@ class There:
         self._fetches: dict[str, Process] = {}
         self._fetched: set[str] = set()
 
+    def check(self) -> Iterable[Diagnosis]:
+        """Whether the host lets us in, and has what is needed; asks a person at the terminal."""
+        from nemorun_cli.executors.slurm import reach  # noqa: PLC0415 - only in the foreground
+
+        return reach.diagnose(self.tunnel, self.trips)
+
     # -- paths ------------------------------------------------------------------------------------
 
     def plan(self, plan: Plan) -> Plan:
@@ -92,6 +98,7 @@ class There:
         """The experiment's folder there, the same for good once something was submitted."""
         if self._far is None or self._files != files:
             self._files = files
+            self.trips.experiment = files.id
             try:
                 told = json.loads((files.directory / FOLDER / THERE).read_bytes())
                 self._far = Path(told["folder"])
@@ -106,7 +113,6 @@ class There:
             if self._files is None:
                 above = len(Path(job.task).parts) + 1  # attempt-1, the parts of the task's id, and `tasks`
                 self._folder(ExperimentFiles(job.files.directory.parents[above]))
-                self.trips.experiment = job.experiment
             assert self._files is not None  # noqa: S101 - it was just made
             found[str(job.files.directory.relative_to(self._files.directory))] = job.files.directory
         return found

@@ -27,6 +27,7 @@ _HEAD: Final = """\
 exp_trip() {{
 umask 077
 exp_mark={mark}
+exp_rsync=$(command -v rsync)
 # What is not on the PATH of a session without a terminal may be on that of a login.
 if ! command -v sbatch >/dev/null 2>&1 && [ -r /etc/profile ]; then . /etc/profile; fi >/dev/null 2>&1
 exp_ask() {{
