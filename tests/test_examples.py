@@ -13,6 +13,7 @@ import repositories
 
 if TYPE_CHECKING:
     from conftest import Exp
+    from engines.far import Far
 
 ROOT = Path(__file__).parent.parent
 SPECS = ROOT / "examples" / "specs"
@@ -317,6 +318,13 @@ def test_slurm_checkpoint_goes_on_where_it_stopped(exp: Exp) -> None:
     first = exp("logs", "latest", "train", "--attempt", "1").stdout.split()
     second = exp("logs", "latest", "train", "--attempt", "2").stdout
     assert int(second.split()[6]) >= int(first[-1]) > 0
+
+
+def test_slurm_tunnel_brings_code_there_and_outputs_back(exp: Exp, far: Far) -> None:
+    """A task behind ssh finds what was shipped, and a local one gets its outputs."""
+    exp("run", SPECS / "slurm_tunnel.yaml", "-p", "host=login", "-p", f"job_dir={far.jobs}")
+    assert log(exp, "report") == "files there: 1\n"
+    assert f"in {far.jobs}/" in log(exp, "count")
 
 
 @pytest.mark.usefixtures("docker_engine")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -92,6 +94,26 @@ def test_places_are_those_of_the_far_side(bench: Bench, far: Far, spot: Path) ->
     assert not any(path.is_symlink() for path in run.directory.rglob("*"))
 
 
+def test_code_is_shipped_once(bench: Bench, far: Far) -> None:
+    """What a packager ships runs there from the experiment's own copy, and travels once for all."""
+    (bench.folder / "mine.py").write_text("import os\ndef main() -> None:\n    print(os.getcwd())\n")
+    (bench.folder / "deep").mkdir()
+    (bench.folder / "deep" / "tool.sh").write_text("echo a tool\n")
+    packager = {"type": "pattern", "include": ["*.py", "deep/**"]}
+    tasks = {
+        "one": {"partial": "mine:main"},
+        "two": {"inline": "sh tool.sh; rm tool.sh", "workdir": "deep", "dependencies": ["one"]},
+    }
+    executors = {"cluster": far.options(packager=packager)}
+    runs = [bench.start(tasks, executors=executors, executor="cluster") for _ in range(2)]
+    for run in runs:
+        assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED", "two": "SUCCEEDED"}
+        assert log(run, "one").startswith(f"{far.home(bench.home.directory) / 'tried' / run.id}/code/")
+        assert log(run, "two") == "a tool\n"
+    (store,) = (far.home(bench.home.directory) / "code").iterdir()
+    assert (store / "deep" / "tool.sh").exists()
+
+
 def test_records_come_back(bench: Bench, far: Far, spot: Path) -> None:
     """What a task tracks there is found here, where the spec wants it, with the supervisor's verdict."""
     shutil.copytree(Path(nemorun_cli.__file__).parent, spot / "nemorun_cli")
@@ -104,7 +126,7 @@ def test_records_come_back(bench: Bench, far: Far, spot: Path) -> None:
     assert statuses(snapshot) == {"one": "SUCCEEDED"}, log(run, "one")
     record = reading.record(bench.folder / "kept", f"{snapshot.history.created['prefix']}/one")
     assert record is not None
-    assert [row["loss"] for row in record.data().metrics.read()] == [0.5]
+    assert [row["loss"] for row in record.data().metrics(None).read()] == [0.5]
     assert record.status == "COMPLETED"
     assert all(opening.verdict for opening in record.openings)
 
@@ -112,12 +134,12 @@ def test_records_come_back(bench: Bench, far: Far, spot: Path) -> None:
 def test_a_log_is_followed(exp: Exp, bench: Bench, far: Far, spot: Path) -> None:
     """`exp logs -f` shows what a task there writes, while it writes it."""
     run = bench.start({"one": f"echo begun; {until('go')}; echo over"}, **header(far, spot))
-    follower = exp.start("logs", run.id, "one", "-f")
-    assert follower.stdout is not None
-    assert follower.stdout.readline() == "begun\n"
-    (spot / "go").touch()
-    assert follower.stdout.readline() == "over\n"
-    assert follower.wait(LONG) == 0
+    with exp.start("logs", run.id, "one", "-f") as follower:
+        assert follower.stdout is not None
+        assert follower.stdout.readline() == "begun\n"
+        (spot / "go").touch()
+        assert follower.stdout.readline() == "over\n"
+        assert follower.wait(LONG) == 0
 
 
 def test_a_long_log_arrives_whole(bench: Bench, far: Far, spot: Path) -> None:
@@ -224,6 +246,64 @@ def test_nobody_is_let_in_by_another_host_key(bench: Bench, far: Far, spot: Path
         known.write_text(kept)
     (spot / "go").touch()
     assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
+
+
+# -- a full disk ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(far: Far) -> Iterator[Path]:
+    """A disk of the far side with room for little, on which its jobs lie."""
+    path = Path(tempfile.mkdtemp(dir=far.work))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k,mode=0777", "tmpfs", str(path)], check=True)
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+    path.rmdir()
+
+
+def fill(disk: Path) -> Path:
+    """A file that leaves no room on a disk."""
+    path = disk / "filler"
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    return path
+
+
+def on(far: Far, disk: Path) -> dict[str, Any]:
+    """An executor whose jobs lie on a disk there."""
+    options = far.options()
+    return {**options, "tunnel": {**options["tunnel"], "job_dir": str(disk / "jobs")}}
+
+
+def test_an_end_waits_for_room_on_the_far_disk(bench: Bench, far: Far, spot: Path, small: Path) -> None:
+    """A full disk there loses no exit code: it is known when there is room again."""
+    run = bench.start(
+        {"one": f"{until('go')}; touch over; exit 7"}, **header(far, spot, cluster=on(far, small))
+    )
+    soon(lambda: status(run, "one") == "RUNNING")
+    filler = fill(small)
+    (spot / "go").touch()
+    soon((spot / "over").exists)
+    assert status(run, "one") == "RUNNING"
+    filler.unlink()
+    assert run.wait(timeout=LONG).history.tasks["one"].exit_code == 7
+
+
+def test_what_has_no_room_there_fails_to_start(bench: Bench, far: Far, spot: Path, small: Path) -> None:
+    """A task whose files find no room there is a failed launch that says so."""
+    tasks = {
+        "first": {"inline": until("go"), "executor": "local", "workdir": str(spot)},
+        "one": {"inline": "true", "dependencies": ["first"]},
+    }
+    run = bench.start(tasks, **header(far, spot, cluster=on(far, small)))
+    filler = fill(small)
+    (spot / "go").touch()
+    state = run.wait(timeout=LONG).history.tasks["one"]
+    filler.unlink()
+    assert state.reason == Reason.LAUNCH
+    assert "could not be brought to login" in str(state.message)
+    assert "No space left" in str(state.message)
 
 
 # -- doctor -----------------------------------------------------------------------------------------------

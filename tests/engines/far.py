@@ -96,6 +96,9 @@ def shared_user() -> Iterator[Far]:
         fcntl.flock(using, fcntl.LOCK_UN)
         with contextlib.suppress(BlockingIOError):  # others still use it
             fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for process in psutil.process_iter(["username"]):
+                if process.info["username"] == USER:
+                    process.kill()
             subprocess.run(["userdel", "--force", USER], check=False, timeout=COMMAND_WAIT)
             shutil.rmtree(SHARED)
 

@@ -98,7 +98,7 @@ class SlurmExecutor:
         """The plan with what sbatch will be told, and under srun where tasks are to be spread."""
         plan = self._site.plan(plan)
         asked = request(self._options, plan)
-        return replace(plan, argv=argv(self._options, plan), details=asked.to_json())
+        return replace(plan, argv=argv(self._options, plan), details={**plan.details, **asked.to_json()})
 
     def submit(self, jobs: Sequence[Job]) -> Iterable[Sighting]:
         """Hand attempts to sbatch, as arrays where their requests are equal; `poll` tells what came of it."""

@@ -79,7 +79,7 @@ def _refused(tunnel: Tunnel, complaint: str, *, code: int) -> Diagnosis:
         ways = denied[1].split(",")
         if any(way in ("password", "keyboard-interactive") for way in ways):
             return _ill(
-                f"{host} takes no key of ours, and wants a password or a second factor, which only a person has",
+                f"{host} takes no key of ours, and wants a password or a second factor from a person",
                 "run exp doctor at a terminal: the connection stays open for what runs without one; or"
                 " unlock your key by ssh-add, or bring it there by ssh-copy-id",
             )

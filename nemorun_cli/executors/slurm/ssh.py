@@ -25,7 +25,6 @@ ALIVE_COUNT: Final = 3  # how many of them may stay without an answer
 FAILED: Final = 255  # ssh's exit code for its own failures
 
 _NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
-_TEXT: Final = r"^[^\n\r\x00-]([^\n\r\x00])*(?![\s\S])"
 
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "title": "how the cluster is reached: host, and user, port, identity, job_dir",
@@ -40,7 +39,11 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
         },
         "user": {"title": "the name of a user there", "type": "string", "pattern": rf"^{_NAME}(?![\s\S])"},
         "port": {"title": "a port", "type": "integer", "minimum": 1, "maximum": 65535},
-        "identity": {"title": "the path of a private key", "type": "string", "pattern": _TEXT},
+        "identity": {
+            "title": "the path of a private key, from / or ~/ on",
+            "type": "string",
+            "pattern": r"^~?/[^\n\r\x00]+(?![\s\S])",
+        },
         "job_dir": {
             "title": "an absolute path on the far side, of letters, digits and ./_=@%+,~-",
             "type": "string",

@@ -31,13 +31,17 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.submission import Submission
     from nemorun_cli.executors.slurm.trip import Piece
     from nemorun_cli.executors.slurm.trips import Errand
+    from nemorun_cli.packages import Package
     from nemorun_cli.plan import Plan
 
 SHORTEST: Final = 0.5  # seconds from one look to the next, after something happened
 LONGEST: Final = 5.0  # the same, when nothing happens for long
 GROWTH: Final = 1.3
 FIRST_ANSWER: Final = 20.0  # seconds that a look from outside waits
-FETCH: Final = 3600.0  # seconds that bringing records may take
+TRAVEL: Final = 3600.0  # seconds that bringing files may take; rsync itself ends when nothing moves
+
+Push = tuple[list[str], bytes]  # an rsync, and what it reads
+
 THERE: Final = "there"  # in the experiment's folder of submissions: where its files lie on the far side
 
 
@@ -56,6 +60,7 @@ class There:
         self._far: Path | None = None
         self._jobs: dict[str, Path] = {}  # the attempts' folders, by their paths under the far one
         self._is_pushed = False  # what all tasks of the experiment need
+        self._shipped: set[str] = set()  # the contents that are there
         self._next, self._pause = 0.0, SHORTEST
         self._has_news = False
         self._told: str | None = None  # the trouble that was told last
@@ -83,6 +88,7 @@ class There:
         return replace(
             plan,
             argv=tuple(found.sub(place, part) for part in plan.argv),
+            workdir=found.sub(place, plan.workdir),
             env={name: found.sub(place, value) for name, value in plan.env.items()} | own,
             script=found.sub(place, plan.script) if plan.script is not None else None,
             call=found.sub(place, plan.call) if plan.call is not None else None,
@@ -130,37 +136,56 @@ class There:
         if not note.exists():
             make_folder(note.parent)
             attempts.write(note, json.dumps({"host": self.tunnel.host, "folder": str(self._far)}))
-        names = [*folders, str(submission.folder.relative_to(self._files.directory))]
-        if not self._is_pushed:
-            names += [
-                str(path.relative_to(self._files.directory))
-                for path in (self._files.shim, self._files.partial, self._files.scripts)
-                if path.exists()
-            ]
-        far = str(self._far)
-        push = self.trips.processes.start(
-            self.tunnel.rsync(
-                "-rpt",
-                "--from0",
-                "--files-from=-",
-                f"--rsync-path=umask 077 && mkdir -p {far} && rsync",
-                "--",
-                f"{self._files.directory}/",
-                f"{self.tunnel.remote}:{far}/",
-            ),
-            ssh.environment(),
-            told="\0".join(names).encode(errors="surrogateescape"),
-        )
         texts = [
             trip.put(str(self.place(folder / SECRETS)), secrets_text(values))
             for folder, values in secrets.items()
         ]
+        packages = {job.plan.package.store: job.plan.package for job in jobs if job.plan and job.plan.package}
+        new = [package for store, package in packages.items() if store not in self._shipped]
+        pushes = [self._push_files([*folders, str(submission.folder.relative_to(self._files.directory))])]
+        for package in new:
+            pushes.append(self._push_code(package))
+            texts.insert(0, self._copy_code(package))
         ask = self.trips.text(["sbatch", "--parsable", str(self.place(submission.script))])
-        return Delivery(self, push, " && ".join([*texts, ask]))
+        return Delivery(self, pushes, " && ".join([*texts, ask]), shipped=[one.store for one in new])
 
-    def pushed(self) -> None:
-        """Remember that what all tasks need is there."""
+    def _push_files(self, names: list[str]) -> Push:
+        """What brings folders of the experiment there, and what all its tasks need."""
+        assert self._files is not None  # noqa: S101 - whoever submits has planned
+        if not self._is_pushed:
+            needed = (self._files.shim, self._files.partial, self._files.scripts)
+            names += [str(path.relative_to(self._files.directory)) for path in needed if path.exists()]
+        argv = self._rsync("-rpt", "--from0", "--files-from=-", here=self._files.directory, there=self._far)
+        return argv, "\0".join(names).encode(errors="surrogateescape")
+
+    def _push_code(self, package: Package) -> Push:
+        """What brings a content there, once: what lies there already is not sent again."""
+        store = Path(package.store)
+        return self._rsync("-rlpt", "--delete", here=store, there=self._code / store.name), b""
+
+    def _copy_code(self, package: Package) -> str:
+        """The text that makes the experiment's own copy of a content, in which its tasks may write."""
+        store, copy = self._code / Path(package.store).name, self.place(Path(package.folder))
+        part = copy.with_name(f".part-{copy.name}")
+        return (
+            f"{{ [ -d {copy} ] || {{ mkdir -p {copy.parent} && rm -rf {part} &&"
+            f" cp -Rp {store} {part} && mv {part} {copy}; }}; }}"
+        )
+
+    def _rsync(self, *flags: str, here: Path, there: Path | None) -> list[str]:
+        make = f"--rsync-path=umask 077 && mkdir -p {there} && rsync"
+        return self.tunnel.rsync(*flags, make, "--", f"{here}/", f"{self.tunnel.remote}:{there}/")
+
+    @property
+    def _code(self) -> Path:
+        """Where all contents of this home lie there, by their hashes."""
+        assert self._far is not None  # noqa: S101 - whoever asks has planned or looked
+        return self._far.parents[1] / "code"
+
+    def pushed(self, stores: Iterable[str]) -> None:
+        """Remember that what all tasks need is there, and these contents are."""
         self._is_pushed = True
+        self._shipped |= set(stores)
 
     # -- looking ----------------------------------------------------------------------------------
 
@@ -272,7 +297,7 @@ class There:
             ),
             ssh.environment(),
             told="\0".join(f"{prefix}/{RECORD}" for prefix in prefixes).encode(errors="surrogateescape"),
-            patience=FETCH,
+            patience=TRAVEL,
         )
 
     @property
@@ -289,30 +314,47 @@ def owner(home: Path) -> str:
 
 
 class Delivery:
-    """A submission on its way: its files first, then sbatch."""
+    """A submission on its way: its files first, then sbatch.
 
-    def __init__(self, there: There, push: Process, text: str) -> None:
-        self._there, self._push, self._text = there, push, text
+    Args:
+        pushes: what is run for that, one after the other.
+        text: what asks sbatch.
+        shipped: the contents that are there when all is.
+    """
+
+    def __init__(self, there: There, pushes: Sequence[Push], text: str, *, shipped: Sequence[str]) -> None:
+        self._there, self._text, self._shipped = there, text, shipped
+        self._pushes = list(pushes)
+        self._push = self._next()
         self._errand: Errand | None = None
+
+    def _next(self) -> Process:
+        argv, told = self._pushes.pop(0)
+        return self._there.trips.processes.start(argv, ssh.environment(), told=told, patience=TRAVEL)
 
     def answer(self) -> Answer | None:
         """What sbatch said, or why it was not asked."""
-        if self._errand is None:
+        while self._errand is None:
             pushed = self._push.answer()
             if pushed is None:
                 return None
             if not pushed.is_good:
                 return self._explained(pushed)
-            self._there.pushed()
-            self._errand = self._there.trips.send(self._text, name="sbatch")
+            if self._pushes:
+                self._push = self._next()
+            else:
+                self._there.pushed(self._shipped)
+                self._errand = self._there.trips.send(self._text, name="sbatch")
         return self._errand.answer()
 
     def wait(self, seconds: float) -> Answer | None:
         """The answer, waited for."""
         end = time.monotonic() + seconds
-        self._push.wait(seconds)
-        if self.answer() is None and self._errand:
-            self._errand.wait(max(0.0, end - time.monotonic()))
+        while self.answer() is None and (left := end - time.monotonic()) > 0:
+            if self._errand:
+                self._errand.wait(left)
+            else:
+                self._push.wait(left)
         return self.answer()
 
     def _explained(self, pushed: Answer) -> Answer:
