@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import faults
+from nemorun_cli import faults, usage
 from nemorun_cli.home import FILE_MODE, FOLDER_MODE, make_folder
 from nemorun_cli.states import Reason, TaskStatus
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.home import AttemptFiles
     from nemorun_cli.plan import Plan
+    from nemorun_cli.usage import Usage
 
 SIGNAL_BASE: Final = 128  # a shell tells a death by signal n as exit code 128+n
 LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
@@ -25,7 +26,7 @@ LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How an attempt ended; `ended` in Unix seconds, None where nobody knows."""
+    """How an attempt ended, and what it used; `ended` in Unix seconds, None where nobody knows."""
 
     status: TaskStatus
     exit_code: int | None = None
@@ -33,6 +34,7 @@ class Ending:
     message: str | None = None
     started: float | None = None
     ended: float | None = None
+    usage: Usage | None = None
 
 
 def lost(message: str) -> Ending:
@@ -110,7 +112,8 @@ def read_ending(files: AttemptFiles) -> Ending | None:
         record = None
     if not _is_record(record):
         return lost(f"its exit record is unreadable: {files.exit}")
-    return interpret(record, files, ended)
+    ending = interpret(record, files, ended)
+    return ending if (used := usage.read(files.usage)) is None else replace(ending, usage=used)
 
 
 def _is_record(record: Any) -> bool:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import chronicle, executors, shortage
+from nemorun_cli import chronicle, executors, shortage, usage
 from nemorun_cli.attempts import SIGNAL_BASE, signal_name
 from nemorun_cli.clock import stamp, unix
 from nemorun_cli.quantities import duration_text
@@ -208,10 +208,16 @@ class Reader:
         text = _with(text, state.message) + (f"; known by {state.evidence}" if state.evidence else "")
         return [Cause(kind="unknown", message=text, time=since)]
 
+    def _usage(self, task: Task, state: TaskState) -> list[Cause]:
+        """What was asked for and what was used, where there is anything to compare."""
+        if not state.usage or not (task.resources or state.status is TaskStatus.FAILED):
+            return []
+        text = usage.told(task.resources, state.usage, self.snapshot.duration(state))
+        return [Cause(kind="usage", message=text)] if text else []
+
     def _succeeded(self, task: Task, state: TaskState) -> list[Cause]:
-        del task
         text = f"it succeeded in attempt {state.attempt}"
-        return [Cause(kind="succeeded", message=text, time=state.ended)]
+        return [Cause(kind="succeeded", message=text, time=state.ended), *self._usage(task, state)]
 
     def _failed(self, task: Task, state: TaskState) -> list[Cause]:
         kind = state.reason or Reason.EXIT
@@ -221,7 +227,7 @@ class Reader:
         if task.allow_failure:
             text = "it may fail (allow_failure): what depends on it goes on"
             causes.append(Cause(kind="allow_failure", message=text))
-        return causes
+        return causes + self._usage(task, state)
 
     def _why_no_retry(self, task: Task, state: TaskState) -> str | None:
         retry = task.retry

@@ -54,6 +54,7 @@ class Attempt:
     reason: str | None
     message: str | None
     job_id: str | None
+    usage: dict[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `attempts` in `exp.show/1` and `exp.why/1`."""
@@ -113,6 +114,7 @@ def _attempt(state: TaskState, snapshot: Snapshot) -> Attempt:
         reason=state.reason,
         message=state.message,
         job_id=state.job_id,
+        usage=state.usage,
     )
 
 

@@ -65,6 +65,7 @@ class TaskState:
     ended: str | None = None
     not_before: str | None = None
     outputs: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, Any] | None = None
     evidence: str | None = None
     holder: Holder | None = (
         None  # the supervisor that submitted the attempt: its host and boot are the task's
@@ -217,6 +218,7 @@ def _ended(history: History, state: TaskState, event: Event) -> None:
         state.reason = event.get("reason")
         state.message = event.get("message")
         state.outputs = event.get("outputs", {})
+        state.usage = event.get("usage")
         state.evidence = event.get("evidence")
 
 
@@ -245,7 +247,7 @@ def _renew(state: TaskState, attempt: int) -> None:
     state.attempt = attempt
     state.job_id = state.exit_code = state.reason = state.message = None
     state.submitted = state.started = state.ended = state.not_before = state.evidence = None
-    state.holder = None
+    state.holder = state.usage = None
     state.outputs = {}
 
 

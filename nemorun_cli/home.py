@@ -74,6 +74,11 @@ class AttemptFiles:
         return self.directory / "timed-out"
 
     @property
+    def usage(self) -> Path:
+        """What the attempt has used, written by a shim that nobody can ask afterwards."""
+        return self.directory / "usage"
+
+    @property
     def outputs(self) -> Path:
         """What the task wrote to `$EXP_OUTPUT`."""
         return self.directory / "outputs"

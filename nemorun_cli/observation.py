@@ -114,6 +114,7 @@ class Snapshot:
             "matrix": task.matrix,
             "handler": task.handler,
             "resources": task.resources.to_json(),
+            "usage": state.usage,
         }
 
     def message(self, task_id: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import sweeps
+from nemorun_cli import sweeps, usage
 from nemorun_cli.clock import unix
 from nemorun_cli.quantities import duration_text
 from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
@@ -177,7 +177,7 @@ def task_details(snapshot: Snapshot, task: Task) -> list[str]:
         ("task", f"{task.id}  (number {task.index})"),
         ("status", entry["status"]),
         ("reason", reason(snapshot.history.tasks[task.id]) or entry["message"]),
-        ("asks for", str(task.resources) if task.resources else ""),
+        ("resources", usage.told(task.resources, entry["usage"], entry["duration"])),
         ("exit code", "" if entry["exit_code"] is None else str(entry["exit_code"])),
         ("attempt", str(entry["attempt"])),
         (

@@ -77,6 +77,27 @@ if [ -n "$EXP_SHIM_WATCHDOG" ]; then
     kill -s "$EXP_SHIM_DISMISSAL" "$EXP_SHIM_WATCHDOG" 2>/dev/null
     wait "$EXP_SHIM_WATCHDOG" 2>/dev/null
 fi
+# Where nobody can be asked afterwards what the task has used, this writes it down: in a job of Slurm, of the
+# job as a whole, and in a container, for which the file is there already.
+EXP_SHIM_PEAK=
+if [ -n "${SLURM_JOB_ID-}" ]; then
+    while IFS=: read -r EXP_SHIM_KIND EXP_SHIM_KIND EXP_SHIM_GROUP; do
+        case $EXP_SHIM_KIND:$EXP_SHIM_GROUP in
+        :*/job_[0-9]*) EXP_SHIM_PEAK=/sys/fs/cgroup${EXP_SHIM_GROUP%%/step_*}/memory.peak ;;
+        memory:*/job_[0-9]*) EXP_SHIM_PEAK=/sys/fs/cgroup/memory${EXP_SHIM_GROUP%%/step_*}/memory.max_usage_in_bytes ;;
+        esac
+    done </proc/self/cgroup
+elif [ -e "$EXP_SHIM_ATTEMPT/usage" ]; then
+    EXP_SHIM_PEAK=/sys/fs/cgroup/memory.peak
+    [ -e "$EXP_SHIM_PEAK" ] || EXP_SHIM_PEAK=/sys/fs/cgroup/memory/memory.max_usage_in_bytes
+fi
+if [ -n "${SLURM_JOB_ID-}" ] || [ -e "$EXP_SHIM_ATTEMPT/usage" ]; then
+    {
+        [ ! -r "$EXP_SHIM_PEAK" ] || { read -r EXP_SHIM_PEAK <"$EXP_SHIM_PEAK" && echo "memory $EXP_SHIM_PEAK"; }
+        [ "${1##*/}" = srun ] || times # the work of srun is done elsewhere
+    } 2>/dev/null >|"$EXP_SHIM_ATTEMPT/usage"
+fi
+
 if [ -e "$EXP_SHIM_ATTEMPT/timed-out" ]; then
     record "{\"exit_code\":$EXP_SHIM_CODE,\"timeout\":true}"
 else

@@ -340,6 +340,7 @@ class Supervision:
             reason=ending.reason,
             message=ending.message,
             outputs=values or None,
+            usage=ending.usage.to_json() if ending.usage else None,
             job_id=sighting.job_id,
             evidence=sighting.evidence,
         )

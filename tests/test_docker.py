@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from bench import NOTE, Bench, events, log, status, statuses, until
 from engines.dockerd import Dockerd
 from patience import eventually
 
-from nemorun_cli import executors
+from nemorun_cli import executors, locks, slots
 from nemorun_cli.contract.bed import kill_supervisor
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Job
@@ -27,6 +28,8 @@ from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker.engine import LogFile
 from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.plan import Plan
+from nemorun_cli.resources import Resources
+from nemorun_cli.slots import Allocation
 from nemorun_cli.states import Reason, TaskStatus
 
 if TYPE_CHECKING:
@@ -596,9 +599,9 @@ def test_names_are_valid_and_differ(tmp_path: Path) -> None:
     assert len(found) == 12
 
 
-def test_gpus_are_device_requests() -> None:
-    """`all`, a number and a list of ids become what Docker asks its drivers for."""
-    plan = Plan(
+def plan(**fields: Any) -> Plan:
+    """A plan with what a container needs of it."""
+    return Plan(
         experiment="e_1",
         task="t",
         attempt=1,
@@ -610,7 +613,79 @@ def test_gpus_are_device_requests() -> None:
         env={"EXP_DIR": "/e", "EXP_DASH_ROOT": "/e/d"},
         stop_signal="TERM",
         stop_grace=1.0,
+        **fields,
     )
+
+
+def test_resources_are_limits_of_the_container() -> None:
+    """CPUs and memory limit the container; GPUs are counted, until an attempt is given its own."""
+    wanted = Resources(cpus=1.5, memory=64 << 20, gpus=2)
+    made = containers.details(plan(resources=wanted), {"image": "x"}, host="unix:///x")["create"]
+    assert (made["nano_cpus"], made["mem_limit"]) == (1_500_000_000, 64 << 20)
+    assert made["device_requests"] == [{"capabilities": [["gpu"]], "count": 2}]
+    job = Job(
+        experiment="e_1",
+        task="t",
+        attempt=1,
+        files=ExperimentFiles(Path("/h/experiments/e/e_1")).attempt("t", 1),
+        allocation=Allocation(Path("/x"), 99, ("1", "3")),
+    )
+    told = containers.arguments(job, replace(plan(resources=wanted), details={"host": "", "create": made}))
+    assert told["device_requests"] == [{"capabilities": [["gpu"]], "device_ids": ["1", "3"]}]
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted", "told"),
+    [
+        ({"gpus": "all"}, {"gpus": 1}, "gpus"),
+        ({"extra": {"mem_limit": "8g", "cap_add": []}}, {"memory": "1G"}, "extra.mem_limit"),
+        ({"extra": {"nano_cpus": 5}}, {"cpus": 1}, "extra.nano_cpus"),
+    ],
+)
+def test_options_that_say_what_resources_say_are_refused(
+    bench: Bench, options: dict[str, Any], wanted: dict[str, Any], told: str
+) -> None:
+    """What an executor's options and a task's resources both say is told, without asking the engine."""
+    spec = bench.spec({"one": {"inline": "true", "resources": wanted}}, **box(**options))
+    refused = bench.exp("validate", spec, code=2).stderr
+    assert f"on box: its options say that already: {told}; leave out one of the two" in refused
+
+
+def test_resources_reach_the_engine_and_are_measured(bench: Bench, engine: Dockerd) -> None:
+    """A container has the limits that its task asked for, and what it used of them is told."""
+    use = "head -c 20000000 /dev/zero | tail -c 20000000 | wc -c"  # tail keeps all of it in memory
+    task = {"inline": f"{use}; {until('go')}", "resources": {"cpus": 0.5, "memory": "64M"}}
+    run = bench.start({"one": task}, **box())
+    host = inspected(engine, run)["HostConfig"]
+    assert (host["NanoCpus"], host["Memory"]) == (500_000_000, 64 << 20)
+    taken = slots.used(bench.home.slots(locks.hostname()))
+    assert [(one.experiment, one.wanted.memory) for one in taken] == [(run.id, 64 << 20)]
+    bench.touch("go")
+    used = run.wait(timeout=60).history.tasks["one"].usage
+    assert used
+    assert used["cpu"] > 0
+    assert 20_000_000 < used["memory"] <= 64 << 20
+    assert slots.used(bench.home.slots(locks.hostname())) == []
+    assert "asked 64M and 0.5 CPUs, peak " in bench.exp("why", run.id, "one").stdout
+
+
+@pytest.mark.usefixtures("engine")
+def test_container_keeps_its_slots_without_a_supervisor(bench: Bench) -> None:
+    """What a container has of this machine stays taken until its end is written down, whoever lives."""
+    half = {"local": {"type": "local", "cpus": 1}}
+    tasks = {"one": {"inline": until("go"), "resources": {"cpus": 1}}}
+    first = bench.start(tasks, name="first", **box())
+    eventually(lambda: status(first, "one") == "RUNNING")
+    kill_supervisor(first)
+    second = bench.start({"one": {"inline": "true", "resources": {"cpus": 1}}}, name="second", executors=half)
+    assert eventually(lambda: second.status().message("one")) == "waits for 1 CPU"
+    bench.touch("go")
+    eventually(lambda: status(first, "one") == "SUCCEEDED")  # whoever looks writes it down
+    assert statuses(second.wait(timeout=60)) == {"one": "SUCCEEDED"}
+
+
+def test_gpus_are_device_requests() -> None:
+    """`all`, a number and a list of ids become what Docker asks its drivers for."""
     wanted: dict[Any, dict[str, Any]] = {
         "all": {"count": -1},
         2: {"count": 2},
@@ -618,5 +693,5 @@ def test_gpus_are_device_requests() -> None:
     }
     for given, request in wanted.items():
         options = {"image": "x", "gpus": list(given) if isinstance(given, tuple) else given}
-        made = containers.details(plan, options, host="unix:///x")
+        made = containers.details(plan(), options, host="unix:///x")
         assert made["create"]["device_requests"] == [{"capabilities": [["gpu"]], **request}]

@@ -53,6 +53,32 @@ def soon(condition: Any) -> Any:
     return eventually(condition, within=LONG)
 
 
+# -- resources ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("slurm")
+def test_resources_are_asked_for_and_measured(bench: Bench) -> None:
+    """Slurm gives a job what its task asks for, and the CPU time that it used is told."""
+    script = (
+        'echo "$SLURM_CPUS_PER_TASK $SLURM_MEM_PER_NODE"; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'
+    )
+    task = {"inline": script, "resources": {"cpus": 1.5, "memory": "64M"}}
+    run = bench.start({"one": task}, **header())
+    state = run.wait(timeout=LONG).history.tasks["one"]
+    assert log(run, "one").split() == ["2", "64"]
+    assert state.usage
+    assert state.usage["cpu"] > 0.05
+
+
+@pytest.mark.usefixtures("slurm")
+def test_what_no_node_has_is_refused_with_its_place(bench: Bench) -> None:
+    """More than any node can give is a problem of the spec, in Slurm's words; offline nobody is asked."""
+    spec = bench.spec({"one": {"inline": "true", "resources": {"cpus": 4096}}}, **header())
+    refused = bench.exp("validate", spec, "--engines", code=2).stderr
+    assert "tasks.one.resources: on cluster: Slurm would not take a job that asks for 4096 CPUs" in refused
+    bench.exp("validate", spec)
+
+
 # -- arrays -----------------------------------------------------------------------------------------------
 
 

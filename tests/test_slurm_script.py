@@ -22,9 +22,10 @@ from nemorun_cli.executors.slurm.queue import (
     parse_sacct,
     parse_squeue,
 )
-from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, argv, request, seconds_of
+from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, argv, clash, request, seconds_of
 from nemorun_cli.executors.slurm.script import directive, job_name, job_script, member_text, secrets_text
 from nemorun_cli.plan import Plan
+from nemorun_cli.resources import Resources
 from nemorun_cli.schema import check
 from nemorun_cli.states import Reason, TaskStatus
 
@@ -53,6 +54,34 @@ def plan(**fields: Any) -> Plan:
 def options(of: dict[str, Any], **fields: Any) -> tuple[str, ...]:
     """The flags that options become."""
     return request(of, plan(**fields)).options
+
+
+def test_resources_are_asked_for() -> None:
+    """CPUs are rounded up, memory is told in megabytes, and GPUs are generic resources beside others."""
+    wanted = Resources(cpus=1.5, memory=(3 << 30) + 1, gpus=2)
+    told = set(options({"gres": "lustre:1"}, resources=wanted))
+    assert told == {"--cpus-per-task=2", "--mem=3073M", "--gres=lustre:1,gpu:2"}
+    assert options({}, resources=Resources(gpus=0)) == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "told"),
+    [
+        ({"mem": "4G"}, Resources(memory=1), "mem"),
+        ({"mem_per_cpu": "4G"}, Resources(memory=1), "mem_per_cpu"),
+        ({"cpus_per_task": 4}, Resources(cpus=1), "cpus_per_task"),
+        ({"gpus_per_node": 1}, Resources(gpus=1), "gpus_per_node"),
+        ({"gres": ["lustre:1", "gpu:a100:2"]}, Resources(gpus=1), "gres"),
+        ({"additional_parameters": {"mem-per-gpu": "1G"}}, Resources(memory=1), "mem_per_gpu"),
+        ({"mem": "4G", "gres": "gpus_of_old:1"}, Resources(cpus=1, gpus=1), None),
+    ],
+)
+def test_options_that_say_what_resources_say_are_told(
+    given: dict[str, Any], wanted: Resources, told: str | None
+) -> None:
+    """An option and a resource that mean the same are told by the option's name; others go together."""
+    said = None if told is None else f"its options say that already: {told}; leave out one of the two"
+    assert clash(given, wanted) == said
 
 
 def problems(given: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import chronicle, experiment, ledger, packages, rendering, tables, terminal
+from nemorun_cli import chronicle, experiment, ledger, packages, rendering, tables, terminal, usage
 from nemorun_cli.clock import unix
 from nemorun_cli.commands.options import ExperimentOrLatest, Json
 from nemorun_cli.tables import Column
@@ -27,6 +27,7 @@ ATTEMPTS: Final = (
     Column("DURATION", is_number=True),
     Column("EXIT", is_number=True),
     Column("REASON"),
+    Column("RESOURCES"),
 )
 STEPS: Final = (Column("TIME"), Column("EVENT"), Column("BY"), Column("DETAILS"))
 
@@ -46,7 +47,7 @@ def command(which: ExperimentOrLatest = experiment.LATEST, *, is_json: Json = Fa
     _section("shipped", _packages(snapshot))
     _section("tasks", _tasks(snapshot))
     terminal.write("\nattempts\n")
-    tables.show(ATTEMPTS, _attempt_rows(past))
+    tables.show(ATTEMPTS, _attempt_rows(snapshot, past))
     terminal.write("\nwho did what\n")
     tables.show(STEPS, [[one["time"], one["event"], one["by"] or "", one["message"] or ""] for one in steps])
     _section("plugins", _plugins(snapshot))
@@ -152,7 +153,8 @@ def _packages(snapshot: Snapshot) -> list[str]:
     ]
 
 
-def _attempt_rows(past: Mapping[str, Sequence[Attempt]]) -> list[list[str]]:
+def _attempt_rows(snapshot: Snapshot, past: Mapping[str, Sequence[Attempt]]) -> list[list[str]]:
+    wanted = {task.id: task.resources for task in snapshot.spec.tasks}
     return [
         [
             name,
@@ -163,6 +165,7 @@ def _attempt_rows(past: Mapping[str, Sequence[Attempt]]) -> list[list[str]]:
             rendering.seconds(one.duration),
             "" if one.exit_code is None else str(one.exit_code),
             ": ".join(part for part in (one.reason, one.message) if part),
+            usage.told(wanted[name], one.usage, one.duration),
         ]
         for name, attempts in past.items()
         for one in attempts

@@ -12,7 +12,7 @@ import select
 import shutil
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -21,6 +21,7 @@ from nemorun_cli import attempts, environment, faults, locks, machine, processes
 from nemorun_cli.attempts import Ending, failed_launch, lost
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
 from nemorun_cli.home import FILE_MODE
+from nemorun_cli.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,6 +45,17 @@ class _Child:
     watch: int | None  # a pidfd, where the system has them
     is_own: bool
     wait_status: int | None = None
+    usage: Usage | None = None
+
+    def wait(self, options: int = 0) -> bool:
+        """Collect the end of what this process started; says whether it did so now."""
+        try:
+            pid, status, measured = os.wait4(self.pid, options)
+        except ChildProcessError:
+            return False
+        if pid:
+            self.wait_status, self.usage = status, Usage.of_child(measured)
+        return bool(pid)
 
 
 class LocalExecutor:
@@ -229,12 +241,8 @@ class LocalExecutor:
                     self._events.unregister(watch)
         own = [key for key in (ready | self._blind) if (child := self._children.get(key)) and child.is_own]
         for key in own:
-            child = self._children[key]
-            with contextlib.suppress(ChildProcessError):
-                pid, status = os.waitpid(child.pid, os.WNOHANG)
-                if pid:
-                    child.wait_status = status
-                    ready.add(key)
+            if self._children[key].wait(os.WNOHANG):
+                ready.add(key)
         return ready
 
     def _sight(self, job: Job) -> Sighting | None:
@@ -250,8 +258,7 @@ class LocalExecutor:
         is_held = locks.is_held(job.files.lock)
         ending = attempts.read_ending(job.files)
         if ending and not is_held and not self._has_strays(job, child):
-            self._forget(job.key)
-            return Sighting(key=job.key, state="over", job_id=_job_id(job, child), ending=ending)
+            return self._over(job, child, ending)
         if ending:  # the task is over, and something it started is not
             # Its grace counts from that end, for whoever looks after it now may look only once.
             left = job.stop_grace - max(0.0, time.time() - (ending.ended or 0.0))
@@ -264,13 +271,9 @@ class LocalExecutor:
         if is_held or self._is_marked(job):
             return self._sight_alive(job, child, pid)
         if ending := attempts.read_ending(job.files):  # it came between the two looks
-            self._forget(job.key)
-            return Sighting(key=job.key, state="over", job_id=_job_id(job, child), ending=ending)
+            return self._over(job, child, ending)
         if child and child.wait_status is not None and pid in (child.pid, None):
-            self._forget(job.key)
-            return Sighting(
-                key=job.key, state="over", job_id=str(child.pid), ending=_from_wait(child.wait_status, pid)
-            )
+            return self._over(job, child, _from_wait(child.wait_status, pid))
         self._forget(job.key)
         if pid is None:
             return Sighting(key=job.key, state="absent")
@@ -330,14 +333,19 @@ class LocalExecutor:
     def _gone(self, job: Job, stop: processes.Stop) -> Sighting:
         child = self._children.get(job.key)
         if child and child.is_own and child.wait_status is None:
-            with contextlib.suppress(ChildProcessError):
-                child.wait_status = os.waitpid(child.pid, 0)[1]
+            child.wait()
         ending = attempts.read_ending(job.files)
         if ending is None and child and child.wait_status is not None:
             ending = _from_wait(child.wait_status, child.pid)
         if ending is None:
             how = "KILL" if stop.has_killed else attempts.short_signal(str(stop.signal))
             ending = lost(f"it was ended by {how}; its exit code is not known")
+        return self._over(job, child, ending)
+
+    def _over(self, job: Job, child: _Child | None, ending: Ending) -> Sighting:
+        """The end of an attempt, with what it used if this process waited for it."""
+        if child is not None and child.usage is not None:
+            ending = replace(ending, usage=child.usage)
         self._forget(job.key)
         return Sighting(key=job.key, state="over", job_id=_job_id(job, child), ending=ending)
 

@@ -99,7 +99,9 @@ def begin(
     if found is not None:
         return Begun(container, claimed(job) or since, is_over=not found["State"]["Running"])
     faults.point("attempt.locked")
-    if not containers.needs_shell(plan):
+    if containers.needs_shell(plan):
+        attempts.write(job.files.usage, "")  # for the shim: it is alone in there, and can measure
+    else:
         attempts.write(job.files.claim, container)
     try:
         engine.start(container, {name: secrets[name] for name in plan.secrets})
