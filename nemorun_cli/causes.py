@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import chronicle, executors, shortage, usage
+from nemorun_cli import history as kinds
 from nemorun_cli.attempts import SIGNAL_BASE, signal_name
 from nemorun_cli.clock import stamp, unix
 from nemorun_cli.quantities import duration_text
-from nemorun_cli.schedule import Schedule, matches
+from nemorun_cli.schedule import Schedule, rule_of
 from nemorun_cli.states import Reason, TaskStatus
 
 if TYPE_CHECKING:
@@ -67,7 +68,15 @@ class Reader:
             TaskStatus.CANCELLED: self._cancelled,
             TaskStatus.SKIPPED: self._skipped,
         }
-        return tell[state.status](task, state)
+        return [*tell[state.status](task, state), *self._retried(task, state)]
+
+    def _retried(self, task: Task, state: TaskState) -> list[Cause]:
+        """By what rule the present attempt is another one."""
+        event = chronicle.last_event(self._events, task.id, kinds.RETRIED)
+        if event is None or event["attempt"] != state.attempt or not event.get("rule"):
+            return []
+        text = f"attempt {state.attempt} is a retry by retry.on ({event['rule']}), after {event.get('after')}"
+        return [Cause(kind="retried", message=text, time=event["time"])]
 
     def chain(self, task: Task) -> list[Cause]:
         """From a task that was skipped for its dependencies up to the one that first went wrong."""
@@ -235,8 +244,8 @@ class Reader:
             return None
         if state.tries >= retry.limit:
             return f"it is not tried again: {state.tries} of {retry.limit} retries are used up"
-        if not matches(retry, state):
-            named = ", ".join(map(str, retry.on))
+        if rule_of(retry, state) is None:
+            named = ", ".join([*map(str, retry.on), *(f"log: {pattern}" for pattern in retry.log)])
             return f"it is not tried again: retry.on ({named}) does not name this failure"
         return None
 

@@ -35,6 +35,7 @@ _DETAILS: Final = {
     "exit_code": "exit code",
     "job_id": "job",
     "after": "after",
+    "rule": "by retry.on",
     "not_before": "not before",
     "evidence": "known by",
 }

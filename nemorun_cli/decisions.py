@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import history as events
 from nemorun_cli.clock import stamp, unix
+from nemorun_cli.schedule import rule_of
 from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Decisions:
             attempt=state.attempt + 1,
             not_before=stamp(due) if due else None,
             after=state.reason,
+            rule=rule_of(task.retry, state),
         )
         self.schedule.add_ready(task.id, not_before=due)
 

@@ -66,6 +66,7 @@ class TaskState:
     not_before: str | None = None
     outputs: dict[str, Any] = field(default_factory=dict)
     usage: dict[str, Any] | None = None
+    symptom: str | None = None  # the pattern of `retry.on` that fits in its output
     evidence: str | None = None
     holder: Holder | None = (
         None  # the supervisor that submitted the attempt: its host and boot are the task's
@@ -219,6 +220,7 @@ def _ended(history: History, state: TaskState, event: Event) -> None:
         state.message = event.get("message")
         state.outputs = event.get("outputs", {})
         state.usage = event.get("usage")
+        state.symptom = event.get("symptom")
         state.evidence = event.get("evidence")
 
 
@@ -247,7 +249,7 @@ def _renew(state: TaskState, attempt: int) -> None:
     state.attempt = attempt
     state.job_id = state.exit_code = state.reason = state.message = None
     state.submitted = state.started = state.ended = state.not_before = state.evidence = None
-    state.holder = state.usage = None
+    state.holder = state.usage = state.symptom = None
     state.outputs = {}
 
 

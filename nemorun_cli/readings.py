@@ -6,18 +6,16 @@ was read: whoever goes on after a crash begins with the last line that has rows 
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import threading
 import time
 from typing import IO, TYPE_CHECKING, Final
 
 from nemorun_cli import patterns
 from nemorun_cli.tracking import rows, values
+from nemorun_cli.watchdog import PATIENCE, TooSlowError, Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from nemorun_cli.patterns import Fields
     from nemorun_cli.tracking.places import Place
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
 AT: Final = "_at"  # the field that says where in the log the line begins
 CHUNK: Final = 1 << 16  # bytes read at a time
 LONGEST: Final = 1 << 14  # bytes of a line that are looked at
-PATIENCE: Final = 1.0  # seconds that one line may take; a pattern that needs more is given up
-LOOK_EVERY: Final = 0.25  # seconds between looks whether one does
 
 
 class Readings:
@@ -63,7 +59,7 @@ class Readings:
         self._begins = self._offset  # where the line begins whose end was not seen yet
         self._rest = b""
         self._is_skipping = False  # the rest of a line that is too long
-        self._watchdog = _Watchdog()
+        self._watchdog = Watchdog()
 
     def read(self, *, is_over: bool, until: float) -> bool:
         """Take what was written since the last call; says whether that is all there is by now.
@@ -122,7 +118,7 @@ class Readings:
             try:
                 with self._watchdog.watching():
                     found = list(find(text))
-            except _TooSlowError:
+            except TooSlowError:
                 self._finders.remove(entry)
                 self._tell(f"the pattern {pattern!r} needs more than {PATIENCE:g} s for a line: given up")
                 continue
@@ -148,39 +144,3 @@ def _written(folder: str, opening: str) -> tuple[int, int]:
     ]
     last = max(places, default=0)
     return last, places.count(last)
-
-
-class _TooSlowError(Exception):
-    """A pattern does not come to an end: some take a time that is exponential in the line."""
-
-
-class _Watchdog:
-    """Interrupts a pattern that takes too long, in the main thread, where that is possible."""
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        self._since = time.monotonic()
-        try:
-            yield
-        finally:
-            self._since = None
-
-    def __enter__(self) -> None:
-        self._is_set = threading.current_thread() is threading.main_thread()
-        if self._is_set:
-            self._handler = signal.signal(signal.SIGALRM, self._look)
-            self._timer = signal.setitimer(signal.ITIMER_REAL, LOOK_EVERY, LOOK_EVERY)
-
-    def __exit__(self, *_: object) -> None:
-        if self._is_set:
-            signal.setitimer(signal.ITIMER_REAL, *self._timer)
-            signal.signal(signal.SIGALRM, self._handler)
-
-    def _look(self, number: int, frame: object) -> None:
-        del number, frame
-        if self._since is not None and time.monotonic() - self._since > PATIENCE:
-            self._since = None
-            raise _TooSlowError

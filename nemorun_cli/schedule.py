@@ -309,7 +309,7 @@ class Schedule:
         group = self.groups.get(self.tasks[task_id].group or "")
         if group is not None and group.max_failures and self._failed[group.id] >= group.max_failures:
             return False
-        return state.cancel is None and matches(retry, state)
+        return state.cancel is None and rule_of(retry, state) is not None
 
     def retry_time(self, task_id: str, now: float) -> float | None:
         """When the next attempt may start, in Unix seconds; None for at once."""
@@ -350,9 +350,11 @@ class Schedule:
         return found
 
 
-def matches(retry: Retry, state: TaskState) -> bool:
-    """Whether the way a task failed is one that its `retry.on` names."""
+def rule_of(retry: Retry, state: TaskState) -> str | None:
+    """What in a task's `retry.on` names the way it failed, as it stands there; None if nothing does."""
     word = RETRIED_AS.get(Reason(state.reason)) if state.reason else None
-    if word is None:
-        return False
-    return ANY in retry.on or word in retry.on or (word == "exit" and state.exit_code in retry.on)
+    if word == "exit" and state.exit_code in retry.on:
+        return str(state.exit_code)
+    if state.symptom in retry.log:
+        return f"log: {state.symptom}"
+    return next((one for one in (word, ANY) if word is not None and one in retry.on), None)

@@ -42,6 +42,7 @@ class Retry:
     backoff: float = 1.0
     max_delay: float | None = None
     on: tuple[int | str, ...] = ("any",)
+    log: tuple[str, ...] = ()  # patterns that fit in the end of its output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,7 +303,7 @@ def _read(entry: dict[str, Any]) -> dict[str, Any]:
             values[key] = tuple(values[key])
     if "retry" in values:
         retry = _known(Retry, values["retry"])
-        retry["on"] = tuple(retry["on"])
+        retry |= {key: tuple(retry[key]) for key in ("on", "log") if key in retry}
         values["retry"] = Retry(**retry)
     if "resources" in values:
         values["resources"] = Resources.from_json(values["resources"])

@@ -341,10 +341,19 @@ class Supervision:
             message=ending.message,
             outputs=values or None,
             usage=ending.usage.to_json() if ending.usage else None,
+            symptom=self._symptom(task, job) if ending.status is TaskStatus.FAILED else None,
             job_id=sighting.job_id,
             evidence=sighting.evidence,
         )
         self._decisions.settle(task)
+
+    def _symptom(self, task: Task, job: Job) -> str | None:
+        """Which pattern of the task's `retry.on` fits in what the attempt wrote."""
+        if not task.retry.log:
+            return None
+        from nemorun_cli import symptoms  # noqa: PLC0415 - only where a task looks for some
+
+        return symptoms.found(job.files.log, task.retry.log, tell=self._tell)
 
     # -- starting -----------------------------------------------------------------------------------
 

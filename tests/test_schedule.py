@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nemorun_cli import history as events
 from nemorun_cli.clock import stamp
 from nemorun_cli.history import History, TaskState
-from nemorun_cli.schedule import Schedule, Verdict, matches
+from nemorun_cli.schedule import Schedule, Verdict, rule_of
 from nemorun_cli.spec import Group, Retry, RunOptions, Spec, Task
 from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
 
@@ -269,7 +269,7 @@ def test_retry_only_on_what_it_names(
 ) -> None:
     """`retry.on` names exit codes and reasons; `any` is every failure, and a cancel is none."""
     state = TaskState(status=F, reason=reason, exit_code=code)
-    assert matches(Retry(limit=1, on=on), state) is expected
+    assert (rule_of(Retry(limit=1, on=on), state) is not None) is expected
 
 
 def test_limit_of_failures_ends_retries_too() -> None:

@@ -83,6 +83,7 @@ class Building:
         self._defaults: Mapping[str, Any] = data.get("defaults", {})
         self._below: dict[str, Layers] = {}
         self._expansion = expansion
+        self._told: set[Place] = set()  # where something was found that members of a sweep share
         self._looked_up: set[tuple[str, ...]] = set()  # callables, each in the folders of a task
 
     def tasks(self, graph: Graph) -> list[Task]:
@@ -364,13 +365,30 @@ class Building:
         if not merged:
             return Retry()
         given = merged.get("on", ["any"])
+        causes = given if isinstance(given, list) else [given]
+        patterns = tuple(one["log"] for one in causes if isinstance(one, dict))
+        self._check_patterns(patterns, member)
         return Retry(
             limit=int(merged.get("limit", 0)),
             delay=self._duration(merged.get("delay", 0.0), member, "retry", "delay") or 0.0,
             backoff=float(merged.get("backoff", 1.0)),
             max_delay=self._duration(merged.get("max_delay"), member, "retry", "max_delay"),
-            on=tuple(given) if isinstance(given, list) else (given,),
+            on=tuple(one for one in causes if not isinstance(one, dict)),
+            log=patterns,
         )
+
+    def _check_patterns(self, patterns: Sequence[str], member: Member) -> None:
+        for pattern in patterns:
+            from nemorun_cli import symptoms  # noqa: PLC0415 - few tasks look for any
+
+            try:
+                symptoms.compiled(pattern)
+            except symptoms.PatternError as fault:
+                hint = "log is a regular expression of Python"
+                place = (*self._place(member, "retry"), "on")
+                if place not in self._told:
+                    self._told.add(place)
+                    self._find(place, f"{pattern!r} {fault}", hint)
 
     def _resources(self, member: Member, executor: str, layers: Layers) -> Resources:
         sections = self._sections(member)

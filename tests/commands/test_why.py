@@ -58,7 +58,7 @@ def test_why_tells_how_long_a_retry_is_delayed(bench: Bench) -> None:
     run = bench.start({"flaky": {"inline": "exit 3", "retry": {"limit": 1, "delay": "1h"}}})
     eventually(lambda: bench.exp.task("flaky")["attempt"] == 2)
     entry = explained(bench.exp, "flaky")
-    assert kinds(entry) == ["delay"]
+    assert kinds(entry) == ["delay", "retried"]
     assert entry["causes"][0]["time"] > entry["created"]
     assert [(one["attempt"], one["status"], one["exit_code"]) for one in entry["attempts"]] == [
         (1, "FAILED", 3)
