@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import until
+from bench import kill_supervisor, shim_pid, until
 from patience import eventually
 from test_documents import checked
 
@@ -103,6 +103,20 @@ def test_cancel_is_told(bench: Bench) -> None:
     run.cancel()
     settled(run)
     assert bench.lines("said") == ["end CANCELLED "]
+
+
+def test_end_of_the_supervisor_is_told(bench: Bench) -> None:
+    """Killed before the end, it cannot tell; the process of the plugin does."""
+    run = bench.start({"a": until("go")}, plugins=uses(on=["interrupted", "end"], command=NOTE))
+    shim_pid(run, "a")
+    eventually(run.files.hearer(0).heard.exists)
+    kill_supervisor(run)
+    eventually(lambda: bench.lines("said") == ["interrupted RUNNING "])
+    checked(json.loads(bench.lines("told")[0]))
+    run.resume()
+    bench.touch("go")
+    settled(run)
+    assert bench.lines("said") == ["interrupted RUNNING ", "end COMPLETED "]
 
 
 def test_first_failure_is_told_at_once_and_once(bench: Bench) -> None:

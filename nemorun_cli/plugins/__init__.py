@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nemorun_cli.spec import Identity, Kind, Retry
 
 ENTRY_POINTS: Final = "nemorun_cli.plugins"
+SUPERVISOR_GONE: Final = "supervisor_gone"  # told to plugins by their own process, and in no ledger
 
 BUILT_IN: Final = {
     "env": "nemorun_cli.plugins.env:Env",

@@ -18,13 +18,13 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import locks, secret_values
+from nemorun_cli import history, locks, secret_values
 from nemorun_cli.clock import stamp
 from nemorun_cli.errors import ExpError
 from nemorun_cli.experiment import Run
 from nemorun_cli.home import FILE_MODE, ExperimentFiles, Home
 from nemorun_cli.ledger import Reader
-from nemorun_cli.plugins import Plugin, loading
+from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin, loading
 from nemorun_cli.plugins.audience import Fault
 from nemorun_cli.spec import Spec
 
@@ -52,6 +52,7 @@ class Hearer:
         self._position = os.open(self._own.heard, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         self._heard = int(os.read(self._position, 32) or b"0")
         self._seen = 0
+        self._is_finished = False
         self._faults = 0
         self._plugin: Any = None
 
@@ -72,9 +73,14 @@ class Hearer:
         while True:
             for event in self._ledger.read():
                 self._seen += 1
+                self._is_finished = event["event"] == history.FINISHED or (
+                    self._is_finished and event["event"] != history.RESUMED
+                )
                 if self._seen > self._heard:
                     self._tell(event)
                     os.pwrite(self._position, b"%020d\n" % self._seen, 0)
+            if is_over and not self._is_finished:
+                self._tell({"event": SUPERVISOR_GONE, "time": stamp(), "by": f"plugin {self._use.uses}"})
             if is_over:
                 return
             if news.poll(LOOK_EVERY * 1000):
@@ -90,12 +96,13 @@ class Hearer:
         signal.setitimer(signal.ITIMER_REAL, limit)
         faulthandler.dump_traceback_later(HARD * limit, exit=True)
         try:
-            self._plugin.hear(event, self._run)
+            try:
+                self._plugin.hear(event, self._run)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                faulthandler.cancel_dump_traceback_later()
         except Exception as error:  # noqa: BLE001 - as in `make`
             self._record(error, event)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            faulthandler.cancel_dump_traceback_later()
 
     def _record(self, error: Exception, event: Event | None) -> None:
         text = "".join(traceback.format_exception(error)).rstrip()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli import history, quantities, rendering, secret_values
 from nemorun_cli.clock import unix
-from nemorun_cli.plugins import Plugin
+from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin
 from nemorun_cli.states import ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _ENDS: Final = {
     "failure": ExperimentStatus.FAILED,
     "cancel": ExperimentStatus.CANCELLED,
 }
-_OCCASIONS: Final = ("end", *_ENDS, "first_failure", "each_failure")
+_OCCASIONS: Final = ("end", *_ENDS, "interrupted", "first_failure", "each_failure")
 _TEXT: Final = {"type": "string", "minLength": 1}
 _LONGEST: Final = 60.0  # seconds of one try
 
@@ -47,8 +47,8 @@ class Notify(Plugin):
         "additionalProperties": False,
         "properties": {
             "on": {
-                "description": "When it tells: at every end of the experiment, at one of a kind, when the "
-                "first task has failed for good, or when each one has.",
+                "description": "When it tells: at every end of the experiment, at one of a kind, when its "
+                "supervisor is gone before, when the first task has failed for good, or when each one has.",
                 "title": f"one of {', '.join(_OCCASIONS)}, or a list of these",
                 "anyOf": [
                     {"type": "string", "enum": list(_OCCASIONS)},
@@ -105,7 +105,7 @@ class Notify(Plugin):
         },
         "anyOf": [{"required": ["command"]}, {"required": ["webhook"]}],
     }
-    events: ClassVar[frozenset[str] | None] = frozenset({history.ENDED, history.FINISHED})
+    events: ClassVar[frozenset[str] | None] = frozenset({history.ENDED, history.FINISHED, SUPERVISOR_GONE})
     limit: ClassVar[float] = 400.0
 
     def __init__(
@@ -134,6 +134,9 @@ class Notify(Plugin):
             ends = [name for name, end in _ENDS.items() if end == status]
             if self._on.intersection(("end", *ends)):
                 self._tell(document(run.status(observe=False), "end", event), run)
+        elif event["event"] == SUPERVISOR_GONE:
+            if "interrupted" in self._on:
+                self._tell(document(run.status(observe=False), "interrupted", event), run)
         elif event["status"] == TaskStatus.FAILED and self._on & {"first_failure", "each_failure"}:
             self._hear_failure(event, run)
 
@@ -252,6 +255,10 @@ def _failed(snapshot: Snapshot) -> list[str]:
 def _lines(told: Mapping[str, Any], snapshot: Snapshot) -> Iterator[str]:
     """What is told, for people."""
     host = told["host"]
+    if told["occasion"] == "interrupted":
+        yield f"{told['id']} lost its supervisor on {host} ({rendering.counts(snapshot.history.counts)})"
+        yield f"exp resume {told['id']}"
+        return
     if told["task"]:
         why = rendering.reason(snapshot.history.tasks[told["task"]])
         yield f"{told['id']}: {told['task']} failed ({why}) on {host}"
