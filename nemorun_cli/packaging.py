@@ -190,14 +190,12 @@ def _contents(
 def _without_home(content: Content, home: Home) -> Content:
     """The content without what `exp` itself writes, should its home lie in the user's own tree."""
     own = home.directory.resolve()
-    kept = tuple(entry for entry in content.entries if not (entry.source and _lies_in(entry.source, own)))
+    folders = {entry.source.parent for entry in content.entries if entry.source}
+    within_it = {folder for folder in folders if folder.resolve().is_relative_to(own)}
+    kept = tuple(one for one in content.entries if not one.source or one.source.parent not in within_it)
     if len(kept) == len(content.entries):
         return content
     return replace(content, entries=kept, left_out=(*content.left_out, f"{home.directory} (the home of exp)"))
-
-
-def _lies_in(path: Path, folder: Path) -> bool:
-    return path.is_relative_to(folder) or path.parent.resolve().is_relative_to(folder)
 
 
 def _packagers(spec: Spec) -> list[dict[str, Any]]:
