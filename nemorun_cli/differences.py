@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # What follows from other fields, or from the place in a file, and is no difference of its own.
 _DERIVED: Final = frozenset(("id", "index", "kind", "body", "group", "late", "twins"))
-_APART: Final = frozenset(("tasks", "groups", "revision", "removed"))
+_APART: Final = frozenset(("tasks", "groups", "revision", "removed", "packages"))
 _OF_GROUPS: Final = frozenset(("id", "members"))
 TEXT: Final = "text of the script"  # the field that stands for what a script's file holds
 

@@ -9,11 +9,15 @@ a far one makes that copy over there, from the far store.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli import quantities
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SHORT: Final = 12  # digits of a hash that people are told
 NAMED: Final = 10  # paths left out that they are told
@@ -84,6 +88,24 @@ def lines(package: Package) -> list[str]:
     if package.left_out:
         more = f" and {len(package.left_out) - NAMED} more" if len(package.left_out) > NAMED else ""
         found.append(f"left out: {', '.join(package.left_out[:NAMED])}{more}")
+    return found
+
+
+def code(several: Iterable[Package]) -> dict[str, str]:
+    """What was shipped, for comparing: the commit, and each file with its hash, or where a link leads.
+
+    Of several packages each is led by its number.
+    """
+    found: dict[str, str] = {}
+    packages = list(several)
+    for number, package in enumerate(packages):
+        lead = f"{number}: " if len(packages) > 1 else ""
+        if package.commit:
+            found[f"{lead}commit"] = package.commit
+        listing = Path(f"{package.folder}.files")
+        for line in listing.read_text(encoding="utf-8").splitlines() if listing.exists() else ():
+            entry = json.loads(line)
+            found[lead + entry["path"]] = entry.get("sha256") or f"-> {entry.get('target', '')}"
     return found
 
 

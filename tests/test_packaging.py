@@ -218,3 +218,19 @@ def test_a_record_knows_the_commit_of_shipped_code(bench: Bench, repo: Repo) -> 
     assert statuses(run.wait(timeout=60)) == {"one": "SUCCEEDED"}
     commit = repo.git("rev-parse", "HEAD")
     assert json.loads(log(run, "one")) == {"folder": None, "commit": commit, "branch": None}
+
+
+def test_diff_tells_which_files_changed(exp: Exp, repo: Repo) -> None:
+    """The code of two experiments is compared file by file, with the commit; the same is no difference."""
+    spec = exp.spec("{packager: git, tasks: {look: {command: cat code.txt}}}")
+    ids = [exp("run", spec, "--quiet").stdout.strip() for _ in range(2)]
+    assert exp("diff", *ids, "--json").json["code"] == []
+    repo.write("code.txt", "second\n")
+    (repo.folder / "experiments/keep").unlink()
+    repo.commit()
+    ids.append(exp("run", spec, "--quiet").stdout.strip())
+    document = exp("diff", *ids[1:], "--json").json
+    changes = {entry["path"]: entry["change"] for entry in document["code"]}
+    assert changes == {"commit": "changed", "code.txt": "changed", "experiments/keep": "removed"}
+    assert document["spec"] == []
+    assert "code.txt" in exp("diff", *ids[1:]).stdout

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli import completion, differences, experiment, rendering, revisions, tables, terminal
+from nemorun_cli import completion, differences, experiment, packages, rendering, revisions, tables, terminal
 from nemorun_cli.commands.options import Json
 from nemorun_cli.differences import ABSENT, Difference, Differences
 from nemorun_cli.problems import dotted
@@ -33,7 +33,7 @@ Which = Annotated[
 
 
 def command(first: Which, second: Which, *, is_json: Json = False) -> None:
-    """Show what is different between two experiments: their specs, params, environments and results."""
+    """Show what is different between two experiments: their specs, code, environments and results."""
     old, new = experiment.find(first).status(), experiment.find(second).status()
     found = differences.of_specs(
         anonymous(old),
@@ -41,13 +41,15 @@ def command(first: Which, second: Which, *, is_json: Json = False) -> None:
         old_text=revisions.texts(old.files),
         new_text=revisions.texts(new.files),
     )
+    code = list(differences.of_values(packages.code(old.spec.packages), packages.code(new.spec.packages)))
     environment = list(differences.of_values(_environment(old), _environment(new)))
     results = list(_results(old, new))
     if is_json:
-        terminal.write_json(_document(old, new, found, environment, results))
+        terminal.write_json(_document(old, new, found, code=code, environment=environment, results=results))
         return
     sections = {
         "spec": rows(found),
+        "code that was shipped": [[str(path[0]), *map(_shown, (one, other))] for path, one, other in code],
         "environment of its start": [[str(path[0]), *_pair(one, other)] for path, one, other in environment],
         "results": _result_rows(results),
     }
@@ -57,6 +59,12 @@ def command(first: Which, second: Which, *, is_json: Json = False) -> None:
         tables.show(heads, lines)
     if not any(sections.values()):
         terminal.write_line("no difference")
+
+
+def _shown(value: Any) -> str:
+    """What a file holds, or a commit, by so much of its hash as tells it from others; where a link leads."""
+    text = _text(value)
+    return text if text.startswith("->") else text[: packages.SHORT]
 
 
 def rows(found: Differences) -> list[list[str]]:
@@ -97,6 +105,8 @@ def _document(
     old: Snapshot,
     new: Snapshot,
     found: Differences,
+    *,
+    code: Sequence[tuple[Any, Any, Any]],
     environment: Sequence[tuple[Any, Any, Any]],
     results: Sequence[tuple[str, dict[str, Any], dict[str, Any]]],
 ) -> dict[str, Any]:
@@ -117,6 +127,7 @@ def _document(
         "spec": [one.to_json() for one in found.fields],
         "added": list(found.added),
         "removed": list(found.removed),
+        "code": [Difference(path=path, before=one, after=other).to_json() for path, one, other in code],
         "environment": [
             Difference(path=path, before=before, after=after).to_json() for path, before, after in environment
         ],
