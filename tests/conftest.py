@@ -17,7 +17,7 @@ from bench import Bench
 from ci_skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds hooks here
 from engines.dockerd import docker_engine  # noqa: F401 - a fixture
 from engines.far import far, far_session  # noqa: F401 - fixtures
-from engines.slurm_cluster import slurm, slurm_alone, slurm_session  # noqa: F401 - fixtures
+from engines.slurm_cluster import slurm, slurm_accounting, slurm_alone, slurm_session  # noqa: F401 - fixtures
 from engines.sshd import sshd, sshd_session  # noqa: F401 - fixtures
 from hypothesis import HealthCheck, settings
 from patience import eventually as eventually  # noqa: PLC0414 - tests take it from here

@@ -335,7 +335,7 @@ def own_engine(docker_engine: Dockerd) -> Iterator[Dockerd]:
         pytest.skip("THE RESTART OF DOCKER IS NOT TESTED: that takes root")
     own = Dockerd(Path(tempfile.mkdtemp(prefix="exp-docker-")))
     own.run("up")
-    own.run("images")
+    own.run("busybox")
     yield own
     own.run("down")
 
@@ -422,6 +422,24 @@ def test_a_cancel_while_the_engine_is_away_is_carried_out(
     assert own_engine.containers(bench.home.directory) == []
 
 
+@pytest.mark.parametrize("end", ["stop", "crash"])
+def test_the_doctor_tells_of_an_engine_that_is_down(
+    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Once the engine has ended, in order or not, `exp doctor` says so, and how it is started."""
+    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
+    run = bench.start({"one": "true"}, **box())
+    run.wait(timeout=60)
+    bench.exp("doctor", run.id)
+    own_engine.run(end)
+    checks = bench.exp("doctor", run.id, "--json", code=6).json["checks"]
+    own_engine.run("up")
+    (found,) = [check for check in checks if check["state"] == "trouble"]
+    assert found["subject"] == "executor box (docker)"
+    assert f"at {own_engine.host} does not answer" in found["message"]
+    assert "systemctl start docker" in found["remedy"]
+
+
 # -- the engine is found and asked ------------------------------------------------------------------
 
 
@@ -451,23 +469,21 @@ def test_an_engine_that_is_down_is_told(monkeypatch: pytest.MonkeyPatch) -> None
         assert "systemctl start docker" in executors_check()
 
 
-def test_a_socket_that_may_not_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the right to use the socket the remedy is its group."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become somebody else")
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as engine:
-        engine.bind(f"{folder}/docker.sock")
-        engine.listen()
-        Path(folder).chmod(0o755)
-        Path(folder, "docker.sock").chmod(0o660)
-        monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/docker.sock")
-        program = (
-            "import os, docker; from nemorun_cli import executors; executors.find('docker')\n"
-            "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-            "executor = executors.make('box', {'type': 'docker', 'image': 'x'}, {})\n"
-            "print([one.remedy for one in executor.check()])"
-        )
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_socket_that_may_not_be_used_is_told(docker_engine: Dockerd) -> None:
+    """Without the right to use the socket of an engine the remedy is its group."""
+    program = (
+        "import os, docker; from nemorun_cli import executors; executors.find('docker')\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "executor = executors.make('box', {'type': 'docker', 'image': 'exp-test/busybox'}, {})\n"
+        "print([(one.is_well, one.message, one.remedy) for one in executor.check()])"
+    )
+    env = {**os.environ, "DOCKER_HOST": docker_engine.host}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
+    )
+    assert "ermission denied" in done.stdout
+    assert f"you may not use {docker_engine.host.removeprefix('unix://')}" in done.stdout
     assert "usermod -aG docker" in done.stdout
 
 

@@ -327,6 +327,18 @@ def test_slurm_tunnel_brings_code_there_and_outputs_back(exp: Exp, far: Far) -> 
     assert f"in {far.jobs}/" in log(exp, "count")
 
 
+@pytest.mark.usefixtures("docker_engine", "slurm")
+def test_mixed_runs_on_this_machine_in_docker_and_on_slurm(exp: Exp) -> None:
+    """Files and outputs pass between three executors, and a group with a member on each ends alike on all."""
+    exp("run", SPECS / "mixed.yaml", "-p", "image=exp-test/python")
+    tasks = exp.status()["tasks"]
+    assert {task["executor"] for task in tasks} == {"local", "box", "cluster"}
+    assert {task["status"] for task in tasks} == {"SUCCEEDED"}
+    assert exp.task("add")["outputs"] == {"total": 5050}
+    found = {task["id"]: task["outputs"] for task in tasks if task["group"] == "check"}
+    assert found == {f"check/{name}": {"ran_as": f"check/{name}"} for name in ("here", "boxed", "queued")}
+
+
 @pytest.mark.usefixtures("docker_engine")
 def test_docker_passes_outputs_into_containers_and_back(exp: Exp) -> None:
     """A container gets the outputs, arguments and volumes it names, and its own outputs come back."""

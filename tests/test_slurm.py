@@ -14,7 +14,6 @@ from nemorun_cli.executors import make
 from nemorun_cli.states import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from bench import Bench
@@ -161,7 +160,7 @@ def test_jobs_of_an_array_are_cancelled_one_by_one(bench: Bench, slurm: Slurm) -
 
 def test_a_drained_node_is_told(bench: Bench, slurm_alone: Slurm) -> None:
     """A task for which there is no node waits, and says so."""
-    node = slurm_alone.ask("sinfo", "--noheader", "--format=%n").split()[0]
+    node = slurm_alone.node
     slurm_alone.ask("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
     try:
         run = bench.start({"one": "true"}, **header())
@@ -224,7 +223,7 @@ def test_preemption_is_told_and_retried(bench: Bench, slurm_alone: Slurm) -> Non
 
 def test_a_failed_node_is_told(bench: Bench, slurm_alone: Slurm) -> None:
     """A job whose node goes down ends as node_fail."""
-    node = slurm_alone.ask("sinfo", "--noheader", "--format=%n").split()[0]
+    node = slurm_alone.node
     run = bench.start({"one": until("never")}, **header())
     soon(lambda: is_running(run))
     slurm_alone.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
@@ -416,7 +415,7 @@ def test_the_check_finds_what_is_wrong(options: dict[str, Any], said: str | None
 def test_what_only_has_to_wait_is_well(slurm_alone: Slurm) -> None:
     """A partition that is down, or a drained node, keeps nobody from queueing; it is said all the same."""
     assert doctor({"partition": "closed"}) == []
-    node = slurm_alone.ask("sinfo", "--noheader", "--format=%n").split()[0]
+    node = slurm_alone.node
     slurm_alone.ask("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
     try:
         assert doctor({}) == []
@@ -432,30 +431,12 @@ def test_the_check_finds_a_controller_that_is_down(slurm_alone: Slurm) -> None:
     assert "slurmctld" in found["remedy"]
 
 
-# -- accounting -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def accounting(slurm_alone: Slurm) -> Iterator[Slurm]:
-    """The cluster with accounting, and a memory of its own so short that only accounting remembers jobs."""
-    slurm_alone.run("accounting")
-    slurm_alone.run("stop-controller")
-    slurm_alone.run("start-controller", SLURM_MIN_JOB_AGE="2")
-    yield slurm_alone
-    slurm_alone.run("no-accounting")
-
-
-def test_accounting_tells_of_jobs_that_slurm_forgot(bench: Bench, accounting: Slurm) -> None:
-    """A job that left no record and is gone from the queue ends as accounting says, not as lost."""
-    run = bench.start({"one": until("never"), "two": until("never")}, **header())
-    soon(lambda: is_running(run) and is_running(run, "two"))
-    ids = [str(now(run, task).job_id) for task in ("one", "two")]
-    kill_supervisor(run)
-    accounting.ask("scancel", *ids)
-    soon(lambda: accounting.forgot(ids[0]) and accounting.forgot(ids[1]))
-    for task in ("one", "two"):
-        attempt(run, task).exit.unlink(missing_ok=True)
-    run.resume()
-    snapshot = run.wait(timeout=LONG)
-    assert set(statuses(snapshot).values()) == {"CANCELLED"}
-    assert all("not by exp" in (state.message or "") for state in snapshot.history.tasks.values())
+def test_the_check_finds_a_munge_that_is_down(slurm_alone: Slurm) -> None:
+    """Without munge nobody may ask Slurm anything, and that is what is told."""
+    slurm_alone.run("stop-munge")
+    try:
+        (found,) = doctor({})
+    finally:
+        slurm_alone.run("start-munge")
+    assert "munge" in found["message"]
+    assert "start munged" in found["remedy"]

@@ -2,21 +2,26 @@
 
     python tests/benchmarks/bench_docker.py [--folder NEW_FOLDER] [--rounds N] [--only WORD]
 
-Run it on an otherwise quiet machine that has a Docker engine, with an image called exp-test/busybox
-(`tests/engines/docker.sh up FOLDER; tests/engines/docker.sh images FOLDER` make both, as root).
+Run it on an otherwise quiet machine. It uses the Docker engine of the tests, which it starts as root, or
+the machine's.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 import docker
+from engines.dockerd import shared_engine
 from measuring import EXP, Bench
 
 from nemorun_cli.clock import unix
@@ -44,9 +49,11 @@ def main() -> None:
         ("20 inline", lambda: many(bench, 20, "inline", goal=1.2)),
         ("200 command", lambda: many(bench, 200, "command", goal=1.2)),
     ]
-    for name, row in rows:
-        if options.only in name:
-            row()
+    with shared_engine() as engine:
+        os.environ["DOCKER_HOST"] = engine.host
+        for name, row in rows:
+            if options.only in name:
+                row()
 
 
 def one(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 #
 #   docker.sh up FOLDER [OPTION ...]   install what is missing, and start an engine with dockerd's options
 #   docker.sh images FOLDER            make the images that the tests use in the engine at $DOCKER_HOST
+#   docker.sh busybox FOLDER           make the first of them alone
 #   docker.sh stop FOLDER              end the engine as an administrator would
 #   docker.sh crash FOLDER             end the engine as a crash would; containers go on
 #   docker.sh down FOLDER              end the engine and all that is in it
@@ -96,30 +97,46 @@ import() { tar --create --owner=0 --group=0 --directory "$1" . | docker import -
 
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
+make_busybox() { # make_busybox ROOT
+    local applet
+    mkdir -p "$1/"{bin,usr/bin,etc,tmp,root}
+    chmod 1777 "$1/tmp"
+    cp "$(command -v busybox)" "$1/bin/busybox"
+    for applet in $(busybox --list); do
+        [ "$applet" = busybox ] || ln -s busybox "$1/bin/$applet"
+    done
+    import "$1" exp-test/busybox
+}
+
+make_single() { # make_single ROOT
+    mkdir -p "$1/tmp"
+    chmod 1777 "$1/tmp"
+    cp "$(command -v busybox)" "$1/busybox"
+    import "$1" exp-test/single
+}
+
+make_python() { # make_python ROOT, which is that of busybox
+    local python library
+    python=$(readlink -f /usr/bin/python3)
+    add_with_libraries "$1" "$python"
+    ln -sf "$python" "$1/usr/bin/python3"
+    mkdir -p "$1/usr/lib"
+    cp --recursive "/usr/lib/$(basename "$python")" "$1/usr/lib/"
+    for library in "/usr/lib/$(basename "$python")"/lib-dynload/*.so; do
+        add_with_libraries "$1" "$library"
+    done
+    add_with_libraries "$1" "$(readlink -f /bin/bash)"
+    [ -e "$1/bin/bash" ] || ln -s "$(readlink -f /bin/bash)" "$1/bin/bash"
+    import "$1" exp-test/python
+}
+
 make_images() {
-    local root python library applet
+    local root
     has_image exp-test/python && has_image exp-test/busybox && has_image exp-test/single && return
     root=$(mktemp --directory)
-    mkdir -p "$root/single/tmp" "$root/busybox/"{bin,usr/bin,etc,tmp,root}
-    chmod 1777 "$root"/*/tmp
-    cp "$(command -v busybox)" "$root/single/busybox"
-    cp "$(command -v busybox)" "$root/busybox/bin/busybox"
-    for applet in $(busybox --list); do
-        [ "$applet" = busybox ] || ln -s busybox "$root/busybox/bin/$applet"
-    done
-    import "$root/single" exp-test/single
-    import "$root/busybox" exp-test/busybox
-    python=$(readlink -f /usr/bin/python3)
-    add_with_libraries "$root/busybox" "$python"
-    ln -sf "$python" "$root/busybox/usr/bin/python3"
-    mkdir -p "$root/busybox/usr/lib"
-    cp --recursive "/usr/lib/$(basename "$python")" "$root/busybox/usr/lib/"
-    for library in "/usr/lib/$(basename "$python")"/lib-dynload/*.so; do
-        add_with_libraries "$root/busybox" "$library"
-    done
-    add_with_libraries "$root/busybox" "$(readlink -f /bin/bash)"
-    [ -e "$root/busybox/bin/bash" ] || ln -s "$(readlink -f /bin/bash)" "$root/busybox/bin/bash"
-    import "$root/busybox" exp-test/python
+    make_single "$root/single"
+    make_busybox "$root/busybox"
+    make_python "$root/busybox"
     rm -rf "$root"
 }
 
@@ -129,6 +146,11 @@ up)
     answers || start "$@"
     ;;
 images) make_images ;;
+busybox)
+    root=$(mktemp --directory)
+    make_busybox "$root/busybox"
+    rm -rf "$root"
+    ;;
 stop) end "$folder/docker.pid" TERM ;;
 crash) end "$folder/docker.pid" KILL ;;
 down)
@@ -143,7 +165,7 @@ down)
     rm -rf "$folder"
     ;;
 *)
-    say "knows up, images, stop, crash and down"
+    say "knows up, images, busybox, stop, crash and down"
     exit 2
     ;;
 esac

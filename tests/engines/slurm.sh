@@ -6,14 +6,15 @@
 #   slurm.sh stop-controller FOLDER
 #   slurm.sh start-controller FOLDER        and wait until it takes jobs
 #   slurm.sh start-controller-alone FOLDER  and do not: it has not heard of its node yet
-#   slurm.sh accounting FOLDER    install and start MariaDB and slurmdbd, which a controller that is
-#                                 started afterwards uses, until `no-accounting` ends them
+#   slurm.sh stop-munge FOLDER | start-munge FOLDER
+#   slurm.sh accounting FOLDER    install and start MariaDB and slurmdbd, if they do not run
 #
 # FOLDER holds the configuration, the state, the logs and the pids of what was started. The
 # configuration becomes that of the machine by a link, if the machine has none of its own.
 #
 # SLURM_MAX_ARRAY     the cluster's MaxArraySize (default: 1001)
 # SLURM_MIN_JOB_AGE   seconds for which it remembers jobs that are over (default: 300)
+# SLURM_ACCOUNTING    slurmdbd, if a controller that is started now has accounting (default: none)
 set -euo pipefail
 
 verb=$1 folder=$2
@@ -23,9 +24,8 @@ install=$(dirname "$0")/install.sh
 say() { echo "slurm.sh: $*" >&2; }
 
 write_config() {
-    local host accounting=none
+    local host
     host=$(hostname -s)
-    [ ! -e "$folder/slurmdbd.pid" ] || accounting=slurmdbd
     mkdir -p "$folder/state" "$folder/spool"
     cat >"$folder/slurm.conf.new" <<END # somebody may be reading it
 ClusterName=exptest
@@ -55,10 +55,10 @@ InactiveLimit=0
 SlurmctldTimeout=300
 SlurmdTimeout=300
 MessageTimeout=4
-AccountingStorageType=accounting_storage/$accounting
+AccountingStorageType=accounting_storage/${SLURM_ACCOUNTING:-none}
 JobAcctGatherType=jobacct_gather/none
 JobCompType=jobcomp/none
-NodeName=$host CPUs=8 State=UNKNOWN
+NodeName=$host CPUs=8 RealMemory=8000 State=UNKNOWN
 PreemptType=preempt/partition_prio
 PreemptMode=CANCEL
 PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO PriorityTier=1
@@ -106,10 +106,8 @@ start_controller() {
 takes_jobs() { timeout 5 sbatch --test-only --wrap=true >/dev/null 2>&1; }
 
 start_slurmd() { # or have it report, which it would do only when it is asked, seconds later
-    local pid
-    pid=$(cat "$folder/slurmd.pid" 2>/dev/null) || true
-    if [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = slurmd ]; then
-        kill -HUP "$pid"
+    if runs slurmd; then
+        kill -HUP "$(cat "$folder/slurmd.pid")"
     else
         daemon slurmd
     fi
@@ -118,21 +116,27 @@ start_slurmd() { # or have it report, which it would do only when it is asked, s
 
 has_no_jobs() { [ -z "$(timeout 5 squeue --noheader 2>/dev/null)" ]; }
 
-kill_pid_of() { # kill_pid_of NAME SIGNAL: the daemon that wrote this pid file, and only that
-    local file=$folder/$1.pid pid
-    [[ $1 == /* ]] && file=$1.pid
-    [ -s "$file" ] || return 0
-    pid=$(cat "$file")
-    if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${1##*/}" ]; then
-        kill -s "$2" "$pid"
-        await 20 not_running "$pid"
-    fi
+pid_file() { if [[ $1 == /* ]]; then echo "$1.pid"; else echo "$folder/$1.pid"; fi; }
+
+runs() { # runs NAME: the daemon that wrote this pid file, and not who has its pid now
+    local pid
+    pid=$(cat "$(pid_file "$1")" 2>/dev/null) || return 1
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${1##*/}" ]
+}
+
+kill_pid_of() { # kill_pid_of NAME SIGNAL: that daemon, and only that
+    local pid
+    runs "$1" || return 0
+    pid=$(cat "$(pid_file "$1")")
+    kill -s "$2" "$pid"
+    await 20 not_running "$pid"
 }
 
 not_running() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
 
 start_accounting() {
     local database=$folder/database socket=$folder/database/socket
+    runs slurmdbd && return
     "$install" accounting
     mkdir -p "$database"
     chown mysql: "$database"
@@ -161,12 +165,6 @@ END
 
 keeps_accounts() { grep -q 'slurmdbd version .* started' "$folder/slurmdbd.log" 2>/dev/null; }
 
-stop_accounting() {
-    kill_pid_of slurmdbd TERM
-    kill_pid_of "$folder/database/mariadbd" TERM
-    rm -f "$folder/slurmdbd.pid" "$folder/slurmdbd.log"
-}
-
 up() {
     mkdir -p "$folder"
     "$install" slurm
@@ -182,7 +180,6 @@ up() {
 }
 
 down() {
-    stop_accounting
     if [ -e "$folder/owns-cluster" ]; then
         if answers; then
             scancel --user="$(id -u)" || true
@@ -191,6 +188,8 @@ down() {
         kill_pid_of slurmd TERM
         kill_pid_of slurmctld TERM
     fi
+    kill_pid_of slurmdbd TERM
+    kill_pid_of "$folder/database/mariadbd" TERM
     if [ -e "$folder/owns-munge" ]; then
         kill_pid_of /run/munge/munged TERM
     fi
@@ -204,8 +203,15 @@ case $verb in
 up) up ;;
 down) down ;;
 accounting) start_accounting ;;
-no-accounting) stop_accounting ;;
 stop-controller) kill_pid_of slurmctld TERM ;;
+stop-munge)
+    [ -e "$folder/owns-munge" ] || { say "this munge is not ours to stop"; exit 1; }
+    kill_pid_of /run/munge/munged TERM
+    ;;
+start-munge)
+    start_munge
+    await 10 munge -n >/dev/null
+    ;;
 start-controller)
     write_config
     start_controller

@@ -35,9 +35,10 @@ class Slurm:
     def run(self, verb: str, **env: str) -> None:
         """Call the script that installs, starts and ends it."""
         argv = [str(SCRIPT), verb, str(self.folder)]
+        kept = {name: value for name, value in os.environ.items() if name != "NEMORUN_HOME"}
         done = subprocess.run(
             argv,
-            env={**os.environ, **env},
+            env={**kept, **env},  # a cluster is no part of a test's experiments
             text=True,
             stderr=subprocess.PIPE,
             timeout=START_WAIT,
@@ -67,6 +68,11 @@ class Slurm:
         """Whether the controller no longer has a job that is over."""
         listed = self.ask("squeue", "--noheader", "--array", "--me", "--states=all", "--format=%i")
         return job_id not in listed.split()
+
+    @property
+    def node(self) -> str:
+        """The name of its node."""
+        return self.ask("sinfo", "--noheader", "--format=%n").split()[0]
 
     def resume(self, node: str) -> None:
         """Let a node take jobs again; one that came back by itself is left as it is."""
@@ -176,3 +182,12 @@ def slurm_alone(slurm_session: Slurm) -> Iterator[Slurm]:
         yield slurm_session
         slurm_session.run("stop-controller")
         slurm_session.run("start-controller")
+
+
+@pytest.fixture
+def slurm_accounting(slurm_alone: Slurm) -> Slurm:
+    """The cluster with accounting, and a memory of its own so short that only accounting remembers jobs."""
+    slurm_alone.run("accounting")
+    slurm_alone.run("stop-controller")
+    slurm_alone.run("start-controller", SLURM_ACCOUNTING="slurmdbd", SLURM_MIN_JOB_AGE="2")
+    return slurm_alone

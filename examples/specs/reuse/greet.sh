@@ -1,2 +1,3 @@
+# shellcheck shell=bash
 echo "$GREETING, $1$MARK"
 echo "${PACE:-slow}" > "$EXP_DIR/pace"

@@ -68,23 +68,29 @@ def _ask(commands: Inquiry, argv: Sequence[str]) -> Answer:
 def _controller(answer: Answer) -> Diagnosis:
     if "there is no scontrol" in answer.complaint:
         return _ill(answer.complaint, "install Slurm's client commands, or log in where they are")
-    if not re.search(r"\bis UP\b", answer.output):
-        said = answer.output.strip() or answer.complaint
-        return _ill(
-            f"its controller does not answer: {said}",
-            "see on its host whether slurmctld runs; tasks are UNKNOWN meanwhile, and go on",
-        )
-    return _well(answer.output.strip())
+    if found := _munge(answer):  # without it the controller seems to be down
+        return found
+    if up := re.search(r".*\bis UP\b.*", answer.output):  # it, or one that took its place
+        return _well(up[0].strip())
+    said = (answer.output.strip() or answer.complaint).partition("\n")[0]
+    return _ill(
+        f"its controller does not answer: {said}",
+        "see on its host whether slurmctld runs; tasks are UNKNOWN meanwhile, and go on",
+    )
 
 
 def _questions(answer: Answer) -> Diagnosis:
     if answer.is_good:
         return _well("squeue answers")
-    if re.search("munge|authentication", answer.complaint, re.IGNORECASE):
-        return _ill(
-            f"munge does not work here: {answer.complaint}", "start munged, and try: munge -n | unmunge"
-        )
-    return _ill(f"squeue does not answer: {answer.complaint}", "see slurmctld's log")
+    return _munge(answer) or _ill(f"squeue does not answer: {answer.complaint}", "see slurmctld's log")
+
+
+def _munge(answer: Answer) -> Diagnosis | None:
+    if not re.search("munge|authentication", answer.complaint, re.IGNORECASE):
+        return None
+    told = re.search(r"Munge \w+ failed: .*", answer.complaint)
+    said = told[0] if told else answer.complaint.partition("\n")[0]
+    return _ill(f"munge does not work here: {said}", "start munged, and try: munge -n | unmunge")
 
 
 def _partition(name: str, answer: Answer, commands: Inquiry) -> Diagnosis:
