@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import executors, locks, sessions
 from nemorun_cli.errors import EngineError, ExpError, LedgerError
+from nemorun_cli.quantities import size_text
+from nemorun_cli.resources import cpus_text, gpus_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -238,6 +240,16 @@ def of_tools() -> Iterator[Check]:
             yield Check(
                 subject=name, state="warning", message=text, remedy=f"install {name}, or extend the PATH"
             )
+
+
+def of_machine() -> Check:
+    """What there is for tasks that ask for resources."""
+    from nemorun_cli import machine  # noqa: PLC0415 - only for the doctor, and for who asks for resources
+
+    found = machine.find({}, with_gpus=True)
+    memory = f", {size_text(found.memory)} of memory" if found.memory else ""
+    text = f"{cpus_text(found.cpus or 0)}{memory}, {gpus_text(len(found.gpus))} ({found.origin})"
+    return Check(subject="machine", state="well", message=text)
 
 
 def of_session() -> Check:

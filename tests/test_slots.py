@@ -14,7 +14,8 @@ import pytest
 from bench import kill, kill_supervisor, shim_pid, status, until
 from patience import eventually
 
-from nemorun_cli import experiment, locks, slots
+from nemorun_cli import experiment, faults, locks, slots
+from nemorun_cli.errors import ExpError, SpecError
 from nemorun_cli.states import ExperimentStatus
 
 if TYPE_CHECKING:
@@ -124,6 +125,37 @@ def test_resumed_experiment_adopts_what_runs_with_its_slots(bench: Bench) -> Non
     assert completed(first)
     assert completed(second)
     assert [line.split()[0] for line in bench.lines("seen")] == [first.id, second.id]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *("ledger.written:2", "attempt.folder:1", "attempt.plan:2", "attempt.locked:1", "attempt.spawned:1"),
+        *("attempt.spawned:2", "attempt.submitted:1", "attempt.over:1", "attempt.over:3"),
+    ],
+)
+def test_killed_between_taking_a_gpu_and_using_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A supervisor killed at any write on the way leaves no GPU taken for nobody, and none given twice."""
+    script = (
+        'mkdir "gpu-$CUDA_VISIBLE_DEVICES" || exit 9; sleep 0.1; '
+        'rmdir "gpu-$CUDA_VISIBLE_DEVICES"; echo "$EXP_TASK" >>ran'
+    )
+    tasks = {"a": {"inline": script, "resources": ONE, "matrix": {"n": [1, 2, 3]}}}
+    monkeypatch.setenv(faults.VARIABLE, moment)
+    try:
+        run = bench.start(tasks, run={"max_parallel": 8})
+    except ExpError:
+        run = experiment.find(home=bench.home)
+    monkeypatch.delenv(faults.VARIABLE)
+    other = bench.start({"b": {"inline": script, "resources": ONE}}, name="other")
+    run.wait(timeout=30)
+    run.resume()
+    assert completed(run)
+    assert completed(other)
+    assert sorted(bench.lines()) == ["a/n=1", "a/n=2", "a/n=3", "b"]
+    assert used(bench) == []
 
 
 def test_large_request_is_not_overtaken(bench: Bench) -> None:
@@ -294,7 +326,5 @@ def test_experiments_without_resources_make_no_slots(bench: Bench) -> None:
 
 def test_from_python_too(bench: Bench) -> None:
     """What never fits is told to callers of the API as a problem of the spec."""
-    from nemorun_cli.errors import SpecError  # noqa: PLC0415 - only here
-
     with pytest.raises(SpecError, match="has 2 GPUs, not 9"):
         experiment.run(bench.spec({"a": {"inline": ":", "resources": {"gpus": 9}}}), home=bench.home)

@@ -40,6 +40,7 @@ def command(
         *diagnosis.of_engines(wanted),
         *diagnosis.of_home(home),
         *diagnosis.of_tools(),
+        diagnosis.of_machine(),
         diagnosis.of_session(),
         *([diagnosis.of_experiment(snapshot)] if snapshot is not None else []),
     ]
