@@ -123,6 +123,34 @@ def test_a_task_runs_in_its_workdir(bed: Bed) -> None:
     assert (bed.folder / "default").exists()
 
 
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_a_task_runs_on_what_was_shipped(bed: Bed, kind: str) -> None:
+    """With a packager tasks run on a copy of the code, at the workdir's place in it, and share it."""
+    (bed.folder / "src").mkdir()
+    (bed.folder / "src" / "code.sh").write_text('cat text; echo "$1" >left\n')
+    (bed.folder / "src" / "text").write_text("what was there")
+    body = {"command": ["sh", "code.sh", "more"]} if kind == "command" else {"inline": "sh code.sh more"}
+    tasks = {
+        "first": {**body, "workdir": "src"},
+        "second": {"command": ["cat", "left"], "workdir": "src", "dependencies": ["first"]},
+    }
+    run = bed.start(tasks, packager={"type": "pattern", "include": ["src"]})
+    assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
+    assert (log(run, "first"), log(run, "second")) == (b"what was there", b"more\n")
+    assert not (bed.folder / "src" / "left").exists()
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_a_launcher_leads(bed: Bed, kind: str) -> None:
+    """A launcher stands in front of the command, whatever the task is."""
+    say = 'printf "%s %s" "$LED" "$1"'
+    body = {"command": ["sh", "-c", say, "sh"]} if kind == "command" else {"inline": say}
+    task = {**body, "args": ["a 'b'"], "launcher": {"wrap": ["env", "LED=by two words"]}}
+    run = bed.start({"one": task})
+    assert statuses(run.wait(timeout=60)) == {"one": "SUCCEEDED"}
+    assert log(run, "one") == b"by two words a 'b'"
+
+
 def test_a_workdir_that_is_missing_is_told(bed: Bed) -> None:
     """A script whose workdir is not there (any more) does not run, and the reason is `launch`."""
     (bed.folder / "short-lived").mkdir()
