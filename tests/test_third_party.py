@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,37 +33,7 @@ tasks:
   well: {inline: echo once >> "$EXP_DIR/well"}
   flaky: {inline: test "$EXP_ATTEMPT" = 2, dependencies: [well]}
 """
-EXTRA = """
-from nemorun_cli.packagers.content import Content, entry_of
-
-
-class One:
-    options_schema = {"type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"]}
-
-    def __init__(self, options):
-        self.file = options["file"]
-
-    def look(self, folder, *, scratch):
-        (entry,) = filter(None, [entry_of(folder / self.file, self.file)])
-        return Content(entries=(entry,), root=folder, place=".")
-
-
-class Nice:
-    options_schema = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {"by": {"type": "integer"}},
-    }
-
-    def __init__(self, options):
-        self.options = options
-
-    def problems(self, setting):
-        return ()
-
-    def argv(self, argv, setting):
-        return ("nice", "-n", str(self.options["by"]), *argv)
-"""
+GUIDE = Path(__file__).parent.parent / "docs" / "executors.md"
 KEY = "nightly-2026-11-22"
 
 
@@ -130,18 +101,25 @@ def test_a_package_brings_packagers_and_launchers(exp: Exp, tmp_path: Path) -> N
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
     groups = ("[nemorun_cli.packagers]\none = extra:One\n", "[nemorun_cli.launchers]\nnice = extra:Nice\n")
     (metadata / "entry_points.txt").write_text("".join(groups))
-    (site / "extra.py").write_text(EXTRA)
+    guide = GUIDE.read_text(encoding="utf-8")
+    (section,) = re.findall(r"## A packager or a launcher.*?```python\n(.*?)```", guide, re.DOTALL)
+    (site / "extra.py").write_text(section)
     (exp.folder / "one.txt").write_text("one\n")
     (exp.folder / "two.txt").write_text("two\n")
     text = "tasks: {look: {command: 'ls', packager: {type: one, file: one.txt}, launcher: {nice: {by: 5}}}}"
-    exp("run", exp.spec(text), env={"PYTHONPATH": str(site)})
+    env = {"PYTHONPATH": str(site)}
+    exp("run", exp.spec(text), env=env)
     assert exp("logs", "latest", "look").stdout == "one.txt\n"
-    assert (
-        exp("run", "--dry-run", exp.spec(text), env={"PYTHONPATH": str(site)}).stdout.count("nice -n 5 ls")
-        == 1
-    )
-    refused = exp("validate", exp.spec(text.replace("by", "bye")), env={"PYTHONPATH": str(site)}, code=2)
-    assert "tasks.look.launcher.nice.bye" in refused.stderr
+    assert "nice -n 5 ls" in exp("run", "--dry-run", exp.spec(text), env=env).stdout
+    refused = exp("validate", exp.spec(text.replace("by: 5", "by: x")), env=env, code=2)
+    assert "tasks.look.launcher.nice.by" in refused.stderr
+    refused = exp("run", exp.spec(text.replace("one.txt", "none.txt")), env=env, code=2)
+    assert "the packager 'one' is at fault" in refused.stderr
+    (site / "extra.py").write_text(section.replace('"-n"', "oops"))
+    exp("run", exp.spec(text), env=env, code=1)
+    task = exp.task("look")
+    assert task["reason"] == "launch"
+    assert task["message"] == "the launcher 'nice' is at fault: NameError: name 'oops' is not defined"
 
 
 def test_a_package_that_cannot_be_loaded_is_named(exp: Exp, tmp_path: Path) -> None:
