@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 import pytest
 from bench import events, kill_supervisor, log, status, statuses, until
+from engines.far import PASSWORD
 from patience import eventually
+from terminals import Terminal
 
 import nemorun_cli
 from nemorun_cli.executors import make
@@ -131,6 +133,51 @@ def test_records_come_back(bench: Bench, far: Far, spot: Path) -> None:
     assert all(opening.verdict for opening in record.openings)
 
 
+def test_metrics_come_while_a_task_runs(exp: Exp, bench: Bench, far: Far, spot: Path) -> None:
+    """What a running task there has tracked is shown here before it ends."""
+    shutil.copytree(Path(nemorun_cli.__file__).parent, spot / "nemorun_cli")
+    program = (
+        "import pathlib, time\nfrom nemorun_cli import Experiment\nwith Experiment().run as it:\n"
+        "    it.metrics.log(loss=0.5)\n    while not pathlib.Path('go').exists():\n        time.sleep(0.05)\n"
+    )
+    task = {"inline": program, "entrypoint": "python3", "env": {"PYTHONPATH": str(spot)}}
+    run = bench.start({"one": task}, **header(far, spot))
+    soon(lambda: "loss" in exp("metrics", run.id, code=None).stdout)
+    assert status(run, "one") == "RUNNING"
+    (spot / "go").touch()
+    assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
+
+
+def test_artifacts_come_back_to_their_place(bench: Bench, far: Far, spot: Path) -> None:
+    """What `artifacts` names is in the experiment's folder here when its task is over; nothing of ours is."""
+    inline = """
+        mkdir -p "$EXP_DIR/results/deep" "$EXP_TASK_DIR/more"
+        echo kept >"$EXP_DIR/results/deep/a b.txt"; echo best >"$EXP_TASK_DIR/best.pt"
+        echo left >"$EXP_DIR/other"; ln -s /etc/passwd "$EXP_DIR/results/link"
+        for name in ledger.jsonl resolved.json spec.yaml; do echo evil >"$EXP_DIR/$name"; done
+    """
+    options = far.options()
+    options["tunnel"] = {
+        **options["tunnel"],
+        "artifacts": ["results/**", "tasks/*/*.pt", "*.json*", "*.yaml"],
+    }
+    tasks = {
+        "one": inline,
+        "two": {
+            "inline": 'cat "$EXP_DIR/results/deep/a b.txt"',
+            "executor": "local",
+            "dependencies": ["one"],
+        },
+    }
+    run = bench.start(tasks, **header(far, spot, cluster=options))
+    assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED", "two": "SUCCEEDED"}
+    assert log(run, "two") == "kept\n"
+    assert (run.files.task("one") / "best.pt").read_text() == "best\n"
+    assert not (run.directory / "other").exists()
+    assert not (run.directory / "results" / "link").exists()
+    assert "evil" not in run.files.resolved.read_text() + run.files.spec.read_text()
+
+
 def test_a_log_is_followed(exp: Exp, bench: Bench, far: Far, spot: Path) -> None:
     """`exp logs -f` shows what a task there writes, while it writes it."""
     run = bench.start({"one": f"echo begun; {until('go')}; echo over"}, **header(far, spot))
@@ -228,6 +275,29 @@ def test_a_login_that_wants_a_person_says_so(bench: Bench, far: Far, spot: Path,
     assert [event["event"] for event in events(run)].count("submitted") == 1
 
 
+def test_a_person_at_a_terminal_is_asked(exp: Exp, bench: Bench, far: Far, spot: Path) -> None:
+    """`exp doctor` at a terminal asks for a password, and what runs goes on over that connection."""
+    assert far.sshd is not None
+    run = bench.start({"one": until("go")}, **header(far, spot))
+    soon(lambda: status(run, "one") == "RUNNING")
+    path = far.sshd.folder / "authorized_keys"
+    kept = path.read_bytes()
+    path.write_bytes(b"")
+    try:
+        far.sshd.run("drop")
+        soon(lambda: now(run).message == HELP.format(run.id))
+        terminal = Terminal([*exp.argv, "doctor", run.id], env=exp.env, cwd=exp.folder)
+        terminal.until("password:")
+        terminal.type(f"{PASSWORD}\n".encode())
+        terminal.until("login lets us in")
+        assert terminal.end() == 0
+        soon(lambda: status(run, "one") == "RUNNING")
+        (spot / "go").touch()
+        assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
+    finally:
+        path.write_bytes(kept)
+
+
 def test_nobody_is_let_in_by_another_host_key(bench: Bench, far: Far, spot: Path) -> None:
     """A host that shows another key than before is not talked to."""
     assert far.sshd is not None
@@ -255,7 +325,7 @@ def test_nobody_is_let_in_by_another_host_key(bench: Bench, far: Far, spot: Path
 def small(far: Far) -> Iterator[Path]:
     """A disk of the far side with room for little, on which its jobs lie."""
     path = Path(tempfile.mkdtemp(dir=far.work))
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k,mode=0777", "tmpfs", str(path)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0777", "tmpfs", str(path)], check=True)
     yield path
     subprocess.run(["umount", "-l", str(path)], check=True)
     path.rmdir()

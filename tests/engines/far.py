@@ -18,13 +18,14 @@ import pytest
 from engines.slurm_cluster import STATES_OF_LIFE, Slurm
 from engines.sshd import LOGIN, Sshd, answering, serving
 
-from nemorun_cli.executors.slurm.there import owner
+from nemorun_cli.executors.slurm.layout import owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHARED = Path(tempfile.gettempdir()) / "exp-tests-far"
 USER: Final = "exp-tests-far"
+PASSWORD: Final = "known to people"  # noqa: S105 - of a user who is there for the tests only
 COMMAND_WAIT: Final = 60.0  # seconds
 
 
@@ -109,9 +110,18 @@ def _make_user() -> None:
     try:
         pwd.getpwnam(USER)
     except KeyError:
-        # Without a password of any kind the account would count as locked.
-        argv = ["useradd", "--password", "*", "--no-create-home", "--home-dir", str(SHARED / "home"), USER]
-        subprocess.run([*argv, "--shell", "/bin/bash"], check=True, timeout=COMMAND_WAIT)
+        argv = [
+            "useradd",
+            "--no-create-home",
+            "--home-dir",
+            str(SHARED / "home"),
+            "--shell",
+            "/bin/bash",
+            USER,
+        ]
+        subprocess.run(argv, check=True, timeout=COMMAND_WAIT)
+        told = f"{USER}:{PASSWORD}".encode()
+        subprocess.run(["chpasswd"], input=told, check=True, timeout=COMMAND_WAIT)
     user = pwd.getpwnam(USER)
     (SHARED / "home").mkdir(mode=0o700, exist_ok=True)
     os.chown(SHARED / "home", user.pw_uid, user.pw_gid)

@@ -27,7 +27,7 @@ FAILED: Final = 255  # ssh's exit code for its own failures
 _NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
-    "title": "how the cluster is reached: host, and user, port, identity, job_dir",
+    "title": "how the cluster is reached: host, job_dir, and user, port, identity, artifacts",
     "type": "object",
     "additionalProperties": False,
     "required": ["host", "job_dir"],
@@ -43,6 +43,15 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
             "title": "the path of a private key, from / or ~/ on",
             "type": "string",
             "pattern": r"^~?/[^\n\r\x00]+(?![\s\S])",
+        },
+        "artifacts": {
+            "title": "a list of globs of files in the experiment's folder, such as results/**",
+            "type": "array",
+            "items": {
+                "title": "a glob without .. that leads down from the experiment's folder",
+                "type": "string",
+                "pattern": r"^(?!.*(^|/)\.\.(/|(?![\s\S])))[^/\n\r\x00-][^\n\r\x00]*(?![\s\S])",
+            },
         },
         "job_dir": {
             "title": "an absolute path on the far side, of letters, digits and ./_=@%+,~-",

@@ -1,0 +1,115 @@
+"""What comes back from the far side besides the evidence of attempts: records, and what a spec names."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli import attempts
+from nemorun_cli.executors.slurm import ssh
+from nemorun_cli.executors.slurm.delivery import TRAVEL
+from nemorun_cli.executors.slurm.mirror import COPIES, RECORDS
+from nemorun_cli.home import LEDGER, make_folder
+from nemorun_cli.tracking.places import RECORD
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nemorun_cli.executors.slurm.commands import Process
+    from nemorun_cli.executors.slurm.layout import Layout
+    from nemorun_cli.executors.slurm.trips import Trips
+
+RECORDS_EVERY: Final = 10.0  # seconds from one look at the records of what runs to the next
+
+# In the experiment's folder: nothing from the far side comes in the place of these.
+OWN: Final = (
+    "spec.yaml", "source.json", "resolved.json", f"{LEDGER}*", "ledger.*", "supervisor.*", "revision*",
+    "plugins", "wake", "shim", "partial.py", "scripts", "code", "slurm",
+    "tasks/**/attempt-*", "tasks/*/attempt-*",
+)  # fmt: skip
+
+
+class Fetching:
+    """Brings records while tasks write them, and all that is left when they have ended.
+
+    Args:
+        trips: to the far side.
+        artifacts: globs of files in the experiment's folder that come back.
+    """
+
+    def __init__(self, trips: Trips, artifacts: Sequence[str]) -> None:
+        self._trips, self._artifacts = trips, artifacts
+        self._under_way: dict[str, list[Process]] = {}
+        self._done: set[str] = set()
+        self._live: Process | None = None
+        self._next = 0.0
+
+    def is_complete(self, layout: Layout, folder: str) -> bool:
+        """Whether all of an attempt that has ended is here; begins to bring it if not."""
+        if folder in self._done:
+            return True
+        if folder not in self._under_way:
+            wanted = self._begin(layout, [layout.files.directory / folder])
+            if self._artifacts:
+                wanted.append(self._fetch_artifacts(layout))
+            if not wanted:
+                return True
+            self._under_way[folder] = wanted
+            return False
+        answers = [(process, process.answer()) for process in self._under_way[folder]]
+        if any(answer is None for _, answer in answers):
+            return False
+        del self._under_way[folder]
+        if any(answer and ssh.is_lost(one.argv, answer.code, answer.complaint) for one, answer in answers):
+            return False
+        self._done.add(folder)
+        return True
+
+    def refresh(self, layout: Layout, folders: Mapping[str, Path]) -> None:
+        """Bring now and then what running tasks have tracked so far."""
+        now = time.monotonic()
+        if now < self._next or (self._live is not None and self._live.answer() is None):
+            return
+        self._next = now + RECORDS_EVERY
+        tracked = [here for here in folders.values() if (here / COPIES[RECORDS]).exists()]
+        self._live = next(iter(self._begin(layout, tracked)), None) if tracked else None
+
+    def wait(self, seconds: float) -> None:
+        """Wait for what is under way of attempts that have ended."""
+        for process in [one for several in self._under_way.values() for one in several]:
+            process.wait(seconds)
+
+    def _begin(self, layout: Layout, attempts_here: Sequence[Path]) -> list[Process]:
+        """Bring the records of attempts to where the spec wants them, and note where that is."""
+        from nemorun_cli.tracking import supervised  # noqa: PLC0415 - only for tasks that track something
+
+        prefixes: list[str] = []
+        root = None
+        for here in attempts_here:
+            noted = supervised.registered(here / COPIES[RECORDS])
+            own = list(dict.fromkeys(prefix for place, prefix in noted if place == str(layout.records)))
+            if own:
+                root = Path(json.loads((here / "plan.json").read_bytes())["details"]["records"])
+                notes = [json.dumps({"dash_root": str(root), "prefix": prefix}) for prefix in own]
+                attempts.write(here / RECORDS, "".join(f"{note}\n" for note in notes))
+                prefixes += own
+        if root is None:
+            return []
+        make_folder(root)
+        told = "\0".join(f"{prefix}/{RECORD}" for prefix in dict.fromkeys(prefixes))
+        return [self._rsync("--from0", "--files-from=-", there=layout.records, here=root, told=told)]
+
+    def _fetch_artifacts(self, layout: Layout) -> Process:
+        rules = [f"--exclude=/{name}" for name in OWN]
+        rules += [f"--include=/{glob}" for glob in self._artifacts]
+        rules += ["--include=*/", "--exclude=*", "--prune-empty-dirs"]
+        return self._rsync(*rules, there=layout.folder, here=layout.files.directory)
+
+    def _rsync(self, *flags: str, there: Path, here: Path, told: str = "") -> Process:
+        argv = self._trips.tunnel.rsync(
+            "-rpt", *flags, "--", f"{self._trips.tunnel.remote}:{there}/", f"{here}/"
+        )
+        data = told.encode(errors="surrogateescape")
+        return self._trips.processes.start(argv, ssh.environment(), told=data, patience=TRAVEL)
