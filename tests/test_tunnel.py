@@ -175,7 +175,7 @@ def test_artifacts_come_back_to_their_place(bench: Bench, far: Far, spot: Path) 
     assert (run.files.task("one") / "best.pt").read_text() == "best\n"
     assert not (run.directory / "other").exists()
     assert not (run.directory / "results" / "link").exists()
-    assert "evil" not in run.files.resolved.read_text() + run.files.spec.read_text()
+    assert "evil\n" not in {run.files.resolved.read_text(), run.files.spec.read_text()}
 
 
 def test_a_log_is_followed(exp: Exp, bench: Bench, far: Far, spot: Path) -> None:
