@@ -178,6 +178,30 @@ def test_options_reach_the_engine(bench: Bench, engine: Dockerd) -> None:
     run.wait(timeout=60)
 
 
+@pytest.mark.usefixtures("engine")
+def test_plugins_and_handlers_are_the_same_in_containers(bench: Bench) -> None:
+    """What a plugin changes reaches the container, options of one task too; a handler is told the outcome."""
+    (bench.folder / "mine.py").write_text(
+        "class Mine:\n"
+        "    def change(self, launch):\n"
+        "        found = launch.with_env(WORD='hi').led_by('sh', '-c', 'LED=yes exec \"$@\"', 'sh')\n"
+        "        return found.with_options(user='4321') if launch.task == 'own' else found\n"
+    )
+    uid = 'while read -r name value rest; do [ "$name" = Uid: ] && echo "$value"; done </proc/self/status; :'
+    run = bench.start(
+        {"own": {"command": ["sh", "-c", uid]}, "one": "echo $WORD $LED"},
+        plugins=[{"uses": "mine:Mine"}],
+        on_exit={"last": {"inline": "echo $EXP_STATUS"}},
+        **box(),
+    )
+    run.wait(timeout=60)
+    assert [log(run, name) for name in ("own", "one", "on_exit/last")] == [
+        "4321\n",
+        "hi yes\n",
+        "COMPLETED\n",
+    ]
+
+
 def test_labels_say_what_a_container_is(bench: Bench, engine: Dockerd) -> None:
     """A container carries its experiment, task, attempt and home, and a name that people can read."""
     run = bench.start({"one": until("go")}, **box())
