@@ -55,9 +55,13 @@ class Rules:
         )
 
     def may_be_awaited(self, parent: str, task: Task) -> bool:
-        """Whether a parent's end can be waited for in the task's queue: it is there, and ends only once."""
+        """Whether a parent's end can be waited for in the task's queue: it is there, and the end is final.
+
+        A success always is. After a failure that is tried again the task is given back, and waits here.
+        """
         found = self.tasks[parent]
-        return self._queues.get(found.executor) == self._queues[task.executor] and not found.retry.limit
+        is_final = not found.retry.limit or (task.dependency_type == "afterok" and not found.allow_failure)
+        return self._queues.get(found.executor) == self._queues[task.executor] and is_final
 
     def behind(self, task: Task) -> tuple[list[str], list[str]]:
         """Whom a task is queued behind, and who has to be over first; empty if it is not queued early."""

@@ -91,9 +91,13 @@ def test_limits_of_the_run_need_the_supervisor(run: dict[str, int]) -> None:
     assert behind(task("a"), task("b", "a"), **run) == []
 
 
-def test_a_parent_that_may_be_tried_again_is_not_waited_for() -> None:
-    """The first end of a task with retries is not its last."""
-    assert behind(task("a", retry=Retry(limit=1)), task("b", "a")) == []
+def test_of_a_parent_that_may_be_tried_again_only_a_success_is_waited_for() -> None:
+    """Its first failure may not be its last word, its success is."""
+    again = Retry(limit=1)
+    assert behind(task("a", retry=again), task("b", "a")) == ["a"]
+    assert behind(task("a", retry=again, allow_failure=True), task("b", "a")) == []
+    assert behind(task("a", retry=again), task("b", "a", dependency_type="afterany")) == []
+    assert behind(task("a", retry=again), task("b", "a", dependency_type="afternotok")) == []
     assert behind(task("a"), task("b", "a", retry=Retry(limit=1))) == ["a"]
 
 

@@ -223,7 +223,7 @@ def test_what_needs_the_supervisor_waits_for_it(bench: Bench) -> None:
         "reads": {"command": ["echo", "${{ tasks.one.outputs.x }}"], "dependencies": ["one"]},
         "decides": behind("one", when="${{ tasks.one.outputs.x == '1' }}"),
         "again": {"inline": until("go"), "retry": {"limit": 1}},
-        "late": behind("again"),
+        "late": behind("again", dependency_type="afterany"),
         "early": behind("one"),
     }
     run = bench.start(tasks, **header())
@@ -261,6 +261,19 @@ def test_a_failed_parent_runs_again_with_its_children(bench: Bench) -> None:
     run.resume()
     assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED", "two": "SUCCEEDED"}
     assert len(bench.lines()) == 1
+
+
+@pytest.mark.usefixtures("slurm")
+def test_a_parent_that_is_tried_again_keeps_its_child_waiting(bench: Bench) -> None:
+    """The child of a failed attempt is given back by Slurm, and runs after the attempt that succeeds."""
+    script = f"{until('go')}; {NOTE}; test $EXP_ATTEMPT = 2"
+    tasks = {"one": {"inline": script, "retry": {"limit": 1}}, "two": behind("one")}
+    run = bench.start(tasks, **header())
+    soon(lambda: are_queued(run, "two"))
+    bench.touch("go")
+    assert set(statuses(run.wait(timeout=LONG)).values()) == {"SUCCEEDED"}
+    assert bench.lines() == ["one 1", "one 2", "two 1"]
+    assert [event["task"] for event in events(run) if event["event"] == "returned"] == ["two"]
 
 
 @pytest.mark.usefixtures("slurm")
