@@ -61,7 +61,13 @@ class Rules:
         """
         found = self.tasks[parent]
         is_final = not found.retry.limit or (task.dependency_type == "afterok" and not found.allow_failure)
-        return self._queues.get(found.executor) == self._queues[task.executor] and is_final
+        is_there = self._queues.get(found.executor) == self._queues[task.executor]
+        return is_there and is_final and self._has_whole_company(found, task)
+
+    def _has_whole_company(self, parent: Task, task: Task) -> bool:
+        """Whether what starts together with a parent is waited for too, for its engine may end it as one."""
+        group = self._groups.get(parent.group or "")
+        return group is None or not group.together or set(task.dependencies).issuperset(group.members)
 
     def behind(self, task: Task) -> tuple[list[str], list[str]]:
         """Whom a task is queued behind, and who has to be over first; empty if it is not queued early."""

@@ -35,8 +35,8 @@ class Plan:
     the spec and `exp` give, without what is inherited and without secrets, of which only the names
     are here. `script` and `call` are texts to be written into the attempt's folder. `partial` is a call
     that can as well be made without the command line, for it has no launcher. `package` is what was
-    shipped for the task, in whose copy its `workdir` then lies. `details` is the executor's own. Times are
-    in seconds.
+    shipped for the task, in whose copy its `workdir` then lies. `company` is the group whose members start
+    together with it, if that is `together`. `details` is the executor's own. Times are in seconds.
     """
 
     experiment: str
@@ -58,6 +58,7 @@ class Plan:
     timeout: float | None = None
     stop_signal: str
     stop_grace: float
+    company: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -131,6 +132,7 @@ def make(
         timeout=task.timeout,
         stop_signal=task.stop_signal,
         stop_grace=task.stop_grace,
+        company=next((one.id for one in spec.groups if one.together and one.id == task.group), None),
     )
 
 

@@ -101,6 +101,14 @@ def test_of_a_parent_that_may_be_tried_again_only_a_success_is_waited_for() -> N
     assert behind(task("a"), task("b", "a", retry=Retry(limit=1))) == ["a"]
 
 
+def test_members_that_start_together_are_waited_for_together() -> None:
+    """Their engine may end them as one: who needs only some of them waits here."""
+    pair = Group(id="g", members=("g/0", "g/1"), together=True)
+    members = [task(name, group="g") for name in pair.members]
+    assert behind(*members, task("b", "g/0"), groups=(pair,)) == []
+    assert behind(*members, task("b", "g/0", "g/1"), groups=(pair,)) == ["g/0", "g/1"]
+
+
 def test_a_task_is_queued_when_its_engine_has_all_its_parents() -> None:
     """Each is taken once: when the last of its parents got its job id, or is over."""
     of = spec(task("a"), task("b"), task("c", "a", "b"), task("d", "c"))

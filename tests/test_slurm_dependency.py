@@ -52,6 +52,7 @@ def made(*jobs: Job) -> list[tuple[Sequence[str], str, Any]]:
         ([awaited("5", "failure"), awaited("6", "failure")], "afterany:5:6"),
         ([awaited("7_0"), awaited("7_1"), awaited("7_2")], "afterok:7"),
         ([awaited("7_0"), awaited("7_1")], "afterok:7_0:7_1"),
+        ([awaited("8+0"), awaited("8+1"), awaited("9")], "afterok:8:9"),
         ([], ""),
     ],
 )

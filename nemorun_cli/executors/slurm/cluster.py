@@ -122,7 +122,7 @@ class Cluster:
         self.complaint, self.asked = None, answer.asked
         rows = list(parse_squeue(answer.output))
         self._rows = {job_id: row for row in rows for job_id in expand(row.job_id)}
-        self._ids_by_name = {row.name: row.job_id.partition("_")[0] for row in rows}
+        self._ids_by_name = {row.name: re.split("[_+]", row.job_id)[0] for row in rows}
         return True
 
     def _take_accounts(self) -> bool:

@@ -28,12 +28,14 @@ class Batch:
         asked: what all of them ask for.
         dependency: whom all of them wait for, as `--dependency` takes it; empty if nobody.
         indices: of the members in the array, if not by their order.
+        each: what each of them asks for, if they are to start together, as steps of one job.
     """
 
     jobs: Sequence[Job]
     asked: Request
     dependency: str = ""
     indices: tuple[int, ...] | None = None
+    each: tuple[Request, ...] = ()
 
 
 def batches(
@@ -48,11 +50,17 @@ def batches(
     """
     groups: dict[tuple[Request, str], list[Job]] = {}
     twins: dict[tuple[Request, str], list[Job]] = {}
+    companies: dict[str, list[tuple[Job, Request]]] = {}
     for job, asked in requests:
-        if base := _array_awaited(job):
+        if job.plan is not None and job.plan.company:
+            companies.setdefault(job.plan.company, []).append((job, asked))
+        elif base := _array_awaited(job):
             twins.setdefault((asked, base), []).append(job)
         else:
             groups.setdefault((asked, text(job.behind, size)), []).append(job)
+    for several in companies.values():
+        each = tuple(asked for _, asked in several) if len(several) > 1 else ()
+        yield Batch([job for job, _ in several], several[0][1], each=each)
     for (asked, base), jobs in twins.items():
         indices = tuple(int(job.behind[0].job_id.partition("_")[2]) for job in jobs)
         if 1 < len(jobs) == len(set(indices)):
@@ -79,7 +87,8 @@ def text(behind: Sequence[Awaited], size: Callable[[str], int | None]) -> str:
     is_one_of_several = sum(one.need == "failure" for one in behind) > 1
     for one in behind:
         word = "afterany" if is_one_of_several else _WORDS.get(one.need, "afterany")
-        found.setdefault(word, []).append(one.job_id)
+        # Of a heterogeneous job's components Slurm takes only the first: 7 for 7+1.
+        found.setdefault(word, []).append(one.job_id.partition("+")[0])
     return ",".join(":".join([word, *_shortened(ids, size)]) for word, ids in found.items())
 
 

@@ -18,7 +18,7 @@ from nemorun_cli import attempts, environment, faults
 from nemorun_cli.attempts import Ending, failed_launch, lost
 from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.local import shim_line
-from nemorun_cli.executors.slurm import site
+from nemorun_cli.executors.slurm import site, together
 from nemorun_cli.executors.slurm.cluster import URGENT, Cluster
 from nemorun_cli.executors.slurm.dependency import STOOD_BACK, Batch, arguments, batches
 from nemorun_cli.executors.slurm.queue import CAUSES, NEVER, Row, ending_of, is_news, waiting_message
@@ -206,9 +206,15 @@ class SlurmExecutor:
 
     def _write(self, batch: Batch) -> Submission:
         texts = {}
-        for job in batch.jobs:
+        parts = len(together.components(batch.each)) if batch.each else 0
+        for index, job in enumerate(batch.jobs):
             plan = job.plan
             assert plan is not None  # noqa: S101 - see `submit`
+            if batch.each:
+                mark = str(self._site.place(job.files.directory / together.STEP))
+                component = index if parts > 1 else None
+                step = together.step(batch.each[index], plan.argv, mark=mark, component=component)
+                plan = replace(plan, argv=step)
             attempts.write_plan(job.files, plan)
             env = environment.inherited(plan.env_inherit) if isinstance(plan.env_inherit, tuple) else {}
             attempt = self._site.place(job.files.directory)
@@ -223,7 +229,8 @@ class SlurmExecutor:
             )
         self._unsent |= texts.keys()
         submissions = self._place(batch.jobs[0])
-        return submissions.make(batch, texts, by_steps=uses_srun(self._options), place=self._site.place)
+        by_steps = uses_srun(self._options) or any(job.plan and job.plan.company for job in batch.jobs)
+        return submissions.make(batch, texts, by_steps=by_steps, place=self._site.place)
 
     def _secrets_of(self, jobs: Iterable[Job]) -> dict[Path, Secrets]:
         return {
@@ -342,7 +349,10 @@ class SlurmExecutor:
             return self._over(held, ending)
         if held.since is None:
             held.since = time.monotonic()
-        is_over = row.phase == "over" if row else (self._cluster.asked or 0.0) > held.since
+        is_asked = (self._cluster.asked or 0.0) > held.since
+        is_over = row.phase == "over" if row else is_asked
+        # While a job goes on, that one of its steps has ended was not Slurm's doing.
+        is_over |= is_asked and not is_watched and self._is_together(held.job)
         is_old = time.time() - (ending.ended or 0.0) > (GONE if held.stop else WORD)
         if is_over or (is_old and not is_watched):
             return self._over(held, self._explained(held, ending, row))
@@ -447,6 +457,11 @@ class SlurmExecutor:
         self._drop(held)
         return Sighting(key=held.job.key, state="absent", message=message)
 
+    def _is_together(self, job: Job) -> bool:
+        """Whether its task is a step of a job that others have theirs in too."""
+        submissions = self._of(job)
+        return bool(submissions) and submissions[-1].is_together and len(submissions[-1].members) > 1
+
     def _is_early(self, job: Job) -> bool:
         """Whether its job was queued before it could run, and has to see whether it may."""
         submissions = self._of(job)
@@ -460,7 +475,7 @@ class SlurmExecutor:
 
     def _over(self, held: _Held, ending: Ending) -> Sighting:
         others = [row for one in self._of(held.job) if (row := self._cluster.find(one, held.job.key))]
-        left = [row.job_id for row in others if row.phase == "queued"]
+        left = [] if self._is_together(held.job) else [one.job_id for one in others if one.phase == "queued"]
         if left:  # jobs of a submission that was in doubt: they would only find the attempt claimed
             self._commands.ask(["scancel", "--quiet", *left])
         self._drop(held)
@@ -480,6 +495,17 @@ class SlurmExecutor:
         self._site.forget(held.job)
         self._held.pop(held.job.key, None)
 
+    def _is_all_stopped(self, job: Job) -> bool:
+        """Whether all members of its job that are not over are being ended, so that the job may be."""
+        held = (self._held.get(key) for key in self._of(job)[-1].members)
+        return all(one.stop for one in held if one)
+
+    def _step(self, job: Job) -> str | None:
+        """The step of a job that runs its task, once that has begun."""
+        with contextlib.suppress(FileNotFoundError):
+            return (job.files.directory / together.STEP).read_text(encoding="ascii").strip() or None
+        return None
+
     def _advance(self) -> None:
         """Go on with what is being ended."""
         now, steps = time.monotonic(), []
@@ -488,7 +514,14 @@ class SlurmExecutor:
                 row = self._row(held.job)
                 has_begun = attempts.claimed_pid(held.job.files) is not None
                 is_queued = not has_begun and (row is None or row.phase == "queued")
-                steps.append((held.stop.step(is_queued=is_queued), self._job_id(held.job) or ""))
+                job_id = self._job_id(held.job) or ""
+                if self._is_together(held.job):
+                    if not self._is_all_stopped(held.job):
+                        if step := self._step(held.job):
+                            steps.append((held.stop.step_alone(), step))
+                        continue
+                    job_id = self._of(held.job)[-1].job_id or job_id
+                steps.append((held.stop.step(is_queued=is_queued), job_id))
         for command in commands(steps):
             self._commands.ask(command)
             self._cluster.hurry(URGENT)

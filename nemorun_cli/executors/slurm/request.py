@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nemorun_cli.plan import Plan
     from nemorun_cli.resources import Resources
 
+END_OF_FLAGS: Final = "--"  # of srun, where something has to be put behind them
 MINUTE: Final = 60
 HOUR: Final = 3600
 SIGNAL_SLACK: Final = 60  # seconds by which Slurm may send `--signal` too early
@@ -172,7 +173,7 @@ def request(options: Mapping[str, Any], plan: Plan) -> Request:
     if notice:
         signal, seconds = notice
         # Without srun the job script is all there is to signal, and sends it on.
-        forward = None if uses_srun(options) else signal
+        forward = None if uses_srun(options) or plan.company else signal
         flags.append(f"--signal={f'B:{NOTICE}' if forward else signal}@{seconds}")
     for flag in flags:
         if re.search(r"[\n\r\x00]", flag):
@@ -215,7 +216,7 @@ def clash(options: Mapping[str, Any], wanted: Resources) -> str | None:
 
 def argv(options: Mapping[str, Any], plan: Plan) -> tuple[str, ...]:
     """The task's command line as its job runs it: under srun if that has to spread it or make a container."""
-    if not uses_srun(options):
+    if not (uses_srun(options) or plan.company):
         return plan.argv
     container: list[str] = []
     if image := options.get("container_image"):
@@ -227,7 +228,8 @@ def argv(options: Mapping[str, Any], plan: Plan) -> tuple[str, ...]:
             f"--container-workdir={plan.workdir}",
             f"--container-env={_joined([*plan.env, *plan.secrets])}",  # else the image's own would win
         ]
-    return ("srun", *container, *(str(part) for part in options.get("srun_args", ())), *plan.argv)
+    flags = ("srun", *container, *(str(part) for part in options.get("srun_args", ())))
+    return (*flags, END_OF_FLAGS, *plan.argv) if plan.company else (*flags, *plan.argv)
 
 
 def uses_srun(options: Mapping[str, Any]) -> bool:

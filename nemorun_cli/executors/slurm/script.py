@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.attempts import short_signal
 from nemorun_cli.executors.slurm.dependency import SIGNALLED, STOOD_BACK, array
 from nemorun_cli.executors.slurm.request import NOTICE
+from nemorun_cli.executors.slurm.together import components
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 LONGEST_KEY: Final = 180  # characters of a job's name; accounting keeps 255
 NEAR_LIMIT: Final = "near-its-limit"  # in an attempt's folder: it got the signal that announces the end
+BODY: Final = "body"  # in a submission's folder: what runs one of several members that start together
 SECRETS: Final = "secrets"  # in an attempt's folder, until its job has read it
 
 RUNNING: Final = "running"  # in an attempt's folder, while its job script looks after the task
@@ -36,7 +38,7 @@ _BODY: Final = """\
 # One job of exp: it runs one member of a submission under the experiment's shim.
 _exp_folder={folder}
 _exp_news={news}
-_exp_index=${{SLURM_ARRAY_TASK_ID:-0}}
+_exp_index={index}
 _exp_secrets=() _exp_task='' _exp_running=''
 # shellcheck disable=SC1090 # what a member runs lies beside this script
 . "$_exp_folder/$_exp_index" || exit
@@ -186,6 +188,25 @@ if ! _exp_may_run "${{_exp_behind[@]}}"; then
 fi
 """
 
+# The job of members that start together: each is a step of its own, looked after by a shell of its own.
+_STEPS: Final = """\
+# One job of exp: the members of a group that start together, each under the experiment's shim.
+_exp_members=()
+for _exp_one in {members}; do
+    /bin/bash {body} "$_exp_one" </dev/null >/dev/null 2>&1 &
+    _exp_members+=("$!")
+done
+_exp_pass_on() {{ kill -s "$1" "${{_exp_members[@]}}" 2>/dev/null; }}
+trap '_exp_pass_on {kill}' {kill}
+trap '_exp_pass_on {notice}' {notice}
+_exp_code=0
+for _exp_one in "${{_exp_members[@]}}"; do
+    while kill -0 "$_exp_one" 2>/dev/null; do wait "$_exp_one"; done
+    wait "$_exp_one" || _exp_code=$?
+done
+exit "$_exp_code"
+"""
+
 _FORWARD: Final = """\
 # Slurm tells that the time is nearly over: the task gets the signal that is meant for it.
 trap 'true >"$_exp_attempt/{marker}"; _exp_forward {signal}' {notice}
@@ -212,6 +233,7 @@ def job_script(
     indices: Sequence[int],
     news: PurePath,
     dependency: str = "",
+    each: Sequence[Request] = (),
 ) -> str:
     """What sbatch gets: one job, or an array with one job a member.
 
@@ -222,6 +244,7 @@ def job_script(
         indices: of the members in the array; none for a job of its own.
         news: the file that gets a line when one begins or ends.
         dependency: whom it waits for in Slurm's queue; empty if nobody.
+        each: what each member asks for, if they are steps of one job; what they run is then `body_text`.
     """
     own = [f"--job-name={name}"]
     if not any(option.startswith("--comment=") for option in asked.options):
@@ -233,20 +256,49 @@ def job_script(
     # What can no longer run leaves the queue, whatever the cluster does by default.
     waiting = [f"--dependency={dependency}", "--kill-on-invalid-dep=yes"] if dependency else []
     head = "#!/bin/bash -l" if asked.login else "#!/bin/bash"
+    if each:
+        parts = [(*own, *options) for options in components(each)]
+        lines = "\n#SBATCH hetjob\n".join("\n".join(map(_sbatch_line, part)) for part in parts)
+        members = " ".join(str(index) for index in range(len(each)))
+        script = _STEPS.format(
+            body=shlex.quote(f"{folder}/{BODY}"), members=members, kill=KILL_NOTICE, notice=NOTICE
+        )
+        return f"{head}\n{lines}\n{script}"
+    lines = "\n".join(map(_sbatch_line, (*own, *asked.options, *waiting)))
+    body = body_text(
+        asked, folder=folder, news=news, index="${SLURM_ARRAY_TASK_ID:-0}", is_gated=bool(dependency)
+    )
+    return f"{head}\n{lines}\n{body}"
+
+
+def _sbatch_line(option: str) -> str:
+    return f"#SBATCH {directive(option)}"
+
+
+def body_text(asked: Request, *, folder: PurePath, news: PurePath, index: str, is_gated: bool = False) -> str:
+    """The shell that runs one member.
+
+    Args:
+        asked: what it asks for.
+        folder: where the members' own texts lie, each under its index.
+        news: the file that gets a line when it begins or ends.
+        index: what gives the member's index, in shell.
+        is_gated: whether it has to look first at those it waited for.
+    """
     marker = "timed-out" if asked.ends_time else NEAR_LIMIT
     forward = _FORWARD.format(marker=marker, signal=asked.forward, notice=NOTICE) if asked.forward else ""
-    body = _BODY.format(
+    return _BODY.format(
+        index=index,
         folder=shlex.quote(str(folder)),
         news=shlex.quote(str(news)),
         setup="\n".join(asked.setup_lines) or ":",
         forward=forward,
-        gate=_GATE.format(stood_back=STOOD_BACK, signalled=SIGNALLED) if dependency else "",
+        gate=_GATE.format(stood_back=STOOD_BACK, signalled=SIGNALLED) if is_gated else "",
         kill=KILL_NOTICE,
         signalled=SIGNALLED,
         running=RUNNING,
         most_looks=MOST_LOOKS,
     )
-    return "\n".join([head, *(f"#SBATCH {directive(one)}" for one in (*own, *asked.options, *waiting)), body])
 
 
 def directive(option: str) -> str:

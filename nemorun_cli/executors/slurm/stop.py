@@ -70,6 +70,14 @@ class Stop:
             self.due = now + AGAIN
         return self._command(stage)
 
+    def step_alone(self) -> Command:
+        """The same, for one step of a job whose others go on: its signal, then KILL as often as needed."""
+        now = time.monotonic()
+        signal = "KILL" if self._stage != _SIGNAL or now >= self._deadline else self._signal
+        self.told, self._stage = self.told or now, _KILL
+        self.due = max(now + BETWEEN, self._deadline) if signal != "KILL" else now + AGAIN
+        return ("scancel", "--quiet", f"--signal={signal}")
+
     def _command(self, stage: str) -> Command:
         if stage == _SIGNAL:
             # Steps get it from Slurm; else the job script does, and sends it on.
@@ -87,4 +95,4 @@ def commands(steps: Iterable[tuple[Command, str]]) -> list[list[str]]:
     grouped: dict[Command, list[str]] = {}
     for command, job_id in steps:
         grouped.setdefault(command, []).append(job_id)
-    return [[*command, *ids] for command, ids in grouped.items()]
+    return [[*command, *dict.fromkeys(ids)] for command, ids in grouped.items()]

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import attempts
-from nemorun_cli.executors.slurm.script import job_name, job_script
+from nemorun_cli.executors.slurm.script import BODY, body_text, job_name, job_script
+from nemorun_cli.executors.slurm.together import components
 from nemorun_cli.home import FOLDER_MODE, make_folder
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Submission:
         by_steps: whether its tasks are run by srun, and signalled as its steps.
         is_early: whether it was made before its members could run, to wait in Slurm's queue.
         places: of the members in the array, if not by their order.
+        is_together: whether its members are steps of one job, of as many `components` as that has.
         job_id: Slurm's id, once that is known.
         sent: the monotonic time at which this process learned it.
     """
@@ -43,6 +45,8 @@ class Submission:
     by_steps: bool = False
     is_early: bool = False
     places: tuple[int, ...] | None = None
+    is_together: bool = False
+    components: int = 1
     job_id: str | None = None
     sent: float = 0.0
     indices: dict[Key, int] = field(init=False)
@@ -59,13 +63,15 @@ class Submission:
     @property
     def is_array(self) -> bool:
         """Whether its members are jobs of an array."""
-        return len(self.members) > 1
+        return len(self.members) > 1 and not self.is_together
 
     def id_of(self, key: Key) -> str | None:
         """What Slurm calls the job of one member."""
-        if self.job_id is None or not self.is_array:
-            return self.job_id
-        return f"{self.job_id}_{self.indices[key]}"
+        if self.job_id is not None and self.is_array:
+            return f"{self.job_id}_{self.indices[key]}"
+        if self.job_id is not None and self.components > 1:
+            return f"{self.job_id}+{self.indices[key]}"
+        return self.job_id
 
     def remember(self, job_id: str) -> None:
         """Write down Slurm's id; without it the name would have to do."""
@@ -121,6 +127,10 @@ class Submissions:
         submission = Submission(
             folder, name, keys, time.time(), by_steps, bool(batch.dependency), batch.indices
         )
+        if batch.each:
+            submission.is_together, submission.components = True, len(components(batch.each))
+            body = body_text(batch.asked, folder=place(folder), news=place(self.news), index="$1")
+            attempts.write(folder / BODY, body)
         for key, index in submission.indices.items():
             attempts.write(folder / str(index), members[key])
         text = job_script(
@@ -130,12 +140,15 @@ class Submissions:
             indices=tuple(submission.indices.values()) if submission.is_array else (),
             news=place(self.news),
             dependency=batch.dependency,
+            each=batch.each,
         )
         attempts.write(submission.script, text)
         # Last, and in one piece: a submission without it was never made.
         record = {"name": name, "made": submission.made, "members": keys, "by_steps": by_steps}
         if batch.dependency:
             record |= {"dependency": batch.dependency, "indices": batch.indices}
+        if batch.each:
+            record["components"] = submission.components
         attempts.write(folder / "members.new", json.dumps(record))
         (folder / "members.new").rename(folder / "members.json")
         self._add(submission)
@@ -178,6 +191,8 @@ def _read(folder: Path) -> Submission | None:
         record["by_steps"],
         "dependency" in record,
         tuple(places) if places else None,
+        "components" in record,
+        record.get("components", 1),
     )
     with contextlib.suppress(FileNotFoundError):
         submission.job_id = (folder / "job").read_text(encoding="ascii").strip() or None

@@ -19,8 +19,8 @@ MOST: Final = 4 << 20  # bytes of one file that one trip brings; the next one br
 
 # The files of an attempt that tell how it stands.
 EVIDENCE: Final = (
-    "claim", "running", "near-its-limit", "timed-out", "stood-back", "log", "outputs", "records", "usage",
-    "exit.json"
+    "claim", "running", "near-its-limit", "timed-out", "stood-back", "step",
+    "log", "outputs", "records", "usage", "exit.json",
 )  # fmt: skip
 GROWS: Final = "log"  # is only ever appended to
 
