@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from nemorun_cli.executors.slurm.queue import (
     ending_of,
     expand,
     is_news,
+    is_of,
     parse_sacct,
     parse_squeue,
 )
@@ -333,6 +335,15 @@ def test_jobs_of_an_array_that_wait_together_are_told_apart() -> None:
     assert list(expand("7_[1-3,5%2]")) == ["7_1", "7_2", "7_3", "7_5"]
     assert list(expand("7_4")) == ["7_4"]
     assert list(expand("7+1")) == ["7+1"]
+
+
+def test_an_id_that_was_given_again_is_told() -> None:
+    """A job is ours by its name, and only if it was not submitted long before."""
+    row = Row(job_id="7", state="RUNNING", name="n", submit=1_000_000.0)
+    assert is_of(row, name="n", made=1_000_050.0)
+    assert is_of(replace(row, submit=None), name="n", made=1_000_050.0)
+    assert not is_of(row, name="m", made=1_000_050.0)
+    assert not is_of(row, name="n", made=2_000_000.0)
 
 
 @pytest.mark.parametrize("state", sorted(state for state, phase in PHASES.items() if phase == "over"))

@@ -300,6 +300,61 @@ def test_the_children_of_a_failure_are_skipped(bed: Bed) -> None:
     assert bed.lines() == []
 
 
+def test_dependents_run_as_their_type_says(bed: Bed) -> None:
+    """`afterok`, `afterany` and `afternotok` decide alike, also behind what was skipped or timed out."""
+
+    def after(*parents: str, kind: str = "afterok") -> dict[str, Any]:
+        return {"inline": NOTE, "dependencies": list(parents), "dependency_type": kind}
+
+    wait = until("go")
+    tasks = {
+        "good": f"{wait}; echo x=1 >>$EXP_OUTPUT",
+        "bad": f"{wait}; exit 3",
+        "odd": {"inline": f"{wait}; exit 4", "allow_failure": True},
+        "late": {"inline": f"{wait}; trap 'exit 0' TERM; {until('never')}", "timeout": "2s"},
+        "ok": after("good", "odd"),
+        "not-ok": after("good", "bad"),
+        "too-late": after("late"),
+        "any": after("bad", "not-ok", kind="afterany"),
+        "mends": after("good", "bad", kind="afternotok"),
+        "unneeded": after("good", kind="afternotok"),
+        "last": after("any", "unneeded"),
+    }
+    run = bed.start(tasks)
+    eventually(lambda: run.status().history.tasks["good"].status is TaskStatus.RUNNING)
+    bed.touch("go")
+    assert statuses(run.wait(timeout=120)) == {
+        "good": "SUCCEEDED",
+        "bad": "FAILED",
+        "odd": "FAILED",
+        "late": "FAILED",
+        "ok": "SUCCEEDED",
+        "not-ok": "SKIPPED",
+        "too-late": "SKIPPED",
+        "any": "SUCCEEDED",
+        "mends": "SUCCEEDED",
+        "unneeded": "SKIPPED",
+        "last": "SKIPPED",
+    }
+    assert sorted(bed.lines()) == ["any 1", "mends 1", "ok 1"]
+
+
+def test_members_that_are_together_run_at_once(bed: Bed) -> None:
+    """Each can wait for the others, and has its own log, exit code and outputs."""
+    meet = "touch $EXP_ATTEMPT.{own}; until [ -e $EXP_ATTEMPT.{other} ]; do sleep 0.05; done; echo {own}"
+    members = [
+        {"inline": meet.format(own="a", other="b") + "; echo x=1 >>$EXP_OUTPUT"},
+        {"inline": meet.format(own="b", other="a") + "; exit 3"},
+    ]
+    run = bed.start({"pair": {"group": members, "together": True}})
+    snapshot = run.wait(timeout=120)
+    assert statuses(snapshot) == {"pair/0": "SUCCEEDED", "pair/1": "FAILED"}
+    first, second = (snapshot.history.tasks[name] for name in ("pair/0", "pair/1"))
+    assert (first.outputs, first.exit_code, second.exit_code) == ({"x": "1"}, 0, 3)
+    assert log(run, "pair/0").startswith(b"a\n")
+    assert log(run, "pair/1").startswith(b"b\n")
+
+
 def test_a_retry_is_a_new_attempt(bed: Bed) -> None:
     """A task that failed is tried again as often as allowed, each attempt with its own log and number."""
     run = bed.start(

@@ -6,7 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.queue import SACCT, SQUEUE, Row, expand, parse_sacct, parse_squeue
+from nemorun_cli.executors.slurm.queue import SACCT, SQUEUE, Row, expand, is_of, parse_sacct, parse_squeue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,7 +84,7 @@ class Cluster:
         job_id = submission.id_of(key)
         for rows in (self._rows, self._past):
             row = rows.get(job_id or "")
-            if row is not None and row.name == submission.name:
+            if row is not None and is_of(row, name=submission.name, made=submission.made):
                 return row
         return None
 

@@ -50,6 +50,7 @@ SACCT: Final = (
     "--format=JobID,State,Submit,Start,End,ExitCode,JobName",
 )  # fmt: skip
 _NO_EXIT_CODE: Final = None
+LONG_BEFORE: Final = 86_400.0  # seconds by which no two clocks differ
 NEVER: Final = "DependencyNeverSatisfied"  # the reason of a job that waited for what did not come to pass
 
 
@@ -107,6 +108,14 @@ def parse_sacct(text: str) -> Iterator[Row]:
             end=_time(end),
             code=_exit_code(code),
         )
+
+
+def is_of(row: Row, *, name: str, made: float) -> bool:
+    """Whether a job is that of a submission; an id that Slurm gave to another since has another name.
+
+    Nor is it one that was submitted long before, as when both ids and names began anew.
+    """
+    return row.name == name and (row.submit is None or row.submit > made - LONG_BEFORE)
 
 
 def waiting_message(row: Row) -> str:
