@@ -309,6 +309,19 @@ def test_slurm_makes_one_array_of_a_sweep(exp: Exp) -> None:
 
 
 @pytest.mark.usefixtures("slurm")
+def test_slurm_pipeline_runs_to_its_end(exp: Exp) -> None:
+    """Steps wait in the queue for those before them, and the two that start together are one job."""
+    plans = exp("run", SPECS / "slurm_pipeline.yaml", "--dry-run", "--json").json["tasks"]
+    early = {task["id"]: task["queued_early"] for task in plans}
+    assert early["train/n=2"] == {"behind": ["prepare"], "after": []}
+    assert early["publish"] == {"behind": ["check/server", "check/client"], "after": []}
+    exp("run", SPECS / "slurm_pipeline.yaml")
+    assert log(exp, "check/client") == "165\n"
+    assert log(exp, "publish") == "published\n"
+    assert exp.task("check/server")["job_id"] == exp.task("check/client")["job_id"]
+
+
+@pytest.mark.usefixtures("slurm")
 def test_slurm_checkpoint_goes_on_where_it_stopped(exp: Exp) -> None:
     """Attempts end as timeouts until the training is done, and each begins at the step that was saved."""
     exp("run", SPECS / "slurm_checkpoint.yaml")
