@@ -49,15 +49,21 @@ def diagnose(options: Mapping[str, Any], commands: Inquiry) -> Iterator[Diagnosi
 
 def misfit(options: Mapping[str, Any], wanted: Resources, commands: Inquiry) -> str | None:
     """Why no node can ever give what is wanted, as Slurm says it; None if it can, or does not say."""
-    without = ["sbatch", "--test-only", *sbatch_flags(options), "--wrap=true"]
-    answer = _ask(commands, ["sbatch", "--test-only", *sbatch_flags(options, wanted), "--wrap=true"])
-    if answer.is_good or not _TOO_MUCH.search(answer.complaint) or not _ask(commands, without).is_good:
-        return None  # if these options alone are the trouble, it is told as theirs
+    trial = ["sbatch", "--test-only", *sbatch_flags(options, wanted), "--wrap=true"]
+    if not _is_too_much(_ask(commands, trial)):
+        return None
+    if not _ask(commands, ["sbatch", "--test-only", *sbatch_flags(options), "--wrap=true"]).is_good:
+        return None  # these options alone are the trouble, which is told as theirs
     nodes = _ask(commands, ["scontrol", "show", "node", "--oneliner"])
-    if _NO_NODE in answer.complaint and _away(nodes, _partitions(options)):
+    answer = _ask(commands, trial)  # a node may have come back between the questions
+    if not _is_too_much(answer) or (_NO_NODE in answer.complaint and _away(nodes, _partitions(options))):
         return None
     said = answer.complaint.replace("\n", "; ")
     return f"Slurm would not take a job that asks for {wanted}: {said}"
+
+
+def _is_too_much(answer: Answer) -> bool:
+    return not answer.is_good and _TOO_MUCH.search(answer.complaint) is not None
 
 
 def _ask(commands: Inquiry, argv: Sequence[str]) -> Answer:
