@@ -108,13 +108,15 @@ def environment(gpus: Sequence[str], given: Mapping[str, str]) -> dict[str, str]
     return told
 
 
-def _gpus(wanted: int | Sequence[int | str] | None) -> tuple[list[str], str]:
+def _gpus(wanted: float | Sequence[float | str] | None) -> tuple[list[str], str]:
     """The GPUs as `CUDA_VISIBLE_DEVICES` takes them, and where they are known from."""
     inherited = visible(os.environ.get(VISIBLE))
-    if isinstance(wanted, int):
-        return (inherited or [str(number) for number in range(wanted)])[:wanted], "the option gpus"
+    if isinstance(wanted, int | float):  # JSON Schema takes 2.0 for a whole number, too
+        count = int(wanted)
+        known = [str(number) for number in range(count)] if inherited is None else inherited
+        return known[:count], "the option gpus"
     if wanted is not None:
-        names = [str(one) for one in wanted]
+        names = [one if isinstance(one, str) else str(int(one)) for one in wanted]
         marks = None if inherited is None else {_mark(name) for name in inherited}
         return [name for name in names if marks is None or _mark(name) in marks], "the option gpus"
     if inherited is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import sweeps, usage
+from nemorun_cli import sweeps
 from nemorun_cli.clock import unix
 from nemorun_cli.quantities import duration_text
 from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
@@ -172,6 +172,8 @@ def reason(state: TaskState) -> str:
 
 def task_details(snapshot: Snapshot, task: Task) -> list[str]:
     """What is to be said of one task, as lines."""
+    from nemorun_cli import usage  # noqa: PLC0415 - not for the table of all tasks
+
     entry = snapshot.task_json(task.id, task.index)
     lines = [
         ("task", f"{task.id}  (number {task.index})"),

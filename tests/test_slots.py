@@ -276,8 +276,8 @@ def test_machine_can_be_told_by_hand(bench: Bench) -> None:
     executors = {"some": {"type": "local", "gpus": [5, 7], "cpus": 64, "memory": "2T"}}
     wanted = {"gpus": 2, "cpus": 64, "memory": "1.5T"}
     bench.run({"a": {"inline": show, "resources": wanted, "executor": "some"}}, executors=executors)
-    executors = {"some": {"type": "local", "gpus": 1}}
-    bench.run({"a": {"inline": show, "resources": {"gpus": 1}, "executor": "some"}}, executors=executors)
+    executors = {"some": {"type": "local", "gpus": 1.0}}
+    bench.run({"a": {"inline": show, "resources": {"gpus": 1.0}, "executor": "some"}}, executors=executors)
     assert bench.lines() == ["5,7", "0"]
 
 

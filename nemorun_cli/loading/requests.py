@@ -67,7 +67,8 @@ class Requests:
         except ValueError as fault:
             self.findings.append(Finding(place=(*place, "memory"), message=str(fault)))
             size = None
-        return Resources(cpus=given.get("cpus"), memory=size, gpus=given.get("gpus"))
+        gpus = given.get("gpus")  # JSON Schema takes 1.0 for a whole number, too
+        return Resources(cpus=given.get("cpus"), memory=size, gpus=None if gpus is None else int(gpus))
 
     def _check(self, executor: str, wanted: Resources, place: Place) -> None:
         if self._misfit is None or executor not in self._executors or not wanted:
