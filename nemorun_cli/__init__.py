@@ -1,7 +1,8 @@
 """Multi-task machine-learning experiments described in YAML, and an honest ledger of what happened.
 
 From Python: `run` starts an experiment, `find` finds one, and the `Run` that both give asks, ends or
-continues it. `Experiment` and `ml_dash_experiment` track what a program measures.
+continues it. A `Builder` takes tasks call by call. `Experiment` and `ml_dash_experiment` track what a
+program measures.
 """
 
 from __future__ import annotations
@@ -9,6 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nemorun_cli.builder import (
+        Builder,
+        Command,
+        Config,
+        DockerExecutor,
+        Executor,
+        LocalExecutor,
+        Partial,
+        Script,
+        SlurmExecutor,
+    )
     from nemorun_cli.errors import ExpError, SpecError
     from nemorun_cli.experiment import Run, find, run
     from nemorun_cli.observation import Snapshot
@@ -16,10 +28,37 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["ExpError", "Experiment", "Run", "Snapshot", "SpecError", "find", "ml_dash_experiment", "run"]
+__all__ = [
+    "Builder",
+    "Command",
+    "Config",
+    "DockerExecutor",
+    "Executor",
+    "ExpError",
+    "Experiment",
+    "LocalExecutor",
+    "Partial",
+    "Run",
+    "Script",
+    "SlurmExecutor",
+    "Snapshot",
+    "SpecError",
+    "find",
+    "ml_dash_experiment",
+    "run",
+]
 
 # Imported where they are used: `exp status` must not pay for tracking, nor a training script for the runner.
 _HOMES = {
+    "Builder": "builder",
+    "Command": "builder",
+    "Config": "builder",
+    "DockerExecutor": "builder",
+    "Executor": "builder",
+    "LocalExecutor": "builder",
+    "Partial": "builder",
+    "Script": "builder",
+    "SlurmExecutor": "builder",
     "Experiment": "tracking",
     "ExpError": "errors",
     "Run": "experiment",

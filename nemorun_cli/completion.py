@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 SPEC_ENDINGS: Final = (".yaml", ".yml")
+PROGRAM_ENDINGS: Final = (".py",)
 MOST: Final = 200  # ids that are offered: more cannot be read
 
 

@@ -42,6 +42,7 @@ def read(
     executor_types: Callable[[], Sequence[str]] | None = None,
     home: Home | None = None,
     misfit: Misfit | None = None,
+    path: Path | None = None,
 ) -> Document:
     """The spec, read and checked.
 
@@ -54,11 +55,23 @@ def read(
         executor_types: tells which types there are.
         home: where the user's executors are described; by default the one of the environment.
         misfit: why an executor can never meet a request for resources; by default nobody is asked.
+        path: what stands for the file of a spec that is given as data.
 
     Raises:
         SpecError: with all problems of the spec.
     """
-    text_source, path = _source(source)
+    if isinstance(source, (str, Path)) and is_program(Path(source)):
+        return _built(
+            Path(source),
+            sets=sets,
+            params=params,
+            only=only,
+            schemas=executor_schemas,
+            types=executor_types,
+            home=home,
+            misfit=misfit,
+        )
+    text_source, found = _source(source, file="spec" if path is None else str(path))
     options = _Options(
         params=tuple(params),
         sets=tuple(sets),
@@ -68,7 +81,31 @@ def read(
         home=home,
         misfit=misfit,
     )
-    return _read(text_source, path, options)
+    return _read(text_source, path or found, options)
+
+
+def is_program(path: Path) -> bool:
+    """Whether a spec's path is that of a program that builds it."""
+    return path.suffix == ".py" and path.is_file()
+
+
+def _built(program: Path, *, sets: Sequence[str], **options: Any) -> Document:
+    """What a program builds, with the options of a command over its own."""
+    from nemorun_cli import builder, building  # noqa: PLC0415 - only for programs
+
+    built, own = builder.of_program(program)
+    document = read(
+        built.spec,
+        path=built.path,
+        sets=[*own, *sets],
+        params=options["params"],
+        only=options["only"],
+        executor_schemas=options["schemas"],
+        executor_types=options["types"],
+        home=options["home"],
+        misfit=options["misfit"],
+    )
+    return building.with_plugins(document, built)
 
 
 def again(
@@ -164,7 +201,15 @@ def changed(
         misfit=misfit,
         name=files.directory.parent.name,
     )
-    return replace(_read(open_source(Path(source)), Path(source), options), shipped=files)
+    path = Path(source)
+    if not is_program(path):
+        return replace(_read(open_source(path), path, options), shipped=files)
+    from nemorun_cli import builder, building  # noqa: PLC0415 - only for programs
+
+    built, own = builder.of_program(path)
+    options = replace(options, sets=(*own, *options.sets))
+    document = _read(_written(built.spec, file=str(path)), built.path, options)
+    return replace(building.with_plugins(document, built), shipped=files)
 
 
 # How the old one was started, rather than what it was.
@@ -244,10 +289,10 @@ def validate(
     return resolve(document, _tentative(document.name))
 
 
-def _source(given: Path | str | Mapping[str, Any]) -> tuple[Source, Path]:
+def _source(given: Path | str | Mapping[str, Any], *, file: str) -> tuple[Source, Path]:
     if isinstance(given, (str, Path)):
         return open_source(Path(given)), Path(given)
-    return _written(given, file="spec"), Path.cwd() / "spec.yaml"
+    return _written(given, file=file), Path.cwd() / "spec.yaml"
 
 
 def _written(given: Mapping[str, Any], *, file: str) -> Source:

@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from documents import ROOT, Block, blocks
 
 if TYPE_CHECKING:
@@ -85,11 +86,13 @@ def test_the_recipes_work(exp: Exp) -> None:
             session.run(block)
 
 
-def test_what_the_page_on_changes_says_works(exp: Exp) -> None:
-    """The spec of docs/again.md is run, changed, resumed and run again as it stands there."""
+@pytest.mark.parametrize("name", ["again.md", "from-nemo-run-and-ml-dash.md"])
+def test_what_other_pages_say_works(exp: Exp, name: str) -> None:
+    """What these pages mark is written and run, and the output is what stands there."""
     session = Session(exp)
-    for block in blocks(ROOT / "docs" / "again.md"):
-        session.run(block)
+    for block in blocks(ROOT / "docs" / name):
+        if block.mark:
+            session.run(block)
 
 
 def test_the_line_that_installs_names_what_there_is() -> None:

@@ -67,7 +67,11 @@ def command(
 
 
 def _is_spec(which: str) -> bool:
-    return Path(which).is_file() or which.endswith(completion.SPEC_ENDINGS) or "/" in which
+    return (
+        Path(which).is_file()
+        or which.endswith((*completion.SPEC_ENDINGS, *completion.PROGRAM_ENDINGS))
+        or "/" in which
+    )
 
 
 def _look(which: str) -> Snapshot:

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nemorun_cli import (
+    Builder,
+    Command,
+    Config,
+    DockerExecutor,
+    Executor,
+    LocalExecutor,
+    Partial,
+    Script,
+    SlurmExecutor,
+)
+from nemorun_cli.errors import SpecError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench import Bench
+    from conftest import Exp
+
+
+def helper(a: int) -> int:
+    """A function that tasks could import."""
+    return a
+
+
+class Model:
+    """A class that a task could build."""
+
+
+def built(**keys: Any) -> Builder:
+    return Builder("study", **keys)
+
+
+def test_what_is_added_is_a_spec() -> None:
+    """Each kind of task becomes the entry that a YAML file would hold; what is not said is not there."""
+    exp = built(params={"lr": 1}, tags=["a"])
+    exp.add(Script("prepare.sh", args=["x", 1], env={"A": 1}, entrypoint="sh"), name="prepare")
+    exp.add(Script(inline="echo"), name="inline", timeout="1m", retry={"limit": 2})
+    exp.add(Command(["echo", "a b"]), dependencies=["prepare", "inline"], tail_logs=False)
+    exp.add(Partial(helper, a=Config(Model, hidden=[1, {"x": Config("m:f")}])), when="${{ params.lr > 0 }}")
+
+    assert exp.spec == {
+        "name": "study",
+        "params": {"lr": 1},
+        "tags": ["a"],
+        "tasks": {
+            "prepare": {"script": "prepare.sh", "args": ["x", 1], "env": {"A": 1}, "entrypoint": "sh"},
+            "inline": {"inline": "echo", "timeout": "1m", "retry": {"limit": 2}},
+            "echo": {"command": ["echo", "a b"], "dependencies": ["prepare", "inline"], "tail_logs": False},
+            "helper": {
+                "partial": f"{__name__}:helper",
+                "args": {"a": {"_target_": f"{__name__}:Model", "hidden": [1, {"x": {"_target_": "m:f"}}]}},
+                "when": "${{ params.lr > 0 }}",
+            },
+        },
+    }
+
+
+def test_names_are_made_and_never_shared() -> None:
+    """A task is called after what it runs; made names get numbers, given ones are refused the second time."""
+    exp = built()
+
+    names = [exp.add(Command("/usr/bin/env A=b")), exp.add(Command("env")), exp.add(Script("a dir/x y.sh"))]
+    names += [exp.add(Script(inline="a")), exp.add(Script(inline="b")), exp.add(Partial("pkg.mod:Net.fit"))]
+
+    assert names == ["env", "env-2", "x_y.sh", "script", "script-2", "Net.fit"]
+    with pytest.raises(UsageError, match="already"):
+        exp.add(Command("true"), name="env")
+    with pytest.raises(UsageError, match="needs a name"):
+        exp.add([Command("true")])
+
+
+def test_executors_are_named_once() -> None:
+    """Equal executors are one; others of a type get numbers; names of described ones are left alone."""
+    exp = built(executor=DockerExecutor(image="a"))
+    exp.add(Command("one"), executor=DockerExecutor(image="a"))
+    exp.add(Command("two"), executor=DockerExecutor(image="b"))
+    exp.add(Command("three"), executor=LocalExecutor())
+    exp.add(Command("four"), executor=LocalExecutor(env={"A": "b"}))
+    exp.add(Command("five"), executor=SlurmExecutor(name="cluster", partition="p"))
+    exp.add([Command("a"), Command("b")], executor=["described", Executor("nice", level=3)], name="six")
+
+    spec = exp.spec
+
+    assert spec["executor"] == "docker"
+    assert [task.get("executor") for task in spec["tasks"].values()] == [
+        "docker",
+        "docker-2",
+        "local",
+        "local-2",
+        "cluster",
+        ["described", "nice"],
+    ]
+    assert spec["executors"] == {
+        "docker": {"type": "docker", "image": "a"},
+        "docker-2": {"type": "docker", "image": "b"},
+        "local-2": {"type": "local", "env": {"A": "b"}},
+        "cluster": {"type": "slurm", "partition": "p"},
+        "nice": {"type": "nice", "level": 3},
+    }
+
+
+def test_values_are_frozen() -> None:
+    """Nothing of what was given to a task or an executor changes afterwards."""
+    values: list[Any] = [Script("a"), Command("a"), Partial("m:f"), Config("m:f"), LocalExecutor()]
+    for value in values:
+        with pytest.raises((AttributeError, TypeError)):
+            value.name = "other"
+
+
+def test_what_no_task_can_import_is_refused() -> None:
+    """A lambda and a function within another one have no name that leads to them."""
+    with pytest.raises(UsageError, match="cannot be imported"):
+        Partial(lambda: None)
+    with pytest.raises(UsageError, match="either a path or an inline text"):
+        built().add(Script())
+
+
+def test_problems_are_told_all_at_once(bench: Bench) -> None:
+    """What is wrong with what was built is told before anything starts, by its place."""
+    exp = built(executor=LocalExecutor(imag="x"))
+    exp.add(Command("true"), dependencies=["nobody"], timout=3)
+
+    with pytest.raises(SpecError) as caught:
+        exp.run()
+
+    assert {problem.path for problem in caught.value.problems} == {
+        "executors.local-2.imag",
+        "tasks.true.timout",
+        "tasks.true.dependencies.0",
+    }
+    assert not bench.home.names()
+
+
+def test_a_detached_run_gives_a_handle(bench: Bench) -> None:
+    """`run(detach=True)` gives the experiment at once; a task's plugins hold for that task."""
+    exp = built()
+    exp.add(Command(["sh", "-c", "exit $CODE"]), name="one", plugins=[Loud("1")])
+    exp.add(Command(["sh", "-c", "exit ${CODE:-0}"]), name="two")
+
+    run = exp.run(detach=True)
+    snapshot = run.wait(timeout=30)
+
+    states = {name: (state.status, state.exit_code) for name, state in snapshot.history.tasks.items()}
+    assert states == {"one": ("FAILED", 1), "two": ("SUCCEEDED", 0)}
+    assert bench.home.ids("study")
+
+
+class Loud:
+    """Sets a variable of its tasks."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def change(self, launch: Any) -> Any:
+        """The launch with the variable."""
+        return replace(launch, env={**launch.env, "CODE": self.code})
+
+
+def program(exp: Exp, body: str, name: str = "pipeline.py") -> Path:
+    """A program in a folder of its own."""
+    return exp.spec(f"import nemorun_cli as run\n{body}", name=f"programs/{name}")
+
+
+BODY = """
+def double(x):
+    print("double", 2 * x)
+    return {"y": 2 * x}
+
+if __name__ == "__main__":
+    print("talk of the program")
+    with run.Builder("built", params={"x": 3}) as exp:
+        first = exp.add(run.Partial(double, x="${{ params.x }}"))
+        exp.add(run.Script("show.sh", args=["${{ tasks.double.outputs.y }}"]), dependencies=[first])
+        exp.run(sequential=None, tail_logs=True)
+        print("after")
+"""
+
+
+def python(exp: Exp, path: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a program as its author would."""
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        cwd=exp.folder,
+        env={**exp.env, "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"},  # noqa: PTH120
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def test_a_program_runs_by_itself(exp: Exp) -> None:
+    """`python pipeline.py` runs the experiment and watches it; paths lead from the program's folder."""
+    (exp.folder / "programs").mkdir()
+    (exp.folder / "programs" / "show.sh").write_text('echo "shown $1"\n')
+
+    told = python(exp, program(exp, BODY))
+
+    assert told.stdout.splitlines() == [
+        "talk of the program",
+        "double | double 6",
+        "show.sh | shown 6",
+        "after",
+    ]
+    assert exp.status()["status"] == "COMPLETED"
+
+
+def test_exp_runs_a_program(exp: Exp) -> None:
+    """`exp run pipeline.py` takes what it builds, with options over its own; its talk goes to stderr."""
+    (exp.folder / "programs").mkdir()
+    (exp.folder / "programs" / "show.sh").write_text('echo "shown $1"\n')
+    path = program(exp, BODY)
+
+    started = exp("run", path, "-p", "x=5", "--no-tail-logs", "-q")
+
+    assert started.stdout.startswith("built_")
+    assert "talk of the program" in started.stderr
+    assert exp("logs", "built", "show.sh").stdout == "shown 10\n"
+    assert exp("validate", path, "--json").json["tasks"] == ["double", "show.sh"]
+    assert exp("graph", path, "--json").json["name"] == "built"
+    assert exp("run", path, "--dry-run", "--json").json["params"] == {"x": 3}
+    path.unlink()
+    assert exp("rerun", "built", "-p", "x=1", "--dry-run", "--json", code=2).json["problems"]
+
+
+def test_an_experiment_of_a_program_goes_on_with_another_one(exp: Exp) -> None:
+    """`exp resume --spec pipeline.py` takes what the program builds by now."""
+    path = program(exp, "exp = run.Builder('built')\nexp.add(run.Command('false'), name='t')\nexp.run()\n")
+    exp("run", path, code=1)
+    path.write_text(path.read_text().replace("'false'", "'true'"))
+
+    exp("resume", "built", "--spec", path, "--accept-changes")
+
+    assert exp.task("t")["attempt"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("print('nothing')", "runs no experiment"),
+        ("x = 1\nx.y", "pipeline.py:3: AttributeError"),
+        ("run.Builder('a').add([])", "a list of tasks needs a name"),
+        ("import sys\nsys.exit(3)", "runs no experiment"),
+        ("exp = run.Builder('a b')\nexp.add(run.Command('true'))\nexp.run()", '"a b"'),
+    ],
+)
+def test_programs_that_build_nothing_are_refused(exp: Exp, body: str, message: str) -> None:
+    """A program that fails, or ends without a run, is told with its line, and nothing is created."""
+    assert message in exp("run", program(exp, body), code=2).stderr
+    assert exp("list", "--json").json["experiments"] == []
+
+
+def test_a_program_that_a_task_imports_starts_nothing(exp: Exp) -> None:
+    """Without a guard the import by a partial would start it all again: the task fails and says so."""
+    body = "def f(): ...\nexp = run.Builder('built')\nexp.add(run.Partial(f))\nexp.run()\n"
+    path = {"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}  # noqa: PTH120 - a text
+
+    exp("run", program(exp, body), code=1, env=path)
+
+    assert "__main__" in exp("logs", "built", "f").stdout
+    assert len(exp("list", "--json").json["experiments"]) == 1
