@@ -134,7 +134,7 @@ def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None
     for source in {str(task.body) for task in spec.tasks if task.kind == "script"}:
         copy = plan.script_copy(source, files)
         make_folder(copy.parent)
-        kept = plan.script_copy(source, document.copies) if document.copies else None
+        kept = plan.script_copy(source, document.copies) if document.copies else _shipped(source, spec)
         try:
             shutil.copyfile(kept if kept is not None and kept.is_file() else source, copy)
         except FileNotFoundError:
@@ -147,6 +147,19 @@ def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _shipped(source: str, spec: Spec) -> Path | None:
+    """A script as a packager took it, which may be another than lies there now, if all its tasks run that."""
+    if not spec.packages:
+        return None
+    found = {
+        package.stored(source, folder=spec.folder) if package and source in package.scripts else None
+        for task in spec.tasks
+        if task.kind == "script" and str(task.body) == source
+        for package in [spec.package(task)]
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def _begin_ledger(

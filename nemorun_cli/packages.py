@@ -39,6 +39,7 @@ class Package:
         facts: what the packager says of it, such as the commit.
         told: the same for people, in a few words.
         left_out: what lies beside it and was not shipped, each with the reason.
+        scripts: the paths, on this machine, of those scripts of tasks that are among it.
     """
 
     packager: dict[str, Any]
@@ -52,6 +53,7 @@ class Package:
     facts: dict[str, Any] = field(default_factory=dict)
     told: str = ""
     left_out: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
 
     def shipped(self, path: str, *, folder: str) -> str:
         """Where a path of this machine is in the experiment's copy; one that was not shipped stays.
@@ -61,6 +63,11 @@ class Package:
         """
         inside = within(path, root=self.root, place=self.place, folder=folder)
         return path if inside is None else str(Path(self.folder, inside))
+
+    def stored(self, path: str, *, folder: str) -> Path | None:
+        """The same in the store; None for what was not shipped."""
+        inside = within(path, root=self.root, place=self.place, folder=folder)
+        return None if inside is None else Path(self.store, inside)
 
     @property
     def commit(self) -> str | None:
@@ -77,7 +84,8 @@ class Package:
         """A package as `to_json` wrote it; unknown fields of a later version are passed over."""
         known = {item.name for item in fields(cls)}
         values = {key: value for key, value in document.items() if key in known}
-        return cls(**{**values, "left_out": tuple(values.get("left_out", ()))})
+        lists = {key: tuple(values.get(key, ())) for key in ("left_out", "scripts")}
+        return cls(**{**values, **lists})
 
 
 def lines(package: Package) -> list[str]:

@@ -44,12 +44,16 @@ LARGEST: Final = 3  # files that are named where there is too much
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipment:
-    """What a packager ships, read and whole; `where` is its folder in the store."""
+    """What a packager ships, read and whole.
+
+    `where` is its folder in the store; `scripts` are the paths of tasks' scripts that are among it.
+    """
 
     packager: dict[str, Any]
     content: Content
     listing: Listing
     where: Path
+    scripts: tuple[str, ...]
 
     def package(self, files: ExperimentFiles) -> Package:
         """What an experiment knows of it."""
@@ -68,6 +72,7 @@ class Shipment:
             facts=self.content.facts,
             told=self.content.told,
             left_out=left_out,
+            scripts=self.scripts,
         )
 
 
@@ -103,7 +108,11 @@ def look(spec: Spec, document: Document, home: Home) -> Shipments:
     kept = _kept(spec, document, home)
     with tempfile.TemporaryDirectory(prefix="exp-") as scratch:
         contents = _contents(spec, document, home, kept=kept, scratch=Path(scratch))
-        return Shipments((*kept, *(_unwritten(options, content, home) for options, content in contents)))
+        found = [
+            (options, content, listing(content.entries, digest=digest_of)) for options, content in contents
+        ]
+    new = [_shipment(spec, *one, where=store.place(home, one[-1].hash)) for one in found]
+    return Shipments((*kept, *new))
 
 
 @contextlib.contextmanager
@@ -118,14 +127,22 @@ def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments]:
         with tempfile.TemporaryDirectory(prefix="exp-") as scratch:
             for options, content in _contents(spec, document, home, kept=found, scratch=Path(scratch)):
                 where, told = store.put(home, content.entries)
-                found.append(Shipment(packager=options, content=content, listing=told, where=where))
+                found.append(_shipment(spec, options, content, told, where=where))
         yield Shipments(tuple(found))
 
 
-def _unwritten(options: dict[str, Any], content: Content, home: Home) -> Shipment:
-    told = listing(content.entries, digest=digest_of)
-    where = store.place(home, told.hash)
-    return Shipment(packager=options, content=content, listing=told, where=where)
+def _shipment(
+    spec: Spec, options: dict[str, Any], content: Content, told: Listing, *, where: Path
+) -> Shipment:
+    files = {entry.path for entry in content.entries if entry.kind in ("file", "program")}
+    bodies = (str(task.body) for task in spec.tasks if task.kind == "script" and task.packager == options)
+    scripts = tuple(body for body in dict.fromkeys(bodies) if _inside(content, body, spec) in files)
+    return Shipment(packager=options, content=content, listing=told, where=where, scripts=scripts)
+
+
+def _inside(content: Content, path: str, spec: Spec) -> str | None:
+    root = None if content.root is None else str(content.root)
+    return within(path, root=root, place=content.place, folder=spec.folder)
 
 
 def _kept(spec: Spec, document: Document, home: Home) -> list[Shipment]:
@@ -157,7 +174,9 @@ def _again(package: Package, home: Home) -> Shipment:
         bytes=package.bytes,
     )
     where = store.place(home, package.hash)
-    return Shipment(packager=package.packager, content=content, listing=told, where=where)
+    return Shipment(
+        packager=package.packager, content=content, listing=told, where=where, scripts=package.scripts
+    )
 
 
 def _contents(
@@ -208,13 +227,12 @@ def _packagers(spec: Spec) -> list[dict[str, Any]]:
 
 def _with_workdirs(content: Content, spec: Spec, options: dict[str, Any]) -> tuple[Entry, ...]:
     """The entries, and the folders that tasks run in should nothing lie in them."""
-    root = None if content.root is None else str(content.root)
     taken = {entry.path for entry in content.entries if entry.kind != "folder"}
     folders: dict[str, Entry] = {}
     for workdir in {
         task.workdir for task in spec.tasks if task.packager == options and "/workdir" not in task.late
     }:
-        path = within(workdir, root=root, place=content.place, folder=spec.folder)
+        path = _inside(content, workdir, spec)
         if path is None or path == "." or taken & {path, *map(str, Path(path).parents)}:
             continue
         if not any(name.startswith(f"{path}/") for name in taken):

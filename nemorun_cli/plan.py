@@ -95,14 +95,14 @@ def make(
 ) -> Plan:
     """The plan of an attempt at a task whose expressions are all filled in; `told` is for its environment."""
     own = files.attempt(task.id, attempt)
-    argv, script, call = _command(task, files, own)
+    package = spec.package(task)
+    argv, script, call = _command(task, spec, files, own)
     if task.launcher:
         from nemorun_cli import launchers  # noqa: PLC0415 - only for tasks that have one
 
         options = spec.executors.get(task.executor, {})
         setting = launchers.Setting(executor=options, gpus=task.resources.gpus)
         argv = launchers.launched(argv, task.launcher, setting)
-    package = spec.package(task)
     return Plan(
         experiment=files.id,
         task=task.id,
@@ -161,7 +161,7 @@ def _default_dash_root(home: Path) -> Path:
 
 
 def _command(
-    task: Task, files: ExperimentFiles, own: AttemptFiles
+    task: Task, spec: Spec, files: ExperimentFiles, own: AttemptFiles
 ) -> tuple[tuple[str, ...], str | None, dict[str, Any] | None]:
     body, args = task.body, task.args
     if task.kind == "partial":
@@ -173,7 +173,15 @@ def _command(
     text = str(body)
     if task.kind == "inline":
         return (*task.entrypoint, str(own.script), *arguments), text, None
-    return (*task.entrypoint, str(script_copy(text, files)), *arguments), None, None
+    return (*task.entrypoint, _script(task, spec, files), *arguments), None, None
+
+
+def _script(task: Task, spec: Spec, files: ExperimentFiles) -> str:
+    """Where a script lies that runs: with what was shipped beside it, or by itself."""
+    source, package = str(task.body), spec.package(task)
+    if package is not None and source in package.scripts:
+        return package.shipped(source, folder=spec.folder)
+    return str(script_copy(source, files))
 
 
 @lru_cache(maxsize=4)

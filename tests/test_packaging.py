@@ -234,3 +234,23 @@ def test_diff_tells_which_files_changed(exp: Exp, repo: Repo) -> None:
     assert changes == {"commit": "changed", "code.txt": "changed", "experiments/keep": "removed"}
     assert document["spec"] == []
     assert "code.txt" in exp("diff", *ids[1:]).stdout
+
+
+@pytest.mark.parametrize(("dirty", "said"), [("include", "changed"), ("ignore", "committed")])
+def test_a_script_runs_as_it_was_shipped(bench: Bench, repo: Repo, dirty: str, said: str) -> None:
+    """A script runs in its place in the copy, finds what lies beside it, and is the commit's where asked."""
+    repo.write("src/beside.py", "WORD = 'beside'\n")
+    repo.write("src/main.py", "import beside\nprint('committed', beside.WORD)\n")
+    repo.commit()
+    repo.write("src/main.py", "import beside\nprint('changed', beside.WORD)\n")
+    repo.write("src/alone.sh", "echo alone\n")
+    tasks = {
+        "shipped": {"script": "src/main.py", "entrypoint": "python3"},
+        "alone": {"script": "src/alone.sh"},
+        "bare": {"script": "src/main.py", "entrypoint": "cat", "packager": "none"},
+    }
+    run = bench.start(tasks, packager={"type": "git", "dirty": dirty})
+    assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
+    assert log(run, "shipped") == f"{said} beside\n"
+    assert log(run, "alone") == "alone\n"
+    assert "changed" in log(run, "bare")
