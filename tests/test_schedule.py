@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nemorun_cli import history as events
 from nemorun_cli.clock import stamp
 from nemorun_cli.history import History, TaskState
+from nemorun_cli.resources import Grant, Machine, Resources, Room
 from nemorun_cli.schedule import Schedule, Verdict, rule_of
 from nemorun_cli.spec import Group, Retry, RunOptions, Spec, Task
 from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
@@ -34,6 +35,8 @@ class Drive:
 
     schedule: Schedule
     slots: int | None = None
+    machine: Machine | None = None
+    held: dict[str, Grant] = field(default_factory=dict)  # what running tasks have of the machine
     running: set[str] = field(default_factory=set)
     started: list[str] = field(default_factory=list)
 
@@ -55,7 +58,11 @@ class Drive:
     def start(self, now: float = 0.0) -> list[str]:
         """Start what can start now."""
         free = None if self.slots is None else self.slots - len(self.running)
-        taken = self.schedule.take_ready(now, free, needs_slot={"local": True})
+        room = Room({"local": self.machine}) if self.machine else None
+        for grant in self.held.values() if room else ():
+            room.add(grant.wanted, grant.marks)
+        taken = self.schedule.take_ready(now, free, needs_slot={"local": True}, most=self.slots, machine=room)
+        self.held |= room.granted if room else {}
         for name in taken:
             self.note(events.SUBMITTED, name)
             self.running.add(name)
@@ -67,6 +74,7 @@ class Drive:
         reason = None if status is S else "exit"
         self.note(events.ENDED, name, status=status, reason=reason)
         self.running.discard(name)
+        self.held.pop(name, None)
         if self.schedule.retry_is_due(name):
             self.note(events.RETRIED, name, attempt=self.schedule.history.tasks[name].attempt + 1)
             self.schedule.add_ready(name)
@@ -135,6 +143,60 @@ def test_any_graph_runs_to_its_end_as_its_dependencies_allow(
         parents = [(by_id[parent], drive.status(parent)) for parent in one.dependencies]
         assert (drive.status(one.id) is K) == (not allows(one, parents))
         assert drive.started.count(one.id) <= 1 + one.retry.limit
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> tuple[list[Task], tuple[Group, ...]]:
+    """Tasks that ask for parts of a machine with three GPUs, some of them as groups that start together."""
+    asked = st.builds(
+        Resources,
+        cpus=st.sampled_from([None, 0.5, 2, 4]),
+        gpus=st.sampled_from([None, 0, 1, 2, 3]),
+        memory=st.sampled_from([None, 1, 3]),
+    )
+    tasks: list[Task] = []
+    groups: list[Group] = []
+    for number in range(draw(st.integers(1, 7))):
+        if draw(st.integers(0, 3)):
+            name = f"t{number}"
+            needs = draw(st.sets(st.sampled_from([one.id for one in tasks]), max_size=2)) if tasks else set()
+            wanted = draw(asked)
+            tasks.append(task(name, len(tasks), resources=wanted, dependencies=tuple(sorted(needs))))
+        else:
+            members = tuple(f"g{number}/{member}" for member in range(draw(st.integers(2, 3))))
+            one = Resources(gpus=draw(st.sampled_from([None, 1])), cpus=draw(st.sampled_from([None, 1])))
+            group = f"g{number}"
+            tasks += [
+                task(name, len(tasks) + index, group=group, resources=one)
+                for index, name in enumerate(members)
+            ]
+            groups.append(Group(id=group, members=members, together=True))
+    return tasks, tuple(groups)
+
+
+@given(crowds(), st.integers(2, 4), st.data())
+def test_any_crowd_shares_a_machine_and_all_have_their_turn(
+    crowd: tuple[list[Task], tuple[Group, ...]], slots: int, data: st.DataObject
+) -> None:
+    """Nothing of a machine is given twice, who starts together starts at once, and nobody waits for ever."""
+    tasks, groups = crowd
+    machine = Machine(cpus=4.0, memory=3, gpus=("0", "1", "2"), marks=("0", "1", "2"), origin="")
+    drive = Drive(schedule(*tasks, groups=groups), slots, machine)
+    drive.begin()
+    while True:
+        started = set(drive.start())
+        for group in groups:
+            assert started.isdisjoint(group.members) or started.issuperset(group.members)
+        marks = [mark for grant in drive.held.values() for mark in grant.marks]
+        assert len(marks) == len(set(marks))
+        total = Resources.total(grant.wanted for grant in drive.held.values())
+        assert (total.cpus or 0) <= 4
+        assert (total.memory or 0) <= 3
+        if not drive.running:
+            break
+        drive.end(data.draw(st.sampled_from(sorted(drive.running))), S)
+    assert drive.schedule.history.is_settled
+    assert sorted(drive.started) == sorted(one.id for one in tasks)
 
 
 @given(graphs(), st.data())
