@@ -20,6 +20,7 @@ from nemorun_cli.contract.bed import (
     statuses,
     until,
 )
+from nemorun_cli.errors import SpecError
 from nemorun_cli.states import Reason, TaskStatus
 
 if TYPE_CHECKING:
@@ -542,6 +543,34 @@ def test_secrets_are_nowhere_to_be_found(bed: Bed, kind: str, monkeypatch: pytes
     bed.touch("go")
     run.wait(timeout=60)
     assert bed.lines("told") == [hashlib.sha256(SECRET.encode()).hexdigest()]
+
+
+def test_a_task_runs_with_what_it_asks_for(bed: Bed) -> None:
+    """Tasks that ask for CPUs and memory run, and are told with what they asked for and what they used."""
+    wanted = {"cpus": 1, "memory": "64M"}
+    tasks = {name: {"inline": "true", "resources": wanted} for name in ("one", "two")}
+    run = bed.start(tasks)
+    run.wait(timeout=60)
+    told = run.status().to_json()["tasks"]
+    assert [task["status"] for task in told] == ["SUCCEEDED", "SUCCEEDED"]
+    assert all(task["resources"] == {"cpus": 1, "memory": 64 << 20} for task in told)
+    assert all(task["usage"] is None or task["usage"]["cpu"] >= 0 for task in told)
+
+
+def test_what_can_never_be_had_is_refused(bed: Bed) -> None:
+    """A request that can never be met is a problem of the spec, told before anything is created."""
+    with pytest.raises(SpecError, match="resources: on tested: "):
+        bed.start({"one": {"inline": "true", "resources": {"cpus": 90_000}}})
+    assert not Path(bed.home.experiments).exists()
+
+
+def test_a_task_is_retried_by_what_it_wrote(bed: Bed) -> None:
+    """A failure is tried again if its output has what `retry.on` looks for, and not otherwise."""
+    script = f'{NOTE}; echo "error: link is $1" >&2; exit 3'
+    retry = {"limit": 1, "on": [{"log": "link is d[a-z]+n$"}]}
+    tasks = {word: {"inline": script, "args": [word], "retry": retry} for word in ("down", "up")}
+    bed.start(tasks).wait(timeout=60)
+    assert sorted(bed.lines()) == ["down 1", "down 2", "up 1"]
 
 
 def test_the_status_tells_where_a_task_runs(bed: Bed) -> None:
