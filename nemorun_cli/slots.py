@@ -132,7 +132,7 @@ class Slots:
                 room.add(use.wanted, use.gpus)
             else:
                 path.unlink(missing_ok=True)
-        for one in waiting(self._folder):
+        for one in self._queue():
             if one.experiment == self._experiment:
                 continue
             if self._waiting is None or one.number < self._number:
@@ -140,6 +140,13 @@ class Slots:
             else:
                 room.behind.append(one.wish)
         return room
+
+    def _queue(self) -> list[Waiting]:
+        """Who waits; what supervisors left that were killed is removed."""
+        for path, _ in _entries(self._folder, _WAITING):
+            if not locks.is_held(path):
+                path.unlink(missing_ok=True)
+        return waiting(self._folder)
 
     def _allocate(self, room: Room) -> None:
         """Take what was granted; what cannot be noted, on a full disk, cannot start either."""

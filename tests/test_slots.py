@@ -219,6 +219,23 @@ def test_what_never_fits_is_refused_with_its_place(exp: Exp, wanted: dict[str, A
     assert exp("list", "-q").stdout == ""
 
 
+def test_supervisor_that_was_killed_waits_no_more(bench: Bench) -> None:
+    """Who waited and was killed keeps nobody behind it, and leaves nothing lying about."""
+    first = start(bench, "first", until("go"), ONE)
+    eventually(lambda: status(first, "a") == "RUNNING")
+    large = start(bench, "large", SEEN, TWO)
+    waits(large)
+    small = start(bench, "small", SEEN, ONE)
+    waits(small)
+    kill_supervisor(large)
+    assert completed(small)
+    bench.touch("go")
+    assert completed(first)
+    assert large.resume()
+    assert completed(large)
+    assert [path.name for path in bench.home.slots(locks.hostname()).iterdir()] == ["lock"]
+
+
 def test_group_that_starts_together_takes_all_it_needs_at_once(bench: Bench) -> None:
     """Members of a `together` group start when there is room for all; if there never is, they are refused."""
     group = {"group": [{"inline": SEEN}, {"inline": SEEN}], "together": True, "resources": ONE}
