@@ -65,6 +65,12 @@ def now(run: Run, task: str = "one") -> TaskState:
     return run.status().history.tasks[task]
 
 
+def copy_package(spot: Path) -> None:
+    """Have the package where tasks of the other user can import it."""
+    source = Path(nemorun_cli.__file__).parent
+    shutil.copytree(source, spot / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+
+
 def connections(sshd_folder: Path) -> list[psutil.Process]:
     """The connections that all share, of ssh clients with this configuration."""
     found = []
@@ -118,7 +124,7 @@ def test_code_is_shipped_once(bench: Bench, far: Far) -> None:
 
 def test_records_come_back(bench: Bench, far: Far, spot: Path) -> None:
     """What a task tracks there is found here, where the spec wants it, with the supervisor's verdict."""
-    shutil.copytree(Path(nemorun_cli.__file__).parent, spot / "nemorun_cli")
+    copy_package(spot)
     program = (
         "from nemorun_cli import Experiment\nwith Experiment().run as it:\n    it.metrics.log(loss=0.5)\n"
     )
@@ -135,7 +141,7 @@ def test_records_come_back(bench: Bench, far: Far, spot: Path) -> None:
 
 def test_metrics_come_while_a_task_runs(exp: Exp, bench: Bench, far: Far, spot: Path) -> None:
     """What a running task there has tracked is shown here before it ends."""
-    shutil.copytree(Path(nemorun_cli.__file__).parent, spot / "nemorun_cli")
+    copy_package(spot)
     program = (
         "import pathlib, time\nfrom nemorun_cli import Experiment\nwith Experiment().run as it:\n"
         "    it.metrics.log(loss=0.5)\n    while not pathlib.Path('go').exists():\n        time.sleep(0.05)\n"
