@@ -403,6 +403,7 @@ def doctor(options: dict[str, Any]) -> list[dict[str, str | None]]:
         ("login", {"port": 1}, "login cannot be reached", "ssh -v login"),
         ("login", {"job_dir": "/proc/jobs"}, "cannot be made: /proc is not yours", "tunnel.job_dir"),
         ("bare", {}, "bare has no rsync", "installed there"),
+        ("noisy", {}, "login files on noisy print something", "[ -t 1 ]"),
     ],
 )
 def test_the_doctor_is_right(far: Far, host: str, others: dict[str, Any], message: str, remedy: str) -> None:

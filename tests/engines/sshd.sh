@@ -9,8 +9,8 @@
 #
 # FOLDER holds all that belongs to it: its host key, a key to log in with, and FOLDER/ssh_config, in which
 # it is called `login`, and `behind` if it is reached by a jump over itself. Other names are for what can go
-# wrong: `stranger`, whose host key nobody knows, `keyless`, where ssh would have to ask for a password, and
-# `bare`, which has no rsync. FOLDER/bin/ssh is OpenSSH's own client with
+# wrong: `stranger`, whose host key nobody knows, `keyless`, where ssh would have to ask for a password,
+# `bare`, which has no rsync, and `noisy`, whose login files print. FOLDER/bin/ssh is OpenSSH's own client with
 # that configuration.
 set -euo pipefail
 
@@ -25,12 +25,15 @@ make_keys() {
     chmod 711 "$folder" # the keys that let a user in are read as that user
     [ -e "$folder/host_key" ] || ssh-keygen -q -t ed25519 -N '' -C host -f "$folder/host_key"
     [ -e "$folder/user_key" ] || ssh-keygen -q -t ed25519 -N '' -C tests -f "$folder/user_key"
-    [ -e "$folder/bare_key" ] || ssh-keygen -q -t ed25519 -N '' -C tests -f "$folder/bare_key"
+    for name in bare noisy; do
+        [ -e "$folder/${name}_key" ] || ssh-keygen -q -t ed25519 -N '' -C tests -f "$folder/${name}_key"
+    done
     {
         cat "$folder/user_key.pub"
         # shellcheck disable=SC2016 # it is for the shell there
-        printf 'command="PATH=%s; eval \\"$SSH_ORIGINAL_COMMAND\\"" %s\n' \
-            "$folder/bare" "$(cat "$folder/bare_key.pub")"
+        run='eval \"$SSH_ORIGINAL_COMMAND\"'
+        echo "command=\"PATH=$folder/bare; $run\" $(cat "$folder/bare_key.pub")"
+        echo "command=\"echo Welcome; $run\" $(cat "$folder/noisy_key.pub")"
     } >"$folder/authorized_keys"
 }
 
@@ -60,6 +63,8 @@ Host behind
   ProxyJump login
 Host bare
   IdentityFile $folder/bare_key
+Host noisy
+  IdentityFile $folder/noisy_key
 Host *
   HostName 127.0.0.1
   Port $1

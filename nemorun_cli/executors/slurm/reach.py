@@ -34,8 +34,12 @@ def diagnose(tunnel: Tunnel, trips: Trips) -> Iterator[Diagnosis]:
             return
     found = login(tunnel, asks=_has_person())
     yield found
-    if found.is_well:
-        yield _there(tunnel, trips)
+    if not found.is_well:
+        return
+    found = _there(tunnel, trips)
+    yield found
+    if found.is_well and (trouble := _files(tunnel, trips)):
+        yield trouble
 
 
 def login(tunnel: Tunnel, *, asks: bool) -> Diagnosis:
@@ -126,6 +130,21 @@ def _there(tunnel: Tunnel, trips: Trips) -> Diagnosis:
     if "full" in told:
         return _ill(f"the disk of job_dir {tunnel.job_dir} on {tunnel.host} is full", "make room there")
     return _well(f"{tunnel.host} has what is needed, and {tunnel.job_dir} can be written")
+
+
+def _files(tunnel: Tunnel, trips: Trips) -> Diagnosis | None:
+    """What is wrong with bringing files, if anything is."""
+    argv = tunnel.rsync("--dirs", "--list-only", "--", f"{tunnel.remote}:/")
+    answer = trips.processes.start(argv, ssh.environment()).wait(PATIENCE)
+    if answer is not None and answer.is_good:
+        return None
+    said = answer.complaint if answer else f"it did not end within {PATIENCE:g} s"
+    if re.search("shell clean|version mismatch", said):
+        return _ill(
+            f"login files on {tunnel.host} print something where nobody looks, which rsync cannot have",
+            "let them print at a terminal only: begin what prints by [ -t 1 ] &&",
+        )
+    return _ill(f"rsync to {tunnel.host} fails: {said}", f"see what it says: rsync -d {tunnel.remote}:/")
 
 
 def _has_person() -> bool:
