@@ -124,13 +124,17 @@ def test_a_task_runs_in_its_workdir(bed: Bed) -> None:
     assert (bed.folder / "default").exists()
 
 
-@pytest.mark.parametrize("kind", ["command", "inline"])
+@pytest.mark.parametrize("kind", ["command", "script", "inline"])
 def test_a_task_runs_on_what_was_shipped(bed: Bed, kind: str) -> None:
     """With a packager tasks run on a copy of the code, at the workdir's place in it, and share it."""
     (bed.folder / "src").mkdir()
-    (bed.folder / "src" / "code.sh").write_text('cat text; echo "$1" >left\n')
+    (bed.folder / "src" / "code.sh").write_text('cat "$(dirname "$0")/text"; echo "$1" >left\n')
     (bed.folder / "src" / "text").write_text("what was there")
-    body = {"command": ["sh", "code.sh", "more"]} if kind == "command" else {"inline": "sh code.sh more"}
+    body = {
+        "command": {"command": ["sh", "code.sh", "more"]},
+        "script": {"script": "src/code.sh", "args": ["more"]},
+        "inline": {"inline": "sh code.sh more"},
+    }[kind]
     tasks = {
         "first": {**body, "workdir": "src"},
         "second": {"command": ["cat", "left"], "workdir": "src", "dependencies": ["first"]},
