@@ -152,7 +152,23 @@ def _kept(spec: Spec, document: Document, home: Home) -> list[Shipment]:
     packages = json.loads(document.shipped.resolved.read_bytes()).get("packages", ())
     wanted = _packagers(spec)
     found = [Package.from_json(entry) for entry in packages if entry["packager"] in wanted]
-    return [_again(package, home) for package in found if store.place(home, package.hash).is_dir()]
+    kept = [_again(package, home) for package in found if store.place(home, package.hash).is_dir()]
+    if document.copies is not None:
+        return kept
+    # A changed spec reads its scripts again, and one with another text does not run where the old one lies.
+    return [
+        replace(one, scripts=tuple(script for script in one.scripts if _is_as_shipped(one, spec, script)))
+        for one in kept
+    ]
+
+
+def _is_as_shipped(shipment: Shipment, spec: Spec, script: str) -> bool:
+    """Whether a script still holds what was shipped."""
+    inside = _inside(shipment.content, script, spec)
+    try:
+        return inside is not None and Path(script).read_bytes() == (shipment.where / inside).read_bytes()
+    except FileNotFoundError:
+        return False
 
 
 def _again(package: Package, home: Home) -> Shipment:

@@ -254,3 +254,17 @@ def test_a_script_runs_as_it_was_shipped(bench: Bench, repo: Repo, dirty: str, s
     assert log(run, "shipped") == f"{said} beside\n"
     assert log(run, "alone") == "alone\n"
     assert "changed" in log(run, "bare")
+
+
+def test_a_changed_spec_runs_its_new_script(bench: Bench, repo: Repo) -> None:
+    """A resume with a changed script runs that one; any other still finds what was shipped beside it."""
+    repo.write("word.txt", "shipped\n")
+    repo.write("broken.sh", "exit 1\n")
+    repo.write("kept.sh", 'cat "$(dirname "$0")/word.txt"\n')
+    tasks = {"mended": {"script": "broken.sh"}, "kept": {"script": "kept.sh", "dependencies": ["mended"]}}
+    run = bench.start(tasks, packager="git")
+    assert statuses(run.wait(timeout=60)) == {"mended": "FAILED", "kept": "SKIPPED"}
+    repo.write("broken.sh", "echo mended\n")
+    repo.write("word.txt", "later\n")
+    bench.exp("resume", run.id, "--spec", repo.folder / "spec.yaml", "--accept-changes")
+    assert (log(run, "mended", 2), log(run, "kept")) == ("mended\n", "shipped\n")

@@ -130,13 +130,13 @@ def test_a_task_runs_on_what_was_shipped(bed: Bed, kind: str) -> None:
     (bed.folder / "src").mkdir()
     (bed.folder / "src" / "code.sh").write_text('cat "$(dirname "$0")/text"; echo "$1" >left\n')
     (bed.folder / "src" / "text").write_text("what was there")
-    body = {
+    bodies: dict[str, dict[str, Any]] = {
         "command": {"command": ["sh", "code.sh", "more"]},
         "script": {"script": "src/code.sh", "args": ["more"]},
         "inline": {"inline": "sh code.sh more"},
-    }[kind]
+    }
     tasks = {
-        "first": {**body, "workdir": "src"},
+        "first": {**bodies[kind], "workdir": "src"},
         "second": {"command": ["cat", "left"], "workdir": "src", "dependencies": ["first"]},
     }
     run = bed.start(tasks, packager={"type": "pattern", "include": ["src"]})
