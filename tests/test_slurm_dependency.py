@@ -107,7 +107,7 @@ OK, BAD, LATE = '{"exit_code":0}\n', '{"exit_code":3}\n', '{"exit_code":0,"timeo
         ("no_cancel", {"claim": ""}, False),
         ("end", {"exit.json": BAD, "claim": "", SIGNALLED: ""}, True),
         ("end", {"claim": ""}, True),
-        ("end", {}, True),
+        ("end", {}, False),
         ("end", {STOOD_BACK: ""}, False),
         ("failure", {"exit.json": BAD, "claim": ""}, True),
         ("failure", {"claim": ""}, True),
@@ -122,11 +122,44 @@ def test_a_job_runs_only_what_may_run_for_sure(
     runs: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     """Its parents' records decide: without them, or in doubt, the task is not run, and that is noted."""
-    parent, own = tmp_path / "pa'rent", tmp_path / "own"
-    for folder in (parent, own):
-        folder.mkdir()
+    assert does_run(tmp_path, need, attempt(tmp_path / "pa'rent", **files)) is runs
+
+
+@pytest.mark.parametrize(
+    ("need", "files", "runs"),
+    [
+        ("success", {"exit.json": BAD, "claim": ""}, True),
+        ("success", {"claim": ""}, True),
+        ("success", {"exit.json": OK, "claim": ""}, False),
+        ("success", {}, False),
+        ("no_cancel", {"exit.json": BAD, "claim": ""}, False),
+        ("failure", {"exit.json": OK, "claim": ""}, True),
+        ("failure", {"exit.json": BAD, "claim": ""}, False),
+    ],
+)
+def test_what_never_ran_is_over_only_if_it_never_can(
+    tmp_path: Path,
+    need: str,
+    files: dict[str, str],
+    runs: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """A parent that left the queue is skipped if its own parents say so; else it may still come."""
+    grandparent = attempt(tmp_path / "grandparent", **files)
+    parent = attempt(tmp_path / "parent", behind=f"{need}\0plain\0{grandparent}\0")
+    assert does_run(tmp_path, "end", parent) is runs
+
+
+def attempt(folder: Path, **files: str) -> Path:
+    """An attempt's folder with these files."""
+    folder.mkdir()
     for name, content in files.items():
-        (parent / name).write_text(content, encoding="utf-8")
+        (folder / name).write_text(content, encoding="utf-8")
+    return folder
+
+
+def does_run(place: Path, need: str, parent: Path) -> bool:
+    """Whether a job that needs this of a parent runs its task, as its own files tell."""
+    own = attempt(place / "own")
     plan = Plan(
         experiment="e",
         task="t",
@@ -140,20 +173,12 @@ def test_a_job_runs_only_what_may_run_for_sure(
         stop_signal="TERM",
         stop_grace=1.0,
     )
-    member = member_text(
-        plan,
-        attempt=own,
-        mask="022",
-        env={},
-        arguments=["-c", f"echo >{own.name}/ran"],
-        behind=[need, "plain", str(parent)],
-    )
-    (tmp_path / "0").write_text(member, encoding="utf-8")
-    script = job_script(
-        ASKED, name="n", folder=tmp_path, indices=(), news=tmp_path / "news", dependency="afterok:1"
-    )
-    (tmp_path / "script").write_text(script, encoding="utf-8")
-    subprocess.run(["/bin/bash", str(tmp_path / "script")], cwd=tmp_path, check=False, timeout=30)
-    assert (own / STOOD_BACK).exists() is not runs
-    assert (own / "log").exists() is runs
-    assert (tmp_path / "news").exists()
+    behind, news = [need, "plain", str(parent)], place / "news"
+    member = member_text(plan, attempt=own, mask="022", env={}, arguments=["-c", "true"], behind=behind)
+    (place / "0").write_text(member, encoding="utf-8")
+    text = job_script(ASKED, name="n", folder=place, indices=(), news=news, dependency="afterok:1")
+    (place / "script").write_text(text, encoding="utf-8")
+    subprocess.run(["/bin/bash", str(place / "script")], cwd=place, check=False, timeout=30)
+    assert news.exists()
+    assert (own / STOOD_BACK).exists() is not (own / "log").exists()
+    return (own / "log").exists()

@@ -56,6 +56,22 @@ def test_the_experiment_goes_on_without_its_supervisor(bench: Bench) -> None:
     assert [event["event"] for event in events(run)].count("finished") == 1
 
 
+def test_a_task_that_ends_at_once_lets_its_children_go(bench: Bench, slurm: Slurm) -> None:
+    """What is over before Slurm was asked again is left to end in Slurm too, so that nothing is given back."""
+    tasks = {
+        "first": {"inline": NOTE, "matrix": {"n": [1, 2, 3, 4]}},
+        "second": behind("first"),
+        "third": behind("second", dependency_type="afterany"),
+    }
+    run = bench.start(tasks, **header())
+    snapshot = run.wait(timeout=LONG)
+    assert set(statuses(snapshot).values()) == {"SUCCEEDED"}
+    assert bench.lines()[4:] == ["second 1", "third 1"]
+    assert [event for event in events(run) if event["event"] == "returned"] == []
+    ids = [str(state.job_id) for state in snapshot.history.tasks.values()]
+    soon(lambda: {slurm.state(job_id) for job_id in ids} == {"COMPLETED"})
+
+
 @pytest.mark.parametrize("is_supervised", [True, False])
 def test_children_of_a_failure_are_skipped(bench: Bench, slurm: Slurm, *, is_supervised: bool) -> None:
     """What can no longer run leaves the queue and is SKIPPED; what waits for any end, or a failure, runs."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # In an attempt's folder: its job did not run it, for the ends of its parents do not say that it may.
 STOOD_BACK: Final = "stood-back"
+# In an attempt's folder: whom it waits for in Slurm's queue, as `arguments` tells it, each ended by NUL.
+BEHIND: Final = "behind"
 # In an attempt's folder: its job was sent a signal, so that its end may be a cancel.
 SIGNALLED: Final = "signalled"
 

@@ -20,7 +20,7 @@ from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.local import shim_line
 from nemorun_cli.executors.slurm import site, together
 from nemorun_cli.executors.slurm.cluster import URGENT, Cluster
-from nemorun_cli.executors.slurm.dependency import STOOD_BACK, Batch, arguments, batches
+from nemorun_cli.executors.slurm.dependency import BEHIND, STOOD_BACK, Batch, arguments, batches
 from nemorun_cli.executors.slurm.queue import CAUSES, NEVER, Row, ending_of, is_news, waiting_message
 from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, Request, argv, clash, request, uses_srun
 from nemorun_cli.executors.slurm.script import NEAR_LIMIT, RUNNING, member_text
@@ -210,6 +210,9 @@ class SlurmExecutor:
         for index, job in enumerate(batch.jobs):
             plan = job.plan
             assert plan is not None  # noqa: S101 - see `submit`
+            behind = arguments(job.behind, self._site.place)
+            if behind:  # for those who wait for it in turn
+                attempts.write(job.files.directory / BEHIND, "".join(f"{word}\0" for word in behind))
             if batch.each:
                 mark = str(self._site.place(job.files.directory / together.STEP))
                 component = index if parts > 1 else None
@@ -225,7 +228,7 @@ class SlurmExecutor:
                 mask=line[4],
                 env=env | plan.env,
                 arguments=line[1:],
-                behind=arguments(job.behind, self._site.place),
+                behind=behind,
             )
         self._unsent |= texts.keys()
         submissions = self._place(batch.jobs[0])
@@ -474,7 +477,8 @@ class SlurmExecutor:
         return (job.files.directory / STOOD_BACK).exists()
 
     def _over(self, held: _Held, ending: Ending) -> Sighting:
-        others = [row for one in self._of(held.job) if (row := self._cluster.find(one, held.job.key))]
+        several = self._of(held.job) if len(self._of(held.job)) > 1 else ()
+        others = [row for one in several if (row := self._cluster.find(one, held.job.key))]
         left = [] if self._is_together(held.job) else [one.job_id for one in others if one.phase == "queued"]
         if left:  # jobs of a submission that was in doubt: they would only find the attempt claimed
             self._commands.ask(["scancel", "--quiet", *left])

@@ -10,7 +10,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.attempts import short_signal
-from nemorun_cli.executors.slurm.dependency import SIGNALLED, STOOD_BACK, array
+from nemorun_cli.executors.slurm.dependency import BEHIND, SIGNALLED, STOOD_BACK, array
 from nemorun_cli.executors.slurm.request import NOTICE
 from nemorun_cli.executors.slurm.shell import BODY_TEXT, FORWARD, GATE, STEPS
 from nemorun_cli.executors.slurm.together import components
@@ -115,7 +115,7 @@ def body_text(asked: Request, *, folder: PurePath, news: PurePath, index: str, i
         news=shlex.quote(str(news)),
         setup="\n".join(asked.setup_lines) or ":",
         forward=forward,
-        gate=GATE.format(stood_back=STOOD_BACK, signalled=SIGNALLED) if is_gated else "",
+        gate=GATE.format(stood_back=STOOD_BACK, signalled=SIGNALLED, behind=BEHIND) if is_gated else "",
         kill=KILL_NOTICE,
         signalled=SIGNALLED,
         running=RUNNING,

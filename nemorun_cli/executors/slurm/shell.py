@@ -133,6 +133,20 @@ _exp_has_plain_outputs() {{ # DIRECTORY, plain or secret: whether nothing can be
     local value='=[ -~]*|:=(-?(0|[1-9][0-9]*)([.][0-9]+)?|true|false|null)'
     ! LC_ALL=C grep -qvxE "([A-Za-z_][A-Za-z0-9_.-]*($value))?" "$1/outputs"
 }}
+_exp_is_skipped() {{ # DIRECTORY: whether what never ran there never can, by whom it waited for
+    local need folder end all=''
+    [ -e "$1/{behind}" ] || return 1
+    while IFS= read -r -d '' need && IFS= read -r -d '' _ && IFS= read -r -d '' folder; do
+        end=$(_exp_end_of "$folder")
+        case $need,$end in
+        success,failure | success,killed) return 0 ;;
+        success,none | no_cancel,none) if _exp_is_skipped "$folder"; then return 0; fi ;;
+        failure,success) [ -n "$all" ] || all=yes ;;
+        esac
+        [ "$need,$end" = failure,success ] || all=no
+    done <"$1/{behind}"
+    [ "$all" = yes ]
+}}
 _exp_may_run() {{ # NEED, plain or secret, DIRECTORY, and so on
     local end need wanted='' found=''
     while [ "$#" -gt 0 ]; do
@@ -142,6 +156,7 @@ _exp_may_run() {{ # NEED, plain or secret, DIRECTORY, and so on
         *,unclear) return 1 ;;
         success,success) _exp_has_plain_outputs "$3" "$2" || return 1 ;;
         no_cancel,success | no_cancel,failure) ;;
+        end,none) _exp_is_skipped "$3" || return 1 ;;
         end,*) ;;
         failure,failure | failure,killed) found=yes ;;
         failure,success) _exp_has_plain_outputs "$3" "$2" || return 1 ;;
