@@ -117,6 +117,8 @@ def test_retry_succeeds_in_its_third_attempt(exp: Exp) -> None:
     assert (task["attempt"], task["outputs"]) == (3, {"attempts": 3})
     for attempt in ("1", "2", "3"):
         assert exp("logs", "retry", "flaky", "--attempt", attempt).stdout == f"attempt {attempt}\n"
+    told = exp("why", "retry", "fetch").stdout
+    assert "attempt 2 is a retry by retry.on (log: ^Connection(Reset|Refused)Error), after exit" in told
 
 
 def test_params_are_typed(exp: Exp) -> None:
