@@ -78,7 +78,7 @@ if [ -n "$EXP_SHIM_WATCHDOG" ]; then
     wait "$EXP_SHIM_WATCHDOG" 2>/dev/null
 fi
 # Where nobody can be asked afterwards what the task has used, this writes it down: in a job of Slurm, of the
-# job as a whole, and in a container, for which the file is there already.
+# job as a whole; of a container, whose file says so; and for who took it up later, whose file is empty.
 EXP_SHIM_PEAK=
 if [ -n "${SLURM_JOB_ID-}" ]; then
     while IFS=: read -r EXP_SHIM_KIND EXP_SHIM_KIND EXP_SHIM_GROUP; do
@@ -87,7 +87,7 @@ if [ -n "${SLURM_JOB_ID-}" ]; then
         memory:*/job_[0-9]*) EXP_SHIM_PEAK=/sys/fs/cgroup/memory${EXP_SHIM_GROUP%%/step_*}/memory.max_usage_in_bytes ;;
         esac
     done </proc/self/cgroup
-elif [ -e "$EXP_SHIM_ATTEMPT/usage" ]; then
+elif [ -s "$EXP_SHIM_ATTEMPT/usage" ]; then
     EXP_SHIM_PEAK=/sys/fs/cgroup/memory.peak
     [ -e "$EXP_SHIM_PEAK" ] || EXP_SHIM_PEAK=/sys/fs/cgroup/memory/memory.max_usage_in_bytes
 fi

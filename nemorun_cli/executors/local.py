@@ -290,6 +290,8 @@ class LocalExecutor:
         self._forget(job.key)
         if pid and processes.mark_of(pid) == _mark(job):
             self._watch(job, pid, is_own=False)
+            with contextlib.suppress(OSError):  # on a full disk its CPU time stays unknown
+                job.files.usage.touch(FILE_MODE)  # whoever did not start it cannot measure it: its shim does
         else:
             self._blind.add(job.key)
         if pid is None:  # whoever prepares it may die before it starts

@@ -100,7 +100,7 @@ def begin(
         return Begun(container, claimed(job) or since, is_over=not found["State"]["Running"])
     faults.point("attempt.locked")
     if containers.needs_shell(plan):
-        attempts.write(job.files.usage, "")  # for the shim: it is alone in there, and can measure
+        attempts.write(job.files.usage, "container\n")  # for the shim: it is alone in there, and can measure
     else:
         attempts.write(job.files.claim, container)
     try:
