@@ -316,6 +316,19 @@ def test_plugins_given_in_python(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
     assert f"finished {run.id}" in bench.lines("told")
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"use": "notify"}, "is no plugin"),
+        ({"uses": "notify", "with": {"webhook": {"secret": {"env": "A"}}}}, "names a secret"),
+    ],
+)
+def test_mapping_given_in_python_is_checked(bench: Bench, given: Any, message: str) -> None:
+    """What is no plugin, or names a secret that nobody has, is wrong usage and no fault."""
+    with pytest.raises(UsageError, match=message):
+        experiment.run(bench.spec({"a": "true"}), home=bench.home, plugins=[given])
+
+
 def test_plugin_that_no_process_can_make_is_refused(bench: Bench) -> None:
     """A plugin that hears and cannot be made again from its fields is told what to do."""
 
@@ -408,6 +421,7 @@ def test_secret_of_a_plugin_goes_to_it_alone(exp: Exp) -> None:
     """Its value is in no file of the experiment and in no task; what it raises is masked."""
     (exp.folder / "ears.py").write_text(
         "class Ears:\n"
+        "    schema = {'properties': {'key': {'type': 'string', 'pattern': '^a-very'}}}\n"
         "    def __init__(self, key): self.key = key\n"
         "    def hear(self, event, run):\n"
         "        open('length', 'w').write(str(len(self.key)))\n"

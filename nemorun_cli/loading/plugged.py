@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.loading import callables
 from nemorun_cli.plugins import BUILT_IN, loading
 from nemorun_cli.problems import Finding, choices, dotted
-from nemorun_cli.secret_values import MASK
 from nemorun_cli.spec import PluginUse, is_secret
 
 if TYPE_CHECKING:
@@ -78,8 +77,7 @@ class Plugged:
     def _check(self, use: PluginUse) -> None:
         place = (*use.place, "uses")
         if use.uses in BUILT_IN:
-            options = use.options_with(dict.fromkeys(use.secrets, MASK))
-            self.findings += loading.check(loading.find(use.uses), options, (*use.place, "with"))
+            self.findings += loading.check(loading.find(use.uses), use)
         elif ":" in use.uses:
             try:
                 callables.look_up(use.uses, (str(self._folder), *filter(None, sys.path)))

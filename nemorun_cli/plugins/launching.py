@@ -76,7 +76,7 @@ def _made(document: Document, spec: Spec) -> tuple[list[_Active], list[PluginUse
     """The plugins, and the uses of them that are written down: what hears is marked."""
     findings: list[Finding] = []
     active, uses = [], []
-    written = [_written(given) for given in document.plugins if isinstance(given.plugin, Mapping)]
+    written = [_written(given, spec) for given in document.plugins if isinstance(given.plugin, Mapping)]
     for use in (*spec.plugins, *written):
         name = f"{use.uses} ({dotted(use.place)})"
         try:
@@ -86,7 +86,7 @@ def _made(document: Document, spec: Spec) -> tuple[list[_Active], list[PluginUse
             findings.append(Finding(place=(*use.place, "uses"), message=message))
             continue
         options = use.options_with(dict.fromkeys(use.secrets, MASK))
-        if wrong := loading.check(found, options, (*use.place, "with")):
+        if wrong := loading.check(found, use):
             findings += wrong
             continue
         try:
@@ -111,11 +111,19 @@ def _names(tasks: Sequence[str] | None) -> frozenset[str] | None:
     return None if tasks is None else frozenset(tasks)
 
 
-def _written(given: Given) -> PluginUse:
+def _written(given: Given, spec: Spec) -> PluginUse:
     """A use that was given in Python as a spec would have it."""
     entry: Any = given.plugin
+    if not isinstance(entry.get("uses"), str) or not isinstance(entry.get("with", {}), Mapping):
+        raise UsageError(f"{entry!r} is no plugin", hint="it is {'uses': 'name', 'with': {…}}")
     options = dict(entry.get("with", {}))
-    return PluginUse(uses=entry["uses"], options=options, tasks=given.tasks, place=("plugins",))
+    use = PluginUse(uses=entry["uses"], options=options, tasks=given.tasks, place=("plugins",))
+    if unknown := [name for name in use.secrets if name not in list(spec.secrets)]:
+        raise UsageError(
+            f"the plugin {use.uses} names a secret that the spec does not have: {unknown[0]!r}",
+            hint="give the source of a secret in the spec's own plugins",
+        )
+    return use
 
 
 def _portable(given: Given) -> PluginUse:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli import schema
 from nemorun_cli.plugins import BUILT_IN, ENTRY_POINTS
 from nemorun_cli.problems import Finding, choices
+from nemorun_cli.secret_values import MASK
+from nemorun_cli.spec import is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from nemorun_cli.problems import Place
+    from nemorun_cli.spec import PluginUse
 
 
 def names() -> list[str]:
@@ -70,8 +73,26 @@ def importing_from(folder: str) -> Iterator[None]:
                 del sys.modules[name]
 
 
-def check(found: type[Any], options: Mapping[str, Any], place: Place) -> list[Finding]:
-    """What is wrong with the `with` of a plugin: by its own schema, or by the arguments that it takes."""
+def check(found: type[Any], use: PluginUse) -> list[Finding]:
+    """What is wrong with the `with` of a plugin: by its own schema, or by the arguments that it takes.
+
+    What stands for a secret is believed to be what the plugin wants.
+    """
+    options, place = use.options_with(dict.fromkeys(use.secrets, MASK)), (*use.place, "with")
+    wrong = _wrong(found, options, place)
+    return [one for one in wrong if not is_secret(_at(use.options, one.place[len(place) :]))]
+
+
+def _at(value: Any, place: Place) -> Any:
+    for key in place:
+        try:
+            value = value[key]
+        except (LookupError, TypeError):
+            return None
+    return value
+
+
+def _wrong(found: type[Any], options: Mapping[str, Any], place: Place) -> list[Finding]:
     if own := getattr(found, "schema", None):
         return schema.check(dict(options), own, place)
     try:

@@ -73,7 +73,7 @@ class Notify(Plugin):
                 "description": "An address that it is posted to; better a secret: {secret: {env: NAME}}.",
                 "title": "an address, http:// or https://",
                 "type": "string",
-                "pattern": r"^(https?://|\*\*\*)",
+                "pattern": "^https?://",
             },
             "headers": {
                 "description": "Headers for the webhook.",
