@@ -57,7 +57,7 @@ def test_the_experiment_goes_on_without_its_supervisor(bench: Bench) -> None:
 
 
 def test_a_task_that_ends_at_once_lets_its_children_go(bench: Bench, slurm: Slurm) -> None:
-    """What is over before Slurm was asked again is left to end in Slurm too, so that nothing is given back."""
+    """What is over before Slurm was asked again is left to end there too, so that nothing is given back."""
     tasks = {
         "first": {"inline": NOTE, "matrix": {"n": [1, 2, 3, 4]}},
         "second": behind("first"),
