@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +17,7 @@ from nemorun_cli.schedule import Schedule
 from nemorun_cli.spec import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.differences import Differences, Texts
     from nemorun_cli.experiment import Run
@@ -210,13 +212,14 @@ class Order:
         """The new spec."""
         return self.change.revision.spec
 
-    def write(self) -> dict[str, Any]:
-        """Write the new revision aside, and give what a supervisor has to be told of it."""
+    @contextlib.contextmanager
+    def written(self) -> Iterator[dict[str, Any]]:
+        """The new revision, written aside for a supervisor to take, and what that has to be told."""
         revision = self.change.revision
         with creation.shipping(self.spec, self.document, self.run.home) as shipments:
             packages = shipments.unpack(self.run.files) if shipments else ()
             staged = revisions.stage(self.run.files, self.document, replace(self.spec, packages=packages))
-        return {
+        told = {
             "from": self.change.below,
             "changes": revision.reasons(),
             "staged": str(staged),
@@ -227,6 +230,10 @@ class Order:
                 "removed": list(revision.found.removed),
             },
         }
+        try:
+            yield told
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)  # nothing is there if it was taken
 
 
 def order(

@@ -92,7 +92,7 @@ def of_specs(before: Spec, after: Spec, *, old_text: Texts, new_text: Texts) -> 
             members.setdefault(key, []).append(name)
     of_all = [
         Difference(path=path, before=one, after=other)
-        for path, one, other in of_values(_of_spec(before), _of_spec(after))
+        for path, one, other in of_values(_of_spec(before, after), _of_spec(after, before))
     ]
     of_each = [
         Difference(
@@ -146,8 +146,10 @@ def _of_task(task: Task) -> dict[str, Any]:
     return values | _fields(task, without=_DERIVED)
 
 
-def _of_spec(spec: Spec) -> dict[str, Any]:
-    groups = {group.id: _fields(group, without=_OF_GROUPS) for group in spec.groups}
+def _of_spec(spec: Spec, other: Spec) -> dict[str, Any]:
+    """A spec's own fields, and those of groups that the other one has too."""
+    both = {group.id for group in other.groups}
+    groups = {group.id: _fields(group, without=_OF_GROUPS) for group in spec.groups if group.id in both}
     return {**_fields(spec, without=_APART), "groups": groups}
 
 

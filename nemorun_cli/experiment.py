@@ -158,8 +158,9 @@ class Run:
                 return False
             values = secret_values.resolve(order.spec)
             ask_engines(order.spec)
-            if not self._go(order.write(), secrets=values, host_is_gone=host_is_gone):
-                raise self._is_busy()
+            with order.written() as told:
+                if not self._go(told, secrets=values, host_is_gone=host_is_gone):
+                    raise self._is_busy()
             return True
         names = snapshot.match_tasks(below)
         decisions = self.plan_resume(below=names, snapshot=snapshot)

@@ -196,6 +196,7 @@ def test_every_revision_is_kept(exp: Exp, study: Path) -> None:
         study.read_text(),
     ]
     assert (folder / "spec.yaml").read_text() == study.read_text()
+    assert sorted(path.name for path in (folder / "revisions").iterdir()) == ["1", "2", "3"]
     steps = exp("show", "--json").json["steps"]
     assert [step["message"] for step in steps if step["event"] == "resumed"] == [
         "to run again: train, report, with revision 2 of the spec",
