@@ -24,7 +24,6 @@ from nemorun_cli.resources import Machine, Resources, Room, Wish
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-
 PATIENCE: Final = 1.0  # seconds that a turn waits for the lock, which is held for less than milliseconds
 FIRST_PAUSE: Final = 0.1  # seconds until what waits looks again
 LONGEST_PAUSE: Final = 1.0  # the same, after it looked often
@@ -256,8 +255,10 @@ def _is_taken(path: Path, values: Mapping[str, Any]) -> bool:
 
 
 def _write(descriptor: int, values: Mapping[str, Any]) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(values).encode() + b"\n", 0)
+    """Say something else in a file; in one write, so that who reads a text that grows never finds none."""
+    data = json.dumps(values).encode() + b"\n"
+    os.pwrite(descriptor, data, 0)
+    os.ftruncate(descriptor, len(data))
 
 
 def _use(values: Mapping[str, Any]) -> Use:
