@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import attempts, packagers, quantities
+from nemorun_cli import packagers, quantities
 from nemorun_cli.errors import SpecError
 from nemorun_cli.home import make_folder
 from nemorun_cli.packagers import store
@@ -93,9 +93,9 @@ class Shipments:
             folder = Path(shipment.package(files).folder)
             if not folder.exists():  # two packagers may have chosen the same
                 store.copy(shipment.where, folder)
-                attempts.write(Path(f"{folder}.files"), shipment.listing.text)
+                store.write(Path(f"{folder}.files"), shipment.listing.text.encode())
             if shipment.content.diff:
-                Path(f"{folder}.diff").write_bytes(shipment.content.diff)
+                store.write(Path(f"{folder}.diff"), shipment.content.diff)
         return self.packages(files)
 
 

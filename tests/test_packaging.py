@@ -141,6 +141,7 @@ def test_what_cannot_be_shipped_is_told(exp: Exp, repo: Repo, packager: Any, pat
     repo.write("large", "x" * 2000)
     spec = exp.spec(json.dumps({"packager": packager, "tasks": {"look": {"command": "ls"}}}))
     (problem,) = exp("run", spec, "--json", code=2).json["problems"]
+    assert exp("validate", spec, "--engines", "--json", code=2).json["problems"] == [problem]
     assert problem["path"] == path
     assert message in problem["message"]
     assert problem["line"] == 1

@@ -25,7 +25,7 @@ def command(
     params: Params = None,
     sets: Sets = None,
     engines: Annotated[
-        bool, typer.Option("--engines/--no-engines", help="Ask the engines too whether they can run it.")
+        bool, typer.Option("--engines/--no-engines", help="Ask the engines and packagers too.")
     ] = False,
     is_json: Json = False,
     quiet: Quiet = False,
@@ -41,7 +41,12 @@ def command(
         executor_types=executors.types,
         misfit=partial(executors.misfit, ask=engines),
     )
-    resolved = load.resolve(document, creation.tentative(document, Home.from_environment()))
+    home = Home.from_environment()
+    resolved = load.resolve(document, creation.tentative(document, home))
+    if engines and any(task.packager for task in resolved.tasks):
+        from nemorun_cli import packaging  # noqa: PLC0415 - only for who ships
+
+        packaging.look(resolved, document, home)
     diagnoses = executors.ask(resolved) if engines else []
     places = preview.places(resolved, document.origins)
     is_well = all(diagnosis.is_well for diagnosis in diagnoses)

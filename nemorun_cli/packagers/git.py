@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -60,11 +60,7 @@ class GitPackager:
     }
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._dirty = options.get("dirty", "include")
-        self._submodules = options.get("submodules", True)
-        self._subpath = "/".join(globs.names(options.get("subpath", "")))
-        self._exclude = [globs.compiled(pattern) for pattern in options.get("exclude", ())]
-        self._left_out: list[str] = []  # by the look under way
+        self._options = options
 
     def look(self, folder: Path, *, scratch: Path) -> Content:
         """The files of the repository that the folder lies in.
@@ -72,26 +68,40 @@ class GitPackager:
         Raises:
             PackagerError: there is no git, no repository, no commit, or one of the options forbids it.
         """
-        self._left_out = []
-        prefix = (
-            os.fsdecode(Repository(folder).ask("rev-parse", "--show-prefix")).removesuffix("\n").rstrip("/")
-        )
+        return _Look(self._options, scratch).content(folder)
+
+
+class _Look:
+    """One look at a repository, which gathers what is left out on its way."""
+
+    def __init__(self, options: Mapping[str, Any], scratch: Path) -> None:
+        self._dirty: str = options.get("dirty", "include")
+        self._submodules: bool = options.get("submodules", True)
+        self._subpath = "/".join(globs.names(options.get("subpath", "")))
+        self._globs: list[str] = options.get("exclude", [])
+        self._exclude = [globs.compiled(pattern) for pattern in self._globs]
+        self._scratch = scratch
+        self._left_out: list[str] = []
+
+    def content(self, folder: Path) -> Content:
+        """What is found for a spec of this folder."""
+        said = os.fsdecode(Repository(folder).ask("rev-parse", "--show-prefix"))
+        prefix = said.removesuffix("\n").rstrip("/")
         top = _top(folder, prefix)
         repository = Repository(top)
         commit = repository.text("rev-parse", "--verify", "--quiet", "HEAD")
         changed, new = self._changes(repository)
         self._check(top, commit, [*changed, *new])
         if self._dirty == "ignore":
-            tree = _checked_out(repository, "HEAD", scratch)
+            tree = _checked_out(repository, "HEAD", self._scratch)
             self._left_out += [f"{path} (changed since the commit)" for path in changed]
             self._left_out += [f"{path} (not committed)" for path in new]
         else:
             tree = _Tree(repository=repository, files=top)
-        entries = list(self._entries(tree, scratch))
+        entries = list(self._entries(tree))
         if not entries:
             raise PackagerError(f"git has no files in {top / self._subpath}", hint="is it all ignored?")
         self._left_out += self._ignored(repository)
-        place = _relative(prefix, self._subpath)
         facts = {
             "commit": commit,
             "branch": repository.text("symbolic-ref", "--quiet", "--short", "HEAD"),
@@ -102,15 +112,12 @@ class GitPackager:
         return Content(
             entries=checked(entries, what=f"git in {top}"),
             root=top / self._subpath,
-            place=place,
+            place=_relative(prefix, self._subpath),
             facts=facts,
             told=self._told(commit, changed, new),
             left_out=tuple(map(shown, self._left_out)),
-            diff=self._diff(repository, commit) if self._dirty != "ignore" and changed else b"",
+            diff=self._diff(repository, commit) if commit and changed and self._dirty != "ignore" else b"",
         )
-
-    def _pathspec(self) -> list[str]:
-        return ["--", f":(top,literal){self._subpath}"] if self._subpath else []
 
     def _changes(self, repository: Repository) -> tuple[list[str], list[str]]:
         """What differs from the commit, and what it does not know at all."""
@@ -134,14 +141,14 @@ class GitPackager:
                 hint="commit or stash them, or use dirty: include (ship them) or ignore (ship the commit)",
             )
 
-    def _entries(self, tree: _Tree, scratch: Path) -> Iterator[Entry]:
+    def _entries(self, tree: _Tree) -> Iterator[Entry]:
         """The files of a tree, and of its submodules; each by its path in the content."""
         within = [] if tree.lead else self._pathspec()
         for record in tree.repository.lines("ls-files", "-z", "--stage", *within):
             state, _, path = record.partition("\t")
             mode, commit, _ = state.split(" ")
             if mode == GITLINK:
-                yield from self._submodule(tree, path, commit, scratch)
+                yield from self._submodule(tree, path, commit)
             elif (entry := self._entry(tree, path)) is not None:
                 yield entry
         if tree.repository.index is None:
@@ -160,7 +167,8 @@ class GitPackager:
             return None
         return entry_of(tree.files / path, below)
 
-    def _submodule(self, tree: _Tree, path: str, commit: str, scratch: Path) -> Iterator[Entry]:
+    def _submodule(self, tree: _Tree, path: str, commit: str) -> Iterator[Entry]:
+        """The files of a submodule, as they are or as they are pinned."""
         lead = f"{tree.lead}{path}"
         if not self._submodules or self._is_excluded(self._below(lead) or ""):
             reason = "a submodule" if not self._submodules else "excluded"
@@ -172,18 +180,18 @@ class GitPackager:
                 f"the submodule {lead} is not there",
                 hint=f"git -C {tree.repository.folder} submodule update --init {path}, or submodules: false",
             )
-        if tree.repository.index is None:
-            yield from self._entries(_Tree(repository=inner, files=inner.folder, lead=f"{lead}/"), scratch)
-            return
-        if inner.text("cat-file", "-e", f"{commit}^{{commit}}") is None:
-            raise PackagerError(
-                f"the submodule {lead} does not have the commit {commit[:SHORT]}",
-                hint=f"git -C {tree.repository.folder} submodule update {path}",
-            )
-        committed = _checked_out(inner, commit, scratch)
-        yield from self._entries(
-            _Tree(repository=committed.repository, files=committed.files, lead=f"{lead}/"), scratch
-        )
+        found = _Tree(repository=inner, files=inner.folder)
+        if tree.repository.index is not None:
+            if inner.text("cat-file", "-e", f"{commit}^{{commit}}") is None:
+                raise PackagerError(
+                    f"the submodule {lead} does not have the commit {commit[:SHORT]}",
+                    hint=f"git -C {tree.repository.folder} submodule update {path}",
+                )
+            found = _checked_out(inner, commit, self._scratch)
+        yield from self._entries(replace(found, lead=f"{lead}/"))
+
+    def _pathspec(self) -> list[str]:
+        return ["--", f":(top,literal){self._subpath}"] if self._subpath else []
 
     def _below(self, path: str) -> str | None:
         """A path of the repository as one of the content; None if it lies outside of the subpath."""
@@ -203,12 +211,12 @@ class GitPackager:
         )
         return [f"{path} (ignored)" for path in paths]
 
-    def _diff(self, repository: Repository, commit: str | None) -> bytes:
-        if commit is None:
-            return b""
+    def _diff(self, repository: Repository, commit: str) -> bytes:
+        lead = f"{self._subpath}/" if self._subpath else ""
+        excluded = [f":(top,exclude,glob){lead}{'/'.join(globs.names(pattern))}" for pattern in self._globs]
         return repository.ask(
-            *("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-renames"),
-            *("--submodule=diff", commit, *self._pathspec()),
+            *("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-renames", "--submodule=diff"),
+            *(commit, *(self._pathspec() or ["--", ":(top)"]), *excluded),
         )
 
     def _told(self, commit: str | None, changed: list[str], new: list[str]) -> str:

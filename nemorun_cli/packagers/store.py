@@ -67,6 +67,13 @@ def copy(source: Path, target: Path) -> None:
     shutil.copytree(source, target, symlinks=True)
 
 
+def write(path: Path, data: bytes) -> None:
+    """Write what is told of a content into a private file."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+
+
 def unused(home: Home, referred: set[str]) -> Iterator[Path]:
     """The contents that no experiment refers to by their folder's name, and what was never written whole."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):

@@ -173,6 +173,12 @@ def test_what_is_excluded_is_told(repo: Repo) -> None:
     content = look(repo, exclude=["src/*.txt"], dirty="refuse")
     assert paths(content) == COMMITTED
     assert "src/notes.txt (excluded)" in content.left_out
+    repo.write("src/lib.py", "X = 'private'\n")
+    repo.write("src/main.py", "print(2)\n")
+    for options in ({"exclude": ["src/lib.py"]}, {"exclude": ["lib.py"], "subpath": "src"}):
+        diff = look(repo, **options).diff
+        assert b"print(2)" in diff
+        assert b"private" not in diff
 
 
 def test_any_name_can_be_shipped_and_told(repo: Repo) -> None:
