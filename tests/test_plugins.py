@@ -174,6 +174,23 @@ def test_plugin_cannot_ask_for_what_cannot_be(bench: Bench, wishes: dict[str, An
     assert message in caught.value.message
 
 
+def test_plugin_cannot_ask_for_more_than_there_is(bench: Bench) -> None:
+    """Resources that can never be free are refused as those in a spec are; others are what the task gets."""
+    (bench.folder / "greedy.py").write_text(
+        "import dataclasses\n"
+        "class Greedy:\n"
+        "    def __init__(self, cpus): self.cpus = cpus\n"
+        "    def change(self, launch):\n"
+        "        asked = dataclasses.replace(launch.resources, cpus=self.cpus)\n"
+        "        return dataclasses.replace(launch, resources=asked)\n"
+    )
+    with pytest.raises(UsageError, match="asks for what a cannot have: resources: "):
+        bench.start({"a": "true"}, plugins=[use("greedy:Greedy", cpus=100_000)])
+    run = bench.start({"a": "true"}, plugins=[use("greedy:Greedy", cpus=0.5)])
+    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.spec().tasks[0].resources.cpus == 0.5
+
+
 @pytest.mark.usefixtures("plugins")
 def test_plugin_cannot_touch_what_waits_for_outputs(bench: Bench) -> None:
     """An argument that other tasks' outputs are put into has to stay where it is."""

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import attempts, executors, schema
@@ -38,10 +39,19 @@ def faults(before: Launch, found: Launch, task: Task) -> Iterator[str]:
     except (ValueError, TypeError) as error:
         yield str(error)
     yield from _of_args(found, task)
+    if isinstance(found.resources, Resources) and found.resources != before.resources:
+        asked = json.dumps({"type": found.type, **found.options})
+        if told := _misfit(found.executor, asked, found.resources):
+            yield f"resources: {told}"
     if found.options != before.options:
         known = executors.options_schema(found.type) or {}
         for wrong in schema.check(dict(found.options), known, ("executors", found.executor)):
             yield f"{dotted(wrong.place)}: {wrong.message}"
+
+
+@lru_cache(maxsize=64)  # members of a sweep ask for the same
+def _misfit(executor: str, options: str, wanted: Resources) -> str | None:
+    return executors.misfit(executor, json.loads(options), wanted, ask=True)
 
 
 def plain(args: tuple[Any, ...] | Mapping[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
