@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors.slurm.commands import Process
     from nemorun_cli.executors.slurm.ssh import Tunnel
-    from nemorun_cli.executors.slurm.trip import Piece, Said, Watched
+    from nemorun_cli.executors.slurm.trip import Piece, Report, Said, Watched
 
 PATIENCE: Final = 90.0  # seconds that a trip may take; sbatch itself tries for a minute while Slurm is busy
 AGAIN: Final = 0.05  # seconds between looks at whether a trip is back, for who waits for it
@@ -161,9 +161,13 @@ class Trips:
         self.trouble = None if report.is_whole else self.explain(report.rest or answer.complaint)
         if report.is_whole:
             self.looked = process.asked
-        self._take(report.pieces)
-        sent, self._sent = self._sent, []
-        for index, errand in enumerate(sent):
+        try:
+            self._take(report.pieces)
+        finally:  # also if there is no room here for what was found
+            self._tell(report, asked=self._sent)
+
+    def _tell(self, report: Report, *, asked: Sequence[Errand]) -> None:
+        for index, errand in enumerate(asked):
             if index < len(report.said):
                 errand.told = _answer(report.said[index], errand)
             else:
