@@ -31,7 +31,14 @@ def asks(*options: str) -> Request:
     [
         ([["--cpus-per-task=2"]] * 3, [["--cpus-per-task=2", "--ntasks=3"]]),
         ([["--ntasks=2", "--gpus=1"]] * 2, [["--ntasks=4", "--gpus=2"]]),
-        ([["--mem=4G"]] * 2, [["--mem=4G", "--nodes=2", "--ntasks-per-node=1"]]),
+        ([["--mem=4G"]] * 2, [["--mem-per-cpu=4096M", "--ntasks=2"]]),
+        (
+            [["--cpus-per-task=4", "--mem=6G", "--gres=gpu:1"]] * 2,
+            [["--cpus-per-task=4", "--gpus=2", "--mem-per-cpu=1536M", "--ntasks=2"]],
+        ),
+        ([["--gpus-per-node=a100:2"]] * 3, [["--gpus=a100:6", "--ntasks=3"]]),
+        ([["--gres=gpu:a100"]] * 2, [["--gpus=a100:2", "--ntasks=2"]]),
+        ([["--exclusive", "--mem=0"]] * 2, [["--exclusive", "--mem=0", "--nodes=2", "--ntasks-per-node=1"]]),
         ([["--nodes=2", "--ntasks-per-node=8"]] * 2, [["--nodes=4", "--ntasks-per-node=8"]]),
         ([["--time=90"], ["--time=02:00:00"], []], [["--time=02:00:00", "--ntasks=3"]]),
         ([["--nodes=2-4"]] * 2, [["--nodes=2-4"], ["--nodes=2-4"]]),
@@ -51,6 +58,8 @@ def test_a_step_gets_its_part_of_the_allocation() -> None:
     assert found[:6] == ("srun", "--nodes=1", "--ntasks=1", "--cpus-per-task=2", "--exact", "--mpi=none")
     assert found[6:9] == ("--", "/bin/sh", "-c")
     assert found[-4:] == ("/m", "", "python", "a b")
+    found = step(asks("--gres=gpu:2", "--mem=4G"), argv, mark="/m", component=None)
+    assert found[:6] == ("srun", "--nodes=1", "--ntasks=1", "--gpus=2", "--mem-per-cpu=4096M", "--exact")
     found = step(asks("--nodes=2", "--ntasks-per-node=4"), argv, mark="/m", component=1)
     assert found[:4] == ("srun", "--nodes=2", "--ntasks=8", "--het-group=1")
     assert found[-3:] == ("+1", "python", "a b")
