@@ -34,6 +34,7 @@ ASKED: Final = frozenset({kinds.CREATED, kinds.CANCEL_REQUESTED, kinds.RESUMED})
 _DETAILS: Final = {
     "exit_code": "exit code",
     "job_id": "job",
+    "gpus": "GPUs",
     "after": "after",
     "rule": "by retry.on",
     "not_before": "not before",

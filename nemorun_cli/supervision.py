@@ -396,7 +396,12 @@ class Supervision:
             self._decisions.fail_unstarted(task, Reason.LAUNCH, error.message)
             return None
         self._engines.add(job)
-        self._note_attempt(events.SUBMITTED, job, reason=Reason.DEPENDENCY if behind else None)
+        self._note_attempt(
+            events.SUBMITTED,
+            job,
+            reason=Reason.DEPENDENCY if behind else None,
+            gpus=",".join(job.allocation.gpus) or None if job.allocation else None,
+        )
         self._recording.submit(task, state.attempt)
         return job
 

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import kill, kill_supervisor, shim_pid, status, until
+from bench import events, kill, kill_supervisor, shim_pid, status, until
 from patience import eventually
 
 from nemorun_cli import experiment, faults, locks, slots
@@ -285,6 +285,14 @@ def test_task_that_asks_for_no_gpu_sees_none(bench: Bench) -> None:
         "one 0 PCI_BUS_ID",
         "plain unset unset",
     ]
+
+
+def test_ledger_tells_which_gpus_a_task_had(bench: Bench) -> None:
+    """With the submission stands which GPUs the attempt was given, as CUDA_VISIBLE_DEVICES has them."""
+    run = start(bench, "first", ":", TWO)
+    assert completed(run)
+    assert [event["gpus"] for event in events(run) if "gpus" in event] == ["0,1"]
+    assert "attempt 1, GPUs 0,1" in bench.exp("events", run.id).stdout
 
 
 def test_machine_can_be_told_by_hand(bench: Bench) -> None:
