@@ -150,6 +150,16 @@ def test_unknown_executors_are_told_with_those_outside(exp: Exp, user: Path) -> 
     assert "there are: local" in exp("validate", spec, code=2).stderr
 
 
+def test_a_file_without_executors_is_none(exp: Exp, user: Path) -> None:
+    """A file that is empty, or whose lines are all commented out, describes nothing and is no problem."""
+    for text in ("", "# executors:\n", "executors: {}\n"):
+        user.write_text(text)
+        assert (
+            "no executor is called 'bare' (there are: local)"
+            in exp("validate", exp.spec(SPEC), code=2).stderr
+        )
+
+
 def test_paths_of_executors_lead_from_their_file(exp: Exp) -> None:
     """An env file of a project's executor lies beside the project's file."""
     path = project(exp, "executors: {bare: {type: local, env_file: bare.env}}\n")

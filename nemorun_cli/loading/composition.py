@@ -91,7 +91,13 @@ class Composition:
 
 
 def composed(
-    source: Source, path: Path, *, folder: Path, options_schema: OptionsSchema, types: Types
+    source: Source,
+    path: Path,
+    *,
+    folder: Path,
+    options_schema: OptionsSchema,
+    types: Types,
+    is_whole: bool = True,
 ) -> Composition:
     """The data of a source with what it extends below it and what it includes beside it.
 
@@ -101,12 +107,13 @@ def composed(
         folder: where relative paths of the tree begin; those from elsewhere are made absolute.
         options_schema: the schema of the options of a type of executors.
         types: tells which types there are.
+        is_whole: whether it is a spec, rather than a part for specs, which may be empty.
 
     Raises:
         SpecError: with the problems of all files, each in its own.
     """
     composer = _Composer(folder, options_schema, types)
-    data = mapping(source)
+    data = mapping(source, is_whole=is_whole)
     if not any(key in data for key in REFERENCES):
         folders = {os.path.normpath(path.parent), os.path.normpath(folder)}
         own = data if len(folders) == 1 else composer.relocated(data, path.parent)
@@ -117,11 +124,13 @@ def composed(
     return Composition(data=tree, layers=layers)
 
 
-def mapping(source: Source) -> dict[str, Any]:
-    """The data of a source, which must be a mapping; raises SpecError."""
+def mapping(source: Source, *, is_whole: bool = True) -> dict[str, Any]:
+    """The data of a source, which must be a mapping; what only is a part may be empty. Raises SpecError."""
     data = parse(source)
     if isinstance(data, dict):
         return data
+    if data is None and not is_whole:
+        return {}
     if data is None and not source.text.strip():
         hint = "a spec has at least tasks; begin with: exp init"
         raise SpecError([Finding(place=(), message="is empty", hint=hint).problem(file=source.file)])
@@ -230,7 +239,7 @@ class _Composer:
             refuse(f"{shown_as}: {fault.problems[0].message}", fault.problems[0].hint)
             return None
         try:
-            found = self.whole(other, mapping(other), wanted, chain)
+            found = self.whole(other, mapping(other, is_whole=False), wanted, chain)
         except SpecError as fault:
             self.problems += fault.problems
             return None

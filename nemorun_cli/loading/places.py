@@ -217,6 +217,7 @@ class Places:
                 folder=self._folder,
                 options_schema=self._options_schema,
                 types=self._types,
+                is_whole=False,
             )
         except SpecError as fault:
             self.problems += fault.problems
