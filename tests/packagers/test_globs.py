@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nemorun_cli.packagers.globs import compiled, literal
 
@@ -34,3 +38,24 @@ def test_a_glob_fits(pattern: str, fits: list[str], not_these: list[str]) -> Non
 def test_the_plain_part_says_where_to_look(pattern: str, begin: str) -> None:
     """What comes before the first glob is the folder that has to be walked."""
     assert literal(pattern) == begin
+
+
+def fits(path: list[str], pattern: list[str]) -> bool:
+    """The same by definition, name by name."""
+    if not pattern:
+        return True  # what is below a folder that fits
+    if pattern[0] == "**":
+        if len(pattern) == 1:
+            return bool(path)
+        return any(fits(path[index:], pattern[1:]) for index in range(len(path)))
+    return bool(path) and fnmatchcase(path[0], pattern[0]) and fits(path[1:], pattern[1:])
+
+
+NAMES = st.text("ab.", min_size=1, max_size=3).filter(lambda name: name not in (".", ".."))
+GLOBS = st.one_of(st.just("**"), st.text("ab.*?", min_size=1, max_size=3).filter(lambda name: name != "."))
+
+
+@given(st.lists(NAMES, min_size=1, max_size=4), st.lists(GLOBS, min_size=1, max_size=4))
+def test_globs_mean_what_they_are_said_to(path: list[str], pattern: list[str]) -> None:
+    """Whatever the pattern, it fits the paths that it fits name by name."""
+    assert bool(compiled("/".join(pattern)).fullmatch("/".join(path))) == fits(path, pattern)
