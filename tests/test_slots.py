@@ -335,6 +335,23 @@ def test_machine_that_shrank_fails_the_task_on_resume(bench: Bench, gpus: Path) 
     assert state.message == "this machine has 1 GPU, not 2 (asked nvidia-smi)"
 
 
+def test_executor_whose_options_are_wrong_is_not_asked(exp: Exp) -> None:
+    """What is wrong with an executor's options is told, and that of others with what asks too much."""
+    spec = exp.spec(
+        "executors: {ill: {type: local, cpus: many, memory: 3}, no: {type: nope}, box: {type: docker}}\n"
+        "tasks:\n"
+        "  a: {command: [echo], resources: {cpus: 1, memory: 1G}, executor: ill}\n"
+        "  b: {command: [echo], resources: {cpus: 1}, executor: no}\n"
+        "  c: {command: [echo], resources: {cpus: 1}, executor: box}\n"
+        "  d: {command: [echo], resources: {gpus: 3}}\n"
+    )
+    told = exp("validate", spec, "--engines", code=2).stderr
+    assert "the spec has 5 problems" in told
+    for place in ("ill.cpus", "ill.memory", "no.type", "box: needs the key 'image'"):
+        assert f"executors.{place}" in told
+    assert "tasks.d.resources: on local: this machine has 2 GPUs, not 3" in told
+
+
 def test_devices_in_env_contradict_gpus(exp: Exp) -> None:
     """A task cannot name its GPUs and be given some."""
     spec = exp.spec(

@@ -20,7 +20,7 @@ from nemorun_cli.resources import NOTHING
 from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.loading.chosen import Chosen
@@ -65,6 +65,7 @@ class Building:
         filled: frozenset[Place],
         expansion: Expansion,
         misfit: Misfit | None = None,
+        ill: Collection[str | int] = (),
     ) -> None:
         self.findings: list[Finding] = []
         self._measured: Measured | None = None
@@ -74,7 +75,8 @@ class Building:
         self.plugins: list[tuple[str, list[Any], Place]] = []  # by task, and where they stand
         self._data = data
         self._laying = Laying(folder)
-        self._requests = Requests(executors, misfit)
+        sound = {name: options for name, options in executors.items() if name not in ill}
+        self._requests = Requests(sound, misfit)  # one whose options are wrong cannot be asked
         self._filled = filled
         self._folder = folder
         self._executors = executors

@@ -182,6 +182,7 @@ class Resolution:
             filled=frozenset(filler.filled),
             expansion=expansion,
             misfit=self._document.misfit,
+            ill={one.place[1] for one in self._findings if one.place[:1] == ("executors",) and one.place[1:]},
         )
         tasks = building.tasks(graph)
         self._findings += [*findings, *building.findings, *filler.findings, *expansion.findings]
