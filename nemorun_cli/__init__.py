@@ -10,8 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nemorun_cli.builder import (
-        Builder,
+    from nemorun_cli.builder import Builder
+    from nemorun_cli.errors import ExpError, SpecError
+    from nemorun_cli.experiment import Run, find, run
+    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.parts import (
         Command,
         Config,
         DockerExecutor,
@@ -21,9 +24,6 @@ if TYPE_CHECKING:
         Script,
         SlurmExecutor,
     )
-    from nemorun_cli.errors import ExpError, SpecError
-    from nemorun_cli.experiment import Run, find, run
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.tracking import Experiment, ml_dash_experiment
 
 __version__ = "0.1.0"
@@ -51,14 +51,14 @@ __all__ = [
 # Imported where they are used: `exp status` must not pay for tracking, nor a training script for the runner.
 _HOMES = {
     "Builder": "builder",
-    "Command": "builder",
-    "Config": "builder",
-    "DockerExecutor": "builder",
-    "Executor": "builder",
-    "LocalExecutor": "builder",
-    "Partial": "builder",
-    "Script": "builder",
-    "SlurmExecutor": "builder",
+    "Command": "parts",
+    "Config": "parts",
+    "DockerExecutor": "parts",
+    "Executor": "parts",
+    "LocalExecutor": "parts",
+    "Partial": "parts",
+    "Script": "parts",
+    "SlurmExecutor": "parts",
     "Experiment": "tracking",
     "ExpError": "errors",
     "Run": "experiment",

@@ -60,18 +60,6 @@ def read(
     Raises:
         SpecError: with all problems of the spec.
     """
-    if isinstance(source, (str, Path)) and is_program(Path(source)):
-        return _built(
-            Path(source),
-            sets=sets,
-            params=params,
-            only=only,
-            schemas=executor_schemas,
-            types=executor_types,
-            home=home,
-            misfit=misfit,
-        )
-    text_source, found = _source(source, file="spec" if path is None else str(path))
     options = _Options(
         params=tuple(params),
         sets=tuple(sets),
@@ -81,30 +69,23 @@ def read(
         home=home,
         misfit=misfit,
     )
+    if isinstance(source, (str, Path)) and _is_program(Path(source)):
+        return _built(Path(source), options)
+    text_source, found = _source(source, file="spec" if path is None else str(path))
     return _read(text_source, path or found, options)
 
 
-def is_program(path: Path) -> bool:
-    """Whether a spec's path is that of a program that builds it."""
+def _is_program(path: Path) -> bool:
     return path.suffix == ".py" and path.is_file()
 
 
-def _built(program: Path, *, sets: Sequence[str], **options: Any) -> Document:
-    """What a program builds, with the options of a command over its own."""
-    from nemorun_cli import builder, building  # noqa: PLC0415 - only for programs
+def _built(program: Path, given: _Options) -> Document:
+    """What a Python program builds, with the options of a command over its own."""
+    from nemorun_cli import building, programs  # noqa: PLC0415 - only for programs
 
-    built, own = builder.of_program(program)
-    document = read(
-        built.spec,
-        path=built.path,
-        sets=[*own, *sets],
-        params=options["params"],
-        only=options["only"],
-        executor_schemas=options["schemas"],
-        executor_types=options["types"],
-        home=options["home"],
-        misfit=options["misfit"],
-    )
+    built, own = programs.run(program)
+    options = replace(given, sets=(*own, *given.sets))
+    document = _read(_written(built.spec, file=str(program)), built.path, options)
     return building.with_plugins(document, built)
 
 
@@ -202,14 +183,8 @@ def changed(
         name=files.directory.parent.name,
     )
     path = Path(source)
-    if not is_program(path):
-        return replace(_read(open_source(path), path, options), shipped=files)
-    from nemorun_cli import builder, building  # noqa: PLC0415 - only for programs
-
-    built, own = builder.of_program(path)
-    options = replace(options, sets=(*own, *options.sets))
-    document = _read(_written(built.spec, file=str(path)), built.path, options)
-    return replace(building.with_plugins(document, built), shipped=files)
+    document = _built(path, options) if _is_program(path) else _read(open_source(path), path, options)
+    return replace(document, shipped=files)
 
 
 # How the old one was started, rather than what it was.

@@ -1,0 +1,185 @@
+"""What a `Builder` takes: tasks and executors as values, with what a spec says of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from nemorun_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script: the path of a file, or its text as `inline`; run by `entrypoint`, or else by bash."""
+
+    path: str | os.PathLike[str] | None = None
+    inline: str | None = field(default=None, kw_only=True)
+    args: Sequence[Any] = field(default=(), kw_only=True)
+    env: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    entrypoint: str | Sequence[str] | None = field(default=None, kw_only=True)
+
+    def entry(self) -> dict[str, Any]:
+        """The task as a spec has it."""
+        if (self.path is None) == (self.inline is None):
+            raise UsageError("a Script is either a path or an inline text")
+        what = {"inline": self.inline} if self.path is None else {"script": os.fspath(self.path)}
+        return {**what, **given(args=list(self.args), env=dict(self.env), entrypoint=self.entrypoint)}
+
+    def name(self) -> str:
+        """What the task is called if nothing else is said."""
+        return "script" if self.path is None else Path(self.path).name
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program with its arguments: a list, or a text that is split as a shell would, but run without one."""
+
+    command: str | Sequence[Any]
+    env: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def entry(self) -> dict[str, Any]:
+        """The task as a spec has it."""
+        command = self.command if isinstance(self.command, str) else list(self.command)
+        return {"command": command, **given(env=dict(self.env))}
+
+    def name(self) -> str:
+        """What the task is called if nothing else is said."""
+        words = self.command.split() if isinstance(self.command, str) else [str(one) for one in self.command]
+        return Path(words[0]).name if words else "command"
+
+
+class _Call:
+    """A callable and the arguments that it is given by name."""
+
+    __slots__ = ("args", "target")
+
+    def __init__(self, target: Callable[..., Any] | str, /, **args: Any) -> None:
+        object.__setattr__(self, "target", _target(target))
+        object.__setattr__(self, "args", MappingProxyType(args))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed")
+
+    def __repr__(self) -> str:
+        given = "".join(f", {name}={value!r}" for name, value in self.args.items())
+        return f"{type(self).__name__}({self.target!r}{given})"
+
+    target: str
+    args: Mapping[str, Any]
+
+
+class Config(_Call):
+    """A value that the task builds first: a class or function, and its arguments."""
+
+
+class Partial(_Call):
+    """A Python callable, or its name as `module:function`, with its arguments by name.
+
+    The task imports it anew: it has to be at the top of a module that lies beside the program or is
+    installed where the task runs.
+    """
+
+    def entry(self) -> dict[str, Any]:
+        """The task as a spec has it."""
+        return {"partial": self.target, **given(args=plain(dict(self.args)))}
+
+    def name(self) -> str:
+        """What the task is called if nothing else is said."""
+        return self.target.rpartition(":")[2]
+
+
+Task: TypeAlias = "Script | Command | Partial"
+
+
+class Executor:
+    """Where tasks run: a type and its options, in the words of a spec; `name` is how it is shown."""
+
+    __slots__ = ("name", "options")
+
+    name: str | None
+    options: Mapping[str, Any]
+
+    def __init__(self, kind: str, /, *, name: str | None = None, **options: Any) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "options", MappingProxyType({"type": kind, **options}))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Executor):
+            return NotImplemented
+        return (self.name, self.options) == (other.name, other.options)
+
+    __hash__ = None  # type: ignore[assignment]  # options hold lists
+
+    def __repr__(self) -> str:
+        return f"Executor({', '.join(f'{name}={value!r}' for name, value in self.options.items())})"
+
+
+class LocalExecutor(Executor):
+    """This machine."""
+
+    __slots__ = ()
+
+    def __init__(self, *, name: str | None = None, **options: Any) -> None:
+        super().__init__("local", name=name, **options)
+
+
+class DockerExecutor(Executor):
+    """A container of its own for each attempt."""
+
+    __slots__ = ()
+
+    def __init__(self, *, image: str, name: str | None = None, **options: Any) -> None:
+        super().__init__("docker", name=name, image=image, **options)
+
+
+class SlurmExecutor(Executor):
+    """A Slurm cluster; options are sbatch's with underscores."""
+
+    __slots__ = ()
+
+    def __init__(self, *, name: str | None = None, **options: Any) -> None:
+        super().__init__("slurm", name=name, **options)
+
+
+def _target(target: Callable[..., Any] | str) -> str:
+    """How a task can import a callable: `module:name`."""
+    if isinstance(target, str):
+        return target
+    module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", "")
+    if not module or not name or "<" in name:
+        raise UsageError(
+            f"{target!r} cannot be imported by a task", hint="it has to be at the top of a module"
+        )
+    if module == "__main__":
+        scope = getattr(target, "__globals__", None) or vars(sys.modules["__main__"])
+        file = scope.get("__file__")
+        if file is None:
+            raise UsageError(f"{name} is in no file", hint="put it into a module beside the notebook")
+        module = Path(file).stem
+    return f"{module}:{name}"
+
+
+def plain(value: Any) -> Any:
+    """The value as a spec can hold it; what is to be built first becomes a mapping with `_target_`."""
+    if isinstance(value, Config):
+        return {"_target_": value.target, **plain(dict(value.args))}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Those that are not None and not empty."""
+    return {name: value for name, value in values.items() if value is not None and value not in ([], {}, ())}
