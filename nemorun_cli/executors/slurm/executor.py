@@ -6,7 +6,6 @@ for all jobs at once, and decides where there is no such record, or why the task
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import time
@@ -20,12 +19,12 @@ from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.local import shim_line
 from nemorun_cli.executors.slurm import site, together
 from nemorun_cli.executors.slurm.cluster import URGENT, Cluster
-from nemorun_cli.executors.slurm.dependency import BEHIND, STOOD_BACK, Batch, arguments, batches
+from nemorun_cli.executors.slurm.dependency import BEHIND, Batch, arguments, batches
+from nemorun_cli.executors.slurm.jobs import LOST_AFTER, Jobs
 from nemorun_cli.executors.slurm.queue import CAUSES, NEVER, Row, ending_of, is_news, waiting_message
 from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, Request, argv, clash, request, uses_srun
 from nemorun_cli.executors.slurm.script import NEAR_LIMIT, RUNNING, member_text
 from nemorun_cli.executors.slurm.stop import Stop, commands
-from nemorun_cli.executors.slurm.submission import Submission, Submissions, place
 from nemorun_cli.states import Reason, TaskStatus
 
 if TYPE_CHECKING:
@@ -34,13 +33,13 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors.slurm.commands import Answer, Question
     from nemorun_cli.executors.slurm.site import Secrets
+    from nemorun_cli.executors.slurm.submission import Submission
     from nemorun_cli.plan import Plan
     from nemorun_cli.resources import Resources
 
 SETTLING: Final = 3.0  # seconds that an exit record may take to be seen after Slurm says that the job is over
 WORD: Final = 5.0  # seconds that an end may wait for Slurm to say why
 GONE: Final = 30.0  # the same, for a job that is being cancelled, and has to be seen gone
-LOST_AFTER: Final = 15.0  # seconds without a trace of a job until it is lost
 
 # What commands say when Slurm cannot be asked now; all else is a refusal.
 _OUTAGE: Final = re.compile(
@@ -82,7 +81,7 @@ class SlurmExecutor:
         self._site = site.make(options)
         self._commands = self._site.commands
         self._cluster = Cluster(self._commands)
-        self._submissions: dict[Path, Submissions] = {}
+        self._jobs = Jobs(self._cluster)
         self._held: dict[Key, _Held] = {}
         self._absent: set[Key] = set()  # said to be absent, so that another submission is right
         self._waiting: deque[tuple[Submission, Sequence[Job]]] = deque()
@@ -113,7 +112,7 @@ class SlurmExecutor:
             assert job.plan is not None  # noqa: S101 - the core submits nothing without a plan
             requests.append((job, request(self._options, job.plan)))
         if requests:
-            size = self._place(jobs[0]).size
+            size = self._jobs.all_of(jobs[0]).size
             for batch in batches(requests, longest=self._cluster.max_array, size=size):
                 self._waiting.append((self._write(batch), batch.jobs))
         keys = {job.key for job in jobs}
@@ -129,7 +128,7 @@ class SlurmExecutor:
         strangers = [job for key, job in jobs.items() if key not in self._held and key not in done]
         for job in strangers:
             self._held[job.key] = _Held(job, is_adopted=True)
-        news, looked_after = [one.news for one in self._submissions.values()], [*jobs.values()]
+        news, looked_after = self._jobs.news, [*jobs.values()]
         has_news = self._site.look(news, looked_after)
         if strangers:
             self._cluster.look_now()
@@ -153,7 +152,7 @@ class SlurmExecutor:
             if held.stop:
                 held.stop.hurry(signal=name, grace=patience)
             else:
-                by_steps = any(one.by_steps for one in self._of(job))
+                by_steps = any(one.by_steps for one in self._jobs.of(job))
                 held.stop = Stop(signal=name, grace=patience, by_steps=by_steps)
         self._advance()
         self._cluster.hurry(URGENT)
@@ -202,7 +201,7 @@ class SlurmExecutor:
         """Whether an attempt was submitted before, and nobody has looked yet what came of it."""
         if attempts.claimed_pid(job.files) is not None:
             return True
-        return bool(self._of(job)) and job.key not in self._absent
+        return bool(self._jobs.of(job)) and job.key not in self._absent
 
     def _write(self, batch: Batch) -> Submission:
         texts = {}
@@ -231,7 +230,7 @@ class SlurmExecutor:
                 behind=behind,
             )
         self._unsent |= texts.keys()
-        submissions = self._place(batch.jobs[0])
+        submissions = self._jobs.all_of(batch.jobs[0])
         by_steps = uses_srun(self._options) or any(job.plan and job.plan.company for job in batch.jobs)
         return submissions.make(batch, texts, by_steps=by_steps, place=self._site.place)
 
@@ -280,30 +279,21 @@ class SlurmExecutor:
 
     # -- looking --------------------------------------------------------------------------------------
 
-    def _place(self, job: Job) -> Submissions:
-        folder = place(job)
-        if folder not in self._submissions:
-            self._submissions[folder] = Submissions(folder)
-        return self._submissions[folder]
-
-    def _of(self, job: Job) -> Sequence[Submission]:
-        return self._place(job).of(job.key)
-
     def _judge(self, held: _Held) -> Sighting | None:
         """How one attempt stands, by its record and by what Slurm last said."""
         ending = attempts.read_ending(held.job.files)
         if self._site.is_behind(held.job) or (ending is None and held.job.key in self._unsent):
             return None
-        row = self._row(held.job)
+        row = self._jobs.row(held.job)
         if ending is not None:
             return self._judge_ended(held, ending, row)
-        if (row is None or row.phase == "over") and self._stood_back(held.job):
+        if (row is None or row.phase == "over") and self._jobs.stood_back(held.job):
             return self._give_back(held, "the ends of those it waited for did not say that it may run")
         if (trouble := self._site.trouble or self._cluster.complaint) is not None:
             held.since = None
             return self._new(held, "unknown", message=trouble)
         if row is None:
-            return self._judge_gone(held) if self._is_answered(held.job) else self._judge_claim(held)
+            return self._judge_gone(held) if self._jobs.is_answered(held.job) else self._judge_claim(held)
         return self._judge_row(held, row)
 
     def _judge_row(self, held: _Held, row: Row) -> Sighting | None:
@@ -319,7 +309,7 @@ class SlurmExecutor:
         if row.phase == "queued":
             return self._judge_queued(held, row)
         held.since = None
-        if self._is_early(held.job) and attempts.claimed_pid(held.job.files) is None:
+        if self._jobs.is_early(held.job) and attempts.claimed_pid(held.job.files) is None:
             message = "its job has begun, and sees whether it may run it"
             return self._new(held, "queued", job_id=row.job_id, message=message)
         return self._judge_claim(held) or self._new(held, "running", job_id=row.job_id, since=row.start)
@@ -330,7 +320,7 @@ class SlurmExecutor:
             since = held.job.files.claim.stat().st_mtime
         except FileNotFoundError:
             return None
-        return self._new(held, "running", job_id=self._job_id(held.job), since=since)
+        return self._new(held, "running", job_id=self._jobs.id_of(held.job), since=since)
 
     def _judge_queued(self, held: _Held, row: Row) -> Sighting | None:
         if attempts.claimed_pid(held.job.files) is None:
@@ -339,7 +329,11 @@ class SlurmExecutor:
                 return None
             held.queued = row
             return self._new(held, "queued", job_id=row.job_id, message=waiting_message(row))
-        if row.submit is not None and len(self._of(held.job)) == 1 and self._has_settled(held, LOST_AFTER):
+        if (
+            row.submit is not None
+            and len(self._jobs.of(held.job)) == 1
+            and self._has_settled(held, LOST_AFTER)
+        ):
             self._commands.ask(["scancel", "--quiet", row.job_id])
             return self._over(held, lost("Slurm put it back into its queue after it had begun"))
         return self._new(held, "running", job_id=row.job_id)
@@ -355,7 +349,7 @@ class SlurmExecutor:
         is_asked = (self._cluster.asked or 0.0) > held.since
         is_over = row.phase == "over" if row else is_asked
         # While a job goes on, that one of its steps has ended was not Slurm's doing.
-        is_over |= is_asked and not is_watched and self._is_together(held.job)
+        is_over |= is_asked and not is_watched and self._jobs.is_together(held.job)
         is_old = time.time() - (ending.ended or 0.0) > (GONE if held.stop else WORD)
         if is_over or (is_old and not is_watched):
             return self._over(held, self._explained(held, ending, row))
@@ -386,14 +380,14 @@ class SlurmExecutor:
 
     def _judge_gone(self, held: _Held) -> Sighting | None:
         """Slurm answers and does not have it: never taken, or over for so long that it has forgotten."""
-        job_id, claimed = self._job_id(held.job), attempts.claimed_pid(held.job.files)
+        job_id, claimed = self._jobs.id_of(held.job), attempts.claimed_pid(held.job.files)
         if job_id is None and claimed is None:
             return self._give_back(held, None)
         self._cluster.account_for([job_id] if job_id else [])
         if claimed is None and (ending := self._taken_back(held)):
             return self._over(held, ending)
-        is_gone = (held.is_adopted and self._is_quiet(held.job)) or self._has_settled(held, LOST_AFTER)
-        if is_gone and claimed is None and self._is_early(held.job):
+        is_gone = (held.is_adopted and self._jobs.is_quiet(held.job)) or self._has_settled(held, LOST_AFTER)
+        if is_gone and claimed is None and self._jobs.is_early(held.job):
             return self._give_back(held, "it left Slurm's queue without having begun")
         if is_gone:
             known = f"job {job_id}" if job_id else "its job"
@@ -410,14 +404,6 @@ class SlurmExecutor:
             return Ending(status=TaskStatus.CANCELLED, reason=Reason.CANCELLED, message=message)
         return None
 
-    def _is_quiet(self, job: Job) -> bool:
-        """Whether nothing was heard of an attempt for so long that no record is on its way."""
-        last = max(one.made for one in self._of(job)) if self._of(job) else 0.0
-        for path in (job.files.claim, job.files.log):
-            with contextlib.suppress(FileNotFoundError):
-                last = max(last, path.stat().st_mtime)
-        return time.time() - last > LOST_AFTER
-
     def _has_settled(self, held: _Held, seconds: float) -> bool:
         now = time.monotonic()
         if held.since is None:
@@ -426,23 +412,9 @@ class SlurmExecutor:
 
     def _can_be_told(self, held: _Held) -> bool:
         """Whether Slurm knows the job by an id that is known here, and so is whether it has begun."""
-        if held.job.key in self._unsent or self._job_id(held.job) is None:
+        if held.job.key in self._unsent or self._jobs.id_of(held.job) is None:
             return False
         return held.stop is None or self._site.has_seen(held.stop.made)
-
-    def _is_answered(self, job: Job) -> bool:
-        """Whether Slurm was asked after the attempt was submitted."""
-        asked = self._cluster.asked
-        return asked is not None and all(asked > one.sent for one in self._of(job))
-
-    def _row(self, job: Job) -> Row | None:
-        """The attempt's job; the one that is not over, should there be several."""
-        rows = [row for one in self._of(job) if (row := self._cluster.find(one, job.key))]
-        return next((row for row in rows if row.phase != "over"), rows[-1] if rows else None)
-
-    def _job_id(self, job: Job) -> str | None:
-        ids = [found for one in self._of(job) if (found := one.id_of(job.key))]
-        return ids[-1] if ids else job.job_id
 
     # -- telling --------------------------------------------------------------------------------------
 
@@ -460,31 +432,12 @@ class SlurmExecutor:
         self._drop(held)
         return Sighting(key=held.job.key, state="absent", message=message)
 
-    def _is_together(self, job: Job) -> bool:
-        """Whether its task is a step of a job that others have theirs in too."""
-        submissions = self._of(job)
-        return bool(submissions) and submissions[-1].is_together and len(submissions[-1].members) > 1
-
-    def _is_early(self, job: Job) -> bool:
-        """Whether its job was queued before it could run, and has to see whether it may."""
-        submissions = self._of(job)
-        return bool(submissions) and submissions[-1].is_early
-
-    def _stood_back(self, job: Job) -> bool:
-        """Whether its job found that it may not run it, or not yet."""
-        if not self._is_early(job) or attempts.claimed_pid(job.files) is not None:
-            return False
-        return (job.files.directory / STOOD_BACK).exists()
-
     def _over(self, held: _Held, ending: Ending) -> Sighting:
-        several = self._of(held.job) if len(self._of(held.job)) > 1 else ()
-        others = [row for one in several if (row := self._cluster.find(one, held.job.key))]
-        left = [] if self._is_together(held.job) else [one.job_id for one in others if one.phase == "queued"]
-        if left:  # jobs of a submission that was in doubt: they would only find the attempt claimed
+        if left := self._jobs.left(held.job):
             self._commands.ask(["scancel", "--quiet", *left])
         self._drop(held)
         return Sighting(
-            key=held.job.key, state="over", job_id=self._job_id(held.job), ending=ending, evidence=None
+            key=held.job.key, state="over", job_id=self._jobs.id_of(held.job), ending=ending, evidence=None
         )
 
     def _with_start(self, held: _Held, sighting: Sighting) -> Sequence[Sighting]:
@@ -501,30 +454,24 @@ class SlurmExecutor:
 
     def _is_all_stopped(self, job: Job) -> bool:
         """Whether all members of its job that are not over are being ended, so that the job may be."""
-        held = (self._held.get(key) for key in self._of(job)[-1].members)
+        held = (self._held.get(key) for key in self._jobs.of(job)[-1].members)
         return all(one.stop for one in held if one)
-
-    def _step(self, job: Job) -> str | None:
-        """The step of a job that runs its task, once that has begun."""
-        with contextlib.suppress(FileNotFoundError):
-            return (job.files.directory / together.STEP).read_text(encoding="ascii").strip() or None
-        return None
 
     def _advance(self) -> None:
         """Go on with what is being ended."""
         now, steps = time.monotonic(), []
         for held in self._held.values():
             if held.stop and held.stop.due <= now and self._can_be_told(held):
-                row = self._row(held.job)
+                row = self._jobs.row(held.job)
                 has_begun = attempts.claimed_pid(held.job.files) is not None
                 is_queued = not has_begun and (row is None or row.phase == "queued")
-                job_id = self._job_id(held.job) or ""
-                if self._is_together(held.job):
+                job_id = self._jobs.id_of(held.job) or ""
+                if self._jobs.is_together(held.job):
                     if not self._is_all_stopped(held.job):
-                        if step := self._step(held.job):
+                        if step := self._jobs.step(held.job):
                             steps.append((held.stop.step_alone(), step))
                         continue
-                    job_id = self._of(held.job)[-1].job_id or job_id
+                    job_id = self._jobs.of(held.job)[-1].job_id or job_id
                 steps.append((held.stop.step(is_queued=is_queued), job_id))
         for command in commands(steps):
             self._commands.ask(command)
