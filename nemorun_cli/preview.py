@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nemorun_cli.spec import Identity, Spec, Task
 
 PLAN_FORMAT: Final = "exp.plan/1"
+MOST_NAMED: Final = 5  # tasks that one line names
 
 
 def document(
@@ -191,8 +192,14 @@ def _early(task: Task, rules: Rules) -> dict[str, Any]:
 
 def _early_text(queued: dict[str, list[str]]) -> str:
     """Whom a task waits for in its engine's own queue."""
-    text = f"queued early behind {', '.join(queued['behind'])}"
-    return f"{text}, once {', '.join(queued['after'])} is over" if queued["after"] else text
+    text = f"queued early behind {_named(queued['behind'])}"
+    return f"{text}, once {_named(queued['after'])} is over" if queued["after"] else text
+
+
+def _named(names: list[str]) -> str:
+    """Some of the names, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _plugin_text(use: dict[str, Any]) -> str:

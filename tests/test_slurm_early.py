@@ -220,6 +220,25 @@ def test_what_slurm_cannot_tell_is_decided_by_the_supervisor(bench: Bench) -> No
 
 
 @pytest.mark.usefixtures("slurm")
+def test_what_stood_back_runs_after_a_resume(bench: Bench) -> None:
+    """In doubt, and without a supervisor, a task waits; the next supervisor decides, and runs it once."""
+    tasks = {
+        "one": f"{until('go')}; echo 'x:={{\"a\": 1}}' >>$EXP_OUTPUT",
+        "two": behind("one"),
+        "three": behind("two", dependency_type="afterany"),
+    }
+    run = bench.start(tasks, **header())
+    soon(lambda: are_queued(run, "two", "three"))
+    kill_supervisor(run)
+    bench.touch("go")
+    soon(lambda: set(statuses(run.status()).values()) == {"SUCCEEDED", "PENDING"})
+    assert str(run.status().status) == "INTERRUPTED"
+    run.resume()
+    assert set(statuses(run.wait(timeout=LONG)).values()) == {"SUCCEEDED"}
+    assert bench.lines() == ["two 1", "three 1"]
+
+
+@pytest.mark.usefixtures("slurm")
 def test_a_timeout_that_ends_well_is_a_failure(bench: Bench) -> None:
     """A parent whose time was over has failed, even with exit code 0, and its child is SKIPPED."""
     tasks = {
@@ -283,7 +302,7 @@ def test_a_failed_parent_runs_again_with_its_children(bench: Bench) -> None:
 def test_a_parent_that_is_tried_again_keeps_its_child_waiting(bench: Bench) -> None:
     """The child of a failed attempt is given back by Slurm, and runs after the attempt that succeeds."""
     script = f"{until('go')}; {NOTE}; test $EXP_ATTEMPT = 2"
-    tasks = {"one": {"inline": script, "retry": {"limit": 1}}, "two": behind("one")}
+    tasks = {"one": {"inline": script, "retry": {"limit": 1, "delay": "5s"}}, "two": behind("one")}
     run = bench.start(tasks, **header())
     soon(lambda: are_queued(run, "two"))
     bench.touch("go")

@@ -45,9 +45,14 @@ class Jobs:
         """The attempt's submissions; more than one if some were in doubt."""
         return self.all_of(job).of(job.key)
 
+    def _in_force(self, job: Job) -> list[Submission]:
+        """The submissions that still say something: one that was made early, and given back, does not."""
+        several = self.of(job)
+        return [one for one in several if not one.is_early or one is several[-1]]
+
     def row(self, job: Job) -> Row | None:
         """The attempt's job as Slurm tells it; the one that is not over, should there be several."""
-        rows = [row for one in self.of(job) if (row := self._cluster.find(one, job.key))]
+        rows = [row for one in self._in_force(job) if (row := self._cluster.find(one, job.key))]
         return next((row for row in rows if row.phase != "over"), rows[-1] if rows else None)
 
     def left(self, job: Job) -> list[str]:
@@ -60,7 +65,7 @@ class Jobs:
 
     def id_of(self, job: Job) -> str | None:
         """What Slurm calls the attempt's job."""
-        ids = [found for one in self.of(job) if (found := one.id_of(job.key))]
+        ids = [found for one in self._in_force(job) if (found := one.id_of(job.key))]
         return ids[-1] if ids else job.job_id
 
     def is_answered(self, job: Job) -> bool:
