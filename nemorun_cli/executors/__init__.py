@@ -1,17 +1,16 @@
 """What an executor is, and where the core finds one by the name of its type.
 
 An executor is one file that implements few verbs. The core never asks which kind it has. A new
-one is added by its file and a line in `_BUILT_IN`, or by a package of its own that names its class
+one is added by its file and a line in `_TYPES`, or by a package of its own that names its class
 under the entry-point group `nemorun_cli.executors`.
 """
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, runtime_checkable
 
-from nemorun_cli.errors import ExpError, UsageError
+from nemorun_cli.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -176,16 +175,20 @@ class QueuesEarly(Protocol):
         ...
 
 
-_BUILT_IN: Final = {
-    "docker": "nemorun_cli.executors.docker.executor:DockerExecutor",
-    "local": "nemorun_cli.executors.local:LocalExecutor",
-    "slurm": "nemorun_cli.executors.slurm.executor:SlurmExecutor",
-}
+_TYPES: Final = Registry(
+    kind="executor type",
+    group=ENTRY_POINTS,
+    built_in={
+        "docker": "nemorun_cli.executors.docker.executor:DockerExecutor",
+        "local": "nemorun_cli.executors.local:LocalExecutor",
+        "slurm": "nemorun_cli.executors.slurm.executor:SlurmExecutor",
+    },
+)
 
 
 def types() -> list[str]:
     """The types of executors there are, built in and installed."""
-    return sorted({*_BUILT_IN, *(point.name for point in _installed())})
+    return _TYPES.names()
 
 
 def find(type_name: str) -> type[Executor]:
@@ -194,21 +197,13 @@ def find(type_name: str) -> type[Executor]:
     Raises:
         UsageError: there is no such type, or its package cannot be loaded.
     """
-    if path := _BUILT_IN.get(type_name):
-        module, _, name = path.partition(":")
-        found: type[Executor] = getattr(importlib.import_module(module), name)
-        return found
-    for point in _installed():
-        if point.name == type_name:
-            return _load(point)
-    raise UsageError(f"there is no executor type {type_name!r} (there are: {', '.join(types())})")
+    found: type[Executor] = _TYPES.find(type_name)
+    return found
 
 
 def options_schema(type_name: str) -> Mapping[str, Any] | None:
     """The JSON Schema of a type's options, or None if there is no such type."""
-    if type_name not in _BUILT_IN and all(point.name != type_name for point in _installed()):
-        return None
-    return find(type_name).options_schema
+    return find(type_name).options_schema if _TYPES.has(type_name) else None
 
 
 def make(name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> Executor:
@@ -249,21 +244,3 @@ def misfit(name: str, options: Mapping[str, Any], wanted: Resources, *, ask: boo
         return executor.misfit(wanted, ask=ask) if hasattr(executor, "misfit") else None
     finally:
         executor.close()
-
-
-def _installed() -> Iterable[Any]:
-    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and only for types that are not built in
-
-    return entry_points(group=ENTRY_POINTS)
-
-
-def _load(point: Any) -> type[Executor]:
-    try:
-        loaded: type[Executor] = point.load()
-    except ExpError:
-        raise
-    except Exception as error:  # a plugin may raise anything; it is named, and the cause is kept
-        raise UsageError(
-            f"the executor type {point.name!r} ({point.value}) cannot be loaded: {error}"
-        ) from error
-    return loaded
