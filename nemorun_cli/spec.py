@@ -102,6 +102,11 @@ class PluginUse:
     place: tuple[str | int, ...] = ()
     hears: bool = False
 
+    @property
+    def is_module(self) -> bool:
+        """Whether it is given as `module:Class`, which is looked for in the spec's folder first."""
+        return ":" in self.uses
+
     def to_json(self) -> dict[str, Any]:
         """An entry of `plugins` in `exp.plan/1` and `exp.show/1`."""
         return {"uses": self.uses, "tasks": self.tasks, "hears": self.hears}

@@ -165,6 +165,15 @@ def test_webhook_gets_the_form_that_it_wants(bench: Bench, inbox: Inbox, form: s
     assert "  a: exit code 1" in text
 
 
+def test_modules_beside_the_spec_get_in_nobodys_way(bench: Bench, inbox: Inbox) -> None:
+    """A built-in plugin imports Python's own modules, whatever files lie in the spec's folder."""
+    for name in ("http", "urllib", "email", "ssl"):
+        (bench.folder / f"{name}.py").write_text("raise ImportError('not this one')\n")
+    run = bench.start({"a": "true"}, plugins=uses(webhook=inbox.address))
+    settled(run)
+    assert len(inbox.received) == 1
+
+
 def test_webhook_is_tried_again(bench: Bench, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes wrong once may go well the next time; what never does is recorded without the address."""
     inbox.refusals = 1

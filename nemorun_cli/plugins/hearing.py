@@ -130,7 +130,8 @@ def main() -> int:
         return 1
     spec = Spec.from_json(json.loads(files.resolved.read_bytes()))
     signal.signal(signal.SIGALRM, _interrupt)
-    sys.path.insert(0, spec.folder)
+    if spec.plugins[number].is_module:  # others might meet a namesake of what they import
+        sys.path.insert(0, spec.folder)
     run = Run(files, Home(Path(told["home"])), set(told["hidden"]))
     hearer = Hearer(number, spec.plugins[number], run)
     if not hearer.make(told["secrets"]):

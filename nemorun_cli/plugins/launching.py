@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import traceback
@@ -59,7 +60,8 @@ def changed(document: Document, spec: Spec, identity: Identity) -> Spec:
         SpecError: a plugin is not there, or its `with` is wrong.
         UsageError: a plugin raised, or asks for what it cannot have; it is named.
     """
-    with loading.importing_from(spec.folder):
+    needs_folder = any(use.is_module for use in spec.plugins) or bool(document.plugins)
+    with loading.importing_from(spec.folder) if needs_folder else contextlib.nullcontext():
         active, uses = _made(document, spec)
         tasks, made = [], dict(spec.executors)
         hooks = [one for one in active if has_hook(one.plugin, "change")]
