@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from bench import attempt, kill_supervisor, until
-from test_slurm import LONG, WHOLE, header, is_running, now, soon
+from test_slurm import LONG, QUICK, WHOLE, header, is_running, now, soon
 
 from nemorun_cli.states import Reason
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment import Run
     from nemorun_cli.history import TaskState
+
+
+GREEDY = "x=$(head -c 200M /dev/zero | tr '\\0' x); sleep 2"  # where 64 MB are allowed
 
 
 def unwatched(bench: Bench, tasks: dict[str, Any], **executors: Any) -> Run:
@@ -45,8 +49,13 @@ def test_jobs_that_were_cancelled_in_slurm(bench: Bench, slurm_accounting: Slurm
 
 
 def test_ends_that_slurm_decided_and_forgot(bench: Bench, slurm_accounting: Slurm) -> None:
-    """A node that failed and an exit code are told by accounting as what they are."""
-    run = unwatched(bench, {"failing": f"{until('go')}; exit 3", "fallen": until("never")})
+    """Out of memory, a node that failed and an exit code are told by accounting as what they are."""
+    tasks = {
+        "greedy": {"inline": f"{until('go')}; {GREEDY}", "executor": "small"},
+        "failing": f"{until('go')}; exit 3",
+        "fallen": until("never"),
+    }
+    run = unwatched(bench, tasks, small={**QUICK, "mem": "64M"})
     bench.touch("go")
     soon(lambda: len(slurm_accounting.jobs(bench.home.directory)) == 1)
     node = slurm_accounting.node
@@ -55,9 +64,19 @@ def test_ends_that_slurm_decided_and_forgot(bench: Bench, slurm_accounting: Slur
     slurm_accounting.resume(node)
     ended = known_by_accounting(run, slurm_accounting)
     assert {task: (state.reason, state.exit_code) for task, state in ended.items()} == {
+        "greedy": (Reason.OOM, None),
         "failing": (Reason.EXIT, 3),
         "fallen": (Reason.NODE_FAIL, None),
     }
+
+
+def test_running_out_of_memory_is_told(bench: Bench, slurm_accounting: Slurm) -> None:
+    """A job that Slurm ends for its memory has the reason `oom`, whatever became of its task."""
+    if "TaskPlugin=task/cgroup" not in (slurm_accounting.folder / "slurm.conf").read_text():
+        pytest.skip("THE LIMITS OF SLURM ARE NOT TESTED: there is no memory controller of cgroups, version 1")
+    tasks = {"one": GREEDY, "two": f"({GREEDY}); echo $?; exit 4"}
+    states = bench.run(tasks, **header(cluster={**QUICK, "mem": "64M"})).history.tasks
+    assert {state.reason for state in states.values()} == {Reason.OOM}
 
 
 def test_a_preemption_that_slurm_forgot(bench: Bench, slurm_accounting: Slurm) -> None:

@@ -14,7 +14,8 @@
 #
 # SLURM_MAX_ARRAY     the cluster's MaxArraySize (default: 1001)
 # SLURM_MIN_JOB_AGE   seconds for which it remembers jobs that are over (default: 300)
-# SLURM_ACCOUNTING    slurmdbd, if a controller that is started now has accounting (default: none)
+# SLURM_ACCOUNTING    slurmdbd, if a controller that is started now has accounting (default: none); Slurm
+#                     then also gives memory to jobs, and ends those that take more
 set -euo pipefail
 
 verb=$1 folder=$2
@@ -24,8 +25,12 @@ install=$(dirname "$0")/install.sh
 say() { echo "slurm.sh: $*" >&2; }
 
 write_config() {
-    local host
+    local host gives=CR_CPU measures=none limits=none
     host=$(hostname -s)
+    if [ -n "${SLURM_ACCOUNTING:-}" ]; then
+        gives=CR_CPU_Memory measures=linux
+        [ ! -w /sys/fs/cgroup/memory/tasks ] || limits=cgroup # the plugin for newer cgroups needs systemd
+    fi
     mkdir -p "$folder/state" "$folder/spool"
     cat >"$folder/slurm.conf.new" <<END # somebody may be reading it
 ClusterName=exptest
@@ -33,7 +38,7 @@ SlurmctldHost=$host
 SlurmUser=root
 AuthType=auth/munge
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin=task/$limits
 SwitchType=switch/none
 MpiDefault=none
 ReturnToService=2
@@ -45,7 +50,8 @@ SlurmctldLogFile=$folder/slurmctld.log
 SlurmdLogFile=$folder/slurmd.log
 SlurmdParameters=config_overrides
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
+SelectTypeParameters=$gives
+DefMemPerCPU=500
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=100000,bf_interval=2
 MaxArraySize=${SLURM_MAX_ARRAY:-1001}
@@ -56,7 +62,8 @@ SlurmctldTimeout=300
 SlurmdTimeout=300
 MessageTimeout=4
 AccountingStorageType=accounting_storage/${SLURM_ACCOUNTING:-none}
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/$measures
+JobAcctGatherFrequency=task=1
 JobCompType=jobcomp/none
 NodeName=$host CPUs=8 RealMemory=8000 State=UNKNOWN
 PreemptType=preempt/partition_prio
@@ -67,6 +74,8 @@ PartitionName=closed Nodes=$host MaxTime=INFINITE State=DOWN
 END
     mv "$folder/slurm.conf.new" "$folder/slurm.conf"
     ln -sfn "$folder/slurm.conf" "$config"
+    printf '%s\n' CgroupPlugin=cgroup/v1 ConstrainRAMSpace=yes ConstrainSwapSpace=yes >"$folder/cgroup.conf"
+    ln -sfn "$folder/cgroup.conf" "$(dirname "$config")/cgroup.conf"
     touch "$folder/owns-config"
 }
 
@@ -106,9 +115,13 @@ start_controller() {
 takes_jobs() { timeout 5 sbatch --test-only --wrap=true >/dev/null 2>&1; }
 
 start_slurmd() { # or have it report, which it would do only when it is asked, seconds later
-    if runs slurmd; then
+    local plugin
+    plugin=$(grep '^TaskPlugin=' "$folder/slurm.conf")
+    if runs slurmd && [ "$(cat "$folder/slurmd.plugin")" = "$plugin" ]; then
         kill -HUP "$(cat "$folder/slurmd.pid")"
     else
+        kill_pid_of slurmd TERM
+        echo "$plugin" >"$folder/slurmd.plugin"
         daemon slurmd
     fi
     await 30 takes_jobs || { tail -n 20 "$folder/slurmctld.log" "$folder/slurmd.log" >&2; exit 1; }
@@ -194,8 +207,9 @@ down() {
         kill_pid_of /run/munge/munged TERM
     fi
     if [ -e "$folder/owns-config" ] && [ "$(readlink "$config")" = "$folder/slurm.conf" ]; then
-        rm "$config"
+        rm "$config" "$(dirname "$config")/cgroup.conf"
     fi
+    find /sys/fs/cgroup -depth -type d -path "*/slurm_$(hostname -s)*" -exec rmdir {} + 2>/dev/null || true
     rm -rf "$folder"
 }
 
