@@ -170,10 +170,10 @@ def test_a_drained_node_is_told(bench: Bench, slurm_alone: Slurm) -> None:
     assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
 
 
-def test_a_refusal_of_sbatch_is_told(bench: Bench, slurm: Slurm) -> None:
+def test_a_refusal_of_sbatch_is_told(bench: Bench, slurm_alone: Slurm) -> None:
     """What Slurm takes no more when a task's turn comes fails as a launch, in Slurm's words."""
     name = f"for{os.getpid()}"
-    slurm.ask("scontrol", "create", f"PartitionName={name}", "Nodes=ALL", "State=UP")
+    slurm_alone.ask("scontrol", "create", f"PartitionName={name}", "Nodes=ALL", "State=UP")
     tasks = {
         "first": until("go"),
         "second": {"inline": "true", "dependencies": ["first"], "executor": "away", "when": True},
@@ -182,7 +182,7 @@ def test_a_refusal_of_sbatch_is_told(bench: Bench, slurm: Slurm) -> None:
         run = bench.start(tasks, **header(away={**QUICK, "partition": name}))
         soon(lambda: is_running(run, "first"))
     finally:
-        slurm.ask("scontrol", "delete", f"PartitionName={name}")
+        slurm_alone.ask("scontrol", "delete", f"PartitionName={name}")
     bench.touch("go")
     state = run.wait(timeout=LONG).history.tasks["second"]
     assert (state.status, state.reason) == ("FAILED", Reason.LAUNCH)
