@@ -564,8 +564,8 @@ def test_leftovers_are_removed(bench: Bench, engine: Dockerd) -> None:
         try:
             kill_supervisor(run)
             run.resume()
-            eventually(lambda: leftover.id not in {one.id for one in client.containers.list(all=True)})
-            assert others.id in {one.id for one in client.containers.list(all=True)}
+            eventually(lambda: leftover.id not in {one["Id"] for one in client.api.containers(all=True)})
+            assert others.id in {one["Id"] for one in client.api.containers(all=True)}
         finally:
             others.remove()
     bench.touch("go")

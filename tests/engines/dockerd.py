@@ -55,8 +55,9 @@ class Dockerd:
     def containers(self, home: Path) -> list[str]:
         """The names of the containers that belong to experiments under a home."""
         with contextlib.closing(self.client) as client:
-            found = client.containers.list(all=True, filters={"label": f"nemorun.home={home}"})
-            return [container.name for container in found]
+            # Not `client.containers`, which asks for each by itself, and fails where one has gone meanwhile.
+            found = client.api.containers(all=True, filters={"label": f"nemorun.home={home}"})
+            return [container["Names"][0].removeprefix("/") for container in found]
 
 
 def missing() -> str | None:
