@@ -78,6 +78,39 @@ def test_what_no_node_has_is_refused_with_its_place(bench: Bench) -> None:
     bench.exp("validate", spec)
 
 
+# -- plugins and handlers -------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("slurm")
+def test_plugins_and_handlers_are_the_same_in_jobs(bench: Bench) -> None:
+    """A plugin's words and variables reach the job, options of one task too; handlers are jobs, the last."""
+    (bench.folder / "mine.py").write_text(
+        "class Mine:\n"
+        "    def change(self, launch):\n"
+        "        found = launch.with_env(WORD='two words').led_by('env', 'LED=yes')\n"
+        "        return found.with_options(cpus_per_task=2) if launch.task == 'own' else found\n"
+    )
+    tasks = {
+        "own": "echo $SLURM_CPUS_PER_TASK",
+        "one": {"inline": "echo $WORD $LED; exit 3", "dependencies": ["own"]},
+        "two": {"inline": "true", "dependencies": ["one"]},
+    }
+    handlers = {"alarm": {"inline": 'echo "$EXP_STATUS $EXP_FAILED_TASKS"'}}
+    run = bench.start(tasks, plugins=[{"uses": "mine:Mine"}], on_failure=handlers, **header())
+    snapshot = run.wait(timeout=LONG)
+    assert statuses(snapshot) == {
+        "own": "SUCCEEDED",
+        "one": "FAILED",
+        "two": "SKIPPED",
+        "on_failure/alarm": "SUCCEEDED",
+    }
+    assert [log(run, name) for name in ("own", "one", "on_failure/alarm")] == [
+        "2\n",
+        "two words yes\n",
+        "FAILED one\n",
+    ]
+
+
 # -- arrays -----------------------------------------------------------------------------------------------
 
 
