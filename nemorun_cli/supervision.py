@@ -360,17 +360,22 @@ class Supervision:
     def _choose(self) -> list[Job]:
         """The attempts that start now, already noted as submitted."""
         identity = Identity(id=self.files.id, name=self.spec.name, directory=str(self.files.directory))
-        admitted = self._admission.take(self._doubtful)
-        self._doubtful = admitted.waiting
-        for name, message in admitted.impossible.items():
-            self._decisions.fail_unstarted(self.schedule.tasks[name], Reason.LAUNCH, message)
-        jobs = []
-        for name in admitted.tasks:
-            filled = self._decisions.fill(self.schedule.tasks[name], identity)
-            if filled is not None and (job := self._plan(filled)):
-                jobs.append(job)
-            else:
-                self._admission.release(name)
+        jobs: list[Job] = []
+        while (
+            not jobs
+        ):  # again where all of them were skipped: ten thousand whose `when` is false are one turn
+            admitted = self._admission.take(self._doubtful)
+            self._doubtful = admitted.waiting
+            for name, message in admitted.impossible.items():
+                self._decisions.fail_unstarted(self.schedule.tasks[name], Reason.LAUNCH, message)
+            for name in admitted.tasks:
+                filled = self._decisions.fill(self.schedule.tasks[name], identity)
+                if filled is not None and (job := self._plan(filled)):
+                    jobs.append(job)
+                else:
+                    self._admission.release(name)
+            if not admitted.tasks:
+                break
         if self._ahead:
             for name, needs in self._ahead.take():
                 if job := self._plan(self.schedule.tasks[name], self._ahead.awaited(needs, self.files)):
