@@ -12,6 +12,8 @@ from nemorun_cli.spec import Identity, Spec, Task
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nemorun_cli.resources import Resources
+
 Read = Callable[..., Spec]
 Refused = Callable[..., list[str]]
 IDENTITY = Identity("x_1", "x", "/experiments/x/x_1")
@@ -403,6 +405,68 @@ def test_only_takes_the_named_tasks_alone(read: Read, only: list[str], ids: list
     assert [task.id for task in spec.tasks] == ids
     assert [task.index for task in spec.tasks] == list(range(len(ids)))
     assert all(set(task.dependencies) <= set(ids) for task in spec.tasks)
+
+
+def test_only_keeps_the_order_through_what_it_leaves_out(read: Read) -> None:
+    """A task waits for those that it depends on through left-out tasks, and may use their outputs."""
+    spec = read(
+        "tasks:\n"
+        "  a: {inline: x}\n"
+        "  b: {inline: x, dependencies: [a]}\n"
+        "  m: {group: [{inline: x}, {inline: y}], dependencies: [b]}\n"
+        "  c: {command: [echo, '${{ tasks.a.outputs.v }}'], dependencies: [m]}\n",
+        only=["a", "c"],
+    )
+
+    assert {task.id: task.dependencies for task in spec.tasks} == {"a": (), "c": ("a",)}
+
+
+def test_only_keeps_the_order_of_sequential(read: Read) -> None:
+    """What `run.sequential` puts one after the other stays so when tasks between are left out."""
+    spec = read(
+        "run: {sequential: true}\ntasks: {a: {inline: x}, b: {inline: x}, c: {inline: x}}", only=["a", "c"]
+    )
+
+    assert by_id(spec)["c"].dependencies == ("a",)
+
+
+def test_what_is_left_out_need_not_be_had(read: Read, refused: Refused) -> None:
+    """Whether resources can ever be had is asked of the chosen tasks only."""
+    text = (
+        "defaults: {resources: {cpus: 64}}\n"
+        "tasks:\n"
+        "  a: {inline: x, resources: {cpus: 1}}\n"
+        "  g: {together: true, group: [{inline: x}, {inline: y}]}"
+    )
+
+    def misfit(name: str, options: Mapping[str, Any], wanted: Resources) -> str | None:
+        del name, options
+        return "has 2 CPUs" if (wanted.cpus or 0) > 2 else None
+
+    assert [task.id for task in read(text, only=["a"], misfit=misfit).tasks] == ["a"]
+    assert all("has 2 CPUs" in problem for problem in refused(text, only=["g"], misfit=misfit))
+
+
+@pytest.mark.parametrize("matrix", ["", "matrix: {x: [1, 2]}, "])
+def test_members_of_one_name_are_one_problem(refused: Refused, matrix: str) -> None:
+    """Two members of a group cannot have one name, for the one would take the other's place."""
+    text = (
+        f"tasks:\n  train: {{{matrix}group: [\n"
+        "    {name: a, inline: exit 1},\n    {inline: x},\n    {name: a, inline: echo}]}"
+    )
+
+    (problem,) = refused(text)
+    assert problem.startswith("spec.yaml:5:12: tasks.train.group.2.name: two members of train are called 'a'")
+    assert problem.endswith("(give each member a name of its own)")
+
+
+def test_name_of_a_member_does_not_vary(refused: Refused) -> None:
+    """The members of a group are the same for all combinations of a matrix."""
+    (problem,) = refused(
+        "tasks: {t: {matrix: {x: [1, 2]}, group: [{name: 'a${{ matrix.x }}', inline: x}, {inline: x}]}}"
+    )
+
+    assert "tasks.t.group.0.name: a${{ matrix.x }} is not known" in problem
 
 
 def test_only_of_an_unknown_task_is_a_problem_of_the_option(refused: Refused) -> None:

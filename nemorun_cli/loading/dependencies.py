@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from nemorun_cli.loading.templates import OPENING
 from nemorun_cli.problems import Finding, choices
 
 if TYPE_CHECKING:
@@ -79,9 +80,10 @@ def graph(tasks: Mapping[str, Any], expansion: Expansion, *, sequential: bool) -
     sweeps = expansion.sweeps
     members = {name: member_ids(name, task, sweeps.get(name)) for name, task in tasks.items()}
     owners = {member: name for name, ids in members.items() for member in ids} | {n: n for n in members}
+    findings = [found for name, task in tasks.items() if "group" in task for found in _namesakes(name, task)]
     if sequential:
-        return _chain(tasks, members, owners)
-    findings: list[Finding] = []
+        chain, refused = _chain(tasks, members, owners)
+        return chain, [*findings, *refused]
     needs: dict[str, tuple[str, ...]] = {}
     edges: dict[str, list[str]] = {}
     twins: dict[str, dict[str, Twins]] = {}
@@ -106,6 +108,22 @@ def graph(tasks: Mapping[str, Any], expansion: Expansion, *, sequential: bool) -
             findings += found.findings
     findings += _cycles(edges)
     return Graph(members, needs, owners, twins), findings
+
+
+def _namesakes(name: str, task: Mapping[str, Any]) -> Iterator[Finding]:
+    """The members of a group that have the name of an earlier one, or none yet; no name is a number."""
+    first: dict[str, int] = {}
+    for index, member in enumerate(task["group"]):
+        if "name" not in member:
+            continue
+        called, place = member["name"], ("tasks", name, "group", index, "name")
+        if OPENING in called:
+            message, hint = f"{called} is not known when members get their ids", "write the name itself"
+            yield Finding(place=place, message=message, hint=hint)
+        elif (other := first.setdefault(called, index)) != index:
+            message = f"two members of {name} are called {called!r}: item {other} of the group is one already"
+            hint = "give each member a name of its own"
+            yield Finding(place=place, message=message, hint=hint)
 
 
 def _too_many(name: str, count: int, needed: int) -> Finding:

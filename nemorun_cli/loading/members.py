@@ -65,6 +65,7 @@ class Building:
         filled: frozenset[Place],
         expansion: Expansion,
         misfit: Misfit | None = None,
+        chosen: Collection[str] | None = None,  # of whom alone it is asked whether they can ever run
         ill: Collection[str | int] = (),
     ) -> None:
         self.findings: list[Finding] = []
@@ -77,6 +78,7 @@ class Building:
         self._laying = Laying(folder)
         sound = {name: options for name, options in executors.items() if name not in ill}
         self._requests = Requests(sound, misfit)  # one whose options are wrong cannot be asked
+        self._chosen_ids = chosen
         self._filled = filled
         self._folder = folder
         self._executors = executors
@@ -104,7 +106,8 @@ class Building:
                     break
             self._check_group_keys(name, entry)
             if entry.get("together"):
-                self._requests.check_together([task for task in found if task.group == name], ("tasks", name))
+                several = [task for task in found if task.group == name and self._is_chosen(task.id)]
+                self._requests.check_together(several, ("tasks", name))
         found += self._handlers(len(found))
         self.findings += [*self._laying.findings, *self._requests.findings]
         if self._measured:
@@ -398,11 +401,14 @@ class Building:
             sections = sections[-1:]
         if not any("resources" in section for section, _ in sections):
             return NOTHING
-        wanted = self._requests.of(sections, executor)
+        wanted = self._requests.of(sections, executor, is_asked=self._is_chosen(member.id))
         if wanted.gpus is not None and VISIBLE in layers.env:
             hint = "leave it out: each task is given its own GPUs, and their numbers"
             self._find((*self._place(member, "env"), VISIBLE), "does not go with resources.gpus", hint)
         return wanted
+
+    def _is_chosen(self, task: str) -> bool:
+        return self._chosen_ids is None or task in self._chosen_ids
 
     def _metrics(self, member: Member) -> dict[str, tuple[str, ...]]:
         sections = self._sections(member)

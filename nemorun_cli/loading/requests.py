@@ -36,8 +36,11 @@ class Requests:
         self._known: dict[tuple[tuple[str, Any], ...], Resources] = {}
         self._checked: set[tuple[str, Resources, Place]] = set()
 
-    def of(self, sections: Iterable[Section], executor: str) -> Resources:
-        """What a task asks for; of sections, each with its place, later ones win key by key."""
+    def of(self, sections: Iterable[Section], executor: str, *, is_asked: bool = True) -> Resources:
+        """What a task asks for; of sections, each with its place, later ones win key by key.
+
+        Unless `is_asked`, nobody asks whether it can be had: the task is left out.
+        """
         merged: dict[str, Any] = {}
         at: Place = ()
         for section, place in sections:
@@ -50,7 +53,8 @@ class Requests:
         if key not in self._known:
             self._known[key] = self._read(merged, at)
         wanted = self._known[key]
-        self._check(executor, wanted, at)
+        if is_asked:
+            self._check(executor, wanted, at)
         return wanted
 
     def check_together(self, tasks: Sequence[Task], place: Place) -> None:

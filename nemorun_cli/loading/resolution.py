@@ -6,7 +6,6 @@ tasks; leave out what is not selected. What is wrong is told by all of them, eac
 
 from __future__ import annotations
 
-import fnmatch
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -173,6 +172,7 @@ class Resolution:
     ) -> Spec:
         run = self._run(data.get("run", {}))
         graph, findings = dependencies.graph(data.get("tasks", {}), expansion, sequential=run.sequential)
+        chosen = self._chosen(graph, data) if self._document.only else None
         building = Building(
             data,
             folder=self._folder,
@@ -182,6 +182,7 @@ class Resolution:
             filled=frozenset(filler.filled),
             expansion=expansion,
             misfit=self._document.misfit,
+            chosen=chosen,
             ill={one.place[1] for one in self._findings if one.place[:1] == ("executors",) and one.place[1:]},
         )
         tasks = building.tasks(graph)
@@ -190,8 +191,8 @@ class Resolution:
         plugins = self._plugins(data, building)
         groups = _groups(data.get("tasks", {}), graph, expansion)
         groups += _sections(tasks)
-        if self._document.only:
-            tasks, groups = self._selected(tasks, groups, building)
+        if chosen is not None:
+            tasks, groups = self._selected(tasks, groups, building, chosen)
         if run.direct:
             self._check_direct(run, tasks, groups, executors)
         used = {task.executor for task in tasks} | executors.keys() - self._document.brought
@@ -221,6 +222,16 @@ class Resolution:
             tracking=dict(data.get("tracking", {})),
             plugins=_of_these(plugins, tasks),
         )
+
+    def _chosen(self, graph: dependencies.Graph, data: Mapping[str, Any]) -> set[str]:
+        """The ids that `only` means."""
+        from nemorun_cli.loading.selection import meant  # noqa: PLC0415 - only with `--only`
+
+        handlers = {name: tuple(f"{name}/{one}" for one in data.get(name, {})) for name in RUN_AFTER}
+        sections = {name: ids for name, ids in handlers.items() if ids}
+        chosen, findings = meant(self._document.only, {**graph.members, **sections})
+        self._findings += findings
+        return chosen
 
     def _plugins(self, data: Mapping[str, Any], building: Building) -> list[PluginUse]:
         if not data.get("plugins") and not building.plugins:
@@ -263,26 +274,17 @@ class Resolution:
                         )
 
     def _selected(
-        self, tasks: Sequence[Task], groups: Sequence[Group], building: Building
+        self, tasks: Sequence[Task], groups: Sequence[Group], building: Building, chosen: set[str]
     ) -> tuple[list[Task], list[Group]]:
-        """The tasks that `only` names, alone: what they depend on besides is taken as absent."""
+        """The chosen tasks alone, and what is left of the groups."""
+        from nemorun_cli.loading.selection import selected  # noqa: PLC0415 - only with `--only`
+
         members = {group.id: group.members for group in groups}
-        known = {task.id for task in tasks} | set(members)
-        chosen: set[str] = set()
-        for name in self._document.only:
-            fitting = () if name in known else fnmatch.filter((task.id for task in tasks), name)
-            if name not in known and not fitting:
-                message, hint = f"no task is called {name!r}", choices(name, sorted(known))
-                self._findings.append(Finding(place=(), option=f"--only {name}", message=message, hint=hint))
-            chosen.update(fitting or members.get(name, (name,)))
-        found: list[Task] = []
         for task in tasks:
             if task.id in chosen:
-                needs = tuple(need for need in task.dependencies if need in chosen)
-                found.append(replace(task, index=len(found), dependencies=needs))
                 self._check_selected_uses(task, building.late.get(task.id, ()), members, chosen)
         kept = [replace(group, members=tuple(m for m in group.members if m in chosen)) for group in groups]
-        return found, [group for group in kept if group.members]
+        return selected(tasks, chosen), [group for group in kept if group.members]
 
     def _check_selected_uses(
         self, task: Task, late: Sequence[Late], members: Mapping[str, tuple[str, ...]], chosen: set[str]
