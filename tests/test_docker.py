@@ -358,10 +358,12 @@ def own_engine(docker_engine: Dockerd) -> Iterator[Dockerd]:
     if docker_engine.folder is None:
         pytest.skip("THE RESTART OF DOCKER IS NOT TESTED: that takes root")
     own = Dockerd(Path(tempfile.mkdtemp(prefix="exp-docker-")))
-    own.run("up")
-    own.run("busybox")
-    yield own
-    own.run("down")
+    try:
+        own.run("up")
+        own.run("busybox")
+        yield own
+    finally:
+        own.run("down")
 
 
 def outage(run: Run) -> str | None:
