@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import excerpts, rendering, sweeps
+from nemorun_cli import history as events
 from nemorun_cli.states import ENDS, Reason, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from nemorun_cli.history import TaskState
     from nemorun_cli.ledger import Event
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.spec import Group
@@ -60,6 +62,7 @@ class Changes:
             self._sweeps = {group.id: group for group in sweeps.of(snapshot.spec)} if self._folds else {}
         changes = []
         touched: dict[str, Group] = {}
+        ends = {event["task"]: event for event in news if event["event"] == events.ENDED}
         waited, self._submitted = self._submitted, set()
         about = [name for event in news if isinstance(name := event.get("task"), str)]
         for task in dict.fromkeys([*waited, *about]):
@@ -67,7 +70,7 @@ class Changes:
             if sweep is not None:
                 touched[sweep.id] = sweep
                 changes += self._first_failure(snapshot, task, sweep)
-            elif (change := self._change(snapshot, task, waited)) is not None:
+            elif (change := self._change(snapshot, task, waited, ends)) is not None:
                 changes.append(change)
         return [*changes, *self._whole(snapshot, touched.values())]
 
@@ -80,12 +83,18 @@ class Changes:
             self._lines[sweep.id] = now, text
         return text
 
-    def _change(self, snapshot: Snapshot, task: str, waited: Collection[str]) -> Change | None:
+    def _change(
+        self, snapshot: Snapshot, task: str, waited: Collection[str], ends: Mapping[str, Event]
+    ) -> Change | None:
         state = snapshot.history.tasks.get(task)
         if state is None or self._told.get(task) == (state.status, state.attempt):
             return None
         if state.reason == Reason.OUTCOME:
             return None  # a handler for another outcome than this
+        end = ends.get(task)
+        if end is not None and end["attempt"] < state.attempt:
+            self._told[task] = (state.status, state.attempt)
+            return Change(task, state.status, _retried(task, state, end))
         if state.status is TaskStatus.SUBMITTED and task not in waited:
             self._submitted.add(task)
             return None
@@ -104,7 +113,7 @@ class Changes:
         if state is None or state.status is not TaskStatus.FAILED or sweep.id in self._failed:
             return []
         self._failed.add(sweep.id)
-        change = self._change(snapshot, task, ())
+        change = self._change(snapshot, task, (), {})
         if change is None:
             return []
         log = snapshot.files.attempt(task, state.attempt).log
@@ -128,6 +137,14 @@ class Changes:
                 status = TaskStatus.SUCCEEDED if is_well else TaskStatus.FAILED
             changes.append(Change(sweep.id, status, f"{sweep.id}: {whole.line}"))
         return changes
+
+
+def _retried(task: str, state: TaskState, end: Event) -> str:
+    """How the attempt before the present one ended; said even if that one runs by now."""
+    how = rendering.why(end.get("reason"), end.get("message"), end.get("exit_code")) or end["status"]
+    verb = "failed" if end["status"] == TaskStatus.FAILED else f"was {end['status']}"
+    then = "follows" if state.status in (TaskStatus.PENDING, TaskStatus.SUBMITTED) else f"is {state.status}"
+    return f"{task}: attempt {end['attempt']} {verb}: {how}; attempt {state.attempt} {then}"
 
 
 def _is_over(snapshot: Snapshot, sweep: Group) -> bool:

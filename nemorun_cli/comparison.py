@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 AGGREGATES: Final = ("last", "min", "max", "mean", "count")
 DIRECTIONS: Final = ("min", "max")
 _CONDITION: Final = re.compile(r"(?P<key>.+?)\s*(?P<operator><=|>=|!=|==|=|<|>)\s*(?P<value>.*)", re.DOTALL)
+_OF_OPERATORS: Final = ("<", ">", "=", "!")  # what a value begins with after a mistyped operator: `=<`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,9 @@ def compare(
         UsageError: a key is not known or means several, or a condition is none.
     """
     names = _Names(found)
-    kept = [row for row in found if all(test(row) for test in [_condition(text, names) for text in where])]
+    written = [_parts(text) for text in where]
+    tests = [_condition(*parts, names=names) for parts in written] if found else []
+    kept = [row for row in found if all(test(row) for test in tests)]
     metrics = [names.metric(key) for key in keys] if keys else list(names.metrics)
     params = [name for name in names.params if any(name in row.params for row in kept)]
     differing = [name for name in params if len(kept) == 1 or _differs(name, kept)]
@@ -190,16 +193,27 @@ def _best(found: Sequence[Row], key: str, names: _Names) -> Row:
     return _sorted(found, names.getter(key), descending=direction == "max")[0]
 
 
-def _condition(text: str, names: _Names) -> Callable[[Row], bool]:
-    """The test that a condition is.
+def _parts(text: str) -> tuple[str, str, str]:
+    """Key, operator and value of a condition.
 
     Raises:
         UsageError: it is none.
     """
     match = _CONDITION.fullmatch(text)
-    if match is None:
-        raise UsageError(f"--where {text}: it is no condition", hint="write it as loss<0.5 or optimizer=adam")
-    key, symbol, written = match["key"].strip(), match["operator"], match["value"].strip()
+    if match is None or match["value"].startswith(_OF_OPERATORS):
+        raise UsageError(
+            f"--where {text}: it is no condition",
+            hint="write it as loss<0.5 or optimizer=adam; the operators are =, ==, !=, <, <=, > and >=",
+        )
+    return match["key"].strip(), match["operator"], match["value"].strip()
+
+
+def _condition(key: str, symbol: str, written: str, *, names: _Names) -> Callable[[Row], bool]:
+    """The test that a condition is.
+
+    Raises:
+        UsageError: what it is about is not known, or it orders what is no number.
+    """
     get: Callable[[Row], Any] = _ABOUT[key] if key in _ABOUT else names.getter(key)
     wanted = scalar(written)
     compares = _OPERATORS.get(symbol)
@@ -207,7 +221,7 @@ def _condition(text: str, names: _Names) -> Callable[[Row], bool]:
         is_same = symbol != "!="
         return lambda row: _equals(get(row), wanted, written) is is_same
     if not isinstance(wanted, (int, float)):
-        raise UsageError(f"--where {text}: {written!r} is no number")
+        raise UsageError(f"--where {key}{symbol}{written}: {written!r} is no number")
     return lambda row: isinstance(value := get(row), (int, float)) and compares(value, wanted)
 
 

@@ -35,14 +35,15 @@ def watch(watching: Watch, *, interrupts: Interrupts | None, is_json: bool, quie
     Raises:
         KeyboardInterrupt: asked to stop more often than there are ways to.
     """
-    logs_stream = sys.stderr if is_json else sys.stdout
+    is_apart = is_json or quiet  # standard output is for the document or the id
+    logs_stream = sys.stderr if is_apart else sys.stdout
     secrets = set(secret_values.known(watching.spec).values()) | watching.run.secrets
     feed = Feed(watching.run.files, tailed(watching.spec), secrets=secrets)
     if watching.has_looked:
         feed.skip(watching.history)
     display = progress.choose(
         quiet=quiet,
-        write_log=terminal.say_raw if is_json else _write_through,
+        write_log=terminal.say_raw if is_apart else _write_through,
         shares_terminal=terminal.can_draw(logs_stream),
         secrets=secrets,
     )

@@ -93,6 +93,12 @@ def only(found: Sequence[Row], series: str | None, wanted: Sequence[str]) -> lis
     return kept
 
 
+def fields(found: Sequence[Series]) -> list[tuple[str | None, str]]:
+    """All that series hold, each once as a series and a field, without what it is recorded over."""
+    names = [(one.name, field) for one in found for field in columns(one.rows) if field not in NOT_PLOTTED]
+    return list(dict.fromkeys(names))
+
+
 def is_wanted(series: str | None, field: str, wanted: Sequence[str]) -> bool:
     """Whether a field of a series is meant by one of these globs."""
     names = (key_of(series, field), field, series or "")

@@ -135,12 +135,8 @@ def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[s
 def _group_row(snapshot: Snapshot, group: Group) -> list[str]:
     if group.axes:
         return ["", group.id, sweeps.progress(snapshot, group).line, "", "", "", "", "", "", ""]
-    numbers: dict[TaskStatus, int] = {}
-    for member in group.members:
-        status = snapshot.history.tasks[member].status
-        numbers[status] = numbers.get(status, 0) + 1
-    only = next(iter(numbers)) if len(numbers) == 1 else None
-    summary = str(only) if only else f"{numbers.get(TaskStatus.SUCCEEDED, 0)}/{len(group.members)} done"
+    statuses = {snapshot.history.tasks[member].status for member in group.members}
+    summary = str(*statuses) if len(statuses) == 1 else sweeps.standing(snapshot, group)
     return ["", group.id, summary, "", "", "", "", "", "", ""]
 
 
@@ -163,11 +159,16 @@ def _task_row(snapshot: Snapshot, task: Task) -> list[str]:
 
 def reason(state: TaskState) -> str:
     """Why a task is where it is, as `reason: message`; empty if there is nothing to say."""
-    if state.reason == Reason.EXIT and not state.message:
-        return f"exit code {state.exit_code}"
-    if state.reason and state.message and state.message.startswith(state.reason):
-        return state.message  # `cancelled by …` says it already
-    return ": ".join(str(part) for part in (state.reason, state.message) if part)
+    return why(state.reason, state.message, state.exit_code)
+
+
+def why(reason: str | None, message: str | None, exit_code: int | None) -> str:
+    """The same of an end that is told by its parts."""
+    if reason == Reason.EXIT and not message:
+        return f"exit code {exit_code}"
+    if reason and message and message.startswith(reason):
+        return message  # `cancelled by …` says it already
+    return ": ".join(part for part in (reason, message) if part)
 
 
 def task_details(snapshot: Snapshot, task: Task) -> list[str]:

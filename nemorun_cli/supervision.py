@@ -141,6 +141,8 @@ class Supervision:
             self._audience.close()
         if self._wake is not None:
             os.close(self._wake)
+            with contextlib.suppress(OSError):  # left behind it does no harm, and `exp gc` removes it
+                self.files.wake.unlink()
         self.journal.close()
 
     def record(self, event: str, **fields: Any) -> None:

@@ -35,9 +35,7 @@ class Progress:
     @property
     def line(self) -> str:
         """`37/100 done · 3 failed · ~2h10 left`; done is what succeeded."""
-        total = len(self.group.members)
-        parts = [f"{self.counts.get(TaskStatus.SUCCEEDED, 0)}/{total} done"]
-        parts += [f"{self.counts[status]} {status.lower()}" for status in _TOLD if self.counts.get(status)]
+        parts = [_counted(self.group, self.counts)]
         if self.seconds_left is not None:
             parts.append(f"~{left_text(self.seconds_left)} left")
         return " · ".join(parts)
@@ -56,6 +54,16 @@ class Progress:
 def of(spec: Spec) -> list[Group]:
     """The sweeps of a spec: groups whose members a matrix tells apart."""
     return [group for group in spec.groups if group.axes]
+
+
+def standing(snapshot: Snapshot, group: Group) -> str:
+    """How many members of a group are done, and how many ended otherwise: `1/2 done · 1 failed`."""
+    return _counted(group, Counter(snapshot.history.tasks[name].status for name in group.members))
+
+
+def _counted(group: Group, counts: Mapping[TaskStatus, int]) -> str:
+    told = [f"{counts[status]} {status.lower()}" for status in _TOLD if counts.get(status)]
+    return " · ".join([f"{counts.get(TaskStatus.SUCCEEDED, 0)}/{len(group.members)} done", *told])
 
 
 def progress(snapshot: Snapshot, group: Group) -> Progress:

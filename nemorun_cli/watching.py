@@ -69,6 +69,11 @@ class Watch:
         """Whether there was a look already."""
         return self._size >= 0
 
+    @property
+    def is_supervised(self) -> bool:
+        """Whether somebody held the supervisor's lock at the last look, so that more may still be written."""
+        return self._is_supervised
+
     def look(self) -> Snapshot:
         """How the experiment stands now."""
         # The lock first: a supervisor lets go of it only after it has written the end.

@@ -49,8 +49,9 @@ def _follow(run: Run, *, is_json: bool) -> None:
             snapshot = watching.look()
             _write(reader.read(), is_json=is_json)
             terminal.flush()
-            # The supervisor writes that it ended after the experiment has.
-            if snapshot.status is not ExperimentStatus.RUNNING and snapshot.supervisor != "alive":
+            # The supervisor writes that it ended after the experiment has, unless it is killed in between.
+            is_last = snapshot.history.supervisor_is_over or not watching.is_supervised
+            if snapshot.status is not ExperimentStatus.RUNNING and is_last:
                 return
             watching.pause()
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.measures import Series
+    from nemorun_cli.records import Chosen
 
 METRICS_FORMAT: Final = "exp.metrics/1"
 FORMATS: Final = ("table", "csv", "json")
@@ -36,6 +37,7 @@ SUMMARY: Final = (
 )
 HEIGHTS: Final = (16, 10)  # lines of a picture: of the only one, of one of several
 MOST_PICTURES: Final = 6
+MOST_NAMED: Final = 20  # metrics, where one is not known
 
 
 def command(
@@ -83,7 +85,9 @@ def command(
         return metrics_follow.follow(
             target, wanted=key or (), tail=tail, plot=plot, is_json=is_json or form == "json"
         )
-    found = [one for chosen in target.choose() for one in measures.read(chosen, wanted=key or (), tail=tail)]
+    chosen = target.choose()
+    found = [series for one in chosen for series in measures.read(one, wanted=key or (), tail=tail)]
+    _check_keys(key or (), found, chosen)
     tell_torn(found)
     if form == "json":
         terminal.write_line(dump(document(found)))
@@ -98,6 +102,24 @@ def command(
     else:
         tables.show(SUMMARY, summary(found))
     return 0
+
+
+def _check_keys(keys: Sequence[str], found: Sequence[Series], chosen: Sequence[Chosen]) -> None:
+    """See that each key selects something of what was measured, unless nothing was.
+
+    Raises:
+        UsageError: one does not.
+    """
+    if not (missing := _missing(keys, measures.fields(found))):
+        return
+    known = measures.fields([series for one in chosen for series in measures.read(one)])
+    if known and (missing := _missing(missing, known)):
+        listed = ", ".join(measures.key_of(*one) for one in known[:MOST_NAMED])
+        raise UsageError(f"there is no metric {missing[0]!r}", hint=f"there are: {listed}")
+
+
+def _missing(keys: Sequence[str], known: Sequence[tuple[str | None, str]]) -> list[str]:
+    return [key for key in keys if not any(measures.is_wanted(*one, [key]) for one in known)]
 
 
 def document(found: Sequence[Series]) -> dict[str, object]:

@@ -77,3 +77,11 @@ def test_a_run_whose_tasks_recorded_nothing_is_compared_by_its_params(exp: Exp) 
     """An experiment without records of tasks is a row itself."""
     exp("run", exp.spec("name: a\nparams: {x: 1}\ntasks: {a: {command: [echo, hi]}}"))
     assert cells(exp("compare").stdout)[1][1:] == ["COMPLETED", "1"]
+
+
+@pytest.mark.parametrize("condition", ["lr=<1", "lr=>1", "lr<>1", "lr=!1", "lr"])
+def test_a_condition_that_is_mistyped_is_refused(swept: Exp, condition: str) -> None:
+    """What is no comparison is refused with the operators there are, instead of fitting nothing."""
+    told = swept("compare", "--where", condition, code=2).stderr
+    assert f"--where {condition}: it is no condition" in told
+    assert "the operators are =, ==, !=, <, <=, > and >=" in told

@@ -63,7 +63,15 @@ def test_rows_are_told_in_each_form(learned: Exp) -> None:
     assert [row["loss"] for row in series["rows"]] == [0.5, 0.25, "NaN"]
     assert series["rows"][0].keys() == {"_ts", "loss", "epoch"}
     assert series["statistics"]["loss"]["mean"] == 0.375
-    assert learned("metrics", "--json", "-k", "accuracy").json["series"] == []
+
+
+def test_a_metric_that_nobody_measured_is_refused(learned: Exp) -> None:
+    """A key that fits nothing is a mistake, told with the metrics there are, unless nothing was measured."""
+    told = learned("metrics", "-k", "loss", "-k", "nope", code=2).stderr
+    assert "there is no metric 'nope'" in told
+    assert "there are: train/loss" in told
+    assert learned("metrics", "--json", "-k", "nope", code=2).stdout == ""
+    assert "nothing was measured" in learned("metrics", "learned", "two", "-k", "nope").stderr
 
 
 def test_curves_are_drawn(learned: Exp) -> None:

@@ -294,3 +294,19 @@ def test_documents_of_a_run_can_be_read_by_scripts(exp: Exp) -> None:
     """The last line of `exp run --json` is a document even if the experiment failed."""
     told = exp("run", exp.spec(FAILING), "--json", code=1)
     assert json.loads(told.stdout)["status"] == "FAILED"
+
+
+def test_quiet_keeps_logs_from_the_id(exp: Exp) -> None:
+    """With -q standard output is the id alone; logs that are asked for go to standard error."""
+    told = exp("run", exp.spec("name: a\ntasks: {one: {inline: echo said}}"), "-q", "--tail-logs")
+    assert told.stdout == f"{exp.status()['id']}\n"
+    assert told.stderr == "one | said\n"
+
+
+def test_a_retry_is_told_with_what_failed(exp: Exp) -> None:
+    """Who watches hears how the attempt before a retry ended."""
+    spec = exp.spec(
+        "name: a\ntasks: {one: {inline: 'exit $((4 - EXP_ATTEMPT))', retry: {max: 3, delay: 0s}}}"
+    )
+    told = exp("run", spec, code=None).stderr
+    assert "one: attempt 1 failed: exit code 3; attempt 2 " in told

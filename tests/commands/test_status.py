@@ -63,7 +63,7 @@ def test_a_group_stands_above_its_members(exp: Exp) -> None:
     exp("run", exp.spec(DAG), code=1)
     lines = exp("status").stdout.splitlines()
     index = next(i for i, line in enumerate(lines) if line.split()[:2] == ["-", "evaluate"])
-    assert "1/2 done" in lines[index]
+    assert "1/2 done · 1 failed" in lines[index]
     assert lines[index + 1].startswith("1    evaluate/0")
 
 
