@@ -11,9 +11,8 @@ from nemorun_cli import history as events
 from nemorun_cli.states import ENDS, Reason, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
-    from nemorun_cli.history import TaskState
     from nemorun_cli.ledger import Event
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.spec import Group
@@ -62,7 +61,10 @@ class Changes:
             self._sweeps = {group.id: group for group in sweeps.of(snapshot.spec)} if self._folds else {}
         changes = []
         touched: dict[str, Group] = {}
-        ends = {event["task"]: event for event in news if event["event"] == events.ENDED}
+        ends: dict[str, list[Event]] = {}
+        for event in news:
+            if event["event"] == events.ENDED:
+                ends.setdefault(event["task"], []).append(event)
         waited, self._submitted = self._submitted, set()
         about = [name for event in news if isinstance(name := event.get("task"), str)]
         for task in dict.fromkeys([*waited, *about]):
@@ -70,7 +72,9 @@ class Changes:
             if sweep is not None:
                 touched[sweep.id] = sweep
                 changes += self._first_failure(snapshot, task, sweep)
-            elif (change := self._change(snapshot, task, waited, ends)) is not None:
+                continue
+            changes += self._retries(snapshot, task, ends.get(task, ()))
+            if (change := self._change(snapshot, task, waited)) is not None:
                 changes.append(change)
         return [*changes, *self._whole(snapshot, touched.values())]
 
@@ -83,18 +87,23 @@ class Changes:
             self._lines[sweep.id] = now, text
         return text
 
-    def _change(
-        self, snapshot: Snapshot, task: str, waited: Collection[str], ends: Mapping[str, Event]
-    ) -> Change | None:
+    def _retries(self, snapshot: Snapshot, task: str, ends: Iterable[Event]) -> list[Change]:
+        """How those of these ends came about after which another attempt follows."""
+        state = snapshot.history.tasks.get(task)
+        changes = []
+        for end in ends:
+            if state is not None and end["attempt"] < state.attempt:
+                following = (TaskStatus.PENDING, end["attempt"] + 1)
+                self._told[task] = following
+                changes.append(Change(task, following[0], _retried(task, end)))
+        return changes
+
+    def _change(self, snapshot: Snapshot, task: str, waited: Collection[str]) -> Change | None:
         state = snapshot.history.tasks.get(task)
         if state is None or self._told.get(task) == (state.status, state.attempt):
             return None
         if state.reason == Reason.OUTCOME:
             return None  # a handler for another outcome than this
-        end = ends.get(task)
-        if end is not None and end["attempt"] < state.attempt:
-            self._told[task] = (state.status, state.attempt)
-            return Change(task, state.status, _retried(task, state, end))
         if state.status is TaskStatus.SUBMITTED and task not in waited:
             self._submitted.add(task)
             return None
@@ -113,7 +122,7 @@ class Changes:
         if state is None or state.status is not TaskStatus.FAILED or sweep.id in self._failed:
             return []
         self._failed.add(sweep.id)
-        change = self._change(snapshot, task, (), {})
+        change = self._change(snapshot, task, ())
         if change is None:
             return []
         log = snapshot.files.attempt(task, state.attempt).log
@@ -139,12 +148,11 @@ class Changes:
         return changes
 
 
-def _retried(task: str, state: TaskState, end: Event) -> str:
-    """How the attempt before the present one ended; said even if that one runs by now."""
+def _retried(task: str, end: Event) -> str:
+    """How an attempt ended after which there is another."""
     how = rendering.why(end.get("reason"), end.get("message"), end.get("exit_code")) or end["status"]
     verb = "failed" if end["status"] == TaskStatus.FAILED else f"was {end['status']}"
-    then = "follows" if state.status in (TaskStatus.PENDING, TaskStatus.SUBMITTED) else f"is {state.status}"
-    return f"{task}: attempt {end['attempt']} {verb}: {how}; attempt {state.attempt} {then}"
+    return f"{task}: attempt {end['attempt']} {verb}: {how}; attempt {end['attempt'] + 1} follows"
 
 
 def _is_over(snapshot: Snapshot, sweep: Group) -> bool:

@@ -134,10 +134,10 @@ class Run:
 
         Raises:
             SpecError: a secret is missing.
-            UsageError: the spec cannot be changed so, or not now.
-            EngineError: it runs on another host.
+            UsageError: the spec cannot be changed so, or not now; or an attempt that was abandoned is alive.
+            EngineError: it runs on another host, or of an abandoned attempt it cannot be told.
         """
-        from nemorun_cli import resumption, secret_values  # noqa: PLC0415 - only for a resume
+        from nemorun_cli import abandoned, resumption, secret_values  # noqa: PLC0415 - only for a resume
 
         snapshot = self.status()
         if snapshot.supervisor == "elsewhere" and not host_is_gone:
@@ -150,6 +150,7 @@ class Run:
             if document is not None:
                 raise self._is_busy()
             return False
+        abandoned.refuse_alive(snapshot, host_is_gone=host_is_gone)
         if document is not None:
             from nemorun_cli import alteration  # noqa: PLC0415 - only for a changed spec
 

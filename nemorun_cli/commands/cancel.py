@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli import completion, experiment, rendering, terminal
+from nemorun_cli import abandoned, completion, experiment, rendering, terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json, Quiet, Tasks, duration
 
 if TYPE_CHECKING:
@@ -75,6 +75,13 @@ def _tell(snapshot: Snapshot, ended: list[str]) -> None:
         terminal.warn(f"{snapshot.files.id}: nothing to cancel, it was over already ({snapshot.status})")
         return
     numbers = rendering.counts(snapshot.history.counts)
-    terminal.warn(f"{snapshot.files.id} {snapshot.status}: {len(ended)} task(s) gone ({numbers})")
+    given_up = abandoned.names(snapshot, ended)
+    gone = f"{len(ended) - len(given_up)} task(s) gone"
+    terminal.warn(f"{snapshot.files.id} {snapshot.status}: {gone} ({numbers})")
+    if given_up:
+        terminal.warn(
+            f"recorded as CANCELLED without the engine's word; {len(given_up)} may still run: "
+            f"{abandoned.told(snapshot, given_up)}"
+        )
     if snapshot.history.outcome and not snapshot.is_over:
         terminal.warn("its handlers run now; exp cancel once more ends them too")

@@ -234,6 +234,23 @@ def test_abandon_records_a_cancel_without_looking(bench: Bench) -> None:
     eventually(lambda: not is_running(shim))
 
 
+def test_what_was_abandoned_does_not_run_twice(bench: Bench) -> None:
+    """`--abandon` names what may still run, and a resume refuses as long as it does."""
+    run = bench.start({"a": until("gate")})
+    shim = shim_pid(run, "a")
+    eventually(lambda: bench.exp.task("a")["status"] == "RUNNING")
+    told = bench.exp("cancel", run.id, "--abandon").stderr
+    assert "0 task(s) gone" in told
+    assert f"without the engine's word; 1 may still run: a (attempt 1, job id {shim})" in told
+    eventually(lambda: run.status().supervisor != "alive")
+    refused = bench.exp("resume", run.id, code=2).stderr
+    assert f"still alive: a (attempt 1, job id {shim})" in refused
+    assert run.status().history.tasks["a"].attempt == 1
+    bench.touch("gate")
+    eventually(lambda: not is_running(shim))
+    bench.exp("resume", run.id)
+
+
 def test_resume_after_a_cancel_runs_the_rest(bench: Bench) -> None:
     """After a resume the earlier cancel no longer counts."""
     run = bench.start({"a": NOTE, "b": {"inline": f"{NOTE}; {until('gate')}", "dependencies": ["a"]}})
