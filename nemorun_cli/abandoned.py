@@ -1,4 +1,4 @@
-"""Attempts that were given up without the engine's word: whether they are gone before their tasks run again."""
+"""Attempts that were given up without the engine's word, and whether they are gone by now."""
 
 from __future__ import annotations
 
