@@ -164,11 +164,11 @@ def run(argv: Sequence[str]) -> int:
     except SystemExit as ending:  # completion ends the process in the middle
         return ending.code if isinstance(ending.code, int) else 0
     except BaseException as error:  # noqa: BLE001 - the end of the process: whatever it is, it is told
-        return _end(error, is_json=is_json)
+        return _end(error, argv, is_json=is_json)
     return code if isinstance(code, int) else 0
 
 
-def _end(error: BaseException, *, is_json: bool) -> int:
+def _end(error: BaseException, argv: Sequence[str], *, is_json: bool) -> int:
     """Tell of an error; gives the exit code that stands for it."""
     if isinstance(error, (BrokenPipeError, _NobodyReadsError)):
         terminal.forget_output()
@@ -179,7 +179,7 @@ def _end(error: BaseException, *, is_json: bool) -> int:
         if _is_help(error) and not is_json:
             terminal.say(error.format_message())
             return int(error.exit_code)
-        error = _usage(error)
+        error = _usage(error, argv)
     if not isinstance(error, ExpError):
         error = _fault(error)
     _tell(error, is_json=is_json)
@@ -191,9 +191,10 @@ def _is_help(error: Any) -> bool:
     return type(error).__name__ == "NoArgsIsHelpError"
 
 
-def _usage(error: Any) -> ExpError:
+def _usage(error: Any, argv: Sequence[str]) -> ExpError:
     """What Click says of wrong usage, as one of our errors."""
-    command = error.ctx.command_path if error.ctx else terminal.PROGRAM
+    named = [terminal.PROGRAM, *(name for name in argv[:1] if name in COMMANDS)]
+    command = error.ctx.command_path if error.ctx and error.ctx.parent else " ".join(named)
     text = error.format_message()
     if _is_help(error):
         text = "no command was given"

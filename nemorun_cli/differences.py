@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # What follows from other fields, or from the place in a file, and is no difference of its own.
 _DERIVED: Final = frozenset(("id", "index", "kind", "body", "group", "late", "twins"))
 _APART: Final = frozenset(("tasks", "groups", "revision", "removed", "packages"))
+_OF_WATCHING: Final = frozenset(("detach", "tail_logs", "direct"))  # how a command goes along with it
 _OF_GROUPS: Final = frozenset(("id", "members"))
 TEXT: Final = "text of the script"  # the field that stands for what a script's file holds
 
@@ -150,7 +151,8 @@ def _of_spec(spec: Spec, other: Spec) -> dict[str, Any]:
     """A spec's own fields, and those of groups that the other one has too."""
     both = {group.id for group in other.groups}
     groups = {group.id: _fields(group, without=_OF_GROUPS) for group in spec.groups if group.id in both}
-    return {**_fields(spec, without=_APART), "groups": groups}
+    run = _fields(spec.run, without=_OF_WATCHING)
+    return {**_fields(spec, without=_APART), "run": run, "groups": groups}
 
 
 def _fields(value: Any, *, without: Iterable[str]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     identity = creation.tentative(document, home)
     spec = creation.resolve(document, identity)
     spec = replace(spec, run=replace(spec.run, max_parallel=1))
-    values = secret_values.resolve(spec)
+    values = secret_values.resolve(spec, document)
     files, spec = creation.create(document, spec, identity, home=home, by=who(), key=key)
     lock = locks.take(files.supervisor_lock)
     if lock is None:

@@ -157,7 +157,7 @@ class Run:
             order = alteration.order(self, document, snapshot, below=below, accepts=accept_changes)
             if order is None:
                 return False
-            values = secret_values.resolve(order.spec)
+            values = secret_values.resolve(order.spec, document)
             ask_engines(order.spec)
             with order.written() as told:
                 if not self._go(told, secrets=values, host_is_gone=host_is_gone):
@@ -353,7 +353,7 @@ def launch(
 
     identity = creation.tentative(document, home)
     spec = creation.resolve(document, identity)
-    values = secret_values.resolve(spec)
+    values = secret_values.resolve(spec, document)
     ask_engines(spec)
     if key == "":
         raise UsageError("the key is empty", hint="is a variable of the script unset?")

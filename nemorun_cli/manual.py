@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import schema
 from nemorun_cli.errors import NotFoundError
-from nemorun_cli.problems import choices
+from nemorun_cli.problems import choices, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +48,21 @@ def keys(path: str = "") -> list[str]:
     """The keys that can follow a path; raises like `describe`."""
     found = _part(path)
     return [*schema.properties(found), *_entries(found)]
+
+
+def meant(path: str) -> str | None:
+    """The path with a key where it has a name of the user's that looks like this key mistyped."""
+    part: Mapping[str, Any] = schema.experiment()
+    parts = [key for key in path.split(".") if key]
+    for index, key in enumerate(parts):
+        entries = _entries(part)
+        if key not in entries and key not in schema.properties(part) and (near := nearest(key, entries)):
+            return ".".join([*parts[:index], near, *parts[index + 1 :]])
+        found = _below(part, key)
+        if found is None:
+            return None
+        part = found
+    return None
 
 
 def part(path: str = "") -> dict[str, Any]:

@@ -122,6 +122,22 @@ def keys_at(place: Place) -> tuple[list[str], bool]:
     return list(keys), any(names(part) is not None for part in parts)
 
 
+def is_free_at(place: Place) -> bool:
+    """Whether a mapping at the place takes any keys, as options do that others check."""
+    parts: list[Mapping[str, Any]] = [experiment()]
+    for key in place:
+        parts = [found for part in parts for found in below(part, str(key))]
+        if any(_is_free(piece) for part in parts for piece in pieces(part)):
+            return True
+    return False
+
+
+def _is_free(piece: Mapping[str, Any]) -> bool:
+    keywords = {"properties", "additionalProperties", "unevaluatedProperties", "allOf", "anyOf", "oneOf"}
+    kinds = piece.get("type", ())
+    return "object" in ([kinds] if isinstance(kinds, str) else kinds) and not keywords & piece.keys()
+
+
 def below(part: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     """What the schema says of a key, of a name of the user's, or of an item of a list."""
     if key in (known := properties(part)):

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import SpecError
-from nemorun_cli.problems import Problem
+from nemorun_cli.problems import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from nemorun_cli.load import Document
+    from nemorun_cli.problems import Place
     from nemorun_cli.spec import Spec
 
 COMMAND_WAIT: Final = 60.0  # seconds that a `command` may take to print a secret
@@ -30,21 +32,43 @@ def wanted(spec: Spec) -> list[str]:
     return sorted(of_tasks(spec) | {name for use in spec.plugins for name in use.secrets})
 
 
-def resolve(spec: Spec) -> dict[str, str]:
+def resolve(spec: Spec, document: Document | None = None) -> dict[str, str]:
     """The values of all secrets that tasks get; commands are run.
+
+    Args:
+        spec: the spec as it is to run.
+        document: what it was read from, so that problems can be told in their place.
 
     Raises:
         SpecError: some cannot be had; every one of them is named.
     """
-    values, problems = {}, []
+    values, findings = {}, []
     for name in wanted(spec):
         try:
             values[name] = _value(name, spec.secrets.get(name, {"env": name}), Path(spec.folder))
         except (OSError, ValueError) as error:
-            problems.append(Problem(message=f"secret {name}: {error}", path=f"secrets.{name}"))
-    if problems:
-        raise SpecError(problems)
+            place = _place(name, {} if document is None else document.data)
+            findings.append(Finding(place=place, message=f"secret {name}: {error}"))
+    if findings and document is not None:
+        raise SpecError(document.sources.in_order([document.attributed(one) for one in findings]))
+    if findings:
+        raise SpecError([one.problem(file="spec") for one in findings])
     return values
+
+
+def _place(name: str, data: Mapping[str, Any]) -> Place:
+    """Where a spec first names a secret; one that a plugin alone gets is called by its place."""
+    if "." in name:
+        return tuple(int(key) if key.isdigit() else key for key in name.split("."))
+    left: list[tuple[Place, Any]] = [((), data)]
+    for place, value in left:
+        if isinstance(value, dict):
+            if isinstance(value.get("secrets"), dict) and name in value["secrets"]:
+                return (*place, "secrets", name)
+            left += (((*place, key), item) for key, item in value.items())
+        elif isinstance(value, list):
+            left += (((*place, index), item) for index, item in enumerate(value))
+    return ("secrets", name)
 
 
 def known(spec: Spec) -> dict[str, str]:

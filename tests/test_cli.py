@@ -83,6 +83,12 @@ def test_wrong_usage_is_a_document_for_scripts(exp: Exp) -> None:
     assert "--bogus" in document["message"]
 
 
+@pytest.mark.parametrize("option", ["-p", "--set"])
+def test_wrong_usage_of_an_option_names_its_commands_help(exp: Exp, option: str) -> None:
+    """An option without its value is explained by the help of the command, not by that of all."""
+    assert "hint: exp run --help" in exp("run", "spec.yaml", option, code=2).stderr
+
+
 def test_an_error_is_a_document_for_scripts(exp: Exp) -> None:
     """With `--json` an error carries its exit code, its message and what to do."""
     told = exp("status", "nothing", "--json", code=3)

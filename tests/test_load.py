@@ -502,6 +502,50 @@ def test_any_field_can_be_set(read: Read) -> None:
     assert (spec.run.max_parallel, task.env, spec.tags) == (2, {"NEW": "on"}, ("p", "q"))
 
 
+def test_options_can_be_added_one_by_one(read: Read) -> None:
+    """`--set` adds keys to what a plugin, a launcher, a partial and the executor `local` are given."""
+    spec = read(
+        "tasks: {a: {command: [x], launcher: {torchrun: {nnodes: 1}}}, b: {partial: 'mod:f'}}\n"
+        "plugins: [{uses: notify, with: {webhook: 'http://x'}}]",
+        sets=[
+            "tasks.a.launcher.torchrun.rdzv_port=29400",
+            "tasks.b.args.model.size=3",
+            "plugins.0.with.headers={X-A: b}",
+            "executors.local.cpus=2",
+        ],
+        executor_schemas=lambda _: {"type": "object", "properties": {"cpus": {"type": "number"}}},
+    )
+
+    tasks = by_id(spec)
+    assert tasks["a"].launcher == {"torchrun": {"nnodes": 1, "rdzv_port": 29400}}
+    assert tasks["b"].args == {"model": {"size": 3}}
+    assert spec.executors["local"] == {"type": "local", "cpus": 2}
+    assert spec.plugins[0].options["headers"] == {"X-A": "b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tasks:\n\ta: {inline: x}", "(indent with spaces: YAML takes no tabs)"),
+        ("tasks: {a: {command: [x, ${{ params.x }}]}}", '(put the expression in quotes: "${{ … }}")'),
+        (
+            "tasks: {a: {inline: x}}\non_exit: {b: {inline: x, dependencies: [a]}}",
+            "handlers wait for all tasks",
+        ),
+        ("tasks: {a: {group: [{inline: x, dependencies: [a]}]}}", "write dependencies beside group"),
+        (
+            "tasks: {a: {inline: x}}\nplugins: [{uses: notify, with: {}}]",
+            "needs the key 'command' or 'webhook'",
+        ),
+    ],
+)
+def test_problem_says_what_to_do(refused: Refused, text: str, expected: str) -> None:
+    """What is easily written wrong is told with the remedy that helps."""
+    (problem,) = refused(text)
+
+    assert expected in problem
+
+
 @pytest.mark.parametrize(
     ("option", "expected"),
     [

@@ -30,4 +30,6 @@ def command(
         terminal.write_json(manual.part(path))
     else:
         terminal.write(manual.describe(path))
+        if found := manual.meant(path):
+            terminal.warn(f"{path} is read as a name of yours: did you mean {found}?")
         terminal.suggest(f"exp schema {path + '.' if path else ''}KEY · exp init", is_wanted=True)

@@ -94,8 +94,9 @@ def _key(value: dict[str, Any], parts: list[str], place: list[str | int]) -> tup
     key, rest = parts[0], parts[1:]
     known, takes_names = schema.keys_at(tuple(place))
     is_leaf_name = takes_names and not rest and place != ["params"]
-    # The options of executors are for their types to know: what is wrong with one is told later.
-    if key in known or is_leaf_name or (place[:1] == ["executors"] and len(place) > 1):
+    # Options of executors, plugins and launchers are for these to know: what is wrong is told later.
+    is_option = (place[:1] == ["executors"] and len(place) > 1) or schema.is_free_at(tuple(place))
+    if key in known or is_leaf_name or is_option:
         return key, rest
     where = dotted(tuple(place)) or "the spec"
     raise _RefusedError(f"{where} has no {key!r}", choices(key, [*value] if takes_names else known))

@@ -73,8 +73,11 @@ class Places:
         self.extended: tuple[str, ...] = ()  # those of the spec that extend others
 
     def address(self, data: dict[str, Any], sets: Sequence[str]) -> dict[str, Any]:
-        """The data with those executors from outside that a `--set` changes."""
+        """The data with those executors from outside, and the built-in one, that a `--set` changes."""
         names = [text.split(".", 2)[1] for text in sets if text.startswith("executors.") and "=" in text]
+        executors = data.get("executors", {})
+        if LOCAL in names and isinstance(executors, dict) and LOCAL not in executors:
+            data = {**data, "executors": {**executors, LOCAL: dict(_LOCAL_ENTRY)}}
         return self._with(data, [name for name in names if "=" not in name])
 
     def complete(self, data: dict[str, Any]) -> dict[str, Any]:

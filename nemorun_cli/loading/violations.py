@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator
 
+from nemorun_cli.handlers import RUN_AFTER
 from nemorun_cli.problems import Finding, choices, nearest, shown
 from nemorun_cli.schema import known_keys
 
@@ -21,11 +22,18 @@ def found(data: Any, schema: Mapping[str, Any], place: Place = ()) -> Iterator[F
     """What is wrong with the data at `place`, each cause once."""
     told: set[Place] = set()
     for error in sorted(Draft202012Validator(schema).iter_errors(data), key=_rank):
-        explained = str(error.validator) == "oneOf" and _has_unknown_key(error, place, told)
+        explained = _wants_a_key(error) and _has_unknown_key(error, place, told)
         for finding in () if explained else _translate(error, place):
             if finding.place not in told:
                 told.add(finding.place)
                 yield finding
+
+
+def _wants_a_key(error: ValidationError) -> bool:
+    """Whether the error says that one of several keys has to be there."""
+    return str(error.validator) in ("oneOf", "anyOf") and all(
+        isinstance(branch, dict) and branch.keys() == {"required"} for branch in _argument(error)
+    )
 
 
 def _has_unknown_key(error: ValidationError, base: Place, told: set[Place]) -> bool:
@@ -54,6 +62,10 @@ def _translate(error: ValidationError, base: Place) -> Iterator[Finding]:
     elif keyword == "oneOf" and all("required" in branch for branch in argument):
         if isinstance(instance, dict):
             yield _kinds(error, place)
+    elif keyword == "anyOf" and _wants_a_key(error):
+        if isinstance(instance, dict):
+            wanted = " or ".join(repr(branch["required"][0]) for branch in argument)
+            yield Finding(place=place, on_key=True, message=f"needs the key {wanted}")
     elif keyword in ("anyOf", "oneOf"):
         yield from _branches(error, place, base)
     else:
@@ -70,9 +82,25 @@ def _unknown_keys(error: ValidationError, place: Place) -> Iterator[Finding]:
     known = known_keys(_schema(error))
     for key in _instance(error):
         if key not in known:
-            yield Finding(
-                place=(*place, key), on_key=True, message=f"unknown key {key!r}", hint=choices(key, known)
-            )
+            hint = _hint_elsewhere(key, place) or choices(key, known)
+            yield Finding(place=(*place, key), on_key=True, message=f"unknown key {key!r}", hint=hint)
+
+
+def _hint_elsewhere(key: str, place: Place) -> str | None:
+    """What to do with a key of tasks that handlers and members of groups do not have."""
+    if len(place) == len(("on_exit", "name")) and place[0] in RUN_AFTER:
+        return _OF_HANDLERS.get(key)
+    if len(place) == len(("tasks", "name", "group", 0)) and place[::2] == ("tasks", "group"):
+        return f"write {key} beside group: it holds for all members" if key in _OF_GROUPS else None
+    return None
+
+
+_OF_HANDLERS: Final = {
+    "dependencies": "leave it out: handlers wait for all tasks",
+    "group": "write one handler for each",
+    "matrix": "write one handler for each",
+}
+_OF_GROUPS: Final = frozenset(("dependencies", "matrix"))
 
 
 def _missing_key(error: ValidationError, place: Place) -> Iterator[Finding]:

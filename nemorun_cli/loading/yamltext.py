@@ -6,7 +6,7 @@ construction is in play.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 from yaml.events import (
@@ -91,7 +91,8 @@ class _Builder:
         if isinstance(fault, yaml.MarkedYAMLError):
             context = f", {fault.context}" if fault.context else ""
             message = f"is not YAML: {fault.problem}{context}"
-            self.refuse(fault.problem_mark or fault.context_mark, message)
+            mark = fault.problem_mark or fault.context_mark
+            self.refuse(mark, message, _syntax_hint(self._source.text.split("\n"), mark))
             return
         message = f"is not YAML: {str(fault).splitlines()[0]}"
         self.problems.append(Finding(place=(), message=message).problem(file=self._source.file))
@@ -246,6 +247,14 @@ def _is(value: Any, kinds: type | tuple[type, ...]) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
-def _yaml_message(fault: yaml.MarkedYAMLError) -> str:
-    context = f", {fault.context}" if fault.context else ""
-    return f"is not YAML: {fault.problem}{context}"
+def _syntax_hint(lines: list[str], mark: Any) -> str | None:
+    """What to do about the two mistakes that YAML's own words explain to nobody."""
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    if line[mark.column : mark.column + 1] == "\t":
+        return "indent with spaces: YAML takes no tabs"
+    if _EXPRESSION in line[: mark.column + len(_EXPRESSION)]:
+        return 'put the expression in quotes: "${{ … }}"'
+    return None
+
+
+_EXPRESSION: Final = "${{"  # whose braces YAML reads as its own, within brackets and braces

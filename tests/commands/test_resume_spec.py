@@ -264,6 +264,19 @@ tasks:
 """
 
 
+def test_how_a_command_watched_is_no_change(exp: Exp) -> None:
+    """A start with --detach or --tail-logs leaves no trace in what is different, nor a revision."""
+    spec = exp.spec("name: study\ntasks: {a: {inline: exit 1}}")
+    exp("run", spec, "-d", "--tail-logs")
+    exp("wait", "study", code=1)
+
+    assert "the spec is the same" in exp("resume", "study", "--spec", spec, code=1).stderr
+    exp("rerun", "study", code=1)
+
+    document = exp("resume", "study", "--spec", spec, "--dry-run", "--json").json
+    assert (document["revision"], document["changes"]) == (None, [])
+
+
 def test_what_runs_is_not_changed(exp: Exp) -> None:
     """An experiment with a living supervisor refuses another spec."""
     spec = exp.spec(RUNNING)

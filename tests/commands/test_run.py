@@ -227,8 +227,11 @@ def test_dry_run_tells_the_order_and_what_comes_later(exp: Exp) -> None:
 
 def test_a_missing_secret_creates_nothing(exp: Exp) -> None:
     """A secret that is not set is a problem of the spec, told before anything is created."""
-    told = exp("run", exp.spec(SECRETIVE), code=2)
-    assert "TOKEN" in told.stderr
+    (problem,) = exp("run", exp.spec(SECRETIVE), "--json", code=2).json["problems"]
+    assert "TOKEN" in problem["message"]
+    assert problem["file"].endswith(".yaml")
+    assert problem["line"]
+    assert problem["column"]
     assert not (exp.home / "experiments").exists()
 
 

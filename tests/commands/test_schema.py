@@ -27,3 +27,9 @@ def test_the_schema_itself(exp: Exp) -> None:
     """`--json` is that part of the JSON Schema."""
     assert exp("schema", "--json").json["$schema"].startswith("https://json-schema.org/")
     assert "$defs" in exp("schema", "tasks.retry", "--json").json
+
+
+def test_a_key_that_reads_as_a_name_gets_the_nearest(exp: Exp) -> None:
+    """A misspelt key where a name may stand is explained as a name, with the key it may be meant to be."""
+    assert "did you mean tasks.retry?" in exp("schema", "tasks.rtry").stderr
+    assert "did you mean" not in exp("schema", "tasks.train").stderr
