@@ -69,9 +69,9 @@ def rows(target: Target) -> Iterator[Row]:
     chosen = target.choose()
     shared: dict[str, Any] = {}
     for one in chosen:
-        if one.experiment is not None and one.task is None:
+        if one.is_of_experiment:
             shared = one.params()
-    of_tasks = [one for one in chosen if one.experiment is None or one.task is not None]
+    of_tasks = [one for one in chosen if not one.is_of_experiment]
     for one in of_tasks or chosen:
         found = [
             (series.key(field), told)

@@ -14,7 +14,7 @@ from nemorun_cli.tracking import openings as opened
 from nemorun_cli.tracking import places, reading, supervised
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from nemorun_cli.experiment import Run
     from nemorun_cli.observation import Snapshot
@@ -31,19 +31,26 @@ class Chosen:
 
     Attributes:
         experiment: the experiment whose part it is; None for all of the record.
-        task: the task whose part it is; None for that of the experiment itself.
+        task: the task whose part it is; None for that of the experiment itself, or where tasks share it.
         openings: what belongs to it.
+        is_own: whether it is the record that the experiment or the task has anyway, not one opened besides.
     """
 
     record: Record
     experiment: str | None = None
     task: str | None = None
     openings: tuple[Opening, ...]
+    is_own: bool = True
 
     @property
     def label(self) -> str:
-        """What it is called in a list of several."""
-        return self.task or self.experiment or self.record.prefix
+        """What it is called in a list of several: by task or experiment, or by prefix if it is another."""
+        return ((self.task or self.experiment) if self.is_own else None) or self.record.prefix
+
+    @property
+    def is_of_experiment(self) -> bool:
+        """Whether it is the experiment's own, besides those of its tasks."""
+        return self.experiment is not None and self.task is None and self.is_own
 
     @property
     def ids(self) -> list[str] | None:
@@ -170,12 +177,18 @@ def of_experiment(snapshot: Snapshot, *, home: Path, task: str | None = None) ->
     prefix = plan.prefix(snapshot.spec, exp_id)
     folder = os.path.abspath(plan.dash_root(snapshot.spec, home))  # noqa: PTH100 - as tracking does it
     if task is None:
-        yield from _part(folder, prefix, exp_id=exp_id, task=None)
+        yield from _part(folder, prefix, exp_id=exp_id, tasks=[None], is_own=True)
     names = [one.id for one in snapshot.spec.tasks] if task is None else snapshot.match_tasks([task])
+    owners = {(folder, f"{prefix}/{name}"): name for name in names}
+    writers: dict[tuple[str, str], list[str | None]] = {}
     for name in names:
-        own = (folder, f"{prefix}/{name}")
-        for place in dict.fromkeys([own, *_registered(snapshot, name)]):
-            yield from _part(*place, exp_id=exp_id, task=name)
+        for place in dict.fromkeys([(folder, f"{prefix}/{name}"), *_registered(snapshot, name)]):
+            writers.setdefault(place, []).append(name)
+    for place, tasks in writers.items():
+        owner = owners.get(place)
+        yield from _part(
+            *place, exp_id=exp_id, tasks=[owner, *tasks] if owner else tasks, is_own=owner is not None
+        )
 
 
 def _registered(snapshot: Snapshot, task: str) -> Iterable[tuple[str, str]]:
@@ -184,15 +197,20 @@ def _registered(snapshot: Snapshot, task: str) -> Iterable[tuple[str, str]]:
         yield from supervised.registered(snapshot.files.attempt(task, number).records)
 
 
-def _part(folder: str, prefix: str, *, exp_id: str, task: str | None) -> Iterator[Chosen]:
-    """What an experiment or a task wrote to a record, if it did."""
+def _part(
+    folder: str, prefix: str, *, exp_id: str, tasks: Sequence[str | None], is_own: bool
+) -> Iterator[Chosen]:
+    """What an experiment (None) or tasks wrote to a record, if they did; its own task stands first."""
     record = reading.record(folder, prefix)
     if record is None:
         return
     own = tuple(
         opening
         for opening in record.openings
-        if opening.facts.get("exp_id") == exp_id and opening.facts.get("task") == task
+        if opening.facts.get("exp_id") == exp_id and opening.facts.get("task") in tasks
     )
+    wrote = {opening.facts.get("task") for opening in own}
     if own:
-        yield Chosen(record=record, experiment=exp_id, task=task, openings=own)
+        whose = {tasks[0]} if is_own else wrote
+        task = whose.pop() if len(whose) == 1 else None
+        yield Chosen(record=record, experiment=exp_id, task=task, openings=own, is_own=is_own)

@@ -35,13 +35,13 @@ class Feed:
     def __init__(self, *, wanted: Sequence[str], tail: int | None) -> None:
         self._wanted = wanted
         self._tail = tail
-        self._following: dict[tuple[str, str, str | None, str | None], Following] = {}
+        self._following: dict[tuple[str, str, str | None, bool], Following] = {}
 
     def read(self, chosen: Sequence[Chosen]) -> list[Series]:
         """What is new."""
         found = []
         for one in chosen:
-            key = (one.record.root, one.record.prefix, one.experiment, one.task)
+            key = (one.record.root, one.record.prefix, one.experiment, one.is_of_experiment)
             following = self._following.get(key)
             if following is None:
                 following = self._following[key] = Following(one.data.place)

@@ -71,7 +71,7 @@ def command(
         entries = [_entry(one) for one in found]
         terminal.write_line(dump({"schema": RECORDS_FORMAT, "records": entries}))
     elif quiet:
-        terminal.write_lines(one.record.prefix for one in found)
+        terminal.write_lines(dict.fromkeys(one.record.prefix for one in found))
     else:
         tables.show(COLUMNS, [_row(one) for one in found])
 

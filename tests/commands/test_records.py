@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,3 +72,31 @@ def test_a_damaged_record_hides_no_other(some: Exp) -> None:
 def test_a_status_that_no_record_has_is_refused(exp: Exp) -> None:
     """The known ones are listed."""
     assert "CANCELLED, COMPLETED, FAILED, RUNNING" in exp("records", "--status", "INTERRUPTED", code=2).stderr
+
+
+BESIDES = """
+from nemorun_cli.tracking import Experiment
+for prefix in (None, "eyes/x", "eyes/" + __import__("os").environ["EXP_TASK"]):
+    with (Experiment(prefix=prefix) if prefix else Experiment()).run as record:
+        record.metrics("train").log(loss=1.0)
+"""
+
+
+def test_records_of_one_task_are_told_apart(exp: Exp) -> None:
+    """A task's own record goes by its id, any other by its prefix, and one that tasks share is told once."""
+    command = [sys.executable, "-c", BESIDES]
+    exp("run", exp.spec(json.dumps({"name": "a", "tasks": {name: {"command": command} for name in "st"}})))
+    counts = {"s": "1", "eyes/x": "2", "eyes/s": "1", "t": "1", "eyes/t": "1"}
+    told = [line.split() for line in exp("metrics").stdout.splitlines()[1:]]
+    assert [(line[0], line[2]) for line in told] == list(counts.items())
+    assert [line.split()[0] for line in exp("compare").stdout.splitlines()[1:]] == list(counts)
+    listed = prefixes(exp, "a")
+    assert len(listed) == len(set(listed)) == len(counts) + 1
+    assert [one["task"] for one in exp("records", "a", "--json").json["records"]] == [
+        None,
+        "s",
+        None,
+        "s",
+        "t",
+        "t",
+    ]
