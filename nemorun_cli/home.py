@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 HOME_VARIABLE: Final = "NEMORUN_HOME"
 LEDGER: Final = "ledger.jsonl"
+REVISIONS: Final = "revisions"
 EXECUTORS: Final = "executors.yaml"
 PROJECT_FOLDER: Final = ".nemorun"
 FOLDER_MODE: Final = 0o700
@@ -135,7 +136,7 @@ class ExperimentFiles:
     @property
     def revisions(self) -> Path:
         """Each revision of a spec that was changed since, in a folder of its number."""
-        return self.directory / "revisions"
+        return self.directory / REVISIONS
 
     def revision(self, number: int) -> ExperimentFiles:
         """The copies of one revision, counted from 1."""

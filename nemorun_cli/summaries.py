@@ -15,7 +15,7 @@ from nemorun_cli import history as kinds
 from nemorun_cli import ledger, observation
 from nemorun_cli.clock import unix
 from nemorun_cli.errors import LedgerError, NotFoundError
-from nemorun_cli.home import LEDGER, age_key
+from nemorun_cli.home import LEDGER, REVISIONS, age_key
 from nemorun_cli.rendering import seconds
 from nemorun_cli.states import ExperimentStatus
 
@@ -107,7 +107,7 @@ def _summarize(home: Home, experiment_id: str, name: str, path: str) -> Summary 
     except OSError as error:
         return _unreadable(experiment_id, name, f"cannot read its ledger: {error.strerror}")
     created, finished = _created(head), _finished(tail)
-    if created is None or finished is None:
+    if created is None or finished is None or _was_changed(head, path):
         return _look(home, experiment_id, name)
     return Summary(
         id=experiment_id,
@@ -119,6 +119,12 @@ def _summarize(home: Home, experiment_id: str, name: str, path: str) -> Summary 
         tags=created.get("tags", ()),
         key=created.get("key"),
     )
+
+
+def _was_changed(head: bytes, path: str) -> bool:
+    """Whether a resume changed the spec, and perhaps the tags; a ledger that was read whole tells it."""
+    may_be = len(head) == ENDS or b'"revision"' in head
+    return may_be and os.path.isdir(f"{path[: -len(LEDGER)]}{REVISIONS}")  # noqa: PTH112 - as text, as above
 
 
 def _ends(path: str) -> tuple[bytes, bytes]:

@@ -320,3 +320,12 @@ def test_another_experiments_spec_is_refused(exp: Exp, study: Path) -> None:
     (exp.folder / "go").touch()
     exp("resume", "study", "--spec", study)
     exp("resume", "study", "--spec", "nowhere.yaml", code=2)
+
+
+def test_tags_that_were_changed_count_in_lists(exp: Exp, study: Path) -> None:
+    """`exp list --tag` goes by the tags in force, also once the experiment is over."""
+    (exp.folder / "go").touch()
+    exp("resume", "study", "--spec", change(study, ("name: study", "name: study\ntags: [fresh]")))
+    assert exp.status()["status"] == "COMPLETED"
+    (found,) = exp("list", "--tag", "fresh", "--json").json["experiments"]
+    assert found["tags"] == ["fresh"]
