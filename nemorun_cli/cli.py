@@ -37,7 +37,7 @@ COMMANDS: Final = {
     "wait": "Wait until an experiment is over.",
     "resume": "Continue an experiment that was interrupted, failed or was cancelled.",
     "rerun": "Start a new experiment from an old one's own spec, options and scripts.",
-    "diff": "Show what is different between two experiments.",
+    "diff": "Show what is different between two experiments: their specs, code, environments and results.",
     "params": "Show the params of experiments and their tasks.",
     "metrics": "Show, draw or follow the metrics of experiments and their tasks.",
     "compare": "Compare experiments, the tasks of a sweep, or records.",
