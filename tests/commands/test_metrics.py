@@ -70,7 +70,7 @@ def test_a_metric_that_nobody_measured_is_refused(learned: Exp) -> None:
     told = learned("metrics", "-k", "loss", "-k", "nope", code=2).stderr
     assert "there is no metric 'nope'" in told
     assert "there are: train/loss" in told
-    assert learned("metrics", "--json", "-k", "nope", code=2).stdout == ""
+    assert learned("metrics", "--json", "-k", "nope", code=2).json["hint"] == "there are: train/loss"
     assert "nothing was measured" in learned("metrics", "learned", "two", "-k", "nope").stderr
 
 
