@@ -188,10 +188,7 @@ class Supervision:
         self._observe()
         if not self._decisions.has_begun:
             self.begin()
-        self._decisions.cancel_waiting()
-        self._decisions.stop_for_limits()
-        self._decisions.conclude()
-        starting = self._choose() if self.submits else []
+        starting = self._decide()
         self._decisions.finish()
         if self.journal.is_urgent:
             self.journal.flush()
@@ -199,10 +196,20 @@ class Supervision:
         self._cancel_live()
         self._recording.look(self._engines.jobs)
 
+    def _decide(self) -> list[Job]:
+        """What starts now; decided anew, without a turn for it, where all that was ready ended unstarted."""
+        while True:
+            self._decisions.are_pending = False
+            self._decisions.cancel_waiting()
+            self._decisions.stop_for_limits()
+            self._decisions.conclude()
+            starting = self._choose() if self.submits else []
+            if starting or not self._decisions.are_pending:
+                return starting
+
     def sleep(self) -> None:
         """Wait until a task ends, a request comes, or something is due."""
         if self._sightings or self._decisions.are_pending:
-            self._decisions.are_pending = False
             return  # what was learned while starting tasks is not yet decided upon
         timeout = LEDGER_LOOK
         if self.journal:
@@ -362,22 +369,17 @@ class Supervision:
     def _choose(self) -> list[Job]:
         """The attempts that start now, already noted as submitted."""
         identity = Identity(id=self.files.id, name=self.spec.name, directory=str(self.files.directory))
-        jobs: list[Job] = []
-        while (
-            not jobs
-        ):  # again where all of them were skipped: ten thousand whose `when` is false are one turn
-            admitted = self._admission.take(self._doubtful)
-            self._doubtful = admitted.waiting
-            for name, message in admitted.impossible.items():
-                self._decisions.fail_unstarted(self.schedule.tasks[name], Reason.LAUNCH, message)
-            for name in admitted.tasks:
-                filled = self._decisions.fill(self.schedule.tasks[name], identity)
-                if filled is not None and (job := self._plan(filled)):
-                    jobs.append(job)
-                else:
-                    self._admission.release(name)
-            if not admitted.tasks:
-                break
+        admitted = self._admission.take(self._doubtful)
+        self._doubtful = admitted.waiting
+        for name, message in admitted.impossible.items():
+            self._decisions.fail_unstarted(self.schedule.tasks[name], Reason.LAUNCH, message)
+        jobs = []
+        for name in admitted.tasks:
+            filled = self._decisions.fill(self.schedule.tasks[name], identity)
+            if filled is not None and (job := self._plan(filled)):
+                jobs.append(job)
+            else:
+                self._admission.release(name)
         if self._ahead:
             for name, needs in self._ahead.take():
                 if job := self._plan(self.schedule.tasks[name], self._ahead.awaited(needs, self.files)):

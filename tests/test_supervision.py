@@ -275,6 +275,16 @@ def test_timeout_of_the_experiment_ends_it(bench: Bench) -> None:
 # -- limits -------------------------------------------------------------------------------------------
 
 
+def test_max_failures_counts_what_fails_before_it_begins(bench: Bench) -> None:
+    """Tasks whose templates fail stop the rest as others do, although none of them ever ran."""
+    late = {"inline": NOTE, "args": ["${{ tasks.parent.outputs.nope }}"], "dependencies": ["parent"]}
+    tasks = {"parent": "true", **{f"t{number}": late for number in range(12)}}
+    ended = statuses(bench.run(tasks, run={"max_failures": 3, "max_parallel": 2}))
+    assert sorted(ended.values()).count(K) >= 8
+    assert 3 <= sorted(ended.values()).count(F) <= 4, "two begin at once: one may fail beside the third"
+    assert bench.lines() == []
+
+
 def test_max_failures_lets_what_runs_finish_and_skips_the_rest(bench: Bench) -> None:
     """Once so many tasks failed nothing new starts."""
     run = bench.start(
