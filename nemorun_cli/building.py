@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import creation, direct, executors, experiment, load, preview, start, terminal
@@ -23,9 +22,7 @@ def read(builder: Builder, sets: Sequence[str]) -> Document:
         builder.spec,
         path=builder.path,
         sets=sets,
-        executor_schemas=executors.options_schema,
-        executor_types=executors.types,
-        misfit=partial(executors.misfit, ask=True),
+        executors=executors.known(ask=True),
     )
     return with_plugins(document, builder)
 

@@ -8,7 +8,6 @@ import json
 import re
 import time
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import ledger, observation
@@ -325,10 +324,8 @@ def run(
             params=texts,
             sets=[*sets, *(f"run.{name}={json.dumps(value)}" for name, value in (options or {}).items())],
             only=only,
-            executor_schemas=executors.options_schema,
-            executor_types=executors.types,
+            executors=executors.known(ask=True),
             home=home,
-            misfit=partial(executors.misfit, ask=True),
         )
         if plugins:
             from nemorun_cli.plugins import launching  # noqa: PLC0415 - only where there are some

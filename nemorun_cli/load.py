@@ -21,15 +21,13 @@ from nemorun_cli.problems import Problem
 from nemorun_cli.spec import Identity, Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.loading.composition import Composition
-    from nemorun_cli.loading.requests import Misfit
+    from nemorun_cli.loading.types import ExecutorTypes
 
 __all__ = ["Document", "Identity", "read", "resolve", "validate"]
-
-_LOCAL_OPTIONS: Mapping[str, Any] = {"type": "object", "additionalProperties": False}
 
 
 def read(
@@ -38,10 +36,8 @@ def read(
     params: Sequence[str] = (),
     sets: Sequence[str] = (),
     only: Sequence[str] = (),
-    executor_schemas: Callable[[str], Mapping[str, Any] | None] | None = None,
-    executor_types: Callable[[], Sequence[str]] | None = None,
+    executors: ExecutorTypes | None = None,
     home: Home | None = None,
-    misfit: Misfit | None = None,
     path: Path | None = None,
 ) -> Document:
     """The spec, read and checked.
@@ -51,10 +47,8 @@ def read(
         params: values of params, each `name=value`.
         sets: changes of fields, each `path.to.key=value`.
         only: the tasks, groups or members to run; all if there are none.
-        executor_schemas: the JSON Schema of a type's options, None where there is no such type.
-        executor_types: tells which types there are.
+        executors: the types there are; by default all, and no engine is asked whether requests can be met.
         home: where the user's executors are described; by default the one of the environment.
-        misfit: why an executor can never meet a request for resources; by default nobody is asked.
         path: what stands for the file of a spec that is given as data.
 
     Raises:
@@ -64,10 +58,8 @@ def read(
         params=tuple(params),
         sets=tuple(sets),
         only=tuple(only),
-        schemas=executor_schemas or _only_local,
-        types=executor_types or _only_that,
+        executors=executors or _unasked(),
         home=home,
-        misfit=misfit,
     )
     if isinstance(source, (str, Path)) and _is_program(Path(source)):
         return _built(Path(source), options)
@@ -95,9 +87,7 @@ def again(
     params: Sequence[str] = (),
     sets: Sequence[str] = (),
     only: Sequence[str] = (),
-    executor_schemas: Callable[[str], Mapping[str, Any] | None] | None = None,
-    executor_types: Callable[[], Sequence[str]] | None = None,
-    misfit: Misfit | None = None,
+    executors: ExecutorTypes | None = None,
 ) -> Document:
     """The spec of an experiment with the options that it was started with, and more over them.
 
@@ -108,9 +98,7 @@ def again(
         params: values of params, over those that it was given.
         sets: changes of fields, over those that it was given.
         only: the tasks to run, instead of those that were chosen.
-        executor_schemas: as for `read`.
-        executor_types: as for `read`.
-        misfit: as for `read`.
+        executors: as for `read`.
 
     Raises:
         SpecError: with all problems that the changes bring.
@@ -127,9 +115,7 @@ def again(
         params=(*origin.params, *params),
         sets=(*(one for one in origin.sets if not one.startswith(_OF_THE_MOMENT)), *sets),
         only=tuple(only or origin.only),
-        schemas=executor_schemas or _only_local,
-        types=executor_types or _only_that,
-        misfit=misfit,
+        executors=executors or _unasked(),
     )
     document = _read(source, Path(origin.file), options, copies=files)
     return replace(
@@ -148,9 +134,7 @@ def changed(
     *,
     params: Sequence[str] = (),
     sets: Sequence[str] = (),
-    executor_schemas: Callable[[str], Mapping[str, Any] | None] | None = None,
-    executor_types: Callable[[], Sequence[str]] | None = None,
-    misfit: Misfit | None = None,
+    executors: ExecutorTypes | None = None,
 ) -> Document:
     """Another spec for an experiment, which keeps its name, with the options that it was started with.
 
@@ -161,9 +145,7 @@ def changed(
         source: the spec's path.
         params: values of params, over those that it was given.
         sets: changes of fields, over those that it was given.
-        executor_schemas: as for `read`.
-        executor_types: as for `read`.
-        misfit: as for `read`.
+        executors: as for `read`.
 
     Raises:
         SpecError: with all problems of the spec.
@@ -177,9 +159,7 @@ def changed(
         params=tuple(params),
         sets=(*(one for one in origin.sets if not one.startswith(_OF_THE_MOMENT)), *sets),
         only=origin.only,
-        schemas=executor_schemas or _only_local,
-        types=executor_types or _only_that,
-        misfit=misfit,
+        executors=executors or _unasked(),
         name=files.directory.parent.name,
     )
     path = Path(source)
@@ -198,10 +178,8 @@ class _Options:
     params: tuple[str, ...]
     sets: tuple[str, ...]
     only: tuple[str, ...]
-    schemas: Callable[[str], Mapping[str, Any] | None]
-    types: Callable[[], Sequence[str]]
+    executors: ExecutorTypes
     home: Home | None = None
-    misfit: Misfit | None = None
     known: tuple[str, ...] = ()  # values of params, for those that are there
     name: str | None = None  # instead of the file's own, where the spec has none
 
@@ -211,13 +189,14 @@ def _read(
 ) -> Document:
     there = Path(os.path.abspath(path))  # noqa: PTH100 - keeps symbolic links
     folder = there.parent
-    composition = composed(text_source, there, folder=folder, options_schema=given.schemas, types=given.types)
+    schemas, types = given.executors.options_schema, given.executors.names
+    composition = composed(text_source, there, folder=folder, options_schema=schemas, types=types)
     places = Places(
         composition,
         folder=folder,
         home=lambda: given.home or Home.from_environment(),
-        options_schema=given.schemas,
-        types=given.types,
+        options_schema=schemas,
+        types=types,
     )
     changed = applied(places.address(composition.data, given.sets), given.sets)
     data = places.complete(changed.data)
@@ -241,9 +220,7 @@ def _read(
         params=(*(one for one in given.known if one.partition("=")[0] in declared), *given.params),
         sets=given.sets,
         only=given.only,
-        executor_schemas=given.schemas,
-        executor_types=given.types,
-        misfit=given.misfit,
+        executors=given.executors,
         copies=copies,
     )
     resolution = Resolution(document, _tentative(document.name))
@@ -312,9 +289,7 @@ def _tentative(name: str) -> Identity:
     return Identity(id=f"{name}_0", name=name, directory=f"/nonexistent/{name}/{name}_0")
 
 
-def _only_that() -> Sequence[str]:
-    return ("local",)
+def _unasked() -> ExecutorTypes:
+    from nemorun_cli import executors  # noqa: PLC0415 - seldom needed: commands bring theirs
 
-
-def _only_local(kind: str) -> Mapping[str, Any] | None:
-    return _LOCAL_OPTIONS if kind == "local" else None
+    return executors.known(ask=False)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nemorun_cli import load
 from nemorun_cli.errors import SpecError
-from nemorun_cli.executors import options_schema, types
+from nemorun_cli.executors import known
 from nemorun_cli.loading.merging import merged
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def read(path: Path, **options: Any) -> Spec:
-    document = load.read(path, executor_schemas=options_schema, executor_types=types, **options)
+    document = load.read(path, executors=known(ask=False), **options)
     return load.resolve(document, load.Identity("x_1", "x", "/x"))
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nemorun_cli import load
 from nemorun_cli.errors import SpecError
+from nemorun_cli.executors import known
+from nemorun_cli.loading.types import ExecutorTypes
 from nemorun_cli.spec import Identity, Spec, Task
 
 if TYPE_CHECKING:
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
 Read = Callable[..., Spec]
 Refused = Callable[..., list[str]]
 IDENTITY = Identity("x_1", "x", "/experiments/x/x_1")
+
+
+def types(*names: str, schema: Callable[[str], Mapping[str, Any] | None]) -> ExecutorTypes:
+    """Types of executors of a test's own."""
+    return ExecutorTypes(names=lambda: names, options_schema=schema)
 
 
 @pytest.fixture
@@ -443,8 +451,9 @@ def test_what_is_left_out_need_not_be_had(read: Read, refused: Refused) -> None:
         del name, options
         return "has 2 CPUs" if (wanted.cpus or 0) > 2 else None
 
-    assert [task.id for task in read(text, only=["a"], misfit=misfit).tasks] == ["a"]
-    assert all("has 2 CPUs" in problem for problem in refused(text, only=["g"], misfit=misfit))
+    asked = replace(known(ask=False), misfit=misfit)
+    assert [task.id for task in read(text, only=["a"], executors=asked).tasks] == ["a"]
+    assert all("has 2 CPUs" in problem for problem in refused(text, only=["g"], executors=asked))
 
 
 @pytest.mark.parametrize("matrix", ["", "matrix: {x: [1, 2]}, "])
@@ -513,7 +522,7 @@ def test_options_can_be_added_one_by_one(read: Read) -> None:
             "plugins.0.with.headers={X-A: b}",
             "executors.local.cpus=2",
         ],
-        executor_schemas=lambda _: {"type": "object", "properties": {"cpus": {"type": "number"}}},
+        executors=types(schema=lambda _: {"type": "object", "properties": {"cpus": {"type": "number"}}}),
     )
 
     tasks = by_id(spec)
@@ -578,7 +587,7 @@ def test_options_are_checked_by_the_executors_own_schema(read: Read, refused: Re
         own = {"type": "object", "properties": {"image": {"type": "string"}}, "additionalProperties": False}
         return {"local": {}, "box": own}.get(kind)
 
-    options: dict[str, Any] = {"executor_schemas": schemas, "executor_types": lambda: ["box", "local"]}
+    options: dict[str, Any] = {"executors": types("box", "local", schema=schemas)}
     text = "executors: {b: {type: box, %s: x, env: {A: 1}}}\ntasks: {a: {inline: x, executor: b}}"
 
     assert read(text % "image", **options).executors["b"] == {"type": "box", "image": "x"}
@@ -593,8 +602,7 @@ def test_callables_elsewhere_are_not_refused(read: Read) -> None:
 
     spec = read(
         "executors: {b: {type: box}}\ntasks: {a: {partial: 'elsewhere:f', executor: b}}",
-        executor_schemas=schemas,
-        executor_types=lambda: ["box"],
+        executors=types("box", schema=schemas),
     )
 
     assert spec.tasks[0].body == "elsewhere:f"

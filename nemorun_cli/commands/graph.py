@@ -91,8 +91,7 @@ def _load(path: str, params: Sequence[str], sets: Sequence[str]) -> Any:
         path,
         params=params,
         sets=sets,
-        executor_schemas=executors.options_schema,
-        executor_types=executors.types,
+        executors=executors.known(ask=False),
     )
     return load.resolve(document, creation.tentative(document, Home.from_environment()))
 

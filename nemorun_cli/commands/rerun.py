@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -68,9 +67,7 @@ def command(
             params=params or (),
             sets=changes,
             only=only or (),
-            executor_schemas=executors.options_schema,
-            executor_types=executors.types,
-            misfit=partial(executors.misfit, ask=not dry_run),
+            executors=executors.known(ask=not dry_run),
         )
 
     how = running.How(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -107,9 +106,7 @@ def _document(run: Run, spec: str | None, *, params: Sequence[str], sets: Sequen
     options: Any = {
         "params": params,
         "sets": sets,
-        "executor_schemas": executors.options_schema,
-        "executor_types": executors.types,
-        "misfit": partial(executors.misfit, ask=True),
+        "executors": executors.known(ask=True),
     }
     return load.again(run.files, **options) if spec is None else load.changed(run.files, spec, **options)
 

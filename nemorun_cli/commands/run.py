@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, get_args
 
@@ -67,9 +66,7 @@ def command(
             params=params or (),
             sets=changes,
             only=only or (),
-            executor_schemas=executors.options_schema,
-            executor_types=executors.types,
-            misfit=partial(executors.misfit, ask=not dry_run),
+            executors=executors.known(ask=not dry_run),
         )
 
     how = How(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running)

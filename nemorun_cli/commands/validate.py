@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -37,9 +36,7 @@ def command(
         spec,
         params=params or (),
         sets=sets or (),
-        executor_schemas=executors.options_schema,
-        executor_types=executors.types,
-        misfit=partial(executors.misfit, ask=engines),
+        executors=executors.known(ask=engines),
     )
     home = Home.from_environment()
     resolved = load.resolve(document, creation.tentative(document, home))

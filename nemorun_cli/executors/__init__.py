@@ -8,6 +8,7 @@ under the entry-point group `nemorun_cli.executors`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, runtime_checkable
 
 from nemorun_cli.registry import Registry
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.attempts import Ending
     from nemorun_cli.home import AttemptFiles
+    from nemorun_cli.loading.types import ExecutorTypes
     from nemorun_cli.locks import Holder
     from nemorun_cli.plan import Plan
     from nemorun_cli.resources import Machine, Resources
@@ -189,6 +191,13 @@ _TYPES: Final = Registry(
 def types() -> list[str]:
     """The types of executors there are, built in and installed."""
     return _TYPES.names()
+
+
+def known(*, ask: bool) -> ExecutorTypes:
+    """What the check of a spec asks about executors; with `ask`, of this machine and the engines too."""
+    from nemorun_cli.loading import types as checked  # noqa: PLC0415 - a supervisor checks no spec
+
+    return checked.ExecutorTypes(names=types, options_schema=options_schema, misfit=partial(misfit, ask=ask))
 
 
 def find(type_name: str) -> type[Executor]:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.spec import RunOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.loading.composition import Sources
     from nemorun_cli.loading.places import Described
-    from nemorun_cli.loading.requests import Misfit
+    from nemorun_cli.loading.types import ExecutorTypes
     from nemorun_cli.plugins.launching import Given
     from nemorun_cli.problems import Finding, Place
     from nemorun_cli.spec import Spec
@@ -46,11 +46,9 @@ class Document:
     params: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
-    executor_schemas: Callable[[str], Mapping[str, Any] | None] = field(repr=False)
-    executor_types: Callable[[], Sequence[str]] = field(repr=False)
+    executors: ExecutorTypes = field(repr=False)
     copies: ExperimentFiles | None = None  # an experiment whose copies of scripts are taken
     shipped: ExperimentFiles | None = None  # an experiment whose shipped code is taken
-    misfit: Misfit | None = field(default=None, repr=False)
     plugins: tuple[Given, ...] = ()  # given in Python, after those of the spec
     spec: Spec | None = field(default=None, repr=False)
 

@@ -151,11 +151,11 @@ class Resolution:
             kind = entry.get("type")
             if kind is None:
                 continue
-            options_schema = document.executor_schemas(kind)
+            options_schema = document.executors.options_schema(kind)
             if options_schema is None:
                 message, hint = (
                     f"no type of executor is called {kind!r}",
-                    choices(kind, document.executor_types()),
+                    choices(kind, document.executors.names()),
                 )
                 self._findings.append(Finding(place=("executors", name, "type"), message=message, hint=hint))
                 continue
@@ -181,7 +181,7 @@ class Resolution:
             copies=self._document.copies,
             filled=frozenset(filler.filled),
             expansion=expansion,
-            misfit=self._document.misfit,
+            misfit=self._document.executors.misfit,
             chosen=chosen,
             ill={one.place[1] for one in self._findings if one.place[:1] == ("executors",) and one.place[1:]},
         )
