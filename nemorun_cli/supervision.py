@@ -190,6 +190,8 @@ class Supervision:
             self.begin()
         starting = self._decide()
         self._decisions.finish()
+        if self.history.finished and self.submits:
+            self._gather_plugins()  # whoever reads of the end waits for those that hear already
         if self.journal.is_urgent:
             self.journal.flush()
         self._submit(starting)
@@ -230,9 +232,12 @@ class Supervision:
 
     def _tell_plugins(self) -> None:
         """Let plugins hear of what was written; they are started once the first tasks are."""
+        self._gather_plugins()
         if self._audience is not None:
             self._audience.poke()
-        elif any(use.hears for use in self.spec.plugins):
+
+    def _gather_plugins(self) -> None:
+        if self._audience is None and any(use.hears for use in self.spec.plugins):
             from nemorun_cli.plugins.audience import Audience  # noqa: PLC0415 - only for specs with such plugins
 
             self._audience = Audience(

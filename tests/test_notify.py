@@ -8,19 +8,23 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import kill_supervisor, shim_pid, until
+from bench import attempt, kill_supervisor, shim_pid, until
 from patience import eventually
 from test_documents import checked
 
+from nemorun_cli import history, locks
+from nemorun_cli.ledger import Ledger
 from nemorun_cli.plugins import notify
 from nemorun_cli.plugins.audience import faults, settle
+from nemorun_cli.supervision import Supervision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from bench import Bench
 
     from nemorun_cli.experiment import Run
+    from nemorun_cli.ledger import Event
 
 NOTE = ["sh", "-c", 'cat >>told; printf "%s %s %s\\n" "$EXP_OCCASION" "$EXP_STATUS" "$EXP_TASK" >>said']
 
@@ -102,7 +106,37 @@ def test_cancel_is_told(bench: Bench) -> None:
     run = bench.start({"a": until("never")}, plugins=uses(on=["cancel"], command=NOTE))
     run.cancel()
     settled(run)
+    assert run.status().status == "CANCELLED"
+    assert faults(run.files, run.spec()) == []
     assert bench.lines("said") == ["end CANCELLED "]
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # a supervisor waits for no plugin
+def test_plugins_hear_before_anybody_can_read_of_the_end(bench: Bench) -> None:
+    """Whoever waits for an experiment that was over at once waits for its plugins too."""
+    run = bench.start({"a": until("go")}, plugins=uses(command=NOTE))
+    shim_pid(run, "a")
+    kill_supervisor(run)
+    bench.touch("go")
+    eventually(attempt(run, "a").exit.exists)
+    supervision = Supervision(run.files, run.spec(), secrets={}, home=bench.exp.home, by="test")
+    ledger, heard = supervision.journal.ledger, []
+
+    def append(batch: Sequence[Event]) -> list[Event]:
+        if batch[-1]["event"] == history.FINISHED:
+            heard.append(locks.is_held(run.files.hearer(0).lock))
+        return Ledger.append(ledger, batch)
+
+    ledger.append = append  # type: ignore[method-assign]
+    supervision.open()
+    try:
+        supervision.run()
+    finally:
+        supervision.close()
+    settled(run)
+    assert (heard, bench.lines("said")) == ([True], ["end COMPLETED "])
 
 
 def test_end_of_the_supervisor_is_told(bench: Bench) -> None:
