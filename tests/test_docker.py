@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from bench import NOTE, Bench, events, log, status, statuses, until
+from conftest import processes_of
 from engines.dockerd import Dockerd
 from patience import eventually
 
@@ -446,6 +448,51 @@ def test_a_cancel_while_the_engine_is_away_is_carried_out(
     waiting.communicate(timeout=60)
     assert (waiting.returncode, statuses(run.status())) == (0, {"one": "CANCELLED"})
     assert own_engine.containers(bench.home.directory) == []
+
+
+def crash_at(engine: Dockerd, flag: Path) -> None:
+    """End an engine the moment that a container has made a file, before it can note that this one started."""
+    assert engine.folder
+    pid = int((engine.folder / "docker.pid").read_text())
+    while not flag.exists():
+        pass
+    os.kill(pid, signal.SIGKILL)
+    engine.run("crash")
+
+
+@pytest.mark.parametrize("kind", ["inline", "command"])
+def test_a_container_that_its_engine_has_forgotten_is_ended(
+    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """What the engine says never started is not taken for gone while it runs, nor started once more."""
+    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
+    own_engine.run("stop")
+    own_engine.run("up", "--live-restore")
+    text = f"echo x >>ran; touch up; {until('never')}"
+    run = bench.start({"one": {kind: text if kind == "inline" else ["sh", "-c", text]}}, **box())
+    crash_at(own_engine, bench.folder / "up")
+    own_engine.run("up", "--live-restore")
+    eventually(lambda: status(run, "one") == "RUNNING", within=30)
+    assert statuses(run.cancel()) == {"one": "CANCELLED"}
+    assert eventually(lambda: processes_of(bench.home.directory) == [])
+    assert bench.lines() == ["x"]
+    run.wait(timeout=30)
+    assert eventually(lambda: own_engine.containers(bench.home.directory) == [])
+
+
+def test_the_end_of_a_container_that_its_engine_has_forgotten_is_known(
+    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its shim writes it down, whoever looks, and however late."""
+    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
+    own_engine.run("stop")
+    own_engine.run("up", "--live-restore")
+    run = bench.start({"one": f"touch one; {until('go')}; {NOTE}; exit 4"}, **box())
+    crash_at(own_engine, bench.folder / "one")
+    bench.touch("go")
+    own_engine.run("up", "--live-restore")
+    found = run.wait(timeout=60).history.tasks
+    assert (found["one"].exit_code, bench.lines()) == (4, ["one 1"])
 
 
 @pytest.mark.parametrize("end", ["stop", "crash"])

@@ -111,9 +111,7 @@ def test_cancel_is_told(bench: Bench) -> None:
     assert bench.lines("said") == ["end CANCELLED "]
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # a supervisor waits for no plugin
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_plugins_hear_before_anybody_can_read_of_the_end(bench: Bench) -> None:
     """Whoever waits for an experiment that was over at once waits for its plugins too."""
     run = bench.start({"a": until("go")}, plugins=uses(command=NOTE))

@@ -32,6 +32,8 @@ TRIES: Final = 5  # how often a name is asked for that somebody else is just giv
 PROGRAM_POSITION: Final = 12  # -c, the instructions, exp, log, secrets, and seven arguments of the shim
 INIT_COMPLAINS: Final = "[FATAL tini"  # how docker-init begins to say that it cannot run a program
 NO_RECORD: Final = "its container ended well, but without an exit record"
+NO_TRACE: Final = "the engine has forgotten its container, and it left no process and no exit record"
+NO_VIEW: Final = "it began, but the engine says it did not; whether it still runs only root can see"
 NO_START: Final = "0001"  # the year in which Docker says that a container started which never did
 
 
@@ -179,6 +181,17 @@ def vanished(job: Job) -> Sighting:
         ending = lost("its container is gone, and it left no exit record: was it removed by hand?")
         return Sighting(key=job.key, state="over", job_id=job.job_id, ending=ending)
     return Sighting(key=job.key, state="absent")
+
+
+def unstarted(job: Job, *, is_bare: bool) -> Sighting:
+    """How an attempt stands whose container never started, as the engine says, and of which nothing runs."""
+    if is_bare or not claimed(job):  # without the shim it is claimed before its start
+        return Sighting(key=job.key, state="absent")
+    if ending := attempts.read_ending(job.files):
+        return Sighting(key=job.key, state="over", ending=ending, evidence="its exit record")
+    if os.geteuid() != 0:
+        return Sighting(key=job.key, state="unknown", message=NO_VIEW, evidence="docker")
+    return Sighting(key=job.key, state="over", ending=lost(NO_TRACE))
 
 
 def _complete_log(engine: Engine, job: Job, container: str) -> bool:

@@ -26,6 +26,7 @@ from nemorun_cli.executors.docker import errands
 from nemorun_cli.executors.docker.check import diagnose
 from nemorun_cli.executors.docker.engine import DownError, Engine, Following, Refused, Stream, host
 from nemorun_cli.executors.docker.errands import Begun, Images
+from nemorun_cli.executors.docker.forgotten import Forgotten
 from nemorun_cli.workers import Workers
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class DockerExecutor:
         self._held: dict[Key, _Held] = {}
         self._names: dict[str, Key] = {}
         self._stops: dict[Key, _Stop] = {}
+        self._forgotten = Forgotten()
         self._news: list[Sighting] = []
         self._done: deque[tuple[Key, Future[Any]]] = deque()
         self._starters = Workers(WORKERS, "docker-start")
@@ -133,8 +135,8 @@ class DockerExecutor:
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
         """What the engine told since, and how those stand that are not in hand yet."""
         self._read()
-        told = {sighting.key for sighting in self._news}
-        unseen = [job for key, job in jobs.items() if key not in self._held and key not in told]
+        in_hand = {*self._held, *self._forgotten, *(sighting.key for sighting in self._news)}
+        unseen = [job for key, job in jobs.items() if key not in in_hand]
         if self._down is None or time.monotonic() >= self._next_try:
             self._down = None
             self._take_up(unseen, jobs)
@@ -142,6 +144,7 @@ class DockerExecutor:
             self._look_anyway()
         self._advance()
         self._collect()
+        self._see_forgotten(jobs)
         news, self._news = self._news, []
         return news
 
@@ -149,7 +152,11 @@ class DockerExecutor:
         """Signal every process of each container, and KILL it after the grace period."""
         for job in jobs:
             name = attempts.short_signal(signal or job.stop_signal)
-            self._stops[job.key] = _Stop(name, job.stop_grace if grace is None else grace)
+            patience = job.stop_grace if grace is None else grace
+            if job.key in self._forgotten:
+                self._forgotten.cancel(job, name, patience)
+            else:
+                self._stops[job.key] = _Stop(name, patience)
 
     def wakeup(self) -> int | None:
         """The descriptor behind which the events, the logs and the finished work are."""
@@ -163,6 +170,8 @@ class DockerExecutor:
             times.append(self._next_try)
         elif self._held:
             times.append(self._next_look)
+        if (look := self._forgotten.due()) is not None:
+            times.append(look)
         return min(times, default=None)
 
     def check(self) -> Iterable[Diagnosis]:
@@ -392,11 +401,15 @@ class DockerExecutor:
         if found is None:
             self._news.append(errands.vanished(job))
             return None
+        timeout = found["Labels"].get(containers.LABEL + "timeout")
         if found["State"] == "created":
-            self._news.append(Sighting(key=job.key, state="absent"))
+            self._news.append(
+                self._forgotten.take(job) or errands.unstarted(job, is_bare=timeout is not None)
+            )
+            if job.key in self._forgotten and (stop := self._stops.pop(job.key, None)):
+                self._forgotten.cancel(job, stop.signal, stop.grace)
             return None
         held = self._hold(job)
-        timeout = found["Labels"].get(containers.LABEL + "timeout")
         held.is_bare, held.container = timeout is not None, found["Id"]
         if found["State"] not in ALIVE:
             self._end(held)
@@ -413,6 +426,12 @@ class DockerExecutor:
         )
         self._watch(held, found["Id"], since=since or time.time(), timeout=float(timeout or 0))
         return None
+
+    def _see_forgotten(self, jobs: Mapping[Key, Job]) -> None:
+        for sighting in self._forgotten.poll():
+            self._news.append(sighting)
+            if self._engine and sighting.key in jobs:
+                self._enders.submit(self._engine.remove, containers.name(jobs[sighting.key]))
 
     def _sweep(self, found: Sequence[Mapping[str, Any]], jobs: Mapping[Key, Job]) -> None:
         """Remove what is left of attempts that are over; what still runs was given up, and is left alone."""
