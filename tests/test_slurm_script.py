@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from nemorun_cli.errors import EngineError
+from nemorun_cli.executors.slurm import script
 from nemorun_cli.executors.slurm.queue import (
     CAUSES,
     PHASES,
@@ -374,3 +376,19 @@ def test_an_estimate_that_moves_a_little_is_no_news() -> None:
     assert is_news(
         before, Row(job_id="7", state="PENDING", name="n", submit=0.0, start=10_000.0, reason="Priority")
     )
+
+
+def test_looking_for_what_is_left_does_not_find_itself() -> None:
+    """A job is over once its task is: what looks for the rest of it has its environment, too."""
+    text = script.body_text(request({}, plan()), folder=FOLDER, news=FOLDER / "news", index="0")
+    definition = re.search(r"^_exp_pids\(\) \{.*?^\}", text, re.DOTALL | re.MULTILINE)
+    assert definition
+    looks = f"""{definition[0]}
+        export EXP_HERE=looked-for _exp_mark=EXP_HERE=looked-for
+        for _ in {{1..50}}; do _exp_pids; done
+        sleep 60 &
+        until [ "$(_exp_pids)" = $! ]; do :; done
+        kill $!
+    """
+    done = subprocess.run(["bash", "-c", looks], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -59,8 +59,12 @@ case $_exp_program in
 esac
 
 _exp_pids() {{
-    # Who carries the attempt's mark, looked for without carrying it.
-    /usr/bin/env -i grep -lzFx -e "$_exp_mark" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3
+    # Who carries the attempt's mark, looked for by nobody who carries it: no pipe, whose other end would.
+    local path
+    for path in $(/usr/bin/env -i grep -lzFx -e "$_exp_mark" /proc/[0-9]*/environ 2>/dev/null); do
+        path=${{path#/proc/}}
+        echo "${{path%/environ}}"
+    done
 }}
 _exp_forward() {{
     # To the task's process group, and to those of its processes that left it.
