@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from nemorun_cli.errors import EngineError
-from nemorun_cli.executors.slurm import script
 from nemorun_cli.executors.slurm.queue import (
     CAUSES,
     PHASES,
@@ -27,7 +26,14 @@ from nemorun_cli.executors.slurm.queue import (
     parse_squeue,
 )
 from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, argv, clash, request, seconds_of
-from nemorun_cli.executors.slurm.script import directive, job_name, job_script, member_text, secrets_text
+from nemorun_cli.executors.slurm.script import (
+    body_text,
+    directive,
+    job_name,
+    job_script,
+    member_text,
+    secrets_text,
+)
 from nemorun_cli.plan import Plan
 from nemorun_cli.resources import Resources
 from nemorun_cli.schema import check
@@ -380,7 +386,7 @@ def test_an_estimate_that_moves_a_little_is_no_news() -> None:
 
 def test_looking_for_what_is_left_does_not_find_itself() -> None:
     """A job is over once its task is: what looks for the rest of it has its environment, too."""
-    text = script.body_text(request({}, plan()), folder=FOLDER, news=FOLDER / "news", index="0")
+    text = body_text(request({}, plan()), folder=FOLDER, news=FOLDER / "news", index="0")
     definition = re.search(r"^_exp_pids\(\) \{.*?^\}", text, re.DOTALL | re.MULTILINE)
     assert definition
     looks = f"""{definition[0]}
