@@ -158,7 +158,7 @@ def processes_of(home: Path) -> list[psutil.Process]:
     return found
 
 
-def _ends(process: psutil.Process, within: float = 3.0) -> bool:
+def _ends(process: psutil.Process, within: float = 10.0) -> bool:
     try:
         process.wait(within)
     except psutil.TimeoutExpired:

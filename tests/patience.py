@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE = 20.0  # seconds until something that should come to pass has failed to
+PATIENCE = 60.0  # seconds until something that should come to pass has failed to
 PAUSE = 0.01  # seconds between looks
 
 

@@ -149,7 +149,7 @@ def test_a_detached_run_gives_a_handle(bench: Bench) -> None:
     exp.add(Command(["sh", "-c", "exit ${CODE:-0}"]), name="two")
 
     run = exp.run(detach=True)
-    snapshot = run.wait(timeout=30)
+    snapshot = run.wait(timeout=60)
 
     states = {name: (state.status, state.exit_code) for name, state in snapshot.history.tasks.items()}
     assert states == {"one": ("FAILED", 1), "two": ("SUCCEEDED", 0)}

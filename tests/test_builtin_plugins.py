@@ -74,10 +74,10 @@ def test_wandb_gives_each_task_a_run_of_its_own(bench: Bench) -> None:
 def test_wandb_goes_on_with_its_run_after_a_resume(bench: Bench) -> None:
     """Attempts of one task have one id: a run that was interrupted is continued."""
     run = bench.start({"a": "echo $WANDB_RUN_ID; [ -e mended ]"}, plugins=[{"uses": "wandb"}])
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     bench.touch("mended")
     run.resume()
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert len(log(run, "a").strip()) == 16
     assert log(run, "a") == log(run, "a", 2)
 
@@ -112,7 +112,7 @@ def test_preemption_lets_a_task_go_on_from_its_checkpoint(bench: Bench) -> None:
     """
     plugin = {"uses": "preemption", "with": {"before": "5s"}}
     run = bench.start({"train": {"inline": script, "timeout": 1}}, plugins=[plugin])
-    assert run.wait(timeout=30).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert [log(run, "train", number).splitlines()[0] for number in (1, 2, 3)] == [
         f"attempt {number} from step {number - 1}" for number in (1, 2, 3)
     ]
@@ -162,7 +162,7 @@ def test_nsys_starts_the_task(bench: Bench) -> None:
     stand_in.chmod(0o755)
     plugin = {"uses": "nsys", "with": {"program": str(stand_in)}}
     run = bench.start({"a": {"inline": "echo profiled; exit 3"}}, plugins=[plugin])
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert log(run, "a") == "profiled\n"
     assert run.status().history.tasks["a"].exit_code == 3
 

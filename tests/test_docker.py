@@ -476,7 +476,7 @@ def test_a_container_that_its_engine_has_forgotten_is_ended(
     assert statuses(run.cancel()) == {"one": "CANCELLED"}
     assert eventually(lambda: processes_of(bench.home.directory) == [])
     assert bench.lines() == ["x"]
-    run.wait(timeout=30)
+    run.wait(timeout=60)
     assert eventually(lambda: own_engine.containers(bench.home.directory) == [])
 
 

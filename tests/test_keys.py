@@ -30,11 +30,11 @@ def test_second_start_with_a_key_fails_while_the_first_runs(bench: Bench) -> Non
         start(bench, key="nightly")
     other = start(bench, key="hourly")
     bench.touch("gate")
-    first.wait(timeout=20)
-    other.wait(timeout=20)
+    first.wait(timeout=60)
+    other.wait(timeout=60)
     second = start(bench, key="nightly")
     assert second.id != first.id
-    second.wait(timeout=20)
+    second.wait(timeout=60)
 
 
 def test_skip_gives_the_one_that_runs(bench: Bench) -> None:
@@ -43,7 +43,7 @@ def test_skip_gives_the_one_that_runs(bench: Bench) -> None:
     assert start(bench, key="nightly", if_running="skip").id == first.id
     assert len(list(bench.home.ids("tried"))) == 1
     bench.touch("gate")
-    first.wait(timeout=20)
+    first.wait(timeout=60)
 
 
 def test_replace_cancels_the_one_that_runs(bench: Bench) -> None:
@@ -52,7 +52,7 @@ def test_replace_cancels_the_one_that_runs(bench: Bench) -> None:
     second = start(bench, key="nightly", if_running="replace")
     assert first.status().status is ExperimentStatus.CANCELLED
     bench.touch("gate")
-    assert second.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert second.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
 def test_without_a_key_the_name_counts_if_asked(bench: Bench) -> None:
@@ -62,8 +62,8 @@ def test_without_a_key_the_name_counts_if_asked(bench: Bench) -> None:
     second = start(bench)
     assert second.id != first.id
     bench.touch("gate")
-    first.wait(timeout=20)
-    second.wait(timeout=20)
+    first.wait(timeout=60)
+    second.wait(timeout=60)
 
 
 def test_interrupted_does_not_count_as_running(bench: Bench) -> None:
@@ -80,7 +80,7 @@ def test_interrupted_does_not_count_as_running(bench: Bench) -> None:
     eventually(lambda: first.status().status is ExperimentStatus.INTERRUPTED)
     second = start(bench, key="k")
     bench.touch("gate")
-    assert second.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert second.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
 def test_of_many_that_start_at_once_one_runs(bench: Bench) -> None:
@@ -99,7 +99,7 @@ def test_of_many_that_start_at_once_one_runs(bench: Bench) -> None:
     assert len(set(won)) == 1
     assert len(won) == 4
     bench.touch("gate")
-    experiment.find(won[0], home=bench.home).wait(timeout=20)
+    experiment.find(won[0], home=bench.home).wait(timeout=60)
 
 
 def test_key_of_an_experiment_that_was_removed_is_free(bench: Bench) -> None:
@@ -108,7 +108,7 @@ def test_key_of_an_experiment_that_was_removed_is_free(bench: Bench) -> None:
 
     bench.touch("gate")
     first = start(bench, key="k")
-    first.wait(timeout=20)
+    first.wait(timeout=60)
     eventually(lambda: first.status().supervisor == "ended")
     shutil.rmtree(first.directory)
-    assert start(bench, key="k").wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert start(bench, key="k").wait(timeout=60).status is ExperimentStatus.COMPLETED

@@ -61,7 +61,7 @@ def test_workdir_that_is_not_there_is_a_launch_failure(bench: Bench) -> None:
     """A folder that is gone by the time the task starts fails it with reason `launch`."""
     (bench.folder / "sub").mkdir()
     run = bench.start({"a": "rmdir sub", "b": {"inline": NOTE, "workdir": "sub", "dependencies": ["a"]}})
-    state = run.wait(timeout=20).history.tasks["b"]
+    state = run.wait(timeout=60).history.tasks["b"]
     assert (state.status, state.reason) == ("FAILED", "launch")
     assert bench.lines() == []
 
@@ -97,7 +97,7 @@ def test_signals_are_not_blocked_in_a_task(bench: Bench) -> None:
 def test_pipe_that_breaks_ends_the_writer_quietly(bench: Bench) -> None:
     """`yes | head` ends as at a shell's prompt."""
     run = bench.start({"a": "set -o pipefail; yes | head -1"})
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert log(run, "a") == "y\n"
     assert run.status().history.tasks["a"].exit_code == 141
 
@@ -105,14 +105,14 @@ def test_pipe_that_breaks_ends_the_writer_quietly(bench: Bench) -> None:
 def test_input_is_empty(bench: Bench) -> None:
     """A task that reads its input finds the end of it at once."""
     run = bench.start({"a": "readlink /proc/self/fd/0; cat"})
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert log(run, "a") == "/dev/null\n"
 
 
 def test_nothing_else_is_inherited(bench: Bench) -> None:
     """Beside input, output and its lock a task has no descriptor of `exp`'s."""
     run = bench.start({"a": {"command": ["sh", "-c", "ls /proc/$$/fd"]}})
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert set(log(run, "a").split()) == {"0", "1", "2", "9"}
 
 
@@ -123,7 +123,7 @@ def test_umask_is_the_callers(bench: Bench) -> None:
         run = bench.start({"a": ": >made"})
     finally:
         os.umask(before)
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert (bench.folder / "made").stat().st_mode & 0o777 == 0o640
 
 
@@ -134,7 +134,7 @@ def test_everything_under_the_home_is_private(bench: Bench) -> None:
         run = bench.start({"a": "echo k=v >>$EXP_OUTPUT", "g/".rstrip("/"): {"group": [{"inline": ":"}]}})
     finally:
         os.umask(before)
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     for path in bench.home.directory.rglob("*"):
         mode = path.lstat().st_mode & 0o777
         if path.name == "outputs":  # the task's own, made with its own umask; its folder keeps it private
@@ -145,7 +145,7 @@ def test_everything_under_the_home_is_private(bench: Bench) -> None:
 def test_log_keeps_the_order(bench: Bench) -> None:
     """Ten thousand lines, by turns on both streams, are in the log in the order they were written."""
     run = bench.start({"a": "for i in $(seq 5000); do echo out $i; echo err $i >&2; done"})
-    run.wait(timeout=30)
+    run.wait(timeout=60)
     assert log(run, "a").splitlines() == [f"{one} {i}" for i in range(1, 5001) for one in ("out", "err")]
 
 
@@ -158,7 +158,7 @@ def test_task_may_close_all_descriptors(bench: Bench) -> None:
     shim_pid(run, "a")
     eventually(lambda: status(run, "a") == "RUNNING")
     bench.touch("gate")
-    assert run.wait(timeout=20).history.tasks["a"].exit_code == 4
+    assert run.wait(timeout=60).history.tasks["a"].exit_code == 4
     assert bench.lines() == ["b 1"]
 
 
@@ -186,7 +186,7 @@ def test_leftovers_are_ended_before_dependents_start(bench: Bench, kind: str, su
         kill_supervisor(run)
         run.resume()
         bench.touch("gate")
-    final = run.wait(timeout=20)
+    final = run.wait(timeout=60)
     assert final.status is ExperimentStatus.COMPLETED
     assert bench.lines() == ["b 1"]
     assert not is_running(int(bench.lines("pids")[0]))
@@ -342,13 +342,13 @@ def test_orphans_do_not_pile_up(bench: Bench) -> None:
 
     eventually(lambda: status(run, "a") == "SUCCEEDED" and not zombies())
     bench.touch("gate")
-    run.wait(timeout=20)
+    run.wait(timeout=60)
 
 
 def test_python_is_not_needed_where_the_task_runs(bench: Bench) -> None:
     """A task may have an environment and a PATH of its own; only a shell is needed to run it."""
     task = {"command": ["/bin/sh", "-c", "echo $PATH"], "env": {"PATH": "/nowhere"}}
     run = bench.start({"a": task})
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert log(run, "a") == "/nowhere\n"
     assert sys.executable not in attempt(run, "a").plan.read_text()

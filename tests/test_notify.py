@@ -74,7 +74,7 @@ def uses(**options: Any) -> list[dict[str, Any]]:
 
 def settled(run: Run) -> None:
     """Wait until everybody was told."""
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert settle(run.files, run.spec())
 
 

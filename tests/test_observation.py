@@ -65,14 +65,14 @@ def test_supervisor_is_alive_gone_or_ended(bench: Bench) -> None:
     snapshot = run.status()
     assert (snapshot.supervisor, snapshot.status, snapshot.exit_code) == ("gone", ExperimentStatus.RUNNING, 4)
     bench.touch("gate")
-    snapshot = run.wait(timeout=20)
+    snapshot = run.wait(timeout=60)
     assert (snapshot.supervisor, snapshot.status, snapshot.exit_code) == (
         "gone",
         ExperimentStatus.INTERRUPTED,
         9,
     )
     run.resume()
-    snapshot = run.wait(timeout=20)
+    snapshot = run.wait(timeout=60)
     assert (snapshot.status, snapshot.exit_code) == (ExperimentStatus.COMPLETED, 0)
     eventually(lambda: run.status().supervisor == "ended")
 
@@ -83,7 +83,7 @@ def test_wait_has_an_end(bench: Bench) -> None:
     with pytest.raises(NotOverError):
         run.wait(timeout=0.05)
     bench.touch("gate")
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
 def test_second_look_writes_nothing(bench: Bench) -> None:
@@ -98,14 +98,14 @@ def test_second_look_writes_nothing(bench: Bench) -> None:
         run.status()
     assert run.files.ledger.read_bytes() == before
     bench.touch("gate")
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     run.cancel()
 
 
 def test_spec_that_is_gone_is_an_error(bench: Bench) -> None:
     """An experiment without its resolved spec says so and is not taken for an empty one."""
     run = bench.start({"a": ":"})
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     for content in (b"", b"{}", b"[]", b'{"tasks": 3}', b"\xff"):
         run.files.resolved.write_bytes(content)
         with pytest.raises(LedgerError, match=r"resolved\.json"):

@@ -91,7 +91,7 @@ def use(name: str, **options: Any) -> dict[str, Any]:
 
 def settled(run: Run) -> None:
     """Wait until its plugins have heard of the end."""
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert settle(run.files, run.spec())
 
 
@@ -108,7 +108,7 @@ def test_plugin_changes_tasks_as_the_dry_run_shows(bench: Bench) -> None:
     assert [task["argv"][:3] for task in plan] == [["nice", "-n", "3"]] * 2
     assert [task["env"]["WHOSE"] for task in plan] == ["a", "b"]
     run = experiment.run(spec, home=bench.home)
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert log(run, "a") == f"hi a {min(19, os.nice(0) + 3)}\n"
 
 
@@ -126,7 +126,7 @@ def test_plugin_of_a_task_is_for_it_alone(bench: Bench) -> None:
     run = bench.start(
         tasks, params={"g": "all"}, defaults={"plugins": [use("mine:Greeting", word="default")]}
     )
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert [log(run, name) for name in ("a", "b", "g/0")] == ["default\n", "own\n", "of all\n"]
 
 
@@ -137,7 +137,7 @@ def test_plugin_wins_over_the_spec_and_exp_over_the_plugin(bench: Bench) -> None
         {"a": {"inline": "echo $WORD $EXP_TASK", "env": {"WORD": "spec"}}},
         plugins=[use("mine:Greeting", word="plugin")],
     )
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert log(run, "a") == "plugin a\n"
 
 
@@ -187,7 +187,7 @@ def test_plugin_cannot_ask_for_more_than_there_is(bench: Bench) -> None:
     with pytest.raises(UsageError, match="asks for what a cannot have: resources: "):
         bench.start({"a": "true"}, plugins=[use("greedy:Greedy", cpus=100_000)])
     run = bench.start({"a": "true"}, plugins=[use("greedy:Greedy", cpus=0.5)])
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert run.spec().tasks[0].resources.cpus == 0.5
 
 
@@ -295,7 +295,7 @@ def test_two_specs_have_modules_of_one_name(bench: Bench) -> None:
     (other.parent / "mine.py").write_text(MODULE.replace("WORD=self.word", "WORD=self.word * 2"))
     second = experiment.run(other, home=bench.home)
     for run, said in ((first, "hi\n"), (second, "hihi\n")):
-        run.wait(timeout=20)
+        run.wait(timeout=60)
         assert log(run, "a") == said
 
 
@@ -396,7 +396,7 @@ def test_plugin_that_raises_on_an_event_changes_nothing(bench: Bench) -> None:
 def test_plugin_that_hangs_holds_nothing_up(bench: Bench) -> None:
     """Tasks go on while it hangs; after its limit that is recorded, and it hears of the rest."""
     run = bench.start({"a": "true"}, plugins=[use("mine:Hanging", waits="started")])
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     settled(run)
     assert bench.lines("heard")[-1] == "supervisor_ended -"
     assert [fault.event for fault in faults(run.files, run.spec())] == ["started"]
@@ -412,7 +412,7 @@ def test_plugin_goes_on_where_it_was_after_a_crash(bench: Bench) -> None:
     kill_supervisor(run)
     for one in ears:
         one.send_signal(signal.SIGKILL)
-        one.wait(timeout=10)
+        one.wait(timeout=60)
     bench.touch("go")
     run.resume()
     bench.touch("on")

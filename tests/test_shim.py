@@ -51,7 +51,7 @@ def start(
 
 def run(attempt: Path, *argv: str, **options: Any) -> tuple[int, bytes]:
     with start(attempt, *argv, **options) as process:
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=60)
     return process.returncode, output
 
 
@@ -164,7 +164,7 @@ def test_signals_reach_the_task_and_are_not_ignored(attempt: Path, shell: list[s
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     os.killpg(process.pid, signal.Signals["SIG" + name])
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert record(attempt) == {"exit_code": 128 + signal.Signals["SIG" + name]}
 
 
@@ -176,7 +176,7 @@ def test_task_that_takes_its_time_over_a_signal_is_waited_for(attempt: Path, she
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     os.killpg(process.pid, signal.SIGTERM)
-    assert process.communicate(timeout=20)[0] == b"saving\n"
+    assert process.communicate(timeout=60)[0] == b"saving\n"
     assert record(attempt) == {"exit_code": 42}
 
 
@@ -219,7 +219,7 @@ def test_deaf_task_is_killed_after_the_grace_period(attempt: Path, shell: list[s
     with start(
         attempt, "/bin/sh", "-c", script, shell=shell, timeout="0.2", stop=stop, grace="0.2"
     ) as process:
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     assert record(attempt) == {"exit_code": None, "signal": "KILL", "timeout": True}
     eventually(lambda: not group(process.pid))
@@ -229,7 +229,7 @@ def test_deaf_task_is_killed_after_the_grace_period(attempt: Path, shell: list[s
 def test_watchdog_leaves_with_its_task(attempt: Path, shell: list[str]) -> None:
     """Nothing of the watchdog is left when the task has ended in time."""
     with start(attempt, "/bin/sh", "-c", "exit 3", shell=shell, timeout="1000") as process:
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert record(attempt) == {"exit_code": 3}
     eventually(lambda: not watchdog(attempt) and not group(process.pid))
 
@@ -240,7 +240,7 @@ def test_watchdog_leaves_with_a_task_that_ends_within_the_grace_period(
 ) -> None:
     """A task that listened to the timeout leaves no watchdog behind that would write its record anew."""
     with start(attempt, "/bin/sleep", "60", shell=shell, timeout="0.1", grace="1000") as process:
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert record(attempt) == {"exit_code": 143, "timeout": True}
     eventually(lambda: not watchdog(attempt) and not group(process.pid))
 
@@ -252,7 +252,7 @@ def test_watchdog_is_no_part_of_the_task(attempt: Path) -> None:
     (found,) = eventually(lambda: [one for one in watchdog(attempt) if one.name() == "sh"])
     assert not {name for name in found.environ() if name.startswith("EXP_")} - {WATCHDOG_VARIABLE}
     os.killpg(process.pid, signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
 
 def test_lock_is_held_as_long_as_the_task(attempt: Path) -> None:
@@ -268,7 +268,7 @@ def test_lock_is_held_as_long_as_the_task(attempt: Path) -> None:
     shim = psutil.Process(process.pid)
     (child,) = eventually(lambda: [one for one in shim.children() if one.name() == "sleep"])
     child.kill()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert os.read(reader, 1) == b"", "whoever else held it would keep the pipe open"
     os.close(reader)
 

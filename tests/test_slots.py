@@ -150,7 +150,7 @@ def test_killed_between_taking_a_gpu_and_using_it(
         run = experiment.find(home=bench.home)
     monkeypatch.delenv(faults.VARIABLE)
     other = bench.start({"b": {"inline": script, "resources": ONE}}, name="other")
-    run.wait(timeout=30)
+    run.wait(timeout=60)
     run.resume()
     assert completed(run)
     assert completed(other)
@@ -330,7 +330,7 @@ def test_machine_that_shrank_fails_the_task_on_resume(bench: Bench, gpus: Path) 
     eventually(lambda: status(run, "a") == "FAILED")
     gpus.write_text("#!/bin/sh\necho '0, GPU-00000000-aaaa'\n")
     assert run.resume()
-    state = run.wait(timeout=30).history.tasks["a"]
+    state = run.wait(timeout=60).history.tasks["a"]
     assert (state.status, state.reason) == ("FAILED", "launch")
     assert state.message == "this machine has 1 GPU, not 2 (asked nvidia-smi)"
 

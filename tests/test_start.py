@@ -56,7 +56,7 @@ def test_supervisor_is_a_session_of_its_own(bench: Bench) -> None:
     targets = [str(Path(f"/proc/{holder.pid}/fd/{number}").readlink()) for number in range(3)]
     assert targets == ["/dev/null", "/dev/null", str(run.files.supervisor_log)]
     bench.touch("gate")
-    run.wait(timeout=20)
+    run.wait(timeout=60)
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
@@ -85,7 +85,7 @@ def test_started_means_started(bench: Bench) -> None:
     assert [event["event"] for event in events(run)][:2] == ["created", "supervisor_started"]
     assert run.status(observe=False).supervisor == "alive"
     bench.touch("gate")
-    run.wait(timeout=20)
+    run.wait(timeout=60)
 
 
 def test_second_supervisor_does_not_start(bench: Bench) -> None:
@@ -95,7 +95,7 @@ def test_second_supervisor_does_not_start(bench: Bench) -> None:
     with pytest.raises(start.AlreadyRunning):
         start.Supervisor().go(run.files, home=bench.home.directory, secrets={})
     bench.touch("gate")
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert bench.lines() == ["a 1"]
     assert len([event for event in events(run) if event["event"] == "supervisor_started"]) == 1
 
@@ -113,7 +113,7 @@ def test_of_many_that_resume_at_once_one_supervises(bench: Bench) -> None:
         thread.join()
     assert sorted(started) == [False, False, False, True]
     bench.touch("gate")
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert bench.lines() == ["b 1"]
     assert len([event for event in events(run) if event["event"] == "supervisor_started"]) == 2
 
@@ -125,7 +125,7 @@ def test_constant_readers_do_not_keep_a_supervisor_from_starting(bench: Bench) -
     )
     os.killpg(shim_pid(run, "a"), 9)
     eventually(lambda: run.status(observe=False).history.tasks["a"].is_over)
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     stop, seen = threading.Event(), set()
 
     def look() -> None:
@@ -140,7 +140,7 @@ def test_constant_readers_do_not_keep_a_supervisor_from_starting(bench: Bench) -
     stop.set()
     for thread in threads:
         thread.join()
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
 def test_looking_at_an_interrupted_experiment_never_calls_it_running(bench: Bench) -> None:
@@ -169,7 +169,7 @@ def test_looking_at_an_interrupted_experiment_never_calls_it_running(bench: Benc
 def test_supervisor_that_cannot_start_says_why(bench: Bench) -> None:
     """Its error comes back to the command that waits, with the exit code that belongs to it."""
     run = bench.start({"a": ":"})
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     eventually(lambda: events(run)[-1]["event"] == "supervisor_ended")
     run.files.ledger.write_bytes(b"rubbish\n")
     with pytest.raises(ExpError, match="no ledger of exp") as caught:
@@ -212,7 +212,7 @@ def test_caller_may_have_many_files_open(bench: Bench) -> None:
     try:
         run = bench.start({"a": until("gate")})
         bench.touch("gate")
-        assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+        assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     finally:
         for descriptor in taken:
             os.close(descriptor)

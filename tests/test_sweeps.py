@@ -78,7 +78,7 @@ def test_members_run_with_their_values_and_twins_follow_them(bench: Bench) -> No
     eventually(lambda: bench.lines("squares") == ["2"])
     assert run.status().history.tasks["a/x=2"].status is TaskStatus.RUNNING
     bench.touch("go")
-    assert set(statuses(run.wait(timeout=30)).values()) == {"SUCCEEDED"}
+    assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
     assert bench.lines("squares") == ["2", "6"]
 
 
@@ -94,7 +94,7 @@ def test_max_parallel_of_a_sweep_holds_its_members_only(bench: Bench) -> None:
     eventually(lambda: (bench.folder / "done").exists() and len(bench.lines("seen")) == 2)
     assert "SUCCEEDED" in statuses(run.status())["other"]
     bench.touch("go")
-    assert set(statuses(run.wait(timeout=30)).values()) == {"SUCCEEDED"}
+    assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
     assert max(map(int, bench.lines("seen"))) <= 2
 
 

@@ -72,7 +72,7 @@ def test_shim_measures_who_was_adopted(bench: Bench) -> None:
     kill_supervisor(run)
     assert run.resume()
     bench.touch("go")
-    used = run.wait(timeout=30).history.tasks["a"].usage
+    used = run.wait(timeout=60).history.tasks["a"].usage
     assert used
     assert list(used) == ["cpu"]
     assert used["cpu"] > 0.02

@@ -41,7 +41,7 @@ def test_events_follow_until_it_is_over(bench: Bench) -> None:
         while seen[-1] != "started":
             seen.append(json.loads(following.stdout.readline())["event"])
         bench.touch("go")
-        rest, _ = following.communicate(timeout=20)
+        rest, _ = following.communicate(timeout=60)
     assert following.returncode == 0
     seen += [json.loads(line)["event"] for line in rest.splitlines()]
     assert seen[-3:] == ["ended", "finished", "supervisor_ended"]
@@ -54,7 +54,7 @@ def test_events_follow_ends_when_nothing_can_come(bench: Bench) -> None:
     kill_supervisor(run)
     with bench.exp.start("events", run.id, "-f", "--json") as following:
         bench.touch("go")
-        rest, _ = following.communicate(timeout=20)
+        rest, _ = following.communicate(timeout=60)
     assert following.returncode == 0
     assert "ended" in [json.loads(line)["event"] for line in rest.splitlines()]
     assert bench.exp.status(run.id)["status"] == "INTERRUPTED"
@@ -67,7 +67,7 @@ def test_events_follow_can_be_interrupted(bench: Bench) -> None:
         assert following.stdout is not None
         assert "created" in following.stdout.readline()
         following.send_signal(signal.SIGINT)
-        following.communicate(timeout=20)
+        following.communicate(timeout=60)
     assert following.returncode == 130
     assert bench.exp.status(run.id)["status"] == "RUNNING"
     run.cancel()

@@ -156,11 +156,11 @@ def test_why_tells_who_cancelled(bench: Bench) -> None:
         )
         assert "(exp cancel)" in entry["causes"][-1]["by"]
         bench.touch("go")
-        asking.communicate(timeout=20)
+        asking.communicate(timeout=60)
     entry = explained(bench.exp, "slow")
     assert (entry["status"], kinds(entry)) == ("CANCELLED", ["cancelled"])
     assert "(exp cancel)" in entry["causes"][0]["by"]
-    run.wait(timeout=20)
+    run.wait(timeout=60)
 
 
 def test_why_tells_of_an_engine_that_does_not_answer(bench: Bench) -> None:

@@ -89,7 +89,7 @@ def test_cancel_of_one_task_skips_what_needs_it(bench: Bench, supervised: bool) 
         assert statuses(run.status())["d"] == "PENDING"
         run.cancel()
         return
-    final = run.wait(timeout=20)
+    final = run.wait(timeout=60)
     assert statuses(final) == {"a": "CANCELLED", "b": "SKIPPED", "c": "SUCCEEDED", "d": "SUCCEEDED"}
     assert final.status is ExperimentStatus.FAILED
     assert bench.lines() == ["d 1"]
@@ -103,7 +103,7 @@ def test_task_that_waits_is_cancelled_before_it_runs(bench: Bench) -> None:
     shim_pid(run, "a")
     assert statuses(run.cancel(["b"]))["b"] == "CANCELLED"
     bench.touch("gate")
-    assert statuses(run.wait(timeout=20)) == {"a": "SUCCEEDED", "b": "CANCELLED", "c": "SKIPPED"}
+    assert statuses(run.wait(timeout=60)) == {"a": "SUCCEEDED", "b": "CANCELLED", "c": "SKIPPED"}
     assert bench.lines() == []
 
 
@@ -217,7 +217,7 @@ def test_cancel_is_told_with_who_asked(bench: Bench) -> None:
 def test_cancel_of_what_is_over_changes_nothing(bench: Bench) -> None:
     """An experiment that has ended stays as it ended."""
     run = bench.start({"a": ":"})
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     before = run.files.ledger.read_bytes()
     assert run.cancel().status is ExperimentStatus.COMPLETED
     assert run.files.ledger.read_bytes() == before
@@ -258,7 +258,7 @@ def test_resume_after_a_cancel_runs_the_rest(bench: Bench) -> None:
     run.cancel()
     bench.touch("gate")
     assert run.resume()
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert bench.lines() == ["a 1", "b 1", "b 2"]
 
 
@@ -270,7 +270,7 @@ def test_cancel_does_not_touch_a_nested_experiment(bench: Bench) -> None:
     )
     command = f"{sys.executable} -m nemorun_cli run {inner} -d >id"
     ended = bench.start({"a": command})
-    assert ended.wait(timeout=30).status is ExperimentStatus.COMPLETED
+    assert ended.wait(timeout=60).status is ExperimentStatus.COMPLETED
     first = experiment.find(bench.lines("id")[0], home=bench.home)
     outer = bench.start({"a": f"{command}2; {until('never')}"})
     eventually(lambda: bench.lines("id2"))
@@ -281,7 +281,7 @@ def test_cancel_does_not_touch_a_nested_experiment(bench: Bench) -> None:
         assert status(nested, "x") == "RUNNING"
     bench.touch("gate")
     for nested in (first, second):
-        assert nested.wait(timeout=20).status is ExperimentStatus.COMPLETED
+        assert nested.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
 def test_unrelated_processes_are_left_alone(bench: Bench) -> None:
@@ -296,5 +296,5 @@ def test_unrelated_processes_are_left_alone(bench: Bench) -> None:
         assert stranger.poll() is None
         stranger.send_signal(signal.SIGKILL)
     bench.touch("gate")
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert attempt(run, "b").exit.exists()

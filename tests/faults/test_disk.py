@@ -81,7 +81,7 @@ def test_ends_on_a_full_disk_are_known_once_there_is_room(small: Bench) -> None:
         small.touch("gate")
         eventually(lambda: all(attempt(run, name).exit.exists() for name in ("good", "bad")))
         assert not run.status().is_over
-    final = run.wait(timeout=30)
+    final = run.wait(timeout=60)
     assert statuses(final) == {"good": "SUCCEEDED", "bad": "FAILED", "after": "SUCCEEDED"}
     assert final.history.tasks["bad"].exit_code == 7
     assert sorted(small.lines()) == ["after 1", "bad 1", "good 1"]
@@ -127,7 +127,7 @@ def test_cancel_on_a_full_disk_is_a_clear_error(small: Bench) -> None:
             run.cancel()
         assert is_running(shim)
     small.touch("gate")
-    final = run.wait(timeout=30)
+    final = run.wait(timeout=60)
     assert final.status is ExperimentStatus.COMPLETED
 
 
@@ -138,7 +138,7 @@ def test_log_that_fills_the_disk_costs_no_exit_code(small: Bench) -> None:
     eventually(lambda: small.lines("code"))
     assert small.lines("code") == ["1"]
     attempt(run, "a").log.write_bytes(b"")
-    assert run.wait(timeout=30).history.tasks["a"].exit_code == 5
+    assert run.wait(timeout=60).history.tasks["a"].exit_code == 5
 
 
 def fill_last_page(files: ExperimentFiles) -> None:
@@ -204,7 +204,7 @@ def test_home_that_became_read_only_under_a_supervisor(bench: Bench) -> None:
     run = bench.start({"a": f"{NOTE}; {until('gate')}; exit 3", "b": {"inline": NOTE, "dependencies": ["a"]}})
     eventually(bench.lines)
     bench.touch("gate")
-    assert run.wait(timeout=20).status is ExperimentStatus.FAILED
+    assert run.wait(timeout=60).status is ExperimentStatus.FAILED
     before = contents(bench.home.directory)
     with read_only(bench.home.directory):
         assert run.status().to_json()["status"] == "FAILED"
@@ -231,7 +231,7 @@ def test_home_that_is_a_file_is_told(exp: Exp) -> None:
 def test_home_that_may_not_be_read_is_told(bench: Bench) -> None:
     """Without the right to read it a command says that, and not that there is nothing."""
     run = bench.start({"a": ":"})
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     folder = bench.home.experiments
     folder.chmod(0)
     # Even root is bound by modes once it has given up its capabilities.

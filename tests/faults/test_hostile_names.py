@@ -101,7 +101,7 @@ def test_values_arrive_byte_for_byte(bench: Bench) -> None:
             "partial": {"partial": "mine:f", "args": keep},
         }
     )
-    assert run.wait(timeout=30).status is ExperimentStatus.COMPLETED, [
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED, [
         log(run, one) for one in ("command", "partial")
     ]
     for kind in ("command", "inline", "script"):
@@ -129,7 +129,7 @@ def test_values_of_expressions_arrive_byte_for_byte(bench: Bench) -> None:
         params={"p": "$(touch hacked) '${{ nothing }}'".replace("${{", "$ {{")},
     )
     (bench.folder / "show.py").write_text("import json, sys; print(json.dumps(sys.argv[1:]))")
-    assert run.wait(timeout=30).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     given = [value for value in VALUES if value]
     assert json.loads(log(run, "then")) == [given[9], "$(touch hacked) '$ {{ nothing }}'", f"a {given[3]} b"]
     assert not list(bench.folder.rglob("*hacked*"))
@@ -159,7 +159,7 @@ def test_names_that_could_leave_their_place_are_refused(bench: Bench, where: str
 def test_key_is_any_text_and_stays_in_its_place(bench: Bench, key: str) -> None:
     """A key may be what it likes; its file lies among the keys."""
     run = experiment.run(bench.spec({"a": ":"}), home=bench.home, key=key)
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert run.status().to_json()["key"] == key
     (path,) = bench.home.keys.iterdir()
     assert path.is_file()
@@ -170,7 +170,7 @@ def test_key_is_any_text_and_stays_in_its_place(bench: Bench, key: str) -> None:
 def test_empty_names_mean_nothing(bench: Bench) -> None:
     """A name that a script left empty is an error and never a beginning that fits everything."""
     run = bench.start({"a": ":"})
-    snapshot = run.wait(timeout=20)
+    snapshot = run.wait(timeout=60)
     for mistake in (lambda: snapshot.match_tasks([""]), lambda: experiment.find("", home=bench.home)):
         with pytest.raises(NotFoundError):
             mistake()
@@ -193,7 +193,7 @@ def test_nothing_is_written_outside(bench: Bench) -> None:
     run = bench.start(
         {"a": {"inline": ":", "args": ["../x"]}, "g": {"group": [{"name": "a.b-c_d", "inline": ":"}]}}
     )
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert {path.name for path in bench.folder.iterdir()} == {"spec.yaml"}
     assert {path.name for path in bench.folder.parent.iterdir()} == {"home", "work"}
 
@@ -207,7 +207,7 @@ def test_folder_of_somebody_else_is_left_alone(bench: Bench) -> None:
     with pytest.raises(NotFoundError):
         experiment.find(home=bench.home)
     run = bench.start({"a": ":"}, name="theirs")
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert experiment.find("latest", home=bench.home).id == run.id
     assert experiment.find("theirs", home=bench.home).id == run.id
     assert foreign.stat().st_mode & 0o777 == 0o755
@@ -231,5 +231,5 @@ def test_identity_of_the_home_survives_odd_paths(bench: Bench) -> None:
     odd = bench.folder / "o'dd $HOME `x`\n ünï;"
     odd.mkdir()
     run = experiment.run(bench.spec({"a": NOTE}), home=Home(odd))
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert subprocess.run(["ls", odd], check=True, capture_output=True).stdout

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def ended(bench: Bench) -> Run:
     """An experiment that has ended, of which nothing runs any more."""
     run = bench.start({"a": NOTE, "b": {"inline": "exit 3", "dependencies": ["a"]}})
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     eventually(lambda: events(run)[-1]["event"] == "supervisor_ended")
     return run
 
@@ -47,7 +47,7 @@ def test_ledger_that_cannot_be_read_is_an_error_and_stays(bench: Bench, ended: R
         assert "Traceback" not in done.stderr
     assert ended.files.ledger.read_bytes() == broken
     other = bench.start({"a": NOTE}, name="other")
-    assert other.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert other.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert other.id in bench.exp("list", code=None).stdout
 
 
@@ -58,7 +58,7 @@ def test_torn_tail_is_told_and_passed_over(bench: Bench, ended: Run) -> None:
     done = bench.exp("status", ended.id, "--exit-code", code=1)
     assert "never completed" in done.stderr
     assert ended.resume()
-    assert ended.wait(timeout=20).status is ExperimentStatus.FAILED
+    assert ended.wait(timeout=60).status is ExperimentStatus.FAILED
 
 
 def test_ledger_that_is_cut_by_a_crash_is_made_whole_from_the_attempts(bench: Bench) -> None:
@@ -71,5 +71,5 @@ def test_ledger_that_is_cut_by_a_crash_is_made_whole_from_the_attempts(bench: Be
     run.files.ledger.write_bytes(data[: data.index(b'{"event":"started"') + 20])
     bench.touch("gate")
     run.resume()
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert bench.lines() == ["a 1", "b 1"]

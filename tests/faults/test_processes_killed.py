@@ -98,7 +98,7 @@ def test_everything_killed_is_interrupted_and_runs_again_on_resume(bench: Bench)
     assert snapshot.exit_code == 9
     bench.touch("gate")
     assert run.resume()
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert bench.lines() == ["a 1", "a 2", "b 1"]
 
 
@@ -112,7 +112,7 @@ def test_stale_locks_are_nobodys(bench: Bench) -> None:
     assert attempt(run, "a").lock.exists()
     bench.touch("gate")
     assert run.resume()
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_resume_of_what_a_lost_host_ran(bench: Bench, elsewhere: Run) -> None:
     os.killpg(shim_pid(elsewhere, "a"), signal.SIGKILL)
     bench.touch("gate")
     assert elsewhere.resume(host_is_gone=True)
-    assert elsewhere.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert elsewhere.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert bench.lines() == ["a 1", "a 2"]
 
 

@@ -74,7 +74,7 @@ def test_secrets_reach_the_task_and_nothing_else(bench: Bench, secrets: dict[str
         assert not [name for name, value in VALUES.items() if value in line], process
     assert {VALUES["FROM_FILE"], VALUES["FROM_COMMAND"]} <= set(psutil.Process(shim).environ().values())
     bench.touch("gate")
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert found_in(bench.home.directory) == []
 
 
@@ -145,7 +145,7 @@ def test_output_that_might_be_a_secret_is_written_down_by_nobody_who_cannot_tell
     assert run.status().history.tasks["a"].is_over
     assert VALUES["FROM_COMMAND"] not in run.files.ledger.read_text()
     run.resume()
-    final = run.wait(timeout=20)
+    final = run.wait(timeout=60)
     assert VALUES["FROM_COMMAND"] not in run.files.ledger.read_text()
     assert bench.lines() == ["b 1"]
     assert {
@@ -174,7 +174,7 @@ def test_missing_secret_starts_nothing(
 def test_resume_asks_for_secrets_again(bench: Bench, secrets: dict[str, Any]) -> None:
     """A resume gets them anew, names what is missing, and changes nothing in that case."""
     run = bench.start({"a": f"{NOTE}; exit 1"}, secrets=secrets)
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     token = (bench.folder / "token").read_text()
     (bench.folder / "token").unlink()
     before = run.files.ledger.read_bytes()
@@ -183,14 +183,14 @@ def test_resume_asks_for_secrets_again(bench: Bench, secrets: dict[str, Any]) ->
         run.resume()
     (bench.folder / "token").write_text(token)
     assert run.resume()
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     assert bench.lines() == ["a 1", "a 2"]
 
 
 def test_plan_holds_names_only(bench: Bench, secrets: dict[str, Any]) -> None:
     """What is kept of a secret is where it comes from and what it is called."""
     run = bench.start({"a": ":"}, secrets=secrets)
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     plan = json.loads(attempt(run, "a").plan.read_text())
     assert sorted(plan["secrets"]) == sorted(VALUES)
     assert not set(VALUES) & plan["env"].keys()

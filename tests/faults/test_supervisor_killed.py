@@ -64,14 +64,14 @@ def test_killed_at_a_write_it_is_resumed_without_running_anything_twice(
 ) -> None:
     """Killed at any write, what runs goes on, its end becomes known, and a resume runs only the rest."""
     run = start_and_die(bench, monkeypatch, moment)
-    after = run.wait(timeout=30)
+    after = run.wait(timeout=60)
     assert after.status in {ExperimentStatus.INTERRUPTED, ExperimentStatus.COMPLETED}
     assert after.supervisor in {"gone", "ended"}
     ran = set(bench.lines())
     for name, state in after.history.tasks.items():
         assert f"{name} {state.attempt}" not in ran or state.is_over, "who ran has ended, and that is known"
     run.resume()
-    final = run.wait(timeout=30)
+    final = run.wait(timeout=60)
     assert final.status is ExperimentStatus.COMPLETED, statuses(final)
     assert sorted(bench.lines()) == RAN
     assert {state.exit_code for state in final.history.tasks.values()} == {0}
@@ -88,7 +88,7 @@ def test_command_killed_while_it_creates(bench: Bench, point: str) -> None:
         run = experiment.find(home=bench.home)
         assert run.status().status is ExperimentStatus.INTERRUPTED
         assert run.resume()
-        assert run.wait(timeout=30).status is ExperimentStatus.COMPLETED
+        assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
         assert sorted(bench.lines()) == RAN
     else:
         with pytest.raises(NotFoundError):
@@ -128,7 +128,7 @@ def test_resume_adopts_what_still_runs(bench: Bench) -> None:
     assert run.resume()
     assert not run.resume(), "resuming what is running changes nothing"
     bench.touch("gate")
-    final = run.wait(timeout=20)
+    final = run.wait(timeout=60)
     assert final.status is ExperimentStatus.COMPLETED
     assert bench.lines() == ["a 1", "b 1"]
     assert final.history.tasks["a"].outputs == {"told": "yes"}
@@ -143,7 +143,7 @@ def test_adopted_task_that_fails_is_retried(bench: Bench) -> None:
     kill_supervisor(run)
     run.resume()
     bench.touch("gate")
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert bench.lines() == ["a 1", "a 2"]
 
 
@@ -162,7 +162,7 @@ def test_end_that_nobody_saw_decides_about_dependents_after_a_resume(bench: Benc
     eventually(lambda: not any(map(is_running, pids)))
     bench.touch("mended")
     run.resume()
-    assert run.wait(timeout=20).status is ExperimentStatus.COMPLETED
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert sorted(bench.lines()) == ["after 1", "bad 1", "bad 2", "good 1"]
 
 
