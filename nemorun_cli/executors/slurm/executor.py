@@ -312,7 +312,8 @@ class SlurmExecutor:
         if self._jobs.is_early(held.job) and attempts.claimed_pid(held.job.files) is None:
             message = "its job has begun, and sees whether it may run it"
             return self._new(held, "queued", job_id=row.job_id, message=message)
-        return self._judge_claim(held) or self._new(held, "running", job_id=row.job_id, since=row.start)
+        since = self._jobs.start(held.job, row)
+        return self._judge_claim(held) or self._new(held, "running", job_id=row.job_id, since=since)
 
     def _judge_claim(self, held: _Held) -> Sighting | None:
         """A shim that has begun says so before Slurm is asked again, and knows better when."""

@@ -55,6 +55,11 @@ class Jobs:
         rows = [row for one in self._in_force(job) if (row := self._cluster.find(one, job.key))]
         return next((row for row in rows if row.phase != "over"), rows[-1] if rows else None)
 
+    def start(self, job: Job, row: Row) -> float | None:
+        """When the attempt's job began; of that Slurm tells whole seconds, which may lie before its submission."""
+        made = max((one.made for one in self._in_force(job)), default=0.0)
+        return None if row.start is None else max(row.start, made)
+
     def left(self, job: Job) -> list[str]:
         """The jobs of other submissions of an attempt that is over, which would only find it claimed."""
         several = self.of(job)
