@@ -56,7 +56,7 @@ class Jobs:
         return next((row for row in rows if row.phase != "over"), rows[-1] if rows else None)
 
     def start(self, job: Job, row: Row) -> float | None:
-        """When the attempt's job began; of that Slurm tells whole seconds, which may lie before its submission."""
+        """When the attempt's job began; Slurm tells whole seconds, which may lie before its submission."""
         made = max((one.made for one in self._in_force(job)), default=0.0)
         return None if row.start is None else max(row.start, made)
 
