@@ -57,12 +57,12 @@ def test_a_step_gets_its_part_of_the_allocation() -> None:
     found = step(asks("--cpus-per-task=2"), argv, mark="/m", component=None)
     assert found[:6] == ("srun", "--nodes=1", "--ntasks=1", "--cpus-per-task=2", "--exact", "--mpi=none")
     assert found[6:9] == ("--", "/bin/sh", "-c")
-    assert found[-4:] == ("/m", "", "python", "a b")
+    assert found[-4:] == ('echo "$SLURM_JOB_ID.$SLURM_STEP_ID" >"$0"; exec "$@"', "/m", "python", "a b")
     found = step(asks("--gres=gpu:2", "--mem=4G"), argv, mark="/m", component=None)
     assert found[:6] == ("srun", "--nodes=1", "--ntasks=1", "--gpus=2", "--mem-per-cpu=4096M", "--exact")
     found = step(asks("--nodes=2", "--ntasks-per-node=4"), argv, mark="/m", component=1)
     assert found[:4] == ("srun", "--nodes=2", "--ntasks=8", "--het-group=1")
-    assert found[-3:] == ("+1", "python", "a b")
+    assert found[-4].startswith('echo "$SLURM_JOB_ID_HET_GROUP_1.')
 
 
 def test_the_script_of_several_passes_shellcheck() -> None:
@@ -101,6 +101,29 @@ def test_members_are_steps_of_one_job(bench: Bench) -> None:
     assert f"pair/1 of 1 in {job_id}" in log(run, "pair/1")
     (script,) = scripts(run)
     assert "--ntasks=2\n" in script.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("slurm")
+def test_members_that_differ_are_components_of_one_job(bench: Bench) -> None:
+    """Each has what it asked for; they meet, and one of them alone is cancelled."""
+    tells = 'echo "$SLURM_HET_SIZE components, $SLURM_CPUS_PER_TASK CPUs"'
+    members = [
+        {"inline": f"{tells}; {meets('a', 'b')}; {until('go')}; exit 3", "resources": {"cpus": 1}},
+        {"inline": f"{tells}; {meets('b', 'a')}; {until('never')}", "resources": {"cpus": 2}},
+    ]
+    cluster = {**QUICK, "partition": "pair"}  # of two nodes, for Slurm gives components nodes of their own
+    run = bench.start({"duo": {"group": members, "together": True}}, **header(cluster=cluster))
+    soon(lambda: is_running(run, "duo/1") and (bench.folder / "b").exists())
+    kill_supervisor(run)
+    run.resume()
+    assert statuses(run.cancel(["duo/1"])) == {"duo/0": "RUNNING", "duo/1": "CANCELLED"}
+    bench.touch("go")
+    found = run.wait(timeout=LONG).history.tasks["duo/0"]
+    assert (found.status, found.exit_code) == ("FAILED", 3)
+    assert log(run, "duo/0").startswith("2 components, 1 CPUs")
+    assert log(run, "duo/1").startswith("2 components, 2 CPUs")
+    (script,) = scripts(run)
+    assert script.read_text(encoding="utf-8").count("#SBATCH hetjob\n") == 1
 
 
 @pytest.mark.usefixtures("slurm")

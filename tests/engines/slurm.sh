@@ -9,6 +9,9 @@
 #   slurm.sh stop-munge FOLDER | start-munge FOLDER
 #   slurm.sh accounting FOLDER    install and start MariaDB and slurmdbd, if they do not run
 #
+# It has two nodes that are both this machine: the jobs of the default partition `main` run on the first, and
+# those of `pair`, which may ask for several, on either.
+#
 # FOLDER holds the configuration, the state, the logs and the pids of what was started. The
 # configuration becomes that of the machine by a link, if the machine has none of its own.
 #
@@ -19,19 +22,19 @@
 set -euo pipefail
 
 verb=$1 folder=$2
+nodes=("$(hostname -s)" beside)
 config=/etc/slurm/slurm.conf
 install=$(dirname "$0")/install.sh
 
 say() { echo "slurm.sh: $*" >&2; }
 
 write_config() {
-    local host gives=CR_CPU measures=none limits=none
-    host=$(hostname -s)
+    local host=${nodes[0]} gives=CR_CPU measures=none limits=none
     if [ -n "${SLURM_ACCOUNTING:-}" ]; then
         gives=CR_CPU_Memory measures=linux
         [ ! -w /sys/fs/cgroup/memory/tasks ] || limits=cgroup # the plugin for newer cgroups needs systemd
     fi
-    mkdir -p "$folder/state" "$folder/spool"
+    mkdir -p "$folder/state" "${nodes[@]/#/$folder/spool/}"
     cat >"$folder/slurm.conf.new" <<END # somebody may be reading it
 ClusterName=exptest
 SlurmctldHost=$host
@@ -43,11 +46,11 @@ SwitchType=switch/none
 MpiDefault=none
 ReturnToService=2
 StateSaveLocation=$folder/state
-SlurmdSpoolDir=$folder/spool
+SlurmdSpoolDir=$folder/spool/%n
 SlurmctldPidFile=$folder/slurmctld.pid
-SlurmdPidFile=$folder/slurmd.pid
+SlurmdPidFile=$folder/%n.pid
 SlurmctldLogFile=$folder/slurmctld.log
-SlurmdLogFile=$folder/slurmd.log
+SlurmdLogFile=$folder/%n.log
 SlurmdParameters=config_overrides
 SelectType=select/cons_tres
 SelectTypeParameters=$gives
@@ -65,10 +68,12 @@ AccountingStorageType=accounting_storage/${SLURM_ACCOUNTING:-none}
 JobAcctGatherType=jobacct_gather/$measures
 JobAcctGatherFrequency=task=1
 JobCompType=jobcomp/none
-NodeName=$host CPUs=8 RealMemory=8000 State=UNKNOWN
+NodeName=$host NodeHostname=$host CPUs=8 RealMemory=8000 State=UNKNOWN
+NodeName=beside NodeHostname=$host Port=16818 CPUs=2 RealMemory=2000 State=UNKNOWN
 PreemptType=preempt/partition_prio
 PreemptMode=CANCEL
 PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO PriorityTier=1
+PartitionName=pair Nodes=$host,beside MaxTime=INFINITE State=UP PriorityTier=1
 PartitionName=urgent Nodes=$host MaxTime=INFINITE State=UP PriorityTier=10
 PartitionName=closed Nodes=$host MaxTime=INFINITE State=DOWN
 END
@@ -112,34 +117,39 @@ start_controller() {
 
 # What sinfo says of a node is no help: after a restart of the controller it is idle again at once, and takes
 # no job until slurmd has reported.
-takes_jobs() { timeout 5 sbatch --test-only --wrap=true >/dev/null 2>&1; }
+takes_jobs() {
+    timeout 5 sbatch --test-only --wrap=true >/dev/null 2>&1 &&
+        timeout 5 sbatch --test-only --partition=pair --nodes=2 --wrap=true >/dev/null 2>&1
+}
 
-start_slurmd() { # or have it report, which it would do only when it is asked, seconds later
-    local plugin
+start_nodes() { # or have them report, which they would do only when they are asked, seconds later
+    local node plugin
     plugin=$(grep '^TaskPlugin=' "$folder/slurm.conf")
-    if runs slurmd && [ "$(cat "$folder/slurmd.plugin")" = "$plugin" ]; then
-        kill -HUP "$(cat "$folder/slurmd.pid")"
-    else
-        kill_pid_of slurmd TERM
-        echo "$plugin" >"$folder/slurmd.plugin"
-        daemon slurmd
-    fi
-    await 30 takes_jobs || { tail -n 20 "$folder/slurmctld.log" "$folder/slurmd.log" >&2; exit 1; }
+    for node in "${nodes[@]}"; do
+        if runs "$node" slurmd && [ "$(cat "$folder/$node.plugin")" = "$plugin" ]; then
+            kill -HUP "$(cat "$folder/$node.pid")"
+        else
+            kill_pid_of "$node" TERM slurmd
+            echo "$plugin" >"$folder/$node.plugin"
+            daemon slurmd -N "$node"
+        fi
+    done
+    await 30 takes_jobs || { tail -n 20 "$folder/slurmctld.log" "$folder/${nodes[0]}.log" >&2; exit 1; }
 }
 
 has_no_jobs() { [ -z "$(timeout 5 squeue --noheader 2>/dev/null)" ]; }
 
 pid_file() { if [[ $1 == /* ]]; then echo "$1.pid"; else echo "$folder/$1.pid"; fi; }
 
-runs() { # runs NAME: the daemon that wrote this pid file, and not who has its pid now
-    local pid
+runs() { # runs NAME [PROGRAM]: the daemon that wrote this pid file, and not who has its pid now
+    local pid program=${2:-${1##*/}}
     pid=$(cat "$(pid_file "$1")" 2>/dev/null) || return 1
-    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${1##*/}" ]
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$program" ]
 }
 
-kill_pid_of() { # kill_pid_of NAME SIGNAL: that daemon, and only that
+kill_pid_of() { # kill_pid_of NAME SIGNAL [PROGRAM]: that daemon, and only that
     local pid
-    runs "$1" || return 0
+    runs "$1" "${3:-}" || return 0
     pid=$(cat "$(pid_file "$1")")
     kill -s "$2" "$pid"
     await 20 not_running "$pid"
@@ -188,7 +198,7 @@ up() {
     answers && takes_jobs && return
     [ -e "$folder/owns-config" ] || { say "the cluster of $config takes no jobs"; exit 1; }
     start_controller
-    start_slurmd
+    start_nodes
     touch "$folder/owns-cluster"
 }
 
@@ -198,7 +208,7 @@ down() {
             scancel --user="$(id -u)" || true
             await 10 has_no_jobs || true
         fi
-        kill_pid_of slurmd TERM
+        for node in "${nodes[@]}"; do kill_pid_of "$node" TERM slurmd; done
         kill_pid_of slurmctld TERM
     fi
     kill_pid_of slurmdbd TERM
@@ -209,7 +219,9 @@ down() {
     if [ -e "$folder/owns-config" ] && [ "$(readlink "$config")" = "$folder/slurm.conf" ]; then
         rm "$config" "$(dirname "$config")/cgroup.conf"
     fi
-    find /sys/fs/cgroup -depth -type d -path "*/slurm_$(hostname -s)*" -exec rmdir {} + 2>/dev/null || true
+    for node in "${nodes[@]}"; do
+        find /sys/fs/cgroup -depth -type d -path "*/slurm_$node*" -exec rmdir {} + 2>/dev/null || true
+    done
     rm -rf "$folder"
 }
 
@@ -229,7 +241,7 @@ start-munge)
 start-controller)
     write_config
     start_controller
-    start_slurmd
+    start_nodes
     ;;
 start-controller-alone)
     write_config

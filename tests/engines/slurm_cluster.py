@@ -71,8 +71,8 @@ class Slurm:
 
     @property
     def node(self) -> str:
-        """The name of its node."""
-        return self.ask("sinfo", "--noheader", "--format=%n").split()[0]
+        """The name of the node whose jobs are those of the default partition."""
+        return self.ask("sinfo", "--noheader", "--partition=main", "--format=%n").split()[0]
 
     def resume(self, node: str) -> None:
         """Let a node take jobs again; one that came back by itself is left as it is."""

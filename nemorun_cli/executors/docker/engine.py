@@ -373,11 +373,6 @@ class Following:
         """Whether there will be no more."""
         return self._stream.is_over
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the file has all there will be."""
-        return self.is_over and not self._file.has_failed
-
     def close(self) -> None:
         """Stop following."""
         self._stream.close()

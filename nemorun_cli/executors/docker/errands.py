@@ -137,7 +137,7 @@ def _create(engine: Engine, job: Job, plan: Plan) -> tuple[str, dict[str, Any] |
     raise Refused(f"the name {name} is taken by a container that neither starts nor goes away")
 
 
-def end(engine: Engine, job: Job, container: str, *, saw_oom: bool, log_is_whole: bool) -> Sighting:
+def end(engine: Engine, job: Job, container: str, *, saw_oom: bool) -> Sighting:
     """Write down how a container ended, then remove it.
 
     Raises:
@@ -151,8 +151,8 @@ def end(engine: Engine, job: Job, container: str, *, saw_oom: bool, log_is_whole
     if state["Running"]:
         return Sighting(key=job.key, state="running", job_id=short)
     is_bare = containers.LABEL + "timeout" in found["Config"]["Labels"]
-    if is_bare and not log_is_whole:
-        log_is_whole = _complete_log(engine, job, container)
+    # Even if it was followed to its end: an engine may stop telling before the last lines have come.
+    log_is_whole = not is_bare or _complete_log(engine, job, container)
     words = engine.last_words(container) if state["ExitCode"] and (is_bare or not claimed(job)) else ""
     is_oom = saw_oom or state["OOMKilled"]
     record = _bare_record(job, found, words) if is_bare else _shim_record(job, found, words)
@@ -163,7 +163,7 @@ def end(engine: Engine, job: Job, container: str, *, saw_oom: bool, log_is_whole
     ending = attempts.read_ending(job.files)
     if ending is None:
         ending = attempts.interpret(record, job.files, time.time()) if record else lost(NO_RECORD)
-    if is_kept and (log_is_whole or not is_bare):
+    if is_kept and log_is_whole:
         with contextlib.suppress(Refused):  # found by its label, and removed, at the next look
             engine.remove(container)
     return Sighting(

@@ -61,7 +61,6 @@ class _Held:
     saw_oom: bool = False
     deadline: float | None = None  # monotonic time at which one without the shim has run long enough
     log: Following | None = None
-    log_is_whole: bool = False
 
 
 @dataclass(slots=True)
@@ -321,7 +320,6 @@ class DockerExecutor:
     def _follow(self, held: _Held) -> None:
         if held.log is not None:
             held.log.take()
-            held.log_is_whole = held.log.is_whole
             if held.log.is_over:
                 self._unfollow(held)
 
@@ -344,7 +342,6 @@ class DockerExecutor:
             held.job,
             held.container,
             saw_oom=held.saw_oom,
-            log_is_whole=held.log_is_whole,
         )
         self._await(held, work)
 

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 STEP: Final = "step"  # in an attempt's folder: the id of the step that runs its task
 
-# Says at its node which step it is, for whoever has to end it, and becomes the task.
-_MARK: Final = 'echo "$SLURM_JOB_ID$1.$SLURM_STEP_ID" >"$0"; shift; exec "$@"'
+# Says at its node which step it is, for whoever has to end it, and becomes the task. Steps are those of the
+# component's own job, which scancel does not find by the number of the whole.
+_MARK: Final = 'echo "${job}.$SLURM_STEP_ID" >"$0"; exec "$@"'
 
 _OF_NODES: Final = frozenset(
     ["nodes", "mem", "gres", "gpus-per-node", "exclusive", "tmp", "mincpus", "ntasks-per-node"]
@@ -75,9 +76,9 @@ def step(asked: Request, argv: Sequence[str], *, mark: str, component: int | Non
     flags += [f"--ntasks={tasks}"] if tasks else []
     flags += [f"--{name}={named[name]}" for name in _OF_STEPS if name in named]
     flags.append("--exact" if component is None else f"--het-group={component}")
-    offset = "" if component is None else f"+{component}"
+    says = _MARK.format(job="SLURM_JOB_ID" if component is None else f"SLURM_JOB_ID_HET_GROUP_{component}")
     own = argv.index(END_OF_FLAGS)
-    return (argv[0], *flags, *argv[1 : own + 1], "/bin/sh", "-c", _MARK, mark, offset, *argv[own + 1 :])
+    return (argv[0], *flags, *argv[1 : own + 1], "/bin/sh", "-c", says, mark, *argv[own + 1 :])
 
 
 def _named(options: Iterable[str]) -> dict[str, str]:
