@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import typer
-
-from nemorun_cli import completion, differences, experiment, packages, rendering, revisions, tables, terminal
-from nemorun_cli.commands.options import Json
+from nemorun_cli import differences, experiment, packages, rendering, revisions, tables, terminal
+from nemorun_cli.commands.options import ExperimentGiven, Json
 from nemorun_cli.differences import ABSENT, Difference, Differences
 from nemorun_cli.problems import dotted
 from nemorun_cli.tables import Column
@@ -22,17 +20,8 @@ DIFF_FORMAT: Final = "exp.diff/1"
 RESULTS: Final = ("status", "reason", "exit_code", "attempt", "duration", "outputs")
 NO_DIFFERENCE: Final = frozenset(("duration",))  # which is shown, but never the same twice
 
-Which = Annotated[
-    str,
-    typer.Argument(
-        metavar="EXP",
-        help="Id, name, unique beginning of an id, or `latest`.",
-        autocompletion=completion.experiments,
-    ),
-]
 
-
-def command(first: Which, second: Which, *, is_json: Json = False) -> None:
+def command(first: ExperimentGiven, second: ExperimentGiven, *, is_json: Json = False) -> None:
     """Show what is different between two experiments: their specs, code, environments and results."""
     old, new = experiment.find(first).status(), experiment.find(second).status()
     found = differences.of_specs(
