@@ -35,7 +35,8 @@ class Plan:
     the spec and `exp` give, without what is inherited and without secrets, of which only the names
     are here. `script` and `call` are texts to be written into the attempt's folder. `partial` is a call
     that can as well be made without the command line, for it has no launcher. `package` is what was
-    shipped for the task, in whose copy its `workdir` then lies. `company` is the group whose members start
+    shipped for the task, in whose copy its `workdir` then lies. `artifacts` are globs of files in the
+    `workdir` that come back from another machine. `company` is the group whose members start
     together with it, if that is `together`. `details` is the executor's own. Times are in seconds.
     """
 
@@ -54,6 +55,7 @@ class Plan:
     call: str | None = None
     partial: tuple[str, dict[str, Any]] | None = None
     package: Package | None = None
+    artifacts: tuple[str, ...] = ()
     resources: Resources = NOTHING
     timeout: float | None = None
     stop_signal: str
@@ -76,6 +78,7 @@ class Plan:
             "env_inherit": self.env_inherit,
             "secrets": self.secrets,
             "package": self.package and self.package.hash,
+            "artifacts": self.artifacts,
             "resources": self.resources.to_json(),
             "timeout": self.timeout,
             "stop_signal": self.stop_signal,
@@ -128,6 +131,7 @@ def make(
         call=json.dumps(call) if call else None,
         partial=(call["target"], call["args"]) if call and not (task.launcher or task.prefix) else None,
         package=package,
+        artifacts=task.artifacts,
         resources=task.resources,
         timeout=task.timeout,
         stop_signal=task.stop_signal,

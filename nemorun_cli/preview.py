@@ -179,10 +179,17 @@ def _task_lines(number: int, task: dict[str, Any]) -> list[str]:
     ]
     found = [f"{number}. {task['id']}", *(f"   {label + ':':<10}{text}" for label, text in fields if text)]
     found += [f"   {'env:':<10}{name}={shlex.quote(value)}" for name, value in task["env"].items()]
-    found += [f"   {key + ':':<10}{value}" for key, value in task["details"].items()]
+    found += [f"   {key + ':':<10}{_detail_text(value)}" for key, value in task["details"].items()]
     if task["script"] is not None:
         found += ["   script:", *(f"     | {line}" for line in task["script"].splitlines())]
     return found
+
+
+def _detail_text(value: Any) -> str:
+    """What an executor adds to a plan: a text, an argument list as a shell would read it, or else JSON."""
+    if isinstance(value, list) and all(isinstance(word, str) for word in value):
+        return shlex.join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _early(task: Task, rules: Rules) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -171,6 +172,14 @@ def _no_leaked_environment() -> None:
     """Tests are run outside of any experiment."""
     for name in [name for name in os.environ if name.startswith(("EXP_", "SLURM_"))]:
         del os.environ[name]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_ignored_signals() -> None:
+    """What a shell starts in its background ignores these, and so would every command of a test."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 ENGINES = {

@@ -184,6 +184,32 @@ def test_artifacts_come_back_to_their_place(bench: Bench, far: Far, spot: Path) 
     assert "evil\n" not in {run.files.resolved.read_text(), run.files.spec.read_text()}
 
 
+def test_files_of_the_workdir_come_back_with_the_attempt(bench: Bench, far: Far, spot: Path) -> None:
+    """What a task's own `artifacts` name is in its attempt's folder here, however it ended."""
+    inline = """
+        mkdir -p models/old plots/deep logs
+        echo best >"models/a b.pt"; echo old >models/old/c.pt; echo x >models/notes
+        echo p >plots/deep/p.png; echo q >plots/q.png; echo l >logs/l; echo d >deep.txt; exit 3
+    """
+    globs = ["models/*.pt", "plots/**/*.png", "logs", "nothing/*"]
+    run = bench.start({"one": {"inline": inline, "artifacts": globs}}, **header(far, spot))
+    assert run.wait(timeout=LONG).history.tasks["one"].exit_code == 3
+    kept = run.files.attempt("one", 1).directory / "artifacts"
+    found = {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()}
+    assert found == {"models/a b.pt", "plots/deep/p.png", "plots/q.png", "logs/l"}
+    assert (kept / "models" / "a b.pt").read_text() == "best\n"
+
+
+def test_files_that_cannot_come_back_are_told(bench: Bench, far: Far, spot: Path) -> None:
+    """A task that succeeded has done so, and its status says what is missing."""
+    task = {"inline": "touch a.pt b.pt; chmod 0 a.pt", "artifacts": ["*.pt"]}
+    run = bench.start({"one": task}, **header(far, spot))
+    state = run.wait(timeout=LONG).history.tasks["one"]
+    assert state.status == "SUCCEEDED"
+    assert "not all of its files came back: rsync" in (state.message or "")
+    assert (run.files.attempt("one", 1).directory / "artifacts" / "b.pt").exists()
+
+
 def test_a_log_is_followed(exp: Exp, bench: Bench, far: Far, spot: Path) -> None:
     """`exp logs -f` shows what a task there writes, while it writes it."""
     run = bench.start({"one": f"echo begun; {until('go')}; echo over"}, **header(far, spot))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 from typing import TYPE_CHECKING
@@ -205,6 +206,23 @@ def test_dry_run_creates_nothing(exp: Exp) -> None:
     assert "echo 'it'\"'\"'s'" in shown
     assert "X=1" in shown
     assert not exp.home.exists()
+
+
+def test_dry_run_tells_what_an_engine_is_told(exp: Exp) -> None:
+    """Options are shown as a shell would take them, and what is no list of words as JSON."""
+    spec = exp.spec("""
+        name: told
+        executors:
+          cluster: {type: slurm, comment: a b, time: "01:00:00"}
+          box: {type: docker, image: there/is:none}
+        tasks:
+          a: {command: [train], executor: cluster}
+          b: {command: [train], executor: box}
+    """)
+    shown = exp("run", spec, "--dry-run").stdout
+    (line,) = (line for line in shown.splitlines() if "sbatch:" in line)
+    assert {"--comment=a b", "--time=01:00:00"} <= set(shlex.split(line))
+    assert 'create:   {"image": "there/is:none", ' in shown
 
 
 def test_dry_run_needs_no_secrets(exp: Exp) -> None:

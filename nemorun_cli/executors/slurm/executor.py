@@ -436,6 +436,8 @@ class SlurmExecutor:
     def _over(self, held: _Held, ending: Ending) -> Sighting:
         if left := self._jobs.left(held.job):
             self._commands.ask(["scancel", "--quiet", *left])
+        if lacks := self._site.shortfall(held.job):
+            ending = replace(ending, message=f"{ending.message}; {lacks}" if ending.message else lacks)
         self._drop(held)
         return Sighting(
             key=held.job.key, state="over", job_id=self._jobs.id_of(held.job), ending=ending, evidence=None

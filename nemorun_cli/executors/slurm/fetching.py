@@ -15,12 +15,14 @@ from nemorun_cli.home import LEDGER, make_folder
 from nemorun_cli.tracking.places import RECORD
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.executors.slurm.commands import Process
     from nemorun_cli.executors.slurm.layout import Layout
     from nemorun_cli.executors.slurm.trips import Trips
 
+ARTIFACTS: Final = "artifacts"  # in an attempt's folder: what came back of its workdir
+NO_WORD: Final = "rsync failed, and did not say why"
 RECORDS_EVERY: Final = 10.0  # seconds from one look at the records of what runs to the next
 
 # In the experiment's folder: nothing from the far side comes in the place of these.
@@ -41,6 +43,7 @@ class Fetching:
 
     def __init__(self, trips: Trips, artifacts: Sequence[str]) -> None:
         self._trips, self._artifacts = trips, artifacts
+        self._complaints: dict[str, str] = {}
         self._under_way: dict[str, list[Process]] = {}
         self._done: set[str] = set()
         self._live: Process | None = None
@@ -52,8 +55,7 @@ class Fetching:
             return True
         if folder not in self._under_way:
             wanted = self._begin(layout, [layout.files.directory / folder])
-            if self._artifacts:
-                wanted.append(self._fetch_artifacts(layout))
+            wanted += self._fetch_artifacts(layout, layout.files.directory / folder)
             if not wanted:
                 return True
             self._under_way[folder] = wanted
@@ -65,7 +67,13 @@ class Fetching:
         if any(answer and ssh.is_lost(one.argv, answer.code, answer.complaint) for one, answer in answers):
             return False
         self._done.add(folder)
+        if failed := [answer for _, answer in answers if answer and not answer.is_good]:
+            self._complaints[folder] = "; ".join(answer.complaint or NO_WORD for answer in failed)
         return True
+
+    def complaint(self, folder: str) -> str | None:
+        """What rsync said when not all of an attempt that has ended could be brought."""
+        return self._complaints.get(folder)
 
     def refresh(self, layout: Layout, folders: Mapping[str, Path]) -> None:
         """Bring now and then what running tasks have tracked so far."""
@@ -101,11 +109,19 @@ class Fetching:
         told = "\0".join(f"{prefix}/{RECORD}" for prefix in dict.fromkeys(prefixes))
         return [self._rsync("--from0", "--files-from=-", there=layout.records, here=root, told=told)]
 
-    def _fetch_artifacts(self, layout: Layout) -> Process:
-        rules = [f"--exclude=/{name}" for name in OWN]
-        rules += [f"--include=/{glob}" for glob in self._artifacts]
-        rules += ["--include=*/", "--exclude=*", "--prune-empty-dirs"]
-        return self._rsync(*rules, there=layout.folder, here=layout.files.directory)
+    def _fetch_artifacts(self, layout: Layout, attempt: Path) -> Sequence[Process]:
+        """Bring what the task made in its workdir, and what was left in the experiment's folder."""
+        found = []
+        plan = json.loads((attempt / "plan.json").read_bytes())
+        if globs := plan.get("artifacts"):
+            here = attempt / ARTIFACTS
+            make_folder(here)
+            found.append(self._rsync(*rules(globs), there=Path(plan["workdir"]), here=here))
+        if self._artifacts:
+            own = (f"--exclude=/{name}" for name in OWN)
+            flags = [*own, *rules(self._artifacts)]
+            found.append(self._rsync(*flags, there=layout.folder, here=layout.files.directory))
+        return found
 
     def _rsync(self, *flags: str, there: Path, here: Path, told: str = "") -> Process:
         argv = self._trips.tunnel.rsync(
@@ -113,3 +129,14 @@ class Fetching:
         )
         data = told.encode(errors="surrogateescape")
         return self._trips.processes.start(argv, ssh.environment(), told=data, patience=TRAVEL)
+
+
+def rules(globs: Iterable[str]) -> Iterator[str]:
+    """What makes rsync take the files and whole folders that fit these globs, and look nowhere else."""
+    for glob in globs:
+        for form in dict.fromkeys((glob, glob.replace("**/", ""))):  # for `**` is also no folder at all
+            parts = form.split("/")
+            yield from (f"--include=/{'/'.join(parts[:depth])}/" for depth in range(1, len(parts)))
+            yield f"--include=/{form}"
+            yield f"--include=/{form}/**"
+    yield from ("--exclude=*", "--prune-empty-dirs")

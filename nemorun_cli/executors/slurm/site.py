@@ -88,6 +88,10 @@ class Site(Protocol):
         """Whether an attempt wrote more than is to be seen here by now."""
         ...
 
+    def shortfall(self, job: Job) -> str | None:
+        """Why not all that an attempt left behind is here, though it has ended; None if it is."""
+        ...
+
     def has_seen(self, moment: float) -> bool:
         """Whether what jobs wrote up to a monotonic time is to be seen here."""
         ...
@@ -156,6 +160,11 @@ class Here:
         """Never, as far as can be known."""
         del job
         return False
+
+    def shortfall(self, job: Job) -> str | None:
+        """None: it was written here."""
+        del job
+        return None
 
     def has_seen(self, moment: float) -> bool:
         """Always, as far as can be known."""

@@ -147,6 +147,13 @@ class There:
         """Whether an attempt wrote more than has been brought."""
         return any(self._jobs.get(folder) == job.files.directory for folder in self._behind)
 
+    def shortfall(self, job: Job) -> str | None:
+        """Why not all that an attempt left behind was brought."""
+        if self._layout is None:
+            return None
+        complaint = self._fetching.complaint(str(self._layout.relative(job.files.directory)))
+        return complaint and f"not all of its files came back: {complaint}"
+
     def has_seen(self, moment: float) -> bool:
         """Whether there was a look since; if not, the next one begins at once."""
         if self._trips.looked >= moment:
