@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ import pytest
 from bench import NOTE, Bench, events, log, status, statuses, until
 from conftest import processes_of
 from engines.dockerd import Dockerd
-from patience import eventually
+from patience import PATIENCE, eventually
 
 from nemorun_cli import executors, locks, slots
 from nemorun_cli.contract.bed import kill_supervisor
@@ -454,8 +455,9 @@ def crash_at(engine: Dockerd, flag: Path) -> None:
     """End an engine the moment that a container has made a file, before it can note that this one started."""
     assert engine.folder
     pid = int((engine.folder / "docker.pid").read_text())
-    while not flag.exists():
-        pass
+    end = time.monotonic() + PATIENCE
+    while not flag.exists():  # without a pause, which would be long enough for the note
+        assert time.monotonic() < end, "the container did not begin"
     os.kill(pid, signal.SIGKILL)
     engine.run("crash")
 
