@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -262,11 +263,21 @@ def test_time_left_is_told_by_what_members_took(exp: Exp) -> None:
     )
     which = exp("run", "-d", "spec.yaml").stdout.strip()
     eventually(lambda: exp.task("s/x=2")["status"] == "RUNNING")
-    assert "1/3 done · ~0s left" in exp("status", which).stdout
+    assert re.search(r"1/3 done( · ~\d+s left)?  ", exp("status", which).stdout)
     assert exp.status()["sweeps"][0]["seconds_left"] >= 0
     (exp.folder / "go").touch()
     exp("wait", which)
     assert " left" not in exp("status", which).stdout
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(None, "1/2 done"), (0.4, "1/2 done"), (45.0, "1/2 done · ~45s left")]
+)
+def test_no_time_left_is_told_of_members_that_take_longer(seconds: float | None, told: str) -> None:
+    """They are not over because others were by then."""
+    group = Group(id="s", members=("s/a=1", "s/a=2"))
+    counts = {TaskStatus.SUCCEEDED: 1, TaskStatus.RUNNING: 1}
+    assert sweeps.Progress(group=group, counts=counts, seconds_left=seconds).line == told
 
 
 @pytest.mark.parametrize(
