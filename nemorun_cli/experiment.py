@@ -136,20 +136,14 @@ class Run:
             UsageError: the spec cannot be changed so, or not now; or an attempt that was abandoned is alive.
             EngineError: it runs on another host, or of an abandoned attempt it cannot be told.
         """
-        from nemorun_cli import abandoned, resumption, secret_values  # noqa: PLC0415 - only for a resume
+        from nemorun_cli import resumption, secret_values  # noqa: PLC0415 - only for a resume
 
         snapshot = self.status()
-        if snapshot.supervisor == "elsewhere" and not host_is_gone:
-            host = snapshot.holder.host if snapshot.holder else "another host"
-            raise EngineError(
-                f"{self.id} ran on {host}, which may still be running it",
-                hint="resume it there, or if that host is gone for good use --host-is-gone",
-            )
+        self.require_gone(snapshot, host_is_gone=host_is_gone)
         if snapshot.supervisor == "alive":
             if document is not None:
                 raise self._is_busy()
             return False
-        abandoned.refuse_alive(snapshot, host_is_gone=host_is_gone)
         if document is not None:
             from nemorun_cli import alteration  # noqa: PLC0415 - only for a changed spec
 
@@ -169,6 +163,24 @@ class Run:
         resumption.refuse_late(snapshot.history, decisions)
         values = secret_values.resolve(snapshot.spec)
         return self._go({"from": names}, secrets=values, host_is_gone=host_is_gone)
+
+    def require_gone(self, snapshot: Snapshot, *, host_is_gone: bool = False) -> None:
+        """See that nothing of it runs where this cannot look, or runs though it was given up.
+
+        Raises:
+            UsageError: an attempt that was abandoned is alive.
+            EngineError: it ran on another host, or of an abandoned attempt it cannot be told.
+        """
+        from nemorun_cli import abandoned  # noqa: PLC0415 - only for a resume
+
+        if snapshot.supervisor == "elsewhere" and not host_is_gone:
+            host = snapshot.holder.host if snapshot.holder else "another host"
+            raise EngineError(
+                f"{self.id} ran on {host}, which may still be running it",
+                hint="resume it there, or if that host is gone for good use --host-is-gone",
+            )
+        if snapshot.supervisor != "alive":
+            abandoned.refuse_alive(snapshot, host_is_gone=host_is_gone)
 
     def _is_busy(self) -> UsageError:
         return UsageError(

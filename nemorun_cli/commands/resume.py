@@ -76,6 +76,7 @@ def command(
     run = experiment.find(which)
     document = _document(run, spec, params=params or (), sets=sets or ())
     if dry_run:
+        run.require_gone(run.status(), host_is_gone=host_is_gone)
         _preview(run, document, below or (), is_json=is_json, quiet=quiet)
         return 0
     _warn_of_environment(run.status(observe=False))

@@ -245,6 +245,7 @@ def test_what_was_abandoned_does_not_run_twice(bench: Bench) -> None:
     eventually(lambda: run.status().supervisor != "alive")
     refused = bench.exp("resume", run.id, code=2).stderr
     assert f"still alive: a (attempt 1, job id {shim})" in refused
+    assert bench.exp("resume", run.id, "--dry-run", code=2).stderr == refused
     assert run.status().history.tasks["a"].attempt == 1
     bench.touch("gate")
     eventually(lambda: not is_running(shim))
