@@ -23,6 +23,9 @@ from engines.sshd import sshd, sshd_session  # noqa: F401 - fixtures
 from hypothesis import HealthCheck, settings
 from patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
 
+from nemorun_cli.experiment import find
+from nemorun_cli.home import Home
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -107,9 +110,8 @@ class Exp:
         return path
 
     def status(self, which: str = "latest") -> dict[str, Any]:
-        """The status document of an experiment."""
-        document: dict[str, Any] = self("status", which, "--json").json
-        return document
+        """How an experiment stands, as the Python API tells it, whose start costs nothing."""
+        return find(which, home=Home(self.home)).status().to_json()
 
     def task(self, task_id: str, which: str = "latest") -> dict[str, Any]:
         """One task of it."""
