@@ -177,6 +177,7 @@ def does_run(place: Path, need: str, parent: Path) -> bool:
     member = member_text(plan, attempt=own, mask="022", env={}, arguments=["-c", "true"], behind=behind)
     (place / "0").write_text(member, encoding="utf-8")
     text = job_script(ASKED, name="n", folder=place, indices=(), news=news, dependency="afterok:1")
+    text = f"sleep() {{ :; }} # what is not here by now will not come\n{text}"
     (place / "script").write_text(text, encoding="utf-8")
     subprocess.run(["/bin/bash", str(place / "script")], cwd=place, check=False, timeout=30)
     assert news.exists()
