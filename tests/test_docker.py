@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -28,7 +29,7 @@ from nemorun_cli.contract.bed import kill_supervisor
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Job
 from nemorun_cli.executors.docker import container as containers
-from nemorun_cli.executors.docker.engine import LogFile
+from nemorun_cli.executors.docker.engine import LogFile, host
 from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.plan import Plan
 from nemorun_cli.resources import Resources
@@ -350,6 +351,75 @@ def test_a_container_removed_by_hand_is_a_failure(bench: Bench, engine: Dockerd)
         client.api.remove_container(job_id, force=True)
     state = run.wait(timeout=60).history.tasks["one"]
     assert (state.status, state.reason, bench.lines()) == (TaskStatus.FAILED, Reason.LOST, ["one 1"])
+
+
+def test_a_container_removed_while_somebody_watches_is_lost(bench: Bench, engine: Dockerd) -> None:
+    """The engine tells of its end first, and only then that it is gone."""
+    run = bench.start({"one": f"{NOTE}; {until('go')}"}, **box())
+    job_id = inspected(engine, run)["Id"]
+    eventually(bench.lines)
+    with contextlib.closing(engine.client) as client:
+        client.api.remove_container(job_id, force=True)
+    state = run.wait(timeout=60).history.tasks["one"]
+    assert (state.status, state.reason) == (TaskStatus.FAILED, Reason.LOST)
+
+
+@pytest.mark.usefixtures("engine")
+def test_an_exit_record_counts_without_a_claim(bench: Bench) -> None:
+    """A task that empties its attempt's folder has run nevertheless."""
+    state = one(bench, 'rm -rf "$EXP_TASK_DIR"/attempt-1/*; exit 3', **box())
+    assert (state.reason, state.exit_code) == (Reason.EXIT, 3)
+
+
+@pytest.mark.usefixtures("engine")
+def test_what_this_machine_refuses_is_a_launch(bench: Bench) -> None:
+    """What cannot be written before a container starts, as on a full disk, ends the attempt, and it alone."""
+    here = {"inline": until("go"), "executor": "local"}
+    tasks = {"here": here, **{name: {"inline": NOTE, "dependencies": ["here"]} for name in ("one", "two")}}
+    run = bench.start(tasks, **box())
+    run.files.task("one").parent.mkdir(exist_ok=True)
+    run.files.task("one").write_text("in the way")
+    bench.touch("go")
+    found = run.wait(timeout=60).history.tasks
+    assert (found["one"].status, found["one"].reason) == (TaskStatus.FAILED, Reason.LAUNCH)
+    assert str(run.files.task("one")) in (found["one"].message or "")
+    assert (found["two"].status, bench.lines()) == (TaskStatus.SUCCEEDED, ["two 1"])
+
+
+def test_a_folder_of_the_image_is_not_looked_for_here(bench: Bench) -> None:
+    """A task in a container may work in a folder that only its image has; one of this machine may not."""
+    tasks = {"one": {"command": ["pwd"], "workdir": "/only/there"}}
+    bench.exp("validate", bench.spec(tasks, **box()))
+    refused = bench.exp("validate", bench.spec(tasks, executor="local"), code=2)
+    assert "there is no folder /only/there" in refused.stderr
+
+
+def test_times_of_a_healthcheck_are_checked(bench: Bench) -> None:
+    """Before anything starts, and with their place."""
+    check = {"test": "true", "interval": "5 minutes"}
+    refused = bench.exp("validate", bench.spec({"one": "true"}, **box(healthcheck=check)), code=2).stderr
+    assert "executors.box.healthcheck.interval: must be a duration" in refused
+
+
+def test_a_context_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than that another engine is taken."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setenv("DOCKER_CONTEXT", "nope")
+    with pytest.raises(EngineError, match="no Docker context nope"):
+        host()
+
+
+def test_the_context_that_is_named_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the command `docker` takes it, whose folder of contexts this is."""
+    place = tmp_path / "contexts" / "meta" / hashlib.sha256(b"there").hexdigest()
+    place.mkdir(parents=True)
+    told = {"Name": "there", "Metadata": {}, "Endpoints": {"docker": {"Host": "unix:///there.sock"}}}
+    (place / "meta.json").write_text(json.dumps(told))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setenv("DOCKER_CONTEXT", "there")
+    assert host() == "unix:///there.sock"
 
 
 # -- the engine's outages ---------------------------------------------------------------------------

@@ -177,6 +177,15 @@ class QueuesEarly(Protocol):
         ...
 
 
+@runtime_checkable
+class HasFolders(Protocol):
+    """What the class of an executor has besides if tasks may find folders there that are not here."""
+
+    def has_folders(self, options: Mapping[str, Any]) -> bool:
+        """Whether they do with these options, so that a `workdir` is not looked for on this machine."""
+        ...
+
+
 _TYPES: Final = Registry(
     kind="executor type",
     group=ENTRY_POINTS,
@@ -197,7 +206,9 @@ def known(*, ask: bool) -> ExecutorTypes:
     """What the check of a spec asks about executors; with `ask`, of this machine and the engines too."""
     from nemorun_cli.loading import types as checked  # noqa: PLC0415 - a supervisor checks no spec
 
-    return checked.ExecutorTypes(names=types, options_schema=options_schema, misfit=partial(misfit, ask=ask))
+    return checked.ExecutorTypes(
+        names=types, options_schema=options_schema, misfit=partial(misfit, ask=ask), has_folders=has_folders
+    )
 
 
 def find(type_name: str) -> type[Executor]:
@@ -213,6 +224,13 @@ def find(type_name: str) -> type[Executor]:
 def options_schema(type_name: str) -> Mapping[str, Any] | None:
     """The JSON Schema of a type's options, or None if there is no such type."""
     return find(type_name).options_schema if _TYPES.has(type_name) else None
+
+
+def has_folders(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether the tasks of an executor find folders that are not on this machine."""
+    type_name = options.get("type", name)
+    found = find(type_name) if _TYPES.has(type_name) else None
+    return isinstance(found, HasFolders) and found.has_folders(options)
 
 
 def make(name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> Executor:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nemorun_cli.loading.dependencies import Graph, Twins
     from nemorun_cli.loading.expansion import Expansion
     from nemorun_cli.loading.measured import Measured
-    from nemorun_cli.loading.requests import Misfit
+    from nemorun_cli.loading.types import ExecutorTypes
     from nemorun_cli.problems import Place
     from nemorun_cli.resources import Resources
     from nemorun_cli.spec import Handler
@@ -64,7 +64,7 @@ class Building:
         copies: ExperimentFiles | None,
         filled: frozenset[Place],
         expansion: Expansion,
-        misfit: Misfit | None = None,
+        types: ExecutorTypes,
         chosen: Collection[str] | None = None,  # of whom alone it is asked whether they can ever run
         ill: Collection[str | int] = (),
     ) -> None:
@@ -77,7 +77,8 @@ class Building:
         self._data = data
         self._laying = Laying(folder)
         sound = {name: options for name, options in executors.items() if name not in ill}
-        self._requests = Requests(sound, misfit)  # one whose options are wrong cannot be asked
+        self._types = types
+        self._requests = Requests(sound, types.misfit)  # one whose options are wrong cannot be asked
         self._chosen_ids = chosen
         self._filled = filled
         self._folder = folder
@@ -174,7 +175,7 @@ class Building:
             kind=kind,
             body=self._body(member, kind),
             executor=executor,
-            workdir=self._workdir(member, own),
+            workdir=self._workdir(member, own, executor),
             group=None if member.group is None and member.matrix is None else member.name,
             args=self._args(member, own, kind),
             entrypoint=self._entrypoint(member, own, kind),
@@ -297,14 +298,17 @@ class Building:
             self._find(place, "holds a NUL, which no process takes")
         return found
 
-    def _workdir(self, member: Member, own: Mapping[str, Any]) -> str:
+    def _workdir(self, member: Member, own: Mapping[str, Any], executor: str) -> str:
         value = own.get("workdir")
         if value is None:
             return str(self._folder)
         if isinstance(value, Late):
             return value
         path, place = self._folder / Path(value).expanduser(), self._place(member, "workdir")
-        if place not in self._filled and not path.is_dir():
+        is_theirs = Path(value).is_absolute() and self._types.has_folders(
+            executor, self._executors.get(executor, {})
+        )
+        if place not in self._filled and not path.is_dir() and not is_theirs:
             self._find(place, f"there is no folder {path}")
         return str(path)
 

@@ -181,7 +181,7 @@ class Resolution:
             copies=self._document.copies,
             filled=frozenset(filler.filled),
             expansion=expansion,
-            misfit=self._document.executors.misfit,
+            types=self._document.executors,
             chosen=chosen,
             ill={one.place[1] for one in self._findings if one.place[:1] == ("executors",) and one.place[1:]},
         )

@@ -19,8 +19,10 @@ class ExecutorTypes:
         names: tells which there are.
         options_schema: the JSON Schema of a type's options, None where there is no such type.
         misfit: says of an executor (name, options) why it can never meet a request; None asks nobody.
+        has_folders: says of an executor (name, options) whether its tasks find folders that are not here.
     """
 
     names: Callable[[], Sequence[str]]
     options_schema: Callable[[str], Mapping[str, Any] | None]
     misfit: Misfit | None = None
+    has_folders: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _options: False

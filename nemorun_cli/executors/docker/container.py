@@ -64,7 +64,13 @@ exec sh "$@"
 """
 
 _TEXT: Final = {"type": "string", "minLength": 1}
-_DURATION: Final = {"type": ["string", "number"], "pattern": r"^[0-9]"}
+_NUMBER: Final = r"[0-9]{1,9}(\.[0-9]{1,9})?"
+_DURATION: Final = {
+    "title": "a duration: 90s, 10m, 1h30m, or a number of seconds",
+    "type": ["string", "number"],
+    "pattern": rf"^({_NUMBER}|(?=[0-9])({_NUMBER}d)?({_NUMBER}h)?({_NUMBER}m)?({_NUMBER}s)?)(?![\s\S])",
+    "minimum": 0,
+}
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
     "additionalProperties": False,
@@ -264,7 +270,7 @@ def own_folders(plan: Plan) -> list[str]:
 def volume(text: str, folder: str) -> str:
     """A volume of the spec with its path made absolute; a source without a slash names a volume."""
     source, rest = text.split(":", 1)
-    if source.startswith((".", "~", "/")):
+    if "/" in source or source.startswith((".", "~")):
         source = os.path.normpath(Path(folder, Path(source).expanduser()))
     return f"{source}:{rest}"
 

@@ -52,8 +52,12 @@ def host() -> str:
         return DEFAULT_HOST
     from docker.context import ContextAPI  # noqa: PLC0415 - heavy, and contexts are rare
 
-    context = ContextAPI.get_current_context()
-    return str(context.Host) if context is not None else DEFAULT_HOST
+    name = os.environ.get("DOCKER_CONTEXT")  # which the SDK would not look for
+    context = ContextAPI.get_context(name or None)
+    if context is None:
+        name = name or "of the name that was chosen"
+        raise EngineError(f"there is no Docker context {name}", hint="see which there are: docker context ls")
+    return str(context.Host)
 
 
 def _has_chosen_context() -> bool:

@@ -24,13 +24,16 @@ from nemorun_cli.executors.docker.engine import Engine, Gone, LogFile, Refused
 from nemorun_cli.home import make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nemorun_cli.plan import Plan
 
 TRIES: Final = 5  # how often a name is asked for that somebody else is just giving back
 PROGRAM_POSITION: Final = 12  # -c, the instructions, exp, log, secrets, and seven arguments of the shim
 INIT_COMPLAINS: Final = "[FATAL tini"  # how docker-init begins to say that it cannot run a program
+KILLED: Final = attempts.SIGNAL_BASE + 9  # exit code of what KILL has ended
+LOOKS: Final = 4  # at a container that was killed, for the reason
+BETWEEN_LOOKS: Final = 0.1  # seconds
 NO_RECORD: Final = "its container ended well, but without an exit record"
 NO_TRACE: Final = "the engine has forgotten its container, and it left no process and no exit record"
 NO_VIEW: Final = "it began, but the engine says it did not; whether it still runs only root can see"
@@ -137,14 +140,25 @@ def _create(engine: Engine, job: Job, plan: Plan) -> tuple[str, dict[str, Any] |
     raise Refused(f"the name {name} is taken by a container that neither starts nor goes away")
 
 
-def end(engine: Engine, job: Job, container: str, *, saw_oom: bool) -> Sighting:
+def end(
+    engine: Engine, job: Job, container: str, *, saw_oom: Callable[[], bool], is_stopped: bool
+) -> Sighting:
     """Write down how a container ended, then remove it.
+
+    Args:
+        engine: where it is.
+        job: the attempt that it is of.
+        container: its id.
+        saw_oom: whether the engine has told that its memory did not suffice.
+        is_stopped: whether it was ended by us.
 
     Raises:
         DownError: the engine does not answer.
     """
     try:
         found = engine.inspect(container)
+        if found["State"]["ExitCode"] == KILLED and not is_stopped:
+            found = _looked_again(engine, container, found, saw_oom)
     except Gone:
         return vanished(job)
     state, short = found["State"], found["Id"][:12]
@@ -154,9 +168,9 @@ def end(engine: Engine, job: Job, container: str, *, saw_oom: bool) -> Sighting:
     # Even if it was followed to its end: an engine may stop telling before the last lines have come.
     log_is_whole = not is_bare or _complete_log(engine, job, container)
     words = engine.last_words(container) if state["ExitCode"] and (is_bare or not claimed(job)) else ""
-    is_oom = saw_oom or state["OOMKilled"]
+    is_oom = saw_oom() or state["OOMKilled"]
     record = _bare_record(job, found, words) if is_bare else _shim_record(job, found, words)
-    if record is None and not claimed(job):
+    if record is None and not claimed(job) and attempts.read_ending(job.files) is None:
         engine.remove(container)
         return Sighting(key=job.key, state="absent")
     is_kept = _keep(job, record, is_oom=is_oom)
@@ -169,6 +183,22 @@ def end(engine: Engine, job: Job, container: str, *, saw_oom: bool) -> Sighting:
     return Sighting(
         key=job.key, state="over", job_id=short, ending=ending, evidence="its container and its exit record"
     )
+
+
+def _looked_again(
+    engine: Engine, container: str, found: dict[str, Any], saw_oom: Callable[[], bool]
+) -> dict[str, Any]:
+    """What was killed, once the engine has had the time to say why: it tells of the end first.
+
+    Raises:
+        Gone: somebody removed it.
+    """
+    for _ in range(LOOKS):
+        if found["State"]["Running"] or found["State"]["OOMKilled"] or saw_oom():
+            break
+        time.sleep(BETWEEN_LOOKS)
+        found = engine.inspect(container)
+    return found
 
 
 def vanished(job: Job) -> Sighting:

@@ -79,6 +79,12 @@ class DockerExecutor:
     takes_slots: ClassVar[bool] = True
     options_schema: ClassVar[Mapping[str, Any]] = containers.OPTIONS_SCHEMA
 
+    @staticmethod
+    def has_folders(options: Mapping[str, Any]) -> bool:
+        """Those of the image."""
+        del options
+        return True
+
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self.name = name
         self._options = options
@@ -273,6 +279,9 @@ class DockerExecutor:
             except DownError as error:
                 self._doubt(key, error.message)
                 self._lose(error.message)
+            except OSError as error:  # of this machine, such as a full disk: nothing was started
+                self._enders.submit(self._remove, containers.name(held.job))
+                self._over(Sighting(key=key, state="over", ending=failed_launch(_trouble(error))))
             else:
                 self._take(held, outcome)
 
@@ -341,9 +350,16 @@ class DockerExecutor:
             self._engine,
             held.job,
             held.container,
-            saw_oom=held.saw_oom,
+            saw_oom=lambda: held.saw_oom,
+            is_stopped=held.job.key in self._stops,
         )
         self._await(held, work)
+
+    def _remove(self, container: str) -> None:
+        """Remove what does not run, if it is there."""
+        with contextlib.suppress(Refused, DownError):
+            if self._engine is not None:
+                self._engine.remove(container)
 
     def _take_up(self, unseen: Sequence[Job], jobs: Mapping[Key, Job]) -> None:
         """How attempts stand that were submitted by somebody else, or before the engine was lost."""
@@ -502,6 +518,12 @@ class DockerExecutor:
             self._enders.submit(self._engine.signal, held.container, name, to_all=not held.is_bare)
             stop.has_told = True
             stop.due = now + (KILL_AGAIN if is_last else stop.grace)
+
+
+def _trouble(error: OSError) -> str:
+    """What this machine refused, for people."""
+    where = f": {error.filename}" if error.filename else ""
+    return f"it could not be started: {error.strerror or error}{where}"
 
 
 def _recorded_host(job: Job) -> str | None:

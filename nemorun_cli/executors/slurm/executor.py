@@ -75,6 +75,11 @@ class SlurmExecutor:
     takes_slots: ClassVar[bool] = False
     options_schema: ClassVar[Mapping[str, Any]] = OPTIONS_SCHEMA
 
+    @staticmethod
+    def has_folders(options: Mapping[str, Any]) -> bool:
+        """Those of the far side of a tunnel."""
+        return "tunnel" in options
+
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self.name = name
         self._options, self._secrets = options, secrets
