@@ -55,7 +55,7 @@ class TaskState:
 
     status: TaskStatus = TaskStatus.PENDING
     attempt: int = 1
-    tries: int = 0  # retries used up since the start or the last resume
+    tries: int = 0  # retries used up since the start, or since a resume ran it again
     job_id: str | None = None
     exit_code: int | None = None
     reason: str | None = None
@@ -306,13 +306,13 @@ def _resumed(history: History, event: Event) -> None:
         history.outcome = None  # there will be another end
     for state in history.tasks.values():
         state.cancel = None
-        state.tries = 0
     for name, attempt in event["tasks"].items():
         if name in history.removed:
             continue
         state = history.tasks[name]
         if history.move(state, TaskStatus.PENDING, {**event, "task": name}):
             _renew(state, attempt)
+            state.tries = 0
 
 
 def _concluded(history: History, event: Event) -> None:

@@ -20,7 +20,7 @@ from patience import eventually
 
 from nemorun_cli import experiment, faults
 from nemorun_cli.errors import ExpError, NotFoundError
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.states import ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
     from bench import Bench
@@ -56,6 +56,19 @@ def start_and_die(bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str) ->
         run = experiment.find(home=bench.home)
     monkeypatch.delenv(faults.VARIABLE)
     return run
+
+
+def test_a_resume_forgets_no_retry(bench: Bench) -> None:
+    """A task that fails while nobody supervises it is tried as often as it would have been."""
+    task = {"inline": f"{NOTE}; {until('go')}; exit 3", "retry": {"limit": 1}}
+    run = bench.start({"a": task})
+    shim_pid(run, "a")
+    kill_supervisor(run)
+    bench.touch("go")
+    eventually(lambda: run.status().history.tasks["a"].status is TaskStatus.PENDING)
+    run.resume()
+    assert statuses(run.wait(timeout=60)) == {"a": "FAILED"}
+    assert bench.lines() == ["a 1", "a 2"]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
