@@ -77,7 +77,8 @@ def _decide(task_id: str, state: TaskState, wanted: bool) -> Decision:  # noqa: 
             attempt=state.attempt,
         )
     if state.status is TaskStatus.PENDING:
-        return Decision(task=task_id, action="wait", reason="it has not begun", attempt=state.attempt)
+        what = f"attempt {state.attempt}" if state.attempt > 1 else "it"
+        return Decision(task=task_id, action="wait", reason=f"{what} has not begun", attempt=state.attempt)
     if state.status is TaskStatus.SUCCEEDED and not wanted:
         return Decision(
             task=task_id,

@@ -179,7 +179,7 @@ class QueuesEarly(Protocol):
 
 @runtime_checkable
 class HasFolders(Protocol):
-    """What the class of an executor has besides if tasks may find folders there that are not here."""
+    """What the class of an executor (not its instance) has if tasks may find folders that are not here."""
 
     def has_folders(self, options: Mapping[str, Any]) -> bool:
         """Whether they do with these options, so that a `workdir` is not looked for on this machine."""
