@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -21,6 +21,7 @@ from nemorun_cli import (
     terminal,
 )
 from nemorun_cli.commands.options import ExperimentGiven, Json
+from nemorun_cli.states import TaskStatus
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
     from nemorun_cli.plugins.audience import Fault
     from nemorun_cli.spec import Group
 
+WORST_FIRST: Final = (
+    *(TaskStatus.FAILED, TaskStatus.UNKNOWN, TaskStatus.CANCELLED, TaskStatus.SKIPPED),
+    *(TaskStatus.SUBMITTED, TaskStatus.PENDING),
+)
+MOST_EXPLAINED: Final = 3  # tasks that are explained one by one where none is named
 COLUMNS = (
     Column("ATTEMPT", is_number=True),
     Column("STATUS"),
@@ -45,13 +51,15 @@ COLUMNS = (
 def command(
     which: ExperimentGiven,
     task: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="TASK",
-            help="Id, group, glob, unique beginning, or number in `exp status`.",
+            help="Id, group, glob, unique beginning, or number in `exp status`. Default: what failed, or "
+            "else was cancelled or left out, or else waits.",
             autocompletion=completion.tasks,
+            show_default=False,
         ),
-    ],
+    ] = None,
     *,
     is_json: Json = False,
 ) -> None:
@@ -60,7 +68,13 @@ def command(
     events, _ = ledger.read_settled(run.files.ledger)
     snapshot = run.status()
     secrets = secret_values.known(snapshot.spec).values()
-    names = snapshot.match_tasks([task])
+    names = _of_interest(snapshot) if task is None else snapshot.match_tasks([task])
+    if not names and not is_json:
+        terminal.warn(f"{snapshot.files.id}: nothing failed, was cancelled or left out, or waits")
+    if task is None and len(names) > MOST_EXPLAINED and not is_json:
+        status = snapshot.history.tasks[names[0]].status
+        _show_several(snapshot, names, f"{len(names)} tasks are {status}", secrets=secrets)
+        return
     sweep = _sweep_of(snapshot, names)
     if sweep is not None and not is_json:
         _show_sweep(snapshot, sweep, names, secrets=secrets)
@@ -85,6 +99,13 @@ def command(
         _show(snapshot, one)
 
 
+def _of_interest(snapshot: Snapshot) -> list[str]:
+    """The tasks that somebody means who names none: all that stand in the worst way that there is."""
+    states = snapshot.history.tasks
+    found = ([name for name, state in states.items() if state.status is status] for status in WORST_FIRST)
+    return next(filter(None, found), [])
+
+
 def _sweep_of(snapshot: Snapshot, names: Sequence[str]) -> Group | None:
     """The sweep that all of several tasks are members of, if there is one."""
     if len(names) < 2:  # noqa: PLR2004 - a single member is explained in full
@@ -97,7 +118,13 @@ def _show_sweep(snapshot: Snapshot, sweep: Group, names: Sequence[str], *, secre
     """How a sweep, or a part of it, stands, and what failed in it by what ended it."""
     part = replace(sweep, members=tuple(names))
     which = sweep.id if len(names) == len(sweep.members) else f"{len(names)} members of {sweep.id}"
-    lines = [f"{which}: {sweeps.progress(snapshot, part).line}"]
+    title = f"{which}: {sweeps.progress(snapshot, part).line}"
+    _show_several(snapshot, names, title, secrets=secrets)
+
+
+def _show_several(snapshot: Snapshot, names: Sequence[str], title: str, *, secrets: Collection[str]) -> None:
+    """What ended several tasks, told once for all that ended so."""
+    lines = [title]
     for kind in failures.kinds(snapshot, names, secrets=secrets):
         lines += [f"  {kind.line}"]
     others = Counter(_other_reason(snapshot.history.tasks[name]) for name in names)

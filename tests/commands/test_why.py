@@ -240,7 +240,6 @@ def test_why_of_a_task_that_is_not_there(exp: Exp) -> None:
     """An unknown task is exit code 3, and those that there are are named."""
     exp("run", exp.spec("name: a\ntasks: {train: {command: [echo]}}"))
     assert "did you mean 'train'?" in exp("why", "latest", "trian", code=3).stderr
-    exp("why", "latest", code=2)
 
 
 def test_why_without_a_log(exp: Exp) -> None:
@@ -250,3 +249,21 @@ def test_why_without_a_log(exp: Exp) -> None:
     run.files.attempt("bad", 1).log.unlink()
     entry = explained(exp, "bad")
     assert (entry["log"], entry["exit_code"]) == (None, 4)
+
+
+def test_why_without_a_task_explains_what_is_worst(bench: Bench) -> None:
+    """What failed before what was left out because of that, and that before what waits."""
+    left = {"inline": "true", "dependencies": ["bad"]}
+    run = bench.start({"good": "true", "bad": "exit 3", "left": left, "slow": until("go")})
+    eventually(lambda: bench.exp.task("left")["status"] == "SKIPPED")
+    assert bench.exp("why", run.id).stdout.startswith("bad is FAILED\n  it failed with exit code 3\n")
+    assert [one["id"] for one in bench.exp("why", run.id, "--json").json["tasks"]] == ["bad"]
+    run.cancel()
+    tasks = {f"t{number}": "exit 4" for number in range(5)}
+    bench.run({**tasks, "other": "exit 5"})
+    told = bench.exp("why", "latest").stdout.splitlines()
+    assert told[0] == "6 tasks are FAILED"
+    assert "exit code 4" in told[1]
+    bench.run({"good": "true"})
+    done = bench.exp("why", "latest")
+    assert (done.stdout, "nothing failed" in done.stderr) == ("", True)
