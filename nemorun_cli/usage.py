@@ -7,6 +7,8 @@ import re
 import resource
 import sys
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.quantities import duration_text, size_text
@@ -14,7 +16,6 @@ from nemorun_cli.resources import cpus_text, gpus_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from nemorun_cli.resources import Resources
 
@@ -38,8 +39,8 @@ class Usage:
 
         A process begins with the peak of the one that started it: what does not pass that is not known.
         """
-        floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         peak = measured.ru_maxrss
+        floor = _own_peak()
         return cls(
             memory=peak * _UNIT if peak > floor else None,
             cpu=round(measured.ru_utime + measured.ru_stime, 3),
@@ -54,6 +55,27 @@ class Usage:
         """What is known, by name."""
         values = {"memory": self.memory, "cpu": self.cpu}
         return {name: value for name, value in values.items() if value is not None}
+
+
+def _own_peak() -> int:
+    """The peak that this process hands on, as `getrusage` counts it."""
+    told = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return (_high_water() or told) if _has_inherited_peak() else told
+
+
+@cache
+def _has_inherited_peak() -> bool:
+    """Whether what `getrusage` tells of this process is its parent's peak, which it does not hand on."""
+    return (_high_water() or sys.maxsize) < resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _high_water() -> int | None:
+    """The peak of what this process itself has loaded, in KiB, where the system tells (Linux)."""
+    try:
+        found = re.search(rb"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_bytes(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) if found else None
 
 
 def read(path: Path) -> Usage | None:

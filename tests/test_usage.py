@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +36,20 @@ def test_peak_and_time_of_a_local_task_are_told(bench: Bench) -> None:
     for command in (("why", run.id, "a"), ("show", run.id), ("status", run.id, "a")):
         assert "asked 1G and 1 CPU, peak 1" in bench.exp(*command).stdout
     assert "s of CPU time in " in bench.exp("why", run.id, "a").stdout
+
+
+def test_a_large_program_may_start_what_is_measured(bench: Bench) -> None:
+    """What a notebook holds is not taken for what its experiment's supervisor hands on to tasks."""
+    spec = bench.spec({"a": {"inline": LARGE}})
+    program = (
+        f"import nemorun_cli; held = bytearray({400 * MEGA}); run = nemorun_cli.run({str(spec)!r})\n"
+        "print(run.wait(timeout=60).history.tasks['a'].usage['memory'])\n"
+    )
+    argv = [sys.executable, "-c", program]
+    told = subprocess.run(
+        argv, env=bench.exp.env, cwd=bench.folder, capture_output=True, text=True, check=True
+    )
+    assert 150 * MEGA <= int(told.stdout) < 250 * MEGA
 
 
 def test_each_attempt_has_its_own_usage(bench: Bench) -> None:
