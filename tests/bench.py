@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from patience import eventually
 
-from nemorun_cli import experiment
+from nemorun_cli import experiment, locks
 from nemorun_cli.home import Home
 from nemorun_cli.ledger import Reader
 
@@ -80,6 +80,8 @@ def kill_supervisor(run: Run) -> None:
     holder = run.status(observe=False).holder
     assert holder is not None
     kill(holder.pid)
+    # What it was just starting has its descriptors, its lock among them, until that has begun.
+    eventually(lambda: not locks.is_held_by_name(run.files.supervisor_lock))
 
 
 def kill(pid: int) -> None:
