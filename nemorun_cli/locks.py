@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from nemorun_cli import processes
 from nemorun_cli.home import FILE_MODE
 
 if TYPE_CHECKING:
@@ -121,8 +122,18 @@ def try_take_nameless(path: Path) -> int | None:
 
 
 def is_held_by_name(path: Path) -> bool:
-    """Whether a supervisor holds the lock, and not somebody who only looks."""
-    return is_held(path) and read_holder(path) is not None
+    """Whether a supervisor holds the lock, and not somebody who only looks.
+
+    What one that was killed was just starting has its descriptors for an instant, and is waited for.
+    """
+    if not is_held(path) or (holder := read_holder(path)) is None:
+        return False
+    end = time.monotonic() + PATIENCE
+    while holder.is_here and not processes.exists(holder.pid) and time.monotonic() < end:
+        if not is_held(path):
+            return False
+        time.sleep(PAUSE)
+    return True
 
 
 def write_holder(descriptor: int, holder: Holder) -> None:

@@ -64,6 +64,19 @@ def test_lock_lives_as_long_as_whoever_inherited_it(lock: Path) -> None:
     eventually(lambda: not locks.is_held(lock))
 
 
+def test_what_a_killed_supervisor_was_starting_is_no_supervisor(lock: Path) -> None:
+    """It has the lock until it begins; that is waited for, and what has it for good is still told."""
+    descriptor = locks.take(lock)
+    assert descriptor is not None
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    me = Holder(pid=gone.pid, host=locks.hostname(), boot=locks.boot_id(), since="")
+    locks.write_holder(descriptor, me)
+    assert locks.is_held_by_name(lock)
+    threading.Timer(0.03, os.close, [descriptor]).start()
+    assert not locks.is_held_by_name(lock)
+
+
 def test_what_is_not_there_is_held_by_nobody(lock: Path) -> None:
     """A probe makes no file."""
     assert not locks.is_held(lock)

@@ -285,7 +285,7 @@ class LocalExecutor:
         )
 
     def _sight_alive(self, job: Job, child: _Child | None, pid: int | None) -> Sighting | None:
-        if child and child.wait_status is None and child.watch is not None and _is_running(child.pid):
+        if child and child.wait_status is None and child.watch is not None and processes.exists(child.pid):
             return None
         self._forget(job.key)
         if pid and processes.mark_of(pid) == _mark(job):
@@ -436,16 +436,6 @@ def _mark(job: Job) -> processes.Mark:
 
 def _job_id(job: Job, child: _Child | None) -> str | None:
     return str(child.pid) if child else job.job_id
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _own_children() -> set[int]:
