@@ -77,7 +77,7 @@ def refuse_alive(snapshot: Snapshot, *, host_is_gone: bool) -> None:
 
 def _look(snapshot: Snapshot, name: str, tasks: Sequence[Task]) -> tuple[dict[Key, Sighting], str | None]:
     """What an executor sees of such attempts, or why it sees nothing."""
-    jobs = [_job(snapshot, task) for task in tasks]
+    jobs = [Job.of(task, snapshot.history.tasks[task.id], snapshot.files) for task in tasks]
     spec = snapshot.spec
     try:
         executor = executors.make(name, spec.executors.get(name, {"type": name}), {})
@@ -87,17 +87,3 @@ def _look(snapshot: Snapshot, name: str, tasks: Sequence[Task]) -> tuple[dict[Ke
             executor.close()
     except EngineError as error:
         return {}, error.message
-
-
-def _job(snapshot: Snapshot, task: Task) -> Job:
-    state = snapshot.history.tasks[task.id]
-    return Job(
-        experiment=snapshot.files.id,
-        task=task.id,
-        attempt=state.attempt,
-        files=snapshot.files.attempt(task.id, state.attempt),
-        job_id=state.job_id,
-        holder=state.holder,
-        stop_signal=task.stop_signal,
-        stop_grace=task.stop_grace,
-    )

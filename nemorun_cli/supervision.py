@@ -448,19 +448,11 @@ class Supervision:
 
     def _job(self, task: Task, made: plan.Plan | None = None) -> Job:
         """A task's present attempt: to be submitted as planned, or adopted."""
-        state = self.history.tasks[task.id]
-        return Job(
-            experiment=self.files.id,
-            task=task.id,
-            attempt=state.attempt,
-            files=self.files.attempt(task.id, state.attempt),
-            plan=made,
-            job_id=state.job_id,
-            holder=self.history.supervisor if made else state.holder,
-            stop_signal=task.stop_signal,
-            stop_grace=task.stop_grace,
-            allocation=self._admission.allocation(task.id) if made else None,
-        )
+        job = Job.of(task, self.history.tasks[task.id], self.files)
+        if made is None:
+            return job
+        allocation = self._admission.allocation(task.id)
+        return replace(job, plan=made, holder=self.history.supervisor, allocation=allocation)
 
     def _note_attempt(self, event: str, job: Job, **fields: Any) -> None:
         self.journal.note(event, task=job.task, attempt=job.attempt, **fields)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self, runtime_checkable
 
 from nemorun_cli.registry import Registry
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nemorun_cli.attempts import Ending
-    from nemorun_cli.home import AttemptFiles
+    from nemorun_cli.history import TaskState
+    from nemorun_cli.home import AttemptFiles, ExperimentFiles
     from nemorun_cli.loading.types import ExecutorTypes
     from nemorun_cli.locks import Holder
     from nemorun_cli.plan import Plan
     from nemorun_cli.resources import Machine, Resources
     from nemorun_cli.slots import Allocation
-    from nemorun_cli.spec import Spec
+    from nemorun_cli.spec import Spec, Task
 
 ENTRY_POINTS: Final = "nemorun_cli.executors"
 
@@ -75,6 +76,20 @@ class Job:
     stop_grace: float = 10.0
     allocation: Allocation | None = None
     behind: tuple[Awaited, ...] = ()
+
+    @classmethod
+    def of(cls, task: Task, state: TaskState, files: ExperimentFiles) -> Self:
+        """A task's present attempt, to be looked after."""
+        return cls(
+            experiment=files.id,
+            task=task.id,
+            attempt=state.attempt,
+            files=files.attempt(task.id, state.attempt),
+            job_id=state.job_id,
+            holder=state.holder,
+            stop_signal=task.stop_signal,
+            stop_grace=task.stop_grace,
+        )
 
     @property
     def key(self) -> Key:
