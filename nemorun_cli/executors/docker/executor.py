@@ -279,7 +279,9 @@ class DockerExecutor:
             except DownError as error:
                 self._doubt(key, error.message)
                 self._lose(error.message)
-            except OSError as error:  # of this machine, such as a full disk: nothing was started
+            except OSError as error:  # of this machine, such as a full disk
+                if held.container is not None:
+                    raise
                 self._enders.submit(self._remove, containers.name(held.job))
                 self._over(Sighting(key=key, state="over", ending=failed_launch(_trouble(error))))
             else:
