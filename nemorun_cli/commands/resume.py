@@ -76,8 +76,9 @@ def command(
     run = experiment.find(which)
     document = _document(run, spec, params=params or (), sets=sets or ())
     if dry_run:
-        run.require_gone(run.status(), host_is_gone=host_is_gone)
-        _preview(run, document, below or (), is_json=is_json, quiet=quiet)
+        snapshot = run.status()
+        run.require_gone(snapshot, host_is_gone=host_is_gone)
+        _preview(run, snapshot, document, below or (), is_json=is_json, quiet=quiet)
         return 0
     _warn_of_environment(run.status(observe=False))
     wish: Any = {
@@ -169,10 +170,16 @@ def _warn_of_environment(snapshot: Snapshot) -> None:
 
 
 def _preview(
-    run: Run, document: Document | None, below: Sequence[str], *, is_json: bool, quiet: bool
+    run: Run,
+    snapshot: Snapshot,
+    document: Document | None,
+    below: Sequence[str],
+    *,
+    is_json: bool,
+    quiet: bool,
 ) -> None:
-    change = None if document is None else run.plan_change(document, below=below)
-    decisions = run.plan_resume(below=below) if change is None else change.decisions
+    change = None if document is None else run.plan_change(document, below=below, snapshot=snapshot)
+    decisions = run.plan_resume(below=below, snapshot=snapshot) if change is None else change.decisions
     revision = None if change is None or change.revision.is_nothing else change.revision
     if is_json:
         tasks = [
