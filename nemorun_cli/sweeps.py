@@ -36,10 +36,9 @@ class Progress:
     def line(self) -> str:
         """`37/100 done · 3 failed · ~2h10 left`; done is what succeeded."""
         parts = [_counted(self.group, self.counts)]
-        if self.seconds_left and round(
-            self.seconds_left
-        ):  # none is left where members take longer than others did
-            parts.append(f"~{left_text(self.seconds_left)} left")
+        left = self.seconds_left or 0.0
+        if round(left):  # it is 0 where members take longer than others did, and they are not over
+            parts.append(f"~{left_text(left)} left")
         return " · ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
