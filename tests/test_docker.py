@@ -425,6 +425,15 @@ def test_the_context_that_is_named_counts(tmp_path: Path, monkeypatch: pytest.Mo
 # -- the engine's outages ---------------------------------------------------------------------------
 
 
+@pytest.fixture
+def lasting_engine(own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch) -> Dockerd:
+    """The same, whose containers outlive it; commands use it."""
+    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
+    own_engine.run("stop")
+    own_engine.run("up", "--live-restore")
+    return own_engine
+
+
 @pytest.fixture(scope="module")
 def own_engine(docker_engine: Dockerd) -> Iterator[Dockerd]:
     """An engine that a test may stop, of its own."""
@@ -464,13 +473,8 @@ def test_a_restart_of_the_engine_is_told(
     assert own_engine.containers(bench.home.directory) == []
 
 
-def test_tasks_outlive_an_engine_that_leaves_them_alone(
-    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tasks_outlive_an_engine_that_leaves_them_alone(bench: Bench, lasting_engine: Dockerd) -> None:
     """With live-restore a crash of the engine ends no task, and none of them runs twice."""
-    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
-    own_engine.run("stop")
-    own_engine.run("up", "--live-restore")
     tasks = {
         "one": f"touch up; {until('go')}; {NOTE}; exit 4",
         "two": {"command": ["sh", "-c", f"echo a; {until('go')}; echo b"]},
@@ -478,9 +482,9 @@ def test_tasks_outlive_an_engine_that_leaves_them_alone(
     run = bench.start(tasks, **box())
     eventually((bench.folder / "up").exists)
     eventually(lambda: status(run, "two") == "RUNNING")
-    own_engine.run("crash")
+    lasting_engine.run("crash")
     assert eventually(lambda: outage(run))
-    own_engine.run("up", "--live-restore")
+    lasting_engine.run("up", "--live-restore")
     eventually(lambda: status(run, "one") == "RUNNING")
     bench.touch("go")
     found = run.wait(timeout=60).history.tasks
@@ -502,23 +506,18 @@ def test_a_task_submitted_while_the_engine_is_away_runs_once(
     assert (statuses(run.wait(timeout=60))["one"], bench.lines()) == ("SUCCEEDED", ["one 1"])
 
 
-def test_a_cancel_while_the_engine_is_away_is_carried_out(
-    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cancel_while_the_engine_is_away_is_carried_out(bench: Bench, lasting_engine: Dockerd) -> None:
     """A cancel that nobody could be told of is carried out when the engine is back."""
-    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
-    own_engine.run("stop")
-    own_engine.run("up", "--live-restore")
     run = bench.start({"one": f"touch up; {until('never')}"}, **box())
     eventually((bench.folder / "up").exists)
-    own_engine.run("crash")
+    lasting_engine.run("crash")
     eventually(lambda: outage(run))
     waiting = bench.exp.start("cancel", run.id)
     eventually(lambda: any(event["event"] == "cancel_requested" for event in events(run)))
-    own_engine.run("up", "--live-restore")
+    lasting_engine.run("up", "--live-restore")
     waiting.communicate(timeout=60)
     assert (waiting.returncode, statuses(run.status())) == (0, {"one": "CANCELLED"})
-    assert own_engine.containers(bench.home.directory) == []
+    assert lasting_engine.containers(bench.home.directory) == []
 
 
 def crash_at(engine: Dockerd, flag: Path) -> None:
@@ -534,35 +533,29 @@ def crash_at(engine: Dockerd, flag: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["inline", "command"])
 def test_a_container_that_its_engine_has_forgotten_is_ended(
-    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch, kind: str
+    bench: Bench, lasting_engine: Dockerd, kind: str
 ) -> None:
     """What the engine says never started is not taken for gone while it runs, nor started once more."""
-    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
-    own_engine.run("stop")
-    own_engine.run("up", "--live-restore")
     text = f"echo x >>ran; touch up; {until('never')}"
     run = bench.start({"one": {kind: text if kind == "inline" else ["sh", "-c", text]}}, **box())
-    crash_at(own_engine, bench.folder / "up")
-    own_engine.run("up", "--live-restore")
+    crash_at(lasting_engine, bench.folder / "up")
+    lasting_engine.run("up", "--live-restore")
     eventually(lambda: status(run, "one") == "RUNNING", within=30)
     assert statuses(run.cancel()) == {"one": "CANCELLED"}
     assert eventually(lambda: processes_of(bench.home.directory) == [])
     assert bench.lines() == ["x"]
     run.wait(timeout=60)
-    assert eventually(lambda: own_engine.containers(bench.home.directory) == [])
+    assert eventually(lambda: lasting_engine.containers(bench.home.directory) == [])
 
 
 def test_the_end_of_a_container_that_its_engine_has_forgotten_is_known(
-    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, lasting_engine: Dockerd
 ) -> None:
     """Its shim writes it down, whoever looks, and however late."""
-    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
-    own_engine.run("stop")
-    own_engine.run("up", "--live-restore")
     run = bench.start({"one": f"touch one; {until('go')}; {NOTE}; exit 4"}, **box())
-    crash_at(own_engine, bench.folder / "one")
+    crash_at(lasting_engine, bench.folder / "one")
     bench.touch("go")
-    own_engine.run("up", "--live-restore")
+    lasting_engine.run("up", "--live-restore")
     found = run.wait(timeout=60).history.tasks
     assert (found["one"].exit_code, bench.lines()) == (4, ["one 1"])
 
