@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from nemorun_cli import executors
 from nemorun_cli.errors import EngineError, UsageError
 from nemorun_cli.executors import Job
-from nemorun_cli.states import Reason
+from nemorun_cli.model.status import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nemorun_cli.executors import Key, Sighting
+    from nemorun_cli.model.spec import Task
     from nemorun_cli.observation import Snapshot
-    from nemorun_cli.spec import Task
 
 
 def names(snapshot: Snapshot, among: Iterable[str] | None = None) -> list[str]:

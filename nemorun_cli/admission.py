@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.engines import Engines
-    from nemorun_cli.resources import Machine, Room
+    from nemorun_cli.model.capacity import Machine, Room
     from nemorun_cli.schedule import Schedule
     from nemorun_cli.slots import Allocation
 

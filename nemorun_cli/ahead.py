@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, TypeAlias
 
 from nemorun_cli.executors import Awaited
-from nemorun_cli.states import TaskStatus
+from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors import Need
     from nemorun_cli.history import History, TaskState
     from nemorun_cli.home import ExperimentFiles
-    from nemorun_cli.spec import Group, Spec, Task
+    from nemorun_cli.model.spec import Group, Spec, Task
 
 Queues: TypeAlias = "Mapping[str, str | None]"
 """By the name of an executor, what names its engine's queue; None if nothing can wait there."""

@@ -15,9 +15,9 @@ from nemorun_cli import creation, differences, ledger, resumption, revisions
 from nemorun_cli.errors import UsageError
 from nemorun_cli.history import History
 from nemorun_cli.home import ExperimentFiles, make_folder
-from nemorun_cli.problems import dotted
+from nemorun_cli.model.problems import dotted
+from nemorun_cli.model.spec import Identity
 from nemorun_cli.schedule import Schedule
-from nemorun_cli.spec import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from nemorun_cli.history import TaskState
     from nemorun_cli.home import Home
     from nemorun_cli.loading.document import Document
+    from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.resumption import Decision
     from nemorun_cli.revisions import Texts
-    from nemorun_cli.spec import Spec, Task
 
 # Fields of a task that say how it is run. Any other one says what it is.
 SAFE: Final = frozenset(

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import history as events
 from nemorun_cli import locks, observation, secret_values, start
-from nemorun_cli.attempts import signal_number
-from nemorun_cli.clock import stamp
 from nemorun_cli.errors import EngineError, NotOverError, UsageError
 from nemorun_cli.ledger import Ledger
+from nemorun_cli.model.attempt_end import signal_number
+from nemorun_cli.model.clock import stamp
 from nemorun_cli.supervision import Supervision
 
 if TYPE_CHECKING:

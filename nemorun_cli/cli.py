@@ -218,7 +218,7 @@ def describe(error: ExpError) -> str:
     """An error for people: what is wrong, all problems with their lines, and what to do."""
     parts = [error.message]
     if isinstance(error, SpecError):
-        from nemorun_cli import problems  # noqa: PLC0415 - only for specs with problems
+        from nemorun_cli.model import problems  # noqa: PLC0415 - only for specs with problems
 
         parts.append(problems.render(error.problems))
     if error.hint:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import keys, locks, observation, summaries
-from nemorun_cli.clock import unix
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.home import FOLDER_MODE, ExperimentFiles
 from nemorun_cli.ledger import sync_folder
+from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import store
 
 if TYPE_CHECKING:

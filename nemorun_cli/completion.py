@@ -12,7 +12,7 @@ import typer
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.home import Home, age_key
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import outputs
-from nemorun_cli.states import Reason, TaskStatus
+from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from nemorun_cli.attempts import Ending
     from nemorun_cli.history import Cancel
+    from nemorun_cli.model.attempt_end import Ending
 
 
 def conclude(

@@ -11,21 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import __version__, attempts, environment, faults, history, load, plan
-from nemorun_cli.clock import stamp
+from nemorun_cli import __version__, attempts, environment, faults, history, load
 from nemorun_cli.errors import ExpError, UsageError
 from nemorun_cli.home import FOLDER_MODE, ExperimentFiles, make_folder
 from nemorun_cli.ledger import Ledger, sync_folder
+from nemorun_cli.model import plan
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.spec import Identity
 from nemorun_cli.origins import Origin
-from nemorun_cli.spec import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nemorun_cli.home import Home
     from nemorun_cli.loading.document import Document
+    from nemorun_cli.model.spec import Spec
     from nemorun_cli.packaging import Shipments
-    from nemorun_cli.spec import Spec
 
 PACKAGE: Final = Path(__file__).parent
 

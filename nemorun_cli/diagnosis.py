@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import executors, locks, sessions
 from nemorun_cli.errors import EngineError, ExpError, LedgerError
-from nemorun_cli.quantities import size_text
-from nemorun_cli.resources import cpus_text, gpus_text
+from nemorun_cli.model.resources import cpus_text, gpus_text
+from nemorun_cli.model.units import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,14 +9,14 @@ import json
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.problems import dotted
+from nemorun_cli.model.problems import dotted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
+    from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.revisions import Texts
-    from nemorun_cli.spec import Spec, Task
 
 # What follows from other fields, or from the place in a file, and is no difference of its own.
 _DERIVED: Final = frozenset(("id", "index", "kind", "body", "group", "late", "twins"))

@@ -16,11 +16,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli import attempts, creation, history, locks, observation, partial, secret_values
-from nemorun_cli.clock import stamp
 from nemorun_cli.errors import ExpError
 from nemorun_cli.executors import Job, Sighting
 from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.locks import Holder
+from nemorun_cli.model import attempt_end
+from nemorun_cli.model.clock import stamp
 from nemorun_cli.start import who
 from nemorun_cli.supervision import Supervision
 
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
     from nemorun_cli.home import Home
     from nemorun_cli.loading.document import Document
+    from nemorun_cli.model.plan import Plan
     from nemorun_cli.observation import Snapshot
-    from nemorun_cli.plan import Plan
 
 LOG_NOTE: Final = "This task ran with --direct: what it printed went to the terminal.\n"
 
@@ -48,7 +49,7 @@ class DirectExecutor(LocalExecutor):
         attempts.write(job.files.claim, f"{os.getpid()}\n")
         code = _call_here(*plan.partial, plan=plan, env=env)
         attempts.write(job.files.exit, f'{{"exit_code":{code}}}\n')
-        ending = attempts.from_exit_code(code, started=since, ended=time.time())
+        ending = attempt_end.from_exit_code(code, started=since, ended=time.time())
         return Sighting(key=job.key, state="over", job_id=str(os.getpid()), since=since, ending=ending)
 
     def _streams(self, log: int) -> Sequence[tuple[Any, ...]]:
@@ -119,7 +120,7 @@ def _call_here(target: str, args: dict[str, Any], *, plan: Plan, env: dict[str, 
         try:
             partial.save(partial.call(target, args))
         except KeyboardInterrupt:
-            return attempts.SIGNAL_BASE + signal.SIGINT
+            return attempt_end.SIGNAL_BASE + signal.SIGINT
         except SystemExit as wish:
             return wish.code if isinstance(wish.code, int) else int(wish.code is not None)
         except Exception:  # noqa: BLE001 - the user's own code may raise anything; it is shown where it ran

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.graph import DEFAULT_TYPE, TIMES
-from nemorun_cli.states import TaskStatus
+from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,16 +13,16 @@ import traceback
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import executors, faults
-from nemorun_cli.attempts import failed_launch
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Executor, Job, Key, Sighting
+from nemorun_cli.model.attempt_end import failed_launch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from nemorun_cli.history import Cancel, History
-    from nemorun_cli.plan import Plan
-    from nemorun_cli.spec import Spec
+    from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.spec import Spec
 
 FAULT_PAUSE: Final = 1.0  # seconds until an executor that raised is polled again
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.secret_values import mask
+from nemorun_cli.model.masking import mask
 
 if TYPE_CHECKING:
     from collections.abc import Collection

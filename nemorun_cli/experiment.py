@@ -20,7 +20,7 @@ from nemorun_cli.errors import (
     UsageError,
 )
 from nemorun_cli.home import ExperimentFiles, Home, age_key
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from nemorun_cli.alteration import Change
     from nemorun_cli.loading.document import Document
+    from nemorun_cli.model.spec import Spec
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.resumption import Decision
-    from nemorun_cli.spec import Spec
     from nemorun_cli.start import Supervisor
 
 LATEST: Final = "latest"

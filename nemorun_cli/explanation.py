@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import chronicle, excerpts, resumption
 from nemorun_cli.causes import Cause, Reader, signal_of
-from nemorun_cli.states import TaskStatus
+from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from nemorun_cli.excerpts import Excerpt
     from nemorun_cli.history import TaskState
     from nemorun_cli.ledger import Event
+    from nemorun_cli.model.spec import Task
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.resumption import Decision
-    from nemorun_cli.spec import Task
 
 WHY_FORMAT: Final = "exp.why/1"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,10 +22,11 @@ from nemorun_cli.loading.templates import (
     pieces,
     sole_expression,
 )
-from nemorun_cli.problems import choices, shown
+from nemorun_cli.model.plain_text import text_of
+from nemorun_cli.model.problems import choices, shown
 
 if TYPE_CHECKING:
-    from nemorun_cli.spec import Identity, Spec, Task
+    from nemorun_cli.model.spec import Identity, Spec, Task
 
 __all__ = [
     "TemplateError",
@@ -42,18 +42,6 @@ __all__ = [
 MAX_TEXT = 1_000_000  # characters of a text that was filled in
 
 _SAFE = re.compile(r"[A-Za-z0-9_./:=@%+,-]*", re.ASCII)
-
-
-def text_of(value: Any) -> str:
-    """A value as text: numbers as they were written, true and false, lists and mappings as JSON."""
-    if isinstance(value, str):
-        return value
-    written = getattr(value, "written", None)
-    if written is not None:
-        return str(written)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
-    return json.dumps(value, ensure_ascii=False)
 
 
 def evaluate(expression: Expression, names: Mapping[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import excerpts
-from nemorun_cli.states import Reason, TaskStatus
+from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -7,18 +7,18 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import cancellation, excerpts, progress, secret_values, sweeps, terminal
-from nemorun_cli.clock import unix
 from nemorun_cli.logs import Feed
 from nemorun_cli.model import wording
-from nemorun_cli.states import ExperimentStatus, TaskStatus
+from nemorun_cli.model.clock import unix
+from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from nemorun_cli.experiment import Run
     from nemorun_cli.interrupts import Interrupts
+    from nemorun_cli.model.spec import Group, Spec
     from nemorun_cli.observation import Snapshot
-    from nemorun_cli.spec import Group, Spec
     from nemorun_cli.watching import Watch
 
 KILL_AT: Final = 2  # how many times Ctrl-C until tasks are killed

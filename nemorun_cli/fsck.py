@@ -11,16 +11,16 @@ from nemorun_cli import attempts, ledger, salvage
 from nemorun_cli import history as kinds
 from nemorun_cli.errors import LedgerDamagedError
 from nemorun_cli.history import History
+from nemorun_cli.model.status import MOVES, Reason, TaskStatus
 from nemorun_cli.salvage import Salvage
-from nemorun_cli.states import MOVES, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from nemorun_cli.attempts import Ending
     from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.ledger import Event
-    from nemorun_cli.spec import Spec
+    from nemorun_cli.model.attempt_end import Ending
+    from nemorun_cli.model.spec import Spec
 
 FSCK_FORMAT: Final = "exp.fsck/1"
 _ATTEMPT: Final = re.compile(r"attempt-([1-9][0-9]*)", re.ASCII)

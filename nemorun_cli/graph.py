@@ -6,14 +6,14 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.handlers import RUN_AFTER
-from nemorun_cli.states import TaskStatus
+from nemorun_cli.model.handlers import RUN_AFTER
+from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from nemorun_cli.history import TaskState
-    from nemorun_cli.spec import DependencyType, Handler, Spec, Task
+    from nemorun_cli.model.spec import DependencyType, Handler, Spec, Task
 
 GRAPH_FORMAT: Final = "exp.graph/1"
 DEFAULT_TYPE: Final[DependencyType] = "afterok"

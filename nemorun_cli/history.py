@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from nemorun_cli.errors import StateError
 from nemorun_cli.locks import Holder
 from nemorun_cli.model import wording
-from nemorun_cli.states import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.model.status import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nemorun_cli.ledger import Event
-    from nemorun_cli.spec import Spec
+    from nemorun_cli.model.spec import Spec
 
 CREATED: Final = "created"
 SUPERVISOR_STARTED: Final = "supervisor_started"

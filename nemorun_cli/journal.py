@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import history as events
-from nemorun_cli.clock import stamp
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError
+from nemorun_cli.model.clock import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -17,8 +17,8 @@ from nemorun_cli.loading.overrides import applied
 from nemorun_cli.loading.places import LOCAL, Places
 from nemorun_cli.loading.resolution import Resolution
 from nemorun_cli.loading.source import Source, open_source
-from nemorun_cli.problems import Problem
-from nemorun_cli.spec import Identity, Spec
+from nemorun_cli.model.problems import Problem
+from nemorun_cli.model.spec import Identity, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

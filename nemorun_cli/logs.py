@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import NotFoundError
-from nemorun_cli.secret_values import mask
+from nemorun_cli.model.masking import mask
 
 if TYPE_CHECKING:
     import re

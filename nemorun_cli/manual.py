@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import schema
 from nemorun_cli.errors import NotFoundError
-from nemorun_cli.problems import choices, nearest
+from nemorun_cli.model.problems import choices, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ import fnmatch
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.clock import stamp
+from nemorun_cli.model.clock import stamp
 from nemorun_cli.tracking import selection
 from nemorun_cli.tracking.selection import NOT_PLOTTED
 from nemorun_cli.tracking.values import dump

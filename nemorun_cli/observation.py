@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import locks, sweeps
-from nemorun_cli.clock import stamp, unix
 from nemorun_cli.errors import (
     AmbiguousError,
     LedgerDamagedError,
@@ -25,8 +24,9 @@ from nemorun_cli.errors import (
 )
 from nemorun_cli.history import History, TaskState
 from nemorun_cli.ledger import read_settled
-from nemorun_cli.spec import Spec
-from nemorun_cli.states import EXIT_CODES, ExperimentStatus, TaskStatus
+from nemorun_cli.model.clock import stamp, unix
+from nemorun_cli.model.spec import Spec
+from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.locks import Holder
-    from nemorun_cli.resources import Wish
-    from nemorun_cli.spec import Group
+    from nemorun_cli.model.capacity import Wish
+    from nemorun_cli.model.spec import Group
 
 STATUS_FORMAT: Final = "exp.status/1"
 

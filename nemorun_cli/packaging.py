@@ -13,9 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import packagers, quantities
+from nemorun_cli import packagers
 from nemorun_cli.errors import SpecError
 from nemorun_cli.home import make_folder
+from nemorun_cli.model import units
+from nemorun_cli.model.code_package import Package, within
+from nemorun_cli.model.problems import Finding
 from nemorun_cli.packagers import store
 from nemorun_cli.packagers.content import (
     Content,
@@ -26,16 +29,14 @@ from nemorun_cli.packagers.content import (
     digest_of,
     listing,
 )
-from nemorun_cli.packages import Package, within
-from nemorun_cli.problems import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nemorun_cli.home import ExperimentFiles, Home
     from nemorun_cli.loading.document import Document
-    from nemorun_cli.problems import Place
-    from nemorun_cli.spec import Spec
+    from nemorun_cli.model.problems import Place
+    from nemorun_cli.model.spec import Spec
 
 MAX_SIZE: Final = "1G"  # of a content, unless the spec says otherwise
 NAMED: Final = 100  # of what is left out, recorded by name
@@ -258,11 +259,11 @@ def _with_workdirs(content: Content, spec: Spec, options: dict[str, Any]) -> tup
 
 def _check_size(entries: Sequence[Entry], limit: str) -> None:
     total = sum(entry.size for entry in entries)
-    if total > quantities.size(limit):
+    if total > units.size(limit):
         largest = sorted(entries, key=lambda entry: entry.size, reverse=True)[:LARGEST]
-        named = ", ".join(f"{entry.path} ({quantities.size_text(entry.size)})" for entry in largest)
+        named = ", ".join(f"{entry.path} ({units.size_text(entry.size)})" for entry in largest)
         raise PackagerError(
-            f"{quantities.size_text(total)} would be shipped, max_size is {limit}; the largest are {named}",
+            f"{units.size_text(total)} would be shipped, max_size is {limit}; the largest are {named}",
             hint="exclude what tasks do not need, or raise max_size",
         )
 

@@ -9,20 +9,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import executors, packages, plan
+from nemorun_cli import executors
 from nemorun_cli.ahead import Rules
 from nemorun_cli.home import ExperimentFiles
-from nemorun_cli.packages import Package
-from nemorun_cli.quantities import duration_text
-from nemorun_cli.resources import Resources
-from nemorun_cli.secret_values import MASK
+from nemorun_cli.model import code_package, plan
+from nemorun_cli.model.code_package import Package
+from nemorun_cli.model.masking import MASK
+from nemorun_cli.model.resources import Resources
+from nemorun_cli.model.units import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.home import Home
     from nemorun_cli.loading.places import Described
-    from nemorun_cli.spec import Identity, Spec, Task
+    from nemorun_cli.model.spec import Identity, Spec, Task
 
 PLAN_FORMAT: Final = "exp.plan/1"
 MOST_NAMED: Final = 5  # tasks that one line names
@@ -150,7 +151,11 @@ def lines(plans: dict[str, Any]) -> list[str]:
     if plans["plugins"]:
         found += ["plugins", *(f"   {_plugin_text(use)}" for use in plans["plugins"]), ""]
     for package in plans["packages"]:
-        found += ["would ship", *(f"   {line}" for line in packages.lines(Package.from_json(package))), ""]
+        found += [
+            "would ship",
+            *(f"   {line}" for line in code_package.lines(Package.from_json(package))),
+            "",
+        ]
     for number, task in enumerate(plans["tasks"], start=1):
         found += [*_task_lines(number, task), ""]
     return found[:-1]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 from nemorun_cli import rendering, sweeps, terminal
 from nemorun_cli.changes import Changes
 from nemorun_cli.model import wording
-from nemorun_cli.states import TaskStatus
+from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.tables import STYLES
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ import os
 import time
 from typing import IO, TYPE_CHECKING, Final
 
-from nemorun_cli import patterns
+from nemorun_cli.model import metric_patterns
 from nemorun_cli.tracking import rows, values
 from nemorun_cli.watchdog import PATIENCE, TooSlowError, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from nemorun_cli.patterns import Fields
+    from nemorun_cli.model.metric_patterns import Fields
     from nemorun_cli.tracking.places import Place
 
 AT: Final = "_at"  # the field that says where in the log the line begins
@@ -48,7 +48,7 @@ class Readings:
         self._log = log
         self._tell = tell
         self._finders = [
-            (place.metric(name), pattern, patterns.finder(pattern))
+            (place.metric(name), pattern, metric_patterns.finder(pattern))
             for name, several in wanted.items()
             for pattern in several
         ]
@@ -112,7 +112,7 @@ class Readings:
         self._begins, self._rest = begins, rest
 
     def _line(self, data: bytes, begins: int) -> None:
-        text = patterns.plain(data[:LONGEST].decode("utf-8", errors="replace"))
+        text = metric_patterns.plain(data[:LONGEST].decode("utf-8", errors="replace"))
         for entry in self._finders.copy():
             folder, pattern, find = entry
             try:

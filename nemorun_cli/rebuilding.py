@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import attempts, fsck, ledger, locks, plan, start
+from nemorun_cli import attempts, fsck, ledger, locks, start
 from nemorun_cli import history as kinds
-from nemorun_cli.clock import stamp
 from nemorun_cli.history import History
+from nemorun_cli.model import attempt_end, plan
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.schedule import Schedule
-from nemorun_cli.states import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from nemorun_cli.attempts import Ending
     from nemorun_cli.fsck import Examination, Key
     from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.ledger import Event
-    from nemorun_cli.spec import Spec
+    from nemorun_cli.model.attempt_end import Ending
+    from nemorun_cli.model.spec import Spec
 
 MARK: Final = "rebuilt"  # the field of events that no supervisor wrote
 
@@ -147,7 +148,7 @@ class _Rebuilding:
         if state is not None and state.is_live:
             ending = attempts.read_ending(self._files.attempt(task, state.attempt))
             self.add(
-                self.ended(task, state.attempt, ending or attempts.lost("its end is not known any more"))
+                self.ended(task, state.attempt, ending or attempt_end.lost("its end is not known any more"))
             )
 
     def _begin(self, kind: str, task: str, number: int) -> Event:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import experiment, plan
+from nemorun_cli import experiment
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.home import Home
+from nemorun_cli.model import plan
 from nemorun_cli.tracking import openings as opened
 from nemorun_cli.tracking import places, reading, supervised
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from nemorun_cli.experiment import Run
+    from nemorun_cli.model.status import ExperimentStatus
     from nemorun_cli.observation import Snapshot
-    from nemorun_cli.states import ExperimentStatus
     from nemorun_cli.tracking import Experiment, Record
     from nemorun_cli.tracking.openings import Opening
 

@@ -6,17 +6,17 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import sweeps
-from nemorun_cli.clock import unix
 from nemorun_cli.model import wording
-from nemorun_cli.states import ExperimentStatus, TaskStatus
+from nemorun_cli.model.clock import unix
+from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.history import TaskState
+    from nemorun_cli.model.spec import Group, Task
     from nemorun_cli.observation import Snapshot
-    from nemorun_cli.spec import Group, Task
 
 COLUMNS: Final = (
     Column("#", is_number=True),
@@ -146,7 +146,7 @@ def _task_row(snapshot: Snapshot, task: Task) -> list[str]:
 
 def task_details(snapshot: Snapshot, task: Task) -> list[str]:
     """What is to be said of one task, as lines."""
-    from nemorun_cli import usage  # noqa: PLC0415 - not for the table of all tasks
+    from nemorun_cli.model import usage  # noqa: PLC0415 - not for the table of all tasks
 
     entry = snapshot.task_json(task.id, task.index)
     lines = [

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nemorun_cli.fsck import Examination
     from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.ledger import Event
-    from nemorun_cli.spec import Spec
+    from nemorun_cli.model.spec import Spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

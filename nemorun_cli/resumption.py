@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nemorun_cli import history as events
 from nemorun_cli.errors import UsageError
-from nemorun_cli.states import Reason, TaskStatus
+from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,10 +11,11 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import faults, plan
+from nemorun_cli import faults
 from nemorun_cli.errors import ExpError
 from nemorun_cli.home import make_folder
 from nemorun_cli.ledger import sync_folder
+from nemorun_cli.model import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

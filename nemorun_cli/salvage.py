@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import history as kinds
-from nemorun_cli.attempts import signal_number
-from nemorun_cli.clock import unix
 from nemorun_cli.ledger import parse, start_of_batch
-from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.model.attempt_end import signal_number
+from nemorun_cli.model.clock import unix
+from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,16 +7,17 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from nemorun_cli import handlers
-from nemorun_cli.clock import unix
-from nemorun_cli.states import RETRIED_AS, ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.model import handlers
+from nemorun_cli.model.clock import unix
+from nemorun_cli.model.status import RETRIED_AS, ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nemorun_cli.history import History, TaskState
-    from nemorun_cli.resources import Resources, Room
-    from nemorun_cli.spec import Group, Handler, Retry, Spec, Task
+    from nemorun_cli.model.capacity import Room
+    from nemorun_cli.model.resources import Resources
+    from nemorun_cli.model.spec import Group, Handler, Retry, Spec, Task
 
 ANY: Final = "any"
 LONGEST_DELAY: Final = 365 * 86_400.0  # seconds; beyond it backoff gives more than a clock can tell

@@ -12,7 +12,7 @@ from nemorun_cli.loading.conformance import UnsupportedError, compiled
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nemorun_cli.problems import Finding, Place
+    from nemorun_cli.model.problems import Finding, Place
 
 
 @functools.cache

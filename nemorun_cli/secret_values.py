@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import SpecError
-from nemorun_cli.problems import Finding
+from nemorun_cli.model.problems import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from nemorun_cli.loading.document import Document
-    from nemorun_cli.problems import Place
-    from nemorun_cli.spec import Spec
+    from nemorun_cli.model.problems import Place
+    from nemorun_cli.model.spec import Spec
 
 COMMAND_WAIT: Final = 60.0  # seconds that a `command` may take to print a secret
-SHORTEST_MASKED: Final = 6  # characters; hiding shorter values would hide half of a log
-MASK: Final = "***"
 
 
 def of_tasks(spec: Spec) -> set[str]:
@@ -82,14 +80,6 @@ def known(spec: Spec) -> dict[str, str]:
             except (OSError, ValueError):
                 continue  # what is not known here cannot be masked, nor be shown by knowing it
     return values
-
-
-def mask(text: str, values: Iterable[str]) -> str:
-    """The text with each value of six characters and more hidden, values of several lines line by line."""
-    parts = {part for value in values for part in (value, *value.splitlines())}
-    for part in sorted(parts, key=len, reverse=True):  # one that holds another goes first
-        text = text.replace(part, MASK) if len(part) >= SHORTEST_MASKED else text
-    return text
 
 
 def _value(name: str, source: Mapping[str, Any], folder: Path) -> str:

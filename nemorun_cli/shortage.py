@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import locks, slots
 from nemorun_cli.home import Home
-from nemorun_cli.quantities import size_text
-from nemorun_cli.resources import SLACK, Resources, cpus_text, gpus_text, joined
+from nemorun_cli.model.resources import SLACK, Resources, cpus_text, gpus_text, joined
+from nemorun_cli.model.units import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from nemorun_cli.home import ExperimentFiles
+    from nemorun_cli.model.spec import Task
     from nemorun_cli.slots import Use, Waiting
-    from nemorun_cli.spec import Task
 
 MOST_NAMED: Final = 5  # holders that one sentence names
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import locks
 from nemorun_cli.home import make_folder
-from nemorun_cli.resources import Machine, Resources, Room, Wish
+from nemorun_cli.model.capacity import Machine, Room, Wish
+from nemorun_cli.model.resources import Resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

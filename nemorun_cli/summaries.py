@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import history as kinds
 from nemorun_cli import ledger, observation
-from nemorun_cli.clock import unix
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.home import LEDGER, REVISIONS, age_key
+from nemorun_cli.model.clock import unix
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.model.wording import seconds
-from nemorun_cli.states import ExperimentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -15,12 +15,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import faults, handlers, plan
+from nemorun_cli import faults
 from nemorun_cli import history as events
 from nemorun_cli.admission import Admission
 from nemorun_cli.ahead import Ahead
-from nemorun_cli.attempts import Ending, lost
-from nemorun_cli.clock import stamp
 from nemorun_cli.conclusion import conclude
 from nemorun_cli.decisions import Decisions
 from nemorun_cli.engines import Engines
@@ -29,10 +27,13 @@ from nemorun_cli.executors import ELSEWHERE, Awaited, Job, Sighting
 from nemorun_cli.history import History
 from nemorun_cli.journal import Journal
 from nemorun_cli.ledger import Ledger
+from nemorun_cli.model import handlers, plan
+from nemorun_cli.model.attempt_end import Ending, lost
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.spec import Identity
+from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.recording import Recording
 from nemorun_cli.schedule import Schedule
-from nemorun_cli.spec import Identity
-from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
     from nemorun_cli.history import TaskState
     from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.ledger import Event
+    from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.plugins.audience import Audience
-    from nemorun_cli.spec import Spec, Task
 
 LEDGER_LOOK: Final = 1.0  # seconds between looks at the ledger's size, should a wake-up get lost
 FLUSH_AFTER: Final = 0.02  # seconds that news without consequences may wait to share a sync

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from nemorun_cli import faults, history, locks, resumption
-from nemorun_cli.clock import stamp
 from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.home import FILE_MODE, ExperimentFiles
 from nemorun_cli.locks import Holder
-from nemorun_cli.spec import Spec
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.spec import Spec
 from nemorun_cli.supervision import Supervision
 
 PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2): orphans of tasks become children of this process

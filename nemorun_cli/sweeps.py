@@ -7,14 +7,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.clock import unix
-from nemorun_cli.states import ENDS, LIVE, TaskStatus
+from nemorun_cli.model.clock import unix
+from nemorun_cli.model.status import ENDS, LIVE, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.history import TaskState
-    from nemorun_cli.spec import Group, Spec
+    from nemorun_cli.model.spec import Group, Spec
 
 PACE_OF: Final = 50  # members whose ends tell the pace
 MINUTE: Final = 60

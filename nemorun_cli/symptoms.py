@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import patterns
+from nemorun_cli.model import metric_patterns
 from nemorun_cli.watchdog import PATIENCE, TooSlowError, Watchdog
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def found(log: Path, wanted: Sequence[str], *, tell: Callable[[str], None]) -> s
     except OSError:
         return None
     lines = [
-        patterns.plain(line[:LONGEST].decode("utf-8", errors="replace"))
+        metric_patterns.plain(line[:LONGEST].decode("utf-8", errors="replace"))
         for line in data.replace(b"\r", b"\n").split(b"\n")
     ]
     watchdog = Watchdog()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.home import ExperimentFiles, Home
     from nemorun_cli.ledger import Event
-    from nemorun_cli.spec import Spec
+    from nemorun_cli.model.spec import Spec
 
 TICK: Final = 0.1  # seconds between looks at the ledger of a living supervisor
 LOOK_EVERY: Final = 0.5  # seconds between looks at the tasks themselves where none lives

@@ -31,10 +31,10 @@ from nemorun_cli.executors import Job
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker.engine import LogFile, host
 from nemorun_cli.home import ExperimentFiles
-from nemorun_cli.plan import Plan
-from nemorun_cli.resources import Resources
+from nemorun_cli.model.plan import Plan
+from nemorun_cli.model.resources import Resources
+from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.slots import Allocation
-from nemorun_cli.states import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

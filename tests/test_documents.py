@@ -13,7 +13,7 @@ from patience import eventually
 
 import nemorun_cli
 from nemorun_cli import schema
-from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from conftest import Exp, Result

@@ -11,7 +11,7 @@ from nemorun_cli import creation, load, locks
 from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.history import SUPERVISOR_STARTED
 from nemorun_cli.home import Home
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.supervision import Supervision
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors import Job, Key, Sighting
-    from nemorun_cli.plan import Plan
+    from nemorun_cli.model.plan import Plan
 
 SPEC = """
 name: faulty

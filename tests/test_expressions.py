@@ -20,7 +20,7 @@ from nemorun_cli.expressions import (
 from nemorun_cli.loading import templates
 from nemorun_cli.loading.filling import Filler, Late, split
 from nemorun_cli.loading.templates import UNKNOWN, Expression, pieces
-from nemorun_cli.spec import Group, Identity, Spec, Task
+from nemorun_cli.model.spec import Group, Identity, Spec, Task
 
 NAMES: dict[str, Any] = {
     "params": {

@@ -14,17 +14,17 @@ from test_schedule import C, Drive, F, K, S, graphs, task
 
 from nemorun_cli import faults, load
 from nemorun_cli.errors import SpecError, UsageError
-from nemorun_cli.handlers import DEFAULT_TIMEOUT, MOST_NAMED, RUN_AFTER, variables
 from nemorun_cli.history import History
+from nemorun_cli.model.handlers import DEFAULT_TIMEOUT, MOST_NAMED, RUN_AFTER, variables
+from nemorun_cli.model.spec import Spec
+from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.schedule import Schedule
-from nemorun_cli.spec import Spec
-from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from bench import Bench
     from conftest import Exp
 
-    from nemorun_cli.spec import Task
+    from nemorun_cli.model.spec import Task
 
 COMPLETED, FAILED = ExperimentStatus.COMPLETED, ExperimentStatus.FAILED
 CANCELLED, INTERRUPTED = ExperimentStatus.CANCELLED, ExperimentStatus.INTERRUPTED

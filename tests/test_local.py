@@ -20,8 +20,9 @@ from nemorun_cli import attempts, experiment, processes
 from nemorun_cli.executors import Job
 from nemorun_cli.executors.local import LocalExecutor, shim_line
 from nemorun_cli.home import ExperimentFiles, Home
-from nemorun_cli.plan import Plan
-from nemorun_cli.states import ExperimentStatus, TaskStatus
+from nemorun_cli.model import attempt_end
+from nemorun_cli.model.plan import Plan
+from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
     from bench import Bench
@@ -224,12 +225,12 @@ def executor() -> LocalExecutor:
     return LocalExecutor("local", {}, {})
 
 
-def ending(made: LocalExecutor, one: Job) -> attempts.Ending:
-    def over() -> attempts.Ending | None:
+def ending(made: LocalExecutor, one: Job) -> attempt_end.Ending:
+    def over() -> attempt_end.Ending | None:
         return next((seen.ending for seen in made.poll({one.key: one}) if seen.state == "over"), None)
 
     found = eventually(over)
-    assert isinstance(found, attempts.Ending)
+    assert isinstance(found, attempt_end.Ending)
     return found
 
 

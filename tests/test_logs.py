@@ -8,7 +8,7 @@ import pytest
 from nemorun_cli import logs
 from nemorun_cli.history import History, TaskState
 from nemorun_cli.home import ExperimentFiles
-from nemorun_cli.states import TaskStatus
+from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
     from pathlib import Path

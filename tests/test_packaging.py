@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from conftest import Exp
     from repositories import Repo
 
-    from nemorun_cli.packages import Package
+    from nemorun_cli.model.code_package import Package
 
 GATE = until("$GATE")
 

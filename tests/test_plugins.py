@@ -16,9 +16,9 @@ from patience import eventually
 
 from nemorun_cli import experiment
 from nemorun_cli.errors import UsageError
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.plugins import BUILT_IN, Given, Launch, Plugin, loading
 from nemorun_cli.plugins.audience import faults, settle
-from nemorun_cli.states import ExperimentStatus
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from nemorun_cli import manual, schema
 from nemorun_cli.errors import NotFoundError
 from nemorun_cli.loading import conformance
-from nemorun_cli.problems import dotted
+from nemorun_cli.model.problems import dotted
 
 SCHEMA = schema.experiment()
 

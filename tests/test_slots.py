@@ -16,7 +16,7 @@ from patience import eventually
 
 from nemorun_cli import experiment, faults, locks, slots
 from nemorun_cli.errors import ExpError, SpecError
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from pathlib import Path

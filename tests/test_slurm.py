@@ -11,7 +11,7 @@ from bench import attempt, events, kill_supervisor, log, statuses, until
 from patience import eventually
 
 from nemorun_cli.executors import make
-from nemorun_cli.states import Reason
+from nemorun_cli.model.status import Reason
 
 if TYPE_CHECKING:
     from pathlib import Path

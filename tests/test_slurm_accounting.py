@@ -8,7 +8,7 @@ import pytest
 from bench import attempt, kill_supervisor, until
 from test_slurm import LONG, QUICK, WHOLE, header, is_running, now, soon
 
-from nemorun_cli.states import Reason
+from nemorun_cli.model.status import Reason
 
 if TYPE_CHECKING:
     from bench import Bench

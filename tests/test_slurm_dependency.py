@@ -13,7 +13,7 @@ from nemorun_cli.executors.slurm.dependency import SIGNALLED, STOOD_BACK, array,
 from nemorun_cli.executors.slurm.request import Request
 from nemorun_cli.executors.slurm.script import job_script, member_text
 from nemorun_cli.home import AttemptFiles
-from nemorun_cli.plan import Plan
+from nemorun_cli.model.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -34,10 +34,10 @@ from nemorun_cli.executors.slurm.script import (
     member_text,
     secrets_text,
 )
-from nemorun_cli.plan import Plan
-from nemorun_cli.resources import Resources
+from nemorun_cli.model.plan import Plan
+from nemorun_cli.model.resources import Resources
+from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.schema import check
-from nemorun_cli.states import Reason, TaskStatus
 
 NASTY = "a 'b' \"c\" $HOME `id` \\ ! ; & | > # äöü %A\ttab"
 FOLDER = Path("/ho me/it's/slurm/3")

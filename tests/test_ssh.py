@@ -15,7 +15,7 @@ from nemorun_cli.executors.slurm import ssh
 from nemorun_cli.executors.slurm.layout import Layout, owner
 from nemorun_cli.executors.slurm.ssh import Tunnel
 from nemorun_cli.home import ExperimentFiles
-from nemorun_cli.plan import Plan
+from nemorun_cli.model.plan import Plan
 
 if TYPE_CHECKING:
     from conftest import Exp

@@ -17,7 +17,7 @@ from patience import eventually
 from nemorun_cli import start
 from nemorun_cli.errors import ExpError
 from nemorun_cli.home import ExperimentFiles
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from conftest import Exp

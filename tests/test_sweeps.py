@@ -18,8 +18,8 @@ from patience import eventually
 from test_schedule import Drive, schedule, task
 
 from nemorun_cli import schema, sweeps
-from nemorun_cli.spec import Group
-from nemorun_cli.states import TaskStatus
+from nemorun_cli.model.spec import Group
+from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
     from conftest import Exp

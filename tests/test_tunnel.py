@@ -19,7 +19,7 @@ from terminals import Terminal
 
 import nemorun_cli
 from nemorun_cli.executors import make
-from nemorun_cli.states import Reason
+from nemorun_cli.model.status import Reason
 from nemorun_cli.tracking import reading
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from bench import attempt, events, kill_supervisor, shim_pid, until
 
-from nemorun_cli import usage
-from nemorun_cli.resources import Resources
-from nemorun_cli.usage import Usage
+from nemorun_cli.model import usage
+from nemorun_cli.model.resources import Resources
+from nemorun_cli.model.usage import Usage
 
 if TYPE_CHECKING:
     from pathlib import Path

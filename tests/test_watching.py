@@ -9,7 +9,7 @@ from patience import PATIENCE, eventually
 
 from nemorun_cli.experiment import find
 from nemorun_cli.home import Home
-from nemorun_cli.states import ExperimentStatus, TaskStatus
+from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.watching import Watch
 
 if TYPE_CHECKING:

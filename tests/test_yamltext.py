@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemorun_cli.errors import SpecError
-from nemorun_cli.expressions import text_of
 from nemorun_cli.loading import yamltext
 from nemorun_cli.loading.source import Source, open_source
 from nemorun_cli.loading.yamltext import option_value, parse
-from nemorun_cli.problems import Finding
+from nemorun_cli.model.plain_text import text_of
+from nemorun_cli.model.problems import Finding
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import differences, experiment, packages, revisions, tables, terminal
+from nemorun_cli import differences, experiment, revisions, tables, terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json
 from nemorun_cli.differences import ABSENT, Difference, Differences
-from nemorun_cli.model import wording
-from nemorun_cli.problems import dotted
+from nemorun_cli.model import code_package, wording
+from nemorun_cli.model.problems import dotted
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def command(first: ExperimentGiven, second: ExperimentGiven, *, is_json: Json = 
         old_text=revisions.texts(old.files),
         new_text=revisions.texts(new.files),
     )
-    code = list(differences.of_values(packages.code(old.spec.packages), packages.code(new.spec.packages)))
+    code = list(
+        differences.of_values(code_package.code(old.spec.packages), code_package.code(new.spec.packages))
+    )
     environment = list(differences.of_values(_environment(old), _environment(new)))
     results = list(_results(old, new))
     if is_json:
@@ -54,7 +56,7 @@ def command(first: ExperimentGiven, second: ExperimentGiven, *, is_json: Json = 
 def _shown(value: Any) -> str:
     """What a file holds, or a commit, by so much of its hash as tells it from others; where a link leads."""
     text = _text(value)
-    return text if text.startswith("->") else text[: packages.SHORT]
+    return text if text.startswith("->") else text[: code_package.SHORT]
 
 
 def rows(found: Differences) -> list[list[str]]:

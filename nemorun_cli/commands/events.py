@@ -9,7 +9,7 @@ import typer
 from nemorun_cli import chronicle, experiment, ledger, terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json
 from nemorun_cli.ledger import Reader
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli import collection, quantities, tables, terminal
+from nemorun_cli import collection, tables, terminal
 from nemorun_cli.commands.options import Json, Quiet
 from nemorun_cli.errors import UsageError
 from nemorun_cli.home import Home
+from nemorun_cli.model import units
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
@@ -89,6 +90,6 @@ class _Collection:
 
 def _seconds(text: str) -> float:
     try:
-        return quantities.duration(text)
+        return units.duration(text)
     except ValueError as error:
         raise UsageError(f"--older: {error}") from None

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli import completion, quantities, summaries, tables, terminal
-from nemorun_cli.clock import stamp
+from nemorun_cli import completion, summaries, tables, terminal
 from nemorun_cli.commands.options import Json, Quiet, whole_number
 from nemorun_cli.errors import UsageError
 from nemorun_cli.home import Home
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model import units
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _since(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return stamp(time.time() - quantities.duration(text))
+        return stamp(time.time() - units.duration(text))
     except ValueError:
         pass
     from datetime import datetime  # noqa: PLC0415 - only for dates

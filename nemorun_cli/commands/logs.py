@@ -10,7 +10,7 @@ import typer
 from nemorun_cli import experiment, logs, secret_values, terminal
 from nemorun_cli.commands.options import ExperimentOrLatest, Json, TaskOrNone, whole_number
 from nemorun_cli.errors import UsageError
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable

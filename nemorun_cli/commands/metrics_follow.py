@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli import measures, terminal
 from nemorun_cli.commands import metrics
 from nemorun_cli.measures import Series
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.following import Following
 from nemorun_cli.tracking.values import dump
 from nemorun_cli.watching import Watch

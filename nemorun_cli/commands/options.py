@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from nemorun_cli import completion, quantities
+from nemorun_cli import completion
 from nemorun_cli.errors import UsageError
+from nemorun_cli.model import units
 
 ExperimentOrLatest = Annotated[
     str,
@@ -116,6 +117,6 @@ def duration(option: str, text: str) -> float:
         UsageError: it is no duration.
     """
     try:
-        return quantities.duration(text)
+        return units.duration(text)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None

@@ -9,7 +9,7 @@ import typer
 from nemorun_cli import completion, records, tables, terminal
 from nemorun_cli.commands.options import DashRoot, Json, Quiet, TaskOrNone, whole_number
 from nemorun_cli.errors import LedgerError, UsageError
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tables import Column
 from nemorun_cli.tracking import openings as opened
 from nemorun_cli.tracking import reading

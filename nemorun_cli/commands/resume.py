@@ -10,7 +10,7 @@ from nemorun_cli import completion, environment, experiment, rendering, tables, 
 from nemorun_cli.commands import diff
 from nemorun_cli.commands.options import ExperimentGiven, Json, Params, Quiet, Sets
 from nemorun_cli.commands.run import document_of
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:

@@ -153,10 +153,10 @@ def _run(
 def _tell_shipped(run: experiment.Run) -> None:
     """Say what code the tasks run on, should it have been shipped."""
     if run.files.code.is_dir():
-        from nemorun_cli import packages  # noqa: PLC0415 - only for who ships
+        from nemorun_cli.model import code_package  # noqa: PLC0415 - only for who ships
 
         for package in run.spec().packages:
-            for line in packages.lines(package):
+            for line in code_package.lines(package):
                 terminal.warn(line)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import chronicle, experiment, ledger, packages, rendering, tables, terminal, usage
-from nemorun_cli.clock import unix
+from nemorun_cli import chronicle, experiment, ledger, rendering, tables, terminal
 from nemorun_cli.commands.options import ExperimentOrLatest, Json
-from nemorun_cli.model import wording
+from nemorun_cli.model import code_package, usage, wording
+from nemorun_cli.model.clock import unix
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _packages(snapshot: Snapshot) -> list[str]:
     return [
         f"  {line}"
         for package in snapshot.spec.packages
-        for line in (*packages.lines(package), f"in {package.folder}")
+        for line in (*code_package.lines(package), f"in {package.folder}")
     ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli import rendering, tables, terminal
 from nemorun_cli.changes import Changes
 from nemorun_cli.commands.status import document_of, show
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.watching import Watch
 
 if TYPE_CHECKING:

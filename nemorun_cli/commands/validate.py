@@ -13,7 +13,7 @@ from nemorun_cli.home import Home
 
 if TYPE_CHECKING:
     from nemorun_cli.executors import Diagnosis
-    from nemorun_cli.spec import Spec
+    from nemorun_cli.model.spec import Spec
 
 VALIDATE_FORMAT: Final = "exp.validate/1"
 

@@ -21,7 +21,7 @@ from nemorun_cli import (
 )
 from nemorun_cli.commands.options import ExperimentGiven, Json
 from nemorun_cli.model import wording
-from nemorun_cli.states import TaskStatus
+from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from nemorun_cli.explanation import Explanation
     from nemorun_cli.history import TaskState
+    from nemorun_cli.model.spec import Group
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.plugins.audience import Fault
-    from nemorun_cli.spec import Group
 
 WORST_FIRST: Final = (
     *(TaskStatus.FAILED, TaskStatus.UNKNOWN, TaskStatus.CANCELLED, TaskStatus.SKIPPED),

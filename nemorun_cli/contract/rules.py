@@ -21,7 +21,7 @@ from nemorun_cli.contract.bed import (
     until,
 )
 from nemorun_cli.errors import SpecError
-from nemorun_cli.states import Reason, TaskStatus
+from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from nemorun_cli.contract.bed import Bed

@@ -16,15 +16,16 @@ from nemorun_cli.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.attempts import Ending
     from nemorun_cli.history import TaskState
     from nemorun_cli.home import AttemptFiles, ExperimentFiles
     from nemorun_cli.loading.types import ExecutorTypes
     from nemorun_cli.locks import Holder
-    from nemorun_cli.plan import Plan
-    from nemorun_cli.resources import Machine, Resources
+    from nemorun_cli.model.attempt_end import Ending
+    from nemorun_cli.model.capacity import Machine
+    from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.resources import Resources
+    from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.slots import Allocation
-    from nemorun_cli.spec import Spec, Task
 
 ENTRY_POINTS: Final = "nemorun_cli.executors"
 

@@ -18,16 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli import attempts, environment, faults, locks, machine, processes
-from nemorun_cli.attempts import Ending, failed_launch, lost
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
 from nemorun_cli.home import FILE_MODE
-from nemorun_cli.usage import Usage
+from nemorun_cli.model import attempt_end
+from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
+from nemorun_cli.model.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.plan import Plan
-    from nemorun_cli.resources import Machine, Resources
+    from nemorun_cli.model.capacity import Machine
+    from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.resources import Resources
 
 SHELL: Final = "/bin/sh"
 LOCK_DESCRIPTOR: Final = 9  # where the shim expects the lock
@@ -108,7 +110,7 @@ class LocalExecutor:
     def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
         """Signal the whole tree of each task, and KILL it after the grace period."""
         for job in jobs:
-            number = attempts.signal_number(signal or job.stop_signal)
+            number = attempt_end.signal_number(signal or job.stop_signal)
             patience = job.stop_grace if grace is None else grace
             if stop := self._stops.get(job.key):
                 stop.hurry(number, patience)
@@ -262,7 +264,7 @@ class LocalExecutor:
         if ending:  # the task is over, and something it started is not
             # Its grace counts from that end, for whoever looks after it now may look only once.
             left = job.stop_grace - max(0.0, time.time() - (ending.ended or 0.0))
-            self._stops[job.key] = _stop(job, attempts.signal_number(job.stop_signal), max(0.0, left))
+            self._stops[job.key] = _stop(job, attempt_end.signal_number(job.stop_signal), max(0.0, left))
             return None
         return self._sight_unended(job, child, is_held=is_held)
 
@@ -340,7 +342,7 @@ class LocalExecutor:
         if ending is None and child and child.wait_status is not None:
             ending = _from_wait(child.wait_status, child.pid)
         if ending is None:
-            how = "KILL" if stop.has_killed else attempts.short_signal(str(stop.signal))
+            how = "KILL" if stop.has_killed else attempt_end.short_signal(str(stop.signal))
             ending = lost(f"it was ended by {how}; its exit code is not known")
         return self._over(job, child, ending)
 
@@ -373,7 +375,7 @@ def shim_line(attempt: Path, plan: Plan, program: str, *, shim: Path | None = No
         plan.workdir,
         f"{_umask():03o}",
         _seconds(plan.timeout or 0),
-        attempts.short_signal(plan.stop_signal),
+        attempt_end.short_signal(plan.stop_signal),
         _seconds(plan.stop_grace),
         program,
         *plan.argv[1:],
@@ -417,13 +419,17 @@ def _explain(error: Exception, plan: Plan) -> str:
 def _from_wait(status: int, claimed: int | None) -> Ending:
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        name = attempts.signal_name(-code) or f"signal {-code}"
-        return attempts.from_exit_code(attempts.SIGNAL_BASE - code, ended=time.time()) if name else lost(name)
+        name = attempt_end.signal_name(-code) or f"signal {-code}"
+        return (
+            attempt_end.from_exit_code(attempt_end.SIGNAL_BASE - code, ended=time.time())
+            if name
+            else lost(name)
+        )
     if claimed is None:
         return failed_launch(
             "its shim could not claim the attempt: is the disk full, or the folder read-only?"
         )
-    return attempts.from_exit_code(code, ended=time.time())
+    return attempt_end.from_exit_code(code, ended=time.time())
 
 
 def _stop(job: Job, number: int, grace: float) -> processes.Stop:

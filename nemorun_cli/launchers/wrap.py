@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.expressions import text_of
+from nemorun_cli.model.plain_text import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

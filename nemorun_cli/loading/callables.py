@@ -10,13 +10,13 @@ from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.problems import choices
+from nemorun_cli.model.problems import choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from importlib.machinery import ModuleSpec
 
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 
 class NotThereError(LookupError):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import quantities, schema
-from nemorun_cli.problems import Finding, choices
+from nemorun_cli import schema
+from nemorun_cli.model import units
+from nemorun_cli.model.problems import Finding, choices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 
 class Chosen:
@@ -88,7 +89,7 @@ class Chosen:
         self.findings += schema.check(own, form, place)
         if "max_size" in options:
             try:
-                quantities.size(str(options["max_size"]))
+                units.size(str(options["max_size"]))
             except ValueError as fault:
                 self.findings.append(Finding(place=(*place, "max_size"), message=str(fault)))
 

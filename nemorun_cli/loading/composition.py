@@ -14,12 +14,12 @@ from nemorun_cli.loading.relocation import relocated
 from nemorun_cli.loading.source import Source, open_source
 from nemorun_cli.loading.templates import OPENING
 from nemorun_cli.loading.yamltext import parse
-from nemorun_cli.problems import Finding, Problem, shown
+from nemorun_cli.model.problems import Finding, Problem, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
     OptionsSchema = Callable[[str], Mapping[str, Any] | None]
     Types = Callable[[], Sequence[str]]

@@ -9,14 +9,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nemorun_cli.loading.templates import OPENING
-from nemorun_cli.problems import Finding, choices
+from nemorun_cli.model.problems import Finding, choices
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.loading.expansion import Expansion
     from nemorun_cli.loading.matrix import Sweep
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 MOST_EDGES = 1_000_000  # from members to members
 Twins: TypeAlias = "dict[str, str | tuple[str, ...]]"

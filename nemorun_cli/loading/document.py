@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.spec import RunOptions
+from nemorun_cli.model.spec import RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from nemorun_cli.loading.composition import Sources
     from nemorun_cli.loading.places import Described
     from nemorun_cli.loading.types import ExecutorTypes
+    from nemorun_cli.model.problems import Finding, Place
+    from nemorun_cli.model.spec import Spec
     from nemorun_cli.plugins import Given
-    from nemorun_cli.problems import Finding, Place
-    from nemorun_cli.spec import Spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

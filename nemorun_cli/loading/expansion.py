@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli import schema
 from nemorun_cli.loading.filling import Varying
 from nemorun_cli.loading.templates import UNKNOWN
-from nemorun_cli.problems import Finding
+from nemorun_cli.model.problems import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from nemorun_cli.loading.filling import Filler
     from nemorun_cli.loading.matrix import Combination, Sweep
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
     Names = Mapping[str, Any]
     Fill = Callable[[Names, str], Any]

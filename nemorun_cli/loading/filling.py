@@ -11,20 +11,20 @@ from nemorun_cli.expressions import (
     compile_only,
     evaluate,
     named,
-    text_of,
     touches_unknown,
     value_of,
     word_of,
 )
-from nemorun_cli.handlers import RUN_AFTER
 from nemorun_cli.loading.templates import MAX_LENGTH, OPENING, UNKNOWN, Expression, TemplateError, pieces
-from nemorun_cli.problems import Finding, shown
+from nemorun_cli.model.handlers import RUN_AFTER
+from nemorun_cli.model.plain_text import text_of
+from nemorun_cli.model.problems import Finding, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from nemorun_cli.loading.templates import Parsed
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 LITERAL_SECTIONS = frozenset(("version", "name", "params"))  # where `${{` is text like any other
 _TASKS = frozenset(("tasks", *RUN_AFTER))

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.expressions import text_of
 from nemorun_cli.loading.filling import split
-from nemorun_cli.problems import Finding
+from nemorun_cli.model.plain_text import text_of
+from nemorun_cli.model.problems import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 _VARIABLE = re.compile(r"(?!EXP_|NEMORUN_HOME\Z)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 

@@ -8,13 +8,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.expressions import text_of
-from nemorun_cli.problems import Finding, choices, shown
+from nemorun_cli.model.plain_text import text_of
+from nemorun_cli.model.problems import Finding, choices, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 SETTINGS = ("include", "exclude", "zip", "max_parallel", "fail_fast", "max_failures")  # keys that are no axes
 MOST_MEMBERS = 100_000

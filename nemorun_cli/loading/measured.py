@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.patterns import PatternError, finder
-from nemorun_cli.problems import Finding
+from nemorun_cli.model.metric_patterns import PatternError, finder
+from nemorun_cli.model.problems import Finding
 from nemorun_cli.tracking.places import encode_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 
 class Measured:

@@ -6,18 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from nemorun_cli import quantities
-from nemorun_cli.handlers import DEFAULT_TIMEOUT, LAST, RUN_AFTER
 from nemorun_cli.loading import callables
 from nemorun_cli.loading.dependencies import Member, members_of
 from nemorun_cli.loading.filling import Late, as_plain, late_texts
 from nemorun_cli.loading.layers import Layers, Laying, words
 from nemorun_cli.loading.requests import VISIBLE, Requests
 from nemorun_cli.loading.templates import TemplateError
-from nemorun_cli.plan import script_copy
-from nemorun_cli.problems import Finding, choices
-from nemorun_cli.resources import NOTHING
-from nemorun_cli.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
+from nemorun_cli.model import units
+from nemorun_cli.model.handlers import DEFAULT_TIMEOUT, LAST, RUN_AFTER
+from nemorun_cli.model.plan import script_copy
+from nemorun_cli.model.problems import Finding, choices
+from nemorun_cli.model.resources import NOTHING
+from nemorun_cli.model.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from nemorun_cli.loading.expansion import Expansion
     from nemorun_cli.loading.measured import Measured
     from nemorun_cli.loading.types import ExecutorTypes
-    from nemorun_cli.problems import Place
-    from nemorun_cli.resources import Resources
-    from nemorun_cli.spec import Handler
+    from nemorun_cli.model.problems import Place
+    from nemorun_cli.model.resources import Resources
+    from nemorun_cli.model.spec import Handler
 
 KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")
 _MOST_FINDINGS = 20  # of one sweep: the others would say the same
@@ -431,7 +431,7 @@ class Building:
 
     def _duration(self, value: Any, member: Member, *keys: str) -> float | None:
         try:
-            return None if value is None else quantities.duration(value)
+            return None if value is None else units.duration(value)
         except ValueError as fault:
             self._find((*self._place(member, keys[0]), *keys[1:]), str(fault))
             return None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.handlers import RUN_AFTER
-from nemorun_cli.problems import Finding, dotted
+from nemorun_cli.model.handlers import RUN_AFTER
+from nemorun_cli.model.problems import Finding, dotted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 # What a task runs, with what belongs to that: another one takes the place of all of it.
 BODIES: Final = frozenset(("script", "inline", "command", "partial", "group"))

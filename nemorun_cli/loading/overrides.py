@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli import schema
 from nemorun_cli.loading.composition import REFERENCES
 from nemorun_cli.loading.yamltext import option_value
-from nemorun_cli.problems import Finding, choices, dotted, shown
+from nemorun_cli.model.problems import Finding, choices, dotted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.loading.templates import UNKNOWN
 from nemorun_cli.loading.yamltext import option_value
-from nemorun_cli.problems import Finding, choices, shown
+from nemorun_cli.model.problems import Finding, choices, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 _DECLARING = frozenset(("type", "default", "required"))  # keys that make a mapping a declaration
 _WORDS = {

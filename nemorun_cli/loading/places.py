@@ -11,7 +11,7 @@ from nemorun_cli.loading.composition import Layer, Sources, composed
 from nemorun_cli.loading.merging import OF_TASKS, merged
 from nemorun_cli.loading.source import open_source
 from nemorun_cli.loading.templates import OPENING
-from nemorun_cli.problems import Finding, choices
+from nemorun_cli.model.problems import Finding, choices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.home import Home
     from nemorun_cli.loading.composition import Composition, OptionsSchema, Types
-    from nemorun_cli.problems import Problem
+    from nemorun_cli.model.problems import Problem
 
 LOCAL: Final = "local"  # the executor that is there without being described
 _ALLOWED: Final = frozenset(("version", "executors"))

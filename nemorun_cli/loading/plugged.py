@@ -10,16 +10,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.loading import callables
+from nemorun_cli.model.problems import Finding, choices, dotted
+from nemorun_cli.model.spec import PluginUse, is_secret
 from nemorun_cli.plugins import BUILT_IN, loading
-from nemorun_cli.problems import Finding, choices, dotted
-from nemorun_cli.spec import PluginUse, is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.loading.layers import Laying
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 
 class Plugged:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 _NAMED = frozenset(("tasks", "executors"))  # whose entries others refer to by name
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import quantities
 from nemorun_cli.errors import ExpError
-from nemorun_cli.problems import Finding
-from nemorun_cli.resources import NOTHING, Resources
+from nemorun_cli.model import units
+from nemorun_cli.model.problems import Finding
+from nemorun_cli.model.resources import NOTHING, Resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nemorun_cli.loading.types import Misfit
-    from nemorun_cli.problems import Place
-    from nemorun_cli.spec import Task
+    from nemorun_cli.model.problems import Place
+    from nemorun_cli.model.spec import Task
 
     Section = tuple[Mapping[str, Any], Place]
 
@@ -67,7 +67,7 @@ class Requests:
     def _read(self, given: Mapping[str, Any], place: Place) -> Resources:
         memory = given.get("memory")
         try:
-            size = None if memory is None else quantities.size(memory)
+            size = None if memory is None else units.size(memory)
         except ValueError as fault:
             self.findings.append(Finding(place=(*place, "memory"), message=str(fault)))
             size = None

@@ -11,10 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import quantities, schema
+from nemorun_cli import schema
 from nemorun_cli.errors import SpecError
-from nemorun_cli.expressions import experiment_names, text_of
-from nemorun_cli.handlers import RUN_AFTER
+from nemorun_cli.expressions import experiment_names
 from nemorun_cli.loading import dependencies
 from nemorun_cli.loading.expansion import Expansion
 from nemorun_cli.loading.filling import Filler, Late, Unfilled
@@ -22,8 +21,11 @@ from nemorun_cli.loading.layers import Layers, Laying
 from nemorun_cli.loading.members import Building
 from nemorun_cli.loading.pruning import cut
 from nemorun_cli.loading.templates import OPENING, UNKNOWN
-from nemorun_cli.problems import Finding, choices
-from nemorun_cli.spec import Group, Identity, PluginUse, RunOptions, Spec, Task
+from nemorun_cli.model import units
+from nemorun_cli.model.handlers import RUN_AFTER
+from nemorun_cli.model.plain_text import text_of
+from nemorun_cli.model.problems import Finding, choices
+from nemorun_cli.model.spec import Group, Identity, PluginUse, RunOptions, Spec, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -247,7 +249,7 @@ class Resolution:
         values = dict(section)
         if "timeout" in values:
             try:
-                values["timeout"] = quantities.duration(values["timeout"])
+                values["timeout"] = units.duration(values["timeout"])
             except ValueError as fault:
                 self._findings.append(Finding(place=("run", "timeout"), message=str(fault)))
                 del values["timeout"]

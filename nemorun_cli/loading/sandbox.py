@@ -13,7 +13,7 @@ from jinja2.filters import FILTERS
 from jinja2.sandbox import SandboxedEnvironment
 
 from nemorun_cli.loading.templates import ROOTS, TemplateError
-from nemorun_cli.problems import choices
+from nemorun_cli.model.problems import choices
 
 if TYPE_CHECKING:
     from jinja2.environment import TemplateExpression
@@ -260,7 +260,7 @@ def _json(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    from nemorun_cli.expressions import text_of  # noqa: PLC0415 - it imports this module where needed
+    from nemorun_cli.model.plain_text import text_of  # noqa: PLC0415 - it imports this module where needed
 
     return text_of(_plain(value, Budget()))
 

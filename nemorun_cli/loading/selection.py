@@ -6,12 +6,12 @@ import fnmatch
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nemorun_cli.problems import Finding, choices
+from nemorun_cli.model.problems import Finding, choices
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from nemorun_cli.spec import Task
+    from nemorun_cli.model.spec import Task
 
 
 def meant(names: Sequence[str], members: Mapping[str, Sequence[str]]) -> tuple[set[str], list[Finding]]:

@@ -12,13 +12,13 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from nemorun_cli.errors import SpecError
-from nemorun_cli.problems import Finding, Problem
+from nemorun_cli.model.problems import Finding, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 MAX_BYTES = 32_000_000  # of a spec; ten thousand tasks take two
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.loading.matrix import key_of
-from nemorun_cli.problems import Finding, choices
+from nemorun_cli.model.problems import Finding, choices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.loading.expansion import Expansion
     from nemorun_cli.loading.matrix import Combination, Sweep
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from nemorun_cli.resources import Resources
+    from nemorun_cli.model.resources import Resources
 
     Misfit = Callable[[str, Mapping[str, Any], Resources], str | None]
 

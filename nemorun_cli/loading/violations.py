@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator
 
-from nemorun_cli.handlers import RUN_AFTER
-from nemorun_cli.problems import Finding, choices, nearest, shown
+from nemorun_cli.model.handlers import RUN_AFTER
+from nemorun_cli.model.problems import Finding, choices, nearest, shown
 from nemorun_cli.schema import known_keys
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from jsonschema import ValidationError
 
-    from nemorun_cli.problems import Place
+    from nemorun_cli.model.problems import Place
 
 
 def found(data: Any, schema: Mapping[str, Any], place: Place = ()) -> Iterator[Finding]:

@@ -21,10 +21,10 @@ from yaml.events import (
 from nemorun_cli.errors import SpecError
 from nemorun_cli.loading.scalars import NOT_TEXT_STARTS, scalar
 from nemorun_cli.loading.source import Source
-from nemorun_cli.problems import Finding
+from nemorun_cli.model.problems import Finding
 
 if TYPE_CHECKING:
-    from nemorun_cli.problems import Problem
+    from nemorun_cli.model.problems import Problem
 
 MAX_VALUES = 2_000_000  # in a document, those that aliases repeat included
 MAX_DEPTH = 64  # collections within collections

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from nemorun_cli.resources import NOTHING, Resources
+from nemorun_cli.model.resources import NOTHING, Resources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.ledger import Event
-    from nemorun_cli.spec import Identity, Kind, Retry
+    from nemorun_cli.model.spec import Identity, Kind, Retry
 
 ENTRY_POINTS: Final = "nemorun_cli.plugins"
 SUPERVISOR_GONE: Final = "supervisor_gone"  # told to plugins by their own process, and in no ledger

@@ -18,20 +18,21 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import history, locks, secret_values
-from nemorun_cli.clock import stamp
+from nemorun_cli import history, locks
 from nemorun_cli.errors import ExpError
 from nemorun_cli.experiment import Run
 from nemorun_cli.home import FILE_MODE, ExperimentFiles, Home
 from nemorun_cli.ledger import Reader
+from nemorun_cli.model import masking
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.spec import Spec
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin, loading
 from nemorun_cli.plugins.audience import Fault
-from nemorun_cli.spec import Spec
 
 if TYPE_CHECKING:
     from nemorun_cli.home import HearerFiles
     from nemorun_cli.ledger import Event
-    from nemorun_cli.spec import PluginUse
+    from nemorun_cli.model.spec import PluginUse
 
 HARD: Final = 2.0  # times its limit after which the process of a plugin that cannot be interrupted ends
 PREDECESSOR_WAIT: Final = 900.0  # seconds: the process of an earlier supervisor may still be at it
@@ -106,14 +107,14 @@ class Hearer:
 
     def _record(self, error: Exception, event: Event | None) -> None:
         text = "".join(traceback.format_exception(error)).rstrip()
-        sys.stderr.write(f"{stamp()} {secret_values.mask(text, self._run.secrets)}\n")
+        sys.stderr.write(f"{stamp()} {masking.mask(text, self._run.secrets)}\n")
         self._faults += 1
         if self._faults <= MOST_FAULTS:
             about = event or {}
             fault = Fault(
                 plugin=self._use.uses,
                 time=stamp(),
-                error=secret_values.mask(f"{type(error).__name__}: {error}", self._run.secrets),
+                error=masking.mask(f"{type(error).__name__}: {error}", self._run.secrets),
                 event=about.get("event"),
                 task=about.get("task"),
             )

@@ -11,18 +11,18 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import plan
 from nemorun_cli.errors import SpecError, UsageError
+from nemorun_cli.model import plan
+from nemorun_cli.model.masking import MASK
+from nemorun_cli.model.problems import Finding, dotted
+from nemorun_cli.model.spec import PluginUse
 from nemorun_cli.plugins import Given, Launch, has_hook, loading, scrutiny
-from nemorun_cli.problems import Finding, dotted
-from nemorun_cli.secret_values import MASK
-from nemorun_cli.spec import PluginUse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nemorun_cli.loading.document import Document
-    from nemorun_cli.spec import Identity, Spec, Task
+    from nemorun_cli.model.spec import Identity, Spec, Task
 
 
 def given(plugins: Iterable[object]) -> tuple[Given, ...]:

@@ -9,16 +9,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import schema
+from nemorun_cli.model.masking import MASK
+from nemorun_cli.model.problems import Finding, choices
+from nemorun_cli.model.spec import is_secret
 from nemorun_cli.plugins import BUILT_IN, ENTRY_POINTS
-from nemorun_cli.problems import Finding, choices
-from nemorun_cli.secret_values import MASK
-from nemorun_cli.spec import is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nemorun_cli.problems import Place
-    from nemorun_cli.spec import PluginUse
+    from nemorun_cli.model.problems import Place
+    from nemorun_cli.model.spec import PluginUse
 
 
 def names() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nemorun_cli.expressions import text_of
+from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.plugins import Launch, Plugin
 from nemorun_cli.plugins.naming import WORDS, filled, with_defaults
 

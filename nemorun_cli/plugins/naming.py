@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.expressions import text_of
+from nemorun_cli.model.plain_text import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

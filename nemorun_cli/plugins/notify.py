@@ -8,11 +8,11 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import history, quantities, secret_values
-from nemorun_cli.clock import unix
-from nemorun_cli.model import wording
+from nemorun_cli import history
+from nemorun_cli.model import masking, units, wording
+from nemorun_cli.model.clock import unix
+from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin
-from nemorun_cli.states import ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -123,8 +123,8 @@ class Notify(Plugin):
         self._on = {on} if isinstance(on, str) else set(on)
         self._command, self._webhook, self._headers = list(command), webhook, dict(headers or {})
         self._form, self._retries = form, retries
-        self._timeout = min(quantities.duration(timeout), _LONGEST)
-        if webhook is not None and not webhook.startswith(("http://", "https://", secret_values.MASK)):
+        self._timeout = min(units.duration(timeout), _LONGEST)
+        if webhook is not None and not webhook.startswith(("http://", "https://", masking.MASK)):
             raise ValueError("the webhook is no address that begins with http:// or https://")
         self._has_failed = False
 
@@ -156,7 +156,7 @@ class Notify(Plugin):
             self._tell(document(snapshot, "each_failure", event), run)
 
     def _tell(self, told: dict[str, Any], run: Run) -> None:
-        told = json.loads(secret_values.mask(json.dumps(told, ensure_ascii=False), run.secrets))
+        told = json.loads(masking.mask(json.dumps(told, ensure_ascii=False), run.secrets))
         channels = [*([self._call] if self._webhook else []), *([self._run] if self._command else [])]
         if wrong := [error for channel in channels if (error := self._tried(channel, told))]:
             raise NotifyError("; ".join(wrong))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nemorun_cli import quantities
+from nemorun_cli.model import units
 from nemorun_cli.plugins import Launch, Plugin
 from nemorun_cli.plugins.naming import WORDS, filled
 
@@ -66,7 +66,7 @@ class Nsys(Plugin):
         self._words = [f"--trace={','.join(trace)}", *_captured(capture)]
         for name, value in (("delay", delay), ("duration", duration)):
             if value is not None:
-                self._words.append(f"--{name}={quantities.duration(value):g}")
+                self._words.append(f"--{name}={units.duration(value):g}")
         self._words += options
 
     def change(self, launch: Launch) -> Launch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nemorun_cli import quantities
+from nemorun_cli.model import units
 from nemorun_cli.plugins import Launch, Plugin
 from nemorun_cli.plugins.naming import WORDS, filled
 
@@ -74,7 +74,7 @@ class Preemption(Plugin):
         checkpoints: str = "{task_dir}/checkpoints",
         variable: str = "CHECKPOINT_DIR",
     ) -> None:
-        self._signal, self._before = signal, quantities.duration(before)
+        self._signal, self._before = signal, units.duration(before)
         self._retries, self._on = retries, tuple(on)
         self._checkpoints, self._variable = checkpoints, variable
 

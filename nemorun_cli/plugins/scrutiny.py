@@ -9,16 +9,17 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import attempts, executors, schema
+from nemorun_cli import executors, schema
+from nemorun_cli.model import attempt_end
+from nemorun_cli.model.problems import dotted
+from nemorun_cli.model.resources import Resources
+from nemorun_cli.model.spec import Retry
 from nemorun_cli.plugins import CHANGEABLE, Launch
-from nemorun_cli.problems import dotted
-from nemorun_cli.resources import Resources
-from nemorun_cli.spec import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.spec import Task
+    from nemorun_cli.model.spec import Task
 
 FIXED: Final = tuple(item.name for item in fields(Launch) if item.name not in CHANGEABLE)
 
@@ -34,7 +35,7 @@ def faults(before: Launch, found: Launch, task: Task) -> Iterator[str]:
     yield from _of_env(found.env)
     yield from _of_times(found)
     try:
-        attempts.signal_number(found.stop_signal)
+        attempt_end.signal_number(found.stop_signal)
         json.dumps([plain(found.args), dict(found.options)], allow_nan=False)
     except (ValueError, TypeError) as error:
         yield str(error)

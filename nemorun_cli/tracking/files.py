@@ -9,8 +9,8 @@ import os
 import time
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from nemorun_cli import clock
 from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.model import clock
 from nemorun_cli.tracking.blobs import Blobs
 from nemorun_cli.tracking.fileindex import FileIndex, full_path, join
 from nemorun_cli.tracking.places import check_path, make_folder

@@ -10,7 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from nemorun_cli.errors import StateError
-from nemorun_cli.states import ExperimentStatus as Status
+from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.tracking import endings, facts
 from nemorun_cli.tracking.openings import Holder
 from nemorun_cli.tracking.places import FILE_MODE, REGISTER, make_folder, write_aside

@@ -15,10 +15,10 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from nemorun_cli import clock
 from nemorun_cli.errors import LedgerNewerError, NotFoundError, StateError, UsageError
-from nemorun_cli.states import ExperimentStatus as Status
-from nemorun_cli.states import Reason
+from nemorun_cli.model import clock
+from nemorun_cli.model.status import ExperimentStatus as Status
+from nemorun_cli.model.status import Reason
 from nemorun_cli.tracking import facts, rows, values
 from nemorun_cli.tracking.places import FILE_MODE, Place, make_folder
 

@@ -6,8 +6,8 @@ import fnmatch
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nemorun_cli import clock
-from nemorun_cli.states import ExperimentStatus as Status
+from nemorun_cli.model import clock
+from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.tracking import openings as opened
 from nemorun_cli.tracking import places, values
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, cast, overload
 
-from nemorun_cli import clock
+from nemorun_cli.model import clock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

@@ -24,7 +24,7 @@ from patience import eventually
 
 from nemorun_cli import experiment, faults
 from nemorun_cli.errors import UsageError
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from bench import Bench

@@ -25,7 +25,7 @@ from patience import eventually
 
 from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.ledger import Ledger, Reader, encode
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

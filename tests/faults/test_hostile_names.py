@@ -12,7 +12,7 @@ from bench import NOTE, log
 from nemorun_cli import experiment
 from nemorun_cli.errors import NotFoundError, SpecError, UsageError
 from nemorun_cli.home import Home
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from pathlib import Path

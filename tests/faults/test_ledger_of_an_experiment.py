@@ -9,7 +9,7 @@ from bench import NOTE, events, kill_supervisor, shim_pid, until
 from patience import eventually
 
 from nemorun_cli.ledger import encode
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from bench import Bench

@@ -28,7 +28,7 @@ from nemorun_cli import experiment
 from nemorun_cli.errors import EngineError
 from nemorun_cli.home import Home
 from nemorun_cli.ledger import Reader, encode
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ import pytest
 from bench import NOTE, events, kill, kill_supervisor, statuses, until
 
 from nemorun_cli import history
-from nemorun_cli.states import TaskStatus
+from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable

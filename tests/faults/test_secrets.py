@@ -12,7 +12,7 @@ from patience import eventually
 
 from nemorun_cli import experiment
 from nemorun_cli.errors import SpecError
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from pathlib import Path

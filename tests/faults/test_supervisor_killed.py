@@ -20,7 +20,7 @@ from patience import eventually
 
 from nemorun_cli import experiment, faults
 from nemorun_cli.errors import ExpError, NotFoundError
-from nemorun_cli.states import ExperimentStatus, TaskStatus
+from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
     from bench import Bench

@@ -17,21 +17,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import attempts, faults
-from nemorun_cli.attempts import lost
 from nemorun_cli.executors import Job, Sighting
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker.engine import Engine, Gone, LogFile, Refused
 from nemorun_cli.home import make_folder
+from nemorun_cli.model import attempt_end
+from nemorun_cli.model.attempt_end import lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from nemorun_cli.plan import Plan
+    from nemorun_cli.model.plan import Plan
 
 TRIES: Final = 5  # how often a name is asked for that somebody else is just giving back
 PROGRAM_POSITION: Final = 12  # -c, the instructions, exp, log, secrets, and seven arguments of the shim
 INIT_COMPLAINS: Final = "[FATAL tini"  # how docker-init begins to say that it cannot run a program
-KILLED: Final = attempts.SIGNAL_BASE + 9  # exit code of what KILL has ended
+KILLED: Final = attempt_end.SIGNAL_BASE + 9  # exit code of what KILL has ended
 LOOKS: Final = 4  # at a container that was killed, for the reason
 BETWEEN_LOOKS: Final = 0.1  # seconds
 NO_RECORD: Final = "its container ended well, but without an exit record"
@@ -244,7 +245,7 @@ def _bare_record(job: Job, found: Mapping[str, Any], words: str) -> dict[str, An
         record["launch"] = no_program(image, program)
     elif job.files.timed_out.exists():
         record["timeout"] = True
-        if code == attempts.SIGNAL_BASE + attempts.signal_number("KILL"):
+        if code == attempt_end.SIGNAL_BASE + attempt_end.signal_number("KILL"):
             record["signal"] = "KILL"
     return record
 
@@ -254,7 +255,7 @@ def _shim_record(job: Job, found: Mapping[str, Any], words: str) -> dict[str, An
     code = found["State"]["ExitCode"]
     if attempts.read_ending(job.files) or (code == containers.NO_SECRETS and not claimed(job)):
         return None
-    if claimed(job) or code > attempts.SIGNAL_BASE:
+    if claimed(job) or code > attempt_end.SIGNAL_BASE:
         # It was killed. A shim that lost the claim to another ends with 0 and knows nothing.
         return {"exit_code": code, **_times(found)} if code else None
     return {"exit_code": None, "launch": _launch_trouble(found, words), **_times(found)}

@@ -18,8 +18,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import attempts, machine
-from nemorun_cli.attempts import failed_launch
+from nemorun_cli import machine
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker import errands
@@ -27,13 +26,16 @@ from nemorun_cli.executors.docker.check import diagnose
 from nemorun_cli.executors.docker.engine import DownError, Engine, Following, Refused, Stream, host
 from nemorun_cli.executors.docker.errands import Begun, Images
 from nemorun_cli.executors.docker.forgotten import Forgotten
+from nemorun_cli.model import attempt_end
+from nemorun_cli.model.attempt_end import failed_launch
 from nemorun_cli.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.plan import Plan
-    from nemorun_cli.resources import Machine, Resources
+    from nemorun_cli.model.capacity import Machine
+    from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.resources import Resources
 
 WORKERS: Final = 4  # threads that start containers, and as many that end them, however many there are
 FIRST_LOOK: Final = 10.0  # seconds that an answer may take when attempts are taken up
@@ -156,7 +158,7 @@ class DockerExecutor:
     def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
         """Signal every process of each container, and KILL it after the grace period."""
         for job in jobs:
-            name = attempts.short_signal(signal or job.stop_signal)
+            name = attempt_end.short_signal(signal or job.stop_signal)
             patience = job.stop_grace if grace is None else grace
             if job.key in self._forgotten:
                 self._forgotten.cancel(job, name, patience)
@@ -502,7 +504,7 @@ class DockerExecutor:
             if held.deadline is not None and held.deadline <= now:
                 held.deadline = None
                 held.job.files.timed_out.touch()
-                name = attempts.short_signal(held.job.stop_signal)
+                name = attempt_end.short_signal(held.job.stop_signal)
                 self._stops.setdefault(held.job.key, _Stop(name, held.job.stop_grace))
         for key, stop in list(self._stops.items()):
             if stop.due <= now:

@@ -11,9 +11,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import attempts, processes
-from nemorun_cli.attempts import lost
 from nemorun_cli.executors import Sighting
 from nemorun_cli.executors.docker import errands
+from nemorun_cli.model import attempt_end
+from nemorun_cli.model.attempt_end import lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ class Forgotten:
 
     def cancel(self, job: Job, signal: str, grace: float) -> None:
         """Begin to end the processes of an attempt."""
-        number = attempts.signal_number(signal)
+        number = attempt_end.signal_number(signal)
         if stop := self._stops.get(job.key):
             stop.hurry(number, grace)
         else:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nemorun_cli.executors.slurm.commands import Inquiry
-    from nemorun_cli.resources import Resources
+    from nemorun_cli.model.resources import Resources
 
 PATIENCE: Final = 15.0  # seconds for each question
 ENGINE: Final = "slurm"

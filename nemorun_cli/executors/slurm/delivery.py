@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.layout import Layout
     from nemorun_cli.executors.slurm.site import Secrets
     from nemorun_cli.executors.slurm.trips import Errand, Trips
-    from nemorun_cli.packages import Package
+    from nemorun_cli.model.code_package import Package
 
 TRAVEL: Final = 3600.0  # seconds that bringing files may take; rsync itself ends when nothing moves
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli import attempts, environment, faults
-from nemorun_cli.attempts import Ending, failed_launch, lost
 from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.local import shim_line
 from nemorun_cli.executors.slurm import together
@@ -26,7 +25,9 @@ from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, Request, argv, c
 from nemorun_cli.executors.slurm.script import NEAR_LIMIT, RUNNING, member_text
 from nemorun_cli.executors.slurm.site import Here
 from nemorun_cli.executors.slurm.stop import Stop, commands
-from nemorun_cli.states import Reason, TaskStatus
+from nemorun_cli.model import attempt_end
+from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
+from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.commands import Answer, Question
     from nemorun_cli.executors.slurm.site import Secrets, Site
     from nemorun_cli.executors.slurm.submission import Submission
-    from nemorun_cli.plan import Plan
-    from nemorun_cli.resources import Resources
+    from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.resources import Resources
 
 SETTLING: Final = 3.0  # seconds that an exit record may take to be seen after Slurm says that the job is over
 WORD: Final = 5.0  # seconds that an end may wait for Slurm to say why
@@ -153,7 +154,7 @@ class SlurmExecutor:
         """Take back what waits; signal what runs, and KILL it after the grace period."""
         for job in jobs:
             held = self._held.setdefault(job.key, _Held(job, is_adopted=True))
-            name = attempts.short_signal(signal or job.stop_signal)
+            name = attempt_end.short_signal(signal or job.stop_signal)
             patience = job.stop_grace if grace is None else grace
             if held.stop:
                 held.stop.hurry(signal=name, grace=patience)

@@ -18,8 +18,8 @@ from nemorun_cli.home import ExperimentFiles, make_folder
 if TYPE_CHECKING:
     from nemorun_cli.executors import Job
     from nemorun_cli.executors.slurm.ssh import Tunnel
-    from nemorun_cli.packages import Package
-    from nemorun_cli.plan import Plan
+    from nemorun_cli.model.code_package import Package
+    from nemorun_cli.model.plan import Plan
 
 NOTE: Final = "there"  # in the experiment's folder of submissions: where its files lie on the far side
 

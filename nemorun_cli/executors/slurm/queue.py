@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from nemorun_cli.attempts import Ending, from_exit_code, lost
-from nemorun_cli.clock import stamp
-from nemorun_cli.states import Reason, TaskStatus
+from nemorun_cli.model.attempt_end import Ending, from_exit_code, lost
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

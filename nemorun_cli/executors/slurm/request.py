@@ -7,16 +7,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.attempts import short_signal
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm import ssh
-from nemorun_cli.resources import NOTHING
+from nemorun_cli.model.attempt_end import short_signal
+from nemorun_cli.model.resources import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nemorun_cli.plan import Plan
-    from nemorun_cli.resources import Resources
+    from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.resources import Resources
 
 END_OF_FLAGS: Final = "--"  # of srun, where something has to be put behind them
 MINUTE: Final = 60

@@ -9,18 +9,18 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.attempts import short_signal
 from nemorun_cli.executors.slurm.dependency import BEHIND, SIGNALLED, STOOD_BACK, array
 from nemorun_cli.executors.slurm.request import NOTICE
 from nemorun_cli.executors.slurm.shell import BODY_TEXT, FORWARD, GATE, STEPS
 from nemorun_cli.executors.slurm.together import components
+from nemorun_cli.model.attempt_end import short_signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import PurePath
 
     from nemorun_cli.executors.slurm.request import Request
-    from nemorun_cli.plan import Plan
+    from nemorun_cli.model.plan import Plan
 
 LONGEST_KEY: Final = 180  # characters of a job's name; accounting keeps 255
 NEAR_LIMIT: Final = "near-its-limit"  # in an attempt's folder: it got the signal that announces the end

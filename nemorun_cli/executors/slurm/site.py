@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors import Diagnosis, Job
     from nemorun_cli.executors.slurm.commands import Inquiry, Question
     from nemorun_cli.executors.slurm.submission import Submission
-    from nemorun_cli.plan import Plan
+    from nemorun_cli.model.plan import Plan
 
 NEWS_EVERY: Final = 0.25  # seconds between looks at the file to which jobs add a line
 

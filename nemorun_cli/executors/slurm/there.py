@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.site import Secrets
     from nemorun_cli.executors.slurm.submission import Submission
     from nemorun_cli.executors.slurm.trip import Piece
-    from nemorun_cli.plan import Plan
+    from nemorun_cli.model.plan import Plan
 
 AT_ONCE: Final = 0.1  # seconds from one look to the next, while more is to be brought
 SHORTEST: Final = 0.5  # the same, after something happened

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from nemorun_cli.packages import Package
-from nemorun_cli.resources import NOTHING, Resources
+from nemorun_cli.model.code_package import Package
+from nemorun_cli.model.resources import NOTHING, Resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,13 +11,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from nemorun_cli.quantities import duration_text, size_text
-from nemorun_cli.resources import cpus_text, gpus_text
+from nemorun_cli.model.resources import cpus_text, gpus_text
+from nemorun_cli.model.units import duration_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nemorun_cli.resources import Resources
+    from nemorun_cli.model.resources import Resources
 
 LARGEST: Final = 1000  # bytes of a file about this that are read
 _UNIT: Final = 1 if sys.platform == "darwin" else 1024  # bytes in which a peak is told

@@ -11,15 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.resources import NOTHING
+from nemorun_cli.model.resources import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.home import AttemptFiles, ExperimentFiles
-    from nemorun_cli.packages import Package
-    from nemorun_cli.resources import Resources
-    from nemorun_cli.spec import Kind, Spec, Task
+    from nemorun_cli.model.code_package import Package
+    from nemorun_cli.model.resources import Resources
+    from nemorun_cli.model.spec import Kind, Spec, Task
 
 PLAN_FORMAT: Final = "exp.attempt/1"
 

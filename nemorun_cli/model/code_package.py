@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from nemorun_cli import quantities
+from nemorun_cli.model import units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +91,7 @@ class Package:
 def lines(package: Package) -> list[str]:
     """What was shipped and what was not, for people."""
     told = f", {package.told}" if package.told else ""
-    size = quantities.size_text(package.bytes)
+    size = units.size_text(package.bytes)
     found = [f"{package.packager['type']}: {package.files} file(s), {size}{told} ({package.hash[:SHORT]})"]
     if package.left_out:
         more = f" and {len(package.left_out) - NAMED} more" if len(package.left_out) > NAMED else ""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.clock import unix
-from nemorun_cli.states import EXIT_CODES, ExperimentStatus, TaskStatus
+from nemorun_cli.model.clock import unix
+from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
     from nemorun_cli.history import History
-    from nemorun_cli.spec import Spec
+    from nemorun_cli.model.spec import Spec
 
 RUN_AFTER: Final[dict[str, frozenset[ExperimentStatus]]] = {
     "on_success": frozenset({ExperimentStatus.COMPLETED}),
