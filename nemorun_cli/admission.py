@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nemorun_cli import executors, locks
+from nemorun_cli import executors
 from nemorun_cli.home import Home
-from nemorun_cli.slots import Slots
+from nemorun_cli.system import locks
+from nemorun_cli.system.slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.engines import Engines
     from nemorun_cli.model.capacity import Machine, Room
     from nemorun_cli.schedule import Schedule
-    from nemorun_cli.slots import Allocation
+    from nemorun_cli.system.slots import Allocation
 
 
 @dataclass(frozen=True, slots=True)

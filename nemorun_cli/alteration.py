@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli import creation, differences, ledger, resumption, revisions
 from nemorun_cli.errors import UsageError
 from nemorun_cli.history import History
-from nemorun_cli.home import ExperimentFiles, make_folder
+from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.model.problems import dotted
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.schedule import Schedule
+from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

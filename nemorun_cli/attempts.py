@@ -7,11 +7,11 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import faults
-from nemorun_cli.home import FILE_MODE, FOLDER_MODE, make_folder
 from nemorun_cli.model import usage
 from nemorun_cli.model.attempt_end import Ending, from_exit_code, lost
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.system import crashpoints
+from nemorun_cli.system.files import FOLDER_MODE, make_folder, write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ def make_folders(files: AttemptFiles) -> bool:
         files.directory.mkdir(FOLDER_MODE)
     except FileExistsError:
         return False
-    faults.point("attempt.folder")
+    crashpoints.point("attempt.folder")
     return True
 
 
@@ -46,18 +46,7 @@ def write_plan(files: AttemptFiles, plan: Plan) -> None:
         write(files.script, plan.script)
     if plan.call is not None:
         write(files.call, plan.call)
-    faults.point("attempt.plan")
-
-
-def write(path: Path, text: str) -> None:
-    """Write a private file in place."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
-    try:
-        data = memoryview(text.encode())
-        while data:
-            data = data[os.write(descriptor, data) :]
-    finally:
-        os.close(descriptor)
+    crashpoints.point("attempt.plan")
 
 
 def claimed_pid(files: AttemptFiles) -> int | None:

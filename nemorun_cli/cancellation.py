@@ -8,12 +8,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import history as events
-from nemorun_cli import locks, observation, secret_values, start
+from nemorun_cli import observation, secret_values, start
 from nemorun_cli.errors import EngineError, NotOverError, UsageError
 from nemorun_cli.ledger import Ledger
 from nemorun_cli.model.attempt_end import signal_number
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.supervision import Supervision
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,12 +10,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from nemorun_cli import keys, locks, observation, summaries
+from nemorun_cli import keys, observation, summaries
 from nemorun_cli.errors import LedgerError, NotFoundError
-from nemorun_cli.home import FOLDER_MODE, ExperimentFiles
-from nemorun_cli.ledger import sync_folder
+from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import store
+from nemorun_cli.system import locks
+from nemorun_cli.system.files import FOLDER_MODE, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

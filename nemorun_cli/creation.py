@@ -11,14 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import __version__, attempts, environment, faults, history, load
+from nemorun_cli import __version__, history, load
 from nemorun_cli.errors import ExpError, UsageError
-from nemorun_cli.home import FOLDER_MODE, ExperimentFiles, make_folder
-from nemorun_cli.ledger import Ledger, sync_folder
+from nemorun_cli.home import ExperimentFiles
+from nemorun_cli.ledger import Ledger
 from nemorun_cli.model import plan
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.origins import Origin
+from nemorun_cli.system import crashpoints, environment
+from nemorun_cli.system.files import FOLDER_MODE, make_folder, sync_folder, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,15 +84,15 @@ def create(
             if files.id != identity.id:
                 again = Identity(id=files.id, name=identity.name, directory=str(files.directory))
                 spec = replace(resolve(document, again), run=spec.run)
-            faults.point("create.folder")
+            crashpoints.point("create.folder")
             if shipments:
                 spec = replace(spec, packages=shipments.unpack(files))
             shutil.copyfile(PACKAGE / "shim.sh", files.shim)
             files.shim.chmod(0o700)
             write_copies(files, document, spec)
-            faults.point("create.files")
+            crashpoints.point("create.files")
             _begin_ledger(files, spec, home=home, by=by, key=key, document=document)
-            faults.point("create.ledger")
+            crashpoints.point("create.ledger")
     except OSError as error:
         where = error.filename or home.directory
         raise ExpError(f"cannot create the experiment: {error.strerror}: {where}") from error
@@ -128,8 +130,8 @@ def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
 
 def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None:
     """The copies that an experiment keeps of its spec and its scripts; `resolved.json` comes last."""
-    attempts.write(files.spec, document.text)
-    attempts.write(files.source, json.dumps(_origin(document).to_json()))
+    write(files.spec, document.text)
+    write(files.source, json.dumps(_origin(document).to_json()))
     if any(task.kind == "partial" for task in spec.tasks):
         shutil.copyfile(PACKAGE / "partial.py", files.partial)
         files.partial.chmod(0o600)
@@ -142,7 +144,7 @@ def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None
         except FileNotFoundError:
             raise UsageError(f"the script {source} is gone since the spec was checked") from None
         copy.chmod(0o700)
-    attempts.write(files.resolved, json.dumps(spec.to_json()))
+    write(files.resolved, json.dumps(spec.to_json()))
     for path in (files.spec, files.resolved):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from nemorun_cli import executors, locks, sessions
+from nemorun_cli import executors
 from nemorun_cli.errors import EngineError, ExpError, LedgerError
 from nemorun_cli.model.resources import cpus_text, gpus_text
 from nemorun_cli.model.units import size_text
+from nemorun_cli.system import locks, login_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -244,9 +245,9 @@ def of_tools() -> Iterator[Check]:
 
 def of_machine() -> Check:
     """What there is for tasks that ask for resources."""
-    from nemorun_cli import machine  # noqa: PLC0415 - only for the doctor, and for who asks for resources
+    from nemorun_cli.system import hardware  # noqa: PLC0415 - only for the doctor, and for who asks for resources
 
-    found = machine.find({}, with_gpus=True)
+    found = hardware.find({}, with_gpus=True)
     memory = f", {size_text(found.memory)} of memory" if found.memory else ""
     text = f"{cpus_text(found.cpus or 0)}{memory}, {gpus_text(len(found.gpus))} ({found.origin})"
     return Check(subject="machine", state="well", message=text)
@@ -254,7 +255,7 @@ def of_machine() -> Check:
 
 def of_session() -> Check:
     """Whether a detached experiment outlives the login."""
-    found = sessions.danger()
+    found = login_session.danger()
     if found is None:
         return Check(subject="session", state="well", message="nothing here ends what outlives a login")
     return Check(subject="session", state="warning", message=found.message, remedy=found.remedy)

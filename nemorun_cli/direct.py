@@ -15,15 +15,17 @@ import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import attempts, creation, history, locks, observation, partial, secret_values
+from nemorun_cli import creation, history, observation, partial, secret_values
 from nemorun_cli.errors import ExpError
 from nemorun_cli.executors import Job, Sighting
 from nemorun_cli.executors.local import LocalExecutor
-from nemorun_cli.locks import Holder
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.start import who
 from nemorun_cli.supervision import Supervision
+from nemorun_cli.system import locks
+from nemorun_cli.system.files import write
+from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,13 +44,13 @@ class DirectExecutor(LocalExecutor):
     own_session: ClassVar[bool] = False
 
     def _start(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> Sighting:
-        attempts.write(job.files.log, LOG_NOTE)
+        write(job.files.log, LOG_NOTE)
         if plan.partial is None:
             return super()._start(job, plan, env, lock)
         since = time.time()
-        attempts.write(job.files.claim, f"{os.getpid()}\n")
+        write(job.files.claim, f"{os.getpid()}\n")
         code = _call_here(*plan.partial, plan=plan, env=env)
-        attempts.write(job.files.exit, f'{{"exit_code":{code}}}\n')
+        write(job.files.exit, f'{{"exit_code":{code}}}\n')
         ending = attempt_end.from_exit_code(code, started=since, ended=time.time())
         return Sighting(key=job.key, state="over", job_id=str(os.getpid()), since=since, ending=ending)
 

@@ -12,10 +12,11 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import executors, faults
+from nemorun_cli import executors
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Executor, Job, Key, Sighting
 from nemorun_cli.model.attempt_end import failed_launch
+from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -138,7 +139,7 @@ class Engines:
         for name, group in by_executor.items():
             try:
                 for sighting in self.executor(name).submit(list(group.values())):
-                    faults.point("attempt.submitted")
+                    crashpoints.point("attempt.submitted")
                     yield group.pop(sighting.key), sighting
             except Exception as error:  # noqa: BLE001 - an executor may be anybody's code
                 ending = failed_launch(self._fault(name, error))

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import StateError
-from nemorun_cli.locks import Holder
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

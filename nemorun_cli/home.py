@@ -19,8 +19,6 @@ LEDGER: Final = "ledger.jsonl"
 REVISIONS: Final = "revisions"
 EXECUTORS: Final = "executors.yaml"
 PROJECT_FOLDER: Final = ".nemorun"
-FOLDER_MODE: Final = 0o700
-FILE_MODE: Final = 0o600
 
 COLLECTED_LEAD: Final = "."
 COLLECTED_END: Final = ".collected"
@@ -345,14 +343,3 @@ def age_key(experiment_id: str) -> tuple[int, int]:
     """What orders ids by the time they were made: their second, and which one of that second."""
     match = _ID.fullmatch(experiment_id)
     return (int(match["seconds"]), int(match["again"] or 1)) if match else (0, 0)
-
-
-def make_folder(path: Path) -> None:
-    """Make a private folder and those above it; one that is there already is left as it is."""
-    missing = []
-    folder = path
-    while not folder.is_dir():
-        missing.append(folder)
-        folder = folder.parent
-    for folder in reversed(missing):
-        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)

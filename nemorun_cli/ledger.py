@@ -27,9 +27,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import faults
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
-from nemorun_cli.home import FILE_MODE
+from nemorun_cli.system import crashpoints
+from nemorun_cli.system.files import FILE_MODE, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -218,7 +218,7 @@ class Ledger:
             LedgerError: the disk is full, or the folder read-only; nothing but a torn tail was written.
         """
         data = encode(events)
-        faults.point("ledger.before")
+        crashpoints.point("ledger.before")
         lock = self._acquire()
         try:
             news = self._reader.read() if self.has_news() or not self._reader.offset else []
@@ -231,9 +231,9 @@ class Ledger:
             self._reader.skip(events, len(data))
         finally:
             self._release(lock)
-        faults.point("ledger.written")
+        crashpoints.point("ledger.written")
         self.sync()
-        faults.point("ledger.synced")
+        crashpoints.point("ledger.synced")
         return [*news, *events]
 
     def sync(self) -> None:
@@ -287,7 +287,7 @@ class Ledger:
         filelock.unlock_descriptor(lock)
 
     def _held(self) -> LockHeldError:
-        from nemorun_cli.locks import holder_by_kernel  # noqa: PLC0415 - only to tell of trouble
+        from nemorun_cli.system.locks import holder_by_kernel  # noqa: PLC0415 - only to tell of trouble
 
         pid = holder_by_kernel(self._lock_path)
         who = _describe(pid) if pid else "a process on another host, or one that this system does not name"
@@ -318,12 +318,3 @@ def read_settled(path: Path, *, patience: float = 0.1) -> tuple[list[Event], Rea
         time.sleep(0.005)
         events += reader.read()
     return events, reader
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from nemorun_cli import locks, sweeps
+from nemorun_cli import sweeps
 from nemorun_cli.errors import (
     AmbiguousError,
     LedgerDamagedError,
@@ -27,15 +27,16 @@ from nemorun_cli.ledger import read_settled
 from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from nemorun_cli.home import ExperimentFiles
-    from nemorun_cli.locks import Holder
     from nemorun_cli.model.capacity import Wish
     from nemorun_cli.model.spec import Group
+    from nemorun_cli.system.locks import Holder
 
 STATUS_FORMAT: Final = "exp.status/1"
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import packagers
 from nemorun_cli.errors import SpecError
-from nemorun_cli.home import make_folder
 from nemorun_cli.model import units
 from nemorun_cli.model.code_package import Package, within
 from nemorun_cli.model.problems import Finding
@@ -29,6 +28,7 @@ from nemorun_cli.packagers.content import (
     digest_of,
     listing,
 )
+from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -55,17 +55,6 @@ def mark(folder: Path) -> Mark:
     return found.st_dev, found.st_ino
 
 
-def exists(pid: int) -> bool:
-    """Whether there is such a process, be it only waiting to be collected."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def scan() -> dict[int, Seen]:
     """All processes that are alive and may be looked into, by pid."""
     import psutil  # noqa: PLC0415 - heavy, and only needed when there is cause to look

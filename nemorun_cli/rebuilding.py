@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import attempts, fsck, ledger, locks, start
+from nemorun_cli import attempts, fsck, ledger, start
 from nemorun_cli import history as kinds
 from nemorun_cli.history import History
 from nemorun_cli.model import attempt_end, plan
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.schedule import Schedule
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -8,11 +8,12 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nemorun_cli import fsck, ledger, locks, rebuilding
+from nemorun_cli import fsck, ledger, rebuilding
 from nemorun_cli.errors import LedgerError, LockHeldError
 from nemorun_cli.history import History
-from nemorun_cli.home import FILE_MODE
 from nemorun_cli.observation import read_spec
+from nemorun_cli.system import locks
+from nemorun_cli.system.files import FILE_MODE, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -104,7 +105,7 @@ def _replace(files: ExperimentFiles, data: bytes) -> Path:
     except OSError:  # a file system without hard links
         shutil.copyfile(files.ledger, aside)
         aside.chmod(FILE_MODE)
-    ledger.sync_folder(files.directory)
+    sync_folder(files.directory)
     rebuilt.replace(files.ledger)
-    ledger.sync_folder(files.directory)
+    sync_folder(files.directory)
     return aside

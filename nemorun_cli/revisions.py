@@ -11,11 +11,10 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import faults
 from nemorun_cli.errors import ExpError
-from nemorun_cli.home import make_folder
-from nemorun_cli.ledger import sync_folder
 from nemorun_cli.model import plan
+from nemorun_cli.system import crashpoints
+from nemorun_cli.system.files import make_folder, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +48,7 @@ def take(files: ExperimentFiles, folder: Path, *, present: int) -> None:
     shutil.rmtree(after, ignore_errors=True)  # of somebody who died before the ledger knew of it
     folder.rename(after)
     sync_folder(files.revisions)
-    faults.point("revision.taken")
+    crashpoints.point("revision.taken")
 
 
 def install(files: ExperimentFiles, number: int) -> None:
@@ -62,7 +61,7 @@ def install(files: ExperimentFiles, number: int) -> None:
         _replace(revision.partial, files.partial)
     for name in COPIES:
         _replace(revision.directory / name, files.directory / name)
-        faults.point("revision.installed")
+        crashpoints.point("revision.installed")
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import locks, slots
 from nemorun_cli.home import Home
 from nemorun_cli.model.resources import SLACK, Resources, cpus_text, gpus_text, joined
 from nemorun_cli.model.units import size_text
+from nemorun_cli.system import locks, slots
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.model.spec import Task
-    from nemorun_cli.slots import Use, Waiting
+    from nemorun_cli.system.slots import Use, Waiting
 
 MOST_NAMED: Final = 5  # holders that one sentence names
 

@@ -15,7 +15,6 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import faults
 from nemorun_cli import history as events
 from nemorun_cli.admission import Admission
 from nemorun_cli.ahead import Ahead
@@ -34,6 +33,7 @@ from nemorun_cli.model.spec import Identity
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.recording import Recording
 from nemorun_cli.schedule import Schedule
+from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -277,7 +277,7 @@ class Supervision:
         state = self.history.tasks[job.task]
         if sighting.state == "over":
             assert sighting.ending is not None  # noqa: S101 - what is over has an ending
-            faults.point("attempt.over")
+            crashpoints.point("attempt.over")
             self._end(job, sighting, sighting.ending)
         elif sighting.state == "queued":
             self._queue(job, state, sighting)
@@ -366,9 +366,9 @@ class Supervision:
         """Which pattern of the task's `retry.on` fits in what the attempt wrote."""
         if not task.retry.log:
             return None
-        from nemorun_cli import symptoms  # noqa: PLC0415 - only where a task looks for some
+        from nemorun_cli.system import log_search  # noqa: PLC0415 - only where a task looks for some
 
-        return symptoms.found(job.files.log, task.retry.log, tell=self._tell)
+        return log_search.found(job.files.log, task.retry.log, tell=self._tell)
 
     # -- starting -----------------------------------------------------------------------------------
 

@@ -18,13 +18,15 @@ import traceback
 from pathlib import Path
 from typing import Any, Final
 
-from nemorun_cli import faults, history, locks, resumption
+from nemorun_cli import history, resumption
 from nemorun_cli.errors import ExpError, LedgerError
-from nemorun_cli.home import FILE_MODE, ExperimentFiles
-from nemorun_cli.locks import Holder
+from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.supervision import Supervision
+from nemorun_cli.system import crashpoints, locks
+from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system.locks import Holder
 
 PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2): orphans of tasks become children of this process
 HIGHEST_INHERITED: Final = 1024  # descriptors below it are closed: a shell's `3>&1` must not hold up a pipe
@@ -69,7 +71,7 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
         return 0
     me = Holder(pid=os.getpid(), host=locks.hostname(), boot=locks.boot_id(), since=stamp())
     locks.write_holder(lock, me)
-    faults.point("supervisor.locked")
+    crashpoints.point("supervisor.locked")
     _become_subreaper()
     wish = told.get("resume")
     spec = _settled(files, wish)
@@ -95,12 +97,12 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
         if wish.get("revision"):
             from nemorun_cli import revisions  # noqa: PLC0415 - rarely
 
-            faults.point("revision.noted")
+            crashpoints.point("revision.noted")
             revisions.install(files, spec.revision)
     supervision.record(
         history.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=getpass.getuser()
     )
-    faults.point("supervisor.started")
+    crashpoints.point("supervisor.started")
     _answer({"started": True})
     reason = "finished"
     try:
@@ -111,7 +113,7 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
         _say(f"ended by {reason}; what runs goes on")
     with contextlib.suppress(LedgerError):  # on a full disk the lock that falls says the same
         supervision.record(history.SUPERVISOR_ENDED, pid=me.pid, message=reason)
-    faults.point("supervisor.ended")
+    crashpoints.point("supervisor.ended")
     supervision.close()
     return 0
 

@@ -9,10 +9,11 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from nemorun_cli import locks, observation
+from nemorun_cli import observation
 from nemorun_cli.history import History
 from nemorun_cli.ledger import Reader
 from nemorun_cli.observation import Snapshot
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from patience import eventually
 
-from nemorun_cli import experiment, locks
+from nemorun_cli import experiment
 from nemorun_cli.home import Home
 from nemorun_cli.ledger import Reader
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,6 +10,7 @@ from nemorun_cli import attempts
 from nemorun_cli.home import AttemptFiles
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.system.files import write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,6 +101,6 @@ def test_folders_are_private_and_may_be_there(files: AttemptFiles) -> None:
 def test_files_are_written_whole_and_private(files: AttemptFiles) -> None:
     """A shorter text leaves nothing of a longer one."""
     for text in ("a long text" * 100_000, "ünï\n"):
-        attempts.write(files.script, text)
+        write(files.script, text)
         assert files.script.read_text(encoding="utf-8") == text
     assert files.script.stat().st_mode & 0o777 == 0o600

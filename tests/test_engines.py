@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli import creation, load, locks
+from nemorun_cli import creation, load
 from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.history import SUPERVISOR_STARTED
 from nemorun_cli.home import Home
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.supervision import Supervision
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

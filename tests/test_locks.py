@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from patience import eventually
 
-from nemorun_cli import locks
-from nemorun_cli.locks import Holder
+from nemorun_cli.system import locks
+from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
     from pathlib import Path

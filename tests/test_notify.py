@@ -12,11 +12,12 @@ from bench import attempt, kill_supervisor, shim_pid, until
 from patience import eventually
 from test_documents import checked
 
-from nemorun_cli import history, locks
+from nemorun_cli import history
 from nemorun_cli.ledger import Ledger
 from nemorun_cli.plugins import notify
 from nemorun_cli.plugins.audience import faults, settle
 from nemorun_cli.supervision import Supervision
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

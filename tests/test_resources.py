@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli import machine
 from nemorun_cli.model import units
 from nemorun_cli.model.capacity import Machine, Room, Wish
 from nemorun_cli.model.resources import NOTHING, Resources
 from nemorun_cli.model.spec import Task
+from nemorun_cli.system import hardware
 
 FOUR = Machine(cpus=4.0, memory=8 << 30, gpus=("0", "1", "2", "3"), marks=("0", "1", "2", "3"), origin="told")
 GIGA = 1 << 30
@@ -170,7 +170,7 @@ def test_no_gpu_is_given_twice_and_nobody_waits_for_ever(data: st.DataObject) ->
 )
 def test_visible_devices_are_read_as_cuda_does(text: str | None, gpus: list[str] | None) -> None:
     """Ids count up to the first that is none, as CUDA takes them; unset is not the same as empty."""
-    assert machine.visible(text) == gpus
+    assert hardware.visible(text) == gpus
 
 
 def test_request_says_itself_for_people() -> None:

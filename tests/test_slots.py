@@ -14,9 +14,10 @@ import pytest
 from bench import events, kill, kill_supervisor, shim_pid, status, until
 from patience import eventually
 
-from nemorun_cli import experiment, faults, locks, slots
+from nemorun_cli import experiment
 from nemorun_cli.errors import ExpError, SpecError
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.system import crashpoints, locks, slots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,12 +144,12 @@ def test_killed_between_taking_a_gpu_and_using_it(
         'rmdir "gpu-$CUDA_VISIBLE_DEVICES"; echo "$EXP_TASK" >>ran'
     )
     tasks = {"a": {"inline": script, "resources": ONE, "matrix": {"n": [1, 2, 3]}}}
-    monkeypatch.setenv(faults.VARIABLE, moment)
+    monkeypatch.setenv(crashpoints.VARIABLE, moment)
     try:
         run = bench.start(tasks, run={"max_parallel": 8})
     except ExpError:
         run = experiment.find(home=bench.home)
-    monkeypatch.delenv(faults.VARIABLE)
+    monkeypatch.delenv(crashpoints.VARIABLE)
     other = bench.start({"b": {"inline": script, "resources": ONE}}, name="other")
     run.wait(timeout=60)
     run.resume()

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli import completion, environment, experiment, rendering, tables, terminal
+from nemorun_cli import completion, experiment, rendering, tables, terminal
 from nemorun_cli.commands import diff
 from nemorun_cli.commands.options import ExperimentGiven, Json, Params, Quiet, Sets
 from nemorun_cli.commands.run import document_of
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.system import environment
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:

@@ -161,13 +161,13 @@ def _tell_shipped(run: experiment.Run) -> None:
 
 
 def _tell_started(run: experiment.Run, *, is_json: bool, quiet: bool) -> int:
-    from nemorun_cli import sessions  # noqa: PLC0415 - only for what is left to itself
+    from nemorun_cli.system import login_session  # noqa: PLC0415 - only for what is left to itself
 
     if is_json:
         terminal.write_json(document_of(run.status(observe=False)))
     else:
         terminal.write_line(run.id)
-    if not quiet and (danger := sessions.danger()):
+    if not quiet and (danger := login_session.danger()):
         terminal.warn(f"warning: {danger.message}; {danger.remedy}")
     terminal.suggest(
         f"exp status {run.id} · exp logs {run.id} -f · exp cancel {run.id}", is_wanted=not (quiet or is_json)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self, runtime_checkable
 
-from nemorun_cli.registry import Registry
+from nemorun_cli.system.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from nemorun_cli.history import TaskState
     from nemorun_cli.home import AttemptFiles, ExperimentFiles
     from nemorun_cli.loading.types import ExecutorTypes
-    from nemorun_cli.locks import Holder
     from nemorun_cli.model.attempt_end import Ending
     from nemorun_cli.model.capacity import Machine
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Spec, Task
-    from nemorun_cli.slots import Allocation
+    from nemorun_cli.system.locks import Holder
+    from nemorun_cli.system.slots import Allocation
 
 ENTRY_POINTS: Final = "nemorun_cli.executors"
 

@@ -17,12 +17,13 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import attempts, environment, faults, locks, machine, processes
+from nemorun_cli import attempts, processes
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
-from nemorun_cli.home import FILE_MODE
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
 from nemorun_cli.model.usage import Usage
+from nemorun_cli.system import crashpoints, environment, hardware, locks, pids
+from nemorun_cli.system.files import FILE_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -70,7 +71,7 @@ class LocalExecutor:
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "additionalProperties": False,
-        "properties": dict(machine.OPTIONS),
+        "properties": dict(hardware.OPTIONS),
     }
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
@@ -140,7 +141,7 @@ class LocalExecutor:
 
     def machine(self, *, with_gpus: bool) -> Machine:
         """What there is, or what the options say that tasks may use of it."""
-        return machine.find(self._options, with_gpus=with_gpus)
+        return hardware.find(self._options, with_gpus=with_gpus)
 
     def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
         """Why this machine can never have so much free."""
@@ -163,13 +164,13 @@ class LocalExecutor:
         if lock is None:
             return self._sight(job) or Sighting(key=job.key, state="running", evidence="its lock is held")
         try:
-            faults.point("attempt.locked")
+            crashpoints.point("attempt.locked")
             if is_new or attempts.claimed_pid(job.files) is None:
                 attempts.write_plan(job.files, plan)
                 env = environment.inherited(plan.env_inherit) | plan.env
                 env |= {name: self._secrets[name] for name in plan.secrets}
                 if plan.resources.gpus is not None:
-                    env |= machine.environment(job.allocation.gpus if job.allocation else (), env)
+                    env |= hardware.environment(job.allocation.gpus if job.allocation else (), env)
                 return self._start(job, plan, env, lock)
         finally:
             os.close(lock)
@@ -181,7 +182,7 @@ class LocalExecutor:
             pid = self._spawn(job, plan, env, lock)
         except (OSError, ValueError) as error:
             return Sighting(key=job.key, state="over", ending=failed_launch(_explain(error, plan)))
-        faults.point("attempt.spawned")
+        crashpoints.point("attempt.spawned")
         self._watch(job, pid, is_own=True)
         return Sighting(key=job.key, state="running", job_id=str(pid), since=since)
 
@@ -287,7 +288,7 @@ class LocalExecutor:
         )
 
     def _sight_alive(self, job: Job, child: _Child | None, pid: int | None) -> Sighting | None:
-        if child and child.wait_status is None and child.watch is not None and processes.exists(child.pid):
+        if child and child.wait_status is None and child.watch is not None and pids.exists(child.pid):
             return None
         self._forget(job.key)
         if pid and processes.mark_of(pid) == _mark(job):

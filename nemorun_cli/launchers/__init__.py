@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from nemorun_cli.errors import EngineError
-from nemorun_cli.registry import Registry
+from nemorun_cli.system.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -388,11 +388,11 @@ class Building:
 
     def _check_patterns(self, patterns: Sequence[str], member: Member) -> None:
         for pattern in patterns:
-            from nemorun_cli import symptoms  # noqa: PLC0415 - few tasks look for any
+            from nemorun_cli.system import log_search  # noqa: PLC0415 - few tasks look for any
 
             try:
-                symptoms.compiled(pattern)
-            except symptoms.PatternError as fault:
+                log_search.compiled(pattern)
+            except log_search.PatternError as fault:
                 hint = "log is a regular expression of Python"
                 place = (*self._place(member, "retry"), "on")
                 if place not in self._told:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
-from nemorun_cli.registry import Registry
+from nemorun_cli.system.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

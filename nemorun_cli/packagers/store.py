@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.home import FILE_MODE, FOLDER_MODE, make_folder
 from nemorun_cli.packagers.content import Listing, blocks, digest_of, listing
+from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,8 +14,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import locks
-from nemorun_cli.home import make_folder
+from nemorun_cli.system import locks
+from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -18,16 +18,18 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import history, locks
+from nemorun_cli import history
 from nemorun_cli.errors import ExpError
 from nemorun_cli.experiment import Run
-from nemorun_cli.home import FILE_MODE, ExperimentFiles, Home
+from nemorun_cli.home import ExperimentFiles, Home
 from nemorun_cli.ledger import Reader
 from nemorun_cli.model import masking
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin, loading
 from nemorun_cli.plugins.audience import Fault
+from nemorun_cli.system import locks
+from nemorun_cli.system.files import FILE_MODE
 
 if TYPE_CHECKING:
     from nemorun_cli.home import HearerFiles

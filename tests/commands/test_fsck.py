@@ -10,10 +10,11 @@ import pytest
 from bench import events, kill_supervisor, statuses, until
 from patience import eventually
 
-from nemorun_cli import experiment, fsck, locks, repair, salvage
+from nemorun_cli import experiment, fsck, repair, salvage
 from nemorun_cli.errors import LedgerDamagedError
 from nemorun_cli.home import Home
 from nemorun_cli.ledger import Reader
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,9 @@ import pytest
 from bench import kill_supervisor, until
 from patience import PATIENCE, eventually
 
-from nemorun_cli import keys, locks
+from nemorun_cli import keys
 from nemorun_cli.home import Home
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from bench import Bench

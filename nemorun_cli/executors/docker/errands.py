@@ -16,13 +16,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import attempts, faults
+from nemorun_cli import attempts
 from nemorun_cli.executors import Job, Sighting
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker.engine import Engine, Gone, LogFile, Refused
-from nemorun_cli.home import make_folder
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import lost
+from nemorun_cli.system import crashpoints, files
+from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,17 +105,17 @@ def begin(
     container, found = _create(engine, job, plan)
     if found is not None:
         return Begun(container, claimed(job) or since, is_over=not found["State"]["Running"])
-    faults.point("attempt.locked")
+    crashpoints.point("attempt.locked")
     if containers.needs_shell(plan):
-        attempts.write(job.files.usage, "container\n")  # for the shim: it is alone in there, and can measure
+        files.write(job.files.usage, "container\n")  # for the shim: it is alone in there, and can measure
     else:
-        attempts.write(job.files.claim, container)
+        files.write(job.files.claim, container)
     try:
         engine.start(container, {name: secrets[name] for name in plan.secrets})
     except (Refused, Gone) as error:
         engine.remove(container)
         raise Refused(_explain(str(error), image, plan)) from None
-    faults.point("attempt.spawned")
+    crashpoints.point("attempt.spawned")
     return Begun(container, since)
 
 
@@ -283,7 +284,7 @@ def _keep(job: Job, record: dict[str, Any] | None, *, is_oom: bool) -> bool:
         if is_oom:
             record["oom"] = True
         aside = path.with_name(path.name + ".new")
-        attempts.write(aside, json.dumps(record) + "\n")
+        files.write(aside, json.dumps(record) + "\n")
         _sync(aside)
         aside.replace(path)
         _sync(path.parent)

@@ -18,7 +18,6 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import machine
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker import errands
@@ -28,7 +27,8 @@ from nemorun_cli.executors.docker.errands import Begun, Images
 from nemorun_cli.executors.docker.forgotten import Forgotten
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import failed_launch
-from nemorun_cli.workers import Workers
+from nemorun_cli.system import hardware
+from nemorun_cli.system.threads import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -187,7 +187,7 @@ class DockerExecutor:
 
     def machine(self, *, with_gpus: bool) -> Machine:
         """What this machine has, where the engine is, too."""
-        return machine.find({}, with_gpus=with_gpus)
+        return hardware.find({}, with_gpus=with_gpus)
 
     def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
         """What the options say otherwise, or more than this machine has."""

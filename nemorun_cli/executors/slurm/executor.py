@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import attempts, environment, faults
+from nemorun_cli import attempts
 from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.local import shim_line
 from nemorun_cli.executors.slurm import together
@@ -28,6 +28,7 @@ from nemorun_cli.executors.slurm.stop import Stop, commands
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.system import crashpoints, environment, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -218,7 +219,7 @@ class SlurmExecutor:
             assert plan is not None  # noqa: S101 - see `submit`
             behind = arguments(job.behind, self._site.place)
             if behind:  # for those who wait for it in turn
-                attempts.write(job.files.directory / BEHIND, "".join(f"{word}\0" for word in behind))
+                files.write(job.files.directory / BEHIND, "".join(f"{word}\0" for word in behind))
             if batch.each:
                 mark = str(self._site.place(job.files.directory / together.STEP))
                 component = index if parts > 1 else None
@@ -270,7 +271,7 @@ class SlurmExecutor:
         self._unsent -= submission.indices.keys()
         members = [self._held[key] for key in submission.members if key in self._held]
         if answer.is_good:
-            faults.point("attempt.spawned")
+            crashpoints.point("attempt.spawned")
             submission.remember(answer.output.strip().partition(";")[0])
             return [self._tell(held, "queued", job_id=submission.id_of(held.job.key)) for held in members]
         if answer.is_lost or _OUTAGE.search(answer.complaint):

@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import attempts
 from nemorun_cli.executors.slurm import ssh
 from nemorun_cli.executors.slurm.delivery import TRAVEL
 from nemorun_cli.executors.slurm.mirror import COPIES, RECORDS
-from nemorun_cli.home import LEDGER, make_folder
+from nemorun_cli.home import LEDGER
+from nemorun_cli.system import files
+from nemorun_cli.system.files import make_folder
 from nemorun_cli.tracking.places import RECORD
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Fetching:
             if own:
                 root = Path(json.loads((here / "plan.json").read_bytes())["details"]["records"])
                 notes = [json.dumps({"dash_root": str(root), "prefix": prefix}) for prefix in own]
-                attempts.write(here / RECORDS, "".join(f"{note}\n" for note in notes))
+                files.write(here / RECORDS, "".join(f"{note}\n" for note in notes))
                 prefixes += own
         if root is None:
             return []

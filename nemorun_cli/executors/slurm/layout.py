@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import attempts
 from nemorun_cli.executors.slurm.submission import FOLDER
-from nemorun_cli.home import ExperimentFiles, make_folder
+from nemorun_cli.home import ExperimentFiles
+from nemorun_cli.system.files import make_folder, write
 
 if TYPE_CHECKING:
     from nemorun_cli.executors import Job
@@ -67,7 +67,7 @@ class Layout:
         """Write down where that is, before anything is brought there."""
         if not self._note.exists():
             make_folder(self._note.parent)
-            attempts.write(self._note, json.dumps({"host": self._tunnel.host, "folder": str(self.folder)}))
+            write(self._note, json.dumps({"host": self._tunnel.host, "folder": str(self.folder)}))
 
     def plan(self, plan: Plan) -> Plan:
         """The plan as it runs there, also where the spec's own texts name the experiment's folder."""

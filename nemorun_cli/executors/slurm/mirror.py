@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.trip import EVIDENCE, GROWS, MOST, Known
-from nemorun_cli.home import FILE_MODE
+from nemorun_cli.system.files import FILE_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -11,9 +11,9 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from nemorun_cli import attempts
 from nemorun_cli.executors.slurm.commands import Commands
 from nemorun_cli.executors.slurm.script import SECRETS, secrets_text
+from nemorun_cli.system import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -126,7 +126,7 @@ class Here:
         """Ask sbatch; each attempt's secrets wait for its job in a private file."""
         del jobs
         for folder, values in secrets.items():
-            attempts.write(folder / SECRETS, secrets_text(values))
+            files.write(folder / SECRETS, secrets_text(values))
         return self.commands.ask(["sbatch", "--parsable", str(submission.script)])
 
     def look(self, news: Iterable[Path], jobs: Iterable[Job]) -> bool:

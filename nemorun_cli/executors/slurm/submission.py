@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import attempts
 from nemorun_cli.executors.slurm.script import BODY, body_text, job_name, job_script
 from nemorun_cli.executors.slurm.together import components
-from nemorun_cli.home import FOLDER_MODE, make_folder
+from nemorun_cli.system import files
+from nemorun_cli.system.files import FOLDER_MODE, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +77,7 @@ class Submission:
         """Write down Slurm's id; without it the name would have to do."""
         self.job_id = job_id
         self.sent = time.monotonic()
-        attempts.write(self.folder / "job", job_id)
+        files.write(self.folder / "job", job_id)
 
 
 class Submissions:
@@ -130,9 +130,9 @@ class Submissions:
         if batch.each:
             submission.is_together, submission.components = True, len(components(batch.each))
             body = body_text(batch.asked, folder=place(folder), news=place(self.news), index="$1")
-            attempts.write(folder / BODY, body)
+            files.write(folder / BODY, body)
         for key, index in submission.indices.items():
-            attempts.write(folder / str(index), members[key])
+            files.write(folder / str(index), members[key])
         text = job_script(
             batch.asked,
             name=name,
@@ -142,14 +142,14 @@ class Submissions:
             dependency=batch.dependency,
             each=batch.each,
         )
-        attempts.write(submission.script, text)
+        files.write(submission.script, text)
         # Last, and in one piece: a submission without it was never made.
         record = {"name": name, "made": submission.made, "members": keys, "by_steps": by_steps}
         if batch.dependency:
             record |= {"dependency": batch.dependency, "indices": batch.indices}
         if batch.each:
             record["components"] = submission.components
-        attempts.write(folder / "members.new", json.dumps(record))
+        files.write(folder / "members.new", json.dumps(record))
         (folder / "members.new").rename(folder / "members.json")
         self._add(submission)
         return submission

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model import metric_patterns
-from nemorun_cli.watchdog import PATIENCE, TooSlowError, Watchdog
+from nemorun_cli.system.regex_timeout import PATIENCE, TooSlowError, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

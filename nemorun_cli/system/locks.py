@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from nemorun_cli import processes
-from nemorun_cli.home import FILE_MODE
+from nemorun_cli.system import pids
+from nemorun_cli.system.files import FILE_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,7 +129,7 @@ def is_held_by_name(path: Path) -> bool:
     if not is_held(path) or (holder := read_holder(path)) is None:
         return False
     end = time.monotonic() + PATIENCE
-    while holder.is_here and not processes.exists(holder.pid) and time.monotonic() < end:
+    while holder.is_here and not pids.exists(holder.pid) and time.monotonic() < end:
         if not is_held(path):
             return False
         time.sleep(PAUSE)
