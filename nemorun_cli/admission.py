@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nemorun_cli import executors
-from nemorun_cli.home import Home
+from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import locks
 from nemorun_cli.system.slots import Slots
 
@@ -85,7 +85,7 @@ class Admission:
         if not (self._machines and self._schedule.tasks[task].resources):
             return
         for experiment in self._slots.release(task):
-            from nemorun_cli.start import wake  # noqa: PLC0415 - only where somebody waits
+            from nemorun_cli.storage.requests import wake  # noqa: PLC0415 - only where somebody waits
 
             if files := self._home.experiment(experiment):
                 wake(files)

@@ -11,26 +11,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import creation, differences, ledger, resumption, revisions
+from nemorun_cli import creation, differences, resumption
 from nemorun_cli.errors import UsageError
-from nemorun_cli.history import History
-from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.model.problems import dotted
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.schedule import Schedule
+from nemorun_cli.storage import ledger, spec_revisions
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.storage.state import History
 from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.differences import Differences
-    from nemorun_cli.history import TaskState
-    from nemorun_cli.home import Home
     from nemorun_cli.loading.document import Document
     from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.resumption import Decision
-    from nemorun_cli.revisions import Texts
+    from nemorun_cli.storage.paths import Home
+    from nemorun_cli.storage.spec_revisions import Texts
+    from nemorun_cli.storage.state import TaskState
 
 # Fields of a task that say how it is run. Any other one says what it is.
 SAFE: Final = frozenset(
@@ -193,7 +194,7 @@ def plan(files: ExperimentFiles, document: Document, *, below: Sequence[str], sn
         )
     identity = Identity(id=files.id, name=document.name, directory=str(files.directory))
     spec = replace(creation.resolve(document, identity), packages=snapshot.spec.packages)
-    revision = compare(snapshot, spec, old_text=revisions.texts(files), new_text=_texts_of(document))
+    revision = compare(snapshot, spec, old_text=spec_revisions.texts(files), new_text=_texts_of(document))
     history = History.of(revision.spec)
     history.apply_all(ledger.read_settled(files.ledger)[0])
     names = replace(snapshot, spec=revision.spec, history=history).match_tasks(below)
@@ -277,7 +278,7 @@ def _stage(files: ExperimentFiles, document: Document, spec: Spec) -> Path:
 
 def _texts_of(document: Document) -> Texts:
     """What the scripts hold that a new revision would copy."""
-    kept = revisions.texts(document.copies) if document.copies else None
+    kept = spec_revisions.texts(document.copies) if document.copies else None
 
     def text(source: str) -> str | None:
         if kept is not None and (found := kept(source)) is not None:

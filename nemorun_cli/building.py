@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import creation, direct, executors, experiment, load, preview, start, terminal
-from nemorun_cli.home import Home
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

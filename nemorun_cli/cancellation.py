@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import history as events
-from nemorun_cli import observation, secret_values, start
+from nemorun_cli import observation, secret_values
 from nemorun_cli.errors import EngineError, NotOverError, UsageError
-from nemorun_cli.ledger import Ledger
 from nemorun_cli.model.attempt_end import signal_number
-from nemorun_cli.model.clock import stamp
+from nemorun_cli.storage import requests
+from nemorun_cli.storage.requests import request
 from nemorun_cli.supervision import Supervision
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.home import ExperimentFiles, Home
     from nemorun_cli.observation import Snapshot
+    from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 SLACK: Final = 20.0  # seconds after the longest grace period until survivors are reported
 LOOK_EVERY: Final = 0.02  # seconds between looks at the ledger while waiting
@@ -66,27 +64,6 @@ def _all(snapshot: Snapshot) -> list[str]:
     return sorted(history.handlers) if history.outcome else list(history.tasks.keys() - history.handlers)
 
 
-def request(
-    files: ExperimentFiles,
-    names: Sequence[str] | None,
-    *,
-    signal: str | None = None,
-    grace: float | None = None,
-    abandon: bool = False,
-) -> None:
-    """Ask in the ledger for tasks, or with None for the whole experiment, to be ended; wait for nothing."""
-    fields = {"tasks": names, "signal": signal, "grace": grace, "abandon": abandon or None}
-    request = {
-        "event": events.CANCEL_REQUESTED,
-        "time": stamp(),
-        "by": start.who(),
-        **{key: value for key, value in fields.items() if value is not None},
-    }
-    with contextlib.closing(Ledger(files.ledger, files.ledger_lock)) as ledger:
-        ledger.append([request])
-    start.wake(files)
-
-
 def _wait(
     files: ExperimentFiles, home: Home, names: Sequence[str], patience: float, *, is_whole: bool
 ) -> Snapshot:
@@ -123,7 +100,7 @@ def _end_here(home: Home, snapshot: Snapshot, names: Sequence[str], end: float) 
         snapshot.spec,
         secrets=secrets,
         home=home.directory,
-        by=start.who(),
+        by=requests.who(),
         submits=False,
     )
     try:

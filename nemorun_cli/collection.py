@@ -10,11 +10,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from nemorun_cli import keys, observation, summaries
+from nemorun_cli import observation, summaries
 from nemorun_cli.errors import LedgerError, NotFoundError
-from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import store
+from nemorun_cli.storage import run_keys
+from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import FOLDER_MODE, sync_folder
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nemorun_cli.home import Home
+    from nemorun_cli.storage.paths import Home
 
 GC_FORMAT: Final = "exp.gc/1"
 
@@ -54,7 +55,7 @@ def leftovers(home: Home) -> Iterator[Item]:
             if files.rebuilt_ledger.is_file():
                 size = files.rebuilt_ledger.stat().st_size
                 yield Item(kind="rebuilt", path=files.rebuilt_ledger, size=size, id=files.id)
-    for path in keys.leftovers(home):
+    for path in run_keys.leftovers(home):
         yield Item(kind="key", path=path, size=path.stat().st_size)
     yield from _unused_code(home)
 
@@ -85,7 +86,7 @@ def remove(home: Home, item: Item) -> str | None:
         elif item.kind == "code":
             return None if store.discard(home, item.path) else "an experiment is just being made"
         elif item.kind == "key":
-            return None if keys.discard(item.path) else "it is held"
+            return None if run_keys.discard(item.path) else "it is held"
         elif item.kind == "fault":
             item.path.unlink(missing_ok=True)
         else:

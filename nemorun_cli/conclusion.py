@@ -6,15 +6,15 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import outputs
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.storage import outputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from nemorun_cli.history import Cancel
     from nemorun_cli.model.attempt_end import Ending
+    from nemorun_cli.storage.state import Cancel
 
 
 def conclude(

@@ -11,24 +11,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import __version__, history, load
+from nemorun_cli import __version__, load
 from nemorun_cli.errors import ExpError, UsageError
-from nemorun_cli.home import ExperimentFiles
-from nemorun_cli.ledger import Ledger
 from nemorun_cli.model import plan
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Identity
-from nemorun_cli.origins import Origin
+from nemorun_cli.storage import state
+from nemorun_cli.storage.ledger import Ledger
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.storage.spec_origin import Origin
 from nemorun_cli.system import crashpoints, environment
 from nemorun_cli.system.files import FOLDER_MODE, make_folder, sync_folder, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nemorun_cli.home import Home
     from nemorun_cli.loading.document import Document
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.packaging import Shipments
+    from nemorun_cli.storage.paths import Home
 
 PACKAGE: Final = Path(__file__).parent
 
@@ -171,7 +172,7 @@ def _begin_ledger(
 ) -> None:
     Ledger(files.ledger, files.ledger_lock).create(
         {
-            "event": history.CREATED,
+            "event": state.CREATED,
             "time": stamp(),
             "by": by,
             "id": files.id,

@@ -6,19 +6,19 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import history as events
 from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.schedule import rule_of
+from nemorun_cli.storage import state as events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.history import Cancel, TaskState
-    from nemorun_cli.journal import Journal
     from nemorun_cli.model.attempt_end import Ending
     from nemorun_cli.model.spec import Group, Identity, Task
     from nemorun_cli.schedule import Schedule, Verdict
+    from nemorun_cli.storage.ledger_writer import Journal
+    from nemorun_cli.storage.state import Cancel, TaskState
 
 
 class Decisions:

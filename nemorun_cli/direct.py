@@ -15,13 +15,14 @@ import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import creation, history, observation, partial, secret_values
+from nemorun_cli import creation, observation, partial, secret_values
 from nemorun_cli.errors import ExpError
 from nemorun_cli.executors import Job, Sighting
 from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.start import who
+from nemorun_cli.storage import state
+from nemorun_cli.storage.requests import who
 from nemorun_cli.supervision import Supervision
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import write
@@ -30,10 +31,10 @@ from nemorun_cli.system.locks import Holder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nemorun_cli.home import Home
     from nemorun_cli.loading.document import Document
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.observation import Snapshot
+    from nemorun_cli.storage.paths import Home
 
 LOG_NOTE: Final = "This task ran with --direct: what it printed went to the terminal.\n"
 
@@ -90,10 +91,10 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     try:
         supervision.open()
         supervision.listen()
-        supervision.record(history.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot)
+        supervision.record(state.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot)
         with _interrupts(supervision):
             supervision.run()
-        supervision.record(history.SUPERVISOR_ENDED, pid=me.pid, message="finished")
+        supervision.record(state.SUPERVISOR_ENDED, pid=me.pid, message="finished")
     finally:
         supervision.close()
         os.close(lock)

@@ -21,9 +21,9 @@ from nemorun_cli.system import crashpoints
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from nemorun_cli.history import Cancel, History
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.storage.state import Cancel, History
 
 FAULT_PAUSE: Final = 1.0  # seconds until an executor that raised is polled again
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from nemorun_cli import ledger, observation
+from nemorun_cli import observation
 from nemorun_cli.errors import (
     AmbiguousError,
     EngineError,
@@ -19,8 +19,9 @@ from nemorun_cli.errors import (
     RunningError,
     UsageError,
 )
-from nemorun_cli.home import ExperimentFiles, Home, age_key
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage import ledger, spec_copies
+from nemorun_cli.storage.paths import ExperimentFiles, Home, age_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +68,7 @@ class Run:
 
     def spec(self) -> Spec:
         """The spec as resolved when the experiment was created."""
-        return observation.read_spec(self.files)
+        return spec_copies.read_spec(self.files)
 
     def wait(self, *, timeout: float | None = None) -> Snapshot:
         """Wait until the experiment has ended, or nothing is left that could end by itself.
@@ -192,9 +193,10 @@ class Run:
 
     def _go(self, order: Mapping[str, Any], *, secrets: Mapping[str, str], host_is_gone: bool) -> bool:
         from nemorun_cli import start  # noqa: PLC0415 - only for a resume
+        from nemorun_cli.storage import requests  # noqa: PLC0415 - the same
 
         self.secrets.update(secrets.values())
-        wish = {**order, "by": start.who(), "host_is_gone": host_is_gone}
+        wish = {**order, "by": requests.who(), "host_is_gone": host_is_gone}
         try:
             start.take().go(self.files, home=self.home.directory, secrets=secrets, resume=wish)
         except start.AlreadyRunning:
@@ -360,7 +362,8 @@ def launch(
     if_running: IfRunning | None = None,
 ) -> Run:
     """Create the experiment of a document and hand it to a supervisor; see `run`."""
-    from nemorun_cli import creation, keys, secret_values, start  # noqa: PLC0415 - only for starting
+    from nemorun_cli import creation, secret_values  # noqa: PLC0415 - only for starting
+    from nemorun_cli.storage import requests, run_keys  # noqa: PLC0415 - the same
 
     identity = creation.tentative(document, home)
     spec = creation.resolve(document, identity)
@@ -369,7 +372,7 @@ def launch(
     if key == "":
         raise UsageError("the key is empty", hint="is a variable of the script unset?")
     policy = if_running or ("fail" if key else None)
-    with keys.hold(home, key=key, name=document.name) if policy else contextlib.nullcontext() as holding:
+    with run_keys.hold(home, key=key, name=document.name) if policy else contextlib.nullcontext() as holding:
         if holding and (running := [one for one in holding.ids() if _is_running(one, home)]):
             present = find(running[-1], home=home)
             if policy == "fail":
@@ -385,7 +388,7 @@ def launch(
                 replaced = find(one, home=home)
                 replaced.cancel()
                 replaced.wait()  # for its handlers, which may clean up what the new one needs
-        files, spec = creation.create(document, spec, identity, home=home, by=start.who(), key=key)
+        files, spec = creation.create(document, spec, identity, home=home, by=requests.who(), key=key)
         if holding:
             holding.add(files.id)
         supervisor.go(files, home=home.directory, secrets=values)

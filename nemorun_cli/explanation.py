@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from nemorun_cli.chronicle import Attempt
     from nemorun_cli.excerpts import Excerpt
-    from nemorun_cli.history import TaskState
-    from nemorun_cli.ledger import Event
     from nemorun_cli.model.spec import Task
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.resumption import Decision
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.state import TaskState
 
 WHY_FORMAT: Final = "exp.why/1"
 

@@ -12,8 +12,8 @@ from nemorun_cli.model.status import Reason, TaskStatus
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from nemorun_cli.history import TaskState
     from nemorun_cli.observation import Snapshot
+    from nemorun_cli.storage.state import TaskState
 
 MOST_READ: Final = 1_000  # logs that are looked into; what failed beyond that is told by its reason
 EXAMPLES: Final = 3  # members that a line names

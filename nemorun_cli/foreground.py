@@ -6,11 +6,12 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import cancellation, excerpts, progress, secret_values, sweeps, terminal
+from nemorun_cli import excerpts, progress, secret_values, sweeps, terminal
 from nemorun_cli.logs import Feed
 from nemorun_cli.model import wording
 from nemorun_cli.model.clock import unix
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
+from nemorun_cli.storage import requests
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -114,10 +115,10 @@ def _request(run: Run, *, times: int, display: progress.Display) -> None:
         raise KeyboardInterrupt
     if times < KILL_AT:
         display.note("cancelling it; Ctrl-C again to kill")
-        cancellation.request(run.files, None)
+        requests.request(run.files, None)
     else:
         display.note("killing it")
-        cancellation.request(run.files, None, signal="KILL", grace=0.0)
+        requests.request(run.files, None, signal="KILL", grace=0.0)
 
 
 def _cancel_here(run: Run, interrupts: Interrupts, *, times: int) -> Snapshot:

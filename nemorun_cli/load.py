@@ -10,7 +10,6 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import SpecError
-from nemorun_cli.home import Home
 from nemorun_cli.loading.composition import Sources, composed
 from nemorun_cli.loading.document import Document
 from nemorun_cli.loading.overrides import applied
@@ -19,13 +18,14 @@ from nemorun_cli.loading.resolution import Resolution
 from nemorun_cli.loading.source import Source, open_source
 from nemorun_cli.model.problems import Problem
 from nemorun_cli.model.spec import Identity, Spec
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.loading.composition import Composition
     from nemorun_cli.loading.types import ExecutorTypes
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 
 def read(
@@ -111,9 +111,9 @@ def again(
         SpecError: with all problems that the changes bring.
         LedgerError: the experiment's copies cannot be read.
     """
-    from nemorun_cli import origins  # noqa: PLC0415 - not for a spec that is read from its file
+    from nemorun_cli.storage import spec_origin  # noqa: PLC0415 - not for a spec that is read from its file
 
-    origin = origins.read(files)
+    origin = spec_origin.read(files)
     text = files.spec.read_text(encoding="utf-8")
     source = Source(text, file=str(files.spec), has_lines=origin.is_file)
     if origin.whole is not None:
@@ -158,9 +158,9 @@ def changed(
         SpecError: with all problems of the spec.
         LedgerError: the experiment's copies cannot be read.
     """
-    from nemorun_cli import origins  # noqa: PLC0415 - not for a spec that is read from its file
+    from nemorun_cli.storage import spec_origin  # noqa: PLC0415 - not for a spec that is read from its file
 
-    origin = origins.read(files)
+    origin = spec_origin.read(files)
     options = _Options(
         known=origin.params,
         params=tuple(params),

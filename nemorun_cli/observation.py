@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-import json
 import os
 import time
 from dataclasses import dataclass
@@ -22,20 +21,20 @@ from nemorun_cli.errors import (
     LedgerNewerError,
     NotFoundError,
 )
-from nemorun_cli.history import History, TaskState
-from nemorun_cli.ledger import read_settled
 from nemorun_cli.model.clock import stamp, unix
-from nemorun_cli.model.spec import Spec
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
+from nemorun_cli.storage.ledger import read_settled
+from nemorun_cli.storage.spec_copies import read_spec
+from nemorun_cli.storage.state import History, TaskState
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.model.capacity import Wish
-    from nemorun_cli.model.spec import Group
+    from nemorun_cli.model.spec import Group, Spec
+    from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.system.locks import Holder
 
 STATUS_FORMAT: Final = "exp.status/1"
@@ -228,36 +227,6 @@ def _combination(group: Group, text: str) -> set[str]:
     return {member for member in group.members if member.startswith(f"{text}/")}
 
 
-def read_spec(files: ExperimentFiles) -> Spec:
-    """The spec as resolved when the experiment was created, or when a resume changed it.
-
-    Raises:
-        LedgerError: it is missing or unreadable, though the ledger is there.
-    """
-    spec = _read_spec(files)
-    if files.revisions.is_dir() and (number := _revision(files)) > spec.revision:
-        return _read_spec(files.revision(number))
-    return spec
-
-
-def _revision(files: ExperimentFiles) -> int:
-    """The present revision by the ledger, which knows of it before its copies lie at the top."""
-    try:
-        events, _ = read_settled(files.ledger)
-    except (LedgerError, NotFoundError):
-        return 1  # which others tell; the copies at the top have to do
-    return max((event["revision"] for event in events if event.get("revision")), default=1)
-
-
-def _read_spec(files: ExperimentFiles) -> Spec:
-    try:
-        return Spec.from_json(json.loads(files.resolved.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LedgerError(
-            f"{files.resolved} cannot be read: {error}", hint="restore it from a backup"
-        ) from error
-
-
 def look(
     files: ExperimentFiles, *, home: Path, observe: bool = True, patience: float = LOOKERS_PATIENCE
 ) -> Snapshot:
@@ -328,7 +297,7 @@ def _supervisor_state(history: History, holder: Holder | None, *, is_held: bool)
 def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[History, int] | None:
     """One observing turn; None if somebody else holds the lock by now."""
     from nemorun_cli import secret_values  # noqa: PLC0415 - only where no supervisor lives
-    from nemorun_cli.start import who  # noqa: PLC0415 - the same
+    from nemorun_cli.storage.requests import who  # noqa: PLC0415 - the same
     from nemorun_cli.supervision import Supervision  # noqa: PLC0415 - the same
 
     try:

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import executors
 from nemorun_cli.ahead import Rules
-from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.model import code_package, plan
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.units import duration_text
+from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.home import Home
     from nemorun_cli.loading.places import Described
     from nemorun_cli.model.spec import Identity, Spec, Task
+    from nemorun_cli.storage.paths import Home
 
 PLAN_FORMAT: Final = "exp.plan/1"
 MOST_NAMED: Final = 5  # tasks that one line names

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.home import ExperimentFiles
+from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from types import TracebackType
 
-    from nemorun_cli.ledger import Event
     from nemorun_cli.logs import Line
     from nemorun_cli.observation import Snapshot
+    from nemorun_cli.storage.ledger import Event
 
 MARKS: Final = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELLED": "■", "SKIPPED": "-"}
 ROWS_BESIDES: Final = 6  # of the terminal's height, not used for running tasks

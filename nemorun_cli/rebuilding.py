@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import attempts, fsck, ledger, start
-from nemorun_cli import history as kinds
-from nemorun_cli.history import History
+from nemorun_cli import fsck
 from nemorun_cli.model import attempt_end, plan
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.schedule import Schedule
+from nemorun_cli.storage import attempts, ledger, requests
+from nemorun_cli.storage import state as kinds
+from nemorun_cli.storage.state import History
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.fsck import Examination, Key
-    from nemorun_cli.home import ExperimentFiles
-    from nemorun_cli.ledger import Event
     from nemorun_cli.model.attempt_end import Ending
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 MARK: Final = "rebuilt"  # the field of events that no supervisor wrote
 
@@ -32,7 +33,7 @@ _OF_ATTEMPTS: Final = frozenset(
 
 def rebuild(files: ExperimentFiles, spec: Spec, found: Examination, *, home: Path) -> list[Event]:
     """The events in an order in which each can follow those before it."""
-    by = start.who()
+    by = requests.who()
     made = _Rebuilding(files, spec, begun=set(found.begun), by=by)
     events = list(found.read.events)
     if not events or events[0]["event"] != kinds.CREATED:

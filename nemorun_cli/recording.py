@@ -12,20 +12,20 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import history as events
 from nemorun_cli.errors import ExpError
 from nemorun_cli.model import plan
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
+from nemorun_cli.storage import state as events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from nemorun_cli.executors import Job
-    from nemorun_cli.home import ExperimentFiles
-    from nemorun_cli.ledger import Event
     from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.readings import Readings
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.tracking.openings import Holder
     from nemorun_cli.tracking.places import Place
     from nemorun_cli.tracking.supervised import Attempt

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import experiment
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.home import Home
 from nemorun_cli.model import plan
+from nemorun_cli.storage.paths import Home
 from nemorun_cli.tracking import openings as opened
 from nemorun_cli.tracking import places, reading, supervised
 

@@ -14,9 +14,9 @@ from nemorun_cli.tables import Column
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.history import TaskState
     from nemorun_cli.model.spec import Group, Task
     from nemorun_cli.observation import Snapshot
+    from nemorun_cli.storage.state import TaskState
 
 COLUMNS: Final = (
     Column("#", is_number=True),

@@ -8,10 +8,11 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nemorun_cli import fsck, ledger, rebuilding
+from nemorun_cli import fsck, rebuilding
 from nemorun_cli.errors import LedgerError, LockHeldError
-from nemorun_cli.history import History
-from nemorun_cli.observation import read_spec
+from nemorun_cli.storage import ledger
+from nemorun_cli.storage.spec_copies import read_spec
+from nemorun_cli.storage.state import History
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import FILE_MODE, sync_folder
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.fsck import Examination
-    from nemorun_cli.home import ExperimentFiles
-    from nemorun_cli.ledger import Event
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from nemorun_cli import history as events
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.storage import state as events
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.history import History, TaskState
     from nemorun_cli.schedule import Schedule
+    from nemorun_cli.storage.state import History, TaskState
     from nemorun_cli.supervision import Supervision
 
 

@@ -15,10 +15,10 @@ from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.processes import SUPERVISOR_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from nemorun_cli.home import ExperimentFiles
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 START_WAIT: Final = 60.0  # seconds until a supervisor that does not answer is given up
 MARK: Final = ("EXP_ID", "EXP_TASK", "EXP_ATTEMPT")  # a supervisor is no part of the task that started it
@@ -154,29 +154,3 @@ def dismiss() -> None:
     """End what was prepared and not taken."""
     while _early:
         _early.pop().abandon()
-
-
-def wake(files: ExperimentFiles) -> None:
-    """Make a living supervisor look for requests now; without one nothing happens."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(files.wake, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, b"!")
-        finally:
-            os.close(descriptor)
-
-
-def who() -> str:
-    """Who asks, for the ledger: user, host, pid and command."""
-    import getpass  # noqa: PLC0415 - only requests need it
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"{user}@{os.uname().nodename}:{os.getpid()} ({_command(sys.argv)})"
-
-
-def _command(argv: Sequence[str]) -> str:
-    name = os.path.basename(argv[0]) if argv else "python"  # noqa: PTH119 - a text, not a file
-    return " ".join([name, *argv[1:2]])

@@ -11,19 +11,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import history as kinds
-from nemorun_cli import ledger, observation
+from nemorun_cli import observation
 from nemorun_cli.errors import LedgerError, NotFoundError
-from nemorun_cli.home import LEDGER, REVISIONS, age_key
 from nemorun_cli.model.clock import unix
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.model.wording import seconds
+from nemorun_cli.storage import ledger
+from nemorun_cli.storage import state as kinds
+from nemorun_cli.storage.paths import LEDGER, REVISIONS, age_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nemorun_cli.home import Home
-    from nemorun_cli.ledger import Event
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.paths import Home
 
 LIST_FORMAT: Final = "exp.list/1"
 ENDS: Final = 4096  # bytes read at either end of a ledger

@@ -18,11 +18,12 @@ import traceback
 from pathlib import Path
 from typing import Any, Final
 
-from nemorun_cli import history, resumption
+from nemorun_cli import resumption
 from nemorun_cli.errors import ExpError, LedgerError
-from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Spec
+from nemorun_cli.storage import state
+from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervision import Supervision
 from nemorun_cli.system import crashpoints, locks
 from nemorun_cli.system.files import FILE_MODE
@@ -95,12 +96,12 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
             revision=wish.get("revision"),
         )
         if wish.get("revision"):
-            from nemorun_cli import revisions  # noqa: PLC0415 - rarely
+            from nemorun_cli.storage import spec_revisions  # noqa: PLC0415 - rarely
 
             crashpoints.point("revision.noted")
-            revisions.install(files, spec.revision)
+            spec_revisions.install(files, spec.revision)
     supervision.record(
-        history.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=getpass.getuser()
+        state.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=getpass.getuser()
     )
     crashpoints.point("supervisor.started")
     _answer({"started": True})
@@ -112,7 +113,7 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
         reason = str(wish)
         _say(f"ended by {reason}; what runs goes on")
     with contextlib.suppress(LedgerError):  # on a full disk the lock that falls says the same
-        supervision.record(history.SUPERVISOR_ENDED, pid=me.pid, message=reason)
+        supervision.record(state.SUPERVISOR_ENDED, pid=me.pid, message=reason)
     crashpoints.point("supervisor.ended")
     supervision.close()
     return 0
@@ -124,14 +125,14 @@ def _settled(files: ExperimentFiles, wish: dict[str, Any] | None) -> Spec:
     is_changed = wish is not None and wish.get("staged")
     if not (is_changed or files.revisions.is_dir()):
         return at_top
-    from nemorun_cli import observation, revisions  # noqa: PLC0415 - only for specs that were changed
+    from nemorun_cli.storage import spec_copies, spec_revisions  # noqa: PLC0415 - only for specs that were changed
 
-    spec = observation.read_spec(files)
+    spec = spec_copies.read_spec(files)
     if at_top.revision < spec.revision:
-        revisions.install(files, spec.revision)
+        spec_revisions.install(files, spec.revision)
     if wish is None or not is_changed:
         return spec
-    revisions.take(files, Path(wish["staged"]), present=spec.revision)
+    spec_revisions.take(files, Path(wish["staged"]), present=spec.revision)
     return Spec.from_json(json.loads(files.revision(spec.revision + 1).resolved.read_bytes()))
 
 

@@ -10,18 +10,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from nemorun_cli import observation
-from nemorun_cli.history import History
-from nemorun_cli.ledger import Reader
 from nemorun_cli.observation import Snapshot
+from nemorun_cli.storage import spec_copies
+from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.storage.state import History
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from nemorun_cli.home import ExperimentFiles, Home
-    from nemorun_cli.ledger import Event
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 TICK: Final = 0.1  # seconds between looks at the ledger of a living supervisor
 LOOK_EVERY: Final = 0.5  # seconds between looks at the tasks themselves where none lives
@@ -47,13 +48,13 @@ class Watch:
     _is_supervised: bool = False
 
     def __post_init__(self) -> None:
-        self.spec = observation.read_spec(self.files)
+        self.spec = spec_copies.read_spec(self.files)
         self.history = History.of(self.spec)
         self._reader = Reader(self.files.ledger)
 
     def renew(self) -> None:
         """Take up another revision of the spec, if there is one now; what was seen is not told again."""
-        spec = observation.read_spec(self.files)
+        spec = spec_copies.read_spec(self.files)
         if spec.revision != self.spec.revision:
             self.spec, self.history = spec, History.of(spec)
             self.history.apply_all(Reader(self.files.ledger).read()[: self._seen])

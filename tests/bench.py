@@ -13,8 +13,8 @@ import psutil
 from patience import eventually
 
 from nemorun_cli import experiment
-from nemorun_cli.home import Home
-from nemorun_cli.ledger import Reader
+from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from conftest import Exp
 
     from nemorun_cli.experiment import Run
-    from nemorun_cli.home import AttemptFiles
     from nemorun_cli.observation import Snapshot
+    from nemorun_cli.storage.paths import AttemptFiles
 
 NOTE = 'echo "$EXP_TASK $EXP_ATTEMPT" >>ran'
 """Notes in the working folder that this attempt ran; so that running twice is seen."""

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli import attempts
-from nemorun_cli.home import AttemptFiles
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.storage import attempts
+from nemorun_cli.storage.paths import AttemptFiles
 from nemorun_cli.system.files import write
 
 if TYPE_CHECKING:

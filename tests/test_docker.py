@@ -30,10 +30,10 @@ from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Job
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker.engine import LogFile, host
-from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system import locks, slots
 from nemorun_cli.system.slots import Allocation
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nemorun_cli.experiment import Run
-    from nemorun_cli.history import TaskState
+    from nemorun_cli.storage.state import TaskState
 
 BUSYBOX = {"type": "docker", "image": "exp-test/busybox"}
 SINGLE = {"type": "docker", "image": "exp-test/single"}

@@ -11,8 +11,8 @@ from documents import DOCUMENTS, ROOT, blocks
 
 from nemorun_cli import creation, executors, load
 from nemorun_cli.errors import ExpError
-from nemorun_cli.home import Home
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ import pytest
 
 from nemorun_cli import creation, load
 from nemorun_cli.executors.local import LocalExecutor
-from nemorun_cli.history import SUPERVISOR_STARTED
-from nemorun_cli.home import Home
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.storage.state import SUPERVISOR_STARTED
 from nemorun_cli.supervision import Supervision
 from nemorun_cli.system import locks
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nemorun_cli import logs
-from nemorun_cli.history import History, TaskState
-from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.storage.state import History, TaskState
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from nemorun_cli import outputs, partial
+from nemorun_cli import partial
+from nemorun_cli.storage import outputs
 
 MODULE = """
 import os

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engines.slurm_cluster import Slurm
 
     from nemorun_cli.experiment import Run
-    from nemorun_cli.history import TaskState
+    from nemorun_cli.storage.state import TaskState
 
 QUICK: dict[str, Any] = {"type": "slurm", "env_inherit": "none"}
 WHOLE = {**QUICK, "cpus_per_task": 8}

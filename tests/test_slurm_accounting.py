@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from engines.slurm_cluster import Slurm
 
     from nemorun_cli.experiment import Run
-    from nemorun_cli.history import TaskState
+    from nemorun_cli.storage.state import TaskState
 
 
 GREEDY = "x=$(head -c 200M /dev/zero | tr '\\0' x); sleep 2"  # where 64 MB are allowed

@@ -16,8 +16,9 @@ from patience import eventually
 
 from nemorun_cli import start
 from nemorun_cli.errors import ExpError
-from nemorun_cli.home import ExperimentFiles
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage import requests
+from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:
     from conftest import Exp
@@ -179,7 +180,7 @@ def test_supervisor_that_cannot_start_says_why(bench: Bench) -> None:
 
 def test_wake_without_a_supervisor_does_nothing(tmp_path: Path) -> None:
     """Nobody listens, nobody is hurt, and nothing is made."""
-    start.wake(ExperimentFiles(tmp_path))
+    requests.wake(ExperimentFiles(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 

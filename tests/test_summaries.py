@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli import ledger, summaries
-from nemorun_cli.home import Home
+from nemorun_cli import summaries
+from nemorun_cli.storage import ledger
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from pathlib import Path

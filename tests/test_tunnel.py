@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from engines.far import Far
 
     from nemorun_cli.experiment import Run
-    from nemorun_cli.history import TaskState
+    from nemorun_cli.storage.state import TaskState
 
 LONG: Final = 120.0  # seconds
 HELP: Final = "ssh needs you: exp doctor {}"

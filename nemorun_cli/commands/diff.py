@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import differences, experiment, revisions, tables, terminal
+from nemorun_cli import differences, experiment, tables, terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json
 from nemorun_cli.differences import ABSENT, Difference, Differences
 from nemorun_cli.model import code_package, wording
 from nemorun_cli.model.problems import dotted
+from nemorun_cli.storage import spec_revisions
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def command(first: ExperimentGiven, second: ExperimentGiven, *, is_json: Json = 
     found = differences.of_specs(
         anonymous(old),
         anonymous(new),
-        old_text=revisions.texts(old.files),
-        new_text=revisions.texts(new.files),
+        old_text=spec_revisions.texts(old.files),
+        new_text=spec_revisions.texts(new.files),
     )
     code = list(
         differences.of_values(code_package.code(old.spec.packages), code_package.code(new.spec.packages))

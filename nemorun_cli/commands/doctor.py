@@ -8,7 +8,7 @@ import typer
 
 from nemorun_cli import completion, diagnosis, experiment, terminal
 from nemorun_cli.commands.options import Json
-from nemorun_cli.home import Home
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from nemorun_cli.diagnosis import Check

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli import chronicle, experiment, ledger, terminal
+from nemorun_cli import chronicle, experiment, terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json
-from nemorun_cli.ledger import Reader
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage import ledger
+from nemorun_cli.storage.ledger import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nemorun_cli.experiment import Run
-    from nemorun_cli.ledger import Event
+    from nemorun_cli.storage.ledger import Event
 
 EVENTS_FORMAT: Final = "exp.events/1"
 KIND_WIDTH: Final = 18  # characters of the longest kind of event

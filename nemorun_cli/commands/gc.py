@@ -10,8 +10,8 @@ import typer
 from nemorun_cli import collection, tables, terminal
 from nemorun_cli.commands.options import Json, Quiet
 from nemorun_cli.errors import UsageError
-from nemorun_cli.home import Home
 from nemorun_cli.model import units
+from nemorun_cli.storage.paths import Home
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:

@@ -86,7 +86,7 @@ def _look(which: str) -> Snapshot:
 
 def _load(path: str, params: Sequence[str], sets: Sequence[str]) -> Any:
     from nemorun_cli import creation, executors, load  # noqa: PLC0415 - heavy, and only for specs
-    from nemorun_cli.home import Home  # noqa: PLC0415 - the same
+    from nemorun_cli.storage.paths import Home  # noqa: PLC0415 - the same
 
     document = load.read(
         path,

@@ -11,10 +11,10 @@ import typer
 from nemorun_cli import completion, summaries, tables, terminal
 from nemorun_cli.commands.options import Json, Quiet, whole_number
 from nemorun_cli.errors import UsageError
-from nemorun_cli.home import Home
 from nemorun_cli.model import units
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.paths import Home
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from nemorun_cli.commands.options import (
     TailLogs,
 )
 from nemorun_cli.errors import UsageError
-from nemorun_cli.home import ExperimentFiles, Home
+from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable

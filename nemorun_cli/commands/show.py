@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import chronicle, experiment, ledger, rendering, tables, terminal
+from nemorun_cli import chronicle, experiment, rendering, tables, terminal
 from nemorun_cli.commands.options import ExperimentOrLatest, Json
 from nemorun_cli.model import code_package, usage, wording
 from nemorun_cli.model.clock import unix
+from nemorun_cli.storage import ledger
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:

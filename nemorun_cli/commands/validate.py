@@ -9,7 +9,7 @@ import typer
 from nemorun_cli import terminal
 from nemorun_cli.commands.options import Json, Params, Quiet, Sets, SpecPath
 from nemorun_cli.errors import EngineError
-from nemorun_cli.home import Home
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from nemorun_cli.executors import Diagnosis

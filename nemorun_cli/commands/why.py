@@ -13,7 +13,6 @@ from nemorun_cli import (
     experiment,
     explanation,
     failures,
-    ledger,
     secret_values,
     sweeps,
     tables,
@@ -22,16 +21,17 @@ from nemorun_cli import (
 from nemorun_cli.commands.options import ExperimentGiven, Json
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.storage import ledger
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from nemorun_cli.explanation import Explanation
-    from nemorun_cli.history import TaskState
     from nemorun_cli.model.spec import Group
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.plugins.audience import Fault
+    from nemorun_cli.storage.state import TaskState
 
 WORST_FIRST: Final = (
     *(TaskStatus.FAILED, TaskStatus.UNKNOWN, TaskStatus.CANCELLED, TaskStatus.SKIPPED),

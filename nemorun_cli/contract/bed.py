@@ -18,14 +18,14 @@ import psutil
 import pytest
 
 from nemorun_cli import experiment
-from nemorun_cli.home import HOME_VARIABLE, Home
+from nemorun_cli.storage.paths import HOME_VARIABLE, Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nemorun_cli.experiment import Run
-    from nemorun_cli.history import TaskState
     from nemorun_cli.observation import Snapshot
+    from nemorun_cli.storage.state import TaskState
 
 PATIENCE: Final = 60.0  # seconds until something that should come to pass has failed to
 PAUSE: Final = 0.02  # seconds between looks

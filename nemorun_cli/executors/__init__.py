@@ -16,14 +16,14 @@ from nemorun_cli.system.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.history import TaskState
-    from nemorun_cli.home import AttemptFiles, ExperimentFiles
     from nemorun_cli.loading.types import ExecutorTypes
     from nemorun_cli.model.attempt_end import Ending
     from nemorun_cli.model.capacity import Machine
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Spec, Task
+    from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
+    from nemorun_cli.storage.state import TaskState
     from nemorun_cli.system.locks import Holder
     from nemorun_cli.system.slots import Allocation
 

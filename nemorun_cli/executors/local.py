@@ -17,11 +17,12 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import attempts, processes
+from nemorun_cli import processes
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
 from nemorun_cli.model.usage import Usage
+from nemorun_cli.storage import attempts
 from nemorun_cli.system import crashpoints, environment, hardware, locks, pids
 from nemorun_cli.system.files import FILE_MODE
 

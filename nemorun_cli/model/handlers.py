@@ -8,8 +8,8 @@ from nemorun_cli.model.clock import unix
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
-    from nemorun_cli.history import History
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.storage.state import History
 
 RUN_AFTER: Final[dict[str, frozenset[ExperimentStatus]]] = {
     "on_success": frozenset({ExperimentStatus.COMPLETED}),

@@ -16,10 +16,10 @@ from nemorun_cli.model.resources import NOTHING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nemorun_cli.home import AttemptFiles, ExperimentFiles
     from nemorun_cli.model.code_package import Package
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Kind, Spec, Task
+    from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
 
 PLAN_FORMAT: Final = "exp.attempt/1"
 

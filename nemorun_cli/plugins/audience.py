@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from nemorun_cli.home import ExperimentFiles
     from nemorun_cli.model.spec import PluginUse, Spec
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 SETTLE_WAIT: Final = 30.0  # seconds that a command which watched waits for plugins to hear of the end
 SETTLE_PAUSE: Final = 0.01  # seconds between its looks

@@ -8,18 +8,18 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import history
 from nemorun_cli.model import masking, units, wording
 from nemorun_cli.model.clock import unix
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin
+from nemorun_cli.storage.state import ENDED, FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nemorun_cli.experiment import Run
-    from nemorun_cli.ledger import Event
     from nemorun_cli.observation import Snapshot
+    from nemorun_cli.storage.ledger import Event
 
 NOTIFY_FORMAT: Final = "exp.notify/1"
 MOST_FAILED: Final = 20  # tasks that are told one by one
@@ -106,7 +106,7 @@ class Notify(Plugin):
         },
         "anyOf": [{"required": ["command"]}, {"required": ["webhook"]}],
     }
-    events: ClassVar[frozenset[str] | None] = frozenset({history.ENDED, history.FINISHED, SUPERVISOR_GONE})
+    events: ClassVar[frozenset[str] | None] = frozenset({ENDED, FINISHED, SUPERVISOR_GONE})
     limit: ClassVar[float] = 400.0
 
     def __init__(
@@ -130,7 +130,7 @@ class Notify(Plugin):
 
     def hear(self, event: Event, run: Run) -> None:
         """Tell of it, if it is something to be told of."""
-        if event["event"] == history.FINISHED:
+        if event["event"] == FINISHED:
             status = event["status"]
             ends = [name for name, end in _ENDS.items() if end == status]
             if self._on.intersection(("end", *ends)):

@@ -12,8 +12,8 @@ from patience import eventually
 
 from nemorun_cli import experiment, fsck, repair, salvage
 from nemorun_cli.errors import LedgerDamagedError
-from nemorun_cli.home import Home
-from nemorun_cli.ledger import Reader
+from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def test_an_end_that_its_own_record_contradicts(bench: Bench, ended: Run) -> Non
 
 def test_a_second_end_is_found(bench: Bench, ended: Run) -> None:
     """Events that cannot follow one another are told, and left out of the rebuilt ledger."""
-    from nemorun_cli.ledger import encode  # noqa: PLC0415 - to write what no writer would
+    from nemorun_cli.storage.ledger import encode  # noqa: PLC0415 - to write what no writer would
 
     (end,) = (one for one in events(ended) if one["event"] == "ended" and one["task"] == "well")
     rewrite(ended, lambda lines: [*lines, encode([{**end, "status": "FAILED", "exit_code": 1}])])

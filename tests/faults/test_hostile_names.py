@@ -11,8 +11,8 @@ from bench import NOTE, log
 
 from nemorun_cli import experiment
 from nemorun_cli.errors import NotFoundError, SpecError, UsageError
-from nemorun_cli.home import Home
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,9 +26,9 @@ from patience import eventually
 
 from nemorun_cli import experiment
 from nemorun_cli.errors import EngineError
-from nemorun_cli.home import Home
-from nemorun_cli.ledger import Reader, encode
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.ledger import Reader, encode
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.home import Home
 from nemorun_cli.packagers import store
 from nemorun_cli.packagers.content import Entry, PackagerError, checked, digest_of, entry_of, listing
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from pathlib import Path

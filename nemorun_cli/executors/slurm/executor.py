@@ -13,7 +13,6 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import attempts
 from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.local import shim_line
 from nemorun_cli.executors.slurm import together
@@ -28,6 +27,7 @@ from nemorun_cli.executors.slurm.stop import Stop, commands
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.storage import attempts
 from nemorun_cli.system import crashpoints, environment, files
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.executors.slurm import ssh
 from nemorun_cli.executors.slurm.delivery import TRAVEL
 from nemorun_cli.executors.slurm.mirror import COPIES, RECORDS
-from nemorun_cli.home import LEDGER
+from nemorun_cli.storage.paths import LEDGER
 from nemorun_cli.system import files
 from nemorun_cli.system.files import make_folder
 from nemorun_cli.tracking.places import RECORD

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.submission import FOLDER
-from nemorun_cli.home import ExperimentFiles
+from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system.files import make_folder, write
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import attempts
 from nemorun_cli.executors.slurm import delivery, mirror
 from nemorun_cli.executors.slurm.delivery import Delivery
 from nemorun_cli.executors.slurm.fetching import Fetching
@@ -16,7 +15,8 @@ from nemorun_cli.executors.slurm.script import SECRETS
 from nemorun_cli.executors.slurm.ssh import Tunnel
 from nemorun_cli.executors.slurm.trip import Watched
 from nemorun_cli.executors.slurm.trips import Trips
-from nemorun_cli.home import ExperimentFiles
+from nemorun_cli.storage import attempts
+from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

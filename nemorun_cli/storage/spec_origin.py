@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import LedgerError
 
 if TYPE_CHECKING:
-    from nemorun_cli.home import ExperimentFiles
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 ORIGIN_FORMAT: Final = "exp.source/1"
 

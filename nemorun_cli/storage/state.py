@@ -14,8 +14,8 @@ from nemorun_cli.system.locks import Holder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nemorun_cli.ledger import Event
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.storage.ledger import Event
 
 CREATED: Final = "created"
 SUPERVISOR_STARTED: Final = "supervisor_started"

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from nemorun_cli.home import AttemptFiles
     from nemorun_cli.model.plan import Plan
+    from nemorun_cli.storage.paths import AttemptFiles
 
 LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
 

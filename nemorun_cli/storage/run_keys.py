@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
 from nemorun_cli.errors import LockHeldError
-from nemorun_cli.home import age_key
+from nemorun_cli.storage.paths import age_key
 from nemorun_cli.system.files import FILE_MODE, make_folder
 from nemorun_cli.system.locks import holder_by_kernel
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nemorun_cli.home import Home
+    from nemorun_cli.storage.paths import Home
 
 KEY: Final = "key-"  # what the names of the files begin with
 NAME: Final = "name-"

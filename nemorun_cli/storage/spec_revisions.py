@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from nemorun_cli.home import ExperimentFiles
+    from nemorun_cli.storage.paths import ExperimentFiles
 
     Texts = Callable[[str], str | None]  # what a script holds, by the path that a spec names
 
