@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli import measures
 from nemorun_cli.errors import UsageError
 from nemorun_cli.loading.scalars import scalar
-from nemorun_cli.tracking.values import dump
+from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from nemorun_cli.records import Chosen, Target
-    from nemorun_cli.tracking.selection import Statistics
+    from nemorun_cli.tracking.store.row_selection import Statistics
 
 AGGREGATES: Final = ("last", "min", "max", "mean", "count")
 DIRECTIONS: Final = ("min", "max")

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.tracking import selection
-from nemorun_cli.tracking.selection import NOT_PLOTTED
-from nemorun_cli.tracking.values import dump
+from nemorun_cli.tracking.store import row_selection
+from nemorun_cli.tracking.store.json_values import dump
+from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nemorun_cli.records import Chosen
-    from nemorun_cli.tracking.rows import Row, Torn
-    from nemorun_cli.tracking.selection import Statistics
+    from nemorun_cli.tracking.store.row_files import Row, Torn
+    from nemorun_cli.tracking.store.row_selection import Statistics
 
 DIGITS: Final = 6  # significant ones of a number in a table
 TIME: Final = "_ts"
@@ -43,7 +43,9 @@ class Series:
     def statistics(self) -> dict[str, Statistics]:
         """What the numbers of each field come to, without what they are recorded over."""
         return {
-            field: told for field, told in selection.statistics(self.rows).items() if field not in NOT_PLOTTED
+            field: told
+            for field, told in row_selection.statistics(self.rows).items()
+            if field not in NOT_PLOTTED
         }
 
     def to_json(self) -> dict[str, Any]:

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.tracking.selection import downsample, number
+from nemorun_cli.tracking.store.row_selection import downsample, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.tracking.rows import Row
+    from nemorun_cli.tracking.store.row_files import Row
 
 COLOURS: Final = ("cyan", "yellow", "magenta", "green", "red", "blue", "white")
 MOST_CURVES: Final = len(COLOURS)  # in one picture: more cannot be told apart

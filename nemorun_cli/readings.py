@@ -12,13 +12,13 @@ from typing import IO, TYPE_CHECKING, Final
 
 from nemorun_cli.model import metric_patterns
 from nemorun_cli.system.regex_timeout import PATIENCE, TooSlowError, Watchdog
-from nemorun_cli.tracking import rows, values
+from nemorun_cli.tracking.store import json_values, row_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from nemorun_cli.model.metric_patterns import Fields
-    from nemorun_cli.tracking.places import Place
+    from nemorun_cli.tracking.store.record_paths import Place
 
 AT: Final = "_at"  # the field that says where in the log the line begins
 CHUNK: Final = 1 << 16  # bytes read at a time
@@ -52,7 +52,7 @@ class Readings:
             for name, several in wanted.items()
             for pattern in several
         ]
-        self._writer = rows.Writer()
+        self._writer = row_files.Writer()
         self._name = f"{opening}.{os.getpid()}-{os.urandom(4).hex()}"  # of files of this process's own
         self._written = {folder: _written(folder, opening) for folder, _, _ in self._finders}
         self._offset = max((at for at, _ in self._written.values()), default=0)
@@ -131,15 +131,15 @@ class Readings:
         if begins == at and count:
             self._written[folder] = (at, count - 1)
         else:
-            self._writer.append(folder, values.encode_row(time.time(), {**fields, AT: begins}))
+            self._writer.append(folder, json_values.encode_row(time.time(), {**fields, AT: begins}))
 
 
 def _written(folder: str, opening: str) -> tuple[int, int]:
     """The line that the last rows of a series are of, and how many these are."""
     places = [
         row[AT]
-        for source in rows.sources(folder, {opening})
-        for row in rows.read(source.path)[0]
+        for source in row_files.sources(folder, {opening})
+        for row in row_files.read(source.path)[0]
         if isinstance(row.get(AT), int)
     ]
     last = max(places, default=0)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from nemorun_cli.readings import Readings
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.tracking.openings import Holder
-    from nemorun_cli.tracking.places import Place
-    from nemorun_cli.tracking.supervised import Attempt
+    from nemorun_cli.tracking.access.supervisor_api import Attempt
+    from nemorun_cli.tracking.store.record_paths import Place
+    from nemorun_cli.tracking.store.sessions import Holder
 
 LOOK_EVERY: Final = 1.0  # seconds between looks at the output of tasks with patterns
 LOOK_TIME: Final = 0.2  # seconds that one look may take
@@ -117,7 +117,7 @@ class Recording:
         if self._has_begun or not self._is_supervisor:
             return
         self._has_begun = True
-        from nemorun_cli.tracking import supervised  # noqa: PLC0415 - first tasks start before it is loaded
+        from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - first tasks start before it is loaded
 
         with self._told("the record of the run"):
             about = {
@@ -127,8 +127,8 @@ class Recording:
                 "metadata": None,
             }
             place = self._place()
-            self._run = supervised.open_run(place, self._whose(), folder=self._spec.folder, about=about)
-            supervised.set_params(place, self._run.id, self._spec.params)
+            self._run = supervisor_api.open_run(place, self._whose(), folder=self._spec.folder, about=about)
+            supervisor_api.set_params(place, self._run.id, self._spec.params)
 
     def _finish(self, event: Event) -> None:
         self._begin()
@@ -143,19 +143,19 @@ class Recording:
 
     def _close_run(self, status: ExperimentStatus, counts: str) -> None:
         """Say how the run ended whose supervisor could not."""
-        from nemorun_cli.tracking import reading, supervised  # noqa: PLC0415 - hardly ever needed
+        from nemorun_cli.tracking.access import reader, supervisor_api  # noqa: PLC0415 - hardly ever needed
 
-        left = supervised.unended(self._place(), self._whose())
-        reading.close_openings(
+        left = supervisor_api.unended(self._place(), self._whose())
+        reader.close_openings(
             self._root, self._prefix, exp_id=self._files.id, status=status, message=counts, only=left
         )
 
     # -- attempts -----------------------------------------------------------------------------------
 
     def _open_attempt(self, task: str, attempt: int, params: dict[str, Any]) -> str:
-        from nemorun_cli.tracking import supervised  # noqa: PLC0415 - not for tasks that track nothing
+        from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - not for tasks that track nothing
 
-        return supervised.open_attempt(self._place(task), self._whose(task, attempt), params)
+        return supervisor_api.open_attempt(self._place(task), self._whose(task, attempt), params)
 
     def _close_attempt(self, event: Event) -> None:
         """Read what is left to read, and have the last word on all records that the attempt opened."""
@@ -165,9 +165,9 @@ class Recording:
                 self._read_rest(task, attempt)
         for root, prefix in self._records(task, attempt):
             with self._told(f"the record {prefix}"):
-                from nemorun_cli.tracking import reading  # noqa: PLC0415 - not for tasks that track nothing
+                from nemorun_cli.tracking.access import reader  # noqa: PLC0415 - not for tasks that track nothing
 
-                reading.close_openings(
+                reader.close_openings(
                     root,
                     prefix,
                     exp_id=self._files.id,
@@ -185,10 +185,10 @@ class Recording:
         found = [own] if os.path.isdir(f"{self._root}/{own[1]}") else []  # noqa: PTH112 - for each task
         noted = self._files.attempt(task, attempt).records
         if noted.exists():
-            from nemorun_cli.tracking import supervised  # noqa: PLC0415 - not for tasks that track nothing
+            from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - not for tasks that track nothing
 
             with self._told(f"the records of {task}"):
-                found += [place for place in supervised.registered(noted) if place != own]
+                found += [place for place in supervisor_api.registered(noted) if place != own]
         return found
 
     # -- output -------------------------------------------------------------------------------------
@@ -225,13 +225,13 @@ class Recording:
     # -- the parts ----------------------------------------------------------------------------------
 
     def _place(self, task: str | None = None) -> Place:
-        from nemorun_cli.tracking import places  # noqa: PLC0415 - not for tasks that track nothing
+        from nemorun_cli.tracking.store import record_paths  # noqa: PLC0415 - not for tasks that track nothing
 
         prefix = self._prefix if task is None else f"{self._prefix}/{task}"
-        return places.Place(self._root, places.check_prefix(prefix))
+        return record_paths.Place(self._root, record_paths.check_prefix(prefix))
 
     def _whose(self, task: str | None = None, attempt: int | None = None) -> Attempt:
-        from nemorun_cli.tracking.supervised import Attempt  # noqa: PLC0415 - the same
+        from nemorun_cli.tracking.access.supervisor_api import Attempt  # noqa: PLC0415 - the same
 
         return Attempt(self._files.id, task, attempt)
 

@@ -11,8 +11,9 @@ from nemorun_cli import experiment
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.model import plan
 from nemorun_cli.storage.paths import Home
-from nemorun_cli.tracking import openings as opened
-from nemorun_cli.tracking import places, reading, supervised
+from nemorun_cli.tracking.access import reader, supervisor_api
+from nemorun_cli.tracking.store import record_paths
+from nemorun_cli.tracking.store import sessions as opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.status import ExperimentStatus
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.tracking import Experiment, Record
-    from nemorun_cli.tracking.openings import Opening
+    from nemorun_cli.tracking.store.sessions import Opening
 
 GLOB: Final = frozenset("*?[")
 
@@ -146,18 +147,18 @@ def root(given: str | None) -> Path:
 def prefixes(folder: Path, pattern: str) -> Iterator[str]:
     """The prefixes of records that fit a glob, or that are or lie below a prefix."""
     if GLOB & set(pattern):
-        yield from reading.prefixes(folder, pattern)
+        yield from reader.prefixes(folder, pattern)
         return
-    if opened.ids(places.Place(str(folder), places.check_prefix(pattern))):
+    if opened.ids(record_paths.Place(str(folder), record_paths.check_prefix(pattern))):
         yield pattern
-    for below in reading.prefixes(folder / pattern):
+    for below in reader.prefixes(folder / pattern):
         yield f"{pattern}/{below}"
 
 
 def records(folder: Path, pattern: str) -> Iterator[Record]:
     """The records under these prefixes."""
     for prefix in prefixes(folder, pattern):
-        if (found := reading.record(folder, prefix)) is not None:
+        if (found := reader.record(folder, prefix)) is not None:
             yield found
 
 
@@ -195,14 +196,14 @@ def of_experiment(snapshot: Snapshot, *, home: Path, task: str | None = None) ->
 def _registered(snapshot: Snapshot, task: str) -> Iterable[tuple[str, str]]:
     """The records that the attempts at a task noted to have opened."""
     for number in range(1, snapshot.history.tasks[task].attempt + 1):
-        yield from supervised.registered(snapshot.files.attempt(task, number).records)
+        yield from supervisor_api.registered(snapshot.files.attempt(task, number).records)
 
 
 def _part(
     folder: str, prefix: str, *, exp_id: str, tasks: Sequence[str | None], is_own: bool
 ) -> Iterator[Chosen]:
     """What an experiment (None) or tasks wrote to a record, if they did; its own task stands first."""
-    record = reading.record(folder, prefix)
+    record = reader.record(folder, prefix)
     if record is None:
         return
     own = tuple(

@@ -139,7 +139,7 @@ def _settled(files: ExperimentFiles, wish: dict[str, Any] | None) -> Spec:
 def _load_ahead() -> None:
     """While the spec is still being checked, load what is needed only after the first tasks have started."""
     if not select.select([0], [], [], 0)[0]:
-        from nemorun_cli.tracking import supervised  # noqa: F401, PLC0415 - as the docstring says
+        from nemorun_cli.tracking.access import supervisor_api  # noqa: F401, PLC0415 - as the docstring says
 
 
 def describe(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from nemorun_cli.commands.options import DashRoot, Json, whole_number
 from nemorun_cli.completion import experiments, one_of
 from nemorun_cli.errors import UsageError
 from nemorun_cli.tables import Column
-from nemorun_cli.tracking.values import dump
+from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
     from nemorun_cli.comparison import Comparison

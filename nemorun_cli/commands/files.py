@@ -10,14 +10,14 @@ from nemorun_cli import records, tables, terminal
 from nemorun_cli.commands.options import DashRoot, ExperimentOrPrefix, Json, Quiet, TaskOrNone, whole_number
 from nemorun_cli.errors import AmbiguousError, NotFoundError
 from nemorun_cli.tables import Column
-from nemorun_cli.tracking.fileindex import full_path
-from nemorun_cli.tracking.values import dump
+from nemorun_cli.tracking.store.file_index import full_path
+from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nemorun_cli.records import Chosen
-    from nemorun_cli.tracking.fileindex import File
+    from nemorun_cli.tracking.store.file_index import File
 
     Found = tuple[Chosen, File]
 

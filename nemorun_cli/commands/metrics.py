@@ -15,7 +15,7 @@ from nemorun_cli import completion, measures, plotting, records, tables, termina
 from nemorun_cli.commands.options import DashRoot, ExperimentOrPrefix, Json, TaskOrNone, whole_number
 from nemorun_cli.errors import UsageError
 from nemorun_cli.tables import Column
-from nemorun_cli.tracking.values import dump
+from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,8 @@ from nemorun_cli import measures, terminal
 from nemorun_cli.commands import metrics
 from nemorun_cli.measures import Series
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.tracking.following import Following
-from nemorun_cli.tracking.values import dump
+from nemorun_cli.tracking.access.follower import Following
+from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.watching import Watch
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.records import Chosen, Target
-    from nemorun_cli.tracking.rows import Row
+    from nemorun_cli.tracking.store.row_files import Row
 
 LOOK_EVERY: Final = 0.5  # seconds between looks at what was logged
 

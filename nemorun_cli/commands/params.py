@@ -8,7 +8,7 @@ from nemorun_cli import measures, records, tables, terminal
 from nemorun_cli.commands.options import DashRoot, ExperimentOrPrefix, Json, TaskOrNone
 from nemorun_cli.tables import Column
 from nemorun_cli.tracking.params import nested
-from nemorun_cli.tracking.values import dump
+from nemorun_cli.tracking.store.json_values import dump
 
 PARAMS_FORMAT: Final = "exp.params/1"
 COLUMNS: Final = (Column("RECORD"), Column("PARAM"), Column("VALUE"))

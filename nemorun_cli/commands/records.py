@@ -11,9 +11,9 @@ from nemorun_cli.commands.options import DashRoot, Json, Quiet, TaskOrNone, whol
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tables import Column
-from nemorun_cli.tracking import openings as opened
-from nemorun_cli.tracking import reading
-from nemorun_cli.tracking.values import dump
+from nemorun_cli.tracking.access import reader
+from nemorun_cli.tracking.store import sessions as opened
+from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,9 +81,9 @@ def _chosen(which: str | None, task: str | None, dash_root: str | None) -> Itera
     is_glob = which is None or bool(records.GLOB & set(which))
     if is_glob and task is None:
         folder = records.root(dash_root)
-        for prefix in reading.prefixes(folder, which or "*"):
+        for prefix in reader.prefixes(folder, which or "*"):
             try:
-                record = reading.record(folder, prefix)
+                record = reader.record(folder, prefix)
             except (LedgerError, UsageError) as error:
                 terminal.warn(f"{prefix}: {error.message}")
                 continue

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.metric_patterns import PatternError, finder
 from nemorun_cli.model.problems import Finding
-from nemorun_cli.tracking.places import encode_name
+from nemorun_cli.tracking.store.record_paths import encode_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

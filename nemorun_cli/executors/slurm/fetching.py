@@ -13,7 +13,7 @@ from nemorun_cli.executors.slurm.mirror import COPIES, RECORDS
 from nemorun_cli.storage.paths import LEDGER
 from nemorun_cli.system import files
 from nemorun_cli.system.files import make_folder
-from nemorun_cli.tracking.places import RECORD
+from nemorun_cli.tracking.store.record_paths import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -92,12 +92,12 @@ class Fetching:
 
     def _begin(self, layout: Layout, attempts_here: Sequence[Path]) -> list[Process]:
         """Bring the records of attempts to where the spec wants them, and note where that is."""
-        from nemorun_cli.tracking import supervised  # noqa: PLC0415 - only for tasks that track something
+        from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - only for tasks that track something
 
         prefixes: list[str] = []
         root = None
         for here in attempts_here:
-            noted = supervised.registered(here / COPIES[RECORDS])
+            noted = supervisor_api.registered(here / COPIES[RECORDS])
             own = list(dict.fromkeys(prefix for place, prefix in noted if place == str(layout.records)))
             if own:
                 root = Path(json.loads((here / "plan.json").read_bytes())["details"]["records"])

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nemorun_cli.model import clock
 from nemorun_cli.model.status import ExperimentStatus as Status
-from nemorun_cli.tracking import openings as opened
-from nemorun_cli.tracking import places, values
+from nemorun_cli.tracking.store import json_values, record_paths
+from nemorun_cli.tracking.store import sessions as opened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from nemorun_cli.tracking.experiment import Experiment
-    from nemorun_cli.tracking.openings import Opening
-    from nemorun_cli.tracking.rows import Torn
+    from nemorun_cli.tracking.store.row_files import Torn
+    from nemorun_cli.tracking.store.sessions import Opening
 
 
 class Record(NamedTuple):
@@ -68,7 +68,7 @@ def record(dash_root: str | os.PathLike[str], prefix: str) -> Record | None:
         UsageError: the prefix could leave the root.
         LedgerDamagedError: an opening cannot be read.
     """
-    place = places.Place(os.path.abspath(os.fspath(dash_root)), places.check_prefix(prefix))
+    place = record_paths.Place(os.path.abspath(os.fspath(dash_root)), record_paths.check_prefix(prefix))
     found, torn = opened.read_all(place)
     decisive = opened.status_of(found)
     if decisive is None:
@@ -104,8 +104,8 @@ def prefixes(dash_root: str | os.PathLike[str], pattern: str = "*") -> Iterator[
     root = os.path.abspath(os.fspath(dash_root))
     for folder, inner, _ in os.walk(root):
         inner.sort()
-        if places.RECORD in inner:
-            inner.remove(places.RECORD)
+        if record_paths.RECORD in inner:
+            inner.remove(record_paths.RECORD)
             prefix = os.path.relpath(folder, root)
             if prefix != "." and fnmatch.fnmatchcase(prefix, pattern):
                 yield prefix
@@ -115,10 +115,10 @@ def environment(
     dash_root: str | os.PathLike[str], prefix: str, opening: str
 ) -> tuple[dict[str, str], str | None]:
     """The packages of an opening, and its uncommitted changes if they could be taken whole."""
-    place = places.Place(os.path.abspath(os.fspath(dash_root)), places.check_prefix(prefix))
+    place = record_paths.Place(os.path.abspath(os.fspath(dash_root)), record_paths.check_prefix(prefix))
     try:
         with open(place.packages(opening), encoding="ascii") as stream:
-            packages = values.load(stream.read())
+            packages = json_values.load(stream.read())
     except FileNotFoundError:
         packages = {}
     try:
@@ -164,7 +164,7 @@ def close_openings(
     status = Status(status)
     if status not in opened.ENDS:
         raise ValueError(f"{status} is no end of a record")
-    place = places.Place(os.path.abspath(os.fspath(dash_root)), places.check_prefix(prefix))
+    place = record_paths.Place(os.path.abspath(os.fspath(dash_root)), record_paths.check_prefix(prefix))
     told = {
         "status": str(status),
         "reason": reason,
@@ -179,6 +179,8 @@ def close_openings(
             known = opening.verdict or {}
             if any(known.get(name) != value for name, value in told.items()):
                 verdict = {**told, "time": clock.stamp()}
-                places.write_aside(place.verdict(opening.id), f"{values.dump(verdict)}\n".encode("ascii"))
+                record_paths.write_aside(
+                    place.verdict(opening.id), f"{json_values.dump(verdict)}\n".encode("ascii")
+                )
             closed.append(opening.id)
     return closed

@@ -16,8 +16,8 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from nemorun_cli.errors import LedgerDamagedError, StateError
-from nemorun_cli.tracking import values
-from nemorun_cli.tracking.places import FILE_MODE, make_folder
+from nemorun_cli.tracking.store import json_values
+from nemorun_cli.tracking.store.record_paths import FILE_MODE, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -185,7 +185,7 @@ def parse(data: bytes, path: str) -> list[Row]:
         return _parse_lines(data, path)
     if len(rows) != data.count(b"\n") or not set(map(type, rows)) <= {dict}:
         return _parse_lines(data, path)
-    return cast("list[Row]", values.unwrap(rows)) if values.needs_unwrapping(text) else rows
+    return cast("list[Row]", json_values.unwrap(rows)) if json_values.needs_unwrapping(text) else rows
 
 
 @contextmanager
@@ -206,7 +206,7 @@ def _parse_lines(data: bytes, path: str) -> list[Row]:
     rows = []
     for number, line in enumerate(data[:-1].split(b"\n"), 1):
         try:
-            row = values.load(line.decode("ascii"))
+            row = json_values.load(line.decode("ascii"))
         except ValueError as error:
             raise LedgerDamagedError(f"{path}:{number}: this is no row: {error}") from error
         if not isinstance(row, dict):

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.tracking.process.process_info import user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,6 @@ UNNAMED: Final = "@"  # the folder of the unnamed metric; no name is encoded to 
 
 # Compiled when they are used: that would be a tenth of what importing the SDK takes.
 _TEMPLATE: Final = r"\{([^{}]*)\}"
-_UNSAFE: Final = r"[^A-Za-z0-9._-]"
 
 
 class Place:
@@ -187,19 +187,6 @@ def expand(prefix: str) -> str:
     if "{" in filled or "}" in filled:
         raise UsageError(f"prefix {prefix!r}: a brace has no partner")
     return filled
-
-
-def user() -> str:
-    """Who runs this, as one plain part of a path."""
-    name = os.environ.get("USER") or os.environ.get("LOGNAME")
-    if not name:
-        import pwd  # noqa: PLC0415 - asked only where the environment does not tell
-
-        try:
-            name = pwd.getpwuid(os.getuid()).pw_name
-        except KeyError:
-            name = f"uid-{os.getuid()}"
-    return re.sub(_UNSAFE, "_", name).lstrip(".") or "unknown"
 
 
 def unique() -> str:

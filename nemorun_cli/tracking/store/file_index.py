@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.tracking import rows
-from nemorun_cli.tracking.places import check_path
-from nemorun_cli.tracking.values import encode_row
+from nemorun_cli.tracking.store import row_files
+from nemorun_cli.tracking.store.json_values import encode_row
+from nemorun_cli.tracking.store.record_paths import check_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from nemorun_cli.tracking.places import Place
-    from nemorun_cli.tracking.rows import Writer
+    from nemorun_cli.tracking.store.record_paths import Place
+    from nemorun_cli.tracking.store.row_files import Writer
 
 File = dict[str, Any]  # with ML-Dash's keys: id, path, filename, sizeBytes, checksum, contentType, …
 
@@ -42,7 +42,7 @@ class FileIndex:
 
     def versions(self, openings: Collection[str] | None = None) -> list[File]:
         """Every version of every file, the oldest first, deleted ones included."""
-        changes, _ = rows.series(self._folder, openings=openings)
+        changes, _ = row_files.series(self._folder, openings=openings)
         counts: dict[str, int] = {}
         found = []
         for change in changes:
@@ -54,7 +54,7 @@ class FileIndex:
 
     def present(self, openings: Collection[str] | None = None) -> dict[str, File]:
         """The latest version of each path that is not deleted, by path."""
-        changes, _ = rows.series(self._folder, openings=openings)
+        changes, _ = row_files.series(self._folder, openings=openings)
         counts: dict[str, int] = {}
         found: dict[str, File] = {}
         for change in changes:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
-
-from nemorun_cli.tracking.places import user
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,11 +15,12 @@ SLURM: Final = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SL
 MAX_ARGV: Final = 32_768  # characters of the command line that are kept
 
 _PACKAGE_ENDINGS: Final = (".dist-info", ".egg-info")
+_UNSAFE: Final = r"[^A-Za-z0-9._-]"  # in a part of a prefix
 
 
 def of_process(environment: Mapping[str, str]) -> dict[str, Any]:
     """Who writes: this process, its machine, its command, its code and its part in an experiment."""
-    from nemorun_cli.tracking import git  # noqa: PLC0415 - who only reads needs none of it
+    from nemorun_cli.tracking.process import git_state  # noqa: PLC0415 - who only reads needs none of it
 
     folder = _folder()
     return {
@@ -39,7 +39,7 @@ def of_process(environment: Mapping[str, str]) -> dict[str, Any]:
         "executable": sys.executable,
         "platform": sys.platform,
         "slurm": {name: environment[name] for name in SLURM if name in environment} or None,
-        "git": _shipped(environment) or git.commit(_code_folder()) or git.commit(folder),
+        "git": _shipped(environment) or git_state.commit(_code_folder()) or git_state.commit(folder),
     }
 
 
@@ -128,3 +128,16 @@ def packages() -> dict[str, str]:
                 package, _, version = name.rpartition(".")[0].partition("-")
                 found.setdefault(package, version.partition("-py")[0])
     return dict(sorted(found.items()))
+
+
+def user() -> str:
+    """Who runs this, as one plain part of a path."""
+    name = os.environ.get("USER") or os.environ.get("LOGNAME")
+    if not name:
+        import pwd  # noqa: PLC0415 - asked only where the environment does not tell
+
+        try:
+            name = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            name = f"uid-{os.getuid()}"
+    return re.sub(_UNSAFE, "_", name).lstrip(".") or "unknown"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from nemorun_cli.errors import LedgerDamagedError, NotFoundError
-from nemorun_cli.tracking.places import FILE_MODE, make_folder
+from nemorun_cli.tracking.store.record_paths import FILE_MODE, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nemorun_cli.tracking import rows
-from nemorun_cli.tracking.places import decode_name
+from nemorun_cli.tracking.store import row_files
+from nemorun_cli.tracking.store.record_paths import decode_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from nemorun_cli.tracking.places import Place
-    from nemorun_cli.tracking.rows import Row
+    from nemorun_cli.tracking.store.record_paths import Place
+    from nemorun_cli.tracking.store.row_files import Row
 
 
 class Following:
@@ -28,12 +28,12 @@ class Following:
             LedgerDamagedError: a whole line is no row.
         """
         found: dict[str | None, list[Row]] = {}
-        for folder in sorted(rows.names(self._place.metrics)):
+        for folder in sorted(row_files.names(self._place.metrics)):
             together = [
                 self._rest_of(source.path)
-                for source in rows.sources(f"{self._place.metrics}/{folder}", openings)
+                for source in row_files.sources(f"{self._place.metrics}/{folder}", openings)
             ]
-            if fresh := rows.merge(together):
+            if fresh := row_files.merge(together):
                 found[decode_name(folder)] = fresh
         return found
 
@@ -44,4 +44,4 @@ class Following:
             data = stream.read()
         end = data.rfind(b"\n") + 1
         self._offsets[path] = offset + end
-        return rows.parse(data[:end], path)
+        return row_files.parse(data[:end], path)

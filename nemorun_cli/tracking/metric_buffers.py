@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.tracking.selection import mean
+from nemorun_cli.tracking.store.row_selection import mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

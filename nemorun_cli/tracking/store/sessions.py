@@ -19,13 +19,14 @@ from nemorun_cli.errors import LedgerNewerError, NotFoundError, StateError, Usag
 from nemorun_cli.model import clock
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.model.status import Reason
-from nemorun_cli.tracking import facts, rows, values
-from nemorun_cli.tracking.places import FILE_MODE, Place, make_folder
+from nemorun_cli.tracking.process import process_info
+from nemorun_cli.tracking.store import json_values, row_files
+from nemorun_cli.tracking.store.record_paths import FILE_MODE, Place, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nemorun_cli.tracking.rows import Row, Torn
+    from nemorun_cli.tracking.store.row_files import Row, Torn
 
 FORMAT: Final = "exp.record/1"
 RESUME: Final = ("allow", "must", "never")
@@ -133,10 +134,10 @@ def _lock(descriptor: int) -> bool:
 
 def _write(descriptor: int, event: Mapping[str, Any]) -> None:
     """Append one event whole or not at all."""
-    line = f"{values.dump(event)}\n".encode("ascii")
+    line = f"{json_values.dump(event)}\n".encode("ascii")
     written = os.write(descriptor, line)
     if written != len(line):
-        rows.finish(descriptor, line, written)
+        row_files.finish(descriptor, line, written)
 
 
 def _generation(place: Place, resume: str) -> int:
@@ -160,8 +161,8 @@ def _generation(place: Place, resume: str) -> int:
                 f"there is no record at {place.prefix!r} in {place.root}, and resume is 'must'"
             )
         return 1
-    latest = rows.generation_of(names[-1])
-    youngest = [name for name in names if rows.generation_of(name) == latest]
+    latest = row_files.generation_of(names[-1])
+    youngest = [name for name in names if row_files.generation_of(name) == latest]
     # the youngest first: it is the one most likely to be still open
     is_open = any(not _is_over(place, name) for name in reversed(youngest))
     return latest if is_open else latest + 1
@@ -174,8 +175,8 @@ def _is_over(place: Place, opening: str) -> bool:
 
 def ids(place: Place) -> list[str]:
     """The openings of a record, the oldest first; none where there is no record."""
-    names = [source.opening for source in rows.sources(place.openings)]
-    return sorted(names, key=lambda name: (rows.generation_of(name), name))
+    names = [source.opening for source in row_files.sources(place.openings)]
+    return sorted(names, key=lambda name: (row_files.generation_of(name), name))
 
 
 def read(place: Place, opening: str) -> Opening | None:
@@ -186,13 +187,13 @@ def read(place: Place, opening: str) -> Opening | None:
         LedgerNewerError: a newer version wrote it.
     """
     path = place.opening(opening)
-    events, _ = rows.read(path)
+    events, _ = row_files.read(path)
     verdict = read_verdict(place, opening)
     state = "ended"
     if verdict is None and len(events) < 2:  # noqa: PLR2004 - the start and the end
         state = _state(path, events[0] if events else {})
         if state == "gone":  # it may have ended between the two looks
-            events, _ = rows.read(path)
+            events, _ = row_files.read(path)
     if not events:
         return None
     if events[0].get("format") != FORMAT:
@@ -212,7 +213,7 @@ def _told(opening: str, first: Row, end: Row | None, verdict: Row | None, state:
         message = f"process {first.get('pid')} on {first.get('host')} vanished without saying how it ended"
     return Opening(
         id=opening,
-        generation=rows.generation_of(opening),
+        generation=row_files.generation_of(opening),
         status=status,
         state=state,
         reason=reason,
@@ -227,17 +228,19 @@ def _told(opening: str, first: Row, end: Row | None, verdict: Row | None, state:
 
 def _state(path: str, first: Row) -> str:
     """What the lock tells of an opening without an end; it is believed only where it was taken."""
-    boot, here = first.get("boot", ""), facts.boot()
-    same_machine = boot == here if boot and here else first.get("host", facts.host()) == facts.host()
+    boot, here = first.get("boot", ""), process_info.boot()
+    same_machine = (
+        boot == here if boot and here else first.get("host", process_info.host()) == process_info.host()
+    )
     if not first:
         return "alive" if _is_held(path) else "gone"
     if first.get("supervised"):
         return "supervised"
     if not same_machine:
-        return "gone" if first.get("host") == facts.host() else "elsewhere"  # gone: restarted since
+        return "gone" if first.get("host") == process_info.host() else "elsewhere"  # gone: restarted since
     if first.get("locked", True):
         return "alive" if _is_held(path) else "gone"
-    return "alive" if facts.started(int(first["pid"])) == first.get("process_started") else "gone"
+    return "alive" if process_info.started(int(first["pid"])) == first.get("process_started") else "gone"
 
 
 def _is_held(path: str) -> bool:
@@ -258,7 +261,7 @@ def read_verdict(place: Place, opening: str) -> Row | None:
     """What a supervisor said last of an opening, or None."""
     try:
         with open(place.verdict(opening), encoding="ascii") as stream:
-            verdict = values.load(stream.read())
+            verdict = json_values.load(stream.read())
     except FileNotFoundError:
         return None
     return verdict if isinstance(verdict, dict) else None
@@ -274,7 +277,7 @@ def read_all(place: Place) -> tuple[list[Opening], list[Torn]]:
             found.append(told)
         else:
             path = place.opening(opening)
-            torn.append(rows.Torn(path, os.path.getsize(path)))
+            torn.append(row_files.Torn(path, os.path.getsize(path)))
     return found, torn
 
 

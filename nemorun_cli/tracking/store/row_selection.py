@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from typing import SupportsIndex
 
-    from nemorun_cli.tracking.rows import Row, Torn
+    from nemorun_cli.tracking.store.row_files import Row, Torn
 
     Span = float | tuple[float | None, float | None] | None
 

@@ -7,14 +7,15 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.tracking import facts, git, openings, places, rows, values
-from nemorun_cli.tracking.openings import Holder
 from nemorun_cli.tracking.params import flattened
+from nemorun_cli.tracking.process import git_state, process_info
+from nemorun_cli.tracking.store import json_values, record_paths, row_files, sessions
+from nemorun_cli.tracking.store.sessions import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from nemorun_cli.tracking.places import Place
+    from nemorun_cli.tracking.store.record_paths import Place
 
 MAX_REGISTERED: Final = 1_000  # records of one attempt that are seen to
 
@@ -36,7 +37,7 @@ def open_run(place: Place, whose: Attempt, *, folder: str, about: Mapping[str, A
         folder: where its spec lies.
         about: description, tags and the like, already plain.
     """
-    process = {**_process(whose), "folder": folder, "git": git.commit(folder)}
+    process = {**_process(whose), "folder": folder, "git": git_state.commit(folder)}
     return Holder.start(place, about=about, process=process)
 
 
@@ -58,7 +59,7 @@ def find(place: Place, whose: Attempt) -> str | None:
     """The opening that a supervisor made for an attempt, or None."""
     if not os.path.isdir(place.openings):
         return None
-    for opening in reversed(openings.read_all(place)[0]):
+    for opening in reversed(sessions.read_all(place)[0]):
         told = opening.facts
         if told.get("supervised") and all(told.get(name) == value for name, value in whose._asdict().items()):
             return opening.id
@@ -69,10 +70,10 @@ def set_params(place: Place, opening: str, params: Mapping[str, Any]) -> None:
     """Note params as those of an opening; what cannot stand beside them gives way when they are read."""
     flat = flattened(params)
     if flat:
-        writer = rows.Writer()
+        writer = row_files.Writer()
         writer.open(opening)
         try:
-            writer.append(place.params, values.encode_row(time.time(), {"set": flat}))
+            writer.append(place.params, json_values.encode_row(time.time(), {"set": flat}))
         finally:
             writer.close()
 
@@ -81,7 +82,7 @@ def unended(place: Place, whose: Attempt) -> list[str]:
     """The openings of a run itself that nothing was said of yet."""
     return [
         opening.id
-        for opening in openings.read_all(place)[0]
+        for opening in sessions.read_all(place)[0]
         if opening.facts.get("exp_id") == whose.exp_id
         and opening.facts.get("task") is None
         and opening.state != "ended"
@@ -101,8 +102,8 @@ def registered(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
 def _notes(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
     for line in lines:
         try:
-            note = values.load(line.decode("ascii"))
-            place = note["dash_root"], places.check_prefix(note["prefix"])
+            note = json_values.load(line.decode("ascii"))
+            place = note["dash_root"], record_paths.check_prefix(note["prefix"])
         except (ValueError, LookupError, TypeError, UsageError):
             continue  # a line that is torn, or not ours
         if isinstance(place[0], str) and os.path.isabs(place[0]):
@@ -114,10 +115,10 @@ def _process(whose: Attempt) -> dict[str, Any]:
     return {
         **whose._asdict(),
         "rank": None,
-        "host": facts.host(),
-        "boot": facts.boot(),
+        "host": process_info.host(),
+        "boot": process_info.boot(),
         "pid": os.getpid(),
-        "process_started": facts.started(os.getpid()),
-        "user": places.user(),
+        "process_started": process_info.started(os.getpid()),
+        "user": process_info.user(),
         "author": "supervisor",
     }

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from nemorun_cli.errors import StateError
 from nemorun_cli.model.status import ExperimentStatus as Status
-from nemorun_cli.tracking import endings, facts
-from nemorun_cli.tracking.openings import Holder
-from nemorun_cli.tracking.places import FILE_MODE, REGISTER, make_folder, write_aside
-from nemorun_cli.tracking.values import dump
+from nemorun_cli.tracking.process import exit_hooks, process_info
+from nemorun_cli.tracking.store.json_values import dump
+from nemorun_cli.tracking.store.record_paths import FILE_MODE, REGISTER, make_folder, write_aside
+from nemorun_cli.tracking.store.sessions import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from nemorun_cli.tracking.metrics import Metrics
-    from nemorun_cli.tracking.places import Place
-    from nemorun_cli.tracking.rows import Writer
+    from nemorun_cli.tracking.store.record_paths import Place
+    from nemorun_cli.tracking.store.row_files import Writer
 
 MAX_TRACEBACK: Final = 65_536  # characters of a traceback that are kept, its end
 
@@ -85,14 +85,14 @@ class Life(Generic[Owner]):
         if self._holder is not None:
             raise StateError(f"the record {self._experiment.prefix!r} is running already")
         experiment = self._experiment
-        process = facts.of_process(os.environ)
+        process = process_info.of_process(os.environ)
         holder = Holder.start(
             experiment.place, resume=experiment.resume, about=experiment.about, process=process
         )
         self._holder = holder
         self._pid = os.getpid()
         experiment.writer.open(holder.id)
-        endings.watch(self)
+        exit_hooks.watch(self)
         _register(holder)
         if not process["rank"]:  # one of the ranks is enough
             _keep_environment(holder, process)
@@ -165,7 +165,7 @@ class Life(Generic[Owner]):
     def _closed(self) -> None:
         self._holder = None
         self._experiment.writer.close()
-        endings.release(self)
+        exit_hooks.release(self)
 
     def exited(self, error: BaseException | None) -> None:
         """The interpreter ends and nobody said how the record did: say what is known."""
@@ -257,14 +257,14 @@ def _keep_environment(holder: Holder, process: dict[str, Any]) -> None:
 
     They help to repeat a run; that they cannot be kept is no reason not to run.
     """
-    from nemorun_cli.tracking import git  # noqa: PLC0415 - who only reads needs none of it
+    from nemorun_cli.tracking.process import git_state  # noqa: PLC0415 - who only reads needs none of it
 
     place = holder.place
     try:
         make_folder(place.environment)
-        write_aside(place.packages(holder.id), f"{dump(facts.packages())}\n".encode("ascii"))
+        write_aside(place.packages(holder.id), f"{dump(process_info.packages())}\n".encode("ascii"))
         if process["git"] and process["git"]["folder"]:
-            git.take_diff(process["git"]["folder"], place.diff(holder.id))
+            git_state.take_diff(process["git"]["folder"], place.diff(holder.id))
     except OSError as error:
         warnings.warn(
             f"packages and uncommitted changes were not recorded: {error}", RuntimeWarning, stacklevel=4
