@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from nemorun_cli import observation, summaries
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.model.clock import unix
-from nemorun_cli.packagers import store
+from nemorun_cli.packagers import content_store
 from nemorun_cli.storage import run_keys
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system import locks
@@ -84,7 +84,7 @@ def remove(home: Home, item: Item) -> str | None:
         if item.kind == "collected":
             _delete(item.path)
         elif item.kind == "code":
-            return None if store.discard(home, item.path) else "an experiment is just being made"
+            return None if content_store.discard(home, item.path) else "an experiment is just being made"
         elif item.kind == "key":
             return None if run_keys.discard(item.path) else "it is held"
         elif item.kind == "fault":
@@ -104,7 +104,7 @@ def _unused_code(home: Home) -> Iterator[Item]:
     for files in _experiments(home):
         with contextlib.suppress(FileNotFoundError):
             referred.update(path.name for path in files.code.iterdir())
-    for path in store.unused(home, referred):
+    for path in content_store.unused(home, referred):
         yield Item(kind="code", path=path, size=_size(path))
 
 

@@ -63,12 +63,12 @@ def settle_plugins(snapshot: Snapshot, *, quiet: bool) -> None:
     """Let plugins hear of the end before the command leaves, and say what went wrong with them."""
     if not snapshot.is_over or not any(use.hears for use in snapshot.spec.plugins):
         return
-    from nemorun_cli.plugins import audience  # noqa: PLC0415 - only for specs with such plugins
+    from nemorun_cli.plugins import faults  # noqa: PLC0415 - only for specs with such plugins
 
-    has_settled = audience.settle(snapshot.files, snapshot.spec)
+    has_settled = faults.settle(snapshot.files, snapshot.spec)
     if quiet:
         return
-    for fault in audience.faults(snapshot.files, snapshot.spec)[:FAILURES_SHOWN]:
+    for fault in faults.faults(snapshot.files, snapshot.spec)[:FAILURES_SHOWN]:
         terminal.warn(f"the plugin {fault.line}")
     if not has_settled:
         terminal.warn("not all plugins have heard of the end yet; see exp show")

@@ -18,7 +18,7 @@ from nemorun_cli.errors import SpecError
 from nemorun_cli.model import units
 from nemorun_cli.model.code_package import Package, within
 from nemorun_cli.model.problems import Finding
-from nemorun_cli.packagers import store
+from nemorun_cli.packagers import content_store
 from nemorun_cli.packagers.content import (
     Content,
     Entry,
@@ -93,10 +93,10 @@ class Shipments:
         for shipment in self.each:
             folder = Path(shipment.package(files).folder)
             if not folder.exists():  # two packagers may have chosen the same
-                store.copy(shipment.where, folder)
-                store.write(Path(f"{folder}.files"), shipment.listing.text.encode())
+                content_store.copy(shipment.where, folder)
+                content_store.write(Path(f"{folder}.files"), shipment.listing.text.encode())
             if shipment.content.diff:
-                store.write(Path(f"{folder}.diff"), shipment.content.diff)
+                content_store.write(Path(f"{folder}.diff"), shipment.content.diff)
         return self.packages(files)
 
 
@@ -112,7 +112,7 @@ def look(spec: Spec, document: Document, home: Home) -> Shipments:
         found = [
             (options, content, listing(content.entries, digest=digest_of)) for options, content in contents
         ]
-    new = [_shipment(spec, *one, where=store.place(home, one[-1].hash)) for one in found]
+    new = [_shipment(spec, *one, where=content_store.place(home, one[-1].hash)) for one in found]
     return Shipments((*kept, *new))
 
 
@@ -123,11 +123,11 @@ def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments]:
     Raises:
         SpecError: with all that forbids it.
     """
-    with store.used(home):
+    with content_store.used(home):
         found = _kept(spec, document, home)
         with tempfile.TemporaryDirectory(prefix="exp-") as scratch:
             for options, content in _contents(spec, document, home, kept=found, scratch=Path(scratch)):
-                where, told = store.put(home, content.entries)
+                where, told = content_store.put(home, content.entries)
                 found.append(_shipment(spec, options, content, told, where=where))
         yield Shipments(tuple(found))
 
@@ -153,7 +153,7 @@ def _kept(spec: Spec, document: Document, home: Home) -> list[Shipment]:
     packages = json.loads(document.shipped.resolved.read_bytes()).get("packages", ())
     wanted = _packagers(spec)
     found = [Package.from_json(entry) for entry in packages if entry["packager"] in wanted]
-    kept = [_again(package, home) for package in found if store.place(home, package.hash).is_dir()]
+    kept = [_again(package, home) for package in found if content_store.place(home, package.hash).is_dir()]
     if document.copies is not None:
         return kept
     # A changed spec reads its scripts again, and one with another text does not run where the old one lies.
@@ -190,7 +190,7 @@ def _again(package: Package, home: Home) -> Shipment:
         files=package.files,
         bytes=package.bytes,
     )
-    where = store.place(home, package.hash)
+    where = content_store.place(home, package.hash)
     return Shipment(
         packager=package.packager, content=content, listing=told, where=where, scripts=package.scripts
     )

@@ -17,8 +17,8 @@ from patience import eventually
 from nemorun_cli import experiment
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.plugins import BUILT_IN, Given, Launch, Plugin, loading
-from nemorun_cli.plugins.audience import faults, settle
+from nemorun_cli.plugins import BUILT_IN, Given, Launch, Plugin, discovery
+from nemorun_cli.plugins.faults import faults, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -477,5 +477,5 @@ def test_the_page_explains_what_built_in_plugins_take() -> None:
     text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     for name in BUILT_IN:
         section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
-        keys = loading.find(name).schema["properties"]
+        keys = discovery.find(name).schema["properties"]
         assert [key for key in keys if f"`{key}`" not in section] == [], name

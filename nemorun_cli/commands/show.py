@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.chronicle import Attempt
     from nemorun_cli.observation import Snapshot
-    from nemorun_cli.plugins.audience import Fault
+    from nemorun_cli.plugins.faults import Fault
 
 SHOW_FORMAT: Final = "exp.show/1"
 ATTEMPTS: Final = (
@@ -101,9 +101,9 @@ def _plugins(snapshot: Snapshot) -> list[str]:
 def _plugin_faults(snapshot: Snapshot) -> list[Fault]:
     if not snapshot.spec.plugins:
         return []
-    from nemorun_cli.plugins import audience  # noqa: PLC0415 - only for specs with plugins
+    from nemorun_cli.plugins import faults  # noqa: PLC0415 - only for specs with plugins
 
-    return audience.faults(snapshot.files, snapshot.spec)
+    return faults.faults(snapshot.files, snapshot.spec)
 
 
 def _files(snapshot: Snapshot) -> dict[str, str | None]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nemorun_cli.explanation import Explanation
     from nemorun_cli.model.spec import Group
     from nemorun_cli.observation import Snapshot
-    from nemorun_cli.plugins.audience import Fault
+    from nemorun_cli.plugins.faults import Fault
     from nemorun_cli.storage.state import TaskState
 
 WORST_FIRST: Final = (
@@ -159,9 +159,9 @@ def _show(snapshot: Snapshot, one: Explanation) -> None:
 def _plugin_faults(snapshot: Snapshot) -> list[Fault]:
     if not snapshot.spec.plugins:
         return []
-    from nemorun_cli.plugins import audience  # noqa: PLC0415 - only for specs with plugins
+    from nemorun_cli.plugins import faults  # noqa: PLC0415 - only for specs with plugins
 
-    return audience.faults(snapshot.files, snapshot.spec)
+    return faults.faults(snapshot.files, snapshot.spec)
 
 
 def _show_log(one: Explanation) -> None:

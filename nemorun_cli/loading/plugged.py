@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.loading import callables
 from nemorun_cli.model.problems import Finding, choices, dotted
 from nemorun_cli.model.spec import PluginUse, is_secret
-from nemorun_cli.plugins import BUILT_IN, loading
+from nemorun_cli.plugins import BUILT_IN, discovery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -77,13 +77,13 @@ class Plugged:
     def _check(self, use: PluginUse) -> None:
         place = (*use.place, "uses")
         if use.uses in BUILT_IN:
-            self.findings += loading.check(loading.find(use.uses), use)
+            self.findings += discovery.check(discovery.find(use.uses), use)
         elif ":" in use.uses:
             try:
                 callables.look_up(use.uses, (str(self._folder), *filter(None, sys.path)))
             except callables.NotThereError as fault:
                 self._find(place, fault.message, fault.hint)
-        elif use.uses not in (known := loading.names()):
+        elif use.uses not in (known := discovery.names()):
             hint = choices(use.uses, known)
             self._find(place, f"no plugin is called {use.uses!r}", f"{hint}; or write module:Class")
 

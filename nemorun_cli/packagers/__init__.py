@@ -27,7 +27,7 @@ REGISTRY: Final = Registry(
         "git": "nemorun_cli.packagers.git:GitPackager",
         HYBRID: "nemorun_cli.packagers.hybrid:HybridPackager",
         "pattern": "nemorun_cli.packagers.pattern:PatternPackager",
-        NONE: "nemorun_cli.packagers.nothing:NoPackager",
+        NONE: "nemorun_cli.packagers.none:NoPackager",
     },
 )
 

@@ -20,12 +20,12 @@ ENTRY_POINTS: Final = "nemorun_cli.plugins"
 SUPERVISOR_GONE: Final = "supervisor_gone"  # told to plugins by their own process, and in no ledger
 
 BUILT_IN: Final = {
-    "env": "nemorun_cli.plugins.env:Env",
-    "mlflow": "nemorun_cli.plugins.mlflow:Mlflow",
-    "notify": "nemorun_cli.plugins.notify:Notify",
-    "nsys": "nemorun_cli.plugins.nsys:Nsys",
-    "preemption": "nemorun_cli.plugins.preemption:Preemption",
-    "wandb": "nemorun_cli.plugins.wandb:Wandb",
+    "env": "nemorun_cli.plugins.builtin.env:Env",
+    "mlflow": "nemorun_cli.plugins.builtin.mlflow:Mlflow",
+    "notify": "nemorun_cli.plugins.builtin.notify:Notify",
+    "nsys": "nemorun_cli.plugins.builtin.nsys:Nsys",
+    "preemption": "nemorun_cli.plugins.builtin.preemption:Preemption",
+    "wandb": "nemorun_cli.plugins.builtin.wandb:Wandb",
 }
 
 

@@ -5,51 +5,25 @@ The ledger is the queue: the process reads it by itself, so that nothing here wa
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
-import time
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.plugins.faults import hearing
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from nemorun_cli.model.spec import PluginUse, Spec
+    from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.paths import ExperimentFiles
 
-SETTLE_WAIT: Final = 30.0  # seconds that a command which watched waits for plugins to hear of the end
-SETTLE_PAUSE: Final = 0.01  # seconds between its looks
-MOST_FAULTS: Final = 100  # of one plugin, that are told
 
 _MODULE: Final = "nemorun_cli.plugins.hearing"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """What a plugin raised; `event` and `task` are None for what is about no event, as its own making."""
-
-    plugin: str
-    time: str
-    error: str
-    event: str | None = None
-    task: str | None = None
-
-    @property
-    def line(self) -> str:
-        """The same for people."""
-        about = " ".join(part for part in (self.event, self.task) if part)
-        return f"{self.plugin} failed{f' on {about}' if about else ''}: {self.error}"
-
-    def to_json(self) -> dict[str, Any]:
-        """An entry of `faults` in `exp.show/1`, and a line of the file."""
-        return asdict(self)
 
 
 class Audience:
@@ -105,11 +79,6 @@ class Audience:
         self._pipes.clear()
 
 
-def hearing(spec: Spec) -> Iterator[tuple[int, PluginUse]]:
-    """The plugins that listen to events, each with its number in the spec."""
-    return ((number, use) for number, use in enumerate(spec.plugins) if use.hears)
-
-
 def _start(files: ExperimentFiles, number: int, orders: Mapping[str, Any], *, folder: str) -> int:
     """Start one process, and give the end of the pipe that wakes it."""
     own = files.hearer(number)
@@ -137,32 +106,3 @@ def _start(files: ExperimentFiles, number: int, orders: Mapping[str, Any], *, fo
         for descriptor in (read, log, *([lock] if lock is not None else [])):
             os.close(descriptor)
     return write
-
-
-def settle(files: ExperimentFiles, spec: Spec, *, patience: float = SETTLE_WAIT) -> bool:
-    """Wait until all plugins have heard of everything, at most so many seconds; says whether they have."""
-    end = time.monotonic() + patience
-    for number, _ in hearing(spec):
-        while locks.is_held(files.hearer(number).lock):
-            if time.monotonic() > end:
-                return False
-            time.sleep(SETTLE_PAUSE)
-    return True
-
-
-def faults(files: ExperimentFiles, spec: Spec) -> list[Fault]:
-    """What plugins raised when they heard of events, in the order of the spec."""
-    found: list[Fault] = []
-    for number, _ in hearing(spec):
-        with contextlib.suppress(FileNotFoundError):
-            lines = files.hearer(number).faults.read_text(encoding="utf-8").splitlines()
-            found += [Fault(**entry) for entry in map(_parsed, lines[:MOST_FAULTS]) if entry]
-    return found
-
-
-def _parsed(line: str) -> dict[str, Any] | None:
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None  # torn by a crash
-    return entry if isinstance(entry, dict) else None

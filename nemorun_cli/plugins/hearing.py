@@ -23,8 +23,8 @@ from nemorun_cli.experiment import Run
 from nemorun_cli.model import masking
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Spec
-from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin, loading
-from nemorun_cli.plugins.audience import Fault
+from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin, discovery
+from nemorun_cli.plugins.faults import Fault
 from nemorun_cli.storage import state
 from nemorun_cli.storage.ledger import Reader
 from nemorun_cli.storage.paths import ExperimentFiles, Home
@@ -62,7 +62,7 @@ class Hearer:
     def make(self, values: dict[str, str]) -> bool:
         """Make the plugin; says whether that went well."""
         try:
-            self._plugin = loading.find(self._use.uses)(**self._use.options_with(values))
+            self._plugin = discovery.find(self._use.uses)(**self._use.options_with(values))
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is recorded
             self._record(error, None)
             return False

@@ -16,7 +16,7 @@ from nemorun_cli.model import plan
 from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.problems import Finding, dotted
 from nemorun_cli.model.spec import PluginUse
-from nemorun_cli.plugins import Given, Launch, has_hook, loading, scrutiny
+from nemorun_cli.plugins import Given, Launch, discovery, has_hook, scrutiny
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,7 +50,7 @@ def changed(document: Document, spec: Spec, identity: Identity) -> Spec:
         UsageError: a plugin raised, or asks for what it cannot have; it is named.
     """
     needs_folder = any(use.is_module for use in spec.plugins) or bool(document.plugins)
-    with loading.importing_from(spec.folder) if needs_folder else contextlib.nullcontext():
+    with discovery.importing_from(spec.folder) if needs_folder else contextlib.nullcontext():
         active, uses = _made(document, spec)
         tasks, made = [], dict(spec.executors)
         hooks = [one for one in active if has_hook(one.plugin, "change")]
@@ -71,13 +71,13 @@ def _made(document: Document, spec: Spec) -> tuple[list[_Active], list[PluginUse
     for use in (*spec.plugins, *written):
         name = f"{use.uses} ({dotted(use.place)})"
         try:
-            found = loading.find(use.uses)
+            found = discovery.find(use.uses)
         except Exception as error:  # noqa: BLE001 - importing runs anybody's code
             message = f"the plugin {use.uses!r} cannot be loaded: {_told(error)}"
             findings.append(Finding(place=(*use.place, "uses"), message=message))
             continue
         options = use.options_with(dict.fromkeys(use.secrets, MASK))
-        if wrong := loading.check(found, use):
+        if wrong := discovery.check(found, use):
             findings += wrong
             continue
         try:

@@ -25,6 +25,6 @@ def __getattr__(name: str) -> Any:
     if name in _OF_PROGRAMS:
         from nemorun_cli.tracking import experiment as home  # noqa: PLC0415 - as the docstring says
     else:
-        from nemorun_cli.tracking.access import reader as home  # noqa: PLC0415 - the same
+        from nemorun_cli.tracking import experiment as home  # noqa: PLC0415 - the same
     value = globals()[name] = getattr(home, name)
     return value

@@ -142,7 +142,10 @@ def test_facts_tell_who_wrote(program: Program, root: Path) -> None:
 
 def test_endless_command_line_is_cut() -> None:
     """A command line is kept up to a limit, not copied into every opening whole."""
-    text = "import sys\nfrom nemorun_cli.tracking.process import process_info as facts\nprint(sum(map(len, facts._argv())))"
+    text = (
+        "import sys\nfrom nemorun_cli.tracking.process import process_info\n"
+        "print(sum(map(len, process_info._argv())))"
+    )
     command = [sys.executable, "-c", text, *["x" * 10_000] * 20]
     assert (
         int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

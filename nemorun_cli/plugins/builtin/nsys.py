@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from nemorun_cli.model import units
 from nemorun_cli.plugins import Launch, Plugin
-from nemorun_cli.plugins.naming import WORDS, filled
+from nemorun_cli.plugins.builtin.templates import WORDS, filled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

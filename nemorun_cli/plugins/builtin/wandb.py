@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nemorun_cli.plugins import Launch, Plugin
-from nemorun_cli.plugins.naming import WORDS, with_defaults
+from nemorun_cli.plugins.builtin.templates import WORDS, with_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.plugins import Launch, Plugin
-from nemorun_cli.plugins.naming import WORDS, filled, with_defaults
+from nemorun_cli.plugins.builtin.templates import WORDS, filled, with_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
