@@ -8,15 +8,14 @@ import os
 import shutil
 import time
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from nemorun_cli import __version__, load
 from nemorun_cli.errors import ExpError, UsageError
-from nemorun_cli.model import plan
+from nemorun_cli.executors import planning
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Identity
-from nemorun_cli.storage import state
+from nemorun_cli.storage import paths, state
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.storage.spec_origin import Origin
@@ -25,13 +24,12 @@ from nemorun_cli.system.files import FOLDER_MODE, make_folder, sync_folder, writ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from nemorun_cli.loading.document import Document
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.packaging import Shipments
     from nemorun_cli.storage.paths import Home
-
-PACKAGE: Final = Path(__file__).parent
 
 
 def tentative(document: Document, home: Home) -> Identity:
@@ -88,7 +86,7 @@ def create(
             crashpoints.point("create.folder")
             if shipments:
                 spec = replace(spec, packages=shipments.unpack(files))
-            shutil.copyfile(PACKAGE / "shim.sh", files.shim)
+            shutil.copyfile(planning.SHIM, files.shim)
             files.shim.chmod(0o700)
             write_copies(files, document, spec)
             crashpoints.point("create.files")
@@ -134,12 +132,12 @@ def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None
     write(files.spec, document.text)
     write(files.source, json.dumps(_origin(document).to_json()))
     if any(task.kind == "partial" for task in spec.tasks):
-        shutil.copyfile(PACKAGE / "partial.py", files.partial)
+        shutil.copyfile(planning.RUN_PARTIAL, files.partial)
         files.partial.chmod(0o600)
     for source in {str(task.body) for task in spec.tasks if task.kind == "script"}:
-        copy = plan.script_copy(source, files)
+        copy = paths.script_copy(source, files)
         make_folder(copy.parent)
-        kept = plan.script_copy(source, document.copies) if document.copies else _shipped(source, spec)
+        kept = paths.script_copy(source, document.copies) if document.copies else _shipped(source, spec)
         try:
             shutil.copyfile(kept if kept is not None and kept.is_file() else source, copy)
         except FileNotFoundError:
@@ -181,7 +179,7 @@ def _begin_ledger(
             "rerun_of": document.copies.id if document.copies else None,
             "tags": list(spec.tags),
             "tasks": len(spec.tasks),
-            "prefix": plan.prefix(spec, files.id),
+            "prefix": planning.prefix(spec, files.id),
             "home": str(home.directory),
             "version": __version__,
             "packages": [package.to_json() for package in spec.packages],

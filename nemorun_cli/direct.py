@@ -15,9 +15,9 @@ import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import creation, observation, partial, secret_values
+from nemorun_cli import creation, observation, secret_values
 from nemorun_cli.errors import ExpError
-from nemorun_cli.executors import Job, Sighting
+from nemorun_cli.executors import Job, Sighting, run_partial
 from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.clock import stamp
@@ -121,7 +121,7 @@ def _call_here(target: str, args: dict[str, Any], *, plan: Plan, env: dict[str, 
     """Call a partial in this process with the task's environment and folder; gives an exit code."""
     with _as_in_task(plan, env):
         try:
-            partial.save(partial.call(target, args))
+            run_partial.save(run_partial.call(target, args))
         except KeyboardInterrupt:
             return attempt_end.SIGNAL_BASE + signal.SIGINT
         except SystemExit as wish:

@@ -19,6 +19,7 @@ from nemorun_cli.errors import (
     RunningError,
     UsageError,
 )
+from nemorun_cli.executors import ask_engines
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import ledger, spec_copies
 from nemorun_cli.storage.paths import ExperimentFiles, Home, age_key
@@ -393,16 +394,6 @@ def launch(
             holding.add(files.id)
         supervisor.go(files, home=home.directory, secrets=values)
     return Run(files, home, set(values.values()))
-
-
-def ask_engines(spec: Spec) -> None:
-    """Fail now, and not after hours in a queue, if an engine cannot do what the spec wants."""
-    from nemorun_cli import executors  # noqa: PLC0415 - only for starting
-
-    if ill := [one for one in executors.ask(spec) if not one.is_well]:
-        told = "; ".join(f"{one.engine}: {one.message}" for one in ill)
-        remedies = dict.fromkeys(one.remedy for one in ill if one.remedy)
-        raise EngineError(told, hint="; ".join(remedies) or None)
 
 
 def _is_running(experiment_id: str, home: Home) -> bool:

@@ -23,8 +23,8 @@ from nemorun_cli.storage.paths import Home
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nemorun_cli.executors.executor_types import ExecutorTypes
     from nemorun_cli.loading.composition import Composition
-    from nemorun_cli.loading.types import ExecutorTypes
     from nemorun_cli.storage.paths import ExperimentFiles
 
 

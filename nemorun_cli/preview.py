@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import executors
 from nemorun_cli.ahead import Rules
-from nemorun_cli.model import code_package, plan
+from nemorun_cli.executors import planning
+from nemorun_cli.model import code_package
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.resources import Resources
@@ -107,7 +108,7 @@ def _used(spec: Spec) -> dict[str, dict[str, Any]]:
 def _entry(
     task: Task, spec: Spec, files: ExperimentFiles, home: Home, executor: executors.Executor
 ) -> dict[str, Any]:
-    made = executor.plan(plan.make(task, spec=spec, files=files, attempt=1, home=home.directory))
+    made = executor.plan(planning.make(task, spec=spec, files=files, attempt=1, home=home.directory))
     return {
         "id": task.id,
         "index": task.index,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import fsck
-from nemorun_cli.model import attempt_end, plan
+from nemorun_cli.executors import planning
+from nemorun_cli.model import attempt_end
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.schedule import Schedule
@@ -173,7 +174,7 @@ def _beginning(files: ExperimentFiles, spec: Spec, *, home: Path, by: str) -> Ev
         "key": None,
         "tags": list(spec.tags),
         "tasks": len(spec.tasks),
-        "prefix": plan.prefix(spec, files.id),
+        "prefix": planning.prefix(spec, files.id),
         "home": str(home),
         MARK: True,
     }

@@ -13,7 +13,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError
-from nemorun_cli.model import plan
+from nemorun_cli.executors import planning
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.storage import state as events
 
@@ -67,8 +67,8 @@ class Recording:
         self.writes = True
         self._files, self._spec, self._tell = files, spec, tell
         self._is_supervisor = submits
-        self._root = os.path.abspath(plan.dash_root(spec, home))  # noqa: PTH100 - as tracking does it
-        self._prefix = plan.prefix(spec, files.id)
+        self._root = os.path.abspath(planning.dash_root(spec, home))  # noqa: PTH100 - as tracking does it
+        self._prefix = planning.prefix(spec, files.id)
         self._run: Holder | None = None
         self._has_begun = False
         self._patterns = {task.id: task.metrics for task in spec.tasks if task.metrics}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import experiment
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.model import plan
+from nemorun_cli.executors import planning
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.tracking.access import reader, supervisor_api
 from nemorun_cli.tracking.store import record_paths
@@ -176,8 +176,8 @@ def of_experiment(snapshot: Snapshot, *, home: Path, task: str | None = None) ->
         task: only this task, group or glob.
     """
     exp_id = snapshot.files.id
-    prefix = plan.prefix(snapshot.spec, exp_id)
-    folder = os.path.abspath(plan.dash_root(snapshot.spec, home))  # noqa: PTH100 - as tracking does it
+    prefix = planning.prefix(snapshot.spec, exp_id)
+    folder = os.path.abspath(planning.dash_root(snapshot.spec, home))  # noqa: PTH100 - as tracking does it
     if task is None:
         yield from _part(folder, prefix, exp_id=exp_id, tasks=[None], is_own=True)
     names = [one.id for one in snapshot.spec.tasks] if task is None else snapshot.match_tasks([task])

@@ -21,7 +21,7 @@ from nemorun_cli.conclusion import conclude
 from nemorun_cli.decisions import Decisions
 from nemorun_cli.engines import Engines
 from nemorun_cli.errors import EngineError
-from nemorun_cli.executors import ELSEWHERE, Awaited, Job, Sighting
+from nemorun_cli.executors import ELSEWHERE, Awaited, Job, Sighting, planning
 from nemorun_cli.model import handlers, plan
 from nemorun_cli.model.attempt_end import Ending, lost
 from nemorun_cli.model.clock import stamp
@@ -396,7 +396,7 @@ class Supervision:
         """The attempt of a task that starts now, or waits at its engine; None if it cannot be planned."""
         state = self.history.tasks[task.id]
         try:
-            made = plan.make(
+            made = planning.make(
                 task,
                 spec=self.spec,
                 files=self.files,

@@ -29,7 +29,7 @@ from nemorun_cli.contract.bed import kill_supervisor
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Job
 from nemorun_cli.executors.docker import container as containers
-from nemorun_cli.executors.docker.engine import LogFile, host
+from nemorun_cli.executors.docker.client import LogFile, host
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.status import Reason, TaskStatus

@@ -9,7 +9,7 @@ import pytest
 from nemorun_cli import load
 from nemorun_cli.errors import SpecError
 from nemorun_cli.executors import known
-from nemorun_cli.loading.types import ExecutorTypes
+from nemorun_cli.executors.executor_types import ExecutorTypes
 from nemorun_cli.model.spec import Identity, Spec, Task
 
 if TYPE_CHECKING:

@@ -8,16 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from bench import NOTE, attempt, is_running, kill_supervisor, log, shim_pid, status, until
 from patience import eventually
 
-import nemorun_cli
-from nemorun_cli import experiment, processes
-from nemorun_cli.executors import Job
+from nemorun_cli import experiment
+from nemorun_cli.executors import Job, planning, process_tree
 from nemorun_cli.executors.local import LocalExecutor, shim_line
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.plan import Plan
@@ -26,9 +24,11 @@ from nemorun_cli.storage import attempts
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bench import Bench
 
-SHIM = Path(nemorun_cli.__file__).with_name("shim.sh")
+SHIM = planning.SHIM
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_times_are_written_without_exponents(
 
 def test_scan_passes_over_what_it_may_not_look_into() -> None:
     """A look at all processes does not stumble over those of others, or over those that end meanwhile."""
-    seen = processes.scan()
+    seen = process_tree.scan()
     assert os.getpid() in seen
     assert seen[os.getpid()].mark is None
 

@@ -15,10 +15,10 @@ import psutil
 import pytest
 from patience import eventually
 
-import nemorun_cli
-from nemorun_cli.processes import WATCHDOG_VARIABLE
+from nemorun_cli.executors import planning
+from nemorun_cli.executors.process_tree import WATCHDOG_VARIABLE
 
-SHIM = Path(nemorun_cli.__file__).with_name("shim.sh")
+SHIM = planning.SHIM
 SHELLS = [
     pytest.param(argv, id=argv[0])
     for argv in (["dash"], ["bash", "--posix"], ["busybox", "sh"], ["ksh"], ["zsh", "--emulate", "sh"])

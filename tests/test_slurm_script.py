@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 
 from nemorun_cli.errors import EngineError
-from nemorun_cli.executors.slurm.queue import (
+from nemorun_cli.executors.slurm.job_script import (
+    body_text,
+    directive,
+    job_name,
+    job_script,
+    member_text,
+    secrets_text,
+)
+from nemorun_cli.executors.slurm.sbatch_options import OPTIONS_SCHEMA, argv, clash, request, seconds_of
+from nemorun_cli.executors.slurm.squeue import (
     CAUSES,
     PHASES,
     SEPARATOR,
@@ -24,15 +33,6 @@ from nemorun_cli.executors.slurm.queue import (
     is_of,
     parse_sacct,
     parse_squeue,
-)
-from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, argv, clash, request, seconds_of
-from nemorun_cli.executors.slurm.script import (
-    body_text,
-    directive,
-    job_name,
-    job_script,
-    member_text,
-    secrets_text,
 )
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.model.resources import Resources

@@ -17,8 +17,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import processes
-from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
+from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting, process_tree
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
 from nemorun_cli.model.usage import Usage
@@ -82,9 +81,9 @@ class LocalExecutor:
         self._events = select.epoll() if hasattr(select, "epoll") else None
         self._children: dict[Key, _Child] = {}
         self._by_watch: dict[int, Key] = {}
-        self._stops: dict[Key, processes.Stop] = {}
+        self._stops: dict[Key, process_tree.Stop] = {}
         self._next_look = 0.0
-        self._scan: dict[int, processes.Seen] | None = None
+        self._scan: dict[int, process_tree.Seen] | None = None
         self._blind: set[Key] = set()  # alive, and only a look can tell when they end
 
     def plan(self, plan: Plan) -> Plan:
@@ -292,7 +291,7 @@ class LocalExecutor:
         if child and child.wait_status is None and child.watch is not None and pids.exists(child.pid):
             return None
         self._forget(job.key)
-        if pid and processes.mark_of(pid) == _mark(job):
+        if pid and process_tree.mark_of(pid) == _mark(job):
             self._watch(job, pid, is_own=False)
             with contextlib.suppress(OSError):  # on a full disk its CPU time stays unknown
                 job.files.usage.touch(FILE_MODE)  # whoever did not start it cannot measure it: its shim does
@@ -309,12 +308,12 @@ class LocalExecutor:
         if child is None or not child.is_own:
             return self._is_marked(job)
         wanted = _mark(job)
-        return any(processes.mark_of(pid) == wanted for pid in _own_children() - self._shims)
+        return any(process_tree.mark_of(pid) == wanted for pid in _own_children() - self._shims)
 
     def _is_marked(self, job: Job) -> bool:
         """Whether some process carries the attempt's mark; one scan serves a whole poll."""
         if self._scan is None:
-            self._scan = processes.scan()
+            self._scan = process_tree.scan()
         wanted = _mark(job)
         return any(one.mark == wanted for one in self._scan.values())
 
@@ -324,7 +323,7 @@ class LocalExecutor:
         if not any(stop.due <= now for stop in self._stops.values()):
             return []
         self._reap_strays()
-        seen = processes.scan()
+        seen = process_tree.scan()
         gone = []
         for key, stop in list(self._stops.items()):
             if stop.due > now:
@@ -336,7 +335,7 @@ class LocalExecutor:
                     gone.append(self._gone(jobs[key], stop))
         return gone
 
-    def _gone(self, job: Job, stop: processes.Stop) -> Sighting:
+    def _gone(self, job: Job, stop: process_tree.Stop) -> Sighting:
         child = self._children.get(job.key)
         if child and child.is_own and child.wait_status is None:
             child.wait()
@@ -434,12 +433,12 @@ def _from_wait(status: int, claimed: int | None) -> Ending:
     return attempt_end.from_exit_code(code, ended=time.time())
 
 
-def _stop(job: Job, number: int, grace: float) -> processes.Stop:
-    return processes.Stop(mark=_mark(job), signal=number, grace=grace)
+def _stop(job: Job, number: int, grace: float) -> process_tree.Stop:
+    return process_tree.Stop(mark=_mark(job), signal=number, grace=grace)
 
 
-def _mark(job: Job) -> processes.Mark:
-    return processes.mark(job.files.directory)
+def _mark(job: Job) -> process_tree.Mark:
+    return process_tree.mark(job.files.directory)
 
 
 def _job_id(job: Job, child: _Child | None) -> str | None:

@@ -40,7 +40,7 @@ class Chosen:
         """Launchers by name with their options, for an executor with these; none where something is wrong."""
         key = (place, executor, json.dumps(value, default=str))
         if key not in self._launchers:
-            from nemorun_cli import launchers  # noqa: PLC0415 - only for specs that name one
+            from nemorun_cli.executors import launchers  # noqa: PLC0415 - only for specs that name one
 
             named = launchers.normal(value)
             is_right = [self._check_launcher(name, given, place) for name, given in named.items()]
@@ -53,7 +53,7 @@ class Chosen:
         return self._launchers[key]
 
     def _check_launcher(self, name: str, options: Any, place: Place) -> bool:
-        from nemorun_cli import launchers  # noqa: PLC0415 - as above
+        from nemorun_cli.executors import launchers  # noqa: PLC0415 - as above
 
         if not launchers.REGISTRY.has(name):
             known = [*launchers.REGISTRY.names(), launchers.NONE]

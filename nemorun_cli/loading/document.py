@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from nemorun_cli.executors.executor_types import ExecutorTypes
     from nemorun_cli.loading.composition import Sources
     from nemorun_cli.loading.places import Described
-    from nemorun_cli.loading.types import ExecutorTypes
     from nemorun_cli.model.problems import Finding, Place
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.plugins import Given

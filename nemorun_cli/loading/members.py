@@ -14,19 +14,19 @@ from nemorun_cli.loading.requests import VISIBLE, Requests
 from nemorun_cli.loading.templates import TemplateError
 from nemorun_cli.model import units
 from nemorun_cli.model.handlers import DEFAULT_TIMEOUT, LAST, RUN_AFTER
-from nemorun_cli.model.plan import script_copy
 from nemorun_cli.model.problems import Finding, choices
 from nemorun_cli.model.resources import NOTHING
 from nemorun_cli.model.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
+from nemorun_cli.storage.paths import script_copy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from nemorun_cli.executors.executor_types import ExecutorTypes
     from nemorun_cli.loading.chosen import Chosen
     from nemorun_cli.loading.dependencies import Graph, Twins
     from nemorun_cli.loading.expansion import Expansion
     from nemorun_cli.loading.measured import Measured
-    from nemorun_cli.loading.types import ExecutorTypes
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Handler

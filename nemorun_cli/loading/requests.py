@@ -12,7 +12,7 @@ from nemorun_cli.model.resources import NOTHING, Resources
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.loading.types import Misfit
+    from nemorun_cli.executors.executor_types import Misfit
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.spec import Task
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import resource
 import sys
@@ -76,26 +75,6 @@ def _high_water() -> int | None:
     except OSError:
         return None
     return int(found[1]) if found else None
-
-
-def read(path: Path) -> Usage | None:
-    """What a shim wrote that nobody waited for: a line `memory BYTES`, and the output of `times`."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        text = os.read(descriptor, LARGEST).decode("ascii", errors="replace")
-    finally:
-        os.close(descriptor)
-    memory = re.search(r"^memory (\d{1,18})$", text, re.ASCII | re.MULTILINE)
-    times = _TIMES.findall(text)
-    cpu = None
-    if len(times) > 1:  # of the shell itself, and of what it waited for
-        parts = [float(part) for part in times[1]]
-        cpu = round((parts[0] + parts[2]) * _MINUTE + parts[1] + parts[3], 3)
-    found = Usage(memory=int(memory[1]) if memory else None, cpu=cpu)
-    return found if found.to_json() else None
 
 
 def told(wanted: Resources, used: Mapping[str, Any] | None, wall: float | None) -> str:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import SpecError, UsageError
-from nemorun_cli.model import plan
+from nemorun_cli.executors import planning
 from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.problems import Finding, dotted
 from nemorun_cli.model.spec import PluginUse
@@ -143,7 +143,7 @@ def _launch(task: Task, spec: Spec, identity: Identity) -> Launch:
     options = dict(spec.executors.get(task.executor, {"type": task.executor}))
     return Launch(
         experiment=identity,
-        tracked=plan.prefix(spec, identity.id),
+        tracked=planning.prefix(spec, identity.id),
         task=task.id,
         group=task.group,
         matrix=task.matrix,

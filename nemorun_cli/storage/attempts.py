@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model import usage
 from nemorun_cli.model.attempt_end import Ending, from_exit_code, lost
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.model.usage import _MINUTE, _TIMES, LARGEST, Usage
 from nemorun_cli.system import crashpoints
 from nemorun_cli.system.files import FOLDER_MODE, make_folder, write
 
@@ -78,7 +80,7 @@ def read_ending(files: AttemptFiles) -> Ending | None:
     if not _is_record(record):
         return lost(f"its exit record is unreadable: {files.exit}")
     ending = interpret(record, files, ended)
-    return ending if (used := usage.read(files.usage)) is None else replace(ending, usage=used)
+    return ending if (used := read_usage(files.usage)) is None else replace(ending, usage=used)
 
 
 def _is_record(record: Any) -> bool:
@@ -123,3 +125,23 @@ def _modified(path: Path) -> float | None:
         return path.stat().st_mtime
     except OSError:
         return None
+
+
+def read_usage(path: Path) -> Usage | None:
+    """What a shim wrote that nobody waited for: a line `memory BYTES`, and the output of `times`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        text = os.read(descriptor, LARGEST).decode("ascii", errors="replace")
+    finally:
+        os.close(descriptor)
+    memory = re.search(r"^memory (\d{1,18})$", text, re.ASCII | re.MULTILINE)
+    times = _TIMES.findall(text)
+    cpu = None
+    if len(times) > 1:  # of the shell itself, and of what it waited for
+        parts = [float(part) for part in times[1]]
+        cpu = round((parts[0] + parts[2]) * _MINUTE + parts[1] + parts[3], 3)
+    found = Usage(memory=int(memory[1]) if memory else None, cpu=cpu)
+    return found if found.to_json() else None

@@ -343,3 +343,11 @@ def age_key(experiment_id: str) -> tuple[int, int]:
     """What orders ids by the time they were made: their second, and which one of that second."""
     match = _ID.fullmatch(experiment_id)
     return (int(match["seconds"]), int(match["again"] or 1)) if match else (0, 0)
+
+
+def script_copy(source: str, files: ExperimentFiles) -> Path:
+    """Where the copy of a script lies; scripts of one name from two folders stay apart."""
+    import hashlib  # noqa: PLC0415 - seldom needed, and slow to load
+
+    folder = hashlib.sha256(os.fsencode(source)).hexdigest()[:12]
+    return files.scripts / folder / Path(source).name

@@ -12,7 +12,7 @@ import shutil
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import ExpError
-from nemorun_cli.model import plan
+from nemorun_cli.storage import paths
 from nemorun_cli.system import crashpoints
 from nemorun_cli.system.files import make_folder, sync_folder
 
@@ -76,7 +76,7 @@ def texts(files: ExperimentFiles) -> Texts:
     """What the experiment's copies of scripts hold."""
 
     def text(source: str) -> str | None:
-        copy = plan.script_copy(source, files)
+        copy = paths.script_copy(source, files)
         return copy.read_text(encoding="utf-8", errors="replace") if copy.is_file() else None
 
     return text

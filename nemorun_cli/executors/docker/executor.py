@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.docker import container as containers
-from nemorun_cli.executors.docker import errands
+from nemorun_cli.executors.docker import lifecycle
 from nemorun_cli.executors.docker.check import diagnose
-from nemorun_cli.executors.docker.engine import DownError, Engine, Following, Refused, Stream, host
-from nemorun_cli.executors.docker.errands import Begun, Images
-from nemorun_cli.executors.docker.forgotten import Forgotten
+from nemorun_cli.executors.docker.client import DownError, Engine, Following, Refused, Stream, host
+from nemorun_cli.executors.docker.lifecycle import Begun, Images
+from nemorun_cli.executors.docker.orphans import Forgotten
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import failed_launch
 from nemorun_cli.system import hardware
@@ -128,7 +128,7 @@ class DockerExecutor:
             if job.allocation:  # no container can inherit it
                 job.allocation.keep_until(job.files.exit)
             work = self._starters.submit(
-                errands.begin,
+                lifecycle.begin,
                 engine,
                 job,
                 plan,
@@ -350,7 +350,7 @@ class DockerExecutor:
         self._unfollow(held)
         held.deadline = None
         work = self._enders.submit(
-            errands.end,
+            lifecycle.end,
             self._engine,
             held.job,
             held.container,
@@ -416,12 +416,12 @@ class DockerExecutor:
     def _adopt(self, job: Job, found: Mapping[str, Any] | None) -> Future[Any] | None:
         """Take an attempt in hand as it stands; gives the work on it if it has ended."""
         if found is None:
-            self._news.append(errands.vanished(job))
+            self._news.append(lifecycle.vanished(job))
             return None
         timeout = found["Labels"].get(containers.LABEL + "timeout")
         if found["State"] == "created":
             self._news.append(
-                self._forgotten.take(job) or errands.unstarted(job, is_bare=timeout is not None)
+                self._forgotten.take(job) or lifecycle.unstarted(job, is_bare=timeout is not None)
             )
             if job.key in self._forgotten and (stop := self._stops.pop(job.key, None)):
                 self._forgotten.cancel(job, stop.signal, stop.grace)
@@ -431,7 +431,7 @@ class DockerExecutor:
         if found["State"] not in ALIVE:
             self._end(held)
             return held.work
-        since = errands.claimed(job)
+        since = lifecycle.claimed(job)
         self._news.append(
             Sighting(
                 key=job.key,

@@ -5,21 +5,22 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from nemorun_cli.executors.slurm import ssh, trip
-from nemorun_cli.executors.slurm.script import SECRETS, secrets_text
+from nemorun_cli.executors.slurm import ssh
+from nemorun_cli.executors.slurm.job_script import SECRETS, secrets_text
+from nemorun_cli.executors.slurm.remote import protocol
+from nemorun_cli.executors.slurm.remote.connection import TRAVEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nemorun_cli.executors.slurm.commands import Answer, Process
-    from nemorun_cli.executors.slurm.layout import Layout
-    from nemorun_cli.executors.slurm.site import Secrets
-    from nemorun_cli.executors.slurm.trips import Errand, Trips
+    from nemorun_cli.executors.slurm.job_script import Secrets
+    from nemorun_cli.executors.slurm.remote.connection import Errand, Trips
+    from nemorun_cli.executors.slurm.remote.remote_paths import Layout
     from nemorun_cli.model.code_package import Package
 
-TRAVEL: Final = 3600.0  # seconds that bringing files may take; rsync itself ends when nothing moves
 
 Push = tuple[list[str], bytes]  # an rsync, and what it reads
 
@@ -108,7 +109,7 @@ def text(
     """The shell text that asks sbatch when all that does not travel by rsync is there."""
     texts = [_copy_code(layout, package) for package in packages]
     texts += [
-        trip.put(str(layout.place(folder / SECRETS)), secrets_text(values))
+        protocol.put(str(layout.place(folder / SECRETS)), secrets_text(values))
         for folder, values in secrets.items()
     ]
     return " && ".join([*texts, ask])

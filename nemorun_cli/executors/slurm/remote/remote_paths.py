@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.submission import FOLDER
+from nemorun_cli.executors.slurm.submissions import FOLDER
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system.files import make_folder, write
 

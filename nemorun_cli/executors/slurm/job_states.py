@@ -6,14 +6,14 @@ import re
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.queue import SACCT, SQUEUE, Row, expand, is_of, parse_sacct, parse_squeue
+from nemorun_cli.executors.slurm.squeue import SACCT, SQUEUE, Row, expand, is_of, parse_sacct, parse_squeue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nemorun_cli.executors import Key
     from nemorun_cli.executors.slurm.commands import Inquiry, Question
-    from nemorun_cli.executors.slurm.submission import Submission
+    from nemorun_cli.executors.slurm.submissions import Submission
 
 SHORTEST: Final = 0.5  # seconds from an answer of squeue to the next question, after something happened
 LONGEST: Final = 30.0  # the same, when nothing happens for long

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nemorun_cli.launchers import Setting
+    from nemorun_cli.executors.launchers import Setting
 
 PROGRAM: Final = "torchrun"
 FIRST_PORT: Final = 29500  # torchrun's own; jobs that share a node differ by their ids

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.trip import EVIDENCE, GROWS, MOST, Known
+from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, GROWS, MOST, Known
 from nemorun_cli.system.files import FILE_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from nemorun_cli.executors.slurm.trip import Piece
+    from nemorun_cli.executors.slurm.remote.protocol import Piece
 
 EXIT: Final = "exit.json"
 RECORDS: Final = "records"

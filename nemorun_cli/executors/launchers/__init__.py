@@ -22,8 +22,8 @@ REGISTRY: Final = Registry(
     kind="launcher",
     group="nemorun_cli.launchers",
     built_in={
-        "torchrun": "nemorun_cli.launchers.torchrun:Torchrun",
-        "wrap": "nemorun_cli.launchers.wrap:Wrap",
+        "torchrun": "nemorun_cli.executors.launchers.torchrun:Torchrun",
+        "wrap": "nemorun_cli.executors.launchers.wrap:Wrap",
     },
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.script import KILL_NOTICE
+from nemorun_cli.executors.slurm.job_script import KILL_NOTICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,9 +10,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import processes
-from nemorun_cli.executors import Sighting
-from nemorun_cli.executors.docker import errands
+from nemorun_cli.executors import Sighting, process_tree
+from nemorun_cli.executors.docker import lifecycle
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import lost
 from nemorun_cli.storage import attempts
@@ -31,7 +30,7 @@ class Forgotten:
 
     def __init__(self) -> None:
         self._jobs: dict[Key, Job] = {}
-        self._stops: dict[Key, processes.Stop] = {}
+        self._stops: dict[Key, process_tree.Stop] = {}
         self._next_look = 0.0
 
     def __iter__(self) -> Iterator[Key]:
@@ -44,11 +43,11 @@ class Forgotten:
 
     def take(self, job: Job) -> Sighting | None:
         """Look after an attempt, if processes of it are there."""
-        if not processes.tree(_mark(job), processes.scan()):
+        if not process_tree.tree(_mark(job), process_tree.scan()):
             return None
         self._jobs[job.key] = job
         self._next_look = time.monotonic() + LOOK_EVERY
-        return Sighting(key=job.key, state="running", since=errands.claimed(job), evidence=EVIDENCE)
+        return Sighting(key=job.key, state="running", since=lifecycle.claimed(job), evidence=EVIDENCE)
 
     def cancel(self, job: Job, signal: str, grace: float) -> None:
         """Begin to end the processes of an attempt."""
@@ -56,7 +55,7 @@ class Forgotten:
         if stop := self._stops.get(job.key):
             stop.hurry(number, grace)
         else:
-            self._stops[job.key] = processes.Stop(mark=_mark(job), signal=number, grace=grace)
+            self._stops[job.key] = process_tree.Stop(mark=_mark(job), signal=number, grace=grace)
 
     def poll(self) -> Iterator[Sighting]:
         """The ends that have come since."""
@@ -65,17 +64,17 @@ class Forgotten:
         if due is None or now < due:
             return
         self._next_look = now + LOOK_EVERY
-        seen = processes.scan()
+        seen = process_tree.scan()
         for key, job in list(self._jobs.items()):
             stop = self._stops.get(key)
             if stop and stop.due <= now:
                 stop.advance(seen)
-            if stop.is_done if stop else not processes.tree(_mark(job), seen):
+            if stop.is_done if stop else not process_tree.tree(_mark(job), seen):
                 del self._jobs[key]
                 self._stops.pop(key, None)
-                ending = attempts.read_ending(job.files) or lost(errands.NO_TRACE)
+                ending = attempts.read_ending(job.files) or lost(lifecycle.NO_TRACE)
                 yield Sighting(key=key, state="over", ending=ending, evidence="its processes and its record")
 
 
-def _mark(job: Job) -> processes.Mark:
-    return processes.mark(job.files.directory)
+def _mark(job: Job) -> process_tree.Mark:
+    return process_tree.mark(job.files.directory)

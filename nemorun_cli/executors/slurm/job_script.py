@@ -10,16 +10,16 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.dependency import BEHIND, SIGNALLED, STOOD_BACK, array
-from nemorun_cli.executors.slurm.request import NOTICE
-from nemorun_cli.executors.slurm.shell import BODY_TEXT, FORWARD, GATE, STEPS
-from nemorun_cli.executors.slurm.together import components
+from nemorun_cli.executors.slurm.het_job import components
+from nemorun_cli.executors.slurm.job_script_templates import BODY_TEXT, FORWARD, GATE, STEPS
+from nemorun_cli.executors.slurm.sbatch_options import NOTICE
 from nemorun_cli.model.attempt_end import short_signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import PurePath
 
-    from nemorun_cli.executors.slurm.request import Request
+    from nemorun_cli.executors.slurm.sbatch_options import Request
     from nemorun_cli.model.plan import Plan
 
 LONGEST_KEY: Final = 180  # characters of a job's name; accounting keeps 255
@@ -176,3 +176,6 @@ def secrets_text(values: Mapping[str, str]) -> str:
 
 def _array(values: Iterable[str]) -> str:
     return f"({' '.join(map(shlex.quote, values))})"
+
+
+Secrets = dict[str, str]

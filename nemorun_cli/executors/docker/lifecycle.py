@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import Job, Sighting
 from nemorun_cli.executors.docker import container as containers
-from nemorun_cli.executors.docker.engine import Engine, Gone, LogFile, Refused
+from nemorun_cli.executors.docker.client import Engine, Gone, LogFile, Refused
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import lost
 from nemorun_cli.storage import attempts

@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.executors.slurm import delivery, mirror
-from nemorun_cli.executors.slurm.delivery import Delivery
-from nemorun_cli.executors.slurm.fetching import Fetching
-from nemorun_cli.executors.slurm.layout import Layout, files_of
-from nemorun_cli.executors.slurm.script import SECRETS
+from nemorun_cli.executors.slurm.job_script import SECRETS
+from nemorun_cli.executors.slurm.remote import attempt_sync, upload
+from nemorun_cli.executors.slurm.remote.connection import Trips
+from nemorun_cli.executors.slurm.remote.protocol import Watched
+from nemorun_cli.executors.slurm.remote.remote_paths import Layout, files_of
+from nemorun_cli.executors.slurm.remote.results import Fetching
+from nemorun_cli.executors.slurm.remote.upload import Delivery
 from nemorun_cli.executors.slurm.ssh import Tunnel
-from nemorun_cli.executors.slurm.trip import Watched
-from nemorun_cli.executors.slurm.trips import Trips
 from nemorun_cli.storage import attempts
 from nemorun_cli.storage.paths import ExperimentFiles
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors import Diagnosis, Job
     from nemorun_cli.executors.slurm.commands import Inquiry
-    from nemorun_cli.executors.slurm.site import Secrets
-    from nemorun_cli.executors.slurm.submission import Submission
-    from nemorun_cli.executors.slurm.trip import Piece
+    from nemorun_cli.executors.slurm.job_script import Secrets
+    from nemorun_cli.executors.slurm.remote.protocol import Piece
+    from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.model.plan import Plan
 
 AT_ONCE: Final = 0.1  # seconds from one look to the next, while more is to be brought
@@ -60,9 +60,9 @@ class There:
 
     def check(self) -> Iterable[Diagnosis]:
         """Whether the host lets us in, and has what is needed; asks a person at the terminal."""
-        from nemorun_cli.executors.slurm import reach  # noqa: PLC0415 - only in the foreground
+        from nemorun_cli.executors.slurm.remote import reachability  # noqa: PLC0415 - only in the foreground
 
-        return reach.diagnose(self._tunnel, self._trips)
+        return reachability.diagnose(self._tunnel, self._trips)
 
     # -- submitting -------------------------------------------------------------------------------
 
@@ -86,11 +86,11 @@ class There:
         new = [package for store, package in packages.items() if store not in self._shipped]
         folders = [*(job.files.directory for job in jobs), submission.folder]
         pushes = [
-            delivery.push_files(layout, self._trips, folders, with_common=not self._is_common_there),
-            *(delivery.push_code(layout, self._trips, package) for package in new),
+            upload.push_files(layout, self._trips, folders, with_common=not self._is_common_there),
+            *(upload.push_code(layout, self._trips, package) for package in new),
         ]
         ask = self._trips.text(["sbatch", "--parsable", str(layout.place(submission.script))])
-        text = delivery.text(layout, ask, packages=packages.values(), secrets=secrets)
+        text = upload.text(layout, ask, packages=packages.values(), secrets=secrets)
 
         def done() -> None:
             self._is_common_there = True
@@ -170,11 +170,11 @@ class There:
     def _watched(self) -> Watched | None:
         if not self._jobs or self._layout is None:
             return None
-        known = list(mirror.known(self._jobs))
+        known = list(attempt_sync.known(self._jobs))
         return Watched(root=str(self._layout.folder), folders=list(self._jobs), known=known)
 
     def _take(self, pieces: Sequence[Piece]) -> None:
-        changed, self._behind = mirror.take(pieces, self._jobs, is_complete=self._is_complete)
+        changed, self._behind = attempt_sync.take(pieces, self._jobs, is_complete=self._is_complete)
         if changed or self._behind:
             self._has_news = True
             self._pause = SHORTEST

@@ -6,15 +6,16 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm import commands, ssh, trip
+from nemorun_cli.executors.slurm import commands, ssh
 from nemorun_cli.executors.slurm.commands import Answer, Processes
+from nemorun_cli.executors.slurm.remote import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from nemorun_cli.executors.slurm.commands import Process
+    from nemorun_cli.executors.slurm.remote.protocol import Piece, Report, Said, Watched
     from nemorun_cli.executors.slurm.ssh import Tunnel
-    from nemorun_cli.executors.slurm.trip import Piece, Report, Said, Watched
 
 PATIENCE: Final = 90.0  # seconds that a trip may take; sbatch itself tries for a minute while Slurm is busy
 AGAIN: Final = 0.05  # seconds between looks at whether a trip is back, for who waits for it
@@ -89,7 +90,7 @@ class Trips:
     def text(self, argv: Sequence[str]) -> str:
         """The shell text that asks one of Slurm's commands."""
         kept = commands.kept(argv[0], self._given)
-        return trip.ask(argv, settings=kept, fixed=commands.fixed(argv[0]), path=commands.PATH)
+        return protocol.ask(argv, settings=kept, fixed=commands.fixed(argv[0]), path=commands.PATH)
 
     def send(self, text: str, *, name: str) -> Errand:
         """Have this shell text run there, with the next trip."""
@@ -142,7 +143,7 @@ class Trips:
         now = time.monotonic()
         for errand in self._sent:
             errand.asked = now
-        text = trip.script([errand.text for errand in self._sent], self._watched(), mark=self._mark)
+        text = protocol.script([errand.text for errand in self._sent], self._watched(), mark=self._mark)
         self._process = self.processes.start(
             self.tunnel.shell(),
             ssh.environment(),
@@ -157,7 +158,7 @@ class Trips:
         if process is None or answer is None:
             return
         self._process = None
-        report = trip.parse(process.output, process.complaint, mark=self._mark)
+        report = protocol.parse(process.output, process.complaint, mark=self._mark)
         self.trouble = None if report.is_whole else self.explain(report.rest or answer.complaint)
         if report.is_whole:
             self.looked = process.asked
@@ -191,3 +192,6 @@ def _answer(said: Said, errand: Errand) -> Answer:
     return Answer(
         code=said.code, output=output, complaint=complaint[: commands.MOST_TOLD], asked=errand.asked
     )
+
+
+TRAVEL: Final = 3600.0  # seconds that bringing files may take; rsync itself ends when nothing moves

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nemorun_cli.executors.slurm.commands import Commands
-from nemorun_cli.executors.slurm.script import SECRETS, secrets_text
+from nemorun_cli.executors.slurm.job_script import SECRETS, Secrets, secrets_text
 from nemorun_cli.system import files
 
 if TYPE_CHECKING:
@@ -21,12 +21,10 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors import Diagnosis, Job
     from nemorun_cli.executors.slurm.commands import Inquiry, Question
-    from nemorun_cli.executors.slurm.submission import Submission
+    from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.model.plan import Plan
 
 NEWS_EVERY: Final = 0.25  # seconds between looks at the file to which jobs add a line
-
-Secrets = dict[str, str]
 
 
 class Site(Protocol):

@@ -11,7 +11,7 @@ from nemorun_cli.model.plain_text import text_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nemorun_cli.launchers import Setting
+    from nemorun_cli.executors.launchers import Setting
 
 
 class Wrap:

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.dependency import STOOD_BACK
-from nemorun_cli.executors.slurm.submission import Submission, Submissions, place
-from nemorun_cli.executors.slurm.together import STEP
+from nemorun_cli.executors.slurm.het_job import STEP
+from nemorun_cli.executors.slurm.submissions import Submission, Submissions, place
 from nemorun_cli.storage import attempts
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors import Job
-    from nemorun_cli.executors.slurm.cluster import Cluster
-    from nemorun_cli.executors.slurm.queue import Row
+    from nemorun_cli.executors.slurm.job_states import Cluster
+    from nemorun_cli.executors.slurm.squeue import Row
 
 LOST_AFTER: Final = 15.0  # seconds without a trace of a job until it is lost
 

@@ -6,12 +6,12 @@ import math
 import re
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.request import END_OF_FLAGS, seconds_of
+from nemorun_cli.executors.slurm.sbatch_options import END_OF_FLAGS, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nemorun_cli.executors.slurm.request import Request
+    from nemorun_cli.executors.slurm.sbatch_options import Request
 
 STEP: Final = "step"  # in an attempt's folder: the id of the step that runs its task
 
