@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.differences import Differences
-    from nemorun_cli.loading.document import Document
     from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.resumption import Decision
+    from nemorun_cli.spec.document import Document
     from nemorun_cli.storage.paths import Home
     from nemorun_cli.storage.spec_revisions import Texts
     from nemorun_cli.storage.state import TaskState

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import creation, direct, executors, experiment, load, preview, start, terminal
+from nemorun_cli import creation, direct, executors, experiment, preview, start, terminal
+from nemorun_cli.spec import load
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.builder import Builder
     from nemorun_cli.experiment import Run
-    from nemorun_cli.loading.document import Document
+    from nemorun_cli.spec.document import Document
 
 
 def read(builder: Builder, sets: Sequence[str]) -> Document:

@@ -6,9 +6,10 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import observation, secret_values
+from nemorun_cli import observation
 from nemorun_cli.errors import EngineError, NotOverError, UsageError
 from nemorun_cli.model.attempt_end import signal_number
+from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import requests
 from nemorun_cli.storage.requests import request
 from nemorun_cli.supervision import Supervision

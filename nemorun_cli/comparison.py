@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import measures
 from nemorun_cli.errors import UsageError
-from nemorun_cli.loading.scalars import scalar
+from nemorun_cli.spec.yaml.scalars import scalar
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:

@@ -107,11 +107,11 @@ def signals(incomplete: str) -> list[str]:
 
 def schema_paths(incomplete: str) -> list[str]:
     """Keys of a spec, one level at a time."""
-    from nemorun_cli import manual  # noqa: PLC0415 - only to complete a path
+    from nemorun_cli.spec.schema import reference  # noqa: PLC0415 - only to complete a path
 
     lead, _, start = incomplete.rpartition(".")
     try:
-        keys = manual.keys(lead)
+        keys = reference.keys(lead)
     except (ExpError, OSError, ValueError):
         return []
     return [f"{lead}.{key}" if lead else key for key in keys if key.startswith(start)]

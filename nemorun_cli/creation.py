@@ -10,11 +10,12 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nemorun_cli import __version__, load
+from nemorun_cli import __version__
 from nemorun_cli.errors import ExpError, UsageError
 from nemorun_cli.executors import planning
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Identity
+from nemorun_cli.spec import load
 from nemorun_cli.storage import paths, state
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.paths import ExperimentFiles
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nemorun_cli.loading.document import Document
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.packaging import Shipments
+    from nemorun_cli.spec.document import Document
     from nemorun_cli.storage.paths import Home
 
 

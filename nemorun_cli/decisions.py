@@ -196,19 +196,19 @@ class Decisions:
         """The task with its late expressions filled in; None if it is skipped, or fails by them."""
         if not task.late and task.when is None:
             return task
-        from nemorun_cli import expressions  # noqa: PLC0415 - heavy, and only for tasks that have some
+        from nemorun_cli.spec.expressions import evaluate, syntax  # noqa: PLC0415 - heavy, and only for tasks that have some
 
         ended = _Outputs(self.history.tasks)
         try:
-            if task.when is not None and not expressions.decide_when(
+            if task.when is not None and not evaluate.decide_when(
                 task, spec=self.spec, identity=identity, outputs=ended
             ):
                 self._skip(task.id, Reason.WHEN, "its `when` is false")
                 self._judge(self.schedule.over(task.id))
                 self.are_pending = True
                 return None
-            return expressions.fill_late(task, spec=self.spec, identity=identity, outputs=ended)
-        except expressions.TemplateError as error:
+            return evaluate.fill_late(task, spec=self.spec, identity=identity, outputs=ended)
+        except syntax.TemplateError as error:
             self.fail_unstarted(task, Reason.TEMPLATE, error.message)
             return None
 

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.alteration import Change
-    from nemorun_cli.loading.document import Document
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.resumption import Decision
+    from nemorun_cli.spec.document import Document
     from nemorun_cli.start import Supervisor
 
 LATEST: Final = "latest"
@@ -138,7 +138,8 @@ class Run:
             UsageError: the spec cannot be changed so, or not now; or an attempt that was abandoned is alive.
             EngineError: it runs on another host, or of an abandoned attempt it cannot be told.
         """
-        from nemorun_cli import resumption, secret_values  # noqa: PLC0415 - only for a resume
+        from nemorun_cli import resumption  # noqa: PLC0415 - only for a resume
+        from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
 
         snapshot = self.status()
         self.require_gone(snapshot, host_is_gone=host_is_gone)
@@ -326,7 +327,8 @@ def run(
         EngineError: an engine that it needs is absent, down or refuses.
         RunningError: `if_running` is `fail`, and one is running.
     """
-    from nemorun_cli import executors, load, start  # noqa: PLC0415 - heavy, and only for starting
+    from nemorun_cli import executors, start  # noqa: PLC0415 - heavy, and only for starting
+    from nemorun_cli.spec import load  # noqa: PLC0415 - the same
 
     home = home or Home.from_environment()
     supervisor = start.Supervisor()  # it gets ready while the spec is being checked
@@ -363,7 +365,8 @@ def launch(
     if_running: IfRunning | None = None,
 ) -> Run:
     """Create the experiment of a document and hand it to a supervisor; see `run`."""
-    from nemorun_cli import creation, secret_values  # noqa: PLC0415 - only for starting
+    from nemorun_cli import creation  # noqa: PLC0415 - only for starting
+    from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
     from nemorun_cli.storage import requests, run_keys  # noqa: PLC0415 - the same
 
     identity = creation.tentative(document, home)

@@ -6,11 +6,12 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import excerpts, progress, secret_values, sweeps, terminal
+from nemorun_cli import excerpts, progress, sweeps, terminal
 from nemorun_cli.logs import Feed
 from nemorun_cli.model import wording
 from nemorun_cli.model.clock import unix
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
+from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import requests
 
 if TYPE_CHECKING:

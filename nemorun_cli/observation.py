@@ -296,7 +296,7 @@ def _supervisor_state(history: History, holder: Holder | None, *, is_held: bool)
 
 def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[History, int] | None:
     """One observing turn; None if somebody else holds the lock by now."""
-    from nemorun_cli import secret_values  # noqa: PLC0415 - only where no supervisor lives
+    from nemorun_cli.spec import secret_values  # noqa: PLC0415 - only where no supervisor lives
     from nemorun_cli.storage.requests import who  # noqa: PLC0415 - the same
     from nemorun_cli.supervision import Supervision  # noqa: PLC0415 - the same
 

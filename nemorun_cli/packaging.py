@@ -33,9 +33,9 @@ from nemorun_cli.system.files import make_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nemorun_cli.loading.document import Document
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.spec.document import Document
     from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 MAX_SIZE: Final = "1G"  # of a content, unless the spec says otherwise

@@ -22,8 +22,8 @@ from nemorun_cli.storage.paths import ExperimentFiles
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.loading.places import Described
     from nemorun_cli.model.spec import Identity, Spec, Task
+    from nemorun_cli.spec.compose.executor_files import Described
     from nemorun_cli.storage.paths import Home
 
 PLAN_FORMAT: Final = "exp.plan/1"

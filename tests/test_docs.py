@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from documents import DOCUMENTS, ROOT, blocks
 
-from nemorun_cli import creation, executors, load
+from nemorun_cli import creation, executors
 from nemorun_cli.errors import ExpError
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.spec import load
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli import creation, load
+from nemorun_cli import creation
 from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.spec import load
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.storage.state import SUPERVISOR_STARTED
 from nemorun_cli.supervision import Supervision

@@ -37,7 +37,7 @@ from nemorun_cli.executors.slurm.squeue import (
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.status import Reason, TaskStatus
-from nemorun_cli.schema import check
+from nemorun_cli.spec.schema.checks import check
 
 NASTY = "a 'b' \"c\" $HOME `id` \\ ! ; & | > # äöü %A\ttab"
 FOLDER = Path("/ho me/it's/slurm/3")

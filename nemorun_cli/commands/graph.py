@@ -85,7 +85,8 @@ def _look(which: str) -> Snapshot:
 
 
 def _load(path: str, params: Sequence[str], sets: Sequence[str]) -> Any:
-    from nemorun_cli import creation, executors, load  # noqa: PLC0415 - heavy, and only for specs
+    from nemorun_cli import creation, executors  # noqa: PLC0415 - heavy, and only for specs
+    from nemorun_cli.spec import load  # noqa: PLC0415 - the same
     from nemorun_cli.storage.paths import Home  # noqa: PLC0415 - the same
 
     document = load.read(

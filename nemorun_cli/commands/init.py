@@ -8,8 +8,9 @@ from typing import Annotated, Final
 
 import typer
 
-from nemorun_cli import completion, schema, starter, terminal
+from nemorun_cli import completion, starter, terminal
 from nemorun_cli.errors import UsageError
+from nemorun_cli.spec.schema import walk
 
 DEFAULT_NAME: Final = "experiment"
 
@@ -24,7 +25,7 @@ def command(
 ) -> None:
     """Write a spec to start from."""
     path = Path(name) if name.endswith(completion.SPEC_ENDINGS) else Path(f"{name}.yaml")
-    form = schema.experiment()["$defs"]["name"]
+    form = walk.experiment()["$defs"]["name"]
     if not re.search(form["pattern"], path.stem):
         raise UsageError(f"{path.stem!r} cannot name an experiment", hint=form["title"])
     try:

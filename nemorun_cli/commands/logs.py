@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nemorun_cli import experiment, logs, secret_values, terminal
+from nemorun_cli import experiment, logs, terminal
 from nemorun_cli.commands.options import ExperimentOrLatest, Json, TaskOrNone, whole_number
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.spec import secret_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,7 @@ from nemorun_cli.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from nemorun_cli.loading.document import Document
+    from nemorun_cli.spec.document import Document
 
 
 def command(
@@ -60,7 +60,8 @@ def command(
     changes = [*(sets or ()), *running.as_sets(flags)]
 
     def read() -> Document:
-        from nemorun_cli import executors, load  # noqa: PLC0415 - heavy, and loaded while the supervisor starts
+        from nemorun_cli import executors  # noqa: PLC0415 - heavy, and loaded while the supervisor starts
+        from nemorun_cli.spec import load  # noqa: PLC0415 - the same
 
         return load.again(
             old.files,

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from nemorun_cli.alteration import Revision
     from nemorun_cli.experiment import Run
-    from nemorun_cli.loading.document import Document
     from nemorun_cli.observation import Snapshot
+    from nemorun_cli.spec.document import Document
 
 RESUME_FORMAT: Final = "exp.resume/1"
 COLUMNS: Final = (Column("TASK"), Column("ACTION"), Column("ATTEMPT", is_number=True), Column("REASON"))
@@ -104,7 +104,8 @@ def _document(run: Run, spec: str | None, *, params: Sequence[str], sets: Sequen
     """The changed spec, if one was given."""
     if spec is None and not params and not sets:
         return None
-    from nemorun_cli import executors, load  # noqa: PLC0415 - only for a changed spec
+    from nemorun_cli import executors  # noqa: PLC0415 - only for a changed spec
+    from nemorun_cli.spec import load  # noqa: PLC0415 - the same
 
     options: Any = {
         "params": params,

@@ -29,8 +29,8 @@ from nemorun_cli.storage.paths import ExperimentFiles, Home
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nemorun_cli.loading.document import Document
     from nemorun_cli.observation import Snapshot
+    from nemorun_cli.spec.document import Document
     from nemorun_cli.start import Supervisor
 
 RUN_FORMAT: Final = "exp.run/1"
@@ -59,7 +59,8 @@ def command(
     changes = [*(sets or ()), *as_sets(flags)]
 
     def read() -> Document:
-        from nemorun_cli import executors, load  # noqa: PLC0415 - heavy, and loaded while the supervisor starts
+        from nemorun_cli import executors  # noqa: PLC0415 - heavy, and loaded while the supervisor starts
+        from nemorun_cli.spec import load  # noqa: PLC0415 - the same
 
         return load.read(
             spec,

@@ -24,12 +24,12 @@ def command(
     is_json: Json = False,
 ) -> None:
     """Explain the keys of a spec."""
-    from nemorun_cli import manual  # noqa: PLC0415 - not for the help
+    from nemorun_cli.spec.schema import reference  # noqa: PLC0415 - not for the help
 
     if is_json:
-        terminal.write_json(manual.part(path))
+        terminal.write_json(reference.part(path))
     else:
-        terminal.write(manual.describe(path))
-        if found := manual.meant(path):
+        terminal.write(reference.describe(path))
+        if found := reference.meant(path):
             terminal.warn(f"{path} is read as a name of yours: did you mean {found}?")
         terminal.suggest(f"exp schema {path + '.' if path else ''}KEY · exp init", is_wanted=True)

@@ -77,7 +77,8 @@ def _show_failures(snapshot: Snapshot, names: Sequence[str]) -> None:
     failed = [name for name in names if name in swept and snapshot.history.tasks[name].status == "FAILED"]
     if not failed:
         return
-    from nemorun_cli import failures, secret_values  # noqa: PLC0415 - only where something failed
+    from nemorun_cli import failures  # noqa: PLC0415 - only where something failed
+    from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
 
     known = secret_values.known(snapshot.spec).values()
     lines = [kind.line for kind in failures.kinds(snapshot, failed, secrets=known)]

@@ -30,7 +30,8 @@ def command(
     quiet: Quiet = False,
 ) -> int:
     """Check a spec and tell all of its problems."""
-    from nemorun_cli import creation, executors, load, preview  # noqa: PLC0415 - not for the help
+    from nemorun_cli import creation, executors, preview  # noqa: PLC0415 - not for the help
+    from nemorun_cli.spec import load  # noqa: PLC0415 - the same
 
     document = load.read(
         spec,

@@ -13,7 +13,6 @@ from nemorun_cli import (
     experiment,
     explanation,
     failures,
-    secret_values,
     sweeps,
     tables,
     terminal,
@@ -21,6 +20,7 @@ from nemorun_cli import (
 from nemorun_cli.commands.options import ExperimentGiven, Json
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import ledger
 from nemorun_cli.tables import Column
 

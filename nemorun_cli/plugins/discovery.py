@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import inspect
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import schema
-from nemorun_cli.model.masking import MASK
-from nemorun_cli.model.problems import Finding, choices
-from nemorun_cli.model.spec import is_secret
+from nemorun_cli.model.problems import choices
 from nemorun_cli.plugins import BUILT_IN, ENTRY_POINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from nemorun_cli.model.problems import Place
-    from nemorun_cli.model.spec import PluginUse
+    from collections.abc import Iterator
 
 
 def names() -> list[str]:
@@ -71,34 +64,3 @@ def importing_from(folder: str) -> Iterator[None]:
             origin = getattr(sys.modules[name], "__file__", None) or ""
             if origin.startswith(f"{folder}/"):
                 del sys.modules[name]
-
-
-def check(found: type[Any], use: PluginUse) -> list[Finding]:
-    """What is wrong with the `with` of a plugin: by its own schema, or by the arguments that it takes.
-
-    What stands for a secret is believed to be what the plugin wants.
-    """
-    options, place = use.options_with(dict.fromkeys(use.secrets, MASK)), (*use.place, "with")
-    wrong = _wrong(found, options, place)
-    return [one for one in wrong if not is_secret(_at(use.options, one.place[len(place) :]))]
-
-
-def _at(value: Any, place: Place) -> Any:
-    for key in place:
-        try:
-            value = value[key]
-        except (LookupError, TypeError):
-            return None
-    return value
-
-
-def _wrong(found: type[Any], options: Mapping[str, Any], place: Place) -> list[Finding]:
-    if own := getattr(found, "schema", None):
-        return schema.check(dict(options), own, place)
-    try:
-        inspect.signature(found).bind(**options)
-    except TypeError as error:
-        return [Finding(place=place, message=f"does not fit {found.__name__}: {error}")]
-    except ValueError:  # of a class whose signature nobody knows
-        return []
-    return []

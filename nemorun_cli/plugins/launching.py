@@ -17,12 +17,13 @@ from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.problems import Finding, dotted
 from nemorun_cli.model.spec import PluginUse
 from nemorun_cli.plugins import Given, Launch, discovery, has_hook, scrutiny
+from nemorun_cli.spec.tasks import plugin_uses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nemorun_cli.loading.document import Document
     from nemorun_cli.model.spec import Identity, Spec, Task
+    from nemorun_cli.spec.document import Document
 
 
 def given(plugins: Iterable[object]) -> tuple[Given, ...]:
@@ -77,7 +78,7 @@ def _made(document: Document, spec: Spec) -> tuple[list[_Active], list[PluginUse
             findings.append(Finding(place=(*use.place, "uses"), message=message))
             continue
         options = use.options_with(dict.fromkeys(use.secrets, MASK))
-        if wrong := discovery.check(found, use):
+        if wrong := plugin_uses.check(found, use):
             findings += wrong
             continue
         try:

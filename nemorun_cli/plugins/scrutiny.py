@@ -9,12 +9,13 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import executors, schema
+from nemorun_cli import executors
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.problems import dotted
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.spec import Retry
 from nemorun_cli.plugins import CHANGEABLE, Launch
+from nemorun_cli.spec.schema import checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +47,7 @@ def faults(before: Launch, found: Launch, task: Task) -> Iterator[str]:
             yield f"resources: {told}"
     if found.options != before.options:
         known = executors.options_schema(found.type) or {}
-        for wrong in schema.check(dict(found.options), known, ("executors", found.executor)):
+        for wrong in checks.check(dict(found.options), known, ("executors", found.executor)):
             yield f"{dotted(wrong.place)}: {wrong.message}"
 
 

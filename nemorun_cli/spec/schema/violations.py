@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 
 from nemorun_cli.model.handlers import RUN_AFTER
 from nemorun_cli.model.problems import Finding, choices, nearest, shown
-from nemorun_cli.schema import known_keys
+from nemorun_cli.spec.schema.walk import known_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -6,9 +6,9 @@ import json
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import schema
 from nemorun_cli.errors import NotFoundError
 from nemorun_cli.model.problems import choices, nearest
+from nemorun_cli.spec.schema import walk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ def describe(path: str = "") -> str:
     if kind and kind != "a mapping":
         lines += ["", *_wrapped(kind, _INDENT)]
     lines += [_INDENT + fact for fact in _facts(part)]
-    for title, entries in (("keys", schema.properties(part)), ("of each", _entries(part))):
+    for title, entries in (("keys", walk.properties(part)), ("of each", _entries(part))):
         if entries:
             lines += ["", f"{_INDENT}{title}:"]
             for name, entry in entries.items():
@@ -47,16 +47,16 @@ def describe(path: str = "") -> str:
 def keys(path: str = "") -> list[str]:
     """The keys that can follow a path; raises like `describe`."""
     found = _part(path)
-    return [*schema.properties(found), *_entries(found)]
+    return [*walk.properties(found), *_entries(found)]
 
 
 def meant(path: str) -> str | None:
     """The path with a key where it has a name of the user's that looks like this key mistyped."""
-    part: Mapping[str, Any] = schema.experiment()
+    part: Mapping[str, Any] = walk.experiment()
     parts = [key for key in path.split(".") if key]
     for index, key in enumerate(parts):
         entries = _entries(part)
-        if key not in entries and key not in schema.properties(part) and (near := nearest(key, entries)):
+        if key not in entries and key not in walk.properties(part) and (near := nearest(key, entries)):
             return ".".join([*parts[:index], near, *parts[index + 1 :]])
         found = _below(part, key)
         if found is None:
@@ -68,17 +68,17 @@ def meant(path: str) -> str | None:
 def part(path: str = "") -> dict[str, Any]:
     """The JSON Schema of that part, its references with what they refer to; raises like `describe`."""
     found = dict(_part(path))
-    return {**found, "$defs": schema.experiment()["$defs"]} if path else found
+    return {**found, "$defs": walk.experiment()["$defs"]} if path else found
 
 
 def _part(path: str) -> Mapping[str, Any]:
-    part: Mapping[str, Any] = schema.experiment()
+    part: Mapping[str, Any] = walk.experiment()
     walked: list[str] = []
     for key in filter(None, path.split(".")):
         found = _below(part, key)
         if found is None:
             where = ".".join(walked) or "a spec"
-            known = [*schema.properties(part), *_entries(part)]
+            known = [*walk.properties(part), *_entries(part)]
             raise NotFoundError(f"{where} has no key {key!r}", hint=choices(key, known))
         part = found
         walked.append(key)
@@ -88,24 +88,24 @@ def _part(path: str) -> Mapping[str, Any]:
 def _below(part: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
     """The part under a key: under one of the user's names too where the name was left out."""
     entries = _entries(part)
-    if key in entries and key not in schema.properties(part):
+    if key in entries and key not in walk.properties(part):
         return entries[key]
-    found = schema.below(part, key)
+    found = walk.below(part, key)
     return found[0] if found else None
 
 
 def _entries(part: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The keys of what stands under the user's names, or in a list."""
-    inner = schema.names(part)
-    items = [piece["items"] for piece in schema.pieces(part) if "items" in piece]
+    inner = walk.names(part)
+    items = [piece["items"] for piece in walk.pieces(part) if "items" in piece]
     found: dict[str, Mapping[str, Any]] = {}
     for entry in ([inner] if inner is not None else []) + items:
-        found |= schema.properties(entry)
+        found |= walk.properties(entry)
     return found
 
 
 def _entry(part: Mapping[str, Any]) -> list[str]:
-    if any("not" in piece for piece in schema.pieces(part)):
+    if any("not" in piece for piece in walk.pieces(part)):
         return [
             *_wrapped(_said(part, "description") or "", _INDENT * 4),
             _INDENT * 4 + "not in this version yet",
@@ -149,7 +149,7 @@ def _said(part: Mapping[str, Any], keyword: str) -> Any:
         return part[keyword]
     if "$ref" not in part:
         return None
-    return _said(schema.experiment()["$defs"][part["$ref"].removeprefix("#/$defs/")], keyword)
+    return _said(walk.experiment()["$defs"][part["$ref"].removeprefix("#/$defs/")], keyword)
 
 
 def _written(value: Any) -> str:

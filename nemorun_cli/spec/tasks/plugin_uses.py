@@ -5,21 +5,24 @@ Nothing that is not part of `exp` is imported: whether another plugin's `with` i
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.loading import callables
+from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.problems import Finding, choices, dotted
 from nemorun_cli.model.spec import PluginUse, is_secret
 from nemorun_cli.plugins import BUILT_IN, discovery
+from nemorun_cli.spec.schema import checks
+from nemorun_cli.spec.tasks import callables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from nemorun_cli.loading.layers import Laying
     from nemorun_cli.model.problems import Place
+    from nemorun_cli.spec.tasks.env_layers import Laying
 
 
 class Plugged:
@@ -77,7 +80,7 @@ class Plugged:
     def _check(self, use: PluginUse) -> None:
         place = (*use.place, "uses")
         if use.uses in BUILT_IN:
-            self.findings += discovery.check(discovery.find(use.uses), use)
+            self.findings += check(discovery.find(use.uses), use)
         elif ":" in use.uses:
             try:
                 callables.look_up(use.uses, (str(self._folder), *filter(None, sys.path)))
@@ -89,3 +92,34 @@ class Plugged:
 
     def _find(self, place: Place, message: str, hint: str | None) -> None:
         self.findings.append(Finding(place=place, message=message, hint=hint))
+
+
+def check(found: type[Any], use: PluginUse) -> list[Finding]:
+    """What is wrong with the `with` of a plugin: by its own schema, or by the arguments that it takes.
+
+    What stands for a secret is believed to be what the plugin wants.
+    """
+    options, place = use.options_with(dict.fromkeys(use.secrets, MASK)), (*use.place, "with")
+    wrong = _wrong(found, options, place)
+    return [one for one in wrong if not is_secret(_at(use.options, one.place[len(place) :]))]
+
+
+def _at(value: Any, place: Place) -> Any:
+    for key in place:
+        try:
+            value = value[key]
+        except (LookupError, TypeError):
+            return None
+    return value
+
+
+def _wrong(found: type[Any], options: Mapping[str, Any], place: Place) -> list[Finding]:
+    if own := getattr(found, "schema", None):
+        return checks.check(dict(options), own, place)
+    try:
+        inspect.signature(found).bind(**options)
+    except TypeError as error:
+        return [Finding(place=place, message=f"does not fit {found.__name__}: {error}")]
+    except ValueError:  # of a class whose signature nobody knows
+        return []
+    return []

@@ -13,9 +13,9 @@ from nemorun_cli.model.problems import Finding
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nemorun_cli.loading.document import Document
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.spec.document import Document
 
 COMMAND_WAIT: Final = 60.0  # seconds that a `command` may take to print a secret
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.loading.filling import split
 from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.model.problems import Finding
+from nemorun_cli.spec.expressions.fill import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,15 +86,6 @@ class Laying:
         if "command" in source:
             return {"command": words(source["command"])}
         return dict(source)
-
-
-def words(value: Any) -> list[str]:
-    """An argument list, from one or from a text that is split as a shell would; raises TemplateError."""
-    return split(value) if isinstance(value, str) else [_word(item) for item in value]
-
-
-def _word(item: Any) -> str:
-    return item if isinstance(item, str) else text_of(item)
 
 
 def read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:

@@ -10,21 +10,21 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import SpecError
-from nemorun_cli.loading.composition import Sources, composed
-from nemorun_cli.loading.document import Document
-from nemorun_cli.loading.overrides import applied
-from nemorun_cli.loading.places import LOCAL, Places
-from nemorun_cli.loading.resolution import Resolution
-from nemorun_cli.loading.source import Source, open_source
 from nemorun_cli.model.problems import Problem
 from nemorun_cli.model.spec import Identity, Spec
+from nemorun_cli.spec.compose.composition import Sources, composed
+from nemorun_cli.spec.compose.executor_files import LOCAL, Places
+from nemorun_cli.spec.compose.overrides import applied
+from nemorun_cli.spec.document import Document
+from nemorun_cli.spec.pipeline import Resolution
+from nemorun_cli.spec.yaml.source import Source, open_source
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.executors.executor_types import ExecutorTypes
-    from nemorun_cli.loading.composition import Composition
+    from nemorun_cli.spec.compose.composition import Composition
     from nemorun_cli.storage.paths import ExperimentFiles
 
 
@@ -71,9 +71,9 @@ def _is_program(path: Path) -> bool:
 
 def _built(program: Path, given: _Options) -> Document:
     """What a Python program builds, with the options of a command over its own."""
-    from nemorun_cli import programs  # noqa: PLC0415 - only for programs
+    from nemorun_cli.spec import python_specs  # noqa: PLC0415 - only for programs
 
-    built, own = programs.run(program)
+    built, own = python_specs.run(program)
     options = replace(given, sets=(*own, *given.sets))
     document = _read(_written(built.spec, file=str(program)), built.path, options)
     return with_plugins(document, built.plugins)

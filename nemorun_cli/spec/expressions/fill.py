@@ -7,7 +7,10 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.expressions import (
+from nemorun_cli.model.handlers import RUN_AFTER
+from nemorun_cli.model.plain_text import text_of
+from nemorun_cli.model.problems import Finding, shown
+from nemorun_cli.spec.expressions.evaluate import (
     compile_only,
     evaluate,
     named,
@@ -15,16 +18,20 @@ from nemorun_cli.expressions import (
     value_of,
     word_of,
 )
-from nemorun_cli.loading.templates import MAX_LENGTH, OPENING, UNKNOWN, Expression, TemplateError, pieces
-from nemorun_cli.model.handlers import RUN_AFTER
-from nemorun_cli.model.plain_text import text_of
-from nemorun_cli.model.problems import Finding, shown
+from nemorun_cli.spec.expressions.syntax import (
+    MAX_LENGTH,
+    OPENING,
+    UNKNOWN,
+    Expression,
+    TemplateError,
+    pieces,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from nemorun_cli.loading.templates import Parsed
     from nemorun_cli.model.problems import Place
+    from nemorun_cli.spec.expressions.syntax import Parsed
 
 LITERAL_SECTIONS = frozenset(("version", "name", "params"))  # where `${{` is text like any other
 _TASKS = frozenset(("tasks", *RUN_AFTER))
@@ -279,3 +286,12 @@ def _role(place: Place) -> str:
 
 def _may_be_late(place: Place) -> bool:
     return _task_keys(place)[:1] != () and _task_keys(place)[0] in LATE_KEYS
+
+
+def words(value: Any) -> list[str]:
+    """An argument list, from one or from a text that is split as a shell would; raises TemplateError."""
+    return split(value) if isinstance(value, str) else [_word(item) for item in value]
+
+
+def _word(item: Any) -> str:
+    return item if isinstance(item, str) else text_of(item)

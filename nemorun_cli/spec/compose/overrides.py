@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import schema
-from nemorun_cli.loading.composition import REFERENCES
-from nemorun_cli.loading.yamltext import option_value
 from nemorun_cli.model.problems import Finding, choices, dotted, shown
+from nemorun_cli.spec.compose.composition import REFERENCES
+from nemorun_cli.spec.schema import walk
+from nemorun_cli.spec.yaml.parser import option_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,10 +92,10 @@ def _key(value: dict[str, Any], parts: list[str], place: list[str | int]) -> tup
         if ".".join(parts[:count]) in value:
             return ".".join(parts[:count]), parts[count:]
     key, rest = parts[0], parts[1:]
-    known, takes_names = schema.keys_at(tuple(place))
+    known, takes_names = walk.keys_at(tuple(place))
     is_leaf_name = takes_names and not rest and place != ["params"]
     # Options of executors, plugins and launchers are for these to know: what is wrong is told later.
-    is_option = (place[:1] == ["executors"] and len(place) > 1) or schema.is_free_at(tuple(place))
+    is_option = (place[:1] == ["executors"] and len(place) > 1) or walk.is_free_at(tuple(place))
     if key in known or is_leaf_name or is_option:
         return key, rest
     where = dotted(tuple(place)) or "the spec"

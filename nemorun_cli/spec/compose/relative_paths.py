@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import schema
+from nemorun_cli.spec.schema import walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,7 +37,7 @@ def relocated(value: Any, parts: Iterable[Mapping[str, Any]], folder: Path) -> A
 
 
 def _leading(value: str, parts: Iterable[Mapping[str, Any]], folder: Path) -> str:
-    formats = {piece.get("format") for part in parts for piece in schema.pieces(part)}
+    formats = {piece.get("format") for part in parts for piece in walk.pieces(part)}
     if "path" in formats and value and not value.startswith(_NOT_RELATIVE):
         return os.path.normpath(folder / value)
     if "mount" in formats and value.startswith("."):
@@ -47,4 +47,4 @@ def _leading(value: str, parts: Iterable[Mapping[str, Any]], folder: Path) -> st
 
 
 def _below(parts: Iterable[Mapping[str, Any]], key: str) -> list[Mapping[str, Any]]:
-    return [found for part in parts for found in schema.below(part, key)]
+    return [found for part in parts for found in walk.below(part, key)]

@@ -6,30 +6,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from nemorun_cli.loading import callables
-from nemorun_cli.loading.dependencies import Member, members_of
-from nemorun_cli.loading.filling import Late, as_plain, late_texts
-from nemorun_cli.loading.layers import Layers, Laying, words
-from nemorun_cli.loading.requests import VISIBLE, Requests
-from nemorun_cli.loading.templates import TemplateError
 from nemorun_cli.model import units
 from nemorun_cli.model.handlers import DEFAULT_TIMEOUT, LAST, RUN_AFTER
 from nemorun_cli.model.problems import Finding, choices
 from nemorun_cli.model.resources import NOTHING
 from nemorun_cli.model.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
+from nemorun_cli.spec.expressions.fill import Late, as_plain, late_texts, words
+from nemorun_cli.spec.expressions.syntax import TemplateError
+from nemorun_cli.spec.tasks import callables
+from nemorun_cli.spec.tasks.dependencies import Member, members_of
+from nemorun_cli.spec.tasks.env_layers import Layers, Laying
+from nemorun_cli.spec.tasks.resource_requests import VISIBLE, Requests
 from nemorun_cli.storage.paths import script_copy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from nemorun_cli.executors.executor_types import ExecutorTypes
-    from nemorun_cli.loading.chosen import Chosen
-    from nemorun_cli.loading.dependencies import Graph, Twins
-    from nemorun_cli.loading.expansion import Expansion
-    from nemorun_cli.loading.measured import Measured
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Handler
+    from nemorun_cli.spec.tasks.dependencies import Graph, Twins
+    from nemorun_cli.spec.tasks.expand import Expansion
+    from nemorun_cli.spec.tasks.extensions import Chosen
+    from nemorun_cli.spec.tasks.metric_section import Measured
     from nemorun_cli.storage.paths import ExperimentFiles
 
 KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")
@@ -361,7 +361,7 @@ class Building:
 
     def _choosing(self) -> Chosen:
         if self._chosen is None:
-            from nemorun_cli.loading.chosen import Chosen  # noqa: PLC0415 - only for specs that name one
+            from nemorun_cli.spec.tasks.extensions import Chosen  # noqa: PLC0415 - only for specs that name one
 
             self._chosen = Chosen()
         return self._chosen
@@ -419,7 +419,7 @@ class Building:
         if not any("metrics" in section for section, _ in sections):
             return {}
         if self._measured is None:
-            from nemorun_cli.loading.measured import Measured  # noqa: PLC0415 - few tasks are measured
+            from nemorun_cli.spec.tasks.metric_section import Measured  # noqa: PLC0415 - few tasks are measured
 
             self._measured = Measured()
         return self._measured.patterns(sections)

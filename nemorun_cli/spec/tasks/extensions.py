@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import schema
 from nemorun_cli.model import units
 from nemorun_cli.model.problems import Finding, choices
+from nemorun_cli.spec.schema import checks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,7 @@ class Chosen:
             message = f"no launcher is called {name!r}"
             found = [Finding(place=place, message=message, hint=choices(name, known), needle=name)]
         else:
-            found = schema.check(options, launchers.REGISTRY.find(name).options_schema, (*place, name))
+            found = checks.check(options, launchers.REGISTRY.find(name).options_schema, (*place, name))
         self.findings += found
         return not found
 
@@ -86,7 +86,7 @@ class Chosen:
 
     def _check_options(self, options: dict[str, Any], form: Mapping[str, Any], place: Place) -> None:
         own = {key: value for key, value in options.items() if key not in ("type", "max_size")}
-        self.findings += schema.check(own, form, place)
+        self.findings += checks.check(own, form, place)
         if "max_size" in options:
             try:
                 units.size(str(options["max_size"]))

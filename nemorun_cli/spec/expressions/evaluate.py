@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.loading.templates import (
+from nemorun_cli.model.plain_text import text_of
+from nemorun_cli.model.problems import choices, shown
+from nemorun_cli.spec.expressions.syntax import (
     OPENING,
     UNKNOWN,
     Expression,
@@ -22,8 +24,6 @@ from nemorun_cli.loading.templates import (
     pieces,
     sole_expression,
 )
-from nemorun_cli.model.plain_text import text_of
-from nemorun_cli.model.problems import choices, shown
 
 if TYPE_CHECKING:
     from nemorun_cli.model.spec import Identity, Spec, Task
@@ -54,7 +54,7 @@ def value_of(found: Parsed, names: Mapping[str, Any]) -> Any:
     """The value of an expression that was parsed and checked already; raises TemplateError."""
     if found.sole is not None:
         return _looked_up(found.sole, names)
-    from nemorun_cli.loading import sandbox  # noqa: PLC0415 - Jinja2 is imported only where a name is not enough
+    from nemorun_cli.spec.expressions import sandbox  # noqa: PLC0415 - Jinja2 is imported only where a name is not enough
 
     return sandbox.evaluate(found.code, names)
 
@@ -64,7 +64,7 @@ def compile_only(expression: Expression, names: Mapping[str, Any]) -> Parsed:
     with named(expression):
         found = _checked(expression, names)
         if found.sole is None:
-            from nemorun_cli.loading import sandbox  # noqa: PLC0415 - as in evaluate
+            from nemorun_cli.spec.expressions import sandbox  # noqa: PLC0415 - as in evaluate
 
             sandbox.compiled(found.code)
         return found

@@ -8,15 +8,15 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nemorun_cli.loading.templates import OPENING
 from nemorun_cli.model.problems import Finding, choices
+from nemorun_cli.spec.expressions.syntax import OPENING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from nemorun_cli.loading.expansion import Expansion
-    from nemorun_cli.loading.matrix import Sweep
     from nemorun_cli.model.problems import Place
+    from nemorun_cli.spec.tasks.expand import Expansion
+    from nemorun_cli.spec.tasks.matrix import Sweep
 
 MOST_EDGES = 1_000_000  # from members to members
 Twins: TypeAlias = "dict[str, str | tuple[str, ...]]"
@@ -100,7 +100,7 @@ def graph(tasks: Mapping[str, Any], expansion: Expansion, *, sequential: bool) -
             findings.append(_too_many(name, len(members[name]), len(needs[name])))
         named = [one for one in given if isinstance(one, dict)]
         if named and name not in expansion.doubtful:
-            from nemorun_cli.loading.twins import twins_in  # noqa: PLC0415 - only sweeps have twins
+            from nemorun_cli.spec.tasks.same_matrix import twins_in  # noqa: PLC0415 - only sweeps have twins
 
             found = twins_in(name, given, members, expansion)
             twins[name] = found.twins

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import schema
-from nemorun_cli.loading.filling import Varying
-from nemorun_cli.loading.templates import UNKNOWN
 from nemorun_cli.model.problems import Finding
+from nemorun_cli.spec.expressions.fill import Varying
+from nemorun_cli.spec.expressions.syntax import UNKNOWN
+from nemorun_cli.spec.schema import checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from nemorun_cli.loading.filling import Filler
-    from nemorun_cli.loading.matrix import Combination, Sweep
     from nemorun_cli.model.problems import Place
+    from nemorun_cli.spec.expressions.fill import Filler
+    from nemorun_cli.spec.tasks.matrix import Combination, Sweep
 
     Names = Mapping[str, Any]
     Fill = Callable[[Names, str], Any]
@@ -52,10 +52,10 @@ class Expansion:
     def _expand(self, name: str, task: Mapping[str, Any]) -> None:
         place: Place = ("tasks", name, "matrix")
         is_unfilled = any(one[: len(place)] == place for one in self._filler.unfilled)
-        if is_unfilled or not schema.is_matrix(task["matrix"]):
+        if is_unfilled or not checks.is_matrix(task["matrix"]):
             self.doubtful.add(name)
             return
-        from nemorun_cli.loading import matrix  # noqa: PLC0415 - only for sweeps
+        from nemorun_cli.spec.tasks import matrix  # noqa: PLC0415 - only for sweeps
 
         self._names[name] = matrix.names_of(task["matrix"])
         group = task.get("group")
@@ -91,7 +91,7 @@ class Expansion:
             filled = fill({**self._filler.names, "matrix": one.values}, f"{name}/{one.name}")
             if self._filler.doubts > before:
                 continue
-            if needs_check and (wrong := schema.check_task(filled, ("tasks", name))):
+            if needs_check and (wrong := checks.check_task(filled, ("tasks", name))):
                 self._tell(wrong, f"{name}/{one.name}", told)
                 continue
             yield one, filled

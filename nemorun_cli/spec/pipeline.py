@@ -11,27 +11,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import schema
 from nemorun_cli.errors import SpecError
-from nemorun_cli.expressions import experiment_names
-from nemorun_cli.loading import dependencies
-from nemorun_cli.loading.expansion import Expansion
-from nemorun_cli.loading.filling import Filler, Late, Unfilled
-from nemorun_cli.loading.layers import Layers, Laying
-from nemorun_cli.loading.members import Building
-from nemorun_cli.loading.pruning import cut
-from nemorun_cli.loading.templates import OPENING, UNKNOWN
 from nemorun_cli.model import units
 from nemorun_cli.model.handlers import RUN_AFTER
 from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.model.problems import Finding, choices
 from nemorun_cli.model.spec import Group, Identity, PluginUse, RunOptions, Spec, Task
+from nemorun_cli.spec.expressions.evaluate import experiment_names
+from nemorun_cli.spec.expressions.fill import Filler, Late, Unfilled
+from nemorun_cli.spec.expressions.syntax import OPENING, UNKNOWN
+from nemorun_cli.spec.prune import cut
+from nemorun_cli.spec.schema import checks
+from nemorun_cli.spec.tasks import dependencies
+from nemorun_cli.spec.tasks.build import Building
+from nemorun_cli.spec.tasks.env_layers import Layers, Laying
+from nemorun_cli.spec.tasks.expand import Expansion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.loading.document import Document
-    from nemorun_cli.loading.matrix import Sweep
+    from nemorun_cli.spec.document import Document
+    from nemorun_cli.spec.tasks.matrix import Sweep
 
 _SHARED_OPTIONS = frozenset(
     ("type", "env", "env_file", "env_inherit", "packager")
@@ -69,10 +69,10 @@ class Resolution:
         section = self._document.data.get("params")
         if not isinstance(section, dict):
             section = {}
-        doubtful = frozenset(name for name, entry in section.items() if not schema.is_param(entry))
+        doubtful = frozenset(name for name, entry in section.items() if not checks.is_param(entry))
         if not (section or self._document.params):
             return {}
-        from nemorun_cli.loading import params as parameters  # noqa: PLC0415 - only for a spec that has some
+        from nemorun_cli.spec import param_values as parameters  # noqa: PLC0415 - only for a spec that has some
 
         values, findings = parameters.values(section, self._document.params, doubtful)
         self._findings += findings
@@ -136,10 +136,10 @@ class Resolution:
         """The data without what has a wrong form, or could not be filled."""
         unfilled = filler.unfilled
         in_doubt = unfilled | filler.varying  # whose form is checked where it is filled
-        findings = [found for found in schema.check_experiment(data) if found.place not in in_doubt]
+        findings = [found for found in checks.check_experiment(data) if found.place not in in_doubt]
         self._findings += findings
         name = self._document.name
-        if "name" not in data and not schema.is_name(name):
+        if "name" not in data and not checks.is_name(name):
             message = f"has no name, and that of its file, {name!r}, is no name for an experiment"
             hint = "write name: … with letters, digits, . _ -"
             self._findings.append(Finding(place=(), message=message, hint=hint))
@@ -162,7 +162,7 @@ class Resolution:
                 self._findings.append(Finding(place=("executors", name, "type"), message=message, hint=hint))
                 continue
             options = {key: value for key, value in entry.items() if key not in _SHARED_OPTIONS}
-            self._findings += schema.check(options, options_schema, ("executors", name))
+            self._findings += checks.check(options, options_schema, ("executors", name))
 
     def _built(
         self,
@@ -227,7 +227,7 @@ class Resolution:
 
     def _chosen(self, graph: dependencies.Graph, data: Mapping[str, Any]) -> set[str]:
         """The ids that `only` means."""
-        from nemorun_cli.loading.selection import meant  # noqa: PLC0415 - only with `--only`
+        from nemorun_cli.spec.tasks.select import meant  # noqa: PLC0415 - only with `--only`
 
         handlers = {name: tuple(f"{name}/{one}" for one in data.get(name, {})) for name in RUN_AFTER}
         sections = {name: ids for name, ids in handlers.items() if ids}
@@ -238,7 +238,7 @@ class Resolution:
     def _plugins(self, data: Mapping[str, Any], building: Building) -> list[PluginUse]:
         if not data.get("plugins") and not building.plugins:
             return []
-        from nemorun_cli.loading.plugged import Plugged  # noqa: PLC0415 - only for specs with plugins
+        from nemorun_cli.spec.tasks.plugin_uses import Plugged  # noqa: PLC0415 - only for specs with plugins
 
         plugged = Plugged(self._folder, Laying(self._folder), building.secrets)
         found = plugged.of_all(data.get("plugins", ()), ("plugins",)) + plugged.of_tasks(building.plugins)
@@ -279,7 +279,7 @@ class Resolution:
         self, tasks: Sequence[Task], groups: Sequence[Group], building: Building, chosen: set[str]
     ) -> tuple[list[Task], list[Group]]:
         """The chosen tasks alone, and what is left of the groups."""
-        from nemorun_cli.loading.selection import selected  # noqa: PLC0415 - only with `--only`
+        from nemorun_cli.spec.tasks.select import selected  # noqa: PLC0415 - only with `--only`
 
         members = {group.id: group.members for group in groups}
         for task in tasks:
@@ -336,7 +336,7 @@ def _outputs_to_come(tasks: Any, sweeps: Mapping[str, Sweep]) -> dict[str, Any]:
 
 def _env_file_values(given: Any, folder: Path) -> dict[str, str]:
     """What the spec's own env files give to expressions; what is wrong with them is told later."""
-    if not schema.is_env_file(given):
+    if not checks.is_env_file(given):
         return {}
     return Laying(folder).over(Layers(), {"env_file": given}, ()).env
 

@@ -1,1 +1,0 @@
-"""How `nemorun_cli.load` gets from YAML to a resolved spec."""
