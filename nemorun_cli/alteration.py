@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import creation, differences, resumption
+from nemorun_cli import creation, differences
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.problems import dotted
 from nemorun_cli.model.spec import Identity
-from nemorun_cli.schedule import Schedule
+from nemorun_cli.scheduler import resume_plan
+from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.storage import ledger, spec_revisions
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.storage.state import History
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from nemorun_cli.differences import Differences
     from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.observation import Snapshot
-    from nemorun_cli.resumption import Decision
+    from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.spec.document import Document
     from nemorun_cli.storage.paths import Home
     from nemorun_cli.storage.spec_revisions import Texts
@@ -199,7 +200,7 @@ def plan(files: ExperimentFiles, document: Document, *, below: Sequence[str], sn
     history.apply_all(ledger.read_settled(files.ledger)[0])
     names = replace(snapshot, spec=revision.spec, history=history).match_tasks(below)
     schedule = Schedule(revision.spec, history)
-    decisions = resumption.decide(schedule, below=names, changes=revision.reasons())
+    decisions = resume_plan.decide(schedule, below=names, changes=revision.reasons())
     return Change(revision=revision, decisions=decisions, below=names)
 
 
@@ -258,11 +259,11 @@ def order(
     """
     change = plan(files, document, below=below, snapshot=snapshot)
     revision = change.revision
-    if revision.is_nothing and resumption.is_pointless(snapshot.history, change.decisions):
+    if revision.is_nothing and resume_plan.is_pointless(snapshot.history, change.decisions):
         return None
     if not accepts:
         refuse_unaccepted(revision)
-    resumption.refuse_late(snapshot.history, change.decisions)
+    resume_plan.refuse_late(snapshot.history, change.decisions)
     return Order(files=files, home=home, document=document, change=change)
 
 

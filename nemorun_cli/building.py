@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import creation, direct, executors, experiment, preview, start, terminal
+from nemorun_cli import creation, direct, executors, experiment, preview, terminal
 from nemorun_cli.spec import load
 from nemorun_cli.storage.paths import Home
+from nemorun_cli.supervisor import client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ def run(document: Document, *, is_direct: bool, is_detached: bool) -> Run:
     home = Home.from_environment()
     if is_direct:
         return experiment.find(direct.run(document, home=home).files.id, home=home)
-    supervisor = start.take()
+    supervisor = client.take()
     try:
         started = experiment.launch(document, supervisor=supervisor, home=home)
     except BaseException:

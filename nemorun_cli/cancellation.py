@@ -12,7 +12,7 @@ from nemorun_cli.model.attempt_end import signal_number
 from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import requests
 from nemorun_cli.storage.requests import request
-from nemorun_cli.supervision import Supervision
+from nemorun_cli.supervisor.loop import Supervision
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:

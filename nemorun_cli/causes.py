@@ -12,7 +12,7 @@ from nemorun_cli.model.attempt_end import SIGNAL_BASE, signal_name
 from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.units import duration_text
-from nemorun_cli.schedule import Schedule, rule_of
+from nemorun_cli.scheduler.schedule import Schedule, rule_of
 from nemorun_cli.storage import state as kinds
 
 if TYPE_CHECKING:

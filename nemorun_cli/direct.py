@@ -24,7 +24,7 @@ from nemorun_cli.model.clock import stamp
 from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import state
 from nemorun_cli.storage.requests import who
-from nemorun_cli.supervision import Supervision
+from nemorun_cli.supervisor.loop import Supervision
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import write
 from nemorun_cli.system.locks import Holder

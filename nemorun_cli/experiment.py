@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from nemorun_cli.alteration import Change
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.observation import Snapshot
-    from nemorun_cli.resumption import Decision
+    from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.spec.document import Document
-    from nemorun_cli.start import Supervisor
+    from nemorun_cli.supervisor.client import Supervisor
 
 LATEST: Final = "latest"
 
@@ -138,7 +138,7 @@ class Run:
             UsageError: the spec cannot be changed so, or not now; or an attempt that was abandoned is alive.
             EngineError: it runs on another host, or of an abandoned attempt it cannot be told.
         """
-        from nemorun_cli import resumption  # noqa: PLC0415 - only for a resume
+        from nemorun_cli.scheduler import resume_plan  # noqa: PLC0415 - only for a resume
         from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
 
         snapshot = self.status()
@@ -163,9 +163,9 @@ class Run:
             return True
         names = snapshot.match_tasks(below)
         decisions = self.plan_resume(below=names, snapshot=snapshot)
-        if resumption.is_pointless(snapshot.history, decisions):
+        if resume_plan.is_pointless(snapshot.history, decisions):
             return False
-        resumption.refuse_late(snapshot.history, decisions)
+        resume_plan.refuse_late(snapshot.history, decisions)
         values = secret_values.resolve(snapshot.spec)
         return self._go({"from": names}, secrets=values, host_is_gone=host_is_gone)
 
@@ -194,14 +194,14 @@ class Run:
         )
 
     def _go(self, order: Mapping[str, Any], *, secrets: Mapping[str, str], host_is_gone: bool) -> bool:
-        from nemorun_cli import start  # noqa: PLC0415 - only for a resume
         from nemorun_cli.storage import requests  # noqa: PLC0415 - the same
+        from nemorun_cli.supervisor import client  # noqa: PLC0415 - only for a resume
 
         self.secrets.update(secrets.values())
         wish = {**order, "by": requests.who(), "host_is_gone": host_is_gone}
         try:
-            start.take().go(self.files, home=self.home.directory, secrets=secrets, resume=wish)
-        except start.AlreadyRunning:
+            client.take().go(self.files, home=self.home.directory, secrets=secrets, resume=wish)
+        except client.AlreadyRunning:
             return False
         return True
 
@@ -220,11 +220,11 @@ class Run:
 
     def plan_resume(self, *, below: Sequence[str] = (), snapshot: Snapshot | None = None) -> list[Decision]:
         """What a resume would do with each task, and why; nothing is changed."""
-        from nemorun_cli import resumption  # noqa: PLC0415 - only for a resume
-        from nemorun_cli.schedule import Schedule  # noqa: PLC0415 - the same
+        from nemorun_cli.scheduler import resume_plan  # noqa: PLC0415 - only for a resume
+        from nemorun_cli.scheduler.schedule import Schedule  # noqa: PLC0415 - the same
 
         seen = snapshot or self.status()
-        return resumption.decide(Schedule(seen.spec, seen.history), below=seen.match_tasks(below))
+        return resume_plan.decide(Schedule(seen.spec, seen.history), below=seen.match_tasks(below))
 
     def logs(self, task: str, *, attempt: int | None = None) -> Path:
         """The log file of a task's attempt (default: its latest).
@@ -327,11 +327,12 @@ def run(
         EngineError: an engine that it needs is absent, down or refuses.
         RunningError: `if_running` is `fail`, and one is running.
     """
-    from nemorun_cli import executors, start  # noqa: PLC0415 - heavy, and only for starting
+    from nemorun_cli import executors  # noqa: PLC0415 - heavy, and only for starting
     from nemorun_cli.spec import load  # noqa: PLC0415 - the same
+    from nemorun_cli.supervisor import client  # noqa: PLC0415 - the same
 
     home = home or Home.from_environment()
-    supervisor = start.Supervisor()  # it gets ready while the spec is being checked
+    supervisor = client.Supervisor()  # it gets ready while the spec is being checked
     try:
         texts = (
             [f"{name}={json.dumps(value)}" for name, value in params.items()]

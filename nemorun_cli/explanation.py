@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import chronicle, excerpts, resumption
+from nemorun_cli import chronicle, excerpts
 from nemorun_cli.causes import Cause, Reader, signal_of
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.scheduler import resume_plan
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from nemorun_cli.excerpts import Excerpt
     from nemorun_cli.model.spec import Task
     from nemorun_cli.observation import Snapshot
-    from nemorun_cli.resumption import Decision
+    from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.storage.state import TaskState
 
@@ -66,7 +67,7 @@ def explain(
     """
     reader = Reader(snapshot, events)
     past = chronicle.attempts(snapshot, events)
-    decisions = {one.task: one for one in resumption.decide(reader.schedule)}
+    decisions = {one.task: one for one in resume_plan.decide(reader.schedule)}
     found = []
     for name in names:
         task, state = reader.schedule.tasks[name], snapshot.history.tasks[name]

@@ -298,7 +298,7 @@ def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[History, i
     """One observing turn; None if somebody else holds the lock by now."""
     from nemorun_cli.spec import secret_values  # noqa: PLC0415 - only where no supervisor lives
     from nemorun_cli.storage.requests import who  # noqa: PLC0415 - the same
-    from nemorun_cli.supervision import Supervision  # noqa: PLC0415 - the same
+    from nemorun_cli.supervisor.loop import Supervision  # noqa: PLC0415 - the same
 
     try:
         lock = locks.try_take_nameless(files.supervisor_lock)

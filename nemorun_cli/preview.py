@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import executors
-from nemorun_cli.ahead import Rules
 from nemorun_cli.executors import planning
 from nemorun_cli.model import code_package
 from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.units import duration_text
+from nemorun_cli.scheduler.early_queue import Rules
 from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:

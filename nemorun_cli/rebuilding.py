@@ -9,7 +9,7 @@ from nemorun_cli.executors import planning
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import TaskStatus
-from nemorun_cli.schedule import Schedule
+from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.storage import attempts, ledger, requests
 from nemorun_cli.storage import state as kinds
 from nemorun_cli.storage.state import History

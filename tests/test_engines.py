@@ -13,7 +13,7 @@ from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.spec import load
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.storage.state import SUPERVISOR_STARTED
-from nemorun_cli.supervision import Supervision
+from nemorun_cli.supervisor.loop import Supervision
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:

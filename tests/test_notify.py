@@ -16,7 +16,7 @@ from nemorun_cli.plugins.builtin import notify
 from nemorun_cli.plugins.faults import faults, settle
 from nemorun_cli.storage import state
 from nemorun_cli.storage.ledger import Ledger
-from nemorun_cli.supervision import Supervision
+from nemorun_cli.supervisor.loop import Supervision
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.readings import AT, LONGEST, Readings
+from nemorun_cli.supervisor.output_metrics import AT, LONGEST, Readings
 from nemorun_cli.tracking import Experiment
 from nemorun_cli.tracking.access import supervisor_api
 from nemorun_cli.tracking.access.supervisor_api import Attempt

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.spec.document import Document
-    from nemorun_cli.start import Supervisor
+    from nemorun_cli.supervisor.client import Supervisor
 
 RUN_FORMAT: Final = "exp.run/1"
 
@@ -86,7 +86,7 @@ class How:
 
 def start(read: Callable[[], Document], how: How, *, is_json: bool, quiet: bool) -> int:
     """Start what `read` gives, or show it, and watch it; gives the exit code."""
-    from nemorun_cli import start as starting  # noqa: PLC0415 - the supervisor gets ready while the rest is imported
+    from nemorun_cli.supervisor import client as starting  # noqa: PLC0415 - the supervisor gets ready while the rest is imported
 
     policy = _policy(how.if_running)
     home = Home.from_environment()

@@ -1,4 +1,4 @@
-"""The supervisor as a process: `python -m nemorun_cli.supervisor`, told by its standard input what to do.
+"""The supervisor as a process: `python -m nemorun_cli.supervisor.process`; its orders come on standard input.
 
 It is started early, so that its own start costs nothing while a spec is being checked, and waits for
 one JSON document; at the end of input without one it leaves. Secrets come that way and no other.
@@ -16,18 +16,23 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import resumption
 from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Spec
+from nemorun_cli.scheduler.resume_plan import decide, refuse_late
 from nemorun_cli.storage import state
+from nemorun_cli.storage import state as events
 from nemorun_cli.storage.paths import ExperimentFiles
-from nemorun_cli.supervision import Supervision
+from nemorun_cli.supervisor.loop import Supervision
 from nemorun_cli.system import crashpoints, locks
 from nemorun_cli.system.files import FILE_MODE
 from nemorun_cli.system.locks import Holder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 
 PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2): orphans of tasks become children of this process
 HIGHEST_INHERITED: Final = 1024  # descriptors below it are closed: a shell's `3>&1` must not hold up a pipe
@@ -87,7 +92,7 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
     supervision.open()
     supervision.listen()
     if wish is not None:
-        resumption.resume(
+        resume(
             supervision,
             below=wish["from"],
             changes=wish.get("changes", {}),
@@ -191,3 +196,26 @@ def _become_subreaper() -> None:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+def resume(
+    supervision: Supervision,
+    *,
+    below: Sequence[str],
+    changes: Mapping[str, str],
+    by: str,
+    host_is_gone: bool,
+    revision: Mapping[str, Any] | None = None,
+) -> None:
+    """Look how everything stands, and write down what runs again, and with which revision of the spec.
+
+    Raises:
+        UsageError: something that would have to run again is still alive.
+    """
+    supervision.look()
+    if host_is_gone:
+        supervision.write_off()
+    decisions = decide(supervision.schedule, below=below, changes=changes)
+    refuse_late(supervision.history, decisions)
+    again = {one.task: one.attempt for one in decisions if one.action == "run"}
+    supervision.record(events.RESUMED, tasks=again, by=by, **(revision or {}))

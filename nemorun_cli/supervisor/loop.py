@@ -15,24 +15,24 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.admission import Admission
-from nemorun_cli.ahead import Ahead
-from nemorun_cli.conclusion import conclude
-from nemorun_cli.decisions import Decisions
-from nemorun_cli.engines import Engines
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import ELSEWHERE, Awaited, Job, Sighting, planning
-from nemorun_cli.model import handlers, plan
 from nemorun_cli.model.attempt_end import Ending, lost
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
-from nemorun_cli.recording import Recording
-from nemorun_cli.schedule import Schedule
+from nemorun_cli.scheduler import handlers
+from nemorun_cli.scheduler.attempt_result import conclude
+from nemorun_cli.scheduler.decisions import Decisions
+from nemorun_cli.scheduler.early_queue import Ahead
+from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.storage import state as events
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.ledger_writer import Journal
 from nemorun_cli.storage.state import History
+from nemorun_cli.supervisor.admission import Admission
+from nemorun_cli.supervisor.dispatch import Engines
+from nemorun_cli.supervisor.tracker import Recording
 from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
@@ -40,11 +40,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors import Executor
+    from nemorun_cli.model import plan
     from nemorun_cli.model.spec import Spec, Task
-    from nemorun_cli.plugins.audience import Audience
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.supervisor.listeners import Audience
 
 LEDGER_LOOK: Final = 1.0  # seconds between looks at the ledger's size, should a wake-up get lost
 FLUSH_AFTER: Final = 0.02  # seconds that news without consequences may wait to share a sync
@@ -239,7 +240,7 @@ class Supervision:
 
     def _gather_plugins(self) -> None:
         if self._audience is None and any(use.hears for use in self.spec.plugins):
-            from nemorun_cli.plugins.audience import Audience  # noqa: PLC0415 - only for specs with such plugins
+            from nemorun_cli.supervisor.listeners import Audience  # noqa: PLC0415 - only for specs with such plugins
 
             self._audience = Audience(
                 self.files, self.spec, home=self.home, secrets=self._secrets, tell=self._tell

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
-from nemorun_cli.schedule import rule_of
+from nemorun_cli.scheduler.schedule import rule_of
 from nemorun_cli.storage import state as events
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.attempt_end import Ending
     from nemorun_cli.model.spec import Group, Identity, Task
-    from nemorun_cli.schedule import Schedule, Verdict
+    from nemorun_cli.scheduler.schedule import Schedule, Verdict
     from nemorun_cli.storage.ledger_writer import Journal
     from nemorun_cli.storage.state import Cancel, TaskState
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.status import Reason, TaskStatus
-from nemorun_cli.storage import state as events
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.schedule import Schedule
+    from nemorun_cli.scheduler.schedule import Schedule
     from nemorun_cli.storage.state import History, TaskState
-    from nemorun_cli.supervision import Supervision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,29 +110,6 @@ def _at_same_end(name: str, state: TaskState, wanted: bool) -> Decision:  # noqa
     if state.reason == Reason.OUTCOME and not wanted:
         return Decision(task=name, action="keep", reason=state.message or "", attempt=state.attempt)
     return _decide(name, state, wanted)
-
-
-def resume(
-    supervision: Supervision,
-    *,
-    below: Sequence[str],
-    changes: Mapping[str, str],
-    by: str,
-    host_is_gone: bool,
-    revision: Mapping[str, Any] | None = None,
-) -> None:
-    """Look how everything stands, and write down what runs again, and with which revision of the spec.
-
-    Raises:
-        UsageError: something that would have to run again is still alive.
-    """
-    supervision.look()
-    if host_is_gone:
-        supervision.write_off()
-    decisions = decide(supervision.schedule, below=below, changes=changes)
-    refuse_late(supervision.history, decisions)
-    again = {one.task: one.attempt for one in decisions if one.action == "run"}
-    supervision.record(events.RESUMED, tasks=again, by=by, **(revision or {}))
 
 
 def refuse_late(history: History, decisions: Sequence[Decision]) -> None:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors import Job
     from nemorun_cli.model.spec import Spec, Task
-    from nemorun_cli.readings import Readings
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.supervisor.output_metrics import Readings
     from nemorun_cli.tracking.access.supervisor_api import Attempt
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.sessions import Holder
@@ -212,7 +212,7 @@ class Recording:
             self._tell(f"tracking: the last part of the output of {task} was not read: it is too much")
 
     def _open_readings(self, task: str, attempt: int) -> Readings:
-        from nemorun_cli.readings import Readings  # noqa: PLC0415 - only for tasks with patterns
+        from nemorun_cli.supervisor.output_metrics import Readings  # noqa: PLC0415 - only for tasks with patterns
 
         return Readings(
             str(self._files.attempt(task, attempt).log),

@@ -41,7 +41,7 @@ class Supervisor:
         try:
             self.pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-P", "-m", "nemorun_cli.supervisor"],
+                [sys.executable, "-P", "-m", "nemorun_cli.supervisor.process"],
                 environ,
                 file_actions=[(os.POSIX_SPAWN_DUP2, tell, 0), (os.POSIX_SPAWN_DUP2, answer, 1)],
                 setsid=True,

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from nemorun_cli.engines import Engines
     from nemorun_cli.model.capacity import Machine, Room
-    from nemorun_cli.schedule import Schedule
+    from nemorun_cli.scheduler.schedule import Schedule
+    from nemorun_cli.supervisor.dispatch import Engines
     from nemorun_cli.system.slots import Allocation
 
 
