@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors import Key, Sighting
     from nemorun_cli.model.spec import Task
-    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.views.snapshot import Snapshot
 
 
 def names(snapshot: Snapshot, among: Iterable[str] | None = None) -> list[str]:

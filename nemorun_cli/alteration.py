@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import creation, differences
+from nemorun_cli import creation
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.problems import dotted
 from nemorun_cli.model.spec import Identity
@@ -21,18 +21,19 @@ from nemorun_cli.storage import ledger, spec_revisions
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.storage.state import History
 from nemorun_cli.system.files import make_folder
+from nemorun_cli.views.reports import spec_diff
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from nemorun_cli.differences import Differences
     from nemorun_cli.model.spec import Spec, Task
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.spec.document import Document
     from nemorun_cli.storage.paths import Home
     from nemorun_cli.storage.spec_revisions import Texts
     from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.views.reports.spec_diff import Differences
+    from nemorun_cli.views.snapshot import Snapshot
 
 # Fields of a task that say how it is run. Any other one says what it is.
 SAFE: Final = frozenset(
@@ -81,7 +82,7 @@ def compare(snapshot: Snapshot, spec: Spec, *, old_text: Texts, new_text: Texts)
         UsageError: something is alive that it removes or changes.
     """
     old = snapshot.spec
-    found = differences.of_specs(old, spec, old_text=old_text, new_text=new_text)
+    found = spec_diff.of_specs(old, spec, old_text=old_text, new_text=new_text)
     changed: dict[str, list[str]] = {}
     for one in found.fields:
         for name in one.tasks if one.path[0] not in SAFE else ():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import creation, direct, executors, experiment, preview, terminal
+from nemorun_cli import creation, direct, executors, experiment, terminal
 from nemorun_cli.spec import load
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.supervisor import client
+from nemorun_cli.views.reports import dry_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ def run(document: Document, *, is_direct: bool, is_detached: bool) -> Run:
 def _watch(started: Run) -> None:
     from nemorun_cli import foreground  # noqa: PLC0415 - only once the experiment is on its way
     from nemorun_cli.interrupts import Interrupts  # noqa: PLC0415 - the same
-    from nemorun_cli.watching import Watch  # noqa: PLC0415 - the same
+    from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
 
     terminal.warn(f"{started.id} started")
     with Interrupts() as interrupts, Watch(started.files, started.home) as watching:
@@ -59,7 +60,7 @@ def show(document: Document) -> dict[str, Any]:
     home = Home.from_environment()
     identity = creation.tentative(document, home)
     spec = creation.resolve(document, identity)
-    plans = preview.document(spec, identity=identity, home=home, origins=document.origins)
-    terminal.write_lines(preview.lines(plans))
+    plans = dry_run.document(spec, identity=identity, home=home, origins=document.origins)
+    terminal.write_lines(dry_run.lines(plans))
     terminal.flush()
     return plans

@@ -6,7 +6,6 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import observation
 from nemorun_cli.errors import EngineError, NotOverError, UsageError
 from nemorun_cli.model.attempt_end import signal_number
 from nemorun_cli.spec import secret_values
@@ -14,12 +13,13 @@ from nemorun_cli.storage import requests
 from nemorun_cli.storage.requests import request
 from nemorun_cli.supervisor.loop import Supervision
 from nemorun_cli.system import locks
+from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.storage.paths import ExperimentFiles, Home
+    from nemorun_cli.views.snapshot import Snapshot
 
 SLACK: Final = 20.0  # seconds after the longest grace period until survivors are reported
 LOOK_EVERY: Final = 0.02  # seconds between looks at the ledger while waiting
@@ -35,7 +35,7 @@ def cancel(
     abandon: bool,
 ) -> Snapshot:
     """See `Run.cancel`."""
-    snapshot = observation.look(files, home=home.directory)
+    snapshot = observe.look(files, home=home.directory)
     names = snapshot.match_tasks(tasks) if tasks else None
     if signal is not None:
         try:
@@ -70,7 +70,7 @@ def _wait(
 ) -> Snapshot:
     end = time.monotonic() + patience
     while True:
-        snapshot = observation.look(files, home=home.directory, observe=False)
+        snapshot = observe.look(files, home=home.directory, observe=False)
         left = _survivors(snapshot, names)
         if not left and (not is_whole or snapshot.is_over or _has_handlers_to_come(snapshot, names)):
             return snapshot

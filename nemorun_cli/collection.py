@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from nemorun_cli import observation, summaries
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import content_store
@@ -18,6 +17,7 @@ from nemorun_cli.storage import run_keys
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import FOLDER_MODE, sync_folder
+from nemorun_cli.views import listing, observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def leftovers(home: Home) -> Iterator[Item]:
 def expired(home: Home, *, older: float) -> Iterator[Item]:
     """Experiments that ended more than so many seconds ago, and tracebacks of faults that are as old."""
     limit = time.time() - older
-    for found in summaries.newest_first(home, names=home.names()):
+    for found in listing.newest_first(home, names=home.names()):
         files = home.experiment(found.id)
         if files is None or files.directory.is_symlink() or not found.ended:
             continue
@@ -123,7 +123,7 @@ def _remove_experiment(home: Home, files: ExperimentFiles) -> str | None:
         return "it is supervised"
     try:
         # Only now nobody can resume it any more.
-        snapshot = observation.look(files, home=home.directory, observe=False)
+        snapshot = observe.look(files, home=home.directory, observe=False)
         if not snapshot.is_over:
             return "it is not over any more"
         aside = files.collected

@@ -15,7 +15,7 @@ import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import creation, observation
+from nemorun_cli import creation
 from nemorun_cli.errors import ExpError
 from nemorun_cli.executors import Job, Sighting, run_partial
 from nemorun_cli.executors.local import LocalExecutor
@@ -28,14 +28,15 @@ from nemorun_cli.supervisor.loop import Supervision
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import write
 from nemorun_cli.system.locks import Holder
+from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from nemorun_cli.model.plan import Plan
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.spec.document import Document
     from nemorun_cli.storage.paths import Home
+    from nemorun_cli.views.snapshot import Snapshot
 
 LOG_NOTE: Final = "This task ran with --direct: what it printed went to the terminal.\n"
 
@@ -99,7 +100,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     finally:
         supervision.close()
         os.close(lock)
-    return observation.look(files, home=home.directory)
+    return observe.look(files, home=home.directory)
 
 
 @contextlib.contextmanager

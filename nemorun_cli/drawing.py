@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.graph import DEFAULT_TYPE, TIMES
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.views.reports.task_graph import DEFAULT_TYPE, TIMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.graph import Graph, Node
+    from nemorun_cli.views.reports.task_graph import Graph, Node
 
 SYMBOLS: Final = {
     None: "○",

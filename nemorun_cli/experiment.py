@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from nemorun_cli import observation
 from nemorun_cli.errors import (
     AmbiguousError,
     EngineError,
@@ -23,6 +22,7 @@ from nemorun_cli.executors import ask_engines
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import ledger, spec_copies
 from nemorun_cli.storage.paths import ExperimentFiles, Home, age_key
+from nemorun_cli.views.observe import look
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from nemorun_cli.alteration import Change
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.spec.document import Document
     from nemorun_cli.supervisor.client import Supervisor
+    from nemorun_cli.views.snapshot import Snapshot
 
 LATEST: Final = "latest"
 
@@ -65,7 +65,7 @@ class Run:
 
     def status(self, *, observe: bool = True) -> Snapshot:
         """How the experiment stands now, looked at and not only remembered."""
-        return observation.look(self.files, home=self.home.directory, observe=observe)
+        return look(self.files, home=self.home.directory, observe=observe)
 
     def spec(self) -> Spec:
         """The spec as resolved when the experiment was created."""
@@ -80,7 +80,7 @@ class Run:
         Raises:
             NotOverError: the time is over, and the experiment is not.
         """
-        from nemorun_cli.watching import Watch  # noqa: PLC0415 - not for a single look
+        from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - not for a single look
 
         end = None if timeout is None else time.monotonic() + timeout
         with Watch(self.files, self.home) as watching:

@@ -6,13 +6,14 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import excerpts, progress, sweeps, terminal
-from nemorun_cli.logs import Feed
+from nemorun_cli import progress, terminal
 from nemorun_cli.model import wording
 from nemorun_cli.model.clock import unix
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import requests
+from nemorun_cli.views import log_excerpt, sweeps
+from nemorun_cli.views.log_reader import Feed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment import Run
     from nemorun_cli.interrupts import Interrupts
     from nemorun_cli.model.spec import Group, Spec
-    from nemorun_cli.observation import Snapshot
-    from nemorun_cli.watching import Watch
+    from nemorun_cli.views.follow import Watch
+    from nemorun_cli.views.snapshot import Snapshot
 
 KILL_AT: Final = 2  # how many times Ctrl-C until tasks are killed
 LEAVE_AT: Final = 3  # and until the experiment is left to itself
@@ -158,9 +159,9 @@ def _summarize_sweep(snapshot: Snapshot, group: Group, *, secrets: Collection[st
     terminal.say(f"  {group.id}: {snapshot.sweep(group).line}")
     if not any(snapshot.history.tasks[name].status is TaskStatus.FAILED for name in group.members):
         return
-    from nemorun_cli import failures  # noqa: PLC0415 - only where something failed
+    from nemorun_cli.views.reports import failure_groups  # noqa: PLC0415 - only where something failed
 
-    for kind in failures.kinds(snapshot, group.members, secrets=secrets)[:FAILURES_SHOWN]:
+    for kind in failure_groups.kinds(snapshot, group.members, secrets=secrets)[:FAILURES_SHOWN]:
         terminal.say(f"    {kind.line}")
 
 
@@ -174,7 +175,7 @@ def _summarize_failure(snapshot: Snapshot, name: str, *, secrets: Collection[str
         return
     path = snapshot.files.attempt(name, state.attempt).log
     try:
-        excerpt = excerpts.read(path, secrets=secrets, lines=LINES_SHOWN)
+        excerpt = log_excerpt.read(path, secrets=secrets, lines=LINES_SHOWN)
     except OSError as error:
         terminal.say(f"    its log cannot be read: {error.strerror}: {path}")
         return

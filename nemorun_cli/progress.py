@@ -6,19 +6,20 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from nemorun_cli import rendering, sweeps, terminal
-from nemorun_cli.changes import Changes
+from nemorun_cli import rendering, terminal
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.tables import STYLES
+from nemorun_cli.views import sweeps
+from nemorun_cli.views.transitions import Changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from types import TracebackType
 
-    from nemorun_cli.logs import Line
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.views.log_reader import Line
+    from nemorun_cli.views.snapshot import Snapshot
 
 MARKS: Final = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELLED": "■", "SKIPPED": "-"}
 ROWS_BESIDES: Final = 6  # of the terminal's height, not used for running tasks

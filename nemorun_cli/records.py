@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment import Run
     from nemorun_cli.model.status import ExperimentStatus
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.tracking import Experiment, Record
     from nemorun_cli.tracking.store.sessions import Opening
+    from nemorun_cli.views.snapshot import Snapshot
 
 GLOB: Final = frozenset("*?[")
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from conftest import Exp
 
     from nemorun_cli.experiment import Run
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.storage.paths import AttemptFiles
+    from nemorun_cli.views.snapshot import Snapshot
 
 NOTE = 'echo "$EXP_TASK $EXP_ATTEMPT" >>ran'
 """Notes in the working folder that this attempt ran; so that running twice is seen."""

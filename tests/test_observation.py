@@ -14,7 +14,7 @@ from nemorun_cli.model.status import ExperimentStatus
 if TYPE_CHECKING:
     from bench import Bench
 
-    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.views.snapshot import Snapshot
 
 
 @pytest.fixture

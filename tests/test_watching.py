@@ -10,7 +10,7 @@ from patience import PATIENCE, eventually
 from nemorun_cli.experiment import find
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.storage.paths import Home
-from nemorun_cli.watching import Watch
+from nemorun_cli.views.follow import Watch
 
 if TYPE_CHECKING:
     from conftest import Exp

@@ -11,7 +11,7 @@ from nemorun_cli.commands.options import ExperimentGiven, Json, Quiet, Tasks, du
 from nemorun_cli.model import wording
 
 if TYPE_CHECKING:
-    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.views.snapshot import Snapshot
 
 CANCEL_FORMAT: Final = "exp.cancel/1"
 

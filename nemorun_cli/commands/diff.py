@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import differences, experiment, tables, terminal
+from nemorun_cli import experiment, tables, terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json
-from nemorun_cli.differences import ABSENT, Difference, Differences
 from nemorun_cli.model import code_package, wording
 from nemorun_cli.model.problems import dotted
 from nemorun_cli.storage import spec_revisions
 from nemorun_cli.tables import Column
+from nemorun_cli.views.reports import spec_diff
+from nemorun_cli.views.reports.spec_diff import ABSENT, Difference, Differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.views.snapshot import Snapshot
 
 DIFF_FORMAT: Final = "exp.diff/1"
 RESULTS: Final = ("status", "reason", "exit_code", "attempt", "duration", "outputs")
@@ -26,16 +27,16 @@ NO_DIFFERENCE: Final = frozenset(("duration",))  # which is shown, but never the
 def command(first: ExperimentGiven, second: ExperimentGiven, *, is_json: Json = False) -> None:
     """Show what is different between two experiments: their specs, code, environments and results."""
     old, new = experiment.find(first).status(), experiment.find(second).status()
-    found = differences.of_specs(
+    found = spec_diff.of_specs(
         anonymous(old),
         anonymous(new),
         old_text=spec_revisions.texts(old.files),
         new_text=spec_revisions.texts(new.files),
     )
     code = list(
-        differences.of_values(code_package.code(old.spec.packages), code_package.code(new.spec.packages))
+        spec_diff.of_values(code_package.code(old.spec.packages), code_package.code(new.spec.packages))
     )
-    environment = list(differences.of_values(_environment(old), _environment(new)))
+    environment = list(spec_diff.of_values(_environment(old), _environment(new)))
     results = list(_results(old, new))
     if is_json:
         terminal.write_json(_document(old, new, found, code=code, environment=environment, results=results))
@@ -132,7 +133,7 @@ def _result_rows(results: Sequence[tuple[str, dict[str, Any], dict[str, Any]]]) 
     found = []
     for name, before, after in results:
         found.append([name, _ending(before), _ending(after)])
-        for path, one, other in differences.of_values(before["outputs"], after["outputs"]):
+        for path, one, other in spec_diff.of_values(before["outputs"], after["outputs"]):
             found.append([f"{name}: {dotted(path)}", *_pair(one, other)])
     return found
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli import completion, diagnosis, experiment, terminal
+from nemorun_cli import completion, experiment, terminal
 from nemorun_cli.commands.options import Json
 from nemorun_cli.storage.paths import Home
+from nemorun_cli.views.reports import doctor_report
 
 if TYPE_CHECKING:
-    from nemorun_cli.diagnosis import Check
+    from nemorun_cli.views.reports.doctor_report import Check
 
 SIGNS: Final = {"well": "ok", "warning": "!!", "trouble": "XX"}
 
@@ -37,17 +38,17 @@ def command(
         used = {task.executor for task in snapshot.spec.tasks}
         wanted = {name: snapshot.spec.executors.get(name, {"type": name}) for name in sorted(used)}
     checks = [
-        *diagnosis.of_engines(wanted),
-        *diagnosis.of_home(home),
-        *diagnosis.of_tools(),
-        diagnosis.of_machine(),
-        diagnosis.of_session(),
-        *([diagnosis.of_experiment(snapshot)] if snapshot is not None else []),
+        *doctor_report.of_engines(wanted),
+        *doctor_report.of_home(home),
+        *doctor_report.of_tools(),
+        doctor_report.of_machine(),
+        doctor_report.of_session(),
+        *([doctor_report.of_experiment(snapshot)] if snapshot is not None else []),
     ]
     if is_json:
         terminal.write_json(
             {
-                "schema": diagnosis.DOCTOR_FORMAT,
+                "schema": doctor_report.DOCTOR_FORMAT,
                 "id": snapshot.files.id if snapshot is not None else None,
                 "home": str(home.directory),
                 "is_well": all(check.state == "well" for check in checks),
@@ -56,7 +57,7 @@ def command(
         )
     else:
         _show(checks)
-    return diagnosis.exit_code(checks)
+    return doctor_report.exit_code(checks)
 
 
 def _show(checks: list[Check]) -> None:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli import chronicle, experiment, terminal
+from nemorun_cli import experiment, terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import ledger
 from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.views import timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +43,7 @@ def command(
 
 
 def _follow(run: Run, *, is_json: bool) -> None:
-    from nemorun_cli.watching import Watch  # noqa: PLC0415 - only to follow
+    from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - only to follow
 
     reader = Reader(run.files.ledger)
     with Watch(run.files, run.home) as watching:
@@ -70,6 +71,6 @@ def _line(event: Event) -> str:
         event["time"],
         f"{event['event']:<{KIND_WIDTH}}",
         event.get("task", ""),
-        chronicle.describe(event),
+        timeline.describe(event),
     ]
     return "  ".join(part for part in parts if part)

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli import completion, experiment, graph, tables, terminal
+from nemorun_cli import completion, experiment, tables, terminal
 from nemorun_cli.commands.options import Json, Params, Sets
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.model import wording
+from nemorun_cli.views.reports import task_graph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.graph import Graph
-    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.views.reports.task_graph import Graph
+    from nemorun_cli.views.snapshot import Snapshot
 
 FORMATS: Final = ("text", "mermaid", "dot")
 
@@ -50,19 +51,19 @@ def command(
         raise UsageError(f"there is no format {form!r} (there are: {', '.join(FORMATS)})")
     snapshot = None if _is_spec(which) else _look(which)
     if snapshot is None:
-        found = graph.of(_load(which, params or (), sets or ()))
+        found = task_graph.of(_load(which, params or (), sets or ()))
     elif params or sets:
         raise UsageError(
             f"{which} is an experiment, and its params are given", hint="-p and --set go with a SPEC"
         )
     else:
-        found = graph.of(snapshot.spec, snapshot.history.tasks)
+        found = task_graph.of(snapshot.spec, snapshot.history.tasks)
     if is_json:
         terminal.write_json(_document(found, snapshot))
     elif form == "mermaid":
-        terminal.write(graph.to_mermaid(found))
+        terminal.write(task_graph.to_mermaid(found))
     elif form == "dot":
-        terminal.write(graph.to_dot(found))
+        terminal.write(task_graph.to_dot(found))
     else:
         _draw(found, snapshot)
 

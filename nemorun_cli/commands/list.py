@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli import completion, summaries, tables, terminal
+from nemorun_cli import completion, tables, terminal
 from nemorun_cli.commands.options import Json, Quiet, whole_number
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model import units
@@ -16,11 +16,12 @@ from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.tables import Column
+from nemorun_cli.views import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nemorun_cli.summaries import Summary
+    from nemorun_cli.views.listing import Summary
 
 LIMIT: Final = 50  # experiments in a table, unless asked for more; scripts get all
 COLUMNS: Final = (
@@ -77,7 +78,7 @@ def command(
             terminal.warn(f"{summary.id}: {summary.problem}")
     if is_json:
         experiments = [summary.to_json() for summary in shown]
-        terminal.write_json({"schema": summaries.LIST_FORMAT, "experiments": experiments})
+        terminal.write_json({"schema": listing.LIST_FORMAT, "experiments": experiments})
     elif quiet:
         terminal.write("".join(f"{summary.id}\n" for summary in shown))
     else:
@@ -100,7 +101,7 @@ def _matching(
     chosen = home.names()
     if names:
         chosen = [one for one in chosen if any(fnmatch.fnmatchcase(one, pattern) for pattern in names)]
-    for summary in summaries.newest_first(home, names=chosen, since=since):
+    for summary in listing.newest_first(home, names=chosen, since=since):
         if statuses and summary.status not in statuses:
             continue
         if tags and not set(tags) <= set(summary.tags):
@@ -142,7 +143,7 @@ def _row(summary: Summary) -> list[str]:
         summary.id,
         summary.status or "UNREADABLE",
         summary.created or "",
-        summaries.duration_text(summary),
+        listing.duration_text(summary),
         f"{done}/{total}" if total else "",
         ", ".join(summary.tags),
         summary.key or "",

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nemorun_cli import experiment, logs, terminal
+from nemorun_cli import experiment, terminal
 from nemorun_cli.commands.options import ExperimentOrLatest, Json, TaskOrNone, whole_number
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.spec import secret_values
+from nemorun_cli.views import log_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nemorun_cli.experiment import Run
-    from nemorun_cli.logs import Feed, Line
-    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.views.log_reader import Feed, Line
+    from nemorun_cli.views.snapshot import Snapshot
 
 
 def command(
@@ -46,7 +47,7 @@ def command(
     run = experiment.find(which)
     snapshot = run.status()
     names = snapshot.match_tasks([task]) if task is not None else [one.id for one in snapshot.spec.tasks]
-    feed = logs.Feed(
+    feed = log_reader.Feed(
         run.files,
         names,
         attempt=number,
@@ -58,7 +59,7 @@ def command(
     if follow:
         return _follow(run, feed, show)
     if len(names) == 1:
-        logs.demand(snapshot, names[0], attempt=number)
+        log_reader.demand(snapshot, names[0], attempt=number)
     for line in feed.read(snapshot.history):
         show(line)
     return 0
@@ -88,7 +89,7 @@ def _writer(*, is_json: bool, is_led: bool) -> Callable[[Line], None]:
 
 
 def _follow(run: Run, feed: Feed, show: Callable[[Line], None]) -> int:
-    from nemorun_cli.watching import Watch  # noqa: PLC0415 - not needed for what is there already
+    from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - not needed for what is there already
 
     with Watch(run.files, run.home) as watching:
         while True:

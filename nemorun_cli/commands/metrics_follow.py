@@ -12,14 +12,14 @@ from nemorun_cli.measures import Series
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.access.follower import Following
 from nemorun_cli.tracking.store.json_values import dump
-from nemorun_cli.watching import Watch
+from nemorun_cli.views.follow import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.records import Chosen, Target
     from nemorun_cli.tracking.store.row_files import Row
+    from nemorun_cli.views.snapshot import Snapshot
 
 LOOK_EVERY: Final = 0.5  # seconds between looks at what was logged
 

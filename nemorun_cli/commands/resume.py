@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from nemorun_cli.alteration import Revision
     from nemorun_cli.experiment import Run
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.spec.document import Document
+    from nemorun_cli.views.snapshot import Snapshot
 
 RESUME_FORMAT: Final = "exp.resume/1"
 COLUMNS: Final = (Column("TASK"), Column("ACTION"), Column("ATTEMPT", is_number=True), Column("REASON"))
@@ -128,7 +128,7 @@ def _tell_changes(revision: Revision) -> None:
 def _resume_and_watch(run: Run, wish: dict[str, Any], *, is_json: bool, quiet: bool) -> Snapshot:
     from nemorun_cli import foreground  # noqa: PLC0415 - not with -d
     from nemorun_cli.interrupts import Interrupts  # noqa: PLC0415 - the same
-    from nemorun_cli.watching import Watch  # noqa: PLC0415 - the same
+    from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
 
     with Watch(run.files, run.home) as watching:
         watching.look()  # what is seen now is not told again

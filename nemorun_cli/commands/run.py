@@ -29,9 +29,9 @@ from nemorun_cli.storage.paths import ExperimentFiles, Home
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.spec.document import Document
     from nemorun_cli.supervisor.client import Supervisor
+    from nemorun_cli.views.snapshot import Snapshot
 
 RUN_FORMAT: Final = "exp.run/1"
 
@@ -144,7 +144,7 @@ def _run(
         else:
             terminal.warn(f"{run.id} started")
         from nemorun_cli import foreground  # noqa: PLC0415 - only once the experiment is on its way
-        from nemorun_cli.watching import Watch  # noqa: PLC0415 - the same
+        from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
 
         with Watch(run.files, run.home) as watching:
             snapshot = foreground.watch(run, watching, interrupts=interrupts, is_json=is_json, quiet=quiet)
@@ -218,7 +218,8 @@ def document_of(snapshot: Snapshot) -> dict[str, object]:
 
 
 def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> int:
-    from nemorun_cli import creation, preview  # noqa: PLC0415 - only for a dry run
+    from nemorun_cli import creation  # noqa: PLC0415 - only for a dry run
+    from nemorun_cli.views.reports import dry_run as preview  # noqa: PLC0415 - the same
 
     identity = creation.tentative(document, home)
     spec = creation.resolve(document, identity)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import chronicle, experiment, rendering, tables, terminal
+from nemorun_cli import experiment, rendering, tables, terminal
 from nemorun_cli.commands.options import ExperimentOrLatest, Json
 from nemorun_cli.model import code_package, usage, wording
 from nemorun_cli.model.clock import unix
 from nemorun_cli.storage import ledger
 from nemorun_cli.tables import Column
+from nemorun_cli.views import timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.chronicle import Attempt
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.plugins.faults import Fault
+    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.views.timeline import Attempt
 
 SHOW_FORMAT: Final = "exp.show/1"
 ATTEMPTS: Final = (
@@ -39,7 +40,7 @@ def command(which: ExperimentOrLatest = experiment.LATEST, *, is_json: Json = Fa
     run = experiment.find(which)
     events, _ = ledger.read_settled(run.files.ledger)
     snapshot = run.status()
-    past, steps = chronicle.attempts(snapshot, events), chronicle.steps(events)
+    past, steps = timeline.attempts(snapshot, events), timeline.steps(events)
     if is_json:
         terminal.write_json(_document(snapshot, past, steps))
         return

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nemorun_cli import experiment, rendering, sweeps, tables, terminal
+from nemorun_cli import experiment, rendering, tables, terminal
 from nemorun_cli.commands.options import ExperimentOrLatest, Json, Quiet, TaskOrNone
+from nemorun_cli.views import sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.views.snapshot import Snapshot
 
 
 def command(
@@ -77,9 +78,9 @@ def _show_failures(snapshot: Snapshot, names: Sequence[str]) -> None:
     failed = [name for name in names if name in swept and snapshot.history.tasks[name].status == "FAILED"]
     if not failed:
         return
-    from nemorun_cli import failures  # noqa: PLC0415 - only where something failed
     from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
+    from nemorun_cli.views.reports import failure_groups  # noqa: PLC0415 - only where something failed
 
     known = secret_values.known(snapshot.spec).values()
-    lines = [kind.line for kind in failures.kinds(snapshot, failed, secrets=known)]
+    lines = [kind.line for kind in failure_groups.kinds(snapshot, failed, secrets=known)]
     terminal.write_lines(["", f"{len(failed)} failed:", *(f"  {line}" for line in lines)])

@@ -6,16 +6,16 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import rendering, tables, terminal
-from nemorun_cli.changes import Changes
 from nemorun_cli.commands.status import document_of, show
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.watching import Watch
+from nemorun_cli.views.follow import Watch
+from nemorun_cli.views.transitions import Changes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.experiment import Run
-    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.views.snapshot import Snapshot
 
 ROWS_BESIDES: Final = 14  # of the terminal's height, not used for tasks
 FEWEST_ROWS: Final = 3

@@ -30,8 +30,9 @@ def command(
     quiet: Quiet = False,
 ) -> int:
     """Check a spec and tell all of its problems."""
-    from nemorun_cli import creation, executors, preview  # noqa: PLC0415 - not for the help
+    from nemorun_cli import creation, executors  # noqa: PLC0415 - not for the help
     from nemorun_cli.spec import load  # noqa: PLC0415 - the same
+    from nemorun_cli.views.reports import dry_run  # noqa: PLC0415 - the same
 
     document = load.read(
         spec,
@@ -46,7 +47,7 @@ def command(
 
         packaging.look(resolved, document, home)
     diagnoses = executors.ask(resolved) if engines else []
-    places = preview.places(resolved, document.origins)
+    places = dry_run.places(resolved, document.origins)
     is_well = all(diagnosis.is_well for diagnosis in diagnoses)
     if is_json:
         terminal.write_json(_document(spec, resolved, diagnoses, places))
@@ -54,7 +55,7 @@ def command(
         terminal.write("".join(f"{task.id}\n" for task in resolved.tasks))
     else:
         terminal.write_line(f"{spec}: {resolved.name}, {len(resolved.tasks)} task(s), no problems")
-        terminal.write("".join(f"{line}\n" for line in preview.place_lines(places)))
+        terminal.write("".join(f"{line}\n" for line in dry_run.place_lines(places)))
         for diagnosis in diagnoses:
             _tell(diagnosis)
     terminal.suggest(

@@ -8,30 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli import (
-    completion,
-    experiment,
-    explanation,
-    failures,
-    sweeps,
-    tables,
-    terminal,
-)
+from nemorun_cli import completion, experiment, tables, terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import ledger
 from nemorun_cli.tables import Column
+from nemorun_cli.views import sweeps
+from nemorun_cli.views.reports import failure_groups, why_report
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from nemorun_cli.explanation import Explanation
     from nemorun_cli.model.spec import Group
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.plugins.faults import Fault
     from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.views.reports.why_report import Explanation
+    from nemorun_cli.views.snapshot import Snapshot
 
 WORST_FIRST: Final = (
     *(TaskStatus.FAILED, TaskStatus.UNKNOWN, TaskStatus.CANCELLED, TaskStatus.SKIPPED),
@@ -79,12 +73,12 @@ def command(
     if sweep is not None and not is_json:
         _show_sweep(snapshot, sweep, names, secrets=secrets)
         return
-    found = explanation.explain(snapshot, names, events, secrets=secrets)
+    found = why_report.explain(snapshot, names, events, secrets=secrets)
     if is_json:
-        kinds = failures.kinds(snapshot, names, secrets=secrets) if sweep is not None else []
+        kinds = failure_groups.kinds(snapshot, names, secrets=secrets) if sweep is not None else []
         terminal.write_json(
             {
-                "schema": explanation.WHY_FORMAT,
+                "schema": why_report.WHY_FORMAT,
                 "id": snapshot.files.id,
                 "name": snapshot.spec.name,
                 "status": snapshot.status,
@@ -125,7 +119,7 @@ def _show_sweep(snapshot: Snapshot, sweep: Group, names: Sequence[str], *, secre
 def _show_several(snapshot: Snapshot, names: Sequence[str], title: str, *, secrets: Collection[str]) -> None:
     """What ended several tasks, told once for all that ended so."""
     lines = [title]
-    for kind in failures.kinds(snapshot, names, secrets=secrets):
+    for kind in failure_groups.kinds(snapshot, names, secrets=secrets):
         lines += [f"  {kind.line}"]
     others = Counter(_other_reason(snapshot.history.tasks[name]) for name in names)
     lines += [f"  {count} {text}" for text, count in others.most_common() if text]

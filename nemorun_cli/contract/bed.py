@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nemorun_cli.experiment import Run
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.views.snapshot import Snapshot
 
 PATIENCE: Final = 60.0  # seconds until something that should come to pass has failed to
 PAUSE: Final = 0.02  # seconds between looks

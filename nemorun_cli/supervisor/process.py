@@ -194,10 +194,6 @@ def _become_subreaper() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
-
 def resume(
     supervision: Supervision,
     *,
@@ -219,3 +215,7 @@ def resume(
     refuse_late(supervision.history, decisions)
     again = {one.task: one.attempt for one in decisions if one.action == "run"}
     supervision.record(events.RESUMED, tasks=again, by=by, **(revision or {}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,8 +8,9 @@ import pytest
 from bench import kill_supervisor, until
 from patience import eventually
 
-from nemorun_cli import diagnosis, executors
+from nemorun_cli import executors
 from nemorun_cli.system import login_session
+from nemorun_cli.views.reports import doctor_report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,9 +105,9 @@ def test_doctor_of_what_is_not_there(exp: Exp) -> None:
 
 def test_shared_file_systems_are_known(tmp_path: Path) -> None:
     """The kind of file system is found for a folder, and those of networks are told of."""
-    assert diagnosis.file_system(tmp_path) not in (None, "")
-    assert diagnosis.file_system(tmp_path) not in diagnosis.SHARED
-    assert {"nfs", "nfs4", "lustre", "cifs"} <= diagnosis.SHARED
+    assert doctor_report.file_system(tmp_path) not in (None, "")
+    assert doctor_report.file_system(tmp_path) not in doctor_report.SHARED
+    assert {"nfs", "nfs4", "lustre", "cifs"} <= doctor_report.SHARED
 
 
 def test_a_login_that_ends_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

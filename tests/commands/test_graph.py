@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from patience import eventually
 
-from nemorun_cli import drawing, graph
-from nemorun_cli.graph import Edge, Graph, Node
+from nemorun_cli import drawing
+from nemorun_cli.views.reports import task_graph
+from nemorun_cli.views.reports.task_graph import Edge, Graph, Node
 
 if TYPE_CHECKING:
     from bench import Bench
@@ -157,10 +158,10 @@ def test_names_cannot_leave_their_quotes(name: str) -> None:
     """Whatever a name holds, it stays a label."""
     node = Node(id=name, members=(name,), is_group=False, executors=("x",), dependency_type="afterok")
     odd = Graph(name=name, nodes=(node,), edges=(), groups=())
-    (line,) = graph.to_mermaid(odd).splitlines()[1:]
+    (line,) = task_graph.to_mermaid(odd).splitlines()[1:]
     label = line.removeprefix('    n0["').removesuffix('"]')
     assert not set(label) & set('"`<>[]()\n\\')
-    title, _, entry, _ = graph.to_dot(odd).splitlines()
+    title, _, entry, _ = task_graph.to_dot(odd).splitlines()
     for text in (title.removeprefix("digraph ").removesuffix(" {"), entry.strip().partition(" [label=")[0]):
         inner = text[1:-1].replace("\\\\", "").replace('\\"', "")
         assert text[0] == text[-1] == '"'

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nemorun_cli.experiment import Run
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.views.snapshot import Snapshot
 
 NOTIFY_FORMAT: Final = "exp.notify/1"
 MOST_FAILED: Final = 20  # tasks that are told one by one

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import chronicle, executors, shortage
+from nemorun_cli import executors
 from nemorun_cli.model import usage
 from nemorun_cli.model.attempt_end import SIGNAL_BASE, signal_name
 from nemorun_cli.model.clock import stamp, unix
@@ -14,14 +14,15 @@ from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.units import duration_text
 from nemorun_cli.scheduler.schedule import Schedule, rule_of
 from nemorun_cli.storage import state as kinds
+from nemorun_cli.views import resource_wait, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.model.spec import Task
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.views.snapshot import Snapshot
 
 MOST_NAMED: Final = 5  # tasks that one sentence names
 
@@ -73,7 +74,7 @@ class Reader:
 
     def _retried(self, task: Task, state: TaskState) -> list[Cause]:
         """By what rule the present attempt is another one."""
-        event = chronicle.last_event(self._events, task.id, kinds.RETRIED)
+        event = timeline.last_event(self._events, task.id, kinds.RETRIED)
         if event is None or event["attempt"] != state.attempt or not event.get("rule"):
             return []
         text = f"attempt {state.attempt} is a retry by retry.on ({event['rule']}), after {event.get('after')}"
@@ -182,7 +183,7 @@ class Reader:
         """The slots of this machine that others have."""
         if not task.resources or self.snapshot.supervisor != "alive":
             return []
-        text = shortage.explain(self.snapshot.files, task)
+        text = resource_wait.explain(self.snapshot.files, task)
         return [Cause(kind="resources", message=text)] if text else []
 
     def _needs_slot(self, task: Task, *, is_written: bool) -> bool:
@@ -211,7 +212,7 @@ class Reader:
         return causes + ([_requested(state)] if state.cancel else [])
 
     def _unknown(self, task: Task, state: TaskState) -> list[Cause]:
-        event = chronicle.last_event(self._events, task.id, "unknown") or {}
+        event = timeline.last_event(self._events, task.id, "unknown") or {}
         since = event.get("time")
         age = f" for {duration_text(max(1, round(self.snapshot.seen - unix(since))))}" if since else ""
         text = f"{task.executor} has not said{age} how it stands"

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
     from nemorun_cli.storage.state import History, TaskState
+    from nemorun_cli.views.snapshot import Snapshot
 
 LOGS_FORMAT: Final = "exp.logs/1"
 CHUNK: Final = 1 << 18  # bytes read at a time

@@ -11,7 +11,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import observation
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.model.clock import unix
 from nemorun_cli.model.status import ExperimentStatus
@@ -19,6 +18,7 @@ from nemorun_cli.model.wording import seconds
 from nemorun_cli.storage import ledger
 from nemorun_cli.storage import state as kinds
 from nemorun_cli.storage.paths import LEDGER, REVISIONS, age_key
+from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -172,7 +172,7 @@ def _look(home: Home, experiment_id: str, name: str) -> Summary | None:
     if files is None:
         return None
     try:
-        snapshot = observation.look(files, home=home.directory)
+        snapshot = observe.look(files, home=home.directory)
     except NotFoundError:
         return None  # removed meanwhile
     except LedgerError as error:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import chronicle, excerpts
-from nemorun_cli.causes import Cause, Reader, signal_of
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.scheduler import resume_plan
+from nemorun_cli.views import log_excerpt, timeline
+from nemorun_cli.views.reports.causes import Cause, Reader, signal_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from nemorun_cli.chronicle import Attempt
-    from nemorun_cli.excerpts import Excerpt
     from nemorun_cli.model.spec import Task
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.views.log_excerpt import Excerpt
+    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.views.timeline import Attempt
 
 WHY_FORMAT: Final = "exp.why/1"
 
@@ -66,7 +66,7 @@ def explain(
         secrets: values that are hidden in what logs say.
     """
     reader = Reader(snapshot, events)
-    past = chronicle.attempts(snapshot, events)
+    past = timeline.attempts(snapshot, events)
     decisions = {one.task: one for one in resume_plan.decide(reader.schedule)}
     found = []
     for name in names:
@@ -74,7 +74,7 @@ def explain(
         excerpt = None
         if state.status in _TELLING and state.submitted:
             log = snapshot.files.attempt(name, state.attempt).log
-            excerpt = excerpts.read(log, secrets=secrets)
+            excerpt = log_excerpt.read(log, secrets=secrets)
         can_resume = snapshot.supervisor in ("gone", "ended") or state.is_over
         found.append(
             Explanation(

@@ -6,17 +6,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import excerpts, sweeps
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import ENDS, Reason, TaskStatus
 from nemorun_cli.storage import state as events
+from nemorun_cli.views import log_excerpt, sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from nemorun_cli.model.spec import Group
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.views.snapshot import Snapshot
 
 TOLD_EVERY: Final = 10.0  # seconds between lines of one sweep
 COUNTED_EVERY: Final = 1.0  # seconds between counts of a sweep whose line is drawn: it may be large
@@ -127,7 +127,7 @@ class Changes:
         if change is None:
             return []
         log = snapshot.files.attempt(task, state.attempt).log
-        excerpt = excerpts.read(log, secrets=self._secrets, lines=LINES_SHOWN) if state.submitted else None
+        excerpt = log_excerpt.read(log, secrets=self._secrets, lines=LINES_SHOWN) if state.submitted else None
         text = f"{change.text}; the first failure of {sweep.id}, others are counted"
         return [Change(task, change.status, text, excerpt.lines if excerpt else ())]
 

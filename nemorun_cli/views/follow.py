@@ -9,12 +9,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from nemorun_cli import observation
-from nemorun_cli.observation import Snapshot
 from nemorun_cli.storage import spec_copies
 from nemorun_cli.storage.ledger import Reader
 from nemorun_cli.storage.state import History
 from nemorun_cli.system import locks
+from nemorun_cli.views import observe
+from nemorun_cli.views.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ class Watch:
         self._is_supervised = locks.is_held_by_name(self.files.supervisor_lock)
         self.news = self._read()
         if not self._is_supervised and self.history.finished is None:
-            snapshot = observation.look(self.files, home=self.home.directory)
+            snapshot = observe.look(self.files, home=self.home.directory)
             self.news += self._read()
             return snapshot
         return Snapshot(

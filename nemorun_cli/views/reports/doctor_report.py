@@ -22,8 +22,8 @@ from nemorun_cli.system import locks, login_session
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.storage.paths import Home
+    from nemorun_cli.views.snapshot import Snapshot
 
 DOCTOR_FORMAT: Final = "exp.doctor/1"
 LITTLE_SPACE: Final = 1 << 30  # bytes free below which it is said

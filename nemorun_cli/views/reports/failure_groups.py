@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import excerpts
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.views import log_excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.views.snapshot import Snapshot
 
 MOST_READ: Final = 1_000  # logs that are looked into; what failed beyond that is told by its reason
 EXAMPLES: Final = 3  # members that a line names
@@ -59,7 +59,7 @@ def _message(
 ) -> str:
     """What ended a task, in a line: the last one of its traceback, or else its reason."""
     if reads and state.submitted and (state.reason is None or state.reason in _BY_THEMSELVES):
-        excerpt = excerpts.read(snapshot.files.attempt(name, state.attempt).log, secrets=secrets)
+        excerpt = log_excerpt.read(snapshot.files.attempt(name, state.attempt).log, secrets=secrets)
         if excerpt is not None and excerpt.error:
             return excerpt.error
     why = state.why()

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nemorun_cli.model.status import TaskStatus
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.views.snapshot import Snapshot
 
 # Events of the experiment as a whole, and those of them that a person asked for.
 STEPS: Final = frozenset(
