@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nemorun_cli.builder import Builder
     from nemorun_cli.errors import ExpError, SpecError
-    from nemorun_cli.experiment import Run, find, run
+    from nemorun_cli.experiment.launch import run
+    from nemorun_cli.experiment.run import Run, find
     from nemorun_cli.parts import (
         Command,
         Config,
@@ -61,12 +62,12 @@ _HOMES = {
     "SlurmExecutor": "parts",
     "Experiment": "tracking",
     "ExpError": "errors",
-    "Run": "experiment",
-    "Snapshot": "observation",
+    "Run": "experiment.run",
+    "Snapshot": "views.snapshot",
     "SpecError": "errors",
-    "find": "experiment",
+    "find": "experiment.run",
     "ml_dash_experiment": "tracking",
-    "run": "experiment",
+    "run": "experiment.launch",
 }
 
 

@@ -12,7 +12,7 @@ STARTING = ("run", "resume")  # commands that need a supervisor
 GARBAGE_AFTER = 50_000  # objects: looking for cycles more often doubles the time that ten thousand tasks take
 NOT_STARTING = {"--dry-run", "--direct", "--help", "-h"}  # and what makes them do without
 # What lets code of users into this process, which may want to be told of its end.
-WITH_GUESTS = {"nemorun_cli.direct", "nemorun_cli.plugins"}
+WITH_GUESTS = {"nemorun_cli.experiment.direct", "nemorun_cli.plugins"}
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from nemorun_cli.spec import python_specs
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.parts import Task
     from nemorun_cli.spec.document import Document
 

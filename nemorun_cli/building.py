@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import creation, direct, executors, experiment, terminal
+from nemorun_cli import executors, terminal
+from nemorun_cli.experiment import create, direct, launch
+from nemorun_cli.experiment.run import find
 from nemorun_cli.spec import load
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.supervisor import client
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.builder import Builder
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.spec.document import Document
 
 
@@ -33,10 +35,10 @@ def run(document: Document, *, is_direct: bool, is_detached: bool) -> Run:
     """Start it, and watch it to its end unless it is detached."""
     home = Home.from_environment()
     if is_direct:
-        return experiment.find(direct.run(document, home=home).files.id, home=home)
+        return find(direct.run(document, home=home).files.id, home=home)
     supervisor = client.take()
     try:
-        started = experiment.launch(document, supervisor=supervisor, home=home)
+        started = launch.launch(document, supervisor=supervisor, home=home)
     except BaseException:
         supervisor.abandon()
         raise
@@ -58,8 +60,8 @@ def _watch(started: Run) -> None:
 def show(document: Document) -> dict[str, Any]:
     """Print what would run, and give it; nothing is created."""
     home = Home.from_environment()
-    identity = creation.tentative(document, home)
-    spec = creation.resolve(document, identity)
+    identity = create.tentative(document, home)
+    spec = create.resolve(document, identity)
     plans = dry_run.document(spec, identity=identity, home=home, origins=document.origins)
     terminal.write_lines(dry_run.lines(plans))
     terminal.flush()

@@ -51,7 +51,7 @@ def statuses(incomplete: str) -> list[str]:
 
 def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
     """Ids of tasks and groups of the experiment on the command line, or of the latest."""
-    from nemorun_cli.experiment import LATEST, find  # noqa: PLC0415 - not for the completion of ids
+    from nemorun_cli.experiment.run import LATEST, find  # noqa: PLC0415 - not for the completion of ids
 
     try:
         run = find(_which(ctx) or LATEST)

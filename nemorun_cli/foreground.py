@@ -18,7 +18,7 @@ from nemorun_cli.views.log_reader import Feed
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.interrupts import Interrupts
     from nemorun_cli.model.spec import Group, Spec
     from nemorun_cli.views.follow import Watch

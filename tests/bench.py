@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from patience import eventually
 
-from nemorun_cli import experiment
+from nemorun_cli.experiment import launch
 from nemorun_cli.storage.ledger import Reader
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import locks
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from conftest import Exp
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.storage.paths import AttemptFiles
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -60,7 +60,7 @@ class Bench:
 
     def start(self, tasks: dict[str, Any], **header: Any) -> Run:
         """Start an experiment in a supervisor of its own."""
-        return experiment.run(self.spec(tasks, **header), home=self.home)
+        return launch.run(self.spec(tasks, **header), home=self.home)
 
     def run(self, tasks: dict[str, Any], **header: Any) -> Snapshot:
         """Run an experiment to its end."""

@@ -23,7 +23,7 @@ from engines.sshd import sshd, sshd_session  # noqa: F401 - fixtures
 from hypothesis import HealthCheck, settings
 from patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
 
-from nemorun_cli.experiment import find
+from nemorun_cli.experiment.run import find
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ from nemorun_cli.system.slots import Allocation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.storage.state import TaskState
 
 BUSYBOX = {"type": "docker", "image": "exp-test/busybox"}
@@ -652,7 +652,7 @@ def test_the_status_of_what_is_over_does_not_load_the_sdk(bench: Bench) -> None:
     run = bench.start({"one": "true"}, **box())
     run.wait(timeout=60)
     program = (
-        "import sys; from nemorun_cli import experiment\n"
+        "import sys; from nemorun_cli.experiment import run as experiment\n"
         f"assert str(experiment.find({run.id!r}).status().status) == 'COMPLETED'\n"
         "print(sorted({'docker', 'requests', 'urllib3'} & set(sys.modules)))"
     )

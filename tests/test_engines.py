@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli import creation
 from nemorun_cli.executors.local import LocalExecutor
+from nemorun_cli.experiment import create
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.spec import load
 from nemorun_cli.storage.paths import Home
@@ -67,10 +67,8 @@ def supervise(tmp_path: Path, executor: Faulty) -> tuple[Supervision, Experiment
     path.write_text(SPEC)
     home = Home(tmp_path / "home")
     document = load.read(path)
-    identity = creation.tentative(document, home)
-    files, spec = creation.create(
-        document, load.resolve(document, identity), identity, home=home, by="a test"
-    )
+    identity = create.tentative(document, home)
+    files, spec = create.create(document, load.resolve(document, identity), identity, home=home, by="a test")
     told: list[str] = []
     supervision = Supervision(
         files,

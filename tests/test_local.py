@@ -14,9 +14,9 @@ import pytest
 from bench import NOTE, attempt, is_running, kill_supervisor, log, shim_pid, status, until
 from patience import eventually
 
-from nemorun_cli import experiment
 from nemorun_cli.executors import Job, planning, process_tree
 from nemorun_cli.executors.local import LocalExecutor, shim_line
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
@@ -201,7 +201,7 @@ def test_two_homes_under_two_names_are_one(bench: Bench) -> None:
     kill_supervisor(run)
     link = bench.folder / "link"
     link.symlink_to(bench.home.directory)
-    assert experiment.find(run.id, home=Home(link)).cancel().status is ExperimentStatus.CANCELLED
+    assert find(run.id, home=Home(link)).cancel().status is ExperimentStatus.CANCELLED
     assert not is_running(shim)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bench import Bench
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.storage.ledger import Event
 
 NOTE = ["sh", "-c", 'cat >>told; printf "%s %s %s\\n" "$EXP_OCCASION" "$EXP_STATUS" "$EXP_TASK" >>said']

@@ -13,7 +13,7 @@ import pytest
 import repositories
 from bench import events, kill_supervisor, log, statuses, until
 
-from nemorun_cli import experiment
+from nemorun_cli.experiment.run import find
 
 if TYPE_CHECKING:
     from bench import Bench
@@ -33,7 +33,7 @@ def repo(exp: Exp) -> Repo:
 
 def package(bench: Bench) -> Package:
     """The one package of the latest experiment."""
-    (found,) = experiment.find(home=bench.home).spec().packages
+    (found,) = find(home=bench.home).spec().packages
     return found
 
 

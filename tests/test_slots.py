@@ -14,8 +14,9 @@ import pytest
 from bench import events, kill, kill_supervisor, shim_pid, status, until
 from patience import eventually
 
-from nemorun_cli import experiment
 from nemorun_cli.errors import ExpError, SpecError
+from nemorun_cli.experiment import launch
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.system import crashpoints, locks, slots
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from bench import Bench
     from conftest import Exp
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 SEEN = 'echo "$EXP_ID $CUDA_VISIBLE_DEVICES" >>seen; '
 ONE: dict[str, Any] = {"gpus": 1, "cpus": 0.1}
@@ -148,7 +149,7 @@ def test_killed_between_taking_a_gpu_and_using_it(
     try:
         run = bench.start(tasks, run={"max_parallel": 8})
     except ExpError:
-        run = experiment.find(home=bench.home)
+        run = find(home=bench.home)
     monkeypatch.delenv(crashpoints.VARIABLE)
     other = bench.start({"b": {"inline": script, "resources": ONE}}, name="other")
     run.wait(timeout=60)
@@ -370,4 +371,4 @@ def test_experiments_without_resources_make_no_slots(bench: Bench) -> None:
 def test_from_python_too(bench: Bench) -> None:
     """What never fits is told to callers of the API as a problem of the spec."""
     with pytest.raises(SpecError, match="has 2 GPUs, not 9"):
-        experiment.run(bench.spec({"a": {"inline": ":", "resources": {"gpus": 9}}}), home=bench.home)
+        launch.run(bench.spec({"a": {"inline": ":", "resources": {"gpus": 9}}}), home=bench.home)

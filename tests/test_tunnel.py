@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from conftest import Exp
     from engines.far import Far
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.storage.state import TaskState
 
 LONG: Final = 120.0  # seconds

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli import abandoned, completion, experiment, terminal
+from nemorun_cli import completion, terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json, Quiet, Tasks, duration
+from nemorun_cli.experiment import abandoned
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model import wording
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def command(
     Returns when what was cancelled is gone.
     """
     seconds = duration("--grace", grace) if grace is not None else None
-    run = experiment.find(which)
+    run = find(which)
     before = run.status(observe=False)
     names = before.match_tasks(tasks) if tasks else [task.id for task in before.spec.tasks]
     over = {name for name in names if before.history.tasks[name].is_over}

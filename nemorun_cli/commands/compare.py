@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli import comparison, measures, records, tables, terminal
+from nemorun_cli import tables, terminal
 from nemorun_cli.commands.options import DashRoot, Json, whole_number
 from nemorun_cli.completion import experiments, one_of
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.records import compare, series
+from nemorun_cli.experiment.records.targets import target
 from nemorun_cli.tables import Column
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
-    from nemorun_cli.comparison import Comparison
+    from nemorun_cli.experiment.records.compare import Comparison
 
 COMPARE_FORMAT: Final = "exp.compare/1"
 FORMATS: Final = ("table", "csv", "json", "markdown")
@@ -75,9 +77,9 @@ def command(
     if format_ not in FORMATS:
         raise UsageError(f"--format {format_}: it is one of {', '.join(FORMATS)}")
     asked: list[str | None] = [*which] if which else [None]
-    targets = [records.target(one, task, dash_root=dash_root) for one in asked]
-    rows = [row for one in targets for row in comparison.rows(one)]
-    compared = comparison.compare(
+    targets = [target(one, task, dash_root=dash_root) for one in asked]
+    rows = [row for one in targets for row in compare.rows(one)]
+    compared = compare.compare(
         rows, where=where or (), sort=sort, descending=descending, best=best, keys=key or (), limit=most
     )
     params = compared.params if all_params else compared.differing
@@ -119,8 +121,8 @@ def _cells(compared: Comparison, params: list[str]) -> tuple[list[Column], list[
             *([row.of.experiment or ""] if is_several else []),
             row.of.label,
             str(row.of.status),
-            *(measures.text(row.params.get(name)) for name in params),
-            *(measures.text(row.value(name)) for name in compared.metrics),
+            *(series.text(row.params.get(name)) for name in params),
+            *(series.text(row.value(name)) for name in compared.metrics),
         ]
         for row in compared.rows
     ]

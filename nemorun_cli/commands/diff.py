@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import experiment, tables, terminal
+from nemorun_cli import tables, terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json
+from nemorun_cli.experiment import run
 from nemorun_cli.model import code_package, wording
 from nemorun_cli.model.problems import dotted
 from nemorun_cli.storage import spec_revisions
@@ -26,7 +27,7 @@ NO_DIFFERENCE: Final = frozenset(("duration",))  # which is shown, but never the
 
 def command(first: ExperimentGiven, second: ExperimentGiven, *, is_json: Json = False) -> None:
     """Show what is different between two experiments: their specs, code, environments and results."""
-    old, new = experiment.find(first).status(), experiment.find(second).status()
+    old, new = run.find(first).status(), run.find(second).status()
     found = spec_diff.of_specs(
         anonymous(old),
         anonymous(new),

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli import completion, experiment, terminal
+from nemorun_cli import completion, terminal
 from nemorun_cli.commands.options import Json
+from nemorun_cli.experiment import run
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.views.reports import doctor_report
 
@@ -32,7 +33,7 @@ def command(
 ) -> int:
     """Check the engines that run tasks, and say how to get them going."""
     home = Home.from_environment()
-    snapshot = experiment.find(which, home=home).status() if which is not None else None
+    snapshot = run.find(which, home=home).status() if which is not None else None
     wanted = None
     if snapshot is not None:
         used = {task.executor for task in snapshot.spec.tasks}

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli import experiment, terminal
+from nemorun_cli import terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import ledger
 from nemorun_cli.storage.ledger import Reader
@@ -16,7 +17,7 @@ from nemorun_cli.views import timeline
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.storage.ledger import Event
 
 EVENTS_FORMAT: Final = "exp.events/1"
@@ -32,7 +33,7 @@ def command(
     is_json: Json = False,
 ) -> None:
     """Print the events of an experiment's ledger."""
-    run = experiment.find(which)
+    run = find(which)
     if follow:
         _follow(run, is_json=is_json)
         return

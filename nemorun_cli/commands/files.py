@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli import records, tables, terminal
+from nemorun_cli import tables, terminal
 from nemorun_cli.commands.options import DashRoot, ExperimentOrPrefix, Json, Quiet, TaskOrNone, whole_number
 from nemorun_cli.errors import AmbiguousError, NotFoundError
+from nemorun_cli.experiment.records import targets
 from nemorun_cli.tables import Column
 from nemorun_cli.tracking.store.file_index import full_path
 from nemorun_cli.tracking.store.json_values import dump
@@ -16,7 +17,7 @@ from nemorun_cli.tracking.store.json_values import dump
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.records import Chosen
+    from nemorun_cli.experiment.records.targets import Chosen
     from nemorun_cli.tracking.store.file_index import File
 
     Found = tuple[Chosen, File]
@@ -52,7 +53,7 @@ def command(
 ) -> None:
     """List the files that were saved in records."""
     number = whole_number("--version", version) if version is not None else None
-    chosen = records.target(which, task, dash_root=dash_root).choose()
+    chosen = targets.target(which, task, dash_root=dash_root).choose()
     found = [(one, file) for one in chosen for file in _files(one, name, number)]
     if (name is not None or path) and not found:
         raise NotFoundError(f"there is no file {name or ''}".rstrip(), hint=_known(chosen))

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nemorun_cli import experiment, fsck, terminal
+from nemorun_cli import terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json
 from nemorun_cli.errors import LedgerError
+from nemorun_cli.experiment.maintenance import fsck
+from nemorun_cli.experiment.run import find
 
 if TYPE_CHECKING:
-    from nemorun_cli.experiment import Run
-    from nemorun_cli.fsck import Examination
-    from nemorun_cli.repair import Repair
+    from nemorun_cli.experiment.maintenance.fsck import Examination
+    from nemorun_cli.experiment.maintenance.repair import Repair
+    from nemorun_cli.experiment.run import Run
 
 
 def command(
@@ -26,10 +28,10 @@ def command(
     is_json: Json = False,
 ) -> int:
     """Check an experiment's ledger against its attempts."""
-    run = experiment.find(which)
+    run = find(which)
     done: Repair | None = None
     if wants_repair:
-        from nemorun_cli import repair  # noqa: PLC0415 - loads what a check does not need
+        from nemorun_cli.experiment.maintenance import repair  # noqa: PLC0415 - loads what a check does not need
 
         found, done = repair.repair(run.files, home=run.home.directory)
     else:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli import collection, tables, terminal
+from nemorun_cli import tables, terminal
 from nemorun_cli.commands.options import Json, Quiet
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.maintenance import collect
 from nemorun_cli.model import units
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.tables import Column
@@ -17,7 +18,7 @@ from nemorun_cli.tables import Column
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nemorun_cli.collection import Item
+    from nemorun_cli.experiment.maintenance.collect import Item
 
 COLUMNS: Final = (Column("KIND"), Column("BYTES", is_number=True), Column("WHAT"))
 
@@ -39,13 +40,13 @@ def command(
     age = None if older is None else _seconds(older)
     done = _Collection(home, is_dry=dry_run)
     if age is not None:
-        done.take(collection.expired(home, older=age))
-    done.take(collection.leftovers(home))
+        done.take(collect.expired(home, older=age))
+    done.take(collect.leftovers(home))
     size = sum(item.size for item in done.removed)
     if is_json:
         terminal.write_json(
             {
-                "schema": collection.GC_FORMAT,
+                "schema": collect.GC_FORMAT,
                 "dry_run": dry_run,
                 "older": age,
                 "bytes": size,
@@ -81,7 +82,7 @@ class _Collection:
         for item in list(items):
             if item.id in gone:
                 continue  # it goes with its experiment
-            why = None if self.is_dry else collection.remove(self.home, item)
+            why = None if self.is_dry else collect.remove(self.home, item)
             if why is None:
                 self.removed.append(item)
             else:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli import completion, experiment, tables, terminal
+from nemorun_cli import completion, tables, terminal
 from nemorun_cli.commands.options import Json, Params, Sets
 from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.experiment import run
 from nemorun_cli.model import wording
 from nemorun_cli.views.reports import task_graph
 
@@ -78,7 +79,7 @@ def _is_spec(which: str) -> bool:
 
 def _look(which: str) -> Snapshot:
     try:
-        return experiment.find(which).status()
+        return run.find(which).status()
     except NotFoundError as error:
         if type(error) is NotFoundError:
             error.message += ", and no such file"
@@ -86,7 +87,8 @@ def _look(which: str) -> Snapshot:
 
 
 def _load(path: str, params: Sequence[str], sets: Sequence[str]) -> Any:
-    from nemorun_cli import creation, executors  # noqa: PLC0415 - heavy, and only for specs
+    from nemorun_cli import executors  # noqa: PLC0415 - the same
+    from nemorun_cli.experiment import create  # noqa: PLC0415 - heavy, and only for specs
     from nemorun_cli.spec import load  # noqa: PLC0415 - the same
     from nemorun_cli.storage.paths import Home  # noqa: PLC0415 - the same
 
@@ -96,7 +98,7 @@ def _load(path: str, params: Sequence[str], sets: Sequence[str]) -> Any:
         sets=sets,
         executors=executors.known(ask=False),
     )
-    return load.resolve(document, creation.tentative(document, Home.from_environment()))
+    return load.resolve(document, create.tentative(document, Home.from_environment()))
 
 
 def _document(found: Graph, snapshot: Snapshot | None) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nemorun_cli import experiment, terminal
+from nemorun_cli import terminal
 from nemorun_cli.commands.options import ExperimentOrLatest, Json, TaskOrNone, whole_number
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.run import LATEST, find
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.spec import secret_values
 from nemorun_cli.views import log_reader
@@ -17,13 +18,13 @@ from nemorun_cli.views import log_reader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.views.log_reader import Feed, Line
     from nemorun_cli.views.snapshot import Snapshot
 
 
 def command(
-    which: ExperimentOrLatest = experiment.LATEST,
+    which: ExperimentOrLatest = LATEST,
     task: TaskOrNone = None,
     *,
     follow: Annotated[
@@ -44,7 +45,7 @@ def command(
     count = whole_number("-n", last) if last is not None else None
     number = _attempt(attempt)
     pattern = _pattern(grep)
-    run = experiment.find(which)
+    run = find(which)
     snapshot = run.status()
     names = snapshot.match_tasks([task]) if task is not None else [one.id for one in snapshot.spec.tasks]
     feed = log_reader.Feed(

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli import completion, measures, plotting, records, tables, terminal
+from nemorun_cli import completion, plotting, tables, terminal
 from nemorun_cli.commands.options import DashRoot, ExperimentOrPrefix, Json, TaskOrNone, whole_number
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.records import series as measures
+from nemorun_cli.experiment.records import targets
 from nemorun_cli.tables import Column
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.measures import Series
-    from nemorun_cli.records import Chosen
+    from nemorun_cli.experiment.records.series import Series
+    from nemorun_cli.experiment.records.targets import Chosen
 
 METRICS_FORMAT: Final = "exp.metrics/1"
 FORMATS: Final = ("table", "csv", "json")
@@ -76,7 +78,7 @@ def command(
     form = "json" if is_json else format_
     if plot and form != "table":
         raise UsageError(f"--plot draws, and --format {form} is for scripts: give one of them")
-    target = records.target(which, task, dash_root=dash_root)
+    target = targets.target(which, task, dash_root=dash_root)
     if follow:
         from nemorun_cli.commands import metrics_follow  # noqa: PLC0415 - not for a single look
 

@@ -6,9 +6,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import measures, terminal
+from nemorun_cli import terminal
 from nemorun_cli.commands import metrics
-from nemorun_cli.measures import Series
+from nemorun_cli.experiment.records import series
+from nemorun_cli.experiment.records.series import Series
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.access.follower import Following
 from nemorun_cli.tracking.store.json_values import dump
@@ -17,7 +18,7 @@ from nemorun_cli.views.follow import Watch
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.records import Chosen, Target
+    from nemorun_cli.experiment.records.targets import Chosen, Target
     from nemorun_cli.tracking.store.row_files import Row
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -46,7 +47,7 @@ class Feed:
             if following is None:
                 following = self._following[key] = Following(one.data.place)
             for name, rows in following.read(one.ids).items():
-                if kept := self._cut(measures.only(rows, name, self._wanted)):
+                if kept := self._cut(series.only(rows, name, self._wanted)):
                     found.append(Series(of=one, name=name, rows=kept))
         self._tail = None
         return found
@@ -115,7 +116,7 @@ class Watched:
 def _lines(found: Sequence[Series], *, is_led: bool) -> list[str]:
     """A line for each row: which record it is of if there are several, its series, its fields."""
     return [
-        f"{one.of.label + ' | ' if is_led else ''}{one.title}: {measures.line(row)}"
+        f"{one.of.label + ' | ' if is_led else ''}{one.title}: {series.line(row)}"
         for one in found
         for row in one.rows
     ]

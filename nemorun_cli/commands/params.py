@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from nemorun_cli import measures, records, tables, terminal
+from nemorun_cli import tables, terminal
 from nemorun_cli.commands.options import DashRoot, ExperimentOrPrefix, Json, TaskOrNone
+from nemorun_cli.experiment.records import series, targets
 from nemorun_cli.tables import Column
 from nemorun_cli.tracking.params import nested
 from nemorun_cli.tracking.store.json_values import dump
@@ -22,7 +23,7 @@ def command(
     is_json: Json = False,
 ) -> None:
     """Show the params of experiments and their tasks."""
-    chosen = records.target(which, task, dash_root=dash_root).choose()
+    chosen = targets.target(which, task, dash_root=dash_root).choose()
     if is_json:
         entries = []
         for one in chosen:
@@ -30,7 +31,7 @@ def command(
             entries.append({**one.to_json(), "params": params, "nested": nested(params)})
         terminal.write_line(dump({"schema": PARAMS_FORMAT, "records": entries}))
         return
-    rows = [[one.label, name, measures.text(value)] for one in chosen for name, value in one.params().items()]
+    rows = [[one.label, name, series.text(value)] for one in chosen for name, value in one.params().items()]
     if rows:
         tables.show(COLUMNS, rows)
     else:

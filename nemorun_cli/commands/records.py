@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli import completion, records, tables, terminal
+from nemorun_cli import completion, tables, terminal
 from nemorun_cli.commands.options import DashRoot, Json, Quiet, TaskOrNone, whole_number
 from nemorun_cli.errors import LedgerError, UsageError
+from nemorun_cli.experiment.records import targets
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tables import Column
 from nemorun_cli.tracking.access import reader
@@ -18,7 +19,7 @@ from nemorun_cli.tracking.store.json_values import dump
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nemorun_cli.records import Chosen
+    from nemorun_cli.experiment.records.targets import Chosen
 
 RECORDS_FORMAT: Final = "exp.records/1"
 ENDS: Final = opened.ENDS | {ExperimentStatus.RUNNING}
@@ -78,9 +79,9 @@ def command(
 
 def _chosen(which: str | None, task: str | None, dash_root: str | None) -> Iterator[Chosen]:
     """The records; of many under a prefix one that cannot be read hides no other."""
-    is_glob = which is None or bool(records.GLOB & set(which))
+    is_glob = which is None or bool(targets.GLOB & set(which))
     if is_glob and task is None:
-        folder = records.root(dash_root)
+        folder = targets.root(dash_root)
         for prefix in reader.prefixes(folder, which or "*"):
             try:
                 record = reader.record(folder, prefix)
@@ -88,9 +89,9 @@ def _chosen(which: str | None, task: str | None, dash_root: str | None) -> Itera
                 terminal.warn(f"{prefix}: {error.message}")
                 continue
             if record is not None:
-                yield records.under(record)
+                yield targets.under(record)
     else:
-        yield from records.target(which, task, dash_root=dash_root).choose()
+        yield from targets.target(which, task, dash_root=dash_root).choose()
 
 
 def _statuses(words: list[str] | None) -> frozenset[str]:

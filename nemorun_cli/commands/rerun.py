@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nemorun_cli import completion, experiment
+from nemorun_cli import completion
 from nemorun_cli.commands import run as running
 from nemorun_cli.commands.options import (
     Detach,
@@ -22,6 +22,7 @@ from nemorun_cli.commands.options import (
     Sets,
     TailLogs,
 )
+from nemorun_cli.experiment import run
 
 if TYPE_CHECKING:
     from nemorun_cli.spec.document import Document
@@ -55,7 +56,7 @@ def command(
 
     What -p and --set gave to the old one holds, and what is given now goes over it.
     """
-    old = experiment.find(which)
+    old = run.find(which)
     flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
     changes = [*(sets or ()), *running.as_sets(flags)]
 

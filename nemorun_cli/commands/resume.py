@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli import completion, experiment, rendering, tables, terminal
+from nemorun_cli import completion, rendering, tables, terminal
 from nemorun_cli.commands import diff
 from nemorun_cli.commands.options import ExperimentGiven, Json, Params, Quiet, Sets
 from nemorun_cli.commands.run import document_of
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.system import environment
 from nemorun_cli.tables import Column
@@ -17,8 +18,8 @@ from nemorun_cli.tables import Column
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.alteration import Revision
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.change_spec import Revision
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.spec.document import Document
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -74,7 +75,7 @@ def command(
 
     With --spec, -p or --set the spec is changed first; what the experiment was started with holds besides.
     """
-    run = experiment.find(which)
+    run = find(which)
     document = _document(run, spec, params=params or (), sets=sets or ())
     if dry_run:
         snapshot = run.status()

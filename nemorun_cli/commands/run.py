@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import typer
 
-from nemorun_cli import experiment, rendering, terminal
+from nemorun_cli import rendering, terminal
 from nemorun_cli.commands.options import (
     Detach,
     Direct,
@@ -24,11 +24,13 @@ from nemorun_cli.commands.options import (
     TailLogs,
 )
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment import launch
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.spec.document import Document
     from nemorun_cli.supervisor.client import Supervisor
     from nemorun_cli.views.snapshot import Snapshot
@@ -104,8 +106,8 @@ def start(read: Callable[[], Document], how: How, *, is_json: bool, quiet: bool)
             supervisor.abandon()  # which does nothing to one that has work
 
 
-def _policy(text: str | None) -> experiment.IfRunning | None:
-    for word in get_args(experiment.IfRunning):
+def _policy(text: str | None) -> launch.IfRunning | None:
+    for word in get_args(launch.IfRunning):
         if text == word:
             return word  # type: ignore[no-any-return]
     if text is None:
@@ -124,14 +126,14 @@ def _run(
     supervisor: Supervisor,
     *,
     key: str | None,
-    policy: experiment.IfRunning | None,
+    policy: launch.IfRunning | None,
     is_json: bool,
     quiet: bool,
 ) -> int:
     from nemorun_cli.interrupts import Interrupts  # noqa: PLC0415 - loaded while the supervisor starts
 
     with Interrupts(is_armed=lambda: supervisor.is_told) as interrupts:
-        run = experiment.launch(document, supervisor=supervisor, home=home, key=key, if_running=policy)
+        run = launch.launch(document, supervisor=supervisor, home=home, key=key, if_running=policy)
         if not supervisor.is_told and not (quiet or is_json):
             terminal.warn(f"{run.id} is running already")
         if supervisor.is_told and not (quiet or is_json):
@@ -151,7 +153,7 @@ def _run(
     return _end(snapshot, is_json=is_json, quiet=quiet)
 
 
-def _tell_shipped(run: experiment.Run) -> None:
+def _tell_shipped(run: Run) -> None:
     """Say what code the tasks run on, should it have been shipped."""
     if run.files.code.is_dir():
         from nemorun_cli.model import code_package  # noqa: PLC0415 - only for who ships
@@ -161,7 +163,7 @@ def _tell_shipped(run: experiment.Run) -> None:
                 terminal.warn(line)
 
 
-def _tell_started(run: experiment.Run, *, is_json: bool, quiet: bool) -> int:
+def _tell_started(run: Run, *, is_json: bool, quiet: bool) -> int:
     from nemorun_cli.system import login_session  # noqa: PLC0415 - only for what is left to itself
 
     if is_json:
@@ -181,11 +183,11 @@ def _run_direct(
     home: Home,
     *,
     key: str | None,
-    policy: experiment.IfRunning | None,
+    policy: launch.IfRunning | None,
     is_json: bool,
     quiet: bool,
 ) -> int:
-    from nemorun_cli import direct  # noqa: PLC0415 - only with --direct
+    from nemorun_cli.experiment import direct  # noqa: PLC0415 - only with --direct
 
     if policy is not None:
         raise UsageError("--if-running does not go with --direct")
@@ -218,15 +220,15 @@ def document_of(snapshot: Snapshot) -> dict[str, object]:
 
 
 def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> int:
-    from nemorun_cli import creation  # noqa: PLC0415 - only for a dry run
+    from nemorun_cli.experiment import create  # noqa: PLC0415 - only for a dry run
     from nemorun_cli.views.reports import dry_run as preview  # noqa: PLC0415 - the same
 
-    identity = creation.tentative(document, home)
-    spec = creation.resolve(document, identity)
+    identity = create.tentative(document, home)
+    spec = create.resolve(document, identity)
     if any(task.packager for task in spec.tasks):
-        from nemorun_cli import packaging  # noqa: PLC0415 - only for who ships
+        from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for who ships
 
-        shipments = packaging.look(spec, document, home)
+        shipments = ship.look(spec, document, home)
         spec = replace(spec, packages=shipments.packages(ExperimentFiles(Path(identity.directory))))
     plans = preview.document(spec, identity=identity, home=home, origins=document.origins)
     if is_json:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import experiment, rendering, tables, terminal
+from nemorun_cli import rendering, tables, terminal
 from nemorun_cli.commands.options import ExperimentOrLatest, Json
+from nemorun_cli.experiment.run import LATEST, find
 from nemorun_cli.model import code_package, usage, wording
 from nemorun_cli.model.clock import unix
 from nemorun_cli.storage import ledger
@@ -35,9 +36,9 @@ ATTEMPTS: Final = (
 STEPS: Final = (Column("TIME"), Column("EVENT"), Column("BY"), Column("DETAILS"))
 
 
-def command(which: ExperimentOrLatest = experiment.LATEST, *, is_json: Json = False) -> None:
+def command(which: ExperimentOrLatest = LATEST, *, is_json: Json = False) -> None:
     """Show everything that is known of an experiment."""
-    run = experiment.find(which)
+    run = find(which)
     events, _ = ledger.read_settled(run.files.ledger)
     snapshot = run.status()
     past, steps = timeline.attempts(snapshot, events), timeline.steps(events)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nemorun_cli import experiment, rendering, tables, terminal
+from nemorun_cli import rendering, tables, terminal
 from nemorun_cli.commands.options import ExperimentOrLatest, Json, Quiet, TaskOrNone
+from nemorun_cli.experiment.run import LATEST, find
 from nemorun_cli.views import sweeps
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    which: ExperimentOrLatest = experiment.LATEST,
+    which: ExperimentOrLatest = LATEST,
     task: TaskOrNone = None,
     *,
     watch: Annotated[
@@ -30,7 +31,7 @@ def command(
     quiet: Quiet = False,
 ) -> int:
     """Show how an experiment stands."""
-    run = experiment.find(which)
+    run = find(which)
     snapshot = run.status()
     names = snapshot.match_tasks([task]) if task is not None else None
     if watch:

@@ -14,7 +14,7 @@ from nemorun_cli.views.transitions import Changes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.views.snapshot import Snapshot
 
 ROWS_BESIDES: Final = 14  # of the terminal's height, not used for tasks

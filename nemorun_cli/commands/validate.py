@@ -30,7 +30,8 @@ def command(
     quiet: Quiet = False,
 ) -> int:
     """Check a spec and tell all of its problems."""
-    from nemorun_cli import creation, executors  # noqa: PLC0415 - not for the help
+    from nemorun_cli import executors  # noqa: PLC0415 - the same
+    from nemorun_cli.experiment import create  # noqa: PLC0415 - not for the help
     from nemorun_cli.spec import load  # noqa: PLC0415 - the same
     from nemorun_cli.views.reports import dry_run  # noqa: PLC0415 - the same
 
@@ -41,11 +42,11 @@ def command(
         executors=executors.known(ask=engines),
     )
     home = Home.from_environment()
-    resolved = load.resolve(document, creation.tentative(document, home))
+    resolved = load.resolve(document, create.tentative(document, home))
     if engines and any(task.packager for task in resolved.tasks):
-        from nemorun_cli import packaging  # noqa: PLC0415 - only for who ships
+        from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for who ships
 
-        packaging.look(resolved, document, home)
+        ship.look(resolved, document, home)
     diagnoses = executors.ask(resolved) if engines else []
     places = dry_run.places(resolved, document.origins)
     is_well = all(diagnosis.is_well for diagnosis in diagnoses)

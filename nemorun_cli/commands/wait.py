@@ -6,15 +6,16 @@ from typing import Annotated, Final
 
 import typer
 
-from nemorun_cli import experiment, rendering, terminal
+from nemorun_cli import rendering, terminal
 from nemorun_cli.commands.options import ExperimentOrLatest, Json, Quiet, duration
 from nemorun_cli.errors import NotOverError
+from nemorun_cli.experiment.run import LATEST, find
 
 WAIT_FORMAT: Final = "exp.wait/1"
 
 
 def command(
-    which: ExperimentOrLatest = experiment.LATEST,
+    which: ExperimentOrLatest = LATEST,
     *,
     timeout: Annotated[
         str | None, typer.Option("--timeout", metavar="DURATION", help="Give up after this; exit code 4.")
@@ -27,7 +28,7 @@ def command(
     Ends with the exit code that stands for its status: 0 COMPLETED, 1 FAILED, 5 CANCELLED, 9 INTERRUPTED.
     """
     seconds = duration("--timeout", timeout) if timeout is not None else None
-    run = experiment.find(which)
+    run = find(which)
     try:
         snapshot = run.wait(timeout=seconds)
     except NotOverError:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli import completion, experiment, tables, terminal
+from nemorun_cli import completion, tables, terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.spec import secret_values
@@ -58,7 +59,7 @@ def command(
     is_json: Json = False,
 ) -> None:
     """Explain why a task waits, failed or was skipped."""
-    run = experiment.find(which)
+    run = find(which)
     events, _ = ledger.read_settled(run.files.ledger)
     snapshot = run.status()
     secrets = secret_values.known(snapshot.spec).values()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
 
 
-_MODULE: Final = "nemorun_cli.plugins.hearing"
+_MODULE: Final = "nemorun_cli.experiment.listener_process"
 
 
 class Audience:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench import Bench
     from conftest import Exp
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 
 def over(bench: Bench, **header: Any) -> Run:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from bench import kill_supervisor, until
 from patience import eventually
 
-from nemorun_cli.experiment import Run
+from nemorun_cli.experiment.run import Run
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.storage.state import UNKNOWN

@@ -22,8 +22,8 @@ from bench import (
 )
 from patience import eventually
 
-from nemorun_cli import experiment
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.system import crashpoints
 
@@ -133,7 +133,7 @@ def test_cancel_while_a_task_is_being_submitted(
             {"a": f"echo $$ >>pids; {until('never')}", "b": {"inline": NOTE, "dependencies": ["a"]}}
         )
     except Exception:  # noqa: BLE001 - it may have died before it could answer
-        run = experiment.find(home=bench.home)
+        run = find(home=bench.home)
     monkeypatch.delenv(crashpoints.VARIABLE)
     if point == "attempt.over":
         shim_pid(run, "a")
@@ -273,10 +273,10 @@ def test_cancel_does_not_touch_a_nested_experiment(bench: Bench) -> None:
     command = f"{sys.executable} -m nemorun_cli run {inner} -d >id"
     ended = bench.start({"a": command})
     assert ended.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    first = experiment.find(bench.lines("id")[0], home=bench.home)
+    first = find(bench.lines("id")[0], home=bench.home)
     outer = bench.start({"a": f"{command}2; {until('never')}"})
     eventually(lambda: bench.lines("id2"))
-    second = experiment.find(bench.lines("id2")[0], home=bench.home)
+    second = find(bench.lines("id2")[0], home=bench.home)
     outer.cancel()
     for nested in (first, second):
         assert nested.status().supervisor == "alive"

@@ -14,7 +14,7 @@ from nemorun_cli.storage.ledger import encode
 if TYPE_CHECKING:
     from bench import Bench
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bench import Bench
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 TASKS = 9
 BLOWS = 6  # things that happen to one experiment

@@ -18,15 +18,15 @@ from bench import (
 )
 from patience import eventually
 
-from nemorun_cli import experiment
 from nemorun_cli.errors import ExpError, NotFoundError
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
     from bench import Bench
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 TASKS: dict[str, Any] = {
     "a": NOTE,
@@ -54,7 +54,7 @@ def start_and_die(bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str) ->
     try:
         run = bench.start(TASKS, run={"max_parallel": 2})
     except ExpError:
-        run = experiment.find(home=bench.home)
+        run = find(home=bench.home)
     monkeypatch.delenv(crashpoints.VARIABLE)
     return run
 
@@ -99,14 +99,14 @@ def test_command_killed_while_it_creates(bench: Bench, point: str) -> None:
     done = bench.exp("run", bench.spec(TASKS), "-d", code=None, env={crashpoints.VARIABLE: f"{point}:1"})
     assert done.code == -9
     if point == "create.ledger":
-        run = experiment.find(home=bench.home)
+        run = find(home=bench.home)
         assert run.status().status is ExperimentStatus.INTERRUPTED
         assert run.resume()
         assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
         assert sorted(bench.lines()) == RAN
     else:
         with pytest.raises(NotFoundError):
-            experiment.find(home=bench.home)
+            find(home=bench.home)
         assert bench.lines() == []
 
 

@@ -17,7 +17,7 @@ from nemorun_cli.storage.state import ENDED, FINISHED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.views.snapshot import Snapshot
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import experiment
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.executors import planning
+from nemorun_cli.experiment.run import LATEST, find
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.tracking.access import reader, supervisor_api
 from nemorun_cli.tracking.store import record_paths
@@ -18,7 +18,7 @@ from nemorun_cli.tracking.store import sessions as opened
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.model.status import ExperimentStatus
     from nemorun_cli.tracking import Experiment, Record
     from nemorun_cli.tracking.store.sessions import Opening
@@ -132,7 +132,7 @@ def target(which: str | None, task: str | None, *, dash_root: str | None) -> Tar
         UsageError: a task of a prefix is asked for.
     """
     if dash_root is None and (which is None or "/" not in which):
-        return Target(run=experiment.find(which or experiment.LATEST), task=task)
+        return Target(run=find(which or LATEST), task=task)
     if task is not None:
         raise UsageError(f"{which} is a prefix, which has no tasks", hint=f"write it as one: {which}/{task}")
     return Target(root=root(dash_root), prefix=(which or "*").strip("/"))

@@ -8,8 +8,8 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nemorun_cli import fsck, rebuilding
 from nemorun_cli.errors import LedgerError, LockHeldError
+from nemorun_cli.experiment.maintenance import fsck, rebuild
 from nemorun_cli.storage import ledger
 from nemorun_cli.storage.spec_copies import read_spec
 from nemorun_cli.storage.state import History
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from nemorun_cli.fsck import Examination
+    from nemorun_cli.experiment.maintenance.fsck import Examination
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.storage.paths import ExperimentFiles
@@ -49,12 +49,12 @@ def repair(files: ExperimentFiles, *, home: Path) -> tuple[Examination, Repair |
         if found.is_sound:
             return found, None
         _refuse_elsewhere(files, found.read.events, spec)
-        events = rebuilding.rebuild(files, spec, found, home=home)
+        events = rebuild.rebuild(files, spec, found, home=home)
         try:
             aside = _replace(files, ledger.encode(events))
         except OSError as error:
             raise LedgerError(f"cannot rebuild {files.ledger}: {error.strerror}") from error
-    added = sum(rebuilding.MARK in event for event in events)
+    added = sum(rebuild.MARK in event for event in events)
     return found, Repair(set_aside=aside, kept=len(events) - added, added=added)
 
 

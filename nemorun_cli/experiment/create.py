@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from nemorun_cli.experiment.ship import Shipments
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.packaging import Shipments
     from nemorun_cli.spec.document import Document
     from nemorun_cli.storage.paths import Home
 
@@ -50,9 +50,9 @@ def resolve(document: Document, identity: Identity) -> Spec:
     spec = load.resolve(document, identity)
     if not spec.plugins and not document.plugins:
         return spec
-    from nemorun_cli.plugins import launching  # noqa: PLC0415 - only for specs with plugins
+    from nemorun_cli.experiment import plugin_changes  # noqa: PLC0415 - only for specs with plugins
 
-    return launching.changed(document, spec, identity)
+    return plugin_changes.changed(document, spec, identity)
 
 
 def create(
@@ -105,9 +105,9 @@ def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments |
     if all(task.packager is None for task in spec.tasks):
         yield None
         return
-    from nemorun_cli import packaging  # noqa: PLC0415 - only for who ships
+    from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for who ships
 
-    with packaging.shipping(spec, document, home) as shipments:
+    with ship.shipping(spec, document, home) as shipments:
         yield shipments
 
 

@@ -1,4 +1,4 @@
-"""The process in which one plugin hears of events: `python -m nemorun_cli.plugins.hearing [LOCK]`.
+"""The process of one plugin that listens to events: `python -m nemorun_cli.experiment.listener_process`.
 
 Told on standard input what to do, by one line of JSON; each further byte means that there may be news, and
 the end of input that there will be none. It reads the ledger itself, notes how far it is, and leaves when
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError
-from nemorun_cli.experiment import Run
+from nemorun_cli.experiment.run import Run
 from nemorun_cli.model import masking
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Spec

@@ -14,7 +14,7 @@ from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nemorun_cli.records import Chosen
+    from nemorun_cli.experiment.records.targets import Chosen
     from nemorun_cli.tracking.store.row_files import Row, Torn
     from nemorun_cli.tracking.store.row_selection import Statistics
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.executors import planning
+from nemorun_cli.experiment import plugin_checks
 from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.problems import Finding, dotted
 from nemorun_cli.model.spec import PluginUse
-from nemorun_cli.plugins import Given, Launch, discovery, has_hook, scrutiny
+from nemorun_cli.plugins import Given, Launch, discovery, has_hook
 from nemorun_cli.spec.tasks import plugin_uses
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def _called(one: _Active, launch: Launch, task: Task) -> Launch:
         raise UsageError(
             f"the plugin {one.name} gave a {type(found).__name__} and not a Launch for {task.id}"
         )
-    if wrong := next(scrutiny.faults(launch, found, task), None):
+    if wrong := next(plugin_checks.faults(launch, found, task), None):
         raise UsageError(f"the plugin {one.name} asks for what {task.id} cannot have: {wrong}")
     return found
 
@@ -193,7 +194,7 @@ def _merged(task: Task, before: Launch, found: Launch, made: dict[str, dict[str,
     return replace(
         task,
         prefix=tuple(found.prefix),
-        args=scrutiny.plain(found.args),
+        args=plugin_checks.plain(found.args),
         env=dict(found.env),
         secrets=tuple(name for name in task.secrets if name not in found.env),
         timeout=found.timeout,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import fsck
 from nemorun_cli.executors import planning
+from nemorun_cli.experiment.maintenance import fsck
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import TaskStatus
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from nemorun_cli.fsck import Examination, Key
+    from nemorun_cli.experiment.maintenance.fsck import Examination, Key
     from nemorun_cli.model.attempt_end import Ending
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.ledger import Event

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import creation
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment import create
 from nemorun_cli.model.problems import dotted
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.scheduler import resume_plan
@@ -195,7 +195,7 @@ def plan(files: ExperimentFiles, document: Document, *, below: Sequence[str], sn
             hint="start it as an experiment of its own: exp run",
         )
     identity = Identity(id=files.id, name=document.name, directory=str(files.directory))
-    spec = replace(creation.resolve(document, identity), packages=snapshot.spec.packages)
+    spec = replace(create.resolve(document, identity), packages=snapshot.spec.packages)
     revision = compare(snapshot, spec, old_text=spec_revisions.texts(files), new_text=_texts_of(document))
     history = History.of(revision.spec)
     history.apply_all(ledger.read_settled(files.ledger)[0])
@@ -223,7 +223,7 @@ class Order:
     def written(self) -> Iterator[dict[str, Any]]:
         """The new revision, written aside for a supervisor to take, and what that has to be told."""
         revision = self.change.revision
-        with creation.shipping(self.spec, self.document, self.home) as shipments:
+        with create.shipping(self.spec, self.document, self.home) as shipments:
             packages = shipments.unpack(self.files) if shipments else ()
             staged = _stage(self.files, self.document, replace(self.spec, packages=packages))
         told = {
@@ -274,7 +274,7 @@ def _stage(files: ExperimentFiles, document: Document, spec: Spec) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     staged = ExperimentFiles(folder)
     make_folder(folder)
-    creation.write_copies(staged, document, spec)
+    create.write_copies(staged, document, spec)
     return folder
 
 

@@ -7,10 +7,10 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import salvage
 from nemorun_cli.errors import LedgerDamagedError
+from nemorun_cli.experiment.maintenance import salvage
+from nemorun_cli.experiment.maintenance.salvage import Salvage
 from nemorun_cli.model.status import MOVES, Reason, TaskStatus
-from nemorun_cli.salvage import Salvage
 from nemorun_cli.storage import attempts, ledger
 from nemorun_cli.storage import state as kinds
 from nemorun_cli.storage.state import History

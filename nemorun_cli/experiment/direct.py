@@ -15,10 +15,10 @@ import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import creation
 from nemorun_cli.errors import ExpError
 from nemorun_cli.executors import Job, Sighting, run_partial
 from nemorun_cli.executors.local import LocalExecutor
+from nemorun_cli.experiment import create
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.spec import secret_values
@@ -68,11 +68,11 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     Raises:
         SpecError: a secret is missing.
     """
-    identity = creation.tentative(document, home)
-    spec = creation.resolve(document, identity)
+    identity = create.tentative(document, home)
+    spec = create.resolve(document, identity)
     spec = replace(spec, run=replace(spec.run, max_parallel=1))
     values = secret_values.resolve(spec, document)
-    files, spec = creation.create(document, spec, identity, home=home, by=who(), key=key)
+    files, spec = create.create(document, spec, identity, home=home, by=who(), key=key)
     lock = locks.take(files.supervisor_lock)
     if lock is None:
         raise ExpError(f"somebody else supervises {files.id} already")
