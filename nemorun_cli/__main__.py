@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 
-from nemorun_cli import terminal
+from nemorun_cli.cli import terminal
 from nemorun_cli.supervisor import client
 
 STARTING = ("run", "resume")  # commands that need a supervisor
@@ -23,7 +23,7 @@ def main() -> int:
     try:
         if argv[:1] and argv[0] in STARTING and not NOT_STARTING & set(argv):
             client.prepare()  # it takes as long to get ready as the rest of this command
-        from nemorun_cli.cli import run  # noqa: PLC0415 - most of the time until the command itself begins
+        from nemorun_cli.cli.app import run  # noqa: PLC0415 - most of the time until the command itself begins
 
         code = run(argv)
     except KeyboardInterrupt:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import executors, terminal
+from nemorun_cli import executors
+from nemorun_cli.cli import terminal
 from nemorun_cli.experiment import create, direct, launch
 from nemorun_cli.experiment.run import find
 from nemorun_cli.spec import load
@@ -48,13 +49,13 @@ def run(document: Document, *, is_direct: bool, is_detached: bool) -> Run:
 
 
 def _watch(started: Run) -> None:
-    from nemorun_cli import foreground  # noqa: PLC0415 - only once the experiment is on its way
-    from nemorun_cli.interrupts import Interrupts  # noqa: PLC0415 - the same
+    from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment is on its way
+    from nemorun_cli.cli.interrupts import Interrupts  # noqa: PLC0415 - the same
     from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
 
     terminal.warn(f"{started.id} started")
     with Interrupts() as interrupts, Watch(started.files, started.home) as watching:
-        foreground.watch(started, watching, interrupts=interrupts, is_json=False, quiet=False)
+        watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=False)
 
 
 def show(document: Document) -> dict[str, Any]:

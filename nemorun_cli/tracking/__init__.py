@@ -21,10 +21,14 @@ def __getattr__(name: str) -> Any:
     """The public name, imported at its first use: who only writes needs no reading, a supervisor neither."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home: Any
+    module: Any
     if name in _OF_PROGRAMS:
-        from nemorun_cli.tracking import experiment as home  # noqa: PLC0415 - as the docstring says
+        from nemorun_cli.tracking import experiment  # noqa: PLC0415 - as the docstring says
+
+        module = experiment
     else:
-        from nemorun_cli.tracking import experiment as home  # noqa: PLC0415 - the same
-    value = globals()[name] = getattr(home, name)
+        from nemorun_cli.tracking.access import reader  # noqa: PLC0415 - the same
+
+        module = reader
+    value = globals()[name] = getattr(module, name)
     return value
