@@ -52,7 +52,9 @@ STAGE: Final = Path("/srv/exp")
 HOST: Final = "node1"
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 BOOT: Final = "6f1c0de5-0000-4000-8000-0123456789ab"
-REMOTE: Final = Path("/tmp/exp-remote")  # noqa: S108 - the `job_dir` of the tunnel, which a test makes again
+RECORDED: Final = Path("/tmp/exp-older")  # noqa: S108 - addresses of engines; tests make it again
+SOCKET: Final = RECORDED / "docker.sock"
+JOB_DIR: Final = RECORDED / "jobs"
 TIMEOUT: Final = 300.0  # seconds that one command or condition may take; Slurm announces a time limit late
 GATES: Final = ("early", "go")  # files in the experiment's folder that let its tasks end
 TASK_FIELDS: Final = ("status", "attempt", "exit_code", "reason", "outputs")
@@ -134,10 +136,10 @@ def set_up() -> None:
 def stage() -> Iterator[Path]:
     """The neutral folders, and the remote user's; they are removed in the end."""
     set_up()
-    REMOTE.mkdir()
-    shutil.chown(REMOTE, USER, USER)
+    JOB_DIR.mkdir(parents=True)
+    shutil.chown(JOB_DIR, USER, USER)
     yield STAGE
-    shutil.rmtree(REMOTE)
+    shutil.rmtree(RECORDED)
     shutil.rmtree(STAGE)
 
 
@@ -147,7 +149,7 @@ def machine(docker_engine: Dockerd, slurm: Slurm, far: Far, stage: Path) -> Iter
     del docker_engine, far  # they set the variables that lead to them
     ssh, socket = shutil.which("ssh"), os.environ["DOCKER_HOST"].removeprefix("unix://")
     assert ssh is not None
-    links = {stage / "docker.sock": Path(socket), stage / "ssh": Path(ssh).parent}
+    links = {SOCKET: Path(socket), stage / "ssh": Path(ssh).parent}
     for link, target in links.items():
         link.symlink_to(target)
     path = os.pathsep.join([f"{stage}/ssh", f"{stage}/venv/bin", "/usr/local/bin", "/usr/bin", "/bin"])
@@ -159,7 +161,7 @@ def machine(docker_engine: Dockerd, slurm: Slurm, far: Far, stage: Path) -> Iter
             "LANG": "C.UTF-8",
             "NO_COLOR": "1",
             "NEMORUN_HOME": str(stage / "home"),
-            "DOCKER_HOST": f"unix://{stage}/docker.sock",
+            "DOCKER_HOST": f"unix://{SOCKET}",
             "SLURM_CONF": str(slurm.folder / "slurm.conf"),
         }
     )
@@ -225,7 +227,7 @@ class Experiment:
 # -- what is made -----------------------------------------------------------------------------------------
 
 SLURM: Final[dict[str, Any]] = {"type": "slurm", "env_inherit": "none"}
-TUNNEL: Final[dict[str, Any]] = {**SLURM, "tunnel": {"host": LOGIN, "job_dir": str(REMOTE)}}
+TUNNEL: Final[dict[str, Any]] = {**SLURM, "tunnel": {"host": LOGIN, "job_dir": str(JOB_DIR)}}
 ENGINES: Final[dict[str, dict[str, Any]]] = {
     "local": {"executor": "local", "defaults": {"workdir": "/tmp"}},  # noqa: S108 - which every machine has
     "docker": {
@@ -523,7 +525,7 @@ def make(recipe: Recipe, on: Machine, target: Path) -> dict[str, Any]:
         found = json.loads(on.exp("fsck", experiment.id, "--json", codes=(0, 7), is_renamed=False))
         store(experiment.directory, on.home / "experiments", target / f"{recipe.name}.tar.gz")
         if experiment.remote is not None and status["supervisor"]["state"] != "ended":
-            store(experiment.remote, REMOTE, target / f"{recipe.name}.remote.tar.gz")
+            store(experiment.remote, JOB_DIR, target / f"{recipe.name}.remote.tar.gz")
     finally:
         on.exp("cancel", experiment.id, "--grace", "0s", codes=tuple(range(10)))
         to_the_end(experiment)

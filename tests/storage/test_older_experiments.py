@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import shutil
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import pytest
 from bench import statuses
+from engines.far import USER
+from patience import eventually
 
 from nemorun_cli import cli, experiment, locks
 from nemorun_cli.home import Home
 from nemorun_cli.ledger import Reader, encode
 from nemorun_cli.repair import repair
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.states import ExperimentStatus, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conftest import Exp
+    from engines.dockerd import Dockerd
+    from engines.far import Far
 
     from nemorun_cli.experiment import Run
+    from nemorun_cli.observation import Snapshot
 
 LEDGERS: Final = Path(__file__).parents[1] / "ledgers"
-REMOTE: Final = Path("/tmp/exp-remote")  # noqa: S108 - the `job_dir` of the experiments behind a tunnel
+RECORDED: Final = Path("/tmp/exp-older")  # noqa: S108 - where the recorded addresses lead
+SOCKET: Final = RECORDED / "docker.sock"
+JOB_DIR: Final = RECORDED / "jobs"
 LONG: Final = 120.0  # seconds; Slurm takes its time
 LIVE: Final = {"PENDING", "SUBMITTED", "RUNNING"}
 GATES: Final = ("early", "go")  # the files in an experiment's folder that its tasks wait for
@@ -125,10 +136,16 @@ def succeeded(run: Run) -> dict[str, int]:
     return {name: state.attempt for name, state in tasks.items() if state.status == "SUCCEEDED"}
 
 
+def folders(run: Run) -> list[Path]:
+    """Where the experiment's files are: here, and on the remote host if there is one."""
+    return [run.directory, *JOB_DIR.glob(f"*/{run.directory.parent.name}/{run.id}")]
+
+
 def resume(run: Run, *, host_is_gone: bool = False) -> dict[str, str]:
     """Resume it, let all of its tasks end, and give their statuses."""
-    for gate in GATES:
-        (run.directory / gate).touch()
+    for folder in folders(run):
+        for gate in GATES:
+            (folder / gate).touch()
     assert run.resume(host_is_gone=host_is_gone)
     return statuses(run.wait(timeout=LONG))
 
@@ -255,14 +272,23 @@ def test_an_older_experiment_of_a_lost_host_is_resumed(older: Older, exp: Exp) -
     assert before.items() <= attempts(run).items()
 
 
+def look(run: Run) -> Snapshot:
+    """Look until the end of every attempt is known that the engines can tell of."""
+    known = (ExperimentStatus.INTERRUPTED, ExperimentStatus.FAILED)
+    snapshot: Snapshot = eventually(lambda: (seen := run.status()).status in known and seen, within=LONG)
+    return snapshot
+
+
 def check_resumed(older: Older, run: Run) -> None:
     """See that a look finds how tasks ended, and that a resume completes it and repeats no success."""
+    records = [(name, f"tasks/{name}/attempt-1/exit.json") for name in older.tasks]
     unseen = {
         name
-        for name, task in older.tasks.items()
-        if task["status"] == "RUNNING" and run.files.attempt(name, 1).exit.exists()
+        for name, record in records
+        for folder in folders(run)
+        if (path := folder / record).exists() and json.loads(path.read_bytes()) == {"exit_code": 0}
     }
-    assert run.status().status in (ExperimentStatus.INTERRUPTED, ExperimentStatus.FAILED)
+    look(run)
     before = succeeded(run)
     assert unseen <= before.keys()
     assert set(resume(run).values()) <= {"SUCCEEDED", "SKIPPED"}
@@ -285,3 +311,107 @@ def test_an_older_experiment_that_had_ended_is_resumed(older: Older, exp: Exp) -
     assert {name: attempts(run)[name] for name in before if not name.startswith("on_")} == {
         name: number for name, number in before.items() if not name.startswith("on_")
     }
+
+
+# -- on their engines -------------------------------------------------------------------------------------
+
+
+def check_cancelled(older: Older, run: Run) -> None:
+    """See that a resumed one runs again what did not succeed, and that a cancel ends it."""
+    look(run)
+    before = succeeded(run)
+    assert run.resume()
+    eventually(lambda: run.status().history.tasks["running"].status == "RUNNING", within=LONG)
+    snapshot = run.cancel()
+    assert snapshot.status is ExperimentStatus.CANCELLED
+    assert before.items() <= attempts(run).items()
+    assert {name for name, status in statuses(snapshot).items() if status == "SUCCEEDED"} == before.keys()
+    assert before.keys() >= {name for name, status in older.statuses.items() if status == "SUCCEEDED"}
+
+
+@pytest.fixture
+def recorded() -> Iterator[None]:
+    """The folder in which the experiments look for engines, for one test at a time."""
+    with RECORDED.with_suffix(".lock").open("w", encoding="ascii") as lock:
+        eventually(lambda: has_locked(lock), within=LONG)
+        shutil.rmtree(RECORDED, ignore_errors=True)  # what a test left that was killed
+        RECORDED.mkdir()
+        yield
+        shutil.rmtree(RECORDED)
+
+
+def has_locked(file: IO[str]) -> bool:
+    """Whether nobody else has the lock; then it is taken."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@pytest.fixture
+def docker(docker_engine: Dockerd, recorded: None) -> None:
+    """An engine at the address that the experiments recorded."""
+    del recorded
+    SOCKET.symlink_to(docker_engine.host.removeprefix("unix://"))
+
+
+@pytest.fixture
+def remote(older: Older, far: Far, recorded: None) -> None:
+    """The experiment's folder on the remote host, as its jobs left it."""
+    del far, recorded
+    JOB_DIR.mkdir()
+    extract(older.version / f"{older.name}.remote.tar.gz", JOB_DIR)
+    for path in (JOB_DIR, *JOB_DIR.rglob("*")):
+        shutil.chown(path, USER, USER)
+
+
+@older("docker", is_over=False)
+@pytest.mark.usefixtures("docker")
+def test_an_older_experiment_is_resumed_in_docker(older: Older, own: Run) -> None:
+    """What the engine no longer has is lost and runs again, and what ended with a record does not."""
+    check_resumed(older, own)
+
+
+@older("docker-interrupted")
+@pytest.mark.usefixtures("docker")
+def test_an_older_experiment_is_cancelled_in_docker(older: Older, own: Run) -> None:
+    """Its new containers are ended, and what had succeeded stays SUCCEEDED."""
+    check_cancelled(older, own)
+
+
+@older("slurm", is_over=False)
+@pytest.mark.usefixtures("slurm")
+def test_an_older_experiment_is_resumed_on_slurm(older: Older, own: Run) -> None:
+    """What was queued early, did not start, or was lost runs again; what ended with a record does not."""
+    check_resumed(older, own)
+
+
+@older("slurm-near-its-limit-interrupted")
+@pytest.mark.usefixtures("slurm")
+def test_an_older_attempt_that_was_near_its_limit_has_timed_out(older: Older, own: Run) -> None:
+    """A failure after Slurm's notice of the time limit is a timeout, though no supervisor saw it."""
+    assert older.statuses["fails"] == "RUNNING"
+    state = look(own).history.tasks["fails"]
+    assert (state.status, state.exit_code, state.reason) == ("FAILED", 5, Reason.TIMEOUT)
+
+
+@older("slurm-interrupted")
+@pytest.mark.usefixtures("slurm")
+def test_an_older_experiment_is_cancelled_on_slurm(older: Older, own: Run) -> None:
+    """Its new jobs are ended, and what had succeeded stays SUCCEEDED."""
+    check_cancelled(older, own)
+
+
+@older("tunnel", is_over=False)
+@pytest.mark.usefixtures("remote")
+def test_an_older_experiment_is_resumed_through_a_tunnel(older: Older, own: Run) -> None:
+    """What the remote host holds of its attempts is fetched from the folder that was recorded."""
+    check_resumed(older, own)
+
+
+@older("tunnel-interrupted")
+@pytest.mark.usefixtures("remote")
+def test_an_older_experiment_is_cancelled_through_a_tunnel(older: Older, own: Run) -> None:
+    """Its new jobs are ended, and what had succeeded stays SUCCEEDED."""
+    check_cancelled(older, own)
