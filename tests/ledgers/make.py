@@ -459,7 +459,7 @@ def sweep(end: str) -> Recipe:
     return Recipe(f"slurm-sweep-{end}", {**ENGINES["slurm"], "tasks": tasks}, wanted, drive)
 
 
-def stood_back() -> Recipe:
+def stood_back(engine: str) -> Recipe:
     """Without a supervisor, a job that waited in Slurm's queue could not tell whether it may run its task."""
     tasks = {
         "prepare": {"inline": f'{until("early")}; echo \'x:={{"a": 1}}\' >>"$EXP_OUTPUT"'},
@@ -476,7 +476,7 @@ def stood_back() -> Recipe:
             experiment.await_file(task, "stood-back")
 
     wanted = {"prepare": "RUNNING", "train": "SUBMITTED", "clean": "SUBMITTED"}
-    return Recipe("slurm-stood-back", {**ENGINES["slurm"], "tasks": tasks}, wanted, drive)
+    return Recipe(f"{engine}-stood-back", {**ENGINES[engine], "tasks": tasks}, wanted, drive)
 
 
 def near_its_limit(engine: str, end: str) -> Recipe:
@@ -506,9 +506,13 @@ def recipes() -> Iterator[Recipe]:
         yield from (finished(engine), failed(engine), interrupted(engine))
     yield from (cancelled(), revised())
     yield from (handlers("finished"), handlers("failed"), handlers_interrupted())
-    yield from (sweep("failed"), sweep("interrupted"), stood_back())
-    yield from (near_its_limit("slurm", "failed"), near_its_limit("slurm", "interrupted"))
-    yield near_its_limit("tunnel", "failed")
+    yield from (sweep("failed"), sweep("interrupted"))
+    for engine in ("slurm", "tunnel"):
+        yield from (
+            stood_back(engine),
+            near_its_limit(engine, "failed"),
+            near_its_limit(engine, "interrupted"),
+        )
 
 
 # -- storing ----------------------------------------------------------------------------------------------

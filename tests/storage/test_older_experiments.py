@@ -387,13 +387,48 @@ def test_an_older_experiment_is_resumed_on_slurm(older: Older, own: Run) -> None
     check_resumed(older, own)
 
 
+def check_timed_out(older: Older, run: Run) -> None:
+    """See that a failure after Slurm's notice of the time limit is a timeout."""
+    assert older.statuses["fails"] == "RUNNING"
+    state = look(run).history.tasks["fails"]
+    assert (state.status, state.exit_code, state.reason) == ("FAILED", 5, Reason.TIMEOUT)
+
+
+def check_stood_back(older: Older, run: Run) -> None:
+    """See that a task whose job did not run it is PENDING, and that the ledger says why."""
+    assert {older.statuses[name] for name in ("train", "clean")} == {"SUBMITTED"}
+    assert statuses(look(run)) == {"prepare": "SUCCEEDED", "train": "PENDING", "clean": "PENDING"}
+    returned = [event for event in Reader(run.files.ledger).read() if event["event"] == "returned"]
+    assert {event["task"] for event in returned} == {"train", "clean"}
+    assert all("did not say that it may run" in event["message"] for event in returned)
+
+
 @older("slurm-near-its-limit-interrupted")
 @pytest.mark.usefixtures("slurm")
-def test_an_older_attempt_that_was_near_its_limit_has_timed_out(older: Older, own: Run) -> None:
-    """A failure after Slurm's notice of the time limit is a timeout, though no supervisor saw it."""
-    assert older.statuses["fails"] == "RUNNING"
-    state = look(own).history.tasks["fails"]
-    assert (state.status, state.exit_code, state.reason) == ("FAILED", 5, Reason.TIMEOUT)
+def test_an_older_attempt_near_its_limit_has_timed_out(older: Older, own: Run) -> None:
+    """The file that marks Slurm's notice is known, though no supervisor saw the attempt end."""
+    check_timed_out(older, own)
+
+
+@older("tunnel-near-its-limit-interrupted")
+@pytest.mark.usefixtures("remote")
+def test_an_older_attempt_near_its_limit_has_timed_out_remotely(older: Older, own: Run) -> None:
+    """The file that marks Slurm's notice is fetched from the remote host."""
+    check_timed_out(older, own)
+
+
+@older("slurm-stood-back")
+@pytest.mark.usefixtures("slurm")
+def test_an_older_job_that_did_not_run_its_task_is_recognized(older: Older, own: Run) -> None:
+    """The file that marks a job which left its task to the supervisor is known."""
+    check_stood_back(older, own)
+
+
+@older("tunnel-stood-back")
+@pytest.mark.usefixtures("remote")
+def test_an_older_job_that_did_not_run_its_task_is_recognized_remotely(older: Older, own: Run) -> None:
+    """The file that marks a job which left its task to the supervisor is fetched from the remote host."""
+    check_stood_back(older, own)
 
 
 @older("slurm-interrupted")
