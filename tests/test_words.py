@@ -20,6 +20,7 @@ EXCEPTIONS: Final = (
     ("*", r"--(?:no-)?host-is-gone\b|\bhost_is_gone\b", "an option of `exp resume`, and its name in Python"),
     ("*", r"--(?:no-)?engines\b", "an option of `exp validate`"),
     ("*", r"\bsupervisor_gone\b", "an event that plugins receive"),
+    ("*", r"\bstood-back\b", "a file of an attempt on Slurm"),
     ("*", r"(?<=[`\"'])gone(?=[`\"'])", "a state of supervisors in JSON"),
 )
 
