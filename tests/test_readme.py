@@ -86,7 +86,7 @@ def test_the_recipes_work(exp: Exp) -> None:
             session.run(block)
 
 
-@pytest.mark.parametrize("name", ["again.md", "from-nemo-run-and-ml-dash.md"])
+@pytest.mark.parametrize("name", ["resume-rerun-diff.md", "from-nemo-run-and-ml-dash.md"])
 def test_what_other_pages_say_works(exp: Exp, name: str) -> None:
     """What these pages mark is written and run, and the output is what stands there."""
     session = Session(exp)
