@@ -124,9 +124,9 @@ def test_a_supervisor_that_is_gone_is_told_with_the_remedy(exp: Exp) -> None:
     exp("run", exp.spec(WAITING), "-d")
     eventually((exp.folder / "begun").exists)
     os.kill(exp.status()["supervisor"]["pid"], signal.SIGKILL)
-    shown = eventually(lambda: (text := exp("status").stdout) and "gone" in text and text)
+    shown = eventually(lambda: (text := exp("status").stdout) and "terminated" in text and text)
     assert "exp resume waiting_" in shown
-    assert "1 task(s) go on" in shown
+    assert "1 task(s) still running" in shown
     (exp.folder / "go").touch()
     exp("resume", "waiting")
 
