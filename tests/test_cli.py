@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import os
+import pkgutil
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from terminals import Terminal
 
-from nemorun_cli import cli
+from nemorun_cli import cli, commands
 
 if TYPE_CHECKING:
     from conftest import Exp
@@ -25,27 +29,83 @@ tasks:
 HEAVY = {"pydantic", "docker", "jsonschema", "jinja2", "rich", "yaml", "psutil", "filelock"}
 
 
+HELP_WIDTH = 80  # columns
+
+
+def parse(name: str, *arguments: str) -> dict[str, Any]:
+    """The parameters that a command gets from these arguments; the command does not run."""
+    parameters: dict[str, Any] = cli.build(name).make_context(name, list(arguments)).params
+    return parameters
+
+
+def required(command: Any) -> list[str]:
+    """A value for each required argument of a command."""
+    return ["x" for parameter in command.params if parameter.required]
+
+
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_help_of_the_group_is_the_first_line_of_each_command(name: str) -> None:
-    """`exp --help` tells of each command what the command tells of itself."""
+    """`exp --help` shows for each command the first line of the command's own help."""
     help_text = inspect.getdoc(cli.build(name).callback) or ""
     assert help_text.splitlines()[0] == cli.COMMANDS[name]
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
-def test_every_flag_can_be_denied(name: str) -> None:
-    """Each boolean option has its `--no-…`."""
-    flags = [parameter for parameter in cli.build(name).params if getattr(parameter, "is_flag", False)]
-    for flag in flags:
-        assert any(text.startswith("--no-") for text in flag.secondary_opts), flag.opts
+def test_every_flag_has_a_negative_form(name: str) -> None:
+    """Each flag of each command accepts its `--no-…` form, which sets it to false."""
+    command = cli.build(name)
+    for flag in command.params:
+        if getattr(flag, "is_flag", False):
+            negative = cli.negative(flag)
+            assert negative is not None
+            assert parse(name, *required(command), negative)[flag.name] is False
+            assert parse(name, *required(command), flag.opts[-1])[flag.name] is True
+
+
+def test_the_last_form_of_a_flag_wins(exp: Exp) -> None:
+    """A negative form overrides the flag before it, so that a script can append it."""
+    exp("run", exp.spec(HELLO))
+    assert exp("list", "--json", "--no-json", "-q", "--no-quiet").stdout.startswith("ID ")
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_of_a_command_fits_and_shows_examples(exp: Exp, name: str) -> None:
+    """Each help fits 80 columns, has examples on lines of their own, and omits the `--no-…` forms."""
+    lines = exp(name, "--help", env={"COLUMNS": str(HELP_WIDTH)}).stdout.splitlines()
+    assert max(map(len, lines)) <= HELP_WIDTH
+    examples = lines.index(f"  {cli.EXAMPLES}")
+    assert lines[examples + 1].startswith(f"    exp {name}")
+    assert [line for line in lines if "--no-" in line] == []
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_examples_are_valid(name: str) -> None:
+    """Each example in the help of a command is a command line that `exp` accepts."""
+    help_text = inspect.getdoc(cli.build(name).callback) or ""
+    examples = help_text.partition(f"{cli.EXAMPLES}\n")[2].splitlines()
+    assert examples
+    for example in examples:
+        line = re.split(r" {3,}", example.strip())[0]  # a description follows after several spaces
+        for part in re.split(r" (?:&&|\||>) ", line):
+            words = shlex.split(part)
+            if words[0] == "exp":
+                parse(words[1], *words[2:])
 
 
 def test_help_lists_all_commands(exp: Exp) -> None:
-    """`exp --help` shows every command with its line."""
-    shown = exp("--help").stdout
-    for name, line in cli.COMMANDS.items():
-        assert f"  {name} " in shown
-        assert line.split()[0] in shown
+    """`exp --help` shows every command exactly once, below the heading of its section."""
+    lines = exp("--help", env={"COLUMNS": str(HELP_WIDTH)}).stdout.splitlines()
+    assert max(map(len, lines)) <= HELP_WIDTH
+    wanted = []
+    for heading, section in cli.SECTIONS.items():
+        wanted += ["", f"{heading}:", *(f"  {name:<10}{line}" for name, line in section.items())]
+    assert lines[-len(wanted) :] == wanted
+    names = [name for section in cli.SECTIONS.values() for name in section]
+    modules = [module.name for module in pkgutil.iter_modules(commands.__path__)]
+    having = [
+        name for name in modules if hasattr(importlib.import_module(f"{commands.__name__}.{name}"), "command")
+    ]
+    assert sorted(names) == sorted(having)
 
 
 def test_without_a_command_the_help_is_shown(exp: Exp) -> None:
@@ -58,14 +118,15 @@ def test_version(exp: Exp) -> None:
     assert exp("--version").stdout.startswith("exp ")
 
 
-def test_status_loads_nothing_that_it_does_not_need(exp: Exp) -> None:
-    """`exp status` on a pipe imports no library that takes long to load."""
+@pytest.mark.parametrize("arguments", [("status",), ("--help",), ("run", "--help")])
+def test_light_commands_import_no_heavy_library(exp: Exp, arguments: tuple[str, ...]) -> None:
+    """`exp status` on a pipe and the help import no library that takes long to load."""
     exp("run", exp.spec(HELLO))
-    argv = [sys.executable, "-X", "importtime", *exp.argv, "status"]
-    told = subprocess.run(argv, env=exp.env, capture_output=True, text=True, timeout=60, check=True).stderr
-    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in told.splitlines()}
-    assert "nemorun_cli" in loaded
-    assert not loaded & HEAVY
+    argv = [sys.executable, "-X", "importtime", *exp.argv, *arguments]
+    report = subprocess.run(argv, env=exp.env, capture_output=True, text=True, timeout=60, check=True).stderr
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in report.splitlines()}
+    assert "nemorun_cli" in imported
+    assert not imported & HEAVY
 
 
 def test_an_unknown_command_gets_the_nearest(exp: Exp) -> None:

@@ -193,8 +193,8 @@ def test_cancel_tells_of_the_handlers_that_run_now(exp: Exp) -> None:
     experiment_id = exp("run", spec, "-d").stdout.strip()
     eventually(lambda: exp.task("a")["status"] == "RUNNING")
     done = exp("cancel", experiment_id)
-    assert "1 task(s) gone" in done.stderr
-    assert "its handlers run now; exp cancel once more ends them too" in done.stderr
+    assert "1 task(s) terminated" in done.stderr
+    assert "its handlers are running now; run exp cancel again to cancel them too" in done.stderr
     assert "1 handler(s) have not" in exp("status").stdout
     (exp.folder / "go").touch()
     exp("wait", experiment_id, code=5)

@@ -1,4 +1,4 @@
-"""`exp status`: how an experiment, or one of its tasks, stands."""
+"""`exp status`: the status of an experiment or of some of its tasks."""
 
 from __future__ import annotations
 
@@ -19,21 +19,25 @@ def command(
     which: ExperimentOrLatest = experiment.LATEST,
     task: TaskOrNone = None,
     *,
-    watch: Annotated[
-        bool, typer.Option("--watch/--no-watch", help="Show it again and again until it is over.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Update until the experiment finishes.")] = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code/--no-exit-code", help="End with the exit code of its status.")
+        bool, typer.Option("--exit-code", help="Exit with the status's exit code, as `exp wait` does.")
     ] = False,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Show how an experiment stands."""
+    """Show an experiment's status.
+
+    Examples:
+      exp status                  the latest experiment
+      exp status training train   one task or group
+      exp status --watch          update until the experiment finishes
+    """
     run = experiment.find(which)
     snapshot = run.status()
     names = snapshot.match_tasks([task]) if task is not None else None
     if watch:
-        from nemorun_cli.commands import status_watch  # noqa: PLC0415 - not for a single look
+        from nemorun_cli.commands import status_watch  # noqa: PLC0415 - only to watch
 
         snapshot = status_watch.watch(run, names, is_json=is_json, quiet=quiet)
     else:
@@ -43,7 +47,7 @@ def command(
 
 
 def document_of(snapshot: Snapshot, names: Sequence[str] | None) -> dict[str, Any]:
-    """The document `exp.status/1`, of some tasks only if they are named."""
+    """The document `exp.status/1`, with only the named tasks if names are given."""
     document = snapshot.to_json()
     if names is not None:
         document["tasks"] = [entry for entry in document["tasks"] if entry["id"] in set(names)]
@@ -51,13 +55,13 @@ def document_of(snapshot: Snapshot, names: Sequence[str] | None) -> dict[str, An
 
 
 def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quiet: bool) -> None:
-    """Write a snapshot, or what it says of some tasks, in the form that was asked for."""
+    """Write a snapshot, or its named tasks, in the requested format."""
     if snapshot.torn:
         terminal.warn(
-            f"the last {snapshot.torn} bytes of {snapshot.files.ledger} were never completed; passed over"
+            f"ignored the last {snapshot.torn} bytes of {snapshot.files.ledger}: an incomplete batch"
         )
     for text in snapshot.history.ignored:
-        terminal.warn(f"passed over in the ledger: {text}")
+        terminal.warn(f"ignored in the ledger: {text}")
     if is_json:
         terminal.write_json(document_of(snapshot, names))
     elif quiet:
@@ -72,7 +76,7 @@ def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quie
 
 
 def _show_failures(snapshot: Snapshot, names: Sequence[str]) -> None:
-    """What failed of the sweeps that were opened, by what ended it."""
+    """Write the failures among the named members of sweeps, grouped by cause."""
     swept = {name for group in sweeps.of(snapshot.spec) for name in group.members}
     failed = [name for name in names if name in swept and snapshot.history.tasks[name].status == "FAILED"]
     if not failed:

@@ -132,12 +132,12 @@ def test_a_supervisor_that_is_gone_is_told_with_the_remedy(exp: Exp) -> None:
 
 
 def test_a_torn_tail_is_reported(exp: Exp) -> None:
-    """What was never completed at the end of a ledger is passed over, and said so."""
+    """What was an incomplete batch at the end of a ledger is passed over, and said so."""
     exp("run", exp.spec(DAG), code=1)
     with (exp.directory() / "ledger.jsonl").open("ab") as ledger:
         ledger.write(b'{"event":"en')
     told = exp("status")
-    assert "never completed" in told.stderr
+    assert "an incomplete batch" in told.stderr
     assert "FAILED" in told.stdout
 
 
