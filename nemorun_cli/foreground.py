@@ -66,7 +66,7 @@ def settle_plugins(snapshot: Snapshot, *, quiet: bool) -> None:
     if quiet:
         return
     for fault in audience.faults(snapshot.files, snapshot.spec)[:FAILURES_SHOWN]:
-        terminal.warn(f"plugin {fault.line}")
+        terminal.warn(f"the plugin {fault.line}")
     if not has_settled:
         terminal.warn("some plugins have not yet received the last event; see exp show")
 

@@ -85,11 +85,13 @@ def _shown(value: Any) -> str:
     return text if text.startswith("->") else text[: packages.SHORT]
 
 
-def rows(found: Differences) -> list[list[str]]:
+def rows(spec_differences: Differences) -> list[list[str]]:
     """The differences between two specs as rows of a table: field, before, after."""
-    changed = [[_field_name(change), *_pair(change.before, change.after)] for change in found.fields]
-    removed = [[name, "a task", tables.NOTHING] for name in found.removed]
-    return [*changed, *removed, *([name, tables.NOTHING, "a task"] for name in found.added)]
+    changed = [
+        [_field_name(change), *_pair(change.before, change.after)] for change in spec_differences.fields
+    ]
+    removed = [[name, "a task", tables.NOTHING] for name in spec_differences.removed]
+    return [*changed, *removed, *([name, tables.NOTHING, "a task"] for name in spec_differences.added)]
 
 
 def anonymous(snapshot: Snapshot) -> Any:

@@ -154,7 +154,7 @@ def _show(snapshot: Snapshot, explained: Explanation) -> None:
     lines = [f"{task} is {explained.state.status}"]
     lines += [f"  {cause.message}" for cause in explained.causes]
     lines += [f"{'    ' * depth}  because {link.message}" for depth, link in enumerate(explained.chain)]
-    lines += [f"  plugin {fault.line}" for fault in _plugin_faults(snapshot) if fault.task == task]
+    lines += [f"  the plugin {fault.line}" for fault in _plugin_faults(snapshot) if fault.task == task]
     terminal.write_lines(lines)
     _show_log(explained)
     if len(explained.attempts) > 1:
