@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli import abandoned, completion, experiment, rendering, terminal
+from nemorun_cli import abandoned, completion, experiment, terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json, Quiet, Tasks, duration
+from nemorun_cli.model import wording
 
 if TYPE_CHECKING:
     from nemorun_cli.observation import Snapshot
@@ -82,7 +83,7 @@ def _report(snapshot: Snapshot, ended: list[str]) -> None:
     if not ended:
         terminal.warn(f"{snapshot.files.id}: nothing to cancel, already finished ({snapshot.status})")
         return
-    numbers = rendering.counts(snapshot.history.counts)
+    numbers = wording.counts(snapshot.history.counts)
     unconfirmed = abandoned.names(snapshot, ended)
     terminated = f"{len(ended) - len(unconfirmed)} task(s) terminated"
     terminal.warn(f"{snapshot.files.id} {snapshot.status}: {terminated} ({numbers})")

@@ -98,7 +98,7 @@ def _writer(*, is_json: bool, is_led: bool) -> Callable[[Line], None]:
 def _follow(run: Run, feed: Feed, show: Callable[[Line], None]) -> int:
     from nemorun_cli.watching import Watch  # noqa: PLC0415 - only to follow
 
-    with Watch(run) as watching:
+    with Watch(run.files, run.home) as watching:
         while True:
             snapshot = watching.look()
             for line in feed.read(snapshot.history):

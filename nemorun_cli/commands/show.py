@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli import chronicle, experiment, ledger, packages, rendering, tables, terminal, usage
 from nemorun_cli.clock import unix
 from nemorun_cli.commands.options import ExperimentOrLatest, Json
+from nemorun_cli.model import wording
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _attempt_rows(snapshot: Snapshot, past: Mapping[str, Sequence[Attempt]]) -> 
             attempt.status,
             attempt.job_id or "",
             attempt.started or "",
-            rendering.seconds(attempt.duration),
+            wording.seconds(attempt.duration),
             "" if attempt.exit_code is None else str(attempt.exit_code),
             ": ".join(part for part in (attempt.reason, attempt.message) if part),
             usage.told(requested[name], attempt.usage, attempt.duration),

@@ -23,7 +23,7 @@ FEWEST_ROWS: Final = 3
 
 def watch(run: Run, names: Sequence[str] | None, *, is_json: bool, quiet: bool) -> Snapshot:
     """Show the status until the experiment is no longer running; returns the last snapshot."""
-    with Watch(run) as watching:
+    with Watch(run.files, run.home) as watching:
         if quiet:
             snapshot = _until_over(watching)
             show(snapshot, names, is_json=is_json, quiet=quiet)
