@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from terminals import Terminal
 
-from nemorun_cli import cli, commands
+from nemorun_cli.cli import app, commands
 
 if TYPE_CHECKING:
     from conftest import Exp
@@ -34,7 +34,7 @@ HELP_WIDTH = 80  # columns
 
 def parse(name: str, *arguments: str) -> dict[str, Any]:
     """The parameters that a command gets from these arguments; the command does not run."""
-    parameters: dict[str, Any] = cli.build(name).make_context(name, list(arguments)).params
+    parameters: dict[str, Any] = app.build(name).make_context(name, list(arguments)).params
     return parameters
 
 
@@ -43,20 +43,20 @@ def required(command: Any) -> list[str]:
     return ["x" for parameter in command.params if parameter.required]
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", app.COMMANDS)
 def test_help_of_the_group_is_the_first_line_of_each_command(name: str) -> None:
     """`exp --help` shows for each command the first line of the command's own help."""
-    help_text = inspect.getdoc(cli.build(name).callback) or ""
-    assert help_text.splitlines()[0] == cli.COMMANDS[name]
+    help_text = inspect.getdoc(app.build(name).callback) or ""
+    assert help_text.splitlines()[0] == app.COMMANDS[name]
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", app.COMMANDS)
 def test_every_flag_has_a_negative_form(name: str) -> None:
     """Each flag of each command accepts its `--no-…` form, which sets it to false."""
-    command = cli.build(name)
+    command = app.build(name)
     for flag in command.params:
         if getattr(flag, "is_flag", False):
-            negative = cli.negative(flag)
+            negative = app.negative(flag)
             assert negative is not None
             assert parse(name, *required(command), negative)[flag.name] is False
             assert parse(name, *required(command), flag.opts[-1])[flag.name] is True
@@ -68,21 +68,21 @@ def test_the_last_form_of_a_flag_wins(exp: Exp) -> None:
     assert exp("list", "--json", "--no-json", "-q", "--no-quiet").stdout.startswith("ID ")
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", app.COMMANDS)
 def test_help_of_a_command_fits_and_shows_examples(exp: Exp, name: str) -> None:
     """Each help fits 80 columns, has examples on lines of their own, and omits the `--no-…` forms."""
     lines = exp(name, "--help", env={"COLUMNS": str(HELP_WIDTH)}).stdout.splitlines()
     assert max(map(len, lines)) <= HELP_WIDTH
-    examples = lines.index(f"  {cli.EXAMPLES}")
+    examples = lines.index(f"  {app.EXAMPLES}")
     assert lines[examples + 1].startswith(f"    exp {name}")
     assert [line for line in lines if "--no-" in line] == []
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", app.COMMANDS)
 def test_examples_are_valid(name: str) -> None:
     """Each example in the help of a command is a command line that `exp` accepts."""
-    help_text = inspect.getdoc(cli.build(name).callback) or ""
-    examples = help_text.partition(f"{cli.EXAMPLES}\n")[2].splitlines()
+    help_text = inspect.getdoc(app.build(name).callback) or ""
+    examples = help_text.partition(f"{app.EXAMPLES}\n")[2].splitlines()
     assert examples
     for example in examples:
         line = re.split(r" {3,}", example.strip())[0]  # a description follows after several spaces
@@ -97,10 +97,10 @@ def test_help_lists_all_commands(exp: Exp) -> None:
     lines = exp("--help", env={"COLUMNS": str(HELP_WIDTH)}).stdout.splitlines()
     assert max(map(len, lines)) <= HELP_WIDTH
     wanted = []
-    for heading, section in cli.SECTIONS.items():
+    for heading, section in app.SECTIONS.items():
         wanted += ["", f"{heading}:", *(f"  {name:<10}{line}" for name, line in section.items())]
     assert lines[-len(wanted) :] == wanted
-    names = [name for section in cli.SECTIONS.values() for name in section]
+    names = [name for section in app.SECTIONS.values() for name in section]
     modules = [module.name for module in pkgutil.iter_modules(commands.__path__)]
     having = [
         name for name in modules if hasattr(importlib.import_module(f"{commands.__name__}.{name}"), "command")
@@ -189,7 +189,7 @@ def test_a_reader_that_leaves_is_no_fault(exp: Exp, arguments: tuple[str, ...]) 
     process = exp.start(*arguments, stdout=write)
     os.close(write)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == cli.BROKEN_PIPE
+    assert process.returncode == app.BROKEN_PIPE
     assert stderr == ""
 
 
@@ -199,7 +199,7 @@ def test_a_full_disk_is_reported(exp: Exp) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         process = exp.start("status", stdout=full)
         _, stderr = process.communicate(timeout=60)
-    assert process.returncode == cli.FAULT
+    assert process.returncode == app.FAULT
     assert "No space left on device" in stderr
     assert "Traceback" not in stderr
 
@@ -220,7 +220,7 @@ def test_a_fault_keeps_its_traceback(exp: Exp) -> None:
     """An unexpected error is exit code 70, and its message names the file with the traceback."""
     program = """
 import sys, types
-from nemorun_cli import cli
+from nemorun_cli.cli import app as cli
 module = types.ModuleType("nemorun_cli.commands.boom")
 def command() -> None:
     "Boom."
@@ -238,7 +238,7 @@ sys.exit(cli.run(sys.argv[1:]))
         timeout=60,
         check=False,
     )
-    assert done.returncode == cli.FAULT
+    assert done.returncode == app.FAULT
     (kept,) = (exp.home / "faults").iterdir()
     assert str(kept) in done.stderr
     assert "Traceback" not in done.stderr
@@ -252,7 +252,9 @@ def test_a_fault_without_a_home_is_kept_elsewhere(exp: Exp, tmp_path: Path) -> N
     (exp.home / "faults").touch(mode=0o400)  # root may write anywhere, but not into a file as into a folder
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    program = "import sys; from nemorun_cli import cli; cli.application = None; sys.exit(cli.run([]))"
+    program = (
+        "import sys; from nemorun_cli.cli import app as cli; cli.application = None; sys.exit(cli.run([]))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**exp.env, "TMPDIR": str(temporary)},
@@ -261,7 +263,7 @@ def test_a_fault_without_a_home_is_kept_elsewhere(exp: Exp, tmp_path: Path) -> N
         timeout=60,
         check=False,
     )
-    assert done.returncode == cli.FAULT
+    assert done.returncode == app.FAULT
     (kept,) = temporary.iterdir()
     assert str(kept) in done.stderr
 

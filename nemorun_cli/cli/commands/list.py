@@ -1,0 +1,172 @@
+"""`exp list`: the experiments in the home directory, newest first."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nemorun_cli.cli import completion, tables, terminal
+from nemorun_cli.cli.options import Json, Quiet, whole_number
+from nemorun_cli.cli.tables import Column
+from nemorun_cli.errors import UsageError
+from nemorun_cli.model import units
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.views import listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nemorun_cli.views.listing import Summary
+
+LIMIT: Final = 50  # experiments in a table without `--limit`; scripts get all
+COLUMNS: Final = (
+    Column("ID", is_whole=True),
+    Column("STATUS", is_whole=True),
+    Column("CREATED", is_whole=True),
+    Column("DURATION", is_number=True),
+    Column("TASKS"),
+    Column("TAGS"),
+    Column("KEY"),
+)
+
+
+def command(
+    *,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="Only experiments with this name or glob. Repeatable.",
+            autocompletion=completion.names,
+        ),
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            help="Only experiments with this status. Repeatable.",
+            autocompletion=completion.statuses,
+        ),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="Only experiments with this tag. Repeatable."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="DURATION|DATE",
+            help="Only experiments created within a duration (2h) or since a date.",
+        ),
+    ] = None,
+    limit: Annotated[
+        str | None,
+        typer.Option("--limit", metavar="N", help=f"Show at most N (default: {LIMIT} in a table)."),
+    ] = None,
+    is_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List experiments, newest first.
+
+    Examples:
+      exp list --since 2d                     created in the last two days
+      exp list --status failed --tag nightly
+      exp list --name 'train*' -q             print only the ids
+    """
+    home = Home.from_environment()
+    most = whole_number("--limit", limit) if limit is not None else None
+    matching = _matching(home, names=name, statuses=_statuses(status), tags=tag, since=_since(since))
+    is_table = not (is_json or quiet)
+    maximum = LIMIT if most is None and is_table else most
+    shown: list[Summary] = []
+    is_cut = False
+    for summary in matching:
+        if maximum is not None and len(shown) == maximum:
+            is_cut = True
+            break
+        shown.append(summary)
+    for summary in shown:
+        if summary.problem is not None:
+            terminal.warn(f"{summary.id}: {summary.problem}")
+    if is_json:
+        experiments = [summary.to_json() for summary in shown]
+        terminal.write_json({"schema": listing.LIST_FORMAT, "experiments": experiments})
+    elif quiet:
+        terminal.write("".join(f"{summary.id}\n" for summary in shown))
+    else:
+        tables.show(COLUMNS, [_row(summary) for summary in shown])
+        if is_cut:
+            terminal.say(
+                f"only the newest {len(shown)} are shown; for more: exp list --limit {len(shown) * 10}"
+            )
+        elif not shown:
+            terminal.say("hint: no matching experiments; start one with: exp run SPEC")
+
+
+def _matching(
+    home: Home,
+    *,
+    names: list[str] | None,
+    statuses: frozenset[str],
+    tags: list[str] | None,
+    since: str | None,
+) -> Iterator[Summary]:
+    """The summaries that match all filters; experiments that are too old are not read."""
+    chosen = home.names()
+    if names:
+        chosen = [name for name in chosen if any(fnmatch.fnmatchcase(name, pattern) for pattern in names)]
+    for summary in listing.newest_first(home, names=chosen, since=since):
+        if statuses and summary.status not in statuses:
+            continue
+        if tags and not set(tags) <= set(summary.tags):
+            continue
+        yield summary
+
+
+def _statuses(words: list[str] | None) -> frozenset[str]:
+    chosen = frozenset(word.upper() for word in words or ())
+    if unknown := chosen - set(ExperimentStatus):
+        raise UsageError(
+            f"--status {min(unknown)}: unknown status (there are: {', '.join(ExperimentStatus)})"
+        )
+    return chosen
+
+
+def _since(text: str | None) -> str | None:
+    """The earliest creation time, as a UTC stamp."""
+    if text is None:
+        return None
+    try:
+        return stamp(time.time() - units.duration(text))
+    except ValueError:
+        pass
+    from datetime import datetime  # noqa: PLC0415 - only for dates
+
+    try:
+        return stamp(datetime.fromisoformat(text).astimezone().timestamp())
+    except ValueError:
+        raise UsageError(
+            f"--since {text}: must be a duration (2h, 3d) or a date (2026-11-22, 2026-11-22T08:00)"
+        ) from None
+
+
+def _row(summary: Summary) -> list[str]:
+    total = sum(summary.counts.values())
+    done = summary.counts.get("SUCCEEDED", 0)
+    return [
+        summary.id,
+        summary.status or "UNREADABLE",
+        summary.created or "",
+        listing.duration_text(summary),
+        f"{done}/{total}" if total else "",
+        ", ".join(summary.tags),
+        summary.key or "",
+    ]

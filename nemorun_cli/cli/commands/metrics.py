@@ -1,0 +1,185 @@
+"""`exp metrics`: metrics of experiments and their tasks as tables, rows or curves, once or continuously."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nemorun_cli.cli import completion, tables, terminal
+from nemorun_cli.cli.metrics_view import document, pictures
+from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, TaskOrNone, whole_number
+from nemorun_cli.cli.tables import Column
+from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.records import series as measures
+from nemorun_cli.experiment.records import targets
+from nemorun_cli.tracking.store.json_values import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nemorun_cli.experiment.records.series import Series
+    from nemorun_cli.experiment.records.targets import Chosen
+
+FORMATS: Final = ("table", "csv", "json")
+SUMMARY: Final = (
+    Column("RECORD"),
+    Column("METRIC", is_whole=True),
+    Column("COUNT", is_number=True),
+    Column("LAST", is_number=True),
+    Column("MIN", is_number=True),
+    Column("MAX", is_number=True),
+    Column("MEAN", is_number=True),
+    Column("NAN", is_number=True),
+)
+MOST_NAMED: Final = 20  # metrics that the error about an unknown one lists
+
+
+def command(
+    which: ExperimentOrPrefix = None,
+    task: TaskOrNone = None,
+    *,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-k",
+            "--key",
+            metavar="GLOB",
+            help="Only this field (loss), series (train) or both (train/loss). Repeatable.",
+        ),
+    ] = None,
+    last: Annotated[
+        str | None,
+        typer.Option("-n", "--last", metavar="N", help="Show the last N rows instead of a summary."),
+    ] = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Plot curves in the terminal.")] = False,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Print new rows until the experiment finishes.")
+    ] = False,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="Output format: table, csv or json.",
+            autocompletion=completion.one_of(FORMATS),
+        ),
+    ] = "table",
+    dash_root: DashRoot = None,
+    is_json: Json = False,
+) -> int:
+    """Show, plot or follow metrics.
+
+    Examples:
+      exp metrics                            summary of the latest experiment
+      exp metrics training train -k loss --plot
+      exp metrics training -n 5 -f           last 5 rows, then new ones
+    """
+    tail = whole_number("--last", last) if last is not None else None
+    if format_ not in FORMATS:
+        raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}")
+    form = "json" if is_json else format_
+    if plot and form != "table":
+        raise UsageError(f"--plot cannot be combined with {'--json' if is_json else f'--format {form}'}")
+    target = targets.target(which, task, dash_root=dash_root)
+    if follow:
+        from nemorun_cli.cli import metrics_live  # noqa: PLC0415 - not for a single look
+
+        if form == "csv":
+            raise UsageError(
+                "--format csv cannot be combined with --follow: later rows may add columns",
+                hint="use --json",
+            )
+        return metrics_live.follow(
+            target, wanted=key or (), tail=tail, plot=plot, is_json=is_json or form == "json"
+        )
+    chosen = target.choose()
+    all_series = [
+        series for record in chosen for series in measures.read(record, wanted=key or (), tail=tail)
+    ]
+    _check_keys(key or (), all_series, chosen)
+    tell_torn(all_series)
+    if form == "json":
+        terminal.write_line(dump(document(all_series)))
+    elif form == "csv":
+        terminal.write(as_csv(all_series))
+    elif not all_series:
+        terminal.say('hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5)')
+    elif plot:
+        terminal.write(pictures(all_series))
+    elif tail is not None:
+        _show_rows(all_series)
+    else:
+        tables.show(SUMMARY, summary(all_series))
+    return 0
+
+
+def _check_keys(keys: Sequence[str], all_series: Sequence[Series], chosen: Sequence[Chosen]) -> None:
+    """Check that each key selects a metric, unless no metrics were logged.
+
+    Raises:
+        UsageError: a key selects nothing.
+    """
+    if not (missing := _missing(keys, measures.fields(all_series))):
+        return
+    known = measures.fields([series for record in chosen for series in measures.read(record)])
+    if known and (missing := _missing(missing, known)):
+        listed = ", ".join(measures.key_of(*field) for field in known[:MOST_NAMED])
+        raise UsageError(f"there is no metric {missing[0]!r}", hint=f"there are: {listed}")
+
+
+def _missing(keys: Sequence[str], known: Sequence[tuple[str | None, str]]) -> list[str]:
+    return [key for key in keys if not any(measures.is_wanted(*field, [key]) for field in known)]
+
+
+def tell_torn(all_series: Sequence[Series]) -> None:
+    """Warn of files that end with an incomplete row."""
+    for series in all_series:
+        for torn in series.torn:
+            terminal.warn(f"ignored the last {torn.bytes} bytes of {torn.path}: an incomplete row")
+
+
+def summary(all_series: Sequence[Series]) -> list[list[str]]:
+    """The cells of SUMMARY."""
+    return [
+        [
+            series.of.label,
+            series.key(field),
+            str(values["count"]),
+            *(measures.text(values[name]) for name in ("last", "min", "max", "mean")),
+            str(values["nan"] or ""),
+        ]
+        for series in all_series
+        for field, values in series.statistics().items()
+    ]
+
+
+def as_csv(all_series: Sequence[Series]) -> str:
+    """Every row with its record, task, series and time, and a column for each field of any row."""
+    fields = measures.columns([row for series in all_series for row in series.rows])
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["prefix", "task", "series", "time", *fields])
+    for series in all_series:
+        origin = [series.of.record.prefix, series.of.task or "", series.name or ""]
+        for row in series.rows:
+            values = [row.get(field) for field in fields]
+            cells = [
+                value if isinstance(value, (str, float)) or value is None else dump(value) for value in values
+            ]
+            writer.writerow([*origin, measures.time_of(row), *cells])
+    return stream.getvalue()
+
+
+def _show_rows(all_series: Sequence[Series]) -> None:
+    """A table of rows for each series."""
+    for number, series in enumerate(all_series):
+        terminal.write_lines([*([""] if number else []), f"{series.title} of {series.of.label}"])
+        names = measures.columns(series.rows)
+        columns = [Column("TIME", is_whole=True), *(Column(name, is_number=True) for name in names)]
+        rows = [
+            [measures.time_of(row), *(measures.text(row.get(name)) for name in names)] for row in series.rows
+        ]
+        tables.show(columns, rows)

@@ -1,0 +1,41 @@
+"""`exp schema`: the keys that a spec can contain."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nemorun_cli.cli import completion, terminal
+from nemorun_cli.cli.options import Json
+
+
+def command(
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="Key to explain, as tasks.retry (default: the whole spec).",
+            autocompletion=completion.schema_paths,
+            show_default=False,
+        ),
+    ] = "",
+    *,
+    is_json: Json = False,
+) -> None:
+    """Explain the keys of a spec.
+
+    Examples:
+      exp schema                    list the top-level keys
+      exp schema tasks.retry        explain a key and the keys below it
+      exp schema --json > experiment.schema.json
+    """
+    from nemorun_cli.spec.schema import reference  # noqa: PLC0415 - not for the help
+
+    if is_json:
+        terminal.write_json(reference.part(path))
+    else:
+        terminal.write(reference.describe(path))
+        if nearest := reference.meant(path):
+            terminal.warn(f"{path} is read as a name of your choice: did you mean {nearest}?")
+        terminal.suggest(f"exp schema {path + '.' if path else ''}KEY · exp init", is_wanted=True)

@@ -1,0 +1,118 @@
+"""Shell completion of experiments, tasks and specs, from names and folders; reads no ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from nemorun_cli.errors import ExpError
+from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.paths import Home, age_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+SPEC_ENDINGS: Final = (".yaml", ".yml")
+PROGRAM_ENDINGS: Final = (".py",)
+MOST: Final = 200  # ids offered: nobody reads more
+
+
+def experiments(incomplete: str) -> list[str]:
+    """Names and ids of experiments that begin with the text, newest first."""
+    try:
+        home = Home.from_environment()
+        names = home.names()
+        near = [name for name in names if incomplete.startswith(name) or name.startswith(incomplete)]
+        all_ids = (experiment_id for name in near for experiment_id in home.ids(name))
+        ids = [experiment_id for experiment_id in all_ids if experiment_id.startswith(incomplete)]
+    except (ExpError, OSError):
+        return []
+    newest = sorted(ids, key=age_key, reverse=True)[:MOST]
+    return [*(name for name in [*names, "latest"] if name.startswith(incomplete)), *newest]
+
+
+def names(incomplete: str) -> list[str]:
+    """Names of experiments."""
+    try:
+        return [name for name in Home.from_environment().names() if name.startswith(incomplete)]
+    except (ExpError, OSError):
+        return []
+
+
+def statuses(incomplete: str) -> list[str]:
+    """Statuses of experiments."""
+    words = [status.lower() if incomplete.islower() else str(status) for status in ExperimentStatus]
+    return [word for word in words if word.startswith(incomplete)]
+
+
+def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of tasks and groups of the experiment on the command line, or of the latest."""
+    from nemorun_cli.experiment.run import LATEST, find  # noqa: PLC0415 - only to complete tasks
+
+    try:
+        run = find(_which(ctx) or LATEST)
+        document = json.loads(run.files.resolved.read_bytes())
+        ids = [group["id"] for group in document["groups"]] + [task["id"] for task in document["tasks"]]
+    except (ExpError, OSError, ValueError, KeyError, TypeError):
+        return []
+    return [task for task in ids if task.startswith(incomplete)]
+
+
+def _which(ctx: typer.Context) -> str | None:
+    """The experiment of an unfinished command line; unparsed if an option still lacks its value."""
+    unparsed = [argument for argument in ctx.args if not argument.startswith("-")]
+    parsed: str | None = ctx.params.get("which")
+    return unparsed[0] if unparsed and parsed in {None, "latest"} else parsed
+
+
+def specs(incomplete: str) -> list[str]:
+    """YAML files and folders that begin with the text."""
+    folder, _, start = incomplete.rpartition("/")
+    lead = f"{folder}/" if "/" in incomplete else ""
+    paths = []
+    with contextlib.suppress(OSError), os.scandir(Path(lead or ".").expanduser()) as entries:
+        for entry in entries:
+            if not entry.name.startswith(start) or (entry.name.startswith(".") and not start):
+                continue
+            if entry.is_dir():
+                paths.append(f"{lead}{entry.name}/")
+            elif entry.name.endswith(SPEC_ENDINGS):
+                paths.append(f"{lead}{entry.name}")
+    return sorted(paths)
+
+
+def if_running(incomplete: str) -> list[str]:
+    """Values of `--if-running`."""
+    return [word for word in ("fail", "skip", "replace") if word.startswith(incomplete)]
+
+
+def one_of(words: Sequence[str]) -> Callable[[str], list[str]]:
+    """The completion of an option that takes one of these words."""
+    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+
+
+def signals(incomplete: str) -> list[str]:
+    """Names of signals, without SIG."""
+    import signal  # noqa: PLC0415 - only to complete one
+
+    names = sorted(
+        number.name.removeprefix("SIG") for number in signal.valid_signals() if hasattr(number, "name")
+    )
+    return [name for name in names if name.startswith(incomplete.upper())]
+
+
+def schema_paths(incomplete: str) -> list[str]:
+    """Keys of a spec, one level at a time."""
+    from nemorun_cli.spec.schema import reference  # noqa: PLC0415 - only to complete a path
+
+    lead, _, start = incomplete.rpartition(".")
+    try:
+        keys = reference.keys(lead)
+    except (ExpError, OSError, ValueError):
+        return []
+    return [f"{lead}.{key}" if lead else key for key in keys if key.startswith(start)]

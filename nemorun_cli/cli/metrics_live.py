@@ -1,0 +1,148 @@
+"""`exp metrics --follow`: new rows as lines, documents or curves, until the experiment finishes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.cli import metrics_view, terminal
+from nemorun_cli.experiment.records.series import Series, line, only
+from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.tracking.access.follower import Following
+from nemorun_cli.tracking.store.json_values import dump
+from nemorun_cli.views.follow import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nemorun_cli.experiment.records.targets import Chosen, Target
+    from nemorun_cli.tracking.store.row_files import Row
+    from nemorun_cli.views.snapshot import Snapshot
+
+LOOK_EVERY: Final = 0.5  # seconds between reads of the metrics
+
+
+class Feed:
+    """The rows of a target's records, each returned once.
+
+    Args:
+        wanted: globs of keys.
+        tail: the number of existing rows of each series that the first read returns; None for all.
+    """
+
+    def __init__(self, *, wanted: Sequence[str], tail: int | None) -> None:
+        self._wanted = wanted
+        self._tail = tail
+        self._following: dict[tuple[str, str, str | None, bool], Following] = {}
+
+    def read(self, chosen: Sequence[Chosen]) -> list[Series]:
+        """The rows added since the last read."""
+        fresh = []
+        for record in chosen:
+            key = (record.record.root, record.record.prefix, record.experiment, record.is_of_experiment)
+            following = self._following.get(key)
+            if following is None:
+                following = self._following[key] = Following(record.data.place)
+            for name, rows in following.read(record.ids).items():
+                if kept := self._cut(only(rows, name, self._wanted)):
+                    fresh.append(Series(of=record, name=name, rows=kept))
+        self._tail = None
+        return fresh
+
+    def _cut(self, rows: list[Row]) -> list[Row]:
+        return rows if self._tail is None else rows[len(rows) - min(self._tail, len(rows)) :]
+
+
+def follow(target: Target, *, wanted: Sequence[str], tail: int | None, plot: bool, is_json: bool) -> int:
+    """Show new rows until the target has finished; returns the exit code."""
+    feed = Feed(wanted=wanted, tail=tail)
+    watched = Watched(target)
+    if plot:
+        _draw(feed, watched)
+        return watched.code
+    for chosen in watched.looks():
+        fresh = feed.read(chosen)
+        if is_json and fresh:
+            terminal.write_line(dump(metrics_view.document(fresh)))
+        elif fresh:
+            terminal.write_lines(_lines(fresh, is_led=len(chosen) > 1))
+        terminal.flush()
+    return watched.code
+
+
+class Watched:
+    """The records of a target, read repeatedly; `code` is the exit code after the last read."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.code = 0
+
+    def looks(self) -> Iterator[list[Chosen]]:
+        """The current records, repeatedly; the last time after the target has finished."""
+        if self._target.run is None:
+            yield from self._records()
+            return
+        with Watch(self._target.run.files, self._target.run.home) as watching:
+            while True:
+                snapshot = watching.look()
+                yield self._target.choose_of(snapshot)
+                if self._is_over(snapshot):
+                    return
+                time.sleep(LOOK_EVERY)
+
+    def _records(self) -> Iterator[list[Chosen]]:
+        while True:
+            chosen = self._target.choose()
+            yield chosen
+            if all(record.status is not ExperimentStatus.RUNNING for record in chosen):
+                return
+            time.sleep(LOOK_EVERY)
+
+    def _is_over(self, snapshot: Snapshot) -> bool:
+        if snapshot.status is ExperimentStatus.INTERRUPTED:
+            terminal.warn(
+                f"{snapshot.files.id} is INTERRUPTED; continue with: exp resume {snapshot.files.id}"
+            )
+            self.code = snapshot.exit_code
+            return True
+        task = self._target.task
+        names = snapshot.match_tasks([task]) if task is not None else list(snapshot.history.tasks)
+        return snapshot.is_over or all(snapshot.history.tasks[name].is_over for name in names)
+
+
+def _lines(all_series: Sequence[Series], *, is_led: bool) -> list[str]:
+    """A line for each row: its record if there are several, its series, its fields."""
+    return [
+        f"{series.of.label + ' | ' if is_led else ''}{series.title}: {line(row)}"
+        for series in all_series
+        for row in series.rows
+    ]
+
+
+def _draw(feed: Feed, watched: Watched) -> None:
+    """Redraw the curves in place on a terminal; elsewhere draw them once, at the end."""
+    merged: dict[tuple[str, str | None], Series] = {}
+    if not terminal.can_draw(sys.stdout):
+        for chosen in watched.looks():
+            _merge(merged, feed.read(chosen))
+        terminal.write(metrics_view.pictures(list(merged.values())))
+        return
+    from rich.console import Console  # noqa: PLC0415 - only for terminals
+    from rich.live import Live  # noqa: PLC0415 - the same
+    from rich.text import Text  # noqa: PLC0415 - the same
+
+    with Live(console=Console(), auto_refresh=False) as live:
+        for chosen in watched.looks():
+            if fresh := feed.read(chosen):
+                _merge(merged, fresh)
+                live.update(Text.from_ansi(metrics_view.pictures(list(merged.values()))), refresh=True)
+
+
+def _merge(merged: dict[tuple[str, str | None], Series], fresh: Sequence[Series]) -> None:
+    """Append new rows to the series read before."""
+    for series in fresh:
+        key = (series.of.label, series.name)
+        before = merged.get(key)
+        rows = [*before.rows, *series.rows] if before else series.rows
+        merged[key] = Series(of=series.of, name=series.name, rows=rows)

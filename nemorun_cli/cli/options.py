@@ -1,0 +1,117 @@
+"""The arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nemorun_cli.cli import completion
+from nemorun_cli.errors import UsageError
+from nemorun_cli.model import units
+
+ExperimentOrLatest = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXP",
+        help="Experiment name, id, id prefix, or `latest` (the default).",
+        autocompletion=completion.experiments,
+        show_default=False,
+    ),
+]
+ExperimentGiven = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXP",
+        help="Experiment name, id, id prefix, or `latest`.",
+        autocompletion=completion.experiments,
+    ),
+]
+ExperimentOrPrefix = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="EXP|PREFIX",
+        help="Experiment (default: the latest), or record prefix ending in `/`.",
+        autocompletion=completion.experiments,
+    ),
+]
+DashRoot = Annotated[
+    str | None,
+    typer.Option("--dash-root", metavar="FOLDER", help="Read records from this folder, by prefix."),
+]
+TaskOrNone = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TASK",
+        help="Task id, id prefix, group, glob, or number in `exp status`.",
+        autocompletion=completion.tasks,
+    ),
+]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="TASK",
+        help="Task ids, id prefixes, groups, globs, or numbers in `exp status`.",
+        autocompletion=completion.tasks,
+    ),
+]
+SpecPath = Annotated[
+    str, typer.Argument(metavar="SPEC", help="The spec file.", autocompletion=completion.specs)
+]
+Params = Annotated[
+    list[str] | None,
+    typer.Option("-p", "--param", metavar="NAME=VALUE", help="Set a spec parameter. Repeatable."),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH.TO.KEY=VALUE", help="Set any field of the spec. Repeatable."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print ids only.")]
+
+Detach = Annotated[
+    bool | None, typer.Option("-d", "--detach", help="Print the id and return once the experiment runs.")
+]
+Sequential = Annotated[bool | None, typer.Option("--sequential", help="Run one task at a time.")]
+TailLogs = Annotated[bool | None, typer.Option("--tail-logs", help="Show the output of tasks.")]
+Direct = Annotated[
+    bool | None,
+    typer.Option("--direct", help="Run all tasks in this process and terminal."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run; create nothing.")]
+Key = Annotated[
+    str | None,
+    typer.Option("--key", metavar="KEY", help="Key of the logical run, e.g. nightly-2026-11-22."),
+]
+IfRunning = Annotated[
+    str | None,
+    typer.Option(
+        "--if-running",
+        metavar="fail|skip|replace",
+        help="What to do if an experiment with this key (or name) is running.",
+        autocompletion=completion.if_running,
+    ),
+]
+
+
+def whole_number(option: str, text: str) -> int:
+    """The value of an option as a whole number.
+
+    Raises:
+        UsageError: the value is negative or no whole number.
+    """
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(f"{option} {text}: must be a whole number")
+    return int(text)
+
+
+def duration(option: str, text: str) -> float:
+    """The value of an option (`90s`, `10m`, `2h` or a plain number) in seconds.
+
+    Raises:
+        UsageError: the value is not a duration.
+    """
+    try:
+        return units.duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None

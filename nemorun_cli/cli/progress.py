@@ -1,0 +1,206 @@
+"""Shows an experiment while it runs: live on a terminal, a line for each change elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+from nemorun_cli.cli import status_text, terminal
+from nemorun_cli.cli.tables import STYLES
+from nemorun_cli.model import wording
+from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.views import sweeps
+from nemorun_cli.views.transitions import Changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from types import TracebackType
+
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.views.log_reader import Line
+    from nemorun_cli.views.snapshot import Snapshot
+
+MARKS: Final = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELLED": "■", "SKIPPED": "-"}
+ROWS_BESIDES: Final = 6  # rows of the terminal that are not available for running tasks
+FEWEST_ROWS: Final = 3
+REFRESHES: Final = 8  # of a live display, per second
+
+
+class Display(Protocol):
+    """Output while an experiment runs: on standard error, except logs."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
+        """Show a new snapshot and the events since the last one."""
+        ...
+
+    def log(self, line: Line) -> None:
+        """Show a line of a task's log."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Show a message."""
+        ...
+
+
+def choose(
+    *, quiet: bool, write_log: Callable[[str], None], shares_terminal: bool, secrets: Collection[str]
+) -> Display:
+    """The display for the kind of standard error: terminal or not.
+
+    Args:
+        quiet: show only logs.
+        write_log: writes a line of a log.
+        shares_terminal: whether `write_log` writes to the terminal on which the live display is drawn.
+        secrets: values to hide in excerpts of logs.
+    """
+    if quiet:
+        return Silence(write_log)
+    if terminal.can_draw(sys.stderr):
+        return LiveDisplay(None if shares_terminal else write_log, secrets=secrets)
+    return Lines(write_log, secrets=secrets)
+
+
+class Silence:
+    """Shows only logs."""
+
+    def __init__(self, write_log: Callable[[str], None]) -> None:
+        self._write_log = write_log
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
+        """Show nothing."""
+
+    def log(self, line: Line) -> None:
+        """Show the line, prefixed with its task."""
+        self._write_log(led(line))
+
+    def note(self, text: str) -> None:
+        """Show nothing."""
+
+
+class Lines(Silence):
+    """Shows a line for each change."""
+
+    def __init__(self, write_log: Callable[[str], None], *, secrets: Collection[str]) -> None:
+        super().__init__(write_log)
+        self._changes = Changes(secrets=secrets)
+
+    def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
+        """Show a line for each task whose status changed."""
+        for change in self._changes.tell(snapshot, news):
+            terminal.say(change.text)
+            for line in change.lines:
+                terminal.say(f"  | {line}")
+
+    def note(self, text: str) -> None:
+        """Show the message at once."""
+        terminal.warn(text)
+
+
+class LiveDisplay:
+    """Shows running tasks, their durations and the counts, redrawn by rich; finished tasks remain above."""
+
+    def __init__(self, write_log: Callable[[str], None] | None, *, secrets: Collection[str]) -> None:
+        # rich takes longer to import than an experiment to start; by this time it has started.
+        from rich.console import Console  # noqa: PLC0415
+        from rich.live import Live  # noqa: PLC0415
+
+        self._write_log = write_log
+        self._console = Console(stderr=True)
+        self._changes = Changes(secrets=secrets)
+        self._snapshot: Snapshot | None = None
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._draw,
+            refresh_per_second=REFRESHES,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
+        """Redraw, and print a line for each task that finished."""
+        self._snapshot = snapshot
+        for change in self._changes.tell(snapshot, news):
+            if change.status in MARKS:
+                self._print(f"{MARKS[change.status]} {change.text}", STYLES[change.status])
+                for line in change.lines:
+                    self._print(f"  | {line}", "dim")
+
+    def log(self, line: Line) -> None:
+        """Show the line, prefixed with its task, above the display."""
+        if self._write_log is not None:
+            self._write_log(led(line))
+            return
+        from rich.text import Text  # noqa: PLC0415 - imported already
+
+        prefix = Text(f"{line.task} | ", style="dim")
+        self._console.print(prefix + Text.from_ansi(line.text), soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Show the message above the display."""
+        self._print(f"{terminal.PROGRAM}: {text}", "bold")
+
+    def _print(self, text: str, style: str) -> None:
+        from rich.text import Text  # noqa: PLC0415 - imported already
+
+        self._console.print(Text(text, style=style), soft_wrap=True)
+
+    def _draw(self) -> Any:
+        from rich.table import Table  # noqa: PLC0415 - imported already
+        from rich.text import Text  # noqa: PLC0415 - the same
+
+        grid = Table.grid(padding=(0, 2))
+        snapshot = self._snapshot
+        if snapshot is None:
+            return grid
+        history = snapshot.history
+        most = max(FEWEST_ROWS, self._console.size.height - ROWS_BESIDES)
+        running = [task for task in snapshot.spec.tasks if history.tasks[task.id].is_live]
+        for task in running[:most]:
+            state = history.tasks[task.id]
+            duration = status_text.running_for(state, time.time())
+            attempt = f"attempt {state.attempt}" if state.attempt > 1 else ""
+            name = Text("▸ " + task.id, style=STYLES[state.status])
+            grid.add_row(name, duration, state.status, task.executor, attempt)
+        if len(running) > most:
+            grid.add_row(Text(f"… and {len(running) - most} more", style="dim"))
+        for group in sweeps.of(snapshot.spec):
+            grid.add_row(Text(self._changes.line(snapshot, group), style="bold"))
+        finished = sum(history.counts[status] for status in MARKS_OF)
+        line = f"{finished} of {len(history.tasks)} finished · {wording.counts(history.counts)}"
+        outer = Table.grid()
+        outer.add_row(grid)
+        outer.add_row(Text(f"{line} · {status_text.elapsed(snapshot)}", style="bold"))
+        return outer
+
+
+MARKS_OF: Final = tuple(TaskStatus(name) for name in MARKS)
+
+
+def led(line: Line) -> str:
+    """A line of a log, prefixed with its task."""
+    return f"{line.task} | {line.text}\n"
