@@ -101,11 +101,11 @@ def test_failure_of_a_handler_is_told_and_changes_no_outcome(exp: Exp) -> None:
     spec = exp.spec("tasks: {a: {command: 'true'}}\non_exit: {clean: {inline: exit 7}}")
     done = exp("run", spec, code=0)
     assert "COMPLETED" in done.stderr
-    assert "on_exit/clean: exit code 7, a handler: the status is that of the tasks" in done.stderr
+    assert "on_exit/clean: exit code 7 (a handler: does not change the status)" in done.stderr
     assert exp.task("on_exit/clean")["status"] == "FAILED"
     assert exp.task("on_exit/clean")["handler"] == "on_exit"
     assert exp.status()["outcome"] == "COMPLETED"
-    assert "on_exit/clean FAILED; the status is that of the tasks" in exp("status").stdout
+    assert "on_exit/clean FAILED; handlers do not change the status" in exp("status").stdout
     assert "exit code 7" in exp("why", "latest", "on_exit/clean").stdout
 
 
@@ -195,9 +195,9 @@ def test_cancel_tells_of_the_handlers_that_run_now(exp: Exp) -> None:
     experiment_id = exp("run", spec, "-d").stdout.strip()
     eventually(lambda: exp.task("a")["status"] == "RUNNING")
     done = exp("cancel", experiment_id)
-    assert "1 task(s) gone" in done.stderr
-    assert "its handlers run now; exp cancel once more ends them too" in done.stderr
-    assert "1 handler(s) not yet" in exp("status").stdout
+    assert "1 task(s) terminated" in done.stderr
+    assert "its handlers are running now; run exp cancel again to cancel them too" in done.stderr
+    assert "1 handler(s) have not" in exp("status").stdout
     (exp.folder / "go").touch()
     exp("wait", experiment_id, code=5)
 

@@ -190,7 +190,7 @@ def test_who_waits_says_so_and_can_be_cancelled(bench: Bench) -> None:
     second = bench.start(tasks, name="second")
     waits(second)
     told = bench.exp("status", second.id).stdout
-    assert "waits:      a for 0.1 CPUs and 1 GPU" in told
+    assert "waiting:    a for 0.1 CPUs and 1 GPU" in told
     assert bench.exp.task("a", second.id)["resources"] == {"gpus": 1, "cpus": 0.1}
     why = bench.exp("why", second.id, "b").stdout
     assert "it waits for 0.1 CPUs and 1 GPU, behind a" in why

@@ -1,13 +1,14 @@
-"""The frame of the command line: which commands there are, how one is found, and how each of them ends.
+"""The frame of the command line: the table of commands, their lookup, and the handling of their errors.
 
 A command is a module of `nemorun_cli.cli.commands` with a function `command`, which returns the exit
-code (None is 0) and raises what is in `errors`. Only the module of the command that runs is imported.
+code (None is 0) and raises the classes of `errors`. Only the module of the command that runs is imported.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import os
 import sys
 import time
@@ -25,48 +26,58 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-# In the order of `exp --help`; the texts are the first lines of the commands' own help.
-COMMANDS: Final = {
-    "init": "Write a spec to start from.",
-    "validate": "Check a spec and tell all of its problems.",
-    "run": "Run an experiment from a spec, and watch it.",
-    "status": "Show how an experiment stands.",
-    "list": "List experiments, the newest first.",
-    "logs": "Print what tasks wrote to their standard output and error.",
-    "why": "Explain why a task waits, failed or was skipped.",
-    "cancel": "End an experiment, or some of its tasks.",
-    "wait": "Wait until an experiment is over.",
-    "resume": "Continue an experiment that was interrupted, failed or was cancelled.",
-    "rerun": "Start a new experiment from an old one's own spec, options and scripts.",
-    "diff": "Show what is different between two experiments: their specs, code, environments and results.",
-    "params": "Show the params of experiments and their tasks.",
-    "metrics": "Show, draw or follow the metrics of experiments and their tasks.",
-    "compare": "Compare experiments, the tasks of a sweep, or records.",
-    "files": "List the files that were saved in records.",
-    "records": "List records by prefix, status and tag.",
-    "show": "Show everything that is known of an experiment.",
-    "graph": "Draw the tasks and what they depend on.",
-    "schema": "Explain the keys of a spec.",
-    "events": "Print the events of an experiment's ledger.",
-    "doctor": "Check the engines that run tasks, and say how to get them going.",
-    "fsck": "Check an experiment's ledger against its attempts.",
-    "gc": "Remove leftovers and old experiments.",
+# The commands under their headings in `exp --help`; each line is the first line of the command's own help.
+SECTIONS: Final = {
+    "Start and stop": {
+        "init": "Create a starter spec.",
+        "schema": "Explain the keys of a spec.",
+        "validate": "Check a spec and report all its problems.",
+        "run": "Run an experiment from a spec.",
+        "resume": "Continue an interrupted, failed or cancelled experiment.",
+        "rerun": "Start a new experiment from the spec of an earlier one.",
+        "cancel": "Cancel an experiment or some of its tasks.",
+    },
+    "Inspect": {
+        "list": "List experiments, newest first.",
+        "status": "Show an experiment's status.",
+        "logs": "Print the output of tasks.",
+        "why": "Explain why a task is waiting, failed or was skipped.",
+        "wait": "Wait for an experiment to finish.",
+        "show": "Show all details of an experiment.",
+        "graph": "Draw tasks and their dependencies.",
+        "events": "Print the events of an experiment's ledger.",
+    },
+    "Results": {
+        "metrics": "Show, plot or follow metrics.",
+        "params": "Show the params of experiments and tasks.",
+        "files": "List the files saved in records.",
+        "records": "List records by prefix, status and tag.",
+        "compare": "Compare experiments, members of a sweep or records.",
+        "diff": "Show the differences between two experiments.",
+    },
+    "Repair": {
+        "doctor": "Check the engines that run tasks and suggest fixes.",
+        "fsck": "Check an experiment's ledger and repair it.",
+        "gc": "Remove leftovers and old experiments.",
+    },
 }
+COMMANDS: Final = {name: line for section in SECTIONS.values() for name, line in section.items()}
 
 FAULT: Final = 70  # the exit code of a fault in `exp` itself
-BROKEN_PIPE: Final = 141  # what a shell tells of a program that ended because nobody reads its output
+BROKEN_PIPE: Final = 141  # what a shell reports for a program that SIGPIPE ended
 ERROR_FORMAT: Final = "exp.error/1"
+EXAMPLES: Final = "Examples:"  # the heading of the examples in a command's docstring
 
-# Click's classes by way of Typer's public names: newer versions of Typer bring a Click of their own.
+# Click's class, reached through Typer's public names: newer versions of Typer include a Click of their own.
 _UsageError: Any = typer.BadParameter.__base__
 
 
-class _NobodyReadsError(Exception):
-    """Standard output is a pipe whose reader has left."""
+class _ReaderClosedError(Exception):
+    """Standard output is a pipe whose reader closed it."""
 
 
 class _AsGiven:
-    """Takes the place of a parameter's conversion; see `_unconverted`."""
+    """Replaces a parameter's conversion; see `_unconverted`."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         del ctx
@@ -74,11 +85,11 @@ class _AsGiven:
 
 
 def _unconverted(parameters: list[Any]) -> list[Any]:
-    """The parameters, whose values stay what they are: text, lists of text and flags.
+    """The parameters, without conversion of their values: text, lists of text and flags.
 
-    Typer checks even text with pydantic in its newer versions, whose import takes longer than most of
-    our commands, and all our parameters are text or flags. Where a version of Typer knows no such
-    conversion, nothing is changed.
+    Newer versions of Typer validate even text with pydantic, whose import takes longer than most of
+    our commands, and all our parameters are text or flags. Versions of Typer without that conversion
+    need no change.
     """
     for parameter in parameters:
         if hasattr(parameter, "get_runtime_param"):
@@ -86,16 +97,49 @@ def _unconverted(parameters: list[Any]) -> list[Any]:
     return parameters
 
 
+def negative(parameter: Any) -> str | None:
+    """The `--no-…` form of a flag; None for other parameters, for `--help`, and if the flag declares one."""
+    if not getattr(parameter, "is_flag", False) or parameter.is_eager or parameter.secondary_opts:
+        return None
+    name = next(option for option in parameter.opts if option.startswith("--"))
+    return f"--no-{name.removeprefix('--')}"
+
+
 class Command(typer.core.TyperCommand):
-    """One command, whose parameters need no conversion."""
+    """One command, without conversion of parameters; its flags have `--no-…` forms that the help omits."""
 
     def get_params(self, ctx: Any) -> Any:
-        """All parameters, `--help` among them."""
+        """All parameters, including `--help`."""
         return _unconverted(super().get_params(ctx))
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words of the usage line; Typer puts braces around a required argument."""
+        return [piece if "|" in piece else piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options; Typer adds a type to each argument, which is always text."""
+        for kind, heading in (("argument", "Arguments"), ("option", "Options")):
+            parameters = [known for known in self.get_params(ctx) if known.param_type_name == kind]
+            rows = [row for known in parameters if (row := known.get_help_record(ctx)) is not None]
+            if kind == "argument":
+                rows = [(name.partition(" <")[0], text) for name, text in rows]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
+
+    def make_parser(self, ctx: Any) -> Any:
+        """The parser of the options, including the negative form of each flag."""
+        parser = super().make_parser(ctx)
+        for parameter in self.get_params(ctx):
+            if option := negative(parameter):
+                parser.add_option(
+                    obj=parameter, opts=[option], dest=parameter.name, action="store_const", const=False
+                )
+        return parser
 
 
 class CommandGroup(typer.core.TyperGroup):
-    """The commands, each a stub with its name and one line of help until it is the one to run."""
+    """The commands, each a stub with its name and one line of help until it runs."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -106,15 +150,23 @@ class CommandGroup(typer.core.TyperGroup):
         """All parameters of the group itself."""
         return _unconverted(super().get_params(ctx))
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands under their headings, in one column."""
+        del ctx
+        width = max(map(len, COMMANDS))
+        for heading, section in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), line) for name, line in section.items()])
+
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; a broken pipe is kept from Click, which would make it exit code 1."""
+        """Run the command; hides a broken pipe from Click, which would turn it into exit code 1."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            raise _NobodyReadsError from error
+            raise _ReaderClosedError from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """What Click runs: the stub's name, the command itself, and its arguments."""
+        """The name, the command to run in place of its stub, and its arguments."""
         name, stub, rest = super().resolve_command(ctx, args)
         return name, build(name) if stub is not None and name in COMMANDS else stub, rest
 
@@ -123,15 +175,22 @@ def build(name: str) -> Any:
     """The command of this name, ready to run; imports its module."""
     module = importlib.import_module(f"nemorun_cli.cli.commands.{name}")
     application = typer.Typer(add_completion=False, rich_markup_mode=None)
-    application.command(name, cls=Command, context_settings=_SETTINGS)(module.command)
+    text = _help_text(module.command)
+    application.command(name, cls=Command, help=text, context_settings=_SETTINGS)(module.command)
     return typer.main.get_command(application)
+
+
+def _help_text(function: Any) -> str:
+    """The docstring of a command, whose examples Click must not join into one paragraph."""
+    text = inspect.getdoc(function) or ""
+    return text.replace(f"\n\n{EXAMPLES}\n", f"\n\n\b\n{EXAMPLES}\n")
 
 
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001 - how Typer calls back
-    if wanted:
+def _version(is_requested: bool) -> None:  # noqa: FBT001 - how Typer calls back
+    if is_requested:
         terminal.write_line(f"exp {__version__}")
         raise typer.Exit
 
@@ -142,8 +201,14 @@ def _root(
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Run multi-task machine-learning experiments described in YAML, and keep an honest ledger of them."""
-    del version  # its callback did the work
+    """Run multi-task machine-learning experiments described in YAML.
+
+    Examples:
+      exp init hello && exp run hello.yaml    create a spec and run it
+      exp status                              show the latest experiment
+      exp COMMAND --help                      show a command's options
+    """
+    del version  # its callback prints it
 
 
 def application() -> Any:
@@ -151,27 +216,27 @@ def application() -> Any:
     app = typer.Typer(
         cls=CommandGroup, rich_markup_mode=None, context_settings=_SETTINGS, no_args_is_help=True
     )
-    app.callback()(_root)
+    app.callback(help=_help_text(_root))(_root)
     return typer.main.get_command(app)
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run the command line and give its exit code; whatever happens is told to who asked."""
+    """Run the command line and return its exit code; errors are reported, never raised."""
     is_json = "--json" in argv
     terminal.take_any_text()
     try:
         code = application().main(list(argv), prog_name=terminal.PROGRAM, standalone_mode=False)
         terminal.flush()
-    except SystemExit as ending:  # completion ends the process in the middle
+    except SystemExit as ending:  # completion exits directly
         return ending.code if isinstance(ending.code, int) else 0
-    except BaseException as error:  # noqa: BLE001 - the end of the process: whatever it is, it is told
+    except BaseException as error:  # noqa: BLE001 - the end of the process: every error must be reported
         return _end(error, argv, is_json=is_json)
     return code if isinstance(code, int) else 0
 
 
 def _end(error: BaseException, argv: Sequence[str], *, is_json: bool) -> int:
-    """Tell of an error; gives the exit code that stands for it."""
-    if isinstance(error, (BrokenPipeError, _NobodyReadsError)):
+    """Report an error and return its exit code."""
+    if isinstance(error, (BrokenPipeError, _ReaderClosedError)):
         terminal.forget_output()
         return BROKEN_PIPE
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
@@ -183,28 +248,28 @@ def _end(error: BaseException, argv: Sequence[str], *, is_json: bool) -> int:
         error = _usage(error, argv)
     if not isinstance(error, ExpError):
         error = _fault(error)
-    _tell(error, is_json=is_json)
+    _report(error, is_json=is_json)
     return error.exit_code
 
 
 def _is_help(error: Any) -> bool:
-    """Whether Click asks for the help to be shown, because nothing else was said."""
+    """Whether Click asks for the help to be shown, because there were no arguments."""
     return type(error).__name__ == "NoArgsIsHelpError"
 
 
 def _usage(error: Any, argv: Sequence[str]) -> ExpError:
-    """What Click says of wrong usage, as one of our errors."""
-    named = [terminal.PROGRAM, *(name for name in argv[:1] if name in COMMANDS)]
-    command = error.ctx.command_path if error.ctx and error.ctx.parent else " ".join(named)
+    """Click's error about wrong usage, as one of our errors."""
+    words = [terminal.PROGRAM, *(name for name in argv[:1] if name in COMMANDS)]
+    command = error.ctx.command_path if error.ctx and error.ctx.parent else " ".join(words)
     text = error.format_message()
     if _is_help(error):
         text = "no command was given"
-    told = ExpError(text[:1].lower() + text[1:].rstrip("."), hint=f"{command} --help")
-    told.exit_code = error.exit_code
-    return told
+    usage_error = ExpError(text[:1].lower() + text[1:].rstrip("."), hint=f"{command} --help")
+    usage_error.exit_code = error.exit_code
+    return usage_error
 
 
-def _tell(error: ExpError, *, is_json: bool) -> None:
+def _report(error: ExpError, *, is_json: bool) -> None:
     if is_json:
         try:
             terminal.write_json(error_document(error))
@@ -216,7 +281,7 @@ def _tell(error: ExpError, *, is_json: bool) -> None:
 
 
 def describe(error: ExpError) -> str:
-    """An error for people: what is wrong, all problems with their lines, and what to do."""
+    """An error for people: the message, all problems with their lines, and a hint."""
     parts = [error.message]
     if isinstance(error, SpecError):
         from nemorun_cli.model import problems  # noqa: PLC0415 - only for specs with problems
@@ -240,19 +305,18 @@ def error_document(error: ExpError) -> dict[str, Any]:
 
 
 def _fault(error: BaseException) -> ExpError:
-    """An error that nobody foresaw: its traceback is kept where it can be found."""
+    """An unexpected error; its traceback is saved in a file that the message names."""
     import traceback  # noqa: PLC0415 - only after a fault
 
     text = "".join(traceback.format_exception(error))
-    kept = _keep(text)
+    path = _save(text)
     summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    where = f"its traceback is in {kept}" if kept else f"its traceback:\n{text}"
-    return ExpError(
-        f"a fault in exp itself: {summary} ({where})", hint="please report it with that traceback"
-    )
+    where = f"traceback saved in {path}" if path else f"traceback:\n{text}"
+    return ExpError(f"internal error in exp: {summary} ({where})", hint="please report it with the traceback")
 
 
-def _keep(text: str) -> Path | None:
+def _save(text: str) -> Path | None:
+    """The file in which the traceback was saved; None if no folder is writable."""
     import tempfile  # noqa: PLC0415 - only after a fault
     from pathlib import Path  # noqa: PLC0415 - the same
 
@@ -261,7 +325,7 @@ def _keep(text: str) -> Path | None:
 
     name = f"{int(time.time())}-{os.getpid()}.txt"
     folders = []
-    with contextlib.suppress(ExpError, OSError, RuntimeError):  # the home may be what the fault is about
+    with contextlib.suppress(ExpError, OSError, RuntimeError):  # the home may have caused the fault
         folders.append(Home.from_environment().faults)
     folders.append(Path(tempfile.gettempdir()))
     for folder in folders:

@@ -1,4 +1,4 @@
-"""What the shell offers for experiments, tasks and specs: read from names and folders, never from ledgers."""
+"""Shell completion of experiments, tasks and specs, from names and folders; reads no ledger."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 SPEC_ENDINGS: Final = (".yaml", ".yml")
 PROGRAM_ENDINGS: Final = (".py",)
-MOST: Final = 200  # ids that are offered: more cannot be read
+MOST: Final = 200  # ids offered: nobody reads more
 
 
 def experiments(incomplete: str) -> list[str]:
-    """Ids that begin like this, the newest first, and names."""
+    """Names and ids of experiments that begin with the text, newest first."""
     try:
         home = Home.from_environment()
         names = home.names()
         near = [name for name in names if incomplete.startswith(name) or name.startswith(incomplete)]
-        ids = [one for name in near for one in home.ids(name) if one.startswith(incomplete)]
+        all_ids = (experiment_id for name in near for experiment_id in home.ids(name))
+        ids = [experiment_id for experiment_id in all_ids if experiment_id.startswith(incomplete)]
     except (ExpError, OSError):
         return []
     newest = sorted(ids, key=age_key, reverse=True)[:MOST]
@@ -44,14 +45,14 @@ def names(incomplete: str) -> list[str]:
 
 
 def statuses(incomplete: str) -> list[str]:
-    """What an experiment can be."""
+    """Statuses of experiments."""
     words = [status.lower() if incomplete.islower() else str(status) for status in ExperimentStatus]
     return [word for word in words if word.startswith(incomplete)]
 
 
 def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
     """Ids of tasks and groups of the experiment on the command line, or of the latest."""
-    from nemorun_cli.experiment.run import LATEST, find  # noqa: PLC0415 - not for the completion of ids
+    from nemorun_cli.experiment.run import LATEST, find  # noqa: PLC0415 - only to complete tasks
 
     try:
         run = find(_which(ctx) or LATEST)
@@ -59,34 +60,34 @@ def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
         ids = [group["id"] for group in document["groups"]] + [task["id"] for task in document["tasks"]]
     except (ExpError, OSError, ValueError, KeyError, TypeError):
         return []
-    return [one for one in ids if one.startswith(incomplete)]
+    return [task for task in ids if task.startswith(incomplete)]
 
 
 def _which(ctx: typer.Context) -> str | None:
-    """The experiment of an unfinished command line: parsed, or left over where an option lacks its value."""
-    left = [argument for argument in ctx.args if not argument.startswith("-")]
-    given: str | None = ctx.params.get("which")
-    return left[0] if left and given in {None, "latest"} else given
+    """The experiment of an unfinished command line; unparsed if an option still lacks its value."""
+    unparsed = [argument for argument in ctx.args if not argument.startswith("-")]
+    parsed: str | None = ctx.params.get("which")
+    return unparsed[0] if unparsed and parsed in {None, "latest"} else parsed
 
 
 def specs(incomplete: str) -> list[str]:
-    """YAML files and folders that begin like this."""
+    """YAML files and folders that begin with the text."""
     folder, _, start = incomplete.rpartition("/")
     lead = f"{folder}/" if "/" in incomplete else ""
-    found = []
+    paths = []
     with contextlib.suppress(OSError), os.scandir(Path(lead or ".").expanduser()) as entries:
         for entry in entries:
             if not entry.name.startswith(start) or (entry.name.startswith(".") and not start):
                 continue
             if entry.is_dir():
-                found.append(f"{lead}{entry.name}/")
+                paths.append(f"{lead}{entry.name}/")
             elif entry.name.endswith(SPEC_ENDINGS):
-                found.append(f"{lead}{entry.name}")
-    return sorted(found)
+                paths.append(f"{lead}{entry.name}")
+    return sorted(paths)
 
 
 def if_running(incomplete: str) -> list[str]:
-    """The words of `--if-running`."""
+    """Values of `--if-running`."""
     return [word for word in ("fail", "skip", "replace") if word.startswith(incomplete)]
 
 

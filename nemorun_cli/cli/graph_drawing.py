@@ -1,7 +1,7 @@
-"""A graph drawn with characters: one node a line, and lines down the left from each to what depends on it.
+"""A graph drawn with characters: one node per row, and vertical lines on the left to its dependents.
 
-Every node has one line, which leads to all that depends on it, and the row above a node joins
-exactly the lines of its dependencies: `│` in a row that passes by is crossed and not joined.
+Every node has one line, which leads to all its dependents. The row above a node joins exactly the lines
+of its dependencies; a `│` in that row is a line that crosses it without joining.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ASCII_SYMBOLS: Final = {
 _ASCII: Final = str.maketrans({"│": "|", "─": "-", TIMES: "x"} | dict.fromkeys("├┤┬┴┼╭╮╰╯", "+"))
 PASSING: Final = "│"
 
-# The character of a join by where it leads: up, down, left, right.
+# The character of a join by its directions: up, down, left, right.
 _JOINS: Final = {
     (True, True, False, False): "│",
     (False, False, True, True): "─",
@@ -60,13 +60,13 @@ _JOINS: Final = {
 
 @dataclass(slots=True)
 class _Lines:
-    """The lines that run down at the present row: in each column the node whose line it is, or None."""
+    """The vertical lines at the current row: for each column the node of its line, or None."""
 
     children: dict[str, set[str]]
     columns: list[str | None] = field(default_factory=list)
 
     def join(self, node: Node, parents: Sequence[str]) -> tuple[int, str | None]:
-        """The column of a node, and the row above it that joins its parents' lines."""
+        """The column of a node, and the row above it that joins its dependencies' lines."""
         joined = [column for column, name in enumerate(self.columns) if name in parents]
         ending = [column for column in joined if not self.children[self.columns[column] or ""] - {node.id}]
         if ending:
@@ -101,14 +101,14 @@ class _Lines:
         return "".join(cells).rstrip()
 
     def close(self, node: Node, column: int) -> None:
-        """End the line of a node on which nothing depends."""
+        """End the line of a node without dependents."""
         if not self.children[node.id]:
             self.columns[column] = None
         while self.columns and self.columns[-1] is None:
             self.columns.pop()
 
     def beside(self, column: int, symbol: str) -> str:
-        """The row of a node: its symbol, and the lines that pass by."""
+        """The row of a node: its symbol and the lines of other nodes."""
         cells = [PASSING if name is not None else " " for name in self.columns]
         cells[column] = symbol
         return " ".join(cells)
@@ -116,7 +116,7 @@ class _Lines:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a drawing: on the left the lines with a node's symbol, then what is said of it."""
+    """A row of a drawing: on the left the lines with a node's symbol, then its text."""
 
     rail: str
     text: str = ""
@@ -140,7 +140,7 @@ def draw(graph: Graph, *, is_ascii: bool = False) -> list[Line]:
     for node in graph.nodes:
         column, joins = running.join(node, parents[node.id])
         if joins is None and before in linked:
-            joins = running.beside(column, " ")  # what stands alone is kept apart from what does not
+            joins = running.beside(column, " ")  # an empty row before the next unconnected part
         if joins is not None:
             drawn.append(Line(joins.rstrip()))
         about = _about(node, shows_executors=shows_executors)
@@ -155,7 +155,7 @@ def draw(graph: Graph, *, is_ascii: bool = False) -> list[Line]:
 
 
 def _about(node: Node, *, shows_executors: bool) -> str:
-    """What stands behind the name: how its members stand, by what it depends, and where it runs."""
+    """The text after the name: statuses, dependency type and executors."""
     parts = []
     if node.is_group and node.counts:
         parts.append(", ".join(f"{count} {status}" for status, count in node.counts.items()))

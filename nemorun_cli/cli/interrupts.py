@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as something to look at, in the midst of which nothing is torn."""
+"""Counts SIGINT and SIGTERM, so that they do not interrupt code in the middle of a write."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Counts signals while its block is run; before `is_armed` says so they interrupt as they always do.
+    """Counts signals while its block runs; until `is_armed` returns true they raise KeyboardInterrupt.
 
     Attributes:
-        count: how many came so far.
+        count: the number of signals so far.
     """
 
     def __init__(self, is_armed: Callable[[], bool] = lambda: True) -> None:
@@ -43,11 +43,11 @@ class Interrupts:
         os.close(self._write)
 
     def fileno(self) -> int:
-        """A descriptor that is readable once a signal came, until `clear`."""
+        """A descriptor that is readable after a signal, until `clear`."""
         return self._read
 
     def clear(self) -> None:
-        """Make the descriptor wait for the next signal."""
+        """Make the descriptor unreadable until the next signal."""
         try:
             os.read(self._read, 512)
         except BlockingIOError:
@@ -55,7 +55,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
-        """While the block is run a signal is a KeyboardInterrupt, for what cannot look for itself."""
+        """While the block runs, signals raise KeyboardInterrupt: for code that cannot check the count."""
         self._raises = True
         try:
             yield

@@ -1,4 +1,4 @@
-"""`exp metrics --follow`: rows as they come, as lines, documents or curves, until the experiment is over."""
+"""`exp metrics --follow`: new rows as lines, documents or curves, until the experiment finishes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import metrics_view, terminal
-from nemorun_cli.experiment.records import series
-from nemorun_cli.experiment.records.series import Series
+from nemorun_cli.experiment.records.series import Series, line, only
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.access.follower import Following
 from nemorun_cli.tracking.store.json_values import dump
@@ -21,15 +20,15 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.row_files import Row
     from nemorun_cli.views.snapshot import Snapshot
 
-LOOK_EVERY: Final = 0.5  # seconds between looks at what was logged
+LOOK_EVERY: Final = 0.5  # seconds between reads of the metrics
 
 
 class Feed:
-    """The rows of a target's records, each given once.
+    """The rows of a target's records, each returned once.
 
     Args:
         wanted: globs of keys.
-        tail: of what is there at first, only so many of the last rows of each series.
+        tail: the number of existing rows of each series that the first read returns; None for all.
     """
 
     def __init__(self, *, wanted: Sequence[str], tail: int | None) -> None:
@@ -38,49 +37,49 @@ class Feed:
         self._following: dict[tuple[str, str, str | None, bool], Following] = {}
 
     def read(self, chosen: Sequence[Chosen]) -> list[Series]:
-        """What is new."""
-        found = []
-        for one in chosen:
-            key = (one.record.root, one.record.prefix, one.experiment, one.is_of_experiment)
+        """The rows added since the last read."""
+        fresh = []
+        for record in chosen:
+            key = (record.record.root, record.record.prefix, record.experiment, record.is_of_experiment)
             following = self._following.get(key)
             if following is None:
-                following = self._following[key] = Following(one.data.place)
-            for name, rows in following.read(one.ids).items():
-                if kept := self._cut(series.only(rows, name, self._wanted)):
-                    found.append(Series(of=one, name=name, rows=kept))
+                following = self._following[key] = Following(record.data.place)
+            for name, rows in following.read(record.ids).items():
+                if kept := self._cut(only(rows, name, self._wanted)):
+                    fresh.append(Series(of=record, name=name, rows=kept))
         self._tail = None
-        return found
+        return fresh
 
     def _cut(self, rows: list[Row]) -> list[Row]:
         return rows if self._tail is None else rows[len(rows) - min(self._tail, len(rows)) :]
 
 
 def follow(target: Target, *, wanted: Sequence[str], tail: int | None, plot: bool, is_json: bool) -> int:
-    """Show what comes until nothing more can; gives the exit code."""
+    """Show new rows until the target has finished; returns the exit code."""
     feed = Feed(wanted=wanted, tail=tail)
     watched = Watched(target)
     if plot:
         _draw(feed, watched)
         return watched.code
     for chosen in watched.looks():
-        found = feed.read(chosen)
-        if is_json and found:
-            terminal.write_line(dump(metrics_view.document(found)))
-        elif found:
-            terminal.write_lines(_lines(found, is_led=len(chosen) > 1))
+        fresh = feed.read(chosen)
+        if is_json and fresh:
+            terminal.write_line(dump(metrics_view.document(fresh)))
+        elif fresh:
+            terminal.write_lines(_lines(fresh, is_led=len(chosen) > 1))
         terminal.flush()
     return watched.code
 
 
 class Watched:
-    """The records of a target, look after look; `code` is the exit code once there are no more."""
+    """The records of a target, read repeatedly; `code` is the exit code after the last read."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self.code = 0
 
     def looks(self) -> Iterator[list[Chosen]]:
-        """The records as they are, again and again; the last time when nothing more can come."""
+        """The current records, repeatedly; the last time after the target has finished."""
         if self._target.run is None:
             yield from self._records()
             return
@@ -96,14 +95,14 @@ class Watched:
         while True:
             chosen = self._target.choose()
             yield chosen
-            if all(one.status is not ExperimentStatus.RUNNING for one in chosen):
+            if all(record.status is not ExperimentStatus.RUNNING for record in chosen):
                 return
             time.sleep(LOOK_EVERY)
 
     def _is_over(self, snapshot: Snapshot) -> bool:
         if snapshot.status is ExperimentStatus.INTERRUPTED:
             terminal.warn(
-                f"{snapshot.files.id} is INTERRUPTED; continue it with: exp resume {snapshot.files.id}"
+                f"{snapshot.files.id} is INTERRUPTED; continue with: exp resume {snapshot.files.id}"
             )
             self.code = snapshot.exit_code
             return True
@@ -112,22 +111,22 @@ class Watched:
         return snapshot.is_over or all(snapshot.history.tasks[name].is_over for name in names)
 
 
-def _lines(found: Sequence[Series], *, is_led: bool) -> list[str]:
-    """A line for each row: which record it is of if there are several, its series, its fields."""
+def _lines(all_series: Sequence[Series], *, is_led: bool) -> list[str]:
+    """A line for each row: its record if there are several, its series, its fields."""
     return [
-        f"{one.of.label + ' | ' if is_led else ''}{one.title}: {series.line(row)}"
-        for one in found
-        for row in one.rows
+        f"{series.of.label + ' | ' if is_led else ''}{series.title}: {line(row)}"
+        for series in all_series
+        for row in series.rows
     ]
 
 
 def _draw(feed: Feed, watched: Watched) -> None:
-    """The curves, redrawn in their place on a terminal; elsewhere only as they are at the end."""
-    together: dict[tuple[str, str | None], Series] = {}
+    """Redraw the curves in place on a terminal; elsewhere draw them once, at the end."""
+    merged: dict[tuple[str, str | None], Series] = {}
     if not terminal.can_draw(sys.stdout):
         for chosen in watched.looks():
-            _gather(together, feed.read(chosen))
-        terminal.write(metrics_view.pictures(list(together.values())))
+            _merge(merged, feed.read(chosen))
+        terminal.write(metrics_view.pictures(list(merged.values())))
         return
     from rich.console import Console  # noqa: PLC0415 - only for terminals
     from rich.live import Live  # noqa: PLC0415 - the same
@@ -136,14 +135,14 @@ def _draw(feed: Feed, watched: Watched) -> None:
     with Live(console=Console(), auto_refresh=False) as live:
         for chosen in watched.looks():
             if fresh := feed.read(chosen):
-                _gather(together, fresh)
-                live.update(Text.from_ansi(metrics_view.pictures(list(together.values()))), refresh=True)
+                _merge(merged, fresh)
+                live.update(Text.from_ansi(metrics_view.pictures(list(merged.values()))), refresh=True)
 
 
-def _gather(together: dict[tuple[str, str | None], Series], fresh: Sequence[Series]) -> None:
-    """Put new rows behind those that were there."""
-    for one in fresh:
-        key = (one.of.label, one.name)
-        before = together.get(key)
-        rows = [*before.rows, *one.rows] if before else one.rows
-        together[key] = Series(of=one.of, name=one.name, rows=rows)
+def _merge(merged: dict[tuple[str, str | None], Series], fresh: Sequence[Series]) -> None:
+    """Append new rows to the series read before."""
+    for series in fresh:
+        key = (series.of.label, series.name)
+        before = merged.get(key)
+        rows = [*before.rows, *series.rows] if before else series.rows
+        merged[key] = Series(of=series.of, name=series.name, rows=rows)

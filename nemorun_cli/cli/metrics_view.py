@@ -18,23 +18,25 @@ if TYPE_CHECKING:
 METRICS_FORMAT: Final = "exp.metrics/1"
 
 
-HEIGHTS: Final = (16, 10)  # lines of a picture: of the only one, of one of several
+HEIGHTS: Final = (16, 10)  # lines of a single picture, and of each of several
 
 
 MOST_PICTURES: Final = 6
 
 
-def document(found: Sequence[Series]) -> dict[str, object]:
+def document(all_series: Sequence[Series]) -> dict[str, object]:
     """The document `exp.metrics/1`."""
-    return {"schema": METRICS_FORMAT, "series": [{**one.of.to_json(), **one.to_json()} for one in found]}
+    entries = [{**series.of.to_json(), **series.to_json()} for series in all_series]
+    return {"schema": METRICS_FORMAT, "series": entries}
 
 
-def pictures(found: Sequence[Series]) -> str:
+def pictures(all_series: Sequence[Series]) -> str:
     """One picture for each key, with a curve for each record."""
     curves: dict[str, list[plotting.Curve]] = {}
-    for one in found:
-        for field in one.statistics():
-            curves.setdefault(one.key(field), []).append(plotting.curve(one.of.label, one.rows, field))
+    for series in all_series:
+        for field in series.statistics():
+            curve = plotting.curve(series.of.label, series.rows, field)
+            curves.setdefault(series.key(field), []).append(curve)
     shown = list(curves.items())[:MOST_PICTURES]
     width = shutil.get_terminal_size().columns
     colours = terminal.can_draw(sys.stdout) and not os.environ.get("NO_COLOR")
@@ -43,5 +45,5 @@ def pictures(found: Sequence[Series]) -> str:
         for key, lines in shown
     ]
     if len(curves) > len(shown):
-        parts.append(f"and {len(curves) - len(shown)} more: choose with --key\n")
+        parts.append(f"{len(curves) - len(shown)} more are not shown; choose with --key\n")
     return "\n".join(parts)

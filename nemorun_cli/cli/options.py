@@ -14,7 +14,7 @@ ExperimentOrLatest = Annotated[
     str,
     typer.Argument(
         metavar="EXP",
-        help="Id, name, unique beginning of an id, or `latest`.",
+        help="Experiment name, id, id prefix, or `latest` (the default).",
         autocompletion=completion.experiments,
         show_default=False,
     ),
@@ -23,7 +23,7 @@ ExperimentGiven = Annotated[
     str,
     typer.Argument(
         metavar="EXP",
-        help="Id, name, unique beginning of an id, or `latest`.",
+        help="Experiment name, id, id prefix, or `latest`.",
         autocompletion=completion.experiments,
     ),
 ]
@@ -31,21 +31,19 @@ ExperimentOrPrefix = Annotated[
     str | None,
     typer.Argument(
         metavar="EXP|PREFIX",
-        help="An experiment (default: the latest), or a prefix with its `/`, and all below it.",
+        help="Experiment (default: the latest), or record prefix ending in `/`.",
         autocompletion=completion.experiments,
     ),
 ]
 DashRoot = Annotated[
     str | None,
-    typer.Option(
-        "--dash-root", metavar="FOLDER", help="Where records are kept; what is asked for is a prefix then."
-    ),
+    typer.Option("--dash-root", metavar="FOLDER", help="Read records from this folder, by prefix."),
 ]
 TaskOrNone = Annotated[
     str | None,
     typer.Argument(
         metavar="TASK",
-        help="Id, group, glob, unique beginning, or number in `exp status`.",
+        help="Task id, id prefix, group, glob, or number in `exp status`.",
         autocompletion=completion.tasks,
     ),
 ]
@@ -53,7 +51,7 @@ Tasks = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="TASK",
-        help="Ids, groups, globs, unique beginnings, or numbers in `exp status`.",
+        help="Task ids, id prefixes, groups, globs, or numbers in `exp status`.",
         autocompletion=completion.tasks,
     ),
 ]
@@ -62,59 +60,56 @@ SpecPath = Annotated[
 ]
 Params = Annotated[
     list[str] | None,
-    typer.Option("-p", "--param", metavar="NAME=VALUE", help="Give a param of the spec a value."),
+    typer.Option("-p", "--param", metavar="NAME=VALUE", help="Set a spec parameter. Repeatable."),
 ]
 Sets = Annotated[
-    list[str] | None, typer.Option("--set", metavar="PATH.TO.KEY=VALUE", help="Change any field of the spec.")
+    list[str] | None,
+    typer.Option("--set", metavar="PATH.TO.KEY=VALUE", help="Set any field of the spec. Repeatable."),
 ]
-Json = Annotated[bool, typer.Option("--json/--no-json", help="Print JSON for scripts.", show_default=False)]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet/--no-quiet", help="Print ids only.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print ids only.")]
 
 Detach = Annotated[
-    bool | None,
-    typer.Option("-d", "--detach/--no-detach", help="Return as soon as it has begun; print the id."),
+    bool | None, typer.Option("-d", "--detach", help="Print the id and return once the experiment runs.")
 ]
-Sequential = Annotated[
-    bool | None, typer.Option("--sequential/--no-sequential", help="One task after the other.")
-]
-TailLogs = Annotated[
-    bool | None, typer.Option("--tail-logs/--no-tail-logs", help="Show what the tasks write.")
-]
+Sequential = Annotated[bool | None, typer.Option("--sequential", help="Run one task at a time.")]
+TailLogs = Annotated[bool | None, typer.Option("--tail-logs", help="Show the output of tasks.")]
 Direct = Annotated[
     bool | None,
-    typer.Option("--direct/--no-direct", help="Run it in this very process, on this terminal."),
+    typer.Option("--direct", help="Run all tasks in this process and terminal."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run/--no-dry-run", help="Print what would run; create nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run; create nothing.")]
 Key = Annotated[
-    str | None, typer.Option("--key", metavar="KEY", help="Name the logical run, as nightly-2026-11-22.")
+    str | None,
+    typer.Option("--key", metavar="KEY", help="Key of the logical run, e.g. nightly-2026-11-22."),
 ]
 IfRunning = Annotated[
     str | None,
     typer.Option(
         "--if-running",
         metavar="fail|skip|replace",
-        help="If one of the same key (or name) is not over.",
+        help="What to do if an experiment with this key (or name) is running.",
         autocompletion=completion.if_running,
     ),
 ]
 
 
 def whole_number(option: str, text: str) -> int:
-    """The number that an option was given.
+    """The value of an option as a whole number.
 
     Raises:
-        UsageError: it is none, or negative.
+        UsageError: the value is negative or no whole number.
     """
     if not (text.isascii() and text.isdigit()):
-        raise UsageError(f"{option} {text}: it must be a whole number")
+        raise UsageError(f"{option} {text}: must be a whole number")
     return int(text)
 
 
 def duration(option: str, text: str) -> float:
-    """The seconds that an option was given as `90s`, `10m`, `2h` or a plain number.
+    """The value of an option (`90s`, `10m`, `2h` or a plain number) in seconds.
 
     Raises:
-        UsageError: it is no duration.
+        UsageError: the value is not a duration.
     """
     try:
         return units.duration(text)

@@ -14,32 +14,33 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.row_files import Row
 
 COLOURS: Final = ("cyan", "yellow", "magenta", "green", "red", "blue", "white")
-MOST_CURVES: Final = len(COLOURS)  # in one picture: more cannot be told apart
+MOST_CURVES: Final = len(COLOURS)  # in one picture: each has a colour of its own
 MOST_POINTS: Final = 1_000  # of one curve
 BESIDES: Final = 24  # columns beside a picture for its axes
 FEWEST_COLUMNS: Final = 20
-LARGEST: Final = 1e300  # what is beyond is drawn there: differences of larger numbers overflow
-SMALLEST: Final = 1e-300  # difference that is seen
+LARGEST: Final = 1e300  # larger values are drawn here: differences between them overflow
+SMALLEST: Final = 1e-300  # smallest range that is drawn to scale
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A line through points; a point that is no number breaks it."""
+    """A line through points; a NaN interrupts it."""
 
     label: str
     points: list[tuple[float, float]]
-    over: str  # what the first number of each point is
+    over: str  # name of the x axis
 
 
 def curve(label: str, rows: Sequence[Row], field: str) -> Curve:
-    """The values of a field over `step`, else `epoch`, else the number of the row."""
-    found = [row for row in rows if field in row]
-    over = next((name for name in ("step", "epoch") if any(name in row for row in found)), None)
-    if len(found) > MOST_POINTS:
-        found = downsample([{**row, "": at} for at, row in enumerate(found)], MOST_POINTS, keys=[field])
+    """The values of a field over `step`, else `epoch`, else the row number."""
+    with_field = [row for row in rows if field in row]
+    over = next((name for name in ("step", "epoch") if any(name in row for row in with_field)), None)
+    if len(with_field) > MOST_POINTS:
+        numbered = [{**row, "": index} for index, row in enumerate(with_field)]
+        with_field = downsample(numbered, MOST_POINTS, keys=[field])
     points = []
-    for at, row in enumerate(found):
-        x = number(row.get("", at) if over is None else row.get(over))
+    for index, row in enumerate(with_field):
+        x = number(row.get("", index) if over is None else row.get(over))
         y = number(row[field])
         points.append((_drawable(x), _drawable(y)))
     return Curve(label, points, over or "row")
@@ -52,18 +53,18 @@ def _drawable(value: float | None) -> float:
 
 
 def draw(title: str, curves: Sequence[Curve], *, width: int, height: int, colours: bool) -> str:
-    """A picture of at most MOST_CURVES curves, as lines of text of at most so many columns.
+    """A picture of at most MOST_CURVES curves, as lines of text.
 
     Args:
-        title: what is drawn.
-        curves: the lines.
-        width: columns in all.
-        height: lines of the picture itself.
-        colours: whether curves are told apart by colours; else by letters.
+        title: the heading.
+        curves: the curves.
+        width: columns of the whole picture.
+        height: lines of the plot without its heading and axes.
+        colours: whether colours distinguish the curves; else letters do.
     """
     import plotille  # noqa: PLC0415 - only to draw, and slow to import
 
-    shown = [one for one in curves if any(map(_is_finite, one.points))][:MOST_CURVES]
+    shown = [line for line in curves if any(map(_is_finite, line.points))][:MOST_CURVES]
     if not shown:
         return f"{title}: no numbers yet\n"
     figure = plotille.Figure()
@@ -73,21 +74,21 @@ def draw(title: str, curves: Sequence[Curve], *, width: int, height: int, colour
     figure.with_colors = colours
     figure.origin = False
     figure.x_label, figure.y_label = shown[0].over, title.rpartition("/")[2]
-    _set_limits(figure, [point for one in shown for point in one.points if _is_finite(point)])
+    _set_limits(figure, [point for line in shown for point in line.points if _is_finite(point)])
     figure.register_label_formatter(float, _tick)
     figure.register_label_formatter(int, _tick)
-    for index, one in enumerate(shown):
+    for index, line in enumerate(shown):
         marker = None if colours or len(shown) == 1 else chr(ord("a") + index)
-        for part in _unbroken(one.points):
+        for part in _unbroken(line.points):
             xs, ys = zip(*part, strict=True)
             figure.plot(xs, ys, lc=COLOURS[index], marker=marker)
-    names = [_name(index, one, shown, colours=colours) for index, one in enumerate(shown)]
-    left = f" and {len(curves) - len(shown)} more" if len(curves) > len(shown) else ""
-    return "\n".join([f"{title}   {'   '.join(names)}{left}", str(figure.show()), ""])
+    names = [_name(index, line, shown, colours=colours) for index, line in enumerate(shown)]
+    rest = f" and {len(curves) - len(shown)} more" if len(curves) > len(shown) else ""
+    return "\n".join([f"{title}   {'   '.join(names)}{rest}", str(figure.show()), ""])
 
 
 def _set_limits(figure: Any, points: Sequence[tuple[float, float]]) -> None:
-    """From the smallest number to the largest and a dot more, for the upper limit itself is not drawn."""
+    """Set the limits from the smallest number to the largest plus one dot: plotille omits the upper limit."""
     xs, ys = zip(*points, strict=True)
     figure.set_x_limits(*_limits(xs, dots=2 * figure.width))  # a character has two by four dots
     figure.set_y_limits(*_limits(ys, dots=4 * figure.height))
@@ -101,23 +102,23 @@ def _limits(numbers: Sequence[float], *, dots: int) -> tuple[float, float]:
     return low, high + (high - low) / (dots - 1)
 
 
-def _name(index: int, one: Curve, shown: Sequence[Curve], *, colours: bool) -> str:
+def _name(index: int, line: Curve, shown: Sequence[Curve], *, colours: bool) -> str:
     if not colours:
-        return one.label if len(shown) == 1 else f"{chr(ord('a') + index)} {one.label}"
-    import plotille  # noqa: PLC0415 - loaded by now
+        return line.label if len(shown) == 1 else f"{chr(ord('a') + index)} {line.label}"
+    import plotille  # noqa: PLC0415 - imported already
 
-    return str(plotille.color(f"━ {one.label}", fg=COLOURS[index], mode="names"))
+    return str(plotille.color(f"━ {line.label}", fg=COLOURS[index], mode="names"))
 
 
 def _tick(value: float, chars: int, delta: float, left: bool = False) -> str:  # noqa: FBT001, FBT002 - how plotille calls
-    """A number at an axis, in as many characters as there are."""
+    """A number at an axis, padded to the given number of characters."""
     del delta
     text = f"{value:.{max(1, min(6, chars - 6))}g}"
     return text.ljust(chars) if left else text.rjust(chars)
 
 
 def _unbroken(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
-    """The stretches without a gap."""
+    """The runs of points between NaNs."""
     parts: list[list[tuple[float, float]]] = [[]]
     for point in points:
         if _is_finite(point):

@@ -1,4 +1,4 @@
-"""How an experiment is shown while it runs: live on a terminal, a line for each change elsewhere."""
+"""Shows an experiment while it runs: live on a terminal, a line for each change elsewhere."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from nemorun_cli.views.snapshot import Snapshot
 
 MARKS: Final = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELLED": "■", "SKIPPED": "-"}
-ROWS_BESIDES: Final = 6  # of the terminal's height, not used for running tasks
+ROWS_BESIDES: Final = 6  # rows of the terminal that are not available for running tasks
 FEWEST_ROWS: Final = 3
-REFRESHES: Final = 8  # of a live display, a second
+REFRESHES: Final = 8  # of a live display, per second
 
 
 class Display(Protocol):
-    """What is told while an experiment runs: on standard error, except logs."""
+    """Output while an experiment runs: on standard error, except logs."""
 
     def __enter__(self) -> Self: ...
 
@@ -37,28 +37,28 @@ class Display(Protocol):
     ) -> None: ...
 
     def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
-        """Take note of how things stand, and of the events that led there."""
+        """Show a new snapshot and the events since the last one."""
         ...
 
     def log(self, line: Line) -> None:
-        """Show a line that a task wrote."""
+        """Show a line of a task's log."""
         ...
 
     def note(self, text: str) -> None:
-        """Say something."""
+        """Show a message."""
         ...
 
 
 def choose(
     *, quiet: bool, write_log: Callable[[str], None], shares_terminal: bool, secrets: Collection[str]
 ) -> Display:
-    """The display that fits where standard error goes.
+    """The display for the kind of standard error: terminal or not.
 
     Args:
-        quiet: say nothing but logs.
-        write_log: where lines of logs go.
-        shares_terminal: whether that is the terminal on which the live display is drawn.
-        secrets: values that are hidden in what logs say.
+        quiet: show only logs.
+        write_log: writes a line of a log.
+        shares_terminal: whether `write_log` writes to the terminal on which the live display is drawn.
+        secrets: values to hide in excerpts of logs.
     """
     if quiet:
         return Silence(write_log)
@@ -68,7 +68,7 @@ def choose(
 
 
 class Silence:
-    """Only the logs."""
+    """Shows only logs."""
 
     def __init__(self, write_log: Callable[[str], None]) -> None:
         self._write_log = write_log
@@ -82,40 +82,40 @@ class Silence:
         return
 
     def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
-        """Nothing is told."""
+        """Show nothing."""
 
     def log(self, line: Line) -> None:
-        """The line, led by its task."""
+        """Show the line, prefixed with its task."""
         self._write_log(led(line))
 
     def note(self, text: str) -> None:
-        """Nothing is told."""
+        """Show nothing."""
 
 
 class Lines(Silence):
-    """One line for each change."""
+    """Shows a line for each change."""
 
     def __init__(self, write_log: Callable[[str], None], *, secrets: Collection[str]) -> None:
         super().__init__(write_log)
         self._changes = Changes(secrets=secrets)
 
     def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
-        """Tell each task that stands otherwise than before."""
+        """Show a line for each task whose status changed."""
         for change in self._changes.tell(snapshot, news):
             terminal.say(change.text)
             for line in change.lines:
                 terminal.say(f"  | {line}")
 
     def note(self, text: str) -> None:
-        """Said at once."""
+        """Show the message at once."""
         terminal.warn(text)
 
 
 class LiveDisplay:
-    """What runs, for how long, and how many are over, redrawn by rich; what ended stays above it."""
+    """Shows running tasks, their durations and the counts, redrawn by rich; finished tasks remain above."""
 
     def __init__(self, write_log: Callable[[str], None] | None, *, secrets: Collection[str]) -> None:
-        # rich takes longer to import than an experiment to start; here it has started already.
+        # rich takes longer to import than an experiment to start; by this time it has started.
         from rich.console import Console  # noqa: PLC0415
         from rich.live import Live  # noqa: PLC0415
 
@@ -142,7 +142,7 @@ class LiveDisplay:
         self._live.stop()
 
     def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
-        """Redraw, and leave a line for each task that ended."""
+        """Redraw, and print a line for each task that finished."""
         self._snapshot = snapshot
         for change in self._changes.tell(snapshot, news):
             if change.status in MARKS:
@@ -151,26 +151,26 @@ class LiveDisplay:
                     self._print(f"  | {line}", "dim")
 
     def log(self, line: Line) -> None:
-        """The line, led by its task, above what is drawn."""
+        """Show the line, prefixed with its task, above the display."""
         if self._write_log is not None:
             self._write_log(led(line))
             return
-        from rich.text import Text  # noqa: PLC0415 - loaded by now
+        from rich.text import Text  # noqa: PLC0415 - imported already
 
-        shown = Text(f"{line.task} | ", style="dim")
-        self._console.print(shown + Text.from_ansi(line.text), soft_wrap=True)
+        prefix = Text(f"{line.task} | ", style="dim")
+        self._console.print(prefix + Text.from_ansi(line.text), soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """Said above what is drawn."""
+        """Show the message above the display."""
         self._print(f"{terminal.PROGRAM}: {text}", "bold")
 
     def _print(self, text: str, style: str) -> None:
-        from rich.text import Text  # noqa: PLC0415 - loaded by now
+        from rich.text import Text  # noqa: PLC0415 - imported already
 
         self._console.print(Text(text, style=style), soft_wrap=True)
 
     def _draw(self) -> Any:
-        from rich.table import Table  # noqa: PLC0415 - loaded by now
+        from rich.table import Table  # noqa: PLC0415 - imported already
         from rich.text import Text  # noqa: PLC0415 - the same
 
         grid = Table.grid(padding=(0, 2))
@@ -182,17 +182,16 @@ class LiveDisplay:
         running = [task for task in snapshot.spec.tasks if history.tasks[task.id].is_live]
         for task in running[:most]:
             state = history.tasks[task.id]
-            lasting = status_text.running_for(state, time.time())
-            tries = f"attempt {state.attempt}" if state.attempt > 1 else ""
-            grid.add_row(
-                Text("▸ " + task.id, style=STYLES[state.status]), lasting, state.status, task.executor, tries
-            )
+            duration = status_text.running_for(state, time.time())
+            attempt = f"attempt {state.attempt}" if state.attempt > 1 else ""
+            name = Text("▸ " + task.id, style=STYLES[state.status])
+            grid.add_row(name, duration, state.status, task.executor, attempt)
         if len(running) > most:
             grid.add_row(Text(f"… and {len(running) - most} more", style="dim"))
         for group in sweeps.of(snapshot.spec):
             grid.add_row(Text(self._changes.line(snapshot, group), style="bold"))
-        over = sum(history.counts[status] for status in MARKS_OF)
-        line = f"{over} of {len(history.tasks)} over · {wording.counts(history.counts)}"
+        finished = sum(history.counts[status] for status in MARKS_OF)
+        line = f"{finished} of {len(history.tasks)} finished · {wording.counts(history.counts)}"
         outer = Table.grid()
         outer.add_row(grid)
         outer.add_row(Text(f"{line} · {status_text.elapsed(snapshot)}", style="bold"))
@@ -203,5 +202,5 @@ MARKS_OF: Final = tuple(TaskStatus(name) for name in MARKS)
 
 
 def led(line: Line) -> str:
-    """A line of a log, led by its task."""
+    """A line of a log, prefixed with its task."""
     return f"{line.task} | {line.text}\n"

@@ -1,4 +1,4 @@
-"""`exp status --watch`: the same again and again, until the experiment is over."""
+"""`exp status --watch`: the status, updated until the experiment finishes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.views.snapshot import Snapshot
 
-ROWS_BESIDES: Final = 14  # of the terminal's height, not used for tasks
+ROWS_BESIDES: Final = 14  # rows of the terminal that are not available for tasks
 FEWEST_ROWS: Final = 3
 
 
 def watch(run: Run, names: Sequence[str] | None, *, is_json: bool, quiet: bool) -> Snapshot:
-    """Show how an experiment stands until nothing about it can change by itself; gives how it stands then."""
+    """Show the status until the experiment is no longer running; returns the last snapshot."""
     with Watch(run.files, run.home) as watching:
         if quiet:
             snapshot = _until_over(watching)
@@ -42,7 +42,7 @@ def _until_over(watching: Watch) -> Snapshot:
 
 
 def _documents(watching: Watch, names: Sequence[str] | None) -> Snapshot:
-    """A document each time that something changed."""
+    """Write a document after each change."""
     while True:
         snapshot = watching.look()
         is_over = snapshot.status is not ExperimentStatus.RUNNING
@@ -55,7 +55,7 @@ def _documents(watching: Watch, names: Sequence[str] | None) -> Snapshot:
 
 
 def _lines(watching: Watch, names: Sequence[str] | None) -> Snapshot:
-    """How it stands at first, then a line for each task that changed."""
+    """Write the status once, then a line for each change of a task."""
     changes = Changes(folds=names is None)
     snapshot = watching.look()
     changes.tell(snapshot, watching.news)
@@ -73,7 +73,7 @@ def _lines(watching: Watch, names: Sequence[str] | None) -> Snapshot:
 
 
 def _drawing(watching: Watch, names: Sequence[str] | None) -> Snapshot:
-    """The table, redrawn in its place; where it does not fit, what runs comes first."""
+    """Redraw the table in place; if it does not fit, running tasks come first."""
     from rich.console import Console  # noqa: PLC0415 - only for terminals
     from rich.live import Live  # noqa: PLC0415 - the same
 
@@ -90,7 +90,7 @@ def _drawing(watching: Watch, names: Sequence[str] | None) -> Snapshot:
 
 
 def _picture(snapshot: Snapshot, names: Sequence[str] | None, *, height: int, width: int) -> Any:
-    from rich.console import Group  # noqa: PLC0415 - loaded by now
+    from rich.console import Group  # noqa: PLC0415 - imported already
     from rich.text import Text  # noqa: PLC0415 - the same
 
     rows = status_text.rows(snapshot, names)
@@ -106,5 +106,5 @@ def _picture(snapshot: Snapshot, names: Sequence[str] | None, *, height: int, wi
     parts: list[Any] = [Text(line) for line in status_text.header(snapshot)]
     parts.append(tables.drawn(status_text.COLUMNS, rows, width=width))
     if left > 0:
-        parts.append(Text(f"… and {left} more, which do not fit here", style="dim"))
+        parts.append(Text(f"… and {left} more that do not fit", style="dim"))
     return Group(*parts)

@@ -1,4 +1,4 @@
-"""How an experiment stands, in words and tables for people."""
+"""The state of an experiment as text and table rows for people."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ INDENT: Final = "  "
 
 
 def header(snapshot: Snapshot) -> list[str]:
-    """What is to be said of the experiment as a whole, as lines."""
+    """The lines about the experiment as a whole."""
     history = snapshot.history
     created = str(history.created.get("time", ""))
     lines = [
@@ -42,8 +42,8 @@ def header(snapshot: Snapshot) -> list[str]:
         ("status", f"{snapshot.status}  ({wording.counts(history.counts)})"),
         ("handlers", handlers(snapshot)),
         ("supervisor", supervisor(snapshot)),
-        ("created", f"{created}{_lasting(snapshot)}"),
-        ("directory", f"{snapshot.files.directory}  (a task's is in it: tasks/TASK/attempt-N)"),
+        ("created", f"{created}{_duration_note(snapshot)}"),
+        ("directory", f"{snapshot.files.directory}  (of a task: tasks/TASK/attempt-N)"),
         ("spec", f"revision {snapshot.spec.revision}" if snapshot.spec.revision > 1 else ""),
         ("rerun of", str(history.created.get("rerun_of") or "")),
         ("key", str(history.created.get("key") or "")),
@@ -51,34 +51,34 @@ def header(snapshot: Snapshot) -> list[str]:
         ("about", " ".join((snapshot.spec.description or "").split())),
     ]
     if snapshot.waiting is not None:
-        lines.append(("waits", f"{snapshot.waiting.task} for {snapshot.waiting.wanted}"))
+        lines.append(("waiting", f"{snapshot.waiting.task} for {snapshot.waiting.wanted}"))
     if history.cancel and not snapshot.is_over:
         lines.append(("cancelled", f"by {history.cancel.by} at {history.cancel.time}"))
     return [f"{label + ':':<12}{text}" for label, text in lines if text]
 
 
 def handlers(snapshot: Snapshot) -> str:
-    """What is to be said of handlers: that the tasks are over and they are not, or that some failed."""
+    """The note about handlers: that they are unfinished after the tasks, or failed; else empty."""
     history = snapshot.history
     if history.outcome and not snapshot.is_over:
-        left = [name for name in history.handlers if not history.tasks[name].is_over]
-        return f"the tasks are over ({history.outcome}), {len(left)} handler(s) not yet"
+        unfinished = [name for name in history.handlers if not history.tasks[name].is_over]
+        return f"the tasks finished ({history.outcome}), {len(unfinished)} handler(s) have not"
     failed = sorted(name for name in history.handlers if history.tasks[name].status is TaskStatus.FAILED)
-    return f"{', '.join(failed)} FAILED; the status is that of the tasks" if failed else ""
+    return f"{', '.join(failed)} FAILED; handlers do not change the status" if failed else ""
 
 
 def supervisor(snapshot: Snapshot) -> str:
-    """What is known of the supervisor, and what to do if it is gone."""
-    who = f"pid {snapshot.holder.pid} on {snapshot.holder.host}" if snapshot.holder else "none yet"
+    """The state of the supervisor, and the remedy if it has terminated."""
+    process = f"pid {snapshot.holder.pid} on {snapshot.holder.host}" if snapshot.holder else "none yet"
     if snapshot.supervisor == "gone":
-        rest = f"{snapshot.live} task(s) go on without it; " if snapshot.live else ""
-        return f"gone ({who}); {rest}continue with: exp resume {snapshot.files.id}"
+        live = f"{snapshot.live} task(s) still running; " if snapshot.live else ""
+        return f"terminated ({process}); {live}continue with: exp resume {snapshot.files.id}"
     if snapshot.supervisor == "elsewhere":
-        return f"on another host ({who}), which is not asked from here"
-    return f"{snapshot.supervisor} ({who})"
+        return f"on another host ({process}); cannot be checked from this one"
+    return f"{snapshot.supervisor} ({process})"
 
 
-def _lasting(snapshot: Snapshot) -> str:
+def _duration_note(snapshot: Snapshot) -> str:
     begin, finished = snapshot.history.started, snapshot.history.finished
     if begin is None:
         return ""
@@ -94,29 +94,29 @@ def elapsed(snapshot: Snapshot) -> str:
 
 
 def running_for(state: TaskState, now: float) -> str:
-    """How long a task that has not ended has been running; empty if it has not begun."""
+    """How long an unfinished task has been running; empty if it has not started."""
     return wording.seconds(max(0.0, now - unix(state.started))) if state.started else ""
 
 
 def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[str]]:
-    """The cells of COLUMNS for each task, or those `wanted`; members of a group stand below it.
+    """The cells of COLUMNS for each task, or those in `wanted`; members of a group follow its own row.
 
-    A sweep is one row, unless members of it are wanted.
+    A sweep is one row, unless `wanted` contains members of it.
     """
     chosen = None if wanted is None else set(wanted)
     groups = {group.id: group for group in snapshot.spec.groups}
-    found, group = [], None
+    cells, group = [], None
     for task in snapshot.spec.tasks:
         if chosen is not None and task.id not in chosen:
             continue
         if task.group != group:
             group = task.group
             if group is not None:
-                found.append(_group_row(snapshot, groups[group]))
+                cells.append(_group_row(snapshot, groups[group]))
         if chosen is None and task.group is not None and groups[task.group].axes:
             continue
-        found.append(_task_row(snapshot, task))
-    return found
+        cells.append(_task_row(snapshot, task))
+    return cells
 
 
 def _group_row(snapshot: Snapshot, group: Group) -> list[str]:
@@ -145,7 +145,7 @@ def _task_row(snapshot: Snapshot, task: Task) -> list[str]:
 
 
 def task_details(snapshot: Snapshot, task: Task) -> list[str]:
-    """What is to be said of one task, as lines."""
+    """The lines about one task."""
     from nemorun_cli.model import usage  # noqa: PLC0415 - not for the table of all tasks
 
     entry = snapshot.task_json(task.id, task.index)
@@ -165,21 +165,21 @@ def task_details(snapshot: Snapshot, task: Task) -> list[str]:
         ("ended", entry["ended"]),
         ("duration", wording.seconds(entry["duration"])),
         ("directory", entry["directory"]),
-        ("needs", ", ".join(entry["dependencies"])),
-        ("known by", entry["evidence"]),
+        ("depends on", ", ".join(entry["dependencies"])),
+        ("evidence", entry["evidence"]),
         ("about", " ".join((task.description or "").split())),
     ]
-    found = [f"{label + ':':<12}{text}" for label, text in lines if text]
-    return found + [f"{'output:':<12}{name} = {value!r}" for name, value in entry["outputs"].items()]
+    shown = [f"{label + ':':<12}{text}" for label, text in lines if text]
+    return shown + [f"{'output:':<12}{name} = {value!r}" for name, value in entry["outputs"].items()]
 
 
 def next_commands(snapshot: Snapshot) -> str:
-    """What one would want to do now."""
+    """The commands that are useful next."""
     which = snapshot.files.id
     if snapshot.status is ExperimentStatus.RUNNING:
         return f"exp logs {which} -f · exp wait {which} · exp cancel {which}"
     if snapshot.status is ExperimentStatus.COMPLETED:
         return f"exp logs {which} · exp show {which}"
-    bad = next((name for name, state in snapshot.history.tasks.items() if state.status == "FAILED"), None)
-    why = f"exp why {which} {bad} · " if bad else ""
+    failed = next((name for name, state in snapshot.history.tasks.items() if state.status == "FAILED"), None)
+    why = f"exp why {which} {failed} · " if failed else ""
     return f"{why}exp logs {which} · exp resume {which}"

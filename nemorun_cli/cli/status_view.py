@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def document_of(snapshot: Snapshot, names: Sequence[str] | None) -> dict[str, Any]:
-    """The document `exp.status/1`, of some tasks only if they are named."""
+    """The document `exp.status/1`, with only the named tasks if names are given."""
     document = snapshot.to_json()
     if names is not None:
         document["tasks"] = [entry for entry in document["tasks"] if entry["id"] in set(names)]
@@ -22,13 +22,13 @@ def document_of(snapshot: Snapshot, names: Sequence[str] | None) -> dict[str, An
 
 
 def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quiet: bool) -> None:
-    """Write a snapshot, or what it says of some tasks, in the form that was asked for."""
+    """Write a snapshot, or its named tasks, in the requested format."""
     if snapshot.torn:
         terminal.warn(
-            f"the last {snapshot.torn} bytes of {snapshot.files.ledger} were never completed; passed over"
+            f"ignored the last {snapshot.torn} bytes of {snapshot.files.ledger}: an incomplete batch"
         )
     for text in snapshot.history.ignored:
-        terminal.warn(f"passed over in the ledger: {text}")
+        terminal.warn(f"ignored in the ledger: {text}")
     if is_json:
         terminal.write_json(document_of(snapshot, names))
     elif quiet:
@@ -43,7 +43,7 @@ def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quie
 
 
 def _show_failures(snapshot: Snapshot, names: Sequence[str]) -> None:
-    """What failed of the sweeps that were opened, by what ended it."""
+    """Write the failures among the named members of sweeps, grouped by cause."""
     swept = {name for group in sweeps.of(snapshot.spec) for name in group.members}
     failed = [name for name in names if name in swept and snapshot.history.tasks[name].status == "FAILED"]
     if not failed:

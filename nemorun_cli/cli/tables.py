@@ -1,4 +1,4 @@
-"""Tables: aligned text for pipes and long lists, drawn ones with colour for terminals."""
+"""Tables: aligned text for pipes and long lists, coloured tables for terminals."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nemorun_cli.cli import terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST_DRAWN: Final = 200  # rows: drawing more takes longer than anybody will look at
+MOST_DRAWN: Final = 200  # rows: rich takes too long for more
 GAP: Final = "  "
-NOTHING: Final = "-"  # what stands in an empty cell, so that columns can be counted
+NOTHING: Final = "-"  # fills an empty cell, so that scripts can count columns
 
 STYLES: Final = {
     "PENDING": "dim",
@@ -34,9 +34,9 @@ class Column:
     """One column.
 
     Attributes:
-        is_number: it stands at the right edge.
-        is_whole: its cells are never broken into lines.
-        is_spare: left out of a drawn table that is too wide with it.
+        is_number: right-aligned.
+        is_whole: its cells are never wrapped.
+        is_spare: omitted from a drawn table that would be too wide.
     """
 
     title: str
@@ -46,7 +46,7 @@ class Column:
 
 
 def show(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """Write a table to standard output, drawn where that is a terminal."""
+    """Write a table to standard output, drawn by rich on a terminal."""
     if terminal.can_draw(sys.stdout) and len(rows) <= MOST_DRAWN:
         _draw(columns, rows)
     else:
@@ -57,7 +57,7 @@ def plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     """The table as lines of aligned text."""
     cells = [[column.title for column in columns], *[[_inline(cell) for cell in row] for row in rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    widths[-1] = 0  # no blanks at the ends of lines
+    widths[-1] = 0  # no trailing spaces
     lines = []
     for row in cells:
         parts = [
@@ -69,7 +69,7 @@ def plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _inline(cell: str) -> str:
-    """The text of a cell on one line, without what could rewrite a terminal."""
+    """The text of a cell on one line, without control characters that could rewrite a terminal."""
     if not cell:
         return NOTHING
     return cell if cell.isprintable() else "".join(char if char.isprintable() else " " for char in cell)
@@ -84,7 +84,7 @@ def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
 
 
 def drawn(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int) -> Any:
-    """The table as something that rich prints, without columns that are empty or do not fit."""
+    """The table as a rich renderable, without columns that are empty or do not fit."""
     from rich.table import Table  # noqa: PLC0415 - rich takes as long to import as all of a status
     from rich.text import Text  # noqa: PLC0415 - the same
 

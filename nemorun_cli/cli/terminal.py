@@ -1,4 +1,4 @@
-"""Standard output and standard error: data goes to the one, talk to the other."""
+"""Standard output for data and standard error for messages."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "exp"
 INTERRUPTED: Final = 130  # the exit code after Ctrl-C
-DUMB: Final = ("", "dumb")  # kinds of terminal that cannot move the cursor
+DUMB: Final = ("", "dumb")  # values of TERM for terminals that cannot move the cursor
 
 
 def secure_descriptors() -> None:
-    """See that no file of ours takes the place of a standard stream that was closed."""
+    """Open closed standard streams on /dev/null, so that no file that we open gets their descriptors."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -29,18 +29,18 @@ def secure_descriptors() -> None:
 
 
 def take_any_text() -> None:
-    """Make the standard streams show what their encoding has no characters for, instead of failing."""
+    """Make the standard streams escape characters that their encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def write(text: str) -> None:
-    """Data, as it is, to standard output.
+    """Write data unchanged to standard output.
 
     Raises:
-        ExpError: it cannot be written, on a full disk for instance.
-        BrokenPipeError: nobody reads any more.
+        ExpError: the write failed, on a full disk for instance.
+        BrokenPipeError: the reader closed the pipe.
     """
     if sys.stdout is None:
         raise ExpError("cannot write to standard output: it is closed")
@@ -53,29 +53,29 @@ def write(text: str) -> None:
 
 
 def write_line(text: str) -> None:
-    """One line of data."""
+    """Write a line of data."""
     write(text + "\n")
 
 
 def write_lines(lines: Iterable[str]) -> None:
-    """Lines of data for people, without the control characters that could rewrite a terminal."""
+    """Write lines of data for people, without the control characters that could rewrite a terminal."""
     write("".join(f"{printable(line)}\n" for line in lines))
 
 
 def printable(line: str) -> str:
-    """The line with a dot for each character that would not be shown as it is."""
+    """The line with a dot for each unprintable character."""
     if line.isprintable():
         return line
     return "".join(char if char.isprintable() or char == "\t" else "·" for char in line)
 
 
 def write_json(document: Mapping[str, Any]) -> None:
-    """One JSON document on one line, so that several make JSON Lines."""
+    """Write a JSON document on one line, so that several documents make JSON Lines."""
     write(json.dumps(document) + "\n")
 
 
 def flush() -> None:
-    """Hand everything written so far to the system; raises like `write`."""
+    """Flush standard output; raises like `write`."""
     if sys.stdout is None:
         return
     try:
@@ -87,9 +87,9 @@ def flush() -> None:
 
 
 def leave(code: int) -> None:
-    """End this process now: the interpreter would take its modules apart first, a tenth of a short command.
+    """Exit at once: the interpreter's own cleanup takes a tenth of the time of a short command.
 
-    Returns only if something written could not be handed over, for the interpreter to tell.
+    Returns only if a flush failed, so that the interpreter reports it.
     """
     try:
         for stream in (sys.stdout, sys.stderr):
@@ -101,12 +101,12 @@ def leave(code: int) -> None:
 
 
 def say(text: str) -> None:
-    """A line of talk, for people, to standard error; where nobody listens it is lost."""
+    """Write a message to standard error; a failure is ignored."""
     say_raw(text + "\n")
 
 
 def say_raw(text: str) -> None:
-    """Talk as it is, with its line ends."""
+    """Write text unchanged to standard error; a failure is ignored."""
     if sys.stderr is None:
         return
     try:
@@ -117,23 +117,23 @@ def say_raw(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """Talk that should be noticed: led by the program's name."""
+    """Write a message prefixed with the program's name."""
     say(f"{PROGRAM}: {text}")
 
 
 def suggest(text: str, *, is_wanted: bool) -> None:
-    """The hint that follows an action and names the next commands, unless a script asked."""
+    """Write the hint that names the next commands, unless a script ran the command."""
     if is_wanted:
         say(f"hint: {text}")
 
 
 def can_draw(stream: TextIO | None) -> bool:
-    """Whether live displays and tables with colour make sense there."""
+    """Whether the stream is a terminal that supports live displays and colour."""
     return stream is not None and stream.isatty() and os.environ.get("TERM", "") not in DUMB
 
 
 def forget_output() -> None:
-    """Let what could not be written go, so that the interpreter does not try again at its end."""
+    """Discard unwritten output, so that the interpreter does not try again when it exits."""
     try:
         descriptor = os.open(os.devnull, os.O_WRONLY)
         os.dup2(descriptor, 1)

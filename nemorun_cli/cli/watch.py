@@ -1,4 +1,4 @@
-"""Watching an experiment from the command that started it: progress, logs, Ctrl-C, the summary at the end."""
+"""Watches an experiment from the command that started it: progress, logs, Ctrl-C and the final summary."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from nemorun_cli.views.follow import Watch
     from nemorun_cli.views.snapshot import Snapshot
 
-KILL_AT: Final = 2  # how many times Ctrl-C until tasks are killed
-LEAVE_AT: Final = 3  # and until the experiment is left to itself
+KILL_AT: Final = 2  # presses of Ctrl-C that kill the tasks
+LEAVE_AT: Final = 3  # presses of Ctrl-C that end the watching
 FAILURES_SHOWN: Final = 5
 LINES_SHOWN: Final = 10  # of the log of each failed task
 
@@ -33,15 +33,16 @@ LINES_SHOWN: Final = 10  # of the log of each failed task
 def watch(
     run: Run, watching: Watch, *, interrupts: Interrupts | None, is_json: bool, quiet: bool
 ) -> Snapshot:
-    """Show an experiment until it is over, or nothing of it can end by itself any more.
+    """Show an experiment until it is no longer running.
 
-    What happened before an earlier look of `watching` is not shown again.
-    With `interrupts` the first signal cancels it, the second kills; without, signals do what they always do.
+    Events before an earlier look of `watching` are not shown again.
+    With `interrupts`, the first signal cancels the experiment and the second kills its tasks; without,
+    signals keep their default effect.
 
     Raises:
-        KeyboardInterrupt: asked to stop more often than there are ways to.
+        KeyboardInterrupt: a third signal arrived.
     """
-    is_apart = is_json or quiet  # standard output is for the document or the id
+    is_apart = is_json or quiet  # standard output is reserved for the document or the id
     logs_stream = sys.stderr if is_apart else sys.stdout
     secrets = set(secret_values.known(watching.spec).values()) | run.secrets
     feed = Feed(run.files, tailed(watching.spec), secrets=secrets)
@@ -62,7 +63,7 @@ def watch(
 
 
 def settle_plugins(snapshot: Snapshot, *, quiet: bool) -> None:
-    """Let plugins hear of the end before the command leaves, and say what went wrong with them."""
+    """Wait until plugins have received the last event, and report their errors."""
     if not snapshot.is_over or not any(use.hears for use in snapshot.spec.plugins):
         return
     from nemorun_cli.plugins import faults  # noqa: PLC0415 - only for specs with such plugins
@@ -73,7 +74,7 @@ def settle_plugins(snapshot: Snapshot, *, quiet: bool) -> None:
     for fault in faults.faults(snapshot.files, snapshot.spec)[:FAILURES_SHOWN]:
         terminal.warn(f"the plugin {fault.line}")
     if not has_settled:
-        terminal.warn("not all plugins have heard of the end yet; see exp show")
+        terminal.warn("some plugins have not yet received the last event; see exp show")
 
 
 def tailed(spec: Spec) -> list[str]:
@@ -91,40 +92,40 @@ def _loop(
     feed: Feed,
     interrupts: Interrupts | None,
 ) -> Snapshot:
-    heard = 0
+    handled = 0  # signals
     while True:
         snapshot = watching.look()
         for line in feed.read(snapshot.history):
             display.log(line)
         display.update(snapshot, watching.news)
-        if interrupts is not None and heard and snapshot.supervisor == "gone" and not snapshot.is_over:
-            return _cancel_here(run, interrupts, times=heard)
+        if interrupts is not None and handled and snapshot.supervisor == "gone" and not snapshot.is_over:
+            return _cancel_here(run, interrupts, times=handled)
         if snapshot.status is not ExperimentStatus.RUNNING:
             return snapshot
         if interrupts is None:
             watching.pause()
             continue
-        if heard < interrupts.count:
-            heard = interrupts.count
+        if handled < interrupts.count:
+            handled = interrupts.count
             interrupts.clear()
-            _request(run, times=heard, display=display)
+            _request(run, times=handled, display=display)
         watching.pause(also=[interrupts.fileno()])
 
 
 def _request(run: Run, *, times: int, display: progress.Display) -> None:
-    """Ask the supervisor to end all; should it be gone, the next look shows it."""
+    """Ask the supervisor to cancel all tasks; if it has terminated, the next look detects that."""
     if times >= LEAVE_AT:
         raise KeyboardInterrupt
     if times < KILL_AT:
-        display.note("cancelling it; Ctrl-C again to kill")
+        display.note("cancelling; press Ctrl-C again to kill the tasks")
         requests.request(run.files, None)
     else:
-        display.note("killing it")
+        display.note("killing the tasks")
         requests.request(run.files, None, signal="KILL", grace=0.0)
 
 
 def _cancel_here(run: Run, interrupts: Interrupts, *, times: int) -> Snapshot:
-    """End all without a supervisor; one more signal kills."""
+    """Cancel all tasks without a supervisor; one more signal kills them."""
     if times < KILL_AT:
         with contextlib.suppress(KeyboardInterrupt), interrupts.raising():
             return run.cancel()
@@ -132,17 +133,17 @@ def _cancel_here(run: Run, interrupts: Interrupts, *, times: int) -> Snapshot:
 
 
 def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collection[str]) -> None:
-    """Say how it ended, and of what failed why, with the last lines of its log unless those were shown."""
+    """Print the final status and why tasks failed, with the end of each log unless it was shown."""
     history = snapshot.history
-    lasting = ""
+    duration = ""
     begin = history.resumed or history.started
     if history.finished and begin:
-        lasting = f" after {wording.seconds(unix(history.finished['time']) - unix(begin))}"
-    terminal.warn(f"{snapshot.files.id} {snapshot.status}{lasting} ({wording.counts(history.counts)})")
-    folded = sweeps.of(snapshot.spec)
-    for group in folded:
+        duration = f" after {wording.seconds(unix(history.finished['time']) - unix(begin))}"
+    terminal.warn(f"{snapshot.files.id} {snapshot.status}{duration} ({wording.counts(history.counts)})")
+    groups = sweeps.of(snapshot.spec)
+    for group in groups:
         _summarize_sweep(snapshot, group, secrets=secrets)
-    swept = {name for group in folded for name in group.members}
+    swept = {name for group in groups for name in group.members}
     failed = [
         name
         for name, state in history.tasks.items()
@@ -151,11 +152,11 @@ def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collectio
     for name in failed[:FAILURES_SHOWN]:
         _summarize_failure(snapshot, name, secrets=secrets, is_shown=name in tailed)
     if len(failed) > FAILURES_SHOWN:
-        terminal.say(f"  … and {len(failed) - FAILURES_SHOWN} more that FAILED")
+        terminal.say(f"  … and {len(failed) - FAILURES_SHOWN} more FAILED")
 
 
 def _summarize_sweep(snapshot: Snapshot, group: Group, *, secrets: Collection[str]) -> None:
-    """How a sweep ended, and what failed in it by what ended it."""
+    """Print the progress of a sweep and its failures, grouped by cause."""
     terminal.say(f"  {group.id}: {snapshot.sweep(group).line}")
     if not any(snapshot.history.tasks[name].status is TaskStatus.FAILED for name in group.members):
         return
@@ -169,7 +170,7 @@ def _summarize_failure(snapshot: Snapshot, name: str, *, secrets: Collection[str
     state = snapshot.history.tasks[name]
     why = state.why() or state.status
     code = f" (exit code {state.exit_code})" if state.exit_code is not None and "exit code" not in why else ""
-    note = ", a handler: the status is that of the tasks" if name in snapshot.history.handlers else ""
+    note = " (a handler: does not change the status)" if name in snapshot.history.handlers else ""
     terminal.say(f"  {name}: {why}{code}{note}")
     if is_shown or not state.submitted:
         return
@@ -177,13 +178,13 @@ def _summarize_failure(snapshot: Snapshot, name: str, *, secrets: Collection[str
     try:
         excerpt = log_excerpt.read(path, secrets=secrets, lines=LINES_SHOWN)
     except OSError as error:
-        terminal.say(f"    its log cannot be read: {error.strerror}: {path}")
+        terminal.say(f"    cannot read its log: {error.strerror}: {path}")
         return
     for line in excerpt.lines if excerpt else ():
         terminal.say(f"    | {line}")
 
 
 def _write_through(text: str) -> None:
-    """A line of a log, seen at once by whoever reads the pipe."""
+    """Write a line of a log and flush it, so that the reader of a pipe sees it at once."""
     terminal.write(text)
     terminal.flush()

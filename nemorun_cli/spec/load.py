@@ -259,7 +259,7 @@ def _written(given: Mapping[str, Any], *, file: str) -> Source:
     try:
         text = json.dumps(given, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text)
     except (TypeError, ValueError) as fault:
-        raise SpecError([Problem(message=f"holds what YAML cannot: {fault}")]) from None
+        raise SpecError([Problem(message=f"contains a value YAML cannot represent: {fault}")]) from None
     text = _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return Source(text + "\n", file=file, has_lines=False)
 

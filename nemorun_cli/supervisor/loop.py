@@ -437,7 +437,7 @@ class Supervision:
             ending = Ending(
                 status=TaskStatus.CANCELLED,
                 reason=Reason.ABANDONED,
-                message=f"abandoned by {cancel.by}: nobody looked whether it is gone",
+                message=f"abandoned by {cancel.by}: not verified: it may still be running",
             )
             self._sightings.append((job, Sighting(key=job.key, state="over", ending=ending)))
 

@@ -36,7 +36,7 @@ def test_the_whole_is_gone_when_it_returns(exp: Exp) -> None:
     """`cancel` returns when all tasks are gone and the experiment is CANCELLED."""
     experiment_id = _running(exp, PAIR)
     told = exp("cancel", experiment_id)
-    assert "3 task(s) gone" in told.stderr
+    assert "3 task(s) terminated" in told.stderr
     assert exp.status()["status"] == "CANCELLED"
 
 
@@ -62,7 +62,7 @@ def test_the_document_names_what_it_ended(exp: Exp) -> None:
 def test_what_is_over_stays_as_it_is(exp: Exp) -> None:
     """Cancelling what is over changes nothing and says so."""
     exp("run", exp.spec("name: done\ntasks: {a: {command: 'true'}}\n"), "-q")
-    assert "over already" in exp("cancel", "done").stderr
+    assert "already finished" in exp("cancel", "done").stderr
     assert exp.status()["status"] == "COMPLETED"
 
 

@@ -51,7 +51,7 @@ def test_every_field_that_differs_is_told_once(exp: Exp) -> None:
 
 def test_what_is_each_experiments_own_is_no_difference(exp: Exp) -> None:
     """Ids, directories and times differ always and are passed over."""
-    assert exp("diff", run(exp), run(exp)).stdout == "no difference\n"
+    assert exp("diff", run(exp), run(exp)).stdout == "no differences\n"
 
 
 def test_tasks_and_scripts_that_differ_are_told(exp: Exp) -> None:

@@ -84,10 +84,10 @@ def test_events_of_a_reader_that_left(exp: Exp) -> None:
 
 
 def test_events_pass_over_a_torn_tail(exp: Exp) -> None:
-    """Bytes that were never completed are no event, and are told of on standard error."""
+    """Bytes that were an incomplete batch are no event, and are told of on standard error."""
     exp("run", exp.spec("name: a\ntasks: {one: {command: [echo]}}"))
     with (exp.directory() / "ledger.jsonl").open("ab") as stream:
         stream.write(b'{"event":"ended","task"')
     told = exp("events", "latest", "--json")
     assert json.loads(told.stdout.splitlines()[-1])["event"] == "supervisor_ended"
-    assert "never completed" in told.stderr
+    assert "an incomplete batch" in told.stderr

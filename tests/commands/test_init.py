@@ -26,7 +26,7 @@ def test_init_needs_no_name(exp: Exp) -> None:
 def test_init_overwrites_nothing(exp: Exp) -> None:
     """A file that is there stays as it is."""
     spec = exp.spec("mine", "first.yaml")
-    assert "is there already" in exp("init", "first", code=2).stderr
+    assert "already exists" in exp("init", "first", code=2).stderr
     assert spec.read_text() == "mine"
 
 

@@ -79,7 +79,7 @@ def test_a_table_is_cut_and_says_so(exp: Exp) -> None:
     spec = exp.spec(GOOD)
     exp("run", spec, "-q")
     exp("run", spec, "-q")
-    assert "more with: exp list --limit" in exp("list", "--limit", "1").stderr
+    assert "for more: exp list --limit" in exp("list", "--limit", "1").stderr
     assert exp("list", "--limit", "2").stderr == ""
 
 

@@ -44,7 +44,7 @@ def test_metrics_are_told_in_short(learned: Exp) -> None:
         ["RECORD", "METRIC", "COUNT", "LAST", "MIN", "MAX", "MEAN", "NAN"],
         ["one", "train/loss", "3", "nan", "0.25", "0.5", "0.375", "1"],
     ]
-    assert "nothing was measured" in learned("metrics", "learned", "two").stderr
+    assert "no metrics" in learned("metrics", "learned", "two").stderr
     assert learned("metrics", "alice/learned/one").stdout.splitlines()[1].split()[0] == "alice/learned/one"
 
 
@@ -66,12 +66,12 @@ def test_rows_are_told_in_each_form(learned: Exp) -> None:
 
 
 def test_a_metric_that_nobody_measured_is_refused(learned: Exp) -> None:
-    """A key that fits nothing is a mistake, told with the metrics there are, unless nothing was measured."""
+    """A key that fits nothing is a mistake, told with the metrics there are, unless no metrics."""
     told = learned("metrics", "-k", "loss", "-k", "nope", code=2).stderr
     assert "there is no metric 'nope'" in told
     assert "there are: train/loss" in told
     assert learned("metrics", "--json", "-k", "nope", code=2).json["hint"] == "there are: train/loss"
-    assert "nothing was measured" in learned("metrics", "learned", "two", "-k", "nope").stderr
+    assert "no metrics" in learned("metrics", "learned", "two", "-k", "nope").stderr
 
 
 def test_curves_are_drawn(learned: Exp) -> None:
@@ -80,7 +80,7 @@ def test_curves_are_drawn(learned: Exp) -> None:
     assert shown.startswith("train/loss   one\n")
     assert "(epoch)" in shown
     assert "\x1b" not in shown
-    assert "for scripts" in learned("metrics", "--plot", "--json", code=2).json["message"]
+    assert "cannot be combined" in learned("metrics", "--plot", "--json", code=2).json["message"]
     learned("metrics", "--format", "xml", code=2)
     learned("metrics", "--follow", "--format", "csv", code=2)
 
@@ -157,7 +157,7 @@ def test_a_row_that_is_not_whole_is_told(exp: Exp) -> None:
     path.write_text(path.read_text() + '{"_ts": 1')
     shown = exp("metrics", "bob", "--dash-root", ".dash")
     assert "train/loss" in shown.stdout
-    assert "no whole row yet" in shown.stderr
+    assert "an incomplete row" in shown.stderr
 
 
 def test_plotting_is_loaded_only_to_draw(learned: Exp) -> None:

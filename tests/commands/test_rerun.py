@@ -36,7 +36,7 @@ def test_rerun_is_a_new_experiment_of_the_same(exp: Exp, old: str) -> None:
     assert new != old
     assert exp("logs", new, "train").stdout == "old 0.2 1\n"
     assert exp("logs", new, "report").stdout == "report set\n"
-    assert exp("diff", old, new).stdout == "no difference\n"
+    assert exp("diff", old, new).stdout == "no differences\n"
 
 
 def test_changes_go_over_what_was_given_before(exp: Exp, old: str) -> None:
@@ -96,7 +96,7 @@ def test_the_code_that_was_shipped_is_shipped_again(exp: Exp) -> None:
     new = exp("rerun", old, "-q").stdout.strip()
 
     assert exp("logs", new, "t").stdout == "old\n"
-    assert exp("diff", old, new).stdout == "no difference\n"
+    assert exp("diff", old, new).stdout == "no differences\n"
     assert exp("rerun", old, "--dry-run", "--json").json["packages"][0]["files"] == 1
     exp("gc", "--older", "0s")
     exp("run", spec, "-q")

@@ -98,7 +98,7 @@ def test_what_runs_is_only_watched(exp: Exp) -> None:
     eventually((exp.folder / "begun").exists)
     process = exp.start("resume", "waiting")
     assert process.stderr is not None
-    assert "running already" in process.stderr.readline()
+    assert "already running" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     process.communicate()

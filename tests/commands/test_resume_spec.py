@@ -251,7 +251,7 @@ def test_the_same_spec_changes_nothing(exp: Exp, study: Path) -> None:
     (exp.folder / "go").touch()
     exp("resume", "study")
 
-    assert "there is nothing to resume" in exp("resume", "study", "--spec", study).stderr
+    assert "nothing to resume" in exp("resume", "study", "--spec", study).stderr
     assert plan(exp, "--spec", study)["revision"] is None
     assert exp("show", "--json").json["lineage"]["revision"] == 1
 
@@ -270,7 +270,7 @@ def test_how_a_command_watched_is_no_change(exp: Exp) -> None:
     exp("run", spec, "-d", "--tail-logs")
     exp("wait", "study", code=1)
 
-    assert "the spec is the same" in exp("resume", "study", "--spec", spec, code=1).stderr
+    assert "the spec is unchanged" in exp("resume", "study", "--spec", spec, code=1).stderr
     exp("rerun", "study", code=1)
 
     document = exp("resume", "study", "--spec", spec, "--dry-run", "--json").json

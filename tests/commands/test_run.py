@@ -176,7 +176,7 @@ def test_a_terminal_shows_what_runs(exp: Exp) -> None:
     """On a terminal a live display names what runs and counts what is over."""
     spec = str(exp.spec(WAITING))
     terminal = Terminal([*exp.argv, "run", spec, "--tail-logs"], env=exp.env, cwd=exp.folder)
-    terminal.until("0 of 1 over")
+    terminal.until("0 of 1 finished")
     (exp.folder / "go").touch()
     terminal.until("done")
     terminal.until("COMPLETED")

@@ -124,20 +124,20 @@ def test_a_supervisor_that_is_gone_is_told_with_the_remedy(exp: Exp) -> None:
     exp("run", exp.spec(WAITING), "-d")
     eventually((exp.folder / "begun").exists)
     os.kill(exp.status()["supervisor"]["pid"], signal.SIGKILL)
-    shown = eventually(lambda: (text := exp("status").stdout) and "gone" in text and text)
+    shown = eventually(lambda: (text := exp("status").stdout) and "terminated" in text and text)
     assert "exp resume waiting_" in shown
-    assert "1 task(s) go on" in shown
+    assert "1 task(s) still running" in shown
     (exp.folder / "go").touch()
     exp("resume", "waiting")
 
 
 def test_a_torn_tail_is_reported(exp: Exp) -> None:
-    """What was never completed at the end of a ledger is passed over, and said so."""
+    """What was an incomplete batch at the end of a ledger is passed over, and said so."""
     exp("run", exp.spec(DAG), code=1)
     with (exp.directory() / "ledger.jsonl").open("ab") as ledger:
         ledger.write(b'{"event":"en')
     told = exp("status")
-    assert "never completed" in told.stderr
+    assert "an incomplete batch" in told.stderr
     assert "FAILED" in told.stdout
 
 

@@ -34,7 +34,7 @@ def test_engines_are_asked_on_demand(exp: Exp) -> None:
     """`--engines` asks each engine that the tasks use."""
     (engine,) = exp("validate", exp.spec(GOOD), "--engines", "--json").json["engines"]
     assert (engine["engine"], engine["is_well"]) == ("local", True)
-    assert "local: well" in exp("validate", exp.spec(GOOD), "--engines").stdout
+    assert "local: ok" in exp("validate", exp.spec(GOOD), "--engines").stdout
 
 
 def test_a_missing_file_is_a_problem(exp: Exp) -> None:

@@ -241,8 +241,8 @@ def test_what_was_abandoned_does_not_run_twice(bench: Bench) -> None:
     shim = shim_pid(run, "a")
     eventually(lambda: bench.exp.task("a")["status"] == "RUNNING")
     told = bench.exp("cancel", run.id, "--abandon").stderr
-    assert "0 task(s) gone" in told
-    assert f"without the engine's word; 1 may still run: a (attempt 1, job id {shim})" in told
+    assert "0 task(s) terminated" in told
+    assert f"without confirmation from the engine; 1 may still run: a (attempt 1, job id {shim})" in told
     eventually(lambda: run.status().supervisor != "alive")
     refused = bench.exp("resume", run.id, code=2).stderr
     assert f"still alive: a (attempt 1, job id {shim})" in refused

@@ -52,11 +52,11 @@ def test_ledger_that_cannot_be_read_is_an_error_and_stays(bench: Bench, ended: R
 
 
 def test_torn_tail_is_told_and_passed_over(bench: Bench, ended: Run) -> None:
-    """A tail that was never completed changes nothing and is reported."""
+    """A tail that was an incomplete batch changes nothing and is reported."""
     with ended.files.ledger.open("ab") as stream:
         stream.write(b'{"event":"ended","task":"a","sta')
     done = bench.exp("status", ended.id, "--exit-code", code=1)
-    assert "never completed" in done.stderr
+    assert "an incomplete batch" in done.stderr
     assert ended.resume()
     assert ended.wait(timeout=60).status is ExperimentStatus.FAILED
 

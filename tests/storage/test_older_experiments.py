@@ -15,11 +15,13 @@ from bench import statuses
 from engines.far import USER
 from patience import eventually
 
-from nemorun_cli import cli, experiment, locks
-from nemorun_cli.home import Home
-from nemorun_cli.ledger import Reader, encode
-from nemorun_cli.repair import repair
-from nemorun_cli.states import ExperimentStatus, Reason
+from nemorun_cli.cli import app
+from nemorun_cli.experiment.maintenance.repair import repair
+from nemorun_cli.experiment.run import find
+from nemorun_cli.model.status import ExperimentStatus, Reason
+from nemorun_cli.storage.ledger import Reader, encode
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     from engines.dockerd import Dockerd
     from engines.far import Far
 
-    from nemorun_cli.experiment import Run
-    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.views.snapshot import Snapshot
 
 LEDGERS: Final = Path(__file__).parents[1] / "ledgers"
 RECORDED: Final = Path("/tmp/exp-older")  # noqa: S108 - where the recorded addresses lead
@@ -76,7 +78,7 @@ class Older:
     def unpack(self, home: Path) -> Run:
         """Put it into a home."""
         extract(self.version / f"{self.name}.tar.gz", home / "experiments")
-        return experiment.find(self.expected["id"], home=Home(home))
+        return find(self.expected["id"], home=Home(home))
 
 
 def extract(archive: Path, folder: Path) -> None:
@@ -121,7 +123,7 @@ def own(older: Older, exp: Exp) -> Run:
 
 def command(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     """What a command prints, which runs in this process."""
-    assert cli.run(argv) == 0
+    assert app.run(argv) == 0
     return capsys.readouterr().out
 
 

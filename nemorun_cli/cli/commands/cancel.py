@@ -1,4 +1,4 @@
-"""`exp cancel`: end an experiment, or some of its tasks."""
+"""`exp cancel`: cancel an experiment or some of its tasks."""
 
 from __future__ import annotations
 
@@ -27,23 +27,31 @@ def command(
         typer.Option(
             "--signal",
             metavar="SIGNAL",
-            help="Instead of each task's stop_signal.",
+            help="Signal to send (default: each task's stop_signal).",
             autocompletion=completion.signals,
         ),
     ] = None,
     grace: Annotated[
-        str | None, typer.Option("--grace", metavar="DURATION", help="Until KILL, instead of stop_grace.")
+        str | None,
+        typer.Option(
+            "--grace", metavar="DURATION", help="Time until KILL (default: each task's stop_grace)."
+        ),
     ] = None,
     abandon: Annotated[
         bool,
-        typer.Option("--abandon/--no-abandon", help="Record CANCELLED without the engine's word."),
+        typer.Option("--abandon", help="Record CANCELLED without confirmation from the engine."),
     ] = False,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """End an experiment, or some of its tasks.
+    """Cancel an experiment or some of its tasks.
 
-    Returns when what was cancelled is gone.
+    Returns once the cancelled tasks have terminated.
+
+    Examples:
+      exp cancel latest                   cancel the latest experiment
+      exp cancel training 'train/*'       cancel the members of a group
+      exp cancel training --grace 10s     send KILL after 10 seconds
     """
     seconds = duration("--grace", grace) if grace is not None else None
     run = find(which)
@@ -58,13 +66,13 @@ def command(
     elif quiet:
         terminal.write("".join(f"{name}\n" for name in ended))
     else:
-        _tell(snapshot, ended)
+        _report(snapshot, ended)
     then = f"exp resume {run.id}" if snapshot.is_over else f"exp logs {run.id} -f"
     terminal.suggest(f"exp status {run.id} · {then}", is_wanted=bool(ended) and not (quiet or is_json))
 
 
 def _document(snapshot: Snapshot, ended: list[str]) -> dict[str, Any]:
-    """The document `exp.cancel/1`; `tasks` are those that were not over before."""
+    """The document `exp.cancel/1`; `tasks` are those that had not finished before."""
     return {
         "schema": CANCEL_FORMAT,
         "id": snapshot.files.id,
@@ -73,18 +81,18 @@ def _document(snapshot: Snapshot, ended: list[str]) -> dict[str, Any]:
     }
 
 
-def _tell(snapshot: Snapshot, ended: list[str]) -> None:
+def _report(snapshot: Snapshot, ended: list[str]) -> None:
     if not ended:
-        terminal.warn(f"{snapshot.files.id}: nothing to cancel, it was over already ({snapshot.status})")
+        terminal.warn(f"{snapshot.files.id}: nothing to cancel, already finished ({snapshot.status})")
         return
     numbers = wording.counts(snapshot.history.counts)
-    given_up = abandoned.names(snapshot, ended)
-    gone = f"{len(ended) - len(given_up)} task(s) gone"
-    terminal.warn(f"{snapshot.files.id} {snapshot.status}: {gone} ({numbers})")
-    if given_up:
+    unconfirmed = abandoned.names(snapshot, ended)
+    terminated = f"{len(ended) - len(unconfirmed)} task(s) terminated"
+    terminal.warn(f"{snapshot.files.id} {snapshot.status}: {terminated} ({numbers})")
+    if unconfirmed:
         terminal.warn(
-            f"recorded as CANCELLED without the engine's word; {len(given_up)} may still run: "
-            f"{abandoned.told(snapshot, given_up)}"
+            f"recorded as CANCELLED without confirmation from the engine; {len(unconfirmed)} may still run: "
+            f"{abandoned.told(snapshot, unconfirmed)}"
         )
     if snapshot.history.outcome and not snapshot.is_over:
-        terminal.warn("its handlers run now; exp cancel once more ends them too")
+        terminal.warn("its handlers are running now; run exp cancel again to cancel them too")

@@ -1,4 +1,4 @@
-"""`exp compare`: records side by side, sorted, filtered, and the best of them."""
+"""`exp compare`: records side by side, sorted and filtered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nemorun_cli.cli.options import DashRoot, Json, whole_number
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import compare, series
-from nemorun_cli.experiment.records.targets import target
+from nemorun_cli.experiment.records import targets as records
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
@@ -29,58 +29,78 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="EXP|PREFIX",
-            help="Experiments (default: the latest), or prefixes with their `/`, and all below them.",
+            help="Experiments (default: the latest), or record prefixes ending in `/`.",
             autocompletion=experiments,
         ),
     ] = None,
     *,
     task: Annotated[
-        str | None, typer.Option("--task", metavar="TASK", help="Only this task, group or glob.")
+        str | None, typer.Option("--task", metavar="TASK", help="Only the matching task, group or glob.")
     ] = None,
     key: Annotated[
         list[str] | None,
         typer.Option(
-            "-k", "--key", metavar="KEY", help="Only this metric: loss, train/loss, loss:min; default all."
+            "-k",
+            "--key",
+            metavar="KEY",
+            help="Only this metric (loss, train/loss, loss:min). Repeatable.",
         ),
     ] = None,
     sort: Annotated[
         str | None, typer.Option("--sort", metavar="KEY", help="Sort by a metric or a param.")
     ] = None,
-    descending: Annotated[
-        bool, typer.Option("--descending/--no-descending", help="The largest first.")
-    ] = False,
+    descending: Annotated[bool, typer.Option("--descending", help="Sort descending.")] = False,
     best: Annotated[
         str | None,
-        typer.Option("--best", metavar="KEY:min|max", help="Only the one that is best by a metric."),
+        typer.Option("--best", metavar="KEY:min|max", help="Only the best record by this metric."),
     ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
-            "--where", metavar="CONDITION", help="Only where this holds: lr<=0.1, status=COMPLETED."
+            "--where",
+            metavar="CONDITION",
+            help="Only records matching this condition (lr<=0.1, status=COMPLETED). Repeatable.",
         ),
     ] = None,
     all_params: Annotated[
-        bool, typer.Option("--all-params/--no-all-params", help="Also params that are the same everywhere.")
+        bool, typer.Option("--all-params", help="Also show params that are equal in all records.")
     ] = False,
-    limit: Annotated[str | None, typer.Option("--limit", metavar="N", help="At most so many.")] = None,
+    limit: Annotated[str | None, typer.Option("--limit", metavar="N", help="Show at most N.")] = None,
     format_: Annotated[
         str,
         typer.Option(
-            "--format", metavar="FORMAT", help="table, csv, json or markdown.", autocompletion=one_of(FORMATS)
+            "--format",
+            metavar="FORMAT",
+            help="Output format: table, csv, json or markdown.",
+            autocompletion=one_of(FORMATS),
         ),
     ] = "table",
     dash_root: DashRoot = None,
     is_json: Json = False,
 ) -> None:
-    """Compare experiments, the tasks of a sweep, or records."""
-    most = whole_number("--limit", limit) if limit is not None else None
+    """Compare experiments, members of a sweep or records.
+
+    Params that differ and metrics become columns; each record is a row.
+
+    Examples:
+      exp compare                          compare the tasks of the latest
+      exp compare sweep --best loss:min    show the record with the lowest loss
+      exp compare --sort lr --where 'lr<=0.1'
+    """
+    limit_number = whole_number("--limit", limit) if limit is not None else None
     if format_ not in FORMATS:
-        raise UsageError(f"--format {format_}: it is one of {', '.join(FORMATS)}")
-    asked: list[str | None] = [*which] if which else [None]
-    targets = [target(one, task, dash_root=dash_root) for one in asked]
-    rows = [row for one in targets for row in compare.rows(one)]
+        raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}")
+    requested: list[str | None] = [*which] if which else [None]
+    targets = [records.target(name, task, dash_root=dash_root) for name in requested]
+    rows = [row for target in targets for row in compare.rows(target)]
     compared = compare.compare(
-        rows, where=where or (), sort=sort, descending=descending, best=best, keys=key or (), limit=most
+        rows,
+        where=where or (),
+        sort=sort,
+        descending=descending,
+        best=best,
+        keys=key or (),
+        limit=limit_number,
     )
     params = compared.params if all_params else compared.differing
     form = "json" if is_json else format_
@@ -91,7 +111,7 @@ def command(
     if form == "table":
         tables.show(titles, cells)
         if not cells:
-            terminal.say("hint: nothing was recorded there; see: exp records")
+            terminal.say("hint: no matching records; see: exp records")
     else:
         names = [column.title for column in titles]
         terminal.write(_csv(names, cells) if form == "csv" else _markdown(names, cells))

@@ -1,12 +1,14 @@
-"""`exp diff`: what is different between two experiments."""
+"""`exp diff`: the differences between two experiments."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from nemorun_cli.cli import tables, terminal
-from nemorun_cli.cli.options import ExperimentGiven, Json
+import typer
+
+from nemorun_cli.cli import completion, tables, terminal
+from nemorun_cli.cli.options import Json
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.experiment import run
 from nemorun_cli.model import code_package, wording
@@ -22,13 +24,37 @@ if TYPE_CHECKING:
 
 DIFF_FORMAT: Final = "exp.diff/1"
 RESULTS: Final = ("status", "reason", "exit_code", "attempt", "duration", "outputs")
-NO_DIFFERENCE: Final = frozenset(("duration",))  # which is shown, but never the same twice
+NO_DIFFERENCE: Final = frozenset(("duration",))  # shown, but always different
 
 
-def command(first: ExperimentGiven, second: ExperimentGiven, *, is_json: Json = False) -> None:
-    """Show what is different between two experiments: their specs, code, environments and results."""
+def command(
+    first: Annotated[
+        str,
+        typer.Argument(
+            metavar="OLD",
+            help="Experiment name, id, id prefix, or `latest`.",
+            autocompletion=completion.experiments,
+        ),
+    ],
+    second: Annotated[
+        str,
+        typer.Argument(
+            metavar="NEW", help="Experiment to compare it with.", autocompletion=completion.experiments
+        ),
+    ],
+    *,
+    is_json: Json = False,
+) -> None:
+    """Show the differences between two experiments.
+
+    Compares their specs, shipped code, environments and results.
+
+    Examples:
+      exp diff training_1795899919 latest
+      exp diff baseline training --json      the latest of each name
+    """
     old, new = run.find(first).status(), run.find(second).status()
-    found = spec_diff.of_specs(
+    spec_differences = spec_diff.of_specs(
         anonymous(old),
         anonymous(new),
         old_text=spec_revisions.texts(old.files),
@@ -40,12 +66,15 @@ def command(first: ExperimentGiven, second: ExperimentGiven, *, is_json: Json = 
     environment = list(spec_diff.of_values(_environment(old), _environment(new)))
     results = list(_results(old, new))
     if is_json:
-        terminal.write_json(_document(old, new, found, code=code, environment=environment, results=results))
+        document = _document(old, new, spec_differences, code=code, environment=environment, results=results)
+        terminal.write_json(document)
         return
     sections = {
-        "spec": rows(found),
-        "code that was shipped": [[str(path[0]), *map(_shown, (one, other))] for path, one, other in code],
-        "environment of its start": [[str(path[0]), *_pair(one, other)] for path, one, other in environment],
+        "spec": rows(spec_differences),
+        "shipped code": [[str(path[0]), _shown(before), _shown(after)] for path, before, after in code],
+        "environment at start": [
+            [str(path[0]), *_pair(before, after)] for path, before, after in environment
+        ],
         "results": _result_rows(results),
     }
     heads = (Column("FIELD"), Column(old.files.id), Column(new.files.id))
@@ -53,24 +82,26 @@ def command(first: ExperimentGiven, second: ExperimentGiven, *, is_json: Json = 
         terminal.write_lines([*([""] if number else []), title])
         tables.show(heads, lines)
     if not any(sections.values()):
-        terminal.write_line("no difference")
+        terminal.write_line("no differences")
 
 
 def _shown(value: Any) -> str:
-    """What a file holds, or a commit, by so much of its hash as tells it from others; where a link leads."""
+    """A file's content or a commit as a short hash; a link as its target."""
     text = _text(value)
     return text if text.startswith("->") else text[: code_package.SHORT]
 
 
-def rows(found: Differences) -> list[list[str]]:
-    """The differences of two specs as rows of a table: field, before, after."""
-    changed = [[_called(one), *_pair(one.before, one.after)] for one in found.fields]
-    removed = [[name, "a task", tables.NOTHING] for name in found.removed]
-    return [*changed, *removed, *([name, tables.NOTHING, "a task"] for name in found.added)]
+def rows(spec_differences: Differences) -> list[list[str]]:
+    """The differences between two specs as rows of a table: field, before, after."""
+    changed = [
+        [_field_name(change), *_pair(change.before, change.after)] for change in spec_differences.fields
+    ]
+    removed = [[name, "a task", tables.NOTHING] for name in spec_differences.removed]
+    return [*changed, *removed, *([name, tables.NOTHING, "a task"] for name in spec_differences.added)]
 
 
 def anonymous(snapshot: Snapshot) -> Any:
-    """The spec without the experiment's own id and directory, which are never the same in another one."""
+    """The spec without the experiment's id and directory, which always differ between experiments."""
     spec, files = snapshot.spec, snapshot.files
     texts = {json.dumps(str(files.directory))[1:-1]: "EXP_DIR", json.dumps(files.id)[1:-1]: "EXP_ID"}
     document = json.dumps(spec.to_json())
@@ -80,18 +111,18 @@ def anonymous(snapshot: Snapshot) -> Any:
 
 
 def _environment(snapshot: Snapshot) -> dict[str, Any]:
-    found = snapshot.history.created.get("environment")
-    return found if isinstance(found, dict) else {}
+    environment = snapshot.history.created.get("environment")
+    return environment if isinstance(environment, dict) else {}
 
 
 def _results(old: Snapshot, new: Snapshot) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """The tasks of both that came out differently: each with its results here and there."""
-    places = {task.id: index for index, task in enumerate(new.spec.tasks)}
+    """The common tasks whose results differ: id, results before, results after."""
+    indices = {task.id: index for index, task in enumerate(new.spec.tasks)}
     for index, task in enumerate(old.spec.tasks):
-        if task.id not in places:
+        if task.id not in indices:
             continue
-        one, other = old.task_json(task.id, index), new.task_json(task.id, places[task.id])
-        before, after = ({key: entry[key] for key in RESULTS} for entry in (one, other))
+        entries = old.task_json(task.id, index), new.task_json(task.id, indices[task.id])
+        before, after = ({key: entry[key] for key in RESULTS} for entry in entries)
         if any(before[key] != after[key] for key in RESULTS if key not in NO_DIFFERENCE):
             yield task.id, before, after
 
@@ -99,7 +130,7 @@ def _results(old: Snapshot, new: Snapshot) -> Iterator[tuple[str, dict[str, Any]
 def _document(
     old: Snapshot,
     new: Snapshot,
-    found: Differences,
+    spec_differences: Differences,
     *,
     code: Sequence[tuple[Any, Any, Any]],
     environment: Sequence[tuple[Any, Any, Any]],
@@ -108,21 +139,21 @@ def _document(
     """The document `exp.diff/1`."""
     sides = [
         {
-            "id": one.files.id,
-            "name": one.spec.name,
-            "status": one.status,
-            "rerun_of": one.history.created.get("rerun_of"),
+            "id": snapshot.files.id,
+            "name": snapshot.spec.name,
+            "status": snapshot.status,
+            "rerun_of": snapshot.history.created.get("rerun_of"),
         }
-        for one in (old, new)
+        for snapshot in (old, new)
     ]
     return {
         "schema": DIFF_FORMAT,
         "before": sides[0],
         "after": sides[1],
-        "spec": [one.to_json() for one in found.fields],
-        "added": list(found.added),
-        "removed": list(found.removed),
-        "code": [Difference(path=path, before=one, after=other).to_json() for path, one, other in code],
+        "spec": [change.to_json() for change in spec_differences.fields],
+        "added": list(spec_differences.added),
+        "removed": list(spec_differences.removed),
+        "code": [Difference(path=path, before=before, after=after).to_json() for path, before, after in code],
         "environment": [
             Difference(path=path, before=before, after=after).to_json() for path, before, after in environment
         ],
@@ -131,16 +162,16 @@ def _document(
 
 
 def _result_rows(results: Sequence[tuple[str, dict[str, Any], dict[str, Any]]]) -> list[list[str]]:
-    found = []
+    table = []
     for name, before, after in results:
-        found.append([name, _ending(before), _ending(after)])
-        for path, one, other in spec_diff.of_values(before["outputs"], after["outputs"]):
-            found.append([f"{name}: {dotted(path)}", *_pair(one, other)])
-    return found
+        table.append([name, _ending(before), _ending(after)])
+        for path, old, new in spec_diff.of_values(before["outputs"], after["outputs"]):
+            table.append([f"{name}: {dotted(path)}", *_pair(old, new)])
+    return table
 
 
 def _ending(result: dict[str, Any]) -> str:
-    """How a task came out, in a few words."""
+    """A task's result in a few words."""
     parts = [result["status"], result["reason"] or ""]
     parts.append("" if result["exit_code"] in (None, 0) else f"exit code {result['exit_code']}")
     parts.append(f"attempt {result['attempt']}" if result["attempt"] > 1 else "")
@@ -148,27 +179,27 @@ def _ending(result: dict[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _called(one: Difference) -> str:
-    """A field with the task that it is of, or the group and how many of it."""
-    field = dotted(one.path)
-    if not one.tasks:
+def _field_name(change: Difference) -> str:
+    """A field with its task, or with its group and the number of members."""
+    field = dotted(change.path)
+    if not change.tasks:
         return field
-    if one.group is None or len(one.tasks) == 1:
-        return f"{one.tasks[0]}: {field}"
-    return f"{one.group} ({len(one.tasks)} members): {field}"
+    if change.group is None or len(change.tasks) == 1:
+        return f"{change.tasks[0]}: {field}"
+    return f"{change.group} ({len(change.tasks)} members): {field}"
 
 
 def _pair(before: Any, after: Any) -> tuple[str, str]:
-    """Two values for people, cut to where they begin to differ if they are long."""
-    one, other = _text(before), _text(after)
-    if max(len(one), len(other)) <= LONGEST:
-        return one, other
+    """Two values for people; long ones are cut to the part where they begin to differ."""
+    old, new = _text(before), _text(after)
+    if max(len(old), len(new)) <= LONGEST:
+        return old, new
     same = next(
-        (index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
-        min(len(one), len(other)),
+        (index for index, (a, b) in enumerate(zip(old, new, strict=False)) if a != b),
+        min(len(old), len(new)),
     )
     start = max(0, same - LONGEST // 3)
-    return _cut(one, start), _cut(other, start)
+    return _cut(old, start), _cut(new, start)
 
 
 LONGEST: Final = 60  # characters of a value in a table

@@ -1,4 +1,4 @@
-"""`exp doctor`: what stands in the way of running experiments here, and what to do about it."""
+"""`exp doctor`: the problems that prevent experiments from running on this machine, and their remedies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def command(
         str | None,
         typer.Argument(
             metavar="EXP",
-            help="Check the executors of this experiment, and its supervisor.",
+            help="Check only this experiment's executors, and its supervisor.",
             autocompletion=completion.experiments,
             show_default=False,
         ),
@@ -31,15 +31,22 @@ def command(
     *,
     is_json: Json = False,
 ) -> int:
-    """Check the engines that run tasks, and say how to get them going."""
+    """Check the engines that run tasks and suggest fixes.
+
+    Also checks the home directory, the tools and this machine.
+
+    Examples:
+      exp doctor             check every engine
+      exp doctor latest      check the executors of an experiment
+    """
     home = Home.from_environment()
     snapshot = run.find(which, home=home).status() if which is not None else None
-    wanted = None
+    executors = None
     if snapshot is not None:
         used = {task.executor for task in snapshot.spec.tasks}
-        wanted = {name: snapshot.spec.executors.get(name, {"type": name}) for name in sorted(used)}
+        executors = {name: snapshot.spec.executors.get(name, {"type": name}) for name in sorted(used)}
     checks = [
-        *doctor_report.of_engines(wanted),
+        *doctor_report.of_engines(executors),
         *doctor_report.of_home(home),
         *doctor_report.of_tools(),
         doctor_report.of_machine(),

@@ -1,4 +1,4 @@
-"""`exp events`: what stands in an experiment's ledger, event by event, as it is or as it comes."""
+"""`exp events`: the events of an experiment's ledger, once or continuously."""
 
 from __future__ import annotations
 
@@ -28,11 +28,17 @@ def command(
     which: ExperimentGiven,
     *,
     follow: Annotated[
-        bool, typer.Option("-f", "--follow/--no-follow", help="Go on until the experiment is over.")
+        bool, typer.Option("-f", "--follow", help="Print new events until the experiment finishes.")
     ] = False,
     is_json: Json = False,
 ) -> None:
-    """Print the events of an experiment's ledger."""
+    """Print the events of an experiment's ledger.
+
+    Examples:
+      exp events latest          print all events so far
+      exp events latest -f       print new events as they are written
+      exp events training --json
+    """
     run = find(which)
     if follow:
         _follow(run, is_json=is_json)
@@ -40,7 +46,7 @@ def command(
     events, reader = ledger.read_settled(run.files.ledger)
     _write(events, is_json=is_json)
     if reader.torn:
-        terminal.warn(f"the last {reader.torn} bytes of {run.files.ledger} were never completed; passed over")
+        terminal.warn(f"ignored the last {reader.torn} bytes of {run.files.ledger}: an incomplete batch")
 
 
 def _follow(run: Run, *, is_json: bool) -> None:
@@ -52,7 +58,7 @@ def _follow(run: Run, *, is_json: bool) -> None:
             snapshot = watching.look()
             _write(reader.read(), is_json=is_json)
             terminal.flush()
-            # The supervisor writes that it ended after the experiment has, unless it is killed in between.
+            # The supervisor records its own end after that of the experiment, unless it is killed in between.
             is_last = snapshot.history.supervisor_is_over or not watching.is_supervised
             if snapshot.status is not ExperimentStatus.RUNNING and is_last:
                 return

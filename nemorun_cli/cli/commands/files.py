@@ -1,4 +1,4 @@
-"""`exp files`: what was saved in records, and where one of the files lies."""
+"""`exp files`: the files saved in records, and the path of one file's content."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.records.targets import Chosen
     from nemorun_cli.tracking.store.file_index import File
 
-    Found = tuple[Chosen, File]
+    FileOfRecord = tuple[Chosen, File]
 
 FILES_FORMAT: Final = "exp.files/1"
 COLUMNS: Final = (
@@ -39,35 +39,42 @@ def command(
     task: TaskOrNone = None,
     *,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="GLOB", help="Only files of this path, name or glob.")
+        str | None, typer.Option("--name", metavar="GLOB", help="Only files with this path, name or glob.")
     ] = None,
     path: Annotated[
-        bool, typer.Option("--path/--no-path", help="Print only where the content of the one file lies.")
+        bool, typer.Option("--path", help="Print only the path of the one matching file's content.")
     ] = False,
     version: Annotated[
-        str | None, typer.Option("--version", metavar="N", help="This version instead of the latest.")
+        str | None,
+        typer.Option("--version", metavar="N", help="Show this version instead of the latest."),
     ] = None,
     dash_root: DashRoot = None,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List the files that were saved in records."""
+    """List the files saved in records.
+
+    Examples:
+      exp files                          files of the latest experiment
+      exp files training train --name '*.pt'
+      exp files --name best.pt --path    print where the content is stored
+    """
     number = whole_number("--version", version) if version is not None else None
     chosen = targets.target(which, task, dash_root=dash_root).choose()
-    found = [(one, file) for one in chosen for file in _files(one, name, number)]
-    if (name is not None or path) and not found:
+    files = [(record, file) for record in chosen for file in _files(record, name, number)]
+    if (name is not None or path) and not files:
         raise NotFoundError(f"there is no file {name or ''}".rstrip(), hint=_known(chosen))
     if path:
-        terminal.write_line(_only_path(found))
+        terminal.write_line(_only_path(files))
     elif is_json:
-        entries = [{**one.to_json(), **_entry(one, file)} for one, file in found]
+        entries = [{**record.to_json(), **_entry(record, file)} for record, file in files]
         terminal.write_line(dump({"schema": FILES_FORMAT, "files": entries}))
     elif quiet:
-        terminal.write_lines(full_path(file) for _, file in found)
-    elif found:
-        tables.show(COLUMNS, [_row(one, file) for one, file in found])
+        terminal.write_lines(full_path(file) for _, file in files)
+    elif files:
+        tables.show(COLUMNS, [_row(record, file) for record, file in files])
     else:
-        terminal.say('hint: no files were saved; tasks do it with experiment.files("models").save(…)')
+        terminal.say('hint: no files were saved; tasks save them with experiment.files("models").save(…)')
 
 
 def _files(chosen: Chosen, name: str | None, version: int | None) -> Iterator[File]:
@@ -83,24 +90,24 @@ def _files(chosen: Chosen, name: str | None, version: int | None) -> Iterator[Fi
 
 
 def _known(chosen: Sequence[Chosen]) -> str:
-    names = list(dict.fromkeys(full_path(file) for one in chosen for file in _files(one, None, None)))
+    names = list(dict.fromkeys(full_path(file) for record in chosen for file in _files(record, None, None)))
     return f"there are: {', '.join(names[:10]) or 'none'}"
 
 
-def _only_path(found: Sequence[Found]) -> str:
-    """Where the one file that was found lies.
+def _only_path(files: Sequence[FileOfRecord]) -> str:
+    """The path of the content of the only file.
 
     Raises:
-        AmbiguousError: there are several; they are listed.
+        AmbiguousError: there are several files; the message lists them.
     """
-    if len(found) > 1:
-        listed = ", ".join(f"{full_path(file)} of {one.label}" for one, file in found[:10])
-        raise AmbiguousError(f"{len(found)} files fit: {listed}", hint="name one with a TASK and --name")
-    one, file = found[0]
-    return one.data.files.content_path(file)
+    if len(files) > 1:
+        listed = ", ".join(f"{full_path(file)} of {record.label}" for record, file in files[:10])
+        raise AmbiguousError(f"{len(files)} files match: {listed}", hint="choose one with a TASK and --name")
+    record, file = files[0]
+    return record.data.files.content_path(file)
 
 
-def _entry(one: Chosen, file: File) -> dict[str, Any]:
+def _entry(record: Chosen, file: File) -> dict[str, Any]:
     return {
         "name": full_path(file),
         "version": file["version"],
@@ -112,13 +119,13 @@ def _entry(one: Chosen, file: File) -> dict[str, Any]:
         "bindrs": file["bindrs"],
         "description": file["description"],
         "metadata": file["metadata"],
-        "path": one.data.files.content_path(file),
+        "path": record.data.files.content_path(file),
     }
 
 
-def _row(one: Chosen, file: File) -> list[str]:
+def _row(record: Chosen, file: File) -> list[str]:
     return [
-        one.label,
+        record.label,
         full_path(file),
         str(file["version"]),
         str(file["sizeBytes"]),

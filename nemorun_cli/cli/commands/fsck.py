@@ -1,4 +1,4 @@
-"""`exp fsck`: whether an experiment's ledger can be believed, and a new one where it cannot."""
+"""`exp fsck`: check an experiment's ledger, and rebuild it if it is damaged."""
 
 from __future__ import annotations
 
@@ -23,57 +23,65 @@ def command(
     *,
     wants_repair: Annotated[
         bool,
-        typer.Option("--repair/--no-repair", help="Set a damaged ledger aside and rebuild it."),
+        typer.Option("--repair", help="Rebuild a damaged ledger; a copy of the old one is kept."),
     ] = False,
     is_json: Json = False,
 ) -> int:
-    """Check an experiment's ledger against its attempts."""
+    """Check an experiment's ledger and repair it.
+
+    Compares the ledger with the files that the attempts left.
+
+    Examples:
+      exp fsck latest                report damage; exit code 7 if any
+      exp fsck training --repair     rebuild a damaged ledger
+    """
     run = find(which)
     done: Repair | None = None
     if wants_repair:
-        from nemorun_cli.experiment.maintenance import repair  # noqa: PLC0415 - loads what a check does not need
+        from nemorun_cli.experiment.maintenance import repair  # noqa: PLC0415 - imports modules that a check does not need
 
-        found, done = repair.repair(run.files, home=run.home.directory)
+        examination, done = repair.repair(run.files, home=run.home.directory)
     else:
-        found = fsck.examine(run.files, run.spec())
+        examination = fsck.examine(run.files, run.spec())
     if is_json:
-        terminal.write_json(_document(run, found, done))
+        terminal.write_json(_document(run, examination, done))
     else:
-        _show(run, found, done)
-    return 0 if found.is_sound or done else LedgerError.exit_code
+        _show(run, examination, done)
+    return 0 if examination.is_sound or done else LedgerError.exit_code
 
 
-def _document(run: Run, found: Examination, done: Repair | None) -> dict[str, Any]:
+def _document(run: Run, examination: Examination, done: Repair | None) -> dict[str, Any]:
     return {
         "schema": fsck.FSCK_FORMAT,
         "id": run.id,
         "ledger": str(run.files.ledger),
-        "is_sound": found.is_sound,
+        "is_sound": examination.is_sound,
         "is_repaired": done is not None,
-        "events": len(found.events),
-        "doubtful": len(found.read.doubtful),
-        "findings": [finding.to_json() for finding in found.findings],
+        "events": len(examination.events),
+        "doubtful": len(examination.read.doubtful),
+        "findings": [finding.to_json() for finding in examination.findings],
         "set_aside": str(done.set_aside) if done else None,
         "added": done.added if done else 0,
     }
 
 
-def _show(run: Run, found: Examination, done: Repair | None) -> None:
+def _show(run: Run, examination: Examination, done: Repair | None) -> None:
     terminal.write_lines(
         f"{'damage' if finding.is_damage else 'note'}: {finding.kind}: {finding.message}"
-        for finding in found.findings
+        for finding in examination.findings
     )
-    if found.is_sound:
-        terminal.write_line(f"{run.id}: the ledger is sound, {len(found.events)} events")
+    count = len(examination.events)
+    if examination.is_sound:
+        terminal.write_line(f"{run.id}: the ledger is sound, {count} events")
         return
     if done is None:
-        count = len(found.read.doubtful)
-        doubtful = f", {count} of them with no marker to vouch for them" if count else ""
-        terminal.write_line(f"{run.id}: the ledger is damaged; {len(found.events)} events are left{doubtful}")
+        doubtful = len(examination.read.doubtful)
+        note = f", {doubtful} of them without a batch marker" if doubtful else ""
+        terminal.write_line(f"{run.id}: the ledger is damaged; {count} events are readable{note}")
         terminal.suggest(f"exp fsck {run.id} --repair", is_wanted=True)
         return
     terminal.write_line(
-        f"{run.id}: the ledger was rebuilt from {done.kept} events and {done.added} that the attempts prove; "
-        f"the damaged one is {done.set_aside}"
+        f"{run.id}: rebuilt the ledger from {done.kept} events and {done.added} recovered from attempts; "
+        f"the damaged ledger is kept in {done.set_aside}"
     )
     terminal.suggest(f"exp status {run.id} · exp resume {run.id}", is_wanted=True)

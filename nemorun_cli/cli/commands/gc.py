@@ -1,4 +1,4 @@
-"""`exp gc`: remove leftovers, and, if asked, experiments that ended long ago."""
+"""`exp gc`: remove leftovers and, with `--older`, old experiments."""
 
 from __future__ import annotations
 
@@ -27,15 +27,25 @@ def command(
     *,
     older: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Experiments too that ended longer ago than this: 30d, 12h."),
+        typer.Option(
+            "--older",
+            metavar="DURATION",
+            help="Also remove experiments that finished longer ago than this: 30d, 12h.",
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run/--no-dry-run", help="Only say what would be removed.")
+        bool, typer.Option("--dry-run", help="Print what would be removed; remove nothing.")
     ] = False,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Remove leftovers and old experiments."""
+    """Remove leftovers and old experiments.
+
+    Examples:
+      exp gc                          remove only leftovers
+      exp gc --older 30d --dry-run    print what would be removed
+      exp gc --older 30d
+    """
     home = Home.from_environment()
     age = None if older is None else _seconds(older)
     done = _Collection(home, is_dry=dry_run)
@@ -61,7 +71,7 @@ def command(
         rows = [[item.kind, str(item.size), item.id or str(item.path)] for item in done.removed]
         tables.show(COLUMNS, rows)
     for item, why in done.kept:
-        terminal.warn(f"{item.path} stays: {why}")
+        terminal.warn(f"kept {item.path}: {why}")
     if not quiet:
         what = f"{len(done.removed)} item{'' if len(done.removed) == 1 else 's'} of {size} bytes"
         terminal.say(f"{'would remove' if dry_run else 'removed'} {what}")
@@ -69,7 +79,7 @@ def command(
 
 @dataclass(slots=True)
 class _Collection:
-    """What was removed, or would be, and what stays for which reason."""
+    """The items that were removed (or would be), and those kept, with the reason."""
 
     home: Home
     is_dry: bool
@@ -77,11 +87,11 @@ class _Collection:
     kept: list[tuple[Item, str]] = field(default_factory=list)
 
     def take(self, items: Iterable[Item]) -> None:
-        """Remove these, unless this is only to be tried."""
-        gone = {item.id for item in self.removed if item.kind == "experiment"}
+        """Remove the items, unless this is a dry run."""
+        experiments = {item.id for item in self.removed if item.kind == "experiment"}
         for item in list(items):
-            if item.id in gone:
-                continue  # it goes with its experiment
+            if item.id in experiments:
+                continue  # removed together with its experiment
             why = None if self.is_dry else collect.remove(self.home, item)
             if why is None:
                 self.removed.append(item)

@@ -1,4 +1,4 @@
-"""`exp graph`: the tasks of a spec or an experiment and what they depend on, drawn or for other tools."""
+"""`exp graph`: the tasks of a spec or an experiment and their dependencies, drawn or exported."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def command(
         str,
         typer.Argument(
             metavar="SPEC|EXP",
-            help="A spec file, or an experiment.",
+            help="Spec file or experiment.",
             autocompletion=lambda incomplete: [
                 *completion.specs(incomplete),
                 *completion.experiments(incomplete),
@@ -40,33 +40,42 @@ def command(
     form: Annotated[
         str,
         typer.Option(
-            "--format", metavar="FORMAT", help=f"{', '.join(FORMATS)}.", autocompletion=lambda: list(FORMATS)
+            "--format",
+            metavar="FORMAT",
+            help="Output format: text, mermaid or dot.",
+            autocompletion=lambda: list(FORMATS),
         ),
     ] = "text",
     params: Params = None,
     sets: Sets = None,
     is_json: Json = False,
 ) -> None:
-    """Draw the tasks and what they depend on."""
+    """Draw tasks and their dependencies.
+
+    Examples:
+      exp graph train.yaml                draw the tasks of a spec
+      exp graph latest                    draw tasks with their statuses
+      exp graph train.yaml --format dot | dot -Tsvg > graph.svg
+    """
     if form not in FORMATS:
-        raise UsageError(f"there is no format {form!r} (there are: {', '.join(FORMATS)})")
+        raise UsageError(f"--format {form}: must be one of {', '.join(FORMATS)}")
     snapshot = None if _is_spec(which) else _look(which)
     if snapshot is None:
-        found = task_graph.of(_load(which, params or (), sets or ()))
+        tasks = task_graph.of(_load(which, params or (), sets or ()))
     elif params or sets:
         raise UsageError(
-            f"{which} is an experiment, and its params are given", hint="-p and --set go with a SPEC"
+            f"{which} is an experiment: its params are fixed", hint="use -p and --set with a SPEC"
         )
     else:
-        found = task_graph.of(snapshot.spec, snapshot.history.tasks)
+        tasks = task_graph.of(snapshot.spec, snapshot.history.tasks)
     if is_json:
-        terminal.write_json(_document(found, snapshot))
+        terminal.write_json(_document(tasks, snapshot))
     elif form == "mermaid":
-        terminal.write(task_graph.to_mermaid(found))
+        terminal.write(task_graph.to_mermaid(tasks))
     elif form == "dot":
-        terminal.write(task_graph.to_dot(found))
+        terminal.write(task_graph.to_dot(tasks))
     else:
-        _draw(found, snapshot)
+        _draw(tasks, snapshot)
 
 
 def _is_spec(which: str) -> bool:
@@ -101,19 +110,22 @@ def _load(path: str, params: Sequence[str], sets: Sequence[str]) -> Any:
     return load.resolve(document, create.tentative(document, Home.from_environment()))
 
 
-def _document(found: Graph, snapshot: Snapshot | None) -> dict[str, Any]:
-    known = {"id": snapshot.files.id, "status": snapshot.status} if snapshot else {"id": None, "status": None}
-    return {**found.to_json(), **known}
+def _document(tasks: Graph, snapshot: Snapshot | None) -> dict[str, Any]:
+    identity = {
+        "id": snapshot.files.id if snapshot else None,
+        "status": snapshot.status if snapshot else None,
+    }
+    return {**tasks.to_json(), **identity}
 
 
-def _draw(found: Graph, snapshot: Snapshot | None) -> None:
-    from nemorun_cli.cli import graph_drawing  # noqa: PLC0415 - the other formats need none
+def _draw(tasks: Graph, snapshot: Snapshot | None) -> None:
+    from nemorun_cli.cli import graph_drawing  # noqa: PLC0415 - the other formats do not need it
 
-    title = found.name
+    title = tasks.name
     if snapshot is not None:
         title = f"{snapshot.files.id}  {snapshot.status}  ({wording.counts(snapshot.history.counts)})"
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
-    lines = graph_drawing.draw(found, is_ascii=not encoding.startswith("utf"))
+    lines = graph_drawing.draw(tasks, is_ascii=not encoding.startswith("utf"))
     terminal.write(f"{title}\n\n")
     if not terminal.can_draw(sys.stdout):
         terminal.write("".join(f"{line}\n" for line in lines))

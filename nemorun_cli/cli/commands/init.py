@@ -1,4 +1,4 @@
-"""`exp init`: write a spec to start from."""
+"""`exp init`: create a starter spec."""
 
 from __future__ import annotations
 
@@ -19,11 +19,19 @@ def command(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="The experiment's name, or the path of its file.", show_default=False
+            metavar="NAME",
+            help="Name of the experiment, or path of the spec file (default: experiment.yaml).",
+            show_default=False,
         ),
     ] = DEFAULT_NAME,
 ) -> None:
-    """Write a spec to start from."""
+    """Create a starter spec.
+
+    Examples:
+      exp init                       create experiment.yaml
+      exp init training              create training.yaml
+      exp init specs/training.yaml
+    """
     path = Path(name) if name.endswith(completion.SPEC_ENDINGS) else Path(f"{name}.yaml")
     form = walk.experiment()["$defs"]["name"]
     if not re.search(form["pattern"], path.stem):
@@ -32,10 +40,8 @@ def command(
         with path.open("x", encoding="utf-8") as stream:
             stream.write(spec_template.text(path.stem, file=path.name))
     except FileExistsError:
-        raise UsageError(
-            f"{path} is there already", hint="nothing was written; choose another name"
-        ) from None
+        raise UsageError(f"{path} already exists", hint="nothing was written; choose another name") from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
     terminal.write_line(str(path))
     terminal.suggest(f"exp validate {path} · exp graph {path} · exp run {path}", is_wanted=True)

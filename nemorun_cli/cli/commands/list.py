@@ -1,4 +1,4 @@
-"""`exp list`: the experiments there are, the newest first."""
+"""`exp list`: the experiments in the home directory, newest first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.views.listing import Summary
 
-LIMIT: Final = 50  # experiments in a table, unless asked for more; scripts get all
+LIMIT: Final = 50  # experiments in a table without `--limit`; scripts get all
 COLUMNS: Final = (
     Column("ID", is_whole=True),
     Column("STATUS", is_whole=True),
@@ -40,36 +40,56 @@ def command(
     name: Annotated[
         list[str] | None,
         typer.Option(
-            "--name", metavar="NAME", help="Of this name, or glob.", autocompletion=completion.names
+            "--name",
+            metavar="NAME",
+            help="Only experiments with this name or glob. Repeatable.",
+            autocompletion=completion.names,
         ),
     ] = None,
     status: Annotated[
         list[str] | None,
         typer.Option(
-            "--status", metavar="STATUS", help="In this status.", autocompletion=completion.statuses
+            "--status",
+            metavar="STATUS",
+            help="Only experiments with this status. Repeatable.",
+            autocompletion=completion.statuses,
         ),
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="With this tag.")] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="Only experiments with this tag. Repeatable."),
+    ] = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="DURATION|DATE", help="Created in the last 2h, or since a date."),
+        typer.Option(
+            "--since",
+            metavar="DURATION|DATE",
+            help="Only experiments created within a duration (2h) or since a date.",
+        ),
     ] = None,
     limit: Annotated[
-        str | None, typer.Option("--limit", metavar="N", help=f"At most so many ({LIMIT} in a table).")
+        str | None,
+        typer.Option("--limit", metavar="N", help=f"Show at most N (default: {LIMIT} in a table)."),
     ] = None,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List experiments, the newest first."""
+    """List experiments, newest first.
+
+    Examples:
+      exp list --since 2d                     created in the last two days
+      exp list --status failed --tag nightly
+      exp list --name 'train*' -q             print only the ids
+    """
     home = Home.from_environment()
     most = whole_number("--limit", limit) if limit is not None else None
-    found = _matching(home, names=name, statuses=_statuses(status), tags=tag, since=_since(since))
+    matching = _matching(home, names=name, statuses=_statuses(status), tags=tag, since=_since(since))
     is_table = not (is_json or quiet)
-    wanted = LIMIT if most is None and is_table else most
+    maximum = LIMIT if most is None and is_table else most
     shown: list[Summary] = []
     is_cut = False
-    for summary in found:
-        if wanted is not None and len(shown) == wanted:
+    for summary in matching:
+        if maximum is not None and len(shown) == maximum:
             is_cut = True
             break
         shown.append(summary)
@@ -84,9 +104,11 @@ def command(
     else:
         tables.show(COLUMNS, [_row(summary) for summary in shown])
         if is_cut:
-            terminal.say(f"the newest {len(shown)}; more with: exp list --limit {len(shown) * 10}")
+            terminal.say(
+                f"only the newest {len(shown)} are shown; for more: exp list --limit {len(shown) * 10}"
+            )
         elif not shown:
-            terminal.say("hint: there is nothing like that; start something with: exp run SPEC")
+            terminal.say("hint: no matching experiments; start one with: exp run SPEC")
 
 
 def _matching(
@@ -97,10 +119,10 @@ def _matching(
     tags: list[str] | None,
     since: str | None,
 ) -> Iterator[Summary]:
-    """The summaries that fit all that was asked for; what is too old is not even read."""
+    """The summaries that match all filters; experiments that are too old are not read."""
     chosen = home.names()
     if names:
-        chosen = [one for one in chosen if any(fnmatch.fnmatchcase(one, pattern) for pattern in names)]
+        chosen = [name for name in chosen if any(fnmatch.fnmatchcase(name, pattern) for pattern in names)]
     for summary in listing.newest_first(home, names=chosen, since=since):
         if statuses and summary.status not in statuses:
             continue
@@ -110,16 +132,16 @@ def _matching(
 
 
 def _statuses(words: list[str] | None) -> frozenset[str]:
-    wanted = frozenset(word.upper() for word in words or ())
-    if unknown := wanted - set(ExperimentStatus):
+    chosen = frozenset(word.upper() for word in words or ())
+    if unknown := chosen - set(ExperimentStatus):
         raise UsageError(
-            f"--status {min(unknown)}: there is no such status (there are: {', '.join(ExperimentStatus)})"
+            f"--status {min(unknown)}: unknown status (there are: {', '.join(ExperimentStatus)})"
         )
-    return wanted
+    return chosen
 
 
 def _since(text: str | None) -> str | None:
-    """The stamp from which on experiments are wanted."""
+    """The earliest creation time, as a UTC stamp."""
     if text is None:
         return None
     try:
@@ -132,7 +154,7 @@ def _since(text: str | None) -> str | None:
         return stamp(datetime.fromisoformat(text).astimezone().timestamp())
     except ValueError:
         raise UsageError(
-            f"--since {text}: it is neither a duration (2h, 3d) nor a date (2026-11-22, 2026-11-22T08:00)"
+            f"--since {text}: must be a duration (2h, 3d) or a date (2026-11-22, 2026-11-22T08:00)"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""`exp logs`: what tasks wrote."""
+"""`exp logs`: the output of tasks."""
 
 from __future__ import annotations
 
@@ -28,26 +28,35 @@ def command(
     task: TaskOrNone = None,
     *,
     follow: Annotated[
-        bool, typer.Option("-f", "--follow/--no-follow", help="Go on until the task, or all, is over.")
+        bool, typer.Option("-f", "--follow", help="Print new lines until the tasks finish.")
     ] = False,
     last: Annotated[
         str | None, typer.Option("-n", "--lines", metavar="N", help="Only the last N lines of each task.")
     ] = None,
     attempt: Annotated[
-        str | None, typer.Option("--attempt", metavar="N", help="Of this attempt instead of the latest.")
+        str | None, typer.Option("--attempt", metavar="N", help="Show this attempt instead of the latest.")
     ] = None,
     grep: Annotated[
-        str | None, typer.Option("--grep", metavar="REGEX", help="Only lines in which this is found.")
+        str | None, typer.Option("--grep", metavar="REGEX", help="Only lines matching this regex.")
     ] = None,
     is_json: Json = False,
 ) -> int:
-    """Print what tasks wrote to their standard output and error."""
+    """Print the output of tasks.
+
+    Each task has one log, with its standard output and standard error.
+
+    Examples:
+      exp logs                            all tasks of the latest experiment
+      exp logs training train -n 50 -f    last 50 lines, then new ones
+      exp logs latest train --grep Error
+    """
     count = whole_number("-n", last) if last is not None else None
     number = _attempt(attempt)
     pattern = _pattern(grep)
     run = find(which)
     snapshot = run.status()
-    names = snapshot.match_tasks([task]) if task is not None else [one.id for one in snapshot.spec.tasks]
+    all_names = [known.id for known in snapshot.spec.tasks]
+    names = snapshot.match_tasks([task]) if task is not None else all_names
     feed = log_reader.Feed(
         run.files,
         names,
@@ -70,7 +79,7 @@ def _attempt(text: str | None) -> int | None:
     if text is None:
         return None
     if (number := whole_number("--attempt", text)) < 1:
-        raise UsageError("--attempt 0: attempts are counted from 1")
+        raise UsageError("--attempt 0: attempts are numbered from 1")
     return number
 
 
@@ -78,7 +87,7 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
     try:
         return re.compile(text) if text is not None else None
     except re.error as error:
-        raise UsageError(f"--grep {text}: {error}", hint="it is a regular expression of Python") from None
+        raise UsageError(f"--grep {text}: {error}", hint="use the syntax of Python's re module") from None
 
 
 def _writer(*, is_json: bool, is_led: bool) -> Callable[[Line], None]:
@@ -90,7 +99,7 @@ def _writer(*, is_json: bool, is_led: bool) -> Callable[[Line], None]:
 
 
 def _follow(run: Run, feed: Feed, show: Callable[[Line], None]) -> int:
-    from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - not needed for what is there already
+    from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - only to follow
 
     with Watch(run.files, run.home) as watching:
         while True:
@@ -99,7 +108,7 @@ def _follow(run: Run, feed: Feed, show: Callable[[Line], None]) -> int:
                 show(line)
             terminal.flush()
             if snapshot.status is ExperimentStatus.INTERRUPTED:
-                terminal.warn(f"{run.id} is INTERRUPTED; continue it with: exp resume {run.id}")
+                terminal.warn(f"{run.id} is INTERRUPTED; continue with: exp resume {run.id}")
                 return snapshot.exit_code
             if _is_all(snapshot, feed):
                 return 0
@@ -107,7 +116,7 @@ def _follow(run: Run, feed: Feed, show: Callable[[Line], None]) -> int:
 
 
 def _is_all(snapshot: Snapshot, feed: Feed) -> bool:
-    """Whether nothing more can come: the tasks are over, and no supervisor is left to retry them."""
+    """Whether the logs are complete: the tasks have finished, and no supervisor will retry them."""
     if snapshot.is_over:
         return True
     tasks = snapshot.history.tasks

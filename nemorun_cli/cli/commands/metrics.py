@@ -1,4 +1,4 @@
-"""`exp metrics`: what experiments and their tasks measured, as tables, rows, curves, or as it comes."""
+"""`exp metrics`: metrics of experiments and their tasks as tables, rows or curves, once or continuously."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SUMMARY: Final = (
     Column("MEAN", is_number=True),
     Column("NAN", is_number=True),
 )
-MOST_NAMED: Final = 20  # metrics, where one is not known
+MOST_NAMED: Final = 20  # metrics that the error about an unknown one lists
 
 
 def command(
@@ -44,128 +44,142 @@ def command(
     key: Annotated[
         list[str] | None,
         typer.Option(
-            "-k", "--key", metavar="GLOB", help="Only this field (loss), series (train) or both (train/loss)."
+            "-k",
+            "--key",
+            metavar="GLOB",
+            help="Only this field (loss), series (train) or both (train/loss). Repeatable.",
         ),
     ] = None,
     last: Annotated[
-        str | None, typer.Option("-n", "--last", metavar="N", help="The last N rows instead of a summary.")
+        str | None,
+        typer.Option("-n", "--last", metavar="N", help="Show the last N rows instead of a summary."),
     ] = None,
-    plot: Annotated[bool, typer.Option("--plot/--no-plot", help="Draw the curves.")] = False,
+    plot: Annotated[bool, typer.Option("--plot", help="Plot curves in the terminal.")] = False,
     follow: Annotated[
-        bool, typer.Option("-f", "--follow/--no-follow", help="Go on until the experiment is over.")
+        bool, typer.Option("-f", "--follow", help="Print new rows until the experiment finishes.")
     ] = False,
     format_: Annotated[
         str,
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="table, csv or json.",
+            help="Output format: table, csv or json.",
             autocompletion=completion.one_of(FORMATS),
         ),
     ] = "table",
     dash_root: DashRoot = None,
     is_json: Json = False,
 ) -> int:
-    """Show, draw or follow the metrics of experiments and their tasks."""
+    """Show, plot or follow metrics.
+
+    Examples:
+      exp metrics                            summary of the latest experiment
+      exp metrics training train -k loss --plot
+      exp metrics training -n 5 -f           last 5 rows, then new ones
+    """
     tail = whole_number("--last", last) if last is not None else None
     if format_ not in FORMATS:
-        raise UsageError(f"--format {format_}: it is one of {', '.join(FORMATS)}")
+        raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}")
     form = "json" if is_json else format_
     if plot and form != "table":
-        raise UsageError(f"--plot draws, and --format {form} is for scripts: give one of them")
+        raise UsageError(f"--plot cannot be combined with {'--json' if is_json else f'--format {form}'}")
     target = targets.target(which, task, dash_root=dash_root)
     if follow:
         from nemorun_cli.cli import metrics_live  # noqa: PLC0415 - not for a single look
 
         if form == "csv":
-            raise UsageError("--format csv cannot be followed: fields may come later", hint="--json can")
+            raise UsageError(
+                "--format csv cannot be combined with --follow: later rows may add columns",
+                hint="use --json",
+            )
         return metrics_live.follow(
             target, wanted=key or (), tail=tail, plot=plot, is_json=is_json or form == "json"
         )
     chosen = target.choose()
-    found = [series for one in chosen for series in measures.read(one, wanted=key or (), tail=tail)]
-    _check_keys(key or (), found, chosen)
-    tell_torn(found)
+    all_series = [
+        series for record in chosen for series in measures.read(record, wanted=key or (), tail=tail)
+    ]
+    _check_keys(key or (), all_series, chosen)
+    tell_torn(all_series)
     if form == "json":
-        terminal.write_line(dump(document(found)))
+        terminal.write_line(dump(document(all_series)))
     elif form == "csv":
-        terminal.write(as_csv(found))
-    elif not found:
-        terminal.say('hint: nothing was measured; tasks do it with experiment.metrics("train").log(loss=0.5)')
+        terminal.write(as_csv(all_series))
+    elif not all_series:
+        terminal.say('hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5)')
     elif plot:
-        terminal.write(pictures(found))
+        terminal.write(pictures(all_series))
     elif tail is not None:
-        _show_rows(found)
+        _show_rows(all_series)
     else:
-        tables.show(SUMMARY, summary(found))
+        tables.show(SUMMARY, summary(all_series))
     return 0
 
 
-def _check_keys(keys: Sequence[str], found: Sequence[Series], chosen: Sequence[Chosen]) -> None:
-    """See that each key selects something of what was measured, unless nothing was.
+def _check_keys(keys: Sequence[str], all_series: Sequence[Series], chosen: Sequence[Chosen]) -> None:
+    """Check that each key selects a metric, unless no metrics were logged.
 
     Raises:
-        UsageError: one does not.
+        UsageError: a key selects nothing.
     """
-    if not (missing := _missing(keys, measures.fields(found))):
+    if not (missing := _missing(keys, measures.fields(all_series))):
         return
-    known = measures.fields([series for one in chosen for series in measures.read(one)])
+    known = measures.fields([series for record in chosen for series in measures.read(record)])
     if known and (missing := _missing(missing, known)):
-        listed = ", ".join(measures.key_of(*one) for one in known[:MOST_NAMED])
+        listed = ", ".join(measures.key_of(*field) for field in known[:MOST_NAMED])
         raise UsageError(f"there is no metric {missing[0]!r}", hint=f"there are: {listed}")
 
 
 def _missing(keys: Sequence[str], known: Sequence[tuple[str | None, str]]) -> list[str]:
-    return [key for key in keys if not any(measures.is_wanted(*one, [key]) for one in known)]
+    return [key for key in keys if not any(measures.is_wanted(*field, [key]) for field in known)]
 
 
-def tell_torn(found: Sequence[Series]) -> None:
-    """Tell of files that end in the midst of a row."""
-    for one in found:
-        for torn in one.torn:
-            terminal.warn(f"the last {torn.bytes} bytes of {torn.path} are no whole row yet; passed over")
+def tell_torn(all_series: Sequence[Series]) -> None:
+    """Warn of files that end with an incomplete row."""
+    for series in all_series:
+        for torn in series.torn:
+            terminal.warn(f"ignored the last {torn.bytes} bytes of {torn.path}: an incomplete row")
 
 
-def summary(found: Sequence[Series]) -> list[list[str]]:
+def summary(all_series: Sequence[Series]) -> list[list[str]]:
     """The cells of SUMMARY."""
     return [
         [
-            one.of.label,
-            one.key(field),
-            str(told["count"]),
-            *(measures.text(number) for number in (told["last"], told["min"], told["max"], told["mean"])),
-            str(told["nan"] or ""),
+            series.of.label,
+            series.key(field),
+            str(values["count"]),
+            *(measures.text(values[name]) for name in ("last", "min", "max", "mean")),
+            str(values["nan"] or ""),
         ]
-        for one in found
-        for field, told in one.statistics().items()
+        for series in all_series
+        for field, values in series.statistics().items()
     ]
 
 
-def as_csv(found: Sequence[Series]) -> str:
-    """Every row with its record, task, series and time, and a column for each field that there is."""
-    fields = measures.columns([row for one in found for row in one.rows])
+def as_csv(all_series: Sequence[Series]) -> str:
+    """Every row with its record, task, series and time, and a column for each field of any row."""
+    fields = measures.columns([row for series in all_series for row in series.rows])
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["prefix", "task", "series", "time", *fields])
-    for one in found:
-        for row in one.rows:
-            told = [row.get(field) for field in fields]
+    for series in all_series:
+        origin = [series.of.record.prefix, series.of.task or "", series.name or ""]
+        for row in series.rows:
+            values = [row.get(field) for field in fields]
             cells = [
-                value if isinstance(value, (str, float)) or value is None else dump(value) for value in told
+                value if isinstance(value, (str, float)) or value is None else dump(value) for value in values
             ]
-            writer.writerow(
-                [one.of.record.prefix, one.of.task or "", one.name or "", measures.time_of(row), *cells]
-            )
+            writer.writerow([*origin, measures.time_of(row), *cells])
     return stream.getvalue()
 
 
-def _show_rows(found: Sequence[Series]) -> None:
+def _show_rows(all_series: Sequence[Series]) -> None:
     """A table of rows for each series."""
-    for number, one in enumerate(found):
-        terminal.write_lines([*([""] if number else []), f"{one.title} of {one.of.label}"])
-        names = measures.columns(one.rows)
+    for number, series in enumerate(all_series):
+        terminal.write_lines([*([""] if number else []), f"{series.title} of {series.of.label}"])
+        names = measures.columns(series.rows)
         columns = [Column("TIME", is_whole=True), *(Column(name, is_number=True) for name in names)]
         rows = [
-            [measures.time_of(row), *(measures.text(row.get(name)) for name in names)] for row in one.rows
+            [measures.time_of(row), *(measures.text(row.get(name)) for name in names)] for row in series.rows
         ]
         tables.show(columns, rows)

@@ -1,4 +1,4 @@
-"""`exp params`: what experiments and their tasks were run with."""
+"""`exp params`: the params that experiments and their tasks recorded."""
 
 from __future__ import annotations
 
@@ -22,16 +22,26 @@ def command(
     dash_root: DashRoot = None,
     is_json: Json = False,
 ) -> None:
-    """Show the params of experiments and their tasks."""
+    """Show the params of experiments and tasks.
+
+    Examples:
+      exp params                    params of the latest experiment
+      exp params training train     params of one task
+      exp params sweeps/ --json     params of all records below a prefix
+    """
     chosen = targets.target(which, task, dash_root=dash_root).choose()
     if is_json:
         entries = []
-        for one in chosen:
-            params = one.params()
-            entries.append({**one.to_json(), "params": params, "nested": nested(params)})
+        for record in chosen:
+            params = record.params()
+            entries.append({**record.to_json(), "params": params, "nested": nested(params)})
         terminal.write_line(dump({"schema": PARAMS_FORMAT, "records": entries}))
         return
-    rows = [[one.label, name, series.text(value)] for one in chosen for name, value in one.params().items()]
+    rows = [
+        [record.label, name, series.text(value)]
+        for record in chosen
+        for name, value in record.params().items()
+    ]
     if rows:
         tables.show(COLUMNS, rows)
     else:

@@ -1,4 +1,4 @@
-"""`exp records`: the records there are."""
+"""`exp records`: the tracking records, by prefix, status and tag."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def command(
         str | None,
         typer.Argument(
             metavar="PREFIX|EXP",
-            help="A prefix with its `/` and all below it, a glob of prefixes, or an experiment; default all.",
+            help="Record prefix ending in `/`, glob of prefixes, or experiment (default: all).",
             autocompletion=completion.experiments,
         ),
     ] = None,
@@ -48,37 +48,49 @@ def command(
     status: Annotated[
         list[str] | None,
         typer.Option(
-            "--status", metavar="STATUS", help="In this status.", autocompletion=completion.statuses
+            "--status",
+            metavar="STATUS",
+            help="Only records with this status. Repeatable.",
+            autocompletion=completion.statuses,
         ),
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="With this tag.")] = None,
-    limit: Annotated[str | None, typer.Option("--limit", metavar="N", help="At most so many.")] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="Only records with this tag. Repeatable."),
+    ] = None,
+    limit: Annotated[str | None, typer.Option("--limit", metavar="N", help="Show at most N.")] = None,
     dash_root: DashRoot = None,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List records by prefix, status and tag."""
-    wanted = _statuses(status)
+    """List records by prefix, status and tag.
+
+    Examples:
+      exp records                     list all records
+      exp records 'sweeps/*' --status failed
+      exp records training train      list the records of a task
+    """
+    statuses = _statuses(status)
     most = whole_number("--limit", limit) if limit is not None else None
-    found = []
-    for one in _chosen(which, task, dash_root):
-        if (wanted and one.status not in wanted) or not set(tag or ()) <= set(one.record.tags):
+    matching: list[Chosen] = []
+    for chosen in _chosen(which, task, dash_root):
+        if (statuses and chosen.status not in statuses) or not set(tag or ()) <= set(chosen.record.tags):
             continue
-        found.append(one)
-        if most is not None and len(found) >= most:
+        matching.append(chosen)
+        if most is not None and len(matching) >= most:
             break
-    found = found[:most]
+    matching = matching[:most]
     if is_json:
-        entries = [_entry(one) for one in found]
+        entries = [_entry(chosen) for chosen in matching]
         terminal.write_line(dump({"schema": RECORDS_FORMAT, "records": entries}))
     elif quiet:
-        terminal.write_lines(dict.fromkeys(one.record.prefix for one in found))
+        terminal.write_lines(dict.fromkeys(chosen.record.prefix for chosen in matching))
     else:
-        tables.show(COLUMNS, [_row(one) for one in found])
+        tables.show(COLUMNS, [_row(chosen) for chosen in matching])
 
 
 def _chosen(which: str | None, task: str | None, dash_root: str | None) -> Iterator[Chosen]:
-    """The records; of many under a prefix one that cannot be read hides no other."""
+    """The records; an unreadable one below a prefix is reported and skipped."""
     is_glob = which is None or bool(targets.GLOB & set(which))
     if is_glob and task is None:
         folder = targets.root(dash_root)
@@ -95,20 +107,20 @@ def _chosen(which: str | None, task: str | None, dash_root: str | None) -> Itera
 
 
 def _statuses(words: list[str] | None) -> frozenset[str]:
-    wanted = frozenset(word.upper() for word in words or ())
-    if unknown := wanted - ENDS:
+    statuses = frozenset(word.upper() for word in words or ())
+    if unknown := statuses - ENDS:
         known = ", ".join(sorted(ENDS))
-        raise UsageError(f"--status {min(unknown)}: no record is ever that (there are: {known})")
-    return wanted
+        raise UsageError(f"--status {min(unknown)}: unknown status (there are: {known})")
+    return statuses
 
 
-def _entry(one: Chosen) -> dict[str, Any]:
-    last, record = one.decisive, one.record
+def _entry(chosen: Chosen) -> dict[str, Any]:
+    last, record = chosen.decisive, chosen.record
     return {
-        **one.to_json(),
+        **chosen.to_json(),
         "reason": last.reason,
         "message": last.message,
-        "opened": one.openings[0].opened,
+        "opened": chosen.openings[0].opened,
         "ended": last.ended,
         "description": record.description,
         "tags": record.tags,
@@ -128,19 +140,19 @@ def _entry(one: Chosen) -> dict[str, Any]:
                 "host": opening.facts.get("host"),
                 "pid": opening.facts.get("pid"),
             }
-            for opening in one.openings
+            for opening in chosen.openings
         ],
     }
 
 
-def _row(one: Chosen) -> list[str]:
-    last = one.decisive
+def _row(chosen: Chosen) -> list[str]:
+    last = chosen.decisive
     return [
-        one.record.prefix,
-        str(one.status),
-        one.openings[0].opened,
-        str(len(one.openings)),
+        chosen.record.prefix,
+        str(chosen.status),
+        chosen.openings[0].opened,
+        str(len(chosen.openings)),
         str(last.facts.get("exp_id") or ""),
-        ", ".join(one.record.tags),
+        ", ".join(chosen.record.tags),
         ": ".join(part for part in (last.reason, last.message) if part),
     ]

@@ -1,4 +1,4 @@
-"""`exp rerun`: a new experiment from an old one's own spec and scripts."""
+"""`exp rerun`: start a new experiment from an earlier one's copies of its spec and scripts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def command(
         typer.Option(
             "--only",
             metavar="TASK",
-            help="Run this task, alone, instead of those that were chosen. Repeatable.",
+            help="Run only this task, whatever the earlier run chose. Repeatable.",
             autocompletion=completion.tasks,
         ),
     ] = None,
@@ -52,16 +52,22 @@ def command(
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Start a new experiment from an old one's own spec, options and scripts.
+    """Start a new experiment from the spec of an earlier one.
 
-    What -p and --set gave to the old one holds, and what is given now goes over it.
+    Uses the earlier experiment's own copies of its spec and scripts and its -p and --set options.
+    Options given now override them.
+
+    Examples:
+      exp rerun latest
+      exp rerun training -p lr=0.01      change a param
+      exp rerun training --only train    run only one task
     """
     old = run.find(which)
     flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
     changes = [*(sets or ()), *running.as_sets(flags)]
 
     def read() -> Document:
-        from nemorun_cli import executors  # noqa: PLC0415 - heavy, and loaded while the supervisor starts
+        from nemorun_cli import executors  # noqa: PLC0415 - heavy, imported while the supervisor starts
         from nemorun_cli.spec import load  # noqa: PLC0415 - the same
 
         return load.again(

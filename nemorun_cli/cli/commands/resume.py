@@ -1,4 +1,4 @@
-"""`exp resume`: continue an experiment from its own copy of the spec."""
+"""`exp resume`: continue an experiment from its own copy of the spec, or from a changed one."""
 
 from __future__ import annotations
 
@@ -35,26 +35,27 @@ def command(
         typer.Option(
             "--from",
             metavar="TASK",
-            help="Run this task and all below it again. Repeatable.",
+            help="Run this task and its dependents again. Repeatable.",
             autocompletion=completion.tasks,
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run/--no-dry-run", help="Say what would be done with each task, and why.")
+        bool, typer.Option("--dry-run", help="Print the action for each task and its reason; change nothing.")
     ] = False,
     detach: Annotated[
-        bool, typer.Option("-d", "--detach/--no-detach", help="Return as soon as it has begun; print the id.")
+        bool, typer.Option("-d", "--detach", help="Print the id and return once the experiment runs.")
     ] = False,
     host_is_gone: Annotated[
         bool,
-        typer.Option(
-            "--host-is-gone/--no-host-is-gone", help="Where it ran will not come back: that is lost."
-        ),
+        typer.Option("--host-is-gone", help="Treat the original host as lost."),
     ] = False,
     spec: Annotated[
         str | None,
         typer.Option(
-            "--spec", metavar="SPEC", help="Go on with this spec instead.", autocompletion=completion.specs
+            "--spec",
+            metavar="SPEC",
+            help="Continue with this spec instead.",
+            autocompletion=completion.specs,
         ),
     ] = None,
     params: Params = None,
@@ -62,18 +63,25 @@ def command(
     accept_changes: Annotated[
         bool,
         typer.Option(
-            "--accept-changes/--no-accept-changes",
-            help="Tasks that ran may be something else now: they run again, with all below them.",
+            "--accept-changes",
+            help="Allow changes to tasks that already ran; they and their dependents run again.",
         ),
     ] = False,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Continue an experiment that was interrupted, failed or was cancelled.
+    """Continue an interrupted, failed or cancelled experiment.
 
-    What succeeded is kept, what still runs is adopted, the rest runs again as new attempts.
+    Keeps the tasks that succeeded, adopts those that are still running, and runs the rest again as new
+    attempts.
 
-    With --spec, -p or --set the spec is changed first; what the experiment was started with holds besides.
+    With --spec, -p or --set the spec changes first; all other options of the original run stay in effect.
+
+    Examples:
+      exp resume latest
+      exp resume training --dry-run     print what would run again, and why
+      exp resume training --from eval   run eval and its dependents again
+      exp resume training -p epochs=20 --accept-changes
     """
     run = find(which)
     document = _document(run, spec, params=params or (), sets=sets or ())
@@ -83,18 +91,18 @@ def command(
         _preview(run, snapshot, document, below or (), is_json=is_json, quiet=quiet)
         return 0
     _warn_of_environment(run.status(observe=False))
-    wish: Any = {
+    options: Any = {
         "below": below or (),
         "host_is_gone": host_is_gone,
         "document": document,
         "accept_changes": accept_changes,
     }
     if document is not None and not (quiet or is_json):
-        _tell_changes(run.plan_change(document, below=below or ()).revision)
+        _report_changes(run.plan_change(document, below=below or ()).revision)
     if detach:
-        _tell_started(run, is_resumed=run.resume(**wish), is_json=is_json, quiet=quiet)
+        _report_started(run, is_resumed=run.resume(**options), is_json=is_json, quiet=quiet)
         return 0
-    snapshot = _resume_and_watch(run, wish, is_json=is_json, quiet=quiet)
+    snapshot = _resume_and_watch(run, options, is_json=is_json, quiet=quiet)
     if is_json:
         terminal.write_json(document_of(snapshot))
     terminal.suggest(status_text.next_commands(snapshot), is_wanted=not (quiet or is_json))
@@ -116,38 +124,38 @@ def _document(run: Run, spec: str | None, *, params: Sequence[str], sets: Sequen
     return load.again(run.files, **options) if spec is None else load.changed(run.files, spec, **options)
 
 
-def _tell_changes(revision: Revision) -> None:
-    """What is different, on standard error: standard output is for the tasks' own."""
+def _report_changes(revision: Revision) -> None:
+    """Print the changes of the spec to standard error: standard output is for the tasks' logs."""
     if revision.is_nothing:
-        terminal.warn("the spec is the same")
+        terminal.warn("the spec is unchanged")
         return
     terminal.warn(f"revision {revision.spec.revision} of the spec:")
     for field, before, after in diff.rows(revision.found):
         terminal.warn(f"  {field}: {before} → {after}")
 
 
-def _resume_and_watch(run: Run, wish: dict[str, Any], *, is_json: bool, quiet: bool) -> Snapshot:
+def _resume_and_watch(run: Run, options: dict[str, Any], *, is_json: bool, quiet: bool) -> Snapshot:
     from nemorun_cli.cli import watch  # noqa: PLC0415 - not with -d
     from nemorun_cli.cli.interrupts import Interrupts  # noqa: PLC0415 - the same
     from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
 
     with Watch(run.files, run.home) as watching:
-        watching.look()  # what is seen now is not told again
-        if run.resume(**wish):
+        watching.look()  # events up to here are not reported again
+        if run.resume(**options):
             watching.renew()
             with Interrupts() as interrupts:
-                _tell(f"{run.id} resumed", run, quiet=quiet)
+                _announce(f"{run.id} resumed", run, quiet=quiet)
                 return watch.watch(run, watching, interrupts=interrupts, is_json=is_json, quiet=quiet)
         snapshot = watching.look()
         if snapshot.status is not ExperimentStatus.RUNNING:
-            _tell(f"{run.id} is {snapshot.status}: there is nothing to resume", run, quiet=quiet)
+            _announce(f"{run.id} is {snapshot.status}: nothing to resume", run, quiet=quiet)
             return snapshot
-        # Somebody else started it: Ctrl-C ends the watching only.
-        _tell(f"{run.id} is running already; watching it", run, quiet=quiet)
+        # Another command started it: Ctrl-C ends only the watching.
+        _announce(f"{run.id} is already running; watching it", run, quiet=quiet)
         return watch.watch(run, watching, interrupts=None, is_json=is_json, quiet=quiet)
 
 
-def _tell(text: str, run: Run, *, quiet: bool) -> None:
+def _announce(text: str, run: Run, *, quiet: bool) -> None:
     if quiet:
         terminal.write_line(run.id)
         terminal.flush()
@@ -155,21 +163,21 @@ def _tell(text: str, run: Run, *, quiet: bool) -> None:
         terminal.warn(text)
 
 
-def _tell_started(run: Run, *, is_resumed: bool, is_json: bool, quiet: bool) -> None:
+def _report_started(run: Run, *, is_resumed: bool, is_json: bool, quiet: bool) -> None:
     if is_json:
         terminal.write_json(document_of(run.status(observe=False)))
         return
     terminal.write_line(run.id)
     if not is_resumed and not quiet:
-        terminal.warn(f"{run.id}: there was nothing to resume")
+        terminal.warn(f"{run.id}: nothing to resume")
     terminal.suggest(f"exp status {run.id} · exp logs {run.id} -f", is_wanted=not quiet)
 
 
 def _warn_of_environment(snapshot: Snapshot) -> None:
-    """Tasks that run again get what this command has, which may not be what the others had."""
+    """Warn if tasks that run again get an environment other than the original one."""
     before = snapshot.history.created.get("environment")
     if isinstance(before, dict) and (names := environment.differences(before)):
-        terminal.warn(f"warning: {', '.join(names)} differ from when {snapshot.files.id} was created")
+        terminal.warn(f"warning: changed since {snapshot.files.id} was created: {', '.join(names)}")
 
 
 def _preview(
@@ -186,19 +194,27 @@ def _preview(
     revision = None if change is None or change.revision.is_nothing else change.revision
     if is_json:
         tasks = [
-            {"id": one.task, "action": one.action, "attempt": one.attempt, "reason": one.reason}
-            for one in decisions
+            {
+                "id": decision.task,
+                "action": decision.action,
+                "attempt": decision.attempt,
+                "reason": decision.reason,
+            }
+            for decision in decisions
         ]
         terminal.write_json({"schema": RESUME_FORMAT, "id": run.id, "tasks": tasks, **_changes(revision)})
         return
     if quiet:
-        terminal.write("".join(f"{one.task}\n" for one in decisions if one.action == "run"))
+        terminal.write("".join(f"{decision.task}\n" for decision in decisions if decision.action == "run"))
         return
     if revision is not None:
         heads = (Column("FIELD"), Column("BEFORE"), Column(f"REVISION {revision.spec.revision}"))
         tables.show(heads, diff.rows(revision.found))
         terminal.write_line("")
-    tables.show(COLUMNS, [[one.task, one.action, str(one.attempt), one.reason] for one in decisions])
+    rows = [
+        [decision.task, decision.action, str(decision.attempt), decision.reason] for decision in decisions
+    ]
+    tables.show(COLUMNS, rows)
     if revision is not None and revision.begun:
         terminal.warn(f"needs --accept-changes: {', '.join(revision.begun)}")
 
@@ -209,7 +225,7 @@ def _changes(revision: Revision | None) -> dict[str, Any]:
         return {"revision": None, "changes": [], "added": [], "removed": [], "unaccepted": []}
     return {
         "revision": revision.spec.revision,
-        "changes": [one.to_json() for one in revision.found.fields],
+        "changes": [change.to_json() for change in revision.found.fields],
         "added": list(revision.found.added),
         "removed": list(revision.found.removed),
         "unaccepted": list(revision.begun),

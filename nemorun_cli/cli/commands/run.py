@@ -1,4 +1,4 @@
-"""`exp run`: start an experiment from a spec, and watch it."""
+"""`exp run`: start an experiment from a spec and watch it."""
 
 from __future__ import annotations
 
@@ -49,19 +49,28 @@ def command(
     direct: Direct = None,
     dry_run: DryRun = False,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="TASK", help="Run this task, alone. Repeatable.")
+        list[str] | None, typer.Option("--only", metavar="TASK", help="Run only this task. Repeatable.")
     ] = None,
     key: Key = None,
     if_running: IfRunning = None,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Run an experiment from a spec, and watch it."""
+    """Run an experiment from a spec.
+
+    Watches the experiment until it finishes, unless --detach is given. Ctrl-C cancels it.
+
+    Examples:
+      exp run train.yaml
+      exp run train.yaml -d -p lr=0.1      start in the background
+      exp run train.yaml --dry-run         print what would run
+      exp run train.yaml --key "nightly-$(date +%F)" --if-running skip
+    """
     flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
     changes = [*(sets or ()), *as_sets(flags)]
 
     def read() -> Document:
-        from nemorun_cli import executors  # noqa: PLC0415 - heavy, and loaded while the supervisor starts
+        from nemorun_cli import executors  # noqa: PLC0415 - heavy, imported while the supervisor starts
         from nemorun_cli.spec import load  # noqa: PLC0415 - the same
 
         return load.read(
@@ -78,7 +87,7 @@ def command(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class How:
-    """How an experiment is started, besides what its spec says."""
+    """Options for starting an experiment that are not part of its spec."""
 
     is_dry: bool
     is_direct: bool
@@ -87,8 +96,8 @@ class How:
 
 
 def start(read: Callable[[], Document], how: How, *, is_json: bool, quiet: bool) -> int:
-    """Start what `read` gives, or show it, and watch it; gives the exit code."""
-    from nemorun_cli.supervisor import client as starting  # noqa: PLC0415 - the supervisor gets ready while the rest is imported
+    """Start the experiment that `read` returns and watch it, or preview it; returns the exit code."""
+    from nemorun_cli.supervisor import client as starting  # noqa: PLC0415 - the supervisor starts while the rest is imported
 
     policy = _policy(how.if_running)
     home = Home.from_environment()
@@ -103,7 +112,7 @@ def start(read: Callable[[], Document], how: How, *, is_json: bool, quiet: bool)
         return _run(document, home, supervisor, key=how.key, policy=policy, is_json=is_json, quiet=quiet)
     finally:
         if supervisor is not None:
-            supervisor.abandon()  # which does nothing to one that has work
+            supervisor.abandon()  # does nothing once the supervisor has an experiment
 
 
 def _policy(text: str | None) -> launch.IfRunning | None:
@@ -112,11 +121,11 @@ def _policy(text: str | None) -> launch.IfRunning | None:
             return word  # type: ignore[no-any-return]
     if text is None:
         return None
-    raise UsageError(f"--if-running {text}: it is fail, skip or replace")
+    raise UsageError(f"--if-running {text}: must be fail, skip or replace")
 
 
 def as_sets(flags: dict[str, bool | None]) -> list[str]:
-    """Flags that were given, as changes of the spec's `run` section, so that both are checked alike."""
+    """The flags given, as changes of the spec's `run` section, so that both are validated alike."""
     return [f"run.{name}={str(value).lower()}" for name, value in flags.items() if value is not None]
 
 
@@ -130,22 +139,22 @@ def _run(
     is_json: bool,
     quiet: bool,
 ) -> int:
-    from nemorun_cli.cli.interrupts import Interrupts  # noqa: PLC0415 - loaded while the supervisor starts
+    from nemorun_cli.cli.interrupts import Interrupts  # noqa: PLC0415 - imported while the supervisor starts
 
     with Interrupts(is_armed=lambda: supervisor.is_told) as interrupts:
         run = launch.launch(document, supervisor=supervisor, home=home, key=key, if_running=policy)
         if not supervisor.is_told and not (quiet or is_json):
-            terminal.warn(f"{run.id} is running already")
+            terminal.warn(f"{run.id} is already running")
         if supervisor.is_told and not (quiet or is_json):
-            _tell_shipped(run)
+            _report_shipped(run)
         if document.run.detach or not supervisor.is_told:
-            return _tell_started(run, is_json=is_json, quiet=quiet)
+            return _report_started(run, is_json=is_json, quiet=quiet)
         if quiet:
             terminal.write_line(run.id)
             terminal.flush()
         else:
             terminal.warn(f"{run.id} started")
-        from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment is on its way
+        from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment has started
         from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
 
         with Watch(run.files, run.home) as watching:
@@ -153,18 +162,18 @@ def _run(
     return _end(snapshot, is_json=is_json, quiet=quiet)
 
 
-def _tell_shipped(run: Run) -> None:
-    """Say what code the tasks run on, should it have been shipped."""
+def _report_shipped(run: Run) -> None:
+    """Print which code was shipped for the tasks, if any."""
     if run.files.code.is_dir():
-        from nemorun_cli.model import code_package  # noqa: PLC0415 - only for who ships
+        from nemorun_cli.model import code_package  # noqa: PLC0415 - only for specs that ship code
 
         for package in run.spec().packages:
             for line in code_package.lines(package):
                 terminal.warn(line)
 
 
-def _tell_started(run: Run, *, is_json: bool, quiet: bool) -> int:
-    from nemorun_cli.system import login_session  # noqa: PLC0415 - only for what is left to itself
+def _report_started(run: Run, *, is_json: bool, quiet: bool) -> int:
+    from nemorun_cli.system import login_session  # noqa: PLC0415 - only for detached experiments
 
     if is_json:
         terminal.write_json(document_of(run.status(observe=False)))
@@ -190,7 +199,7 @@ def _run_direct(
     from nemorun_cli.experiment import direct  # noqa: PLC0415 - only with --direct
 
     if policy is not None:
-        raise UsageError("--if-running does not go with --direct")
+        raise UsageError("--if-running cannot be combined with --direct")
     snapshot = direct.run(document, home=home, key=key)
     from nemorun_cli.cli import watch  # noqa: PLC0415 - the same
 
@@ -226,7 +235,7 @@ def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> i
     identity = create.tentative(document, home)
     spec = create.resolve(document, identity)
     if any(task.packager for task in spec.tasks):
-        from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for who ships
+        from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for specs that ship code
 
         shipments = ship.look(spec, document, home)
         spec = replace(spec, packages=shipments.packages(ExperimentFiles(Path(identity.directory))))

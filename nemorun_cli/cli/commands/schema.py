@@ -1,4 +1,4 @@
-"""`exp schema`: what a spec can hold."""
+"""`exp schema`: the keys that a spec can contain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def command(
         str,
         typer.Argument(
             metavar="PATH",
-            help="Where in a spec, as tasks.retry; all of it without one.",
+            help="Key to explain, as tasks.retry (default: the whole spec).",
             autocompletion=completion.schema_paths,
             show_default=False,
         ),
@@ -23,13 +23,19 @@ def command(
     *,
     is_json: Json = False,
 ) -> None:
-    """Explain the keys of a spec."""
+    """Explain the keys of a spec.
+
+    Examples:
+      exp schema                    list the top-level keys
+      exp schema tasks.retry        explain a key and the keys below it
+      exp schema --json > experiment.schema.json
+    """
     from nemorun_cli.spec.schema import reference  # noqa: PLC0415 - not for the help
 
     if is_json:
         terminal.write_json(reference.part(path))
     else:
         terminal.write(reference.describe(path))
-        if found := reference.meant(path):
-            terminal.warn(f"{path} is read as a name of yours: did you mean {found}?")
+        if nearest := reference.meant(path):
+            terminal.warn(f"{path} is read as a name of your choice: did you mean {nearest}?")
         terminal.suggest(f"exp schema {path + '.' if path else ''}KEY · exp init", is_wanted=True)

@@ -1,4 +1,4 @@
-"""`exp show`: everything that is known of an experiment."""
+"""`exp show`: all details of an experiment."""
 
 from __future__ import annotations
 
@@ -37,7 +37,14 @@ STEPS: Final = (Column("TIME"), Column("EVENT"), Column("BY"), Column("DETAILS")
 
 
 def command(which: ExperimentOrLatest = LATEST, *, is_json: Json = False) -> None:
-    """Show everything that is known of an experiment."""
+    """Show all details of an experiment.
+
+    Prints its params, environment, tasks, attempts, history, plugins and files.
+
+    Examples:
+      exp show                              the latest experiment
+      exp show training --json | jq .spec   its resolved spec
+    """
     run = find(which)
     events, _ = ledger.read_settled(run.files.ledger)
     snapshot = run.status()
@@ -47,13 +54,14 @@ def command(which: ExperimentOrLatest = LATEST, *, is_json: Json = False) -> Non
         return
     _section("", status_text.header(snapshot))
     _section("params", _pairs(snapshot.spec.params))
-    _section("environment of its start", _pairs(snapshot.history.created.get("environment") or {}))
+    _section("environment at start", _pairs(snapshot.history.created.get("environment") or {}))
     _section("shipped", _packages(snapshot))
     _section("tasks", _tasks(snapshot))
     terminal.write("\nattempts\n")
     tables.show(ATTEMPTS, _attempt_rows(snapshot, past))
-    terminal.write("\nwho did what\n")
-    tables.show(STEPS, [[one["time"], one["event"], one["by"] or "", one["message"] or ""] for one in steps])
+    terminal.write("\nhistory\n")
+    rows = [[step["time"], step["event"], step["by"] or "", step["message"] or ""] for step in steps]
+    tables.show(STEPS, rows)
     _section("plugins", _plugins(snapshot))
     _section("files", [f"{name + ':':<16}{path}" for name, path in _files(snapshot).items() if path])
 
@@ -61,7 +69,7 @@ def command(which: ExperimentOrLatest = LATEST, *, is_json: Json = False) -> Non
 def _document(
     snapshot: Snapshot, past: Mapping[str, Sequence[Attempt]], steps: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The document `exp.show/1`: that of `exp.status/1` with the spec, all attempts and all steps."""
+    """The document `exp.show/1`: the fields of `exp.status/1` plus the spec, all attempts and all steps."""
     created, finished = snapshot.history.created, snapshot.history.finished
     document = snapshot.to_json()
     for task in document["tasks"]:
@@ -92,11 +100,11 @@ def _document(
 
 
 def _plugins(snapshot: Snapshot) -> list[str]:
-    """The plugins, and what those raised that hear of events."""
+    """The plugins, and the errors of those that receive events."""
     lines = []
     for use in snapshot.spec.plugins:
-        whose = "" if use.tasks is None else f" of {len(use.tasks)} task(s)"
-        lines.append(f"  {use.uses}{whose}{', hears of events' if use.hears else ''}")
+        scope = "" if use.tasks is None else f" of {len(use.tasks)} task(s)"
+        lines.append(f"  {use.uses}{scope}{', receives events' if use.hears else ''}")
     return lines + [f"  {fault.line}" for fault in _plugin_faults(snapshot)]
 
 
@@ -109,7 +117,7 @@ def _plugin_faults(snapshot: Snapshot) -> list[Fault]:
 
 
 def _files(snapshot: Snapshot) -> dict[str, str | None]:
-    """Where the experiment's own files are; None for those that it does not have."""
+    """The paths of the experiment's own files; None for those that do not exist."""
     files = snapshot.files
     known = {
         "spec": files.spec,
@@ -136,7 +144,7 @@ def _pairs(values: Mapping[str, Any]) -> list[str]:
 
 
 def _tasks(snapshot: Snapshot) -> list[str]:
-    """What each task runs, in a line, and what it needs."""
+    """A line for each task: what it runs, and its dependencies."""
     lines = []
     for task in snapshot.spec.tasks:
         body = " ".join(task.body) if isinstance(task.body, tuple) else str(task.body).strip()
@@ -149,7 +157,7 @@ def _tasks(snapshot: Snapshot) -> list[str]:
 
 
 def _packages(snapshot: Snapshot) -> list[str]:
-    """What was shipped, and where it lies."""
+    """The shipped code, and the folder that contains it."""
     return [
         f"  {line}"
         for package in snapshot.spec.packages
@@ -158,19 +166,19 @@ def _packages(snapshot: Snapshot) -> list[str]:
 
 
 def _attempt_rows(snapshot: Snapshot, past: Mapping[str, Sequence[Attempt]]) -> list[list[str]]:
-    wanted = {task.id: task.resources for task in snapshot.spec.tasks}
+    requested = {task.id: task.resources for task in snapshot.spec.tasks}
     return [
         [
             name,
-            str(one.attempt),
-            one.status,
-            one.job_id or "",
-            one.started or "",
-            wording.seconds(one.duration),
-            "" if one.exit_code is None else str(one.exit_code),
-            ": ".join(part for part in (one.reason, one.message) if part),
-            usage.told(wanted[name], one.usage, one.duration),
+            str(attempt.attempt),
+            attempt.status,
+            attempt.job_id or "",
+            attempt.started or "",
+            wording.seconds(attempt.duration),
+            "" if attempt.exit_code is None else str(attempt.exit_code),
+            ": ".join(part for part in (attempt.reason, attempt.message) if part),
+            usage.told(requested[name], attempt.usage, attempt.duration),
         ]
         for name, attempts in past.items()
-        for one in attempts
+        for attempt in attempts
     ]

@@ -1,4 +1,4 @@
-"""`exp status`: how an experiment, or one of its tasks, stands."""
+"""`exp status`: the status of an experiment or of some of its tasks."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ def command(
     which: ExperimentOrLatest = LATEST,
     task: TaskOrNone = None,
     *,
-    watch: Annotated[
-        bool, typer.Option("--watch/--no-watch", help="Show it again and again until it is over.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Update until the experiment finishes.")] = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code/--no-exit-code", help="End with the exit code of its status.")
+        bool, typer.Option("--exit-code", help="Exit with the status's exit code, as `exp wait` does.")
     ] = False,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Show how an experiment stands."""
+    """Show an experiment's status.
+
+    Examples:
+      exp status                  the latest experiment
+      exp status training train   one task or group
+      exp status --watch          update until the experiment finishes
+    """
     run = find(which)
     snapshot = run.status()
     names = snapshot.match_tasks([task]) if task is not None else None
     if watch:
-        from nemorun_cli.cli import status_live  # noqa: PLC0415 - not for a single look
+        from nemorun_cli.cli import status_live  # noqa: PLC0415 - only to watch
 
         snapshot = status_live.watch(run, names, is_json=is_json, quiet=quiet)
     else:

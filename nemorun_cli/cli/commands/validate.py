@@ -23,13 +23,17 @@ def command(
     *,
     params: Params = None,
     sets: Sets = None,
-    engines: Annotated[
-        bool, typer.Option("--engines/--no-engines", help="Ask the engines and packagers too.")
-    ] = False,
+    engines: Annotated[bool, typer.Option("--engines", help="Also check engines and packagers.")] = False,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Check a spec and tell all of its problems."""
+    """Check a spec and report all its problems.
+
+    Examples:
+      exp validate train.yaml
+      exp validate train.yaml -p lr=0.1     with other params
+      exp validate train.yaml --engines     also check that engines respond
+    """
     from nemorun_cli import executors  # noqa: PLC0415 - the same
     from nemorun_cli.experiment import create  # noqa: PLC0415 - not for the help
     from nemorun_cli.spec import load  # noqa: PLC0415 - the same
@@ -44,7 +48,7 @@ def command(
     home = Home.from_environment()
     resolved = load.resolve(document, create.tentative(document, home))
     if engines and any(task.packager for task in resolved.tasks):
-        from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for who ships
+        from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for specs that ship code
 
         ship.look(resolved, document, home)
     diagnoses = executors.ask(resolved) if engines else []
@@ -58,7 +62,7 @@ def command(
         terminal.write_line(f"{spec}: {resolved.name}, {len(resolved.tasks)} task(s), no problems")
         terminal.write("".join(f"{line}\n" for line in dry_run.place_lines(places)))
         for diagnosis in diagnoses:
-            _tell(diagnosis)
+            _report(diagnosis)
     terminal.suggest(
         f"exp run {spec} · exp run {spec} --dry-run · exp graph {spec}",
         is_wanted=is_well and not (quiet or is_json),
@@ -88,9 +92,8 @@ def _document(
     }
 
 
-def _tell(diagnosis: Diagnosis) -> None:
-    terminal.write_line(
-        f"{diagnosis.engine}: {'well' if diagnosis.is_well else 'NOT WELL'}: {diagnosis.message}"
-    )
+def _report(diagnosis: Diagnosis) -> None:
+    state = "ok" if diagnosis.is_well else "NOT OK"
+    terminal.write_line(f"{diagnosis.engine}: {state}: {diagnosis.message}")
     if diagnosis.remedy:
         terminal.write_line(f"  {diagnosis.remedy}")

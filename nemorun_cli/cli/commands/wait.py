@@ -1,4 +1,4 @@
-"""`exp wait`: wait until an experiment is over."""
+"""`exp wait`: wait for an experiment to finish."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ def command(
     which: ExperimentOrLatest = LATEST,
     *,
     timeout: Annotated[
-        str | None, typer.Option("--timeout", metavar="DURATION", help="Give up after this; exit code 4.")
+        str | None,
+        typer.Option("--timeout", metavar="DURATION", help="Stop waiting after this time; exit code 4."),
     ] = None,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Wait until an experiment is over.
+    """Wait for an experiment to finish.
 
-    Ends with the exit code that stands for its status: 0 COMPLETED, 1 FAILED, 5 CANCELLED, 9 INTERRUPTED.
+    The exit code is that of its status: 0 COMPLETED, 1 FAILED, 5 CANCELLED, 9 INTERRUPTED.
+
+    Examples:
+      exp wait latest && exp metrics
+      exp wait training --timeout 2h
     """
     seconds = duration("--timeout", timeout) if timeout is not None else None
     run = find(which)

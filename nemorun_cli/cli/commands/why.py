@@ -1,4 +1,4 @@
-"""`exp why`: why a task waits, failed, was skipped or was cancelled, and what a resume would do."""
+"""`exp why`: why a task is waiting, failed, was skipped or was cancelled, and what a resume would do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WORST_FIRST: Final = (
     *(TaskStatus.FAILED, TaskStatus.UNKNOWN, TaskStatus.CANCELLED, TaskStatus.SKIPPED),
     *(TaskStatus.SUBMITTED, TaskStatus.PENDING),
 )
-MOST_EXPLAINED: Final = 3  # tasks that are explained one by one where none is named
+MOST_EXPLAINED: Final = 3  # tasks that are explained one by one when no task is named
 COLUMNS = (
     Column("ATTEMPT", is_number=True),
     Column("STATUS"),
@@ -49,8 +49,8 @@ def command(
         str | None,
         typer.Argument(
             metavar="TASK",
-            help="Id, group, glob, unique beginning, or number in `exp status`. Default: what failed, or "
-            "else was cancelled or left out, or else waits.",
+            help="Task id, id prefix, group, glob, or number in `exp status` (default: the "
+            "failed tasks; if none failed, those cancelled, skipped or waiting).",
             autocompletion=completion.tasks,
             show_default=False,
         ),
@@ -58,14 +58,21 @@ def command(
     *,
     is_json: Json = False,
 ) -> None:
-    """Explain why a task waits, failed or was skipped."""
+    """Explain why a task is waiting, failed or was skipped.
+
+    Shows the cause, the end of the task's log, its attempts, and what `exp resume` would do.
+
+    Examples:
+      exp why latest            explain the failed (or waiting) tasks
+      exp why training train    explain one task
+    """
     run = find(which)
     events, _ = ledger.read_settled(run.files.ledger)
     snapshot = run.status()
     secrets = secret_values.known(snapshot.spec).values()
-    names = _of_interest(snapshot) if task is None else snapshot.match_tasks([task])
+    names = _notable(snapshot) if task is None else snapshot.match_tasks([task])
     if not names and not is_json:
-        terminal.warn(f"{snapshot.files.id}: nothing failed, was cancelled or left out, or waits")
+        terminal.warn(f"{snapshot.files.id}: nothing to explain")
     if task is None and len(names) > MOST_EXPLAINED and not is_json:
         status = snapshot.history.tasks[names[0]].status
         _show_several(snapshot, names, f"{len(names)} tasks are {status}", secrets=secrets)
@@ -74,7 +81,7 @@ def command(
     if sweep is not None and not is_json:
         _show_sweep(snapshot, sweep, names, secrets=secrets)
         return
-    found = why_report.explain(snapshot, names, events, secrets=secrets)
+    explanations = why_report.explain(snapshot, names, events, secrets=secrets)
     if is_json:
         kinds = failure_groups.kinds(snapshot, names, secrets=secrets) if sweep is not None else []
         terminal.write_json(
@@ -84,33 +91,33 @@ def command(
                 "name": snapshot.spec.name,
                 "status": snapshot.status,
                 "failures": [kind.to_json() for kind in kinds],
-                "tasks": [one.to_json() for one in found],
+                "tasks": [explained.to_json() for explained in explanations],
             }
         )
         return
-    for index, one in enumerate(found):
+    for index, explained in enumerate(explanations):
         if index:
             terminal.write_line("")
-        _show(snapshot, one)
+        _show(snapshot, explained)
 
 
-def _of_interest(snapshot: Snapshot) -> list[str]:
-    """The tasks that somebody means who names none: all that stand in the worst way that there is."""
+def _notable(snapshot: Snapshot) -> list[str]:
+    """The tasks to explain when none is named: all tasks with the worst status that occurs."""
     states = snapshot.history.tasks
-    found = ([name for name, state in states.items() if state.status is status] for status in WORST_FIRST)
-    return next(filter(None, found), [])
+    by_status = ([name for name, state in states.items() if state.status is status] for status in WORST_FIRST)
+    return next(filter(None, by_status), [])
 
 
 def _sweep_of(snapshot: Snapshot, names: Sequence[str]) -> Group | None:
-    """The sweep that all of several tasks are members of, if there is one."""
+    """The sweep that contains all the named tasks, if there are several."""
     if len(names) < 2:  # noqa: PLR2004 - a single member is explained in full
         return None
-    wanted = {name.partition("/")[0] for name in names}
-    return next((group for group in sweeps.of(snapshot.spec) if wanted == {group.id}), None)
+    ids = {name.partition("/")[0] for name in names}
+    return next((group for group in sweeps.of(snapshot.spec) if ids == {group.id}), None)
 
 
 def _show_sweep(snapshot: Snapshot, sweep: Group, names: Sequence[str], *, secrets: Collection[str]) -> None:
-    """How a sweep, or a part of it, stands, and what failed in it by what ended it."""
+    """Write the progress of a sweep or a part of it, and its failures grouped by cause."""
     part = replace(sweep, members=tuple(names))
     which = sweep.id if len(names) == len(sweep.members) else f"{len(names)} members of {sweep.id}"
     title = f"{which}: {snapshot.sweep(part).line}"
@@ -118,37 +125,38 @@ def _show_sweep(snapshot: Snapshot, sweep: Group, names: Sequence[str], *, secre
 
 
 def _show_several(snapshot: Snapshot, names: Sequence[str], title: str, *, secrets: Collection[str]) -> None:
-    """What ended several tasks, told once for all that ended so."""
+    """Write why several tasks ended, once for each cause."""
     lines = [title]
     for kind in failure_groups.kinds(snapshot, names, secrets=secrets):
         lines += [f"  {kind.line}"]
     others = Counter(_other_reason(snapshot.history.tasks[name]) for name in names)
     lines += [f"  {count} {text}" for text, count in others.most_common() if text]
     terminal.write_lines(lines)
-    bad = next((one for one in names if snapshot.history.tasks[one].status == "FAILED"), names[0])
-    terminal.suggest(f"exp why {snapshot.files.id} '{bad}'", is_wanted=True)
+    failed = next((name for name in names if snapshot.history.tasks[name].status == "FAILED"), names[0])
+    terminal.suggest(f"exp why {snapshot.files.id} '{failed}'", is_wanted=True)
 
 
 def _other_reason(state: TaskState) -> str:
-    """Why a member that neither ran to its end nor runs is where it is; empty for all others."""
+    """The status and reason of a member that is CANCELLED, SKIPPED or UNKNOWN; empty for all others."""
     if state.status not in ("CANCELLED", "SKIPPED", "UNKNOWN"):
         return ""
     why = state.why()
     return f"{state.status}: {why}" if why else str(state.status)
 
 
-def _show(snapshot: Snapshot, one: Explanation) -> None:
-    lines = [f"{one.task.id} is {one.state.status}"]
-    lines += [f"  {cause.message}" for cause in one.causes]
-    lines += [f"{'    ' * depth}  because {link.message}" for depth, link in enumerate(one.chain)]
-    lines += [f"  the plugin {fault.line}" for fault in _plugin_faults(snapshot) if fault.task == one.task.id]
+def _show(snapshot: Snapshot, explained: Explanation) -> None:
+    task = explained.task.id
+    lines = [f"{task} is {explained.state.status}"]
+    lines += [f"  {cause.message}" for cause in explained.causes]
+    lines += [f"{'    ' * depth}  because {link.message}" for depth, link in enumerate(explained.chain)]
+    lines += [f"  the plugin {fault.line}" for fault in _plugin_faults(snapshot) if fault.task == task]
     terminal.write_lines(lines)
-    _show_log(one)
-    if len(one.attempts) > 1:
+    _show_log(explained)
+    if len(explained.attempts) > 1:
         terminal.write("\n")
-        tables.show(COLUMNS, _rows(one))
-    if one.resume is not None:
-        terminal.write(f"\n{_resumption(snapshot, one)}\n")
+        tables.show(COLUMNS, _rows(explained))
+    if explained.resume is not None:
+        terminal.write(f"\n{_resumption(snapshot, explained)}\n")
 
 
 def _plugin_faults(snapshot: Snapshot) -> list[Fault]:
@@ -159,20 +167,20 @@ def _plugin_faults(snapshot: Snapshot) -> list[Fault]:
     return faults.faults(snapshot.files, snapshot.spec)
 
 
-def _show_log(one: Explanation) -> None:
-    excerpt = one.excerpt
+def _show_log(explained: Explanation) -> None:
+    excerpt = explained.excerpt
     if excerpt is None:
         return
     if excerpt.error:
-        terminal.write(f"\nmost likely: {excerpt.error}\n")
+        terminal.write(f"\nlikely cause: {excerpt.error}\n")
     if excerpt.lines:
-        terminal.write(f"\nthe end of {excerpt.path}:\n")
+        terminal.write(f"\nlast lines of {excerpt.path}:\n")
         terminal.write("".join(f"  | {line}\n" for line in excerpt.lines))
     elif not excerpt.error:
-        terminal.write(f"\nits log is empty: {excerpt.path}\n")
+        terminal.write(f"\nthe log is empty: {excerpt.path}\n")
 
 
-def _rows(one: Explanation) -> Sequence[Sequence[str]]:
+def _rows(explained: Explanation) -> Sequence[Sequence[str]]:
     return [
         [
             str(past.attempt),
@@ -182,18 +190,18 @@ def _rows(one: Explanation) -> Sequence[Sequence[str]]:
             "" if past.exit_code is None else str(past.exit_code),
             ": ".join(part for part in (past.reason, past.message) if part),
         ]
-        for past in one.attempts
+        for past in explained.attempts
     ]
 
 
-def _resumption(snapshot: Snapshot, one: Explanation) -> str:
-    decision = one.resume
-    assert decision is not None  # noqa: S101 - asked only where there is one
-    what = {
+def _resumption(snapshot: Snapshot, explained: Explanation) -> str:
+    decision = explained.resume
+    assert decision is not None  # noqa: S101 - called only with a decision
+    action = {
         "keep": "keeps it",
-        "adopt": "takes it up where it is",
-        "wait": "lets it wait its turn",
+        "adopt": "adopts it",
+        "wait": "leaves it waiting",
         "run": f"runs it again, as attempt {decision.attempt}",
     }[decision.action]
-    when = ", once the experiment is over," if snapshot.supervisor == "alive" else ""
-    return f"exp resume {snapshot.files.id}{when} {what}: {decision.reason}"
+    when = ", after the experiment finishes," if snapshot.supervisor == "alive" else ""
+    return f"exp resume {snapshot.files.id}{when} {action}: {decision.reason}"

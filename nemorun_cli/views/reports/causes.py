@@ -120,7 +120,7 @@ class Reader:
         causes += [*self._company(task), *self._sweep(task)]
         if not causes:
             causes += self._slots(task) or self._resources(task)
-        return causes or [Cause(kind="starting", message="nothing keeps it: it is about to start")]
+        return causes or [Cause(kind="starting", message="ready, starting next")]
 
     def _without_supervisor(self) -> Cause:
         holder = self.snapshot.holder
@@ -261,7 +261,7 @@ class Reader:
         kind = "abandoned" if cancel.abandon else cancel.reason
         causes = [Cause(kind=kind, message=text, time=cancel.time, by=cancel.by)]
         if cancel.abandon:
-            causes.append(Cause(kind="abandoned", message="nobody looked whether it is gone"))
+            causes.append(Cause(kind="abandoned", message="not verified: it may still be running"))
         return causes
 
     def _skipped(self, task: Task, state: TaskState) -> list[Cause]:
