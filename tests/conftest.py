@@ -61,7 +61,7 @@ class Exp:
     @property
     def env(self) -> dict[str, str]:
         """The environment in which the command runs."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("EXP_", "SLURM_"))}
+        kept = {name: value for name, value in os.environ.items() if not _marks_a_task(name)}
         return {**kept, "NEMORUN_HOME": str(self.home), "NO_COLOR": "1", "COLUMNS": "160"}
 
     @property
@@ -142,6 +142,11 @@ def bench(exp: Exp, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Experiments from Python under the home of `exp`."""
     monkeypatch.setenv("NEMORUN_HOME", str(exp.home))
     return Bench(exp)
+
+
+def _marks_a_task(name: str) -> bool:
+    """Whether a variable is set for tasks and jobs; SLURM_CONF says which cluster the tests use."""
+    return name.startswith(("EXP_", "SLURM_")) and name != "SLURM_CONF"
 
 
 def environment() -> dict[str, str]:
