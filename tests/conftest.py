@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 # The tests start thousands of processes, each of which would compile the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# Users do not have it, and it changes the order in which the two outputs of a command arrive.
+os.environ.pop("PYTHONUNBUFFERED", None)
+
+# Tasks run the `python3` and `exp` of PATH: those of the tests, as in an activated environment.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+
 # How fast examples are made and run says nothing on a machine that others use too.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")

@@ -119,7 +119,7 @@ def test_all_problems_of_a_spec_are_told_with_their_lines(exp: Exp) -> None:
     assert len(problems) >= 2
 
 
-@pytest.mark.parametrize("arguments", [("list",), ("status",), ("list", "--json")])
+@pytest.mark.parametrize("arguments", [("list",), ("status", "--quiet"), ("list", "--json")])
 def test_a_reader_that_leaves_is_no_fault(exp: Exp, arguments: tuple[str, ...]) -> None:
     """Output into a pipe that nobody reads ends the command quietly."""
     exp("run", exp.spec(HELLO))
