@@ -180,10 +180,14 @@ def _ends(process: psutil.Process, within: float = 10.0) -> bool:
     return True
 
 
+CHOSEN = ("EXP_", "SLURM_", "SBATCH_", "SQUEUE_", "SINFO_")
+"""How the variables begin that mark a task or job, or choose a cluster and its options."""
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_leaked_environment() -> None:
-    """Tests are run outside of any experiment."""
-    for name in [name for name in os.environ if name.startswith(("EXP_", "SLURM_"))]:
+    """Tests are run outside of any experiment, and not on the cluster of the person who runs them."""
+    for name in [name for name in os.environ if name.startswith(CHOSEN)]:
         del os.environ[name]
 
 

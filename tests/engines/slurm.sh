@@ -246,7 +246,7 @@ up() {
 }
 
 down() {
-    if answers; then
+    if [ -e "$SLURM_CONF" ] && answers; then # without a configuration, commands look for a cluster in DNS
         scancel --user="$(id -u)" || true
         await 10 has_no_jobs || true
     fi
