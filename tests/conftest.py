@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # The tests start thousands of processes, each of which would compile the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# Users do not have it, and it changes the order in which the two outputs of a command arrive.
+# Users rarely set it, and it changes the order in which stdout and stderr of a command arrive.
 os.environ.pop("PYTHONUNBUFFERED", None)
 
 # Tasks run the `python3` and `exp` of PATH: those of the tests, as in an activated environment.
@@ -181,12 +181,12 @@ def _ends(process: psutil.Process, within: float = 10.0) -> bool:
 
 
 CHOSEN = ("EXP_", "SLURM_", "SBATCH_", "SQUEUE_", "SINFO_")
-"""How the variables begin that mark a task or job, or choose a cluster and its options."""
+"""Prefixes of the variables that mark a task or a job, or set defaults for the commands of Slurm."""
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_leaked_environment() -> None:
-    """Tests are run outside of any experiment, and not on the cluster of the person who runs them."""
+    """Tests run outside of any experiment, and never on the caller's cluster."""
     for name in [name for name in os.environ if name.startswith(CHOSEN)]:
         del os.environ[name]
 

@@ -1,4 +1,4 @@
-"""The engines of the tests: they leave alone what the machine and other checkouts run."""
+"""The engines of the tests neither use nor change what the machine and other checkouts run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ mount -t overlay -o "lowerdir=/etc,upperdir=$TOP/upper,workdir=$TOP/work" none /
 mkdir -p /etc/docker /etc/slurm
 trap '[ ! -e "$FOLDER" ] || "$SCRIPT" down "$FOLDER"' EXIT
 """
-"""What comes first in a script for a mount namespace: an /etc that can be changed."""
+"""The beginning of a script in a mount namespace: makes /etc writable without changing the real one."""
 OWN_DOCKER = """
 mount -t tmpfs none /etc/docker
 echo '{"hosts": ["unix:///nowhere/docker.sock"], "bridge": "nowhere"}' >/etc/docker/daemon.json
@@ -63,7 +63,7 @@ diff -r before /etc/slurm
 
 @contextlib.contextmanager
 def running(engine: Engine) -> Iterator[Engine]:
-    """An engine besides the shared one."""
+    """An engine in addition to the shared one."""
     try:
         engine.run("up")
         yield engine
@@ -73,7 +73,7 @@ def running(engine: Engine) -> Iterator[Engine]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder for an engine, whose name is short enough for sockets; the end of the engine removes it."""
+    """A folder with a name short enough for sockets; the `down` of an engine removes it."""
     folder = Path(tempfile.mkdtemp(prefix="exp-own-"))
     yield folder
     assert not folder.exists(), "the engine was not ended"

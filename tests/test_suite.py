@@ -1,4 +1,4 @@
-"""The tests themselves: they need nothing of the environment of the person who runs them."""
+"""The test suite itself: it does not depend on the caller's environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TIMEOUT = 120.0  # seconds
 
 @pytest.mark.parametrize("extra", [{}, {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}], ids=str)
 def test_python_is_that_of_the_tests(extra: dict[str, str]) -> None:
-    """A test whose tasks run `python3` passes where PATH does not lead to the environment of the tests."""
+    """Tasks run the interpreter of the tests, whatever PATH and the PYTHON variables of the caller are."""
     rules = (
         "test_builder.py::test_exp_runs_a_program",
         "test_start.py::test_prompt_is_back_at_once_in_a_pipe",

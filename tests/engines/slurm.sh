@@ -71,7 +71,7 @@ write_config() {
         [ ! -w /sys/fs/cgroup/memory/tasks ] || limits=cgroup # the plugin for newer cgroups needs systemd
     fi
     mkdir -p "$folder/state" "${nodes[@]/#/$folder/spool/}"
-    cat >"$folder/slurm.conf.new" <<END # somebody may be reading it
+    cat >"$folder/slurm.conf.new" <<END # a reader must not see half of it
 ClusterName=exptest
 SlurmctldHost=$host(127.0.0.1)
 SlurmctldPort=$port
