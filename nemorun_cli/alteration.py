@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import creation, differences, ledger, resumption, revisions
 from nemorun_cli.errors import UsageError
 from nemorun_cli.history import History
+from nemorun_cli.home import ExperimentFiles, make_folder
 from nemorun_cli.problems import dotted
 from nemorun_cli.schedule import Schedule
 from nemorun_cli.spec import Identity
@@ -19,12 +22,13 @@ from nemorun_cli.spec import Identity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from nemorun_cli.differences import Differences, Texts
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.differences import Differences
     from nemorun_cli.history import TaskState
-    from nemorun_cli.load import Document
+    from nemorun_cli.home import Home
+    from nemorun_cli.loading.document import Document
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.resumption import Decision
+    from nemorun_cli.revisions import Texts
     from nemorun_cli.spec import Spec, Task
 
 # Fields of a task that say how it is run. Any other one says what it is.
@@ -174,7 +178,7 @@ class Change:
     below: list[str]
 
 
-def plan(run: Run, document: Document, *, below: Sequence[str], snapshot: Snapshot) -> Change:
+def plan(files: ExperimentFiles, document: Document, *, below: Sequence[str], snapshot: Snapshot) -> Change:
     """What a resume with a changed spec would do; nothing is changed.
 
     Raises:
@@ -183,16 +187,14 @@ def plan(run: Run, document: Document, *, below: Sequence[str], snapshot: Snapsh
     """
     if document.name != snapshot.spec.name:
         raise UsageError(
-            f"the spec is called {document.name!r}, and {run.id} is {snapshot.spec.name!r}",
+            f"the spec is called {document.name!r}, and {files.id} is {snapshot.spec.name!r}",
             hint="start it as an experiment of its own: exp run",
         )
-    identity = Identity(id=run.id, name=document.name, directory=str(run.directory))
+    identity = Identity(id=files.id, name=document.name, directory=str(files.directory))
     spec = replace(creation.resolve(document, identity), packages=snapshot.spec.packages)
-    revision = compare(
-        snapshot, spec, old_text=revisions.texts(run.files), new_text=revisions.texts_of(document)
-    )
+    revision = compare(snapshot, spec, old_text=revisions.texts(files), new_text=_texts_of(document))
     history = History.of(revision.spec)
-    history.apply_all(ledger.read_settled(run.files.ledger)[0])
+    history.apply_all(ledger.read_settled(files.ledger)[0])
     names = replace(snapshot, spec=revision.spec, history=history).match_tasks(below)
     schedule = Schedule(revision.spec, history)
     decisions = resumption.decide(schedule, below=names, changes=revision.reasons())
@@ -203,7 +205,8 @@ def plan(run: Run, document: Document, *, below: Sequence[str], snapshot: Snapsh
 class Order:
     """A change that may be made."""
 
-    run: Run
+    files: ExperimentFiles
+    home: Home
     document: Document
     change: Change
 
@@ -216,9 +219,9 @@ class Order:
     def written(self) -> Iterator[dict[str, Any]]:
         """The new revision, written aside for a supervisor to take, and what that has to be told."""
         revision = self.change.revision
-        with creation.shipping(self.spec, self.document, self.run.home) as shipments:
-            packages = shipments.unpack(self.run.files) if shipments else ()
-            staged = revisions.stage(self.run.files, self.document, replace(self.spec, packages=packages))
+        with creation.shipping(self.spec, self.document, self.home) as shipments:
+            packages = shipments.unpack(self.files) if shipments else ()
+            staged = _stage(self.files, self.document, replace(self.spec, packages=packages))
         told = {
             "from": self.change.below,
             "changes": revision.reasons(),
@@ -237,7 +240,13 @@ class Order:
 
 
 def order(
-    run: Run, document: Document, snapshot: Snapshot, *, below: Sequence[str], accepts: bool
+    files: ExperimentFiles,
+    home: Home,
+    document: Document,
+    snapshot: Snapshot,
+    *,
+    below: Sequence[str],
+    accepts: bool,
 ) -> Order | None:
     """The change, or None where it would change nothing.
 
@@ -245,11 +254,34 @@ def order(
         SpecError: the spec has problems.
         UsageError: the change is refused.
     """
-    change = plan(run, document, below=below, snapshot=snapshot)
+    change = plan(files, document, below=below, snapshot=snapshot)
     revision = change.revision
     if revision.is_nothing and resumption.is_pointless(snapshot.history, change.decisions):
         return None
     if not accepts:
         refuse_unaccepted(revision)
     resumption.refuse_late(snapshot.history, change.decisions)
-    return Order(run=run, document=document, change=change)
+    return Order(files=files, home=home, document=document, change=change)
+
+
+def _stage(files: ExperimentFiles, document: Document, spec: Spec) -> Path:
+    """Write a revision where nobody looks for one, and give its folder."""
+    folder = files.revisions / f".new-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    staged = ExperimentFiles(folder)
+    make_folder(folder)
+    creation.write_copies(staged, document, spec)
+    return folder
+
+
+def _texts_of(document: Document) -> Texts:
+    """What the scripts hold that a new revision would copy."""
+    kept = revisions.texts(document.copies) if document.copies else None
+
+    def text(source: str) -> str | None:
+        if kept is not None and (found := kept(source)) is not None:
+            return found
+        path = Path(source)
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+
+    return text

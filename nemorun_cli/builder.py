@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.experiment import Run
-    from nemorun_cli.load import Document
+    from nemorun_cli.loading.document import Document
     from nemorun_cli.parts import Task
 
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+|^[^A-Za-z0-9]+")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import creation, direct, executors, experiment, load, preview, start, terminal
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.builder import Builder
     from nemorun_cli.experiment import Run
-    from nemorun_cli.load import Document
+    from nemorun_cli.loading.document import Document
 
 
 def read(builder: Builder, sets: Sequence[str]) -> Document:
@@ -24,16 +23,7 @@ def read(builder: Builder, sets: Sequence[str]) -> Document:
         sets=sets,
         executors=executors.known(ask=True),
     )
-    return with_plugins(document, builder)
-
-
-def with_plugins(document: Document, builder: Builder) -> Document:
-    """The document with the plugins that were given in Python."""
-    if not builder.plugins:
-        return document
-    from nemorun_cli.plugins import launching  # noqa: PLC0415 - only where there are some
-
-    return replace(document, plugins=tuple(launching.Given(one, tasks) for one, tasks in builder.plugins))
+    return load.with_plugins(document, builder.plugins)
 
 
 def run(document: Document, *, is_direct: bool, is_detached: bool) -> Run:
@@ -58,8 +48,8 @@ def _watch(started: Run) -> None:
     from nemorun_cli.watching import Watch  # noqa: PLC0415 - the same
 
     terminal.warn(f"{started.id} started")
-    with Interrupts() as interrupts, Watch(started) as watching:
-        foreground.watch(watching, interrupts=interrupts, is_json=False, quiet=False)
+    with Interrupts() as interrupts, Watch(started.files, started.home) as watching:
+        foreground.watch(started, watching, interrupts=interrupts, is_json=False, quiet=False)
 
 
 def show(document: Document) -> dict[str, Any]:

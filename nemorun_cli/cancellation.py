@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import history as events
-from nemorun_cli import locks, secret_values, start
+from nemorun_cli import locks, observation, secret_values, start
 from nemorun_cli.attempts import signal_number
 from nemorun_cli.clock import stamp
 from nemorun_cli.errors import EngineError, NotOverError, UsageError
@@ -18,7 +18,7 @@ from nemorun_cli.supervision import Supervision
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.home import ExperimentFiles, Home
     from nemorun_cli.observation import Snapshot
 
 SLACK: Final = 20.0  # seconds after the longest grace period until survivors are reported
@@ -26,10 +26,16 @@ LOOK_EVERY: Final = 0.02  # seconds between looks at the ledger while waiting
 
 
 def cancel(
-    run: Run, tasks: Sequence[str], *, signal: str | None, grace: float | None, abandon: bool
+    files: ExperimentFiles,
+    home: Home,
+    tasks: Sequence[str],
+    *,
+    signal: str | None,
+    grace: float | None,
+    abandon: bool,
 ) -> Snapshot:
     """See `Run.cancel`."""
-    snapshot = run.status()
+    snapshot = observation.look(files, home=home.directory)
     names = snapshot.match_tasks(tasks) if tasks else None
     if signal is not None:
         try:
@@ -41,16 +47,16 @@ def cancel(
     if snapshot.supervisor == "elsewhere" and not abandon:
         host = snapshot.holder.host if snapshot.holder else "another host"
         raise EngineError(
-            f"{run.id} runs on {host}", hint="cancel it there, or give up on what runs there with --abandon"
+            f"{files.id} runs on {host}", hint="cancel it there, or give up on what runs there with --abandon"
         )
     wanted = _all(snapshot) if names is None else names
-    request(run, names, signal=signal, grace=grace, abandon=abandon)
+    request(files, names, signal=signal, grace=grace, abandon=abandon)
     patience = (
         SLACK + max((task.stop_grace for task in snapshot.spec.tasks), default=0.0)
         if grace is None
         else SLACK + grace
     )
-    return _wait(run, wanted, patience, is_whole=names is None)
+    return _wait(files, home, wanted, patience, is_whole=names is None)
 
 
 def _all(snapshot: Snapshot) -> list[str]:
@@ -60,7 +66,7 @@ def _all(snapshot: Snapshot) -> list[str]:
 
 
 def request(
-    run: Run,
+    files: ExperimentFiles,
     names: Sequence[str] | None,
     *,
     signal: str | None = None,
@@ -75,25 +81,27 @@ def request(
         "by": start.who(),
         **{key: value for key, value in fields.items() if value is not None},
     }
-    with contextlib.closing(Ledger(run.files.ledger, run.files.ledger_lock)) as ledger:
+    with contextlib.closing(Ledger(files.ledger, files.ledger_lock)) as ledger:
         ledger.append([request])
-    start.wake(run.files)
+    start.wake(files)
 
 
-def _wait(run: Run, names: Sequence[str], patience: float, *, is_whole: bool) -> Snapshot:
+def _wait(
+    files: ExperimentFiles, home: Home, names: Sequence[str], patience: float, *, is_whole: bool
+) -> Snapshot:
     end = time.monotonic() + patience
     while True:
-        snapshot = run.status(observe=False)
+        snapshot = observation.look(files, home=home.directory, observe=False)
         left = _survivors(snapshot, names)
         if not left and (not is_whole or snapshot.is_over or _has_handlers_to_come(snapshot, names)):
             return snapshot
         if time.monotonic() > end:
             raise NotOverError(
-                f"not gone after {patience:g} s: {', '.join(left[:10]) or run.id}",
-                hint=f"see why with: exp why {run.id} TASK; give up on them with --abandon",
+                f"not gone after {patience:g} s: {', '.join(left[:10]) or files.id}",
+                hint=f"see why with: exp why {files.id} TASK; give up on them with --abandon",
             )
         if snapshot.supervisor != "alive":
-            _end_here(run, snapshot, names, end)
+            _end_here(home, snapshot, names, end)
         time.sleep(LOOK_EVERY)
 
 
@@ -103,14 +111,19 @@ def _has_handlers_to_come(snapshot: Snapshot, names: Sequence[str]) -> bool:
     return bool(history.outcome) and snapshot.supervisor == "alive" and history.handlers.isdisjoint(names)
 
 
-def _end_here(run: Run, snapshot: Snapshot, names: Sequence[str], end: float) -> None:
+def _end_here(home: Home, snapshot: Snapshot, names: Sequence[str], end: float) -> None:
     """Do what a supervisor would, holding its lock until all is gone."""
-    lock = locks.try_take_nameless(run.files.supervisor_lock)
+    lock = locks.try_take_nameless(snapshot.files.supervisor_lock)
     if lock is None:
         return
     secrets = secret_values.known(snapshot.spec)
     supervision = Supervision(
-        run.files, snapshot.spec, secrets=secrets, home=run.home.directory, by=start.who(), submits=False
+        snapshot.files,
+        snapshot.spec,
+        secrets=secrets,
+        home=home.directory,
+        by=start.who(),
+        submits=False,
     )
     try:
         supervision.open()

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import excerpts, rendering, sweeps
+from nemorun_cli import excerpts, sweeps
 from nemorun_cli import history as events
+from nemorun_cli.model import wording
 from nemorun_cli.states import ENDS, Reason, TaskStatus
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Changes:
         now = time.monotonic()
         counted, text = self._lines.get(sweep.id, (None, ""))
         if counted is None or now - counted >= COUNTED_EVERY:
-            text = f"{sweep.id} {sweeps.progress(snapshot, sweep).line}"
+            text = f"{sweep.id} {snapshot.sweep(sweep).line}"
             self._lines[sweep.id] = now, text
         return text
 
@@ -112,8 +113,8 @@ class Changes:
         if state.attempt > 1:
             text += f", attempt {state.attempt}"
         if (lasted := snapshot.duration(state)) is not None and state.is_over:
-            text += f" after {rendering.seconds(lasted)}"
-        if why := rendering.reason(state):
+            text += f" after {wording.seconds(lasted)}"
+        if why := state.why():
             text += f" ({why})"
         return Change(task, state.status, text)
 
@@ -139,7 +140,7 @@ class Changes:
             if not is_over and now < self._next.get(sweep.id, now):
                 continue
             self._next[sweep.id] = now + TOLD_EVERY
-            whole = sweeps.progress(snapshot, sweep)
+            whole = snapshot.sweep(sweep)
             status = TaskStatus.RUNNING
             if is_over:
                 is_well = whole.counts.get(TaskStatus.SUCCEEDED) == len(sweep.members)
@@ -150,7 +151,7 @@ class Changes:
 
 def _retried(task: str, end: Event) -> str:
     """How an attempt ended after which there is another."""
-    how = rendering.why(end.get("reason"), end.get("message"), end.get("exit_code")) or end["status"]
+    how = wording.why(end.get("reason"), end.get("message"), end.get("exit_code")) or end["status"]
     verb = "failed" if end["status"] == TaskStatus.FAILED else f"was {end['status']}"
     return f"{task}: attempt {end['attempt']} {verb}: {how}; attempt {end['attempt'] + 1} follows"
 

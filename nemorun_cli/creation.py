@@ -11,18 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import __version__, attempts, environment, faults, history, load, origins, plan
+from nemorun_cli import __version__, attempts, environment, faults, history, load, plan
 from nemorun_cli.clock import stamp
 from nemorun_cli.errors import ExpError, UsageError
 from nemorun_cli.home import FOLDER_MODE, ExperimentFiles, make_folder
 from nemorun_cli.ledger import Ledger, sync_folder
+from nemorun_cli.origins import Origin
 from nemorun_cli.spec import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nemorun_cli.home import Home
-    from nemorun_cli.load import Document
+    from nemorun_cli.loading.document import Document
     from nemorun_cli.packaging import Shipments
     from nemorun_cli.spec import Spec
 
@@ -127,7 +128,7 @@ def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
 def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None:
     """The copies that an experiment keeps of its spec and its scripts; `resolved.json` comes last."""
     attempts.write(files.spec, document.text)
-    attempts.write(files.source, json.dumps(origins.of(document).to_json()))
+    attempts.write(files.source, json.dumps(_origin(document).to_json()))
     if any(task.kind == "partial" for task in spec.tasks):
         shutil.copyfile(PACKAGE / "partial.py", files.partial)
         files.partial.chmod(0o600)
@@ -182,4 +183,17 @@ def _begin_ledger(
             "packages": [package.to_json() for package in spec.packages],
             "environment": environment.recorded(),
         }
+    )
+
+
+def _origin(document: Document) -> Origin:
+    """The origin of a document."""
+    return Origin(
+        file=os.path.abspath(document.path),  # noqa: PTH100 - keeps symbolic links
+        is_file=document.is_file,
+        params=document.params,
+        sets=document.sets,
+        only=document.only,
+        others=dict(document.others),
+        whole=None if document.whole is None else dict(document.whole),
     )

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.problems import dotted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from nemorun_cli.problems import Place
+    from nemorun_cli.revisions import Texts
     from nemorun_cli.spec import Spec, Task
-
-    Texts = Callable[[str], str | None]  # what a script holds, by the path that a spec names
 
 # What follows from other fields, or from the place in a file, and is no difference of its own.
 _DERIVED: Final = frozenset(("id", "index", "kind", "body", "group", "late", "twins"))

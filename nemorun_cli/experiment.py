@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.alteration import Change
-    from nemorun_cli.load import Document
+    from nemorun_cli.loading.document import Document
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.resumption import Decision
     from nemorun_cli.spec import Spec
@@ -81,7 +81,7 @@ class Run:
         from nemorun_cli.watching import Watch  # noqa: PLC0415 - not for a single look
 
         end = None if timeout is None else time.monotonic() + timeout
-        with Watch(self) as watching:
+        with Watch(self.files, self.home) as watching:
             while True:
                 snapshot = watching.look()
                 if snapshot.status is not ExperimentStatus.RUNNING:
@@ -113,7 +113,7 @@ class Run:
         """
         from nemorun_cli.cancellation import cancel  # noqa: PLC0415 - only writers pay for what it needs
 
-        return cancel(self, tasks, signal=signal, grace=grace, abandon=abandon)
+        return cancel(self.files, self.home, tasks, signal=signal, grace=grace, abandon=abandon)
 
     def resume(
         self,
@@ -147,7 +147,9 @@ class Run:
         if document is not None:
             from nemorun_cli import alteration  # noqa: PLC0415 - only for a changed spec
 
-            order = alteration.order(self, document, snapshot, below=below, accepts=accept_changes)
+            order = alteration.order(
+                self.files, self.home, document, snapshot, below=below, accepts=accept_changes
+            )
             if order is None:
                 return False
             values = secret_values.resolve(order.spec, document)
@@ -210,7 +212,7 @@ class Run:
         """
         from nemorun_cli import alteration  # noqa: PLC0415 - only for a resume
 
-        return alteration.plan(self, document, below=below, snapshot=snapshot or self.status())
+        return alteration.plan(self.files, document, below=below, snapshot=snapshot or self.status())
 
     def plan_resume(self, *, below: Sequence[str] = (), snapshot: Snapshot | None = None) -> list[Decision]:
         """What a resume would do with each task, and why; nothing is changed."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import excerpts
-from nemorun_cli.rendering import reason
 from nemorun_cli.states import Reason, TaskStatus
 
 if TYPE_CHECKING:
@@ -63,5 +62,5 @@ def _message(
         excerpt = excerpts.read(snapshot.files.attempt(name, state.attempt).log, secrets=secrets)
         if excerpt is not None and excerpt.error:
             return excerpt.error
-    why = reason(state)
+    why = state.why()
     return why or f"exit code {state.exit_code}"

@@ -6,9 +6,10 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import cancellation, excerpts, progress, rendering, secret_values, sweeps, terminal
+from nemorun_cli import cancellation, excerpts, progress, secret_values, sweeps, terminal
 from nemorun_cli.clock import unix
 from nemorun_cli.logs import Feed
+from nemorun_cli.model import wording
 from nemorun_cli.states import ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ FAILURES_SHOWN: Final = 5
 LINES_SHOWN: Final = 10  # of the log of each failed task
 
 
-def watch(watching: Watch, *, interrupts: Interrupts | None, is_json: bool, quiet: bool) -> Snapshot:
+def watch(
+    run: Run, watching: Watch, *, interrupts: Interrupts | None, is_json: bool, quiet: bool
+) -> Snapshot:
     """Show an experiment until it is over, or nothing of it can end by itself any more.
 
     What happened before an earlier look of `watching` is not shown again.
@@ -37,8 +40,8 @@ def watch(watching: Watch, *, interrupts: Interrupts | None, is_json: bool, quie
     """
     is_apart = is_json or quiet  # standard output is for the document or the id
     logs_stream = sys.stderr if is_apart else sys.stdout
-    secrets = set(secret_values.known(watching.spec).values()) | watching.run.secrets
-    feed = Feed(watching.run.files, tailed(watching.spec), secrets=secrets)
+    secrets = set(secret_values.known(watching.spec).values()) | run.secrets
+    feed = Feed(run.files, tailed(watching.spec), secrets=secrets)
     if watching.has_looked:
         feed.skip(watching.history)
     display = progress.choose(
@@ -48,7 +51,7 @@ def watch(watching: Watch, *, interrupts: Interrupts | None, is_json: bool, quie
         secrets=secrets,
     )
     with display:
-        snapshot = _loop(watching, display=display, feed=feed, interrupts=interrupts)
+        snapshot = _loop(run, watching, display=display, feed=feed, interrupts=interrupts)
     if not quiet:
         summarize(snapshot, secrets=secrets, tailed=set(feed.tasks))
     settle_plugins(snapshot, quiet=quiet)
@@ -78,7 +81,12 @@ def tailed(spec: Spec) -> list[str]:
 
 
 def _loop(
-    watching: Watch, *, display: progress.Display, feed: Feed, interrupts: Interrupts | None
+    run: Run,
+    watching: Watch,
+    *,
+    display: progress.Display,
+    feed: Feed,
+    interrupts: Interrupts | None,
 ) -> Snapshot:
     heard = 0
     while True:
@@ -87,7 +95,7 @@ def _loop(
             display.log(line)
         display.update(snapshot, watching.news)
         if interrupts is not None and heard and snapshot.supervisor == "gone" and not snapshot.is_over:
-            return _cancel_here(watching.run, interrupts, times=heard)
+            return _cancel_here(run, interrupts, times=heard)
         if snapshot.status is not ExperimentStatus.RUNNING:
             return snapshot
         if interrupts is None:
@@ -96,7 +104,7 @@ def _loop(
         if heard < interrupts.count:
             heard = interrupts.count
             interrupts.clear()
-            _request(watching.run, times=heard, display=display)
+            _request(run, times=heard, display=display)
         watching.pause(also=[interrupts.fileno()])
 
 
@@ -106,10 +114,10 @@ def _request(run: Run, *, times: int, display: progress.Display) -> None:
         raise KeyboardInterrupt
     if times < KILL_AT:
         display.note("cancelling it; Ctrl-C again to kill")
-        cancellation.request(run, None)
+        cancellation.request(run.files, None)
     else:
         display.note("killing it")
-        cancellation.request(run, None, signal="KILL", grace=0.0)
+        cancellation.request(run.files, None, signal="KILL", grace=0.0)
 
 
 def _cancel_here(run: Run, interrupts: Interrupts, *, times: int) -> Snapshot:
@@ -126,8 +134,8 @@ def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collectio
     lasting = ""
     begin = history.resumed or history.started
     if history.finished and begin:
-        lasting = f" after {rendering.seconds(unix(history.finished['time']) - unix(begin))}"
-    terminal.warn(f"{snapshot.files.id} {snapshot.status}{lasting} ({rendering.counts(history.counts)})")
+        lasting = f" after {wording.seconds(unix(history.finished['time']) - unix(begin))}"
+    terminal.warn(f"{snapshot.files.id} {snapshot.status}{lasting} ({wording.counts(history.counts)})")
     folded = sweeps.of(snapshot.spec)
     for group in folded:
         _summarize_sweep(snapshot, group, secrets=secrets)
@@ -145,7 +153,7 @@ def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collectio
 
 def _summarize_sweep(snapshot: Snapshot, group: Group, *, secrets: Collection[str]) -> None:
     """How a sweep ended, and what failed in it by what ended it."""
-    terminal.say(f"  {group.id}: {sweeps.progress(snapshot, group).line}")
+    terminal.say(f"  {group.id}: {snapshot.sweep(group).line}")
     if not any(snapshot.history.tasks[name].status is TaskStatus.FAILED for name in group.members):
         return
     from nemorun_cli import failures  # noqa: PLC0415 - only where something failed
@@ -156,7 +164,7 @@ def _summarize_sweep(snapshot: Snapshot, group: Group, *, secrets: Collection[st
 
 def _summarize_failure(snapshot: Snapshot, name: str, *, secrets: Collection[str], is_shown: bool) -> None:
     state = snapshot.history.tasks[name]
-    why = rendering.reason(state) or state.status
+    why = state.why() or state.status
     code = f" (exit code {state.exit_code})" if state.exit_code is not None and "exit code" not in why else ""
     note = ", a handler: the status is that of the tasks" if name in snapshot.history.handlers else ""
     terminal.say(f"  {name}: {why}{code}{note}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import StateError
 from nemorun_cli.locks import Holder
+from nemorun_cli.model import wording
 from nemorun_cli.states import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
@@ -82,6 +83,10 @@ class TaskState:
     def is_live(self) -> bool:
         """Whether an engine has it, or may have it."""
         return self.status in LIVE
+
+    def why(self) -> str:
+        """Why it is where it is, as `reason: message`; empty if there is nothing to say."""
+        return wording.why(self.reason, self.message, self.exit_code)
 
     @property
     def is_queued_early(self) -> bool:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from nemorun_cli.loading.composition import Composition
     from nemorun_cli.loading.types import ExecutorTypes
 
-__all__ = ["Document", "Identity", "read", "resolve", "validate"]
-
 
 def read(
     source: Path | str | Mapping[str, Any],
@@ -73,12 +71,21 @@ def _is_program(path: Path) -> bool:
 
 def _built(program: Path, given: _Options) -> Document:
     """What a Python program builds, with the options of a command over its own."""
-    from nemorun_cli import building, programs  # noqa: PLC0415 - only for programs
+    from nemorun_cli import programs  # noqa: PLC0415 - only for programs
 
     built, own = programs.run(program)
     options = replace(given, sets=(*own, *given.sets))
     document = _read(_written(built.spec, file=str(program)), built.path, options)
-    return building.with_plugins(document, built)
+    return with_plugins(document, built.plugins)
+
+
+def with_plugins(document: Document, plugins: Sequence[tuple[object, tuple[str, ...] | None]]) -> Document:
+    """The document with plugins that were made in Python, each with its tasks; None for all."""
+    if not plugins:
+        return document
+    from nemorun_cli.plugins import Given  # noqa: PLC0415 - only where there are some
+
+    return replace(document, plugins=tuple(Given(plugin, tasks) for plugin, tasks in plugins))
 
 
 def again(

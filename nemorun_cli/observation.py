@@ -191,9 +191,19 @@ class Snapshot:
                 "host": self.holder.host if self.holder else None,
             },
             "counts": {status: count for status, count in self.history.counts.items() if count},
-            "sweeps": [sweeps.progress(self, group).to_json() for group in sweeps.of(self.spec)],
+            "sweeps": [self.sweep(group).to_json() for group in sweeps.of(self.spec)],
             "tasks": [self.task_json(task.id, index) for index, task in enumerate(self.spec.tasks)],
         }
+
+    def members(self, group: Group) -> list[TaskState]:
+        """The states of a group's members, in the order of the spec."""
+        return [self.history.tasks[name] for name in group.members]
+
+    def sweep(self, group: Group) -> sweeps.Progress:
+        """The progress of a sweep."""
+        return sweeps.progress(
+            self.members(group), group, now=self.seen, is_supervised=self.supervisor == "alive"
+        )
 
     def duration(self, state: TaskState) -> float | None:
         """Seconds from the start of a task to its end, or until now."""

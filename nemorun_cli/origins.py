@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +10,6 @@ from nemorun_cli.errors import LedgerError
 
 if TYPE_CHECKING:
     from nemorun_cli.home import ExperimentFiles
-    from nemorun_cli.load import Document
 
 ORIGIN_FORMAT: Final = "exp.source/1"
 
@@ -41,19 +39,6 @@ class Origin:
     def to_json(self) -> dict[str, Any]:
         """The form that `read` reads back."""
         return {"schema": ORIGIN_FORMAT, **asdict(self)}
-
-
-def of(document: Document) -> Origin:
-    """The origin of a document."""
-    return Origin(
-        file=os.path.abspath(document.path),  # noqa: PTH100 - keeps symbolic links
-        is_file=document.is_file,
-        params=document.params,
-        sets=document.sets,
-        only=document.only,
-        others=dict(document.others),
-        whole=None if document.whole is None else dict(document.whole),
-    )
 
 
 def read(files: ExperimentFiles) -> Origin:

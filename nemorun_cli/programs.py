@@ -7,7 +7,7 @@ import runpy
 import sys
 import traceback
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nemorun_cli.errors import UsageError
 
@@ -15,13 +15,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nemorun_cli.builder import Builder
+
+class BuiltSpec(Protocol):
+    """What a program hands over: the data of a spec, as a `nemorun_cli.Builder` holds it."""
+
+    path: Path
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What a YAML file would hold."""
+
+    @property
+    def plugins(self) -> list[tuple[object, tuple[str, ...] | None]]:
+        """Plugins that were made, each with the tasks that it is for; None for all."""
 
 
 class Built(BaseException):
     """What a program builds, on its way to the command that asked; no `except Exception` keeps it."""
 
-    def __init__(self, builder: Builder, sets: list[str]) -> None:
+    def __init__(self, builder: BuiltSpec, sets: list[str]) -> None:
         super().__init__("built")
         self.builder, self.sets = builder, sets
 
@@ -29,13 +41,13 @@ class Built(BaseException):
 _asked: ContextVar[bool] = ContextVar("asked", default=False)
 
 
-def hand_over(builder: Builder, sets: list[str]) -> None:
+def hand_over(builder: BuiltSpec, sets: list[str]) -> None:
     """Leave the program here, if a command only wants to know what it builds."""
     if _asked.get():
         raise Built(builder, sets)
 
 
-def run(path: Path) -> tuple[Builder, list[str]]:
+def run(path: Path) -> tuple[BuiltSpec, list[str]]:
     """What a Python program builds: it is run up to where it would run or show an experiment.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from nemorun_cli import rendering, sweeps, terminal
 from nemorun_cli.changes import Changes
+from nemorun_cli.model import wording
 from nemorun_cli.states import TaskStatus
 from nemorun_cli.tables import STYLES
 
@@ -190,7 +191,7 @@ class LiveDisplay:
         for group in sweeps.of(snapshot.spec):
             grid.add_row(Text(self._changes.line(snapshot, group), style="bold"))
         over = sum(history.counts[status] for status in MARKS_OF)
-        line = f"{over} of {len(history.tasks)} over · {rendering.counts(history.counts)}"
+        line = f"{over} of {len(history.tasks)} over · {wording.counts(history.counts)}"
         outer = Table.grid()
         outer.add_row(grid)
         outer.add_row(Text(f"{line} · {rendering.elapsed(snapshot)}", style="bold"))

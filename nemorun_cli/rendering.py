@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import sweeps
 from nemorun_cli.clock import unix
-from nemorun_cli.quantities import duration_text
-from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.model import wording
+from nemorun_cli.states import ExperimentStatus, TaskStatus
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from nemorun_cli.history import TaskState
     from nemorun_cli.observation import Snapshot
@@ -30,20 +30,7 @@ COLUMNS: Final = (
     Column("DIRECTORY", is_spare=True),
     Column("REASON"),
 )
-SHORT: Final = 10.0  # seconds below which tenths are told
 INDENT: Final = "  "
-
-
-def seconds(value: float | None) -> str:
-    """A duration for people; empty if there is none."""
-    if value is None:
-        return ""
-    return f"{value:.1f}s" if value < SHORT else duration_text(int(value))
-
-
-def counts(numbers: Mapping[TaskStatus, int]) -> str:
-    """How many tasks stand how: `2 SUCCEEDED, 1 RUNNING`."""
-    return ", ".join(f"{numbers[status]} {status}" for status in TaskStatus if numbers.get(status))
 
 
 def header(snapshot: Snapshot) -> list[str]:
@@ -52,7 +39,7 @@ def header(snapshot: Snapshot) -> list[str]:
     created = str(history.created.get("time", ""))
     lines = [
         ("experiment", snapshot.files.id),
-        ("status", f"{snapshot.status}  ({counts(history.counts)})"),
+        ("status", f"{snapshot.status}  ({wording.counts(history.counts)})"),
         ("handlers", handlers(snapshot)),
         ("supervisor", supervisor(snapshot)),
         ("created", f"{created}{_lasting(snapshot)}"),
@@ -96,19 +83,19 @@ def _lasting(snapshot: Snapshot) -> str:
     if begin is None:
         return ""
     if finished is not None:
-        return f"  (took {seconds(unix(finished['time']) - unix(begin))})"
+        return f"  (took {wording.seconds(unix(finished['time']) - unix(begin))})"
     return f"  (for {elapsed(snapshot)})"
 
 
 def elapsed(snapshot: Snapshot) -> str:
     """How long the experiment has been running."""
     begin = snapshot.history.started
-    return seconds(max(0.0, time.time() - unix(begin))) if begin else ""
+    return wording.seconds(max(0.0, time.time() - unix(begin))) if begin else ""
 
 
 def running_for(state: TaskState, now: float) -> str:
     """How long a task that has not ended has been running; empty if it has not begun."""
-    return seconds(max(0.0, now - unix(state.started))) if state.started else ""
+    return wording.seconds(max(0.0, now - unix(state.started))) if state.started else ""
 
 
 def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[str]]:
@@ -134,9 +121,9 @@ def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[s
 
 def _group_row(snapshot: Snapshot, group: Group) -> list[str]:
     if group.axes:
-        return ["", group.id, sweeps.progress(snapshot, group).line, "", "", "", "", "", "", ""]
+        return ["", group.id, snapshot.sweep(group).line, "", "", "", "", "", "", ""]
     statuses = {snapshot.history.tasks[member].status for member in group.members}
-    summary = str(*statuses) if len(statuses) == 1 else sweeps.standing(snapshot, group)
+    summary = str(*statuses) if len(statuses) == 1 else sweeps.standing(snapshot.members(group), group)
     return ["", group.id, summary, "", "", "", "", "", "", ""]
 
 
@@ -150,25 +137,11 @@ def _task_row(snapshot: Snapshot, task: Task) -> list[str]:
         task.executor,
         state.job_id or "",
         str(state.attempt) if state.submitted else "",
-        seconds(snapshot.duration(state)),
+        wording.seconds(snapshot.duration(state)),
         code,
         f"tasks/{task.id}/attempt-{state.attempt}" if state.submitted else "",
-        reason(state) or snapshot.message(task.id) or "",
+        state.why() or snapshot.message(task.id) or "",
     ]
-
-
-def reason(state: TaskState) -> str:
-    """Why a task is where it is, as `reason: message`; empty if there is nothing to say."""
-    return why(state.reason, state.message, state.exit_code)
-
-
-def why(reason: str | None, message: str | None, exit_code: int | None) -> str:
-    """The same of an end that is told by its parts."""
-    if reason == Reason.EXIT and not message:
-        return f"exit code {exit_code}"
-    if reason and message and message.startswith(reason):
-        return message  # `cancelled by …` says it already
-    return ": ".join(part for part in (reason, message) if part)
 
 
 def task_details(snapshot: Snapshot, task: Task) -> list[str]:
@@ -179,7 +152,7 @@ def task_details(snapshot: Snapshot, task: Task) -> list[str]:
     lines = [
         ("task", f"{task.id}  (number {task.index})"),
         ("status", entry["status"]),
-        ("reason", reason(snapshot.history.tasks[task.id]) or entry["message"]),
+        ("reason", snapshot.history.tasks[task.id].why() or entry["message"]),
         ("resources", usage.told(task.resources, entry["usage"], entry["duration"])),
         ("exit code", "" if entry["exit_code"] is None else str(entry["exit_code"])),
         ("attempt", str(entry["attempt"])),
@@ -190,7 +163,7 @@ def task_details(snapshot: Snapshot, task: Task) -> list[str]:
         ("job id", entry["job_id"]),
         ("started", entry["started"]),
         ("ended", entry["ended"]),
-        ("duration", seconds(entry["duration"])),
+        ("duration", wording.seconds(entry["duration"])),
         ("directory", entry["directory"]),
         ("needs", ", ".join(entry["dependencies"])),
         ("known by", entry["evidence"]),

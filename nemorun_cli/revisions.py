@@ -9,32 +9,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import faults, plan
 from nemorun_cli.errors import ExpError
-from nemorun_cli.home import ExperimentFiles, make_folder
+from nemorun_cli.home import make_folder
 from nemorun_cli.ledger import sync_folder
 
 if TYPE_CHECKING:
-    from nemorun_cli.differences import Texts
-    from nemorun_cli.load import Document
-    from nemorun_cli.spec import Spec
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from nemorun_cli.home import ExperimentFiles
+
+    Texts = Callable[[str], str | None]  # what a script holds, by the path that a spec names
 
 COPIES: Final = ("spec.yaml", "source.json", "resolved.json")  # of which each revision has its own
-
-
-def stage(files: ExperimentFiles, document: Document, spec: Spec) -> Path:
-    """Write a revision where nobody looks for one, and give its folder."""
-    folder = files.revisions / f".new-{os.getpid()}"
-    shutil.rmtree(folder, ignore_errors=True)
-    staged = ExperimentFiles(folder)
-    make_folder(folder)
-    from nemorun_cli import creation  # noqa: PLC0415 - which a supervisor does not need
-
-    creation.write_copies(staged, document, spec)
-    return folder
 
 
 def take(files: ExperimentFiles, folder: Path, *, present: int) -> None:
@@ -88,18 +78,5 @@ def texts(files: ExperimentFiles) -> Texts:
     def text(source: str) -> str | None:
         copy = plan.script_copy(source, files)
         return copy.read_text(encoding="utf-8", errors="replace") if copy.is_file() else None
-
-    return text
-
-
-def texts_of(document: Document) -> Texts:
-    """What the scripts hold that a new revision would copy."""
-    kept = texts(document.copies) if document.copies else None
-
-    def text(source: str) -> str | None:
-        if kept is not None and (found := kept(source)) is not None:
-            return found
-        path = Path(source)
-        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
     return text

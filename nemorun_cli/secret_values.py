@@ -13,7 +13,7 @@ from nemorun_cli.problems import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nemorun_cli.load import Document
+    from nemorun_cli.loading.document import Document
     from nemorun_cli.problems import Place
     from nemorun_cli.spec import Spec
 

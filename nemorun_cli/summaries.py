@@ -16,7 +16,7 @@ from nemorun_cli import ledger, observation
 from nemorun_cli.clock import unix
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.home import LEDGER, REVISIONS, age_key
-from nemorun_cli.rendering import seconds
+from nemorun_cli.model.wording import seconds
 from nemorun_cli.states import ExperimentStatus
 
 if TYPE_CHECKING:

@@ -11,10 +11,9 @@ from nemorun_cli.clock import unix
 from nemorun_cli.states import ENDS, LIVE, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from nemorun_cli.history import TaskState
-    from nemorun_cli.observation import Snapshot
     from nemorun_cli.spec import Group, Spec
 
 PACE_OF: Final = 50  # members whose ends tell the pace
@@ -57,9 +56,9 @@ def of(spec: Spec) -> list[Group]:
     return [group for group in spec.groups if group.axes]
 
 
-def standing(snapshot: Snapshot, group: Group) -> str:
+def standing(states: Sequence[TaskState], group: Group) -> str:
     """How many members of a group are done, and how many ended otherwise: `1/2 done · 1 failed`."""
-    return _counted(group, Counter(snapshot.history.tasks[name].status for name in group.members))
+    return _counted(group, Counter(state.status for state in states))
 
 
 def _counted(group: Group, counts: Mapping[TaskStatus, int]) -> str:
@@ -67,15 +66,18 @@ def _counted(group: Group, counts: Mapping[TaskStatus, int]) -> str:
     return " · ".join([f"{counts.get(TaskStatus.SUCCEEDED, 0)}/{len(group.members)} done", *told])
 
 
-def progress(snapshot: Snapshot, group: Group) -> Progress:
-    """How a sweep stands, with the time left by what its members took so far and how many run at once."""
-    states = [snapshot.history.tasks[name] for name in group.members]
+def progress(states: Sequence[TaskState], group: Group, *, now: float, is_supervised: bool) -> Progress:
+    """How a sweep's members stand at `now`, in Unix seconds, and how long the rest may take.
+
+    The time left is estimated from what members took so far and how many run at once; only a
+    supervisor starts the rest, so without one it is not known.
+    """
     counts = Counter(state.status for state in states)
-    left = _left(states, counts, snapshot.seen) if snapshot.supervisor == "alive" else None
+    left = _left(states, counts, now) if is_supervised else None
     return Progress(group=group, counts=counts, seconds_left=left)
 
 
-def _left(states: list[TaskState], counts: Mapping[TaskStatus, int], now: float) -> float | None:
+def _left(states: Sequence[TaskState], counts: Mapping[TaskStatus, int], now: float) -> float | None:
     live = sum(counts[status] for status in LIVE)
     took = _durations(states, (TaskStatus.SUCCEEDED,)) or _durations(states, (TaskStatus.FAILED,))
     if not took or not live or sum(counts[status] for status in ENDS) == len(states):
@@ -90,13 +92,13 @@ def _left(states: list[TaskState], counts: Mapping[TaskStatus, int], now: float)
     return max((sum(begun) + mean * pending) / live, *begun, _at_pace(states, pending, now))
 
 
-def _at_pace(states: list[TaskState], count: int, now: float) -> float:
+def _at_pace(states: Sequence[TaskState], count: int, now: float) -> float:
     """How long so many members take at the pace of late, which counts in their start; 0 if unknown."""
     latest = heapq.nlargest(PACE_OF, (state.ended for state in states if state.started and state.ended))
     return count * (now - unix(latest[-1])) / PACE_OF if len(latest) == PACE_OF else 0.0
 
 
-def _durations(states: list[TaskState], statuses: tuple[TaskStatus, ...]) -> list[float]:
+def _durations(states: Sequence[TaskState], statuses: tuple[TaskStatus, ...]) -> list[float]:
     return [
         unix(state.ended) - unix(state.started)
         for state in states

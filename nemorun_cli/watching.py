@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from nemorun_cli import locks
+from nemorun_cli import locks, observation
 from nemorun_cli.history import History
 from nemorun_cli.ledger import Reader
 from nemorun_cli.observation import Snapshot
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.home import ExperimentFiles, Home
     from nemorun_cli.ledger import Event
     from nemorun_cli.spec import Spec
 
@@ -34,7 +34,8 @@ class Watch:
     tasks, as `observation.look` does.
     """
 
-    run: Run
+    files: ExperimentFiles
+    home: Home
     spec: Spec = field(init=False)
     history: History = field(init=False)
     news: list[Event] = field(default_factory=list)
@@ -45,16 +46,16 @@ class Watch:
     _is_supervised: bool = False
 
     def __post_init__(self) -> None:
-        self.spec = self.run.spec()
+        self.spec = observation.read_spec(self.files)
         self.history = History.of(self.spec)
-        self._reader = Reader(self.run.files.ledger)
+        self._reader = Reader(self.files.ledger)
 
     def renew(self) -> None:
         """Take up another revision of the spec, if there is one now; what was seen is not told again."""
-        spec = self.run.spec()
+        spec = observation.read_spec(self.files)
         if spec.revision != self.spec.revision:
             self.spec, self.history = spec, History.of(spec)
-            self.history.apply_all(Reader(self.run.files.ledger).read()[: self._seen])
+            self.history.apply_all(Reader(self.files.ledger).read()[: self._seen])
 
     def __enter__(self) -> Self:
         return self
@@ -77,14 +78,14 @@ class Watch:
     def look(self) -> Snapshot:
         """How the experiment stands now."""
         # The lock first: a supervisor lets go of it only after it has written the end.
-        self._is_supervised = locks.is_held_by_name(self.run.files.supervisor_lock)
+        self._is_supervised = locks.is_held_by_name(self.files.supervisor_lock)
         self.news = self._read()
         if not self._is_supervised and self.history.finished is None:
-            snapshot = self.run.status()
+            snapshot = observation.look(self.files, home=self.home.directory)
             self.news += self._read()
             return snapshot
         return Snapshot(
-            files=self.run.files,
+            files=self.files,
             spec=self.spec,
             history=self.history,
             supervisor="ended" if self.history.finished else "alive",
@@ -106,7 +107,7 @@ class Watch:
         poll.poll(seconds * 1000)
 
     def _read(self) -> list[Event]:
-        size = self.run.files.ledger.stat().st_size
+        size = self.files.ledger.stat().st_size
         events = self._reader.read() if size != self._size else []
         self._size = size
         self._seen += len(events)

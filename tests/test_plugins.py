@@ -16,7 +16,7 @@ from patience import eventually
 
 from nemorun_cli import experiment
 from nemorun_cli.errors import UsageError
-from nemorun_cli.plugins import BUILT_IN, Launch, Plugin, launching, loading
+from nemorun_cli.plugins import BUILT_IN, Given, Launch, Plugin, loading
 from nemorun_cli.plugins.audience import faults, settle
 from nemorun_cli.states import ExperimentStatus
 
@@ -325,7 +325,7 @@ class Noting(Plugin):
 def test_plugins_given_in_python(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was made in Python changes tasks; a dataclass of a module hears of events too."""
     monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))  # noqa: PTH120 - a text
-    given = [Marking(), launching.Given(Marking(), ("b",)), Noting("told")]
+    given = [Marking(), Given(Marking(), ("b",)), Noting("told")]
     run = experiment.run(bench.spec({"a": "echo $MARK", "b": "true"}), home=bench.home, plugins=given)
     settled(run)
     assert log(run, "a") == f"{run.id}\n"

@@ -26,7 +26,8 @@ def test_a_look_brings_what_is_new(exp: Exp) -> None:
     """Each look gives the events since the one before, and the state that they add up to."""
     exp("run", exp.spec(WAITING), "-d")
     eventually((exp.folder / "begun").exists)
-    with Watch(find("waiting", home=Home(exp.home))) as watching:
+    run = find("waiting", home=Home(exp.home))
+    with Watch(run.files, run.home) as watching:
         eventually(lambda: watching.look().history.tasks["a"].status is TaskStatus.RUNNING)
         (exp.folder / "go").touch()
         events: list[str] = []
@@ -42,7 +43,8 @@ def test_the_end_of_the_supervisor_ends_a_pause(exp: Exp) -> None:
     """A pause ends when the supervisor does, and what runs without it is watched on."""
     exp("run", exp.spec(WAITING), "-d")
     eventually((exp.folder / "begun").exists)
-    with Watch(find("waiting", home=Home(exp.home))) as watching:
+    run = find("waiting", home=Home(exp.home))
+    with Watch(run.files, run.home) as watching:
         snapshot = watching.look()
         assert snapshot.holder is not None
         os.kill(snapshot.holder.pid, signal.SIGKILL)

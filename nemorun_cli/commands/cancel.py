@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli import abandoned, completion, experiment, rendering, terminal
+from nemorun_cli import abandoned, completion, experiment, terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json, Quiet, Tasks, duration
+from nemorun_cli.model import wording
 
 if TYPE_CHECKING:
     from nemorun_cli.observation import Snapshot
@@ -74,7 +75,7 @@ def _tell(snapshot: Snapshot, ended: list[str]) -> None:
     if not ended:
         terminal.warn(f"{snapshot.files.id}: nothing to cancel, it was over already ({snapshot.status})")
         return
-    numbers = rendering.counts(snapshot.history.counts)
+    numbers = wording.counts(snapshot.history.counts)
     given_up = abandoned.names(snapshot, ended)
     gone = f"{len(ended) - len(given_up)} task(s) gone"
     terminal.warn(f"{snapshot.files.id} {snapshot.status}: {gone} ({numbers})")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import differences, experiment, packages, rendering, revisions, tables, terminal
+from nemorun_cli import differences, experiment, packages, revisions, tables, terminal
 from nemorun_cli.commands.options import ExperimentGiven, Json
 from nemorun_cli.differences import ABSENT, Difference, Differences
+from nemorun_cli.model import wording
 from nemorun_cli.problems import dotted
 from nemorun_cli.tables import Column
 
@@ -138,7 +139,7 @@ def _ending(result: dict[str, Any]) -> str:
     parts = [result["status"], result["reason"] or ""]
     parts.append("" if result["exit_code"] in (None, 0) else f"exit code {result['exit_code']}")
     parts.append(f"attempt {result['attempt']}" if result["attempt"] > 1 else "")
-    parts.append("" if result["duration"] is None else rendering.seconds(result["duration"]))
+    parts.append("" if result["duration"] is None else wording.seconds(result["duration"]))
     return ", ".join(part for part in parts if part)
 
 

@@ -44,7 +44,7 @@ def _follow(run: Run, *, is_json: bool) -> None:
     from nemorun_cli.watching import Watch  # noqa: PLC0415 - only to follow
 
     reader = Reader(run.files.ledger)
-    with Watch(run) as watching:
+    with Watch(run.files, run.home) as watching:
         while True:
             snapshot = watching.look()
             _write(reader.read(), is_json=is_json)

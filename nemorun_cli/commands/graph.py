@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli import completion, experiment, graph, rendering, tables, terminal
+from nemorun_cli import completion, experiment, graph, tables, terminal
 from nemorun_cli.commands.options import Json, Params, Sets
 from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.model import wording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +107,7 @@ def _draw(found: Graph, snapshot: Snapshot | None) -> None:
 
     title = found.name
     if snapshot is not None:
-        title = f"{snapshot.files.id}  {snapshot.status}  ({rendering.counts(snapshot.history.counts)})"
+        title = f"{snapshot.files.id}  {snapshot.status}  ({wording.counts(snapshot.history.counts)})"
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
     lines = drawing.draw(found, is_ascii=not encoding.startswith("utf"))
     terminal.write(f"{title}\n\n")

@@ -89,7 +89,7 @@ def _writer(*, is_json: bool, is_led: bool) -> Callable[[Line], None]:
 def _follow(run: Run, feed: Feed, show: Callable[[Line], None]) -> int:
     from nemorun_cli.watching import Watch  # noqa: PLC0415 - not needed for what is there already
 
-    with Watch(run) as watching:
+    with Watch(run.files, run.home) as watching:
         while True:
             snapshot = watching.look()
             for line in feed.read(snapshot.history):

@@ -84,7 +84,7 @@ class Watched:
         if self._target.run is None:
             yield from self._records()
             return
-        with Watch(self._target.run) as watching:
+        with Watch(self._target.run.files, self._target.run.home) as watching:
             while True:
                 snapshot = watching.look()
                 yield self._target.choose_of(snapshot)

@@ -24,7 +24,7 @@ from nemorun_cli.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from nemorun_cli.load import Document
+    from nemorun_cli.loading.document import Document
 
 
 def command(

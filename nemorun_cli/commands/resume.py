@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.alteration import Revision
     from nemorun_cli.experiment import Run
-    from nemorun_cli.load import Document
+    from nemorun_cli.loading.document import Document
     from nemorun_cli.observation import Snapshot
 
 RESUME_FORMAT: Final = "exp.resume/1"
@@ -128,20 +128,20 @@ def _resume_and_watch(run: Run, wish: dict[str, Any], *, is_json: bool, quiet: b
     from nemorun_cli.interrupts import Interrupts  # noqa: PLC0415 - the same
     from nemorun_cli.watching import Watch  # noqa: PLC0415 - the same
 
-    with Watch(run) as watching:
+    with Watch(run.files, run.home) as watching:
         watching.look()  # what is seen now is not told again
         if run.resume(**wish):
             watching.renew()
             with Interrupts() as interrupts:
                 _tell(f"{run.id} resumed", run, quiet=quiet)
-                return foreground.watch(watching, interrupts=interrupts, is_json=is_json, quiet=quiet)
+                return foreground.watch(run, watching, interrupts=interrupts, is_json=is_json, quiet=quiet)
         snapshot = watching.look()
         if snapshot.status is not ExperimentStatus.RUNNING:
             _tell(f"{run.id} is {snapshot.status}: there is nothing to resume", run, quiet=quiet)
             return snapshot
         # Somebody else started it: Ctrl-C ends the watching only.
         _tell(f"{run.id} is running already; watching it", run, quiet=quiet)
-        return foreground.watch(watching, interrupts=None, is_json=is_json, quiet=quiet)
+        return foreground.watch(run, watching, interrupts=None, is_json=is_json, quiet=quiet)
 
 
 def _tell(text: str, run: Run, *, quiet: bool) -> None:

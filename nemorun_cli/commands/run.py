@@ -29,7 +29,7 @@ from nemorun_cli.home import ExperimentFiles, Home
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nemorun_cli.load import Document
+    from nemorun_cli.loading.document import Document
     from nemorun_cli.observation import Snapshot
     from nemorun_cli.start import Supervisor
 
@@ -145,8 +145,8 @@ def _run(
         from nemorun_cli import foreground  # noqa: PLC0415 - only once the experiment is on its way
         from nemorun_cli.watching import Watch  # noqa: PLC0415 - the same
 
-        with Watch(run) as watching:
-            snapshot = foreground.watch(watching, interrupts=interrupts, is_json=is_json, quiet=quiet)
+        with Watch(run.files, run.home) as watching:
+            snapshot = foreground.watch(run, watching, interrupts=interrupts, is_json=is_json, quiet=quiet)
     return _end(snapshot, is_json=is_json, quiet=quiet)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli import chronicle, experiment, ledger, packages, rendering, tables, terminal, usage
 from nemorun_cli.clock import unix
 from nemorun_cli.commands.options import ExperimentOrLatest, Json
+from nemorun_cli.model import wording
 from nemorun_cli.tables import Column
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def _attempt_rows(snapshot: Snapshot, past: Mapping[str, Sequence[Attempt]]) -> 
             one.status,
             one.job_id or "",
             one.started or "",
-            rendering.seconds(one.duration),
+            wording.seconds(one.duration),
             "" if one.exit_code is None else str(one.exit_code),
             ": ".join(part for part in (one.reason, one.message) if part),
             usage.told(wanted[name], one.usage, one.duration),

@@ -23,7 +23,7 @@ FEWEST_ROWS: Final = 3
 
 def watch(run: Run, names: Sequence[str] | None, *, is_json: bool, quiet: bool) -> Snapshot:
     """Show how an experiment stands until nothing about it can change by itself; gives how it stands then."""
-    with Watch(run) as watching:
+    with Watch(run.files, run.home) as watching:
         if quiet:
             snapshot = _until_over(watching)
             show(snapshot, names, is_json=is_json, quiet=quiet)

@@ -14,13 +14,13 @@ from nemorun_cli import (
     explanation,
     failures,
     ledger,
-    rendering,
     secret_values,
     sweeps,
     tables,
     terminal,
 )
 from nemorun_cli.commands.options import ExperimentGiven, Json
+from nemorun_cli.model import wording
 from nemorun_cli.states import TaskStatus
 from nemorun_cli.tables import Column
 
@@ -118,7 +118,7 @@ def _show_sweep(snapshot: Snapshot, sweep: Group, names: Sequence[str], *, secre
     """How a sweep, or a part of it, stands, and what failed in it by what ended it."""
     part = replace(sweep, members=tuple(names))
     which = sweep.id if len(names) == len(sweep.members) else f"{len(names)} members of {sweep.id}"
-    title = f"{which}: {sweeps.progress(snapshot, part).line}"
+    title = f"{which}: {snapshot.sweep(part).line}"
     _show_several(snapshot, names, title, secrets=secrets)
 
 
@@ -138,7 +138,7 @@ def _other_reason(state: TaskState) -> str:
     """Why a member that neither ran to its end nor runs is where it is; empty for all others."""
     if state.status not in ("CANCELLED", "SKIPPED", "UNKNOWN"):
         return ""
-    why = rendering.reason(state)
+    why = state.why()
     return f"{state.status}: {why}" if why else str(state.status)
 
 
@@ -183,7 +183,7 @@ def _rows(one: Explanation) -> Sequence[Sequence[str]]:
             str(past.attempt),
             past.status,
             past.started or "",
-            rendering.seconds(past.duration),
+            wording.seconds(past.duration),
             "" if past.exit_code is None else str(past.exit_code),
             ": ".join(part for part in (past.reason, past.message) if part),
         ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nemorun_cli.loading.layers import words
+from nemorun_cli.errors import UsageError
+from nemorun_cli.expressions import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +26,7 @@ class Wrap:
     }
 
     def __init__(self, options: Any) -> None:
-        self._lead = tuple(words(options))
+        self._lead = tuple(_words(options))
 
     def problems(self, setting: Setting) -> Iterable[str]:
         """None: whether the program is there is seen where it runs."""
@@ -35,3 +37,13 @@ class Wrap:
         """The arguments, and then the command line."""
         del setting
         return (*self._lead, *argv)
+
+
+def _words(options: Any) -> list[str]:
+    """The arguments. Expressions in them have their values already, word by word."""
+    if not isinstance(options, str):
+        return [item if isinstance(item, str) else text_of(item) for item in options]
+    try:
+        return shlex.split(options)
+    except ValueError as fault:
+        raise UsageError(f"wrap: cannot be split: {str(fault).lower()}", hint="close the quote") from None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nemorun_cli.loading.composition import Sources
     from nemorun_cli.loading.places import Described
     from nemorun_cli.loading.types import ExecutorTypes
-    from nemorun_cli.plugins.launching import Given
+    from nemorun_cli.plugins import Given
     from nemorun_cli.problems import Finding, Place
     from nemorun_cli.spec import Spec
 

@@ -10,13 +10,13 @@ from nemorun_cli.problems import Finding
 from nemorun_cli.resources import NOTHING, Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from nemorun_cli.loading.types import Misfit
     from nemorun_cli.problems import Place
     from nemorun_cli.spec import Task
 
     Section = tuple[Mapping[str, Any], Place]
-    Misfit = Callable[[str, Mapping[str, Any], Resources], str | None]
 
 VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from nemorun_cli.loading.requests import Misfit
+    from nemorun_cli.resources import Resources
+
+    Misfit = Callable[[str, Mapping[str, Any], Resources], str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ from nemorun_cli.resources import NOTHING, Resources
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nemorun_cli.experiment import Run
     from nemorun_cli.ledger import Event
     from nemorun_cli.spec import Identity, Kind, Retry
 
@@ -113,11 +112,26 @@ class Plugin:
         """
         return launch
 
-    def hear(self, event: Event, run: Run) -> None:
+    def hear(self, event: Event, run: Any) -> None:
         """Take note of an event of the ledger, in a process of this plugin's own, in their order.
 
         What it raises is recorded and changes nothing.
+
+        Args:
+            event: the event, as `exp events --json` prints it.
+            run: the experiment, a `nemorun_cli.Run`.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A plugin that was given in Python, and the tasks or groups that it is for; None for all.
+
+    `plugin` is one that was made, or a mapping as in a spec: `{"uses": …, "with": {…}}`.
+    """
+
+    plugin: object
+    tasks: tuple[str, ...] | None = None
 
 
 def has_hook(plugin: object, name: str) -> bool:

@@ -74,7 +74,7 @@ class Audience:
     ) -> None:
         self._pipes: dict[str, int] = {}
         self._tell = tell
-        for number, use in _hearing(spec):
+        for number, use in hearing(spec):
             orders = {
                 "directory": str(files.directory),
                 "home": str(home),
@@ -105,7 +105,8 @@ class Audience:
         self._pipes.clear()
 
 
-def _hearing(spec: Spec) -> Iterator[tuple[int, PluginUse]]:
+def hearing(spec: Spec) -> Iterator[tuple[int, PluginUse]]:
+    """The plugins that listen to events, each with its number in the spec."""
     return ((number, use) for number, use in enumerate(spec.plugins) if use.hears)
 
 
@@ -141,7 +142,7 @@ def _start(files: ExperimentFiles, number: int, orders: Mapping[str, Any], *, fo
 def settle(files: ExperimentFiles, spec: Spec, *, patience: float = SETTLE_WAIT) -> bool:
     """Wait until all plugins have heard of everything, at most so many seconds; says whether they have."""
     end = time.monotonic() + patience
-    for number, _ in _hearing(spec):
+    for number, _ in hearing(spec):
         while locks.is_held(files.hearer(number).lock):
             if time.monotonic() > end:
                 return False
@@ -152,7 +153,7 @@ def settle(files: ExperimentFiles, spec: Spec, *, patience: float = SETTLE_WAIT)
 def faults(files: ExperimentFiles, spec: Spec) -> list[Fault]:
     """What plugins raised when they heard of events, in the order of the spec."""
     found: list[Fault] = []
-    for number, _ in _hearing(spec):
+    for number, _ in hearing(spec):
         with contextlib.suppress(FileNotFoundError):
             lines = files.hearer(number).faults.read_text(encoding="utf-8").splitlines()
             found += [Fault(**entry) for entry in map(_parsed, lines[:MOST_FAULTS]) if entry]

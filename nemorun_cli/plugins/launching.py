@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import plan
 from nemorun_cli.errors import SpecError, UsageError
-from nemorun_cli.plugins import Launch, has_hook, loading, scrutiny
+from nemorun_cli.plugins import Given, Launch, has_hook, loading, scrutiny
 from nemorun_cli.problems import Finding, dotted
 from nemorun_cli.secret_values import MASK
 from nemorun_cli.spec import PluginUse
@@ -23,17 +23,6 @@ if TYPE_CHECKING:
 
     from nemorun_cli.loading.document import Document
     from nemorun_cli.spec import Identity, Spec, Task
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A plugin that was given in Python, and the tasks or groups that it is for; None for all.
-
-    `plugin` is one that was made, or a mapping as in a spec: `{"uses": …, "with": {…}}`.
-    """
-
-    plugin: object
-    tasks: tuple[str, ...] | None = None
 
 
 def given(plugins: Iterable[object]) -> tuple[Given, ...]:

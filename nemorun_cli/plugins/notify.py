@@ -8,8 +8,9 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import history, quantities, rendering, secret_values
+from nemorun_cli import history, quantities, secret_values
 from nemorun_cli.clock import unix
+from nemorun_cli.model import wording
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin
 from nemorun_cli.states import ExperimentStatus, TaskStatus
 
@@ -256,18 +257,18 @@ def _lines(told: Mapping[str, Any], snapshot: Snapshot) -> Iterator[str]:
     """What is told, for people."""
     host = told["host"]
     if told["occasion"] == "interrupted":
-        yield f"{told['id']} lost its supervisor on {host} ({rendering.counts(snapshot.history.counts)})"
+        yield f"{told['id']} lost its supervisor on {host} ({wording.counts(snapshot.history.counts)})"
         yield f"exp resume {told['id']}"
         return
     if told["task"]:
-        why = rendering.reason(snapshot.history.tasks[told["task"]])
+        why = snapshot.history.tasks[told["task"]].why()
         yield f"{told['id']}: {told['task']} failed ({why}) on {host}"
     else:
-        lasted = rendering.seconds(told["duration"])
+        lasted = wording.seconds(told["duration"])
         after = f" after {lasted}" if lasted else ""
-        yield f"{told['id']} {told['status']}{after} on {host} ({rendering.counts(snapshot.history.counts)})"
+        yield f"{told['id']} {told['status']}{after} on {host} ({wording.counts(snapshot.history.counts)})"
         for entry in told["failed"]:
-            yield f"  {entry['id']}: {rendering.reason(snapshot.history.tasks[entry['id']])}"
+            yield f"  {entry['id']}: {snapshot.history.tasks[entry['id']].why()}"
         if told["failed_count"] > len(told["failed"]):
             yield f"  … and {told['failed_count'] - len(told['failed'])} more"
     yield f"exp status {told['id']}"

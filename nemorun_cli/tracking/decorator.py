@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
-    from nemorun_cli.tracking.experiment import Experiment
-
 ARGUMENT: Final = "experiment"
 
 
@@ -27,19 +25,19 @@ if TYPE_CHECKING:
     Opened = Callable[[tuple[Any, ...], dict[str, Any]], AbstractContextManager[_Call]]
 
 
-def wrap(function: Function, make: Callable[[], Experiment], *, params: bool) -> Function:
+def wrap(function: Function, opening: Callable[[], AbstractContextManager[Any]], *, params: bool) -> Function:
     """The function with a record open while its body runs, to the last step of a generator or coroutine.
 
     Args:
         function: what is called.
-        make: gives the experiment of one call.
+        opening: gives what opens the record of one call, and an experiment when it is entered.
         params: whether to record the arguments as params.
     """
     signature = inspect.signature(function)
 
     @contextmanager
     def opened(positional: tuple[Any, ...], named: dict[str, Any]) -> Iterator[_Call]:
-        with make().run as experiment:
+        with opening() as experiment:
             if ARGUMENT in signature.parameters and ARGUMENT not in named:
                 named = {**named, ARGUMENT: experiment}
             if params:

@@ -104,7 +104,7 @@ class Experiment:
         self.metrics = Metrics(self.place, self.writer, moments)
         self.params = Params(self.place, self.writer)
         self.logs = Logs(self.place, self.writer, prints=print_logs)
-        self.run = Life(self)
+        self.run: Life[Experiment] = Life(self)
         self._moments = moments
         self._tracks: Tracks | None = None
         self._files: Files | None = None
@@ -257,6 +257,6 @@ def ml_dash_experiment(
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         from nemorun_cli.tracking.decorator import wrap  # noqa: PLC0415 - it needs inspect, which is slow to import
 
-        return wrap(function, lambda: Experiment(prefix, **options), params=params)
+        return wrap(function, lambda: Experiment(prefix, **options).run, params=params)
 
     return decorate

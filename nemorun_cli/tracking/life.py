@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from nemorun_cli.errors import StateError
 from nemorun_cli.states import ExperimentStatus as Status
@@ -20,19 +20,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from nemorun_cli.tracking.experiment import Experiment
+    from nemorun_cli.tracking.metrics import Metrics
+    from nemorun_cli.tracking.places import Place
+    from nemorun_cli.tracking.rows import Writer
 
 MAX_TRACEBACK: Final = 65_536  # characters of a traceback that are kept, its end
 
 
-class Life:
+class Recorded(Protocol):
+    """What a record's lifecycle needs of an experiment; see `Experiment` for what each is."""
+
+    place: Place
+    resume: str
+    writer: Writer
+    metrics: Metrics
+
+    @property
+    def prefix(self) -> str:
+        """Where the record is, under the folder of all records."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the record is described as when it is opened."""
+
+
+Owner = TypeVar("Owner", bound=Recorded)
+
+
+class Life(Generic[Owner]):
     """Start and end of an experiment's record.
 
     As a context manager it starts the record and ends it as the block ended; as a decorator it
     does so around each call.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Owner) -> None:
         self._experiment = experiment
         self._holder: Holder | None = None
         self._pid = 0  # of the process that opened it
@@ -52,7 +74,7 @@ class Life:
         """The id of the present opening, or None."""
         return self._holder.id if self._holder else None
 
-    def start(self) -> Experiment:
+    def start(self) -> Owner:
         """Open the record: it is RUNNING.
 
         Raises:
@@ -102,7 +124,7 @@ class Life:
         """
         self._end(Status.CANCELLED, message=reason)
 
-    def __enter__(self) -> Experiment:
+    def __enter__(self) -> Owner:
         return self.start()
 
     def __exit__(
@@ -122,7 +144,7 @@ class Life:
         """The function with the record open around each of its calls."""
         from nemorun_cli.tracking.decorator import wrap  # noqa: PLC0415 - it needs inspect, which is slow to import
 
-        return wrap(function, lambda: self._experiment, params=False)
+        return wrap(function, lambda: self, params=False)
 
     def _end(self, status: Status, **details: Any) -> None:
         holder = self._holder

@@ -27,14 +27,14 @@ class Metric:
     """One series: `metrics("train")`. Reading needs no open record and sees all processes' rows."""
 
     def __init__(
-        self, name: str | None, folder: str, writer: Writer, moments: Moments, buffers: Buffers
+        self, name: str | None, folder: str, writer: Writer, moments: Moments, metrics: Metrics
     ) -> None:
         self.name = name
-        self.summary_cache = SummaryCache(self)
+        self.summary_cache = SummaryCache(self.log)
         self.folder = folder
         self._append = writer.append
         self._moment = moments.take
-        self._buffers = buffers
+        self._metrics = metrics
 
     def log(
         self,
@@ -66,7 +66,7 @@ class Metric:
 
     def buffer(self, **named: float | None) -> Self:
         """Keep numbers for `metrics.buffer.log_summary()`, which closing the record does if nobody did."""
-        self._buffers.store(self.name, named)
+        self._metrics.buffer.store(self.name, named)
         return self
 
     def read(
@@ -140,7 +140,7 @@ class Metric:
 
     def list_all(self) -> list[dict[str, Any]]:
         """As `metrics.list_all()`, where ML-Dash has it."""
-        return self._buffers.metrics.list_all()
+        return self._metrics.list_all()
 
     def flush(self) -> Self:
         """Nothing is held back; kept for ML-Dash's sake."""
@@ -151,7 +151,7 @@ class Metrics:
     """All series of a record: `metrics("train").log(…)`, `metrics.log(epoch=1, train={…})`."""
 
     def __init__(self, place: Place, writer: Writer, moments: Moments) -> None:
-        self.buffer = Buffers(self)
+        self.buffer = Buffers(lambda name, fields: self(name).log(fields))
         self._place = place
         self._writer = writer
         self._moments = moments
@@ -172,7 +172,7 @@ class Metrics:
         metric = self._known.get(name)
         if metric is None:
             folder = self._place.metric(name)
-            metric = self._known[name] = Metric(name, folder, self._writer, self._moments, self.buffer)
+            metric = self._known[name] = Metric(name, folder, self._writer, self._moments, self)
         if description is not None or tags is not None or metadata is not None:
             self._writer.require_open()
             metric.describe({"description": description, "tags": tags, "metadata": metadata})

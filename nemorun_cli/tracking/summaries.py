@@ -10,8 +10,6 @@ from nemorun_cli.tracking.selection import mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from nemorun_cli.tracking.metrics import Metric, Metrics
-
 Numbers = dict[str, list[float]]
 
 DEFAULT: Final = ("mean",)
@@ -22,8 +20,9 @@ CACHED: Final = ("mean", "min", "max", "count", "std")  # of the summary cache, 
 class Buffers:
     """What `metrics(name).buffer(…)` collected, until `metrics.buffer.log_summary()`."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self.metrics = metrics
+    def __init__(self, log: Callable[[str | None, Mapping[str, Any]], object]) -> None:
+        """Summaries are logged by `log`, which takes the name of a series and the fields of a row."""
+        self._log = log
         self._kept: dict[str | None, Numbers] = {}
 
     def store(self, name: str | None, fields: Mapping[str, float | None]) -> None:
@@ -53,7 +52,7 @@ class Buffers:
         for name, kept in list(self._kept.items()):
             fields = {**extra, **_summary(kept, chosen)}
             if fields:
-                self.metrics(name).log(fields)
+                self._log(name, fields)
             self._kept.pop(name)
 
     def peek(self, name: str | None = None, *keys: str, limit: int = 5) -> Numbers:
@@ -78,8 +77,9 @@ class Buffers:
 class SummaryCache:
     """ML-Dash's older way to the same, for one series: `metrics("train").summary_cache`."""
 
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
+    def __init__(self, log: Callable[[Mapping[str, Any]], object]) -> None:
+        """Summaries are logged by `log`, which takes the fields of a row."""
+        self._log = log
         self._kept: Numbers = {}
         self._extra: dict[str, Any] = {}
 
@@ -95,7 +95,7 @@ class SummaryCache:
         """Log one row with fields like `loss.mean`; without `clear` the numbers stay for the next one."""
         fields = {**self._extra, **_summary(self._kept, CACHED)}
         if fields:
-            self._metric.log(fields)
+            self._log(fields)
         if clear:
             self.clear()
 

@@ -17,13 +17,14 @@ from nemorun_cli import attempts, environment, faults
 from nemorun_cli.attempts import Ending, failed_launch, lost
 from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.local import shim_line
-from nemorun_cli.executors.slurm import site, together
+from nemorun_cli.executors.slurm import together
 from nemorun_cli.executors.slurm.cluster import URGENT, Cluster
 from nemorun_cli.executors.slurm.dependency import BEHIND, Batch, arguments, batches
 from nemorun_cli.executors.slurm.jobs import LOST_AFTER, Jobs
 from nemorun_cli.executors.slurm.queue import CAUSES, NEVER, Row, ending_of, is_news, waiting_message
 from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, Request, argv, clash, request, uses_srun
 from nemorun_cli.executors.slurm.script import NEAR_LIMIT, RUNNING, member_text
+from nemorun_cli.executors.slurm.site import Here
 from nemorun_cli.executors.slurm.stop import Stop, commands
 from nemorun_cli.states import Reason, TaskStatus
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors.slurm.commands import Answer, Question
-    from nemorun_cli.executors.slurm.site import Secrets
+    from nemorun_cli.executors.slurm.site import Secrets, Site
     from nemorun_cli.executors.slurm.submission import Submission
     from nemorun_cli.plan import Plan
     from nemorun_cli.resources import Resources
@@ -83,7 +84,7 @@ class SlurmExecutor:
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self.name = name
         self._options, self._secrets = options, secrets
-        self._site = site.make(options)
+        self._site = _site(options)
         self._commands = self._site.commands
         self._cluster = Cluster(self._commands)
         self._jobs = Jobs(self._cluster)
@@ -484,3 +485,12 @@ class SlurmExecutor:
         for command in commands(steps):
             self._commands.ask(command)
             self._cluster.hurry(URGENT)
+
+
+def _site(options: Mapping[str, Any]) -> Site:
+    """How the cluster of an executor with these options is reached."""
+    if "tunnel" in options:
+        from nemorun_cli.executors.slurm.there import There  # noqa: PLC0415 - only for remote clusters
+
+        return There(options)
+    return Here(options)

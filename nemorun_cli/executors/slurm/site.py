@@ -174,12 +174,3 @@ class Here:
     def forget(self, job: Job) -> None:
         """Remove secrets that no job has read."""
         (job.files.directory / SECRETS).unlink(missing_ok=True)
-
-
-def make(options: Mapping[str, Any]) -> Site:
-    """Where the cluster of an executor with these options is."""
-    if "tunnel" in options:
-        from nemorun_cli.executors.slurm.there import There  # noqa: PLC0415 - only for who is elsewhere
-
-        return There(options)
-    return Here(options)

@@ -1,0 +1,1 @@
+"""Plain values and their vocabulary: no effects, and no imports from other packages."""
