@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nemorun_cli.builder import Builder
     from nemorun_cli.errors import ExpError, SpecError
-    from nemorun_cli.experiment import Run, find, run
-    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.experiment.run import Run, find
+    from nemorun_cli.experiment.launch import run
+    from nemorun_cli.views.snapshot import Snapshot
     from nemorun_cli.parts import (
         Command,
         Config,

@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from nemorun_cli import programs
+from nemorun_cli.spec import python_specs
 from nemorun_cli.errors import UsageError
 from nemorun_cli.parts import Command, Executor, LocalExecutor, Partial, Script, given, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.experiment import Run
-    from nemorun_cli.loading.document import Document
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.spec.document import Document
     from nemorun_cli.parts import Task
 
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+|^[^A-Za-z0-9]+")
@@ -124,7 +124,7 @@ class Builder:
             UsageError: a task imported the program, which starts it all again.
         """
         flags = {"sequential": sequential, "detach": detach, "tail_logs": tail_logs, "direct": direct}
-        programs.hand_over(self, _sets(flags))
+        python_specs.hand_over(self, _sets(flags))
         if self._is_imported and os.environ.get("EXP_TASK"):
             raise UsageError(
                 f"{self.path} was imported by a task and would start the experiment again: "
@@ -136,7 +136,7 @@ class Builder:
 
     def dryrun(self) -> dict[str, Any]:
         """Show what would run, and give it as the document `exp.plan/1`; nothing is created."""
-        programs.hand_over(self, [])
+        python_specs.hand_over(self, [])
         from nemorun_cli import building  # noqa: PLC0415 - what runs experiments is heavy
 
         return building.show(self.document({}))

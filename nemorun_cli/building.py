@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli import creation, direct, executors, experiment, load, preview, start, terminal
-from nemorun_cli.home import Home
+from nemorun_cli.experiment import create, direct, launch
+from nemorun_cli import executors
+from nemorun_cli.experiment.run import find
+from nemorun_cli.spec import load
+from nemorun_cli.views.reports import dry_run
+from nemorun_cli.supervisor import client
+from nemorun_cli.cli import terminal
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.builder import Builder
-    from nemorun_cli.experiment import Run
-    from nemorun_cli.loading.document import Document
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.spec.document import Document
 
 
 def read(builder: Builder, sets: Sequence[str]) -> Document:
@@ -30,10 +36,10 @@ def run(document: Document, *, is_direct: bool, is_detached: bool) -> Run:
     """Start it, and watch it to its end unless it is detached."""
     home = Home.from_environment()
     if is_direct:
-        return experiment.find(direct.run(document, home=home).files.id, home=home)
-    supervisor = start.take()
+        return find(direct.run(document, home=home).files.id, home=home)
+    supervisor = client.take()
     try:
-        started = experiment.launch(document, supervisor=supervisor, home=home)
+        started = launch.launch(document, supervisor=supervisor, home=home)
     except BaseException:
         supervisor.abandon()
         raise
@@ -43,21 +49,21 @@ def run(document: Document, *, is_direct: bool, is_detached: bool) -> Run:
 
 
 def _watch(started: Run) -> None:
-    from nemorun_cli import foreground  # noqa: PLC0415 - only once the experiment is on its way
-    from nemorun_cli.interrupts import Interrupts  # noqa: PLC0415 - the same
-    from nemorun_cli.watching import Watch  # noqa: PLC0415 - the same
+    from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment is on its way
+    from nemorun_cli.cli.interrupts import Interrupts  # noqa: PLC0415 - the same
+    from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
 
     terminal.warn(f"{started.id} started")
     with Interrupts() as interrupts, Watch(started.files, started.home) as watching:
-        foreground.watch(started, watching, interrupts=interrupts, is_json=False, quiet=False)
+        watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=False)
 
 
 def show(document: Document) -> dict[str, Any]:
     """Print what would run, and give it; nothing is created."""
     home = Home.from_environment()
-    identity = creation.tentative(document, home)
-    spec = creation.resolve(document, identity)
-    plans = preview.document(spec, identity=identity, home=home, origins=document.origins)
-    terminal.write_lines(preview.lines(plans))
+    identity = create.tentative(document, home)
+    spec = create.resolve(document, identity)
+    plans = dry_run.document(spec, identity=identity, home=home, origins=document.origins)
+    terminal.write_lines(dry_run.lines(plans))
     terminal.flush()
     return plans

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.problems import Problem
+    from nemorun_cli.model.problems import Problem
 
 
 class ExpError(Exception):
@@ -52,7 +52,7 @@ class SpecError(UsageError):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        from nemorun_cli import problems  # noqa: PLC0415 - only for a traceback, or who prints the error
+        from nemorun_cli.model import problems  # noqa: PLC0415 - only for a traceback, or who prints the error
 
         return f"{self.message}\n{problems.render(self.problems)}"
 

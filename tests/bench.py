@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from patience import eventually
 
-from nemorun_cli import experiment, locks
-from nemorun_cli.home import Home
-from nemorun_cli.ledger import Reader
+from nemorun_cli.experiment import launch
+from nemorun_cli.system import locks
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.storage.ledger import Reader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Exp
 
-    from nemorun_cli.experiment import Run
-    from nemorun_cli.home import AttemptFiles
-    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.storage.paths import AttemptFiles
+    from nemorun_cli.views.snapshot import Snapshot
 
 NOTE = 'echo "$EXP_TASK $EXP_ATTEMPT" >>ran'
 """Notes in the working folder that this attempt ran; so that running twice is seen."""
@@ -59,7 +60,7 @@ class Bench:
 
     def start(self, tasks: dict[str, Any], **header: Any) -> Run:
         """Start an experiment in a supervisor of its own."""
-        return experiment.run(self.spec(tasks, **header), home=self.home)
+        return launch.run(self.spec(tasks, **header), home=self.home)
 
     def run(self, tasks: dict[str, Any], **header: Any) -> Snapshot:
         """Run an experiment to its end."""

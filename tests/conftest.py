@@ -23,8 +23,8 @@ from engines.sshd import sshd, sshd_session  # noqa: F401 - fixtures
 from hypothesis import HealthCheck, settings
 from patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
 
-from nemorun_cli.experiment import find
-from nemorun_cli.home import Home
+from nemorun_cli.experiment.run import find
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

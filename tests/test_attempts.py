@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli import attempts
-from nemorun_cli.home import AttemptFiles
-from nemorun_cli.states import Reason, TaskStatus
+from nemorun_cli.storage import attempts
+from nemorun_cli.model import attempt_end
+from nemorun_cli.system.files import write
+from nemorun_cli.storage.paths import AttemptFiles
+from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,15 +80,15 @@ def test_claim_names_its_shim(files: AttemptFiles) -> None:
 )
 def test_signal_by_any_of_its_names(name: str, number: int) -> None:
     """A signal may be given by its name, with or without SIG, or its number."""
-    assert attempts.signal_number(name) == number
-    assert attempts.signal_number(attempts.short_signal(name)) == number
+    assert attempt_end.signal_number(name) == number
+    assert attempt_end.signal_number(attempt_end.short_signal(name)) == number
 
 
 @pytest.mark.parametrize("name", ["", "NOPE", "SIG", "0", "999", "-9", "TERM; rm"])
 def test_what_is_no_signal_is_refused(name: str) -> None:
     """Nothing but a signal's name gets near a `kill`."""
     with pytest.raises(ValueError, match=r"signal|valid"):
-        attempts.signal_number(name)
+        attempt_end.signal_number(name)
 
 
 def test_folders_are_private_and_may_be_there(files: AttemptFiles) -> None:
@@ -99,6 +101,6 @@ def test_folders_are_private_and_may_be_there(files: AttemptFiles) -> None:
 def test_files_are_written_whole_and_private(files: AttemptFiles) -> None:
     """A shorter text leaves nothing of a longer one."""
     for text in ("a long text" * 100_000, "ünï\n"):
-        attempts.write(files.script, text)
+        write(files.script, text)
         assert files.script.read_text(encoding="utf-8") == text
     assert files.script.stat().st_mode & 0o777 == 0o600

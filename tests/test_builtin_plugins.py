@@ -10,7 +10,7 @@ import pytest
 from bench import log
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from bench import Bench

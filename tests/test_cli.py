@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from terminals import Terminal
 
-from nemorun_cli import cli
+from nemorun_cli.cli import app
 
 if TYPE_CHECKING:
     from conftest import Exp
@@ -25,17 +25,17 @@ tasks:
 HEAVY = {"pydantic", "docker", "jsonschema", "jinja2", "rich", "yaml", "psutil", "filelock"}
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", app.COMMANDS)
 def test_help_of_the_group_is_the_first_line_of_each_command(name: str) -> None:
     """`exp --help` tells of each command what the command tells of itself."""
-    help_text = inspect.getdoc(cli.build(name).callback) or ""
-    assert help_text.splitlines()[0] == cli.COMMANDS[name]
+    help_text = inspect.getdoc(app.build(name).callback) or ""
+    assert help_text.splitlines()[0] == app.COMMANDS[name]
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", app.COMMANDS)
 def test_every_flag_can_be_denied(name: str) -> None:
     """Each boolean option has its `--no-…`."""
-    flags = [parameter for parameter in cli.build(name).params if getattr(parameter, "is_flag", False)]
+    flags = [parameter for parameter in app.build(name).params if getattr(parameter, "is_flag", False)]
     for flag in flags:
         assert any(text.startswith("--no-") for text in flag.secondary_opts), flag.opts
 
@@ -43,7 +43,7 @@ def test_every_flag_can_be_denied(name: str) -> None:
 def test_help_lists_all_commands(exp: Exp) -> None:
     """`exp --help` shows every command with its line."""
     shown = exp("--help").stdout
-    for name, line in cli.COMMANDS.items():
+    for name, line in app.COMMANDS.items():
         assert f"  {name} " in shown
         assert line.split()[0] in shown
 
@@ -128,7 +128,7 @@ def test_a_reader_that_leaves_is_no_fault(exp: Exp, arguments: tuple[str, ...]) 
     process = exp.start(*arguments, stdout=write)
     os.close(write)
     _, told = process.communicate(timeout=60)
-    assert process.returncode == cli.BROKEN_PIPE
+    assert process.returncode == app.BROKEN_PIPE
     assert told == ""
 
 
@@ -138,7 +138,7 @@ def test_a_full_disk_is_told(exp: Exp) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         process = exp.start("status", stdout=full)
         _, told = process.communicate(timeout=60)
-    assert process.returncode == cli.FAULT
+    assert process.returncode == app.FAULT
     assert "No space left on device" in told
     assert "Traceback" not in told
 
@@ -159,7 +159,7 @@ def test_a_fault_keeps_its_traceback(exp: Exp) -> None:
     """What nobody foresaw is exit code 70 and a traceback in a file that is named."""
     program = """
 import sys, types
-from nemorun_cli import cli
+from nemorun_cli.cli import app as cli
 module = types.ModuleType("nemorun_cli.commands.boom")
 def command() -> None:
     "Boom."
@@ -177,7 +177,7 @@ sys.exit(cli.run(sys.argv[1:]))
         timeout=60,
         check=False,
     )
-    assert done.returncode == cli.FAULT
+    assert done.returncode == app.FAULT
     (kept,) = (exp.home / "faults").iterdir()
     assert str(kept) in done.stderr
     assert "Traceback" not in done.stderr
@@ -191,7 +191,7 @@ def test_a_fault_without_a_home_is_kept_elsewhere(exp: Exp, tmp_path: Path) -> N
     (exp.home / "faults").touch(mode=0o400)  # root may write anywhere, but not into a file as into a folder
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    program = "import sys; from nemorun_cli import cli; cli.application = None; sys.exit(cli.run([]))"
+    program = "import sys; from nemorun_cli.cli import app as cli; cli.application = None; sys.exit(cli.run([]))"
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**exp.env, "TMPDIR": str(temporary)},
@@ -200,7 +200,7 @@ def test_a_fault_without_a_home_is_kept_elsewhere(exp: Exp, tmp_path: Path) -> N
         timeout=60,
         check=False,
     )
-    assert done.returncode == cli.FAULT
+    assert done.returncode == app.FAULT
     (kept,) = temporary.iterdir()
     assert str(kept) in done.stderr
 

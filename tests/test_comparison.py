@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli import comparison, records
-from nemorun_cli.comparison import Comparison, compare
+from nemorun_cli.experiment.records.compare import rows
+from nemorun_cli.experiment.records import targets
+from nemorun_cli.experiment.records.compare import Comparison, compare
 from nemorun_cli.errors import UsageError
 from nemorun_cli.tracking import Experiment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nemorun_cli.comparison import Row
+    from nemorun_cli.experiment.records.compare import Row
 
 RUNS = {
     "a": ({"lr": 0.1, "opt": "adam", "seed": 1}, [3.0, 1.0, 2.0]),
@@ -33,7 +34,7 @@ def found(tmp_path: Path) -> list[Row]:
                 experiment.metrics("train").log(loss=loss, epoch=epoch)
             if name != "d":
                 experiment.metrics("eval").log(loss=1.0, accuracy=0.5)
-    return list(comparison.rows(records.Target(root=tmp_path, prefix="x")))
+    return list(rows(targets.Target(root=tmp_path, prefix="x")))
 
 
 def names(compared: Comparison) -> str:

@@ -6,16 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli import load
+from nemorun_cli.spec import load
+from nemorun_cli.model.spec import Identity
 from nemorun_cli.errors import SpecError
 from nemorun_cli.executors import known
-from nemorun_cli.loading.merging import merged
+from nemorun_cli.spec.compose.merge import merged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from nemorun_cli.spec import Spec, Task
+    from nemorun_cli.model.spec import Spec, Task
 
     Write = Callable[[str, str], Path]
 
@@ -33,7 +34,7 @@ def write(tmp_path: Path) -> Write:
 
 def read(path: Path, **options: Any) -> Spec:
     document = load.read(path, executors=known(ask=False), **options)
-    return load.resolve(document, load.Identity("x_1", "x", "/x"))
+    return load.resolve(document, Identity("x_1", "x", "/x"))
 
 
 def tasks(path: Path, **options: Any) -> dict[str, Task]:

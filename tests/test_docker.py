@@ -24,23 +24,24 @@ from conftest import processes_of
 from engines.dockerd import Dockerd
 from patience import PATIENCE, eventually
 
-from nemorun_cli import executors, locks, slots
+from nemorun_cli import executors
+from nemorun_cli.system import locks, slots
 from nemorun_cli.contract.bed import kill_supervisor
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Job
 from nemorun_cli.executors.docker import container as containers
-from nemorun_cli.executors.docker.engine import LogFile, host
-from nemorun_cli.home import ExperimentFiles
-from nemorun_cli.plan import Plan
-from nemorun_cli.resources import Resources
-from nemorun_cli.slots import Allocation
-from nemorun_cli.states import Reason, TaskStatus
+from nemorun_cli.executors.docker.client import LogFile, host
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.model.plan import Plan
+from nemorun_cli.model.resources import Resources
+from nemorun_cli.system.slots import Allocation
+from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nemorun_cli.experiment import Run
-    from nemorun_cli.history import TaskState
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.storage.state import TaskState
 
 BUSYBOX = {"type": "docker", "image": "exp-test/busybox"}
 SINGLE = {"type": "docker", "image": "exp-test/single"}
@@ -650,7 +651,7 @@ def test_the_status_of_what_is_over_does_not_load_the_sdk(bench: Bench) -> None:
     run = bench.start({"one": "true"}, **box())
     run.wait(timeout=60)
     program = (
-        "import sys; from nemorun_cli import experiment\n"
+        "import sys; from nemorun_cli.experiment import run as experiment\n"
         f"assert str(experiment.find({run.id!r}).status().status) == 'COMPLETED'\n"
         "print(sorted({'docker', 'requests', 'urllib3'} & set(sys.modules)))"
     )

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from documents import DOCUMENTS, ROOT, blocks
 
-from nemorun_cli import creation, executors, load
+from nemorun_cli.experiment import create
+from nemorun_cli import executors
+from nemorun_cli.spec import load
 from nemorun_cli.errors import ExpError
-from nemorun_cli.home import Home
-from nemorun_cli.states import Reason, TaskStatus
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +50,7 @@ def test_every_spec_in_the_documents_is_valid(exp: Exp) -> None:
         exp.spec(text, name=f"spec-{number}.yaml")
         path = exp.folder / f"spec-{number}.yaml"
         document = load.read(path, executors=executors.known(ask=False), home=home)
-        load.resolve(document, creation.tentative(document, home))
+        load.resolve(document, create.tentative(document, home))
 
 
 def test_every_key_is_explained() -> None:

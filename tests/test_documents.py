@@ -12,8 +12,8 @@ from bench import until
 from patience import eventually
 
 import nemorun_cli
-from nemorun_cli import schema
-from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.spec.schema import walk
+from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from conftest import Exp, Result
@@ -46,7 +46,7 @@ NOT_OF_COMMANDS = {"exp.attempt", "exp.ledger", "exp.resolved", "exp.partial", "
 def checked(document: Any) -> Any:
     """The document, after it was found to be of the form that it names."""
     name = document["schema"].removeprefix("exp.").removesuffix("/1")
-    form = json.loads((schema.folder() / f"{name}.schema.json").read_text(encoding="utf-8"))
+    form = json.loads((walk.folder() / f"{name}.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(form).validate(document)
     return document
 
@@ -58,7 +58,7 @@ def checked_lines(result: Result) -> list[Any]:
 
 def published() -> list[Path]:
     """The schemas of documents."""
-    return sorted(path for path in schema.folder().glob("*.schema.json") if path.stem != "experiment.schema")
+    return sorted(path for path in walk.folder().glob("*.schema.json") if path.stem != "experiment.schema")
 
 
 def enums(node: Any, name: str) -> list[list[str | None]]:

@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli import creation, load, locks
+from nemorun_cli.experiment import create
+from nemorun_cli.spec import load
+from nemorun_cli.system import locks
 from nemorun_cli.executors.local import LocalExecutor
-from nemorun_cli.history import SUPERVISOR_STARTED
-from nemorun_cli.home import Home
-from nemorun_cli.states import ExperimentStatus
-from nemorun_cli.supervision import Supervision
+from nemorun_cli.storage.state import SUPERVISOR_STARTED
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.supervisor.loop import Supervision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.executors import Job, Key, Sighting
-    from nemorun_cli.plan import Plan
+    from nemorun_cli.model.plan import Plan
 
 SPEC = """
 name: faulty
@@ -65,8 +67,8 @@ def supervise(tmp_path: Path, executor: Faulty) -> tuple[Supervision, Experiment
     path.write_text(SPEC)
     home = Home(tmp_path / "home")
     document = load.read(path)
-    identity = creation.tentative(document, home)
-    files, spec = creation.create(
+    identity = create.tentative(document, home)
+    files, spec = create.create(
         document, load.resolve(document, identity), identity, home=home, by="a test"
     )
     told: list[str] = []

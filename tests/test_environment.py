@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from nemorun_cli import environment
+from nemorun_cli.system import environment
 
 
 @pytest.fixture(autouse=True)

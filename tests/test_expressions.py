@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli.expressions import (
+from nemorun_cli.spec.expressions.evaluate import (
     TemplateError,
     decide_when,
     evaluate,
@@ -17,10 +17,10 @@ from nemorun_cli.expressions import (
     fill_late,
     fill_text,
 )
-from nemorun_cli.loading import templates
-from nemorun_cli.loading.filling import Filler, Late, split
-from nemorun_cli.loading.templates import UNKNOWN, Expression, pieces
-from nemorun_cli.spec import Group, Identity, Spec, Task
+from nemorun_cli.spec.expressions import syntax
+from nemorun_cli.spec.expressions.fill import Filler, Late, split
+from nemorun_cli.spec.expressions.syntax import UNKNOWN, Expression, pieces
+from nemorun_cli.model.spec import Group, Identity, Spec, Task
 
 NAMES: dict[str, Any] = {
     "params": {
@@ -200,7 +200,7 @@ def test_no_text_breaks_the_finder(text: str) -> None:
     assert "".join(part if isinstance(part, str) else part.raw for part in found) == text
     for part in found:
         if isinstance(part, Expression):
-            templates.parsed(part.code, NAMES)
+            syntax.parsed(part.code, NAMES)
 
 
 @given(st.text(alphabet="ab.'\"\\ -[]()params+~|0,", max_size=30))

@@ -12,19 +12,21 @@ from hypothesis import strategies as st
 from patience import eventually
 from test_schedule import C, Drive, F, K, S, graphs, task
 
-from nemorun_cli import faults, load
+from nemorun_cli.system import crashpoints
+from nemorun_cli.spec import load
 from nemorun_cli.errors import SpecError, UsageError
-from nemorun_cli.handlers import DEFAULT_TIMEOUT, MOST_NAMED, RUN_AFTER, variables
-from nemorun_cli.history import History
-from nemorun_cli.schedule import Schedule
-from nemorun_cli.spec import Spec
-from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.model.handlers import DEFAULT_TIMEOUT, MOST_NAMED, RUN_AFTER
+from nemorun_cli.scheduler.handlers import variables
+from nemorun_cli.storage.state import History
+from nemorun_cli.scheduler.schedule import Schedule
+from nemorun_cli.model.spec import Spec
+from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from bench import Bench
     from conftest import Exp
 
-    from nemorun_cli.spec import Task
+    from nemorun_cli.model.spec import Task
 
 COMPLETED, FAILED = ExperimentStatus.COMPLETED, ExperimentStatus.FAILED
 CANCELLED, INTERRUPTED = ExperimentStatus.CANCELLED, ExperimentStatus.INTERRUPTED
@@ -319,9 +321,9 @@ def test_killed_at_any_write_each_handler_runs_once(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """However the supervisor dies, the outcome stands once it is written, and its handlers run once."""
-    monkeypatch.setenv(faults.VARIABLE, moment)
+    monkeypatch.setenv(crashpoints.VARIABLE, moment)
     run = bench.start({"a": NOTE}, **ALL)
-    monkeypatch.delenv(faults.VARIABLE)
+    monkeypatch.delenv(crashpoints.VARIABLE)
     assert run.wait(timeout=60).status in {INTERRUPTED, COMPLETED}
     run.resume()
     final = run.wait(timeout=60)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.home import ExperimentFiles, Home, age_key, make_folder
+from nemorun_cli.storage.paths import ExperimentFiles, Home, age_key
+from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from nemorun_cli.interrupts import Interrupts
+from nemorun_cli.cli.interrupts import Interrupts
 
 
 def _is_readable(interrupts: Interrupts) -> bool:

@@ -9,18 +9,18 @@ import pytest
 from bench import kill_supervisor, shim_pid, until
 from patience import eventually
 
-from nemorun_cli import experiment
+from nemorun_cli.experiment import launch, run
 from nemorun_cli.errors import RunningError
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from bench import Bench
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 
 def start(bench: Bench, **how: Any) -> Run:
-    return experiment.run(bench.spec({"a": until("gate")}), home=bench.home, **how)
+    return launch.run(bench.spec({"a": until("gate")}), home=bench.home, **how)
 
 
 def test_second_start_with_a_key_fails_while_the_first_runs(bench: Bench) -> None:
@@ -69,7 +69,7 @@ def test_without_a_key_the_name_counts_if_asked(bench: Bench) -> None:
 def test_interrupted_does_not_count_as_running(bench: Bench) -> None:
     """One that nobody drives and that cannot end by itself holds up nobody."""
     tasks = {"a": until("gate"), "b": ":"}
-    first = experiment.run(bench.spec(tasks, run={"max_parallel": 1}), home=bench.home, key="k")
+    first = launch.run(bench.spec(tasks, run={"max_parallel": 1}), home=bench.home, key="k")
     shim = shim_pid(first, "a")
     kill_supervisor(first)
     with pytest.raises(RunningError):
@@ -89,7 +89,7 @@ def test_of_many_that_start_at_once_one_runs(bench: Bench) -> None:
     won: list[str] = []
 
     def race() -> None:
-        won.append(experiment.run(spec, home=bench.home, key="k", if_running="skip").id)
+        won.append(launch.run(spec, home=bench.home, key="k", if_running="skip").id)
 
     threads = [threading.Thread(target=race) for _ in range(4)]
     for thread in threads:
@@ -99,7 +99,7 @@ def test_of_many_that_start_at_once_one_runs(bench: Bench) -> None:
     assert len(set(won)) == 1
     assert len(won) == 4
     bench.touch("gate")
-    experiment.find(won[0], home=bench.home).wait(timeout=60)
+    run.find(won[0], home=bench.home).wait(timeout=60)
 
 
 def test_key_of_an_experiment_that_was_removed_is_free(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
-from nemorun_cli.ledger import FORMAT, Ledger, Reader, encode, read_settled
+from nemorun_cli.storage.ledger import FORMAT, Ledger, Reader, encode, read_settled
 
 CREATED = {"event": "created", "id": "a_1"}
 BATCHES = [

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nemorun_cli import load
+from nemorun_cli.spec import load
 from nemorun_cli.errors import SpecError
 from nemorun_cli.executors import known
-from nemorun_cli.loading.types import ExecutorTypes
-from nemorun_cli.spec import Identity, Spec, Task
+from nemorun_cli.executors.executor_types import ExecutorTypes
+from nemorun_cli.model.spec import Identity, Spec, Task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nemorun_cli.resources import Resources
+    from nemorun_cli.model.resources import Resources
 
 Read = Callable[..., Spec]
 Refused = Callable[..., list[str]]

@@ -16,12 +16,15 @@ from bench import NOTE, attempt, is_running, kill_supervisor, log, shim_pid, sta
 from patience import eventually
 
 import nemorun_cli
-from nemorun_cli import attempts, experiment, processes
+from nemorun_cli.model import attempt_end
+from nemorun_cli.storage import attempts
+from nemorun_cli.experiment.run import find
+from nemorun_cli.executors import process_tree
 from nemorun_cli.executors import Job
 from nemorun_cli.executors.local import LocalExecutor, shim_line
-from nemorun_cli.home import ExperimentFiles, Home
-from nemorun_cli.plan import Plan
-from nemorun_cli.states import ExperimentStatus, TaskStatus
+from nemorun_cli.storage.paths import ExperimentFiles, Home
+from nemorun_cli.model.plan import Plan
+from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
     from bench import Bench
@@ -199,7 +202,7 @@ def test_two_homes_under_two_names_are_one(bench: Bench) -> None:
     kill_supervisor(run)
     link = bench.folder / "link"
     link.symlink_to(bench.home.directory)
-    assert experiment.find(run.id, home=Home(link)).cancel().status is ExperimentStatus.CANCELLED
+    assert find(run.id, home=Home(link)).cancel().status is ExperimentStatus.CANCELLED
     assert not is_running(shim)
 
 
@@ -224,12 +227,12 @@ def executor() -> LocalExecutor:
     return LocalExecutor("local", {}, {})
 
 
-def ending(made: LocalExecutor, one: Job) -> attempts.Ending:
-    def over() -> attempts.Ending | None:
+def ending(made: LocalExecutor, one: Job) -> attempt_end.Ending:
+    def over() -> attempt_end.Ending | None:
         return next((seen.ending for seen in made.poll({one.key: one}) if seen.state == "over"), None)
 
     found = eventually(over)
-    assert isinstance(found, attempts.Ending)
+    assert isinstance(found, attempt_end.Ending)
     return found
 
 
@@ -316,7 +319,7 @@ def test_times_are_written_without_exponents(
 
 def test_scan_passes_over_what_it_may_not_look_into() -> None:
     """A look at all processes does not stumble over those of others, or over those that end meanwhile."""
-    seen = processes.scan()
+    seen = process_tree.scan()
     assert os.getpid() in seen
     assert seen[os.getpid()].mark is None
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from patience import eventually
 
-from nemorun_cli import locks
-from nemorun_cli.locks import Holder
+from nemorun_cli.system import locks
+from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def test_only_one_takes_it(lock: Path) -> None:
 def test_lock_falls_with_its_holder(lock: Path) -> None:
     """A process that is killed lets go, and nothing has to be cleaned up."""
     code = (
-        "import sys, time; from pathlib import Path; from nemorun_cli import locks; "
+        "import sys, time; from pathlib import Path; from nemorun_cli.system import locks; "
         "locks.take(Path(sys.argv[1])); print(1, flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE) as process:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli import logs
-from nemorun_cli.history import History, TaskState
-from nemorun_cli.home import ExperimentFiles
-from nemorun_cli.states import TaskStatus
+from nemorun_cli.views import log_reader
+from nemorun_cli.storage.state import History, TaskState
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,13 +35,13 @@ RUNNING = _history(TaskStatus.RUNNING)
 OVER = _history(TaskStatus.SUCCEEDED)
 
 
-def _texts(feed: logs.Feed, history: History) -> list[str]:
+def _texts(feed: log_reader.Feed, history: History) -> list[str]:
     return [line.text for line in feed.read(history)]
 
 
 def test_each_line_is_given_once(files: ExperimentFiles) -> None:
     """A feed gives what was written since it was last read."""
-    feed = logs.Feed(files, ["a"])
+    feed = log_reader.Feed(files, ["a"])
     assert _texts(feed, RUNNING) == []
     _write(files, b"one\ntwo\n")
     assert _texts(feed, RUNNING) == ["one", "two"]
@@ -51,7 +51,7 @@ def test_each_line_is_given_once(files: ExperimentFiles) -> None:
 
 def test_an_unfinished_line_waits_for_its_end(files: ExperimentFiles) -> None:
     """Half a line, or half a character, is kept until the rest comes, or the task is over."""
-    feed = logs.Feed(files, ["a"])
+    feed = log_reader.Feed(files, ["a"])
     letter = "ü".encode()
     _write(files, b"x" + letter[:1])
     assert _texts(feed, RUNNING) == []
@@ -63,7 +63,7 @@ def test_an_unfinished_line_waits_for_its_end(files: ExperimentFiles) -> None:
 
 def test_offsets_are_those_of_the_file(files: ExperimentFiles) -> None:
     """The offset of a line is the byte at which it begins, however it was read."""
-    feed = logs.Feed(files, ["a"])
+    feed = log_reader.Feed(files, ["a"])
     _write(files, b"one\ntw")
     found = list(feed.read(RUNNING))
     _write(files, b"o\nthree")
@@ -74,7 +74,7 @@ def test_offsets_are_those_of_the_file(files: ExperimentFiles) -> None:
 
 def test_attempts_follow_each_other(files: ExperimentFiles) -> None:
     """The rest of an attempt comes before the next one; none that came between two reads is left out."""
-    feed = logs.Feed(files, ["a"])
+    feed = log_reader.Feed(files, ["a"])
     _write(files, b"first")
     assert _texts(feed, RUNNING) == []
     _write(files, b"second\n", attempt=2)
@@ -86,21 +86,21 @@ def test_a_chosen_attempt_stays_chosen(files: ExperimentFiles) -> None:
     """With `attempt` nothing of the others is read."""
     _write(files, b"first\n")
     _write(files, b"second\n", attempt=2)
-    feed = logs.Feed(files, ["a"], attempt=1)
+    feed = log_reader.Feed(files, ["a"], attempt=1)
     assert _texts(feed, _history(TaskStatus.RUNNING, attempt=2)) == ["first"]
 
 
 def test_a_task_that_waits_for_a_retry_shows_its_last_attempt(files: ExperimentFiles) -> None:
     """Before the coming attempt has begun the latest log is that of the one before."""
     _write(files, b"first\n")
-    feed = logs.Feed(files, ["a"])
+    feed = log_reader.Feed(files, ["a"])
     assert _texts(feed, _history(TaskStatus.PENDING, attempt=2)) == ["first"]
 
 
 def test_what_is_there_can_be_skipped(files: ExperimentFiles) -> None:
     """After `skip` only what is written later is given."""
     _write(files, b"old\n")
-    feed = logs.Feed(files, ["a"])
+    feed = log_reader.Feed(files, ["a"])
     feed.skip(RUNNING)
     _write(files, b"new\n")
     assert _texts(feed, RUNNING) == ["new"]
@@ -109,9 +109,9 @@ def test_what_is_there_can_be_skipped(files: ExperimentFiles) -> None:
 def test_secrets_are_hidden_before_a_pattern_sees_them(files: ExperimentFiles) -> None:
     """A search cannot tell what is in a secret."""
     _write(files, b"the hunter22 is here\n")
-    feed = logs.Feed(files, ["a"], secrets={"hunter22"}, pattern=re.compile("hunter"))
+    feed = log_reader.Feed(files, ["a"], secrets={"hunter22"}, pattern=re.compile("hunter"))
     assert _texts(feed, OVER) == []
-    assert _texts(logs.Feed(files, ["a"], secrets={"hunter22"}), OVER) == ["the *** is here"]
+    assert _texts(log_reader.Feed(files, ["a"], secrets={"hunter22"}), OVER) == ["the *** is here"]
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 1 << 18])
@@ -123,4 +123,4 @@ def test_the_last_lines_are_found_from_the_end(tmp_path: Path, data: bytes, chun
     lines = data.splitlines(keepends=True) if b"\r" not in data else [b"one\n", b"\n", b"two\r\n"]
     for count in range(len(lines) + 2):
         expected = len(data) - sum(map(len, lines[len(lines) - count :] if count < len(lines) else lines))
-        assert logs.last_lines(path, count, chunk=chunk) == (len(data) if count == 0 else expected)
+        assert log_reader.last_lines(path, count, chunk=chunk) == (len(data) if count == 0 else expected)

@@ -12,19 +12,20 @@ from bench import attempt, kill_supervisor, shim_pid, until
 from patience import eventually
 from test_documents import checked
 
-from nemorun_cli import history, locks
-from nemorun_cli.ledger import Ledger
-from nemorun_cli.plugins import notify
-from nemorun_cli.plugins.audience import faults, settle
-from nemorun_cli.supervision import Supervision
+from nemorun_cli.storage import state
+from nemorun_cli.system import locks
+from nemorun_cli.storage.ledger import Ledger
+from nemorun_cli.plugins.builtin import notify
+from nemorun_cli.plugins.faults import faults, settle
+from nemorun_cli.supervisor.loop import Supervision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bench import Bench
 
-    from nemorun_cli.experiment import Run
-    from nemorun_cli.ledger import Event
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.storage.ledger import Event
 
 NOTE = ["sh", "-c", 'cat >>told; printf "%s %s %s\\n" "$EXP_OCCASION" "$EXP_STATUS" "$EXP_TASK" >>said']
 
@@ -123,7 +124,7 @@ def test_plugins_hear_before_anybody_can_read_of_the_end(bench: Bench) -> None:
     ledger, heard = supervision.journal.ledger, []
 
     def append(batch: Sequence[Event]) -> list[Event]:
-        if batch[-1]["event"] == history.FINISHED:
+        if batch[-1]["event"] == state.FINISHED:
             heard.append(locks.is_held(run.files.hearer(0).lock))
         return Ledger.append(ledger, batch)
 

@@ -9,12 +9,12 @@ from bench import NOTE, kill_supervisor, shim_pid, until
 from patience import eventually
 
 from nemorun_cli.errors import AmbiguousError, LedgerError, NotFoundError, NotOverError
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from bench import Bench
 
-    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.views.snapshot import Snapshot
 
 
 @pytest.fixture

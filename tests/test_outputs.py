@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli import outputs
-from nemorun_cli.outputs import OutputsError, parse
+from nemorun_cli.storage import outputs
+from nemorun_cli.storage.outputs import OutputsError, parse
 
 if TYPE_CHECKING:
     from pathlib import Path

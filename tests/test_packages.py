@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nemorun_cli.packages import Package
+from nemorun_cli.model.code_package import Package
 
 WHOLE = Package(
     packager={"type": "git"},

@@ -13,14 +13,14 @@ import pytest
 import repositories
 from bench import events, kill_supervisor, log, statuses, until
 
-from nemorun_cli import experiment
+from nemorun_cli.experiment.run import find
 
 if TYPE_CHECKING:
     from bench import Bench
     from conftest import Exp
     from repositories import Repo
 
-    from nemorun_cli.packages import Package
+    from nemorun_cli.model.code_package import Package
 
 GATE = until("$GATE")
 
@@ -33,7 +33,7 @@ def repo(exp: Exp) -> Repo:
 
 def package(bench: Bench) -> Package:
     """The one package of the latest experiment."""
-    (found,) = experiment.find(home=bench.home).spec().packages
+    (found,) = find(home=bench.home).spec().packages
     return found
 
 
@@ -213,7 +213,7 @@ def test_run_tells_what_it_ships(exp: Exp, repo: Repo) -> None:
 
 def test_a_record_knows_the_commit_of_shipped_code(bench: Bench, repo: Repo) -> None:
     """What tracks in the copy is told the commit, for no repository is around it."""
-    code = "import json; from nemorun_cli.tracking import facts; import os; "
+    code = "import json; from nemorun_cli.tracking.process import process_info as facts; import os; "
     code += "print(json.dumps(facts.of_process(os.environ)['git']))"
     run = bench.start({"one": {"command": [sys.executable, "-c", code]}}, packager="git")
     assert statuses(run.wait(timeout=60)) == {"one": "SUCCEEDED"}

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from nemorun_cli import outputs, partial
+from nemorun_cli.storage import outputs
+from nemorun_cli.executors import run_partial
 
 MODULE = """
 import os
@@ -65,7 +66,7 @@ def run(folder: Path, target: str, args: dict[str, Any] | None = None) -> subpro
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir(exist_ok=True)
     program = elsewhere / "partial.py"
-    program.write_bytes(Path(partial.__file__).read_bytes())
+    program.write_bytes(Path(run_partial.__file__).read_bytes())
     (elsewhere / "call.json").write_text(json.dumps({"target": target, "args": args or {}}))
     return subprocess.run(
         [sys.executable, str(program), str(elsewhere / "call.json")],
@@ -202,12 +203,12 @@ def test_folder_of_the_program_is_not_searched(folder: Path) -> None:
 
 def test_call_works_in_this_process() -> None:
     """The same call can be made in process, for a debugger."""
-    assert partial.call("json:dumps", {"obj": {"_target_": "builtins:dict", "a": 1}}) == '{"a": 1}'
+    assert run_partial.call("json:dumps", {"obj": {"_target_": "builtins:dict", "a": 1}}) == '{"a": 1}'
 
 
 def test_program_is_written_for_python_3_8() -> None:
     """The file parses by Python 3.8's grammar and imports the standard library alone."""
-    tree = ast.parse(Path(partial.__file__).read_text(), feature_version=(3, 8))
+    tree = ast.parse(Path(run_partial.__file__).read_text(), feature_version=(3, 8))
 
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert imported <= sys.stdlib_module_names

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from nemorun_cli import patterns
-from nemorun_cli.patterns import PatternError, finder
+from nemorun_cli.model import metric_patterns
+from nemorun_cli.model.metric_patterns import PatternError, finder
 
 
 def found(pattern: str, line: str) -> list[dict[str, int | float]]:
@@ -69,4 +69,4 @@ def test_a_pattern_that_can_find_nothing_is_refused(pattern: str, why: str) -> N
 
 def test_colours_are_no_text() -> None:
     """What colours a line on a terminal is not seen by patterns."""
-    assert patterns.plain("\x1b[1;32mloss\x1b[0m=1") == "loss=1"
+    assert metric_patterns.plain("\x1b[1;32mloss\x1b[0m=1") == "loss=1"

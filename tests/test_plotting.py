@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from nemorun_cli.plotting import MOST_CURVES, Curve, curve, draw
+from nemorun_cli.cli.plotting import MOST_CURVES, Curve, curve, draw
 
 
 def rows(values: list[float], **over: list[float]) -> list[dict[str, float]]:

@@ -14,11 +14,11 @@ from bench import attempt, events, kill_supervisor, log, shim_pid, until
 from documents import ROOT, blocks
 from patience import eventually
 
-from nemorun_cli import experiment
+from nemorun_cli.experiment import launch as experiment
 from nemorun_cli.errors import UsageError
-from nemorun_cli.plugins import BUILT_IN, Given, Launch, Plugin, loading
-from nemorun_cli.plugins.audience import faults, settle
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.plugins import BUILT_IN, Given, Launch, Plugin, discovery
+from nemorun_cli.plugins.faults import faults, settle
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bench import Bench
     from conftest import Exp
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 MODULE = """
 import dataclasses, pathlib, time
@@ -261,7 +261,7 @@ def test_run_without_plugins_imports_nothing_of_them(bench: Bench) -> None:
     """Neither the command nor the supervisor pays for what is not used."""
     spec = bench.spec({"a": "true"})
     done = bench.exp("run", spec, env={"PYTHONPROFILEIMPORTTIME": "1"})
-    assert "nemorun_cli.experiment" in done.stderr
+    assert "nemorun_cli.experiment.run" in done.stderr
     assert "nemorun_cli.plugins" not in done.stderr
     assert "nemorun_cli.plugins" not in (bench.exp.directory() / "supervisor.log").read_text()
 
@@ -425,7 +425,7 @@ def test_plugin_goes_on_where_it_was_after_a_crash(bench: Bench) -> None:
 
 
 def _is_hearer(process: psutil.Process, run: Run) -> bool:
-    if "nemorun_cli.plugins.hearing" not in (process.info["cmdline"] or ()):
+    if "nemorun_cli.experiment.listener_process" not in (process.info["cmdline"] or ()):
         return False
     try:
         return any(file.path.startswith(str(run.directory)) for file in process.open_files())
@@ -477,5 +477,5 @@ def test_the_page_explains_what_built_in_plugins_take() -> None:
     text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     for name in BUILT_IN:
         section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
-        keys = loading.find(name).schema["properties"]
+        keys = discovery.find(name).schema["properties"]
         assert [key for key in keys if f"`{key}`" not in section] == [], name

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from nemorun_cli.problems import Finding, Problem, choices, nearest, render, shown
+from nemorun_cli.model.problems import Finding, Problem, choices, nearest, render, shown
 
 
 def test_problem_is_one_line_with_place_path_message_and_hint() -> None:

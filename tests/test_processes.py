@@ -14,8 +14,8 @@ from bench import is_running
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli import processes
-from nemorun_cli.processes import NOWHERE, SUPERVISOR_VARIABLE, WATCHDOG_VARIABLE, Seen, Stop, tree
+from nemorun_cli.executors import process_tree
+from nemorun_cli.executors.process_tree import NOWHERE, SUPERVISOR_VARIABLE, WATCHDOG_VARIABLE, Seen, Stop, tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,23 +87,23 @@ def marked(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 def test_mark_is_the_folder_and_not_its_name(tmp_path: Path, marked: subprocess.Popen[bytes]) -> None:
     """A process is recognised through any path to its attempt's folder, and by no other folder."""
     (tmp_path / "link").symlink_to(tmp_path / "tasks")
-    mark = processes.mark(tmp_path / "link" / "a" / "attempt-1")
-    assert processes.mark_of(marked.pid) == mark
-    assert mark != processes.mark(tmp_path)
-    assert processes.mark(tmp_path / "none") == NOWHERE
-    assert processes.mark_of(os.getpid()) is None
-    assert marked.pid in tree(mark, processes.scan())
+    mark = process_tree.mark(tmp_path / "link" / "a" / "attempt-1")
+    assert process_tree.mark_of(marked.pid) == mark
+    assert mark != process_tree.mark(tmp_path)
+    assert process_tree.mark(tmp_path / "none") == NOWHERE
+    assert process_tree.mark_of(os.getpid()) is None
+    assert marked.pid in tree(mark, process_tree.scan())
 
 
 def test_stop_goes_from_the_signal_to_kill_until_two_looks_find_none(
     tmp_path: Path, marked: subprocess.Popen[bytes]
 ) -> None:
     """It signals once, kills after the grace period, and is done only when all is gone."""
-    stop = Stop(processes.mark(tmp_path / "tasks" / "a" / "attempt-1"), signal.SIGTERM, 0.1)
+    stop = Stop(process_tree.mark(tmp_path / "tasks" / "a" / "attempt-1"), signal.SIGTERM, 0.1)
     looks = 0
     end = time.monotonic() + 20
     while not stop.is_done and time.monotonic() < end:
-        stop.advance(processes.scan())
+        stop.advance(process_tree.scan())
         looks += 1
     assert stop.is_done
     assert stop.has_killed
@@ -118,5 +118,5 @@ def test_supervisors_and_watchdogs_are_recognised(tmp_path: Path, variable: str,
     """They say in their environment what they are."""
     env = {"PATH": os.environ["PATH"], variable: str(tmp_path)}
     with subprocess.Popen(["sleep", "600"], env=env) as process:
-        assert getattr(processes.scan()[process.pid], field) in {True, processes.mark(tmp_path)}
+        assert getattr(process_tree.scan()[process.pid], field) in {True, process_tree.mark(tmp_path)}
         process.kill()

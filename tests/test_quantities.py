@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli.quantities import duration, duration_text
+from nemorun_cli.model.units import duration, duration_text
 
 
 @pytest.mark.parametrize(

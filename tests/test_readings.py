@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.readings import AT, LONGEST, Readings
-from nemorun_cli.tracking import Experiment, places, supervised
-from nemorun_cli.tracking.supervised import Attempt
+from nemorun_cli.supervisor.output_metrics import AT, LONGEST, Readings
+from nemorun_cli.tracking import Experiment
+from nemorun_cli.tracking.store import record_paths
+from nemorun_cli.tracking.access import supervisor_api
+from nemorun_cli.tracking.access.supervisor_api import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,8 +25,8 @@ class Log:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "log"
         self.path.touch()
-        self.place = places.place(folder / "dash", "a")
-        self.opening = supervised.open_attempt(self.place, Attempt("exp_1", "t", 1), {})
+        self.place = record_paths.place(folder / "dash", "a")
+        self.opening = supervisor_api.open_attempt(self.place, Attempt("exp_1", "t", 1), {})
         self.told: list[str] = []
 
     def write(self, text: str) -> None:

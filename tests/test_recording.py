@@ -10,14 +10,14 @@ import pytest
 from bench import kill, kill_supervisor, shim_pid, statuses, until
 from patience import eventually
 
-from nemorun_cli import records
+from nemorun_cli.experiment.records import targets
 from nemorun_cli.tracking import record
 
 if TYPE_CHECKING:
     from bench import Bench
 
-    from nemorun_cli.experiment import Run
-    from nemorun_cli.records import Chosen
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.experiment.records.targets import Chosen
     from nemorun_cli.tracking import Record
 
 PREFIX = "alice/vision/tried"
@@ -38,7 +38,7 @@ def own(bench: Bench, prefix: str = PREFIX) -> Record:
 
 def chosen(run: Run) -> dict[str | None, Chosen]:
     """What an experiment recorded, by task."""
-    return {one.task: one for one in records.of_experiment(run.status(), home=run.home.directory)}
+    return {one.task: one for one in targets.of_experiment(run.status(), home=run.home.directory)}
 
 
 def said(run: Run) -> str:

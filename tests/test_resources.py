@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli import machine, quantities
-from nemorun_cli.resources import NOTHING, Machine, Resources, Room, Wish
-from nemorun_cli.spec import Task
+from nemorun_cli.system import hardware
+from nemorun_cli.model import units
+from nemorun_cli.model.resources import NOTHING, Resources
+from nemorun_cli.model.capacity import Machine, Room, Wish
+from nemorun_cli.model.spec import Task
 
 FOUR = Machine(cpus=4.0, memory=8 << 30, gpus=("0", "1", "2", "3"), marks=("0", "1", "2", "3"), origin="told")
 GIGA = 1 << 30
@@ -38,21 +40,21 @@ def room() -> Room:
 )
 def test_sizes_are_powers_of_1024(text: str, count: int) -> None:
     """The letter of a size says which power of 1024 it is, with or without B."""
-    assert quantities.size(text) == count
+    assert units.size(text) == count
 
 
 @pytest.mark.parametrize("text", ["4", "G", "0G", "-1G", "4X", "1e3G", "4 G", ""])
 def test_size_without_a_unit_is_refused(text: str) -> None:
     """A size is a number and its unit: a bare number is as likely meant in megabytes as in bytes."""
     with pytest.raises(ValueError, match="is no size"):
-        quantities.size(text)
+        units.size(text)
 
 
 @given(st.integers(1, 1 << 50))
 def test_size_for_people_is_close(count: int) -> None:
     """What is shown of a size is right to half a percent."""
-    text = quantities.size_text(count)
-    shown = float(text[:-1]) if text.endswith("B") else quantities.size(text)
+    text = units.size_text(count)
+    shown = float(text[:-1]) if text.endswith("B") else units.size(text)
     assert abs(shown - count) <= count * 0.006
 
 
@@ -168,7 +170,7 @@ def test_no_gpu_is_given_twice_and_nobody_waits_for_ever(data: st.DataObject) ->
 )
 def test_visible_devices_are_read_as_cuda_does(text: str | None, gpus: list[str] | None) -> None:
     """Ids count up to the first that is none, as CUDA takes them; unset is not the same as empty."""
-    assert machine.visible(text) == gpus
+    assert hardware.visible(text) == gpus
 
 
 def test_request_says_itself_for_people() -> None:

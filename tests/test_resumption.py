@@ -9,7 +9,7 @@ from bench import NOTE, shim_pid, statuses, until
 from patience import eventually
 
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from bench import Bench

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli import history as events
-from nemorun_cli.clock import stamp
-from nemorun_cli.history import History, TaskState
-from nemorun_cli.resources import Grant, Machine, Resources, Room
-from nemorun_cli.schedule import Schedule, Verdict, rule_of
-from nemorun_cli.spec import Group, Retry, RunOptions, Spec, Task
-from nemorun_cli.states import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.storage import state as events
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.storage.state import History, TaskState
+from nemorun_cli.model.capacity import Grant, Machine, Room
+from nemorun_cli.model.resources import Resources
+from nemorun_cli.scheduler.schedule import Schedule, Verdict, rule_of
+from nemorun_cli.model.spec import Group, Retry, RunOptions, Spec, Task
+from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 
 S, F, C, K = TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED
 

@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from nemorun_cli import manual, schema
+from nemorun_cli.spec.schema import reference, walk, checks
 from nemorun_cli.errors import NotFoundError
-from nemorun_cli.loading import conformance
-from nemorun_cli.problems import dotted
+from nemorun_cli.spec.schema import validator
+from nemorun_cli.model.problems import dotted
 
-SCHEMA = schema.experiment()
+SCHEMA = walk.experiment()
 
 
 def told(data: Any) -> dict[str, str]:
-    return {dotted(finding.place): finding.message for finding in schema.check_experiment(data)}
+    return {dotted(finding.place): finding.message for finding in checks.check_experiment(data)}
 
 
 def task(**keys: Any) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def examples(part: Any) -> list[tuple[Any, Any]]:
 def test_every_example_is_valid() -> None:
     """What the schema gives as an example is right by the schema."""
     for part, example in examples(SCHEMA):
-        check = conformance.compiled({**part, "$defs": SCHEMA["$defs"]})
+        check = validator.compiled({**part, "$defs": SCHEMA["$defs"]})
         assert check(example), example
 
 
@@ -143,7 +143,7 @@ def test_wrong_form_is_one_problem_at_its_place(data: Any, place: str, message: 
 
 def test_unknown_key_comes_with_the_nearest_known_one() -> None:
     """A mistyped key is refused with the key that was meant."""
-    (finding,) = schema.check_experiment(task(dependancies=[]))
+    (finding,) = checks.check_experiment(task(dependancies=[]))
 
     assert finding.hint is not None
     assert "did you mean dependencies?" in finding.hint
@@ -196,7 +196,7 @@ TASKS = st.dictionaries(KEYS, TREES, max_size=4).map(lambda keys: {"tasks": {"a"
 @given(st.dictionaries(KEYS, TREES, max_size=4) | TASKS)
 def test_quick_check_agrees_with_jsonschema(data: Any) -> None:
     """The compiled check says yes exactly where jsonschema finds nothing wrong."""
-    assert conformance.compiled(SCHEMA)(data) == Draft202012Validator(SCHEMA).is_valid(data)
+    assert validator.compiled(SCHEMA)(data) == Draft202012Validator(SCHEMA).is_valid(data)
 
 
 PARTS: list[dict[str, Any]] = [
@@ -219,7 +219,7 @@ PARTS: list[dict[str, Any]] = [
 @given(st.sampled_from(PARTS), TREES)
 def test_each_keyword_agrees_with_jsonschema(part: dict[str, Any], data: Any) -> None:
     """Every keyword that the compiled check knows means what it means to jsonschema."""
-    assert conformance.compiled(part)(data) == Draft202012Validator(part).is_valid(data)
+    assert validator.compiled(part)(data) == Draft202012Validator(part).is_valid(data)
 
 
 @pytest.mark.parametrize(
@@ -227,21 +227,21 @@ def test_each_keyword_agrees_with_jsonschema(part: dict[str, Any], data: Any) ->
 )
 def test_unknown_keywords_are_left_to_jsonschema(part: dict[str, Any]) -> None:
     """A keyword that the quick check does not know is never passed over, and the check still works."""
-    with pytest.raises(conformance.UnsupportedError):
-        conformance.compiled(part)
+    with pytest.raises(validator.UnsupportedError):
+        validator.compiled(part)
 
 
 def test_schema_of_others_may_hold_any_keyword() -> None:
     """An executor's own schema is checked by jsonschema where the quick check cannot."""
     own = {"type": "object", "dependentRequired": {"a": ["b"]}}
 
-    assert schema.check({"a": 1, "b": 2}, own) == []
-    assert len(schema.check({"a": 1}, own, ("executors", "x"))) == 1
+    assert checks.check({"a": 1, "b": 2}, own) == []
+    assert len(checks.check({"a": 1}, own, ("executors", "x"))) == 1
 
 
 def test_part_of_the_schema_is_described_for_people() -> None:
     """`exp schema tasks.retry` tells each key with its meaning, form, default and an example."""
-    text = manual.describe("tasks.retry")
+    text = reference.describe("tasks.retry")
 
     for expected in ("limit", "How often a task that failed is tried again.", "default: 0", "example: 30s"):
         assert expected in text
@@ -261,13 +261,13 @@ def test_part_of_the_schema_is_described_for_people() -> None:
 )
 def test_paths_of_the_schema_are_lenient(path: str, expected: str) -> None:
     """Names of tasks and numbers of items may be left out or be anything."""
-    assert expected in manual.describe(path)
+    assert expected in reference.describe(path)
 
 
 def test_unknown_path_of_the_schema_is_an_error_with_the_known_keys() -> None:
     """A path that is not there is refused with what is."""
     with pytest.raises(NotFoundError) as caught:
-        manual.describe("tasks.retry.limt")
+        reference.describe("tasks.retry.limt")
 
     assert caught.value.hint is not None
     assert "did you mean limit?" in caught.value.hint
@@ -275,6 +275,6 @@ def test_unknown_path_of_the_schema_is_an_error_with_the_known_keys() -> None:
 
 def test_schema_file_is_plain_json() -> None:
     """The file is where the package finds it, and names itself."""
-    document = json.loads((schema.folder() / "experiment.schema.json").read_text())
+    document = json.loads((walk.folder() / "experiment.schema.json").read_text())
 
     assert document["$id"].endswith("experiment.schema.json")

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nemorun_cli import secret_values
+from nemorun_cli.spec import secret_values
+from nemorun_cli.model import masking
 from nemorun_cli.errors import SpecError
-from nemorun_cli.spec import Spec, Task
+from nemorun_cli.model.spec import Spec, Task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,4 +93,4 @@ def test_only_what_a_task_gets_is_resolved(tmp_path: Path) -> None:
 )
 def test_mask_hides_what_is_known(text: str, values: list[str], shown: str) -> None:
     """Values of six characters and more are hidden wherever they stand, the longest first."""
-    assert secret_values.mask(text, values) == shown
+    assert masking.mask(text, values) == shown

@@ -16,7 +16,7 @@ import pytest
 from patience import eventually
 
 import nemorun_cli
-from nemorun_cli.processes import WATCHDOG_VARIABLE
+from nemorun_cli.executors.process_tree import WATCHDOG_VARIABLE
 
 SHIM = Path(nemorun_cli.__file__).with_name("shim.sh")
 SHELLS = [

@@ -14,9 +14,11 @@ import pytest
 from bench import events, kill, kill_supervisor, shim_pid, status, until
 from patience import eventually
 
-from nemorun_cli import experiment, faults, locks, slots
+from nemorun_cli.experiment import launch
+from nemorun_cli.experiment.run import find
+from nemorun_cli.system import crashpoints, locks, slots
 from nemorun_cli.errors import ExpError, SpecError
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from bench import Bench
     from conftest import Exp
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 SEEN = 'echo "$EXP_ID $CUDA_VISIBLE_DEVICES" >>seen; '
 ONE: dict[str, Any] = {"gpus": 1, "cpus": 0.1}
@@ -143,12 +145,12 @@ def test_killed_between_taking_a_gpu_and_using_it(
         'rmdir "gpu-$CUDA_VISIBLE_DEVICES"; echo "$EXP_TASK" >>ran'
     )
     tasks = {"a": {"inline": script, "resources": ONE, "matrix": {"n": [1, 2, 3]}}}
-    monkeypatch.setenv(faults.VARIABLE, moment)
+    monkeypatch.setenv(crashpoints.VARIABLE, moment)
     try:
         run = bench.start(tasks, run={"max_parallel": 8})
     except ExpError:
-        run = experiment.find(home=bench.home)
-    monkeypatch.delenv(faults.VARIABLE)
+        run = find(home=bench.home)
+    monkeypatch.delenv(crashpoints.VARIABLE)
     other = bench.start({"b": {"inline": script, "resources": ONE}}, name="other")
     run.wait(timeout=60)
     run.resume()
@@ -369,4 +371,4 @@ def test_experiments_without_resources_make_no_slots(bench: Bench) -> None:
 def test_from_python_too(bench: Bench) -> None:
     """What never fits is told to callers of the API as a problem of the spec."""
     with pytest.raises(SpecError, match="has 2 GPUs, not 9"):
-        experiment.run(bench.spec({"a": {"inline": ":", "resources": {"gpus": 9}}}), home=bench.home)
+        launch.run(bench.spec({"a": {"inline": ":", "resources": {"gpus": 9}}}), home=bench.home)

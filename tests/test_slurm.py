@@ -11,7 +11,7 @@ from bench import attempt, events, kill_supervisor, log, statuses, until
 from patience import eventually
 
 from nemorun_cli.executors import make
-from nemorun_cli.states import Reason
+from nemorun_cli.model.status import Reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from bench import Bench
     from engines.slurm_cluster import Slurm
 
-    from nemorun_cli.experiment import Run
-    from nemorun_cli.history import TaskState
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.storage.state import TaskState
 
 QUICK: dict[str, Any] = {"type": "slurm", "env_inherit": "none"}
 WHOLE = {**QUICK, "cpus_per_task": 8}

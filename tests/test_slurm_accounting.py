@@ -8,14 +8,14 @@ import pytest
 from bench import attempt, kill_supervisor, until
 from test_slurm import LONG, QUICK, WHOLE, header, is_running, now, soon
 
-from nemorun_cli.states import Reason
+from nemorun_cli.model.status import Reason
 
 if TYPE_CHECKING:
     from bench import Bench
     from engines.slurm_cluster import Slurm
 
-    from nemorun_cli.experiment import Run
-    from nemorun_cli.history import TaskState
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.storage.state import TaskState
 
 
 GREEDY = "x=$(head -c 200M /dev/zero | tr '\\0' x); sleep 2"  # where 64 MB are allowed

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bench import Bench
     from engines.slurm_cluster import Slurm
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 
 def behind(*parents: str, **fields: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nemorun_cli.errors import EngineError
-from nemorun_cli.executors.slurm.queue import (
+from nemorun_cli.executors.slurm.squeue import (
     CAUSES,
     PHASES,
     SEPARATOR,
@@ -25,8 +25,8 @@ from nemorun_cli.executors.slurm.queue import (
     parse_sacct,
     parse_squeue,
 )
-from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, argv, clash, request, seconds_of
-from nemorun_cli.executors.slurm.script import (
+from nemorun_cli.executors.slurm.sbatch_options import OPTIONS_SCHEMA, argv, clash, request, seconds_of
+from nemorun_cli.executors.slurm.job_script import (
     body_text,
     directive,
     job_name,
@@ -34,10 +34,10 @@ from nemorun_cli.executors.slurm.script import (
     member_text,
     secrets_text,
 )
-from nemorun_cli.plan import Plan
-from nemorun_cli.resources import Resources
-from nemorun_cli.schema import check
-from nemorun_cli.states import Reason, TaskStatus
+from nemorun_cli.model.plan import Plan
+from nemorun_cli.model.resources import Resources
+from nemorun_cli.spec.schema.checks import check
+from nemorun_cli.model.status import Reason, TaskStatus
 
 NASTY = "a 'b' \"c\" $HOME `id` \\ ! ; & | > # äöü %A\ttab"
 FOLDER = Path("/ho me/it's/slurm/3")

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli.spec import Group, Retry, RunOptions, Spec, Task
+from nemorun_cli.model.spec import Group, Retry, RunOptions, Spec, Task
 
 NAMES = st.from_regex(r"\A[a-z][a-z0-9-]{0,8}\Z")
 VALUES = st.recursive(

@@ -12,10 +12,10 @@ import pytest
 
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm import ssh
-from nemorun_cli.executors.slurm.layout import Layout, owner
+from nemorun_cli.executors.slurm.remote.remote_paths import Layout, owner
 from nemorun_cli.executors.slurm.ssh import Tunnel
-from nemorun_cli.home import ExperimentFiles
-from nemorun_cli.plan import Plan
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.model.plan import Plan
 
 if TYPE_CHECKING:
     from conftest import Exp

@@ -14,10 +14,11 @@ import pytest
 from bench import NOTE, Bench, events, is_running, kill_supervisor, shim_pid, until
 from patience import eventually
 
-from nemorun_cli import start
+from nemorun_cli.supervisor import client
+from nemorun_cli.storage import requests
 from nemorun_cli.errors import ExpError
-from nemorun_cli.home import ExperimentFiles
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from conftest import Exp
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def test_supervisor_that_is_not_needed_leaves(bench: Bench) -> None:
     """A supervisor that was started early and is never told anything is gone when it is let go of."""
-    supervisor = start.Supervisor()
+    supervisor = client.Supervisor()
     supervisor.abandon()
     assert not is_running(supervisor.pid)
     supervisor.abandon()
@@ -34,7 +35,7 @@ def test_supervisor_that_is_not_needed_leaves(bench: Bench) -> None:
 
 def test_supervisor_whose_command_died_leaves() -> None:
     """When the command that started it dies before it knew what for, the supervisor ends by itself."""
-    supervisor = start.Supervisor()
+    supervisor = client.Supervisor()
     os.close(supervisor._tell)
     assert os.waitpid(supervisor.pid, 0)[1] == 0
     os.close(supervisor._answer)
@@ -92,8 +93,8 @@ def test_second_supervisor_does_not_start(bench: Bench) -> None:
     """Beside a living supervisor no second one begins, and the first is not disturbed."""
     run = bench.start({"a": f"{NOTE}; {until('gate')}"})
     shim_pid(run, "a")
-    with pytest.raises(start.AlreadyRunning):
-        start.Supervisor().go(run.files, home=bench.home.directory, secrets={})
+    with pytest.raises(client.AlreadyRunning):
+        client.Supervisor().go(run.files, home=bench.home.directory, secrets={})
     bench.touch("gate")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert bench.lines() == ["a 1"]
@@ -173,13 +174,13 @@ def test_supervisor_that_cannot_start_says_why(bench: Bench) -> None:
     eventually(lambda: events(run)[-1]["event"] == "supervisor_ended")
     run.files.ledger.write_bytes(b"rubbish\n")
     with pytest.raises(ExpError, match="no ledger of exp") as caught:
-        start.Supervisor().go(run.files, home=bench.home.directory, secrets={})
+        client.Supervisor().go(run.files, home=bench.home.directory, secrets={})
     assert caught.value.exit_code == 7
 
 
 def test_wake_without_a_supervisor_does_nothing(tmp_path: Path) -> None:
     """Nobody listens, nobody is hurt, and nothing is made."""
-    start.wake(ExperimentFiles(tmp_path))
+    requests.wake(ExperimentFiles(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli import ledger, summaries
-from nemorun_cli.home import Home
+from nemorun_cli.storage import ledger
+from nemorun_cli.views import listing
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,14 +46,14 @@ def test_the_ends_of_a_ledger_tell_all_of_what_is_over(tmp_path: Path, noise: in
         ledger.encode([NOISE, FINISHED]),
         ledger.encode([GONE]),
     )
-    (summary,) = summaries.newest_first(home)
+    (summary,) = listing.newest_first(home)
     assert (summary.status, summary.counts, summary.tags, summary.key) == (
         "COMPLETED",
         {"SUCCEEDED": 1},
         ["t"],
         "k",
     )
-    assert summaries.duration_text(summary) == "1m"
+    assert listing.duration_text(summary) == "1m"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_the_ends_of_a_ledger_tell_all_of_what_is_over(tmp_path: Path, noise: in
 def test_in_doubt_the_whole_is_looked_at(tmp_path: Path, last: bytes) -> None:
     """After a resume, and where the last batch is torn or damaged, the ends alone are not believed."""
     home = _make(tmp_path, ledger.encode([CREATED]), last)
-    (summary,) = summaries.newest_first(home)
+    (summary,) = listing.newest_first(home)
     assert summary.status is None  # there is no resolved.json to look at it with
     assert "resolved.json" in (summary.problem or "")
 
@@ -77,10 +78,10 @@ def test_ids_of_one_second_are_ordered_by_their_exact_time(tmp_path: Path) -> No
     end = ledger.encode([FINISHED])
     _make(tmp_path, ledger.encode([{**CREATED, "time": "2026-11-22T08:00:00.900Z"}]), end, name="a")
     home = _make(tmp_path, ledger.encode([{**CREATED, "time": "2026-11-22T08:00:00.100Z"}]), end, name="b")
-    assert [summary.name for summary in summaries.newest_first(home)] == ["a", "b"]
+    assert [summary.name for summary in listing.newest_first(home)] == ["a", "b"]
 
 
 def test_what_is_too_old_is_not_read(tmp_path: Path) -> None:
     """With `since` an experiment made long before is passed over by its id."""
     home = _make(tmp_path, b"no ledger at all", seconds=1_000_000_000)
-    assert list(summaries.newest_first(home, since="2026-11-22T08:00:00.000Z")) == []
+    assert list(listing.newest_first(home, since="2026-11-22T08:00:00.000Z")) == []

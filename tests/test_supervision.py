@@ -9,7 +9,7 @@ import pytest
 from bench import NOTE, attempt, events, is_running, kill_supervisor, log, shim_pid, status, statuses, until
 from patience import eventually
 
-from nemorun_cli.states import EXIT_CODES, ExperimentStatus
+from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus
 
 if TYPE_CHECKING:
     from bench import Bench

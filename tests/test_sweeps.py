@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from patience import eventually
 from test_schedule import Drive, schedule, task
 
-from nemorun_cli import schema, sweeps
-from nemorun_cli.spec import Group
-from nemorun_cli.states import TaskStatus
+from nemorun_cli.spec.schema import walk
+from nemorun_cli.views import sweeps
+from nemorun_cli.model.spec import Group
+from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
     from conftest import Exp
@@ -225,7 +226,7 @@ def test_documents_keep_all_members(exp: Exp) -> None:
     ]
     assert len(why["tasks"]) == 9
     for form, found in (("status", document), ("why", why)):
-        text = (schema.folder() / f"{form}.schema.json").read_text(encoding="utf-8")
+        text = (walk.folder() / f"{form}.schema.json").read_text(encoding="utf-8")
         jsonschema.Draft202012Validator(json.loads(text)).validate(found)
 
 

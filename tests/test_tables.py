@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from nemorun_cli import tables
-from nemorun_cli.tables import Column
+from nemorun_cli.cli import tables
+from nemorun_cli.cli.tables import Column
 
 COLUMNS = (Column("NAME"), Column("COUNT", is_number=True), Column("NOTE", is_spare=True))
 

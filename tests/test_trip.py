@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nemorun_cli.executors.slurm import mirror, ssh, trip
-from nemorun_cli.executors.slurm.trip import EVIDENCE, Report, Watched
+from nemorun_cli.executors.slurm.remote import attempt_sync, protocol
+from nemorun_cli.executors.slurm import ssh
+from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, Report, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,14 +32,14 @@ def travel(
     commands: Sequence[str], watched: Watched | None = None, *, noise: str = "", cut: int | None = None
 ) -> Report:
     """What a trip brings back that any POSIX shell makes."""
-    text = noise + trip.script(commands, watched, mark=MARK)
+    text = noise + protocol.script(commands, watched, mark=MARK)
     done = subprocess.run(["sh"], input=text.encode()[:cut], capture_output=True, timeout=30, check=False)
-    return trip.parse(done.stdout, done.stderr, mark=MARK)
+    return protocol.parse(done.stdout, done.stderr, mark=MARK)
 
 
 def ask(*argv: str, settings: Sequence[str] = (), **fixed: str) -> str:
     """The text that asks a command."""
-    return trip.ask(argv, settings=settings, fixed=fixed, path="/usr/bin:/bin")
+    return protocol.ask(argv, settings=settings, fixed=fixed, path="/usr/bin:/bin")
 
 
 def test_arguments_arrive_as_they_are() -> None:
@@ -76,7 +77,7 @@ def test_a_missing_command_is_named() -> None:
 @pytest.mark.parametrize("part", [0.3, 0.9, 0.99])
 def test_a_text_that_was_cut_short_runs_nothing(tmp_path: Path, part: float) -> None:
     """If the connection breaks while a trip is sent, none of its commands is run."""
-    text = trip.script([f"touch {tmp_path}/ran"], None, mark=MARK)
+    text = protocol.script([f"touch {tmp_path}/ran"], None, mark=MARK)
     report = travel([f"touch {tmp_path}/ran"], cut=int(len(text) * part))
     assert not report.is_whole
     assert list(tmp_path.iterdir()) == []
@@ -86,19 +87,19 @@ def test_an_answer_that_was_cut_short_is_not_whole() -> None:
     """What a broken connection leaves of an answer counts as far as it is complete."""
     done = subprocess.run(
         ["sh"],
-        input=trip.script(["echo one", "echo two"], None, mark=MARK).encode(),
+        input=protocol.script(["echo one", "echo two"], None, mark=MARK).encode(),
         capture_output=True,
         check=True,
     )
     for end in range(len(done.stdout)):
-        report = trip.parse(done.stdout[:end], b"", mark=MARK)
+        report = protocol.parse(done.stdout[:end], b"", mark=MARK)
         assert not report.is_whole
         assert [said.output for said in report.said] == [b"one\n", b"two\n"][: len(report.said)]
 
 
 def test_secrets_are_written_privately(tmp_path: Path) -> None:
     """What is put there is byte for byte what was sent, in a file for its owner alone."""
-    (said,) = travel([trip.put(str(tmp_path / "secrets"), "\0".join(NASTY[1:]).replace("\0", "\n"))]).said
+    (said,) = travel([protocol.put(str(tmp_path / "secrets"), "\0".join(NASTY[1:]).replace("\0", "\n"))]).said
     assert said.code == 0
     assert (tmp_path / "secrets").read_text() == "\n".join(NASTY[1:])
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o600
@@ -120,10 +121,10 @@ class Sides:
     def bring(self, *, is_complete: bool = True, **changes: Any) -> tuple[bool, bool]:
         """Look once; gives whether something changed, and whether there is more to bring."""
         watched = Watched(
-            root=str(self.root), folders=list(self.folders), known=list(mirror.known(self.folders)), **changes
+            root=str(self.root), folders=list(self.folders), known=list(attempt_sync.known(self.folders)), **changes
         )
         pieces = travel([], watched).pieces
-        changed, behind = mirror.take(pieces, self.folders, is_complete=lambda _: is_complete)
+        changed, behind = attempt_sync.take(pieces, self.folders, is_complete=lambda _: is_complete)
         return bool(changed), bool(behind)
 
     def same(self) -> bool:
@@ -164,7 +165,7 @@ def test_evidence_is_brought_as_it_is(sides: Sides) -> None:
 def test_an_end_comes_last(sides: Sides) -> None:
     """As long as something that an attempt wrote is not here, its end is not either."""
     (sides.there / "exit.json").write_text('{"exit_code":0}\n')
-    (sides.there / "log").write_bytes(b"x" * (trip.MOST + 5))
+    (sides.there / "log").write_bytes(b"x" * (protocol.MOST + 5))
     assert sides.bring() == (True, True)
     assert not (sides.here / "exit.json").exists()
     assert sides.bring(is_complete=False) == (True, True)
@@ -178,9 +179,9 @@ def test_nothing_is_written_elsewhere(sides: Sides) -> None:
     head = f"\n{MARK} 1.000 4 0 "
     names = ["../../escaped", "tasks/a=1,b/attempt-1/plan.json", "tasks/a=1,b/attempt-1/../x", "/tmp/escaped"]  # noqa: S108
     text = "".join(f"{head}{name}\nevil" for name in names)
-    report = trip.parse(f"\n{MARK} 0\n{text}\n{MARK} end\n".encode(), b"", mark=MARK)
+    report = protocol.parse(f"\n{MARK} 0\n{text}\n{MARK} end\n".encode(), b"", mark=MARK)
     assert len(report.pieces) == len(names)
-    assert mirror.take(report.pieces, sides.folders, is_complete=lambda _: True) == (set(), set())
+    assert attempt_sync.take(report.pieces, sides.folders, is_complete=lambda _: True) == (set(), set())
     assert list(sides.here.iterdir()) == []
 
 

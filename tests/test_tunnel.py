@@ -19,8 +19,8 @@ from terminals import Terminal
 
 import nemorun_cli
 from nemorun_cli.executors import make
-from nemorun_cli.states import Reason
-from nemorun_cli.tracking import reading
+from nemorun_cli.model.status import Reason
+from nemorun_cli.tracking.access import reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from conftest import Exp
     from engines.far import Far
 
-    from nemorun_cli.experiment import Run
-    from nemorun_cli.history import TaskState
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.storage.state import TaskState
 
 LONG: Final = 120.0  # seconds
 HELP: Final = "ssh needs you: exp doctor {}"
@@ -132,7 +132,7 @@ def test_records_come_back(bench: Bench, far: Far, spot: Path) -> None:
     run = bench.start({"one": task}, **header(far, spot), tracking={"dash_root": "kept"})
     snapshot = run.wait(timeout=LONG)
     assert statuses(snapshot) == {"one": "SUCCEEDED"}, log(run, "one")
-    record = reading.record(bench.folder / "kept", f"{snapshot.history.created['prefix']}/one")
+    record = reader.record(bench.folder / "kept", f"{snapshot.history.created['prefix']}/one")
     assert record is not None
     assert [row["loss"] for row in record.data().metrics(None).read()] == [0.5]
     assert record.status == "COMPLETED"

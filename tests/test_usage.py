@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from bench import attempt, events, kill_supervisor, shim_pid, until
 
-from nemorun_cli import usage
-from nemorun_cli.resources import Resources
-from nemorun_cli.usage import Usage
+from nemorun_cli.storage import attempts
+from nemorun_cli.model import usage
+from nemorun_cli.model.resources import Resources
+from nemorun_cli.model.usage import Usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,12 +110,12 @@ def test_shim_measures_who_was_adopted(bench: Bench) -> None:
 def test_what_a_shim_wrote_is_read(tmp_path: Path, text: str, found: Usage | None) -> None:
     """Where a shim measured, its file tells; what is no number there is nothing."""
     (tmp_path / "usage").write_text(text)
-    assert usage.read(tmp_path / "usage") == found
+    assert attempts.read(tmp_path / "usage") == found
 
 
 def test_no_file_is_no_usage(tmp_path: Path) -> None:
     """Where nobody wrote anything, nothing is known."""
-    assert usage.read(tmp_path / "usage") is None
+    assert attempts.read(tmp_path / "usage") is None
 
 
 def test_shim_in_a_job_writes_down_what_it_used(bench: Bench) -> None:
@@ -122,7 +123,7 @@ def test_shim_in_a_job_writes_down_what_it_used(bench: Bench) -> None:
     tasks = {"a": {"inline": LARGE, "env": {"SLURM_JOB_ID": "7"}}}
     run = bench.start(tasks)
     run.wait(timeout=60)
-    found = usage.read(attempt(run, "a").usage)
+    found = attempts.read(attempt(run, "a").usage)
     assert found
     assert found.cpu
     assert found.cpu > 0.02

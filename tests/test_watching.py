@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from patience import PATIENCE, eventually
 
-from nemorun_cli.experiment import find
-from nemorun_cli.home import Home
-from nemorun_cli.states import ExperimentStatus, TaskStatus
-from nemorun_cli.watching import Watch
+from nemorun_cli.experiment.run import find
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.model.status import ExperimentStatus, TaskStatus
+from nemorun_cli.views.follow import Watch
 
 if TYPE_CHECKING:
     from conftest import Exp

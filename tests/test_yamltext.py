@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemorun_cli.errors import SpecError
-from nemorun_cli.expressions import text_of
-from nemorun_cli.loading import yamltext
-from nemorun_cli.loading.source import Source, open_source
-from nemorun_cli.loading.yamltext import option_value, parse
-from nemorun_cli.problems import Finding
+from nemorun_cli.model.plain_text import text_of
+from nemorun_cli.spec.yaml import parser
+from nemorun_cli.spec.yaml.source import Source, open_source
+from nemorun_cli.spec.yaml.parser import option_value, parse
+from nemorun_cli.model.problems import Finding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -178,7 +178,7 @@ def test_works_the_same_without_the_c_loader(monkeypatch: pytest.MonkeyPatch) ->
     """Where PyYAML was built without libyaml the pure loader gives the same."""
     text = "a: [1, {b: 010}]\nc: &x {d: on}\ne: *x\n"
     fast = read(text)
-    monkeypatch.setattr(yamltext, "_Loader", yaml.SafeLoader)
+    monkeypatch.setattr(parser, "_Loader", yaml.SafeLoader)
 
     assert read(text) == fast
 

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 import pytest
 
-from nemorun_cli import experiment
-from nemorun_cli.home import HOME_VARIABLE, Home
+from nemorun_cli.experiment import launch
+from nemorun_cli.storage.paths import HOME_VARIABLE, Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from nemorun_cli.experiment import Run
-    from nemorun_cli.history import TaskState
-    from nemorun_cli.observation import Snapshot
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.views.snapshot import Snapshot
 
 PATIENCE: Final = 60.0  # seconds until something that should come to pass has failed to
 PAUSE: Final = 0.02  # seconds between looks
@@ -94,7 +94,7 @@ class Bed:
 
     def start(self, tasks: Mapping[str, Any], **header: Any) -> Run:
         """Start an experiment in a supervisor of its own."""
-        return experiment.run(self.spec(tasks, **header), home=self.home)
+        return launch.run(self.spec(tasks, **header), home=self.home)
 
     def run(self, tasks: Mapping[str, Any], **header: Any) -> Snapshot:
         """Run an experiment to its end."""

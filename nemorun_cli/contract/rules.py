@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from nemorun_cli import experiment
+from nemorun_cli.experiment.run import find
 from nemorun_cli.contract.bed import (
     NOTE,
     eventually,
@@ -21,7 +21,7 @@ from nemorun_cli.contract.bed import (
     until,
 )
 from nemorun_cli.errors import SpecError
-from nemorun_cli.states import Reason, TaskStatus
+from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from nemorun_cli.contract.bed import Bed
@@ -625,4 +625,4 @@ def test_a_finished_experiment_needs_no_engine(bed: Bed, monkeypatch: pytest.Mon
     run.wait(timeout=60)
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
-    assert statuses(experiment.find(run.id, home=bed.home).status()) == {"one": "SUCCEEDED"}
+    assert statuses(find(run.id, home=bed.home).status()) == {"one": "SUCCEEDED"}

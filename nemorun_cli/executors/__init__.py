@@ -7,24 +7,28 @@ under the entry-point group `nemorun_cli.executors`.
 
 from __future__ import annotations
 
+from nemorun_cli.errors import EngineError
+
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self, runtime_checkable
 
-from nemorun_cli.registry import Registry
+from nemorun_cli.system.registry import Registry
 
 if TYPE_CHECKING:
+    from nemorun_cli.model.spec import Spec
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.attempts import Ending
-    from nemorun_cli.history import TaskState
-    from nemorun_cli.home import AttemptFiles, ExperimentFiles
-    from nemorun_cli.loading.types import ExecutorTypes
-    from nemorun_cli.locks import Holder
-    from nemorun_cli.plan import Plan
-    from nemorun_cli.resources import Machine, Resources
-    from nemorun_cli.slots import Allocation
-    from nemorun_cli.spec import Spec, Task
+    from nemorun_cli.model.attempt_end import Ending
+    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
+    from nemorun_cli.executors.executor_types import ExecutorTypes
+    from nemorun_cli.system.locks import Holder
+    from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.capacity import Machine
+    from nemorun_cli.model.resources import Resources
+    from nemorun_cli.system.slots import Allocation
+    from nemorun_cli.model.spec import Spec, Task
 
 ENTRY_POINTS: Final = "nemorun_cli.executors"
 
@@ -219,7 +223,6 @@ def types() -> list[str]:
 
 def known(*, ask: bool) -> ExecutorTypes:
     """What the check of a spec asks about executors; with `ask`, of this machine and the engines too."""
-    from nemorun_cli.loading import types as checked  # noqa: PLC0415 - a supervisor checks no spec
 
     return checked.ExecutorTypes(
         names=types, options_schema=options_schema, misfit=partial(misfit, ask=ask), has_folders=has_folders
@@ -286,3 +289,13 @@ def misfit(name: str, options: Mapping[str, Any], wanted: Resources, *, ask: boo
         return executor.misfit(wanted, ask=ask) if hasattr(executor, "misfit") else None
     finally:
         executor.close()
+
+
+def ask_engines(spec: Spec) -> None:
+    """Fail now, and not after hours in a queue, if an engine cannot do what the spec wants."""
+    from nemorun_cli import executors  # noqa: PLC0415 - only for starting
+
+    if ill := [one for one in executors.ask(spec) if not one.is_well]:
+        told = "; ".join(f"{one.engine}: {one.message}" for one in ill)
+        remedies = dict.fromkeys(one.remedy for one in ill if one.remedy)
+        raise EngineError(told, hint="; ".join(remedies) or None)

@@ -17,17 +17,21 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import attempts, environment, faults, locks, machine, processes
-from nemorun_cli.attempts import Ending, failed_launch, lost
+from nemorun_cli.model import attempt_end
+from nemorun_cli.storage import attempts
+from nemorun_cli.system import environment, crashpoints, locks, hardware, pids
+from nemorun_cli.executors import process_tree
+from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
-from nemorun_cli.home import FILE_MODE
-from nemorun_cli.usage import Usage
+from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.model.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.plan import Plan
-    from nemorun_cli.resources import Machine, Resources
+    from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.capacity import Machine
+    from nemorun_cli.model.resources import Resources
 
 SHELL: Final = "/bin/sh"
 LOCK_DESCRIPTOR: Final = 9  # where the shim expects the lock
@@ -68,7 +72,7 @@ class LocalExecutor:
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "additionalProperties": False,
-        "properties": dict(machine.OPTIONS),
+        "properties": dict(hardware.OPTIONS),
     }
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
@@ -78,9 +82,9 @@ class LocalExecutor:
         self._events = select.epoll() if hasattr(select, "epoll") else None
         self._children: dict[Key, _Child] = {}
         self._by_watch: dict[int, Key] = {}
-        self._stops: dict[Key, processes.Stop] = {}
+        self._stops: dict[Key, process_tree.Stop] = {}
         self._next_look = 0.0
-        self._scan: dict[int, processes.Seen] | None = None
+        self._scan: dict[int, process_tree.Seen] | None = None
         self._blind: set[Key] = set()  # alive, and only a look can tell when they end
 
     def plan(self, plan: Plan) -> Plan:
@@ -108,7 +112,7 @@ class LocalExecutor:
     def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
         """Signal the whole tree of each task, and KILL it after the grace period."""
         for job in jobs:
-            number = attempts.signal_number(signal or job.stop_signal)
+            number = attempt_end.signal_number(signal or job.stop_signal)
             patience = job.stop_grace if grace is None else grace
             if stop := self._stops.get(job.key):
                 stop.hurry(number, patience)
@@ -138,7 +142,7 @@ class LocalExecutor:
 
     def machine(self, *, with_gpus: bool) -> Machine:
         """What there is, or what the options say that tasks may use of it."""
-        return machine.find(self._options, with_gpus=with_gpus)
+        return hardware.find(self._options, with_gpus=with_gpus)
 
     def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
         """Why this machine can never have so much free."""
@@ -161,13 +165,13 @@ class LocalExecutor:
         if lock is None:
             return self._sight(job) or Sighting(key=job.key, state="running", evidence="its lock is held")
         try:
-            faults.point("attempt.locked")
+            crashpoints.point("attempt.locked")
             if is_new or attempts.claimed_pid(job.files) is None:
                 attempts.write_plan(job.files, plan)
                 env = environment.inherited(plan.env_inherit) | plan.env
                 env |= {name: self._secrets[name] for name in plan.secrets}
                 if plan.resources.gpus is not None:
-                    env |= machine.environment(job.allocation.gpus if job.allocation else (), env)
+                    env |= hardware.environment(job.allocation.gpus if job.allocation else (), env)
                 return self._start(job, plan, env, lock)
         finally:
             os.close(lock)
@@ -179,7 +183,7 @@ class LocalExecutor:
             pid = self._spawn(job, plan, env, lock)
         except (OSError, ValueError) as error:
             return Sighting(key=job.key, state="over", ending=failed_launch(_explain(error, plan)))
-        faults.point("attempt.spawned")
+        crashpoints.point("attempt.spawned")
         self._watch(job, pid, is_own=True)
         return Sighting(key=job.key, state="running", job_id=str(pid), since=since)
 
@@ -262,7 +266,7 @@ class LocalExecutor:
         if ending:  # the task is over, and something it started is not
             # Its grace counts from that end, for whoever looks after it now may look only once.
             left = job.stop_grace - max(0.0, time.time() - (ending.ended or 0.0))
-            self._stops[job.key] = _stop(job, attempts.signal_number(job.stop_signal), max(0.0, left))
+            self._stops[job.key] = _stop(job, attempt_end.signal_number(job.stop_signal), max(0.0, left))
             return None
         return self._sight_unended(job, child, is_held=is_held)
 
@@ -285,10 +289,10 @@ class LocalExecutor:
         )
 
     def _sight_alive(self, job: Job, child: _Child | None, pid: int | None) -> Sighting | None:
-        if child and child.wait_status is None and child.watch is not None and processes.exists(child.pid):
+        if child and child.wait_status is None and child.watch is not None and pids.exists(child.pid):
             return None
         self._forget(job.key)
-        if pid and processes.mark_of(pid) == _mark(job):
+        if pid and process_tree.mark_of(pid) == _mark(job):
             self._watch(job, pid, is_own=False)
             with contextlib.suppress(OSError):  # on a full disk its CPU time stays unknown
                 job.files.usage.touch(FILE_MODE)  # whoever did not start it cannot measure it: its shim does
@@ -305,12 +309,12 @@ class LocalExecutor:
         if child is None or not child.is_own:
             return self._is_marked(job)
         wanted = _mark(job)
-        return any(processes.mark_of(pid) == wanted for pid in _own_children() - self._shims)
+        return any(process_tree.mark_of(pid) == wanted for pid in _own_children() - self._shims)
 
     def _is_marked(self, job: Job) -> bool:
         """Whether some process carries the attempt's mark; one scan serves a whole poll."""
         if self._scan is None:
-            self._scan = processes.scan()
+            self._scan = process_tree.scan()
         wanted = _mark(job)
         return any(one.mark == wanted for one in self._scan.values())
 
@@ -320,7 +324,7 @@ class LocalExecutor:
         if not any(stop.due <= now for stop in self._stops.values()):
             return []
         self._reap_strays()
-        seen = processes.scan()
+        seen = process_tree.scan()
         gone = []
         for key, stop in list(self._stops.items()):
             if stop.due > now:
@@ -332,7 +336,7 @@ class LocalExecutor:
                     gone.append(self._gone(jobs[key], stop))
         return gone
 
-    def _gone(self, job: Job, stop: processes.Stop) -> Sighting:
+    def _gone(self, job: Job, stop: process_tree.Stop) -> Sighting:
         child = self._children.get(job.key)
         if child and child.is_own and child.wait_status is None:
             child.wait()
@@ -340,7 +344,7 @@ class LocalExecutor:
         if ending is None and child and child.wait_status is not None:
             ending = _from_wait(child.wait_status, child.pid)
         if ending is None:
-            how = "KILL" if stop.has_killed else attempts.short_signal(str(stop.signal))
+            how = "KILL" if stop.has_killed else attempt_end.short_signal(str(stop.signal))
             ending = lost(f"it was ended by {how}; its exit code is not known")
         return self._over(job, child, ending)
 
@@ -373,7 +377,7 @@ def shim_line(attempt: Path, plan: Plan, program: str, *, shim: Path | None = No
         plan.workdir,
         f"{_umask():03o}",
         _seconds(plan.timeout or 0),
-        attempts.short_signal(plan.stop_signal),
+        attempt_end.short_signal(plan.stop_signal),
         _seconds(plan.stop_grace),
         program,
         *plan.argv[1:],
@@ -417,21 +421,21 @@ def _explain(error: Exception, plan: Plan) -> str:
 def _from_wait(status: int, claimed: int | None) -> Ending:
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        name = attempts.signal_name(-code) or f"signal {-code}"
-        return attempts.from_exit_code(attempts.SIGNAL_BASE - code, ended=time.time()) if name else lost(name)
+        name = attempt_end.signal_name(-code) or f"signal {-code}"
+        return attempt_end.from_exit_code(attempt_end.SIGNAL_BASE - code, ended=time.time()) if name else lost(name)
     if claimed is None:
         return failed_launch(
             "its shim could not claim the attempt: is the disk full, or the folder read-only?"
         )
-    return attempts.from_exit_code(code, ended=time.time())
+    return attempt_end.from_exit_code(code, ended=time.time())
 
 
-def _stop(job: Job, number: int, grace: float) -> processes.Stop:
-    return processes.Stop(mark=_mark(job), signal=number, grace=grace)
+def _stop(job: Job, number: int, grace: float) -> process_tree.Stop:
+    return process_tree.Stop(mark=_mark(job), signal=number, grace=grace)
 
 
-def _mark(job: Job) -> processes.Mark:
-    return processes.mark(job.files.directory)
+def _mark(job: Job) -> process_tree.Mark:
+    return process_tree.mark(job.files.directory)
 
 
 def _job_id(job: Job, child: _Child | None) -> str | None:

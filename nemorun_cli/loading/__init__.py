@@ -1,1 +1,1 @@
-"""How `nemorun_cli.load` gets from YAML to a resolved spec."""
+"""How `nemorun_cli.spec.load` gets from YAML to a resolved spec."""

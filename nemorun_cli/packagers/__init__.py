@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
-from nemorun_cli.registry import Registry
+from nemorun_cli.system.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ REGISTRY: Final = Registry(
         "git": "nemorun_cli.packagers.git:GitPackager",
         HYBRID: "nemorun_cli.packagers.hybrid:HybridPackager",
         "pattern": "nemorun_cli.packagers.pattern:PatternPackager",
-        NONE: "nemorun_cli.packagers.nothing:NoPackager",
+        NONE: "nemorun_cli.packagers.none:NoPackager",
     },
 )
 

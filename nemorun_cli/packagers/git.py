@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.packagers import globs
 from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked, entry_of, listed, shown
-from nemorun_cli.packagers.repository import GITLINK, Repository
+from nemorun_cli.packagers.git_cli import GITLINK, Repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

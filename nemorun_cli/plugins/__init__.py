@@ -8,24 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from nemorun_cli.resources import NOTHING, Resources
+from nemorun_cli.model.resources import NOTHING, Resources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nemorun_cli.ledger import Event
-    from nemorun_cli.spec import Identity, Kind, Retry
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.model.spec import Identity, Kind, Retry
 
 ENTRY_POINTS: Final = "nemorun_cli.plugins"
 SUPERVISOR_GONE: Final = "supervisor_gone"  # told to plugins by their own process, and in no ledger
 
 BUILT_IN: Final = {
-    "env": "nemorun_cli.plugins.env:Env",
-    "mlflow": "nemorun_cli.plugins.mlflow:Mlflow",
-    "notify": "nemorun_cli.plugins.notify:Notify",
-    "nsys": "nemorun_cli.plugins.nsys:Nsys",
-    "preemption": "nemorun_cli.plugins.preemption:Preemption",
-    "wandb": "nemorun_cli.plugins.wandb:Wandb",
+    "env": "nemorun_cli.plugins.builtin.env:Env",
+    "mlflow": "nemorun_cli.plugins.builtin.mlflow:Mlflow",
+    "notify": "nemorun_cli.plugins.builtin.notify:Notify",
+    "nsys": "nemorun_cli.plugins.builtin.nsys:Nsys",
+    "preemption": "nemorun_cli.plugins.builtin.preemption:Preemption",
+    "wandb": "nemorun_cli.plugins.builtin.wandb:Wandb",
 }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nemorun_cli.tracking.experiment import Experiment, ml_dash_experiment
-    from nemorun_cli.tracking.reading import Record, close_openings, prefixes, record
+    from nemorun_cli.tracking.access.reader import Record, close_openings, prefixes, record
 
 __all__ = ["Experiment", "Record", "close_openings", "ml_dash_experiment", "prefixes", "record"]
 
@@ -25,6 +25,6 @@ def __getattr__(name: str) -> Any:
     if name in _OF_PROGRAMS:
         from nemorun_cli.tracking import experiment as home  # noqa: PLC0415 - as the docstring says
     else:
-        from nemorun_cli.tracking import reading as home  # noqa: PLC0415 - the same
+        from nemorun_cli.tracking import experiment as home  # noqa: PLC0415 - the same
     value = globals()[name] = getattr(home, name)
     return value

@@ -6,21 +6,21 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.tracking import places
-from nemorun_cli.tracking.life import Life
+from nemorun_cli.tracking.store import record_paths
+from nemorun_cli.tracking.lifecycle import Life
 from nemorun_cli.tracking.logs import Logs
 from nemorun_cli.tracking.metrics import Metrics
-from nemorun_cli.tracking.moments import Moments
-from nemorun_cli.tracking.openings import RESUME, ids, read_all, status_of
+from nemorun_cli.tracking.timestamps import Moments
+from nemorun_cli.tracking.store.sessions import RESUME, ids, read_all, status_of
 from nemorun_cli.tracking.params import Params
-from nemorun_cli.tracking.rows import Writer
-from nemorun_cli.tracking.values import plain
+from nemorun_cli.tracking.store.row_files import Writer
+from nemorun_cli.tracking.store.json_values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from nemorun_cli.tracking.files import Files
-    from nemorun_cli.tracking.openings import Opening
+    from nemorun_cli.tracking.store.sessions import Opening
     from nemorun_cli.tracking.tracks import Tracks
 
 DEFAULT_ROOT: Final = ".dash"
@@ -91,7 +91,7 @@ class Experiment:
             raise UsageError(f"resume is one of {', '.join(RESUME)}, not {resume!r}")
         if description is not None and readme is not None:
             raise TypeError("description and readme are two names for one thing: give one of them")
-        self.place = places.place(
+        self.place = record_paths.place(
             dash_root or os.environ.get("EXP_DASH_ROOT") or DEFAULT_ROOT, prefix or _own_prefix()
         )
         self.resume = resume

@@ -9,20 +9,20 @@ import os
 import time
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from nemorun_cli import clock
+from nemorun_cli.model import clock
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.tracking.blobs import Blobs
-from nemorun_cli.tracking.fileindex import FileIndex, full_path, join
-from nemorun_cli.tracking.places import check_path, make_folder
-from nemorun_cli.tracking.values import dump, plain
+from nemorun_cli.tracking.store.blob_store import Blobs
+from nemorun_cli.tracking.store.file_index import FileIndex, full_path, join
+from nemorun_cli.tracking.store.record_paths import check_path, make_folder
+from nemorun_cli.tracking.store.json_values import dump, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from nemorun_cli.tracking.blobs import Content
-    from nemorun_cli.tracking.fileindex import File
-    from nemorun_cli.tracking.places import Place
-    from nemorun_cli.tracking.rows import Writer
+    from nemorun_cli.tracking.store.blob_store import Content
+    from nemorun_cli.tracking.store.file_index import File
+    from nemorun_cli.tracking.store.record_paths import Place
+    from nemorun_cli.tracking.store.row_files import Writer
 
     FileList = list[File]  # `list` is a method below
     PathList = list[str]
@@ -157,9 +157,9 @@ class Files:
 
     def save_torch(self, model: Any, *, to: str) -> File:
         """Save a model, a state dict or a tensor with PyTorch."""
-        from nemorun_cli.tracking import foreign  # noqa: PLC0415 - what needs other libraries
+        from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - what needs other libraries
 
-        return self.save_with(foreign.torch_writer(model), to=to)
+        return self.save_with(savers.torch_writer(model), to=to)
 
     def save_image(self, array: Any, *, to: str, quality: int = 95) -> File:
         """Save an array of height x width (x 1, 3 or 4 channels) as an image; its ending says which kind.
@@ -173,15 +173,15 @@ class Files:
         Raises:
             ValueError: the shape is no image's or a number is out of range.
         """
-        from nemorun_cli.tracking import foreign  # noqa: PLC0415 - what needs other libraries
+        from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - what needs other libraries
 
-        return self.save_with(foreign.image_writer(array, os.path.splitext(to)[1], quality), to=to)
+        return self.save_with(savers.image_writer(array, os.path.splitext(to)[1], quality), to=to)
 
     def save_fig(self, fig: Any = None, *, to: str, **options: Any) -> File:
         """Save a matplotlib figure (default: the current one) and close it; options are `savefig`'s."""
-        from nemorun_cli.tracking import foreign  # noqa: PLC0415 - what needs other libraries
+        from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - what needs other libraries
 
-        return self.save_with(foreign.figure_writer(fig, os.path.splitext(to)[1], options), to=to)
+        return self.save_with(savers.figure_writer(fig, os.path.splitext(to)[1], options), to=to)
 
     def save_with(self, write: Callable[[IO[bytes]], object], *, to: str) -> File:
         """Save what a function writes into the binary stream it is given; if it raises, nothing is saved."""

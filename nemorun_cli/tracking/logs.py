@@ -8,17 +8,17 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.tracking import rows
-from nemorun_cli.tracking.selection import Rows, Selection, select
-from nemorun_cli.tracking.values import encode_row
+from nemorun_cli.tracking.store import row_files
+from nemorun_cli.tracking.store.row_selection import Rows, Selection, select
+from nemorun_cli.tracking.store.json_values import encode_row
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Collection, Mapping
 
-    from nemorun_cli.tracking.places import Place
-    from nemorun_cli.tracking.rows import Row, Writer
-    from nemorun_cli.tracking.selection import Span
+    from nemorun_cli.tracking.store.record_paths import Place
+    from nemorun_cli.tracking.store.row_files import Row, Writer
+    from nemorun_cli.tracking.store.row_selection import Span
 
 LEVELS: Final = ("debug", "info", "warn", "error", "fatal")  # the lowest first
 _ALSO: Final = {"warning": "warn", "critical": "fatal"}  # as Python's logging calls them
@@ -91,7 +91,7 @@ class Logs:
             openings: only lines of these openings.
         """
         filters = level is not None or contains is not None or grep is not None or time is not None
-        found, torn = rows.series(self._folder, openings=openings, tail=None if filters else tail)
+        found, torn = row_files.series(self._folder, openings=openings, tail=None if filters else tail)
         if level is not None:
             accepted = LEVELS[LEVELS.index(_level(level)) :]
             found = [line for line in found if line.get("level") in accepted]

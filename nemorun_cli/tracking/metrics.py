@@ -6,19 +6,19 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from nemorun_cli.tracking import rows
-from nemorun_cli.tracking.places import decode_name, make_folder, write_aside
-from nemorun_cli.tracking.selection import Rows, Selection, select, statistics
-from nemorun_cli.tracking.summaries import Buffers, SummaryCache
-from nemorun_cli.tracking.values import dump, encode_row, fields_of, plain
+from nemorun_cli.tracking.store import row_files
+from nemorun_cli.tracking.store.record_paths import decode_name, make_folder, write_aside
+from nemorun_cli.tracking.store.row_selection import Rows, Selection, select, statistics
+from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
+from nemorun_cli.tracking.store.json_values import dump, encode_row, fields_of, plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from nemorun_cli.tracking.moments import Moments
-    from nemorun_cli.tracking.places import Place
-    from nemorun_cli.tracking.rows import Writer
-    from nemorun_cli.tracking.selection import Span, Statistics
+    from nemorun_cli.tracking.timestamps import Moments
+    from nemorun_cli.tracking.store.record_paths import Place
+    from nemorun_cli.tracking.store.row_files import Writer
+    from nemorun_cli.tracking.store.row_selection import Span, Statistics
 
 ABOUT = "about.json"  # what a metric was described as
 
@@ -98,7 +98,7 @@ class Metric:
                 `torn`.
         """
         chosen = Selection(keys=keys, step=step, time=time, downsample=downsample)
-        found, torn = rows.series(self.folder, openings=openings, tail=tail)
+        found, torn = row_files.series(self.folder, openings=openings, tail=tail)
         return select(found, chosen, start=start_index, limit=limit, torn=torn)
 
     def last(
@@ -106,11 +106,11 @@ class Metric:
     ) -> Any:
         """The last row, or the last value of one field, or the default where there is none."""
         if key is None:
-            found, _ = rows.series(self.folder, openings=openings, tail=1)
+            found, _ = row_files.series(self.folder, openings=openings, tail=1)
             return found[-1] if found else default
         count = 1
         while True:
-            found, _ = rows.series(self.folder, openings=openings, tail=count)
+            found, _ = row_files.series(self.folder, openings=openings, tail=count)
             for row in reversed(found):
                 if key in row:
                     return row[key]
@@ -120,7 +120,7 @@ class Metric:
 
     def stats(self, *, openings: Collection[str] | None = None) -> dict[str, Statistics]:
         """Of each field that holds numbers: last, min, max, mean, count, and how many are NaN."""
-        found, _ = rows.series(self.folder, openings=openings)
+        found, _ = row_files.series(self.folder, openings=openings)
         return statistics(found)
 
     def about(self) -> dict[str, Any]:
@@ -212,7 +212,7 @@ class Metrics:
 
     def names(self) -> list[str | None]:
         """The series that somebody logged to, sorted; None is the unnamed one."""
-        found = [decode_name(folder) for folder in rows.names(self._place.metrics)]
+        found = [decode_name(folder) for folder in row_files.names(self._place.metrics)]
         return sorted(found, key=lambda name: (name is not None, name or ""))
 
     def list_all(self) -> list[dict[str, Any]]:

@@ -6,14 +6,14 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.tracking import rows
-from nemorun_cli.tracking.values import attributes_of, encode_row, fields_of, plain
+from nemorun_cli.tracking.store import row_files
+from nemorun_cli.tracking.store.json_values import attributes_of, encode_row, fields_of, plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from nemorun_cli.tracking.places import Place
-    from nemorun_cli.tracking.rows import Writer
+    from nemorun_cli.tracking.store.record_paths import Place
+    from nemorun_cli.tracking.store.row_files import Writer
 
 Flat = dict[str, Any]
 
@@ -90,13 +90,13 @@ class Params:
 
         Where two processes set `a` and `a.b` without knowing of each other, the later one counts.
         """
-        flat = _state(rows.series(self._folder, openings=openings)[0])
+        flat = _state(row_files.series(self._folder, openings=openings)[0])
         return flat if flatten else nested(flat)
 
     def history(self, key: str | None = None, *, openings: Collection[str] | None = None) -> list[Change]:
         """Every change, or those of one parameter, the oldest first."""
         changes = []
-        for row in rows.series(self._folder, openings=openings)[0]:
+        for row in row_files.series(self._folder, openings=openings)[0]:
             changes += [
                 Change(row["_ts"], name, value, is_set=True) for name, value in row.get("set", {}).items()
             ]
@@ -199,7 +199,7 @@ def _flatten(given: Any, above: str, flat: Flat, depth: int) -> None:
             flat[name] = {} if inner is not None else plain(value, name)
 
 
-def _state(changes: list[rows.Row]) -> Flat:
+def _state(changes: list[row_files.Row]) -> Flat:
     """What the changes add up to; a later one displaces what cannot stand beside it."""
     flat: Flat = {}
     groups: set[str] = set()

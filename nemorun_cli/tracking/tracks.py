@@ -7,18 +7,18 @@ import math
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.tracking import rows
+from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.metrics import as_fields
-from nemorun_cli.tracking.places import decode_name
-from nemorun_cli.tracking.selection import Rows
-from nemorun_cli.tracking.values import dump, encode_row
+from nemorun_cli.tracking.store.record_paths import decode_name
+from nemorun_cli.tracking.store.row_selection import Rows
+from nemorun_cli.tracking.store.json_values import dump, encode_row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from nemorun_cli.tracking.moments import Moments
-    from nemorun_cli.tracking.places import Place
-    from nemorun_cli.tracking.rows import Row, Torn, Writer
+    from nemorun_cli.tracking.timestamps import Moments
+    from nemorun_cli.tracking.store.record_paths import Place
+    from nemorun_cli.tracking.store.row_files import Row, Torn, Writer
 
 
 class Track:
@@ -131,8 +131,8 @@ class Track:
         """All entries, sorted by time; among equal times the order of writing stands."""
         torn: list[Torn] = []
         entries: list[Row] = []
-        for source in rows.sources(self._folder, openings):
-            found, incomplete = rows.read(source.path)
+        for source in row_files.sources(self._folder, openings):
+            found, incomplete = row_files.read(source.path)
             torn += [incomplete] if incomplete else []
             by_time: dict[float, Row] = {}
             for row in found:
@@ -222,7 +222,7 @@ class Tracks:
 
     def names(self) -> list[str]:
         """The topics that somebody appended to, sorted."""
-        return sorted(name for folder in rows.names(self._place.tracks) if (name := decode_name(folder)))
+        return sorted(name for folder in row_files.names(self._place.tracks) if (name := decode_name(folder)))
 
     def flush(self) -> Self:
         """Nothing is held back; kept for ML-Dash's sake."""

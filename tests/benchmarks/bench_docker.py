@@ -23,7 +23,7 @@ import docker
 from engines.dockerd import shared_engine
 from measuring import EXP, Bench
 
-from nemorun_cli.clock import unix
+from nemorun_cli.model.clock import unix
 
 if TYPE_CHECKING:
     from collections.abc import Callable

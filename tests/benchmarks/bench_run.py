@@ -23,8 +23,8 @@ import psutil
 import yaml
 from measuring import EXP, Bench
 
-from nemorun_cli.clock import stamp, unix
-from nemorun_cli.ledger import encode
+from nemorun_cli.model.clock import stamp, unix
+from nemorun_cli.storage.ledger import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable

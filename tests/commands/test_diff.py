@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.differences import ABSENT, of_values
+from nemorun_cli.views.reports.spec_diff import ABSENT, of_values
 
 if TYPE_CHECKING:
     from conftest import Exp

@@ -8,7 +8,9 @@ import pytest
 from bench import kill_supervisor, until
 from patience import eventually
 
-from nemorun_cli import diagnosis, executors, sessions
+from nemorun_cli.views.reports import doctor_report
+from nemorun_cli import executors
+from nemorun_cli.system import login_session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,9 +105,9 @@ def test_doctor_of_what_is_not_there(exp: Exp) -> None:
 
 def test_shared_file_systems_are_known(tmp_path: Path) -> None:
     """The kind of file system is found for a folder, and those of networks are told of."""
-    assert diagnosis.file_system(tmp_path) not in (None, "")
-    assert diagnosis.file_system(tmp_path) not in diagnosis.SHARED
-    assert {"nfs", "nfs4", "lustre", "cifs"} <= diagnosis.SHARED
+    assert doctor_report.file_system(tmp_path) not in (None, "")
+    assert doctor_report.file_system(tmp_path) not in doctor_report.SHARED
+    assert {"nfs", "nfs4", "lustre", "cifs"} <= doctor_report.SHARED
 
 
 def test_a_login_that_ends_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,18 +120,18 @@ def test_a_login_that_ends_its_processes(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     session = "0::/user.slice/user-1000.slice/session-3.scope\n"
     (tmp_path / "loginctl.answer").write_text("KillUserProcesses=yes\n")
-    found = sessions.danger(session)
+    found = login_session.danger(session)
     assert found is not None
     assert "systemd-run --user --scope" in found.remedy
     (tmp_path / "loginctl.answer").write_text("KillUserProcesses=no\n")
-    assert sessions.danger(session) is None
-    assert sessions.danger("0::/system.slice/cron.service\n") is None
-    assert sessions.danger("") is None
+    assert login_session.danger(session) is None
+    assert login_session.danger("0::/system.slice/cron.service\n") is None
+    assert login_session.danger("") is None
 
 
 def test_a_terminal_of_the_user_manager() -> None:
     """What belongs to the user's own manager ends with the last login, unless the user lingers."""
-    found = sessions.danger(
+    found = login_session.danger(
         f"0::/user.slice/user-1.slice/user@{os.getuid()}.service/app.slice/terminal.scope\n"
     )
     assert found is None or "loginctl enable-linger" in found.remedy

@@ -10,10 +10,12 @@ import pytest
 from bench import events, kill_supervisor, statuses, until
 from patience import eventually
 
-from nemorun_cli import experiment, fsck, locks, repair, salvage
+from nemorun_cli.experiment.run import find
+from nemorun_cli.experiment.maintenance import fsck, repair, salvage
+from nemorun_cli.system import locks
 from nemorun_cli.errors import LedgerDamagedError
-from nemorun_cli.home import Home
-from nemorun_cli.ledger import Reader
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.storage.ledger import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from bench import Bench
     from conftest import Exp
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 ENDINGS = {
     "well": 'echo "rows:=3" >> "$EXP_OUTPUT"',
@@ -126,7 +128,7 @@ def test_repair_finds_the_truth_whatever_was_damaged(
         home = Home(tmp_path / f"{number}")
         copy = home.directory / ended.directory.relative_to(bench.home.directory)
         shutil.copytree(ended.directory, copy, ignore=shutil.ignore_patterns("wake"))
-        run = experiment.find(ended.id, home=home)
+        run = find(ended.id, home=home)
         run.files.ledger.write_bytes(data)
         repair.repair(run.files, home=home.directory)
         assert fsck.examine(run.files, run.spec()).is_sound, line
@@ -174,7 +176,7 @@ def test_an_end_that_its_own_record_contradicts(bench: Bench, ended: Run) -> Non
 
 def test_a_second_end_is_found(bench: Bench, ended: Run) -> None:
     """Events that cannot follow one another are told, and left out of the rebuilt ledger."""
-    from nemorun_cli.ledger import encode  # noqa: PLC0415 - to write what no writer would
+    from nemorun_cli.storage.ledger import encode  # noqa: PLC0415 - to write what no writer would
 
     (end,) = (one for one in events(ended) if one["event"] == "ended" and one["task"] == "well")
     rewrite(ended, lambda lines: [*lines, encode([{**end, "status": "FAILED", "exit_code": 1}])])

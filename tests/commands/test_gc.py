@@ -12,14 +12,15 @@ import pytest
 from bench import kill_supervisor, until
 from patience import PATIENCE, eventually
 
-from nemorun_cli import keys, locks
-from nemorun_cli.home import Home
+from nemorun_cli.storage import run_keys
+from nemorun_cli.system import locks
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from bench import Bench
     from conftest import Exp
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 
 def over(bench: Bench, **header: Any) -> Run:
@@ -166,7 +167,7 @@ def test_gc_removes_keys_without_experiments(bench: Bench) -> None:
     (path,) = bench.home.keys.iterdir()
     eventually(lambda: not locks.is_held(bench.exp.directory() / "supervisor.lock"))
     assert ("key", None) not in removed(bench.exp)
-    with keys.hold(bench.home, key="nightly", name="tried"):
+    with run_keys.hold(bench.home, key="nightly", name="tried"):
         assert ("key", None) not in removed(bench.exp, "--older", "0")
         assert path.exists()
     assert removed(bench.exp) == [("key", None)]
@@ -178,11 +179,11 @@ def test_who_waits_for_a_key_that_is_removed_takes_the_new_one(exp: Exp) -> None
     home, held, enough = Home(exp.home), threading.Event(), threading.Event()
 
     def wait() -> None:
-        with keys.hold(home, key="k", name="a"):
+        with run_keys.hold(home, key="k", name="a"):
             held.set()
             enough.wait(PATIENCE)
 
-    with keys.hold(home, key="k", name="a"):
+    with run_keys.hold(home, key="k", name="a"):
         (path,) = home.keys.iterdir()
         waiting = threading.Thread(target=wait)
         waiting.start()

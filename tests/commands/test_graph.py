@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from patience import eventually
 
-from nemorun_cli import drawing, graph
-from nemorun_cli.graph import Edge, Graph, Node
+from nemorun_cli.cli import graph_drawing
+from nemorun_cli.views.reports import task_graph
+from nemorun_cli.views.reports.task_graph import Edge, Graph, Node
 
 if TYPE_CHECKING:
     from bench import Bench
@@ -48,15 +49,15 @@ def read_back(lines: list[str]) -> set[tuple[int, int]]:
     active: dict[int, int] = {}  # by column, the node whose line comes down there
     above = ""
     for line in lines:
-        if drawing.SYMBOLS[None] not in line:
+        if graph_drawing.SYMBOLS[None] not in line:
             above = line
             continue
-        column, node = line.index(drawing.SYMBOLS[None]) // 2, int(line.split()[-1])
+        column, node = line.index(graph_drawing.SYMBOLS[None]) // 2, int(line.split()[-1])
         joined = [one for one, cell in enumerate(above[::2]) if cell in LEADING_UP]
-        if not joined and above[::2][column : column + 1] == drawing.PASSING:
+        if not joined and above[::2][column : column + 1] == graph_drawing.PASSING:
             joined = [column]
         edges |= {(active[one], node) for one in joined}
-        passing = {one for one, cell in enumerate(line[::2]) if cell == drawing.PASSING}
+        passing = {one for one, cell in enumerate(line[::2]) if cell == graph_drawing.PASSING}
         active = {one: owner for one, owner in active.items() if one in passing} | {column: node}
         above = ""
     return edges
@@ -109,7 +110,7 @@ def test_drawing_can_be_read_back(drawn: tuple[int, set[tuple[int, int]]]) -> No
     """A reader who follows the lines finds exactly the dependencies that there are."""
     count, pairs = drawn
     edges = {(one, other) for one, other in pairs if one < other}
-    assert read_back([str(line) for line in drawing.draw(plain(edges, count))]) == edges
+    assert read_back([str(line) for line in graph_drawing.draw(plain(edges, count))]) == edges
 
 
 def test_graph_is_readable_without_unicode(exp: Exp) -> None:
@@ -157,10 +158,10 @@ def test_names_cannot_leave_their_quotes(name: str) -> None:
     """Whatever a name holds, it stays a label."""
     node = Node(id=name, members=(name,), is_group=False, executors=("x",), dependency_type="afterok")
     odd = Graph(name=name, nodes=(node,), edges=(), groups=())
-    (line,) = graph.to_mermaid(odd).splitlines()[1:]
+    (line,) = task_graph.to_mermaid(odd).splitlines()[1:]
     label = line.removeprefix('    n0["').removesuffix('"]')
     assert not set(label) & set('"`<>[]()\n\\')
-    title, _, entry, _ = graph.to_dot(odd).splitlines()
+    title, _, entry, _ = task_graph.to_dot(odd).splitlines()
     for text in (title.removeprefix("digraph ").removesuffix(" {"), entry.strip().partition(" [label=")[0]):
         inner = text[1:-1].replace("\\\\", "").replace('\\"', "")
         assert text[0] == text[-1] == '"'

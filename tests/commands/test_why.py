@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 from bench import kill_supervisor, until
 from patience import eventually
 
-from nemorun_cli.experiment import Run
-from nemorun_cli.history import UNKNOWN
-from nemorun_cli.home import Home
-from nemorun_cli.ledger import Ledger
+from nemorun_cli.experiment.run import Run
+from nemorun_cli.storage.state import UNKNOWN
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.storage.ledger import Ledger
 
 if TYPE_CHECKING:
     from bench import Bench

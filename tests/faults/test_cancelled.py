@@ -22,9 +22,10 @@ from bench import (
 )
 from patience import eventually
 
-from nemorun_cli import experiment, faults
+from nemorun_cli.experiment.run import find
+from nemorun_cli.system import crashpoints
 from nemorun_cli.errors import UsageError
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from bench import Bench
@@ -115,7 +116,7 @@ def test_task_that_waits_for_its_retry_is_cancelled(bench: Bench) -> None:
     assert bench.lines() == ["a 1"]
 
 
-POINTS = [point for point in faults.POINTS if point.startswith("attempt.")] + [
+POINTS = [point for point in crashpoints.POINTS if point.startswith("attempt.")] + [
     "ledger.written",
     "supervisor.started",
 ]
@@ -126,14 +127,14 @@ def test_cancel_while_a_task_is_being_submitted(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     """Wherever the supervisor is in submitting (here: dead right there), a cancel ends what it began."""
-    monkeypatch.setenv(faults.VARIABLE, f"{point}:1" if point != "ledger.written" else f"{point}:2")
+    monkeypatch.setenv(crashpoints.VARIABLE, f"{point}:1" if point != "ledger.written" else f"{point}:2")
     try:
         run = bench.start(
             {"a": f"echo $$ >>pids; {until('never')}", "b": {"inline": NOTE, "dependencies": ["a"]}}
         )
     except Exception:  # noqa: BLE001 - it may have died before it could answer
-        run = experiment.find(home=bench.home)
-    monkeypatch.delenv(faults.VARIABLE)
+        run = find(home=bench.home)
+    monkeypatch.delenv(crashpoints.VARIABLE)
     if point == "attempt.over":
         shim_pid(run, "a")
         kill_supervisor(run)
@@ -272,10 +273,10 @@ def test_cancel_does_not_touch_a_nested_experiment(bench: Bench) -> None:
     command = f"{sys.executable} -m nemorun_cli run {inner} -d >id"
     ended = bench.start({"a": command})
     assert ended.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    first = experiment.find(bench.lines("id")[0], home=bench.home)
+    first = find(bench.lines("id")[0], home=bench.home)
     outer = bench.start({"a": f"{command}2; {until('never')}"})
     eventually(lambda: bench.lines("id2"))
-    second = experiment.find(bench.lines("id2")[0], home=bench.home)
+    second = find(bench.lines("id2")[0], home=bench.home)
     outer.cancel()
     for nested in (first, second):
         assert nested.status().supervisor == "alive"

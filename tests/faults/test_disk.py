@@ -24,8 +24,8 @@ from bench import (
 from patience import eventually
 
 from nemorun_cli.errors import ExpError, LedgerError
-from nemorun_cli.ledger import Ledger, Reader, encode
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.storage.ledger import Ledger, Reader, encode
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from conftest import Exp
 
-    from nemorun_cli.home import ExperimentFiles
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 SIZE = 256  # KiB
 PAGE = 4096  # bytes that a tmpfs grants at once

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bench import NOTE, log
 
-from nemorun_cli import experiment
+from nemorun_cli.experiment import launch
+from nemorun_cli.experiment.run import find
 from nemorun_cli.errors import NotFoundError, SpecError, UsageError
-from nemorun_cli.home import Home
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,7 +159,7 @@ def test_names_that_could_leave_their_place_are_refused(bench: Bench, where: str
 )
 def test_key_is_any_text_and_stays_in_its_place(bench: Bench, key: str) -> None:
     """A key may be what it likes; its file lies among the keys."""
-    run = experiment.run(bench.spec({"a": ":"}), home=bench.home, key=key)
+    run = launch.run(bench.spec({"a": ":"}), home=bench.home, key=key)
     run.wait(timeout=60)
     assert run.status().to_json()["key"] == key
     (path,) = bench.home.keys.iterdir()
@@ -171,11 +172,11 @@ def test_empty_names_mean_nothing(bench: Bench) -> None:
     """A name that a script left empty is an error and never a beginning that fits everything."""
     run = bench.start({"a": ":"})
     snapshot = run.wait(timeout=60)
-    for mistake in (lambda: snapshot.match_tasks([""]), lambda: experiment.find("", home=bench.home)):
+    for mistake in (lambda: snapshot.match_tasks([""]), lambda: find("", home=bench.home)):
         with pytest.raises(NotFoundError):
             mistake()
     with pytest.raises(UsageError, match="empty"):
-        experiment.run(bench.spec({"a": ":"}), home=bench.home, key="")
+        launch.run(bench.spec({"a": ":"}), home=bench.home, key="")
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_no_name_finds_what_is_no_experiment(bench: Bench, which: str) -> None:
     """What is asked for is looked for among the experiments and nowhere else."""
     bench.run({"a": ":"})
     with pytest.raises(NotFoundError):
-        experiment.find(which, home=bench.home)
+        find(which, home=bench.home)
 
 
 def test_nothing_is_written_outside(bench: Bench) -> None:
@@ -205,11 +206,11 @@ def test_folder_of_somebody_else_is_left_alone(bench: Bench) -> None:
     foreign.chmod(0o755)
     (foreign / "_CONFIG").write_text("x")
     with pytest.raises(NotFoundError):
-        experiment.find(home=bench.home)
+        find(home=bench.home)
     run = bench.start({"a": ":"}, name="theirs")
     run.wait(timeout=60)
-    assert experiment.find("latest", home=bench.home).id == run.id
-    assert experiment.find("theirs", home=bench.home).id == run.id
+    assert find("latest", home=bench.home).id == run.id
+    assert find("theirs", home=bench.home).id == run.id
     assert foreign.stat().st_mode & 0o777 == 0o755
 
 
@@ -230,6 +231,6 @@ def test_identity_of_the_home_survives_odd_paths(bench: Bench) -> None:
     """A home and a working folder may be called as they like."""
     odd = bench.folder / "o'dd $HOME `x`\n ünï;"
     odd.mkdir()
-    run = experiment.run(bench.spec({"a": NOTE}), home=Home(odd))
+    run = launch.run(bench.spec({"a": NOTE}), home=Home(odd))
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert subprocess.run(["ls", odd], check=True, capture_output=True).stdout

@@ -8,13 +8,13 @@ import pytest
 from bench import NOTE, events, kill_supervisor, shim_pid, until
 from patience import eventually
 
-from nemorun_cli.ledger import encode
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.storage.ledger import encode
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from bench import Bench
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 
 @pytest.fixture

@@ -24,18 +24,18 @@ from bench import (
 )
 from patience import eventually
 
-from nemorun_cli import experiment
+from nemorun_cli.experiment.run import find
 from nemorun_cli.errors import EngineError
-from nemorun_cli.home import Home
-from nemorun_cli.ledger import Reader, encode
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.storage.ledger import Reader, encode
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bench import Bench
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 
 def child_pid(bench: Bench, name: str = "pid") -> int:
@@ -232,7 +232,7 @@ def test_two_experiments_of_one_id_are_kept_apart(bench: Bench) -> None:
     kill_supervisor(run)
     other = Home(bench.folder / "other")
     shutil.copytree(bench.home.directory, other.directory, ignore=shutil.ignore_patterns("wake"))
-    snapshot = experiment.find(run.id, home=other).cancel(signal="KILL", grace=0)
+    snapshot = find(run.id, home=other).cancel(signal="KILL", grace=0)
     assert snapshot.is_over
     assert is_running(shim)
     assert status(run, "a") == "RUNNING"

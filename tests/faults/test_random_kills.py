@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bench import NOTE, events, kill, kill_supervisor, statuses, until
 
-from nemorun_cli import history
-from nemorun_cli.states import TaskStatus
+from nemorun_cli.storage.state import ENDED, RETRIED, SKIPPED, SUBMITTED
+from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bench import Bench
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 TASKS = 9
 BLOWS = 6  # things that happen to one experiment
@@ -135,11 +135,11 @@ def _check_order(run: Run, tasks: dict[str, Any]) -> None:
     is_over: set[str] = set()
     for event in events(run):
         task = event.get("task")
-        if event["event"] == history.SUBMITTED:
+        if event["event"] == SUBMITTED:
             waiting = set(tasks[task]["dependencies"]) - is_over
             assert not waiting, f"{task} began before {waiting} ended"
             is_over.discard(task)
-        elif event["event"] in (history.ENDED, history.SKIPPED):
+        elif event["event"] in (ENDED, SKIPPED):
             is_over.add(task)
-        elif event["event"] == history.RETRIED:
+        elif event["event"] == RETRIED:
             is_over.discard(task)

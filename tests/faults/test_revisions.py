@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli import faults
+from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
     from conftest import Exp
@@ -19,7 +19,7 @@ tasks:
   gone: {inline: echo}
 """
 MOMENTS = [
-    *(f"{point}:1" for point in faults.POINTS if point.startswith(("revision.", "ledger.", "supervisor."))),
+    *(f"{point}:1" for point in crashpoints.POINTS if point.startswith(("revision.", "ledger.", "supervisor."))),
     "revision.installed:2",
     "revision.installed:3",
     "ledger.synced:2",
@@ -35,7 +35,7 @@ def test_killed_while_a_spec_is_changed(exp: Exp, moment: str) -> None:
     (exp.folder / "a.sh").write_text("echo new\n")
     spec.write_text(SPEC.replace('"old"', '"new"').replace("  gone", "  more"))
 
-    exp("resume", "study", "--spec", spec, "--accept-changes", code=None, env={faults.VARIABLE: moment})
+    exp("resume", "study", "--spec", spec, "--accept-changes", code=None, env={crashpoints.VARIABLE: moment})
 
     shown = exp("show", "--json").json
     revision = shown["lineage"]["revision"]

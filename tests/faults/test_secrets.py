@@ -10,9 +10,9 @@ import pytest
 from bench import NOTE, attempt, events, is_running, kill_supervisor, shim_pid, until
 from patience import eventually
 
-from nemorun_cli import experiment
+from nemorun_cli.experiment.run import find
 from nemorun_cli.errors import SpecError
-from nemorun_cli.states import ExperimentStatus
+from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -194,4 +194,4 @@ def test_plan_holds_names_only(bench: Bench, secrets: dict[str, Any]) -> None:
     plan = json.loads(attempt(run, "a").plan.read_text())
     assert sorted(plan["secrets"]) == sorted(VALUES)
     assert not set(VALUES) & plan["env"].keys()
-    assert experiment.find(run.id, home=bench.home).spec().secrets.keys() == VALUES.keys()
+    assert find(run.id, home=bench.home).spec().secrets.keys() == VALUES.keys()

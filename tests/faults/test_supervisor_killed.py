@@ -18,14 +18,15 @@ from bench import (
 )
 from patience import eventually
 
-from nemorun_cli import experiment, faults
+from nemorun_cli.experiment.run import find
+from nemorun_cli.system import crashpoints
 from nemorun_cli.errors import ExpError, NotFoundError
-from nemorun_cli.states import ExperimentStatus, TaskStatus
+from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
     from bench import Bench
 
-    from nemorun_cli.experiment import Run
+    from nemorun_cli.experiment.run import Run
 
 TASKS: dict[str, Any] = {
     "a": NOTE,
@@ -41,20 +42,20 @@ RAN = ["a 1", "d 1", "g/0 1", "g/1 1", "r 1", "r 2"]
 
 ONCE = ("supervisor.locked", "supervisor.started", "supervisor.ended")
 OFTEN = tuple(
-    point for point in faults.POINTS if not point.startswith(("create.", "supervisor.", "revision."))
+    point for point in crashpoints.POINTS if not point.startswith(("create.", "supervisor.", "revision."))
 )
-CREATE = tuple(point for point in faults.POINTS if point.startswith("create."))
+CREATE = tuple(point for point in crashpoints.POINTS if point.startswith("create."))
 MOMENTS = [f"{point}:1" for point in ONCE] + [f"{point}:{n}" for point in OFTEN for n in (1, 2, 4)]
 
 
 def start_and_die(bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str) -> Run:
     """An experiment whose supervisor has died at a moment, perhaps while it began."""
-    monkeypatch.setenv(faults.VARIABLE, moment)
+    monkeypatch.setenv(crashpoints.VARIABLE, moment)
     try:
         run = bench.start(TASKS, run={"max_parallel": 2})
     except ExpError:
-        run = experiment.find(home=bench.home)
-    monkeypatch.delenv(faults.VARIABLE)
+        run = find(home=bench.home)
+    monkeypatch.delenv(crashpoints.VARIABLE)
     return run
 
 
@@ -95,17 +96,17 @@ def test_killed_at_a_write_it_is_resumed_without_running_anything_twice(
 @pytest.mark.parametrize("point", CREATE)
 def test_command_killed_while_it_creates(bench: Bench, point: str) -> None:
     """A command that dies before its ledger is there leaves nothing; after it, what can be resumed."""
-    done = bench.exp("run", bench.spec(TASKS), "-d", code=None, env={faults.VARIABLE: f"{point}:1"})
+    done = bench.exp("run", bench.spec(TASKS), "-d", code=None, env={crashpoints.VARIABLE: f"{point}:1"})
     assert done.code == -9
     if point == "create.ledger":
-        run = experiment.find(home=bench.home)
+        run = find(home=bench.home)
         assert run.status().status is ExperimentStatus.INTERRUPTED
         assert run.resume()
         assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
         assert sorted(bench.lines()) == RAN
     else:
         with pytest.raises(NotFoundError):
-            experiment.find(home=bench.home)
+            find(home=bench.home)
         assert bench.lines() == []
 
 

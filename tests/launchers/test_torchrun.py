@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nemorun_cli.launchers import Setting, launched, normal
-from nemorun_cli.launchers.torchrun import Torchrun
+from nemorun_cli.executors.launchers import Setting, launched, normal
+from nemorun_cli.executors.launchers.torchrun import Torchrun
 
 if TYPE_CHECKING:
     from pathlib import Path

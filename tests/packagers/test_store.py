@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.home import Home
-from nemorun_cli.packagers import store
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.packagers import content_store
 from nemorun_cli.packagers.content import Entry, PackagerError, checked, digest_of, entry_of, listing
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_a_content_is_written_as_it_is(home: Home, tmp_path: Path) -> None:
         Entry(path="link", kind="link", target="a/b/c"),
         Entry(path="out", kind="folder"),
     ]
-    folder, told = store.put(home, entries)
+    folder, told = content_store.put(home, entries)
     assert folder.name == told.hash[:16]
     assert (folder / "link").read_text() == "text"
     assert (folder / "out").is_dir()
@@ -55,12 +55,12 @@ def test_a_content_is_written_as_it_is(home: Home, tmp_path: Path) -> None:
 def test_what_counts_is_what_was_copied(home: Home, tmp_path: Path) -> None:
     """A list names what is in the store, and the same content is found again without writing."""
     entries = [file(tmp_path, "a")]
-    folder, told = store.put(home, entries)
+    folder, told = content_store.put(home, entries)
     before = folder.stat().st_ino
-    assert store.put(home, entries) == (folder, told)
+    assert content_store.put(home, entries) == (folder, told)
     assert folder.stat().st_ino == before
     assert told == listing(entries, digest=digest_of)
-    other, _ = store.put(home, [file(tmp_path, "a", "changed")])
+    other, _ = content_store.put(home, [file(tmp_path, "a", "changed")])
     assert other != folder
 
 
@@ -69,7 +69,7 @@ def test_nothing_half_written_stays(home: Home, tmp_path: Path) -> None:
     entries = [file(tmp_path, "a"), file(tmp_path, "b")]
     (tmp_path / "b").unlink()
     with pytest.raises(PackagerError, match=r"/b vanished"):
-        store.put(home, entries)
+        content_store.put(home, entries)
     assert list(home.code.iterdir()) == []
 
 
@@ -77,7 +77,7 @@ def test_several_at_once_make_one_content(home: Home, tmp_path: Path) -> None:
     """Runs that ship the same at the same time end up with the same folder."""
     entries = [file(tmp_path, f"d/{number}", str(number)) for number in range(50)]
     found: list[Path] = []
-    threads = [threading.Thread(target=lambda: found.append(store.put(home, entries)[0])) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(content_store.put(home, entries)[0])) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -88,18 +88,18 @@ def test_several_at_once_make_one_content(home: Home, tmp_path: Path) -> None:
 
 def test_a_content_in_use_is_not_discarded(home: Home, tmp_path: Path) -> None:
     """While an experiment is being made nothing is removed; afterwards what nobody refers to is."""
-    folder, _ = store.put(home, [file(tmp_path, "a")])
-    assert list(store.unused(home, {folder.name})) == []
-    assert list(store.unused(home, set())) == [folder]
-    with store.used(home), store.used(home):
-        assert not store.discard(home, folder)
-    assert store.discard(home, folder)
+    folder, _ = content_store.put(home, [file(tmp_path, "a")])
+    assert list(content_store.unused(home, {folder.name})) == []
+    assert list(content_store.unused(home, set())) == [folder]
+    with content_store.used(home), content_store.used(home):
+        assert not content_store.discard(home, folder)
+    assert content_store.discard(home, folder)
     assert not folder.exists()
 
 
 def test_the_lock_is_let_go(home: Home) -> None:
     """After an experiment is made, whatever came of it, nobody holds the lock."""
-    with pytest.raises(ValueError, match="broken"), store.used(home):
+    with pytest.raises(ValueError, match="broken"), content_store.used(home):
         raise ValueError("broken")
     with home.code_lock.open("r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.tracking import facts, git
-from nemorun_cli.tracking.reading import environment, record
+from nemorun_cli.tracking.process import process_info, git_state
+from nemorun_cli.tracking.access.reader import environment, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,26 +40,26 @@ def test_commit_is_what_git_says(repository: Path) -> None:
     commit = _git(repository, "rev-parse", "HEAD")
     expected = {"folder": str(repository), "commit": commit, "branch": "main"}
     (repository / "deep/er").mkdir(parents=True)
-    assert git.commit(str(repository / "deep/er")) == expected
+    assert git_state.commit(str(repository / "deep/er")) == expected
     _git(repository, "pack-refs", "--all")
-    assert git.commit(str(repository)) == expected
+    assert git_state.commit(str(repository)) == expected
     _git(repository, "worktree", "add", "-q", "-b", "side", "../linked")
-    assert git.commit(str(repository.parent / "linked")) == {
+    assert git_state.commit(str(repository.parent / "linked")) == {
         "folder": str(repository.parent / "linked"),
         "commit": commit,
         "branch": "side",
     }
     _git(repository, "checkout", "-q", "--detach")
-    assert git.commit(str(repository)) == {**expected, "branch": None}
+    assert git_state.commit(str(repository)) == {**expected, "branch": None}
 
 
 def test_outside_of_git_there_is_no_commit(tmp_path: Path) -> None:
     """No repository, an empty one and a broken one are told as no commit, and raise nothing."""
-    assert git.commit(None) is None
+    assert git_state.commit(None) is None
     (tmp_path / ".git").mkdir()
-    assert git.commit(str(tmp_path)) is None
+    assert git_state.commit(str(tmp_path)) is None
     (tmp_path / ".git/HEAD").write_text("ref: refs/heads/../../../../etc/passwd")
-    found = git.commit(str(tmp_path))
+    found = git_state.commit(str(tmp_path))
     assert found is not None
     assert found["commit"] is None
 
@@ -86,7 +86,7 @@ def test_changes_that_are_too_many_are_not_kept_in_part(
     """A diff past its limit leaves nothing: half of one would mislead."""
     (repository / "train.py").write_text("x" * 60 + "\n" + "y = 1\n" * (4 << 20))
     target = tmp_path / "out.diff"
-    git.take_diff(str(repository), str(target))
+    git_state.take_diff(str(repository), str(target))
     part = Path(f"{target}.part")
     seen = False
 
@@ -111,7 +111,7 @@ def test_programs_that_the_repository_names_are_not_run(
     (repository / ".gitattributes").write_text("*.py diff=py\n")
     (repository / "train.py").write_text("lr = 0.2\n")
     target = tmp_path / "out.diff"
-    git.take_diff(str(repository), str(target))
+    git_state.take_diff(str(repository), str(target))
     eventually(target.exists)
     assert "+lr = 0.2" in target.read_text()
     assert not (tmp_path / "sprung").exists()
@@ -119,7 +119,7 @@ def test_programs_that_the_repository_names_are_not_run(
 
 def test_packages_are_those_that_can_be_imported() -> None:
     """Names and versions agree with what importlib.metadata reads at leisure."""
-    found = {name.lower().replace("-", "_"): version for name, version in facts.packages().items()}
+    found = {name.lower().replace("-", "_"): version for name, version in process_info.packages().items()}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"].lower().replace("-", "_").replace(".", "_")
         assert found[name] == distribution.version
@@ -142,6 +142,6 @@ def test_facts_tell_who_wrote(program: Program, root: Path) -> None:
 
 def test_endless_command_line_is_cut() -> None:
     """A command line is kept up to a limit, not copied into every opening whole."""
-    text = "import sys\nfrom nemorun_cli.tracking import facts\nprint(sum(map(len, facts._argv())))"
+    text = "import sys\nfrom nemorun_cli.tracking.process import process_info as facts\nprint(sum(map(len, facts._argv())))"
     command = [sys.executable, "-c", text, *["x" * 10_000] * 20]
-    assert int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) <= facts.MAX_ARGV
+    assert int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) <= process_info.MAX_ARGV

@@ -12,7 +12,7 @@ import pytest
 
 from nemorun_cli.errors import LedgerDamagedError, NotFoundError, UsageError
 from nemorun_cli.tracking import Experiment
-from nemorun_cli.tracking.foreign import as_bytes
+from nemorun_cli.tracking.store.savers import as_bytes
 
 
 def _blobs(root: Path) -> list[Path]:

@@ -367,7 +367,7 @@ def test_failure_to_close_does_not_hide_the_users_exception(
     """If a record cannot be closed after an exception, the caller still gets that, with a note."""
     experiment = Experiment("a", dash_root=root)
     with pytest.raises(ValueError, match="mine") as caught, experiment.run:  # noqa: PT012 - the disk fails within
-        monkeypatch.setattr("nemorun_cli.tracking.openings._write", _disk_full)
+        monkeypatch.setattr("nemorun_cli.tracking.store.sessions._write", _disk_full)
         raise ValueError("mine")
     assert "could not be closed" in caught.value.__notes__[0]
     monkeypatch.undo()

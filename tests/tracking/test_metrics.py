@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli.tracking.selection import downsample, mean, statistics
+from nemorun_cli.tracking.store.row_selection import downsample, mean, statistics
 
 if TYPE_CHECKING:
     from nemorun_cli.tracking import Experiment

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.tracking import Experiment, places
+from nemorun_cli.tracking import Experiment
+from nemorun_cli.tracking.store import record_paths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,18 +68,18 @@ def test_templates_are_a_closed_set(root: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_ids_of_one_second_differ() -> None:
     """Two jobs started in the same second do not share a prefix with `{id}` in it."""
-    assert len({places.unique() for _ in range(1000)}) == 1000
+    assert len({record_paths.unique() for _ in range(1000)}) == 1000
 
 
 @given(st.text(min_size=1, max_size=40))
 def test_name_survives_as_a_file_name(name: str) -> None:
     """Every name becomes one file name that no other name becomes, and comes back from it."""
-    encoded = places.encode_name(name)
-    assert places.decode_name(encoded) == name
+    encoded = record_paths.encode_name(name)
+    assert record_paths.decode_name(encoded) == name
     assert "/" not in encoded
     assert "\0" not in encoded
     assert not encoded.startswith(".")
-    assert encoded != places.UNNAMED
+    assert encoded != record_paths.UNNAMED
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemorun_cli.errors import LedgerDamagedError, StateError
-from nemorun_cli.tracking import Experiment, rows
-from nemorun_cli.tracking.values import encode_row
+from nemorun_cli.tracking import Experiment
+from nemorun_cli.tracking.store import row_files
+from nemorun_cli.tracking.store.json_values import encode_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,14 +70,14 @@ def test_generations_follow_one_another_whatever_the_clocks_say(tmp_path: Path) 
     folder = tmp_path / "m"
     _write(folder, "0001-fast-1-a", [100_000.0, 100_001.0])
     _write(folder, "0002-slow-1-b", [5.0, 6.0])
-    found, _ = rows.series(str(folder))
+    found, _ = row_files.series(str(folder))
     assert [row["of"] for row in found] == [
         "0001-fast-1-a:0",
         "0001-fast-1-a:1",
         "0002-slow-1-b:0",
         "0002-slow-1-b:1",
     ]
-    found, _ = rows.series(str(folder), tail=3)
+    found, _ = row_files.series(str(folder), tail=3)
     assert [row["of"] for row in found] == ["0001-fast-1-a:1", "0002-slow-1-b:0", "0002-slow-1-b:1"]
 
 
@@ -85,7 +86,7 @@ def test_writers_of_one_generation_are_merged_by_time_and_keep_their_order(tmp_p
     folder = tmp_path / "m"
     _write(folder, "0001-x-1-a", [1.0, 3.0, 2.0, 5.0])
     _write(folder, "0001-x-2-b", [2.5, 4.0])
-    found, _ = rows.series(str(folder))
+    found, _ = row_files.series(str(folder))
     assert [row["of"][-3:] for row in found] == ["a:0", "b:0", "a:1", "a:2", "b:1", "a:3"]
 
 
@@ -98,23 +99,23 @@ def test_tail_is_the_end_of_the_whole(
     folder = tmp_path_factory.mktemp("rows") / "m"
     for number, moments in enumerate(writers):
         _write(folder, f"{number // 2:04d}-x-{number}-a", sorted(map(float, moments)))
-    whole, _ = rows.series(str(folder))
-    before, rows.BLOCK = rows.BLOCK, block  # type: ignore[misc] # so that a few rows span many blocks
+    whole, _ = row_files.series(str(folder))
+    before, row_files.BLOCK = row_files.BLOCK, block  # type: ignore[misc] # so that a few rows span many blocks
     try:
-        tail, _ = rows.series(str(folder), tail=count)
+        tail, _ = row_files.series(str(folder), tail=count)
     finally:
-        rows.BLOCK = before  # type: ignore[misc] # the same
+        row_files.BLOCK = before  # type: ignore[misc] # the same
     assert tail == (whole[-count:] if count else [])
 
 
 def test_more_metrics_than_descriptors(experiment: Experiment) -> None:
     """A thousand metrics keep few files open and lose nothing."""
     for _ in range(2):
-        for number in range(rows.MAX_OPEN * 2):
+        for number in range(row_files.MAX_OPEN * 2):
             experiment.metrics(f"m{number}").log(x=number)
-    assert len(list(Path("/proc/self/fd").iterdir())) < rows.MAX_OPEN + 50
+    assert len(list(Path("/proc/self/fd").iterdir())) < row_files.MAX_OPEN + 50
     assert len(experiment.metrics("m3").read()) == 2
-    assert len(experiment.metrics.names()) == rows.MAX_OPEN * 2
+    assert len(experiment.metrics.names()) == row_files.MAX_OPEN * 2
 
 
 def test_writing_to_what_is_not_open_is_an_error(root: Path) -> None:

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli.tracking.values import dump, encode_row, load, plain
+from nemorun_cli.tracking.store.json_values import dump, encode_row, load, plain
 
 if TYPE_CHECKING:
     from nemorun_cli.tracking import Experiment

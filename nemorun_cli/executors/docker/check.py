@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import Diagnosis
-from nemorun_cli.executors.docker.engine import DownError, Engine, Gone, Refused
+from nemorun_cli.executors.docker.client import DownError, Engine, Gone, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

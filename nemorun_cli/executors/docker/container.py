@@ -9,15 +9,15 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli import quantities
+from nemorun_cli.model import units
 from nemorun_cli.executors.local import shim_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.executors import Job
-    from nemorun_cli.plan import Plan
-    from nemorun_cli.resources import Resources
+    from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.resources import Resources
 
 LABEL: Final = "nemorun."  # what the names of our labels begin with
 NO_PROGRAM: Final = 124  # exit code of a container whose image lacks the task's program
@@ -302,5 +302,5 @@ def _healthcheck(check: Mapping[str, Any]) -> dict[str, Any]:
     told = dict(check)
     for word in ("interval", "timeout", "start_period"):
         if word in told:
-            told[word] = int(quantities.duration(told[word]) * 1_000_000_000)  # Docker counts nanoseconds
+            told[word] = int(units.duration(told[word]) * 1_000_000_000)  # Docker counts nanoseconds
     return told

@@ -18,22 +18,24 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import attempts, machine
-from nemorun_cli.attempts import failed_launch
+from nemorun_cli.model import attempt_end
+from nemorun_cli.system import hardware
+from nemorun_cli.model.attempt_end import failed_launch
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.docker import container as containers
-from nemorun_cli.executors.docker import errands
+from nemorun_cli.executors.docker import lifecycle
 from nemorun_cli.executors.docker.check import diagnose
-from nemorun_cli.executors.docker.engine import DownError, Engine, Following, Refused, Stream, host
-from nemorun_cli.executors.docker.errands import Begun, Images
-from nemorun_cli.executors.docker.forgotten import Forgotten
-from nemorun_cli.workers import Workers
+from nemorun_cli.executors.docker.client import DownError, Engine, Following, Refused, Stream, host
+from nemorun_cli.executors.docker.lifecycle import Begun, Images
+from nemorun_cli.executors.docker.orphans import Forgotten
+from nemorun_cli.system.threads import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.plan import Plan
-    from nemorun_cli.resources import Machine, Resources
+    from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.capacity import Machine
+    from nemorun_cli.model.resources import Resources
 
 WORKERS: Final = 4  # threads that start containers, and as many that end them, however many there are
 FIRST_LOOK: Final = 10.0  # seconds that an answer may take when attempts are taken up
@@ -126,7 +128,7 @@ class DockerExecutor:
             if job.allocation:  # no container can inherit it
                 job.allocation.keep_until(job.files.exit)
             work = self._starters.submit(
-                errands.begin,
+                lifecycle.begin,
                 engine,
                 job,
                 plan,
@@ -156,7 +158,7 @@ class DockerExecutor:
     def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
         """Signal every process of each container, and KILL it after the grace period."""
         for job in jobs:
-            name = attempts.short_signal(signal or job.stop_signal)
+            name = attempt_end.short_signal(signal or job.stop_signal)
             patience = job.stop_grace if grace is None else grace
             if job.key in self._forgotten:
                 self._forgotten.cancel(job, name, patience)
@@ -185,7 +187,7 @@ class DockerExecutor:
 
     def machine(self, *, with_gpus: bool) -> Machine:
         """What this machine has, where the engine is, too."""
-        return machine.find({}, with_gpus=with_gpus)
+        return hardware.find({}, with_gpus=with_gpus)
 
     def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
         """What the options say otherwise, or more than this machine has."""
@@ -348,7 +350,7 @@ class DockerExecutor:
         self._unfollow(held)
         held.deadline = None
         work = self._enders.submit(
-            errands.end,
+            lifecycle.end,
             self._engine,
             held.job,
             held.container,
@@ -414,12 +416,12 @@ class DockerExecutor:
     def _adopt(self, job: Job, found: Mapping[str, Any] | None) -> Future[Any] | None:
         """Take an attempt in hand as it stands; gives the work on it if it has ended."""
         if found is None:
-            self._news.append(errands.vanished(job))
+            self._news.append(lifecycle.vanished(job))
             return None
         timeout = found["Labels"].get(containers.LABEL + "timeout")
         if found["State"] == "created":
             self._news.append(
-                self._forgotten.take(job) or errands.unstarted(job, is_bare=timeout is not None)
+                self._forgotten.take(job) or lifecycle.unstarted(job, is_bare=timeout is not None)
             )
             if job.key in self._forgotten and (stop := self._stops.pop(job.key, None)):
                 self._forgotten.cancel(job, stop.signal, stop.grace)
@@ -429,7 +431,7 @@ class DockerExecutor:
         if found["State"] not in ALIVE:
             self._end(held)
             return held.work
-        since = errands.claimed(job)
+        since = lifecycle.claimed(job)
         self._news.append(
             Sighting(
                 key=job.key,
@@ -502,7 +504,7 @@ class DockerExecutor:
             if held.deadline is not None and held.deadline <= now:
                 held.deadline = None
                 held.job.files.timed_out.touch()
-                name = attempts.short_signal(held.job.stop_signal)
+                name = attempt_end.short_signal(held.job.stop_signal)
                 self._stops.setdefault(held.job.key, _Stop(name, held.job.stop_grace))
         for key, stop in list(self._stops.items()):
             if stop.due <= now:

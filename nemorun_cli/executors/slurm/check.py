@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import Diagnosis
 from nemorun_cli.executors.slurm.commands import Answer
-from nemorun_cli.executors.slurm.request import sbatch_flags
+from nemorun_cli.executors.slurm.sbatch_options import sbatch_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nemorun_cli.executors.slurm.commands import Inquiry
-    from nemorun_cli.resources import Resources
+    from nemorun_cli.model.resources import Resources
 
 PATIENCE: Final = 15.0  # seconds for each question
 ENGINE: Final = "slurm"

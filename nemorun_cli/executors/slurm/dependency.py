@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors import Awaited, Job
-    from nemorun_cli.executors.slurm.request import Request
+    from nemorun_cli.executors.slurm.sbatch_options import Request
 
 # In an attempt's folder: its job did not run it, for the ends of its parents do not say that it may.
 STOOD_BACK: Final = "stood-back"

@@ -13,30 +13,33 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli import attempts, environment, faults
-from nemorun_cli.attempts import Ending, failed_launch, lost
+from nemorun_cli.storage import attempts
+from nemorun_cli.model import attempt_end
+from nemorun_cli.system import files, environment, crashpoints
+from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
 from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.local import shim_line
-from nemorun_cli.executors.slurm import together
-from nemorun_cli.executors.slurm.cluster import URGENT, Cluster
+from nemorun_cli.executors.slurm import het_job
+from nemorun_cli.executors.slurm.job_states import URGENT, Cluster
 from nemorun_cli.executors.slurm.dependency import BEHIND, Batch, arguments, batches
-from nemorun_cli.executors.slurm.jobs import LOST_AFTER, Jobs
-from nemorun_cli.executors.slurm.queue import CAUSES, NEVER, Row, ending_of, is_news, waiting_message
-from nemorun_cli.executors.slurm.request import OPTIONS_SCHEMA, Request, argv, clash, request, uses_srun
-from nemorun_cli.executors.slurm.script import NEAR_LIMIT, RUNNING, member_text
-from nemorun_cli.executors.slurm.site import Here
-from nemorun_cli.executors.slurm.stop import Stop, commands
-from nemorun_cli.states import Reason, TaskStatus
+from nemorun_cli.executors.slurm.attempt_jobs import LOST_AFTER, Jobs
+from nemorun_cli.executors.slurm.squeue import CAUSES, NEVER, Row, ending_of, is_news, waiting_message
+from nemorun_cli.executors.slurm.sbatch_options import OPTIONS_SCHEMA, Request, argv, clash, request, uses_srun
+from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT, RUNNING, member_text
+from nemorun_cli.executors.slurm.access import Here
+from nemorun_cli.executors.slurm.scancel import Stop, commands
+from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.executors.slurm.commands import Answer, Question
-    from nemorun_cli.executors.slurm.site import Secrets, Site
-    from nemorun_cli.executors.slurm.submission import Submission
-    from nemorun_cli.plan import Plan
-    from nemorun_cli.resources import Resources
+    from nemorun_cli.executors.slurm.job_script import Secrets
+    from nemorun_cli.executors.slurm.access import Site
+    from nemorun_cli.executors.slurm.submissions import Submission
+    from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.resources import Resources
 
 SETTLING: Final = 3.0  # seconds that an exit record may take to be seen after Slurm says that the job is over
 WORD: Final = 5.0  # seconds that an end may wait for Slurm to say why
@@ -153,7 +156,7 @@ class SlurmExecutor:
         """Take back what waits; signal what runs, and KILL it after the grace period."""
         for job in jobs:
             held = self._held.setdefault(job.key, _Held(job, is_adopted=True))
-            name = attempts.short_signal(signal or job.stop_signal)
+            name = attempt_end.short_signal(signal or job.stop_signal)
             patience = job.stop_grace if grace is None else grace
             if held.stop:
                 held.stop.hurry(signal=name, grace=patience)
@@ -211,17 +214,17 @@ class SlurmExecutor:
 
     def _write(self, batch: Batch) -> Submission:
         texts = {}
-        parts = len(together.components(batch.each)) if batch.each else 0
+        parts = len(het_job.components(batch.each)) if batch.each else 0
         for index, job in enumerate(batch.jobs):
             plan = job.plan
             assert plan is not None  # noqa: S101 - see `submit`
             behind = arguments(job.behind, self._site.place)
             if behind:  # for those who wait for it in turn
-                attempts.write(job.files.directory / BEHIND, "".join(f"{word}\0" for word in behind))
+                files.write(job.files.directory / BEHIND, "".join(f"{word}\0" for word in behind))
             if batch.each:
-                mark = str(self._site.place(job.files.directory / together.STEP))
+                mark = str(self._site.place(job.files.directory / het_job.STEP))
                 component = index if parts > 1 else None
-                step = together.step(batch.each[index], plan.argv, mark=mark, component=component)
+                step = het_job.step(batch.each[index], plan.argv, mark=mark, component=component)
                 plan = replace(plan, argv=step)
             attempts.write_plan(job.files, plan)
             env = environment.inherited(plan.env_inherit) if isinstance(plan.env_inherit, tuple) else {}
@@ -269,7 +272,7 @@ class SlurmExecutor:
         self._unsent -= submission.indices.keys()
         members = [self._held[key] for key in submission.members if key in self._held]
         if answer.is_good:
-            faults.point("attempt.spawned")
+            crashpoints.point("attempt.spawned")
             submission.remember(answer.output.strip().partition(";")[0])
             return [self._tell(held, "queued", job_id=submission.id_of(held.job.key)) for held in members]
         if answer.is_lost or _OUTAGE.search(answer.complaint):
@@ -490,7 +493,7 @@ class SlurmExecutor:
 def _site(options: Mapping[str, Any]) -> Site:
     """How the cluster of an executor with these options is reached."""
     if "tunnel" in options:
-        from nemorun_cli.executors.slurm.there import There  # noqa: PLC0415 - only for remote clusters
+        from nemorun_cli.executors.slurm.remote.cluster import There  # noqa: PLC0415 - only for remote clusters
 
         return There(options)
     return Here(options)

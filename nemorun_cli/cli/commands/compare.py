@@ -1,0 +1,144 @@
+"""`exp compare`: records side by side, sorted, filtered, and the best of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from nemorun_cli.experiment.records import compare, series
+from nemorun_cli.experiment.records.targets import target
+from nemorun_cli.cli import tables, terminal
+from nemorun_cli.cli.options import DashRoot, Json, whole_number
+from nemorun_cli.cli.completion import experiments, one_of
+from nemorun_cli.errors import UsageError
+from nemorun_cli.cli.tables import Column
+from nemorun_cli.tracking.store.json_values import dump
+
+if TYPE_CHECKING:
+    from nemorun_cli.experiment.records.compare import Comparison
+
+COMPARE_FORMAT: Final = "exp.compare/1"
+FORMATS: Final = ("table", "csv", "json", "markdown")
+
+
+def command(
+    which: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="EXP|PREFIX",
+            help="Experiments (default: the latest), or prefixes with their `/`, and all below them.",
+            autocompletion=experiments,
+        ),
+    ] = None,
+    *,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="TASK", help="Only this task, group or glob.")
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-k", "--key", metavar="KEY", help="Only this metric: loss, train/loss, loss:min; default all."
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option("--sort", metavar="KEY", help="Sort by a metric or a param.")
+    ] = None,
+    descending: Annotated[
+        bool, typer.Option("--descending/--no-descending", help="The largest first.")
+    ] = False,
+    best: Annotated[
+        str | None,
+        typer.Option("--best", metavar="KEY:min|max", help="Only the one that is best by a metric."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where", metavar="CONDITION", help="Only where this holds: lr<=0.1, status=COMPLETED."
+        ),
+    ] = None,
+    all_params: Annotated[
+        bool, typer.Option("--all-params/--no-all-params", help="Also params that are the same everywhere.")
+    ] = False,
+    limit: Annotated[str | None, typer.Option("--limit", metavar="N", help="At most so many.")] = None,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="FORMAT", help="table, csv, json or markdown.", autocompletion=one_of(FORMATS)
+        ),
+    ] = "table",
+    dash_root: DashRoot = None,
+    is_json: Json = False,
+) -> None:
+    """Compare experiments, the tasks of a sweep, or records."""
+    most = whole_number("--limit", limit) if limit is not None else None
+    if format_ not in FORMATS:
+        raise UsageError(f"--format {format_}: it is one of {', '.join(FORMATS)}")
+    asked: list[str | None] = [*which] if which else [None]
+    targets = [target(one, task, dash_root=dash_root) for one in asked]
+    rows = [row for one in targets for row in compare.rows(one)]
+    compared = compare.compare(
+        rows, where=where or (), sort=sort, descending=descending, best=best, keys=key or (), limit=most
+    )
+    params = compared.params if all_params else compared.differing
+    form = "json" if is_json else format_
+    if form == "json":
+        terminal.write_line(dump(_document(compared)))
+        return
+    titles, cells = _cells(compared, params)
+    if form == "table":
+        tables.show(titles, cells)
+        if not cells:
+            terminal.say("hint: nothing was recorded there; see: exp records")
+    else:
+        names = [column.title for column in titles]
+        terminal.write(_csv(names, cells) if form == "csv" else _markdown(names, cells))
+
+
+def _document(compared: Comparison) -> dict[str, Any]:
+    """The document `exp.compare/1`."""
+    return {
+        "schema": COMPARE_FORMAT,
+        "differing": compared.differing,
+        "rows": [row.to_json() for row in compared.rows],
+    }
+
+
+def _cells(compared: Comparison, params: list[str]) -> tuple[list[Column], list[list[str]]]:
+    """The columns, params before metrics, and the cells."""
+    is_several = len({row.of.experiment for row in compared.rows}) > 1
+    titles = [
+        *([Column("EXPERIMENT", is_whole=True)] if is_several else []),
+        Column("RECORD"),
+        Column("STATUS", is_whole=True),
+        *(Column(name, is_number=True) for name in params),
+        *(Column(name, is_number=True) for name in compared.metrics),
+    ]
+    cells = [
+        [
+            *([row.of.experiment or ""] if is_several else []),
+            row.of.label,
+            str(row.of.status),
+            *(series.text(row.params.get(name)) for name in params),
+            *(series.text(row.value(name)) for name in compared.metrics),
+        ]
+        for row in compared.rows
+    ]
+    return titles, cells
+
+
+def _csv(names: list[str], cells: list[list[str]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([names, *cells])
+    return stream.getvalue()
+
+
+def _markdown(names: list[str], cells: list[list[str]]) -> str:
+    rows = [names, ["---"] * len(names), *cells]
+    return "".join(f"| {' | '.join(_escaped(cell) for cell in row)} |\n" for row in rows)
+
+
+def _escaped(cell: str) -> str:
+    return " ".join(cell.replace("|", "\\|").split())

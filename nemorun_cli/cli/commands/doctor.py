@@ -1,0 +1,71 @@
+"""`exp doctor`: what stands in the way of running experiments here, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nemorun_cli.cli import completion, terminal
+from nemorun_cli.views.reports import doctor_report
+from nemorun_cli.experiment import run
+from nemorun_cli.cli.options import Json
+from nemorun_cli.storage.paths import Home
+
+if TYPE_CHECKING:
+    from nemorun_cli.views.reports.doctor_report import Check
+
+SIGNS: Final = {"well": "ok", "warning": "!!", "trouble": "XX"}
+
+
+def command(
+    which: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="EXP",
+            help="Check the executors of this experiment, and its supervisor.",
+            autocompletion=completion.experiments,
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    is_json: Json = False,
+) -> int:
+    """Check the engines that run tasks, and say how to get them going."""
+    home = Home.from_environment()
+    snapshot = run.find(which, home=home).status() if which is not None else None
+    wanted = None
+    if snapshot is not None:
+        used = {task.executor for task in snapshot.spec.tasks}
+        wanted = {name: snapshot.spec.executors.get(name, {"type": name}) for name in sorted(used)}
+    checks = [
+        *doctor_report.of_engines(wanted),
+        *doctor_report.of_home(home),
+        *doctor_report.of_tools(),
+        doctor_report.of_machine(),
+        doctor_report.of_session(),
+        *([doctor_report.of_experiment(snapshot)] if snapshot is not None else []),
+    ]
+    if is_json:
+        terminal.write_json(
+            {
+                "schema": doctor_report.DOCTOR_FORMAT,
+                "id": snapshot.files.id if snapshot is not None else None,
+                "home": str(home.directory),
+                "is_well": all(check.state == "well" for check in checks),
+                "checks": [check.to_json() for check in checks],
+            }
+        )
+    else:
+        _show(checks)
+    return doctor_report.exit_code(checks)
+
+
+def _show(checks: list[Check]) -> None:
+    width = max(len(check.subject) for check in checks)
+    lines = []
+    for check in checks:
+        lines.append(f"{SIGNS[check.state]}  {check.subject:<{width}}  {check.message}")
+        if check.remedy:
+            lines.append(f"{'':<{width + 4}}  -> {check.remedy}")
+    terminal.write_lines(lines)

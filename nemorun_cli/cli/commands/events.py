@@ -1,0 +1,77 @@
+"""`exp events`: what stands in an experiment's ledger, event by event, as it is or as it comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nemorun_cli.views import timeline
+from nemorun_cli.experiment.run import find
+from nemorun_cli.storage import ledger
+from nemorun_cli.cli import terminal
+from nemorun_cli.cli.options import ExperimentGiven, Json
+from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.model.status import ExperimentStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.storage.ledger import Event
+
+EVENTS_FORMAT: Final = "exp.events/1"
+KIND_WIDTH: Final = 18  # characters of the longest kind of event
+
+
+def command(
+    which: ExperimentGiven,
+    *,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow/--no-follow", help="Go on until the experiment is over.")
+    ] = False,
+    is_json: Json = False,
+) -> None:
+    """Print the events of an experiment's ledger."""
+    run = find(which)
+    if follow:
+        _follow(run, is_json=is_json)
+        return
+    events, reader = ledger.read_settled(run.files.ledger)
+    _write(events, is_json=is_json)
+    if reader.torn:
+        terminal.warn(f"the last {reader.torn} bytes of {run.files.ledger} were never completed; passed over")
+
+
+def _follow(run: Run, *, is_json: bool) -> None:
+    from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - only to follow
+
+    reader = Reader(run.files.ledger)
+    with Watch(run.files, run.home) as watching:
+        while True:
+            snapshot = watching.look()
+            _write(reader.read(), is_json=is_json)
+            terminal.flush()
+            # The supervisor writes that it ended after the experiment has, unless it is killed in between.
+            is_last = snapshot.history.supervisor_is_over or not watching.is_supervised
+            if snapshot.status is not ExperimentStatus.RUNNING and is_last:
+                return
+            watching.pause()
+
+
+def _write(events: Iterable[Event], *, is_json: bool) -> None:
+    if not is_json:
+        terminal.write_lines(_line(event) for event in events)
+        return
+    for event in events:
+        terminal.write_json({"schema": EVENTS_FORMAT, **event})
+
+
+def _line(event: Event) -> str:
+    parts = [
+        event["time"],
+        f"{event['event']:<{KIND_WIDTH}}",
+        event.get("task", ""),
+        timeline.describe(event),
+    ]
+    return "  ".join(part for part in parts if part)

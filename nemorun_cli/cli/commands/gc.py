@@ -1,0 +1,96 @@
+"""`exp gc`: remove leftovers, and, if asked, experiments that ended long ago."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nemorun_cli.experiment.maintenance import collect
+from nemorun_cli.model import units
+from nemorun_cli.cli import tables, terminal
+from nemorun_cli.cli.options import Json, Quiet
+from nemorun_cli.errors import UsageError
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.cli.tables import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nemorun_cli.experiment.maintenance.collect import Item
+
+COLUMNS: Final = (Column("KIND"), Column("BYTES", is_number=True), Column("WHAT"))
+
+
+def command(
+    *,
+    older: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Experiments too that ended longer ago than this: 30d, 12h."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run/--no-dry-run", help="Only say what would be removed.")
+    ] = False,
+    is_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Remove leftovers and old experiments."""
+    home = Home.from_environment()
+    age = None if older is None else _seconds(older)
+    done = _Collection(home, is_dry=dry_run)
+    if age is not None:
+        done.take(collect.expired(home, older=age))
+    done.take(collect.leftovers(home))
+    size = sum(item.size for item in done.removed)
+    if is_json:
+        terminal.write_json(
+            {
+                "schema": collect.GC_FORMAT,
+                "dry_run": dry_run,
+                "older": age,
+                "bytes": size,
+                "removed": [item.to_json() for item in done.removed],
+                "kept": [{**item.to_json(), "message": why} for item, why in done.kept],
+            }
+        )
+        return
+    if quiet:
+        terminal.write("".join(f"{item.id}\n" for item in done.removed if item.kind == "experiment"))
+    elif done.removed:
+        rows = [[item.kind, str(item.size), item.id or str(item.path)] for item in done.removed]
+        tables.show(COLUMNS, rows)
+    for item, why in done.kept:
+        terminal.warn(f"{item.path} stays: {why}")
+    if not quiet:
+        what = f"{len(done.removed)} item{'' if len(done.removed) == 1 else 's'} of {size} bytes"
+        terminal.say(f"{'would remove' if dry_run else 'removed'} {what}")
+
+
+@dataclass(slots=True)
+class _Collection:
+    """What was removed, or would be, and what stays for which reason."""
+
+    home: Home
+    is_dry: bool
+    removed: list[Item] = field(default_factory=list)
+    kept: list[tuple[Item, str]] = field(default_factory=list)
+
+    def take(self, items: Iterable[Item]) -> None:
+        """Remove these, unless this is only to be tried."""
+        gone = {item.id for item in self.removed if item.kind == "experiment"}
+        for item in list(items):
+            if item.id in gone:
+                continue  # it goes with its experiment
+            why = None if self.is_dry else collect.remove(self.home, item)
+            if why is None:
+                self.removed.append(item)
+            else:
+                self.kept.append((item, why))
+
+
+def _seconds(text: str) -> float:
+    try:
+        return units.duration(text)
+    except ValueError as error:
+        raise UsageError(f"--older: {error}") from None

@@ -1,0 +1,127 @@
+"""`exp graph`: the tasks of a spec or an experiment and what they depend on, drawn or for other tools."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from nemorun_cli.cli import completion, tables, terminal
+from nemorun_cli.experiment import run
+from nemorun_cli.views.reports import task_graph
+from nemorun_cli.cli.options import Json, Params, Sets
+from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.model import wording
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nemorun_cli.views.reports.task_graph import Graph
+    from nemorun_cli.views.snapshot import Snapshot
+
+FORMATS: Final = ("text", "mermaid", "dot")
+
+
+def command(
+    which: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC|EXP",
+            help="A spec file, or an experiment.",
+            autocompletion=lambda incomplete: [
+                *completion.specs(incomplete),
+                *completion.experiments(incomplete),
+            ],
+        ),
+    ],
+    *,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="FORMAT", help=f"{', '.join(FORMATS)}.", autocompletion=lambda: list(FORMATS)
+        ),
+    ] = "text",
+    params: Params = None,
+    sets: Sets = None,
+    is_json: Json = False,
+) -> None:
+    """Draw the tasks and what they depend on."""
+    if form not in FORMATS:
+        raise UsageError(f"there is no format {form!r} (there are: {', '.join(FORMATS)})")
+    snapshot = None if _is_spec(which) else _look(which)
+    if snapshot is None:
+        found = task_graph.of(_load(which, params or (), sets or ()))
+    elif params or sets:
+        raise UsageError(
+            f"{which} is an experiment, and its params are given", hint="-p and --set go with a SPEC"
+        )
+    else:
+        found = task_graph.of(snapshot.spec, snapshot.history.tasks)
+    if is_json:
+        terminal.write_json(_document(found, snapshot))
+    elif form == "mermaid":
+        terminal.write(task_graph.to_mermaid(found))
+    elif form == "dot":
+        terminal.write(task_graph.to_dot(found))
+    else:
+        _draw(found, snapshot)
+
+
+def _is_spec(which: str) -> bool:
+    return (
+        Path(which).is_file()
+        or which.endswith((*completion.SPEC_ENDINGS, *completion.PROGRAM_ENDINGS))
+        or "/" in which
+    )
+
+
+def _look(which: str) -> Snapshot:
+    try:
+        return run.find(which).status()
+    except NotFoundError as error:
+        if type(error) is NotFoundError:
+            error.message += ", and no such file"
+        raise
+
+
+def _load(path: str, params: Sequence[str], sets: Sequence[str]) -> Any:
+    from nemorun_cli.experiment import create  # noqa: PLC0415 - heavy, and only for specs
+    from nemorun_cli import executors  # noqa: PLC0415 - the same
+    from nemorun_cli.spec import load  # noqa: PLC0415 - the same
+    from nemorun_cli.storage.paths import Home  # noqa: PLC0415 - the same
+
+    document = load.read(
+        path,
+        params=params,
+        sets=sets,
+        executors=executors.known(ask=False),
+    )
+    return load.resolve(document, create.tentative(document, Home.from_environment()))
+
+
+def _document(found: Graph, snapshot: Snapshot | None) -> dict[str, Any]:
+    known = {"id": snapshot.files.id, "status": snapshot.status} if snapshot else {"id": None, "status": None}
+    return {**found.to_json(), **known}
+
+
+def _draw(found: Graph, snapshot: Snapshot | None) -> None:
+    from nemorun_cli.cli import graph_drawing  # noqa: PLC0415 - the other formats need none
+
+    title = found.name
+    if snapshot is not None:
+        title = f"{snapshot.files.id}  {snapshot.status}  ({wording.counts(snapshot.history.counts)})"
+    encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
+    lines = graph_drawing.draw(found, is_ascii=not encoding.startswith("utf"))
+    terminal.write(f"{title}\n\n")
+    if not terminal.can_draw(sys.stdout):
+        terminal.write("".join(f"{line}\n" for line in lines))
+        return
+    from rich.console import Console  # noqa: PLC0415 - only for terminals
+    from rich.text import Text  # noqa: PLC0415 - the same
+
+    terminal.flush()
+    console = Console(highlight=False)
+    for line in lines:
+        console.print(Text(str(line), style=tables.STYLES.get(line.status or "", "")), soft_wrap=True)

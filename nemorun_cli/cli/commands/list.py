@@ -1,0 +1,150 @@
+"""`exp list`: the experiments there are, the newest first."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nemorun_cli.cli import completion, tables, terminal
+from nemorun_cli.model import units
+from nemorun_cli.views import listing
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.cli.options import Json, Quiet, whole_number
+from nemorun_cli.errors import UsageError
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.cli.tables import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nemorun_cli.views.listing import Summary
+
+LIMIT: Final = 50  # experiments in a table, unless asked for more; scripts get all
+COLUMNS: Final = (
+    Column("ID", is_whole=True),
+    Column("STATUS", is_whole=True),
+    Column("CREATED", is_whole=True),
+    Column("DURATION", is_number=True),
+    Column("TASKS"),
+    Column("TAGS"),
+    Column("KEY"),
+)
+
+
+def command(
+    *,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name", metavar="NAME", help="Of this name, or glob.", autocompletion=completion.names
+        ),
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--status", metavar="STATUS", help="In this status.", autocompletion=completion.statuses
+        ),
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="With this tag.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="DURATION|DATE", help="Created in the last 2h, or since a date."),
+    ] = None,
+    limit: Annotated[
+        str | None, typer.Option("--limit", metavar="N", help=f"At most so many ({LIMIT} in a table).")
+    ] = None,
+    is_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List experiments, the newest first."""
+    home = Home.from_environment()
+    most = whole_number("--limit", limit) if limit is not None else None
+    found = _matching(home, names=name, statuses=_statuses(status), tags=tag, since=_since(since))
+    is_table = not (is_json or quiet)
+    wanted = LIMIT if most is None and is_table else most
+    shown: list[Summary] = []
+    is_cut = False
+    for summary in found:
+        if wanted is not None and len(shown) == wanted:
+            is_cut = True
+            break
+        shown.append(summary)
+    for summary in shown:
+        if summary.problem is not None:
+            terminal.warn(f"{summary.id}: {summary.problem}")
+    if is_json:
+        experiments = [summary.to_json() for summary in shown]
+        terminal.write_json({"schema": listing.LIST_FORMAT, "experiments": experiments})
+    elif quiet:
+        terminal.write("".join(f"{summary.id}\n" for summary in shown))
+    else:
+        tables.show(COLUMNS, [_row(summary) for summary in shown])
+        if is_cut:
+            terminal.say(f"the newest {len(shown)}; more with: exp list --limit {len(shown) * 10}")
+        elif not shown:
+            terminal.say("hint: there is nothing like that; start something with: exp run SPEC")
+
+
+def _matching(
+    home: Home,
+    *,
+    names: list[str] | None,
+    statuses: frozenset[str],
+    tags: list[str] | None,
+    since: str | None,
+) -> Iterator[Summary]:
+    """The summaries that fit all that was asked for; what is too old is not even read."""
+    chosen = home.names()
+    if names:
+        chosen = [one for one in chosen if any(fnmatch.fnmatchcase(one, pattern) for pattern in names)]
+    for summary in listing.newest_first(home, names=chosen, since=since):
+        if statuses and summary.status not in statuses:
+            continue
+        if tags and not set(tags) <= set(summary.tags):
+            continue
+        yield summary
+
+
+def _statuses(words: list[str] | None) -> frozenset[str]:
+    wanted = frozenset(word.upper() for word in words or ())
+    if unknown := wanted - set(ExperimentStatus):
+        raise UsageError(
+            f"--status {min(unknown)}: there is no such status (there are: {', '.join(ExperimentStatus)})"
+        )
+    return wanted
+
+
+def _since(text: str | None) -> str | None:
+    """The stamp from which on experiments are wanted."""
+    if text is None:
+        return None
+    try:
+        return stamp(time.time() - units.duration(text))
+    except ValueError:
+        pass
+    from datetime import datetime  # noqa: PLC0415 - only for dates
+
+    try:
+        return stamp(datetime.fromisoformat(text).astimezone().timestamp())
+    except ValueError:
+        raise UsageError(
+            f"--since {text}: it is neither a duration (2h, 3d) nor a date (2026-11-22, 2026-11-22T08:00)"
+        ) from None
+
+
+def _row(summary: Summary) -> list[str]:
+    total = sum(summary.counts.values())
+    done = summary.counts.get("SUCCEEDED", 0)
+    return [
+        summary.id,
+        summary.status or "UNREADABLE",
+        summary.created or "",
+        listing.duration_text(summary),
+        f"{done}/{total}" if total else "",
+        ", ".join(summary.tags),
+        summary.key or "",
+    ]

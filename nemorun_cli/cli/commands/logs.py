@@ -1,0 +1,116 @@
+"""`exp logs`: what tasks wrote."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nemorun_cli.experiment.run import LATEST, find
+from nemorun_cli.views import log_reader
+from nemorun_cli.spec import secret_values
+from nemorun_cli.cli import terminal
+from nemorun_cli.cli.options import ExperimentOrLatest, Json, TaskOrNone, whole_number
+from nemorun_cli.errors import UsageError
+from nemorun_cli.model.status import ExperimentStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.views.log_reader import Feed, Line
+    from nemorun_cli.views.snapshot import Snapshot
+
+
+def command(
+    which: ExperimentOrLatest = LATEST,
+    task: TaskOrNone = None,
+    *,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow/--no-follow", help="Go on until the task, or all, is over.")
+    ] = False,
+    last: Annotated[
+        str | None, typer.Option("-n", "--lines", metavar="N", help="Only the last N lines of each task.")
+    ] = None,
+    attempt: Annotated[
+        str | None, typer.Option("--attempt", metavar="N", help="Of this attempt instead of the latest.")
+    ] = None,
+    grep: Annotated[
+        str | None, typer.Option("--grep", metavar="REGEX", help="Only lines in which this is found.")
+    ] = None,
+    is_json: Json = False,
+) -> int:
+    """Print what tasks wrote to their standard output and error."""
+    count = whole_number("-n", last) if last is not None else None
+    number = _attempt(attempt)
+    pattern = _pattern(grep)
+    run = find(which)
+    snapshot = run.status()
+    names = snapshot.match_tasks([task]) if task is not None else [one.id for one in snapshot.spec.tasks]
+    feed = log_reader.Feed(
+        run.files,
+        names,
+        attempt=number,
+        secrets=set(secret_values.known(snapshot.spec).values()),
+        pattern=pattern,
+        last=count,
+    )
+    show = _writer(is_json=is_json, is_led=len(names) > 1)
+    if follow:
+        return _follow(run, feed, show)
+    if len(names) == 1:
+        log_reader.demand(snapshot, names[0], attempt=number)
+    for line in feed.read(snapshot.history):
+        show(line)
+    return 0
+
+
+def _attempt(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if (number := whole_number("--attempt", text)) < 1:
+        raise UsageError("--attempt 0: attempts are counted from 1")
+    return number
+
+
+def _pattern(text: str | None) -> re.Pattern[str] | None:
+    try:
+        return re.compile(text) if text is not None else None
+    except re.error as error:
+        raise UsageError(f"--grep {text}: {error}", hint="it is a regular expression of Python") from None
+
+
+def _writer(*, is_json: bool, is_led: bool) -> Callable[[Line], None]:
+    if is_json:
+        return lambda line: terminal.write_json(line.to_json())
+    if is_led:
+        return lambda line: terminal.write(f"{line.task} | {line.text}\n")
+    return lambda line: terminal.write(line.text + "\n")
+
+
+def _follow(run: Run, feed: Feed, show: Callable[[Line], None]) -> int:
+    from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - not needed for what is there already
+
+    with Watch(run.files, run.home) as watching:
+        while True:
+            snapshot = watching.look()
+            for line in feed.read(snapshot.history):
+                show(line)
+            terminal.flush()
+            if snapshot.status is ExperimentStatus.INTERRUPTED:
+                terminal.warn(f"{run.id} is INTERRUPTED; continue it with: exp resume {run.id}")
+                return snapshot.exit_code
+            if _is_all(snapshot, feed):
+                return 0
+            watching.pause()
+
+
+def _is_all(snapshot: Snapshot, feed: Feed) -> bool:
+    """Whether nothing more can come: the tasks are over, and no supervisor is left to retry them."""
+    if snapshot.is_over:
+        return True
+    tasks = snapshot.history.tasks
+    if feed.attempt is not None:
+        return all(tasks[name].is_over or tasks[name].attempt > feed.attempt for name in feed.tasks)
+    return all(tasks[name].is_over for name in feed.tasks)

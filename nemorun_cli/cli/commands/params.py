@@ -1,0 +1,38 @@
+"""`exp params`: what experiments and their tasks were run with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from nemorun_cli.experiment.records import series, targets
+from nemorun_cli.cli import tables, terminal
+from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, TaskOrNone
+from nemorun_cli.cli.tables import Column
+from nemorun_cli.tracking.params import nested
+from nemorun_cli.tracking.store.json_values import dump
+
+PARAMS_FORMAT: Final = "exp.params/1"
+COLUMNS: Final = (Column("RECORD"), Column("PARAM"), Column("VALUE"))
+
+
+def command(
+    which: ExperimentOrPrefix = None,
+    task: TaskOrNone = None,
+    *,
+    dash_root: DashRoot = None,
+    is_json: Json = False,
+) -> None:
+    """Show the params of experiments and their tasks."""
+    chosen = targets.target(which, task, dash_root=dash_root).choose()
+    if is_json:
+        entries = []
+        for one in chosen:
+            params = one.params()
+            entries.append({**one.to_json(), "params": params, "nested": nested(params)})
+        terminal.write_line(dump({"schema": PARAMS_FORMAT, "records": entries}))
+        return
+    rows = [[one.label, name, series.text(value)] for one in chosen for name, value in one.params().items()]
+    if rows:
+        tables.show(COLUMNS, rows)
+    else:
+        terminal.say("hint: no params were recorded; tasks set them with experiment.params.set(lr=0.1)")

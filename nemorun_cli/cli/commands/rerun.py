@@ -1,0 +1,76 @@
+"""`exp rerun`: a new experiment from an old one's own spec and scripts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nemorun_cli.cli import completion
+from nemorun_cli.experiment import run
+from nemorun_cli.cli.commands import run as running
+from nemorun_cli.cli.options import (
+    Detach,
+    Direct,
+    DryRun,
+    ExperimentGiven,
+    IfRunning,
+    Json,
+    Key,
+    Params,
+    Quiet,
+    Sequential,
+    Sets,
+    TailLogs,
+)
+
+if TYPE_CHECKING:
+    from nemorun_cli.spec.document import Document
+
+
+def command(
+    which: ExperimentGiven,
+    *,
+    params: Params = None,
+    sets: Sets = None,
+    detach: Detach = None,
+    sequential: Sequential = None,
+    tail_logs: TailLogs = None,
+    direct: Direct = None,
+    dry_run: DryRun = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="TASK",
+            help="Run this task, alone, instead of those that were chosen. Repeatable.",
+            autocompletion=completion.tasks,
+        ),
+    ] = None,
+    key: Key = None,
+    if_running: IfRunning = None,
+    is_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Start a new experiment from an old one's own spec, options and scripts.
+
+    What -p and --set gave to the old one holds, and what is given now goes over it.
+    """
+    old = run.find(which)
+    flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
+    changes = [*(sets or ()), *running.as_sets(flags)]
+
+    def read() -> Document:
+        from nemorun_cli import executors  # noqa: PLC0415 - heavy, and loaded while the supervisor starts
+        from nemorun_cli.spec import load  # noqa: PLC0415 - the same
+
+        return load.again(
+            old.files,
+            params=params or (),
+            sets=changes,
+            only=only or (),
+            executors=executors.known(ask=not dry_run),
+        )
+
+    how = running.How(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running)
+    return running.start(read, how, is_json=is_json, quiet=quiet)

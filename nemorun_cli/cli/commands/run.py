@@ -1,0 +1,240 @@
+"""`exp run`: start an experiment from a spec, and watch it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, get_args
+
+import typer
+
+from nemorun_cli.experiment import launch
+from nemorun_cli.experiment.run import Run
+from nemorun_cli.cli import status_text, terminal
+from nemorun_cli.cli.options import (
+    Detach,
+    Direct,
+    DryRun,
+    IfRunning,
+    Json,
+    Key,
+    Params,
+    Quiet,
+    Sequential,
+    Sets,
+    SpecPath,
+    TailLogs,
+)
+from nemorun_cli.errors import UsageError
+from nemorun_cli.storage.paths import ExperimentFiles, Home
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nemorun_cli.spec.document import Document
+    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.supervisor.client import Supervisor
+
+RUN_FORMAT: Final = "exp.run/1"
+
+
+def command(
+    spec: SpecPath,
+    *,
+    params: Params = None,
+    sets: Sets = None,
+    detach: Detach = None,
+    sequential: Sequential = None,
+    tail_logs: TailLogs = None,
+    direct: Direct = None,
+    dry_run: DryRun = False,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="TASK", help="Run this task, alone. Repeatable.")
+    ] = None,
+    key: Key = None,
+    if_running: IfRunning = None,
+    is_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Run an experiment from a spec, and watch it."""
+    flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
+    changes = [*(sets or ()), *as_sets(flags)]
+
+    def read() -> Document:
+        from nemorun_cli import executors  # noqa: PLC0415 - heavy, and loaded while the supervisor starts
+        from nemorun_cli.spec import load  # noqa: PLC0415 - the same
+
+        return load.read(
+            spec,
+            params=params or (),
+            sets=changes,
+            only=only or (),
+            executors=executors.known(ask=not dry_run),
+        )
+
+    how = How(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running)
+    return start(read, how, is_json=is_json, quiet=quiet)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """How an experiment is started, besides what its spec says."""
+
+    is_dry: bool
+    is_direct: bool
+    key: str | None
+    if_running: str | None
+
+
+def start(read: Callable[[], Document], how: How, *, is_json: bool, quiet: bool) -> int:
+    """Start what `read` gives, or show it, and watch it; gives the exit code."""
+    from nemorun_cli.supervisor import client as starting  # noqa: PLC0415 - the supervisor gets ready while the rest is imported
+
+    policy = _policy(how.if_running)
+    home = Home.from_environment()
+    supervisor = None if how.is_dry or how.is_direct else starting.take()
+    try:
+        document = read()
+        if how.is_dry:
+            return _preview(document, home, is_json=is_json, quiet=quiet)
+        if document.run.direct:
+            return _run_direct(document, home, key=how.key, policy=policy, is_json=is_json, quiet=quiet)
+        supervisor = supervisor or starting.take()
+        return _run(document, home, supervisor, key=how.key, policy=policy, is_json=is_json, quiet=quiet)
+    finally:
+        if supervisor is not None:
+            supervisor.abandon()  # which does nothing to one that has work
+
+
+def _policy(text: str | None) -> launch.IfRunning | None:
+    for word in get_args(launch.IfRunning):
+        if text == word:
+            return word  # type: ignore[no-any-return]
+    if text is None:
+        return None
+    raise UsageError(f"--if-running {text}: it is fail, skip or replace")
+
+
+def as_sets(flags: dict[str, bool | None]) -> list[str]:
+    """Flags that were given, as changes of the spec's `run` section, so that both are checked alike."""
+    return [f"run.{name}={str(value).lower()}" for name, value in flags.items() if value is not None]
+
+
+def _run(
+    document: Document,
+    home: Home,
+    supervisor: Supervisor,
+    *,
+    key: str | None,
+    policy: launch.IfRunning | None,
+    is_json: bool,
+    quiet: bool,
+) -> int:
+    from nemorun_cli.cli.interrupts import Interrupts  # noqa: PLC0415 - loaded while the supervisor starts
+
+    with Interrupts(is_armed=lambda: supervisor.is_told) as interrupts:
+        run = launch.launch(document, supervisor=supervisor, home=home, key=key, if_running=policy)
+        if not supervisor.is_told and not (quiet or is_json):
+            terminal.warn(f"{run.id} is running already")
+        if supervisor.is_told and not (quiet or is_json):
+            _tell_shipped(run)
+        if document.run.detach or not supervisor.is_told:
+            return _tell_started(run, is_json=is_json, quiet=quiet)
+        if quiet:
+            terminal.write_line(run.id)
+            terminal.flush()
+        else:
+            terminal.warn(f"{run.id} started")
+        from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment is on its way
+        from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
+
+        with Watch(run.files, run.home) as watching:
+            snapshot = watch.watch(run, watching, interrupts=interrupts, is_json=is_json, quiet=quiet)
+    return _end(snapshot, is_json=is_json, quiet=quiet)
+
+
+def _tell_shipped(run: Run) -> None:
+    """Say what code the tasks run on, should it have been shipped."""
+    if run.files.code.is_dir():
+        from nemorun_cli.model import code_package  # noqa: PLC0415 - only for who ships
+
+        for package in run.spec().packages:
+            for line in code_package.lines(package):
+                terminal.warn(line)
+
+
+def _tell_started(run: Run, *, is_json: bool, quiet: bool) -> int:
+    from nemorun_cli.system import login_session  # noqa: PLC0415 - only for what is left to itself
+
+    if is_json:
+        terminal.write_json(document_of(run.status(observe=False)))
+    else:
+        terminal.write_line(run.id)
+    if not quiet and (danger := login_session.danger()):
+        terminal.warn(f"warning: {danger.message}; {danger.remedy}")
+    terminal.suggest(
+        f"exp status {run.id} · exp logs {run.id} -f · exp cancel {run.id}", is_wanted=not (quiet or is_json)
+    )
+    return 0
+
+
+def _run_direct(
+    document: Document,
+    home: Home,
+    *,
+    key: str | None,
+    policy: launch.IfRunning | None,
+    is_json: bool,
+    quiet: bool,
+) -> int:
+    from nemorun_cli.experiment import direct  # noqa: PLC0415 - only with --direct
+
+    if policy is not None:
+        raise UsageError("--if-running does not go with --direct")
+    snapshot = direct.run(document, home=home, key=key)
+    from nemorun_cli.cli import watch  # noqa: PLC0415 - the same
+
+    if not quiet:
+        watch.summarize(snapshot, secrets=(), tailed=snapshot.history.tasks)
+    watch.settle_plugins(snapshot, quiet=quiet)
+    return _end(snapshot, is_json=is_json, quiet=quiet)
+
+
+def _end(snapshot: Snapshot, *, is_json: bool, quiet: bool) -> int:
+    if is_json:
+        terminal.write_json(document_of(snapshot))
+    terminal.suggest(status_text.next_commands(snapshot), is_wanted=not (quiet or is_json))
+    return snapshot.exit_code
+
+
+def document_of(snapshot: Snapshot) -> dict[str, object]:
+    """The document `exp.run/1`."""
+    return {
+        "schema": RUN_FORMAT,
+        "id": snapshot.files.id,
+        "name": snapshot.spec.name,
+        "status": snapshot.status,
+        "directory": str(snapshot.files.directory),
+        "tasks": [task.id for task in snapshot.spec.tasks],
+    }
+
+
+def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> int:
+    from nemorun_cli.experiment import create  # noqa: PLC0415 - only for a dry run
+    from nemorun_cli.views.reports import dry_run as preview  # noqa: PLC0415 - the same
+
+    identity = create.tentative(document, home)
+    spec = create.resolve(document, identity)
+    if any(task.packager for task in spec.tasks):
+        from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for who ships
+
+        shipments = ship.look(spec, document, home)
+        spec = replace(spec, packages=shipments.packages(ExperimentFiles(Path(identity.directory))))
+    plans = preview.document(spec, identity=identity, home=home, origins=document.origins)
+    if is_json:
+        terminal.write_json(plans)
+    elif quiet:
+        terminal.write("".join(f"{task['id']}\n" for task in plans["tasks"]))
+    else:
+        terminal.write("".join(f"{line}\n" for line in preview.lines(plans)))
+    return 0

@@ -1,0 +1,177 @@
+"""`exp show`: everything that is known of an experiment."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.views import timeline
+from nemorun_cli.experiment.run import LATEST, find
+from nemorun_cli.storage import ledger
+from nemorun_cli.model import code_package, usage
+from nemorun_cli.cli import status_text, tables, terminal
+from nemorun_cli.model.clock import unix
+from nemorun_cli.cli.options import ExperimentOrLatest, Json
+from nemorun_cli.model import wording
+from nemorun_cli.cli.tables import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nemorun_cli.views.timeline import Attempt
+    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.plugins.faults import Fault
+
+SHOW_FORMAT: Final = "exp.show/1"
+ATTEMPTS: Final = (
+    Column("TASK"),
+    Column("ATTEMPT", is_number=True),
+    Column("STATUS"),
+    Column("JOB ID"),
+    Column("STARTED"),
+    Column("DURATION", is_number=True),
+    Column("EXIT", is_number=True),
+    Column("REASON"),
+    Column("RESOURCES"),
+)
+STEPS: Final = (Column("TIME"), Column("EVENT"), Column("BY"), Column("DETAILS"))
+
+
+def command(which: ExperimentOrLatest = LATEST, *, is_json: Json = False) -> None:
+    """Show everything that is known of an experiment."""
+    run = find(which)
+    events, _ = ledger.read_settled(run.files.ledger)
+    snapshot = run.status()
+    past, steps = timeline.attempts(snapshot, events), timeline.steps(events)
+    if is_json:
+        terminal.write_json(_document(snapshot, past, steps))
+        return
+    _section("", status_text.header(snapshot))
+    _section("params", _pairs(snapshot.spec.params))
+    _section("environment of its start", _pairs(snapshot.history.created.get("environment") or {}))
+    _section("shipped", _packages(snapshot))
+    _section("tasks", _tasks(snapshot))
+    terminal.write("\nattempts\n")
+    tables.show(ATTEMPTS, _attempt_rows(snapshot, past))
+    terminal.write("\nwho did what\n")
+    tables.show(STEPS, [[one["time"], one["event"], one["by"] or "", one["message"] or ""] for one in steps])
+    _section("plugins", _plugins(snapshot))
+    _section("files", [f"{name + ':':<16}{path}" for name, path in _files(snapshot).items() if path])
+
+
+def _document(
+    snapshot: Snapshot, past: Mapping[str, Sequence[Attempt]], steps: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The document `exp.show/1`: that of `exp.status/1` with the spec, all attempts and all steps."""
+    created, finished = snapshot.history.created, snapshot.history.finished
+    document = snapshot.to_json()
+    for task in document["tasks"]:
+        task["attempts"] = [attempt.to_json() for attempt in past[task["id"]]]
+    duration = None
+    if snapshot.history.started:
+        end = unix(finished["time"]) if finished else snapshot.seen
+        duration = round(max(0.0, end - unix(snapshot.history.started)), 3)
+    return {
+        **document,
+        "schema": SHOW_FORMAT,
+        "duration": duration,
+        "version": created.get("version"),
+        "lineage": {
+            "rerun_of": created.get("rerun_of"),
+            "revision": snapshot.spec.revision,
+            "removed": list(snapshot.spec.removed),
+        },
+        "params": snapshot.spec.params,
+        "packages": [package.to_json() for package in snapshot.spec.packages],
+        "environment": created.get("environment") or {},
+        "spec": snapshot.spec.to_json(),
+        "steps": list(steps),
+        "plugins": [use.to_json() for use in snapshot.spec.plugins],
+        "plugin_faults": [fault.to_json() for fault in _plugin_faults(snapshot)],
+        "files": _files(snapshot),
+    }
+
+
+def _plugins(snapshot: Snapshot) -> list[str]:
+    """The plugins, and what those raised that hear of events."""
+    lines = []
+    for use in snapshot.spec.plugins:
+        whose = "" if use.tasks is None else f" of {len(use.tasks)} task(s)"
+        lines.append(f"  {use.uses}{whose}{', hears of events' if use.hears else ''}")
+    return lines + [f"  {fault.line}" for fault in _plugin_faults(snapshot)]
+
+
+def _plugin_faults(snapshot: Snapshot) -> list[Fault]:
+    if not snapshot.spec.plugins:
+        return []
+    from nemorun_cli.plugins import faults  # noqa: PLC0415 - only for specs with plugins
+
+    return faults.faults(snapshot.files, snapshot.spec)
+
+
+def _files(snapshot: Snapshot) -> dict[str, str | None]:
+    """Where the experiment's own files are; None for those that it does not have."""
+    files = snapshot.files
+    known = {
+        "spec": files.spec,
+        "source": files.source,
+        "resolved": files.resolved,
+        "ledger": files.ledger,
+        "supervisor_log": files.supervisor_log,
+        "scripts": files.scripts,
+    }
+    return {name: str(path) if path.exists() else None for name, path in known.items()}
+
+
+def _section(title: str, lines: Sequence[str]) -> None:
+    if lines:
+        terminal.write_lines(["", title, *lines][0 if title else 2 :])
+
+
+def _pairs(values: Mapping[str, Any]) -> list[str]:
+    return [
+        f"  {name} = {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in values.items()
+        if value is not None
+    ]
+
+
+def _tasks(snapshot: Snapshot) -> list[str]:
+    """What each task runs, in a line, and what it needs."""
+    lines = []
+    for task in snapshot.spec.tasks:
+        body = " ".join(task.body) if isinstance(task.body, tuple) else str(task.body).strip()
+        first, _, rest = body.partition("\n")
+        needs = ""
+        if task.dependencies:
+            needs = f"  <- {task.dependency_type} {', '.join(task.dependencies)}"
+        lines.append(f"  {task.id}: {task.kind} {first}{' …' if rest else ''}{needs}")
+    return lines
+
+
+def _packages(snapshot: Snapshot) -> list[str]:
+    """What was shipped, and where it lies."""
+    return [
+        f"  {line}"
+        for package in snapshot.spec.packages
+        for line in (*code_package.lines(package), f"in {package.folder}")
+    ]
+
+
+def _attempt_rows(snapshot: Snapshot, past: Mapping[str, Sequence[Attempt]]) -> list[list[str]]:
+    wanted = {task.id: task.resources for task in snapshot.spec.tasks}
+    return [
+        [
+            name,
+            str(one.attempt),
+            one.status,
+            one.job_id or "",
+            one.started or "",
+            wording.seconds(one.duration),
+            "" if one.exit_code is None else str(one.exit_code),
+            ": ".join(part for part in (one.reason, one.message) if part),
+            usage.told(wanted[name], one.usage, one.duration),
+        ]
+        for name, attempts in past.items()
+        for one in attempts
+    ]

@@ -1,0 +1,96 @@
+"""`exp validate`: check a spec without running anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from nemorun_cli.cli import terminal
+from nemorun_cli.cli.options import Json, Params, Quiet, Sets, SpecPath
+from nemorun_cli.errors import EngineError
+from nemorun_cli.storage.paths import Home
+
+if TYPE_CHECKING:
+    from nemorun_cli.executors import Diagnosis
+    from nemorun_cli.model.spec import Spec
+
+VALIDATE_FORMAT: Final = "exp.validate/1"
+
+
+def command(
+    spec: SpecPath,
+    *,
+    params: Params = None,
+    sets: Sets = None,
+    engines: Annotated[
+        bool, typer.Option("--engines/--no-engines", help="Ask the engines and packagers too.")
+    ] = False,
+    is_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Check a spec and tell all of its problems."""
+    from nemorun_cli.experiment import create  # noqa: PLC0415 - not for the help
+    from nemorun_cli import executors  # noqa: PLC0415 - the same
+    from nemorun_cli.spec import load  # noqa: PLC0415 - the same
+    from nemorun_cli.views.reports import dry_run  # noqa: PLC0415 - the same
+
+    document = load.read(
+        spec,
+        params=params or (),
+        sets=sets or (),
+        executors=executors.known(ask=engines),
+    )
+    home = Home.from_environment()
+    resolved = load.resolve(document, create.tentative(document, home))
+    if engines and any(task.packager for task in resolved.tasks):
+        from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for who ships
+
+        ship.look(resolved, document, home)
+    diagnoses = executors.ask(resolved) if engines else []
+    places = dry_run.places(resolved, document.origins)
+    is_well = all(diagnosis.is_well for diagnosis in diagnoses)
+    if is_json:
+        terminal.write_json(_document(spec, resolved, diagnoses, places))
+    elif quiet:
+        terminal.write("".join(f"{task.id}\n" for task in resolved.tasks))
+    else:
+        terminal.write_line(f"{spec}: {resolved.name}, {len(resolved.tasks)} task(s), no problems")
+        terminal.write("".join(f"{line}\n" for line in dry_run.place_lines(places)))
+        for diagnosis in diagnoses:
+            _tell(diagnosis)
+    terminal.suggest(
+        f"exp run {spec} · exp run {spec} --dry-run · exp graph {spec}",
+        is_wanted=is_well and not (quiet or is_json),
+    )
+    return 0 if is_well else EngineError.exit_code
+
+
+def _document(
+    path: str, spec: Spec, diagnoses: list[Diagnosis], places: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The document `exp.validate/1`; a spec with problems is an `exp.error/1` instead."""
+    return {
+        "schema": VALIDATE_FORMAT,
+        "file": path,
+        "name": spec.name,
+        "tasks": [task.id for task in spec.tasks],
+        "executors": places,
+        "engines": [
+            {
+                "engine": diagnosis.engine,
+                "is_well": diagnosis.is_well,
+                "message": diagnosis.message,
+                "remedy": diagnosis.remedy,
+            }
+            for diagnosis in diagnoses
+        ],
+    }
+
+
+def _tell(diagnosis: Diagnosis) -> None:
+    terminal.write_line(
+        f"{diagnosis.engine}: {'well' if diagnosis.is_well else 'NOT WELL'}: {diagnosis.message}"
+    )
+    if diagnosis.remedy:
+        terminal.write_line(f"  {diagnosis.remedy}")

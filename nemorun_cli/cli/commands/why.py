@@ -1,0 +1,199 @@
+"""`exp why`: why a task waits, failed, was skipped or was cancelled, and what a resume would do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from nemorun_cli.cli import completion, tables, terminal
+from nemorun_cli.experiment.run import find
+from nemorun_cli.views.reports import why_report, failure_groups
+from nemorun_cli.storage import ledger
+from nemorun_cli.spec import secret_values
+from nemorun_cli.views import sweeps
+from nemorun_cli.cli.options import ExperimentGiven, Json
+from nemorun_cli.model import wording
+from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.cli.tables import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from nemorun_cli.views.reports.why_report import Explanation
+    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.plugins.faults import Fault
+    from nemorun_cli.model.spec import Group
+
+WORST_FIRST: Final = (
+    *(TaskStatus.FAILED, TaskStatus.UNKNOWN, TaskStatus.CANCELLED, TaskStatus.SKIPPED),
+    *(TaskStatus.SUBMITTED, TaskStatus.PENDING),
+)
+MOST_EXPLAINED: Final = 3  # tasks that are explained one by one where none is named
+COLUMNS = (
+    Column("ATTEMPT", is_number=True),
+    Column("STATUS"),
+    Column("STARTED"),
+    Column("DURATION", is_number=True),
+    Column("EXIT", is_number=True),
+    Column("REASON"),
+)
+
+
+def command(
+    which: ExperimentGiven,
+    task: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TASK",
+            help="Id, group, glob, unique beginning, or number in `exp status`. Default: what failed, or "
+            "else was cancelled or left out, or else waits.",
+            autocompletion=completion.tasks,
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    is_json: Json = False,
+) -> None:
+    """Explain why a task waits, failed or was skipped."""
+    run = find(which)
+    events, _ = ledger.read_settled(run.files.ledger)
+    snapshot = run.status()
+    secrets = secret_values.known(snapshot.spec).values()
+    names = _of_interest(snapshot) if task is None else snapshot.match_tasks([task])
+    if not names and not is_json:
+        terminal.warn(f"{snapshot.files.id}: nothing failed, was cancelled or left out, or waits")
+    if task is None and len(names) > MOST_EXPLAINED and not is_json:
+        status = snapshot.history.tasks[names[0]].status
+        _show_several(snapshot, names, f"{len(names)} tasks are {status}", secrets=secrets)
+        return
+    sweep = _sweep_of(snapshot, names)
+    if sweep is not None and not is_json:
+        _show_sweep(snapshot, sweep, names, secrets=secrets)
+        return
+    found = why_report.explain(snapshot, names, events, secrets=secrets)
+    if is_json:
+        kinds = failure_groups.kinds(snapshot, names, secrets=secrets) if sweep is not None else []
+        terminal.write_json(
+            {
+                "schema": why_report.WHY_FORMAT,
+                "id": snapshot.files.id,
+                "name": snapshot.spec.name,
+                "status": snapshot.status,
+                "failures": [kind.to_json() for kind in kinds],
+                "tasks": [one.to_json() for one in found],
+            }
+        )
+        return
+    for index, one in enumerate(found):
+        if index:
+            terminal.write_line("")
+        _show(snapshot, one)
+
+
+def _of_interest(snapshot: Snapshot) -> list[str]:
+    """The tasks that somebody means who names none: all that stand in the worst way that there is."""
+    states = snapshot.history.tasks
+    found = ([name for name, state in states.items() if state.status is status] for status in WORST_FIRST)
+    return next(filter(None, found), [])
+
+
+def _sweep_of(snapshot: Snapshot, names: Sequence[str]) -> Group | None:
+    """The sweep that all of several tasks are members of, if there is one."""
+    if len(names) < 2:  # noqa: PLR2004 - a single member is explained in full
+        return None
+    wanted = {name.partition("/")[0] for name in names}
+    return next((group for group in sweeps.of(snapshot.spec) if wanted == {group.id}), None)
+
+
+def _show_sweep(snapshot: Snapshot, sweep: Group, names: Sequence[str], *, secrets: Collection[str]) -> None:
+    """How a sweep, or a part of it, stands, and what failed in it by what ended it."""
+    part = replace(sweep, members=tuple(names))
+    which = sweep.id if len(names) == len(sweep.members) else f"{len(names)} members of {sweep.id}"
+    title = f"{which}: {snapshot.sweep(part).line}"
+    _show_several(snapshot, names, title, secrets=secrets)
+
+
+def _show_several(snapshot: Snapshot, names: Sequence[str], title: str, *, secrets: Collection[str]) -> None:
+    """What ended several tasks, told once for all that ended so."""
+    lines = [title]
+    for kind in failure_groups.kinds(snapshot, names, secrets=secrets):
+        lines += [f"  {kind.line}"]
+    others = Counter(_other_reason(snapshot.history.tasks[name]) for name in names)
+    lines += [f"  {count} {text}" for text, count in others.most_common() if text]
+    terminal.write_lines(lines)
+    bad = next((one for one in names if snapshot.history.tasks[one].status == "FAILED"), names[0])
+    terminal.suggest(f"exp why {snapshot.files.id} '{bad}'", is_wanted=True)
+
+
+def _other_reason(state: TaskState) -> str:
+    """Why a member that neither ran to its end nor runs is where it is; empty for all others."""
+    if state.status not in ("CANCELLED", "SKIPPED", "UNKNOWN"):
+        return ""
+    why = state.why()
+    return f"{state.status}: {why}" if why else str(state.status)
+
+
+def _show(snapshot: Snapshot, one: Explanation) -> None:
+    lines = [f"{one.task.id} is {one.state.status}"]
+    lines += [f"  {cause.message}" for cause in one.causes]
+    lines += [f"{'    ' * depth}  because {link.message}" for depth, link in enumerate(one.chain)]
+    lines += [f"  the plugin {fault.line}" for fault in _plugin_faults(snapshot) if fault.task == one.task.id]
+    terminal.write_lines(lines)
+    _show_log(one)
+    if len(one.attempts) > 1:
+        terminal.write("\n")
+        tables.show(COLUMNS, _rows(one))
+    if one.resume is not None:
+        terminal.write(f"\n{_resumption(snapshot, one)}\n")
+
+
+def _plugin_faults(snapshot: Snapshot) -> list[Fault]:
+    if not snapshot.spec.plugins:
+        return []
+    from nemorun_cli.plugins import faults  # noqa: PLC0415 - only for specs with plugins
+
+    return faults.faults(snapshot.files, snapshot.spec)
+
+
+def _show_log(one: Explanation) -> None:
+    excerpt = one.excerpt
+    if excerpt is None:
+        return
+    if excerpt.error:
+        terminal.write(f"\nmost likely: {excerpt.error}\n")
+    if excerpt.lines:
+        terminal.write(f"\nthe end of {excerpt.path}:\n")
+        terminal.write("".join(f"  | {line}\n" for line in excerpt.lines))
+    elif not excerpt.error:
+        terminal.write(f"\nits log is empty: {excerpt.path}\n")
+
+
+def _rows(one: Explanation) -> Sequence[Sequence[str]]:
+    return [
+        [
+            str(past.attempt),
+            past.status,
+            past.started or "",
+            wording.seconds(past.duration),
+            "" if past.exit_code is None else str(past.exit_code),
+            ": ".join(part for part in (past.reason, past.message) if part),
+        ]
+        for past in one.attempts
+    ]
+
+
+def _resumption(snapshot: Snapshot, one: Explanation) -> str:
+    decision = one.resume
+    assert decision is not None  # noqa: S101 - asked only where there is one
+    what = {
+        "keep": "keeps it",
+        "adopt": "takes it up where it is",
+        "wait": "lets it wait its turn",
+        "run": f"runs it again, as attempt {decision.attempt}",
+    }[decision.action]
+    when = ", once the experiment is over," if snapshot.supervisor == "alive" else ""
+    return f"exp resume {snapshot.files.id}{when} {what}: {decision.reason}"

@@ -1,0 +1,168 @@
+"""A graph drawn with characters: one node a line, and lines down the left from each to what depends on it.
+
+Every node has one line, which leads to all that depends on it, and the row above a node joins
+exactly the lines of its dependencies: `│` in a row that passes by is crossed and not joined.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.views.reports.task_graph import DEFAULT_TYPE, TIMES
+from nemorun_cli.model.status import TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nemorun_cli.views.reports.task_graph import Graph, Node
+
+SYMBOLS: Final = {
+    None: "○",
+    TaskStatus.PENDING: "○",
+    TaskStatus.SUBMITTED: "◔",
+    TaskStatus.RUNNING: "●",
+    TaskStatus.UNKNOWN: "?",
+    TaskStatus.SUCCEEDED: "✔",
+    TaskStatus.FAILED: "✘",
+    TaskStatus.CANCELLED: "■",
+    TaskStatus.SKIPPED: "◌",
+}
+_ASCII_SYMBOLS: Final = {
+    None: "o",
+    TaskStatus.PENDING: "o",
+    TaskStatus.SUBMITTED: "s",
+    TaskStatus.RUNNING: ">",
+    TaskStatus.UNKNOWN: "?",
+    TaskStatus.SUCCEEDED: "+",
+    TaskStatus.FAILED: "x",
+    TaskStatus.CANCELLED: "#",
+    TaskStatus.SKIPPED: "-",
+}
+_ASCII: Final = str.maketrans({"│": "|", "─": "-", TIMES: "x"} | dict.fromkeys("├┤┬┴┼╭╮╰╯", "+"))
+PASSING: Final = "│"
+
+# The character of a join by where it leads: up, down, left, right.
+_JOINS: Final = {
+    (True, True, False, False): "│",
+    (False, False, True, True): "─",
+    (True, True, False, True): "├",
+    (True, True, True, False): "┤",
+    (True, True, True, True): "┼",
+    (True, False, True, True): "┴",
+    (False, True, True, True): "┬",
+    (True, False, False, True): "╰",
+    (True, False, True, False): "╯",
+    (False, True, False, True): "╭",
+    (False, True, True, False): "╮",
+}
+
+
+@dataclass(slots=True)
+class _Lines:
+    """The lines that run down at the present row: in each column the node whose line it is, or None."""
+
+    children: dict[str, set[str]]
+    columns: list[str | None] = field(default_factory=list)
+
+    def join(self, node: Node, parents: Sequence[str]) -> tuple[int, str | None]:
+        """The column of a node, and the row above it that joins its parents' lines."""
+        joined = [column for column, name in enumerate(self.columns) if name in parents]
+        ending = [column for column in joined if not self.children[self.columns[column] or ""] - {node.id}]
+        if ending:
+            target = ending[0]
+        else:
+            free = (i for i, name in enumerate(self.columns) if name is None and i > max(joined, default=-1))
+            target = next(free, len(self.columns))
+        row = self._row(joined, ending, target) if joined else None
+        for parent in parents:
+            self.children[parent].discard(node.id)
+        self.columns += [None] * (target + 1 - len(self.columns))
+        for column in ending:
+            self.columns[column] = None
+        self.columns[target] = node.id
+        return target, row
+
+    def _row(self, joined: Sequence[int], ending: Sequence[int], target: int) -> str:
+        reached = {*joined, target}
+        first, last = min(reached), max(reached)
+        cells = []
+        for column in range(max(len(self.columns), last + 1)):
+            is_inside = first < column < last
+            if column in reached:
+                up = column in joined
+                down = column == target or column not in ending
+                cells.append(_JOINS[up, down, column > first, column < last])
+            elif column < len(self.columns) and self.columns[column] is not None:
+                cells.append(PASSING)
+            else:
+                cells.append("─" if is_inside else " ")
+            cells.append("─" if first <= column < last else " ")
+        return "".join(cells).rstrip()
+
+    def close(self, node: Node, column: int) -> None:
+        """End the line of a node on which nothing depends."""
+        if not self.children[node.id]:
+            self.columns[column] = None
+        while self.columns and self.columns[-1] is None:
+            self.columns.pop()
+
+    def beside(self, column: int, symbol: str) -> str:
+        """The row of a node: its symbol, and the lines that pass by."""
+        cells = [PASSING if name is not None else " " for name in self.columns]
+        cells[column] = symbol
+        return " ".join(cells)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a drawing: on the left the lines with a node's symbol, then what is said of it."""
+
+    rail: str
+    text: str = ""
+    status: TaskStatus | None = None
+
+    def __str__(self) -> str:
+        return f"{self.rail}  {self.text}" if self.text else self.rail
+
+
+def draw(graph: Graph, *, is_ascii: bool = False) -> list[Line]:
+    """The drawing; with `is_ascii` without box-drawing characters."""
+    symbols = _ASCII_SYMBOLS if is_ascii else SYMBOLS
+    parents: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
+    children: dict[str, set[str]] = {node.id: set() for node in graph.nodes}
+    for edge in graph.edges:
+        parents[edge.target].append(edge.source)
+        children[edge.source].add(edge.target)
+    linked = {name for edge in graph.edges for name in (edge.source, edge.target)}
+    shows_executors = len({name for node in graph.nodes for name in node.executors}) > 1
+    running, drawn, before = _Lines(children), [], None
+    for node in graph.nodes:
+        column, joins = running.join(node, parents[node.id])
+        if joins is None and before in linked:
+            joins = running.beside(column, " ")  # what stands alone is kept apart from what does not
+        if joins is not None:
+            drawn.append(Line(joins.rstrip()))
+        about = _about(node, shows_executors=shows_executors)
+        drawn.append(Line(running.beside(column, symbols[node.status]), f"{node.label}{about}", node.status))
+        running.close(node, column)
+        before = node.id
+    width = max((len(line.rail) for line in drawn if line.text), default=0)
+    padded = [Line(f"{line.rail:<{width}}", line.text, line.status) if line.text else line for line in drawn]
+    if not is_ascii:
+        return padded
+    return [Line(line.rail.translate(_ASCII), line.text.translate(_ASCII), line.status) for line in padded]
+
+
+def _about(node: Node, *, shows_executors: bool) -> str:
+    """What stands behind the name: how its members stand, by what it depends, and where it runs."""
+    parts = []
+    if node.is_group and node.counts:
+        parts.append(", ".join(f"{count} {status}" for status, count in node.counts.items()))
+    elif node.status:
+        parts.append(node.status)
+    if node.dependency_type != DEFAULT_TYPE:
+        parts.append(node.dependency_type)
+    if shows_executors:
+        parts.append(f"on {', '.join(node.executors)}")
+    return f"  ({'; '.join(parts)})" if parts else ""

@@ -1,0 +1,131 @@
+"""Curves drawn with the characters of a terminal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.tracking.store.row_selection import downsample, number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nemorun_cli.tracking.store.row_files import Row
+
+COLOURS: Final = ("cyan", "yellow", "magenta", "green", "red", "blue", "white")
+MOST_CURVES: Final = len(COLOURS)  # in one picture: more cannot be told apart
+MOST_POINTS: Final = 1_000  # of one curve
+BESIDES: Final = 24  # columns beside a picture for its axes
+FEWEST_COLUMNS: Final = 20
+LARGEST: Final = 1e300  # what is beyond is drawn there: differences of larger numbers overflow
+SMALLEST: Final = 1e-300  # difference that is seen
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A line through points; a point that is no number breaks it."""
+
+    label: str
+    points: list[tuple[float, float]]
+    over: str  # what the first number of each point is
+
+
+def curve(label: str, rows: Sequence[Row], field: str) -> Curve:
+    """The values of a field over `step`, else `epoch`, else the number of the row."""
+    found = [row for row in rows if field in row]
+    over = next((name for name in ("step", "epoch") if any(name in row for row in found)), None)
+    if len(found) > MOST_POINTS:
+        found = downsample([{**row, "": at} for at, row in enumerate(found)], MOST_POINTS, keys=[field])
+    points = []
+    for at, row in enumerate(found):
+        x = number(row.get("", at) if over is None else row.get(over))
+        y = number(row[field])
+        points.append((_drawable(x), _drawable(y)))
+    return Curve(label, points, over or "row")
+
+
+def _drawable(value: float | None) -> float:
+    if value is None or not math.isfinite(value):
+        return math.nan
+    return max(-LARGEST, min(LARGEST, value))
+
+
+def draw(title: str, curves: Sequence[Curve], *, width: int, height: int, colours: bool) -> str:
+    """A picture of at most MOST_CURVES curves, as lines of text of at most so many columns.
+
+    Args:
+        title: what is drawn.
+        curves: the lines.
+        width: columns in all.
+        height: lines of the picture itself.
+        colours: whether curves are told apart by colours; else by letters.
+    """
+    import plotille  # noqa: PLC0415 - only to draw, and slow to import
+
+    shown = [one for one in curves if any(map(_is_finite, one.points))][:MOST_CURVES]
+    if not shown:
+        return f"{title}: no numbers yet\n"
+    figure = plotille.Figure()
+    figure.width = max(FEWEST_COLUMNS, width - BESIDES)
+    figure.height = height
+    figure.color_mode = "names"
+    figure.with_colors = colours
+    figure.origin = False
+    figure.x_label, figure.y_label = shown[0].over, title.rpartition("/")[2]
+    _set_limits(figure, [point for one in shown for point in one.points if _is_finite(point)])
+    figure.register_label_formatter(float, _tick)
+    figure.register_label_formatter(int, _tick)
+    for index, one in enumerate(shown):
+        marker = None if colours or len(shown) == 1 else chr(ord("a") + index)
+        for part in _unbroken(one.points):
+            xs, ys = zip(*part, strict=True)
+            figure.plot(xs, ys, lc=COLOURS[index], marker=marker)
+    names = [_name(index, one, shown, colours=colours) for index, one in enumerate(shown)]
+    left = f" and {len(curves) - len(shown)} more" if len(curves) > len(shown) else ""
+    return "\n".join([f"{title}   {'   '.join(names)}{left}", str(figure.show()), ""])
+
+
+def _set_limits(figure: Any, points: Sequence[tuple[float, float]]) -> None:
+    """From the smallest number to the largest and a dot more, for the upper limit itself is not drawn."""
+    xs, ys = zip(*points, strict=True)
+    figure.set_x_limits(*_limits(xs, dots=2 * figure.width))  # a character has two by four dots
+    figure.set_y_limits(*_limits(ys, dots=4 * figure.height))
+
+
+def _limits(numbers: Sequence[float], *, dots: int) -> tuple[float, float]:
+    low, high = min(numbers), max(numbers)
+    if high - low < SMALLEST:
+        margin = max(abs(low) / 10, 1.0)
+        return low - margin, high + margin
+    return low, high + (high - low) / (dots - 1)
+
+
+def _name(index: int, one: Curve, shown: Sequence[Curve], *, colours: bool) -> str:
+    if not colours:
+        return one.label if len(shown) == 1 else f"{chr(ord('a') + index)} {one.label}"
+    import plotille  # noqa: PLC0415 - loaded by now
+
+    return str(plotille.color(f"━ {one.label}", fg=COLOURS[index], mode="names"))
+
+
+def _tick(value: float, chars: int, delta: float, left: bool = False) -> str:  # noqa: FBT001, FBT002 - how plotille calls
+    """A number at an axis, in as many characters as there are."""
+    del delta
+    text = f"{value:.{max(1, min(6, chars - 6))}g}"
+    return text.ljust(chars) if left else text.rjust(chars)
+
+
+def _unbroken(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
+    """The stretches without a gap."""
+    parts: list[list[tuple[float, float]]] = [[]]
+    for point in points:
+        if _is_finite(point):
+            parts[-1].append(point)
+        elif parts[-1]:
+            parts.append([])
+    return [part for part in parts if part]
+
+
+def _is_finite(point: Any) -> bool:
+    return all(map(math.isfinite, point))

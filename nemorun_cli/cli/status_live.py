@@ -1,0 +1,110 @@
+"""`exp status --watch`: the same again and again, until the experiment is over."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.cli import status_text, tables, terminal
+from nemorun_cli.views.transitions import Changes
+from nemorun_cli.cli.status_view import document_of, show
+from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.views.follow import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.views.snapshot import Snapshot
+
+ROWS_BESIDES: Final = 14  # of the terminal's height, not used for tasks
+FEWEST_ROWS: Final = 3
+
+
+def watch(run: Run, names: Sequence[str] | None, *, is_json: bool, quiet: bool) -> Snapshot:
+    """Show how an experiment stands until nothing about it can change by itself; gives how it stands then."""
+    with Watch(run.files, run.home) as watching:
+        if quiet:
+            snapshot = _until_over(watching)
+            show(snapshot, names, is_json=is_json, quiet=quiet)
+            return snapshot
+        if is_json:
+            return _documents(watching, names)
+        if terminal.can_draw(sys.stdout):
+            return _drawing(watching, names)
+        return _lines(watching, names)
+
+
+def _until_over(watching: Watch) -> Snapshot:
+    while (snapshot := watching.look()).status is ExperimentStatus.RUNNING:
+        watching.pause()
+    return snapshot
+
+
+def _documents(watching: Watch, names: Sequence[str] | None) -> Snapshot:
+    """A document each time that something changed."""
+    while True:
+        snapshot = watching.look()
+        is_over = snapshot.status is not ExperimentStatus.RUNNING
+        if watching.news or is_over:
+            terminal.write_json(document_of(snapshot, names))
+            terminal.flush()
+        if is_over:
+            return snapshot
+        watching.pause()
+
+
+def _lines(watching: Watch, names: Sequence[str] | None) -> Snapshot:
+    """How it stands at first, then a line for each task that changed."""
+    changes = Changes(folds=names is None)
+    snapshot = watching.look()
+    changes.tell(snapshot, watching.news)
+    show(snapshot, names, is_json=False, quiet=False)
+    terminal.flush()
+    while snapshot.status is ExperimentStatus.RUNNING:
+        watching.pause()
+        snapshot = watching.look()
+        for change in changes.tell(snapshot, watching.news):
+            if names is None or change.task in names:
+                terminal.write_line(change.text)
+        terminal.flush()
+    terminal.write_line(f"{snapshot.files.id}: {snapshot.status}")
+    return snapshot
+
+
+def _drawing(watching: Watch, names: Sequence[str] | None) -> Snapshot:
+    """The table, redrawn in its place; where it does not fit, what runs comes first."""
+    from rich.console import Console  # noqa: PLC0415 - only for terminals
+    from rich.live import Live  # noqa: PLC0415 - the same
+
+    console = Console()
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            snapshot = watching.look()
+            live.update(
+                _picture(snapshot, names, height=console.size.height, width=console.size.width), refresh=True
+            )
+            if snapshot.status is not ExperimentStatus.RUNNING:
+                return snapshot
+            watching.pause()
+
+
+def _picture(snapshot: Snapshot, names: Sequence[str] | None, *, height: int, width: int) -> Any:
+    from rich.console import Group  # noqa: PLC0415 - loaded by now
+    from rich.text import Text  # noqa: PLC0415 - the same
+
+    rows = status_text.rows(snapshot, names)
+    most = max(FEWEST_ROWS, height - ROWS_BESIDES)
+    left = len(rows) - most
+    if left > 0:
+        tasks = snapshot.history.tasks
+        chosen = names if names is not None else list(tasks)
+        first = [name for name in chosen if tasks[name].is_live] + [
+            name for name in chosen if not tasks[name].is_live
+        ]
+        rows = status_text.rows(snapshot, first[:most])[:most]
+    parts: list[Any] = [Text(line) for line in status_text.header(snapshot)]
+    parts.append(tables.drawn(status_text.COLUMNS, rows, width=width))
+    if left > 0:
+        parts.append(Text(f"… and {left} more, which do not fit here", style="dim"))
+    return Group(*parts)

@@ -1,0 +1,185 @@
+"""How an experiment stands, in words and tables for people."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.views import sweeps
+from nemorun_cli.model.clock import unix
+from nemorun_cli.model import wording
+from nemorun_cli.model.status import ExperimentStatus, TaskStatus
+from nemorun_cli.cli.tables import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.model.spec import Group, Task
+
+COLUMNS: Final = (
+    Column("#", is_number=True),
+    Column("TASK"),
+    Column("STATUS", is_whole=True),
+    Column("EXECUTOR"),
+    Column("JOB ID", is_whole=True),
+    Column("ATTEMPT", is_number=True),
+    Column("DURATION", is_number=True),
+    Column("EXIT", is_number=True),
+    Column("DIRECTORY", is_spare=True),
+    Column("REASON"),
+)
+INDENT: Final = "  "
+
+
+def header(snapshot: Snapshot) -> list[str]:
+    """What is to be said of the experiment as a whole, as lines."""
+    history = snapshot.history
+    created = str(history.created.get("time", ""))
+    lines = [
+        ("experiment", snapshot.files.id),
+        ("status", f"{snapshot.status}  ({wording.counts(history.counts)})"),
+        ("handlers", handlers(snapshot)),
+        ("supervisor", supervisor(snapshot)),
+        ("created", f"{created}{_lasting(snapshot)}"),
+        ("directory", f"{snapshot.files.directory}  (a task's is in it: tasks/TASK/attempt-N)"),
+        ("spec", f"revision {snapshot.spec.revision}" if snapshot.spec.revision > 1 else ""),
+        ("rerun of", str(history.created.get("rerun_of") or "")),
+        ("key", str(history.created.get("key") or "")),
+        ("tags", ", ".join(snapshot.spec.tags)),
+        ("about", " ".join((snapshot.spec.description or "").split())),
+    ]
+    if snapshot.waiting is not None:
+        lines.append(("waits", f"{snapshot.waiting.task} for {snapshot.waiting.wanted}"))
+    if history.cancel and not snapshot.is_over:
+        lines.append(("cancelled", f"by {history.cancel.by} at {history.cancel.time}"))
+    return [f"{label + ':':<12}{text}" for label, text in lines if text]
+
+
+def handlers(snapshot: Snapshot) -> str:
+    """What is to be said of handlers: that the tasks are over and they are not, or that some failed."""
+    history = snapshot.history
+    if history.outcome and not snapshot.is_over:
+        left = [name for name in history.handlers if not history.tasks[name].is_over]
+        return f"the tasks are over ({history.outcome}), {len(left)} handler(s) not yet"
+    failed = sorted(name for name in history.handlers if history.tasks[name].status is TaskStatus.FAILED)
+    return f"{', '.join(failed)} FAILED; the status is that of the tasks" if failed else ""
+
+
+def supervisor(snapshot: Snapshot) -> str:
+    """What is known of the supervisor, and what to do if it is gone."""
+    who = f"pid {snapshot.holder.pid} on {snapshot.holder.host}" if snapshot.holder else "none yet"
+    if snapshot.supervisor == "gone":
+        rest = f"{snapshot.live} task(s) go on without it; " if snapshot.live else ""
+        return f"gone ({who}); {rest}continue with: exp resume {snapshot.files.id}"
+    if snapshot.supervisor == "elsewhere":
+        return f"on another host ({who}), which is not asked from here"
+    return f"{snapshot.supervisor} ({who})"
+
+
+def _lasting(snapshot: Snapshot) -> str:
+    begin, finished = snapshot.history.started, snapshot.history.finished
+    if begin is None:
+        return ""
+    if finished is not None:
+        return f"  (took {wording.seconds(unix(finished['time']) - unix(begin))})"
+    return f"  (for {elapsed(snapshot)})"
+
+
+def elapsed(snapshot: Snapshot) -> str:
+    """How long the experiment has been running."""
+    begin = snapshot.history.started
+    return wording.seconds(max(0.0, time.time() - unix(begin))) if begin else ""
+
+
+def running_for(state: TaskState, now: float) -> str:
+    """How long a task that has not ended has been running; empty if it has not begun."""
+    return wording.seconds(max(0.0, now - unix(state.started))) if state.started else ""
+
+
+def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[str]]:
+    """The cells of COLUMNS for each task, or those `wanted`; members of a group stand below it.
+
+    A sweep is one row, unless members of it are wanted.
+    """
+    chosen = None if wanted is None else set(wanted)
+    groups = {group.id: group for group in snapshot.spec.groups}
+    found, group = [], None
+    for task in snapshot.spec.tasks:
+        if chosen is not None and task.id not in chosen:
+            continue
+        if task.group != group:
+            group = task.group
+            if group is not None:
+                found.append(_group_row(snapshot, groups[group]))
+        if chosen is None and task.group is not None and groups[task.group].axes:
+            continue
+        found.append(_task_row(snapshot, task))
+    return found
+
+
+def _group_row(snapshot: Snapshot, group: Group) -> list[str]:
+    if group.axes:
+        return ["", group.id, snapshot.sweep(group).line, "", "", "", "", "", "", ""]
+    statuses = {snapshot.history.tasks[member].status for member in group.members}
+    summary = str(*statuses) if len(statuses) == 1 else sweeps.standing(snapshot.members(group), group)
+    return ["", group.id, summary, "", "", "", "", "", "", ""]
+
+
+def _task_row(snapshot: Snapshot, task: Task) -> list[str]:
+    state = snapshot.history.tasks[task.id]
+    code = "" if state.exit_code is None else str(state.exit_code)
+    return [
+        str(task.index),
+        (INDENT if task.group else "") + task.id,
+        state.status,
+        task.executor,
+        state.job_id or "",
+        str(state.attempt) if state.submitted else "",
+        wording.seconds(snapshot.duration(state)),
+        code,
+        f"tasks/{task.id}/attempt-{state.attempt}" if state.submitted else "",
+        state.why() or snapshot.message(task.id) or "",
+    ]
+
+
+def task_details(snapshot: Snapshot, task: Task) -> list[str]:
+    """What is to be said of one task, as lines."""
+    from nemorun_cli.model import usage  # noqa: PLC0415 - not for the table of all tasks
+
+    entry = snapshot.task_json(task.id, task.index)
+    lines = [
+        ("task", f"{task.id}  (number {task.index})"),
+        ("status", entry["status"]),
+        ("reason", snapshot.history.tasks[task.id].why() or entry["message"]),
+        ("resources", usage.told(task.resources, entry["usage"], entry["duration"])),
+        ("exit code", "" if entry["exit_code"] is None else str(entry["exit_code"])),
+        ("attempt", str(entry["attempt"])),
+        (
+            "executor",
+            f"{entry['executor']}" + (f" ({entry['type']})" if entry["type"] != entry["executor"] else ""),
+        ),
+        ("job id", entry["job_id"]),
+        ("started", entry["started"]),
+        ("ended", entry["ended"]),
+        ("duration", wording.seconds(entry["duration"])),
+        ("directory", entry["directory"]),
+        ("needs", ", ".join(entry["dependencies"])),
+        ("known by", entry["evidence"]),
+        ("about", " ".join((task.description or "").split())),
+    ]
+    found = [f"{label + ':':<12}{text}" for label, text in lines if text]
+    return found + [f"{'output:':<12}{name} = {value!r}" for name, value in entry["outputs"].items()]
+
+
+def next_commands(snapshot: Snapshot) -> str:
+    """What one would want to do now."""
+    which = snapshot.files.id
+    if snapshot.status is ExperimentStatus.RUNNING:
+        return f"exp logs {which} -f · exp wait {which} · exp cancel {which}"
+    if snapshot.status is ExperimentStatus.COMPLETED:
+        return f"exp logs {which} · exp show {which}"
+    bad = next((name for name, state in snapshot.history.tasks.items() if state.status == "FAILED"), None)
+    why = f"exp why {which} {bad} · " if bad else ""
+    return f"{why}exp logs {which} · exp resume {which}"

@@ -1,0 +1,59 @@
+"""An experiment's status as `exp status` prints it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from typing import Any
+from nemorun_cli.cli import status_text
+from nemorun_cli.cli import tables
+from nemorun_cli.cli import terminal
+from nemorun_cli.views import sweeps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from nemorun_cli.views.snapshot import Snapshot
+
+
+
+def document_of(snapshot: Snapshot, names: Sequence[str] | None) -> dict[str, Any]:
+    """The document `exp.status/1`, of some tasks only if they are named."""
+    document = snapshot.to_json()
+    if names is not None:
+        document["tasks"] = [entry for entry in document["tasks"] if entry["id"] in set(names)]
+    return document
+
+
+def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quiet: bool) -> None:
+    """Write a snapshot, or what it says of some tasks, in the form that was asked for."""
+    if snapshot.torn:
+        terminal.warn(
+            f"the last {snapshot.torn} bytes of {snapshot.files.ledger} were never completed; passed over"
+        )
+    for text in snapshot.history.ignored:
+        terminal.warn(f"passed over in the ledger: {text}")
+    if is_json:
+        terminal.write_json(document_of(snapshot, names))
+    elif quiet:
+        terminal.write("".join(f"{name}\n" for name in (names if names is not None else [snapshot.files.id])))
+    elif names is not None and len(names) == 1:
+        task = next(task for task in snapshot.spec.tasks if task.id == names[0])
+        terminal.write("".join(f"{line}\n" for line in status_text.task_details(snapshot, task)))
+    else:
+        terminal.write("".join(f"{line}\n" for line in status_text.header(snapshot)) + "\n")
+        tables.show(status_text.COLUMNS, status_text.rows(snapshot, names))
+        _show_failures(snapshot, names or ())
+
+
+def _show_failures(snapshot: Snapshot, names: Sequence[str]) -> None:
+    """What failed of the sweeps that were opened, by what ended it."""
+    swept = {name for group in sweeps.of(snapshot.spec) for name in group.members}
+    failed = [name for name in names if name in swept and snapshot.history.tasks[name].status == "FAILED"]
+    if not failed:
+        return
+    from nemorun_cli.views.reports import failure_groups  # noqa: PLC0415 - only where something failed
+    from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
+
+    known = secret_values.known(snapshot.spec).values()
+    lines = [kind.line for kind in failure_groups.kinds(snapshot, failed, secrets=known)]
+    terminal.write_lines(["", f"{len(failed)} failed:", *(f"  {line}" for line in lines)])

@@ -1,0 +1,144 @@
+"""Makes the plan of an attempt: what exactly runs, decided without touching anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from typing import Final
+from types import MappingProxyType
+from pathlib import Path
+from nemorun_cli.model.plan import Plan
+import json
+from functools import cache
+from typing import Any
+from nemorun_cli.storage.paths import script_copy
+from functools import lru_cache
+import getpass
+import os
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.model.spec import Spec
+    from nemorun_cli.model.spec import Task
+    from nemorun_cli.storage.paths import AttemptFiles
+
+
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def make(
+    task: Task,
+    *,
+    spec: Spec,
+    files: ExperimentFiles,
+    attempt: int,
+    home: Path,
+    told: Mapping[str, str] = _NOTHING,
+) -> Plan:
+    """The plan of an attempt at a task whose expressions are all filled in; `told` is for its environment."""
+    own = files.attempt(task.id, attempt)
+    package = spec.package(task)
+    argv, script, call = _command(task, spec, files, own)
+    if task.launcher:
+        from nemorun_cli.executors import launchers  # noqa: PLC0415 - only for tasks that have one
+
+        options = spec.executors.get(task.executor, {})
+        setting = launchers.Setting(executor=options, gpus=task.resources.gpus)
+        argv = launchers.launched(argv, task.launcher, setting)
+    return Plan(
+        experiment=files.id,
+        task=task.id,
+        attempt=attempt,
+        executor=task.executor,
+        kind=task.kind,
+        argv=(*task.prefix, *argv),
+        workdir=package.shipped(task.workdir, folder=spec.folder) if package else task.workdir,
+        folder=spec.folder,
+        env={
+            **task.env,
+            **_shared_environment(files, spec.name, prefix(spec, files.id), dash_root(spec, home), home),
+            "EXP_TASK": task.id,
+            "EXP_TASK_DIR": str(own.directory.parent),
+            "EXP_ATTEMPT": str(attempt),
+            "EXP_OUTPUT": str(own.outputs),
+            **({"EXP_COMMIT": package.commit} if package and package.commit else {}),
+            **told,
+        },
+        env_inherit=task.env_inherit,
+        secrets=task.secrets,
+        script=script,
+        call=json.dumps(call) if call else None,
+        partial=(call["target"], call["args"]) if call and not (task.launcher or task.prefix) else None,
+        package=package,
+        artifacts=task.artifacts,
+        resources=task.resources,
+        timeout=task.timeout,
+        stop_signal=task.stop_signal,
+        stop_grace=task.stop_grace,
+        company=next((one.id for one in spec.groups if one.together and one.id == task.group), None),
+    )
+
+
+def prefix(spec: Spec, experiment_id: str) -> str:
+    """Under which prefix the experiment is tracked."""
+    return spec.prefix or f"{_user()}/{spec.name}/{experiment_id}"
+
+
+def dash_root(spec: Spec, home: Path) -> Path:
+    """Where the experiment's records are kept."""
+    given = spec.tracking.get("dash_root")
+    return Path(spec.folder, given) if given else _default_dash_root(home)
+
+
+@cache
+def _default_dash_root(home: Path) -> Path:
+    return home / "dash"
+
+
+def _command(
+    task: Task, spec: Spec, files: ExperimentFiles, own: AttemptFiles
+) -> tuple[tuple[str, ...], str | None, dict[str, Any] | None]:
+    body, args = task.body, task.args
+    if task.kind == "partial":
+        call = {"target": body, "args": dict(args) if isinstance(args, dict) else {}}
+        return (*task.entrypoint, str(files.partial), str(own.call)), None, call
+    arguments = tuple(str(value) for value in args)
+    if task.kind == "command":
+        return (*body, *arguments), None, None
+    text = str(body)
+    if task.kind == "inline":
+        return (*task.entrypoint, str(own.script), *arguments), text, None
+    return (*task.entrypoint, _script(task, spec, files), *arguments), None, None
+
+
+def _script(task: Task, spec: Spec, files: ExperimentFiles) -> str:
+    """Where a script lies that runs: with what was shipped beside it, or by itself."""
+    source, package = str(task.body), spec.package(task)
+    if package is not None and source in package.scripts:
+        return package.shipped(source, folder=spec.folder)
+    return str(script_copy(source, files))
+
+
+@lru_cache(maxsize=4)
+def _shared_environment(
+    files: ExperimentFiles, name: str, tracked: str, records: Path, home: Path
+) -> dict[str, str]:
+    """What all tasks of an experiment are told alike."""
+    return {
+        "EXP_ID": files.id,
+        "EXP_NAME": name,
+        "EXP_DIR": str(files.directory),
+        "NEMORUN_HOME": str(home),
+        "EXP_PREFIX": tracked,
+        "EXP_DASH_ROOT": str(records),
+    }
+
+
+@cache
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a uid without a name, as in some containers
+        return str(os.getuid())

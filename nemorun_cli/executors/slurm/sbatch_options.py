@@ -1,0 +1,291 @@
+"""What is asked of Slurm for a task: the options of a spec, checked and turned into sbatch's flags. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.model.attempt_end import short_signal
+from nemorun_cli.errors import EngineError
+from nemorun_cli.executors.slurm import ssh
+from nemorun_cli.model.resources import NOTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.resources import Resources
+
+END_OF_FLAGS: Final = "--"  # of srun, where something has to be put behind them
+MINUTE: Final = 60
+HOUR: Final = 3600
+SIGNAL_SLACK: Final = 60  # seconds by which Slurm may send `--signal` too early
+NOTICE: Final = "XCPU"  # what tells a job script that its time is nearly over; no task ever gets it
+
+MEGA: Final = 1024**2
+
+_SAYS_TOO: Final = {  # which fields say the same as resources do
+    "cpus": ("cpus_per_task", "cpus_per_gpu"),
+    "memory": ("mem", "mem_per_cpu", "mem_per_gpu"),
+    "gpus": ("gpus", "gpus_per_node", "gpus_per_socket", "gpus_per_task"),
+}
+
+_TEXT: Final = {
+    "title": "a text without line breaks",
+    "type": "string",
+    "pattern": r"^[^\n\r\x00]+(?![\s\S])",
+}
+_COUNT: Final = {"title": "a whole number from 0 on", "type": "integer", "minimum": 0}
+_NUMBER: Final = {"title": "a whole number", "type": "integer"}
+_FLAG: Final = {"title": "true or false", "type": "boolean"}
+_AMOUNT: Final = {"title": "a whole number, or a text such as 2-4, 16G or a100:2", "anyOf": [_COUNT, _TEXT]}
+_CHOICE: Final = {"title": "true, or a text such as user", "anyOf": [_FLAG, _TEXT]}
+_LIST: Final = {"title": "a text, or a list of texts", "anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
+_TIME: Final = {
+    "title": 'a time in quotes, such as "02:00:00" or "1-12:00:00"',
+    "type": "string",
+    "pattern": r"^([0-9]+(:[0-9]+){0,2}|[0-9]+-[0-9]+(:[0-9]+){0,2}|UNLIMITED|INFINITE)(?![\s\S])",
+}
+_SIGNAL: Final = {
+    "title": "a signal and the seconds before the end, such as USR1@120",
+    "type": "string",
+    "pattern": r"^(SIG)?[A-Z][A-Z0-9]*(@[0-9]+)?(?![\s\S])",
+}
+_LINES: Final = {
+    "title": "lines of shell: a text, or a list of texts",
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+}
+_ARGUMENTS: Final = {
+    "title": "a list of arguments",
+    "type": "array",
+    "items": {"title": "a text or a number", "type": ["string", "number"]},
+}
+
+
+def _of(form: Mapping[str, Any], names: str) -> dict[str, Mapping[str, Any]]:
+    return dict.fromkeys(names.split(), form)
+
+
+# The long options of sbatch's manual. Left out are those that `exp` gives itself (job-name, output,
+# array, export, requeue, …) and those that do something else than submit (test-only, wrap, …).
+FIELDS: Final[Mapping[str, Any]] = {
+    **_of(
+        _TEXT,
+        "account acctg_freq batch bb bbf begin cluster_constraint comment cpu_freq deadline"
+        " distribution extra_node_info gpu_bind gpu_freq gres_flags hint mail_user mcs_label mem_bind"
+        " network nodefile power prefer profile propagate reservation switches tmp wckey",
+    ),
+    **_of(_LIST, "constraint exclude gres licenses mail_type nodelist partition qos"),
+    **_of(
+        _COUNT,
+        "core_spec cores_per_socket cpus_per_gpu cpus_per_task delay_boot mincpus ntasks ntasks_per_core"
+        " ntasks_per_gpu ntasks_per_node ntasks_per_socket sockets_per_node thread_spec threads_per_core"
+        " wait_all_nodes",
+    ),
+    **_of(
+        _AMOUNT, "gpus gpus_per_node gpus_per_socket gpus_per_task mem mem_per_cpu mem_per_gpu nodes priority"
+    ),
+    **_of(_FLAG, "contiguous overcommit oversubscribe reboot spread_job use_min_nodes"),
+    **_of(_CHOICE, "exclusive no_kill"),
+    "nice": _NUMBER,
+    "signal": _SIGNAL,
+    "time": _TIME,
+    "time_min": _TIME,
+}
+_OWN: Final = re.findall(
+    r"\S+",
+    "array chdir dependency error export export-file get-user-env gid help hold input job-name no-requeue"
+    " open-mode output parsable requeue signal test-only uid usage version wait wrap",
+)
+
+OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        **FIELDS,
+        "setup_lines": _LINES,
+        "srun": _FLAG,
+        "srun_args": _ARGUMENTS,
+        "container_image": _TEXT,
+        "container_mounts": _LIST,
+        "tunnel": ssh.OPTIONS_SCHEMA,
+        "max_parallel": {"title": "a whole number from 1 on", "type": "integer", "minimum": 1},
+        "additional_parameters": {
+            "title": "a mapping of sbatch's flags",
+            "type": "object",
+            "propertyNames": {
+                "title": f"a flag of sbatch without its dashes, and not one of {', '.join(_OWN)}",
+                "pattern": rf"^(?!({'|'.join(_OWN)})(?![\s\S]))[a-z][a-z0-9-]*(?![\s\S])",
+            },
+            "additionalProperties": {
+                "title": "a text, a number, true or false",
+                "anyOf": [_TEXT, {"type": ["number", "boolean"]}],
+            },
+        },
+    },
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a task asks for; members whose requests are equal share one job array.
+
+    Attributes:
+        options: sbatch's, without those that tell one submission from another.
+        setup_lines: shell that the job script runs before the task.
+        login: whether login files make the job's environment.
+        max_parallel: how many members of an array run at once.
+        forward: the signal that the job script sends to the task when Slurm tells it that the time
+            is nearly over.
+        ends_time: whether that signal is the end of the task's time, as `stop_signal` is; one that
+            the spec chose by `signal` only announces it.
+    """
+
+    options: tuple[str, ...]
+    setup_lines: tuple[str, ...] = ()
+    login: bool = True
+    max_parallel: int | None = None
+    forward: str | None = None
+    ends_time: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """What a dry run shows of it, and a plan keeps."""
+        found: dict[str, Any] = {"sbatch": list(self.options)}
+        if self.setup_lines:
+            found["setup_lines"] = list(self.setup_lines)
+        return found
+
+
+def request(options: Mapping[str, Any], plan: Plan) -> Request:
+    """What these options ask for a plan.
+
+    Raises:
+        EngineError: a value holds a line break.
+    """
+    asked_signal = options.get("signal")
+    flags = sbatch_flags(options, plan.resources)
+    if "time" not in options and plan.timeout is not None:
+        flags.append(f"--time={_minutes(plan.timeout + plan.stop_grace)}")
+    notice = _notice(asked_signal, options.get("time"), plan)
+    forward = None
+    if notice:
+        signal, seconds = notice
+        # Without srun the job script is all there is to signal, and sends it on.
+        forward = None if uses_srun(options) or plan.company else signal
+        flags.append(f"--signal={f'B:{NOTICE}' if forward else signal}@{seconds}")
+    for flag in flags:
+        if re.search(r"[\n\r\x00]", flag):
+            raise EngineError(f"sbatch takes no line break in an option: {flag!r}")
+    lines = options.get("setup_lines", ())
+    return Request(
+        options=tuple(flags),
+        setup_lines=(lines,) if isinstance(lines, str) else tuple(lines),
+        login=plan.env_inherit != "none",
+        max_parallel=options.get("max_parallel"),
+        forward=forward,
+        ends_time=asked_signal is None,
+    )
+
+
+def sbatch_flags(options: Mapping[str, Any], wanted: Resources = NOTHING) -> list[str]:
+    """The flags of an executor's options and of resources: all but `--signal`, and a timeout's time limit."""
+    given = {name.replace("_", "-"): options[name] for name in FIELDS if name in options and name != "signal"}
+    named = {**given, **options.get("additional_parameters", {})}
+    if wanted.cpus:
+        named.setdefault("cpus-per-task", math.ceil(wanted.cpus))
+    if wanted.memory:
+        named.setdefault("mem", f"{math.ceil(wanted.memory / MEGA)}M")
+    if wanted.gpus:
+        others = named.get("gres")
+        named["gres"] = _joined([*(_listed(others) if others else ()), f"gpu:{wanted.gpus}"])
+    return [flag for name, value in named.items() for flag in _flags(name, value)]
+
+
+def clash(options: Mapping[str, Any], wanted: Resources) -> str | None:
+    """What the options of an executor and the resources of a task both say, or None."""
+    named = {*options, *(name.replace("-", "_") for name in options.get("additional_parameters", {}))}
+    found = [word for name, words in _SAYS_TOO.items() if name in wanted.to_json() for word in words]
+    found = [word for word in found if word in named]
+    gres = ",".join(_listed(options.get("gres", [])))
+    if wanted.gpus is not None and re.search(r"(^|,)(gres/)?gpu\b", gres):
+        found.append("gres")
+    return f"its options say that already: {', '.join(found)}; leave out one of the two" if found else None
+
+
+def argv(options: Mapping[str, Any], plan: Plan) -> tuple[str, ...]:
+    """The task's command line as its job runs it: under srun if that has to spread it or make a container."""
+    if not (uses_srun(options) or plan.company):
+        return plan.argv
+    container: list[str] = []
+    if image := options.get("container_image"):
+        mounts = options.get("container_mounts", [])
+        own = dict.fromkeys((plan.env["EXP_DIR"], plan.workdir))
+        container = [
+            f"--container-image={image}",
+            f"--container-mounts={_joined([*(f'{path}:{path}' for path in own), *_listed(mounts)])}",
+            f"--container-workdir={plan.workdir}",
+            f"--container-env={_joined([*plan.env, *plan.secrets])}",  # else the image's own would win
+        ]
+    flags = ("srun", *container, *(str(part) for part in options.get("srun_args", ())))
+    return (*flags, END_OF_FLAGS, *plan.argv) if plan.company else (*flags, *plan.argv)
+
+
+def uses_srun(options: Mapping[str, Any]) -> bool:
+    """Whether the task is run by srun, once for each of Slurm's tasks."""
+    if (wanted := options.get("srun")) is not None:
+        return bool(wanted)
+    if "srun_args" in options or "container_image" in options:
+        return True
+    counts = (options.get(name, 1) for name in ("nodes", "ntasks", "ntasks_per_node"))
+    return any(count not in (1, "1") for count in counts)
+
+
+def seconds_of(time: str) -> int | None:
+    """A time as Slurm writes it, in seconds; None where it is no limit."""
+    if time in ("UNLIMITED", "INFINITE"):
+        return None
+    days, dash, rest = time.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if dash:  # days-hours[:minutes[:seconds]]
+        hours, minutes, seconds = (*parts, 0, 0)[:3]
+        return (int(days) * 24 + hours) * HOUR + minutes * MINUTE + seconds
+    if len(parts) == 1:  # minutes
+        return parts[0] * MINUTE
+    *hour, minutes, seconds = parts
+    return sum(hour) * HOUR + minutes * MINUTE + seconds
+
+
+def _notice(asked: str | None, time: str | None, plan: Plan) -> tuple[str, int] | None:
+    """The signal that comes before the time limit, and how many seconds before it."""
+    if asked is not None:
+        name, _, seconds = asked.partition("@")
+        return name.removeprefix("SIG"), int(seconds or MINUTE)
+    grace = max(1, math.ceil(plan.stop_grace))
+    limit = seconds_of(time) if time else None
+    if limit is None or limit < 2 * (grace + SIGNAL_SLACK):
+        return None  # a signal that may come a minute early would take too much of a short limit
+    return short_signal(plan.stop_signal), grace
+
+
+def _minutes(seconds: float) -> int:
+    return max(1, math.ceil(seconds / MINUTE))
+
+
+def _flags(name: str, value: Any) -> list[str]:
+    if value is False:
+        return []
+    if value is True:
+        return [f"--{name}"]
+    if isinstance(value, list):
+        return [f"--{name}={_joined(value)}"]
+    return [f"--{name}={value:g}" if isinstance(value, float) else f"--{name}={value}"]
+
+
+def _joined(values: list[str]) -> str:
+    return ",".join(values)
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

@@ -1,0 +1,199 @@
+"""The files of submissions, in the experiment's folder: what sbatch got, for whom, and the id it gave."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.system import files
+from nemorun_cli.executors.slurm.job_script import BODY, body_text, job_name, job_script
+from nemorun_cli.executors.slurm.het_job import components
+from nemorun_cli.system.files import FOLDER_MODE, make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from nemorun_cli.executors import Job, Key
+    from nemorun_cli.executors.slurm.dependency import Batch
+
+FOLDER: Final = "slurm"  # in the experiment's own folder
+NEWS: Final = "news"
+
+
+@dataclass(slots=True)
+class Submission:
+    """One call of sbatch: for one attempt, or for several as a job array.
+
+    Attributes:
+        made: when it was made, in Unix seconds.
+        by_steps: whether its tasks are run by srun, and signalled as its steps.
+        is_early: whether it was made before its members could run, to wait in Slurm's queue.
+        places: of the members in the array, if not by their order.
+        is_together: whether its members are steps of one job, of as many `components` as that has.
+        job_id: Slurm's id, once that is known.
+        sent: the monotonic time at which this process learned it.
+    """
+
+    folder: Path
+    name: str
+    members: tuple[Key, ...]
+    made: float
+    by_steps: bool = False
+    is_early: bool = False
+    places: tuple[int, ...] | None = None
+    is_together: bool = False
+    components: int = 1
+    job_id: str | None = None
+    sent: float = 0.0
+    indices: dict[Key, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        places = self.places or range(len(self.members))
+        self.indices = dict(zip(self.members, places, strict=True))
+
+    @property
+    def script(self) -> Path:
+        """What sbatch gets."""
+        return self.folder / "script"
+
+    @property
+    def is_array(self) -> bool:
+        """Whether its members are jobs of an array."""
+        return len(self.members) > 1 and not self.is_together
+
+    def id_of(self, key: Key) -> str | None:
+        """What Slurm calls the job of one member."""
+        if self.job_id is not None and self.is_array:
+            return f"{self.job_id}_{self.indices[key]}"
+        if self.job_id is not None and self.components > 1:
+            return f"{self.job_id}+{self.indices[key]}"
+        return self.job_id
+
+    def remember(self, job_id: str) -> None:
+        """Write down Slurm's id; without it the name would have to do."""
+        self.job_id = job_id
+        self.sent = time.monotonic()
+        files.write(self.folder / "job", job_id)
+
+
+class Submissions:
+    """All submissions of one experiment, by the attempts that they are for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._by_key: dict[Key, list[Submission]] = {}
+        self._known: set[str] = set()
+        self._count = 0
+        self._read()
+
+    def _read(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            for path in sorted(self.folder.iterdir()):
+                if path.name.isdigit() and path.name not in self._known:
+                    self._count = max(self._count, int(path.name))
+                    self._add(_read(path))
+
+    @property
+    def news(self) -> Path:
+        """The file to which jobs add a line when they begin and end."""
+        return self.folder / NEWS
+
+    def of(self, key: Key) -> Sequence[Submission]:
+        """The submissions for an attempt; more than one if some were in doubt."""
+        return self._by_key.get(key, ())
+
+    def size(self, job_id: str) -> int | None:
+        """How many members the array of an id has, also of another executor; None if there is no such."""
+        for is_fresh in (False, True):
+            if is_fresh:
+                self._read()
+            for several in self._by_key.values():
+                for one in several:
+                    if one.job_id == job_id and one.is_array:
+                        return len(one.members)
+        return None
+
+    def make(
+        self, batch: Batch, members: Mapping[Key, str], *, by_steps: bool, place: Callable[[Path], Path]
+    ) -> Submission:
+        """Write down a submission before it is made, with the text of each member; `place` as of a `Site`."""
+        folder = self._make_folder()
+        keys = tuple(job.key for job in batch.jobs)
+        name = job_name(batch.jobs[0].experiment, keys, place(folder))
+        submission = Submission(
+            folder, name, keys, time.time(), by_steps, bool(batch.dependency), batch.indices
+        )
+        if batch.each:
+            submission.is_together, submission.components = True, len(components(batch.each))
+            body = body_text(batch.asked, folder=place(folder), news=place(self.news), index="$1")
+            files.write(folder / BODY, body)
+        for key, index in submission.indices.items():
+            files.write(folder / str(index), members[key])
+        text = job_script(
+            batch.asked,
+            name=name,
+            folder=place(folder),
+            indices=tuple(submission.indices.values()) if submission.is_array else (),
+            news=place(self.news),
+            dependency=batch.dependency,
+            each=batch.each,
+        )
+        files.write(submission.script, text)
+        # Last, and in one piece: a submission without it was never made.
+        record = {"name": name, "made": submission.made, "members": keys, "by_steps": by_steps}
+        if batch.dependency:
+            record |= {"dependency": batch.dependency, "indices": batch.indices}
+        if batch.each:
+            record["components"] = submission.components
+        files.write(folder / "members.new", json.dumps(record))
+        (folder / "members.new").rename(folder / "members.json")
+        self._add(submission)
+        return submission
+
+    def _make_folder(self) -> Path:
+        make_folder(self.folder)
+        while True:
+            self._count += 1
+            folder = self.folder / str(self._count)
+            with contextlib.suppress(FileExistsError):  # of another executor of this experiment
+                folder.mkdir(mode=FOLDER_MODE)
+                return folder
+
+    def _add(self, submission: Submission | None) -> None:
+        if submission:
+            self._known.add(submission.folder.name)
+        for key in submission.members if submission else ():
+            self._by_key.setdefault(key, []).append(submission)  # type: ignore[arg-type]
+
+
+def place(job: Job) -> Path:
+    """Where the submissions of a job's experiment lie."""
+    above = len(Path(job.task).parts) + 1  # attempt-1, the parts of the task's id, and `tasks`
+    return job.files.directory.parents[above] / FOLDER
+
+
+def _read(folder: Path) -> Submission | None:
+    try:
+        record = json.loads((folder / "members.json").read_bytes())
+    except FileNotFoundError:
+        return None
+    members = tuple((str(task), int(attempt)) for task, attempt in record["members"])
+    places = record.get("indices")
+    submission = Submission(
+        folder,
+        record["name"],
+        members,
+        record["made"],
+        record["by_steps"],
+        "dependency" in record,
+        tuple(places) if places else None,
+        "components" in record,
+        record.get("components", 1),
+    )
+    with contextlib.suppress(FileNotFoundError):
+        submission.job_id = (folder / "job").read_text(encoding="ascii").strip() or None
+    return submission

@@ -1,0 +1,135 @@
+"""Ending tasks from outside: a request in the ledger, carried out by the supervisor or, without one, here."""
+
+from __future__ import annotations
+
+from nemorun_cli.storage.requests import request
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.storage import state as events
+from nemorun_cli.system import locks
+from nemorun_cli.views import observe
+from nemorun_cli.spec import secret_values
+from nemorun_cli.storage import requests
+from nemorun_cli.model.attempt_end import signal_number
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.errors import EngineError, NotOverError, UsageError
+from nemorun_cli.storage.ledger import Ledger
+from nemorun_cli.supervisor.loop import Supervision
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nemorun_cli.storage.paths import ExperimentFiles, Home
+    from nemorun_cli.views.snapshot import Snapshot
+
+SLACK: Final = 20.0  # seconds after the longest grace period until survivors are reported
+LOOK_EVERY: Final = 0.02  # seconds between looks at the ledger while waiting
+
+
+def cancel(
+    files: ExperimentFiles,
+    home: Home,
+    tasks: Sequence[str],
+    *,
+    signal: str | None,
+    grace: float | None,
+    abandon: bool,
+) -> Snapshot:
+    """See `Run.cancel`."""
+    snapshot = observe.look(files, home=home.directory)
+    names = snapshot.match_tasks(tasks) if tasks else None
+    if signal is not None:
+        try:
+            signal_number(signal)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    if snapshot.is_over:
+        return snapshot
+    if snapshot.supervisor == "elsewhere" and not abandon:
+        host = snapshot.holder.host if snapshot.holder else "another host"
+        raise EngineError(
+            f"{files.id} runs on {host}", hint="cancel it there, or give up on what runs there with --abandon"
+        )
+    wanted = _all(snapshot) if names is None else names
+    request(files, names, signal=signal, grace=grace, abandon=abandon)
+    patience = (
+        SLACK + max((task.stop_grace for task in snapshot.spec.tasks), default=0.0)
+        if grace is None
+        else SLACK + grace
+    )
+    return _wait(files, home, wanted, patience, is_whole=names is None)
+
+
+def _all(snapshot: Snapshot) -> list[str]:
+    """What a cancel of the whole is about: the tasks, or, when they are over, the handlers."""
+    history = snapshot.history
+    return sorted(history.handlers) if history.outcome else list(history.tasks.keys() - history.handlers)
+
+
+
+
+def _wait(
+    files: ExperimentFiles, home: Home, names: Sequence[str], patience: float, *, is_whole: bool
+) -> Snapshot:
+    end = time.monotonic() + patience
+    while True:
+        snapshot = observe.look(files, home=home.directory, observe=False)
+        left = _survivors(snapshot, names)
+        if not left and (not is_whole or snapshot.is_over or _has_handlers_to_come(snapshot, names)):
+            return snapshot
+        if time.monotonic() > end:
+            raise NotOverError(
+                f"not gone after {patience:g} s: {', '.join(left[:10]) or files.id}",
+                hint=f"see why with: exp why {files.id} TASK; give up on them with --abandon",
+            )
+        if snapshot.supervisor != "alive":
+            _end_here(home, snapshot, names, end)
+        time.sleep(LOOK_EVERY)
+
+
+def _has_handlers_to_come(snapshot: Snapshot, names: Sequence[str]) -> bool:
+    """Whether a living supervisor goes on with handlers, which were not to be cancelled."""
+    history = snapshot.history
+    return bool(history.outcome) and snapshot.supervisor == "alive" and history.handlers.isdisjoint(names)
+
+
+def _end_here(home: Home, snapshot: Snapshot, names: Sequence[str], end: float) -> None:
+    """Do what a supervisor would, holding its lock until all is gone."""
+    lock = locks.try_take_nameless(snapshot.files.supervisor_lock)
+    if lock is None:
+        return
+    secrets = secret_values.known(snapshot.spec)
+    supervision = Supervision(
+        snapshot.files,
+        snapshot.spec,
+        secrets=secrets,
+        home=home.directory,
+        by=requests.who(),
+        submits=False,
+    )
+    try:
+        supervision.open()
+        while time.monotonic() < end:
+            supervision.turn()
+            supervision.journal.flush()
+            if all(
+                not supervision.history.tasks[name].is_live or _was_never_started(supervision, name)
+                for name in names
+            ):
+                break
+            supervision.sleep()
+    finally:
+        supervision.close()
+        os.close(lock)
+
+
+def _was_never_started(supervision: Supervision, name: str) -> bool:
+    return not supervision.live and supervision.history.tasks[name].is_live
+
+
+def _survivors(snapshot: Snapshot, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not snapshot.history.tasks[name].is_over]

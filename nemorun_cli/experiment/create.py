@@ -1,0 +1,206 @@
+"""Making an experiment: its folder, the copies it keeps, and the first line of its ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli import __version__
+from nemorun_cli.system.files import write
+from nemorun_cli.system import environment, crashpoints
+from nemorun_cli.storage import state, paths
+from nemorun_cli.spec import load
+from nemorun_cli.executors import planning
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.errors import ExpError, UsageError
+from nemorun_cli.system.files import FOLDER_MODE, make_folder
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.storage.ledger import Ledger
+from nemorun_cli.system.files import sync_folder
+from nemorun_cli.storage.spec_origin import Origin
+from nemorun_cli.model.spec import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nemorun_cli.storage.paths import Home
+    from nemorun_cli.spec.document import Document
+    from nemorun_cli.experiment.ship import Shipments
+    from nemorun_cli.model.spec import Spec
+
+PACKAGE: Final = Path(__file__).parent
+
+
+def tentative(document: Document, home: Home) -> Identity:
+    """The identity that an experiment made now would have; nothing is made."""
+    name = document.name
+    experiment_id = f"{name}_{int(time.time())}"
+    return Identity(id=experiment_id, name=name, directory=str(home.experiments / name / experiment_id))
+
+
+def resolve(document: Document, identity: Identity) -> Spec:
+    """The spec as an experiment of this identity runs it: resolved, and changed by its plugins.
+
+    Raises:
+        SpecError: it has problems.
+        UsageError: a plugin raised.
+    """
+    spec = load.resolve(document, identity)
+    if not spec.plugins and not document.plugins:
+        return spec
+    from nemorun_cli.experiment import plugin_changes  # noqa: PLC0415 - only for specs with plugins
+
+    return plugin_changes.changed(document, spec, identity)
+
+
+def create(
+    document: Document,
+    spec: Spec,
+    identity: Identity,
+    *,
+    home: Home,
+    by: str,
+    key: str | None = None,
+) -> tuple[ExperimentFiles, Spec]:
+    """A new experiment on disk; until its ledger is there, nobody takes the folder for one.
+
+    Args:
+        document: the spec, read and checked.
+        spec: the same, as it was resolved for `identity`; resolved again if that id is taken by now.
+        identity: what `tentative` gave.
+        home: where it will lie.
+        by: who asked for it.
+        key: what names the logical run.
+
+    Raises:
+        SpecError: what a packager is to ship cannot be shipped.
+        ExpError: the home cannot be written.
+    """
+    try:
+        with shipping(spec, document, home) as shipments:
+            files = _make_folder(identity, home)
+            if files.id != identity.id:
+                again = Identity(id=files.id, name=identity.name, directory=str(files.directory))
+                spec = replace(resolve(document, again), run=spec.run)
+            crashpoints.point("create.folder")
+            if shipments:
+                spec = replace(spec, packages=shipments.unpack(files))
+            shutil.copyfile(PACKAGE / "shim.sh", files.shim)
+            files.shim.chmod(0o700)
+            write_copies(files, document, spec)
+            crashpoints.point("create.files")
+            _begin_ledger(files, spec, home=home, by=by, key=key, document=document)
+            crashpoints.point("create.ledger")
+    except OSError as error:
+        where = error.filename or home.directory
+        raise ExpError(f"cannot create the experiment: {error.strerror}: {where}") from error
+    return files, spec
+
+
+@contextlib.contextmanager
+def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments | None]:
+    """What is shipped for the tasks of a spec, as long as this is entered; None if that is nothing."""
+    if all(task.packager is None for task in spec.tasks):
+        yield None
+        return
+    from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for who ships
+
+    with ship.shipping(spec, document, home) as shipments:
+        yield shipments
+
+
+def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
+    folder = home.experiments / identity.name
+    make_folder(folder)
+    again = 1
+    while True:
+        name = identity.id if again == 1 else f"{identity.id}-{again}"
+        try:
+            (folder / name).mkdir(mode=FOLDER_MODE)
+        except FileExistsError:
+            again += 1
+        except FileNotFoundError:  # a `gc` found the name's folder empty and removed it
+            make_folder(folder)
+        else:
+            sync_folder(folder)
+            return ExperimentFiles(folder / name)
+
+
+def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None:
+    """The copies that an experiment keeps of its spec and its scripts; `resolved.json` comes last."""
+    write(files.spec, document.text)
+    write(files.source, json.dumps(_origin(document).to_json()))
+    if any(task.kind == "partial" for task in spec.tasks):
+        shutil.copyfile(PACKAGE / "partial.py", files.partial)
+        files.partial.chmod(0o600)
+    for source in {str(task.body) for task in spec.tasks if task.kind == "script"}:
+        copy = paths.script_copy(source, files)
+        make_folder(copy.parent)
+        kept = paths.script_copy(source, document.copies) if document.copies else _shipped(source, spec)
+        try:
+            shutil.copyfile(kept if kept is not None and kept.is_file() else source, copy)
+        except FileNotFoundError:
+            raise UsageError(f"the script {source} is gone since the spec was checked") from None
+        copy.chmod(0o700)
+    write(files.resolved, json.dumps(spec.to_json()))
+    for path in (files.spec, files.resolved):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _shipped(source: str, spec: Spec) -> Path | None:
+    """A script as a packager took it, which may be another than lies there now, if all its tasks run that."""
+    if not spec.packages:
+        return None
+    found = {
+        package.stored(source, folder=spec.folder) if package and source in package.scripts else None
+        for task in spec.tasks
+        if task.kind == "script" and str(task.body) == source
+        for package in [spec.package(task)]
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def _begin_ledger(
+    files: ExperimentFiles, spec: Spec, *, home: Home, by: str, key: str | None, document: Document
+) -> None:
+    Ledger(files.ledger, files.ledger_lock).create(
+        {
+            "event": state.CREATED,
+            "time": stamp(),
+            "by": by,
+            "id": files.id,
+            "name": spec.name,
+            "key": key,
+            "rerun_of": document.copies.id if document.copies else None,
+            "tags": list(spec.tags),
+            "tasks": len(spec.tasks),
+            "prefix": planning.prefix(spec, files.id),
+            "home": str(home.directory),
+            "version": __version__,
+            "packages": [package.to_json() for package in spec.packages],
+            "environment": environment.recorded(),
+        }
+    )
+
+
+def _origin(document: Document) -> Origin:
+    """The origin of a document."""
+    return Origin(
+        file=os.path.abspath(document.path),  # noqa: PTH100 - keeps symbolic links
+        is_file=document.is_file,
+        params=document.params,
+        sets=document.sets,
+        only=document.only,
+        others=dict(document.others),
+        whole=None if document.whole is None else dict(document.whole),
+    )

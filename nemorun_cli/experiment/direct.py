@@ -1,0 +1,153 @@
+"""`run --direct`: this very process supervises, one task at a time, on the terminal's own input and output.
+
+Partials are called in this process, so that a debugger works; everything else runs under the shim as always,
+and the ledger is the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from nemorun_cli.system.files import write
+from nemorun_cli.model import attempt_end
+from nemorun_cli.experiment import create
+from nemorun_cli.storage import state
+from nemorun_cli.system import locks
+from nemorun_cli.views import observe
+from nemorun_cli.executors import run_partial
+from nemorun_cli.spec import secret_values
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.errors import ExpError
+from nemorun_cli.executors import Job, Sighting
+from nemorun_cli.executors.local import LocalExecutor
+from nemorun_cli.system.locks import Holder
+from nemorun_cli.storage.requests import who
+from nemorun_cli.supervisor.loop import Supervision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from nemorun_cli.storage.paths import Home
+    from nemorun_cli.spec.document import Document
+    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.model.plan import Plan
+
+LOG_NOTE: Final = "This task ran with --direct: what it printed went to the terminal.\n"
+
+
+class DirectExecutor(LocalExecutor):
+    """Local tasks in the foreground of the terminal, partials inside this process."""
+
+    own_session: ClassVar[bool] = False
+
+    def _start(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> Sighting:
+        write(job.files.log, LOG_NOTE)
+        if plan.partial is None:
+            return super()._start(job, plan, env, lock)
+        since = time.time()
+        write(job.files.claim, f"{os.getpid()}\n")
+        code = _call_here(*plan.partial, plan=plan, env=env)
+        write(job.files.exit, f'{{"exit_code":{code}}}\n')
+        ending = attempt_end.from_exit_code(code, started=since, ended=time.time())
+        return Sighting(key=job.key, state="over", job_id=str(os.getpid()), since=since, ending=ending)
+
+    def _streams(self, log: int) -> Sequence[tuple[Any, ...]]:
+        del log
+        return ()
+
+
+def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
+    """Create an experiment and supervise it right here; gives how it stands at its end.
+
+    Raises:
+        SpecError: a secret is missing.
+    """
+    identity = create.tentative(document, home)
+    spec = create.resolve(document, identity)
+    spec = replace(spec, run=replace(spec.run, max_parallel=1))
+    values = secret_values.resolve(spec, document)
+    files, spec = create.create(document, spec, identity, home=home, by=who(), key=key)
+    lock = locks.take(files.supervisor_lock)
+    if lock is None:
+        raise ExpError(f"somebody else supervises {files.id} already")
+    me = Holder(pid=os.getpid(), host=locks.hostname(), boot=locks.boot_id(), since=stamp())
+    locks.write_holder(lock, me)
+
+    def make(name: str) -> Callable[[], DirectExecutor]:
+        return lambda: DirectExecutor(name, spec.executors.get(name, {}), values)
+
+    supervision = Supervision(
+        files,
+        spec,
+        secrets=values,
+        home=home.directory,
+        by=f"direct {me.pid}@{me.host}",
+        makers={task.executor: make(task.executor) for task in spec.tasks},
+    )
+    try:
+        supervision.open()
+        supervision.listen()
+        supervision.record(state.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot)
+        with _interrupts(supervision):
+            supervision.run()
+        supervision.record(state.SUPERVISOR_ENDED, pid=me.pid, message="finished")
+    finally:
+        supervision.close()
+        os.close(lock)
+    return observe.look(files, home=home.directory)
+
+
+@contextlib.contextmanager
+def _interrupts(supervision: Supervision) -> Iterator[None]:
+    """Make Ctrl-C and SIGTERM a cancel of the whole, and a second one a KILL."""
+
+    def interrupt(number: int, frame: object) -> None:
+        del frame
+        supervision.interrupt(f"{signal.Signals(number).name} to {who()}")
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _call_here(target: str, args: dict[str, Any], *, plan: Plan, env: dict[str, str]) -> int:
+    """Call a partial in this process with the task's environment and folder; gives an exit code."""
+    with _as_in_task(plan, env):
+        try:
+            run_partial.save(run_partial.call(target, args))
+        except KeyboardInterrupt:
+            return attempt_end.SIGNAL_BASE + signal.SIGINT
+        except SystemExit as wish:
+            return wish.code if isinstance(wish.code, int) else int(wish.code is not None)
+        except Exception:  # noqa: BLE001 - the user's own code may raise anything; it is shown where it ran
+            traceback.print_exc()
+            return 1
+    return 0
+
+
+@contextlib.contextmanager
+def _as_in_task(plan: Plan, env: dict[str, str]) -> Iterator[None]:
+    folder, environ, path = os.getcwd(), dict(os.environ), list(sys.path)  # noqa: PTH109 - to come back to it
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(plan.workdir)
+    sys.path.insert(0, plan.workdir)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environ)
+        sys.path[:] = path

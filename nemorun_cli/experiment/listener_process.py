@@ -1,0 +1,169 @@
+"""The process in which one plugin hears of events: `python -m nemorun_cli.experiment.listener_process [LOCK]`.
+
+Told on standard input what to do, by one line of JSON; each further byte means that there may be news, and
+the end of input that there will be none. It reads the ledger itself, notes how far it is, and leaves when
+it has heard of all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import os
+import select
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.storage import state
+from nemorun_cli.system import locks
+from nemorun_cli.model import masking
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.errors import ExpError
+from nemorun_cli.experiment.run import Run
+from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.storage.paths import ExperimentFiles, Home
+from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin, discovery
+from nemorun_cli.plugins.faults import Fault
+from nemorun_cli.model.spec import Spec
+
+if TYPE_CHECKING:
+    from nemorun_cli.storage.paths import HearerFiles
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.model.spec import PluginUse
+
+HARD: Final = 2.0  # times its limit after which the process of a plugin that cannot be interrupted ends
+PREDECESSOR_WAIT: Final = 900.0  # seconds: the process of an earlier supervisor may still be at it
+LOOK_EVERY: Final = 5.0  # seconds between looks at the ledger, should a wake-up get lost
+MOST_FAULTS: Final = 1000  # that are written down
+
+
+class TooLongError(Exception):
+    """A plugin took too long over an event."""
+
+
+class Hearer:
+    """One plugin, and how far it is in the ledger."""
+
+    def __init__(self, number: int, use: PluginUse, run: Run) -> None:
+        self._own, self._use, self._run = run.files.hearer(number), use, run
+        self._ledger = Reader(run.files.ledger)
+        self._position = os.open(self._own.heard, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        self._heard = int(os.read(self._position, 32) or b"0")
+        self._seen = 0
+        self._is_finished = False
+        self._faults = 0
+        self._plugin: Any = None
+
+    def make(self, values: dict[str, str]) -> bool:
+        """Make the plugin; says whether that went well."""
+        try:
+            self._plugin = discovery.find(self._use.uses)(**self._use.options_with(values))
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is recorded
+            self._record(error, None)
+            return False
+        return True
+
+    def listen(self) -> None:
+        """Let the plugin hear of all events, until there will be no more."""
+        news = select.poll()
+        news.register(0, select.POLLIN)
+        is_over = False
+        while True:
+            for event in self._ledger.read():
+                self._seen += 1
+                self._is_finished = event["event"] == state.FINISHED or (
+                    self._is_finished and event["event"] != state.RESUMED
+                )
+                if self._seen > self._heard:
+                    self._tell(event)
+                    os.pwrite(self._position, b"%020d\n" % self._seen, 0)
+            if is_over and not self._is_finished:
+                self._tell({"event": SUPERVISOR_GONE, "time": stamp(), "by": f"plugin {self._use.uses}"})
+            if is_over:
+                return
+            if news.poll(LOOK_EVERY * 1000):
+                is_over = not os.read(0, 65536)
+
+    def _tell(self, event: Event) -> None:
+        kinds, tasks = getattr(self._plugin, "events", None), self._use.tasks
+        if (kinds is not None and event["event"] not in kinds) or (
+            tasks is not None and event.get("task") not in tasks
+        ):
+            return
+        limit = float(getattr(self._plugin, "limit", Plugin.limit))
+        signal.setitimer(signal.ITIMER_REAL, limit)
+        faulthandler.dump_traceback_later(HARD * limit, exit=True)
+        try:
+            try:
+                self._plugin.hear(event, self._run)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                faulthandler.cancel_dump_traceback_later()
+        except Exception as error:  # noqa: BLE001 - as in `make`
+            self._record(error, event)
+
+    def _record(self, error: Exception, event: Event | None) -> None:
+        text = "".join(traceback.format_exception(error)).rstrip()
+        sys.stderr.write(f"{stamp()} {masking.mask(text, self._run.secrets)}\n")
+        self._faults += 1
+        if self._faults <= MOST_FAULTS:
+            about = event or {}
+            fault = Fault(
+                plugin=self._use.uses,
+                time=stamp(),
+                error=masking.mask(f"{type(error).__name__}: {error}", self._run.secrets),
+                event=about.get("event"),
+                task=about.get("task"),
+            )
+            _append(self._own, json.dumps(fault.to_json()) + "\n")
+
+
+def main() -> int:
+    """Let one plugin hear of an experiment's events to their end."""
+    told = json.loads(_first_line())
+    files = ExperimentFiles(Path(told["directory"]))
+    number = told["number"]
+    if len(sys.argv) == 1 and locks.take(files.hearer(number).lock, patience=PREDECESSOR_WAIT) is None:
+        sys.stderr.write(f"{stamp()} another process of this plugin does not end\n")
+        return 1
+    spec = Spec.from_json(json.loads(files.resolved.read_bytes()))
+    signal.signal(signal.SIGALRM, _interrupt)
+    if spec.plugins[number].is_module:  # others might meet a namesake of what they import
+        sys.path.insert(0, spec.folder)
+    run = Run(files, Home(Path(told["home"])), set(told["hidden"]))
+    hearer = Hearer(number, spec.plugins[number], run)
+    if not hearer.make(told["secrets"]):
+        return 1
+    with contextlib.suppress(ExpError):  # the experiment was removed meanwhile
+        hearer.listen()
+    return 0
+
+
+def _first_line() -> bytes:
+    """The orders, byte by byte: what follows them on the pipe is not for this."""
+    line = b""
+    while (byte := os.read(0, 1)) not in (b"", b"\n"):
+        line += byte
+    return line
+
+
+def _interrupt(number: int, frame: object) -> None:
+    del number, frame
+    raise TooLongError("it took longer over one event than its limit")
+
+
+def _append(own: HearerFiles, line: str) -> None:
+    descriptor = os.open(own.faults, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

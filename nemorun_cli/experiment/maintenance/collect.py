@@ -1,0 +1,200 @@
+"""What can be removed from the home: leftovers, and experiments that ended long ago; no other ones."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from nemorun_cli.storage import run_keys
+from nemorun_cli.system import locks
+from nemorun_cli.views import observe, listing
+from nemorun_cli.model.clock import unix
+from nemorun_cli.errors import LedgerError, NotFoundError
+from nemorun_cli.system.files import FOLDER_MODE
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.system.files import sync_folder
+from nemorun_cli.packagers import content_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from nemorun_cli.storage.paths import Home
+
+GC_FORMAT: Final = "exp.gc/1"
+
+Kind = Literal["experiment", "collected", "wake", "rebuilt", "key", "fault", "code"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One thing that can go; `id` is that of the experiment that it is, or belongs to."""
+
+    kind: Kind
+    path: Path
+    size: int  # bytes
+    id: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `removed` in `exp.gc/1`."""
+        return {"kind": self.kind, "id": self.id, "path": str(self.path), "bytes": self.size}
+
+
+def leftovers(home: Home) -> Iterator[Item]:
+    """What no experiment needs any more, whatever its age."""
+    for path in home.collected():
+        yield Item(kind="collected", path=path, size=_size(path))
+    for files in _experiments(home):
+        if not locks.is_held(files.supervisor_lock):
+            if _is_fifo(files.wake):
+                yield Item(kind="wake", path=files.wake, size=0, id=files.id)
+            if files.rebuilt_ledger.is_file():
+                size = files.rebuilt_ledger.stat().st_size
+                yield Item(kind="rebuilt", path=files.rebuilt_ledger, size=size, id=files.id)
+    for path in run_keys.leftovers(home):
+        yield Item(kind="key", path=path, size=path.stat().st_size)
+    yield from _unused_code(home)
+
+
+def expired(home: Home, *, older: float) -> Iterator[Item]:
+    """Experiments that ended more than so many seconds ago, and tracebacks of faults that are as old."""
+    limit = time.time() - older
+    for found in listing.newest_first(home, names=home.names()):
+        files = home.experiment(found.id)
+        if files is None or files.directory.is_symlink() or not found.ended:
+            continue
+        if unix(found.ended) < limit:
+            yield Item(kind="experiment", path=files.directory, size=_size(files.directory), id=files.id)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for path in sorted(home.faults.iterdir()):
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_mtime < limit:
+                yield Item(kind="fault", path=path, size=status.st_size)
+
+
+def remove(home: Home, item: Item) -> str | None:
+    """Remove one thing, if that is still right; None if it is gone, else why it stays."""
+    try:
+        if item.kind == "experiment":
+            return _remove_experiment(home, ExperimentFiles(item.path))
+        if item.kind == "collected":
+            _delete(item.path)
+        elif item.kind == "code":
+            return None if content_store.discard(home, item.path) else "an experiment is just being made"
+        elif item.kind == "key":
+            return None if run_keys.discard(item.path) else "it is held"
+        elif item.kind == "fault":
+            item.path.unlink(missing_ok=True)
+        else:
+            return _remove_file(ExperimentFiles(item.path.parent), item.path)
+    except OSError as error:
+        return f"it cannot be removed: {error.strerror}: {error.filename or item.path}"
+    return None
+
+
+def _unused_code(home: Home) -> Iterator[Item]:
+    """What was shipped for experiments that are gone."""
+    if not home.code.is_dir():
+        return
+    referred: set[str] = set()
+    for files in _experiments(home):
+        with contextlib.suppress(FileNotFoundError):
+            referred.update(path.name for path in files.code.iterdir())
+    for path in content_store.unused(home, referred):
+        yield Item(kind="code", path=path, size=_size(path))
+
+
+def _experiments(home: Home) -> Iterator[ExperimentFiles]:
+    """The experiments of the home that are folders of its own, not links to others."""
+    for name in home.names():
+        for experiment_id in sorted(home.ids(name)):
+            files = home.experiment(experiment_id)
+            if files is not None and not files.directory.is_symlink():
+                yield files
+
+
+def _remove_experiment(home: Home, files: ExperimentFiles) -> str | None:
+    lock = locks.take(files.supervisor_lock)
+    if lock is None:
+        return "it is supervised"
+    try:
+        # Only now nobody can resume it any more.
+        snapshot = observe.look(files, home=home.directory, observe=False)
+        if not snapshot.is_over:
+            return "it is not over any more"
+        aside = files.collected
+        files.directory.rename(aside)
+        sync_folder(aside.parent)
+        _delete(aside)
+    except NotFoundError:
+        return None
+    except LedgerError as error:
+        return error.message
+    finally:
+        os.close(lock)
+    return None
+
+
+def _remove_file(files: ExperimentFiles, path: Path) -> str | None:
+    lock = locks.take(files.supervisor_lock)
+    if lock is None:
+        return "it is supervised"
+    try:
+        path.unlink(missing_ok=True)
+    finally:
+        os.close(lock)
+    return None
+
+
+def _delete(folder: Path) -> None:
+    """Remove a folder that was set aside; its ledger goes last, for it is what makes the folder ours."""
+    ledger = ExperimentFiles(folder).ledger
+    _open_up(folder)
+    for path in list(folder.iterdir()):
+        if path == ledger:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    ledger.unlink()
+    folder.rmdir()
+    with contextlib.suppress(OSError):  # there are others of its name
+        folder.parent.rmdir()
+
+
+def _open_up(folder: Path) -> None:
+    """Make folders writable that tasks have closed: what is in them could not be removed."""
+    if folder.stat().st_mode & FOLDER_MODE != FOLDER_MODE:
+        folder.chmod(FOLDER_MODE)
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            _open_up(path)
+
+
+def _size(folder: Path | str) -> int:
+    """The bytes of all files in a folder, as far as it may be looked into; links are not followed."""
+    total = 0
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return 0
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            total += _size(entry.path)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                total += entry.stat(follow_symlinks=False).st_size
+    return total
+
+
+def _is_fifo(path: Path) -> bool:
+    try:
+        return stat.S_ISFIFO(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,209 @@
+"""Checking a ledger: whether it is whole, whether it is possible, and whether the attempts on disk agree."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.storage import attempts, ledger
+from nemorun_cli.experiment.maintenance import salvage
+from nemorun_cli.storage import state as kinds
+from nemorun_cli.errors import LedgerDamagedError
+from nemorun_cli.storage.state import History
+from nemorun_cli.experiment.maintenance.salvage import Salvage
+from nemorun_cli.model.status import MOVES, Reason, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from nemorun_cli.model.attempt_end import Ending
+    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.model.spec import Spec
+
+FSCK_FORMAT: Final = "exp.fsck/1"
+_ATTEMPT: Final = re.compile(r"attempt-([1-9][0-9]*)", re.ASCII)
+
+Key = tuple[str, int]  # task id, attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is not as it should be; a note (`is_damage` false) is told and left as it is.
+
+    `kind` is a word for scripts: damaged_line, no_beginning, illegal_move, unknown_attempt,
+    different_end, torn_tail or missing_attempt.
+    """
+
+    kind: str
+    message: str
+    is_damage: bool = True
+    line: int | None = None
+    task: str | None = None
+    attempt: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `findings` in `exp.fsck/1`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What a check found.
+
+    Attributes:
+        events: what the ledger tells and can be true, in its order.
+        read: all that could be read of the ledger.
+        begun: the attempts on disk that were begun, in their order.
+        endings: by attempt, how its exit record says that it ended, where the ledger says otherwise.
+    """
+
+    events: tuple[Event, ...]
+    findings: tuple[Finding, ...]
+    read: Salvage
+    begun: tuple[Key, ...]
+    endings: Mapping[Key, Ending]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there is no damage."""
+        return not any(finding.is_damage for finding in self.findings)
+
+
+def examine(files: ExperimentFiles, spec: Spec) -> Examination:
+    """Check an experiment; nothing is changed.
+
+    Raises:
+        LedgerNewerError: a newer version wrote the ledger.
+        NotFoundError: it is not there (any more).
+    """
+    begun = tuple(_begun(files, spec))  # before the ledger, which knows of an attempt before there is one
+    read = _read(files)
+    events, refused = possible(read.events, spec)
+    known = {(event["task"], event["attempt"]) for event in events if event["event"] == kinds.SUBMITTED}
+    endings = dict(_different(files, read.events))
+    return Examination(
+        events=tuple(events),
+        findings=(
+            *_of_ledger(files, read, refused),
+            *(_of_unknown(key) for key in begun if key not in known),
+            *(_of_ending(key, ending, read.events) for key, ending in endings.items()),
+            *(_of_missing(files, key) for key in sorted(known) if not files.attempt(*key).directory.is_dir()),
+        ),
+        read=read,
+        begun=begun,
+        endings=endings,
+    )
+
+
+def possible(events: Iterable[Event], spec: Spec) -> tuple[list[Event], list[str]]:
+    """The events that can follow one another, and what is wrong with the others."""
+    history = History.of(spec)
+    kept: list[Event] = []
+    refused: list[str] = []
+    for event in events:
+        if (why := refusal(history, event)) is None:
+            kept.append(event)
+        else:
+            refused.append(why)
+    return kept, refused
+
+
+def refusal(history: History, event: Event) -> str | None:
+    """Apply an event; if it cannot follow what was before, nothing is applied, and this says why."""
+    if event["event"] == kinds.RESUMED:
+        states = [history.tasks.get(name) for name in event["tasks"] if name not in history.removed]
+        if not all(state and TaskStatus.PENDING in MOVES[state.status] for state in states):
+            return f"resumed at {event['time']}: some of its tasks cannot run again"
+    if event["event"] == kinds.SUBMITTED:
+        state = history.tasks.get(event["task"])
+        if state is not None and state.attempt != event["attempt"]:
+            return (
+                f"submitted of {event['task']} at {event['time']}: "
+                f"attempt {event['attempt']} comes where attempt {state.attempt} should"
+            )
+    before = len(history.ignored)
+    history.apply(event)
+    return history.ignored[-1] if len(history.ignored) > before else None
+
+
+def _read(files: ExperimentFiles) -> Salvage:
+    try:
+        events, reader = ledger.read_settled(files.ledger)
+    except LedgerDamagedError:
+        return salvage.read(files.ledger.read_bytes())
+    return Salvage(events=tuple(events), torn=reader.torn)
+
+
+def _begun(files: ExperimentFiles, spec: Spec) -> Iterator[Key]:
+    """The attempts on disk that a shim claimed, in their order."""
+    for task in spec.tasks:
+        try:
+            names = [entry.name for entry in os.scandir(files.task(task.id))]
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        numbers = sorted(int(match[1]) for name in names if (match := _ATTEMPT.fullmatch(name)))
+        for number in numbers:
+            if attempts.claimed_pid(files.attempt(task.id, number)) is not None:
+                yield task.id, number
+
+
+def _different(files: ExperimentFiles, events: Sequence[Event]) -> Iterator[tuple[Key, Ending]]:
+    """The ends that the ledger tells otherwise than the attempt's own record, which wins."""
+    for event in events:
+        if event["event"] != kinds.ENDED or event.get("reason") == Reason.ABANDONED:
+            continue
+        ending = attempts.read_ending(files.attempt(event["task"], event["attempt"]))
+        if ending is None or ending.reason is Reason.LOST:
+            continue
+        told = event.get("exit_code")
+        if told is None and event["status"] == TaskStatus.CANCELLED:
+            continue  # nobody waited for it
+        if told != ending.exit_code and (told is None or ending.exit_code is not None):
+            yield (event["task"], event["attempt"]), ending
+
+
+def _of_ledger(files: ExperimentFiles, read: Salvage, refused: Sequence[str]) -> Iterator[Finding]:
+    for number in read.damaged:
+        yield Finding(
+            kind="damaged_line", line=number, message=f"{files.ledger}:{number}: not what was written"
+        )
+    if not read.events or read.events[0]["event"] != kinds.CREATED:
+        yield Finding(kind="no_beginning", message=f"{files.ledger} does not begin with how it was created")
+    for text in refused:
+        yield Finding(kind="illegal_move", message=text)
+    if read.torn:
+        text = f"the last {read.torn} bytes of {files.ledger} were never completed"
+        yield Finding(kind="torn_tail", message=f"{text}; the next writer closes them off", is_damage=False)
+
+
+def _of_unknown(key: Key) -> Finding:
+    task, number = key
+    text = f"attempt {number} of {task} was begun, and the ledger does not know of it"
+    return Finding(kind="unknown_attempt", task=task, attempt=number, message=text)
+
+
+def _of_ending(key: Key, ending: Ending, events: Sequence[Event]) -> Finding:
+    task, number = key
+    told = next(
+        event
+        for event in events
+        if event["event"] == kinds.ENDED and (event["task"], event["attempt"]) == key
+    )
+    text = (
+        f"attempt {number} of {task} ended with {_code(ending.exit_code)} by its own record, "
+        f"and with {_code(told.get('exit_code'))} by the ledger"
+    )
+    return Finding(kind="different_end", task=task, attempt=number, message=text)
+
+
+def _code(value: int | None) -> str:
+    return "no known exit code" if value is None else f"exit code {value}"
+
+
+def _of_missing(files: ExperimentFiles, key: Key) -> Finding:
+    task, number = key
+    text = f"attempt {number} of {task} is in the ledger, and {files.attempt(*key).directory} is gone"
+    return Finding(kind="missing_attempt", task=task, attempt=number, message=text, is_damage=False)

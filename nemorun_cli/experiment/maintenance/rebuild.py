@@ -1,0 +1,181 @@
+"""The events of a ledger to be believed again: what is left of the damaged one, and what attempts prove."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.storage import attempts, ledger, requests
+from nemorun_cli.model import attempt_end
+from nemorun_cli.experiment.maintenance import fsck
+from nemorun_cli.system import locks
+from nemorun_cli.executors import planning
+from nemorun_cli.storage import state as kinds
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.storage.state import History
+from nemorun_cli.scheduler.schedule import Schedule
+from nemorun_cli.model.status import TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from nemorun_cli.model.attempt_end import Ending
+    from nemorun_cli.experiment.maintenance.fsck import Examination, Key
+    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.model.spec import Spec
+
+MARK: Final = "rebuilt"  # the field of events that no supervisor wrote
+
+_OF_ATTEMPTS: Final = frozenset(
+    {kinds.SUBMITTED, kinds.QUEUED, kinds.RETURNED, kinds.STARTED, kinds.UNKNOWN, kinds.ENDED}
+)
+
+
+def rebuild(files: ExperimentFiles, spec: Spec, found: Examination, *, home: Path) -> list[Event]:
+    """The events in an order in which each can follow those before it."""
+    by = requests.who()
+    made = _Rebuilding(files, spec, begun=set(found.begun), by=by)
+    events = list(found.read.events)
+    if not events or events[0]["event"] != kinds.CREATED:
+        made.add(_beginning(files, spec, home=home, by=by))
+    for index, event in enumerate(events):
+        if index in found.read.doubtful and not _is_of_here(event, files):
+            continue
+        ending = _ending_of(event, found)
+        made.take(made.ended(event["task"], event["attempt"], ending) if ending else event)
+    for task, number in found.begun:
+        made.complete(task, number)
+    made.drop_false_end()
+    made.events[0] = {**made.events[0], "format": ledger.FORMAT}
+    return made.events
+
+
+def _is_of_here(event: Event, files: ExperimentFiles) -> bool:
+    """Whether a supervisor ran where it is said to have: a wrong host would hide its tasks for good."""
+    if event["event"] != kinds.SUPERVISOR_STARTED:
+        return True
+    said = (event["pid"], event["host"], event.get("boot"))
+    holder = locks.read_holder(files.supervisor_lock)
+    if holder is not None and said == (holder.pid, holder.host, holder.boot):
+        return True
+    return said[1:] == (locks.hostname(), locks.boot_id())
+
+
+def _ending_of(event: Event, found: Examination) -> Ending | None:
+    if event["event"] != kinds.ENDED:
+        return None
+    return found.endings.get((event["task"], event["attempt"]))
+
+
+class _Rebuilding:
+    """The new ledger in the making, and the state that it adds up to."""
+
+    def __init__(self, files: ExperimentFiles, spec: Spec, *, begun: Collection[Key], by: str) -> None:
+        self.events: list[Event] = []
+        self._files, self._spec, self._begun, self._by = files, spec, begun, by
+        self._history = History.of(spec)
+
+    def add(self, event: Event) -> None:
+        """Add an event that is known to be possible."""
+        self._history.apply(event)
+        self.events.append(event)
+
+    def take(self, event: Event) -> None:
+        """Add an event of the old ledger, led by those that it must have lost, unless it is impossible."""
+        kind = event["event"]
+        if kind in _OF_ATTEMPTS and event["task"] in self._history.tasks:
+            self._lead_to(event["task"], event["attempt"], is_submitted=kind != kinds.SUBMITTED)
+        elif kind in (kinds.RETRIED, kinds.RESUMED):
+            for name in event["tasks"] if kind == kinds.RESUMED else [event["task"]]:
+                self._end(name)
+        if fsck.refusal(self._history, event) is None:
+            self.events.append(event)
+
+    def complete(self, task: str, number: int) -> None:
+        """Add an attempt that was begun and is still missing; its end is for the next who looks."""
+        if number >= self._history.tasks[task].attempt:
+            self._lead_to(task, number, is_submitted=True)
+            if self._history.tasks[task].status is TaskStatus.SUBMITTED:
+                self.add(self._begin(kinds.STARTED, task, number))
+
+    def drop_false_end(self) -> None:
+        """Leave out an end of the experiment that is not true: whoever looks next writes the true one."""
+        finished, outcome = self._history.finished, self._history.outcome
+        schedule = Schedule(self._spec, self._history)
+        schedule.begin()
+        told = {finished["status"] if finished else None, outcome} - {None}
+        is_false = not schedule.tasks_are_over or told - {schedule.final_status()}
+        if outcome and is_false:
+            self._drop_last(kinds.CONCLUDED)
+        if finished and (is_false or not self._history.is_settled):
+            self._drop_last(kinds.FINISHED)
+
+    def _drop_last(self, kind: str) -> None:
+        last = max(index for index, event in enumerate(self.events) if event["event"] == kind)
+        del self.events[last]
+
+    def ended(self, task: str, number: int, ending: Ending) -> Event:
+        """The end of an attempt by its own record."""
+        fields = {
+            "status": ending.status,
+            "exit_code": ending.exit_code,
+            "reason": ending.reason,
+            "message": ending.message,
+        }
+        known = {key: value for key, value in fields.items() if value is not None}
+        return {**self._event(kinds.ENDED, task, number, stamp(ending.ended)), **known}
+
+    def _lead_to(self, task: str, number: int, *, is_submitted: bool) -> None:
+        """Bring a task to this attempt, if that was begun, through all that were before it."""
+        state = self._history.tasks[task]
+        if (task, number) not in self._begun:
+            return
+        while state.attempt < number:
+            self._submit(task)
+            self._end(task)
+            self.add(self._begin(kinds.RETRIED, task, state.attempt + 1))
+        if state.attempt == number and not state.submitted and state.is_over:
+            self.add(self._begin(kinds.RETRIED, task, number))  # it was over without having begun
+        if is_submitted:
+            self._submit(task)
+
+    def _submit(self, task: str) -> None:
+        state = self._history.tasks[task]
+        if state.status is TaskStatus.PENDING and (task, state.attempt) in self._begun:
+            self.add(self._begin(kinds.SUBMITTED, task, state.attempt))
+
+    def _end(self, task: str) -> None:
+        """End an attempt that cannot have gone on, by its own record."""
+        state = self._history.tasks.get(task)
+        if state is not None and state.is_live:
+            ending = attempts.read_ending(self._files.attempt(task, state.attempt))
+            self.add(
+                self.ended(task, state.attempt, ending or attempt_end.lost("its end is not known any more"))
+            )
+
+    def _begin(self, kind: str, task: str, number: int) -> Event:
+        claim = self._files.attempt(task, number).claim
+        event = self._event(kind, task, number, stamp(claim.stat().st_mtime if claim.exists() else None))
+        pid = attempts.claimed_pid(self._files.attempt(task, number))
+        return {**event, "job_id": str(pid)} if pid and kind == kinds.STARTED else event
+
+    def _event(self, kind: str, task: str, number: int, time: str) -> Event:
+        return {"event": kind, "time": time, "by": self._by, "task": task, "attempt": number, MARK: True}
+
+
+def _beginning(files: ExperimentFiles, spec: Spec, *, home: Path, by: str) -> Event:
+    event: dict[str, Any] = {
+        "event": kinds.CREATED,
+        "time": stamp(files.spec.stat().st_mtime if files.spec.exists() else None),
+        "by": by,
+        "id": files.id,
+        "name": spec.name,
+        "key": None,
+        "tags": list(spec.tags),
+        "tasks": len(spec.tasks),
+        "prefix": planning.prefix(spec, files.id),
+        "home": str(home),
+        MARK: True,
+    }
+    return event

@@ -1,0 +1,132 @@
+"""The numbers of records for people and scripts: series of rows, and what they come to."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.tracking.store import row_selection
+from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
+from nemorun_cli.tracking.store.json_values import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from nemorun_cli.experiment.records.targets import Chosen
+    from nemorun_cli.tracking.store.row_files import Row, Torn
+    from nemorun_cli.tracking.store.row_selection import Statistics
+
+DIGITS: Final = 6  # significant ones of a number in a table
+TIME: Final = "_ts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """The rows of one series of a record; `name` is None for the unnamed one."""
+
+    of: Chosen
+    name: str | None
+    rows: list[Row]
+    torn: Sequence[Torn] = ()
+
+    @property
+    def title(self) -> str:
+        """The name for people."""
+        return self.name or "(unnamed)"
+
+    def key(self, field: str) -> str:
+        """`train/loss`, or `loss` in the unnamed series."""
+        return key_of(self.name, field)
+
+    def statistics(self) -> dict[str, Statistics]:
+        """What the numbers of each field come to, without what they are recorded over."""
+        return {
+            field: told for field, told in row_selection.statistics(self.rows).items() if field not in NOT_PLOTTED
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `series` in `exp.metrics/1`."""
+        return {
+            "name": self.name,
+            "count": len(self.rows),
+            "statistics": self.statistics(),
+            "rows": self.rows,
+        }
+
+
+def key_of(series: str | None, field: str) -> str:
+    """The one name of a field in a series."""
+    return field if series is None else f"{series}/{field}"
+
+
+def read(chosen: Chosen, *, wanted: Sequence[str] = (), tail: int | None = None) -> Iterator[Series]:
+    """The series of a record that hold something that is wanted.
+
+    Args:
+        chosen: the record.
+        wanted: globs of keys (`train/loss`), fields or series; everything if there are none.
+        tail: only so many of the last rows of each.
+    """
+    data = chosen.data
+    for name in data.metrics.names():
+        found = data.metrics(name).read(tail=tail, openings=chosen.ids)
+        kept = only(found, name, wanted)
+        if kept:
+            yield Series(of=chosen, name=name, rows=kept, torn=found.torn)
+
+
+def only(found: Sequence[Row], series: str | None, wanted: Sequence[str]) -> list[Row]:
+    """The rows with the fields that are wanted and what they are recorded over, without notes of our own."""
+    kept = []
+    for row in found:
+        fields = {name: value for name, value in row.items() if name == TIME or not name.startswith("_")}
+        if wanted:
+            fields = {
+                name: value
+                for name, value in fields.items()
+                if name in NOT_PLOTTED or is_wanted(series, name, wanted)
+            }
+        if fields.keys() - NOT_PLOTTED or not wanted:
+            kept.append(fields)
+    return kept
+
+
+def fields(found: Sequence[Series]) -> list[tuple[str | None, str]]:
+    """All that series hold, each once as a series and a field, without what it is recorded over."""
+    names = [(one.name, field) for one in found for field in columns(one.rows) if field not in NOT_PLOTTED]
+    return list(dict.fromkeys(names))
+
+
+def is_wanted(series: str | None, field: str, wanted: Sequence[str]) -> bool:
+    """Whether a field of a series is meant by one of these globs."""
+    names = (key_of(series, field), field, series or "")
+    return not wanted or any(fnmatch.fnmatchcase(name, glob) for glob in wanted for name in names)
+
+
+def text(value: Any) -> str:
+    """A value in a table: numbers with as many digits as can be read, texts as they are, the rest as JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.{DIGITS}g}"
+    return dump(value)
+
+
+def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The fields of rows, what they are recorded over first and the time left out."""
+    names = dict.fromkeys(name for row in rows for name in row if name != TIME)
+    return sorted(names, key=lambda name: (name not in NOT_PLOTTED, list(names).index(name)))
+
+
+def line(row: Row) -> str:
+    """A row on one line: `epoch=3 loss=0.5`."""
+    return " ".join(f"{name}={text(row[name])}" for name in columns([row]))
+
+
+def time_of(row: Row) -> str:
+    """When a row was logged, as a stamp."""
+    return stamp(row[TIME])

@@ -1,0 +1,303 @@
+"""Experiments from Python: start one, find one, ask, end or continue it. The command line lies on this."""
+
+from __future__ import annotations
+
+from nemorun_cli.executors import ask_engines
+
+import contextlib
+import itertools
+import json
+import re
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from nemorun_cli.storage import ledger, spec_copies
+from nemorun_cli.views.observe import look
+from nemorun_cli.errors import (
+    AmbiguousError,
+    EngineError,
+    NotFoundError,
+    NotOverError,
+    RunningError,
+    UsageError,
+)
+from nemorun_cli.storage.paths import ExperimentFiles, Home, age_key
+from nemorun_cli.model.status import ExperimentStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from nemorun_cli.experiment.change_spec import Change
+    from nemorun_cli.spec.document import Document
+    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.scheduler.resume_plan import Decision
+    from nemorun_cli.model.spec import Spec
+    from nemorun_cli.supervisor.client import Supervisor
+
+LATEST: Final = "latest"
+
+_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)  # an id, or a beginning of one
+
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A handle of one experiment: where it lies, and the values that must not be shown.
+
+    `secrets` are those that this process resolved to start or resume it.
+    """
+
+    files: ExperimentFiles
+    home: Home
+    secrets: set[str] = field(default_factory=set, repr=False, compare=False)
+
+    @property
+    def id(self) -> str:
+        """The experiment's id."""
+        return self.files.id
+
+    @property
+    def directory(self) -> Path:
+        """Where the experiment lies."""
+        return self.files.directory
+
+    def status(self, *, observe: bool = True) -> Snapshot:
+        """How the experiment stands now, looked at and not only remembered."""
+        return look(self.files, home=self.home.directory, observe=observe)
+
+    def spec(self) -> Spec:
+        """The spec as resolved when the experiment was created."""
+        return spec_copies.read_spec(self.files)
+
+    def wait(self, *, timeout: float | None = None) -> Snapshot:
+        """Wait until the experiment has ended, or nothing is left that could end by itself.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Raises:
+            NotOverError: the time is over, and the experiment is not.
+        """
+        from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - not for a single look
+
+        end = None if timeout is None else time.monotonic() + timeout
+        with Watch(self.files, self.home) as watching:
+            while True:
+                snapshot = watching.look()
+                if snapshot.status is not ExperimentStatus.RUNNING:
+                    return snapshot
+                left = None if end is None else end - time.monotonic()
+                if left is not None and left <= 0:
+                    raise NotOverError(f"{self.id} is not over after {timeout:g} s")
+                watching.pause(limit=left)
+
+    def cancel(
+        self,
+        tasks: Sequence[str] = (),
+        *,
+        signal: str | None = None,
+        grace: float | None = None,
+        abandon: bool = False,
+    ) -> Snapshot:
+        """End tasks (default: the whole experiment) and return when they are gone.
+
+        Args:
+            tasks: ids of tasks or groups, globs, or their unique beginnings.
+            signal: instead of each task's `stop_signal`.
+            grace: seconds until KILL, instead of each task's `stop_grace`.
+            abandon: record CANCELLED without asking the engine.
+
+        Raises:
+            NotOverError: something outlived it; the message names the survivors.
+            EngineError: it runs on another host.
+        """
+        from nemorun_cli.experiment.cancel import cancel  # noqa: PLC0415 - only writers pay for what it needs
+
+        return cancel(self.files, self.home, tasks, signal=signal, grace=grace, abandon=abandon)
+
+    def resume(
+        self,
+        *,
+        below: Sequence[str] = (),
+        host_is_gone: bool = False,
+        document: Document | None = None,
+        accept_changes: bool = False,
+    ) -> bool:
+        """Continue the experiment in a new supervisor; says whether there was anything to do.
+
+        Args:
+            below: tasks to run again even if they succeeded, with all that depend on them.
+            host_is_gone: the host where it ran will not come back; what ran there is lost.
+            document: a changed spec, as `load.changed` and `load.again` give it.
+            accept_changes: whether tasks that ran may be something else now, and run again.
+
+        Raises:
+            SpecError: a secret is missing.
+            UsageError: the spec cannot be changed so, or not now; or an attempt that was abandoned is alive.
+            EngineError: it runs on another host, or of an abandoned attempt it cannot be told.
+        """
+        from nemorun_cli.scheduler import resume_plan  # noqa: PLC0415 - only for a resume
+        from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
+
+        snapshot = self.status()
+        self.require_gone(snapshot, host_is_gone=host_is_gone)
+        if snapshot.supervisor == "alive":
+            if document is not None:
+                raise self._is_busy()
+            return False
+        if document is not None:
+            from nemorun_cli.experiment import change_spec  # noqa: PLC0415 - only for a changed spec
+
+            order = change_spec.order(
+                self.files, self.home, document, snapshot, below=below, accepts=accept_changes
+            )
+            if order is None:
+                return False
+            values = secret_values.resolve(order.spec, document)
+            ask_engines(order.spec)
+            with order.written() as told:
+                if not self._go(told, secrets=values, host_is_gone=host_is_gone):
+                    raise self._is_busy()
+            return True
+        names = snapshot.match_tasks(below)
+        decisions = self.plan_resume(below=names, snapshot=snapshot)
+        if resume_plan.is_pointless(snapshot.history, decisions):
+            return False
+        resume_plan.refuse_late(snapshot.history, decisions)
+        values = secret_values.resolve(snapshot.spec)
+        return self._go({"from": names}, secrets=values, host_is_gone=host_is_gone)
+
+    def require_gone(self, snapshot: Snapshot, *, host_is_gone: bool = False) -> None:
+        """See that nothing of it runs where this cannot look, or runs though it was given up.
+
+        Raises:
+            UsageError: an attempt that was abandoned is alive.
+            EngineError: it ran on another host, or of an abandoned attempt it cannot be told.
+        """
+        from nemorun_cli.experiment import abandoned  # noqa: PLC0415 - only for a resume
+
+        if snapshot.supervisor == "elsewhere" and not host_is_gone:
+            host = snapshot.holder.host if snapshot.holder else "another host"
+            raise EngineError(
+                f"{self.id} ran on {host}, which may still be running it",
+                hint="resume it there, or if that host is gone for good use --host-is-gone",
+            )
+        if snapshot.supervisor != "alive":
+            abandoned.refuse_alive(snapshot, host_is_gone=host_is_gone)
+
+    def _is_busy(self) -> UsageError:
+        return UsageError(
+            f"{self.id} is running: its spec cannot be changed now",
+            hint=f"wait for its end, or end it with: exp cancel {self.id}",
+        )
+
+    def _go(self, order: Mapping[str, Any], *, secrets: Mapping[str, str], host_is_gone: bool) -> bool:
+        from nemorun_cli.supervisor import client  # noqa: PLC0415 - only for a resume
+        from nemorun_cli.storage import requests  # noqa: PLC0415 - the same
+
+        self.secrets.update(secrets.values())
+        wish = {**order, "by": requests.who(), "host_is_gone": host_is_gone}
+        try:
+            client.take().go(self.files, home=self.home.directory, secrets=secrets, resume=wish)
+        except client.AlreadyRunning:
+            return False
+        return True
+
+    def plan_change(
+        self, document: Document, *, below: Sequence[str] = (), snapshot: Snapshot | None = None
+    ) -> Change:
+        """What a resume with a changed spec would do; nothing is changed.
+
+        Raises:
+            SpecError: the spec has problems.
+            UsageError: it is another experiment's, or it changes what is alive.
+        """
+        from nemorun_cli.experiment import change_spec  # noqa: PLC0415 - only for a resume
+
+        return change_spec.plan(self.files, document, below=below, snapshot=snapshot or self.status())
+
+    def plan_resume(self, *, below: Sequence[str] = (), snapshot: Snapshot | None = None) -> list[Decision]:
+        """What a resume would do with each task, and why; nothing is changed."""
+        from nemorun_cli.scheduler import resume_plan  # noqa: PLC0415 - only for a resume
+        from nemorun_cli.scheduler.schedule import Schedule  # noqa: PLC0415 - the same
+
+        seen = snapshot or self.status()
+        return resume_plan.decide(Schedule(seen.spec, seen.history), below=seen.match_tasks(below))
+
+    def logs(self, task: str, *, attempt: int | None = None) -> Path:
+        """The log file of a task's attempt (default: its latest).
+
+        Raises:
+            NotFoundError: there is no such task, or it has not begun.
+        """
+        snapshot = self.status(observe=False)
+        names = snapshot.match_tasks([task])
+        if len(names) != 1:
+            raise AmbiguousError(f"{task!r} is several tasks: {', '.join(names[:10])}")
+        number = attempt or snapshot.history.tasks[names[0]].attempt
+        path = self.files.attempt(names[0], number).log
+        if not path.exists():
+            raise NotFoundError(f"there is no log of attempt {number} of {names[0]}")
+        return path
+
+
+def find(which: str = LATEST, *, home: Home | None = None) -> Run:
+    """The experiment of this id, name (its latest), unique beginning of an id, or the `latest` of all.
+
+    Raises:
+        NotFoundError: there is none.
+        AmbiguousError: the beginning fits several, which are listed.
+    """
+    home = home or Home.from_environment()
+    if not _WORD.fullmatch(which):  # no id begins like this: an unset variable of a script, for one
+        raise NotFoundError(f"no experiment can be called {which[:80]!r}", hint="see what there is: exp list")
+    if files := home.experiment(which):
+        return Run(files, home)
+    if found := _newest(home, [which]):
+        return Run(found, home)
+    candidates = [
+        experiment_id
+        for name in home.names()
+        if which.startswith(name) or name.startswith(which)
+        for experiment_id in home.ids(name)
+        if experiment_id.startswith(which) and home.experiment(experiment_id)
+    ]
+    if len(candidates) > 1:
+        listed = ", ".join(sorted(candidates, key=age_key)[-10:])
+        raise AmbiguousError(f"{which!r} fits {len(candidates)} experiments: {listed}")
+    if candidates and (files := home.experiment(candidates[0])):
+        return Run(files, home)
+    if which == LATEST:
+        if found := _newest(home, home.names()):
+            return Run(found, home)
+        raise NotFoundError(
+            f"there are no experiments under {home.directory} yet", hint="start one: exp run SPEC"
+        )
+    raise NotFoundError(
+        f"there is no experiment {which!r} under {home.directory}", hint="see what there is: exp list"
+    )
+
+
+def _newest(home: Home, names: Sequence[str]) -> ExperimentFiles | None:
+    ids = sorted((one for name in names for one in home.ids(name)), key=age_key, reverse=True)
+    for _, same_second in itertools.groupby(ids, key=lambda one: age_key(one)[0]):
+        if found := [files for one in same_second if (files := home.experiment(one))]:
+            return found[0] if len(found) == 1 else max(found, key=_created)
+    return None
+
+
+def _created(files: ExperimentFiles) -> str:
+    """When exactly it was made; experiments of two names may share a second."""
+    with files.ledger.open("rb") as stream:
+        event = ledger.parse(stream.readline())
+    return str(event.get("time", "")) if event else ""
+
+
+
+
+
+
+
+

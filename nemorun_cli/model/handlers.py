@@ -1,0 +1,32 @@
+"""Handlers: tasks that run when all others are over, by how those came out. No effects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.model.clock import unix
+from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
+
+if TYPE_CHECKING:
+    from nemorun_cli.storage.state import History
+    from nemorun_cli.model.spec import Spec
+
+RUN_AFTER: Final[dict[str, frozenset[ExperimentStatus]]] = {
+    "on_success": frozenset({ExperimentStatus.COMPLETED}),
+    "on_failure": frozenset({ExperimentStatus.FAILED}),
+    "on_exit": frozenset({ExperimentStatus.COMPLETED, ExperimentStatus.FAILED, ExperimentStatus.CANCELLED}),
+}
+LAST: Final = "on_exit"  # its handlers wait for those of the other sections
+
+DEFAULT_TIMEOUT: Final = 600.0  # seconds: nobody may be there any more to end one that hangs
+MOST_NAMED: Final = 100  # failed tasks in a variable, which the kernel lets have 128 KiB
+
+
+def mismatch(section: str, outcome: ExperimentStatus) -> str | None:
+    """Why handlers of this section do not run after such an outcome; None if they do."""
+    if outcome in RUN_AFTER[section]:
+        return None
+    wanted = " or ".join(sorted(RUN_AFTER[section]))
+    return f"the experiment is {outcome}, and {section} is for {wanted}"
+
+

@@ -1,0 +1,362 @@
+"""The values of a resolved spec, and their JSON form: what `resolved.json` holds and the supervisor runs.
+
+Everything here is plain data: no YAML, no schema and no expressions are needed to read it back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from nemorun_cli.model.code_package import Package
+from nemorun_cli.model.resources import NOTHING, Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+RESOLVED_FORMAT = "exp.resolved/1"
+
+Kind = Literal["script", "inline", "command", "partial"]
+DependencyType = Literal["afterok", "afterany", "afternotok"]
+Handler = Literal["on_success", "on_failure", "on_exit"]
+
+DEFAULT_STOP_SIGNAL = "TERM"
+DEFAULT_STOP_GRACE = 10.0  # seconds between the stop signal and KILL
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What `${{ experiment.id }}`, `.name` and `.dir` give; `directory` is the experiment's own."""
+
+    id: str
+    name: str
+    directory: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """When a task that failed is tried again; times in seconds."""
+
+    limit: int = 0
+    delay: float = 0.0
+    backoff: float = 1.0
+    max_delay: float | None = None
+    on: tuple[int | str, ...] = ("any",)
+    log: tuple[str, ...] = ()  # patterns that fit in the end of its output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One member, ready to be planned: what a group or a matrix expands to.
+
+    `late` lists JSON pointers (RFC 6901) into this task of the texts that hold expressions
+    of other tasks' outputs; they are filled in when those have ended, and only they are
+    ever taken for expressions. Times are in seconds.
+    """
+
+    id: str
+    index: int
+    kind: Kind
+    body: str | tuple[str, ...]  # a path, a text, an argv, or module:function
+    executor: str
+    workdir: str
+    group: str | None = None
+    args: tuple[Any, ...] | dict[str, Any] = ()
+    entrypoint: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    env_inherit: str | tuple[str, ...] = "all"
+    dependencies: tuple[str, ...] = ()  # ids of members, groups already expanded
+    dependency_type: DependencyType = "afterok"
+    when: str | bool | None = None
+    resources: Resources = NOTHING
+    retry: Retry = field(default_factory=Retry)
+    timeout: float | None = None
+    stop_signal: str = DEFAULT_STOP_SIGNAL
+    stop_grace: float = DEFAULT_STOP_GRACE
+    allow_failure: bool = False
+    tail_logs: bool | None = None
+    artifacts: tuple[str, ...] = ()
+    metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)  # patterns in its output, by series
+    description: str | None = None
+    packager: dict[str, Any] | None = None  # its options; None where nothing is shipped
+    launcher: dict[str, Any] = field(default_factory=dict)  # by name, the leading one first; their options
+    late: tuple[str, ...] = ()
+    matrix: dict[str, Any] = field(default_factory=dict)  # what its matrix gives it
+    twins: dict[str, str | tuple[str, ...]] = field(default_factory=dict)  # by group, who of it is meant
+    handler: Handler | None = None  # after which outcome it runs, if it is a handler
+    prefix: tuple[str, ...] = ()  # words in front of the command, from plugins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginUse:
+    """A plugin as the spec uses it, for the experiment as a whole or for these tasks.
+
+    Secrets in `options` are `{secret: name}`; their values go to the plugin alone. `hears` says whether the
+    supervisor lets it hear of events.
+    """
+
+    uses: str
+    options: dict[str, Any] = field(default_factory=dict)
+    tasks: tuple[str, ...] | None = None
+    place: tuple[str | int, ...] = ()
+    hears: bool = False
+
+    @property
+    def is_module(self) -> bool:
+        """Whether it is given as `module:Class`, which is looked for in the spec's folder first."""
+        return ":" in self.uses
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `plugins` in `exp.plan/1` and `exp.show/1`."""
+        return {"uses": self.uses, "tasks": self.tasks, "hears": self.hears}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that its options hold."""
+        return tuple(_secrets_in(self.options))
+
+    def options_with(self, values: Mapping[str, str]) -> dict[str, Any]:
+        """The options with secrets by their values."""
+        return {key: _with_secrets(item, values) for key, item in self.options.items()}
+
+
+def _secrets_in(value: Any) -> Iterator[str]:
+    if is_secret(value):
+        yield value["secret"]
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _secrets_in(item)
+
+
+def _with_secrets(value: Any, values: Mapping[str, str]) -> Any:
+    if is_secret(value):
+        return values[value["secret"]]
+    if isinstance(value, dict):
+        return {key: _with_secrets(item, values) for key, item in value.items()}
+    return [_with_secrets(item, values) for item in value] if isinstance(value, list) else value
+
+
+def is_secret(value: Any) -> bool:
+    """Whether an option of a plugin stands for a secret."""
+    return isinstance(value, dict) and value.keys() == {"secret"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Several members that count as one task in the graph; with `axes` it is a sweep.
+
+    `max_parallel` is how many members run at once. After `max_failures` failed members the rest is skipped.
+    """
+
+    id: str
+    members: tuple[str, ...]
+    fail_fast: bool = False
+    together: bool = False
+    description: str | None = None
+    axes: tuple[str, ...] = ()
+    max_parallel: int | None = None
+    max_failures: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The `run:` section; `max_parallel` None means the number of CPUs, times in seconds."""
+
+    detach: bool = False
+    sequential: bool = False
+    tail_logs: bool = False
+    direct: bool = False
+    max_parallel: int | None = None
+    max_failures: int | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """A spec as resolved for one experiment.
+
+    `executors` maps names to their options, `type` included. `secrets` maps names to where
+    they come from, never to what they are. `folder` is the spec file's own folder.
+    """
+
+    name: str
+    folder: str
+    tasks: tuple[Task, ...]
+    groups: tuple[Group, ...] = ()
+    executors: dict[str, dict[str, Any]] = field(default_factory=dict)
+    run: RunOptions = field(default_factory=RunOptions)
+    params: dict[str, Any] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    bindrs: tuple[str, ...] = ()
+    prefix: str | None = None
+    tracking: dict[str, Any] = field(default_factory=dict)
+    plugins: tuple[PluginUse, ...] = ()
+    packages: tuple[Package, ...] = ()  # what was shipped when the experiment was created
+    revision: int = 1  # which one of the experiment's specs this is
+    removed: tuple[str, ...] = ()  # tasks that earlier revisions had
+
+    def package(self, task: Task) -> Package | None:
+        """What was shipped for a task, or None where it runs on the files as they are."""
+        if task.packager is None:
+            return None
+        return next((package for package in self.packages if package.packager == task.packager), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that `from_json` reads back.
+
+        Values that equal their default are left out of tasks. What all members of a sweep have in
+        common stands once, in `shared`: there may be ten thousand of them.
+        """
+        document: dict[str, Any] = {"schema": RESOLVED_FORMAT}
+        document |= {item.name: getattr(self, item.name) for item in fields(self)}
+        document["run"] = asdict(self.run)
+        document["packages"] = [package.to_json() for package in self.packages]
+        document["plugins"] = [asdict(use) for use in self.plugins]
+        members: dict[str, list[Task]] = {group.id: [] for group in self.groups}
+        for task in self.tasks:
+            if task.group in members:
+                members[task.group].append(task)
+        shared = {group.id: _common(members[group.id]) for group in self.groups if group.axes}
+        if shared:
+            document["shared"] = {name: _compact(values, {}) for name, values in shared.items()}
+        document["tasks"] = [_compact(_values(task), shared.get(task.group or "", {})) for task in self.tasks]
+        document["groups"] = [_group_entry(group, members[group.id]) for group in self.groups]
+        return document
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Self:
+        """A spec as `to_json` wrote it; unknown fields of a later version are passed over."""
+        known = {item.name for item in fields(cls)}
+        values = {key: value for key, value in document.items() if key in known}
+        shared = {name: _read(entry) for name, entry in document.get("shared", {}).items()}
+        values["tasks"] = tuple(_task(entry, shared) for entry in document["tasks"])
+        values["groups"] = tuple(_group(entry, values["tasks"]) for entry in document["groups"])
+        values["run"] = RunOptions(**_known(RunOptions, document["run"]))
+        values["packages"] = tuple(Package.from_json(entry) for entry in document.get("packages", ()))
+        values["plugins"] = tuple(_plugin_use(entry) for entry in document.get("plugins", ()))
+        for key in ("tags", "bindrs", "removed"):
+            values[key] = tuple(values.get(key, ()))
+        return cls(**values)
+
+
+_TASK_DEFAULTS: dict[str, Any] = {
+    item.name: item.default if item.default_factory is MISSING else item.default_factory()
+    for item in fields(Task)
+}
+_TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "artifacts", "late", "prefix")
+_OWN = frozenset(("id", "index", "matrix", "twins"))  # what members of a sweep never have in common
+_NESTED = ("retry", "resources")  # values with fields of their own
+_MERGED = ("args", "env")  # of which they may have some entries in common, if these are mappings
+
+
+def _values(task: Task) -> dict[str, Any]:
+    return {key: getattr(task, key) for key in _TASK_DEFAULTS}
+
+
+def _compact(values: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+    """The values that equal neither their default nor what is shared."""
+    entry: dict[str, Any] = {}
+    for key, value in values.items():
+        if key in shared:
+            common = shared[key]
+            if not _is_same(value, common) and len(value) > len(common):
+                entry[key] = {name: item for name, item in value.items() if name not in common}
+        elif value != _TASK_DEFAULTS[key]:
+            entry[key] = asdict(value) if key in _NESTED else value
+    return entry
+
+
+def _common(tasks: list[Task]) -> dict[str, Any]:
+    """The values that all of the tasks have; of mappings the entries that all of them have."""
+    if not tasks:
+        return {}
+    common = {key: value for key, value in _values(tasks[0]).items() if key not in _OWN}
+    for key in list(common):
+        others = [getattr(task, key) for task in tasks]
+        first = common[key]
+        if all(_is_same(value, first) for value in others):
+            continue
+        del common[key]
+        if key in _MERGED and all(isinstance(value, dict) for value in others):
+            common[key] = {
+                name: item
+                for name, item in first.items()
+                if all(name in value and _is_same(value[name], item) for value in others)
+            }
+    return common
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    """Whether the values are equal for sure; of mappings and lists only the very same are, for 1 is true."""
+    if value is other:
+        return True
+    return type(value) is type(other) and not isinstance(value, (dict, list)) and bool(value == other)
+
+
+def _read(entry: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a task by an entry of its JSON form."""
+    values = {key: value for key, value in entry.items() if key in _TASK_DEFAULTS}
+    for key in _TASK_TUPLES:
+        if key in values:
+            values[key] = tuple(values[key])
+    for key in ("body", "args", "env_inherit"):
+        if isinstance(values.get(key), list):
+            values[key] = tuple(values[key])
+    if "retry" in values:
+        retry = _known(Retry, values["retry"])
+        retry |= {key: tuple(retry[key]) for key in ("on", "log") if key in retry}
+        values["retry"] = Retry(**retry)
+    if "resources" in values:
+        values["resources"] = Resources.from_json(values["resources"])
+    if "metrics" in values:
+        values["metrics"] = {name: tuple(several) for name, several in values["metrics"].items()}
+    if "twins" in values:
+        values["twins"] = {
+            group: ids if isinstance(ids, str) else tuple(ids) for group, ids in values["twins"].items()
+        }
+    return values
+
+
+def _task(entry: dict[str, Any], shared: dict[str, dict[str, Any]]) -> Task:
+    own = _read(entry)
+    common = shared.get(own["id"].partition("/")[0])
+    if common is None:
+        return Task(**own)
+    for key in _MERGED:
+        if key in own and isinstance(common.get(key), dict):
+            own[key] = {**common[key], **own[key]}
+    return Task(**{**common, **own})
+
+
+def _group_entry(group: Group, members: list[Task]) -> dict[str, Any]:
+    """A group's fields; the members of a sweep only if they are not all of the tasks that name it."""
+    entry = {item.name: getattr(group, item.name) for item in fields(group)}
+    if group.axes and group.members == tuple(task.id for task in members):
+        del entry["members"]
+    return entry
+
+
+def _group(entry: dict[str, Any], tasks: tuple[Task, ...]) -> Group:
+    values = _known(Group, entry)
+    if "members" not in values:
+        values["members"] = [task.id for task in tasks if task.group == values["id"]]
+    for key in ("members", "axes"):
+        values[key] = tuple(values.get(key, ()))
+    return Group(**values)
+
+
+def _plugin_use(entry: dict[str, Any]) -> PluginUse:
+    values = _known(PluginUse, entry)
+    for key in ("tasks", "place"):
+        if isinstance(values.get(key), list):
+            values[key] = tuple(values[key])
+    return PluginUse(**values)
+
+
+def _known(kind: type, entry: dict[str, Any]) -> dict[str, Any]:
+    names = {item.name for item in fields(kind)}
+    return {key: value for key, value in entry.items() if key in names}

@@ -1,0 +1,134 @@
+"""Contents by their hash under the home: each is written once, and never changed afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, make_folder
+from nemorun_cli.packagers.content import Listing, blocks, digest_of, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nemorun_cli.storage.paths import Home
+    from nemorun_cli.packagers.content import Entry
+
+NAME_LENGTH: Final = 16  # digits of a hash that name its folder
+PART: Final = ".part-"  # begins the name of a content that is being written
+PROGRAM_MODE: Final = 0o700
+
+
+def place(home: Home, digest: str) -> Path:
+    """Where the content of a hash lies, if it is there."""
+    return home.code / digest[:NAME_LENGTH]
+
+
+@contextlib.contextmanager
+def used(home: Home) -> Iterator[None]:
+    """While this is entered, no content is collected that an experiment is about to refer to."""
+    make_folder(home.code)
+    descriptor = os.open(home.code_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def put(home: Home, entries: Sequence[Entry]) -> tuple[Path, Listing]:
+    """The content in the store, and the list of what is in it.
+
+    Should a file just change, what was copied counts.
+    """
+    told = listing(entries, digest=digest_of)
+    target = place(home, told.hash)
+    if target.is_dir():
+        return target, told
+    part = Path(tempfile.mkdtemp(prefix=PART, dir=home.code))
+    try:
+        told = _write(part, entries)
+        target = place(home, told.hash)
+        if not target.is_dir():  # a file changed, and became what another run has shipped
+            _rename(part, target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return target, told
+
+
+def copy(source: Path, target: Path) -> None:
+    """A copy of a content that tasks may change."""
+    shutil.copytree(source, target, symlinks=True)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write what is told of a content into a private file."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+
+
+def unused(home: Home, referred: set[str]) -> Iterator[Path]:
+    """The contents that no experiment refers to by their folder's name, and what was never written whole."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for path in sorted(home.code.iterdir()):
+            if path.is_dir() and not path.is_symlink() and path.name not in referred:
+                yield path
+
+
+def discard(home: Home, path: Path) -> bool:
+    """Remove a content; False if an experiment is just being made, which may come to refer to it."""
+    descriptor = os.open(home.code_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _rename(part: Path, target: Path) -> None:
+    """Make a whole content known; should another run have been quicker, its own is the same."""
+    try:
+        part.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def _write(folder: Path, entries: Sequence[Entry]) -> Listing:
+    """Write the entries into a new folder; links come last, so that nothing is written through one."""
+    links = [entry for entry in entries if entry.kind == "link"]
+    copied: dict[str, tuple[str, int]] = {}
+    for entry in entries:
+        target = folder / entry.path
+        if entry.kind == "folder":
+            target.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        elif entry.kind != "link":
+            target.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            copied[entry.path] = _copy(entry, target)
+    for link in links:
+        target = folder / link.path
+        target.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        target.symlink_to(link.target)
+    return listing(entries, digest=lambda entry: copied[entry.path])
+
+
+def _copy(entry: Entry, target: Path) -> tuple[str, int]:
+    mode = PROGRAM_MODE if entry.kind == "program" else FILE_MODE
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    found, size = hashlib.sha256(), 0
+    with os.fdopen(descriptor, "wb") as stream:
+        for block in blocks(entry):
+            stream.write(block)
+            found.update(block)
+            size += len(block)
+    return found.hexdigest(), size

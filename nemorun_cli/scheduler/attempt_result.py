@@ -1,0 +1,63 @@
+"""What counts as the end of an attempt: its exit, unless it was cancelled or its outputs cannot be used."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from nemorun_cli.storage import outputs
+from nemorun_cli.model.status import Reason, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from nemorun_cli.model.attempt_end import Ending
+    from nemorun_cli.storage.state import Cancel
+
+
+def conclude(
+    ending: Ending, *, told: Cancel | None, wished: Cancel | None, written: Path, secrets: Mapping[str, str]
+) -> tuple[Ending, dict[str, Any]]:
+    """The end that is recorded, and the outputs that go with it.
+
+    Args:
+        ending: how the executor says it ended.
+        told: the cancel that the executor carried out.
+        wished: a cancel that was asked for, whoever carried it out, maybe somebody who died over it.
+        written: what the task wrote to `$EXP_OUTPUT`, if it is there.
+        secrets: the values that must not get into outputs.
+    """
+    cancel = told or (wished if ending.status is TaskStatus.FAILED else None)
+    if cancel is not None:
+        message = cancel.message or f"cancelled by {cancel.by}"
+        ending = replace(ending, status=TaskStatus.CANCELLED, reason=Reason(cancel.reason), message=message)
+    try:
+        values = outputs.read(written) if os.path.lexists(written) else {}
+        _refuse_secrets(values, secrets)
+    except (OSError, ValueError) as error:
+        values = {}
+        if ending.status is TaskStatus.SUCCEEDED:
+            message = f"its outputs cannot be used: {error}"
+            ending = replace(ending, status=TaskStatus.FAILED, reason=Reason.OUTPUTS, message=message)
+    return ending, values
+
+
+def _refuse_secrets(values: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+    hidden = {value for value in secrets.values() if value}
+    for key, value in values.items():
+        if hidden and not hidden.isdisjoint(_texts(value)):
+            raise ValueError(f"{key} is or holds the value of a secret, which may not be an output")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

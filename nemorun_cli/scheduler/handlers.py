@@ -1,0 +1,33 @@
+"""The environment of handlers: how the tasks before them came out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nemorun_cli.model.status import EXIT_CODES
+from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.model.handlers import MOST_NAMED
+from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.model.clock import unix
+
+if TYPE_CHECKING:
+    from nemorun_cli.storage.state import History
+    from nemorun_cli.model.spec import Spec
+
+
+
+def variables(spec: Spec, history: History) -> dict[str, str]:
+    """What handlers are told of the outcome: the environment variables that they get besides."""
+    outcome = history.outcome or ExperimentStatus.COMPLETED
+    states = [(task, history.tasks[task.id]) for task in spec.tasks if task.handler is None]
+    failed = [task.id for task, state in states if state.status is TaskStatus.FAILED]
+    begin = history.resumed or history.started
+    end = max((state.ended for _, state in states if state.ended), default=None)
+    lasted = max(0.0, unix(end) - unix(begin)) if begin and end else 0.0
+    return {
+        "EXP_STATUS": str(outcome),
+        "EXP_EXIT_CODE": str(EXIT_CODES[outcome]),
+        "EXP_FAILED_COUNT": str(len(failed)),
+        "EXP_FAILED_TASKS": " ".join(failed[:MOST_NAMED]),
+        "EXP_DURATION": f"{lasted:.0f}",
+    }

@@ -1,0 +1,1 @@
+"""One spec made of several files: `extends`, `include`, shared executors and `--set`."""

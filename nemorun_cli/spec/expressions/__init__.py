@@ -1,0 +1,1 @@
+"""Expressions `${{ … }}`: found, filled in and evaluated."""

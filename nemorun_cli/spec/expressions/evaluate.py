@@ -1,0 +1,295 @@
+"""Expressions `${{ … }}` given their values: as a spec is resolved, or when a task's parents are over."""
+
+from __future__ import annotations
+
+from nemorun_cli.model.plain_text import text_of
+
+import functools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nemorun_cli.spec.expressions.syntax import (
+    OPENING,
+    UNKNOWN,
+    Expression,
+    Parsed,
+    Reference,
+    TemplateError,
+    lookup,
+    parsed,
+    pieces,
+    sole_expression,
+)
+from nemorun_cli.model.problems import choices, shown
+
+if TYPE_CHECKING:
+    from nemorun_cli.model.spec import Identity, Spec, Task
+
+__all__ = [
+    "TemplateError",
+    "decide_when",
+    "evaluate",
+    "fill",
+    "fill_late",
+    "fill_text",
+    "names_of",
+    "text_of",
+]
+
+MAX_TEXT = 1_000_000  # characters of a text that was filled in
+
+_SAFE = re.compile(r"[A-Za-z0-9_./:=@%+,-]*", re.ASCII)
+
+
+
+
+def evaluate(expression: Expression, names: Mapping[str, Any]) -> Any:
+    """The expression's value as plain data; raises TemplateError with what it cannot make of it."""
+    with named(expression):
+        return value_of(_checked(expression, names), names)
+
+
+def value_of(found: Parsed, names: Mapping[str, Any]) -> Any:
+    """The value of an expression that was parsed and checked already; raises TemplateError."""
+    if found.sole is not None:
+        return _looked_up(found.sole, names)
+    from nemorun_cli.spec.expressions import sandbox  # noqa: PLC0415 - Jinja2 is imported only where a name is not enough
+
+    return sandbox.evaluate(found.code, names)
+
+
+def compile_only(expression: Expression, names: Mapping[str, Any]) -> Parsed:
+    """The expression checked for syntax and names, for when its values come later; raises TemplateError."""
+    with named(expression):
+        found = _checked(expression, names)
+        if found.sole is None:
+            from nemorun_cli.spec.expressions import sandbox  # noqa: PLC0415 - as in evaluate
+
+            sandbox.compiled(found.code)
+        return found
+
+
+def fill(text: str, names: Mapping[str, Any]) -> Any:
+    """The text with its expressions' values put in; one that is nothing but an expression keeps its type."""
+    if OPENING not in text:
+        return text
+    sole = sole_expression(text)
+    return fill_text(text, names) if sole is None else evaluate(sole, names)
+
+
+def fill_text(text: str, names: Mapping[str, Any]) -> str:
+    """The text with its expressions' values put in as text; raises TemplateError."""
+    parts = [part if isinstance(part, str) else text_of(evaluate(part, names)) for part in pieces(text)]
+    return _joined(parts)
+
+
+def fill_inline(text: str, names: Mapping[str, Any]) -> str:
+    """A script's text with values put in that cannot be taken for more than a word; raises TemplateError."""
+    return _joined(
+        [part if isinstance(part, str) else word_of(part, evaluate(part, names)) for part in pieces(text)]
+    )
+
+
+def fill_late(
+    task: Task, *, spec: Spec, identity: Identity, outputs: Mapping[str, Mapping[str, Any]]
+) -> Task:
+    """The task with every text that `late` names filled in; raises TemplateError.
+
+    `outputs` maps the ids of tasks that are over to what they put out. Only the texts that
+    `late` names are looked at, so that no value is ever taken for an expression.
+    """
+    if not task.late:
+        return task
+    names = names_of(spec, identity, outputs, task)
+    fields: dict[str, Any] = {}
+    for pointer in task.late:
+        name, *keys = [token.replace("~1", "/").replace("~0", "~") for token in pointer[1:].split("/")]
+        value = fields[name] if name in fields else getattr(task, name)
+        filled = functools.partial(_filled_field, task, name, names)
+        fields[name] = _with_filled(value, keys, filled)
+    if "workdir" in fields:
+        fields["workdir"] = str(Path(spec.folder, fields["workdir"]))
+    return replace(task, **fields, late=())
+
+
+def decide_when(
+    task: Task, *, spec: Spec, identity: Identity, outputs: Mapping[str, Mapping[str, Any]]
+) -> bool:
+    """Whether the task's `when` lets it run; raises TemplateError where that is no boolean."""
+    if task.when is None or isinstance(task.when, bool):
+        return task.when is not False
+    value = fill(task.when, names_of(spec, identity, outputs, task))
+    if isinstance(value, bool):
+        return value
+    raise TemplateError(f"when: {task.when} gives {shown(value)}, not true or false")
+
+
+def names_of(
+    spec: Spec, identity: Identity, outputs: Mapping[str, Mapping[str, Any]], task: Task
+) -> dict[str, Any]:
+    """What expressions of a task can name while the experiment runs."""
+    return {
+        "params": spec.params,
+        "matrix": task.matrix,
+        "env": spec.env,
+        "experiment": experiment_names(identity),
+        "tasks": _Tasks(spec, outputs, task.twins),
+    }
+
+
+def experiment_names(identity: Identity) -> dict[str, Any]:
+    """What `experiment` gives in expressions."""
+    return {"id": identity.id, "name": identity.name, "dir": identity.directory}
+
+
+class _Tasks(Mapping[str, Any]):
+    """Task and group ids with their outputs, looked up one by one: there may be ten thousand.
+
+    Of a group that the task has `twins` in, these stand for the whole.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        outputs: Mapping[str, Mapping[str, Any]],
+        twins: Mapping[str, str | tuple[str, ...]],
+    ) -> None:
+        self._groups = {group.id: group.members for group in spec.groups}
+        self._outputs = outputs
+        self._twins = twins
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        members = self._twins.get(name, ())
+        if isinstance(members, str):
+            return {"outputs": self._outputs[members]}
+        if name in self._outputs:
+            return {"outputs": self._outputs[name]}
+        members = members or self._groups[name]
+        return {"outputs": {member[len(name) + 1 :]: self._outputs.get(member, {}) for member in members}}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._outputs or name in self._groups
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**dict.fromkeys(self._outputs), **dict.fromkeys(self._groups)})
+
+    def __len__(self) -> int:
+        return len(set(self))
+
+
+@contextmanager
+def named(expression: Expression) -> Iterator[None]:
+    """Puts the expression before what is wrong with it."""
+    try:
+        yield
+    except TemplateError as fault:
+        raw = expression.raw
+        message = f"{raw if len(raw) <= _SHOWN else raw[: _SHOWN - 4] + '… }}'}: {fault.message}"
+        raise TemplateError(message, hint=fault.hint, raw=raw) from None
+
+
+def _checked(expression: Expression, names: Mapping[str, Any]) -> Parsed:
+    """The expression parsed, and its names looked at as far as they are written out."""
+    found = parsed(expression.code, names)
+    for reference in found.references:
+        _check_reference(reference, names)
+    return found
+
+
+def _check_reference(reference: Reference, names: Mapping[str, Any]) -> None:
+    root, keys = reference.root, reference.keys
+    if root == "secrets":
+        hint = "a task has it as an environment variable"
+        raise TemplateError("secrets cannot be named in expressions", hint=hint)
+    known = names.get(root, {})
+    if known is UNKNOWN:
+        return
+    if root == "matrix" and not known:
+        hint = "give the task a matrix: {lr: [0.1, 0.01]}"
+        raise TemplateError("matrix is for tasks that have one", hint=hint)
+    if keys and keys[0] not in known:
+        what = _KINDS_OF_NAMES.get(root, "value")
+        raise TemplateError(f"{root}: no {what} is called {keys[0]!r}", hint=choices(keys[0], known))
+    if root == "tasks" and (len(keys) < _OUTPUTS_DEPTH or keys[1] != "outputs"):
+        raise TemplateError(f"{reference} cannot be used", hint="write tasks.<id>.outputs.<key>")
+
+
+_KINDS_OF_NAMES = {
+    "params": "param",
+    "matrix": "axis",
+    "env": "variable of the spec's env",
+    "tasks": "task",
+}
+_OUTPUTS_DEPTH = 2  # keys up to and with `outputs`
+
+
+def _looked_up(reference: Reference, names: Mapping[str, Any]) -> Any:
+    try:
+        return lookup(names, reference)
+    except KeyError as fault:
+        path, key = fault.args
+        around = lookup(names, Reference(path[0], path[1:]))
+        hint = choices(key, map(str, around)) if isinstance(around, Mapping) else None
+        raise TemplateError(f"{'.'.join(path)} has no {key!r}", hint=hint) from None
+
+
+def _joined(parts: list[str]) -> str:
+    if sum(map(len, parts)) > MAX_TEXT:
+        raise TemplateError(f"the text grows past {MAX_TEXT:,} characters")
+    return "".join(parts)
+
+
+def word_of(expression: Expression, value: Any) -> str:
+    """The value as an inline script takes it: a number, a boolean or a plain word; raises TemplateError."""
+    if isinstance(value, (str, int, float)):
+        text = text_of(value)
+        if _SAFE.fullmatch(text):
+            return text
+    hint = "pass it by env, or by args and read $1"
+    message = f"{expression.raw} gives {shown(value)}, which an inline script does not take"
+    raise TemplateError(message, hint=hint, raw=expression.raw)
+
+
+def _with_filled(value: Any, keys: list[str], filled: Callable[[str], Any]) -> Any:
+    """A copy of the value in which the text at the keys is filled."""
+    if not keys:
+        return filled(value)
+    key, *rest = keys
+    if isinstance(value, Mapping):
+        return {**value, key: _with_filled(value[key], rest, filled)}
+    items = list(value)
+    items[int(key)] = _with_filled(items[int(key)], rest, filled)
+    return tuple(items) if isinstance(value, tuple) else items
+
+
+def _filled_field(task: Task, field: str, names: Mapping[str, Any], text: str) -> Any:
+    if field == "body" and task.kind == "inline":
+        return fill_inline(text, names)
+    if field == "args" and task.kind == "partial":
+        return fill(text, names)
+    filled = fill_text(text, names)
+    if "\0" in filled:
+        raise TemplateError(f"{text} gives a text with a NUL in it, which no process takes")
+    return filled
+
+
+_SHOWN = 60  # characters of an expression in a message
+
+
+def touches_unknown(found: Parsed, names: Mapping[str, Any]) -> bool:
+    """Whether a value that the expression names is itself in doubt, so that nothing can be said about it."""
+    for reference in found.references:
+        if reference.root in ("tasks", "matrix"):
+            continue  # outputs and a member's own values are to come, not in doubt
+        try:
+            value = lookup(names, reference)
+        except KeyError:
+            continue
+        if value is UNKNOWN or (isinstance(value, Mapping) and UNKNOWN in value.values()):
+            return True
+    return False

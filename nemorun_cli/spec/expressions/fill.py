@@ -1,0 +1,293 @@
+"""A spec's tree with its expressions filled in, as far as they do not wait for a task's outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+from nemorun_cli.model.plain_text import text_of
+
+import json
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nemorun_cli.spec.expressions.evaluate import (
+    compile_only,
+    evaluate,
+    named,
+    touches_unknown,
+    value_of,
+    word_of,
+)
+from nemorun_cli.model.plain_text import text_of
+from nemorun_cli.model.handlers import RUN_AFTER
+from nemorun_cli.spec.expressions.syntax import MAX_LENGTH, OPENING, UNKNOWN, Expression, TemplateError, pieces
+from nemorun_cli.model.problems import Finding, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from nemorun_cli.spec.expressions.syntax import Parsed
+    from nemorun_cli.model.problems import Place
+
+LITERAL_SECTIONS = frozenset(("version", "name", "params"))  # where `${{` is text like any other
+_TASKS = frozenset(("tasks", *RUN_AFTER))
+LATE_KEYS = frozenset(("args", "command", "inline", "env", "workdir", "when"))  # of tasks
+
+
+class Late(str):  # noqa: SLOT000 - a text cannot have slots beside its own
+    """A text that stays as it is written until the tasks that it uses are over."""
+
+    place: Place
+    uses: Mapping[str, str]  # ids of tasks and groups, each with an expression that names it
+
+
+class Unfilled(str):
+    """A text whose value is in doubt because of another problem; nothing is said about it."""
+
+    __slots__ = ()
+
+
+class Varying(str):  # noqa: SLOT000 - as Late
+    """A text of a task with a matrix that each combination of values fills in for itself."""
+
+    place: Place
+    fill: Callable[[Mapping[str, Any], str], Any]  # from names and whose they are
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """An expression that waits for the values of a combination, parsed once for all of them."""
+
+    expression: Expression
+    parsed: Parsed
+
+    def value(self, names: Mapping[str, Any], role: str) -> Any:
+        with named(self.expression):
+            value = value_of(self.parsed, names)
+        return word_of(self.expression, value) if role == "inline" else value
+
+
+class Filler:
+    """Fills the texts of one spec; what is wrong in them is in `findings`.
+
+    `filled`, `unfilled` and `varying` are the places of texts that held expressions.
+    """
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.names = names
+        self.findings: list[Finding] = []
+        self.filled: set[Place] = set()
+        self.unfilled: set[Place] = set()
+        self.varying: set[Place] = set()
+        self.uses_identity = False
+        self.doubts = 0  # texts left as they are, each time that they were to be filled
+
+    def spec(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The whole spec, filled."""
+        return {
+            key: value if key in LITERAL_SECTIONS else self.tree(value, (key,)) for key, value in data.items()
+        }
+
+    def tree(self, value: Any, place: Place) -> Any:
+        """A part of the spec, filled; `place` says what its texts are."""
+        if isinstance(value, str):
+            return self._text(value, place) if OPENING in value else value
+        if isinstance(value, dict):
+            return {key: self.tree(item, (*place, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.tree(item, (*place, index)) for index, item in enumerate(value)]
+        return value
+
+    def _text(self, text: str, place: Place) -> Any:
+        role = _role(place)
+        try:
+            found = [text] if role == "words" else pieces(text)
+            if role == "words":
+                return self._words(text, place)
+        except TemplateError as fault:
+            self._find(fault, place)
+            return self._unfilled(text, place)
+        uses: dict[str, str] = {}
+        parts = [part if isinstance(part, str) else self._part(part, role, place, uses) for part in found]
+        if any(part is UNKNOWN for part in parts):
+            return self._unfilled(text, place)
+        if any(isinstance(part, _Pending) for part in parts):
+            return self._varying(text, parts, role, place, uses)
+        return self._late(parts, place, uses) if uses else self._ready(text, parts, role, place)
+
+    def _ready(self, text: str, parts: list[Any], role: str, place: Place) -> Any:
+        self.filled.add(place)
+        try:
+            return self._whole(parts, role)
+        except TemplateError as fault:
+            self._find(fault, place)
+            return self._unfilled(text, place)
+
+    def _varying(self, text: str, parts: list[Any], role: str, place: Place, uses: dict[str, str]) -> str:
+        def fill(names: Mapping[str, Any], whose: str) -> Any:
+            try:
+                values = [part.value(names, role) if isinstance(part, _Pending) else part for part in parts]
+                return self._late(values, place, uses) if uses else self._whole(values, role)
+            except TemplateError as fault:
+                if place not in self.unfilled:  # told once, by the first that has it
+                    message = f"{fault.message} (of {whose})"
+                    self._find(TemplateError(message, hint=fault.hint, raw=fault.raw), place)
+                return self._unfilled(text, place)
+
+        varying = Varying(text)
+        varying.place, varying.fill = place, fill
+        self.filled.add(place)
+        self.varying.add(place)
+        return varying
+
+    def _part(self, part: Expression, role: str, place: Place, uses: dict[str, str]) -> Any:
+        """The value of an expression, itself if it has to wait, UNKNOWN if it is wrong or in doubt."""
+        try:
+            found = compile_only(part, self.names)
+            used = {name.keys[0]: part.raw for name in found.references if name.root == "tasks"}
+            if used:
+                uses.update(used)
+                return part
+            if touches_unknown(found, self.names):
+                return UNKNOWN
+            self.uses_identity |= any(name.root == "experiment" for name in found.references)
+            if any(name.root == "matrix" for name in found.references):
+                return _Pending(part, found)
+            value = evaluate(part, self.names)
+            return word_of(part, value) if role == "inline" else value
+        except TemplateError as fault:
+            self._find(fault, place)
+            return UNKNOWN
+
+    @staticmethod
+    def _whole(parts: list[Any], role: str) -> Any:
+        if len(parts) > 1 or role in ("inline", "word"):
+            return "".join(text_of(part) for part in parts)
+        if role == "when" and not isinstance(parts[0], bool):
+            raise TemplateError(f"gives {shown(parts[0])}, not true or false")
+        return parts[0]
+
+    def _late(self, parts: list[Any], place: Place, uses: dict[str, str]) -> str:
+        if not _may_be_late(place):
+            hint = f"outputs can be used in {', '.join(sorted(LATE_KEYS))} of tasks"
+            self._find(TemplateError("needs the outputs of a task, which come later", hint=hint), place)
+            return self._unfilled("", place)
+        late = Late(_kept(parts))
+        late.place, late.uses = place, uses
+        return late
+
+    def _words(self, text: str, place: Place) -> list[Any]:
+        """The words of a command with each one filled by itself, so that one value is one argument."""
+        return [
+            self._text(word, (*place, index)) if OPENING in word else word
+            for index, word in enumerate(split(text))
+        ]
+
+    def _find(self, fault: TemplateError, place: Place) -> None:
+        self.findings.append(Finding(place=place, message=fault.message, hint=fault.hint, needle=fault.raw))
+
+    def _unfilled(self, text: str, place: Place) -> Unfilled:
+        self.unfilled.add(place)
+        self.doubts += 1
+        return Unfilled(text)
+
+
+def _kept(parts: list[Any]) -> str:
+    """A text that waits, with what is known already put in so that it cannot be taken for an expression."""
+    plain = "".join(part.raw if isinstance(part, Expression) else text_of(part) for part in parts)
+    waiting = [part for part in parts if isinstance(part, Expression)]
+    try:
+        if [part for part in pieces(plain) if isinstance(part, Expression)] == waiting:
+            return plain
+    except TemplateError:
+        pass  # a known value holds what looks like the beginning of an expression
+    return "".join(
+        part.raw if isinstance(part, Expression) else _as_literals(text_of(part)) for part in parts
+    )
+
+
+def _as_literals(text: str) -> str:
+    """Expressions that give the text."""
+    chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
+    return "".join(f"{OPENING} {json.dumps(chunk, ensure_ascii=False)} }}}}" for chunk in chunks)
+
+
+_CHUNK = MAX_LENGTH // 6  # characters, of which each may be written as six
+
+
+def late_texts(value: Any, pointer: str) -> Iterator[tuple[str, Late]]:
+    """The texts that wait for outputs, by JSON pointers (RFC 6901)."""
+    if isinstance(value, Late):
+        yield pointer, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from late_texts(item, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from late_texts(item, f"{pointer}/{index}")
+
+
+def as_plain(value: Any) -> Any:
+    """The value with the texts that wait as ordinary ones."""
+    if isinstance(value, Late):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: as_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(as_plain(item) for item in value)
+    return value
+
+
+def split(text: str) -> list[str]:
+    """The words of a text as a shell would split it, without tearing expressions; raises TemplateError."""
+    if not any(char in text for char in "'\"\\$"):
+        return text.split()
+    found = pieces(text)
+    marker = "\x00"  # cannot be in a word: no process takes it
+    if marker in text:
+        raise TemplateError("holds a NUL, which no process takes")
+    bare = "".join(
+        part if isinstance(part, str) else f"{marker}{index}{marker}" for index, part in enumerate(found)
+    )
+    try:
+        words = shlex.split(bare)
+    except ValueError as fault:
+        raise TemplateError(f"cannot be split: {str(fault).lower()}", hint="close the quote") from None
+    for index, part in enumerate(found):
+        if isinstance(part, Expression):
+            words = [word.replace(f"{marker}{index}{marker}", part.raw) for word in words]
+    return words
+
+
+def _task_keys(place: Place) -> Place:
+    """The part of a place that is within a task, a member or the defaults."""
+    if place[0] == "defaults":
+        return place[1:]
+    if place[0] not in _TASKS:
+        return ()
+    return place[4:] if place[2:3] == ("group",) else place[2:]
+
+
+def _role(place: Place) -> str:
+    """How a text is filled: as words, one word, a script, a condition, or any value."""
+    keys = _task_keys(place)
+    is_secret = place[-3:-2] == ("secrets",) and place[-1] == "command"
+    if is_secret or keys in (("command",), ("entrypoint",), ("launcher", "wrap")):
+        return "words"
+    if keys in (("inline",), ("when",)):
+        return str(keys[0])
+    is_item = len(keys) > 1 and isinstance(keys[1], int) and keys[0] in ("command", "entrypoint", "args")
+    return "word" if is_item or place[-2:-1] == ("env",) else "value"
+
+
+def _may_be_late(place: Place) -> bool:
+    return _task_keys(place)[:1] != () and _task_keys(place)[0] in LATE_KEYS
+
+
+def words(value: Any) -> list[str]:
+    """An argument list, from one or from a text that is split as a shell would; raises TemplateError."""
+    return split(value) if isinstance(value, str) else [_word(item) for item in value]
+
+
+def _word(item: Any) -> str:
+    return item if isinstance(item, str) else text_of(item)

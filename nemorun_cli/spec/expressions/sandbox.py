@@ -1,0 +1,290 @@
+"""Jinja2's sandbox, narrowed to expressions over plain values: no attributes, few methods, bounds."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from jinja2 import meta
+from jinja2.filters import FILTERS
+from jinja2.sandbox import SandboxedEnvironment
+
+from nemorun_cli.spec.expressions.syntax import ROOTS, TemplateError
+from nemorun_cli.model.problems import choices
+
+if TYPE_CHECKING:
+    from jinja2.environment import TemplateExpression
+
+MAX_SIZE = 1_000_000  # characters and items of a value
+MAX_RANGE = 10_000
+_MAX_BITS = 4_096  # of a power
+_MAX_PRECISION = 300  # digits that round keeps; a float has no more
+
+_FAULTS = (
+    jinja2.TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NameError,  # Jinja compiles 1e999 to a name, inf
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What evaluating may raise for a spec's own fault; anything else is a fault of exp."""
+
+_METHODS = frozenset(
+    [
+        "capitalize",
+        "count",
+        "endswith",
+        "find",
+        "isalnum",
+        "isalpha",
+        "isdecimal",
+        "isdigit",
+        "islower",
+        "isspace",
+        "isupper",
+        "lower",
+        "lstrip",
+        "partition",
+        "removeprefix",
+        "removesuffix",
+        "rfind",
+        "rpartition",
+        "rsplit",
+        "rstrip",
+        "split",
+        "splitlines",
+        "startswith",
+        "strip",
+        "title",
+        "upper",
+    ]
+)
+"""Methods of text whose results are no longer than the text."""
+
+_FILTERS = [
+    "abs",
+    "capitalize",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "first",
+    "float",
+    "int",
+    "items",
+    "last",
+    "length",
+    "lower",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "reverse",
+    "select",
+    "selectattr",
+    "sort",
+    "sum",
+    "title",
+    "trim",
+    "unique",
+    "upper",
+]
+
+
+@functools.lru_cache(maxsize=512)
+def compiled(code: str) -> TemplateExpression:
+    """The expression, ready to be evaluated; raises TemplateError for wrong syntax and unknown names."""
+    environment = _environment()
+    try:
+        # The parser that meta needs sees a template, so the expression is put into one.
+        tree = environment.parse("{{ " + code + "\n}}")
+        unknown = meta.find_undeclared_variables(tree) - {*ROOTS, "range"}
+        if unknown:
+            name = min(unknown)
+            raise TemplateError(f"no name {name!r} is known in expressions", hint=choices(name, ROOTS))
+        return environment.compile_expression(code, undefined_to_none=False)
+    except jinja2.TemplateSyntaxError as fault:
+        raise TemplateError(f"is no valid expression: {fault.message}") from None
+    except RecursionError:
+        raise TemplateError("is nested too deep") from None
+
+
+def evaluate(code: str, names: Mapping[str, Any]) -> Any:
+    """The expression's value as plain data; raises TemplateError."""
+    expression = compiled(code)
+    try:
+        value = expression(**names)
+        if isinstance(value, jinja2.Undefined):
+            str(value)  # a strict undefined raises what it has to say
+        return _plain(value, Budget())
+    except _FAULTS as fault:
+        message = getattr(fault, "message", None) or str(fault) or type(fault).__name__
+        raise TemplateError(f"cannot be given a value: {message}") from None
+
+
+class Budget:
+    """How much a value may still hold."""
+
+    def __init__(self) -> None:
+        self._left = MAX_SIZE
+
+    def spend(self, size: int) -> None:
+        """Counts characters or items; raises ValueError past the bound."""
+        self._left -= size
+        if self._left < 0:
+            raise ValueError(f"the result is larger than {MAX_SIZE:,} characters")
+
+
+def _plain(value: Any, budget: Budget) -> Any:
+    """The value with tuples, ranges and generators as lists, so that it is what YAML and JSON can hold."""
+    if value is None or isinstance(value, (bool, float)):
+        budget.spend(1)
+        return value
+    if isinstance(value, int):
+        budget.spend(1 + value.bit_length() // 3)
+        return value
+    if isinstance(value, str):
+        budget.spend(len(value))
+        return str(value) if type(value) is not str else value
+    budget.spend(1)
+    if isinstance(value, jinja2.Undefined) or callable(value):
+        raise TypeError("the result is no plain value")
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, budget) for key, item in value.items()}
+    if isinstance(value, Iterable):
+        return [_plain(item, budget) for item in value]
+    raise TypeError(f"the result is a {type(value).__name__}, no plain value")
+
+
+_KINDS: dict[type, str] = {int: "a number", float: "a number", bool: "a boolean", list: "a list"}
+
+
+class _Sandbox(SandboxedEnvironment):
+    """Mappings show their keys and nothing else; texts a few methods; other values nothing at all."""
+
+    intercepted_binops = frozenset(("*", "**", "%"))
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, str) and attribute in _METHODS:
+            return getattr(obj, attribute)
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(obj, jinja2.Undefined):
+            return obj
+        if isinstance(obj, Mapping):
+            if argument in obj:
+                return obj[argument]
+            return self.undefined(f"there is no {argument!r} ({choices(str(argument), map(str, obj))})")
+        if isinstance(obj, (str, list, tuple, range)) and isinstance(argument, int):
+            try:
+                return obj[argument]
+            except IndexError:
+                return self.undefined(f"there is no item {argument} among {len(obj)}")
+        what = "text" if isinstance(obj, str) else _KINDS.get(type(obj), "this value")
+        return self.undefined(f"{what} has no {argument!r} here (filters work: x | upper)")
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**":
+            _check_power(left, right)
+        elif operator == "%" and not isinstance(left, (int, float)):
+            raise TypeError("% is for numbers")
+        elif operator == "*" and not all(isinstance(side, (int, float)) for side in (left, right)):
+            _check_repetition(left, right)
+        return super().call_binop(context, operator, left, right)
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        owner = None if isinstance(obj, jinja2.Undefined) else getattr(obj, "__self__", None)
+        is_method = isinstance(owner, str) and obj.__name__ in _METHODS
+        # An undefined name says what it is when it is called.
+        return obj is _range or is_method or isinstance(obj, jinja2.Undefined)
+
+
+def _check_power(left: Any, right: Any) -> None:
+    if isinstance(left, int) and isinstance(right, int) and abs(left).bit_length() * right > _MAX_BITS:
+        raise ValueError("the power is too large")
+
+
+def _check_repetition(left: Any, right: Any) -> None:
+    text, count = (left, right) if isinstance(left, str) else (right, left)
+    if not isinstance(text, str) or not isinstance(count, int):
+        raise TypeError("* is for numbers, or repeats a text")  # lists of lists of lists would be bombs
+    Budget().spend(len(text) * max(count, 0))
+
+
+def _round(value: float, precision: int = 0, method: str = "common") -> float:
+    if abs(precision) > _MAX_PRECISION:
+        raise ValueError(f"round takes at most {_MAX_PRECISION} digits")
+    rounded: float = FILTERS["round"](value, precision, method)
+    return rounded
+
+
+def _range(*bounds: int) -> list[int]:
+    numbers = range(*bounds)
+    if len(numbers) > MAX_RANGE:
+        raise ValueError(f"range gives more than {MAX_RANGE:,} numbers")
+    return list(numbers)
+
+
+def _bounded(values: Iterable[Any]) -> list[Any]:
+    """A list of the values, refused when its texts grow past the bound."""
+    budget, found = Budget(), []
+    for value in values:
+        budget.spend(len(value) if isinstance(value, str) else 1)
+        found.append(value)
+    return found
+
+
+def _join(values: Iterable[Any], separator: str = "", attribute: str | int | None = None) -> str:
+    found = [value if isinstance(value, str) else _text(value) for value in values]
+    if attribute is not None:
+        raise ValueError("join takes no attribute; use map(attribute=…) before it")
+    Budget().spend(sum(len(value) + len(separator) for value in found))
+    return separator.join(_bounded(found))
+
+
+def _replace(text: str, old: str, new: str) -> str:
+    Budget().spend(len(text) + text.count(old) * len(new))
+    return text.replace(old, new)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(_plain(value, Budget()), ensure_ascii=False)
+
+
+def _text(value: Any) -> str:
+    from nemorun_cli.model.plain_text import text_of  # noqa: PLC0415 - it imports this module where needed
+
+    return text_of(_plain(value, Budget()))
+
+
+@jinja2.pass_context
+def _map(context: Any, values: Iterable[Any], *args: Any, **options: Any) -> list[Any]:
+    mapped: Callable[..., Iterable[Any]] = FILTERS["map"]
+    return _bounded(mapped(context, values, *args, **options))
+
+
+@functools.cache
+def _environment() -> _Sandbox:
+    environment = _Sandbox(undefined=jinja2.StrictUndefined, optimized=False, cache_size=0)
+    own: dict[str, Callable[..., Any]] = {
+        "join": _join,
+        "keys": list,
+        "list": _bounded,
+        "map": _map,
+        "replace": _replace,
+        "round": _round,
+        "string": _text,
+        "tojson": _json,
+        "values": lambda mapping: list(mapping.values()),
+    }
+    environment.filters = {**{name: FILTERS[name] for name in _FILTERS}, **own}
+    environment.globals = {"range": _range}
+    return environment

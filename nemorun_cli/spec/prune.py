@@ -1,0 +1,48 @@
+"""A spec's data without what was found wrong, so that the next check does not stumble over it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nemorun_cli.model.problems import Place
+
+_NAMED = frozenset(("tasks", "executors"))  # whose entries others refer to by name
+
+
+def cut(data: dict[str, Any], places: Iterable[Place]) -> dict[str, Any]:
+    """A copy of the data without the values at these places.
+
+    An entry that others refer to by name, and a member of a group, is emptied instead; a list that
+    holds something wrong goes as a whole, for the places of its other items must not change.
+    """
+    for place in sorted(places, key=len, reverse=True):
+        if place:
+            data = _without(data, place, ())
+    return data
+
+
+def _without(value: Any, place: Place, above: Place) -> Any:
+    key, rest = place[0], place[1:]
+    if isinstance(value, dict):
+        if key not in value:
+            return value
+        inner = value[key]
+        if rest and isinstance(inner, list) and not _is_group((*above, key)):
+            rest = ()
+        if rest:
+            return {**value, key: _without(inner, rest, (*above, key))}
+        if len(above) == 1 and above[0] in _NAMED:
+            return {**value, key: {}}
+        return {name: item for name, item in value.items() if name != key}
+    if isinstance(value, list) and isinstance(key, int) and key < len(value):
+        copy = list(value)
+        copy[key] = _without(copy[key], rest, (*above, key)) if rest else {}
+        return copy
+    return value
+
+
+def _is_group(place: Place) -> bool:
+    return len(place) == 3 and place[0] == "tasks" and place[2] == "group"  # noqa: PLR2004 - tasks, id, group

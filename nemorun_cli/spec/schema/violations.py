@@ -1,0 +1,225 @@
+"""What jsonschema finds wrong, in words: one finding a cause, at the place that has to be changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from jsonschema import Draft202012Validator
+
+from nemorun_cli.model.handlers import RUN_AFTER
+from nemorun_cli.model.problems import Finding, choices, nearest, shown
+from nemorun_cli.spec.schema.walk import known_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from jsonschema import ValidationError
+
+    from nemorun_cli.model.problems import Place
+
+
+def found(data: Any, schema: Mapping[str, Any], place: Place = ()) -> Iterator[Finding]:
+    """What is wrong with the data at `place`, each cause once."""
+    told: set[Place] = set()
+    for error in sorted(Draft202012Validator(schema).iter_errors(data), key=_rank):
+        explained = _wants_a_key(error) and _has_unknown_key(error, place, told)
+        for finding in () if explained else _translate(error, place):
+            if finding.place not in told:
+                told.add(finding.place)
+                yield finding
+
+
+def _wants_a_key(error: ValidationError) -> bool:
+    """Whether the error says that one of several keys has to be there."""
+    return str(error.validator) in ("oneOf", "anyOf") and all(
+        isinstance(branch, dict) and branch.keys() == {"required"} for branch in _argument(error)
+    )
+
+
+def _has_unknown_key(error: ValidationError, base: Place, told: set[Place]) -> bool:
+    """Whether the key that is missing is there, but mistyped or not where it belongs."""
+    place = (*base, *error.absolute_path)
+    return any(given[:-1] == place for given in told if given)
+
+
+_RANKS = {"type": 0, "unevaluatedProperties": 1, "additionalProperties": 1, "not": 1, "oneOf": 3}
+
+
+def _rank(error: ValidationError) -> int:
+    """A value of a wrong type is told as that only; a task without a kind only where nothing explains it."""
+    return _RANKS.get(str(error.validator), 2)
+
+
+def _translate(error: ValidationError, base: Place) -> Iterator[Finding]:
+    place: Place = (*base, *error.absolute_path)
+    keyword, argument, instance = str(error.validator), _argument(error), _instance(error)
+    if len(error.schema_path) > 1 and "propertyNames" in list(error.relative_schema_path):
+        yield _key_finding(error, place)
+    elif keyword in ("additionalProperties", "unevaluatedProperties"):
+        yield from _unknown_keys(error, place)
+    elif keyword == "required":
+        yield from _missing_key(error, place)
+    elif keyword == "oneOf" and all("required" in branch for branch in argument):
+        if isinstance(instance, dict):
+            yield _kinds(error, place)
+    elif keyword == "anyOf" and _wants_a_key(error):
+        if isinstance(instance, dict):
+            wanted = " or ".join(repr(branch["required"][0]) for branch in argument)
+            yield Finding(place=place, on_key=True, message=f"needs the key {wanted}")
+    elif keyword in ("anyOf", "oneOf"):
+        yield from _branches(error, place, base)
+    else:
+        yield _value_finding(error, place, keyword)
+
+
+def _key_finding(error: ValidationError, place: Place) -> Finding:
+    name = str(_instance(error))
+    wanted = _schema(error).get("title") or f"what matches {_argument(error)}"
+    return Finding(place=(*place, name), on_key=True, message=f"{name!r} is not {wanted}")
+
+
+def _unknown_keys(error: ValidationError, place: Place) -> Iterator[Finding]:
+    known = known_keys(_schema(error))
+    for key in _instance(error):
+        if key not in known:
+            hint = _hint_elsewhere(key, place) or choices(key, known)
+            yield Finding(place=(*place, key), on_key=True, message=f"unknown key {key!r}", hint=hint)
+
+
+def _hint_elsewhere(key: str, place: Place) -> str | None:
+    """What to do with a key of tasks that handlers and members of groups do not have."""
+    if len(place) == len(("on_exit", "name")) and place[0] in RUN_AFTER:
+        return _OF_HANDLERS.get(key)
+    if len(place) == len(("tasks", "name", "group", 0)) and place[::2] == ("tasks", "group"):
+        return f"write {key} beside group: it holds for all members" if key in _OF_GROUPS else None
+    return None
+
+
+_OF_HANDLERS: Final = {
+    "dependencies": "leave it out: handlers wait for all tasks",
+    "group": "write one handler for each",
+    "matrix": "write one handler for each",
+}
+_OF_GROUPS: Final = frozenset(("dependencies", "matrix"))
+
+
+def _missing_key(error: ValidationError, place: Place) -> Iterator[Finding]:
+    keys, known = _instance(error), known_keys(_schema(error))
+    if _schema(error).get("additionalProperties") is False and any(key not in known for key in keys):
+        return  # the unknown key is told, and most likely it is the missing one mistyped
+    missing = next(name for name in _argument(error) if name not in keys)
+    hint = _key_hint(error, missing)
+    yield Finding(place=place, on_key=True, message=f"needs the key {missing!r}", hint=hint)
+
+
+def _key_hint(error: ValidationError, missing: str) -> str | None:
+    meant = nearest(missing, _instance(error))
+    return f"is {meant!r} meant to be it?" if meant else None
+
+
+def _kinds(error: ValidationError, place: Place) -> Finding:
+    names = [branch["required"][0] for branch in _argument(error)]
+    present = [name for name in names if name in _instance(error)]
+    listed = ", ".join(names[:-1]) + f" or {names[-1]}"
+    if not present:
+        return Finding(
+            place=place, on_key=True, message="says nothing to run", hint=f"give it one of {listed}"
+        )
+    both = " and ".join(present)
+    return Finding(
+        place=(*place, present[1]), on_key=True, message=f"has {both}", hint=f"it is exactly one of {listed}"
+    )
+
+
+def _branches(error: ValidationError, place: Place, base: Place) -> Iterator[Finding]:
+    """What is wrong by the alternative that the value was meant to be: the first one whose type it has."""
+    for inners in _alternatives(error):
+        if not any(_misses_type(inner) for inner in inners):
+            is_within = any(inner.relative_path or _about_keys(inner) for inner in inners)
+            if is_within or "title" not in _schema(error):
+                for inner in sorted(inners, key=_rank):
+                    yield from _translate(inner, base)
+                return
+    yield _value_finding(error, place, str(error.validator))
+
+
+def _alternatives(error: ValidationError) -> list[list[ValidationError]]:
+    """The errors of each alternative."""
+    found: dict[Any, list[ValidationError]] = {}
+    for inner in error.context or ():
+        found.setdefault(inner.relative_schema_path[0], []).append(inner)
+    return list(found.values())
+
+
+def _misses_type(error: ValidationError) -> bool:
+    """Whether the error says that the value is of another type altogether."""
+    if error.relative_path:
+        return False
+    if error.validator == "anyOf":
+        return all(any(map(_misses_type, inners)) for inners in _alternatives(error))
+    return error.validator == "type"
+
+
+def _meant(given: Any, wanted: Sequence[Any]) -> str | None:
+    meant = nearest(given, map(str, wanted)) if isinstance(given, str) else None
+    return f"did you mean {meant}?" if meant else None
+
+
+def _instance(error: ValidationError) -> Any:
+    return error.instance
+
+
+def _argument(error: ValidationError) -> Any:
+    return error.validator_value
+
+
+def _schema(error: ValidationError) -> Mapping[str, Any]:
+    return error.schema if isinstance(error.schema, dict) else {}
+
+
+def _about_keys(error: ValidationError) -> bool:
+    return error.validator in ("additionalProperties", "required")
+
+
+def _value_finding(error: ValidationError, place: Place, keyword: str) -> Finding:
+    given, wanted, title = _instance(error), _argument(error), _schema(error).get("title")
+    empty = keyword in ("minLength", "minItems", "minProperties") and wanted == 1
+    if empty and not given:
+        return Finding(place=place, message="must not be empty")
+    if keyword == "uniqueItems":
+        return Finding(place=place, message="names something twice")
+    if keyword == "enum":
+        listed = ", ".join(str(value) for value in wanted)
+        hint = _meant(given, wanted)
+        return Finding(place=place, message=f"must be one of {listed}, not {shown(given)}", hint=hint)
+    if title is None:
+        title = _plain_wish(keyword, wanted)
+    return Finding(place=place, message=f"must be {title}, not {shown(given)}")
+
+
+_TYPE_WORDS = {
+    "string": "text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "null": "null",
+    "array": "a list",
+    "object": "a mapping",
+}
+
+
+def _plain_wish(keyword: str, wanted: Any) -> str:
+    if keyword == "type":
+        names: Sequence[str] = [wanted] if isinstance(wanted, str) else wanted
+        return " or ".join(_TYPE_WORDS[name] for name in names)
+    phrases = {
+        "const": shown(wanted),
+        "minimum": f"at least {wanted}",
+        "maximum": f"at most {wanted}",
+        "exclusiveMinimum": f"more than {wanted}",
+        "exclusiveMaximum": f"less than {wanted}",
+        "pattern": f"text that matches {wanted}",
+        "maxLength": f"at most {wanted} characters long",
+        "maxItems": f"at most {wanted} items long",
+    }
+    return phrases.get(keyword, f"valid by {keyword}: {shown(wanted)}")

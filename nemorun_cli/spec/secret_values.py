@@ -1,0 +1,135 @@
+"""Secrets: where a spec says they come from, turned into what they are, in memory only."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.errors import SpecError
+from nemorun_cli.model.problems import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nemorun_cli.spec.document import Document
+    from nemorun_cli.model.problems import Place
+    from nemorun_cli.model.spec import Spec
+
+COMMAND_WAIT: Final = 60.0  # seconds that a `command` may take to print a secret
+
+
+def of_tasks(spec: Spec) -> set[str]:
+    """The names of the secrets that some task gets."""
+    return {name for task in spec.tasks for name in task.secrets}
+
+
+def wanted(spec: Spec) -> list[str]:
+    """The names of the secrets that some task or plugin gets."""
+    return sorted(of_tasks(spec) | {name for use in spec.plugins for name in use.secrets})
+
+
+def resolve(spec: Spec, document: Document | None = None) -> dict[str, str]:
+    """The values of all secrets that tasks get; commands are run.
+
+    Args:
+        spec: the spec as it is to run.
+        document: what it was read from, so that problems can be told in their place.
+
+    Raises:
+        SpecError: some cannot be had; every one of them is named.
+    """
+    values, findings = {}, []
+    for name in wanted(spec):
+        try:
+            values[name] = _value(name, spec.secrets.get(name, {"env": name}), Path(spec.folder))
+        except (OSError, ValueError) as error:
+            place = _place(name, {} if document is None else document.data)
+            findings.append(Finding(place=place, message=f"secret {name}: {error}"))
+    if findings and document is not None:
+        raise SpecError(document.sources.in_order([document.attributed(one) for one in findings]))
+    if findings:
+        raise SpecError([one.problem(file="spec") for one in findings])
+    return values
+
+
+def _place(name: str, data: Mapping[str, Any]) -> Place:
+    """Where a spec first names a secret; one that a plugin alone gets is called by its place."""
+    if "." in name:
+        return tuple(int(key) if key.isdigit() else key for key in name.split("."))
+    left: list[tuple[Place, Any]] = [((), data)]
+    for place, value in left:
+        if isinstance(value, dict):
+            if isinstance(value.get("secrets"), dict) and name in value["secrets"]:
+                return (*place, "secrets", name)
+            left += (((*place, key), item) for key, item in value.items())
+        elif isinstance(value, list):
+            left += (((*place, index), item) for index, item in enumerate(value))
+    return ("secrets", name)
+
+
+def known(spec: Spec) -> dict[str, str]:
+    """The values that can be had without running anything; for masking what is shown."""
+    values = {}
+    for name in wanted(spec):
+        source = spec.secrets.get(name, {"env": name})
+        if "command" not in source:
+            try:
+                values[name] = _value(name, source, Path(spec.folder))
+            except (OSError, ValueError):
+                continue  # what is not known here cannot be masked, nor be shown by knowing it
+    return values
+
+
+
+
+def _value(name: str, source: Mapping[str, Any], folder: Path) -> str:
+    if "env" in source:
+        return _from_environment(source["env"])
+    if "file" in source:
+        return _from_file(folder / Path(source["file"]).expanduser())
+    if "env_file" in source:
+        return _from_env_file(name, folder / source["env_file"])
+    return _from_command(source["command"], folder)
+
+
+def _from_environment(variable: str) -> str:
+    value = os.environ.get(variable)
+    if not value:
+        raise ValueError(f"the environment variable {variable} is not set (export {variable}=…)")
+    return value
+
+
+def _from_file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _from_env_file(name: str, path: Path) -> str:
+    from dotenv import dotenv_values  # noqa: PLC0415 - only for specs that use one
+
+    value = dotenv_values(path, interpolate=False).get(name) if path.is_file() else None
+    if value is None:
+        raise ValueError(f"{path} does not set {name}")
+    return value
+
+
+def _from_command(command: str | list[str], folder: Path) -> str:
+    import subprocess  # noqa: PLC0415 - only for secrets that come from a command
+
+    argv = shlex.split(command) if isinstance(command, str) else command
+    try:
+        done = subprocess.run(argv, cwd=folder, stdout=subprocess.PIPE, timeout=COMMAND_WAIT, check=False)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{argv[0]} did not end within {COMMAND_WAIT:g} s") from None
+    except OSError as error:
+        raise ValueError(f"{argv[0]} cannot be run: {error.strerror}") from None
+    if done.returncode:
+        raise ValueError(f"{argv[0]} ended with exit code {done.returncode}")
+    value = done.stdout.decode("utf-8", errors="strict").rstrip("\r\n")
+    if not value:
+        raise ValueError(f"{argv[0]} printed nothing")
+    return value

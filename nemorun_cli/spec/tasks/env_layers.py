@@ -1,0 +1,126 @@
+"""A task's environment and secrets, laid over each other: executor, spec, defaults, group, task."""
+
+from __future__ import annotations
+
+from nemorun_cli.spec.expressions.fill import words
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nemorun_cli.model.plain_text import text_of
+from nemorun_cli.spec.expressions.fill import split
+from nemorun_cli.model.problems import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nemorun_cli.model.problems import Place
+
+_VARIABLE = re.compile(r"(?!EXP_|NEMORUN_HOME\Z)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """Variables with their texts, and secrets with where they come from; a name is in one of the two."""
+
+    env: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+class Laying:
+    """Lays environments over each other; reads each env file once and collects what is wrong."""
+
+    def __init__(self, folder: Path) -> None:
+        self.findings: list[Finding] = []
+        self._folder = folder
+        self._files: dict[Path, dict[str, str]] = {}
+
+    def over(self, below: Layers, section: Mapping[str, Any], place: Place) -> Layers:
+        """What is below with the section's `env_file`, `env` and `secrets` laid over it, in this order."""
+        if not ("env" in section or "env_file" in section or "secrets" in section):
+            return below
+        env, secrets = dict(below.env), dict(below.secrets)
+        for path, is_secret, entry_place in self._env_files(section, place):
+            for name, value in self._read(path, entry_place).items():
+                if is_secret:
+                    secrets[name] = {"env_file": str(path)}
+                    env.pop(name, None)
+                else:
+                    env[name] = value
+                    secrets.pop(name, None)
+        for name, value in section.get("env", {}).items():
+            env[name] = value if isinstance(value, str) else text_of(value)
+            secrets.pop(name, None)
+            if "\0" in env[name]:
+                self.findings.append(_nul((*place, "env", name)))
+        for name, source in section.get("secrets", {}).items():
+            secrets[name] = self.source(source)
+            env.pop(name, None)
+        return Layers(env, secrets)
+
+    def _env_files(self, section: Mapping[str, Any], place: Place) -> list[tuple[Path, bool, Place]]:
+        given = section.get("env_file", [])
+        entries: list[tuple[Any, Place]] = [(given, (*place, "env_file"))]
+        if isinstance(given, list):
+            entries = [(entry, (*place, "env_file", index)) for index, entry in enumerate(given)]
+        found = []
+        for entry, entry_place in entries:
+            is_mapping = isinstance(entry, dict)
+            path = entry["path"] if is_mapping else entry
+            found.append((self._path(path), is_mapping and entry.get("secret", False), entry_place))
+        return found
+
+    def _path(self, text: str) -> Path:
+        return self._folder / Path(text).expanduser()
+
+    def _read(self, path: Path, place: Place) -> dict[str, str]:
+        if path not in self._files:
+            self._files[path], faults = read_env_file(path)
+            self.findings += [Finding(place=place, message=fault) for fault in faults]
+        return self._files[path]
+
+    def source(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        """Where a secret comes from, with its path or its words as they are used."""
+        if "file" in source:
+            return {"file": str(self._path(source["file"]))}
+        if "command" in source:
+            return {"command": words(source["command"])}
+        return dict(source)
+
+
+
+
+
+
+def read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:
+    """The variables of a file in dotenv's form, taken literally, and what is wrong with the file."""
+    # python-dotenv takes 5 ms to import, and few specs have an env file.
+    from dotenv.parser import parse_stream  # noqa: PLC0415
+
+    values: dict[str, str] = {}
+    faults: list[str] = []
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            bindings = list(parse_stream(stream))
+    except FileNotFoundError:
+        return {}, [f"there is no file {path}"]
+    except (OSError, ValueError) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else "it is no UTF-8"
+        return {}, [f"{path} cannot be read: {reason}"]
+    for binding in bindings:
+        line = f"{path}, line {binding.original.line}"
+        if binding.error:
+            faults.append(f"{line}: is not NAME=value")
+        elif binding.key is not None and not _VARIABLE.fullmatch(binding.key):
+            faults.append(f"{line}: {binding.key!r} cannot be the name of a variable here")
+        elif binding.key is not None and binding.value is None:
+            faults.append(f"{line}: {binding.key} has no value")
+        elif binding.key is not None:
+            values[binding.key] = binding.value or ""
+    return values, faults
+
+
+def _nul(place: Place) -> Finding:
+    return Finding(place=place, message="holds a NUL, which no process takes")

@@ -1,0 +1,1 @@
+"""YAML as specs are written in it, with the place of every value."""

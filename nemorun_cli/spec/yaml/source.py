@@ -1,0 +1,131 @@
+"""A spec's text: read from its file, and the place of each value in it.
+
+Positions cost nothing until a problem asks for them: then the text is composed once more and walked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from nemorun_cli.errors import SpecError
+from nemorun_cli.model.problems import Finding, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from nemorun_cli.model.problems import Place
+
+MAX_BYTES = 32_000_000  # of a spec; ten thousand tasks take two
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Source:
+    """A spec's text under the name people know it by; finds the place of a value when asked.
+
+    `has_lines` is False where the text was made from values, so that its lines mean nothing to anyone.
+    """
+
+    def __init__(self, text: str, *, file: str, has_lines: bool = True) -> None:
+        self.text = text
+        self.file = file
+        self.has_lines = has_lines
+        self._lines: list[str] | None = None
+        self._root: Node | None = None
+
+    def problem(self, finding: Finding, *, at: Place | None = None) -> Problem:
+        """The finding with its line and column; the nearest one around where the value is not there.
+
+        `at` is where in this text it is, should that be another place than people are told.
+        """
+        if finding.option is not None:
+            return finding.problem(file=finding.option)
+        if not self.has_lines:
+            return finding.problem(file=self.file)
+        line, column = self._position(finding if at is None else replace(finding, place=at))
+        return self.problem_at(line, column, finding)
+
+    def problem_at(self, line: int, column: int, finding: Finding) -> Problem:
+        """The finding at a line and a column, both counted from 0."""
+        if not self.has_lines:
+            return finding.problem(file=self.file)
+        if self._lines is None:
+            self._lines = self.text.splitlines()
+        text = self._lines[line] if line < len(self._lines) else ""
+        return finding.problem(file=self.file, line=line + 1, column=column + 1, text=text)
+
+    def _position(self, finding: Finding) -> tuple[int, int]:
+        if self._root is None:
+            self._root = yaml.compose(self.text, Loader=_Loader)
+        if self._root is None:
+            return 0, 0
+        key, node = _walk(self._root, finding.place)
+        mark = (key if key is not None and finding.on_key else node).start_mark
+        if finding.needle is not None:
+            found = self.text.find(finding.needle, mark.index, node.end_mark.index)
+            if found >= 0:
+                before = self.text[mark.index : found]
+                breaks = before.count("\n")
+                column = len(before) - before.rfind("\n") - 1 if breaks else mark.column + len(before)
+                return mark.line + breaks, column
+        return mark.line, mark.column
+
+
+def open_source(path: Path, *, file: str | None = None) -> Source:
+    """The text of a spec file, which people know as `file`; raises SpecError where it is no UTF-8."""
+    file = file or str(path)
+
+    def refuse(message: str, hint: str | None = None) -> SpecError:
+        return SpecError([Problem(file=file, message=message, hint=hint)])
+
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise refuse("there is no such file") from None
+    except IsADirectoryError:
+        raise refuse("is a directory, not a spec", "name the YAML file in it") from None
+    except (OSError, ValueError) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else str(fault)
+        raise refuse(f"cannot be read: {reason}") from fault
+    if len(content) > MAX_BYTES:
+        raise refuse(f"is larger than {MAX_BYTES:,} bytes")
+    try:
+        return Source(content.decode("utf-8-sig"), file=file)
+    except UnicodeDecodeError as fault:
+        line = content.count(b"\n", 0, fault.start) + 1
+        raise refuse(f"is not UTF-8 text: byte {fault.start + 1}, in line {line}") from None
+
+
+def _walk(root: Node, place: Place) -> tuple[Node | None, Node]:
+    """The key's and the value's node of a place, or of the nearest place around it that is there."""
+    key: Node | None = None
+    node = root
+    for step in place:
+        found: tuple[Node | None, Node] | None = None
+        if isinstance(node, MappingNode):
+            found = _entry(node, str(step))
+        elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+            found = (None, node.value[step])
+        if found is None:
+            break
+        key, node = found
+    return key, node
+
+
+def _entry(node: MappingNode, name: str) -> tuple[Node, Node] | None:
+    merged: list[Node] = []
+    for key, value in node.value:
+        if isinstance(key, ScalarNode) and key.value == name:
+            return key, value
+        if isinstance(key, ScalarNode) and key.value == "<<":
+            merged += value.value if isinstance(value, SequenceNode) else [value]
+    found: Iterable[tuple[Node, Node] | None] = (
+        _entry(other, name) for other in merged if isinstance(other, MappingNode)
+    )
+    return next((entry for entry in found if entry is not None), None)

@@ -1,0 +1,177 @@
+"""The files of an attempt: written before it starts, and read as evidence of how it went."""
+
+from __future__ import annotations
+
+from nemorun_cli.model.usage import LARGEST
+from pathlib import Path
+from nemorun_cli.model.usage import Usage
+from nemorun_cli.model.usage import _MINUTE
+from nemorun_cli.model.usage import _TIMES
+import os
+import re
+
+from nemorun_cli.model.attempt_end import Ending
+from nemorun_cli.model.attempt_end import lost
+from nemorun_cli.model.attempt_end import from_exit_code
+from nemorun_cli.system.files import write
+
+import json
+import os
+import signal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.system import crashpoints
+from nemorun_cli.storage import attempts
+from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, make_folder
+from nemorun_cli.model.status import Reason, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from nemorun_cli.storage.paths import AttemptFiles
+    from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.usage import Usage
+
+LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
+
+
+
+
+
+
+
+
+def make_folders(files: AttemptFiles) -> bool:
+    """Make the attempt's folder, and that of its task; says whether it is new."""
+    try:
+        files.directory.parent.mkdir(FOLDER_MODE)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:  # the first task of all, or the first of a group
+        make_folder(files.directory.parent)
+    try:
+        files.directory.mkdir(FOLDER_MODE)
+    except FileExistsError:
+        return False
+    crashpoints.point("attempt.folder")
+    return True
+
+
+def write_plan(files: AttemptFiles, plan: Plan) -> None:
+    """Write into the attempt's folder what is to run; only for whom no task reads it yet."""
+    write(files.plan, json.dumps(plan.to_json()))
+    if plan.script is not None:
+        write(files.script, plan.script)
+    if plan.call is not None:
+        write(files.call, plan.call)
+    crashpoints.point("attempt.plan")
+
+
+
+
+def claimed_pid(files: AttemptFiles) -> int | None:
+    """The pid of the shim that claimed the attempt; 0 if it could not say so, None if none did."""
+    try:
+        text = files.claim.read_bytes().strip()
+    except FileNotFoundError:
+        return None
+    return int(text) if text.isdigit() else 0
+
+
+def read_ending(files: AttemptFiles) -> Ending | None:
+    """How the attempt ended, as its shim or its engine's record says; None while there is no whole one."""
+    try:
+        descriptor = os.open(files.exit, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        data = os.read(descriptor, 4096)
+        ended = os.fstat(descriptor).st_mtime
+    finally:
+        os.close(descriptor)
+    if not data.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(data)
+    except (ValueError, RecursionError):
+        record = None
+    if not _is_record(record):
+        return lost(f"its exit record is unreadable: {files.exit}")
+    ending = interpret(record, files, ended)
+    return ending if (used := attempts.read(files.usage)) is None else replace(ending, usage=used)
+
+
+def _is_record(record: Any) -> bool:
+    """Whether this can have been written by a shim; an exit code is missing only where there was none."""
+    if not isinstance(record, dict):
+        return False
+    code = record.get("exit_code")
+    is_known = type(code) is int or (code is None and ("launch" in record or bool(record.get("timeout"))))
+    return is_known and all(isinstance(record.get(key, 0.0), int | float) for key in ("started", "ended"))
+
+
+def interpret(record: Mapping[str, Any], files: AttemptFiles, ended: float) -> Ending:
+    """What an exit record means; `ended` in Unix seconds, if the record does not know better."""
+    started = record.get("started", _modified(files.claim))
+    ended = record.get("ended", ended)
+    if "launch" in record:
+        trouble = LAUNCH_TROUBLE.get(record["launch"], str(record["launch"]))
+        return Ending(
+            status=TaskStatus.FAILED, reason=Reason.LAUNCH, message=trouble, started=started, ended=ended
+        )
+    code = record.get("exit_code")
+    if record.get("timeout"):
+        message = "it ran longer than its timeout"
+        if record.get("signal") == "KILL":
+            message += " and had to be killed"
+        return Ending(
+            status=TaskStatus.FAILED,
+            exit_code=code,
+            reason=Reason.TIMEOUT,
+            message=message,
+            started=started,
+            ended=ended,
+        )
+    ending = from_exit_code(int(code or 0), started=started, ended=ended)
+    if record.get("oom") and ending.status is TaskStatus.FAILED:
+        ending = replace(ending, reason=Reason.OOM, message="it ran out of memory")
+    return ending
+
+
+
+
+
+
+
+
+
+
+
+
+def _modified(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
+
+
+def read(path: Path) -> Usage | None:
+    """What a shim wrote that nobody waited for: a line `memory BYTES`, and the output of `times`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        text = os.read(descriptor, LARGEST).decode("ascii", errors="replace")
+    finally:
+        os.close(descriptor)
+    memory = re.search(r"^memory (\d{1,18})$", text, re.ASCII | re.MULTILINE)
+    times = _TIMES.findall(text)
+    cpu = None
+    if len(times) > 1:  # of the shell itself, and of what it waited for
+        parts = [float(part) for part in times[1]]
+        cpu = round((parts[0] + parts[2]) * _MINUTE + parts[1] + parts[3], 3)
+    found = Usage(memory=int(memory[1]) if memory else None, cpu=cpu)
+    return found if found.to_json() else None

@@ -1,0 +1,65 @@
+"""Requests to an experiment's supervisor, written to its ledger by anybody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import contextlib
+import os
+import sys
+from nemorun_cli.storage.ledger import Ledger
+from nemorun_cli.storage import state as events
+from nemorun_cli.storage import requests
+from nemorun_cli.model.clock import stamp
+
+if TYPE_CHECKING:
+    from nemorun_cli.storage.paths import ExperimentFiles
+    from collections.abc import Sequence
+
+
+
+def wake(files: ExperimentFiles) -> None:
+    """Make a living supervisor look for requests now; without one nothing happens."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(files.wake, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, b"!")
+        finally:
+            os.close(descriptor)
+
+
+def who() -> str:
+    """Who asks, for the ledger: user, host, pid and command."""
+    import getpass  # noqa: PLC0415 - only requests need it
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{os.uname().nodename}:{os.getpid()} ({_command(sys.argv)})"
+
+
+def _command(argv: Sequence[str]) -> str:
+    name = os.path.basename(argv[0]) if argv else "python"  # noqa: PTH119 - a text, not a file
+    return " ".join([name, *argv[1:2]])
+
+
+def request(
+    files: ExperimentFiles,
+    names: Sequence[str] | None,
+    *,
+    signal: str | None = None,
+    grace: float | None = None,
+    abandon: bool = False,
+) -> None:
+    """Ask in the ledger for tasks, or with None for the whole experiment, to be ended; wait for nothing."""
+    fields = {"tasks": names, "signal": signal, "grace": grace, "abandon": abandon or None}
+    request = {
+        "event": events.CANCEL_REQUESTED,
+        "time": stamp(),
+        "by": requests.who(),
+        **{key: value for key, value in fields.items() if value is not None},
+    }
+    with contextlib.closing(Ledger(files.ledger, files.ledger_lock)) as ledger:
+        ledger.append([request])
+    requests.wake(files)

@@ -1,0 +1,45 @@
+"""The experiment's own copy of its resolved spec."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nemorun_cli.model.spec import Spec
+from nemorun_cli.errors import LedgerError
+from nemorun_cli.errors import NotFoundError
+from nemorun_cli.storage.ledger import read_settled
+import json
+
+if TYPE_CHECKING:
+    from nemorun_cli.storage.paths import ExperimentFiles
+
+
+
+def read_spec(files: ExperimentFiles) -> Spec:
+    """The spec as resolved when the experiment was created, or when a resume changed it.
+
+    Raises:
+        LedgerError: it is missing or unreadable, though the ledger is there.
+    """
+    spec = _read_spec(files)
+    if files.revisions.is_dir() and (number := _revision(files)) > spec.revision:
+        return _read_spec(files.revision(number))
+    return spec
+
+
+def _revision(files: ExperimentFiles) -> int:
+    """The present revision by the ledger, which knows of it before its copies lie at the top."""
+    try:
+        events, _ = read_settled(files.ledger)
+    except (LedgerError, NotFoundError):
+        return 1  # which others tell; the copies at the top have to do
+    return max((event["revision"] for event in events if event.get("revision")), default=1)
+
+
+def _read_spec(files: ExperimentFiles) -> Spec:
+    try:
+        return Spec.from_json(json.loads(files.resolved.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LedgerError(
+            f"{files.resolved} cannot be read: {error}", hint="restore it from a backup"
+        ) from error

@@ -1,0 +1,349 @@
+"""The state of an experiment: what the events of its ledger add up to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from nemorun_cli.errors import StateError
+from nemorun_cli.system.locks import Holder
+from nemorun_cli.model import wording
+from nemorun_cli.model.status import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.model.spec import Spec
+
+CREATED: Final = "created"
+SUPERVISOR_STARTED: Final = "supervisor_started"
+SUPERVISOR_ENDED: Final = "supervisor_ended"
+SUBMITTED: Final = "submitted"
+QUEUED: Final = "queued"
+RETURNED: Final = "returned"
+STARTED: Final = "started"
+UNKNOWN: Final = "unknown"
+ENDED: Final = "ended"
+RETRIED: Final = "retried"
+SKIPPED: Final = "skipped"
+CANCEL_REQUESTED: Final = "cancel_requested"
+RESUMED: Final = "resumed"
+CONCLUDED: Final = "concluded"
+FINISHED: Final = "finished"
+
+_MAY_WAIT: Final = frozenset({TaskStatus.SUBMITTED, TaskStatus.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """A request to end tasks; `signal` and `grace` (seconds) None mean the task's own."""
+
+    by: str
+    time: str
+    whole: bool
+    signal: str | None = None
+    grace: float | None = None
+    abandon: bool = False
+    message: str | None = None
+    reason: str = "cancelled"
+
+
+@dataclass(slots=True)
+class TaskState:
+    """Where one task stands. `attempt` counts from 1 and is the present or the coming one."""
+
+    status: TaskStatus = TaskStatus.PENDING
+    attempt: int = 1
+    tries: int = 0  # retries used up since the start, or since a resume ran it again
+    job_id: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    message: str | None = None
+    submitted: str | None = None
+    started: str | None = None
+    ended: str | None = None
+    not_before: str | None = None
+    outputs: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, Any] | None = None
+    symptom: str | None = None  # the pattern of `retry.on` that fits in its output
+    evidence: str | None = None
+    holder: Holder | None = (
+        None  # the supervisor that submitted the attempt: its host and boot are the task's
+    )
+    cancel: Cancel | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it ended, for good as far as is known."""
+        return self.status in ENDS
+
+    @property
+    def is_live(self) -> bool:
+        """Whether an engine has it, or may have it."""
+        return self.status in LIVE
+
+    def why(self) -> str:
+        """Why it is where it is, as `reason: message`; empty if there is nothing to say."""
+        return wording.why(self.reason, self.message, self.exit_code)
+
+    @property
+    def is_queued_early(self) -> bool:
+        """Whether it was given to its engine to wait there for others, and is not known to have begun."""
+        return self.status in _MAY_WAIT and self.reason == Reason.DEPENDENCY
+
+
+@dataclass(slots=True)
+class History:
+    """The fold of a ledger; `apply` takes events in the file's order.
+
+    With `strict` an illegal move raises, as it must in a writer; a reader passes it over and
+    counts it in `ignored`. `outcome` is how the tasks came out, once they are over and handlers follow.
+    """
+
+    tasks: dict[str, TaskState]
+    strict: bool = False
+    handlers: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()  # tasks that were there once, whose events count no more
+    revision: int = 1  # of the spec
+    created: Event = field(default_factory=dict)
+    started: str | None = None
+    resumed: str | None = None
+    outcome: ExperimentStatus | None = None
+    finished: Event | None = None
+    supervisor: Holder | None = None
+    supervisor_is_over: bool = True
+    cancel: Cancel | None = None
+    cancels: int = 0  # requests since the start or the last resume
+    limit: str | None = None
+    ignored: list[str] = field(default_factory=list)
+    counts: Counter[TaskStatus] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.counts.update(state.status for state in self.tasks.values())
+
+    @classmethod
+    def of(cls, spec: Spec, *, strict: bool = False) -> Self:
+        """The history of an experiment of which nothing is known yet but its spec."""
+        handlers = frozenset(task.id for task in spec.tasks if task.handler is not None)
+        tasks = {task.id: TaskState() for task in spec.tasks}
+        return cls(tasks, strict=strict, handlers=handlers, removed=frozenset(spec.removed))
+
+    @property
+    def status(self) -> ExperimentStatus | None:
+        """The end that was written down, or None while it is not over."""
+        return ExperimentStatus(self.finished["status"]) if self.finished else None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every task is over."""
+        return sum(self.counts[status] for status in ENDS) == len(self.tasks)
+
+    def apply_all(self, events: Iterable[Event]) -> None:
+        """Take several events."""
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: Event) -> None:
+        """Take one event.
+
+        Raises:
+            StateError: the move it tells of is not allowed, and `strict` is on.
+        """
+        kind = event["event"]
+        if handler := _TASK_EVENTS.get(kind):
+            state = self.tasks.get(event["task"])
+            if state is not None:
+                handler(self, state, event)
+            elif event["task"] not in self.removed:
+                self._refuse(event, "no such task")
+        elif step := _EXPERIMENT_EVENTS.get(kind):
+            step(self, event)
+
+    def move(self, state: TaskState, status: TaskStatus, event: Event) -> bool:
+        """Go to `status` if the table allows it; says whether it did."""
+        if status not in MOVES[state.status]:
+            self._refuse(event, f"{state.status} cannot become {status}")
+            return False
+        self.counts[state.status] -= 1
+        self.counts[status] += 1
+        state.status = status
+        return True
+
+    def _refuse(self, event: Event, why: str) -> None:
+        text = f"{event['event']} of {event.get('task')} at {event.get('time')}: {why}"
+        if self.strict:
+            raise StateError(f"the ledger's writer is at fault: {text}")
+        self.ignored.append(text)
+
+
+def _submitted(history: History, state: TaskState, event: Event) -> None:
+    if history.move(state, TaskStatus.SUBMITTED, event):
+        state.attempt = event["attempt"]
+        state.submitted = event["time"]
+        state.job_id = event.get("job_id")
+        state.holder = history.supervisor
+        state.reason = event.get("reason")
+        state.message = None
+
+
+def _queued(history: History, state: TaskState, event: Event) -> None:
+    if _is_present(history, state, event) and history.move(state, TaskStatus.SUBMITTED, event):
+        state.job_id = event.get("job_id", state.job_id)
+        state.message = event.get("message")
+        state.evidence = event.get("evidence")
+
+
+def _returned(history: History, state: TaskState, event: Event) -> None:
+    if _is_present(history, state, event) and history.move(state, TaskStatus.PENDING, event):
+        state.job_id = state.reason = state.evidence = state.holder = None
+        state.message = event.get("message")
+
+
+def _started(history: History, state: TaskState, event: Event) -> None:
+    if _is_present(history, state, event) and history.move(state, TaskStatus.RUNNING, event):
+        state.started = event["time"]
+        state.job_id = event.get("job_id", state.job_id)
+        state.evidence = event.get("evidence")
+        state.reason = state.message = None
+
+
+def _unknown(history: History, state: TaskState, event: Event) -> None:
+    if _is_present(history, state, event) and history.move(state, TaskStatus.UNKNOWN, event):
+        state.message = event.get("message")
+        state.evidence = event.get("evidence")
+
+
+def _ended(history: History, state: TaskState, event: Event) -> None:
+    if _is_present(history, state, event) and history.move(state, TaskStatus(event["status"]), event):
+        state.ended = event["time"]
+        state.started = event.get("started", state.started)
+        state.job_id = event.get("job_id", state.job_id)
+        state.exit_code = event.get("exit_code")
+        state.reason = event.get("reason")
+        state.message = event.get("message")
+        state.outputs = event.get("outputs", {})
+        state.usage = event.get("usage")
+        state.symptom = event.get("symptom")
+        state.evidence = event.get("evidence")
+
+
+def _skipped(history: History, state: TaskState, event: Event) -> None:
+    if history.move(state, TaskStatus.SKIPPED, event):
+        state.ended = event["time"]
+        state.reason = event["reason"]
+        state.message = event.get("message")
+
+
+def _retried(history: History, state: TaskState, event: Event) -> None:
+    if history.move(state, TaskStatus.PENDING, event):
+        _renew(state, event["attempt"])
+        state.tries += 1
+        state.not_before = event.get("not_before")
+
+
+def _is_present(history: History, state: TaskState, event: Event) -> bool:
+    if event["attempt"] == state.attempt:
+        return True
+    history._refuse(event, f"the present attempt is {state.attempt}")  # noqa: SLF001 - a step of the same fold
+    return False
+
+
+def _renew(state: TaskState, attempt: int) -> None:
+    state.attempt = attempt
+    state.job_id = state.exit_code = state.reason = state.message = None
+    state.submitted = state.started = state.ended = state.not_before = state.evidence = None
+    state.holder = state.usage = state.symptom = None
+    state.outputs = {}
+
+
+def _created(history: History, event: Event) -> None:
+    history.created = event
+
+
+def _supervisor_started(history: History, event: Event) -> None:
+    history.supervisor = Holder.from_mapping({**event, "since": event["time"]})
+    history.supervisor_is_over = False
+    history.started = history.started or event["time"]
+
+
+def _supervisor_ended(history: History, event: Event) -> None:
+    history.supervisor_is_over = True
+    del event
+
+
+def _cancel_requested(history: History, event: Event) -> None:
+    names = event.get("tasks")
+    cancel = Cancel(
+        by=event["by"],
+        time=event["time"],
+        whole=names is None,
+        signal=event.get("signal"),
+        grace=event.get("grace"),
+        abandon=event.get("abandon", False),
+        message=event.get("message"),
+        reason=event.get("reason", "cancelled"),
+    )
+    if names is None:
+        if history.finished:
+            return
+        if history.outcome is None:  # the tasks; that they are over is settled before handlers run
+            history.cancel = cancel
+            names = history.tasks.keys() - history.handlers if history.handlers else history.tasks
+        else:
+            names = history.handlers
+    history.cancels += 1
+    if cancel.reason == "limit":
+        history.limit = cancel.message
+    for name in names:
+        state = history.tasks.get(name)
+        if state is not None and not state.is_over:
+            state.cancel = cancel
+
+
+def _resumed(history: History, event: Event) -> None:
+    history.resumed = event["time"]
+    history.revision = event.get("revision", history.revision)
+    history.finished = history.cancel = history.limit = None
+    history.cancels = 0
+    if not history.handlers.issuperset(event["tasks"]):
+        history.outcome = None  # there will be another end
+    for state in history.tasks.values():
+        state.cancel = None
+    for name, attempt in event["tasks"].items():
+        if name in history.removed:
+            continue
+        state = history.tasks[name]
+        if history.move(state, TaskStatus.PENDING, {**event, "task": name}):
+            _renew(state, attempt)
+            state.tries = 0
+
+
+def _concluded(history: History, event: Event) -> None:
+    history.outcome = ExperimentStatus(event["status"])
+
+
+def _finished(history: History, event: Event) -> None:
+    history.finished = event
+
+
+_TASK_EVENTS = {
+    SUBMITTED: _submitted,
+    QUEUED: _queued,
+    RETURNED: _returned,
+    STARTED: _started,
+    UNKNOWN: _unknown,
+    ENDED: _ended,
+    SKIPPED: _skipped,
+    RETRIED: _retried,
+}
+_EXPERIMENT_EVENTS = {
+    CREATED: _created,
+    SUPERVISOR_STARTED: _supervisor_started,
+    SUPERVISOR_ENDED: _supervisor_ended,
+    CANCEL_REQUESTED: _cancel_requested,
+    RESUMED: _resumed,
+    CONCLUDED: _concluded,
+    FINISHED: _finished,
+}

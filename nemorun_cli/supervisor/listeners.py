@@ -1,0 +1,122 @@
+"""The second hook, seen from a supervisor: a process for each plugin that hears of events, woken by a pipe.
+
+The ledger is the queue: the process reads it by itself, so that nothing here waits for a plugin.
+"""
+
+from __future__ import annotations
+
+from nemorun_cli.plugins.faults import hearing
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.system import locks
+from nemorun_cli.system.files import make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.model.spec import PluginUse, Spec
+
+
+_MODULE: Final = "nemorun_cli.experiment.listener_process"
+
+
+
+
+class Audience:
+    """The processes of the plugins that hear of an experiment's events.
+
+    Args:
+        files: where the experiment lies.
+        spec: the spec as resolved.
+        home: `$NEMORUN_HOME`.
+        secrets: values by name; a plugin gets those that its options name, and all as what not to tell.
+        tell: where to say what went wrong.
+    """
+
+    def __init__(
+        self,
+        files: ExperimentFiles,
+        spec: Spec,
+        *,
+        home: Path,
+        secrets: Mapping[str, str],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._pipes: dict[str, int] = {}
+        self._tell = tell
+        for number, use in hearing(spec):
+            orders = {
+                "directory": str(files.directory),
+                "home": str(home),
+                "number": number,
+                "secrets": {name: secrets[name] for name in use.secrets if name in secrets},
+                "hidden": sorted(secrets.values()),
+            }
+            try:
+                self._pipes[use.uses] = _start(files, number, orders, folder=spec.folder)
+            except OSError as error:
+                tell(f"the plugin {use.uses} cannot hear of anything: {error}")
+
+    def poke(self) -> None:
+        """Say that there may be news."""
+        for name, pipe in list(self._pipes.items()):
+            try:
+                os.write(pipe, b"!")
+            except BlockingIOError:
+                continue  # it has been told often enough
+            except OSError:
+                self._tell(f"the plugin {name} hears no more: its process is gone")
+                os.close(self._pipes.pop(name))
+
+    def close(self) -> None:
+        """Say that there is nothing more; who hears goes on until it has heard of all."""
+        for pipe in self._pipes.values():
+            os.close(pipe)
+        self._pipes.clear()
+
+
+
+
+def _start(files: ExperimentFiles, number: int, orders: Mapping[str, Any], *, folder: str) -> int:
+    """Start one process, and give the end of the pipe that wakes it."""
+    own = files.hearer(number)
+    make_folder(own.directory)
+    # Locked from its first moment on, so that whoever waits for it does not come too early.
+    lock = locks.try_take(own.lock)
+    log = os.open(own.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    read, write = os.pipe2(os.O_CLOEXEC)
+    try:
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", _MODULE, *([str(lock)] if lock is not None else [])],
+            stdin=read,
+            stdout=log,
+            stderr=log,
+            cwd=folder if os.path.isdir(folder) else "/",  # noqa: PTH112 - a text
+            start_new_session=True,
+            pass_fds=[lock] if lock is not None else [],
+        )
+        os.write(write, json.dumps(orders).encode() + b"\n")
+        os.set_blocking(write, False)
+    except BaseException:
+        os.close(write)
+        raise
+    finally:
+        for descriptor in (read, log, *([lock] if lock is not None else [])):
+            os.close(descriptor)
+    return write
+
+
+
+
+
+

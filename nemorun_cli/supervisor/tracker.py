@@ -1,0 +1,252 @@
+"""What a supervisor tracks: the run's own record, the params and metrics of tasks, a verdict on each attempt.
+
+It hears of what happens and looks at what runs. Whatever is wrong with records is told and changes nothing
+about tasks, for a task that ran well has run well whether or not its disk was full.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import traceback
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.storage import state as events
+from nemorun_cli.executors import planning
+from nemorun_cli.errors import ExpError
+from nemorun_cli.model.status import ExperimentStatus, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from nemorun_cli.executors import Job
+    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.supervisor.output_metrics import Readings
+    from nemorun_cli.model.spec import Spec, Task
+    from nemorun_cli.tracking.store.sessions import Holder
+    from nemorun_cli.tracking.store.record_paths import Place
+    from nemorun_cli.tracking.access.supervisor_api import Attempt
+
+LOOK_EVERY: Final = 1.0  # seconds between looks at the output of tasks with patterns
+LOOK_TIME: Final = 0.2  # seconds that one look may take
+REST_TIME: Final = 5.0  # seconds that reading what is left of a task's output may take when it is over
+
+VERDICTS: Final = {
+    TaskStatus.SUCCEEDED: ExperimentStatus.COMPLETED,
+    TaskStatus.FAILED: ExperimentStatus.FAILED,
+    TaskStatus.CANCELLED: ExperimentStatus.CANCELLED,
+}
+
+
+class Recording:
+    """The records of one experiment in the hands of whoever holds its `supervisor.lock`.
+
+    Args:
+        files: where the experiment lies.
+        spec: the spec as resolved.
+        home: `$NEMORUN_HOME`.
+        submits: whether this is the supervisor, whose life is that of the run's record.
+        tell: where to say what went wrong.
+
+    Attributes:
+        writes: whether anything is written at all.
+    """
+
+    def __init__(
+        self,
+        files: ExperimentFiles,
+        spec: Spec,
+        *,
+        home: Path,
+        submits: bool,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.writes = True
+        self._files, self._spec, self._tell = files, spec, tell
+        self._is_supervisor = submits
+        self._root = os.path.abspath(planning.dash_root(spec, home))  # noqa: PTH100 - as tracking does it
+        self._prefix = planning.prefix(spec, files.id)
+        self._run: Holder | None = None
+        self._has_begun = False
+        self._patterns = {task.id: task.metrics for task in spec.tasks if task.metrics}
+        self._readings: dict[tuple[str, int], Readings] = {}
+        self._next_look = 0.0
+
+    # -- what happens -------------------------------------------------------------------------------
+
+    def hear(self, event: Event) -> None:
+        """Take note of an event, before it is written: an attempt is over, or the experiment."""
+        if not self.writes:
+            return
+        if event["event"] == events.ENDED:
+            self._close_attempt(event)
+        elif event["event"] == events.FINISHED:
+            self._finish(event)
+
+    def submit(self, task: Task, attempt: int) -> None:
+        """Note what is known of an attempt that is about to start; where that is nothing, no file is made."""
+        params = params_of(task)
+        if params or task.metrics:
+            with self._told(f"the params of {task.id}"):
+                self._open_attempt(task.id, attempt, params)
+
+    def look(self, jobs: Iterable[Job]) -> None:
+        """See to the run's own record, and now and then to the output of tasks with patterns."""
+        self._begin()
+        now = time.monotonic()
+        if not self._patterns or now < self._next_look:
+            return
+        live = [(job.task, job.attempt) for job in jobs if job.task in self._patterns]
+        for task, attempt in live:
+            with self._told(f"the output of {task}"):
+                self._read(task, attempt, seconds=LOOK_TIME / len(live), is_over=False)
+        self._next_look = time.monotonic() + LOOK_EVERY
+
+    def close(self) -> None:
+        """Let go of the run's record: unless it was ended it now counts as lost."""
+        if self._run is not None:
+            self._run.let_go()
+            self._run = None
+
+    # -- the run ------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        if self._has_begun or not self._is_supervisor:
+            return
+        self._has_begun = True
+        from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - first tasks start before it is loaded
+
+        with self._told("the record of the run"):
+            about = {
+                "description": self._spec.description,
+                "tags": list(self._spec.tags),
+                "bindrs": list(self._spec.bindrs),
+                "metadata": None,
+            }
+            place = self._place()
+            self._run = supervisor_api.open_run(place, self._whose(), folder=self._spec.folder, about=about)
+            supervisor_api.set_params(place, self._run.id, self._spec.params)
+
+    def _finish(self, event: Event) -> None:
+        self._begin()
+        status = ExperimentStatus(event["status"])
+        counts = ", ".join(f"{count} {name}" for name, count in event.get("counts", {}).items())
+        with self._told("the record of the run"):
+            if self._run is not None:
+                run, self._run = self._run, None
+                run.end(status, message=counts)
+            elif not self._is_supervisor:
+                self._close_run(status, counts)
+
+    def _close_run(self, status: ExperimentStatus, counts: str) -> None:
+        """Say how the run ended whose supervisor could not."""
+        from nemorun_cli.tracking.access import reader, supervisor_api  # noqa: PLC0415 - hardly ever needed
+
+        left = supervisor_api.unended(self._place(), self._whose())
+        reader.close_openings(
+            self._root, self._prefix, exp_id=self._files.id, status=status, message=counts, only=left
+        )
+
+    # -- attempts -----------------------------------------------------------------------------------
+
+    def _open_attempt(self, task: str, attempt: int, params: dict[str, Any]) -> str:
+        from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - not for tasks that track nothing
+
+        return supervisor_api.open_attempt(self._place(task), self._whose(task, attempt), params)
+
+    def _close_attempt(self, event: Event) -> None:
+        """Read what is left to read, and have the last word on all records that the attempt opened."""
+        task, attempt = event["task"], event["attempt"]
+        if task in self._patterns:
+            with self._told(f"the output of {task}"):
+                self._read_rest(task, attempt)
+        for root, prefix in self._records(task, attempt):
+            with self._told(f"the record {prefix}"):
+                from nemorun_cli.tracking.access import reader  # noqa: PLC0415 - not for tasks that track nothing
+
+                reader.close_openings(
+                    root,
+                    prefix,
+                    exp_id=self._files.id,
+                    task=task,
+                    attempt=attempt,
+                    status=VERDICTS[TaskStatus(event["status"])],
+                    reason=event.get("reason"),
+                    message=event.get("message"),
+                    exit_code=event.get("exit_code"),
+                )
+
+    def _records(self, task: str, attempt: int) -> list[tuple[str, str]]:
+        """The records that an attempt may have opened: its own, and those that it noted; costs two looks."""
+        own = (self._root, f"{self._prefix}/{task}")
+        found = [own] if os.path.isdir(f"{self._root}/{own[1]}") else []  # noqa: PTH112 - for each task
+        noted = self._files.attempt(task, attempt).records
+        if noted.exists():
+            from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - not for tasks that track nothing
+
+            with self._told(f"the records of {task}"):
+                found += [place for place in supervisor_api.registered(noted) if place != own]
+        return found
+
+    # -- output -------------------------------------------------------------------------------------
+
+    def _read(self, task: str, attempt: int, *, seconds: float, is_over: bool) -> bool:
+        """Read on in the output of an attempt; where that fails, the next look begins after the rows."""
+        key = (task, attempt)
+        reading = self._readings.pop(key, None)
+        if reading is None:
+            if not self._files.attempt(task, attempt).log.exists():
+                return True
+            reading = self._open_readings(task, attempt)
+        is_all = reading.read(is_over=is_over, until=time.monotonic() + seconds)
+        self._readings[key] = reading
+        return is_all
+
+    def _read_rest(self, task: str, attempt: int) -> None:
+        is_all = self._read(task, attempt, seconds=REST_TIME, is_over=True)
+        self._readings.pop((task, attempt), None)
+        if not is_all:
+            self._tell(f"tracking: the last part of the output of {task} was not read: it is too much")
+
+    def _open_readings(self, task: str, attempt: int) -> Readings:
+        from nemorun_cli.supervisor.output_metrics import Readings  # noqa: PLC0415 - only for tasks with patterns
+
+        return Readings(
+            str(self._files.attempt(task, attempt).log),
+            place=self._place(task),
+            opening=self._open_attempt(task, attempt, {}),
+            wanted=self._patterns[task],
+            tell=lambda text: self._tell(f"tracking: {task}: {text}"),
+        )
+
+    # -- the parts ----------------------------------------------------------------------------------
+
+    def _place(self, task: str | None = None) -> Place:
+        from nemorun_cli.tracking.store import record_paths  # noqa: PLC0415 - not for tasks that track nothing
+
+        prefix = self._prefix if task is None else f"{self._prefix}/{task}"
+        return record_paths.Place(self._root, record_paths.check_prefix(prefix))
+
+    def _whose(self, task: str | None = None, attempt: int | None = None) -> Attempt:
+        from nemorun_cli.tracking.access.supervisor_api import Attempt  # noqa: PLC0415 - the same
+
+        return Attempt(self._files.id, task, attempt)
+
+    @contextlib.contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Tell of trouble instead of raising it."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - records may hold anything, and no task depends on them
+            is_known = isinstance(error, (ExpError, OSError))
+            text = str(error) if is_known else "".join(traceback.format_exception(error)).rstrip()
+            self._tell(f"tracking: {what}: {text}")
+
+
+def params_of(task: Task) -> dict[str, Any]:
+    """What a task is run with: the arguments of a partial, and what its matrix gives it."""
+    arguments = task.args if isinstance(task.args, dict) else {}
+    return {**{name: value for name, value in task.matrix.items() if name not in arguments}, **arguments}

@@ -1,0 +1,1 @@
+"""Records as commands and the supervisor use them: found, read, followed and closed."""

@@ -1,0 +1,146 @@
+"""What is kept of the program that tracks: process, machine, code, packages; gathered in a millisecond."""
+
+from __future__ import annotations
+
+from nemorun_cli.tracking.store.record_paths import _UNSAFE
+import os
+import re
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RANKS: Final = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+SLURM: Final = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")
+MAX_ARGV: Final = 32_768  # characters of the command line that are kept
+
+_PACKAGE_ENDINGS: Final = (".dist-info", ".egg-info")
+
+
+def of_process(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Who writes: this process, its machine, its command, its code and its part in an experiment."""
+    from nemorun_cli.tracking.process import git_state  # noqa: PLC0415 - who only reads needs none of it
+
+    folder = _folder()
+    return {
+        "exp_id": environment.get("EXP_ID") or None,
+        "task": environment.get("EXP_TASK") or None,
+        "attempt": _whole(environment.get("EXP_ATTEMPT")),
+        "rank": rank(environment),
+        "host": host(),
+        "boot": boot(),
+        "pid": os.getpid(),
+        "process_started": started(os.getpid()),
+        "user": user(),
+        "argv": _argv(),
+        "folder": folder,
+        "python": sys.version.split()[0],
+        "executable": sys.executable,
+        "platform": sys.platform,
+        "slurm": {name: environment[name] for name in SLURM if name in environment} or None,
+        "git": _shipped(environment) or git_state.commit(_code_folder()) or git_state.commit(folder),
+    }
+
+
+def _shipped(environment: Mapping[str, str]) -> dict[str, str | None] | None:
+    """The commit of code that was shipped: no repository is around it any more, or another one."""
+    commit = environment.get("EXP_COMMIT")
+    return {"folder": None, "commit": commit, "branch": None} if commit else None
+
+
+def rank(environment: Mapping[str, str]) -> int | None:
+    """Which of several processes of one job this is, as its launcher says; None where it says nothing."""
+    for name in RANKS:
+        value = _whole(environment.get(name))
+        if value is not None:
+            return value
+    return None
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
+
+
+def host() -> str:
+    """This machine's name."""
+    return os.uname().nodename
+
+
+def boot() -> str:
+    """What changes when the machine restarts; empty where the system does not tell."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""
+
+
+def started(pid: int) -> int | None:
+    """When a process started, in ticks since boot, which tells it from a later one with its pid, or None."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            fields = stream.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[19])  # the 22nd field of proc(5), counted after the name
+
+
+def _argv() -> list[str]:
+    """The command line, without what is past the limit."""
+    kept: list[str] = []
+    room = MAX_ARGV
+    for argument in getattr(sys, "orig_argv", sys.argv):
+        kept.append(argument[:room])
+        room -= len(argument)
+        if room <= 0:
+            break
+    return kept
+
+
+def _folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return None
+
+
+def _code_folder() -> str | None:
+    """The folder of the program that runs, where it is a file."""
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    return os.path.dirname(os.path.abspath(path)) if isinstance(path, str) else None
+
+
+def packages() -> dict[str, str]:
+    """The packages that can be imported here and their versions.
+
+    Both stand in the names of the folders that installers leave, so none of their files is read
+    (`importlib.metadata` takes hundreds of milliseconds for the same).
+    """
+    found: dict[str, str] = {}
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith(_PACKAGE_ENDINGS):
+                package, _, version = name.rpartition(".")[0].partition("-")
+                found.setdefault(package, version.partition("-py")[0])
+    return dict(sorted(found.items()))
+
+
+def user() -> str:
+    """Who runs this, as one plain part of a path."""
+    name = os.environ.get("USER") or os.environ.get("LOGNAME")
+    if not name:
+        import pwd  # noqa: PLC0415 - asked only where the environment does not tell
+
+        try:
+            name = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            name = f"uid-{os.getuid()}"
+    return re.sub(_UNSAFE, "_", name).lstrip(".") or "unknown"

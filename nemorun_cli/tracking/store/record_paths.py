@@ -1,0 +1,265 @@
+"""Where a record lies: its prefix, the names in it, and every path that tracking uses.
+
+Paths are text here and in the rest of tracking: `pathlib` would cost a third of what
+importing the SDK may take.
+"""
+
+from __future__ import annotations
+
+from nemorun_cli.tracking.process.process_info import user
+
+import os
+import re
+import time
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FOLDER_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+
+RECORD: Final = ".record"
+REGISTER: Final = "records"  # in the folder of a task's attempt: which records it opened
+MAX_PREFIX: Final = 1024  # bytes
+MAX_PART: Final = 200  # bytes of one part of a prefix, and of a name as it stands on disk
+
+UNNAMED: Final = "@"  # the folder of the unnamed metric; no name is encoded to it
+
+# Compiled when they are used: that would be a tenth of what importing the SDK takes.
+_TEMPLATE: Final = r"\{([^{}]*)\}"
+_UNSAFE: Final = r"[^A-Za-z0-9._-]"
+
+
+class Place:
+    """One record: the folder that all records of a root lie in, and the prefix within it."""
+
+    __slots__ = ("prefix", "root")
+
+    def __init__(self, root: str, prefix: str) -> None:
+        self.root = root
+        self.prefix = prefix
+
+    @property
+    def record(self) -> str:
+        """The folder of the record's own files; records below the prefix lie beside it."""
+        return f"{self.root}/{self.prefix}/{RECORD}"
+
+    @property
+    def openings(self) -> str:
+        """One file an opening, and beside it the verdict of a supervisor."""
+        return f"{self.record}/openings"
+
+    @property
+    def environment(self) -> str:
+        """Packages and uncommitted changes of each opening."""
+        return f"{self.record}/environment"
+
+    @property
+    def params(self) -> str:
+        """What was set, one file a writer."""
+        return f"{self.record}/params"
+
+    @property
+    def logs(self) -> str:
+        """Log lines, one file a writer."""
+        return f"{self.record}/logs"
+
+    @property
+    def metrics(self) -> str:
+        """One folder a metric, in it one file a writer."""
+        return f"{self.record}/metrics"
+
+    @property
+    def tracks(self) -> str:
+        """One folder a track, in it one file a writer."""
+        return f"{self.record}/tracks"
+
+    @property
+    def files(self) -> str:
+        """What was saved and deleted under which name, one file a writer."""
+        return f"{self.record}/files"
+
+    @property
+    def blobs(self) -> str:
+        """The contents of saved files, by their checksum."""
+        return f"{self.record}/blobs"
+
+    def metric(self, name: str | None) -> str:
+        """The folder of one metric; None is the unnamed one."""
+        return f"{self.metrics}/{UNNAMED if name is None else encode_name(name)}"
+
+    def track(self, topic: str) -> str:
+        """The folder of one track."""
+        return f"{self.tracks}/{encode_name(topic)}"
+
+    def opening(self, opening: str) -> str:
+        """The file of one opening."""
+        return f"{self.openings}/{opening}.jsonl"
+
+    def verdict(self, opening: str) -> str:
+        """The last word of a supervisor about one opening."""
+        return f"{self.openings}/{opening}.verdict.json"
+
+    def packages(self, opening: str) -> str:
+        """The names and versions of the packages that an opening could import."""
+        return f"{self.environment}/{opening}.packages.json"
+
+    def diff(self, opening: str) -> str:
+        """The uncommitted changes when an opening began; there only if they could be taken whole."""
+        return f"{self.environment}/{opening}.diff"
+
+
+def place(root: str | os.PathLike[str], prefix: str | os.PathLike[str]) -> Place:
+    """The record of a prefix, with its templates filled in and the root made absolute now.
+
+    Raises:
+        UsageError: the prefix could leave the root, or names a template that is not there.
+    """
+    return Place(os.path.abspath(os.fspath(root)), check_prefix(expand(os.fspath(prefix))))
+
+
+def check_prefix(prefix: str) -> str:
+    """The prefix, if every part of it is a plain name.
+
+    Raises:
+        UsageError: it is empty, absolute, too long, or a part is not a plain name.
+    """
+    if not prefix:
+        raise UsageError("the prefix is empty", hint="write it as owner/project/name")
+    if len(prefix.encode(errors="surrogatepass")) > MAX_PREFIX:
+        raise UsageError(f"the prefix is longer than {MAX_PREFIX} bytes: {prefix[:40]!r}…")
+    for part in prefix.split("/"):
+        problem = _part_problem(part)
+        if problem:
+            raise UsageError(f"prefix {prefix!r}: {problem}", hint="write it as owner/project/name")
+    return prefix
+
+
+def check_path(path: str, *, what: str) -> str:
+    """A path inside a record, such as `models/best.pt`, without the slashes around it.
+
+    Raises:
+        UsageError: a part of it is not a plain name.
+    """
+    path = path.strip("/")
+    for part in path.split("/") if path else ():
+        problem = _part_problem(part)
+        if problem:
+            raise UsageError(f"{what} {path!r}: {problem}")
+    return path
+
+
+def _part_problem(part: str) -> str | None:
+    """What keeps this from being one part of a path, or None."""
+    if not part:
+        return "it has an empty part (a slash at an end, or two in a row)"
+    if part in {".", ".."}:
+        return f"{part!r} would lead out of its place"
+    if part == RECORD:
+        return f"{RECORD!r} is where records keep their own files"
+    if any(ord(character) < 32 or ord(character) == 127 for character in part):  # noqa: PLR2004 - ASCII
+        return "it holds a control character"
+    try:
+        length = len(part.encode())
+    except UnicodeEncodeError:
+        return "it is not valid Unicode"
+    return f"a part is longer than {MAX_PART} bytes" if length > MAX_PART else None
+
+
+def expand(prefix: str) -> str:
+    """The prefix with `{user}`, `{date}`, `{time}` and `{id}` filled in.
+
+    Raises:
+        UsageError: another template, or a brace without its partner.
+    """
+    if "{" not in prefix and "}" not in prefix:
+        return prefix
+
+    def fill(match: re.Match[str]) -> str:
+        template = TEMPLATES.get(match[1])
+        if template is None:
+            known = " ".join(f"{{{name}}}" for name in TEMPLATES)
+            raise UsageError(f"prefix {prefix!r}: there is no template {match[0]} (there are: {known})")
+        return template()
+
+    filled = re.sub(_TEMPLATE, fill, prefix)
+    if "{" in filled or "}" in filled:
+        raise UsageError(f"prefix {prefix!r}: a brace has no partner")
+    return filled
+
+
+
+
+def unique() -> str:
+    """An id that no other process makes: sorts by time."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(8).hex()}"
+
+
+TEMPLATES: Final[dict[str, Callable[[], str]]] = {
+    "user": user,
+    "date": lambda: time.strftime("%Y-%m-%d"),
+    "time": lambda: time.strftime("%H.%M.%S"),
+    "id": unique,
+}
+
+
+def encode_name(name: str) -> str:
+    """A name of a metric or track as one file name; `decode_name` gives it back.
+
+    Letters, digits and `_ - .` stay, all else is `%XX` of its UTF-8 bytes, as in a URL, and so is
+    a leading dot: `a/b` and `a_b` never meet, and nothing leaves its folder.
+
+    Raises:
+        UsageError: it is empty, no text, or too long.
+    """
+    if not isinstance(name, str) or not name:
+        raise UsageError(f"a name is a text that is not empty, not {name!r}")
+    encoded = "".join(
+        character
+        if character.isalnum() or character in "_-" or (character == "." and index)
+        else _escape(character)
+        for index, character in enumerate(name)
+    )
+    if len(encoded.encode()) > MAX_PART:
+        raise UsageError(f"the name is too long ({MAX_PART} bytes as a file name): {name[:40]!r}…")
+    return encoded
+
+
+def _escape(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode(errors="surrogatepass"))
+
+
+def decode_name(encoded: str) -> str | None:
+    """The name that `encode_name` made this of; None for the unnamed metric."""
+    if encoded == UNNAMED:
+        return None
+    raw = re.sub(rb"%([0-9A-F]{2})", lambda match: bytes.fromhex(match[1].decode()), encoded.encode())
+    return raw.decode(errors="surrogatepass")
+
+
+def make_folder(path: str) -> None:
+    """Make a private folder and those above it; one that is there already is left as it is."""
+    try:
+        os.mkdir(path, FOLDER_MODE)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+    except FileNotFoundError:
+        make_folder(os.path.dirname(path))
+        make_folder(path)
+
+
+def write_aside(path: str, data: bytes) -> None:
+    """Put a whole private file in place at once; whoever reads sees the old one or the new one."""
+    aside = f"{path}.{os.getpid()}-{os.urandom(4).hex()}"
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    try:
+        with open(descriptor, "wb") as stream:
+            stream.write(data)
+        os.replace(aside, path)
+    except BaseException:
+        os.unlink(aside)
+        raise

@@ -1,0 +1,133 @@
+"""Following an experiment through its ledger: cheap looks, and pauses that end when something may be new."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+from nemorun_cli.system import locks
+from nemorun_cli.storage import spec_copies
+from nemorun_cli.views import observe
+from nemorun_cli.storage.state import History
+from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.views.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from nemorun_cli.storage.paths import ExperimentFiles, Home
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.model.spec import Spec
+
+TICK: Final = 0.1  # seconds between looks at the ledger of a living supervisor
+LOOK_EVERY: Final = 0.5  # seconds between looks at the tasks themselves where none lives
+
+
+@dataclass(slots=True)
+class Watch:
+    """An experiment under watch; `news` holds the events that the last look brought.
+
+    While a supervisor lives, a look reads only what was appended. Without one it looks at the
+    tasks, as `observation.look` does.
+    """
+
+    files: ExperimentFiles
+    home: Home
+    spec: Spec = field(init=False)
+    history: History = field(init=False)
+    news: list[Event] = field(default_factory=list)
+    _reader: Reader = field(init=False)
+    _seen: int = 0  # events
+    _size: int = -1  # of the ledger, when it was last read
+    _watched: tuple[int, int] | None = None  # the supervisor's pid and its pidfd
+    _is_supervised: bool = False
+
+    def __post_init__(self) -> None:
+        self.spec = spec_copies.read_spec(self.files)
+        self.history = History.of(self.spec)
+        self._reader = Reader(self.files.ledger)
+
+    def renew(self) -> None:
+        """Take up another revision of the spec, if there is one now; what was seen is not told again."""
+        spec = spec_copies.read_spec(self.files)
+        if spec.revision != self.spec.revision:
+            self.spec, self.history = spec, History.of(spec)
+            self.history.apply_all(Reader(self.files.ledger).read()[: self._seen])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._let_go()
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether there was a look already."""
+        return self._size >= 0
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether somebody held the supervisor's lock at the last look, so that more may still be written."""
+        return self._is_supervised
+
+    def look(self) -> Snapshot:
+        """How the experiment stands now."""
+        # The lock first: a supervisor lets go of it only after it has written the end.
+        self._is_supervised = locks.is_held_by_name(self.files.supervisor_lock)
+        self.news = self._read()
+        if not self._is_supervised and self.history.finished is None:
+            snapshot = observe.look(self.files, home=self.home.directory)
+            self.news += self._read()
+            return snapshot
+        return Snapshot(
+            files=self.files,
+            spec=self.spec,
+            history=self.history,
+            supervisor="ended" if self.history.finished else "alive",
+            holder=self.history.supervisor,
+            live=0,
+            torn=0,
+            seen=time.time(),
+        )
+
+    def pause(self, *, limit: float | None = None, also: Sequence[int] = ()) -> None:
+        """Sleep a tick, at most `limit` seconds; the supervisor's end and readable descriptors end it too."""
+        seconds = TICK if self._is_supervised else LOOK_EVERY
+        if limit is not None:
+            seconds = max(0.0, min(seconds, limit))
+        watched = self._watch_supervisor()
+        poll = select.poll()  # `select` fails in a program that has many files open
+        for descriptor in (*also, *([watched] if watched is not None else [])):
+            poll.register(descriptor, select.POLLIN)
+        poll.poll(seconds * 1000)
+
+    def _read(self) -> list[Event]:
+        size = self.files.ledger.stat().st_size
+        events = self._reader.read() if size != self._size else []
+        self._size = size
+        self._seen += len(events)
+        self.history.apply_all(events)
+        return events
+
+    def _watch_supervisor(self) -> int | None:
+        holder = self.history.supervisor
+        if not self._is_supervised or holder is None or not holder.is_here or not hasattr(os, "pidfd_open"):
+            self._let_go()
+            return None
+        if self._watched is None or self._watched[0] != holder.pid:
+            self._let_go()
+            with contextlib.suppress(OSError):
+                self._watched = holder.pid, os.pidfd_open(holder.pid)
+        return self._watched[1] if self._watched else None
+
+    def _let_go(self) -> None:
+        if self._watched is not None:
+            os.close(self._watched[1])
+            self._watched = None

@@ -1,0 +1,81 @@
+"""The end of a task's log for people: its last lines, and the one that most likely says what went wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.model.masking import mask
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+LINES: Final = 20  # lines that are shown
+WINDOW: Final = 64 * 1024  # bytes at the end of a log that are looked at
+LONGEST_LINE: Final = 500  # characters of a line that are shown
+
+_TRACEBACK: Final = "Traceback (most recent call last):"
+_TROUBLE: Final = re.compile(
+    r"\b(?:\w*error|\w*exception|fatal|panic(?:ked)?|failed|failure|cannot|can't|could not|denied|killed"
+    r"|no such file|not found|out of memory|segmentation fault|core dumped|aborted|refused)\b",
+    re.IGNORECASE,
+)
+_CONTROL: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)")
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """The last lines of a log, secrets masked; `error` is the line that tells of trouble, if there is one."""
+
+    path: Path
+    lines: tuple[str, ...]
+    error: str | None
+
+
+def read(path: Path, *, secrets: Collection[str], lines: int = LINES) -> Excerpt | None:
+    """The end of a log, or None if there is no such file; one that cannot be read is told as its `error`.
+
+    Args:
+        path: the log, of any size; only its last part is read.
+        secrets: values that are hidden.
+        lines: how many lines at most.
+    """
+    # So much more that no value is cut where the part that is shown begins.
+    margin = max((len(value.encode()) for value in secrets), default=0)
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            start = max(0, size - WINDOW - margin)
+            stream.seek(start)
+            data = stream.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Excerpt(path, (), f"the log cannot be read: {error.strerror}")
+    text = mask(data.decode(errors="replace"), secrets)
+    if start:
+        text = text[margin:]
+    found = [_shown(line) for line in text.removesuffix("\n").split("\n")] if text else []
+    return Excerpt(path, tuple(found[-lines:]), _error(found))
+
+
+def _shown(line: str) -> str:
+    """A line as a terminal would leave it standing: what a carriage return overwrote is gone."""
+    line = _CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2])
+    line = "".join(char if char.isprintable() or char == "\t" else "·" for char in line)
+    return line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + "…"
+
+
+def _error(lines: list[str]) -> str | None:
+    """What the last traceback ends with; without one the last line that speaks of trouble."""
+    for index in reversed(range(len(lines))):
+        if _TRACEBACK in lines[index]:
+            indent = len(lines[index]) - len(lines[index].lstrip())
+            rest = (line for line in lines[index + 1 :] if line.strip())
+            ends = (line for line in rest if len(line) - len(line.lstrip()) <= indent)
+            if (end := next(ends, None)) is not None:
+                return end.strip()
+    return next((line.strip() for line in reversed(lines) if _TROUBLE.search(line)), None)

@@ -1,0 +1,223 @@
+"""What tasks wrote to their standard output and error, line by line: as it is, or as it comes."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.errors import NotFoundError
+from nemorun_cli.model.masking import mask
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from nemorun_cli.storage.state import History, TaskState
+    from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
+    from nemorun_cli.views.snapshot import Snapshot
+
+LOGS_FORMAT: Final = "exp.logs/1"
+CHUNK: Final = 1 << 18  # bytes read at a time
+LONGEST: Final = 1 << 20  # bytes of an unfinished line that are kept waiting for its end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a log, without its end; `offset` is the byte of the file where it begins."""
+
+    task: str
+    attempt: int
+    offset: int
+    text: str
+
+    def to_json(self) -> dict[str, Any]:
+        """One document `exp.logs/1`."""
+        return {
+            "schema": LOGS_FORMAT,
+            "task": self.task,
+            "attempt": self.attempt,
+            "offset": self.offset,
+            "text": self.text,
+        }
+
+
+@dataclass(slots=True)
+class Feed:
+    """The lines of some tasks, each given once; a task's later attempts follow the earlier ones.
+
+    Args:
+        files: the experiment's.
+        tasks: ids, in the order in which they are asked.
+        attempt: only this one; None begins with the latest of each task when first read.
+        secrets: values that are hidden.
+        pattern: only lines in which it is found.
+        last: of what is there when first read, only so many lines of each task.
+    """
+
+    files: ExperimentFiles
+    tasks: Sequence[str]
+    attempt: int | None = None
+    secrets: Collection[str] = ()
+    pattern: re.Pattern[str] | None = None
+    last: int | None = None
+    _cursors: dict[str, _Cursor] = field(default_factory=dict)
+
+    def read(self, history: History) -> Iterator[Line]:
+        """What was written since the last call, as far as its lines are whole or their writer is gone."""
+        for task in self.tasks:
+            state = history.tasks[task]
+            cursor = self._cursors.get(task)
+            if cursor is None:
+                if (cursor := self._begin(task, state)) is None:
+                    continue
+                yield from self._first(cursor, is_over=self._is_over(cursor, state))
+            else:
+                yield from self._kept(cursor.read(is_over=self._is_over(cursor, state)))
+            while self.attempt is None and cursor.attempt < state.attempt:
+                if not (following := self.files.attempt(task, cursor.attempt + 1)).log.exists():
+                    break
+                cursor = self._open(task, cursor.attempt + 1, following)
+                yield from self._kept(cursor.read(is_over=self._is_over(cursor, state)))
+
+    def skip(self, history: History) -> None:
+        """Pass over all that is there by now."""
+        for task in self.tasks:
+            if cursor := self._begin(task, history.tasks[task]):
+                cursor.go_to(cursor.path.stat().st_size)
+
+    def _begin(self, task: str, state: TaskState) -> _Cursor | None:
+        number = self.attempt or latest_attempt(self.files, task, state)
+        if number is None or not (own := self.files.attempt(task, number)).log.exists():
+            return None
+        return self._open(task, number, own)
+
+    def _open(self, task: str, number: int, own: AttemptFiles) -> _Cursor:
+        cursor = self._cursors[task] = _Cursor(task, number, own.log)
+        return cursor
+
+    def _first(self, cursor: _Cursor, *, is_over: bool) -> Iterable[Line]:
+        if self.last is None:
+            return self._kept(cursor.read(is_over=is_over))
+        if self.pattern is None:
+            cursor.go_to(last_lines(cursor.path, self.last))
+            return self._kept(cursor.read(is_over=is_over))
+        return deque(self._kept(cursor.read(is_over=is_over)), maxlen=self.last)
+
+    def _kept(self, lines: Iterable[Line]) -> Iterator[Line]:
+        for line in lines:
+            if self.secrets:
+                line = Line(  # noqa: PLW2901 - the same line, as it may be shown
+                    task=line.task,
+                    attempt=line.attempt,
+                    offset=line.offset,
+                    text=mask(line.text, self.secrets),
+                )
+            if self.pattern is None or self.pattern.search(line.text):
+                yield line
+
+    @staticmethod
+    def _is_over(cursor: _Cursor, state: TaskState) -> bool:
+        return state.is_over or cursor.attempt < state.attempt
+
+
+@dataclass(slots=True)
+class _Cursor:
+    """How far one log was read."""
+
+    task: str
+    attempt: int
+    path: Path
+    _offset: int = 0  # where the next read begins
+    _rest: bytes = b""  # read, and not yet a whole line
+    _is_done: bool = False
+
+    def go_to(self, offset: int) -> None:
+        """Go on from this byte."""
+        self._offset = offset
+
+    def read(self, *, is_over: bool) -> Iterator[Line]:
+        """The lines since the last call; with `is_over` an unfinished one at the end too, then no more."""
+        if self._is_done:
+            return
+        with self.path.open("rb") as stream:
+            stream.seek(self._offset)
+            while data := stream.read(CHUNK):
+                self._offset += len(data)
+                yield from self._split(data)
+        if is_over:
+            self._is_done = True
+            if self._rest:
+                rest, self._rest = self._rest, b""
+                yield self._line(rest, self._offset - len(rest))
+
+    def _split(self, data: bytes) -> Iterator[Line]:
+        data = self._rest + data
+        begin = self._offset - len(data)
+        *whole, self._rest = data.split(b"\n")
+        for part in whole:
+            yield self._line(part, begin)
+            begin += len(part) + 1
+        if len(self._rest) > LONGEST:
+            rest, self._rest = self._rest, b""
+            yield self._line(rest, begin)
+
+    def _line(self, data: bytes, offset: int) -> Line:
+        return Line(
+            task=self.task, attempt=self.attempt, offset=offset, text=data.decode("utf-8", errors="replace")
+        )
+
+
+def latest_attempt(files: ExperimentFiles, task: str, state: TaskState) -> int | None:
+    """The number of the latest attempt that has a log, or None if there is none yet."""
+    for number in (state.attempt, state.attempt - 1):
+        if number > 0 and files.attempt(task, number).log.exists():
+            return number
+    return None
+
+
+def last_lines(path: Path, count: int, *, chunk: int = CHUNK) -> int:
+    """The byte at which the last `count` lines of a file begin; `chunk` bytes are read at a time."""
+    with path.open("rb") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        if not count or not end:
+            return end
+        stream.seek(end - 1)
+        left = count if stream.read(1) == b"\n" else count - 1  # line ends before the one we look for
+        position = end
+        while position > 0:
+            start = max(0, position - chunk)
+            stream.seek(start)
+            data = stream.read(position - start)
+            while (found := data.rfind(b"\n")) >= 0:
+                if left == 0:
+                    return start + found + 1
+                left -= 1
+                data = data[:found]
+            position = start
+    return 0
+
+
+def demand(snapshot: Snapshot, task: str, *, attempt: int | None) -> None:
+    """See that a task has a log to show.
+
+    Raises:
+        NotFoundError: it has not begun, or not this attempt; the message says why.
+    """
+    state = snapshot.history.tasks[task]
+    number = attempt or latest_attempt(snapshot.files, task, state)
+    if number is not None and snapshot.files.attempt(task, number).log.exists():
+        return
+    if attempt is not None:
+        raise NotFoundError(
+            f"{snapshot.files.id} has no log of attempt {attempt} of {task}",
+            hint=f"its present attempt is {state.attempt}",
+        )
+    raise NotFoundError(
+        f"{task} is {state.status}, and there is no log of it",
+        hint=f"see why with: exp why {snapshot.files.id} {task}"
+        if state.is_over
+        else f"wait for it with: exp logs {snapshot.files.id} {task} -f",
+    )

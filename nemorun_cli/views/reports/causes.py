@@ -1,0 +1,309 @@
+"""What keeps a task where it is, or brought it there, as sentences and as words for scripts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.views import timeline, resource_wait
+from nemorun_cli import executors
+from nemorun_cli.model import usage
+from nemorun_cli.storage import state as kinds
+from nemorun_cli.model.attempt_end import SIGNAL_BASE, signal_name
+from nemorun_cli.model.clock import stamp, unix
+from nemorun_cli.model.units import duration_text
+from nemorun_cli.scheduler.schedule import Schedule, rule_of
+from nemorun_cli.model.status import Reason, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.model.spec import Task
+
+MOST_NAMED: Final = 5  # tasks that one sentence names
+
+_VERBS: Final = {
+    TaskStatus.FAILED: "failed",
+    TaskStatus.CANCELLED: "was cancelled",
+    TaskStatus.SKIPPED: "was skipped",
+}
+_PLAIN: Final = frozenset({Reason.EXIT, Reason.SIGNAL, Reason.CANCELLED})  # said by the rest of the sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """One thing that keeps a task where it is, or brought it there.
+
+    `kind` is a word for scripts; `task` and `status` are those of another task, if one is the cause.
+    """
+
+    kind: str
+    message: str
+    task: str | None = None
+    status: TaskStatus | None = None
+    time: str | None = None
+    by: str | None = None
+
+
+class Reader:
+    """Draws causes from a snapshot and the events that led to it; every method only computes."""
+
+    def __init__(self, snapshot: Snapshot, events: Sequence[Event]) -> None:
+        self.snapshot = snapshot
+        self.history = snapshot.history
+        self.schedule = Schedule(snapshot.spec, snapshot.history)
+        self._events = events
+
+    def causes(self, task: Task, state: TaskState) -> list[Cause]:
+        """What keeps the task where it is, the nearest cause first."""
+        tell = {
+            TaskStatus.PENDING: self._pending,
+            TaskStatus.SUBMITTED: self._submitted,
+            TaskStatus.RUNNING: self._running,
+            TaskStatus.UNKNOWN: self._unknown,
+            TaskStatus.SUCCEEDED: self._succeeded,
+            TaskStatus.FAILED: self._failed,
+            TaskStatus.CANCELLED: self._cancelled,
+            TaskStatus.SKIPPED: self._skipped,
+        }
+        return [*tell[state.status](task, state), *self._retried(task, state)]
+
+    def _retried(self, task: Task, state: TaskState) -> list[Cause]:
+        """By what rule the present attempt is another one."""
+        event = timeline.last_event(self._events, task.id, kinds.RETRIED)
+        if event is None or event["attempt"] != state.attempt or not event.get("rule"):
+            return []
+        text = f"attempt {state.attempt} is a retry by retry.on ({event['rule']}), after {event.get('after')}"
+        return [Cause(kind="retried", message=text, time=event["time"])]
+
+    def chain(self, task: Task) -> list[Cause]:
+        """From a task that was skipped for its dependencies up to the one that first went wrong."""
+        links: list[Cause] = []
+        while self.history.tasks[task.id].reason == Reason.DEPENDENCY:
+            parent = next((name for name in task.dependencies if self._went_wrong(name)), None)
+            if parent is None:
+                break
+            task, state = self.schedule.tasks[parent], self.history.tasks[parent]
+            links.append(_of_task("dependency", parent, state, f"{parent} {_described(state)}"))
+        return links
+
+    def _went_wrong(self, name: str) -> bool:
+        state = self.history.tasks[name]
+        if state.status is TaskStatus.FAILED:
+            return not self.schedule.tasks[name].allow_failure
+        return state.status in (TaskStatus.CANCELLED, TaskStatus.SKIPPED)
+
+    def _pending(self, task: Task, state: TaskState) -> list[Cause]:
+        causes = []
+        if state.cancel:
+            causes.append(_requested(state))
+        if self.snapshot.supervisor in ("gone", "elsewhere"):
+            causes.append(self._without_supervisor())
+        waits = [name for name in task.dependencies if not self.history.tasks[name].is_over]
+        if task.handler is not None and self.history.outcome is None:
+            text = f"it is a handler ({task.handler}): it waits until all tasks are over"
+            return [*causes, Cause(kind="handler", message=text)]
+        for name in waits:
+            other = self.history.tasks[name]
+            causes.append(
+                _of_task("dependency", name, other, f"it waits for {name}, which is {other.status}")
+            )
+        if waits:
+            return causes
+        if state.not_before and (left := unix(state.not_before) - self.snapshot.seen) > 0:
+            text = f"it is tried again in {duration_text(max(1, round(left)))}, after a delay"
+            causes.append(Cause(kind="delay", message=text, time=state.not_before))
+        causes += [*self._company(task), *self._sweep(task)]
+        if not causes:
+            causes += self._slots(task) or self._resources(task)
+        return causes or [Cause(kind="starting", message="nothing keeps it: it is about to start")]
+
+    def _without_supervisor(self) -> Cause:
+        holder = self.snapshot.holder
+        where = f" (pid {holder.pid} on {holder.host})" if holder else ""
+        if self.snapshot.supervisor == "elsewhere":
+            return Cause(kind="elsewhere", message=f"its supervisor is on another host{where}")
+        text = (
+            f"nothing starts it: its supervisor{where} is gone; exp resume {self.snapshot.files.id} goes on"
+        )
+        return Cause(kind="supervisor", message=text)
+
+    def _company(self, task: Task) -> list[Cause]:
+        """The rest of a group that starts together or not at all."""
+        group = self.schedule.groups.get(task.group or "")
+        if group is None or not group.together:
+            return []
+        late = [name for name in group.members if name != task.id and self.history.tasks[name].not_before]
+        return [
+            _of_task("group", name, self.history.tasks[name], f"{group.id} starts together, and {name} waits")
+            for name in late
+            if self.history.tasks[name].status is TaskStatus.PENDING
+        ]
+
+    def _sweep(self, task: Task) -> list[Cause]:
+        """The limit of a sweep's members at once."""
+        group = self.schedule.groups.get(task.group or "")
+        if group is None or group.max_parallel is None:
+            return []
+        live = sum(self.history.tasks[name].is_live for name in group.members)
+        if live < group.max_parallel:
+            return []
+        limit = f"{group.max_parallel} members of {group.id} may run at once"
+        text = f"it waits for its turn: {limit} (max_parallel of its matrix)"
+        return [Cause(kind="slots", message=text)]
+
+    def _slots(self, task: Task) -> list[Cause]:
+        """The limit of tasks at once, and who uses it up."""
+        written = self.snapshot.spec.run.max_parallel
+        if not self._needs_slot(task, is_written=written is not None):
+            return []
+        limit = written or os.cpu_count() or 1
+        using = [
+            other.id
+            for other in self.snapshot.spec.tasks
+            if self.history.tasks[other.id].is_live
+            and self._needs_slot(other, is_written=written is not None)
+        ]
+        group = self.schedule.groups.get(task.group or "")
+        need = len(group.members) if group is not None and group.together else 1
+        if len(using) + need <= limit:
+            return []
+        origin = "run.max_parallel" if written else "the number of CPUs, for run.max_parallel is not set"
+        named = ", ".join(using[:MOST_NAMED]) + (", …" if len(using) > MOST_NAMED else "")
+        text = (
+            f"it waits for {'a slot' if need == 1 else f'{need} slots'}: {limit} may run at once ({origin})"
+        )
+        return [Cause(kind="slots", message=f"{text}, and {len(using)} do: {named}" if using else text)]
+
+    def _resources(self, task: Task) -> list[Cause]:
+        """The slots of this machine that others have."""
+        if not task.resources or self.snapshot.supervisor != "alive":
+            return []
+        text = resource_wait.explain(self.snapshot.files, task)
+        return [Cause(kind="resources", message=text)] if text else []
+
+    def _needs_slot(self, task: Task, *, is_written: bool) -> bool:
+        options = self.snapshot.spec.executors.get(task.executor, {})
+        return is_written or executors.find(options.get("type", task.executor)).takes_slots
+
+    def _submitted(self, task: Task, state: TaskState) -> list[Cause]:
+        job = f" as {state.job_id}" if state.job_id else ""
+        text = f"{task.executor} has it{job} and has not started it yet"
+        causes = [Cause(kind="engine", message=_with(text, state.message), time=state.submitted)]
+        if state.reason == Reason.DEPENDENCY:
+            waits = [name for name in task.dependencies if not self.history.tasks[name].is_over]
+            causes += [
+                _of_task("dependency", name, self.history.tasks[name], f"it is queued early, behind {name}")
+                for name in waits
+            ]
+        return causes + ([_requested(state)] if state.cancel else [])
+
+    def _running(self, task: Task, state: TaskState) -> list[Cause]:
+        since = f" since {state.started}" if state.started else ""
+        text = f"it runs{since} on {task.executor}" + (f" as {state.job_id}" if state.job_id else "")
+        causes = [Cause(kind="running", message=text, time=state.started)]
+        if task.timeout is not None and state.started:
+            ends = stamp(unix(state.started) + task.timeout)
+            causes.append(Cause(kind="timeout", message=f"its timeout ends it at {ends}", time=ends))
+        return causes + ([_requested(state)] if state.cancel else [])
+
+    def _unknown(self, task: Task, state: TaskState) -> list[Cause]:
+        event = timeline.last_event(self._events, task.id, "unknown") or {}
+        since = event.get("time")
+        age = f" for {duration_text(max(1, round(self.snapshot.seen - unix(since))))}" if since else ""
+        text = f"{task.executor} has not said{age} how it stands"
+        text = _with(text, state.message) + (f"; known by {state.evidence}" if state.evidence else "")
+        return [Cause(kind="unknown", message=text, time=since)]
+
+    def _usage(self, task: Task, state: TaskState) -> list[Cause]:
+        """What was asked for and what was used, where there is anything to compare."""
+        if not state.usage or not (task.resources or state.status is TaskStatus.FAILED):
+            return []
+        text = usage.told(task.resources, state.usage, self.snapshot.duration(state))
+        return [Cause(kind="usage", message=text)] if text else []
+
+    def _succeeded(self, task: Task, state: TaskState) -> list[Cause]:
+        text = f"it succeeded in attempt {state.attempt}"
+        return [Cause(kind="succeeded", message=text, time=state.ended), *self._usage(task, state)]
+
+    def _failed(self, task: Task, state: TaskState) -> list[Cause]:
+        kind = state.reason or Reason.EXIT
+        causes = [Cause(kind=kind, message=f"it {_described(state)}", time=state.ended)]
+        if (why := self._why_no_retry(task, state)) is not None:
+            causes.append(Cause(kind="retry", message=why))
+        if task.allow_failure:
+            text = "it may fail (allow_failure): what depends on it goes on"
+            causes.append(Cause(kind="allow_failure", message=text))
+        return causes + self._usage(task, state)
+
+    def _why_no_retry(self, task: Task, state: TaskState) -> str | None:
+        retry = task.retry
+        if not retry.limit or not state.submitted:
+            return None
+        if state.tries >= retry.limit:
+            return f"it is not tried again: {state.tries} of {retry.limit} retries are used up"
+        if rule_of(retry, state) is None:
+            named = ", ".join([*map(str, retry.on), *(f"log: {pattern}" for pattern in retry.log)])
+            return f"it is not tried again: retry.on ({named}) does not name this failure"
+        return None
+
+    def _cancelled(self, task: Task, state: TaskState) -> list[Cause]:
+        del task
+        cancel = state.cancel
+        if cancel is None:
+            return [Cause(kind="cancelled", message=state.message or "it was cancelled", time=state.ended)]
+        what = "the whole experiment was cancelled" if cancel.whole else "it was cancelled"
+        text = _with(f"{what} by {cancel.by} at {cancel.time}", cancel.message)
+        kind = "abandoned" if cancel.abandon else cancel.reason
+        causes = [Cause(kind=kind, message=text, time=cancel.time, by=cancel.by)]
+        if cancel.abandon:
+            causes.append(Cause(kind="abandoned", message="nobody looked whether it is gone"))
+        return causes
+
+    def _skipped(self, task: Task, state: TaskState) -> list[Cause]:
+        if state.reason == Reason.DEPENDENCY:
+            parent = next((name for name in task.dependencies if self._went_wrong(name)), None)
+            rule = f"{task.dependency_type} of {', '.join(task.dependencies[:MOST_NAMED])}"
+            text = _with(f"it needs {rule}", state.message)
+            status = self.history.tasks[parent].status if parent else None
+            return [Cause(kind="dependency", message=text, task=parent, status=status, time=state.ended)]
+        if state.reason == Reason.WHEN:
+            text = f"its `when` is false: {task.when}"
+            return [Cause(kind="when", message=text, time=state.ended)]
+        return [Cause(kind=state.reason or "skipped", message=state.message or "", time=state.ended)]
+
+
+def _of_task(kind: str, name: str, state: TaskState, message: str) -> Cause:
+    return Cause(kind=kind, message=message, task=name, status=state.status, time=state.ended)
+
+
+def _requested(state: TaskState) -> Cause:
+    cancel = state.cancel
+    assert cancel is not None  # noqa: S101 - asked only where there is one
+    text = f"a cancel is under way, requested by {cancel.by} at {cancel.time}"
+    return Cause(kind="cancelled", message=_with(text, cancel.message), time=cancel.time, by=cancel.by)
+
+
+def _described(state: TaskState) -> str:
+    """`failed with exit code 127: a program was not found`: an end, in one breath."""
+    text = _VERBS.get(state.status, f"is {state.status}")
+    if state.status is TaskStatus.FAILED and state.exit_code is not None:
+        text += f" with exit code {state.exit_code}"
+    if state.reason and state.reason not in _PLAIN:
+        text += f" ({state.reason})"
+    return _with(text, state.message)
+
+
+def signal_of(state: TaskState) -> str | None:
+    """The signal that ended a task, by its exit code."""
+    if state.exit_code is None or state.exit_code <= SIGNAL_BASE:
+        return None
+    return signal_name(state.exit_code - SIGNAL_BASE)
+
+
+def _with(text: str, message: str | None) -> str:
+    return f"{text}: {message}" if message else text

@@ -1,0 +1,246 @@
+"""The graph of an experiment: its tasks, groups as one node each, and what depends on what."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.model.handlers import RUN_AFTER
+from nemorun_cli.model.status import TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.model.spec import DependencyType, Handler, Spec, Task
+
+GRAPH_FORMAT: Final = "exp.graph/1"
+DEFAULT_TYPE: Final[DependencyType] = "afterok"
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
+
+# The status that stands for several members: the first of these that one of them has.
+_PRECEDENCE: Final = (
+    TaskStatus.UNKNOWN,
+    TaskStatus.RUNNING,
+    TaskStatus.SUBMITTED,
+    TaskStatus.PENDING,
+    TaskStatus.FAILED,
+    TaskStatus.CANCELLED,
+    TaskStatus.SKIPPED,
+    TaskStatus.SUCCEEDED,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A task, or a group with its members; of a spec `status` is None and `counts` is empty."""
+
+    id: str
+    members: tuple[str, ...]
+    is_group: bool
+    executors: tuple[str, ...]
+    dependency_type: DependencyType
+    status: TaskStatus | None = None
+    counts: dict[TaskStatus, int] = field(default_factory=dict)
+    description: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The name as drawings show it, with the number of members of a group."""
+        return f"{self.id} {TIMES}{len(self.members)}" if self.is_group else self.id
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `nodes` in `exp.graph/1`."""
+        return {
+            "id": self.id,
+            "kind": "group" if self.is_group else "task",
+            "members": list(self.members),
+            "executors": list(self.executors),
+            "status": self.status,
+            "counts": self.counts,
+            "description": self.description,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """`target` depends on `source`, or is a handler that runs when it is over like everything else."""
+
+    source: str
+    target: str
+    type: DependencyType | Handler
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `edges` in `exp.graph/1`."""
+        return {"from": self.source, "to": self.target, "type": self.type}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """Nodes in an order in which everything stands below what it depends on."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    groups: tuple[dict[str, Any], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document `exp.graph/1`, without what is known only of an experiment."""
+        return {
+            "schema": GRAPH_FORMAT,
+            "name": self.name,
+            "nodes": [node.to_json() for node in self.nodes],
+            "edges": [edge.to_json() for edge in self.edges],
+            "groups": list(self.groups),
+        }
+
+
+def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> Graph:
+    """The graph of a spec, with the states of its tasks where it is that of an experiment."""
+    by_node: defaultdict[str, list[Task]] = defaultdict(list)
+    for task in spec.tasks:
+        by_node[_node_of(task)].append(task)
+    node_of = {task.id: _node_of(task) for task in spec.tasks}
+    edges = {}
+    for task in spec.tasks:
+        for parent in task.dependencies:
+            source, target = node_of[parent], node_of[task.id]
+            wanted = task.handler or task.dependency_type
+            edges[source, target] = Edge(source=source, target=target, type=wanted)
+    edges |= _edges_to_handlers(spec, edges)
+    about = {group.id: group.description for group in spec.groups}
+    nodes = {
+        name: _node(name, tasks, states, description=about.get(name, tasks[0].description))
+        for name, tasks in by_node.items()
+    }
+    return Graph(
+        name=spec.name,
+        nodes=tuple(nodes[name] for name in _in_order(list(nodes), list(edges))),
+        edges=tuple(edges.values()),
+        groups=tuple(
+            {
+                "id": group.id,
+                "members": list(group.members),
+                "together": group.together,
+                "fail_fast": group.fail_fast,
+            }
+            for group in spec.groups
+            if group.id not in RUN_AFTER
+        ),
+    )
+
+
+def _edges_to_handlers(spec: Spec, known: Collection[tuple[str, str]]) -> dict[tuple[str, str], Edge]:
+    """From each task on which nothing depends to the handlers that come first: with it all is over."""
+    first = [task for task in spec.tasks if task.handler and not task.dependencies]
+    above = {source for source, _ in known}
+    last = dict.fromkeys(_node_of(task) for task in spec.tasks if not task.handler) if first else {}
+    return {
+        (name, task.id): Edge(source=name, target=task.id, type=task.handler)
+        for task in first
+        for name in last
+        if name not in above and task.handler
+    }
+
+
+def _node_of(task: Task) -> str:
+    return task.id if task.handler else task.group or task.id
+
+
+def _node(
+    name: str, tasks: Sequence[Task], states: Mapping[str, TaskState] | None, *, description: str | None
+) -> Node:
+    counts = Counter(states[task.id].status for task in tasks) if states is not None else Counter()
+    return Node(
+        id=name,
+        members=tuple(task.id for task in tasks),
+        is_group=tasks[0].group is not None and tasks[0].handler is None,
+        executors=tuple(dict.fromkeys(task.executor for task in tasks)),
+        dependency_type=DEFAULT_TYPE if tasks[0].handler else tasks[0].dependency_type,
+        status=next((status for status in _PRECEDENCE if counts[status]), None),
+        counts={status: counts[status] for status in TaskStatus if counts[status]},
+        description=description,
+    )
+
+
+def _in_order(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[str]:
+    """Everything below what it depends on, and as near to it as can be: few lines run side by side."""
+    children, waiting = defaultdict(list), Counter(target for _, target in edges)
+    for source, target in edges:
+        children[source].append(target)
+    ready = [name for name in reversed(names) if not waiting[name]]
+    ordered = []
+    while ready:
+        name = ready.pop()
+        ordered.append(name)
+        freed = []
+        for child in children[name]:
+            waiting[child] -= 1
+            if not waiting[child]:
+                freed.append(child)
+        ready += reversed(freed)
+    return ordered
+
+
+def to_mermaid(graph: Graph) -> str:
+    """The graph for Mermaid; names are quoted, so that none can be taken for syntax."""
+    numbers = {node.id: f"n{index}" for index, node in enumerate(graph.nodes)}
+    lines = ["flowchart TD"]
+    for node in graph.nodes:
+        opening, closing = ("[[", "]]") if node.is_group else ("[", "]")
+        style = f":::{node.status}" if node.status else ""
+        lines.append(f'    {numbers[node.id]}{opening}"{_entities(node.label)}"{closing}{style}')
+    for edge in graph.edges:
+        arrow = "-->" if edge.type == DEFAULT_TYPE else f"-. {edge.type} .->"
+        lines.append(f"    {numbers[edge.source]} {arrow} {numbers[edge.target]}")
+    used = {node.status for node in graph.nodes if node.status}
+    lines += [f"    classDef {status} {_MERMAID_STYLES[status]}" for status in TaskStatus if status in used]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def to_dot(graph: Graph) -> str:
+    """The graph for Graphviz; names are quoted, so that none can be taken for syntax."""
+    lines = [f"digraph {_quoted(graph.name)} {{", "    node [shape=box, style=filled, fillcolor=white];"]
+    for node in graph.nodes:
+        details = [f"label={_quoted(node.label)}"]
+        details += ["peripheries=2"] if node.is_group else []
+        details += [f"fillcolor={_DOT_COLOURS[node.status]}"] if node.status else []
+        lines.append(f"    {_quoted(node.id)} [{', '.join(details)}];")
+    for edge in graph.edges:
+        style = "" if edge.type == DEFAULT_TYPE else f" [label={_quoted(edge.type)}, style=dashed]"
+        lines.append(f"    {_quoted(edge.source)} -> {_quoted(edge.target)}{style};")
+    return "".join(f"{line}\n" for line in [*lines, "}"])
+
+
+def _entities(text: str) -> str:
+    """Mermaid's own escapes, which are written with a number sign instead of an ampersand."""
+    return "".join(char if char.isalnum() or char in _PLAIN else f"#{ord(char)};" for char in text)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+_PLAIN: Final = frozenset(f" ._-=,/~{TIMES}")
+_MERMAID_STYLES: Final = {
+    TaskStatus.PENDING: "fill:#eeeeee,stroke:#999999",
+    TaskStatus.SUBMITTED: "fill:#d8f0f8,stroke:#3399bb",
+    TaskStatus.RUNNING: "fill:#b8e4f0,stroke:#006688,stroke-width:2px",
+    TaskStatus.UNKNOWN: "fill:#f0d8f0,stroke:#884488",
+    TaskStatus.SUCCEEDED: "fill:#d4f0d4,stroke:#338833",
+    TaskStatus.FAILED: "fill:#f8d0d0,stroke:#bb2222,stroke-width:2px",
+    TaskStatus.CANCELLED: "fill:#f8ecc8,stroke:#aa8822",
+    TaskStatus.SKIPPED: "fill:#f8f4e4,stroke:#bbaa77,stroke-dasharray:4",
+}
+_DOT_COLOURS: Final = {
+    TaskStatus.PENDING: "gray93",
+    TaskStatus.SUBMITTED: "lightcyan",
+    TaskStatus.RUNNING: "lightskyblue",
+    TaskStatus.UNKNOWN: "plum",
+    TaskStatus.SUCCEEDED: "palegreen",
+    TaskStatus.FAILED: "lightcoral",
+    TaskStatus.CANCELLED: "khaki",
+    TaskStatus.SKIPPED: "cornsilk",
+}

@@ -1,0 +1,240 @@
+"""The truth about an experiment at this moment, whether a supervisor lives or not.
+
+Where none lives, whoever gets its lock without waiting makes one observing turn: it looks at the
+attempts, writes down what it learned, starts nothing, and lets go.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import json
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from nemorun_cli.system import locks
+from nemorun_cli.views import sweeps
+from nemorun_cli.model.clock import stamp, unix
+from nemorun_cli.errors import (
+    AmbiguousError,
+    LedgerDamagedError,
+    LedgerError,
+    LedgerNewerError,
+    NotFoundError,
+)
+from nemorun_cli.storage.state import History, TaskState
+from nemorun_cli.storage.ledger import read_settled
+from nemorun_cli.model.spec import Spec
+from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.system.locks import Holder
+    from nemorun_cli.model.capacity import Wish
+    from nemorun_cli.model.spec import Group
+
+STATUS_FORMAT: Final = "exp.status/1"
+
+
+SupervisorState = Literal["alive", "gone", "ended", "elsewhere"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """How an experiment stands.
+
+    Attributes:
+        supervisor: whether one drives it; `holder` says which one it is or was.
+        live: how many attempts may still end by themselves.
+        torn: bytes at the end of the ledger that were never completed.
+        seen: when this was looked at, in Unix seconds.
+        waiting: which task waits for slots of this machine, and for what.
+    """
+
+    files: ExperimentFiles
+    spec: Spec
+    history: History
+    supervisor: SupervisorState
+    holder: Holder | None
+    live: int
+    torn: int
+    seen: float
+    waiting: Wish | None = None
+
+    @property
+    def status(self) -> ExperimentStatus:
+        """The experiment's status, INTERRUPTED if nothing is left that could end by itself."""
+        if written := self.history.status:
+            return written
+        if self.supervisor == "gone" and not self.live:
+            return ExperimentStatus.INTERRUPTED
+        return ExperimentStatus.RUNNING
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that stands for the status."""
+        return EXIT_CODES[self.status]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended for good."""
+        return self.history.finished is not None
+
+    def task_json(self, task_id: str, index: int) -> dict[str, Any]:
+        """One entry of `tasks` in `exp.status/1`."""
+        task = self.spec.tasks[index]
+        state = self.history.tasks[task_id]
+        attempt = self.files.attempt(task_id, state.attempt).directory if state.submitted else None
+        return {
+            "id": task_id,
+            "index": index,
+            "status": state.status,
+            "executor": task.executor,
+            "type": self.spec.executors.get(task.executor, {}).get("type", task.executor),
+            "job_id": state.job_id,
+            "directory": str(attempt) if attempt else None,
+            "attempt": state.attempt,
+            "exit_code": state.exit_code,
+            "group": task.group,
+            "reason": state.reason,
+            "message": self.message(task_id),
+            "created": self.history.created.get("time"),
+            "started": state.started,
+            "ended": state.ended,
+            "duration": self.duration(state),
+            "dependencies": list(task.dependencies),
+            "outputs": state.outputs,
+            "evidence": self._evidence(state),
+            "matrix": task.matrix,
+            "handler": task.handler,
+            "resources": task.resources.to_json(),
+            "usage": state.usage,
+        }
+
+    def message(self, task_id: str) -> str | None:
+        """What is to be said of a task besides its reason."""
+        state = self.history.tasks[task_id]
+        if self.waiting is not None and self.waiting.task == task_id and state.status is TaskStatus.PENDING:
+            return f"waits for {self.waiting.wanted}"
+        return state.message
+
+    def match_tasks(self, wanted: Sequence[str]) -> list[str]:
+        """The ids of the tasks that are meant, in the order of the spec.
+
+        Each of `wanted` is an exact id, a group, a glob, a unique beginning, or a number in `exp status`.
+
+        Raises:
+            NotFoundError: one fits nothing.
+            AmbiguousError: one is a beginning of several.
+        """
+        chosen: set[str] = set()
+        for text in wanted:
+            chosen |= self._match(text)
+        return [task.id for task in self.spec.tasks if task.id in chosen]
+
+    def _match(self, text: str) -> set[str]:
+        ids = [task.id for task in self.spec.tasks]
+        if not text:
+            raise NotFoundError("the name of a task is empty", hint="is a variable of the script unset?")
+        if text in self.history.tasks:
+            return {text}
+        for group in self.spec.groups:
+            if group.id == text:
+                return set(group.members)
+            if text.startswith(f"{group.id}/") and (found := _combination(group, text)):
+                return found
+        if found := set(fnmatch.filter(ids, text)):
+            return found
+        found = {one for one in ids if one.startswith(text)}
+        if len(found) > 1:
+            listed = ", ".join(sorted(found)[:10])
+            raise AmbiguousError(
+                f"{text!r} fits {len(found)} tasks of {self.files.id}: {listed}",
+                hint=f"for all of them: '{text}*'",
+            )
+        if not found and text.isdigit() and int(text) < len(ids):
+            return {ids[int(text)]}
+        if not found:
+            near = difflib.get_close_matches(text, ids, n=1)
+            known = ", ".join(ids[:10]) + (", …" if len(ids) > 10 else "")  # noqa: PLR2004 - as many as fit a line
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {known}"
+            raise NotFoundError(f"{self.files.id} has no task {text!r}", hint=hint)
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """The document `exp.status/1`."""
+        created, finished = self.history.created, self.history.finished
+        return {
+            "schema": STATUS_FORMAT,
+            "id": self.files.id,
+            "name": self.spec.name,
+            "status": self.status,
+            "outcome": self.history.outcome or self.history.status,
+            "directory": str(self.files.directory),
+            "created": created.get("time"),
+            "started": self.history.started,
+            "ended": finished["time"] if finished else None,
+            "key": created.get("key"),
+            "prefix": created.get("prefix"),
+            "description": self.spec.description,
+            "tags": list(self.spec.tags),
+            "bindrs": list(self.spec.bindrs),
+            "supervisor": {
+                "state": self.supervisor,
+                "pid": self.holder.pid if self.holder else None,
+                "host": self.holder.host if self.holder else None,
+            },
+            "counts": {status: count for status, count in self.history.counts.items() if count},
+            "sweeps": [self.sweep(group).to_json() for group in sweeps.of(self.spec)],
+            "tasks": [self.task_json(task.id, index) for index, task in enumerate(self.spec.tasks)],
+        }
+
+    def members(self, group: Group) -> list[TaskState]:
+        """The states of a group's members, in the order of the spec."""
+        return [self.history.tasks[name] for name in group.members]
+
+    def sweep(self, group: Group) -> sweeps.Progress:
+        """The progress of a sweep."""
+        return sweeps.progress(
+            self.members(group), group, now=self.seen, is_supervised=self.supervisor == "alive"
+        )
+
+    def duration(self, state: TaskState) -> float | None:
+        """Seconds from the start of a task to its end, or until now."""
+        if state.started is None:
+            return None
+        end = unix(state.ended) if state.ended else self.seen
+        return round(max(0.0, end - unix(state.started)), 3)
+
+    def _evidence(self, state: TaskState) -> str | None:
+        if state.evidence:
+            return state.evidence
+        if state.is_over:
+            return "the ledger" if state.submitted else None
+        if not state.is_live:
+            return None
+        return "its supervisor is alive" if self.supervisor == "alive" else f"looked at {stamp(self.seen)}"
+
+
+def _combination(group: Group, text: str) -> set[str]:
+    """The members of a group with a matrix that have the values of one combination: `train/lr=0.1`."""
+    return {member for member in group.members if member.startswith(f"{text}/")}
+
+
+
+
+
+
+
+
+
+
+
+
+
+

@@ -1,0 +1,119 @@
+"""How a sweep stands: how many of its members are done, how many failed, and how long the rest may take."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.model.clock import unix
+from nemorun_cli.model.status import ENDS, LIVE, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.model.spec import Group, Spec
+
+PACE_OF: Final = 50  # members whose ends tell the pace
+MINUTE: Final = 60
+HOUR: Final = 3_600
+DAY: Final = 86_400
+_TOLD: Final = (TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED, TaskStatus.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How the members of a sweep stand; `seconds_left` is estimated, None where nothing is known yet."""
+
+    group: Group
+    counts: Mapping[TaskStatus, int]
+    seconds_left: float | None
+
+    @property
+    def line(self) -> str:
+        """`37/100 done · 3 failed · ~2h10 left`; done is what succeeded."""
+        parts = [_counted(self.group, self.counts)]
+        left = self.seconds_left or 0.0
+        if round(left):  # it is 0 where members take longer than others did, and they are not over
+            parts.append(f"~{left_text(left)} left")
+        return " · ".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `sweeps` in `exp.status/1`."""
+        return {
+            "id": self.group.id,
+            "axes": list(self.group.axes),
+            "members": len(self.group.members),
+            "counts": {status: count for status, count in self.counts.items() if count},
+            "seconds_left": None if self.seconds_left is None else round(self.seconds_left, 1),
+        }
+
+
+def of(spec: Spec) -> list[Group]:
+    """The sweeps of a spec: groups whose members a matrix tells apart."""
+    return [group for group in spec.groups if group.axes]
+
+
+def standing(states: Sequence[TaskState], group: Group) -> str:
+    """How many members of a group are done, and how many ended otherwise: `1/2 done · 1 failed`."""
+    return _counted(group, Counter(state.status for state in states))
+
+
+def _counted(group: Group, counts: Mapping[TaskStatus, int]) -> str:
+    told = [f"{counts[status]} {status.lower()}" for status in _TOLD if counts.get(status)]
+    return " · ".join([f"{counts.get(TaskStatus.SUCCEEDED, 0)}/{len(group.members)} done", *told])
+
+
+def progress(states: Sequence[TaskState], group: Group, *, now: float, is_supervised: bool) -> Progress:
+    """How a sweep's members stand at `now`, in Unix seconds, and how long the rest may take.
+
+    The time left is estimated from what members took so far and how many run at once; only a
+    supervisor starts the rest, so without one it is not known.
+    """
+    counts = Counter(state.status for state in states)
+    left = _left(states, counts, now) if is_supervised else None
+    return Progress(group=group, counts=counts, seconds_left=left)
+
+
+def _left(states: Sequence[TaskState], counts: Mapping[TaskStatus, int], now: float) -> float | None:
+    live = sum(counts[status] for status in LIVE)
+    took = _durations(states, (TaskStatus.SUCCEEDED,)) or _durations(states, (TaskStatus.FAILED,))
+    if not took or not live or sum(counts[status] for status in ENDS) == len(states):
+        return None
+    mean = sum(took) / len(took)
+    begun = [
+        max(0.0, mean - (now - unix(state.started))) if state.started else mean
+        for state in states
+        if state.is_live
+    ]
+    pending = counts[TaskStatus.PENDING]
+    return max((sum(begun) + mean * pending) / live, *begun, _at_pace(states, pending, now))
+
+
+def _at_pace(states: Sequence[TaskState], count: int, now: float) -> float:
+    """How long so many members take at the pace of late, which counts in their start; 0 if unknown."""
+    latest = heapq.nlargest(PACE_OF, (state.ended for state in states if state.started and state.ended))
+    return count * (now - unix(latest[-1])) / PACE_OF if len(latest) == PACE_OF else 0.0
+
+
+def _durations(states: Sequence[TaskState], statuses: tuple[TaskStatus, ...]) -> list[float]:
+    return [
+        unix(state.ended) - unix(state.started)
+        for state in states
+        if state.status in statuses and state.started and state.ended
+    ]
+
+
+def left_text(seconds: float) -> str:
+    """A time that is only estimated, in at most two units: `45s`, `12m`, `2h10`, `3d4h`."""
+    whole = round(seconds)
+    if whole < MINUTE:
+        return f"{whole}s"
+    if whole < HOUR:
+        return f"{round(whole / MINUTE)}m"
+    if whole < DAY:
+        minutes = round(whole / MINUTE)
+        return f"{minutes // 60}h{minutes % 60:02}"
+    return f"{whole // DAY}d{whole % DAY // HOUR}h"
