@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nemorun_cli.builder import Builder
     from nemorun_cli.errors import ExpError, SpecError
-    from nemorun_cli.experiment.run import Run, find
     from nemorun_cli.experiment.launch import run
-    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.experiment.run import Run, find
     from nemorun_cli.parts import (
         Command,
         Config,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
         SlurmExecutor,
     )
     from nemorun_cli.tracking import Experiment, ml_dash_experiment
+    from nemorun_cli.views.snapshot import Snapshot
 
 __version__ = "0.1.0"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 
-from nemorun_cli.supervisor import client
 from nemorun_cli.cli import terminal
+from nemorun_cli.supervisor import client
 
 STARTING = ("run", "resume")  # commands that need a supervisor
 GARBAGE_AFTER = 50_000  # objects: looking for cycles more often doubles the time that ten thousand tasks take

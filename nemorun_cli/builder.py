@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from nemorun_cli.spec import python_specs
 from nemorun_cli.errors import UsageError
 from nemorun_cli.parts import Command, Executor, LocalExecutor, Partial, Script, given, plain
+from nemorun_cli.spec import python_specs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.experiment.run import Run
-    from nemorun_cli.spec.document import Document
     from nemorun_cli.parts import Task
+    from nemorun_cli.spec.document import Document
 
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+|^[^A-Za-z0-9]+")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.experiment import create, direct, launch
 from nemorun_cli import executors
+from nemorun_cli.cli import terminal
+from nemorun_cli.experiment import create, direct, launch
 from nemorun_cli.experiment.run import find
 from nemorun_cli.spec import load
-from nemorun_cli.views.reports import dry_run
-from nemorun_cli.supervisor import client
-from nemorun_cli.cli import terminal
 from nemorun_cli.storage.paths import Home
+from nemorun_cli.supervisor import client
+from nemorun_cli.views.reports import dry_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

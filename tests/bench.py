@@ -13,9 +13,9 @@ import psutil
 from patience import eventually
 
 from nemorun_cli.experiment import launch
-from nemorun_cli.system import locks
-from nemorun_cli.storage.paths import Home
 from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from pathlib import Path

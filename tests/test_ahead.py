@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from nemorun_cli.scheduler.early_queue import Ahead, Rules
-from nemorun_cli.storage.state import History, TaskState
 from nemorun_cli.model.spec import Group, Retry, RunOptions, Spec, Task
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.scheduler.early_queue import Ahead, Rules
+from nemorun_cli.storage.state import History, TaskState
 
 QUEUES = {"gpu": "one", "cpu": "one", "far": "two", "local": None}
 S, F, C, R, P = (

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.storage import attempts
 from nemorun_cli.model import attempt_end
-from nemorun_cli.system.files import write
-from nemorun_cli.storage.paths import AttemptFiles
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.storage import attempts
+from nemorun_cli.storage.paths import AttemptFiles
+from nemorun_cli.system.files import write
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -191,7 +191,9 @@ def test_a_fault_without_a_home_is_kept_elsewhere(exp: Exp, tmp_path: Path) -> N
     (exp.home / "faults").touch(mode=0o400)  # root may write anywhere, but not into a file as into a folder
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    program = "import sys; from nemorun_cli.cli import app as cli; cli.application = None; sys.exit(cli.run([]))"
+    program = (
+        "import sys; from nemorun_cli.cli import app as cli; cli.application = None; sys.exit(cli.run([]))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**exp.env, "TMPDIR": str(temporary)},

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.experiment.records.compare import rows
-from nemorun_cli.experiment.records import targets
-from nemorun_cli.experiment.records.compare import Comparison, compare
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.records import targets
+from nemorun_cli.experiment.records.compare import Comparison, compare, rows
 from nemorun_cli.tracking import Experiment
 
 if TYPE_CHECKING:

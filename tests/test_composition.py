@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli.spec import load
-from nemorun_cli.model.spec import Identity
 from nemorun_cli.errors import SpecError
 from nemorun_cli.executors import known
+from nemorun_cli.model.spec import Identity
+from nemorun_cli.spec import load
 from nemorun_cli.spec.compose.merge import merged
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli.views.reports.spec_diff import ABSENT, Difference, Differences, of_specs, of_values
 from nemorun_cli.model.spec import Retry, Spec, Task
+from nemorun_cli.views.reports.spec_diff import ABSENT, Difference, Differences, of_specs, of_values
 
 values = st.integers(0, 2) | st.booleans() | st.sampled_from(["", "1", "x"]) | st.none()
 tasks = st.builds(

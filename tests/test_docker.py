@@ -25,17 +25,17 @@ from engines.dockerd import Dockerd
 from patience import PATIENCE, eventually
 
 from nemorun_cli import executors
-from nemorun_cli.system import locks, slots
 from nemorun_cli.contract.bed import kill_supervisor
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Job
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker.client import LogFile, host
-from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.model.resources import Resources
-from nemorun_cli.system.slots import Allocation
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.system import locks, slots
+from nemorun_cli.system.slots import Allocation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

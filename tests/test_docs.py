@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from documents import DOCUMENTS, ROOT, blocks
 
-from nemorun_cli.experiment import create
 from nemorun_cli import executors
-from nemorun_cli.spec import load
 from nemorun_cli.errors import ExpError
-from nemorun_cli.storage.paths import Home
+from nemorun_cli.experiment import create
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.spec import load
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

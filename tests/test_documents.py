@@ -12,8 +12,8 @@ from bench import until
 from patience import eventually
 
 import nemorun_cli
-from nemorun_cli.spec.schema import walk
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.spec.schema import walk
 
 if TYPE_CHECKING:
     from conftest import Exp, Result

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.experiment import create
-from nemorun_cli.spec import load
-from nemorun_cli.system import locks
 from nemorun_cli.executors.local import LocalExecutor
-from nemorun_cli.storage.state import SUPERVISOR_STARTED
-from nemorun_cli.storage.paths import Home
+from nemorun_cli.experiment import create
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.spec import load
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.storage.state import SUPERVISOR_STARTED
 from nemorun_cli.supervisor.loop import Supervision
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,9 +68,7 @@ def supervise(tmp_path: Path, executor: Faulty) -> tuple[Supervision, Experiment
     home = Home(tmp_path / "home")
     document = load.read(path)
     identity = create.tentative(document, home)
-    files, spec = create.create(
-        document, load.resolve(document, identity), identity, home=home, by="a test"
-    )
+    files, spec = create.create(document, load.resolve(document, identity), identity, home=home, by="a test")
     told: list[str] = []
     supervision = Supervision(
         files,

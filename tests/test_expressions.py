@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nemorun_cli.model.spec import Group, Identity, Spec, Task
+from nemorun_cli.spec.expressions import syntax
 from nemorun_cli.spec.expressions.evaluate import (
     TemplateError,
     decide_when,
@@ -17,10 +19,8 @@ from nemorun_cli.spec.expressions.evaluate import (
     fill_late,
     fill_text,
 )
-from nemorun_cli.spec.expressions import syntax
 from nemorun_cli.spec.expressions.fill import Filler, Late, split
 from nemorun_cli.spec.expressions.syntax import UNKNOWN, Expression, pieces
-from nemorun_cli.model.spec import Group, Identity, Spec, Task
 
 NAMES: dict[str, Any] = {
     "params": {

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from patience import eventually
 from test_schedule import C, Drive, F, K, S, graphs, task
 
-from nemorun_cli.system import crashpoints
-from nemorun_cli.spec import load
 from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.model.handlers import DEFAULT_TIMEOUT, MOST_NAMED, RUN_AFTER
-from nemorun_cli.scheduler.handlers import variables
-from nemorun_cli.storage.state import History
-from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.scheduler.handlers import variables
+from nemorun_cli.scheduler.schedule import Schedule
+from nemorun_cli.spec import load
+from nemorun_cli.storage.state import History
+from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
     from bench import Bench

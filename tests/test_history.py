@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli.storage import state as events
 from nemorun_cli.errors import StateError
-from nemorun_cli.storage.state import History, TaskState
 from nemorun_cli.model.status import ENDS, MOVES, ExperimentStatus, TaskStatus
+from nemorun_cli.storage import state as events
+from nemorun_cli.storage.state import History, TaskState
 
 KINDS = {
     TaskStatus.SUBMITTED: events.SUBMITTED,

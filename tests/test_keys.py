@@ -9,8 +9,8 @@ import pytest
 from bench import kill_supervisor, shim_pid, until
 from patience import eventually
 
-from nemorun_cli.experiment import launch, run
 from nemorun_cli.errors import RunningError
+from nemorun_cli.experiment import launch, run
 from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:

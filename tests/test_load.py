@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nemorun_cli.spec import load
 from nemorun_cli.errors import SpecError
 from nemorun_cli.executors import known
 from nemorun_cli.executors.executor_types import ExecutorTypes
 from nemorun_cli.model.spec import Identity, Spec, Task
+from nemorun_cli.spec import load
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,15 +16,14 @@ from bench import NOTE, attempt, is_running, kill_supervisor, log, shim_pid, sta
 from patience import eventually
 
 import nemorun_cli
-from nemorun_cli.model import attempt_end
-from nemorun_cli.storage import attempts
-from nemorun_cli.experiment.run import find
-from nemorun_cli.executors import process_tree
-from nemorun_cli.executors import Job
+from nemorun_cli.executors import Job, process_tree
 from nemorun_cli.executors.local import LocalExecutor, shim_line
-from nemorun_cli.storage.paths import ExperimentFiles, Home
+from nemorun_cli.experiment.run import find
+from nemorun_cli.model import attempt_end
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
+from nemorun_cli.storage import attempts
+from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 if TYPE_CHECKING:
     from bench import Bench

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.views import log_reader
-from nemorun_cli.storage.state import History, TaskState
-from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.storage.state import History, TaskState
+from nemorun_cli.views import log_reader
 
 if TYPE_CHECKING:
     from pathlib import Path

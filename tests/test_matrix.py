@@ -12,10 +12,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from nemorun_cli.spec import load
 from nemorun_cli.errors import SpecError
-from nemorun_cli.spec.tasks import matrix
 from nemorun_cli.model.spec import Identity, Spec
+from nemorun_cli.spec import load
+from nemorun_cli.spec.tasks import matrix
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nemorun_cli.spec import load
 from nemorun_cli.errors import SpecError
 from nemorun_cli.model.spec import Spec
+from nemorun_cli.spec import load
 
 if TYPE_CHECKING:
     from pathlib import Path

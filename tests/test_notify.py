@@ -12,12 +12,12 @@ from bench import attempt, kill_supervisor, shim_pid, until
 from patience import eventually
 from test_documents import checked
 
-from nemorun_cli.storage import state
-from nemorun_cli.system import locks
-from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.plugins.builtin import notify
 from nemorun_cli.plugins.faults import faults, settle
+from nemorun_cli.storage import state
+from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.supervisor.loop import Supervision
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

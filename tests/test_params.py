@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from nemorun_cli.spec.param_values import values
 from nemorun_cli.spec.expressions.syntax import UNKNOWN
+from nemorun_cli.spec.param_values import values
 
 
 def given(section: dict[str, Any], *options: str) -> dict[str, Any]:

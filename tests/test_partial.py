@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from nemorun_cli.storage import outputs
 from nemorun_cli.executors import run_partial
+from nemorun_cli.storage import outputs
 
 MODULE = """
 import os

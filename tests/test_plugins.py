@@ -14,11 +14,11 @@ from bench import attempt, events, kill_supervisor, log, shim_pid, until
 from documents import ROOT, blocks
 from patience import eventually
 
-from nemorun_cli.experiment import launch as experiment
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment import launch as experiment
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.plugins import BUILT_IN, Given, Launch, Plugin, discovery
 from nemorun_cli.plugins.faults import faults, settle
-from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemorun_cli.executors import process_tree
-from nemorun_cli.executors.process_tree import NOWHERE, SUPERVISOR_VARIABLE, WATCHDOG_VARIABLE, Seen, Stop, tree
+from nemorun_cli.executors.process_tree import (
+    NOWHERE,
+    SUPERVISOR_VARIABLE,
+    WATCHDOG_VARIABLE,
+    Seen,
+    Stop,
+    tree,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

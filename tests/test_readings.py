@@ -8,9 +8,9 @@ import pytest
 
 from nemorun_cli.supervisor.output_metrics import AT, LONGEST, Readings
 from nemorun_cli.tracking import Experiment
-from nemorun_cli.tracking.store import record_paths
 from nemorun_cli.tracking.access import supervisor_api
 from nemorun_cli.tracking.access.supervisor_api import Attempt
+from nemorun_cli.tracking.store import record_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,8 +16,8 @@ from nemorun_cli.tracking import record
 if TYPE_CHECKING:
     from bench import Bench
 
-    from nemorun_cli.experiment.run import Run
     from nemorun_cli.experiment.records.targets import Chosen
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.tracking import Record
 
 PREFIX = "alice/vision/tried"

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli.system import hardware
 from nemorun_cli.model import units
-from nemorun_cli.model.resources import NOTHING, Resources
 from nemorun_cli.model.capacity import Machine, Room, Wish
+from nemorun_cli.model.resources import NOTHING, Resources
 from nemorun_cli.model.spec import Task
+from nemorun_cli.system import hardware
 
 FOUR = Machine(cpus=4.0, memory=8 << 30, gpus=("0", "1", "2", "3"), marks=("0", "1", "2", "3"), origin="told")
 GIGA = 1 << 30

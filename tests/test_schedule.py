@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli.storage import state as events
-from nemorun_cli.model.clock import stamp
-from nemorun_cli.storage.state import History, TaskState
 from nemorun_cli.model.capacity import Grant, Machine, Room
+from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.resources import Resources
-from nemorun_cli.scheduler.schedule import Schedule, Verdict, rule_of
 from nemorun_cli.model.spec import Group, Retry, RunOptions, Spec, Task
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.scheduler.schedule import Schedule, Verdict, rule_of
+from nemorun_cli.storage import state as events
+from nemorun_cli.storage.state import History, TaskState
 
 S, F, C, K = TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED
 

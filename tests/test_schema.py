@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from nemorun_cli.spec.schema import reference, walk, checks
 from nemorun_cli.errors import NotFoundError
-from nemorun_cli.spec.schema import validator
 from nemorun_cli.model.problems import dotted
+from nemorun_cli.spec.schema import checks, reference, validator, walk
 
 SCHEMA = walk.experiment()
 

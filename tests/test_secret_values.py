@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nemorun_cli.spec import secret_values
-from nemorun_cli.model import masking
 from nemorun_cli.errors import SpecError
+from nemorun_cli.model import masking
 from nemorun_cli.model.spec import Spec, Task
+from nemorun_cli.spec import secret_values
 
 if TYPE_CHECKING:
     from pathlib import Path

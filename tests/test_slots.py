@@ -14,11 +14,11 @@ import pytest
 from bench import events, kill, kill_supervisor, shim_pid, status, until
 from patience import eventually
 
+from nemorun_cli.errors import ExpError, SpecError
 from nemorun_cli.experiment import launch
 from nemorun_cli.experiment.run import find
-from nemorun_cli.system import crashpoints, locks, slots
-from nemorun_cli.errors import ExpError, SpecError
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.system import crashpoints, locks, slots
 
 if TYPE_CHECKING:
     from pathlib import Path

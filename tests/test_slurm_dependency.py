@@ -10,10 +10,10 @@ import pytest
 
 from nemorun_cli.executors import Awaited, Job
 from nemorun_cli.executors.slurm.dependency import SIGNALLED, STOOD_BACK, array, batches, text
-from nemorun_cli.executors.slurm.sbatch_options import Request
 from nemorun_cli.executors.slurm.job_script import job_script, member_text
-from nemorun_cli.storage.paths import AttemptFiles
+from nemorun_cli.executors.slurm.sbatch_options import Request
 from nemorun_cli.model.plan import Plan
+from nemorun_cli.storage.paths import AttemptFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,6 +13,15 @@ from typing import Any
 import pytest
 
 from nemorun_cli.errors import EngineError
+from nemorun_cli.executors.slurm.job_script import (
+    body_text,
+    directive,
+    job_name,
+    job_script,
+    member_text,
+    secrets_text,
+)
+from nemorun_cli.executors.slurm.sbatch_options import OPTIONS_SCHEMA, argv, clash, request, seconds_of
 from nemorun_cli.executors.slurm.squeue import (
     CAUSES,
     PHASES,
@@ -25,19 +34,10 @@ from nemorun_cli.executors.slurm.squeue import (
     parse_sacct,
     parse_squeue,
 )
-from nemorun_cli.executors.slurm.sbatch_options import OPTIONS_SCHEMA, argv, clash, request, seconds_of
-from nemorun_cli.executors.slurm.job_script import (
-    body_text,
-    directive,
-    job_name,
-    job_script,
-    member_text,
-    secrets_text,
-)
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.model.resources import Resources
-from nemorun_cli.spec.schema.checks import check
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.spec.schema.checks import check
 
 NASTY = "a 'b' \"c\" $HOME `id` \\ ! ; & | > # äöü %A\ttab"
 FOLDER = Path("/ho me/it's/slurm/3")

@@ -12,9 +12,9 @@ import pytest
 from bench import kill_supervisor, log, statuses, until
 from test_slurm import LONG, QUICK, header, is_running, scripts, soon
 
-from nemorun_cli.executors.slurm.sbatch_options import Request
-from nemorun_cli.executors.slurm.job_script import job_script
 from nemorun_cli.executors.slurm.het_job import components, step
+from nemorun_cli.executors.slurm.job_script import job_script
+from nemorun_cli.executors.slurm.sbatch_options import Request
 
 if TYPE_CHECKING:
     from bench import Bench

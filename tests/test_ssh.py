@@ -14,8 +14,8 @@ from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm import ssh
 from nemorun_cli.executors.slurm.remote.remote_paths import Layout, owner
 from nemorun_cli.executors.slurm.ssh import Tunnel
-from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.model.plan import Plan
+from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:
     from conftest import Exp

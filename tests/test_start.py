@@ -14,11 +14,11 @@ import pytest
 from bench import NOTE, Bench, events, is_running, kill_supervisor, shim_pid, until
 from patience import eventually
 
-from nemorun_cli.supervisor import client
-from nemorun_cli.storage import requests
 from nemorun_cli.errors import ExpError
-from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage import requests
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.supervisor import client
 
 if TYPE_CHECKING:
     from conftest import Exp

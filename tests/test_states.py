@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from nemorun_cli.model.status import ENDS, EXIT_CODES, LIVE, MOVES, RETRIED_AS, ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.model.status import (
+    ENDS,
+    EXIT_CODES,
+    LIVE,
+    MOVES,
+    RETRIED_AS,
+    ExperimentStatus,
+    Reason,
+    TaskStatus,
+)
 
 
 def test_table_knows_every_status() -> None:

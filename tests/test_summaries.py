@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nemorun_cli.storage import ledger
-from nemorun_cli.views import listing
 from nemorun_cli.storage.paths import Home
+from nemorun_cli.views import listing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from patience import eventually
 from test_schedule import Drive, schedule, task
 
-from nemorun_cli.spec.schema import walk
-from nemorun_cli.views import sweeps
 from nemorun_cli.model.spec import Group
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.spec.schema import walk
+from nemorun_cli.views import sweeps
 
 if TYPE_CHECKING:
     from conftest import Exp

@@ -99,7 +99,10 @@ def test_a_package_brings_packagers_and_launchers(exp: Exp, tmp_path: Path) -> N
     metadata = site / "extra-1.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
-    groups = ("[nemorun_cli.packagers]\none = extra:One\n", "[nemorun_cli.executors.launchers]\nnice = extra:Nice\n")
+    groups = (
+        "[nemorun_cli.packagers]\none = extra:One\n",
+        "[nemorun_cli.executors.launchers]\nnice = extra:Nice\n",
+    )
     (metadata / "entry_points.txt").write_text("".join(groups))
     guide = GUIDE.read_text(encoding="utf-8")
     (section,) = re.findall(r"## A packager or a launcher.*?```python\n(.*?)```", guide, re.DOTALL)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nemorun_cli.executors.slurm.remote import attempt_sync, protocol
 from nemorun_cli.executors.slurm import ssh
+from nemorun_cli.executors.slurm.remote import attempt_sync, protocol
 from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, Report, Watched
 
 if TYPE_CHECKING:
@@ -121,7 +121,10 @@ class Sides:
     def bring(self, *, is_complete: bool = True, **changes: Any) -> tuple[bool, bool]:
         """Look once; gives whether something changed, and whether there is more to bring."""
         watched = Watched(
-            root=str(self.root), folders=list(self.folders), known=list(attempt_sync.known(self.folders)), **changes
+            root=str(self.root),
+            folders=list(self.folders),
+            known=list(attempt_sync.known(self.folders)),
+            **changes,
         )
         pieces = travel([], watched).pieces
         changed, behind = attempt_sync.take(pieces, self.folders, is_complete=lambda _: is_complete)

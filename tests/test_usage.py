@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from bench import attempt, events, kill_supervisor, shim_pid, until
 
-from nemorun_cli.storage import attempts
 from nemorun_cli.model import usage
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.usage import Usage
+from nemorun_cli.storage import attempts
 
 if TYPE_CHECKING:
     from pathlib import Path

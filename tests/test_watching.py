@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from patience import PATIENCE, eventually
 
 from nemorun_cli.experiment.run import find
-from nemorun_cli.storage.paths import Home
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
+from nemorun_cli.storage.paths import Home
 from nemorun_cli.views.follow import Watch
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from nemorun_cli.errors import SpecError
 from nemorun_cli.model.plain_text import text_of
-from nemorun_cli.spec.yaml import parser
-from nemorun_cli.spec.yaml.source import Source, open_source
-from nemorun_cli.spec.yaml.parser import option_value, parse
 from nemorun_cli.model.problems import Finding
+from nemorun_cli.spec.yaml import parser
+from nemorun_cli.spec.yaml.parser import option_value, parse
+from nemorun_cli.spec.yaml.source import Source, open_source
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -256,8 +256,8 @@ def _keep(text: str) -> Path | None:
     import tempfile  # noqa: PLC0415 - only after a fault
     from pathlib import Path  # noqa: PLC0415 - the same
 
-    from nemorun_cli.system.files import FILE_MODE, make_folder  # noqa: PLC0415 - the same
     from nemorun_cli.storage.paths import Home  # noqa: PLC0415 - the same
+    from nemorun_cli.system.files import FILE_MODE, make_folder  # noqa: PLC0415 - the same
 
     name = f"{int(time.time())}-{os.getpid()}.txt"
     folders = []

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from nemorun_cli.errors import ExpError
-from nemorun_cli.storage.paths import Home, age_key
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.paths import Home, age_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

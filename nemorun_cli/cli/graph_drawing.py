@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.views.reports.task_graph import DEFAULT_TYPE, TIMES
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.views.reports.task_graph import DEFAULT_TYPE, TIMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,9 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.cli import metrics_view, terminal
 from nemorun_cli.experiment.records import series
-from nemorun_cli.cli import terminal
-from nemorun_cli.cli import metrics_view
 from nemorun_cli.experiment.records.series import Series
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.access.follower import Following
@@ -18,9 +17,9 @@ from nemorun_cli.views.follow import Watch
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.views.snapshot import Snapshot
     from nemorun_cli.experiment.records.targets import Chosen, Target
     from nemorun_cli.tracking.store.row_files import Row
+    from nemorun_cli.views.snapshot import Snapshot
 
 LOOK_EVERY: Final = 0.5  # seconds between looks at what was logged
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from typing import Final
 import os
-from nemorun_cli.cli import plotting
 import shutil
 import sys
-from nemorun_cli.cli import terminal
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.cli import plotting, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from nemorun_cli.experiment.records.series import Series
 
+    from nemorun_cli.experiment.records.series import Series
 
 
 METRICS_FORMAT: Final = "exp.metrics/1"

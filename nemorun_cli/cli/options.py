@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from nemorun_cli.cli import completion
-from nemorun_cli.model import units
 from nemorun_cli.errors import UsageError
+from nemorun_cli.model import units
 
 ExperimentOrLatest = Annotated[
     str,

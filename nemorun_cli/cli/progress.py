@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from nemorun_cli.cli import status_text, terminal
-from nemorun_cli.views import sweeps
-from nemorun_cli.views.transitions import Changes
+from nemorun_cli.cli.tables import STYLES
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import TaskStatus
-from nemorun_cli.cli.tables import STYLES
+from nemorun_cli.views import sweeps
+from nemorun_cli.views.transitions import Changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -6,10 +6,10 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.cli import status_text, tables, terminal
-from nemorun_cli.views.transitions import Changes
 from nemorun_cli.cli.status_view import document_of, show
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.views.follow import Watch
+from nemorun_cli.views.transitions import Changes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

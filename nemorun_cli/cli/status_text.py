@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.views import sweeps
-from nemorun_cli.model.clock import unix
-from nemorun_cli.model import wording
-from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.cli.tables import Column
+from nemorun_cli.model import wording
+from nemorun_cli.model.clock import unix
+from nemorun_cli.model.status import ExperimentStatus, TaskStatus
+from nemorun_cli.views import sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nemorun_cli.model.spec import Group, Task
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.snapshot import Snapshot
-    from nemorun_cli.model.spec import Group, Task
 
 COLUMNS: Final = (
     Column("#", is_number=True),

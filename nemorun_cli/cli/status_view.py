@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from typing import Any
-from nemorun_cli.cli import status_text
-from nemorun_cli.cli import tables
-from nemorun_cli.cli import terminal
+from nemorun_cli.cli import status_text, tables, terminal
 from nemorun_cli.views import sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from nemorun_cli.views.snapshot import Snapshot
 
+    from nemorun_cli.views.snapshot import Snapshot
 
 
 def document_of(snapshot: Snapshot, names: Sequence[str] | None) -> dict[str, Any]:
@@ -51,8 +48,8 @@ def _show_failures(snapshot: Snapshot, names: Sequence[str]) -> None:
     failed = [name for name in names if name in swept and snapshot.history.tasks[name].status == "FAILED"]
     if not failed:
         return
-    from nemorun_cli.views.reports import failure_groups  # noqa: PLC0415 - only where something failed
     from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
+    from nemorun_cli.views.reports import failure_groups  # noqa: PLC0415 - only where something failed
 
     known = secret_values.known(snapshot.spec).values()
     lines = [kind.line for kind in failure_groups.kinds(snapshot, failed, secrets=known)]

@@ -6,23 +6,23 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.cli import progress, terminal
+from nemorun_cli.model import wording
+from nemorun_cli.model.clock import unix
+from nemorun_cli.model.status import ExperimentStatus, TaskStatus
+from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import requests
 from nemorun_cli.views import log_excerpt, sweeps
-from nemorun_cli.cli import progress, terminal
-from nemorun_cli.spec import secret_values
-from nemorun_cli.model.clock import unix
 from nemorun_cli.views.log_reader import Feed
-from nemorun_cli.model import wording
-from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from nemorun_cli.experiment.run import Run
     from nemorun_cli.cli.interrupts import Interrupts
-    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.experiment.run import Run
     from nemorun_cli.model.spec import Group, Spec
     from nemorun_cli.views.follow import Watch
+    from nemorun_cli.views.snapshot import Snapshot
 
 KILL_AT: Final = 2  # how many times Ctrl-C until tasks are killed
 LEAVE_AT: Final = 3  # and until the experiment is left to itself

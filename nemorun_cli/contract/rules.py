@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from nemorun_cli.experiment.run import find
 from nemorun_cli.contract.bed import (
     NOTE,
     eventually,
@@ -21,6 +20,7 @@ from nemorun_cli.contract.bed import (
     until,
 )
 from nemorun_cli.errors import SpecError
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:

@@ -7,28 +7,26 @@ under the entry-point group `nemorun_cli.executors`.
 
 from __future__ import annotations
 
-from nemorun_cli.errors import EngineError
-
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self, runtime_checkable
 
+from nemorun_cli.errors import EngineError
 from nemorun_cli.system.registry import Registry
 
 if TYPE_CHECKING:
-    from nemorun_cli.model.spec import Spec
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.model.attempt_end import Ending
-    from nemorun_cli.storage.state import TaskState
-    from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
     from nemorun_cli.executors.executor_types import ExecutorTypes
-    from nemorun_cli.system.locks import Holder
-    from nemorun_cli.model.plan import Plan
+    from nemorun_cli.model.attempt_end import Ending
     from nemorun_cli.model.capacity import Machine
+    from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
-    from nemorun_cli.system.slots import Allocation
     from nemorun_cli.model.spec import Spec, Task
+    from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
+    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.system.locks import Holder
+    from nemorun_cli.system.slots import Allocation
 
 ENTRY_POINTS: Final = "nemorun_cli.executors"
 
@@ -223,7 +221,6 @@ def types() -> list[str]:
 
 def known(*, ask: bool) -> ExecutorTypes:
     """What the check of a spec asks about executors; with `ask`, of this machine and the engines too."""
-
     return checked.ExecutorTypes(
         names=types, options_schema=options_schema, misfit=partial(misfit, ask=ask), has_folders=has_folders
     )

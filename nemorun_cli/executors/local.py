@@ -17,20 +17,19 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting, process_tree
 from nemorun_cli.model import attempt_end
-from nemorun_cli.storage import attempts
-from nemorun_cli.system import environment, crashpoints, locks, hardware, pids
-from nemorun_cli.executors import process_tree
 from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
-from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
-from nemorun_cli.system.files import FILE_MODE
 from nemorun_cli.model.usage import Usage
+from nemorun_cli.storage import attempts
+from nemorun_cli.system import crashpoints, environment, hardware, locks, pids
+from nemorun_cli.system.files import FILE_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.capacity import Machine
+    from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
 
 SHELL: Final = "/bin/sh"
@@ -422,7 +421,11 @@ def _from_wait(status: int, claimed: int | None) -> Ending:
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         name = attempt_end.signal_name(-code) or f"signal {-code}"
-        return attempt_end.from_exit_code(attempt_end.SIGNAL_BASE - code, ended=time.time()) if name else lost(name)
+        return (
+            attempt_end.from_exit_code(attempt_end.SIGNAL_BASE - code, ended=time.time())
+            if name
+            else lost(name)
+        )
     if claimed is None:
         return failed_launch(
             "its shim could not claim the attempt: is the disk full, or the folder read-only?"

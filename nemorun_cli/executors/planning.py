@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from typing import Final
-from types import MappingProxyType
-from pathlib import Path
-from nemorun_cli.model.plan import Plan
-import json
-from functools import cache
-from typing import Any
-from nemorun_cli.storage.paths import script_copy
-from functools import lru_cache
 import getpass
+import json
 import os
+from functools import cache, lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.model.plan import Plan
+from nemorun_cli.storage.paths import script_copy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.model.spec import Spec
-    from nemorun_cli.model.spec import Task
-    from nemorun_cli.storage.paths import AttemptFiles
 
+    from nemorun_cli.model.spec import Spec, Task
+    from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
 
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})

@@ -55,8 +55,6 @@ def mark(folder: Path) -> Mark:
     return found.st_dev, found.st_ino
 
 
-
-
 def scan() -> dict[int, Seen]:
     """All processes that are alive and may be looked into, by pid."""
     import psutil  # noqa: PLC0415 - heavy, and only needed when there is cause to look

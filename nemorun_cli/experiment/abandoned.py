@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nemorun_cli.executors import Key, Sighting
-    from nemorun_cli.views.snapshot import Snapshot
     from nemorun_cli.model.spec import Task
+    from nemorun_cli.views.snapshot import Snapshot
 
 
 def names(snapshot: Snapshot, among: Iterable[str] | None = None) -> list[str]:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from nemorun_cli.storage.requests import request
-
-import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.storage import state as events
-from nemorun_cli.system import locks
-from nemorun_cli.views import observe
+from nemorun_cli.errors import EngineError, NotOverError, UsageError
+from nemorun_cli.model.attempt_end import signal_number
 from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import requests
-from nemorun_cli.model.attempt_end import signal_number
-from nemorun_cli.model.clock import stamp
-from nemorun_cli.errors import EngineError, NotOverError, UsageError
-from nemorun_cli.storage.ledger import Ledger
+from nemorun_cli.storage.requests import request
 from nemorun_cli.supervisor.loop import Supervision
+from nemorun_cli.system import locks
+from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,8 +63,6 @@ def _all(snapshot: Snapshot) -> list[str]:
     """What a cancel of the whole is about: the tasks, or, when they are over, the handlers."""
     history = snapshot.history
     return sorted(history.handlers) if history.outcome else list(history.tasks.keys() - history.handlers)
-
-
 
 
 def _wait(

@@ -11,29 +11,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.experiment import create
-from nemorun_cli.views.reports import spec_diff
-from nemorun_cli.storage import ledger, spec_revisions
-from nemorun_cli.scheduler import resume_plan
 from nemorun_cli.errors import UsageError
-from nemorun_cli.storage.state import History
-from nemorun_cli.storage.paths import ExperimentFiles
-from nemorun_cli.system.files import make_folder
+from nemorun_cli.experiment import create
 from nemorun_cli.model.problems import dotted
-from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.model.spec import Identity
+from nemorun_cli.scheduler import resume_plan
+from nemorun_cli.scheduler.schedule import Schedule
+from nemorun_cli.storage import ledger, spec_revisions
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.storage.state import History
+from nemorun_cli.system.files import make_folder
+from nemorun_cli.views.reports import spec_diff
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from nemorun_cli.views.reports.spec_diff import Differences
-    from nemorun_cli.storage.state import TaskState
-    from nemorun_cli.storage.paths import Home
-    from nemorun_cli.spec.document import Document
-    from nemorun_cli.views.snapshot import Snapshot
-    from nemorun_cli.scheduler.resume_plan import Decision
-    from nemorun_cli.storage.spec_revisions import Texts
     from nemorun_cli.model.spec import Spec, Task
+    from nemorun_cli.scheduler.resume_plan import Decision
+    from nemorun_cli.spec.document import Document
+    from nemorun_cli.storage.paths import Home
+    from nemorun_cli.storage.spec_revisions import Texts
+    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.views.reports.spec_diff import Differences
+    from nemorun_cli.views.snapshot import Snapshot
 
 # Fields of a task that say how it is run. Any other one says what it is.
 SAFE: Final = frozenset(

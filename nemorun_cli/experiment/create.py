@@ -12,27 +12,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import __version__
-from nemorun_cli.system.files import write
-from nemorun_cli.system import environment, crashpoints
-from nemorun_cli.storage import state, paths
-from nemorun_cli.spec import load
+from nemorun_cli.errors import ExpError, UsageError
 from nemorun_cli.executors import planning
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.errors import ExpError, UsageError
-from nemorun_cli.system.files import FOLDER_MODE, make_folder
-from nemorun_cli.storage.paths import ExperimentFiles
-from nemorun_cli.storage.ledger import Ledger
-from nemorun_cli.system.files import sync_folder
-from nemorun_cli.storage.spec_origin import Origin
 from nemorun_cli.model.spec import Identity
+from nemorun_cli.spec import load
+from nemorun_cli.storage import paths, state
+from nemorun_cli.storage.ledger import Ledger
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.storage.spec_origin import Origin
+from nemorun_cli.system import crashpoints, environment
+from nemorun_cli.system.files import FOLDER_MODE, make_folder, sync_folder, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nemorun_cli.storage.paths import Home
-    from nemorun_cli.spec.document import Document
     from nemorun_cli.experiment.ship import Shipments
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.spec.document import Document
+    from nemorun_cli.storage.paths import Home
 
 PACKAGE: Final = Path(__file__).parent
 

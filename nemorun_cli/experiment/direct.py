@@ -15,29 +15,28 @@ import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli.system.files import write
-from nemorun_cli.model import attempt_end
-from nemorun_cli.experiment import create
-from nemorun_cli.storage import state
-from nemorun_cli.system import locks
-from nemorun_cli.views import observe
-from nemorun_cli.executors import run_partial
-from nemorun_cli.spec import secret_values
-from nemorun_cli.model.clock import stamp
 from nemorun_cli.errors import ExpError
-from nemorun_cli.executors import Job, Sighting
+from nemorun_cli.executors import Job, Sighting, run_partial
 from nemorun_cli.executors.local import LocalExecutor
-from nemorun_cli.system.locks import Holder
+from nemorun_cli.experiment import create
+from nemorun_cli.model import attempt_end
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.spec import secret_values
+from nemorun_cli.storage import state
 from nemorun_cli.storage.requests import who
 from nemorun_cli.supervisor.loop import Supervision
+from nemorun_cli.system import locks
+from nemorun_cli.system.files import write
+from nemorun_cli.system.locks import Holder
+from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nemorun_cli.storage.paths import Home
-    from nemorun_cli.spec.document import Document
-    from nemorun_cli.views.snapshot import Snapshot
     from nemorun_cli.model.plan import Plan
+    from nemorun_cli.spec.document import Document
+    from nemorun_cli.storage.paths import Home
+    from nemorun_cli.views.snapshot import Snapshot
 
 LOG_NOTE: Final = "This task ran with --direct: what it printed went to the terminal.\n"
 

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from typing import Literal
-from typing import Any
-from nemorun_cli.storage.paths import Home
-from nemorun_cli.experiment.run import Run
+import contextlib
 import json
 from dataclasses import replace
-from nemorun_cli.errors import RunningError
-from nemorun_cli.errors import UsageError
+from typing import TYPE_CHECKING, Any, Literal
+
+from nemorun_cli.errors import RunningError, UsageError
 from nemorun_cli.executors import ask_engines
-import contextlib
-from nemorun_cli.experiment.run import find
+from nemorun_cli.experiment.run import Run, find
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from collections.abc import Sequence
+
     from nemorun_cli.spec.document import Document
     from nemorun_cli.supervisor.client import Supervisor
-
 
 
 IfRunning = Literal["fail", "skip", "replace"]
@@ -64,7 +59,6 @@ def run(
     from nemorun_cli import executors  # noqa: PLC0415 - heavy, and only for starting
     from nemorun_cli.spec import load  # noqa: PLC0415 - the same
     from nemorun_cli.supervisor import client  # noqa: PLC0415 - the same
-    from nemorun_cli.storage import requests  # noqa: PLC0415 - the same
 
     home = home or Home.from_environment()
     supervisor = client.Supervisor()  # it gets ready while the spec is being checked
@@ -102,9 +96,8 @@ def launch(
 ) -> Run:
     """Create the experiment of a document and hand it to a supervisor; see `run`."""
     from nemorun_cli.experiment import create  # noqa: PLC0415 - only for starting
-    from nemorun_cli.storage import run_keys, requests  # noqa: PLC0415 - the same
     from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
-    from nemorun_cli.supervisor import client  # noqa: PLC0415 - the same
+    from nemorun_cli.storage import requests, run_keys  # noqa: PLC0415 - the same
 
     identity = create.tentative(document, home)
     spec = create.resolve(document, identity)

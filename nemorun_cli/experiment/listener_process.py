@@ -18,23 +18,23 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.storage import state
-from nemorun_cli.system import locks
-from nemorun_cli.model import masking
-from nemorun_cli.model.clock import stamp
 from nemorun_cli.errors import ExpError
 from nemorun_cli.experiment.run import Run
-from nemorun_cli.system.files import FILE_MODE
-from nemorun_cli.storage.paths import ExperimentFiles, Home
-from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.model import masking
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.spec import Spec
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin, discovery
 from nemorun_cli.plugins.faults import Fault
-from nemorun_cli.model.spec import Spec
+from nemorun_cli.storage import state
+from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.storage.paths import ExperimentFiles, Home
+from nemorun_cli.system import locks
+from nemorun_cli.system.files import FILE_MODE
 
 if TYPE_CHECKING:
-    from nemorun_cli.storage.paths import HearerFiles
-    from nemorun_cli.storage.ledger import Event
     from nemorun_cli.model.spec import PluginUse
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.paths import HearerFiles
 
 HARD: Final = 2.0  # times its limit after which the process of a plugin that cannot be interrupted ends
 PREDECESSOR_WAIT: Final = 900.0  # seconds: the process of an earlier supervisor may still be at it

@@ -11,20 +11,20 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.executors import planning
 from nemorun_cli.errors import SpecError, UsageError
-from nemorun_cli.plugins import Given, Launch, has_hook, discovery
-from nemorun_cli.spec.tasks import plugin_uses
+from nemorun_cli.executors import planning
 from nemorun_cli.experiment import plugin_checks
-from nemorun_cli.model.problems import Finding, dotted
 from nemorun_cli.model.masking import MASK
+from nemorun_cli.model.problems import Finding, dotted
 from nemorun_cli.model.spec import PluginUse
+from nemorun_cli.plugins import Given, Launch, discovery, has_hook
+from nemorun_cli.spec.tasks import plugin_uses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nemorun_cli.spec.document import Document
     from nemorun_cli.model.spec import Identity, Spec, Task
+    from nemorun_cli.spec.document import Document
 
 
 def given(plugins: Iterable[object]) -> tuple[Given, ...]:

@@ -9,13 +9,13 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model import attempt_end
 from nemorun_cli import executors
-from nemorun_cli.spec.schema import checks
-from nemorun_cli.plugins import CHANGEABLE, Launch
+from nemorun_cli.model import attempt_end
 from nemorun_cli.model.problems import dotted
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.spec import Retry
+from nemorun_cli.plugins import CHANGEABLE, Launch
+from nemorun_cli.spec.schema import checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

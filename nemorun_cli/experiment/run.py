@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-from nemorun_cli.executors import ask_engines
-
-import contextlib
 import itertools
-import json
 import re
 import time
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.storage import ledger, spec_copies
-from nemorun_cli.views.observe import look
 from nemorun_cli.errors import (
     AmbiguousError,
     EngineError,
     NotFoundError,
     NotOverError,
-    RunningError,
     UsageError,
 )
-from nemorun_cli.storage.paths import ExperimentFiles, Home, age_key
+from nemorun_cli.executors import ask_engines
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage import ledger, spec_copies
+from nemorun_cli.storage.paths import ExperimentFiles, Home, age_key
+from nemorun_cli.views.observe import look
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.experiment.change_spec import Change
+    from nemorun_cli.model.spec import Spec
+    from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.spec.document import Document
     from nemorun_cli.views.snapshot import Snapshot
-    from nemorun_cli.scheduler.resume_plan import Decision
-    from nemorun_cli.model.spec import Spec
-    from nemorun_cli.supervisor.client import Supervisor
 
 LATEST: Final = "latest"
 
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)  # an id, or a beginning of one
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +188,8 @@ class Run:
         )
 
     def _go(self, order: Mapping[str, Any], *, secrets: Mapping[str, str], host_is_gone: bool) -> bool:
-        from nemorun_cli.supervisor import client  # noqa: PLC0415 - only for a resume
         from nemorun_cli.storage import requests  # noqa: PLC0415 - the same
+        from nemorun_cli.supervisor import client  # noqa: PLC0415 - only for a resume
 
         self.secrets.update(secrets.values())
         wish = {**order, "by": requests.who(), "host_is_gone": host_is_gone}
@@ -293,11 +287,3 @@ def _created(files: ExperimentFiles) -> str:
     with files.ledger.open("rb") as stream:
         event = ledger.parse(stream.readline())
     return str(event.get("time", "")) if event else ""
-
-
-
-
-
-
-
-

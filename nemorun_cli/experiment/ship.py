@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import packagers
-from nemorun_cli.model import units
 from nemorun_cli.errors import SpecError
-from nemorun_cli.system.files import make_folder
+from nemorun_cli.model import units
+from nemorun_cli.model.code_package import Package, within
+from nemorun_cli.model.problems import Finding
 from nemorun_cli.packagers import content_store
 from nemorun_cli.packagers.content import (
     Content,
@@ -27,16 +28,15 @@ from nemorun_cli.packagers.content import (
     digest_of,
     listing,
 )
-from nemorun_cli.model.code_package import Package, within
-from nemorun_cli.model.problems import Finding
+from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nemorun_cli.storage.paths import ExperimentFiles, Home
-    from nemorun_cli.spec.document import Document
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.spec.document import Document
+    from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 MAX_SIZE: Final = "1G"  # of a content, unless the spec says otherwise
 NAMED: Final = 100  # of what is left out, recorded by name

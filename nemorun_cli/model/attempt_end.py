@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from typing import Final
-from nemorun_cli.model.status import Reason
-from nemorun_cli.model.status import TaskStatus
-from dataclasses import dataclass
 import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from nemorun_cli.model.usage import Usage
-
 
 
 SIGNAL_BASE: Final = 128  # a shell tells a death by signal n as exit code 128+n

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nemorun_cli.model.resources import Resources
-from nemorun_cli.model.resources import SLACK
-from nemorun_cli.model.resources import cpus_text
-from dataclasses import dataclass
-from nemorun_cli.model.resources import gpus_text
+from nemorun_cli.model.resources import SLACK, Resources, cpus_text, gpus_text
 from nemorun_cli.model.units import size_text
-from dataclasses import field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from collections.abc import Mapping
-    from collections.abc import Sequence
-    from nemorun_cli.model.spec import Task
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from nemorun_cli.model.spec import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

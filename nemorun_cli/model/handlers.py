@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from nemorun_cli.model.clock import unix
-from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
-
-if TYPE_CHECKING:
-    from nemorun_cli.storage.state import History
-    from nemorun_cli.model.spec import Spec
+from nemorun_cli.model.status import ExperimentStatus
 
 RUN_AFTER: Final[dict[str, frozenset[ExperimentStatus]]] = {
     "on_success": frozenset({ExperimentStatus.COMPLETED}),
@@ -28,5 +23,3 @@ def mismatch(section: str, outcome: ExperimentStatus) -> str | None:
         return None
     wanted = " or ".join(sorted(RUN_AFTER[section]))
     return f"the experiment is {outcome}, and {section} is for {wanted}"
-
-

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
 
 
 SHORTEST_MASKED: Final = 6  # characters; hiding shorter values would hide half of a log

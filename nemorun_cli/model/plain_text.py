@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
 import json
+from typing import Any
 
 
 def text_of(value: Any) -> str:

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
-import json
-import os
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.resources import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
     from nemorun_cli.model.code_package import Package
     from nemorun_cli.model.resources import Resources
-    from nemorun_cli.model.spec import Kind, Spec, Task
+    from nemorun_cli.model.spec import Kind
 
 PLAN_FORMAT: Final = "exp.attempt/1"
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,21 +74,3 @@ class Plan:
             "stop_grace": self.stop_grace,
             "details": self.details,
         }
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-

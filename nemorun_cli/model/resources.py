@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.model.units import size_text
@@ -10,7 +10,6 @@ from nemorun_cli.model.units import size_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.model.spec import Task
 
 SLACK: Final = 1e-6  # CPUs that adding up fractions may be wrong by
 
@@ -57,14 +56,6 @@ class Resources:
 
 
 NOTHING: Final = Resources()
-
-
-
-
-
-
-
-
 
 
 def cpus_text(count: float) -> str:

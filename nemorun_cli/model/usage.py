@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import resource
 import sys
@@ -11,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from nemorun_cli.model.units import duration_text, size_text
 from nemorun_cli.model.resources import cpus_text, gpus_text
+from nemorun_cli.model.units import duration_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,8 +75,6 @@ def _high_water() -> int | None:
     except OSError:
         return None
     return int(found[1]) if found else None
-
-
 
 
 def told(wanted: Resources, used: Mapping[str, Any] | None, wall: float | None) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.model.units import duration_text
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.model.units import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

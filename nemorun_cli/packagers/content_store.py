@@ -11,14 +11,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, make_folder
 from nemorun_cli.packagers.content import Listing, blocks, digest_of, listing
+from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.storage.paths import Home
     from nemorun_cli.packagers.content import Entry
+    from nemorun_cli.storage.paths import Home
 
 NAME_LENGTH: Final = 16  # digits of a hash that name its folder
 PART: Final = ".part-"  # begins the name of a content that is being written

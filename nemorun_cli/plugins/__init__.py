@@ -13,8 +13,8 @@ from nemorun_cli.model.resources import NOTHING, Resources
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nemorun_cli.storage.ledger import Event
     from nemorun_cli.model.spec import Identity, Kind, Retry
+    from nemorun_cli.storage.ledger import Event
 
 ENTRY_POINTS: Final = "nemorun_cli.plugins"
 SUPERVISOR_GONE: Final = "supervisor_gone"  # told to plugins by their own process, and in no ledger

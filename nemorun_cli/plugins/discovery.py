@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import inspect
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.spec.schema import checks
+from nemorun_cli.model.problems import choices
 from nemorun_cli.plugins import BUILT_IN, ENTRY_POINTS
-from nemorun_cli.model.problems import Finding, choices
-from nemorun_cli.model.masking import MASK
-from nemorun_cli.model.spec import is_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from nemorun_cli.model.problems import Place
-    from nemorun_cli.model.spec import PluginUse
+    from collections.abc import Iterator
 
 
 def names() -> list[str]:
@@ -71,9 +64,3 @@ def importing_from(folder: str) -> Iterator[None]:
             origin = getattr(sys.modules[name], "__file__", None) or ""
             if origin.startswith(f"{folder}/"):
                 del sys.modules[name]
-
-
-
-
-
-

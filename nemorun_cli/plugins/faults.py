@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from typing import Final
-from typing import Any
-from dataclasses import asdict
-from dataclasses import dataclass
-import time
-from nemorun_cli.system import locks
 import contextlib
 import json
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from nemorun_cli.model.spec import PluginUse
-    from nemorun_cli.model.spec import Spec
-    from nemorun_cli.storage.paths import ExperimentFiles
 
+    from nemorun_cli.model.spec import PluginUse, Spec
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 
 SETTLE_WAIT: Final = 30.0  # seconds that a command which watched waits for plugins to hear of the end

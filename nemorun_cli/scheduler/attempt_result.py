@@ -6,8 +6,8 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.storage import outputs
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.storage import outputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

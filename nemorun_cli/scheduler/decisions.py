@@ -6,19 +6,19 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.storage import state as events
 from nemorun_cli.model.clock import stamp, unix
-from nemorun_cli.scheduler.schedule import rule_of
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.scheduler.schedule import rule_of
+from nemorun_cli.storage import state as events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nemorun_cli.model.attempt_end import Ending
-    from nemorun_cli.storage.state import Cancel, TaskState
-    from nemorun_cli.storage.ledger_writer import Journal
-    from nemorun_cli.scheduler.schedule import Schedule, Verdict
     from nemorun_cli.model.spec import Group, Identity, Task
+    from nemorun_cli.scheduler.schedule import Schedule, Verdict
+    from nemorun_cli.storage.ledger_writer import Journal
+    from nemorun_cli.storage.state import Cancel, TaskState
 
 
 class Decisions:
@@ -196,7 +196,7 @@ class Decisions:
         """The task with its late expressions filled in; None if it is skipped, or fails by them."""
         if not task.late and task.when is None:
             return task
-        from nemorun_cli.spec.expressions import syntax, evaluate  # noqa: PLC0415 - heavy, and only for tasks that have some
+        from nemorun_cli.spec.expressions import evaluate, syntax  # noqa: PLC0415 - heavy, and only for tasks that have some
 
         ended = _Outputs(self.history.tasks)
         try:

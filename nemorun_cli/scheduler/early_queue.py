@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.executors import Need
-    from nemorun_cli.storage.state import History, TaskState
-    from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.model.spec import Group, Spec, Task
+    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.storage.state import History, TaskState
 
 Queues: TypeAlias = "Mapping[str, str | None]"
 """By the name of an executor, what names its engine's queue; None if nothing can wait there."""

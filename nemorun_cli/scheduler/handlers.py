@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nemorun_cli.model.status import EXIT_CODES
-from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.model.handlers import MOST_NAMED
-from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.model.clock import unix
+from nemorun_cli.model.handlers import MOST_NAMED
+from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
-    from nemorun_cli.storage.state import History
     from nemorun_cli.model.spec import Spec
-
+    from nemorun_cli.storage.state import History
 
 
 def variables(spec: Spec, history: History) -> dict[str, str]:

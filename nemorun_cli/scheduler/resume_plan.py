@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from nemorun_cli.storage import state as events
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.storage.state import History, TaskState
     from nemorun_cli.scheduler.schedule import Schedule
-    from nemorun_cli.supervisor.loop import Supervision
+    from nemorun_cli.storage.state import History, TaskState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +110,6 @@ def _at_same_end(name: str, state: TaskState, wanted: bool) -> Decision:  # noqa
     if state.reason == Reason.OUTCOME and not wanted:
         return Decision(task=name, action="keep", reason=state.message or "", attempt=state.attempt)
     return _decide(name, state, wanted)
-
-
 
 
 def refuse_late(history: History, decisions: Sequence[Decision]) -> None:

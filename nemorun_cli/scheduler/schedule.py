@@ -14,10 +14,10 @@ from nemorun_cli.model.status import RETRIED_AS, ExperimentStatus, Reason, TaskS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.storage.state import History, TaskState
-    from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.capacity import Room
+    from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Group, Handler, Retry, Spec, Task
+    from nemorun_cli.storage.state import History, TaskState
 
 ANY: Final = "any"
 LONGEST_DELAY: Final = 365 * 86_400.0  # seconds; beyond it backoff gives more than a clock can tell

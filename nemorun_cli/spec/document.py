@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.spec.compose.composition import Sources
-    from nemorun_cli.spec.compose.executor_files import Described
     from nemorun_cli.executors.executor_types import ExecutorTypes
-    from nemorun_cli.plugins import Given
     from nemorun_cli.model.problems import Finding, Place
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.plugins import Given
+    from nemorun_cli.spec.compose.composition import Sources
+    from nemorun_cli.spec.compose.executor_files import Described
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,22 +10,22 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import SpecError
-from nemorun_cli.storage.paths import Home
-from nemorun_cli.spec.compose.composition import Sources, composed
-from nemorun_cli.spec.document import Document
-from nemorun_cli.spec.compose.overrides import applied
-from nemorun_cli.spec.compose.executor_files import LOCAL, Places
-from nemorun_cli.spec.pipeline import Resolution
-from nemorun_cli.spec.yaml.source import Source, open_source
 from nemorun_cli.model.problems import Problem
 from nemorun_cli.model.spec import Identity, Spec
+from nemorun_cli.spec.compose.composition import Sources, composed
+from nemorun_cli.spec.compose.executor_files import LOCAL, Places
+from nemorun_cli.spec.compose.overrides import applied
+from nemorun_cli.spec.document import Document
+from nemorun_cli.spec.pipeline import Resolution
+from nemorun_cli.spec.yaml.source import Source, open_source
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.spec.compose.composition import Composition
     from nemorun_cli.executors.executor_types import ExecutorTypes
+    from nemorun_cli.spec.compose.composition import Composition
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 
 def read(

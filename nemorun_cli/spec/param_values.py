@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nemorun_cli.model.problems import Finding, choices, shown
 from nemorun_cli.spec.expressions.syntax import UNKNOWN
 from nemorun_cli.spec.yaml.parser import option_value
-from nemorun_cli.model.problems import Finding, choices, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

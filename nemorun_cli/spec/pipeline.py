@@ -11,21 +11,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.model import units
-from nemorun_cli.spec.schema import checks
 from nemorun_cli.errors import SpecError
-from nemorun_cli.spec.expressions.evaluate import experiment_names
-from nemorun_cli.model.plain_text import text_of
+from nemorun_cli.model import units
 from nemorun_cli.model.handlers import RUN_AFTER
-from nemorun_cli.spec.tasks import dependencies
-from nemorun_cli.spec.tasks.expand import Expansion
-from nemorun_cli.spec.expressions.fill import Filler, Late, Unfilled
-from nemorun_cli.spec.tasks.env_layers import Layers, Laying
-from nemorun_cli.spec.tasks.build import Building
-from nemorun_cli.spec.prune import cut
-from nemorun_cli.spec.expressions.syntax import OPENING, UNKNOWN
+from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.model.problems import Finding, choices
 from nemorun_cli.model.spec import Group, Identity, PluginUse, RunOptions, Spec, Task
+from nemorun_cli.spec.expressions.evaluate import experiment_names
+from nemorun_cli.spec.expressions.fill import Filler, Late, Unfilled
+from nemorun_cli.spec.expressions.syntax import OPENING, UNKNOWN
+from nemorun_cli.spec.prune import cut
+from nemorun_cli.spec.schema import checks
+from nemorun_cli.spec.tasks import dependencies
+from nemorun_cli.spec.tasks.build import Building
+from nemorun_cli.spec.tasks.env_layers import Layers, Laying
+from nemorun_cli.spec.tasks.expand import Expansion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

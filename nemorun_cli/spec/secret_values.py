@@ -11,11 +11,11 @@ from nemorun_cli.errors import SpecError
 from nemorun_cli.model.problems import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from nemorun_cli.spec.document import Document
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.spec.document import Document
 
 COMMAND_WAIT: Final = 60.0  # seconds that a `command` may take to print a secret
 
@@ -80,8 +80,6 @@ def known(spec: Spec) -> dict[str, str]:
             except (OSError, ValueError):
                 continue  # what is not known here cannot be masked, nor be shown by knowing it
     return values
-
-
 
 
 def _value(name: str, source: Mapping[str, Any], folder: Path) -> str:

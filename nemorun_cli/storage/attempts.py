@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-from nemorun_cli.model.usage import LARGEST
-from pathlib import Path
-from nemorun_cli.model.usage import Usage
-from nemorun_cli.model.usage import _MINUTE
-from nemorun_cli.model.usage import _TIMES
-import os
-import re
-
-from nemorun_cli.model.attempt_end import Ending
-from nemorun_cli.model.attempt_end import lost
-from nemorun_cli.model.attempt_end import from_exit_code
-from nemorun_cli.system.files import write
-
 import json
 import os
-import signal
-from dataclasses import dataclass, replace
+import re
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.system import crashpoints
-from nemorun_cli.storage import attempts
-from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, make_folder
+from nemorun_cli.model.attempt_end import Ending, from_exit_code, lost
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.model.usage import _MINUTE, _TIMES, LARGEST, Usage
+from nemorun_cli.storage import attempts
+from nemorun_cli.system import crashpoints
+from nemorun_cli.system.files import FOLDER_MODE, make_folder, write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from nemorun_cli.storage.paths import AttemptFiles
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.usage import Usage
+    from nemorun_cli.storage.paths import AttemptFiles
 
 LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
-
-
-
-
-
-
 
 
 def make_folders(files: AttemptFiles) -> bool:
@@ -67,8 +51,6 @@ def write_plan(files: AttemptFiles, plan: Plan) -> None:
     if plan.call is not None:
         write(files.call, plan.call)
     crashpoints.point("attempt.plan")
-
-
 
 
 def claimed_pid(files: AttemptFiles) -> int | None:
@@ -138,16 +120,6 @@ def interpret(record: Mapping[str, Any], files: AttemptFiles, ended: float) -> E
     if record.get("oom") and ending.status is TaskStatus.FAILED:
         ending = replace(ending, reason=Reason.OOM, message="it ran out of memory")
     return ending
-
-
-
-
-
-
-
-
-
-
 
 
 def _modified(path: Path) -> float | None:

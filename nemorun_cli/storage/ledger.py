@@ -18,8 +18,6 @@ comes into being whole. Readers take no lock.
 
 from __future__ import annotations
 
-from nemorun_cli.system.files import sync_folder
-
 import errno
 import json
 import os
@@ -29,9 +27,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.system import crashpoints
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
-from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system import crashpoints
+from nemorun_cli.system.files import FILE_MODE, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -320,5 +318,3 @@ def read_settled(path: Path, *, patience: float = 0.1) -> tuple[list[Event], Rea
         time.sleep(0.005)
         events += reader.read()
     return events, reader
-
-

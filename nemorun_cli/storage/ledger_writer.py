@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.storage import state as events
-from nemorun_cli.model.clock import stamp
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.storage import state as events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nemorun_cli.storage.state import History
     from nemorun_cli.storage.ledger import Event, Ledger
+    from nemorun_cli.storage.state import History
 
 DISK_PAUSE: Final = 1.0  # seconds until a failed write is tried again
 LONGEST_DISK_PAUSE: Final = 15.0  # the same, after it failed often

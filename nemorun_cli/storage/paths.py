@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-import os
-
 import os
 import re
 import stat

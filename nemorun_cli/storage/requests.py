@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import contextlib
 import os
 import sys
-from nemorun_cli.storage.ledger import Ledger
-from nemorun_cli.storage import state as events
-from nemorun_cli.storage import requests
+from typing import TYPE_CHECKING
+
 from nemorun_cli.model.clock import stamp
+from nemorun_cli.storage import requests
+from nemorun_cli.storage import state as events
+from nemorun_cli.storage.ledger import Ledger
 
 if TYPE_CHECKING:
-    from nemorun_cli.storage.paths import ExperimentFiles
     from collections.abc import Sequence
 
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 
 def wake(files: ExperimentFiles) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
 from nemorun_cli.errors import LockHeldError
-from nemorun_cli.system.files import FILE_MODE, make_folder
 from nemorun_cli.storage.paths import age_key
+from nemorun_cli.system.files import FILE_MODE, make_folder
 from nemorun_cli.system.locks import holder_by_kernel
 
 if TYPE_CHECKING:

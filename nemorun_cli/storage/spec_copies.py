@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.model.spec import Spec
-from nemorun_cli.errors import LedgerError
-from nemorun_cli.errors import NotFoundError
 from nemorun_cli.storage.ledger import read_settled
-import json
 
 if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
-
 
 
 def read_spec(files: ExperimentFiles) -> Spec:

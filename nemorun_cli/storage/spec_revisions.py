@@ -11,11 +11,10 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.system import crashpoints
-from nemorun_cli.storage import paths
 from nemorun_cli.errors import ExpError
-from nemorun_cli.system.files import make_folder
-from nemorun_cli.system.files import sync_folder
+from nemorun_cli.storage import paths
+from nemorun_cli.system import crashpoints
+from nemorun_cli.system.files import make_folder, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import StateError
-from nemorun_cli.system.locks import Holder
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nemorun_cli.storage.ledger import Event
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.storage.ledger import Event
 
 CREATED: Final = "created"
 SUPERVISOR_STARTED: Final = "supervisor_started"

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nemorun_cli import executors
-from nemorun_cli.system import locks
 from nemorun_cli.storage.paths import Home
+from nemorun_cli.system import locks
 from nemorun_cli.system.slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from nemorun_cli.supervisor.dispatch import Engines
     from nemorun_cli.model.capacity import Machine, Room
     from nemorun_cli.scheduler.schedule import Schedule
+    from nemorun_cli.supervisor.dispatch import Engines
     from nemorun_cli.system.slots import Allocation
 
 

@@ -15,7 +15,7 @@ from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.executors.process_tree import SUPERVISOR_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from nemorun_cli.storage.paths import ExperimentFiles
@@ -154,9 +154,3 @@ def dismiss() -> None:
     """End what was prepared and not taken."""
     while _early:
         _early.pop().abandon()
-
-
-
-
-
-

@@ -13,17 +13,17 @@ import traceback
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import executors
-from nemorun_cli.system import crashpoints
-from nemorun_cli.model.attempt_end import failed_launch
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Executor, Job, Key, Sighting
+from nemorun_cli.model.attempt_end import failed_launch
+from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from nemorun_cli.storage.state import Cancel, History
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.storage.state import Cancel, History
 
 FAULT_PAUSE: Final = 1.0  # seconds until an executor that raised is polled again
 

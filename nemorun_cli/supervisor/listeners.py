@@ -5,31 +5,25 @@ The ledger is the queue: the process reads it by itself, so that nothing here wa
 
 from __future__ import annotations
 
-from nemorun_cli.plugins.faults import hearing
-
-import contextlib
 import json
 import os
 import subprocess
 import sys
-import time
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.plugins.faults import hearing
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.model.spec import PluginUse, Spec
 
 
 _MODULE: Final = "nemorun_cli.experiment.listener_process"
-
-
 
 
 class Audience:
@@ -85,8 +79,6 @@ class Audience:
         self._pipes.clear()
 
 
-
-
 def _start(files: ExperimentFiles, number: int, orders: Mapping[str, Any], *, folder: str) -> int:
     """Start one process, and give the end of the pipe that wakes it."""
     own = files.hearer(number)
@@ -114,9 +106,3 @@ def _start(files: ExperimentFiles, number: int, orders: Mapping[str, Any], *, fo
         for descriptor in (read, log, *([lock] if lock is not None else [])):
             os.close(descriptor)
     return write
-
-
-
-
-
-

@@ -15,38 +15,37 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.system import crashpoints
-from nemorun_cli.scheduler import handlers
-from nemorun_cli.executors import planning
+from nemorun_cli.errors import EngineError
+from nemorun_cli.executors import ELSEWHERE, Awaited, Job, Sighting, planning
 from nemorun_cli.model import plan
-from nemorun_cli.storage import state as events
-from nemorun_cli.supervisor.admission import Admission
-from nemorun_cli.scheduler.early_queue import Ahead
 from nemorun_cli.model.attempt_end import Ending, lost
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.scheduler.attempt_result import conclude
-from nemorun_cli.scheduler.decisions import Decisions
-from nemorun_cli.supervisor.dispatch import Engines
-from nemorun_cli.errors import EngineError
-from nemorun_cli.executors import ELSEWHERE, Awaited, Job, Sighting
-from nemorun_cli.storage.state import History
-from nemorun_cli.storage.ledger_writer import Journal
-from nemorun_cli.storage.ledger import Ledger
-from nemorun_cli.supervisor.tracker import Recording
-from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.scheduler import handlers
+from nemorun_cli.scheduler.attempt_result import conclude
+from nemorun_cli.scheduler.decisions import Decisions
+from nemorun_cli.scheduler.early_queue import Ahead
+from nemorun_cli.scheduler.schedule import Schedule
+from nemorun_cli.storage import state as events
+from nemorun_cli.storage.ledger import Ledger
+from nemorun_cli.storage.ledger_writer import Journal
+from nemorun_cli.storage.state import History
+from nemorun_cli.supervisor.admission import Admission
+from nemorun_cli.supervisor.dispatch import Engines
+from nemorun_cli.supervisor.tracker import Recording
+from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.executors import Executor
-    from nemorun_cli.storage.state import TaskState
-    from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.storage.ledger import Event
-    from nemorun_cli.supervisor.listeners import Audience
     from nemorun_cli.model.spec import Spec, Task
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.supervisor.listeners import Audience
 
 LEDGER_LOOK: Final = 1.0  # seconds between looks at the ledger's size, should a wake-up get lost
 FLUSH_AFTER: Final = 0.02  # seconds that news without consequences may wait to share a sync

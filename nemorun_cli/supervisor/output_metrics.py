@@ -11,8 +11,8 @@ import time
 from typing import IO, TYPE_CHECKING, Final
 
 from nemorun_cli.model import metric_patterns
-from nemorun_cli.tracking.store import row_files, json_values
 from nemorun_cli.system.regex_timeout import PATIENCE, TooSlowError, Watchdog
+from nemorun_cli.tracking.store import json_values, row_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

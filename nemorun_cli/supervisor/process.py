@@ -7,13 +7,6 @@ It answers on standard output with one line, then lets go of all that it inherit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from typing import Any
-from nemorun_cli.scheduler.resume_plan import decide
-from nemorun_cli.storage import state as events
-from nemorun_cli.scheduler.resume_plan import refuse_late
-
 import contextlib
 import getpass
 import json
@@ -23,22 +16,24 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.system import crashpoints, locks
-from nemorun_cli.storage import state
-from nemorun_cli.supervisor import process
-from nemorun_cli.model.clock import stamp
 from nemorun_cli.errors import ExpError, LedgerError
-from nemorun_cli.system.files import FILE_MODE
-from nemorun_cli.storage.paths import ExperimentFiles
-from nemorun_cli.system.locks import Holder
+from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Spec
+from nemorun_cli.scheduler.resume_plan import decide, refuse_late
+from nemorun_cli.storage import state
+from nemorun_cli.storage import state as events
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.supervisor import process
 from nemorun_cli.supervisor.loop import Supervision
+from nemorun_cli.system import crashpoints, locks
+from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
     from nemorun_cli.supervisor.loop import Supervision
 
 

@@ -12,23 +12,23 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.storage import state as events
-from nemorun_cli.executors import planning
 from nemorun_cli.errors import ExpError
+from nemorun_cli.executors import planning
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
+from nemorun_cli.storage import state as events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from nemorun_cli.executors import Job
-    from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.storage.ledger import Event
-    from nemorun_cli.supervisor.output_metrics import Readings
     from nemorun_cli.model.spec import Spec, Task
-    from nemorun_cli.tracking.store.sessions import Holder
-    from nemorun_cli.tracking.store.record_paths import Place
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.supervisor.output_metrics import Readings
     from nemorun_cli.tracking.access.supervisor_api import Attempt
+    from nemorun_cli.tracking.store.record_paths import Place
+    from nemorun_cli.tracking.store.sessions import Holder
 
 LOOK_EVERY: Final = 1.0  # seconds between looks at the output of tasks with patterns
 LOOK_TIME: Final = 0.2  # seconds that one look may take

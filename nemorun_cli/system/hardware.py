@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model.units import size
 from nemorun_cli.model.capacity import Machine
+from nemorun_cli.model.units import size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.system import locks
-from nemorun_cli.system.files import make_folder
 from nemorun_cli.model.capacity import Machine, Room, Wish
 from nemorun_cli.model.resources import Resources
+from nemorun_cli.system import locks
+from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

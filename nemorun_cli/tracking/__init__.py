@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nemorun_cli.tracking.experiment import Experiment, ml_dash_experiment
     from nemorun_cli.tracking.access.reader import Record, close_openings, prefixes, record
+    from nemorun_cli.tracking.experiment import Experiment, ml_dash_experiment
 
 __all__ = ["Experiment", "Record", "close_openings", "ml_dash_experiment", "prefixes", "record"]
 

@@ -6,15 +6,15 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.tracking.store import record_paths
 from nemorun_cli.tracking.lifecycle import Life
 from nemorun_cli.tracking.logs import Logs
 from nemorun_cli.tracking.metrics import Metrics
-from nemorun_cli.tracking.timestamps import Moments
-from nemorun_cli.tracking.store.sessions import RESUME, ids, read_all, status_of
 from nemorun_cli.tracking.params import Params
-from nemorun_cli.tracking.store.row_files import Writer
+from nemorun_cli.tracking.store import record_paths
 from nemorun_cli.tracking.store.json_values import plain
+from nemorun_cli.tracking.store.row_files import Writer
+from nemorun_cli.tracking.store.sessions import RESUME, ids, read_all, status_of
+from nemorun_cli.tracking.timestamps import Moments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

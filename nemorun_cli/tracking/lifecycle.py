@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from nemorun_cli.errors import StateError
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.tracking.process import exit_hooks, process_info
-from nemorun_cli.tracking.store.sessions import Holder
-from nemorun_cli.tracking.store.record_paths import FILE_MODE, REGISTER, make_folder, write_aside
 from nemorun_cli.tracking.store.json_values import dump
+from nemorun_cli.tracking.store.record_paths import FILE_MODE, REGISTER, make_folder, write_aside
+from nemorun_cli.tracking.store.sessions import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.tracking.store import row_files
-from nemorun_cli.tracking.store.row_selection import Rows, Selection, select
 from nemorun_cli.tracking.store.json_values import encode_row
+from nemorun_cli.tracking.store.row_selection import Rows, Selection, select
 
 if TYPE_CHECKING:
     import logging

@@ -6,19 +6,19 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
 from nemorun_cli.tracking.store import row_files
+from nemorun_cli.tracking.store.json_values import dump, encode_row, fields_of, plain
 from nemorun_cli.tracking.store.record_paths import decode_name, make_folder, write_aside
 from nemorun_cli.tracking.store.row_selection import Rows, Selection, select, statistics
-from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
-from nemorun_cli.tracking.store.json_values import dump, encode_row, fields_of, plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from nemorun_cli.tracking.timestamps import Moments
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Writer
     from nemorun_cli.tracking.store.row_selection import Span, Statistics
+    from nemorun_cli.tracking.timestamps import Moments
 
 ABOUT = "about.json"  # what a metric was described as
 

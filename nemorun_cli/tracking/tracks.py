@@ -7,18 +7,18 @@ import math
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from nemorun_cli.errors import NotFoundError, UsageError
-from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.metrics import as_fields
+from nemorun_cli.tracking.store import row_files
+from nemorun_cli.tracking.store.json_values import dump, encode_row
 from nemorun_cli.tracking.store.record_paths import decode_name
 from nemorun_cli.tracking.store.row_selection import Rows
-from nemorun_cli.tracking.store.json_values import dump, encode_row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from nemorun_cli.tracking.timestamps import Moments
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Row, Torn, Writer
+    from nemorun_cli.tracking.timestamps import Moments
 
 
 class Track:

@@ -9,20 +9,20 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from nemorun_cli.system import locks
 from nemorun_cli.storage import spec_copies
-from nemorun_cli.views import observe
-from nemorun_cli.storage.state import History
 from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.storage.state import History
+from nemorun_cli.system import locks
+from nemorun_cli.views import observe
 from nemorun_cli.views.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from nemorun_cli.storage.paths import ExperimentFiles, Home
-    from nemorun_cli.storage.ledger import Event
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 TICK: Final = 0.1  # seconds between looks at the ledger of a living supervisor
 LOOK_EVERY: Final = 0.5  # seconds between looks at the tasks themselves where none lives

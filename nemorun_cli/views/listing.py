@@ -11,20 +11,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.storage import state as kinds
-from nemorun_cli.storage import ledger
-from nemorun_cli.views import observe
-from nemorun_cli.model.clock import unix
 from nemorun_cli.errors import LedgerError, NotFoundError
-from nemorun_cli.storage.paths import LEDGER, REVISIONS, age_key
-from nemorun_cli.model.wording import seconds
+from nemorun_cli.model.clock import unix
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.model.wording import seconds
+from nemorun_cli.storage import ledger
+from nemorun_cli.storage import state as kinds
+from nemorun_cli.storage.paths import LEDGER, REVISIONS, age_key
+from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nemorun_cli.storage.paths import Home
     from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.paths import Home
 
 LIST_FORMAT: Final = "exp.list/1"
 ENDS: Final = 4096  # bytes read at either end of a ledger

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from nemorun_cli.storage.state import History, TaskState
     from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
+    from nemorun_cli.storage.state import History, TaskState
     from nemorun_cli.views.snapshot import Snapshot
 
 LOGS_FORMAT: Final = "exp.logs/1"

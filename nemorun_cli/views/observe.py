@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import time
+from typing import TYPE_CHECKING, Final
 
-from typing import Final
-from nemorun_cli.storage.state import History
-from nemorun_cli.views.snapshot import Snapshot
+from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, NotFoundError
+from nemorun_cli.model.spec import Spec
 from nemorun_cli.model.status import TaskStatus
-from nemorun_cli.system import locks
 from nemorun_cli.storage.ledger import read_settled
 from nemorun_cli.storage.spec_copies import read_spec
-import time
-from nemorun_cli.model.spec import Spec
-from nemorun_cli.views.snapshot import SupervisorState
-from nemorun_cli.errors import LedgerDamagedError
-from nemorun_cli.errors import LedgerError
-from nemorun_cli.errors import LedgerNewerError
-from nemorun_cli.errors import NotFoundError
-import os
+from nemorun_cli.storage.state import History
+from nemorun_cli.system import locks
+from nemorun_cli.views.snapshot import Snapshot, SupervisorState
 
 if TYPE_CHECKING:
-    from nemorun_cli.storage.paths import ExperimentFiles
     from pathlib import Path
-    from nemorun_cli.model.capacity import Wish
-    from nemorun_cli.system.locks import Holder
 
+    from nemorun_cli.model.capacity import Wish
+    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.system.locks import Holder
 
 
 LOOKERS_PATIENCE: Final = 1.0  # seconds for which a look waits while somebody else takes one

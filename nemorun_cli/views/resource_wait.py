@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.system import locks, slots
-from nemorun_cli.storage.paths import Home
-from nemorun_cli.model.units import size_text
 from nemorun_cli.model.resources import SLACK, Resources, cpus_text, gpus_text, joined
+from nemorun_cli.model.units import size_text
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.system import locks, slots
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from nemorun_cli.model.spec import Task
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.system.slots import Use, Waiting
-    from nemorun_cli.model.spec import Task
 
 MOST_NAMED: Final = 5  # holders that one sentence names
 

@@ -8,35 +8,26 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-import json
-import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from nemorun_cli.system import locks
-from nemorun_cli.views import sweeps
-from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.errors import (
     AmbiguousError,
-    LedgerDamagedError,
-    LedgerError,
-    LedgerNewerError,
     NotFoundError,
 )
-from nemorun_cli.storage.state import History, TaskState
-from nemorun_cli.storage.ledger import read_settled
+from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
+from nemorun_cli.storage.state import History, TaskState
+from nemorun_cli.views import sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.system.locks import Holder
     from nemorun_cli.model.capacity import Wish
     from nemorun_cli.model.spec import Group
+    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.system.locks import Holder
 
 STATUS_FORMAT: Final = "exp.status/1"
 
@@ -224,17 +215,3 @@ class Snapshot:
 def _combination(group: Group, text: str) -> set[str]:
     """The members of a group with a matrix that have the values of one combination: `train/lr=0.1`."""
     return {member for member in group.members if member.startswith(f"{text}/")}
-
-
-
-
-
-
-
-
-
-
-
-
-
-

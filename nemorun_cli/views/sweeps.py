@@ -13,8 +13,8 @@ from nemorun_cli.model.status import ENDS, LIVE, TaskStatus
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.storage.state import TaskState
     from nemorun_cli.model.spec import Group, Spec
+    from nemorun_cli.storage.state import TaskState
 
 PACE_OF: Final = 50  # members whose ends tell the pace
 MINUTE: Final = 60

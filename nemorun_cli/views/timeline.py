@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.storage import state as kinds
 from nemorun_cli.model.clock import unix
+from nemorun_cli.storage import state as kinds
 from nemorun_cli.storage.state import History, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from nemorun_cli.model.status import TaskStatus
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.views.snapshot import Snapshot
-    from nemorun_cli.model.status import TaskStatus
 
 # Events of the experiment as a whole, and those of them that a person asked for.
 STEPS: Final = frozenset(

@@ -6,17 +6,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.views import log_excerpt, sweeps
-from nemorun_cli.storage import state as events
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import ENDS, Reason, TaskStatus
+from nemorun_cli.storage import state as events
+from nemorun_cli.views import log_excerpt, sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from nemorun_cli.model.spec import Group
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.views.snapshot import Snapshot
-    from nemorun_cli.model.spec import Group
 
 TOLD_EVERY: Final = 10.0  # seconds between lines of one sweep
 COUNTED_EVERY: Final = 1.0  # seconds between counts of a sweep whose line is drawn: it may be large

@@ -8,9 +8,9 @@ import pytest
 from bench import kill_supervisor, until
 from patience import eventually
 
-from nemorun_cli.views.reports import doctor_report
 from nemorun_cli import executors
 from nemorun_cli.system import login_session
+from nemorun_cli.views.reports import doctor_report
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,12 +10,12 @@ import pytest
 from bench import events, kill_supervisor, statuses, until
 from patience import eventually
 
-from nemorun_cli.experiment.run import find
-from nemorun_cli.experiment.maintenance import fsck, repair, salvage
-from nemorun_cli.system import locks
 from nemorun_cli.errors import LedgerDamagedError
-from nemorun_cli.storage.paths import Home
+from nemorun_cli.experiment.maintenance import fsck, repair, salvage
+from nemorun_cli.experiment.run import find
 from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ from bench import kill_supervisor, until
 from patience import PATIENCE, eventually
 
 from nemorun_cli.storage import run_keys
-from nemorun_cli.system import locks
 from nemorun_cli.storage.paths import Home
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from bench import Bench

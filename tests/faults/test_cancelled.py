@@ -22,10 +22,10 @@ from bench import (
 )
 from patience import eventually
 
-from nemorun_cli.experiment.run import find
-from nemorun_cli.system import crashpoints
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
     from bench import Bench

@@ -24,8 +24,8 @@ from bench import (
 from patience import eventually
 
 from nemorun_cli.errors import ExpError, LedgerError
-from nemorun_cli.storage.ledger import Ledger, Reader, encode
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.ledger import Ledger, Reader, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

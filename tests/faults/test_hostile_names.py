@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bench import NOTE, log
 
+from nemorun_cli.errors import NotFoundError, SpecError, UsageError
 from nemorun_cli.experiment import launch
 from nemorun_cli.experiment.run import find
-from nemorun_cli.errors import NotFoundError, SpecError, UsageError
-from nemorun_cli.storage.paths import Home
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from pathlib import Path

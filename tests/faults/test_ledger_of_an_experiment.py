@@ -8,8 +8,8 @@ import pytest
 from bench import NOTE, events, kill_supervisor, shim_pid, until
 from patience import eventually
 
-from nemorun_cli.storage.ledger import encode
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.ledger import encode
 
 if TYPE_CHECKING:
     from bench import Bench

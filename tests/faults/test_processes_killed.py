@@ -24,11 +24,11 @@ from bench import (
 )
 from patience import eventually
 
-from nemorun_cli.experiment.run import find
 from nemorun_cli.errors import EngineError
-from nemorun_cli.storage.paths import Home
-from nemorun_cli.storage.ledger import Reader, encode
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.ledger import Reader, encode
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,11 @@ tasks:
   gone: {inline: echo}
 """
 MOMENTS = [
-    *(f"{point}:1" for point in crashpoints.POINTS if point.startswith(("revision.", "ledger.", "supervisor."))),
+    *(
+        f"{point}:1"
+        for point in crashpoints.POINTS
+        if point.startswith(("revision.", "ledger.", "supervisor."))
+    ),
     "revision.installed:2",
     "revision.installed:3",
     "ledger.synced:2",

@@ -10,8 +10,8 @@ import pytest
 from bench import NOTE, attempt, events, is_running, kill_supervisor, shim_pid, until
 from patience import eventually
 
-from nemorun_cli.experiment.run import find
 from nemorun_cli.errors import SpecError
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.storage.paths import Home
 from nemorun_cli.packagers import content_store
 from nemorun_cli.packagers.content import Entry, PackagerError, checked, digest_of, entry_of, listing
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,9 @@ def test_several_at_once_make_one_content(home: Home, tmp_path: Path) -> None:
     """Runs that ship the same at the same time end up with the same folder."""
     entries = [file(tmp_path, f"d/{number}", str(number)) for number in range(50)]
     found: list[Path] = []
-    threads = [threading.Thread(target=lambda: found.append(content_store.put(home, entries)[0])) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: found.append(content_store.put(home, entries)[0])) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.tracking.process import process_info, git_state
 from nemorun_cli.tracking.access.reader import environment, record
+from nemorun_cli.tracking.process import git_state, process_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,4 +144,7 @@ def test_endless_command_line_is_cut() -> None:
     """A command line is kept up to a limit, not copied into every opening whole."""
     text = "import sys\nfrom nemorun_cli.tracking.process import process_info as facts\nprint(sum(map(len, facts._argv())))"
     command = [sys.executable, "-c", text, *["x" * 10_000] * 20]
-    assert int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) <= process_info.MAX_ARGV
+    assert (
+        int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        <= process_info.MAX_ARGV
+    )

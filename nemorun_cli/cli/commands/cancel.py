@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli.experiment import abandoned
 from nemorun_cli.cli import completion, terminal
-from nemorun_cli.experiment.run import find
 from nemorun_cli.cli.options import ExperimentGiven, Json, Quiet, Tasks, duration
+from nemorun_cli.experiment import abandoned
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model import wording
 
 if TYPE_CHECKING:

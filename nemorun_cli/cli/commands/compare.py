@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from nemorun_cli.cli import tables, terminal
+from nemorun_cli.cli.completion import experiments, one_of
+from nemorun_cli.cli.options import DashRoot, Json, whole_number
+from nemorun_cli.cli.tables import Column
+from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import compare, series
 from nemorun_cli.experiment.records.targets import target
-from nemorun_cli.cli import tables, terminal
-from nemorun_cli.cli.options import DashRoot, Json, whole_number
-from nemorun_cli.cli.completion import experiments, one_of
-from nemorun_cli.errors import UsageError
-from nemorun_cli.cli.tables import Column
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.views.reports import spec_diff
-from nemorun_cli.experiment import run
-from nemorun_cli.model import code_package
-from nemorun_cli.storage import spec_revisions
 from nemorun_cli.cli import tables, terminal
 from nemorun_cli.cli.options import ExperimentGiven, Json
-from nemorun_cli.views.reports.spec_diff import ABSENT, Difference, Differences
-from nemorun_cli.model import wording
-from nemorun_cli.model.problems import dotted
 from nemorun_cli.cli.tables import Column
+from nemorun_cli.experiment import run
+from nemorun_cli.model import code_package, wording
+from nemorun_cli.model.problems import dotted
+from nemorun_cli.storage import spec_revisions
+from nemorun_cli.views.reports import spec_diff
+from nemorun_cli.views.reports.spec_diff import ABSENT, Difference, Differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +34,9 @@ def command(first: ExperimentGiven, second: ExperimentGiven, *, is_json: Json = 
         old_text=spec_revisions.texts(old.files),
         new_text=spec_revisions.texts(new.files),
     )
-    code = list(spec_diff.of_values(code_package.code(old.spec.packages), code_package.code(new.spec.packages)))
+    code = list(
+        spec_diff.of_values(code_package.code(old.spec.packages), code_package.code(new.spec.packages))
+    )
     environment = list(spec_diff.of_values(_environment(old), _environment(new)))
     results = list(_results(old, new))
     if is_json:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from nemorun_cli.cli import completion, terminal
-from nemorun_cli.views.reports import doctor_report
-from nemorun_cli.experiment import run
 from nemorun_cli.cli.options import Json
+from nemorun_cli.experiment import run
 from nemorun_cli.storage.paths import Home
+from nemorun_cli.views.reports import doctor_report
 
 if TYPE_CHECKING:
     from nemorun_cli.views.reports.doctor_report import Check

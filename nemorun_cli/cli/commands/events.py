@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli.views import timeline
-from nemorun_cli.experiment.run import find
-from nemorun_cli.storage import ledger
 from nemorun_cli.cli import terminal
 from nemorun_cli.cli.options import ExperimentGiven, Json
-from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage import ledger
+from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.views import timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

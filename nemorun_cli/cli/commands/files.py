@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli.experiment.records import targets
 from nemorun_cli.cli import tables, terminal
 from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, Quiet, TaskOrNone, whole_number
-from nemorun_cli.errors import AmbiguousError, NotFoundError
 from nemorun_cli.cli.tables import Column
+from nemorun_cli.errors import AmbiguousError, NotFoundError
+from nemorun_cli.experiment.records import targets
 from nemorun_cli.tracking.store.file_index import full_path
 from nemorun_cli.tracking.store.json_values import dump
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nemorun_cli.experiment.run import find
-from nemorun_cli.experiment.maintenance import fsck
 from nemorun_cli.cli import terminal
 from nemorun_cli.cli.options import ExperimentGiven, Json
 from nemorun_cli.errors import LedgerError
+from nemorun_cli.experiment.maintenance import fsck
+from nemorun_cli.experiment.run import find
 
 if TYPE_CHECKING:
-    from nemorun_cli.experiment.run import Run
     from nemorun_cli.experiment.maintenance.fsck import Examination
     from nemorun_cli.experiment.maintenance.repair import Repair
+    from nemorun_cli.experiment.run import Run
 
 
 def command(

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli.experiment.maintenance import collect
-from nemorun_cli.model import units
 from nemorun_cli.cli import tables, terminal
 from nemorun_cli.cli.options import Json, Quiet
-from nemorun_cli.errors import UsageError
-from nemorun_cli.storage.paths import Home
 from nemorun_cli.cli.tables import Column
+from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.maintenance import collect
+from nemorun_cli.model import units
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

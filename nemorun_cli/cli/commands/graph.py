@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from nemorun_cli.cli import completion, tables, terminal
-from nemorun_cli.experiment import run
-from nemorun_cli.views.reports import task_graph
 from nemorun_cli.cli.options import Json, Params, Sets
 from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.experiment import run
 from nemorun_cli.model import wording
+from nemorun_cli.views.reports import task_graph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,8 +87,8 @@ def _look(which: str) -> Snapshot:
 
 
 def _load(path: str, params: Sequence[str], sets: Sequence[str]) -> Any:
-    from nemorun_cli.experiment import create  # noqa: PLC0415 - heavy, and only for specs
     from nemorun_cli import executors  # noqa: PLC0415 - the same
+    from nemorun_cli.experiment import create  # noqa: PLC0415 - heavy, and only for specs
     from nemorun_cli.spec import load  # noqa: PLC0415 - the same
     from nemorun_cli.storage.paths import Home  # noqa: PLC0415 - the same
 

@@ -9,8 +9,8 @@ from typing import Annotated, Final
 import typer
 
 from nemorun_cli.cli import completion, spec_template, terminal
-from nemorun_cli.spec.schema import walk
 from nemorun_cli.errors import UsageError
+from nemorun_cli.spec.schema import walk
 
 DEFAULT_NAME: Final = "experiment"
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from nemorun_cli.cli import completion, tables, terminal
-from nemorun_cli.model import units
-from nemorun_cli.views import listing
-from nemorun_cli.model.clock import stamp
 from nemorun_cli.cli.options import Json, Quiet, whole_number
-from nemorun_cli.errors import UsageError
-from nemorun_cli.storage.paths import Home
-from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.cli.tables import Column
+from nemorun_cli.errors import UsageError
+from nemorun_cli.model import units
+from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.views import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nemorun_cli.experiment.run import LATEST, find
-from nemorun_cli.views import log_reader
-from nemorun_cli.spec import secret_values
 from nemorun_cli.cli import terminal
 from nemorun_cli.cli.options import ExperimentOrLatest, Json, TaskOrNone, whole_number
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.run import LATEST, find
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.spec import secret_values
+from nemorun_cli.views import log_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

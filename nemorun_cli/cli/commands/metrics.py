@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from nemorun_cli.cli.metrics_view import document
-from nemorun_cli.cli.metrics_view import pictures
-
 import csv
 import io
-import os
-import shutil
-import sys
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli.cli import completion, plotting, tables, terminal
-from nemorun_cli.experiment.records import series as measures, targets
+from nemorun_cli.cli import completion, tables, terminal
+from nemorun_cli.cli.metrics_view import document, pictures
 from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, TaskOrNone, whole_number
-from nemorun_cli.errors import UsageError
 from nemorun_cli.cli.tables import Column
+from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.records import series as measures
+from nemorun_cli.experiment.records import targets
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
@@ -123,8 +119,6 @@ def _missing(keys: Sequence[str], known: Sequence[tuple[str | None, str]]) -> li
     return [key for key in keys if not any(measures.is_wanted(*one, [key]) for one in known)]
 
 
-
-
 def tell_torn(found: Sequence[Series]) -> None:
     """Tell of files that end in the midst of a row."""
     for one in found:
@@ -175,5 +169,3 @@ def _show_rows(found: Sequence[Series]) -> None:
             [measures.time_of(row), *(measures.text(row.get(name)) for name in names)] for row in one.rows
         ]
         tables.show(columns, rows)
-
-

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from nemorun_cli.experiment.records import series, targets
 from nemorun_cli.cli import tables, terminal
 from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, TaskOrNone
 from nemorun_cli.cli.tables import Column
+from nemorun_cli.experiment.records import series, targets
 from nemorun_cli.tracking.params import nested
 from nemorun_cli.tracking.store.json_values import dump
 

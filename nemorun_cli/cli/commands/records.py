@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from nemorun_cli.cli import completion, tables, terminal
-from nemorun_cli.experiment.records import targets
 from nemorun_cli.cli.options import DashRoot, Json, Quiet, TaskOrNone, whole_number
-from nemorun_cli.errors import LedgerError, UsageError
-from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.cli.tables import Column
-from nemorun_cli.tracking.store import sessions as opened
+from nemorun_cli.errors import LedgerError, UsageError
+from nemorun_cli.experiment.records import targets
+from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.tracking.access import reader
+from nemorun_cli.tracking.store import sessions as opened
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:

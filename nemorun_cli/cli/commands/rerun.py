@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nemorun_cli.cli import completion
-from nemorun_cli.experiment import run
 from nemorun_cli.cli.commands import run as running
 from nemorun_cli.cli.options import (
     Detach,
@@ -23,6 +22,7 @@ from nemorun_cli.cli.options import (
     Sets,
     TailLogs,
 )
+from nemorun_cli.experiment import run
 
 if TYPE_CHECKING:
     from nemorun_cli.spec.document import Document

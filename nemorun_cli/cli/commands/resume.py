@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from nemorun_cli.cli import completion, status_text, tables, terminal
-from nemorun_cli.system import environment
-from nemorun_cli.experiment.run import find
 from nemorun_cli.cli.commands import diff
-from nemorun_cli.cli.options import ExperimentGiven, Json, Params, Quiet, Sets
 from nemorun_cli.cli.commands.run import document_of
-from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.cli.options import ExperimentGiven, Json, Params, Quiet, Sets
 from nemorun_cli.cli.tables import Column
+from nemorun_cli.experiment.run import find
+from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.system import environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

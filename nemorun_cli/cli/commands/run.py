@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import typer
 
-from nemorun_cli.experiment import launch
-from nemorun_cli.experiment.run import Run
 from nemorun_cli.cli import status_text, terminal
 from nemorun_cli.cli.options import (
     Detach,
@@ -26,14 +24,16 @@ from nemorun_cli.cli.options import (
     TailLogs,
 )
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment import launch
+from nemorun_cli.experiment.run import Run
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nemorun_cli.spec.document import Document
-    from nemorun_cli.views.snapshot import Snapshot
     from nemorun_cli.supervisor.client import Supervisor
+    from nemorun_cli.views.snapshot import Snapshot
 
 RUN_FORMAT: Final = "exp.run/1"
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.views import timeline
-from nemorun_cli.experiment.run import LATEST, find
-from nemorun_cli.storage import ledger
-from nemorun_cli.model import code_package, usage
 from nemorun_cli.cli import status_text, tables, terminal
-from nemorun_cli.model.clock import unix
 from nemorun_cli.cli.options import ExperimentOrLatest, Json
-from nemorun_cli.model import wording
 from nemorun_cli.cli.tables import Column
+from nemorun_cli.experiment.run import LATEST, find
+from nemorun_cli.model import code_package, usage, wording
+from nemorun_cli.model.clock import unix
+from nemorun_cli.storage import ledger
+from nemorun_cli.views import timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.views.timeline import Attempt
-    from nemorun_cli.views.snapshot import Snapshot
     from nemorun_cli.plugins.faults import Fault
+    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.views.timeline import Attempt
 
 SHOW_FORMAT: Final = "exp.show/1"
 ATTEMPTS: Final = (

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from nemorun_cli.cli.status_view import show
-
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from nemorun_cli.experiment.run import LATEST, find
-from nemorun_cli.cli import status_text, tables, terminal
-from nemorun_cli.views import sweeps
+from nemorun_cli.cli import status_text, terminal
 from nemorun_cli.cli.options import ExperimentOrLatest, Json, Quiet, TaskOrNone
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from nemorun_cli.views.snapshot import Snapshot
+from nemorun_cli.cli.status_view import show
+from nemorun_cli.experiment.run import LATEST, find
 
 
 def command(
@@ -44,9 +37,3 @@ def command(
         show(snapshot, names, is_json=is_json, quiet=quiet)
     terminal.suggest(status_text.next_commands(snapshot), is_wanted=not (quiet or is_json))
     return snapshot.exit_code if exit_code else 0
-
-
-
-
-
-

@@ -30,8 +30,8 @@ def command(
     quiet: Quiet = False,
 ) -> int:
     """Check a spec and tell all of its problems."""
-    from nemorun_cli.experiment import create  # noqa: PLC0415 - not for the help
     from nemorun_cli import executors  # noqa: PLC0415 - the same
+    from nemorun_cli.experiment import create  # noqa: PLC0415 - not for the help
     from nemorun_cli.spec import load  # noqa: PLC0415 - the same
     from nemorun_cli.views.reports import dry_run  # noqa: PLC0415 - the same
 

@@ -6,10 +6,10 @@ from typing import Annotated, Final
 
 import typer
 
-from nemorun_cli.experiment.run import LATEST, find
 from nemorun_cli.cli import status_text, terminal
 from nemorun_cli.cli.options import ExperimentOrLatest, Json, Quiet, duration
 from nemorun_cli.errors import NotOverError
+from nemorun_cli.experiment.run import LATEST, find
 
 WAIT_FORMAT: Final = "exp.wait/1"
 

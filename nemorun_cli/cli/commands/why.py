@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from nemorun_cli.cli import completion, tables, terminal
-from nemorun_cli.experiment.run import find
-from nemorun_cli.views.reports import why_report, failure_groups
-from nemorun_cli.storage import ledger
-from nemorun_cli.spec import secret_values
-from nemorun_cli.views import sweeps
 from nemorun_cli.cli.options import ExperimentGiven, Json
+from nemorun_cli.cli.tables import Column
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import TaskStatus
-from nemorun_cli.cli.tables import Column
+from nemorun_cli.spec import secret_values
+from nemorun_cli.storage import ledger
+from nemorun_cli.views import sweeps
+from nemorun_cli.views.reports import failure_groups, why_report
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from nemorun_cli.views.reports.why_report import Explanation
-    from nemorun_cli.storage.state import TaskState
-    from nemorun_cli.views.snapshot import Snapshot
-    from nemorun_cli.plugins.faults import Fault
     from nemorun_cli.model.spec import Group
+    from nemorun_cli.plugins.faults import Fault
+    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.views.reports.why_report import Explanation
+    from nemorun_cli.views.snapshot import Snapshot
 
 WORST_FIRST: Final = (
     *(TaskStatus.FAILED, TaskStatus.UNKNOWN, TaskStatus.CANCELLED, TaskStatus.SKIPPED),

@@ -9,8 +9,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model import units
 from nemorun_cli.executors.local import shim_line
+from nemorun_cli.model import units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

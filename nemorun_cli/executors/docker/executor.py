@@ -18,9 +18,6 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli.model import attempt_end
-from nemorun_cli.system import hardware
-from nemorun_cli.model.attempt_end import failed_launch
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker import lifecycle
@@ -28,13 +25,16 @@ from nemorun_cli.executors.docker.check import diagnose
 from nemorun_cli.executors.docker.client import DownError, Engine, Following, Refused, Stream, host
 from nemorun_cli.executors.docker.lifecycle import Begun, Images
 from nemorun_cli.executors.docker.orphans import Forgotten
+from nemorun_cli.model import attempt_end
+from nemorun_cli.model.attempt_end import failed_launch
+from nemorun_cli.system import hardware
 from nemorun_cli.system.threads import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.capacity import Machine
+    from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
 
 WORKERS: Final = 4  # threads that start containers, and as many that end them, however many there are

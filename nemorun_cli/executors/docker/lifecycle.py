@@ -16,13 +16,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model import attempt_end
-from nemorun_cli.storage import attempts
-from nemorun_cli.system import files, crashpoints
-from nemorun_cli.model.attempt_end import lost
 from nemorun_cli.executors import Job, Sighting
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker.client import Engine, Gone, LogFile, Refused
+from nemorun_cli.model import attempt_end
+from nemorun_cli.model.attempt_end import lost
+from nemorun_cli.storage import attempts
+from nemorun_cli.system import crashpoints, files
 from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.model import attempt_end
-from nemorun_cli.storage import attempts
-from nemorun_cli.executors import process_tree
-from nemorun_cli.model.attempt_end import lost
-from nemorun_cli.executors import Sighting
+from nemorun_cli.executors import Sighting, process_tree
 from nemorun_cli.executors.docker import lifecycle
+from nemorun_cli.model import attempt_end
+from nemorun_cli.model.attempt_end import lost
+from nemorun_cli.storage import attempts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

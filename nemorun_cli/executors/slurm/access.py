@@ -6,16 +6,14 @@ nothing to do; from elsewhere what was written has to be brought before the exec
 
 from __future__ import annotations
 
-from nemorun_cli.executors.slurm.job_script import Secrets
-
 import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from nemorun_cli.system import files
 from nemorun_cli.executors.slurm.commands import Commands
-from nemorun_cli.executors.slurm.job_script import SECRETS, secrets_text
+from nemorun_cli.executors.slurm.job_script import SECRETS, Secrets, secrets_text
+from nemorun_cli.system import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from nemorun_cli.model.plan import Plan
 
 NEWS_EVERY: Final = 0.25  # seconds between looks at the file to which jobs add a line
-
 
 
 class Site(Protocol):

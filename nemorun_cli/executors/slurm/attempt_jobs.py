@@ -6,10 +6,10 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.storage import attempts
 from nemorun_cli.executors.slurm.dependency import STOOD_BACK
-from nemorun_cli.executors.slurm.submissions import Submission, Submissions, place
 from nemorun_cli.executors.slurm.het_job import STEP
+from nemorun_cli.executors.slurm.submissions import Submission, Submissions, place
+from nemorun_cli.storage import attempts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

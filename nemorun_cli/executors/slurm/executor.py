@@ -13,30 +13,37 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli.storage import attempts
-from nemorun_cli.model import attempt_end
-from nemorun_cli.system import files, environment, crashpoints
-from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
 from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 from nemorun_cli.executors.local import shim_line
 from nemorun_cli.executors.slurm import het_job
-from nemorun_cli.executors.slurm.job_states import URGENT, Cluster
-from nemorun_cli.executors.slurm.dependency import BEHIND, Batch, arguments, batches
-from nemorun_cli.executors.slurm.attempt_jobs import LOST_AFTER, Jobs
-from nemorun_cli.executors.slurm.squeue import CAUSES, NEVER, Row, ending_of, is_news, waiting_message
-from nemorun_cli.executors.slurm.sbatch_options import OPTIONS_SCHEMA, Request, argv, clash, request, uses_srun
-from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT, RUNNING, member_text
 from nemorun_cli.executors.slurm.access import Here
+from nemorun_cli.executors.slurm.attempt_jobs import LOST_AFTER, Jobs
+from nemorun_cli.executors.slurm.dependency import BEHIND, Batch, arguments, batches
+from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT, RUNNING, member_text
+from nemorun_cli.executors.slurm.job_states import URGENT, Cluster
+from nemorun_cli.executors.slurm.sbatch_options import (
+    OPTIONS_SCHEMA,
+    Request,
+    argv,
+    clash,
+    request,
+    uses_srun,
+)
 from nemorun_cli.executors.slurm.scancel import Stop, commands
+from nemorun_cli.executors.slurm.squeue import CAUSES, NEVER, Row, ending_of, is_news, waiting_message
+from nemorun_cli.model import attempt_end
+from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.storage import attempts
+from nemorun_cli.system import crashpoints, environment, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from nemorun_cli.executors.slurm.access import Site
     from nemorun_cli.executors.slurm.commands import Answer, Question
     from nemorun_cli.executors.slurm.job_script import Secrets
-    from nemorun_cli.executors.slurm.access import Site
     from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources

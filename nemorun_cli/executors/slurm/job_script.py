@@ -9,11 +9,11 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.model.attempt_end import short_signal
 from nemorun_cli.executors.slurm.dependency import BEHIND, SIGNALLED, STOOD_BACK, array
-from nemorun_cli.executors.slurm.sbatch_options import NOTICE
-from nemorun_cli.executors.slurm.job_script_templates import BODY_TEXT, FORWARD, GATE, STEPS
 from nemorun_cli.executors.slurm.het_job import components
+from nemorun_cli.executors.slurm.job_script_templates import BODY_TEXT, FORWARD, GATE, STEPS
+from nemorun_cli.executors.slurm.sbatch_options import NOTICE
+from nemorun_cli.model.attempt_end import short_signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model.attempt_end import short_signal
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm import ssh
+from nemorun_cli.model.attempt_end import short_signal
 from nemorun_cli.model.resources import NOTHING
 
 if TYPE_CHECKING:

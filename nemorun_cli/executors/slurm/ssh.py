@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import EngineError
-from nemorun_cli.system.files import FOLDER_MODE
 from nemorun_cli.storage.paths import HOME_VARIABLE
+from nemorun_cli.system.files import FOLDER_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

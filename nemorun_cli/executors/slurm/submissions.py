@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.system import files
-from nemorun_cli.executors.slurm.job_script import BODY, body_text, job_name, job_script
 from nemorun_cli.executors.slurm.het_job import components
+from nemorun_cli.executors.slurm.job_script import BODY, body_text, job_name, job_script
+from nemorun_cli.system import files
 from nemorun_cli.system.files import FOLDER_MODE, make_folder
 
 if TYPE_CHECKING:

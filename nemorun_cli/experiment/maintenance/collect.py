@@ -10,15 +10,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from nemorun_cli.storage import run_keys
-from nemorun_cli.system import locks
-from nemorun_cli.views import observe, listing
-from nemorun_cli.model.clock import unix
 from nemorun_cli.errors import LedgerError, NotFoundError
-from nemorun_cli.system.files import FOLDER_MODE
-from nemorun_cli.storage.paths import ExperimentFiles
-from nemorun_cli.system.files import sync_folder
+from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import content_store
+from nemorun_cli.storage import run_keys
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.system import locks
+from nemorun_cli.system.files import FOLDER_MODE, sync_folder
+from nemorun_cli.views import listing, observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,21 +7,21 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.storage import attempts, ledger
-from nemorun_cli.experiment.maintenance import salvage
-from nemorun_cli.storage import state as kinds
 from nemorun_cli.errors import LedgerDamagedError
-from nemorun_cli.storage.state import History
+from nemorun_cli.experiment.maintenance import salvage
 from nemorun_cli.experiment.maintenance.salvage import Salvage
 from nemorun_cli.model.status import MOVES, Reason, TaskStatus
+from nemorun_cli.storage import attempts, ledger
+from nemorun_cli.storage import state as kinds
+from nemorun_cli.storage.state import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.model.attempt_end import Ending
-    from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.storage.ledger import Event
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 FSCK_FORMAT: Final = "exp.fsck/1"
 _ATTEMPT: Final = re.compile(r"attempt-([1-9][0-9]*)", re.ASCII)

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.storage import attempts, ledger, requests
-from nemorun_cli.model import attempt_end
-from nemorun_cli.experiment.maintenance import fsck
-from nemorun_cli.system import locks
 from nemorun_cli.executors import planning
-from nemorun_cli.storage import state as kinds
+from nemorun_cli.experiment.maintenance import fsck
+from nemorun_cli.model import attempt_end
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.storage.state import History
-from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.scheduler.schedule import Schedule
+from nemorun_cli.storage import attempts, ledger, requests
+from nemorun_cli.storage import state as kinds
+from nemorun_cli.storage.state import History
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from nemorun_cli.model.attempt_end import Ending
     from nemorun_cli.experiment.maintenance.fsck import Examination, Key
-    from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.model.attempt_end import Ending
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 MARK: Final = "rebuilt"  # the field of events that no supervisor wrote
 

@@ -8,23 +8,22 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nemorun_cli.experiment.maintenance import fsck, rebuild
-from nemorun_cli.system.files import sync_folder
-from nemorun_cli.storage import ledger
-from nemorun_cli.system import locks
 from nemorun_cli.errors import LedgerError, LockHeldError
-from nemorun_cli.storage.state import History
-from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.experiment.maintenance import fsck, rebuild
+from nemorun_cli.storage import ledger
 from nemorun_cli.storage.spec_copies import read_spec
+from nemorun_cli.storage.state import History
+from nemorun_cli.system import locks
+from nemorun_cli.system.files import FILE_MODE, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from nemorun_cli.experiment.maintenance.fsck import Examination
-    from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.storage.ledger import Event
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.storage import state as kinds
 from nemorun_cli.model.attempt_end import signal_number
 from nemorun_cli.model.clock import unix
-from nemorun_cli.storage.ledger import parse, start_of_batch
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.storage import state as kinds
+from nemorun_cli.storage.ledger import parse, start_of_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

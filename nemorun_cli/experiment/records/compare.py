@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.experiment.records.series import read
 from nemorun_cli.errors import UsageError
+from nemorun_cli.experiment.records.series import read
 from nemorun_cli.spec.yaml.scalars import scalar
 from nemorun_cli.tracking.store.json_values import dump
 
@@ -74,9 +74,7 @@ def rows(target: Target) -> Iterator[Row]:
     of_tasks = [one for one in chosen if not one.is_of_experiment]
     for one in of_tasks or chosen:
         found = [
-            (series.key(field), told)
-            for series in read(one)
-            for field, told in series.statistics().items()
+            (series.key(field), told) for series in read(one) for field, told in series.statistics().items()
         ]
         if found or one.params() or not of_tasks:
             yield Row(of=one, params={**shared, **one.params()}, statistics=dict(found))

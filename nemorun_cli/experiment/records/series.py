@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.tracking.store import row_selection
-from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 from nemorun_cli.tracking.store.json_values import dump
+from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,7 +43,9 @@ class Series:
     def statistics(self) -> dict[str, Statistics]:
         """What the numbers of each field come to, without what they are recorded over."""
         return {
-            field: told for field, told in row_selection.statistics(self.rows).items() if field not in NOT_PLOTTED
+            field: told
+            for field, told in row_selection.statistics(self.rows).items()
+            if field not in NOT_PLOTTED
         }
 
     def to_json(self) -> dict[str, Any]:

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.experiment.run import LATEST, find
-from nemorun_cli.executors import planning
 from nemorun_cli.errors import NotFoundError, UsageError
+from nemorun_cli.executors import planning
+from nemorun_cli.experiment.run import LATEST, find
 from nemorun_cli.storage.paths import Home
-from nemorun_cli.tracking.store import sessions as opened
-from nemorun_cli.tracking.store import record_paths
 from nemorun_cli.tracking.access import reader, supervisor_api
+from nemorun_cli.tracking.store import record_paths
+from nemorun_cli.tracking.store import sessions as opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from nemorun_cli.experiment.run import Run
-    from nemorun_cli.views.snapshot import Snapshot
     from nemorun_cli.model.status import ExperimentStatus
     from nemorun_cli.tracking import Experiment, Record
     from nemorun_cli.tracking.store.sessions import Opening
+    from nemorun_cli.views.snapshot import Snapshot
 
 GLOB: Final = frozenset("*?[")
 

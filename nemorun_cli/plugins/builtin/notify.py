@@ -8,12 +8,11 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli.storage.state import ENDED, FINISHED
-from nemorun_cli.model import units, masking
+from nemorun_cli.model import masking, units, wording
 from nemorun_cli.model.clock import unix
-from nemorun_cli.model import wording
-from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
+from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin
+from nemorun_cli.storage.state import ENDED, FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

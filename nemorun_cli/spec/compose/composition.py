@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.spec.schema import checks, walk
 from nemorun_cli.errors import SpecError
+from nemorun_cli.model.problems import Finding, Problem, shown
 from nemorun_cli.spec.compose.merge import merged, united
 from nemorun_cli.spec.compose.relative_paths import relocated
-from nemorun_cli.spec.yaml.source import Source, open_source
 from nemorun_cli.spec.expressions.syntax import OPENING
+from nemorun_cli.spec.schema import checks, walk
 from nemorun_cli.spec.yaml.parser import parse
-from nemorun_cli.model.problems import Finding, Problem, shown
+from nemorun_cli.spec.yaml.source import Source, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -171,8 +171,7 @@ class _Composer:
     def relocated(self, data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """The data of a file of this folder as it is in a tree of another one."""
         found = {
-            key: relocated(value, walk.below(walk.experiment(), key), folder)
-            for key, value in data.items()
+            key: relocated(value, walk.below(walk.experiment(), key), folder) for key, value in data.items()
         }
         executors = found.get("executors")
         if isinstance(executors, dict):

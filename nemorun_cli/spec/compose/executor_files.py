@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from nemorun_cli.storage import paths as files
 from nemorun_cli.errors import SpecError
+from nemorun_cli.model.problems import Finding, choices
 from nemorun_cli.spec.compose.composition import Layer, Sources, composed
 from nemorun_cli.spec.compose.merge import OF_TASKS, merged
-from nemorun_cli.spec.yaml.source import open_source
 from nemorun_cli.spec.expressions.syntax import OPENING
-from nemorun_cli.model.problems import Finding, choices
+from nemorun_cli.spec.yaml.source import open_source
+from nemorun_cli.storage import paths as files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from nemorun_cli.storage.paths import Home
-    from nemorun_cli.spec.compose.composition import Composition, OptionsSchema, Types
     from nemorun_cli.model.problems import Problem
+    from nemorun_cli.spec.compose.composition import Composition, OptionsSchema, Types
+    from nemorun_cli.storage.paths import Home
 
 LOCAL: Final = "local"  # the executor that is there without being described
 _ALLOWED: Final = frozenset(("version", "executors"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.spec.schema import walk
-from nemorun_cli.spec.compose.composition import REFERENCES
-from nemorun_cli.spec.yaml.parser import option_value
 from nemorun_cli.model.problems import Finding, choices, dotted, shown
+from nemorun_cli.spec.compose.composition import REFERENCES
+from nemorun_cli.spec.schema import walk
+from nemorun_cli.spec.yaml.parser import option_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from nemorun_cli.model.plain_text import text_of
-
 import functools
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nemorun_cli.model.plain_text import text_of
+from nemorun_cli.model.problems import choices, shown
 from nemorun_cli.spec.expressions.syntax import (
     OPENING,
     UNKNOWN,
@@ -25,7 +24,6 @@ from nemorun_cli.spec.expressions.syntax import (
     pieces,
     sole_expression,
 )
-from nemorun_cli.model.problems import choices, shown
 
 if TYPE_CHECKING:
     from nemorun_cli.model.spec import Identity, Spec, Task
@@ -44,8 +42,6 @@ __all__ = [
 MAX_TEXT = 1_000_000  # characters of a text that was filled in
 
 _SAFE = re.compile(r"[A-Za-z0-9_./:=@%+,-]*", re.ASCII)
-
-
 
 
 def evaluate(expression: Expression, names: Mapping[str, Any]) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-from nemorun_cli.model.plain_text import text_of
-
 import json
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nemorun_cli.model.handlers import RUN_AFTER
+from nemorun_cli.model.plain_text import text_of
+from nemorun_cli.model.problems import Finding, shown
 from nemorun_cli.spec.expressions.evaluate import (
     compile_only,
     evaluate,
@@ -18,16 +18,20 @@ from nemorun_cli.spec.expressions.evaluate import (
     value_of,
     word_of,
 )
-from nemorun_cli.model.plain_text import text_of
-from nemorun_cli.model.handlers import RUN_AFTER
-from nemorun_cli.spec.expressions.syntax import MAX_LENGTH, OPENING, UNKNOWN, Expression, TemplateError, pieces
-from nemorun_cli.model.problems import Finding, shown
+from nemorun_cli.spec.expressions.syntax import (
+    MAX_LENGTH,
+    OPENING,
+    UNKNOWN,
+    Expression,
+    TemplateError,
+    pieces,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from nemorun_cli.spec.expressions.syntax import Parsed
     from nemorun_cli.model.problems import Place
+    from nemorun_cli.spec.expressions.syntax import Parsed
 
 LITERAL_SECTIONS = frozenset(("version", "name", "params"))  # where `${{` is text like any other
 _TASKS = frozenset(("tasks", *RUN_AFTER))

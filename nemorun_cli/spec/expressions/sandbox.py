@@ -12,8 +12,8 @@ from jinja2 import meta
 from jinja2.filters import FILTERS
 from jinja2.sandbox import SandboxedEnvironment
 
-from nemorun_cli.spec.expressions.syntax import ROOTS, TemplateError
 from nemorun_cli.model.problems import choices
+from nemorun_cli.spec.expressions.syntax import ROOTS, TemplateError
 
 if TYPE_CHECKING:
     from jinja2.environment import TemplateExpression

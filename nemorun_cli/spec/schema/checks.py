@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from nemorun_cli.spec.schema.walk import experiment
-
 import functools
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.spec.schema.validator import UnsupportedError, compiled
+from nemorun_cli.spec.schema.walk import experiment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from nemorun_cli.model.problems import Finding, Place
-
-
-
-
 
 
 def check_experiment(data: Any) -> list[Finding]:
@@ -102,19 +95,3 @@ def _wrong(data: Any, schema: Mapping[str, Any], place: Place) -> list[Finding]:
     from nemorun_cli.spec.schema import violations  # noqa: PLC0415
 
     return list(violations.found(data, schema, place))
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-

@@ -6,9 +6,9 @@ import json
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.spec.schema import walk
 from nemorun_cli.errors import NotFoundError
 from nemorun_cli.model.problems import choices, nearest
+from nemorun_cli.spec.schema import walk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from pathlib import Path
 import functools
-from typing import Any
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from nemorun_cli.model.problems import Place
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from nemorun_cli.model.problems import Place
 
 
 @functools.cache

@@ -8,30 +8,29 @@ from typing import TYPE_CHECKING, Any, cast
 
 from nemorun_cli.model import units
 from nemorun_cli.model.handlers import DEFAULT_TIMEOUT, LAST, RUN_AFTER
-from nemorun_cli.spec.tasks import callables
-from nemorun_cli.spec.tasks.dependencies import Member, members_of
-from nemorun_cli.spec.expressions.fill import Late, as_plain, late_texts
-from nemorun_cli.spec.tasks.env_layers import Layers, Laying
-from nemorun_cli.spec.expressions.fill import words
-from nemorun_cli.spec.tasks.resource_requests import VISIBLE, Requests
-from nemorun_cli.spec.expressions.syntax import TemplateError
-from nemorun_cli.storage.paths import script_copy
 from nemorun_cli.model.problems import Finding, choices
 from nemorun_cli.model.resources import NOTHING
 from nemorun_cli.model.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
+from nemorun_cli.spec.expressions.fill import Late, as_plain, late_texts, words
+from nemorun_cli.spec.expressions.syntax import TemplateError
+from nemorun_cli.spec.tasks import callables
+from nemorun_cli.spec.tasks.dependencies import Member, members_of
+from nemorun_cli.spec.tasks.env_layers import Layers, Laying
+from nemorun_cli.spec.tasks.resource_requests import VISIBLE, Requests
+from nemorun_cli.storage.paths import script_copy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.spec.tasks.extensions import Chosen
-    from nemorun_cli.spec.tasks.dependencies import Graph, Twins
-    from nemorun_cli.spec.tasks.expand import Expansion
-    from nemorun_cli.spec.tasks.metric_section import Measured
     from nemorun_cli.executors.executor_types import ExecutorTypes
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Handler
+    from nemorun_cli.spec.tasks.dependencies import Graph, Twins
+    from nemorun_cli.spec.tasks.expand import Expansion
+    from nemorun_cli.spec.tasks.extensions import Chosen
+    from nemorun_cli.spec.tasks.metric_section import Measured
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")
 _MOST_FINDINGS = 20  # of one sweep: the others would say the same

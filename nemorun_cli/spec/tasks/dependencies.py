@@ -8,15 +8,15 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nemorun_cli.spec.expressions.syntax import OPENING
 from nemorun_cli.model.problems import Finding, choices
+from nemorun_cli.spec.expressions.syntax import OPENING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from nemorun_cli.model.problems import Place
     from nemorun_cli.spec.tasks.expand import Expansion
     from nemorun_cli.spec.tasks.matrix import Sweep
-    from nemorun_cli.model.problems import Place
 
 MOST_EDGES = 1_000_000  # from members to members
 Twins: TypeAlias = "dict[str, str | tuple[str, ...]]"

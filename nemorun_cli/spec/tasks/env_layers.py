@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from nemorun_cli.spec.expressions.fill import words
-
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model.plain_text import text_of
-from nemorun_cli.spec.expressions.fill import split
 from nemorun_cli.model.problems import Finding
+from nemorun_cli.spec.expressions.fill import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,10 +86,6 @@ class Laying:
         if "command" in source:
             return {"command": words(source["command"])}
         return dict(source)
-
-
-
-
 
 
 def read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:

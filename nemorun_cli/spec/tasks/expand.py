@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.spec.schema import checks
+from nemorun_cli.model.problems import Finding
 from nemorun_cli.spec.expressions.fill import Varying
 from nemorun_cli.spec.expressions.syntax import UNKNOWN
-from nemorun_cli.model.problems import Finding
+from nemorun_cli.spec.schema import checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from nemorun_cli.model.problems import Place
     from nemorun_cli.spec.expressions.fill import Filler
     from nemorun_cli.spec.tasks.matrix import Combination, Sweep
-    from nemorun_cli.model.problems import Place
 
     Names = Mapping[str, Any]
     Fill = Callable[[Names, str], Any]

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model import units
-from nemorun_cli.spec.schema import checks
 from nemorun_cli.model.problems import Finding, choices
+from nemorun_cli.spec.schema import checks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

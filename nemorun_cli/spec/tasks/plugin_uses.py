@@ -5,32 +5,25 @@ Nothing that is not part of `exp` is imported: whether another plugin's `with` i
 
 from __future__ import annotations
 
-from typing import Any
-from nemorun_cli.model.problems import Finding
-from nemorun_cli.model.masking import MASK
-from nemorun_cli.model.spec import is_secret
-from nemorun_cli.spec.schema import checks
 import inspect
-
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.spec.tasks import callables
-from nemorun_cli.plugins import BUILT_IN, discovery
-from nemorun_cli.spec.tasks import plugin_uses
+from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.problems import Finding, choices, dotted
 from nemorun_cli.model.spec import PluginUse, is_secret
+from nemorun_cli.plugins import BUILT_IN, discovery
+from nemorun_cli.spec.schema import checks
+from nemorun_cli.spec.tasks import callables, plugin_uses
 
 if TYPE_CHECKING:
-    from nemorun_cli.model.spec import PluginUse
-    from nemorun_cli.model.problems import Place
-    from collections.abc import Mapping
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from nemorun_cli.spec.tasks.env_layers import Laying
     from nemorun_cli.model.problems import Place
+    from nemorun_cli.model.spec import PluginUse
+    from nemorun_cli.spec.tasks.env_layers import Laying
 
 
 class Plugged:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model import units
 from nemorun_cli.errors import ExpError
+from nemorun_cli.model import units
 from nemorun_cli.model.problems import Finding
 from nemorun_cli.model.resources import NOTHING, Resources
 

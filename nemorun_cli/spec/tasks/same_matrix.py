@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.spec.tasks.matrix import key_of
 from nemorun_cli.model.problems import Finding, choices
+from nemorun_cli.spec.tasks.matrix import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nemorun_cli.model.problems import Place
     from nemorun_cli.spec.tasks.expand import Expansion
     from nemorun_cli.spec.tasks.matrix import Combination, Sweep
-    from nemorun_cli.model.problems import Place
 
 
 @dataclass(slots=True)

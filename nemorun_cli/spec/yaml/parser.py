@@ -19,9 +19,9 @@ from yaml.events import (
 )
 
 from nemorun_cli.errors import SpecError
+from nemorun_cli.model.problems import Finding
 from nemorun_cli.spec.yaml.scalars import NOT_TEXT_STARTS, scalar
 from nemorun_cli.spec.yaml.source import Source
-from nemorun_cli.model.problems import Finding
 
 if TYPE_CHECKING:
     from nemorun_cli.model.problems import Problem

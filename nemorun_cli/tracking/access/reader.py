@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nemorun_cli.model import clock
 from nemorun_cli.model.status import ExperimentStatus as Status
+from nemorun_cli.tracking.store import json_values, record_paths
 from nemorun_cli.tracking.store import sessions as opened
-from nemorun_cli.tracking.store import record_paths, json_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from nemorun_cli.tracking.experiment import Experiment
-    from nemorun_cli.tracking.store.sessions import Opening
     from nemorun_cli.tracking.store.row_files import Torn
+    from nemorun_cli.tracking.store.sessions import Opening
 
 
 class Record(NamedTuple):
@@ -179,6 +179,8 @@ def close_openings(
             known = opening.verdict or {}
             if any(known.get(name) != value for name, value in told.items()):
                 verdict = {**told, "time": clock.stamp()}
-                record_paths.write_aside(place.verdict(opening.id), f"{json_values.dump(verdict)}\n".encode("ascii"))
+                record_paths.write_aside(
+                    place.verdict(opening.id), f"{json_values.dump(verdict)}\n".encode("ascii")
+                )
             closed.append(opening.id)
     return closed

@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.tracking.process import process_info, git_state
-from nemorun_cli.tracking.store import sessions, record_paths, row_files, json_values
-from nemorun_cli.tracking.store.sessions import Holder
 from nemorun_cli.tracking.params import flattened
+from nemorun_cli.tracking.process import git_state, process_info
+from nemorun_cli.tracking.store import json_values, record_paths, row_files, sessions
+from nemorun_cli.tracking.store.sessions import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from nemorun_cli.tracking.store.record_paths import _UNSAFE
 import os
 import re
-
-import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.tracking.store.record_paths import _UNSAFE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

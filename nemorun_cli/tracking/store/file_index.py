@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.tracking.store import row_files
-from nemorun_cli.tracking.store.record_paths import check_path
 from nemorun_cli.tracking.store.json_values import encode_row
+from nemorun_cli.tracking.store.record_paths import check_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -6,14 +6,13 @@ importing the SDK may take.
 
 from __future__ import annotations
 
-from nemorun_cli.tracking.process.process_info import user
-
 import os
 import re
 import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.tracking.process.process_info import user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,8 +188,6 @@ def expand(prefix: str) -> str:
     if "{" in filled or "}" in filled:
         raise UsageError(f"prefix {prefix!r}: a brace has no partner")
     return filled
-
-
 
 
 def unique() -> str:

@@ -15,12 +15,12 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from nemorun_cli.model import clock
 from nemorun_cli.errors import LedgerNewerError, NotFoundError, StateError, UsageError
+from nemorun_cli.model import clock
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.model.status import Reason
 from nemorun_cli.tracking.process import process_info
-from nemorun_cli.tracking.store import row_files, json_values
+from nemorun_cli.tracking.store import json_values, row_files
 from nemorun_cli.tracking.store.record_paths import FILE_MODE, Place, make_folder
 
 if TYPE_CHECKING:
@@ -229,7 +229,9 @@ def _told(opening: str, first: Row, end: Row | None, verdict: Row | None, state:
 def _state(path: str, first: Row) -> str:
     """What the lock tells of an opening without an end; it is believed only where it was taken."""
     boot, here = first.get("boot", ""), process_info.boot()
-    same_machine = boot == here if boot and here else first.get("host", process_info.host()) == process_info.host()
+    same_machine = (
+        boot == here if boot and here else first.get("host", process_info.host()) == process_info.host()
+    )
     if not first:
         return "alive" if _is_held(path) else "gone"
     if first.get("supervised"):

@@ -6,23 +6,23 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.views import timeline, resource_wait
 from nemorun_cli import executors
 from nemorun_cli.model import usage
-from nemorun_cli.storage import state as kinds
 from nemorun_cli.model.attempt_end import SIGNAL_BASE, signal_name
 from nemorun_cli.model.clock import stamp, unix
+from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.units import duration_text
 from nemorun_cli.scheduler.schedule import Schedule, rule_of
-from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.storage import state as kinds
+from nemorun_cli.views import resource_wait, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.storage.state import TaskState
-    from nemorun_cli.storage.ledger import Event
-    from nemorun_cli.views.snapshot import Snapshot
     from nemorun_cli.model.spec import Task
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.views.snapshot import Snapshot
 
 MOST_NAMED: Final = 5  # tasks that one sentence names
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import executors
-from nemorun_cli.system import locks, login_session
 from nemorun_cli.errors import EngineError, ExpError, LedgerError
-from nemorun_cli.model.units import size_text
 from nemorun_cli.model.resources import cpus_text, gpus_text
+from nemorun_cli.model.units import size_text
+from nemorun_cli.system import locks, login_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

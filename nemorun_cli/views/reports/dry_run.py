@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import executors
-from nemorun_cli.model import code_package
 from nemorun_cli.executors import planning
+from nemorun_cli.model import code_package
+from nemorun_cli.model.code_package import Package
+from nemorun_cli.model.masking import MASK
+from nemorun_cli.model.resources import Resources
+from nemorun_cli.model.units import duration_text
 from nemorun_cli.scheduler.early_queue import Rules
 from nemorun_cli.storage.paths import ExperimentFiles
-from nemorun_cli.model.code_package import Package
-from nemorun_cli.model.units import duration_text
-from nemorun_cli.model.resources import Resources
-from nemorun_cli.model.masking import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nemorun_cli.storage.paths import Home
-    from nemorun_cli.spec.compose.executor_files import Described
     from nemorun_cli.model.spec import Identity, Spec, Task
+    from nemorun_cli.spec.compose.executor_files import Described
+    from nemorun_cli.storage.paths import Home
 
 PLAN_FORMAT: Final = "exp.plan/1"
 MOST_NAMED: Final = 5  # tasks that one line names
@@ -152,7 +152,11 @@ def lines(plans: dict[str, Any]) -> list[str]:
     if plans["plugins"]:
         found += ["plugins", *(f"   {_plugin_text(use)}" for use in plans["plugins"]), ""]
     for package in plans["packages"]:
-        found += ["would ship", *(f"   {line}" for line in code_package.lines(Package.from_json(package))), ""]
+        found += [
+            "would ship",
+            *(f"   {line}" for line in code_package.lines(Package.from_json(package))),
+            "",
+        ]
     for number, task in enumerate(plans["tasks"], start=1):
         found += [*_task_lines(number, task), ""]
     return found[:-1]

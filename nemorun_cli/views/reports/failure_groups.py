@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.views import log_excerpt
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.views import log_excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from nemorun_cli.model.problems import Place
-    from nemorun_cli.storage.spec_revisions import Texts
     from nemorun_cli.model.spec import Spec, Task
+    from nemorun_cli.storage.spec_revisions import Texts
 
 # What follows from other fields, or from the place in a file, and is no difference of its own.
 _DERIVED: Final = frozenset(("id", "index", "kind", "body", "group", "late", "twins"))

@@ -12,8 +12,8 @@ from nemorun_cli.model.status import TaskStatus
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from nemorun_cli.storage.state import TaskState
     from nemorun_cli.model.spec import DependencyType, Handler, Spec, Task
+    from nemorun_cli.storage.state import TaskState
 
 GRAPH_FORMAT: Final = "exp.graph/1"
 DEFAULT_TYPE: Final[DependencyType] = "afterok"

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.views import timeline, log_excerpt
-from nemorun_cli.scheduler import resume_plan
-from nemorun_cli.views.reports.causes import Cause, Reader, signal_of
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.scheduler import resume_plan
+from nemorun_cli.views import log_excerpt, timeline
+from nemorun_cli.views.reports.causes import Cause, Reader, signal_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from nemorun_cli.views.timeline import Attempt
-    from nemorun_cli.views.log_excerpt import Excerpt
-    from nemorun_cli.storage.state import TaskState
-    from nemorun_cli.storage.ledger import Event
-    from nemorun_cli.views.snapshot import Snapshot
-    from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.model.spec import Task
+    from nemorun_cli.scheduler.resume_plan import Decision
+    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.views.log_excerpt import Excerpt
+    from nemorun_cli.views.snapshot import Snapshot
+    from nemorun_cli.views.timeline import Attempt
 
 WHY_FORMAT: Final = "exp.why/1"
 

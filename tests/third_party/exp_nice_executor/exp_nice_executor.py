@@ -13,8 +13,8 @@ from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.capacity import Machine
+    from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
 
 DEFAULT_NICENESS = 10

@@ -7,15 +7,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.storage import attempts
-from nemorun_cli.executors.slurm.remote import upload, attempt_sync
-from nemorun_cli.executors.slurm.remote.upload import Delivery
-from nemorun_cli.executors.slurm.remote.results import Fetching
-from nemorun_cli.executors.slurm.remote.remote_paths import Layout, files_of
 from nemorun_cli.executors.slurm.job_script import SECRETS
-from nemorun_cli.executors.slurm.ssh import Tunnel
-from nemorun_cli.executors.slurm.remote.protocol import Watched
+from nemorun_cli.executors.slurm.remote import attempt_sync, upload
 from nemorun_cli.executors.slurm.remote.connection import Trips
+from nemorun_cli.executors.slurm.remote.protocol import Watched
+from nemorun_cli.executors.slurm.remote.remote_paths import Layout, files_of
+from nemorun_cli.executors.slurm.remote.results import Fetching
+from nemorun_cli.executors.slurm.remote.upload import Delivery
+from nemorun_cli.executors.slurm.ssh import Tunnel
+from nemorun_cli.storage import attempts
 from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from nemorun_cli.executors import Diagnosis, Job
     from nemorun_cli.executors.slurm.commands import Inquiry
     from nemorun_cli.executors.slurm.job_script import Secrets
-    from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.executors.slurm.remote.protocol import Piece
+    from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.model.plan import Plan
 
 AT_ONCE: Final = 0.1  # seconds from one look to the next, while more is to be brought

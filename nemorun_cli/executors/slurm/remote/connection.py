@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm import commands, ssh
-from nemorun_cli.executors.slurm.remote import protocol
 from nemorun_cli.executors.slurm.commands import Answer, Processes
+from nemorun_cli.executors.slurm.remote import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from nemorun_cli.executors.slurm.commands import Process
-    from nemorun_cli.executors.slurm.ssh import Tunnel
     from nemorun_cli.executors.slurm.remote.protocol import Piece, Report, Said, Watched
+    from nemorun_cli.executors.slurm.ssh import Tunnel
 
 PATIENCE: Final = 90.0  # seconds that a trip may take; sbatch itself tries for a minute while Slurm is busy
 AGAIN: Final = 0.05  # seconds between looks at whether a trip is back, for who waits for it

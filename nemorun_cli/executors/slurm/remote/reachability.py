@@ -16,8 +16,8 @@ from nemorun_cli.executors.slurm import ssh
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nemorun_cli.executors.slurm.ssh import Tunnel
     from nemorun_cli.executors.slurm.remote.connection import Trips
+    from nemorun_cli.executors.slurm.ssh import Tunnel
 
 ENGINE: Final = "ssh"
 CONNECT: Final = 30.0  # seconds that a login may take without a person

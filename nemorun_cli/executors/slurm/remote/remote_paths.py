@@ -11,10 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.system.files import write
 from nemorun_cli.executors.slurm.submissions import FOLDER
 from nemorun_cli.storage.paths import ExperimentFiles
-from nemorun_cli.system.files import make_folder
+from nemorun_cli.system.files import make_folder, write
 
 if TYPE_CHECKING:
     from nemorun_cli.executors import Job

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.system import files
 from nemorun_cli.executors.slurm import ssh
-from nemorun_cli.executors.slurm.remote.connection import TRAVEL
 from nemorun_cli.executors.slurm.remote.attempt_sync import COPIES, RECORDS
+from nemorun_cli.executors.slurm.remote.connection import TRAVEL
 from nemorun_cli.storage.paths import LEDGER
+from nemorun_cli.system import files
 from nemorun_cli.system.files import make_folder
 from nemorun_cli.tracking.store.record_paths import RECORD
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.executors.slurm.commands import Process
-    from nemorun_cli.executors.slurm.remote.remote_paths import Layout
     from nemorun_cli.executors.slurm.remote.connection import Trips
+    from nemorun_cli.executors.slurm.remote.remote_paths import Layout
 
 ARTIFACTS: Final = "artifacts"  # in an attempt's folder: what came back of its workdir
 NO_WORD: Final = "rsync failed, and did not say why"

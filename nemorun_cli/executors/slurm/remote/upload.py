@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from nemorun_cli.executors.slurm.remote.connection import TRAVEL
-
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from nemorun_cli.executors.slurm import ssh
-from nemorun_cli.executors.slurm.remote import protocol
 from nemorun_cli.executors.slurm.job_script import SECRETS, secrets_text
+from nemorun_cli.executors.slurm.remote import protocol
+from nemorun_cli.executors.slurm.remote.connection import TRAVEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nemorun_cli.executors.slurm.commands import Answer, Process
-    from nemorun_cli.executors.slurm.remote.remote_paths import Layout
     from nemorun_cli.executors.slurm.job_script import Secrets
     from nemorun_cli.executors.slurm.remote.connection import Errand, Trips
+    from nemorun_cli.executors.slurm.remote.remote_paths import Layout
     from nemorun_cli.model.code_package import Package
 
 
