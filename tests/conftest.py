@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 # The tests start thousands of processes, each of which would compile the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# Users rarely set it, and it changes the order in which stdout and stderr of a command arrive.
+os.environ.pop("PYTHONUNBUFFERED", None)
+
+# Tasks run the `python3` and `exp` of PATH: those of the tests, as in an activated environment.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+
 # How fast examples are made and run says nothing on a machine that others use too.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
@@ -61,7 +67,7 @@ class Exp:
     @property
     def env(self) -> dict[str, str]:
         """The environment in which the command runs."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("EXP_", "SLURM_"))}
+        kept = {name: value for name, value in os.environ.items() if not _marks_a_task(name)}
         return {**kept, "NEMORUN_HOME": str(self.home), "NO_COLOR": "1", "COLUMNS": "160"}
 
     @property
@@ -144,6 +150,11 @@ def bench(exp: Exp, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(exp)
 
 
+def _marks_a_task(name: str) -> bool:
+    """Whether a variable is set for tasks and jobs; SLURM_CONF says which cluster the tests use."""
+    return name.startswith(("EXP_", "SLURM_")) and name != "SLURM_CONF"
+
+
 def environment() -> dict[str, str]:
     """The environment, less what pytest itself keeps changing."""
     return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
@@ -169,10 +180,14 @@ def _ends(process: psutil.Process, within: float = 10.0) -> bool:
     return True
 
 
+CHOSEN = ("EXP_", "SLURM_", "SBATCH_", "SQUEUE_", "SINFO_")
+"""Prefixes of the variables that mark a task or a job, or set defaults for the commands of Slurm."""
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_leaked_environment() -> None:
-    """Tests are run outside of any experiment."""
-    for name in [name for name in os.environ if name.startswith(("EXP_", "SLURM_"))]:
+    """Tests run outside of any experiment, and never on the caller's cluster."""
+    for name in [name for name in os.environ if name.startswith(CHOSEN)]:
         del os.environ[name]
 
 

@@ -180,7 +180,7 @@ def test_all_problems_of_a_spec_are_reported_with_their_lines(exp: Exp) -> None:
     assert len(problems) >= 2
 
 
-@pytest.mark.parametrize("arguments", [("list",), ("status",), ("list", "--json")])
+@pytest.mark.parametrize("arguments", [("list",), ("status", "--quiet"), ("list", "--json")])
 def test_a_reader_that_leaves_is_no_fault(exp: Exp, arguments: tuple[str, ...]) -> None:
     """A command whose output pipe was closed exits quietly."""
     exp("run", exp.spec(HELLO))
@@ -221,7 +221,7 @@ def test_a_fault_keeps_its_traceback(exp: Exp) -> None:
     program = """
 import sys, types
 from nemorun_cli.cli import app as cli
-module = types.ModuleType("nemorun_cli.commands.boom")
+module = types.ModuleType("nemorun_cli.cli.commands.boom")
 def command() -> None:
     "Boom."
     raise ZeroDivisionError("boom")

@@ -11,6 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from conftest import Exp
+    from engines.slurm_cluster import Slurm
 
 PROGRAMS = Path(__file__).parent / "programs"
 PATH = {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
@@ -105,9 +106,8 @@ def test_an_executor_that_does_not_fit_is_told(exp: Exp) -> None:
     assert "use nproc_per_node" in exp("validate", spec, code=2).stderr
 
 
-def test_slurm_tells_where_to_meet(exp: Exp, slurm: Any) -> None:
+def test_slurm_tells_where_to_meet(exp: Exp, slurm: Slurm) -> None:
     """In a real job the rendezvous is at its first node, by its number, on a port of its own."""
-    del slurm
     port = "$((MASTER_PORT - 29500 - SLURM_JOB_ID % 1000))"
     say = f'echo "$RANK/$WORLD_SIZE $MASTER_ADDR {port} $TORCHELASTIC_RUN_ID"'
     launcher = {"torchrun": {"nnodes": "1:2", "nproc_per_node": 2}}
@@ -115,5 +115,4 @@ def test_slurm_tells_where_to_meet(exp: Exp, slurm: Any) -> None:
     setup = f"PATH={PROGRAMS}:$PATH"
     lines = run(exp, task, executors={"cluster": {"type": "slurm", "setup_lines": setup}}, executor="cluster")
     job_id = exp.task("train")["job_id"]
-    host = os.uname().nodename
-    assert lines == [f"{rank}/2 {host} 0 {job_id}" for rank in range(2)]
+    assert lines == [f"{rank}/2 {slurm.node} 0 {job_id}" for rank in range(2)]

@@ -118,11 +118,12 @@ def test_a_package_brings_packagers_and_launchers(exp: Exp, tmp_path: Path) -> N
     assert "tasks.look.launcher.nice.by" in refused.stderr
     refused = exp("run", exp.spec(text.replace("one.txt", "none.txt")), env=env, code=2)
     assert "the packager 'one' is at fault" in refused.stderr
-    (site / "extra.py").write_text(section.replace('"-n"', "oops"))
+    # Its size must change: Python takes bytecode for current if size and second of the source are the same.
+    (site / "extra.py").write_text(section.replace('"-n"', "undefined"))
     exp("run", exp.spec(text), env=env, code=1)
     task = exp.task("look")
     assert task["reason"] == "launch"
-    assert task["message"] == "the launcher 'nice' is at fault: NameError: name 'oops' is not defined"
+    assert task["message"] == "the launcher 'nice' is at fault: NameError: name 'undefined' is not defined"
 
 
 def test_a_package_that_cannot_be_loaded_is_named(exp: Exp, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 import pytest
 from bench import events, kill_supervisor, log, status, statuses, until
-from engines.far import PASSWORD
+from engines.far import PASSWORD, USER
 from patience import eventually
 from terminals import Terminal
 
@@ -96,7 +96,7 @@ def test_places_are_those_of_the_far_side(bench: Bench, far: Far, spot: Path) ->
         str(folder),
         str(folder.parents[1] / "dash"),
         f"{folder}/data",
-        "exp-tests-far",
+        USER,
     ]
     assert (state.status, state.outputs) == ("SUCCEEDED", {"x": "1"})
     assert not any(path.is_symlink() for path in run.directory.rglob("*"))

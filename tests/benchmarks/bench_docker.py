@@ -2,8 +2,7 @@
 
     python tests/benchmarks/bench_docker.py [--folder NEW_FOLDER] [--rounds N] [--only WORD]
 
-Run it on an otherwise quiet machine. It uses the Docker engine of the tests, which it starts as root, or
-the machine's.
+Run it on an otherwise quiet machine. It uses the Docker engine of the tests, which it starts as root.
 """
 
 from __future__ import annotations

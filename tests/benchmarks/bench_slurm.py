@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_slurm.py [--folder NEW_FOLDER] [--rounds N] [--many 200] [--waiting 1000]
 
-It uses the cluster that is here, or starts one of this machine as root, as the tests do.
+It starts a cluster of its own as root, as the tests do.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def main() -> None:
     bench = Bench(folder.absolute(), options.rounds)
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.2f}, Python {sys.version.split()[0]}")
     with shared_cluster() as cluster:
+        os.environ["SLURM_CONF"] = str(cluster.config)
         try:
             for count in (1, options.many):
                 no_ops(bench, cluster, count)

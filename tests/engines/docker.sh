@@ -2,14 +2,15 @@
 # A real Docker engine of this machine, for tests: installed, started and stopped as root.
 #
 #   docker.sh up FOLDER [OPTION ...]   install what is missing, and start an engine with dockerd's options
-#   docker.sh images FOLDER            make the images that the tests use in the engine at $DOCKER_HOST
+#   docker.sh images FOLDER            make the images that the tests use
 #   docker.sh busybox FOLDER           make the first of them alone
 #   docker.sh stop FOLDER              end the engine as an administrator would
 #   docker.sh crash FOLDER             end the engine as a crash would; containers go on
 #   docker.sh down FOLDER              end the engine and all that is in it
 #
-# The engine listens at FOLDER/docker.sock and keeps everything in FOLDER. It has no network of its
-# own and leaves the machine's packet filter alone.
+# The engine listens at FOLDER/docker.sock and keeps everything in FOLDER: its containerd, its configuration,
+# its network namespace. Its control group is named after FOLDER. It neither uses nor changes an engine, a
+# containerd, a bridge or a packet filter of the machine, so that any number of engines run side by side.
 #
 # The images: exp-test/busybox (every program of busybox), exp-test/python (bash and python3 besides)
 # and exp-test/single (one static program, called /busybox, and nothing else).
@@ -18,7 +19,11 @@ set -euo pipefail
 verb=$1 folder=$2
 shift 2
 install=$(dirname "$0")/install.sh
-export DOCKER_HOST=${DOCKER_HOST:-unix://$folder/docker.sock}
+cgroup=exp-tests-$(cksum <<<"$folder" | cut -d ' ' -f 1)
+containerd=$folder/run/containerd/containerd.sock
+export PATH=$PATH:/usr/sbin:/sbin DOCKER_HOST=unix://$folder/docker.sock
+export DOCKER_CONFIG=$folder/client # the caller may have chosen another engine in the default one
+unset DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH DOCKER_API_VERSION
 
 say() { echo "docker.sh: $*" >&2; }
 
@@ -29,25 +34,63 @@ answers() {
 # A pid file may be older than the process that has its pid now; ours have the folder in their arguments.
 is_ours() { tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | grep --quiet --fixed-strings "$folder/"; }
 
-# An engine that is started waits in vain for the containerd of the former one, if that is over but not yet
-# collected, or if somebody else has its pid by now.
-forget_containerd() {
-    local file=$folder/run/containerd/containerd.pid
-    [ -e "$file" ] || return 0
-    for _ in $(seq 100); do
-        is_ours "$(cat "$file")" || break
+runs() { [ -e "$1" ] && is_ours "$(cat "$1")"; }
+
+# dockerd removes the bridge docker0 of its network namespace when it starts without a bridge.
+make_network() {
+    grep --quiet --fixed-strings " $folder/net " /proc/mounts && return
+    touch "$folder/net"
+    unshare --net="$folder/net" ip link set lo up
+}
+
+configure() {
+    cat >"$folder/containerd.toml" <<END
+version = 2
+root = "$folder/containerd"
+state = "$folder/run/containerd"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+address = "$containerd"
+[plugins."io.containerd.internal.v1.opt"]
+path = "$folder/opt"
+END
+    # Engines that have a key keep it in /etc/docker by default; later ones refuse the setting.
+    if grep --quiet --text deprecated-key-path "$(command -v dockerd)"; then
+        echo "{\"deprecated-key-path\": \"$folder/key.json\"}" >"$folder/daemon.json"
+    else
+        echo '{}' >"$folder/daemon.json"
+    fi
+}
+
+launch() { # launch PROGRAM [ARGUMENT ...]: in the network namespace, with none of the caller's environment
+    env -i PATH="$PATH" HOME="$HOME" setsid nsenter --net="$folder/net" "$@" \
+        >>"$folder/$1.log" 2>&1 </dev/null &
+}
+
+start_containerd() {
+    runs "$folder/containerd.pid" && return
+    rm -f "$containerd"
+    launch containerd --config "$folder/containerd.toml"
+    echo $! >"$folder/containerd.pid"
+    for _ in $(seq 300); do
+        [ -S "$containerd" ] && return
         sleep 0.1
     done
-    rm -f "$file"
+    tail -n 20 "$folder/containerd.log" >&2
+    say "containerd does not listen"
+    exit 1
 }
 
 start() {
     mkdir -p "$folder"
+    make_network
+    configure
+    start_containerd
     rm -f "$folder/docker.pid"
-    forget_containerd
-    setsid dockerd --host "unix://$folder/docker.sock" --data-root "$folder/data" --exec-root "$folder/run" \
-        --pidfile "$folder/docker.pid" --iptables=false --ip6tables=false --bridge=none "$@" \
-        >>"$folder/dockerd.log" 2>&1 </dev/null &
+    launch dockerd --host "unix://$folder/docker.sock" --config-file "$folder/daemon.json" \
+        --data-root "$folder/data" --exec-root "$folder/run" --pidfile "$folder/docker.pid" \
+        --containerd "$containerd" --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$cgroup" \
+        --iptables=false --ip6tables=false --bridge=none "$@"
     for _ in $(seq 300); do
         answers && return
         sleep 0.1
@@ -151,17 +194,23 @@ busybox)
     make_busybox "$root/busybox"
     rm -rf "$root"
     ;;
-stop) end "$folder/docker.pid" TERM ;;
-crash) end "$folder/docker.pid" KILL ;;
+stop)
+    end "$folder/docker.pid" TERM
+    end "$folder/containerd.pid" TERM
+    ;;
+crash)
+    end "$folder/docker.pid" KILL
+    end "$folder/containerd.pid" KILL
+    ;;
 down)
     if answers; then
-        export DOCKER_HOST=unix://$folder/docker.sock
         docker ps --all --quiet | xargs --no-run-if-empty docker rm --force >/dev/null
     fi
     end "$folder/docker.pid" TERM
-    end "$folder/run/containerd/containerd.pid" TERM
+    end "$folder/containerd.pid" TERM
     end_containers
     { grep -o " $folder/[^ ]*" /proc/mounts || true; } | sort -r | xargs --no-run-if-empty umount --lazy
+    find /sys/fs/cgroup -depth -type d -path "*/$cgroup*" -exec rmdir {} + 2>/dev/null || true
     rm -rf "$folder"
     ;;
 *)

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import shutil
+import socket
 import subprocess
-import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from engines.folders import shared_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCRIPT = Path(__file__).with_name("docker.sh")
-SHARED = Path(tempfile.gettempdir()) / f"exp-tests-docker-{os.geteuid()}"  # short, for it holds a socket
+SHARED = shared_folder("docker")
 START_WAIT = 600.0  # seconds; the first start installs the engine
-MACHINES_OWN = "unix:///var/run/docker.sock"
+CHOICES = ("DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_API_VERSION")
+"""Variables by which the caller of the tests may have chosen another engine."""
 
 
 @dataclass(frozen=True)
 class Dockerd:
-    """An engine in a folder of its own, or the machine's (`folder` None), which is left as it is."""
+    """An engine in a folder of its own; never the machine's."""
 
-    folder: Path | None
+    folder: Path
 
     @property
     def host(self) -> str:
         """What DOCKER_HOST is for it."""
-        return f"unix://{self.folder}/docker.sock" if self.folder else MACHINES_OWN
+        return f"unix://{self.folder}/docker.sock"
 
     @property
     def client(self) -> Any:
@@ -41,11 +45,22 @@ class Dockerd:
 
         return docker.DockerClient(base_url=self.host, version="auto")
 
+    def listen(self) -> socket.socket:
+        """A server at the engine's loopback address, which is in a network namespace of its own."""
+        with ThreadPoolExecutor(1) as thread:  # only this thread enters the namespace
+            return thread.submit(self._listen).result()
+
+    def _listen(self) -> socket.socket:
+        with (self.folder / "net").open(encoding="ascii") as namespace:
+            if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), 0):
+                raise OSError(ctypes.get_errno(), "setns")
+        return socket.create_server(("127.0.0.1", 0))
+
     def run(self, verb: str, *options: str) -> None:
         """Call the script that installs, starts and ends engines."""
-        kept = {name: value for name, value in os.environ.items() if name != "NEMORUN_HOME"}
-        env = {**kept, "DOCKER_HOST": self.host}  # an engine is no part of a test's experiments
-        argv = [str(SCRIPT), verb, str(self.folder or SHARED), *options]
+        # An engine is no part of a test's experiments.
+        env = {name: value for name, value in os.environ.items() if name != "NEMORUN_HOME"}
+        argv = [str(SCRIPT), verb, str(self.folder), *options]
         done = subprocess.run(
             argv, env=env, text=True, stderr=subprocess.PIPE, timeout=START_WAIT, check=False
         )
@@ -64,14 +79,12 @@ def missing() -> str | None:
     """Why no engine can be had here; None if one can."""
     if os.geteuid() == 0 and (shutil.which("dockerd") or shutil.which("apt-get")):
         return None
-    if os.access(MACHINES_OWN.removeprefix("unix://"), os.R_OK | os.W_OK):
-        return None
-    return "DOCKER IS NOT TESTED: no engine is running here, and only root on a Debian can start one"
+    return "DOCKER IS NOT TESTED: the tests start their own engine, which only root on a Debian can do"
 
 
 def of_this_session() -> Dockerd:
     """The engine that all workers of a session share, whether it is running yet or not."""
-    return Dockerd(SHARED if os.geteuid() == 0 else None)
+    return Dockerd(SHARED)
 
 
 @contextlib.contextmanager
@@ -84,8 +97,7 @@ def shared_engine() -> Iterator[Dockerd]:
     using = _open(SHARED.with_name(SHARED.name + ".using"))
     with starting, using:
         fcntl.flock(starting, fcntl.LOCK_EX)
-        if engine.folder:
-            engine.run("up")
+        engine.run("up")
         engine.run("images")
         fcntl.flock(using, fcntl.LOCK_SH)
         fcntl.flock(starting, fcntl.LOCK_UN)
@@ -94,8 +106,7 @@ def shared_engine() -> Iterator[Dockerd]:
         fcntl.flock(using, fcntl.LOCK_UN)
         with contextlib.suppress(BlockingIOError):  # others still use it
             fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if engine.folder:
-                engine.run("down")
+            engine.run("down")
 
 
 def _open(path: Path) -> Any:
@@ -105,13 +116,8 @@ def _open(path: Path) -> Any:
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[Dockerd]:
     """An engine that this process and what it starts use by DOCKER_HOST."""
-    before = os.environ.get("DOCKER_HOST")
-    with shared_engine() as engine:
-        os.environ["DOCKER_HOST"] = engine.host
-        try:
-            yield engine
-        finally:
-            if before is None:
-                del os.environ["DOCKER_HOST"]
-            else:
-                os.environ["DOCKER_HOST"] = before
+    with shared_engine() as engine, pytest.MonkeyPatch.context() as patch:
+        for name in CHOICES:
+            patch.delenv(name, raising=False)
+        patch.setenv("DOCKER_HOST", engine.host)
+        yield engine

@@ -8,13 +8,13 @@ import os
 import pwd
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 import pytest
+from engines.folders import digest, shared_folder
+from engines.slurm_cluster import SHARED as CLUSTER
 from engines.slurm_cluster import STATES_OF_LIFE, Slurm
 from engines.sshd import LOGIN, Sshd, answering, serving
 
@@ -22,10 +22,12 @@ from nemorun_cli.executors.slurm.remote.remote_paths import owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-SHARED = Path(tempfile.gettempdir()) / "exp-tests-far"
-USER: Final = "exp-tests-far"
+SHARED = shared_folder("far")
+USER: Final = f"exp-tests-{digest(str(SHARED))}"
 PASSWORD: Final = "known to people"  # noqa: S105 - of a user who is there for the tests only
+VARIABLE: Final = f"SLURM_CONF={Slurm(CLUSTER).config}"
 COMMAND_WAIT: Final = 60.0  # seconds
 
 
@@ -59,7 +61,7 @@ class Far:
         return [*self._jobs(home), *map(str, self.processes(home))]
 
     def _jobs(self, home: Path) -> list[str]:
-        listed = Slurm(SHARED).ask(
+        listed = Slurm(CLUSTER).ask(
             "squeue", "--noheader", "--array", f"--states={STATES_OF_LIFE}", "--format=%i %T %j %k"
         )
         return [line for line in listed.splitlines() if f" {self.home(home)}/" in line]
@@ -73,7 +75,7 @@ class Far:
 
     def shown(self, home: Path) -> str:
         """All that Slurm tells of them, and all that lies there of them."""
-        slurm = Slurm(SHARED)
+        slurm = Slurm(CLUSTER)
         texts = [slurm.ask("scontrol", "show", "job", line.split()[0]) for line in self._jobs(home)]
         for path in self.home(home).rglob("*"):
             with contextlib.suppress(FileNotFoundError):
@@ -134,7 +136,7 @@ def _open(name: str) -> Any:
 @pytest.fixture(scope="session")
 def far_session() -> Iterator[Far]:
     """The far side, for as long as this process tests."""
-    with shared_user() as far, serving(USER) as server:
+    with shared_user() as far, serving(USER, variable=VARIABLE) as server:
         yield Far(far.folder, server)
 
 

@@ -5,13 +5,13 @@
 set -euo pipefail
 
 declare -A programs=(
-    [docker]="dockerd busybox curl /usr/bin/python3"
+    [docker]="dockerd containerd busybox curl ip /usr/bin/python3"
     [slurm]="slurmctld slurmd munged sbatch"
     [accounting]="slurmdbd mariadbd"
     [sshd]="sshd ssh rsync"
 )
 declare -A packages=(
-    [docker]="docker.io busybox-static curl python3"
+    [docker]="docker.io busybox-static curl iproute2 python3"
     [slurm]="slurm-wlm munge"
     [accounting]="slurmdbd mariadb-server"
     [sshd]="openssh-server openssh-client rsync"

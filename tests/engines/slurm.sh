@@ -2,7 +2,7 @@
 # A real Slurm cluster of this one machine, for tests: installed, started and stopped as root.
 #
 #   slurm.sh up FOLDER            install what is missing, and start what does not run
-#   slurm.sh down FOLDER          end what `up` started, and nothing else
+#   slurm.sh down FOLDER          end what was started for FOLDER, and nothing else
 #   slurm.sh stop-controller FOLDER
 #   slurm.sh start-controller FOLDER        and wait until it takes jobs
 #   slurm.sh start-controller-alone FOLDER  and do not: it has not heard of its node yet
@@ -12,8 +12,10 @@
 # It has two nodes that are both this machine: the jobs of the default partition `main` run on the first, and
 # those of `pair`, which may ask for several, on either.
 #
-# FOLDER holds the configuration, the state, the logs and the pids of what was started. The
-# configuration becomes that of the machine by a link, if the machine has none of its own.
+# FOLDER holds the configuration, the state, the logs, the pids and the munge key and socket of the cluster.
+# Commands reach it with SLURM_CONF=FOLDER/slurm.conf. Its nodes, and with them their control groups, are named
+# after FOLDER, and its ports are its own. It neither uses nor changes a Slurm or a munge of the machine, so that
+# any number of clusters run side by side.
 #
 # SLURM_MAX_ARRAY     the cluster's MaxArraySize (default: 1001)
 # SLURM_MIN_JOB_AGE   seconds for which it remembers jobs that are over (default: 300)
@@ -22,24 +24,60 @@
 set -euo pipefail
 
 verb=$1 folder=$2
-nodes=("$(hostname -s)" beside)
-config=/etc/slurm/slurm.conf
+id=$(cksum <<<"$folder" | cut -d ' ' -f 1)
+nodes=("exp$id" "exp$id-beside")
 install=$(dirname "$0")/install.sh
+munge=$folder/munge
+export PATH=$PATH:/usr/sbin:/sbin SLURM_CONF=$folder/slurm.conf
+claims=${TMPDIR:-/tmp}/exp-tests-ports
 
 say() { echo "slurm.sh: $*" >&2; }
 
+is_free() { # is_free PORT ...
+    local port
+    for port in "$@"; do
+        ! (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || return 1
+    done
+}
+
+# Four ports in a row, below those that the kernel gives to connections. A claim is a link to the folder of a
+# cluster; it holds for as long as that folder exists, for a cluster that is stopped needs its ports again.
+claim_ports() {
+    [ -s "$folder/port" ] && return
+    local block port owner
+    mkdir -p "$claims"
+    (
+        flock 9
+        for block in $(seq 1000); do
+            port=$((20000 + (id + block) % 2500 * 4))
+            owner=$(readlink "$claims/$port") || owner=$folder
+            if [ "$owner" != "$folder" ] && [ -e "$owner" ]; then continue; fi
+            is_free "$port" $((port + 1)) $((port + 2)) $((port + 3)) || continue
+            ln -sfn "$folder" "$claims/$port"
+            echo "$port" >"$folder/port"
+            exit 0
+        done
+        say "no ports are free"
+        exit 1
+    ) 9>"$claims/lock"
+}
+
 write_config() {
-    local host=${nodes[0]} gives=CR_CPU measures=none limits=none
+    local host gives=CR_CPU measures=none limits=none port
+    host=$(hostname -s)
+    port=$(cat "$folder/port")
     if [ -n "${SLURM_ACCOUNTING:-}" ]; then
         gives=CR_CPU_Memory measures=linux
         [ ! -w /sys/fs/cgroup/memory/tasks ] || limits=cgroup # the plugin for newer cgroups needs systemd
     fi
     mkdir -p "$folder/state" "${nodes[@]/#/$folder/spool/}"
-    cat >"$folder/slurm.conf.new" <<END # somebody may be reading it
+    cat >"$folder/slurm.conf.new" <<END # a reader must not see half of it
 ClusterName=exptest
-SlurmctldHost=$host
+SlurmctldHost=$host(127.0.0.1)
+SlurmctldPort=$port
 SlurmUser=root
 AuthType=auth/munge
+AuthInfo=socket=$munge/socket
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/$limits
 SwitchType=switch/none
@@ -65,35 +103,37 @@ SlurmctldTimeout=300
 SlurmdTimeout=300
 MessageTimeout=4
 AccountingStorageType=accounting_storage/${SLURM_ACCOUNTING:-none}
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort=$((port + 3))
+AccountingStoragePass=$munge/socket
 JobAcctGatherType=jobacct_gather/$measures
 JobAcctGatherFrequency=task=1
 JobCompType=jobcomp/none
-NodeName=$host NodeHostname=$host CPUs=8 RealMemory=8000 State=UNKNOWN
-NodeName=beside NodeHostname=$host Port=16818 CPUs=2 RealMemory=2000 State=UNKNOWN
+NodeName=${nodes[0]} NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 1)) CPUs=8 RealMemory=8000
+NodeName=${nodes[1]} NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 2)) CPUs=2 RealMemory=2000
 PreemptType=preempt/partition_prio
 PreemptMode=CANCEL
-PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO PriorityTier=1
-PartitionName=pair Nodes=$host,beside MaxTime=INFINITE State=UP PriorityTier=1
-PartitionName=urgent Nodes=$host MaxTime=INFINITE State=UP PriorityTier=10
-PartitionName=closed Nodes=$host MaxTime=INFINITE State=DOWN
+PartitionName=main Nodes=${nodes[0]} Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO PriorityTier=1
+PartitionName=pair Nodes=${nodes[0]},${nodes[1]} MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes=${nodes[0]} MaxTime=INFINITE State=UP PriorityTier=10
+PartitionName=closed Nodes=${nodes[0]} MaxTime=INFINITE State=DOWN
 END
     mv "$folder/slurm.conf.new" "$folder/slurm.conf"
-    ln -sfn "$folder/slurm.conf" "$config"
     printf '%s\n' CgroupPlugin=cgroup/v1 ConstrainRAMSpace=yes ConstrainSwapSpace=yes >"$folder/cgroup.conf"
-    ln -sfn "$folder/cgroup.conf" "$(dirname "$config")/cgroup.conf"
-    touch "$folder/owns-config"
 }
 
 start_munge() {
-    munge -n >/dev/null 2>&1 && return
-    mkdir -p /run/munge /var/log/munge /var/lib/munge
-    chown munge: /run/munge /var/log/munge /var/lib/munge
-    chmod 755 /run/munge
-    [ -s /etc/munge/munge.key ] || mungekey --create
-    chown munge: /etc/munge/munge.key
-    daemon setpriv --reuid munge --regid munge --clear-groups -- munged --force
-    touch "$folder/owns-munge"
+    runs "$munge/munged" && return
+    mkdir -p "$munge"
+    [ -s "$munge/key" ] || mungekey --create --keyfile="$munge/key"
+    chown -R munge: "$munge"
+    chmod 755 "$munge"
+    daemon setpriv --reuid munge --regid munge --clear-groups -- munged --socket="$munge/socket" \
+        --key-file="$munge/key" --pid-file="$munge/munged.pid" --log-file="$munge/log" --seed-file="$munge/seed" ||
+        { say "munged does not start"; exit 1; }
 }
+
+munges() { munge --socket="$munge/socket" --no-input >/dev/null 2>&1; }
 
 answers() { timeout 5 scontrol ping 2>/dev/null | grep -q ' UP$'; }
 
@@ -107,7 +147,7 @@ await() { # await SECONDS COMMAND …
 }
 
 daemon() { # with nothing of the environment of a test
-    env -i PATH="$PATH" HOME="$HOME" "$@" </dev/null >/dev/null 2>&1
+    env -i PATH="$PATH" HOME="$HOME" SLURM_CONF="$SLURM_CONF" "$@" </dev/null >/dev/null 2>&1
 }
 
 start_controller() {
@@ -141,10 +181,11 @@ has_no_jobs() { [ -z "$(timeout 5 squeue --noheader 2>/dev/null)" ]; }
 
 pid_file() { if [[ $1 == /* ]]; then echo "$1.pid"; else echo "$folder/$1.pid"; fi; }
 
-runs() { # runs NAME [PROGRAM]: the daemon that wrote this pid file, and not who has its pid now
+runs() { # runs NAME [PROGRAM]: this cluster's daemon, and not another process that has its pid now
     local pid program=${2:-${1##*/}}
     pid=$(cat "$(pid_file "$1")" 2>/dev/null) || return 1
-    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$program" ]
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$program" ] &&
+        grep --quiet --null-data --line-regexp --fixed-strings "SLURM_CONF=$SLURM_CONF" "/proc/$pid/environ"
 }
 
 kill_pid_of() { # kill_pid_of NAME SIGNAL [PROGRAM]: that daemon, and only that
@@ -163,16 +204,19 @@ start_accounting() {
     "$install" accounting
     mkdir -p "$database"
     chown mysql: "$database"
-    [ -d "$database/mysql" ] || mariadb-install-db --user=mysql --datadir="$database" >/dev/null 2>&1
+    [ -d "$database/mysql" ] || mariadb-install-db --no-defaults --user=mysql --datadir="$database" >/dev/null 2>&1
     (
         cd /
         daemon setsid mariadbd --no-defaults --user=mysql --datadir="$database" --skip-networking \
             --socket="$socket" --pid-file="$database/mariadbd.pid" --innodb-buffer-pool-size=64M &
     ) </dev/null >/dev/null 2>&1 # nor may the shell that waits for it hold what the caller reads
-    await 30 daemon mariadb --socket="$socket" --execute='select 1'
+    await 30 daemon mariadb --no-defaults --socket="$socket" --execute='select 1'
     cat >"$folder/slurmdbd.conf" <<END
 AuthType=auth/munge
+AuthInfo=socket=$munge/socket
 DbdHost=localhost
+DbdAddr=127.0.0.1
+DbdPort=$(($(cat "$folder/port") + 3))
 SlurmUser=root
 PidFile=$folder/slurmdbd.pid
 LogFile=$folder/slurmdbd.log
@@ -182,7 +226,7 @@ StorageLoc=slurm
 StorageHost=localhost
 END
     chmod 600 "$folder/slurmdbd.conf"
-    daemon env MYSQL_UNIX_PORT="$socket" SLURM_CONF="$folder/slurm.conf" slurmdbd
+    daemon env MYSQL_UNIX_PORT="$socket" slurmdbd
     await 30 keeps_accounts
 }
 
@@ -190,38 +234,31 @@ keeps_accounts() { grep -q 'slurmdbd version .* started' "$folder/slurmdbd.log" 
 
 up() {
     mkdir -p "$folder"
+    chmod 755 "$folder" # users of the cluster read its configuration and reach its munge
     "$install" slurm
     start_munge
-    if [ ! -e "$config" ] || [ -e "$folder/owns-config" ]; then
-        write_config
-    fi
+    await 10 munges
+    claim_ports
+    write_config
     answers && takes_jobs && return
-    [ -e "$folder/owns-config" ] || { say "the cluster of $config takes no jobs"; exit 1; }
     start_controller
     start_nodes
-    touch "$folder/owns-cluster"
 }
 
 down() {
-    if [ -e "$folder/owns-cluster" ]; then
-        if answers; then
-            scancel --user="$(id -u)" || true
-            await 10 has_no_jobs || true
-        fi
-        for node in "${nodes[@]}"; do kill_pid_of "$node" TERM slurmd; done
-        kill_pid_of slurmctld TERM
+    if [ -e "$SLURM_CONF" ] && answers; then # without a configuration, commands look for a cluster in DNS
+        scancel --user="$(id -u)" || true
+        await 10 has_no_jobs || true
     fi
+    for node in "${nodes[@]}"; do kill_pid_of "$node" TERM slurmd; done
+    kill_pid_of slurmctld TERM
     kill_pid_of slurmdbd TERM
     kill_pid_of "$folder/database/mariadbd" TERM
-    if [ -e "$folder/owns-munge" ]; then
-        kill_pid_of /run/munge/munged TERM
-    fi
-    if [ -e "$folder/owns-config" ] && [ "$(readlink "$config")" = "$folder/slurm.conf" ]; then
-        rm "$config" "$(dirname "$config")/cgroup.conf"
-    fi
+    kill_pid_of "$munge/munged" TERM
     for node in "${nodes[@]}"; do
         find /sys/fs/cgroup -depth -type d -path "*/slurm_$node*" -exec rmdir {} + 2>/dev/null || true
     done
+    find "$claims" -lname "$folder" -delete 2>/dev/null || true
     rm -rf "$folder"
 }
 
@@ -230,13 +267,10 @@ up) up ;;
 down) down ;;
 accounting) start_accounting ;;
 stop-controller) kill_pid_of slurmctld TERM ;;
-stop-munge)
-    [ -e "$folder/owns-munge" ] || { say "this munge is not ours to stop"; exit 1; }
-    kill_pid_of /run/munge/munged TERM
-    ;;
+stop-munge) kill_pid_of "$munge/munged" TERM ;;
 start-munge)
     start_munge
-    await 10 munge -n >/dev/null
+    await 10 munges
     ;;
 start-controller)
     write_config

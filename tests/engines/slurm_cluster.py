@@ -7,19 +7,19 @@ import fcntl
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from engines.folders import shared_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCRIPT = Path(__file__).with_name("slurm.sh")
-SHARED = Path(tempfile.gettempdir()) / "exp-tests-slurm"
+SHARED = shared_folder("slurm")
 PATH = "/usr/local/bin:/usr/bin:/bin"  # whatever a test makes of the real one
 START_WAIT = 600.0  # seconds; the first start installs Slurm
 COMMAND_WAIT = 60.0
@@ -28,9 +28,19 @@ STATES_OF_LIFE = "PENDING,RUNNING,COMPLETING,SUSPENDED,CONFIGURING"
 
 @dataclass(frozen=True)
 class Slurm:
-    """The cluster that the commands on PATH reach."""
+    """A cluster in a folder of its own; never the machine's."""
 
     folder: Path
+
+    @property
+    def config(self) -> Path:
+        """What SLURM_CONF is for it."""
+        return self.folder / "slurm.conf"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment in which Slurm's commands reach it."""
+        return {**os.environ, "SLURM_CONF": str(self.config)}
 
     def run(self, verb: str, **env: str) -> None:
         """Call the script that installs, starts and ends it."""
@@ -51,7 +61,13 @@ class Slurm:
         """What one of Slurm's commands prints; it must not fail."""
         program = shutil.which(argv[0], path=PATH) or argv[0]
         done = subprocess.run(
-            [program, *argv[1:]], capture_output=True, text=True, timeout=COMMAND_WAIT, check=False, cwd="/"
+            [program, *argv[1:]],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_WAIT,
+            check=False,
+            cwd="/",
         )
         assert done.returncode == 0, f"{argv}: {done.stderr}"
         return done.stdout
@@ -72,13 +88,12 @@ class Slurm:
     @property
     def node(self) -> str:
         """The name of the node whose jobs are those of the default partition."""
-        return self.ask("sinfo", "--noheader", "--partition=main", "--format=%n").split()[0]
+        return self.ask("sinfo", "--noheader", "--partition=main", "--format=%N").strip()
 
     def resume(self, node: str) -> None:
         """Let a node take jobs again; one that came back by itself is left as it is."""
-        subprocess.run(
-            ["scontrol", "update", f"nodename={node}", "state=resume"], capture_output=True, check=False
-        )
+        argv = ["scontrol", "update", f"nodename={node}", "state=resume"]
+        subprocess.run(argv, env=self.env, capture_output=True, check=False)
 
     def jobs(self, place: Path, *, states: str = STATES_OF_LIFE) -> list[str]:
         """The jobs of experiments under a home, one a line; theirs is what their comment begins with."""
@@ -102,9 +117,7 @@ def missing() -> str | None:
     """Why no cluster can be had here; None if one can."""
     if os.geteuid() == 0 and (shutil.which("slurmctld") or shutil.which("apt-get")):
         return None
-    if shutil.which("sinfo") and subprocess.run(["sinfo"], capture_output=True, check=False).returncode == 0:
-        return None
-    return "SLURM IS NOT TESTED: no cluster answers here, and only root on a Debian can start one"
+    return "SLURM IS NOT TESTED: the tests start their own cluster, which only root on a Debian can do"
 
 
 @contextlib.contextmanager
@@ -115,11 +128,10 @@ def shared_cluster() -> Iterator[Slurm]:
     cluster = Slurm(SHARED)
     with _open("starting") as starting, _open("using") as using:
         fcntl.flock(starting, fcntl.LOCK_EX)
-        if os.geteuid() == 0:
-            with contextlib.suppress(BlockingIOError):  # others use it, or have stopped it for a test
-                fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                cluster.run("down")  # what a session left that was killed
-                cluster.run("up")
+        with contextlib.suppress(BlockingIOError):  # others use it, or have stopped it for a test
+            fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            cluster.run("down")  # what a session left that was killed
+            cluster.run("up")
         fcntl.flock(using, fcntl.LOCK_SH)
         fcntl.flock(starting, fcntl.LOCK_UN)
         yield cluster
@@ -127,8 +139,7 @@ def shared_cluster() -> Iterator[Slurm]:
         fcntl.flock(using, fcntl.LOCK_UN)
         with contextlib.suppress(BlockingIOError):  # others still use it
             fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.geteuid() == 0:
-                cluster.run("down")
+            cluster.run("down")
 
 
 @contextlib.contextmanager
@@ -159,8 +170,9 @@ def _open(name: str) -> Any:
 
 @pytest.fixture(scope="session")
 def slurm_session() -> Iterator[Slurm]:
-    """The cluster, for as long as this process tests."""
-    with shared_cluster() as cluster:
+    """The cluster, which this process and what it starts use by SLURM_CONF, for as long as it tests."""
+    with shared_cluster() as cluster, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(cluster.config))
         yield cluster
 
 
@@ -174,10 +186,6 @@ def slurm(slurm_session: Slurm) -> Iterator[Slurm]:
 @pytest.fixture
 def slurm_alone(slurm_session: Slurm) -> Iterator[Slurm]:
     """The cluster, for a test that stops it or changes how it works; it runs again afterwards."""
-    if not (slurm_session.folder / "owns-cluster").exists():
-        pytest.skip(
-            "SLURM IS TESTED ONLY IN PART: the cluster here is not the tests' own, and may not be stopped"
-        )
     with turn(fcntl.LOCK_EX):
         yield slurm_session
         slurm_session.run("stop-controller")

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from engines.folders import shared_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCRIPT = Path(__file__).with_name("sshd.sh")
-STARTING = Path(tempfile.gettempdir()) / f"exp-tests-sshd-{os.geteuid()}.starting"
+STARTING = shared_folder("sshd.starting")
 START_WAIT = 600.0  # seconds; the first start installs it
 LOGIN: Final = "login"
 """The name under which ssh gets there."""
@@ -31,11 +32,15 @@ KEYLESS: Final = "keyless"
 
 @dataclass(frozen=True)
 class Sshd:
-    """A server that lets `user` in (default: this one), by the key `folder / "user_key"`."""
+    """A server that lets `user` in (default: this one), by the key `folder / "user_key"`.
+
+    Its sessions get `variable`, a NAME=VALUE.
+    """
 
     folder: Path
     port: int
     user: str | None = None
+    variable: str | None = None
 
     @property
     def config(self) -> Path:
@@ -50,7 +55,8 @@ class Sshd:
     def run(self, verb: str) -> None:
         """Call the script: `down` and `up` again, `drop` the connections, `freeze` and `thaw`."""
         argv = [str(SCRIPT), verb, str(self.folder), str(self.port)]
-        env = {**os.environ, **({"SSHD_USER": self.user} if self.user else {})}
+        given = {"SSHD_USER": self.user, "SSHD_VARIABLE": self.variable}
+        env = {**os.environ, **{name: value for name, value in given.items() if value}}
         done = subprocess.run(
             argv, env=env, text=True, stderr=subprocess.PIPE, timeout=START_WAIT, check=False
         )
@@ -68,13 +74,13 @@ def missing() -> str | None:
 
 
 @contextlib.contextmanager
-def serving(user: str | None = None) -> Iterator[Sshd]:
+def serving(user: str | None = None, *, variable: str | None = None) -> Iterator[Sshd]:
     """A server of this process's own."""
     if reason := missing():
         pytest.skip(reason)
     folder = Path(tempfile.mkdtemp(prefix="exp-sshd-"))  # short, for sockets lie in such folders
     with socket.create_server(("127.0.0.1", 0)) as free:
-        server = Sshd(folder, free.getsockname()[1], user)
+        server = Sshd(folder, free.getsockname()[1], user, variable)
     with STARTING.open("w", encoding="ascii") as starting:
         fcntl.flock(starting, fcntl.LOCK_EX)
         server.run("up")

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # A real ssh server of this machine, for tests, that only the user who starts it can log in to, or SSHD_USER.
 #
-#   sshd.sh up FOLDER PORT   install what is missing (as root, on a Debian), and answer at 127.0.0.1
+#   sshd.sh up FOLDER PORT   install what is missing (as root, on a Debian), and listen at PORT
 #   sshd.sh drop FOLDER      end its connections, as a network does that fails; it still listens
 #   sshd.sh freeze FOLDER    answer nobody, and end nothing, until `thaw`
 #   sshd.sh thaw FOLDER
 #   sshd.sh down FOLDER      end it and its connections; FOLDER stays, and `up` starts it again
+#
+# It listens at a loopback address derived from FOLDER, so that no other program takes its port while it is down.
+# It neither uses nor changes the machine's own server or its configuration. Sessions get SSHD_VARIABLE, a
+# NAME=VALUE.
 #
 # FOLDER holds all that belongs to it: its host key, a key to log in with, and FOLDER/ssh_config, in which
 # it is called `login`, and `behind` if it is reached by a jump over itself. Other names are for what can go
@@ -16,6 +20,8 @@ set -euo pipefail
 
 verb=$1 folder=$2
 install=$(dirname "$0")/install.sh
+id=$(cksum <<<"$folder" | cut -d ' ' -f 1)
+address=127.$((id % 254 + 1)).$((id / 254 % 254 + 1)).$((id / 254 / 254 % 254 + 1))
 
 say() { echo "sshd.sh: $*" >&2; }
 
@@ -42,17 +48,19 @@ configure() { # configure PORT
     user=${SSHD_USER:-$(id -un)} client=$(PATH=/usr/bin:/bin command -v ssh)
     # StrictModes would not have keys below a folder of temporary files.
     cat >"$folder/sshd_config" <<END
-ListenAddress 127.0.0.1
+ListenAddress $address
 Port $1
 HostKey $folder/host_key
 AuthorizedKeysFile $folder/authorized_keys
 PidFile $folder/sshd.pid
 AllowUsers $user
 PermitRootLogin prohibit-password
+PermitUserRC no
 StrictModes no
 UsePAM no
 PrintMotd no
 Subsystem sftp internal-sftp
+${SSHD_VARIABLE:+SetEnv $SSHD_VARIABLE}
 END
     cat >"$folder/ssh_config" <<END
 Host stranger
@@ -66,7 +74,7 @@ Host bare
 Host noisy
   IdentityFile $folder/noisy_key
 Host *
-  HostName 127.0.0.1
+  HostName $address
   Port $1
   User $user
   IdentityFile $folder/user_key
@@ -76,7 +84,7 @@ Host *
   GlobalKnownHostsFile /dev/null
   StrictHostKeyChecking yes
 END
-    echo "[127.0.0.1]:$1 $(cut -d ' ' -f 1,2 "$folder/host_key.pub")" >"$folder/known_hosts"
+    echo "[$address]:$1 $(cut -d ' ' -f 1,2 "$folder/host_key.pub")" >"$folder/known_hosts"
     printf '#!/bin/sh\nexec %s -F "%s" "$@"\n' "$client" "$folder/ssh_config" >"$folder/bin/ssh"
     chmod 755 "$folder/bin/ssh"
 }
