@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nemorun_cli.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from nemorun_cli.builder import Builder
     from nemorun_cli.errors import ExpError, SpecError
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     )
     from nemorun_cli.tracking import Experiment, ml_dash_experiment
     from nemorun_cli.views.snapshot import Snapshot
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Builder",

@@ -130,22 +130,22 @@ class Builder:
                 f"{self.path} was imported by a task and would start the experiment again: "
                 'put what starts it under if __name__ == "__main__":'
             )
-        from nemorun_cli import building  # noqa: PLC0415 - what runs experiments is heavy
+        from nemorun_cli.cli import run_built  # noqa: PLC0415 - what runs experiments is heavy
 
-        return building.run(self.document(flags), is_direct=bool(direct), is_detached=bool(detach))
+        return run_built.run(self.document(flags), is_direct=bool(direct), is_detached=bool(detach))
 
     def dryrun(self) -> dict[str, Any]:
         """Show what would run, and give it as the document `exp.plan/1`; nothing is created."""
         python_specs.hand_over(self, [])
-        from nemorun_cli import building  # noqa: PLC0415 - what runs experiments is heavy
+        from nemorun_cli.cli import run_built  # noqa: PLC0415 - what runs experiments is heavy
 
-        return building.show(self.document({}))
+        return run_built.show(self.document({}))
 
     def document(self, flags: Mapping[str, bool | None]) -> Document:
         """What was built, checked; raises SpecError with all of its problems."""
-        from nemorun_cli import building  # noqa: PLC0415 - what checks specs is heavy
+        from nemorun_cli.cli import run_built  # noqa: PLC0415 - what checks specs is heavy
 
-        return building.read(self, _sets(flags))
+        return run_built.read(self, _sets(flags))
 
     @property
     def plugins(self) -> list[tuple[object, tuple[str, ...] | None]]:

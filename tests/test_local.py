@@ -14,8 +14,9 @@ import pytest
 from bench import NOTE, attempt, is_running, kill_supervisor, log, shim_pid, status, until
 from patience import eventually
 
-from nemorun_cli.executors import Job, planning, process_tree
-from nemorun_cli.executors.local import LocalExecutor, shim_line
+from nemorun_cli.executors import Job, process_tree, shim_call
+from nemorun_cli.executors.local import LocalExecutor
+from nemorun_cli.executors.shim_call import shim_line
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.plan import Plan
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from bench import Bench
 
-SHIM = planning.SHIM
+SHIM = shim_call.SHIM
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ import psutil
 import pytest
 from patience import eventually
 
-from nemorun_cli.executors import planning
+from nemorun_cli.executors import shim_call
 from nemorun_cli.executors.process_tree import WATCHDOG_VARIABLE
 
-SHIM = planning.SHIM
+SHIM = shim_call.SHIM
 SHELLS = [
     pytest.param(argv, id=argv[0])
     for argv in (["dash"], ["bash", "--posix"], ["busybox", "sh"], ["ksh"], ["zsh", "--emulate", "sh"])

@@ -18,9 +18,9 @@ import typer
 import typer.core
 import typer.main
 
-from nemorun_cli import __version__
 from nemorun_cli.cli import terminal
 from nemorun_cli.errors import ExpError, SpecError
+from nemorun_cli.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,11 +13,11 @@ import shutil
 import signal
 import time
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting, process_tree
+from nemorun_cli.executors.shim_call import shim_line
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
 from nemorun_cli.model.usage import Usage
@@ -367,27 +367,6 @@ def _slots(job: Job) -> list[tuple[Any, ...]]:
     return [(os.POSIX_SPAWN_DUP2, job.allocation.descriptor, SLOTS_DESCRIPTOR)] if job.allocation else []
 
 
-def shim_line(attempt: Path, plan: Plan, program: str, *, shim: Path | None = None) -> list[str]:
-    """The command line of the shim for a plan, with the program's path as it was found."""
-    return [
-        "sh",
-        str(shim or Path(plan.env["EXP_DIR"]) / "shim"),
-        str(attempt),
-        plan.workdir,
-        f"{_umask():03o}",
-        _seconds(plan.timeout or 0),
-        attempt_end.short_signal(plan.stop_signal),
-        _seconds(plan.stop_grace),
-        program,
-        *plan.argv[1:],
-    ]
-
-
-def _seconds(value: float) -> str:
-    """A time as every `sleep` reads it: whole if it can be, and never with an exponent."""
-    return f"{value:.3f}".rstrip("0").rstrip(".")
-
-
 def _program(plan: Plan, env: Mapping[str, str]) -> str:
     """The program's own path, so that the shim's shell cannot take its name for a command of its own."""
     name, path = plan.argv[0], env.get("PATH", os.defpath)
@@ -402,13 +381,6 @@ def _program(plan: Plan, env: Mapping[str, str]) -> str:
 @lru_cache(maxsize=64)
 def _on_path(name: str, path: str) -> str | None:
     return shutil.which(name, path=path)
-
-
-@cache
-def _umask() -> int:
-    value = os.umask(0o077)
-    os.umask(value)
-    return value
 
 
 def _explain(error: Exception, plan: Plan) -> str:

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
 
-SHIM: Final = Path(__file__).with_name("shim.sh")  # copied into each experiment, which runs under its own
-RUN_PARTIAL: Final = Path(__file__).with_name("run_partial.py")  # the same
+RUN_PARTIAL: Final = Path(__file__).with_name("run_partial.py")  # copied too, for partials
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 

@@ -10,9 +10,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nemorun_cli import __version__
 from nemorun_cli.errors import ExpError, UsageError
-from nemorun_cli.executors import planning
+from nemorun_cli.executors import planning, shim_call
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.spec import load
@@ -22,6 +21,7 @@ from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.storage.spec_origin import Origin
 from nemorun_cli.system import crashpoints, environment
 from nemorun_cli.system.files import FOLDER_MODE, make_folder, sync_folder, write
+from nemorun_cli.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ def create(
             crashpoints.point("create.folder")
             if shipments:
                 spec = replace(spec, packages=shipments.unpack(files))
-            shutil.copyfile(planning.SHIM, files.shim)
+            shutil.copyfile(shim_call.SHIM, files.shim)
             files.shim.chmod(0o700)
             write_copies(files, document, spec)
             crashpoints.point("create.files")

@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.executors.local import shim_line
+from nemorun_cli.executors.shim_call import shim_line
 from nemorun_cli.model import units
 
 if TYPE_CHECKING:

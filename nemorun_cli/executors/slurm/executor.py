@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
-from nemorun_cli.executors.local import shim_line
+from nemorun_cli.executors.shim_call import shim_line
 from nemorun_cli.executors.slurm import het_job
 from nemorun_cli.executors.slurm.access import Here
 from nemorun_cli.executors.slurm.attempt_jobs import LOST_AFTER, Jobs

@@ -1,4 +1,4 @@
-"""What becomes of a spec that was built in Python: checked, shown, run and watched as by the command line."""
+"""Checks, runs and shows a spec that was built in Python, as the command line does for a file."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from nemorun_cli.views.reports import dry_run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.builder import Builder
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.spec.document import Document
+    from nemorun_cli.spec.python_specs import BuiltSpec
 
 
-def read(builder: Builder, sets: Sequence[str]) -> Document:
-    """What was built, checked; raises SpecError with all of its problems."""
+def read(built: BuiltSpec, sets: Sequence[str]) -> Document:
+    """The checked document of a built spec; raises SpecError with all of its problems."""
     document = load.read(
-        builder.spec,
-        path=builder.path,
+        built.spec,
+        path=built.path,
         sets=sets,
         executors=executors.known(ask=True),
     )
-    return load.with_plugins(document, builder.plugins)
+    return load.with_plugins(document, built.plugins)
 
 
 def run(document: Document, *, is_direct: bool, is_detached: bool) -> Run:
