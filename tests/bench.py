@@ -13,7 +13,7 @@ import psutil
 from patience import eventually
 
 from nemorun_cli.experiment import launch
-from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.storage.ledger import LedgerReader
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import locks
 
@@ -122,7 +122,7 @@ def log(run: Run, task: str, number: int = 1) -> str:
 
 def events(run: Run) -> list[dict[str, Any]]:
     """All events of the ledger."""
-    return Reader(run.files.ledger).read()
+    return LedgerReader(run.files.ledger).read()
 
 
 def shim_pid(run: Run, task: str, number: int = 1) -> int:

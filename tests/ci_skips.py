@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.contract.bed import CANNOT
+from nemorun_cli.contract.fixtures import CANNOT
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter

@@ -8,8 +8,8 @@ import pytest
 
 from nemorun_cli.model.spec import Group, Retry, RunOptions, Spec, Task
 from nemorun_cli.model.status import TaskStatus
-from nemorun_cli.scheduler.early_queue import Ahead, Rules
-from nemorun_cli.storage.state import History, TaskState
+from nemorun_cli.scheduler.early_queue import EarlyQueue, Rules
+from nemorun_cli.storage.state import ExperimentState, TaskState
 
 QUEUES = {"gpu": "one", "cpu": "one", "far": "two", "local": None}
 S, F, C, R, P = (
@@ -41,9 +41,9 @@ def spec(*tasks: Task, groups: tuple[Group, ...] = (), **run: Any) -> Spec:
     return Spec(name="a", folder="/", tasks=tasks, groups=groups, run=RunOptions(**run))
 
 
-def history(of: Spec, **statuses: TaskStatus) -> History:
+def history(of: Spec, **statuses: TaskStatus) -> ExperimentState:
     """Tasks in these states; what is live has a job id."""
-    return History(
+    return ExperimentState(
         {
             one.id: TaskState(status=status, job_id="7" if status is R else None)
             for one in of.tasks
@@ -54,7 +54,7 @@ def history(of: Spec, **statuses: TaskStatus) -> History:
 
 def behind(*tasks: Task, **header: Any) -> list[str]:
     """Whom the last of these tasks is queued behind."""
-    return Rules(spec(*tasks, **header), QUEUES).behind(tasks[-1])[0]
+    return Rules(spec(*tasks, **header), QUEUES).upstream(tasks[-1])[0]
 
 
 def test_a_task_waits_behind_parents_in_the_same_queue() -> None:
@@ -63,7 +63,7 @@ def test_a_task_waits_behind_parents_in_the_same_queue() -> None:
     assert behind(task("a", executor="far"), task("b", "a")) == []
     assert behind(task("a"), task("b", "a", executor="local")) == []
     mixed = spec(task("a"), task("b", executor="local"), task("c", "a", "b"))
-    assert Rules(mixed, QUEUES).behind(mixed.tasks[-1]) == (["a"], ["b"])
+    assert Rules(mixed, QUEUES).upstream(mixed.tasks[-1]) == (["a"], ["b"])
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_task_is_queued_when_its_engine_has_all_its_parents() -> None:
     """Each is taken once: when the last of its parents got its job id, or is over."""
     of = spec(task("a"), task("b"), task("c", "a", "b"), task("d", "c"))
     found = history(of, a=R)
-    ahead = Ahead(of, found, QUEUES)
+    ahead = EarlyQueue(of, found, QUEUES)
     assert ahead.take() == []
     found.tasks["b"].status, found.tasks["b"].job_id = R, "8"
     ahead.notice("b")
@@ -125,7 +125,7 @@ def test_a_task_is_queued_when_its_engine_has_all_its_parents() -> None:
 def test_what_is_ready_is_not_queued_early() -> None:
     """A task whose parents are all over is submitted the ordinary way."""
     of = spec(task("a"), task("b", "a"))
-    assert Ahead(of, history(of, a=S), QUEUES).take() == []
+    assert EarlyQueue(of, history(of, a=S), QUEUES).take() == []
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_what_is_needed_of_whom(
 ) -> None:
     """The need follows the dependency type, `allow_failure` of the parent, and how others ended."""
     of = spec(task("a", **fields), task("b"), task("c", "a", "b", dependency_type=kind))
-    assert Ahead(of, history(of, **statuses), QUEUES).take() == [("c", needs)]
+    assert EarlyQueue(of, history(of, **statuses), QUEUES).take() == [("c", needs)]
 
 
 def test_what_was_given_back_is_not_queued_early_again() -> None:
@@ -152,4 +152,4 @@ def test_what_was_given_back_is_not_queued_early_again() -> None:
     of = spec(task("a"), task("b", "a"))
     found = history(of, a=R)
     found.tasks["b"].submitted = "2026-01-01T00:00:00.000Z"
-    assert Ahead(of, found, QUEUES).take() == []
+    assert EarlyQueue(of, found, QUEUES).take() == []

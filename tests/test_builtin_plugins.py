@@ -171,7 +171,7 @@ def test_partial_with_words_in_front_runs_behind_them(bench: Bench) -> None:
     """Also with --direct, where it would be called in the command's own process."""
     (bench.folder / "mine.py").write_text("import os\ndef main(): print('niceness', os.nice(0))\n")
     (bench.folder / "led.py").write_text(
-        "class Led:\n    def change(self, launch): return launch.led_by('nice', '-n', '4')\n"
+        "class Led:\n    def change(self, launch): return launch.with_prefix('nice', '-n', '4')\n"
     )
     spec = bench.spec({"a": {"partial": "mine:main"}}, plugins=[{"uses": "led:Led"}])
     wanted = f"niceness {min(19, os.nice(0) + 4)}\n"

@@ -13,7 +13,7 @@ from nemorun_cli.tracking import Experiment
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nemorun_cli.experiment.records.compare import Row
+    from nemorun_cli.experiment.records.compare import ComparedRow
 
 RUNS = {
     "a": ({"lr": 0.1, "opt": "adam", "seed": 1}, [3.0, 1.0, 2.0]),
@@ -24,7 +24,7 @@ RUNS = {
 
 
 @pytest.fixture
-def found(tmp_path: Path) -> list[Row]:
+def found(tmp_path: Path) -> list[ComparedRow]:
     """The rows of four programs that tracked."""
     for name, (params, losses) in RUNS.items():
         with Experiment(f"x/{name}", dash_root=tmp_path, print_logs=False).run as experiment:
@@ -41,7 +41,7 @@ def names(compared: Comparison) -> str:
     return "".join(row.of.record.prefix[-1] for row in compared.rows)
 
 
-def test_rows_are_sorted_by_metrics_and_params(found: list[Row]) -> None:
+def test_rows_are_sorted_by_metrics_and_params(found: list[ComparedRow]) -> None:
     """Numbers are sorted by size, either way; rows without one come last."""
     assert names(compare(found, sort="train/loss")) == "abcd"
     assert names(compare(found, sort="train/loss", descending=True)) == "bacd"
@@ -51,7 +51,7 @@ def test_rows_are_sorted_by_metrics_and_params(found: list[Row]) -> None:
     assert names(compare(found, sort="lr", limit=2)) == "ab"
 
 
-def test_only_params_that_differ_are_told(found: list[Row]) -> None:
+def test_only_params_that_differ_are_told(found: list[ComparedRow]) -> None:
     """What is the same in all rows differs in none; what only some rows have does."""
     compared = compare(found)
     assert compared.differing == ["lr", "opt", "extra"]
@@ -60,7 +60,7 @@ def test_only_params_that_differ_are_told(found: list[Row]) -> None:
     assert compare(found, best="accuracy:max").differing == ["lr", "opt", "extra"]
 
 
-def test_the_best_is_found_by_a_metric_and_a_direction(found: list[Row]) -> None:
+def test_the_best_is_found_by_a_metric_and_a_direction(found: list[ComparedRow]) -> None:
     """The least or the largest of what a metric ever was; it has to be said which is better."""
     assert names(compare(found, best="train/loss:min")) == "a"
     assert names(compare(found, best="train/loss:max")) == "b"
@@ -85,7 +85,7 @@ def test_the_best_is_found_by_a_metric_and_a_direction(found: list[Row]) -> None
         (["train/loss>=2", "opt=adam"], "a"),
     ],
 )
-def test_conditions_choose_rows(found: list[Row], where: list[str], left: str) -> None:
+def test_conditions_choose_rows(found: list[ComparedRow], where: list[str], left: str) -> None:
     """Conditions compare numbers by size and texts by globs; all of them have to hold."""
     assert names(compare(found, where=where)) == left
 
@@ -101,13 +101,15 @@ def test_conditions_choose_rows(found: list[Row], where: list[str], left: str) -
         ({"where": ["nothing=1"]}, "no metric or param"),
     ],
 )
-def test_what_is_not_known_is_told_with_what_is(found: list[Row], options: dict[str, str], why: str) -> None:
+def test_what_is_not_known_is_told_with_what_is(
+    found: list[ComparedRow], options: dict[str, str], why: str
+) -> None:
     """A key that is none, or means several, and a condition that is none, are wrong usage."""
     with pytest.raises(UsageError, match=why):
         compare(found, **options)  # type: ignore[arg-type] # one option at a time
 
 
-def test_only_the_metrics_that_were_asked_for_are_shown(found: list[Row]) -> None:
+def test_only_the_metrics_that_were_asked_for_are_shown(found: list[ComparedRow]) -> None:
     """A metric is named by its field where that is enough, with what of it is wanted."""
     compared = compare(found, keys=["accuracy", "train/loss:mean"])
     assert compared.metrics == ["eval/accuracy", "train/loss:mean"]

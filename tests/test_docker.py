@@ -25,7 +25,7 @@ from engines.dockerd import Dockerd
 from patience import PATIENCE, eventually
 
 from nemorun_cli import executors
-from nemorun_cli.contract.bed import kill_supervisor
+from nemorun_cli.contract.fixtures import kill_supervisor
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Job
 from nemorun_cli.executors.docker import container as containers
@@ -190,7 +190,7 @@ def test_plugins_and_handlers_are_the_same_in_containers(bench: Bench) -> None:
     (bench.folder / "mine.py").write_text(
         "class Mine:\n"
         "    def change(self, launch):\n"
-        "        found = launch.with_env(WORD='hi').led_by('sh', '-c', 'LED=yes exec \"$@\"', 'sh')\n"
+        "        found = launch.with_env(WORD='hi').with_prefix('sh', '-c', 'LED=yes exec \"$@\"', 'sh')\n"
         "        return found.with_options(user='4321') if launch.task == 'own' else found\n"
     )
     uid = 'while read -r name value rest; do [ "$name" = Uid: ] && echo "$value"; done </proc/self/status; :'
@@ -588,7 +588,7 @@ def executors_check(**options: Any) -> str:
         found = list(executor.check())
     finally:
         executor.close()
-    return "\n".join(f"{one.is_well} {one.message} -> {one.remedy}" for one in found)
+    return "\n".join(f"{one.is_ok} {one.message} -> {one.remedy}" for one in found)
 
 
 def test_an_engine_that_is_absent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -614,7 +614,7 @@ def test_a_socket_that_may_not_be_used_is_told(docker_engine: Dockerd) -> None:
         "import os, docker; from nemorun_cli import executors; executors.find('docker')\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "executor = executors.make('box', {'type': 'docker', 'image': 'exp-test/busybox'}, {})\n"
-        "print([(one.is_well, one.message, one.remedy) for one in executor.check()])"
+        "print([(one.is_ok, one.message, one.remedy) for one in executor.check()])"
     )
     env = {**os.environ, "DOCKER_HOST": docker_engine.host}
     done = subprocess.run(

@@ -13,14 +13,14 @@ from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.spec import load
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.storage.state import SUPERVISOR_STARTED
-from nemorun_cli.supervisor.loop import Supervision
+from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from nemorun_cli.executors import Job, Key, Sighting
+    from nemorun_cli.executors import AttemptStatus, Job, Key
     from nemorun_cli.model.plan import Plan
 
 SPEC = """
@@ -50,18 +50,18 @@ class Faulty(LocalExecutor):
         self._fail("plan")
         return super().plan(plan)
 
-    def submit(self, jobs: Sequence[Job]) -> Iterable[Sighting]:
+    def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
         """Raise or do it."""
         self._fail("submit")
         return super().submit(jobs)
 
-    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
         """Raise or do it."""
         self._fail("poll")
         return super().poll(jobs)
 
 
-def supervise(tmp_path: Path, executor: Faulty) -> tuple[Supervision, ExperimentStatus, list[str]]:
+def supervise(tmp_path: Path, executor: Faulty) -> tuple[SupervisorLoop, ExperimentStatus, list[str]]:
     """Run the spec to its end with this executor in the place of `odd`."""
     path = tmp_path / "spec.yaml"
     path.write_text(SPEC)
@@ -70,7 +70,7 @@ def supervise(tmp_path: Path, executor: Faulty) -> tuple[Supervision, Experiment
     identity = create.tentative(document, home)
     files, spec = create.create(document, load.resolve(document, identity), identity, home=home, by="a test")
     told: list[str] = []
-    supervision = Supervision(
+    supervision = SupervisorLoop(
         files,
         spec,
         secrets={},

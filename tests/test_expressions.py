@@ -19,7 +19,7 @@ from nemorun_cli.spec.expressions.evaluate import (
     fill_late,
     fill_text,
 )
-from nemorun_cli.spec.expressions.fill import Filler, Late, split
+from nemorun_cli.spec.expressions.fill import Filler, LateText, split
 from nemorun_cli.spec.expressions.syntax import UNKNOWN, Expression, pieces
 
 NAMES: dict[str, Any] = {
@@ -253,7 +253,7 @@ def test_known_values_in_a_waiting_text_cannot_become_expressions() -> None:
     names = {**NAMES, "tasks": {"a": {"outputs": UNKNOWN}}}
     late = Filler(names).tree("${{ params.evil }} ${{ tasks.a.outputs.x }}", ("tasks", "b", "env", "X"))
 
-    assert isinstance(late, Late)
+    assert isinstance(late, LateText)
     done = {**NAMES, "tasks": {"a": {"outputs": {"x": "${{ params.lr }}"}}}}
     assert fill_text(late, done) == "${{ params.lr }} ${{ params.lr }}"
 

@@ -19,7 +19,7 @@ from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler.handlers import variables
 from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.spec import load
-from nemorun_cli.storage.state import History
+from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_failed_tasks_are_named_up_to_a_number() -> None:
     """A variable has to fit into what the kernel passes on, of ten thousand failures a hundred."""
     tasks = tuple(task(f"t{index}", index) for index in range(10_000))
     spec = Spec(name="a", folder="/", tasks=tasks)
-    history = History.of(spec)
+    history = ExperimentState.of(spec)
     for state in history.tasks.values():
         state.status = TaskStatus.FAILED
     told = variables(spec, history)
@@ -357,7 +357,7 @@ def _with_handlers(tasks: list[Task]) -> list[Task]:
 def test_any_graph_ends_with_the_handlers_of_its_outcome(tasks: list[Task], data: st.DataObject) -> None:
     """No handler starts before all tasks are over, and just those of the outcome run, on_exit last."""
     spec = Spec(name="a", folder="/", tasks=tuple(_with_handlers(tasks)))
-    schedule = Schedule(spec, History.of(spec, strict=True))
+    schedule = Schedule(spec, ExperimentState.of(spec, strict=True))
     drive = Drive(schedule)
     drive.begin()
     while True:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nemorun_cli.errors import StateError
 from nemorun_cli.model.status import ENDS, MOVES, ExperimentStatus, TaskStatus
 from nemorun_cli.storage import state as events
-from nemorun_cli.storage.state import History, TaskState
+from nemorun_cli.storage.state import ExperimentState, TaskState
 
 KINDS = {
     TaskStatus.SUBMITTED: events.SUBMITTED,
@@ -23,8 +23,8 @@ KINDS = {
 }
 
 
-def make(*tasks: str, strict: bool = False) -> History:
-    return History({name: TaskState() for name in tasks or ("a",)}, strict=strict)
+def make(*tasks: str, strict: bool = False) -> ExperimentState:
+    return ExperimentState({name: TaskState() for name in tasks or ("a",)}, strict=strict)
 
 
 def event(kind: str, task: str | None = "a", attempt: int = 1, **fields: Any) -> dict[str, Any]:

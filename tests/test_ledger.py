@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
-from nemorun_cli.storage.ledger import FORMAT, Ledger, Reader, encode, read_settled
+from nemorun_cli.storage.ledger import FORMAT, Ledger, LedgerReader, encode, read_settled
 
 CREATED = {"event": "created", "id": "a_1"}
 BATCHES = [
@@ -61,13 +61,13 @@ def ends(data: bytes) -> list[int]:
 def test_events_come_back_as_they_were_appended(tmp_path: Path) -> None:
     """What was appended is read back in order, whatever its texts hold."""
     make(tmp_path)
-    assert Reader(tmp_path / "ledger.jsonl").read() == everything()
+    assert LedgerReader(tmp_path / "ledger.jsonl").read() == everything()
 
 
 def test_reader_goes_on_where_it_stopped(tmp_path: Path) -> None:
     """A second reading gives only what was appended since the first."""
     ledger = make(tmp_path, [])
-    reader = Reader(ledger.path)
+    reader = LedgerReader(ledger.path)
     assert reader.read() == [first()]
     assert reader.read() == []
     ledger.append(BATCHES[0])
@@ -90,7 +90,7 @@ def test_create_refuses_to_begin_again(tmp_path: Path) -> None:
     ledger = make(tmp_path)
     with pytest.raises(LedgerError, match="exists already"):
         ledger.create(CREATED)
-    assert Reader(ledger.path).read() == everything()
+    assert LedgerReader(ledger.path).read() == everything()
 
 
 def test_files_are_private(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_files_are_private(tmp_path: Path) -> None:
 def test_missing_ledger_is_not_found(tmp_path: Path) -> None:
     """A ledger that is not there is told as that, and not as an empty one."""
     with pytest.raises(NotFoundError, match="no ledger"):
-        Reader(tmp_path / "ledger.jsonl").read()
+        LedgerReader(tmp_path / "ledger.jsonl").read()
 
 
 def test_tear_at_every_byte_loses_nothing_before_the_last_marker(tmp_path: Path) -> None:
@@ -115,11 +115,11 @@ def test_tear_at_every_byte_loses_nothing_before_the_last_marker(tmp_path: Path)
         path.write_bytes(data[:cut])
         whole = sum(end <= cut for end in markers)
         kept = everything(BATCHES[: whole - 1])
-        reader = Reader(path)
+        reader = LedgerReader(path)
         assert reader.read() == kept, cut
         assert reader.torn == cut - markers[whole - 1]
         append(path, tmp_path / "torn.lock", [late])
-        after = Reader(path)
+        after = LedgerReader(path)
         assert after.read() == [*kept, late], cut
         assert after.voids == (reader.torn > 0)
         assert path.read_bytes()[:cut] == data[:cut], "a torn tail is closed off, not overwritten"
@@ -136,9 +136,9 @@ def test_tear_of_a_closed_off_tail_is_closed_off_again(tmp_path: Path) -> None:
     path = tmp_path / "again.jsonl"
     for cut in range(len(torn), len(data)):
         path.write_bytes(data[:cut])
-        assert Reader(path).read() == everything()
+        assert LedgerReader(path).read() == everything()
         append(path, tmp_path / "again.lock", [{"event": "later"}])
-        assert Reader(path).read() == [*everything(), {"event": "later"}]
+        assert LedgerReader(path).read() == [*everything(), {"event": "later"}]
 
 
 def test_cut_within_the_first_batch_is_an_error(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_cut_within_the_first_batch_is_an_error(tmp_path: Path) -> None:
     for cut in range(ends(data)[0]):
         path.write_bytes(data[:cut])
         with pytest.raises(LedgerDamagedError):
-            Reader(path).read()
+            LedgerReader(path).read()
         with pytest.raises(LedgerDamagedError):
             append(path, tmp_path / "cut.lock", [{"event": "late"}])
         assert path.read_bytes() == data[:cut], "nothing is overwritten"
@@ -169,10 +169,10 @@ def test_damage_at_every_byte_is_told(tmp_path: Path, change: Any) -> None:
             continue
         path.write_bytes(damaged)
         if at >= last:
-            assert Reader(path).read() == everything(BATCHES[:-1]), at
+            assert LedgerReader(path).read() == everything(BATCHES[:-1]), at
         else:
             with pytest.raises((LedgerDamagedError, LedgerNewerError)) as caught:
-                Reader(path).read()
+                LedgerReader(path).read()
             assert str(path) in caught.value.message
             with pytest.raises((LedgerDamagedError, LedgerNewerError)):
                 append(path, tmp_path / "damaged.lock", [{"event": "late"}])
@@ -186,7 +186,7 @@ def test_damage_names_its_line(tmp_path: Path) -> None:
     lines[3] = b"\x00" * 20 + b"\n"
     ledger.path.write_bytes(b"".join(lines))
     with pytest.raises(LedgerDamagedError, match=r"ledger\.jsonl:4: "):
-        Reader(ledger.path).read()
+        LedgerReader(ledger.path).read()
 
 
 def test_damage_before_a_closed_off_tail_is_told(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_damage_before_a_closed_off_tail_is_told(tmp_path: Path) -> None:
     data[size - 30] ^= 1
     ledger.path.write_bytes(data)
     with pytest.raises(LedgerDamagedError):
-        Reader(ledger.path).read()
+        LedgerReader(ledger.path).read()
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_foreign_file_is_refused_and_left_alone(tmp_path: Path, content: bytes) 
     path = tmp_path / "ledger.jsonl"
     path.write_bytes(content)
     with pytest.raises(LedgerDamagedError):
-        Reader(path).read()
+        LedgerReader(path).read()
     with pytest.raises(LedgerDamagedError):
         append(path, tmp_path / "ledger.lock", [{"event": "late"}])
     assert path.read_bytes() == content
@@ -243,7 +243,7 @@ def test_newer_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
     ):
         path.write_bytes(content)
         with pytest.raises(LedgerNewerError, match="newer"):
-            Reader(path).read()
+            LedgerReader(path).read()
         with pytest.raises(LedgerNewerError):
             append(path, tmp_path / "ledger.lock", [{"event": "late"}])
         assert path.read_bytes() == content
@@ -252,7 +252,7 @@ def test_newer_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
 def test_released_ledgers_are_still_read() -> None:
     """A ledger of each released version is read as it was then."""
     for path in sorted((Path(__file__).parent / "ledgers").glob("*.jsonl")):
-        events = Reader(path).read()
+        events = LedgerReader(path).read()
         assert [event["event"] for event in events][:2] == ["created", "supervisor_started"]
         assert events[-1]["event"] == "supervisor_ended"
 
@@ -299,7 +299,7 @@ def _write(folder: Path, writer: int, count: int) -> None:
 
 
 def _read(folder: Path, stop: Any, result: Any) -> None:
-    reader, seen = Reader(folder / "ledger.jsonl"), 0
+    reader, seen = LedgerReader(folder / "ledger.jsonl"), 0
     while not stop.is_set():
         batch = reader.read()
         seen += len(batch)
@@ -326,7 +326,7 @@ def test_sixteen_writers_and_constant_readers_lose_nothing(tmp_path: Path) -> No
     assert [results.get(timeout=20) for _ in readers] == [expected] * 2
     for process in readers:
         process.join()
-    events = Reader(tmp_path / "ledger.jsonl").read()[1:]
+    events = LedgerReader(tmp_path / "ledger.jsonl").read()[1:]
     for writer in range(16):
         own = [(event["n"], event["part"]) for event in events if event["writer"] == writer]
         assert own == [(number, part) for number in range(20) for part in range(writer % 3 + 1)]
@@ -345,7 +345,7 @@ def test_any_event_survives_its_way_through_a_batch(batches: list[list[dict[str,
     """No text in an event, not even one that looks like a marker, is taken for part of the form."""
     kept = [[{"event": "x", "data": event} for event in batch] for batch in batches]
     data = encode([first()]) + b"".join(encode(batch) for batch in kept)
-    reader = Reader(Path("unused"))
+    reader = LedgerReader(Path("unused"))
     assert reader._take(data) == [first(), *(event for batch in kept for event in batch)]
     assert reader.torn == 0
     assert json.loads(data.splitlines()[0]) == first()

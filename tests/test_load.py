@@ -447,11 +447,11 @@ def test_what_is_left_out_need_not_be_had(read: Read, refused: Refused) -> None:
         "  g: {together: true, group: [{inline: x}, {inline: y}]}"
     )
 
-    def misfit(name: str, options: Mapping[str, Any], wanted: Resources) -> str | None:
+    def why_unsatisfiable(name: str, options: Mapping[str, Any], wanted: Resources) -> str | None:
         del name, options
         return "has 2 CPUs" if (wanted.cpus or 0) > 2 else None
 
-    asked = replace(known(ask=False), misfit=misfit)
+    asked = replace(known(ask=False), why_unsatisfiable=why_unsatisfiable)
     assert [task.id for task in read(text, only=["a"], executors=asked).tasks] == ["a"]
     assert all("has 2 CPUs" in problem for problem in refused(text, only=["g"], executors=asked))
 

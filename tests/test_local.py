@@ -227,25 +227,25 @@ def executor() -> LocalExecutor:
     return LocalExecutor("local", {}, {})
 
 
-def ending(made: LocalExecutor, one: Job) -> attempt_end.Ending:
-    def over() -> attempt_end.Ending | None:
+def ending(made: LocalExecutor, one: Job) -> attempt_end.AttemptEnd:
+    def over() -> attempt_end.AttemptEnd | None:
         return next((seen.ending for seen in made.poll({one.key: one}) if seen.state == "over"), None)
 
     found = eventually(over)
-    assert isinstance(found, attempt_end.Ending)
+    assert isinstance(found, attempt_end.AttemptEnd)
     return found
 
 
 def test_submitting_twice_runs_once(tmp_path: Path) -> None:
     """A submission in doubt may be repeated, by the same executor or another: the task runs once."""
     one, two = executor(), executor()
-    doubtful = job(tmp_path, "sh", "-c", "echo ran >>ran; until [ -e gate ]; do sleep 0.02; done; exit 3")
-    first = list(one.submit([doubtful]))
-    again = [*one.submit([doubtful]), *two.submit([doubtful])]
+    unconfirmed = job(tmp_path, "sh", "-c", "echo ran >>ran; until [ -e gate ]; do sleep 0.02; done; exit 3")
+    first = list(one.submit([unconfirmed]))
+    again = [*one.submit([unconfirmed]), *two.submit([unconfirmed])]
     assert {seen.state for seen in (*first, *again)} <= {"running", "queued"}
     (tmp_path / "gate").touch()
-    assert ending(one, doubtful).exit_code == 3
-    assert ending(two, doubtful).exit_code == 3
+    assert ending(one, unconfirmed).exit_code == 3
+    assert ending(two, unconfirmed).exit_code == 3
     assert (tmp_path / "ran").read_text() == "ran\n"
     one.close()
     two.close()

@@ -7,7 +7,7 @@ import pytest
 
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.storage.paths import ExperimentFiles
-from nemorun_cli.storage.state import History, TaskState
+from nemorun_cli.storage.state import ExperimentState, TaskState
 from nemorun_cli.views import log_reader
 
 if TYPE_CHECKING:
@@ -27,21 +27,21 @@ def _write(files: ExperimentFiles, data: bytes, *, task: str = "a", attempt: int
         stream.write(data)
 
 
-def _history(status: TaskStatus, *, attempt: int = 1) -> History:
-    return History({"a": TaskState(status=status, attempt=attempt)})
+def _history(status: TaskStatus, *, attempt: int = 1) -> ExperimentState:
+    return ExperimentState({"a": TaskState(status=status, attempt=attempt)})
 
 
 RUNNING = _history(TaskStatus.RUNNING)
 OVER = _history(TaskStatus.SUCCEEDED)
 
 
-def _texts(feed: log_reader.Feed, history: History) -> list[str]:
+def _texts(feed: log_reader.LogFeed, history: ExperimentState) -> list[str]:
     return [line.text for line in feed.read(history)]
 
 
 def test_each_line_is_given_once(files: ExperimentFiles) -> None:
     """A feed gives what was written since it was last read."""
-    feed = log_reader.Feed(files, ["a"])
+    feed = log_reader.LogFeed(files, ["a"])
     assert _texts(feed, RUNNING) == []
     _write(files, b"one\ntwo\n")
     assert _texts(feed, RUNNING) == ["one", "two"]
@@ -51,7 +51,7 @@ def test_each_line_is_given_once(files: ExperimentFiles) -> None:
 
 def test_an_unfinished_line_waits_for_its_end(files: ExperimentFiles) -> None:
     """Half a line, or half a character, is kept until the rest comes, or the task is over."""
-    feed = log_reader.Feed(files, ["a"])
+    feed = log_reader.LogFeed(files, ["a"])
     letter = "ü".encode()
     _write(files, b"x" + letter[:1])
     assert _texts(feed, RUNNING) == []
@@ -63,7 +63,7 @@ def test_an_unfinished_line_waits_for_its_end(files: ExperimentFiles) -> None:
 
 def test_offsets_are_those_of_the_file(files: ExperimentFiles) -> None:
     """The offset of a line is the byte at which it begins, however it was read."""
-    feed = log_reader.Feed(files, ["a"])
+    feed = log_reader.LogFeed(files, ["a"])
     _write(files, b"one\ntw")
     found = list(feed.read(RUNNING))
     _write(files, b"o\nthree")
@@ -74,7 +74,7 @@ def test_offsets_are_those_of_the_file(files: ExperimentFiles) -> None:
 
 def test_attempts_follow_each_other(files: ExperimentFiles) -> None:
     """The rest of an attempt comes before the next one; none that came between two reads is left out."""
-    feed = log_reader.Feed(files, ["a"])
+    feed = log_reader.LogFeed(files, ["a"])
     _write(files, b"first")
     assert _texts(feed, RUNNING) == []
     _write(files, b"second\n", attempt=2)
@@ -86,21 +86,21 @@ def test_a_chosen_attempt_stays_chosen(files: ExperimentFiles) -> None:
     """With `attempt` nothing of the others is read."""
     _write(files, b"first\n")
     _write(files, b"second\n", attempt=2)
-    feed = log_reader.Feed(files, ["a"], attempt=1)
+    feed = log_reader.LogFeed(files, ["a"], attempt=1)
     assert _texts(feed, _history(TaskStatus.RUNNING, attempt=2)) == ["first"]
 
 
 def test_a_task_that_waits_for_a_retry_shows_its_last_attempt(files: ExperimentFiles) -> None:
     """Before the coming attempt has begun the latest log is that of the one before."""
     _write(files, b"first\n")
-    feed = log_reader.Feed(files, ["a"])
+    feed = log_reader.LogFeed(files, ["a"])
     assert _texts(feed, _history(TaskStatus.PENDING, attempt=2)) == ["first"]
 
 
 def test_what_is_there_can_be_skipped(files: ExperimentFiles) -> None:
     """After `skip` only what is written later is given."""
     _write(files, b"old\n")
-    feed = log_reader.Feed(files, ["a"])
+    feed = log_reader.LogFeed(files, ["a"])
     feed.skip(RUNNING)
     _write(files, b"new\n")
     assert _texts(feed, RUNNING) == ["new"]
@@ -109,9 +109,9 @@ def test_what_is_there_can_be_skipped(files: ExperimentFiles) -> None:
 def test_secrets_are_hidden_before_a_pattern_sees_them(files: ExperimentFiles) -> None:
     """A search cannot tell what is in a secret."""
     _write(files, b"the hunter22 is here\n")
-    feed = log_reader.Feed(files, ["a"], secrets={"hunter22"}, pattern=re.compile("hunter"))
+    feed = log_reader.LogFeed(files, ["a"], secrets={"hunter22"}, pattern=re.compile("hunter"))
     assert _texts(feed, OVER) == []
-    assert _texts(log_reader.Feed(files, ["a"], secrets={"hunter22"}), OVER) == ["the *** is here"]
+    assert _texts(log_reader.LogFeed(files, ["a"], secrets={"hunter22"}), OVER) == ["the *** is here"]
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 1 << 18])

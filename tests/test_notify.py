@@ -16,7 +16,7 @@ from nemorun_cli.plugins.builtin import notify
 from nemorun_cli.plugins.faults import faults, settle
 from nemorun_cli.storage import state
 from nemorun_cli.storage.ledger import Ledger
-from nemorun_cli.supervisor.loop import Supervision
+from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def test_plugins_hear_before_anybody_can_read_of_the_end(bench: Bench) -> None:
     kill_supervisor(run)
     bench.touch("go")
     eventually(attempt(run, "a").exit.exists)
-    supervision = Supervision(run.files, run.spec(), secrets={}, home=bench.exp.home, by="test")
+    supervision = SupervisorLoop(run.files, run.spec(), secrets={}, home=bench.exp.home, by="test")
     ledger, heard = supervision.journal.ledger, []
 
     def append(batch: Sequence[Event]) -> list[Event]:

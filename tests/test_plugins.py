@@ -17,7 +17,7 @@ from patience import eventually
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment import launch as experiment
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.plugins import BUILT_IN, Given, Launch, Plugin, discovery
+from nemorun_cli.plugins import BUILT_IN, GivenPlugin, Launch, Plugin, discovery
 from nemorun_cli.plugins.faults import faults, settle
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ class Greeting:
         self.word = word
 
     def change(self, launch):
-        return launch.with_env(WORD=self.word, WHOSE=launch.task).led_by("nice", "-n", "3")
+        return launch.with_env(WORD=self.word, WHOSE=launch.task).with_prefix("nice", "-n", "3")
 
 class Ears:
     def __init__(self, path="heard", **rest):
         self.path, self.rest = path, rest
 
-    def hear(self, event, run):
+    def on_event(self, event, run):
         with open(self.path, "a") as stream:
             print(event["event"], event.get("task", "-"), file=stream)
         if event["event"] == self.rest.get("stumbles"):
@@ -316,7 +316,7 @@ class Noting(Plugin):
 
     path: str = "heard"
 
-    def hear(self, event: dict[str, Any], run: Run) -> None:
+    def on_event(self, event: dict[str, Any], run: Run) -> None:
         """One line an event."""
         with open(self.path, "a", encoding="utf-8") as stream:  # noqa: PTH123 - as anybody would
             stream.write(f"{event['event']} {run.id}\n")
@@ -325,7 +325,7 @@ class Noting(Plugin):
 def test_plugins_given_in_python(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was made in Python changes tasks; a dataclass of a module hears of events too."""
     monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))  # noqa: PTH120 - a text
-    given = [Marking(), Given(Marking(), ("b",)), Noting("told")]
+    given = [Marking(), GivenPlugin(Marking(), ("b",)), Noting("told")]
     run = experiment.run(bench.spec({"a": "echo $MARK", "b": "true"}), home=bench.home, plugins=given)
     settled(run)
     assert log(run, "a") == f"{run.id}\n"
@@ -350,7 +350,7 @@ def test_plugin_that_no_process_can_make_is_refused(bench: Bench) -> None:
     """A plugin that hears and cannot be made again from its fields is told what to do."""
 
     class Local(Plugin):
-        def hear(self, event: dict[str, Any], run: Run) -> None:
+        def on_event(self, event: dict[str, Any], run: Run) -> None:
             raise NotImplementedError
 
     with pytest.raises(UsageError, match="cannot import it"):
@@ -440,7 +440,7 @@ def test_secret_of_a_plugin_goes_to_it_alone(exp: Exp) -> None:
         "class Ears:\n"
         "    schema = {'properties': {'key': {'type': 'string', 'pattern': '^a-very'}}}\n"
         "    def __init__(self, key): self.key = key\n"
-        "    def hear(self, event, run):\n"
+        "    def on_event(self, event, run):\n"
         "        open('length', 'w').write(str(len(self.key)))\n"
         "        raise ValueError(self.key)\n"
     )

@@ -19,8 +19,8 @@ from nemorun_cli.executors.process_tree import (
     NOWHERE,
     SUPERVISOR_VARIABLE,
     WATCHDOG_VARIABLE,
-    Seen,
-    Stop,
+    ScannedProcess,
+    TreeStop,
     tree,
 )
 
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 MINE, OTHER = (1, 100), (1, 200)
 
 
-def seen(pid: int, *, parent: int = 1, group: int | None = None, **fields: Any) -> tuple[int, Seen]:
+def seen(pid: int, *, parent: int = 1, group: int | None = None, **fields: Any) -> tuple[int, ScannedProcess]:
     fields = {"mark": None, "is_supervisor": False, "watches": None, **fields}
-    return pid, Seen(process=psutil.Process(), parent=parent, group=pid if group is None else group, **fields)
+    return pid, ScannedProcess(
+        process=psutil.Process(), parent=parent, group=pid if group is None else group, **fields
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def seen(pid: int, *, parent: int = 1, group: int | None = None, **fields: Any) 
         ([seen(5, parent=6, mark=MINE), seen(6, parent=5, mark=MINE)], {5, 6}),
     ],
 )
-def test_tree_of_a_task(found: list[tuple[int, Seen]], expected: set[int]) -> None:
+def test_tree_of_a_task(found: list[tuple[int, ScannedProcess]], expected: set[int]) -> None:
     """Marked processes, their descendants and their own groups; no other experiment, no supervisor."""
     assert tree(MINE, dict(found)) == expected
 
@@ -106,7 +108,7 @@ def test_stop_goes_from_the_signal_to_kill_until_two_looks_find_none(
     tmp_path: Path, marked: subprocess.Popen[bytes]
 ) -> None:
     """It signals once, kills after the grace period, and is done only when all is gone."""
-    stop = Stop(process_tree.mark(tmp_path / "tasks" / "a" / "attempt-1"), signal.SIGTERM, 0.1)
+    stop = TreeStop(process_tree.mark(tmp_path / "tasks" / "a" / "attempt-1"), signal.SIGTERM, 0.1)
     looks = 0
     end = time.monotonic() + 20
     while not stop.is_done and time.monotonic() < end:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nemorun_cli.supervisor.output_metrics import AT, LONGEST, Readings
+from nemorun_cli.supervisor.output_metrics import AT, LONGEST, OutputMetrics
 from nemorun_cli.tracking import Experiment
 from nemorun_cli.tracking.access import supervisor_api
-from nemorun_cli.tracking.access.supervisor_api import Attempt
+from nemorun_cli.tracking.access.supervisor_api import TrackedAttempt
 from nemorun_cli.tracking.store import record_paths
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Log:
         self.path = folder / "log"
         self.path.touch()
         self.place = record_paths.place(folder / "dash", "a")
-        self.opening = supervisor_api.open_attempt(self.place, Attempt("exp_1", "t", 1), {})
+        self.opening = supervisor_api.open_attempt(self.place, TrackedAttempt("exp_1", "t", 1), {})
         self.told: list[str] = []
 
     def write(self, text: str) -> None:
@@ -34,9 +34,9 @@ class Log:
         with self.path.open("a") as stream:
             stream.write(text)
 
-    def readings(self, wanted: Mapping[str, Sequence[str]] = LOSS) -> Readings:
+    def readings(self, wanted: Mapping[str, Sequence[str]] = LOSS) -> OutputMetrics:
         """What a new supervisor reads with."""
-        return Readings(
+        return OutputMetrics(
             str(self.path), place=self.place, opening=self.opening, wanted=wanted, tell=self.told.append
         )
 
@@ -52,7 +52,7 @@ def log(tmp_path: Path) -> Log:
     return Log(tmp_path)
 
 
-def read(readings: Readings, *, is_over: bool = False) -> bool:
+def read(readings: OutputMetrics, *, is_over: bool = False) -> bool:
     """Read all that is there."""
     return readings.read(is_over=is_over, until=time.monotonic() + 60)
 

@@ -16,7 +16,7 @@ from nemorun_cli.tracking import record
 if TYPE_CHECKING:
     from bench import Bench
 
-    from nemorun_cli.experiment.records.targets import Chosen
+    from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.tracking import Record
 
@@ -36,7 +36,7 @@ def own(bench: Bench, prefix: str = PREFIX) -> Record:
     return found
 
 
-def chosen(run: Run) -> dict[str | None, Chosen]:
+def chosen(run: Run) -> dict[str | None, TargetRecord]:
     """What an experiment recorded, by task."""
     return {one.task: one for one in targets.of_experiment(run.status(), home=run.home.directory)}
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemorun_cli.model import units
-from nemorun_cli.model.capacity import Machine, Room, Wish
+from nemorun_cli.model.capacity import Capacity, Machine, PendingRequest
 from nemorun_cli.model.resources import NOTHING, Resources
 from nemorun_cli.model.spec import Task
 from nemorun_cli.system import hardware
@@ -30,8 +30,8 @@ def task(name: str, **wanted: float) -> Task:
     )
 
 
-def room() -> Room:
-    return Room({"local": FOUR})
+def room() -> Capacity:
+    return Capacity({"local": FOUR})
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_others_that_wait_get_their_turn_after_mine() -> None:
     """After one task of an experiment that waited was let in, those of others go before its next one."""
     space = room()
     space.add(Resources(gpus=2), ["0", "1"])
-    space.behind = [Wish(task="theirs", machine=FOUR, wanted=Resources(gpus=2))]
+    space.later_requests = [PendingRequest(task="theirs", machine=FOUR, wanted=Resources(gpus=2))]
     assert space.take([task("mine", gpus=1)])
     assert not space.take([task("next", gpus=1)])
 
@@ -101,7 +101,7 @@ def test_request_that_never_fits_is_told_and_not_waited_for() -> None:
 
 def test_closed_room_lets_in_who_asks_for_nothing() -> None:
     """While nobody knows what is in use, tasks without resources start all the same."""
-    space = Room({"local": FOUR}, is_closed=True)
+    space = Capacity({"local": FOUR}, is_closed=True)
     assert space.take([task("plain")])
     assert not space.take([task("asks", cpus=1)])
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemorun_cli.model.capacity import Grant, Machine, Room
+from nemorun_cli.model.capacity import Capacity, Grant, Machine
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.spec import Group, Retry, RunOptions, Spec, Task
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
-from nemorun_cli.scheduler.schedule import Schedule, Verdict, rule_of
+from nemorun_cli.scheduler.schedule import Readiness, Schedule, rule_of
 from nemorun_cli.storage import state as events
-from nemorun_cli.storage.state import History, TaskState
+from nemorun_cli.storage.state import ExperimentState, TaskState
 
 S, F, C, K = TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED
 
@@ -27,7 +27,7 @@ def task(name: str, index: int = 0, **fields: Any) -> Task:
 
 def schedule(*tasks: Task, groups: tuple[Group, ...] = (), **run: Any) -> Schedule:
     spec = Spec(name="a", folder="/", tasks=tasks, groups=groups, run=RunOptions(**run))
-    return Schedule(spec, History({one.id: TaskState() for one in tasks}, strict=True))
+    return Schedule(spec, ExperimentState({one.id: TaskState() for one in tasks}, strict=True))
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Drive:
         """Take up the history."""
         self.judge(self.schedule.begin())
 
-    def judge(self, verdicts: list[Verdict]) -> None:
+    def judge(self, verdicts: list[Readiness]) -> None:
         """Let what may run wait for a slot, and skip what never can."""
         for verdict in verdicts:
             if self.status(verdict.task) is not TaskStatus.PENDING:
@@ -59,7 +59,7 @@ class Drive:
     def start(self, now: float = 0.0) -> list[str]:
         """Start what can start now."""
         free = None if self.slots is None else self.slots - len(self.running)
-        room = Room({"local": self.machine}) if self.machine else None
+        room = Capacity({"local": self.machine}) if self.machine else None
         for grant in self.held.values() if room else ():
             room.add(grant.wanted, grant.marks)
         taken = self.schedule.take_ready(now, free, needs_slot={"local": True}, most=self.slots, machine=room)

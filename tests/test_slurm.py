@@ -87,7 +87,7 @@ def test_plugins_and_handlers_are_the_same_in_jobs(bench: Bench) -> None:
     (bench.folder / "mine.py").write_text(
         "class Mine:\n"
         "    def change(self, launch):\n"
-        "        found = launch.with_env(WORD='two words').led_by('env', 'LED=yes')\n"
+        "        found = launch.with_env(WORD='two words').with_prefix('env', 'LED=yes')\n"
         "        return found.with_options(cpus_per_task=2) if launch.task == 'own' else found\n"
     )
     tasks = {
@@ -420,7 +420,7 @@ def doctor(options: dict[str, Any]) -> list[dict[str, Any]]:
     """What `exp doctor` finds ill with an executor of these options."""
     executor = make("cluster", {"type": "slurm", **options}, {})
     try:
-        return [{"message": one.message, "remedy": one.remedy} for one in executor.check() if not one.is_well]
+        return [{"message": one.message, "remedy": one.remedy} for one in executor.check() if not one.is_ok]
     finally:
         executor.close()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nemorun_cli.executors import Awaited, Job
+from nemorun_cli.executors import Job, Upstream
 from nemorun_cli.executors.slurm.dependency import SIGNALLED, STOOD_BACK, array, batches, text
 from nemorun_cli.executors.slurm.job_script import job_script, member_text
 from nemorun_cli.executors.slurm.sbatch_options import Request
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 ASKED = Request(options=())
 
 
-def awaited(job_id: str, need: Any = "success") -> Awaited:
+def awaited(job_id: str, need: Any = "success") -> Upstream:
     """Somebody who is waited for."""
-    return Awaited(key=("p", 1), job_id=job_id, files=AttemptFiles(Path("/p")), need=need)
+    return Upstream(key=("p", 1), job_id=job_id, files=AttemptFiles(Path("/p")), need=need)
 
 
-def job(name: str, *behind: Awaited) -> Job:
+def job(name: str, *behind: Upstream) -> Job:
     """A job behind these."""
-    return Job(experiment="e", task=name, attempt=1, files=AttemptFiles(Path("/t", name)), behind=behind)
+    return Job(experiment="e", task=name, attempt=1, files=AttemptFiles(Path("/t", name)), upstream=behind)
 
 
 def size(job_id: str) -> int | None:
@@ -56,7 +56,7 @@ def made(*jobs: Job) -> list[tuple[Sequence[str], str, Any]]:
         ([], ""),
     ],
 )
-def test_dependencies_in_the_words_of_sbatch(behind: list[Awaited], said: str) -> None:
+def test_dependencies_in_the_words_of_sbatch(behind: list[Upstream], said: str) -> None:
     """An array that is waited for whole is named once; that one of several failed is not Slurm's to tell."""
     assert text(behind, size) == said
 
@@ -174,7 +174,7 @@ def does_run(place: Path, need: str, parent: Path) -> bool:
         stop_grace=1.0,
     )
     behind, news = [need, "plain", str(parent)], place / "news"
-    member = member_text(plan, attempt=own, mask="022", env={}, arguments=["-c", "true"], behind=behind)
+    member = member_text(plan, attempt=own, mask="022", env={}, arguments=["-c", "true"], upstream=behind)
     (place / "0").write_text(member, encoding="utf-8")
     text = job_script(ASKED, name="n", folder=place, indices=(), news=news, dependency="afterok:1")
     text = f"sleep() {{ :; }} # what is not here by now will not come\n{text}"

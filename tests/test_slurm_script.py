@@ -26,7 +26,7 @@ from nemorun_cli.executors.slurm.squeue import (
     CAUSES,
     PHASES,
     SEPARATOR,
-    Row,
+    QueueRow,
     ending_of,
     expand,
     is_news,
@@ -322,7 +322,7 @@ def test_an_answer_of_squeue_is_read_by_its_fields() -> None:
     """Times are numbers or not there, and nothing in a name is taken for another field."""
     line = SEPARATOR.join(["7_3", "PENDING", "100", "N/A", "N/A", "Resources", f"a{SEPARATOR}b | c"])
     (row,) = parse_squeue(f"{line}\nthe rest of a name\n")
-    assert row == Row(
+    assert row == QueueRow(
         job_id="7_3", state="PENDING", name=f"a{SEPARATOR}b | c", submit=100.0, reason="Resources"
     )
 
@@ -347,7 +347,7 @@ def test_jobs_of_an_array_that_wait_together_are_told_apart() -> None:
 
 def test_an_id_that_was_given_again_is_told() -> None:
     """A job is ours by its name, and only if it was not submitted long before."""
-    row = Row(job_id="7", state="RUNNING", name="n", submit=1_000_000.0)
+    row = QueueRow(job_id="7", state="RUNNING", name="n", submit=1_000_000.0)
     assert is_of(row, name="n", made=1_000_050.0)
     assert is_of(replace(row, submit=None), name="n", made=1_000_050.0)
     assert not is_of(row, name="m", made=1_000_050.0)
@@ -357,7 +357,7 @@ def test_an_id_that_was_given_again_is_told() -> None:
 @pytest.mark.parametrize("state", sorted(state for state, phase in PHASES.items() if phase == "over"))
 def test_every_last_state_is_an_end(state: str) -> None:
     """What Slurm calls over has an end of its own, and only an exit record makes it a success."""
-    ending = ending_of(Row(job_id="7", state=state, name="n"))
+    ending = ending_of(QueueRow(job_id="7", state=state, name="n"))
     assert ending.status in (TaskStatus.FAILED, TaskStatus.CANCELLED)
     assert ending.reason is (
         CAUSES[state][0] if state in CAUSES else Reason.CANCELLED if state == "CANCELLED" else Reason.LOST
@@ -372,15 +372,17 @@ def test_every_state_is_in_the_table_of_the_docs() -> None:
 
 def test_an_estimate_that_moves_a_little_is_no_news() -> None:
     """Slurm moves its estimates all the time: the ledger gets a line only when it matters."""
-    before = Row(job_id="7", state="PENDING", name="n", submit=0.0, start=10_000.0, reason="Resources")
+    before = QueueRow(job_id="7", state="PENDING", name="n", submit=0.0, start=10_000.0, reason="Resources")
     assert not is_news(
-        before, Row(job_id="7", state="PENDING", name="n", submit=0.0, start=10_500.0, reason="Resources")
+        before,
+        QueueRow(job_id="7", state="PENDING", name="n", submit=0.0, start=10_500.0, reason="Resources"),
     )
     assert is_news(
-        before, Row(job_id="7", state="PENDING", name="n", submit=0.0, start=20_000.0, reason="Resources")
+        before,
+        QueueRow(job_id="7", state="PENDING", name="n", submit=0.0, start=20_000.0, reason="Resources"),
     )
     assert is_news(
-        before, Row(job_id="7", state="PENDING", name="n", submit=0.0, start=10_000.0, reason="Priority")
+        before, QueueRow(job_id="7", state="PENDING", name="n", submit=0.0, start=10_000.0, reason="Priority")
     )
 
 

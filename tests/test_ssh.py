@@ -12,7 +12,7 @@ import pytest
 
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm import ssh
-from nemorun_cli.executors.slurm.remote.remote_paths import Layout, owner
+from nemorun_cli.executors.slurm.remote.remote_paths import RemotePaths, owner
 from nemorun_cli.executors.slurm.ssh import Tunnel
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.storage.paths import ExperimentFiles
@@ -134,7 +134,7 @@ def test_places_are_moved_and_nothing_else() -> None:
     """The experiment's folder is another one there wherever it is named; what only begins like it is left."""
     folder = Path("/home/me/.nemo_run/experiments/tried/tried_17")
     there = f"/scratch/me/{owner(Path('/home/me/.nemo_run'))}"
-    moved = Layout(TUNNEL, ExperimentFiles(folder)).plan(
+    moved = RemotePaths(TUNNEL, ExperimentFiles(folder)).plan(
         planned(folder, script=f"cat {folder}/a '{folder}-2/b'")
     )
     assert moved.argv == (
@@ -156,8 +156,8 @@ def test_a_place_stays_what_it_was(tmp_path: Path) -> None:
     """Where files lie there is written down, and counts, should host or spec say otherwise later."""
     files = ExperimentFiles(tmp_path / "experiments" / "tried" / "tried_17")
     files.directory.mkdir(parents=True)
-    first = Layout(TUNNEL, files)
+    first = RemotePaths(TUNNEL, files)
     first.remember()
-    later = Layout(Tunnel(host="login", job_dir="/elsewhere"), files)
+    later = RemotePaths(Tunnel(host="login", job_dir="/elsewhere"), files)
     assert later.folder == first.folder
     assert json.loads((files.directory / "slurm" / "there").read_text())["host"] == "login"

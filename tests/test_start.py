@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def test_supervisor_that_is_not_needed_leaves(bench: Bench) -> None:
     """A supervisor that was started early and is never told anything is gone when it is let go of."""
-    supervisor = client.Supervisor()
+    supervisor = client.SupervisorHandle()
     supervisor.abandon()
     assert not is_running(supervisor.pid)
     supervisor.abandon()
@@ -35,7 +35,7 @@ def test_supervisor_that_is_not_needed_leaves(bench: Bench) -> None:
 
 def test_supervisor_whose_command_died_leaves() -> None:
     """When the command that started it dies before it knew what for, the supervisor ends by itself."""
-    supervisor = client.Supervisor()
+    supervisor = client.SupervisorHandle()
     os.close(supervisor._tell)
     assert os.waitpid(supervisor.pid, 0)[1] == 0
     os.close(supervisor._answer)
@@ -94,7 +94,7 @@ def test_second_supervisor_does_not_start(bench: Bench) -> None:
     run = bench.start({"a": f"{NOTE}; {until('gate')}"})
     shim_pid(run, "a")
     with pytest.raises(client.AlreadyRunning):
-        client.Supervisor().go(run.files, home=bench.home.directory, secrets={})
+        client.SupervisorHandle().go(run.files, home=bench.home.directory, secrets={})
     bench.touch("gate")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert bench.lines() == ["a 1"]
@@ -174,7 +174,7 @@ def test_supervisor_that_cannot_start_says_why(bench: Bench) -> None:
     eventually(lambda: events(run)[-1]["event"] == "supervisor_ended")
     run.files.ledger.write_bytes(b"rubbish\n")
     with pytest.raises(ExpError, match="no ledger of exp") as caught:
-        client.Supervisor().go(run.files, home=bench.home.directory, secrets={})
+        client.SupervisorHandle().go(run.files, home=bench.home.directory, secrets={})
     assert caught.value.exit_code == 7
 
 

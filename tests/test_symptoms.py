@@ -9,7 +9,7 @@ import pytest
 from bench import events
 
 from nemorun_cli.system import log_search
-from nemorun_cli.system.log_search import PatternError
+from nemorun_cli.system.log_search import SearchPatternError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,5 +118,5 @@ def test_pattern_that_takes_for_ever_is_given_up(tmp_path: Path) -> None:
 
 def test_no_pattern_is_an_error() -> None:
     """What is no regular expression is refused."""
-    with pytest.raises(PatternError, match="is no regular expression"):
+    with pytest.raises(SearchPatternError, match="is no regular expression"):
         log_search.compiled("(")

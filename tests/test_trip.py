@@ -9,7 +9,7 @@ import pytest
 
 from nemorun_cli.executors.slurm import ssh
 from nemorun_cli.executors.slurm.remote import attempt_sync, protocol
-from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, Report, Watched
+from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, RoundTripReport, WatchedFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +29,8 @@ NASTY = [
 
 
 def travel(
-    commands: Sequence[str], watched: Watched | None = None, *, noise: str = "", cut: int | None = None
-) -> Report:
+    commands: Sequence[str], watched: WatchedFiles | None = None, *, noise: str = "", cut: int | None = None
+) -> RoundTripReport:
     """What a trip brings back that any POSIX shell makes."""
     text = noise + protocol.script(commands, watched, mark=MARK)
     done = subprocess.run(["sh"], input=text.encode()[:cut], capture_output=True, timeout=30, check=False)
@@ -120,7 +120,7 @@ class Sides:
 
     def bring(self, *, is_complete: bool = True, **changes: Any) -> tuple[bool, bool]:
         """Look once; gives whether something changed, and whether there is more to bring."""
-        watched = Watched(
+        watched = WatchedFiles(
             root=str(self.root),
             folders=list(self.folders),
             known=list(attempt_sync.known(self.folders)),

@@ -415,7 +415,7 @@ def doctor(options: dict[str, Any]) -> list[dict[str, str | None]]:
     """What `exp doctor` finds ill with an executor of these options."""
     executor = make("cluster", options, {})
     try:
-        return [{"message": one.message, "remedy": one.remedy} for one in executor.check() if not one.is_well]
+        return [{"message": one.message, "remedy": one.remedy} for one in executor.check() if not one.is_ok]
     finally:
         executor.close()
 

@@ -15,14 +15,14 @@ from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.model.problems import Finding
 from nemorun_cli.spec.yaml import parser
 from nemorun_cli.spec.yaml.parser import option_value, parse
-from nemorun_cli.spec.yaml.source import Source, open_source
+from nemorun_cli.spec.yaml.source import SpecSource, open_source
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def read(text: str) -> Any:
-    return parse(Source(text, file="spec.yaml"))
+    return parse(SpecSource(text, file="spec.yaml"))
 
 
 def refused(text: str) -> list[str]:
@@ -185,7 +185,7 @@ def test_works_the_same_without_the_c_loader(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_position_is_that_of_the_key_or_the_value() -> None:
     """A finding is placed at its key, at its value, or at a part of the value's text."""
-    source = Source("a:\n  b: |\n    echo\n    echo ${{ x }}\n<<: {c: 1}\n", file="s.yaml")
+    source = SpecSource("a:\n  b: |\n    echo\n    echo ${{ x }}\n<<: {c: 1}\n", file="s.yaml")
     findings = [
         Finding(place=("a", "b"), on_key=True, message="key"),
         Finding(place=("a", "b"), message="value"),
@@ -201,7 +201,7 @@ def test_position_is_that_of_the_key_or_the_value() -> None:
 
 def test_columns_count_characters() -> None:
     """What stands behind characters of several bytes is placed by characters."""
-    source = Source("ä: {ö: 1, ü: 2}\n", file="s.yaml")
+    source = SpecSource("ä: {ö: 1, ü: 2}\n", file="s.yaml")
 
     problem = source.problem(Finding(place=("ä", "ü"), on_key=True, message="m"))
 

@@ -105,7 +105,7 @@ def negative(parameter: Any) -> str | None:
     return f"--no-{name.removeprefix('--')}"
 
 
-class Command(typer.core.TyperCommand):
+class ExpCommand(typer.core.TyperCommand):
     """One command, without conversion of parameters; its flags have `--no-…` forms that the help omits."""
 
     def get_params(self, ctx: Any) -> Any:
@@ -144,7 +144,7 @@ class CommandGroup(typer.core.TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for name, line in COMMANDS.items():
-            self.add_command(Command(name, help=line, short_help=line, rich_markup_mode=None))
+            self.add_command(ExpCommand(name, help=line, short_help=line, rich_markup_mode=None))
 
     def get_params(self, ctx: Any) -> Any:
         """All parameters of the group itself."""
@@ -176,7 +176,7 @@ def build(name: str) -> Any:
     module = importlib.import_module(f"nemorun_cli.cli.commands.{name}")
     application = typer.Typer(add_completion=False, rich_markup_mode=None)
     text = _help_text(module.command)
-    application.command(name, cls=Command, help=text, context_settings=_SETTINGS)(module.command)
+    application.command(name, cls=ExpCommand, help=text, context_settings=_SETTINGS)(module.command)
     return typer.main.get_command(application)
 
 

@@ -15,7 +15,7 @@ from nemorun_cli.views.reports.task_graph import DEFAULT_TYPE, TIMES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.views.reports.task_graph import Graph, Node
+    from nemorun_cli.views.reports.task_graph import Node, TaskGraph
 
 SYMBOLS: Final = {
     None: "○",
@@ -115,7 +115,7 @@ class _Lines:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class GraphLine:
     """A row of a drawing: on the left the lines with a node's symbol, then its text."""
 
     rail: str
@@ -126,7 +126,7 @@ class Line:
         return f"{self.rail}  {self.text}" if self.text else self.rail
 
 
-def draw(graph: Graph, *, is_ascii: bool = False) -> list[Line]:
+def draw(graph: TaskGraph, *, is_ascii: bool = False) -> list[GraphLine]:
     """The drawing; with `is_ascii` without box-drawing characters."""
     symbols = _ASCII_SYMBOLS if is_ascii else SYMBOLS
     parents: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
@@ -142,16 +142,22 @@ def draw(graph: Graph, *, is_ascii: bool = False) -> list[Line]:
         if joins is None and before in linked:
             joins = running.beside(column, " ")  # an empty row before the next unconnected part
         if joins is not None:
-            drawn.append(Line(joins.rstrip()))
+            drawn.append(GraphLine(joins.rstrip()))
         about = _about(node, shows_executors=shows_executors)
-        drawn.append(Line(running.beside(column, symbols[node.status]), f"{node.label}{about}", node.status))
+        drawn.append(
+            GraphLine(running.beside(column, symbols[node.status]), f"{node.label}{about}", node.status)
+        )
         running.close(node, column)
         before = node.id
     width = max((len(line.rail) for line in drawn if line.text), default=0)
-    padded = [Line(f"{line.rail:<{width}}", line.text, line.status) if line.text else line for line in drawn]
+    padded = [
+        GraphLine(f"{line.rail:<{width}}", line.text, line.status) if line.text else line for line in drawn
+    ]
     if not is_ascii:
         return padded
-    return [Line(line.rail.translate(_ASCII), line.text.translate(_ASCII), line.status) for line in padded]
+    return [
+        GraphLine(line.rail.translate(_ASCII), line.text.translate(_ASCII), line.status) for line in padded
+    ]
 
 
 def _about(node: Node, *, shows_executors: bool) -> str:

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.cli import metrics_view, terminal
 from nemorun_cli.experiment.records.series import Series, line, only
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.tracking.access.follower import Following
+from nemorun_cli.tracking.access.follower import MetricFollower
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.views.follow import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.experiment.records.targets import Chosen, Target
+    from nemorun_cli.experiment.records.targets import Target, TargetRecord
     from nemorun_cli.tracking.store.row_files import Row
     from nemorun_cli.views.snapshot import Snapshot
 
 LOOK_EVERY: Final = 0.5  # seconds between reads of the metrics
 
 
-class Feed:
+class MetricFeed:
     """The rows of a target's records, each returned once.
 
     Args:
@@ -34,16 +34,16 @@ class Feed:
     def __init__(self, *, wanted: Sequence[str], tail: int | None) -> None:
         self._wanted = wanted
         self._tail = tail
-        self._following: dict[tuple[str, str, str | None, bool], Following] = {}
+        self._following: dict[tuple[str, str, str | None, bool], MetricFollower] = {}
 
-    def read(self, chosen: Sequence[Chosen]) -> list[Series]:
+    def read(self, chosen: Sequence[TargetRecord]) -> list[Series]:
         """The rows added since the last read."""
         fresh = []
         for record in chosen:
             key = (record.record.root, record.record.prefix, record.experiment, record.is_of_experiment)
             following = self._following.get(key)
             if following is None:
-                following = self._following[key] = Following(record.data.place)
+                following = self._following[key] = MetricFollower(record.data.place)
             for name, rows in following.read(record.ids).items():
                 if kept := self._cut(only(rows, name, self._wanted)):
                     fresh.append(Series(of=record, name=name, rows=kept))
@@ -56,8 +56,8 @@ class Feed:
 
 def follow(target: Target, *, wanted: Sequence[str], tail: int | None, plot: bool, is_json: bool) -> int:
     """Show new rows until the target has finished; returns the exit code."""
-    feed = Feed(wanted=wanted, tail=tail)
-    watched = Watched(target)
+    feed = MetricFeed(wanted=wanted, tail=tail)
+    watched = WatchedTarget(target)
     if plot:
         _draw(feed, watched)
         return watched.code
@@ -71,14 +71,14 @@ def follow(target: Target, *, wanted: Sequence[str], tail: int | None, plot: boo
     return watched.code
 
 
-class Watched:
+class WatchedTarget:
     """The records of a target, read repeatedly; `code` is the exit code after the last read."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self.code = 0
 
-    def looks(self) -> Iterator[list[Chosen]]:
+    def looks(self) -> Iterator[list[TargetRecord]]:
         """The current records, repeatedly; the last time after the target has finished."""
         if self._target.run is None:
             yield from self._records()
@@ -91,7 +91,7 @@ class Watched:
                     return
                 time.sleep(LOOK_EVERY)
 
-    def _records(self) -> Iterator[list[Chosen]]:
+    def _records(self) -> Iterator[list[TargetRecord]]:
         while True:
             chosen = self._target.choose()
             yield chosen
@@ -120,7 +120,7 @@ def _lines(all_series: Sequence[Series], *, is_led: bool) -> list[str]:
     ]
 
 
-def _draw(feed: Feed, watched: Watched) -> None:
+def _draw(feed: MetricFeed, watched: WatchedTarget) -> None:
     """Redraw the curves in place on a terminal; elsewhere draw them once, at the end."""
     merged: dict[tuple[str, str | None], Series] = {}
     if not terminal.can_draw(sys.stdout):

@@ -11,14 +11,14 @@ from nemorun_cli.cli.tables import STYLES
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.views import sweeps
-from nemorun_cli.views.transitions import Changes
+from nemorun_cli.views.transitions import Transitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from types import TracebackType
 
     from nemorun_cli.storage.ledger import Event
-    from nemorun_cli.views.log_reader import Line
+    from nemorun_cli.views.log_reader import LogLine
     from nemorun_cli.views.snapshot import Snapshot
 
 MARKS: Final = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELLED": "■", "SKIPPED": "-"}
@@ -40,7 +40,7 @@ class Display(Protocol):
         """Show a new snapshot and the events since the last one."""
         ...
 
-    def log(self, line: Line) -> None:
+    def log(self, line: LogLine) -> None:
         """Show a line of a task's log."""
         ...
 
@@ -61,13 +61,13 @@ def choose(
         secrets: values to hide in excerpts of logs.
     """
     if quiet:
-        return Silence(write_log)
+        return LogsOnlyDisplay(write_log)
     if terminal.can_draw(sys.stderr):
         return LiveDisplay(None if shares_terminal else write_log, secrets=secrets)
-    return Lines(write_log, secrets=secrets)
+    return LineDisplay(write_log, secrets=secrets)
 
 
-class Silence:
+class LogsOnlyDisplay:
     """Shows only logs."""
 
     def __init__(self, write_log: Callable[[str], None]) -> None:
@@ -84,7 +84,7 @@ class Silence:
     def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
         """Show nothing."""
 
-    def log(self, line: Line) -> None:
+    def log(self, line: LogLine) -> None:
         """Show the line, prefixed with its task."""
         self._write_log(led(line))
 
@@ -92,12 +92,12 @@ class Silence:
         """Show nothing."""
 
 
-class Lines(Silence):
+class LineDisplay(LogsOnlyDisplay):
     """Shows a line for each change."""
 
     def __init__(self, write_log: Callable[[str], None], *, secrets: Collection[str]) -> None:
         super().__init__(write_log)
-        self._changes = Changes(secrets=secrets)
+        self._changes = Transitions(secrets=secrets)
 
     def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
         """Show a line for each task whose status changed."""
@@ -121,7 +121,7 @@ class LiveDisplay:
 
         self._write_log = write_log
         self._console = Console(stderr=True)
-        self._changes = Changes(secrets=secrets)
+        self._changes = Transitions(secrets=secrets)
         self._snapshot: Snapshot | None = None
         self._live = Live(
             console=self._console,
@@ -150,7 +150,7 @@ class LiveDisplay:
                 for line in change.lines:
                     self._print(f"  | {line}", "dim")
 
-    def log(self, line: Line) -> None:
+    def log(self, line: LogLine) -> None:
         """Show the line, prefixed with its task, above the display."""
         if self._write_log is not None:
             self._write_log(led(line))
@@ -201,6 +201,6 @@ class LiveDisplay:
 MARKS_OF: Final = tuple(TaskStatus(name) for name in MARKS)
 
 
-def led(line: Line) -> str:
+def led(line: LogLine) -> str:
     """A line of a log, prefixed with its task."""
     return f"{line.task} | {line.text}\n"

@@ -9,7 +9,7 @@ from nemorun_cli.cli import status_text, tables, terminal
 from nemorun_cli.cli.status_view import document_of, show
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.views.follow import Watch
-from nemorun_cli.views.transitions import Changes
+from nemorun_cli.views.transitions import Transitions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ def _documents(watching: Watch, names: Sequence[str] | None) -> Snapshot:
 
 def _lines(watching: Watch, names: Sequence[str] | None) -> Snapshot:
     """Write the status once, then a line for each change of a task."""
-    changes = Changes(folds=names is None)
+    changes = Transitions(folds=names is None)
     snapshot = watching.look()
     changes.tell(snapshot, watching.news)
     show(snapshot, names, is_json=False, quiet=False)

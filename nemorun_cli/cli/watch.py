@@ -13,7 +13,7 @@ from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import requests
 from nemorun_cli.views import log_excerpt, sweeps
-from nemorun_cli.views.log_reader import Feed
+from nemorun_cli.views.log_reader import LogFeed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -45,7 +45,7 @@ def watch(
     is_apart = is_json or quiet  # standard output is reserved for the document or the id
     logs_stream = sys.stderr if is_apart else sys.stdout
     secrets = set(secret_values.known(watching.spec).values()) | run.secrets
-    feed = Feed(run.files, tailed(watching.spec), secrets=secrets)
+    feed = LogFeed(run.files, tailed(watching.spec), secrets=secrets)
     if watching.has_looked:
         feed.skip(watching.history)
     display = progress.choose(
@@ -89,7 +89,7 @@ def _loop(
     watching: Watch,
     *,
     display: progress.Display,
-    feed: Feed,
+    feed: LogFeed,
     interrupts: Interrupts | None,
 ) -> Snapshot:
     handled = 0  # signals

@@ -9,8 +9,8 @@ behind the executor. A folder of tests needs two files:
     pytest.register_assert_rewrite("nemorun_cli.contract.rules")
 
     from nemorun_cli.contract import Subject
-    from nemorun_cli.contract.bed import bed  # noqa: F401
-    from nemorun_cli.contract.matrix import pytest_runtest_makereport, pytest_terminal_summary  # noqa: F401
+    from nemorun_cli.contract.fixtures import workspace  # noqa: F401
+    from nemorun_cli.contract.report import pytest_runtest_makereport, pytest_terminal_summary  # noqa: F401
 
     @pytest.fixture(params=[Subject(name="nice", options={"type": "nice"})], ids=str)
     def subject(request):
@@ -20,6 +20,6 @@ behind the executor. A folder of tests needs two files:
     from nemorun_cli.contract.rules import *
 """
 
-from nemorun_cli.contract.bed import Bed, Subject
+from nemorun_cli.contract.fixtures import Subject, Workspace
 
-__all__ = ["Bed", "Subject"]
+__all__ = ["Subject", "Workspace"]

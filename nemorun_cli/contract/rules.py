@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from nemorun_cli.contract.bed import (
+from nemorun_cli.contract.fixtures import (
     NOTE,
     eventually,
     kill_supervisor,
@@ -24,7 +24,7 @@ from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
-    from nemorun_cli.contract.bed import Bed
+    from nemorun_cli.contract.fixtures import Workspace
 
 NASTY: Final = [
     "two words",
@@ -46,10 +46,10 @@ SECRET: Final = "s3cret'\"$HOME`id` \\ with\nthree\nlines"  # noqa: S105 - not a
 # -- how a task ends --------------------------------------------------------------------------------
 
 
-def test_exit_codes_are_told(bed: Bed) -> None:
+def test_exit_codes_are_told(workspace: Workspace) -> None:
     """The exit code of a task is known, and any but 0 is a failure."""
     codes = [0, 1, 42, 126, 255]
-    history = bed.run(
+    history = workspace.run(
         {f"exits-{code}": f"exit {code}" for code in codes}, defaults={"entrypoint": "sh"}
     ).history
     assert {name: state.exit_code for name, state in history.tasks.items()} == {
@@ -60,38 +60,38 @@ def test_exit_codes_are_told(bed: Bed) -> None:
 
 
 @pytest.mark.parametrize(("signal", "code"), [("KILL", 137), ("TERM", 143), ("SEGV", 139)])
-def test_a_death_by_signal_is_told(bed: Bed, signal: str, code: int) -> None:
+def test_a_death_by_signal_is_told(workspace: Workspace, signal: str, code: int) -> None:
     """A task that a signal ends has 128 and its number as exit code, and the reason `signal`."""
-    state = bed.one(f"kill -{signal} $$")
+    state = workspace.one(f"kill -{signal} $$")
     assert (state.status, state.reason, state.exit_code) == (TaskStatus.FAILED, Reason.SIGNAL, code)
 
 
-def test_a_program_that_is_not_there_is_told(bed: Bed) -> None:
+def test_a_program_that_is_not_there_is_told(workspace: Workspace) -> None:
     """A command, and an entrypoint, that cannot be found is a failed launch that names it."""
     tasks = {
         "command": {"command": ["no-such-program", "x"]},
         "script": {"inline": "true", "entrypoint": "no-such-shell"},
     }
-    found = bed.run(tasks).history.tasks
+    found = workspace.run(tasks).history.tasks
     assert {state.reason for state in found.values()} == {Reason.LAUNCH}
     assert "no-such-program" in str(found["command"].message)
     assert "no-such-shell" in str(found["script"].message)
 
 
-def test_what_a_task_leaves_behind_is_ended(bed: Bed) -> None:
+def test_what_a_task_leaves_behind_is_ended(workspace: Workspace) -> None:
     """A process that outlives its task is ended before the task counts as over."""
     left = f"touch up; {until('never')}"
-    bed.one(f"sh -c '{left}' </dev/null >/dev/null 2>&1 & {until('up')}", defaults={"stop_grace": "1s"})
-    assert bed.left() == []
+    workspace.one(f"sh -c '{left}' </dev/null >/dev/null 2>&1 & {until('up')}", defaults={"stop_grace": "1s"})
+    assert workspace.left() == []
 
 
 # -- kinds of tasks ---------------------------------------------------------------------------------
 
 
-def test_commands_scripts_and_partials_run(bed: Bed) -> None:
+def test_commands_scripts_and_partials_run(workspace: Workspace) -> None:
     """A command, a script with another entrypoint, an inline script and a Python callable all run."""
-    (bed.folder / "script.py").write_text("import sys\nprint('script', sys.argv[1])\n")
-    (bed.folder / "called.py").write_text(
+    (workspace.folder / "script.py").write_text("import sys\nprint('script', sys.argv[1])\n")
+    (workspace.folder / "called.py").write_text(
         "def main(number: int) -> None:\n    print('partial', number + 1)\n"
     )
     tasks = {
@@ -100,7 +100,7 @@ def test_commands_scripts_and_partials_run(bed: Bed) -> None:
         "inline": {"inline": "echo inline $1", "args": ["y"]},
         "partial": {"partial": "called:main", "args": {"number": 41}},
     }
-    run = bed.start(tasks)
+    run = workspace.start(tasks)
     assert set(statuses(run.wait(timeout=120)).values()) == {"SUCCEEDED"}
     found = {name: log(run, name).decode().strip() for name in tasks}
     assert found == {
@@ -111,25 +111,25 @@ def test_commands_scripts_and_partials_run(bed: Bed) -> None:
     }
 
 
-def test_a_task_runs_in_its_workdir(bed: Bed) -> None:
+def test_a_task_runs_in_its_workdir(workspace: Workspace) -> None:
     """Relative paths are those of `workdir`, which is the spec's folder unless the task says otherwise."""
-    (bed.folder / "deeper").mkdir()
+    (workspace.folder / "deeper").mkdir()
     tasks = {
         "default": {"command": ["touch", "default"]},
         "deeper": {"command": ["touch", "own"], "workdir": "deeper"},
         "script": {"inline": "touch script", "workdir": "deeper"},
     }
-    bed.run(tasks)
-    assert sorted(path.name for path in bed.folder.glob("deeper/*")) == ["own", "script"]
-    assert (bed.folder / "default").exists()
+    workspace.run(tasks)
+    assert sorted(path.name for path in workspace.folder.glob("deeper/*")) == ["own", "script"]
+    assert (workspace.folder / "default").exists()
 
 
 @pytest.mark.parametrize("kind", ["command", "script", "inline"])
-def test_a_task_runs_on_what_was_shipped(bed: Bed, kind: str) -> None:
+def test_a_task_runs_on_what_was_shipped(workspace: Workspace, kind: str) -> None:
     """With a packager tasks run on a copy of the code, at the workdir's place in it, and share it."""
-    (bed.folder / "src").mkdir()
-    (bed.folder / "src" / "code.sh").write_text('cat "$(dirname "$0")/text"; echo "$1" >left\n')
-    (bed.folder / "src" / "text").write_text("what was there")
+    (workspace.folder / "src").mkdir()
+    (workspace.folder / "src" / "code.sh").write_text('cat "$(dirname "$0")/text"; echo "$1" >left\n')
+    (workspace.folder / "src" / "text").write_text("what was there")
     bodies: dict[str, dict[str, Any]] = {
         "command": {"command": ["sh", "code.sh", "more"]},
         "script": {"script": "src/code.sh", "args": ["more"]},
@@ -139,39 +139,39 @@ def test_a_task_runs_on_what_was_shipped(bed: Bed, kind: str) -> None:
         "first": {**bodies[kind], "workdir": "src"},
         "second": {"command": ["cat", "left"], "workdir": "src", "dependencies": ["first"]},
     }
-    run = bed.start(tasks, packager={"type": "pattern", "include": ["src"]})
+    run = workspace.start(tasks, packager={"type": "pattern", "include": ["src"]})
     assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
     assert (log(run, "first"), log(run, "second")) == (b"what was there", b"more\n")
-    assert not (bed.folder / "src" / "left").exists()
+    assert not (workspace.folder / "src" / "left").exists()
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_a_launcher_leads(bed: Bed, kind: str) -> None:
+def test_a_launcher_leads(workspace: Workspace, kind: str) -> None:
     """A launcher stands in front of the command, whatever the task is."""
     say = 'printf "%s %s" "$LED" "$1"'
     body = {"command": ["sh", "-c", say, "sh"]} if kind == "command" else {"inline": say}
     task = {**body, "args": ["a 'b'"], "launcher": {"wrap": ["env", "LED=by two words"]}}
-    run = bed.start({"one": task})
+    run = workspace.start({"one": task})
     assert statuses(run.wait(timeout=60)) == {"one": "SUCCEEDED"}
     assert log(run, "one") == b"by two words a 'b'"
 
 
-def test_a_workdir_that_is_missing_is_told(bed: Bed) -> None:
+def test_a_workdir_that_is_missing_is_told(workspace: Workspace) -> None:
     """A script whose workdir is not there (any more) does not run, and the reason is `launch`."""
-    (bed.folder / "short-lived").mkdir()
+    (workspace.folder / "short-lived").mkdir()
     tasks = {
         "before": "rmdir short-lived",
         "one": {"inline": NOTE, "workdir": "short-lived", "dependencies": ["before"]},
     }
-    state = bed.run(tasks).history.tasks["one"]
-    assert (state.reason, bed.lines()) == (Reason.LAUNCH, [])
+    state = workspace.run(tasks).history.tasks["one"]
+    assert (state.reason, workspace.lines()) == (Reason.LAUNCH, [])
     assert "workdir" in str(state.message)
 
 
-def test_nothing_is_to_be_read(bed: Bed) -> None:
+def test_nothing_is_to_be_read(workspace: Workspace) -> None:
     """Standard input is empty: a task that reads it does not wait."""
     tasks = {"script": "cat; read line; echo $?", "command": {"command": ["cat"]}}
-    run = bed.start(tasks)
+    run = workspace.start(tasks)
     assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
     assert log(run, "script") == b"1\n"
 
@@ -180,20 +180,20 @@ def test_nothing_is_to_be_read(bed: Bed) -> None:
 
 
 @pytest.mark.parametrize("kind", ["command", "script", "inline"])
-def test_arguments_arrive_as_they_are(bed: Bed, kind: str) -> None:
+def test_arguments_arrive_as_they_are(workspace: Workspace, kind: str) -> None:
     """Arguments arrive byte for byte: spaces, quotes, `$`, backticks, newlines, non-ASCII, empty ones."""
-    (bed.folder / "tell.sh").write_text(TELL)
+    (workspace.folder / "tell.sh").write_text(TELL)
     tasks: dict[str, Any] = {
         "command": {"command": ["sh", "tell.sh", *NASTY]},
         "script": {"script": "tell.sh", "entrypoint": "sh", "args": NASTY},
         "inline": {"inline": TELL, "entrypoint": "sh", "args": NASTY},
     }
-    bed.one(tasks[kind])
-    assert (bed.folder / "told").read_bytes().split(b"\0")[:-1] == [text.encode() for text in NASTY]
+    workspace.one(tasks[kind])
+    assert (workspace.folder / "told").read_bytes().split(b"\0")[:-1] == [text.encode() for text in NASTY]
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_the_environment_arrives_as_it_is(bed: Bed, kind: str) -> None:
+def test_the_environment_arrives_as_it_is(workspace: Workspace, kind: str) -> None:
     """Variables arrive byte for byte, whatever they are called."""
     names = ["A", "attempt", "code", "timeout", "signal", "mask", "grace", "workdir", "watchdog", "line"]
     env = {f"NASTY_{index}": value for index, value in enumerate(NASTY)} | dict.fromkeys(names, "mine")
@@ -202,17 +202,17 @@ def test_the_environment_arrives_as_it_is(bed: Bed, kind: str) -> None:
         "command": {"command": ["python3", "-c", program], "env": env, "timeout": "1m"},
         "inline": {"inline": program, "entrypoint": "python3", "env": env, "timeout": "1m"},
     }
-    bed.one(tasks[kind])
-    told = json.loads((bed.folder / "told").read_text(encoding="utf-8"))
+    workspace.one(tasks[kind])
+    told = json.loads((workspace.folder / "told").read_text(encoding="utf-8"))
     assert {name: told.get(name) for name in env} == env
 
 
-def test_a_task_knows_its_place(bed: Bed) -> None:
+def test_a_task_knows_its_place(workspace: Workspace) -> None:
     """`EXP_ID`, `EXP_DIR` and the other variables of `exp` tell a task which attempt of what it is."""
     program = "import json, os; json.dump(dict(os.environ), open('told', 'w'))"
-    run = bed.start({"one": {"inline": program, "entrypoint": "python3"}})
+    run = workspace.start({"one": {"inline": program, "entrypoint": "python3"}})
     run.wait(timeout=60)
-    told = json.loads((bed.folder / "told").read_text(encoding="utf-8"))
+    told = json.loads((workspace.folder / "told").read_text(encoding="utf-8"))
     wanted = {
         "EXP_ID": run.id,
         "EXP_NAME": "tried",
@@ -221,18 +221,18 @@ def test_a_task_knows_its_place(bed: Bed) -> None:
         "EXP_TASK_DIR": str(run.files.task("one")),
         "EXP_ATTEMPT": "1",
         "EXP_OUTPUT": str(run.files.attempt("one", 1).outputs),
-        "NEMORUN_HOME": str(bed.home.directory),
-        "EXP_DASH_ROOT": str(bed.home.dash),
+        "NEMORUN_HOME": str(workspace.home.directory),
+        "EXP_DASH_ROOT": str(workspace.home.dash),
     }
     assert {name: told.get(name) for name in wanted} == wanted
 
 
-def test_files_belong_to_who_calls(bed: Bed) -> None:
+def test_files_belong_to_who_calls(workspace: Workspace) -> None:
     """What a task writes belongs to the user who started the experiment."""
-    run = bed.start({"script": "touch here $EXP_DIR/there", "command": {"command": ["touch", "plain"]}})
+    run = workspace.start({"script": "touch here $EXP_DIR/there", "command": {"command": ["touch", "plain"]}})
     run.wait(timeout=60)
     files = [
-        *(bed.folder / name for name in ("here", "plain")),
+        *(workspace.folder / name for name in ("here", "plain")),
         run.directory / "there",
         run.files.attempt("script", 1).log,
     ]
@@ -242,19 +242,19 @@ def test_files_belong_to_who_calls(bed: Bed) -> None:
 # -- what a task says -------------------------------------------------------------------------------
 
 
-def test_logs_are_complete_and_in_order(bed: Bed) -> None:
+def test_logs_are_complete_and_in_order(workspace: Workspace) -> None:
     """Every byte of standard output and error is in the log, in the order in which it was written."""
     script = "i=0; while [ $i -lt 2000 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done; printf 'no end'"
-    run = bed.start({"one": {"inline": script, "entrypoint": "sh"}})
+    run = workspace.start({"one": {"inline": script, "entrypoint": "sh"}})
     run.wait(timeout=60)
     wanted = "".join(f"out {index}\nerr {index}\n" for index in range(2000)) + "no end"
     assert log(run, "one").decode() == wanted
 
 
-def test_the_log_of_a_command_is_complete(bed: Bed) -> None:
+def test_the_log_of_a_command_is_complete(workspace: Workspace) -> None:
     """The output of a bare command is kept to the last byte, also where it is much and no text."""
     program = "import sys; sys.stdout.buffer.write(bytes(range(256)) * 10_000)"
-    run = bed.start({"one": {"command": ["python3", "-c", program]}})
+    run = workspace.start({"one": {"command": ["python3", "-c", program]}})
     run.wait(timeout=60)
     found, wanted = log(run, "one"), bytes(range(256)) * 10_000
     assert len(found) == len(wanted)
@@ -262,18 +262,18 @@ def test_the_log_of_a_command_is_complete(bed: Bed) -> None:
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_logs_come_while_a_task_runs(bed: Bed, kind: str) -> None:
+def test_logs_come_while_a_task_runs(workspace: Workspace, kind: str) -> None:
     """What a task writes can be read before it ends, by `exp logs` too."""
     script = f"echo begun; {until('go')}"
-    run = bed.start({"one": {"command": ["sh", "-c", script]} if kind == "command" else script})
+    run = workspace.start({"one": {"command": ["sh", "-c", script]} if kind == "command" else script})
     path = run.files.attempt("one", 1).log
     eventually(lambda: path.exists() and path.read_bytes() == b"begun\n")
-    assert bed.exp("logs", run.id, "one") == "begun\n"
-    bed.touch("go")
+    assert workspace.exp("logs", run.id, "one") == "begun\n"
+    workspace.touch("go")
     run.wait(timeout=60)
 
 
-def test_outputs_are_passed_on(bed: Bed) -> None:
+def test_outputs_are_passed_on(workspace: Workspace) -> None:
     """What a task writes to `$EXP_OUTPUT` is there for the tasks after it."""
     tasks = {
         "first": 'printf "text=a b\\nrows:=3\\n" >>"$EXP_OUTPUT"',
@@ -282,7 +282,7 @@ def test_outputs_are_passed_on(bed: Bed) -> None:
             "dependencies": ["first"],
         },
     }
-    run = bed.start(tasks)
+    run = workspace.start(tasks)
     assert run.wait(timeout=60).history.tasks["first"].outputs == {"text": "a b", "rows": 3}
     assert log(run, "then") == b"a b 3\n"
 
@@ -290,7 +290,7 @@ def test_outputs_are_passed_on(bed: Bed) -> None:
 # -- what follows -----------------------------------------------------------------------------------
 
 
-def test_the_children_of_a_failure_are_skipped(bed: Bed) -> None:
+def test_the_children_of_a_failure_are_skipped(workspace: Workspace) -> None:
     """What depends on a failed task never runs, and independent tasks go on."""
     tasks = {
         "fails": "exit 1",
@@ -298,16 +298,16 @@ def test_the_children_of_a_failure_are_skipped(bed: Bed) -> None:
         "grandchild": {"inline": NOTE, "dependencies": ["child"]},
         "free": "true",
     }
-    assert statuses(bed.run(tasks)) == {
+    assert statuses(workspace.run(tasks)) == {
         "fails": "FAILED",
         "child": "SKIPPED",
         "grandchild": "SKIPPED",
         "free": "SUCCEEDED",
     }
-    assert bed.lines() == []
+    assert workspace.lines() == []
 
 
-def test_dependents_run_as_their_type_says(bed: Bed) -> None:
+def test_dependents_run_as_their_type_says(workspace: Workspace) -> None:
     """`afterok`, `afterany` and `afternotok` decide alike, also behind what was skipped or timed out."""
 
     def after(*parents: str, kind: str = "afterok") -> dict[str, Any]:
@@ -327,9 +327,9 @@ def test_dependents_run_as_their_type_says(bed: Bed) -> None:
         "unneeded": after("good", kind="afternotok"),
         "last": after("any", "unneeded"),
     }
-    run = bed.start(tasks)
+    run = workspace.start(tasks)
     eventually(lambda: run.status().history.tasks["good"].status is TaskStatus.RUNNING)
-    bed.touch("go")
+    workspace.touch("go")
     assert statuses(run.wait(timeout=120)) == {
         "good": "SUCCEEDED",
         "bad": "FAILED",
@@ -343,17 +343,17 @@ def test_dependents_run_as_their_type_says(bed: Bed) -> None:
         "unneeded": "SKIPPED",
         "last": "SKIPPED",
     }
-    assert sorted(bed.lines()) == ["any 1", "mends 1", "ok 1"]
+    assert sorted(workspace.lines()) == ["any 1", "mends 1", "ok 1"]
 
 
-def test_members_that_are_together_run_at_once(bed: Bed) -> None:
+def test_members_that_are_together_run_at_once(workspace: Workspace) -> None:
     """Each can wait for the others, and has its own log, exit code and outputs."""
     meet = "touch $EXP_ATTEMPT.{own}; until [ -e $EXP_ATTEMPT.{other} ]; do sleep 0.05; done; echo {own}"
     members = [
         {"inline": meet.format(own="a", other="b") + "; echo x=1 >>$EXP_OUTPUT"},
         {"inline": meet.format(own="b", other="a") + "; exit 3"},
     ]
-    run = bed.start({"pair": {"group": members, "together": True}})
+    run = workspace.start({"pair": {"group": members, "together": True}})
     snapshot = run.wait(timeout=120)
     assert statuses(snapshot) == {"pair/0": "SUCCEEDED", "pair/1": "FAILED"}
     first, second = (snapshot.history.tasks[name] for name in ("pair/0", "pair/1"))
@@ -362,9 +362,9 @@ def test_members_that_are_together_run_at_once(bed: Bed) -> None:
     assert b"b\n" in log(run, "pair/1").splitlines(keepends=True)
 
 
-def test_a_retry_is_a_new_attempt(bed: Bed) -> None:
+def test_a_retry_is_a_new_attempt(workspace: Workspace) -> None:
     """A task that failed is tried again as often as allowed, each attempt with its own log and number."""
-    run = bed.start(
+    run = workspace.start(
         {"one": {"inline": 'echo try $EXP_ATTEMPT; test "$EXP_ATTEMPT" = 3', "retry": {"limit": 5}}}
     )
     state = run.wait(timeout=120).history.tasks["one"]
@@ -372,133 +372,137 @@ def test_a_retry_is_a_new_attempt(bed: Bed) -> None:
     assert [log(run, "one", attempt) for attempt in (1, 2, 3)] == [b"try 1\n", b"try 2\n", b"try 3\n"]
 
 
-def test_many_run_each_once(bed: Bed) -> None:
+def test_many_run_each_once(workspace: Workspace) -> None:
     """Twenty tasks, ten at a time, run once each."""
-    bed.run({f"task-{index}": NOTE for index in range(20)}, run={"max_parallel": 10})
-    assert sorted(bed.lines()) == sorted(f"task-{index} 1" for index in range(20))
+    workspace.run({f"task-{index}": NOTE for index in range(20)}, run={"max_parallel": 10})
+    assert sorted(workspace.lines()) == sorted(f"task-{index} 1" for index in range(20))
 
 
 # -- ending a task ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_a_timeout_ends_a_task(bed: Bed, kind: str) -> None:
+def test_a_timeout_ends_a_task(workspace: Workspace, kind: str) -> None:
     """A task that runs longer than its timeout gets its stop signal and counts as `timeout`."""
     script = f'trap "echo stopped >>ran; exit 7" TERM; {until("never")}'
     task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
-    state = bed.one({**task, "timeout": "1s"})
-    assert (state.status, state.reason, bed.lines()) == (TaskStatus.FAILED, Reason.TIMEOUT, ["stopped"])
+    state = workspace.one({**task, "timeout": "1s"})
+    assert (state.status, state.reason, workspace.lines()) == (TaskStatus.FAILED, Reason.TIMEOUT, ["stopped"])
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_a_timeout_ends_a_deaf_task(bed: Bed, kind: str) -> None:
+def test_a_timeout_ends_a_deaf_task(workspace: Workspace, kind: str) -> None:
     """A task that ignores the signal of its timeout is killed after its grace."""
     script = f'trap "" TERM; {until("never")}'
     task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
-    state = bed.one({**task, "timeout": "1s", "stop_grace": "1s"})
+    state = workspace.one({**task, "timeout": "1s", "stop_grace": "1s"})
     assert (state.reason, "killed" in str(state.message)) == (Reason.TIMEOUT, True)
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_cancel_sends_the_stop_signal(bed: Bed, kind: str) -> None:
+def test_cancel_sends_the_stop_signal(workspace: Workspace, kind: str) -> None:
     """A cancelled task gets its own `stop_signal`, has its grace to end, and counts as CANCELLED."""
     script = f'trap "echo stopped >>ran; exit 0" USR1; touch up; {until("never")}'
     task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
-    run = bed.start({"one": {**task, "stop_signal": "USR1"}})
-    eventually((bed.folder / "up").exists)
+    run = workspace.start({"one": {**task, "stop_signal": "USR1"}})
+    eventually((workspace.folder / "up").exists)
     state = run.cancel().history.tasks["one"]
-    assert (state.status, state.reason, bed.lines()) == (TaskStatus.CANCELLED, Reason.CANCELLED, ["stopped"])
+    assert (state.status, state.reason, workspace.lines()) == (
+        TaskStatus.CANCELLED,
+        Reason.CANCELLED,
+        ["stopped"],
+    )
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_cancel_ends_a_deaf_task(bed: Bed, kind: str) -> None:
+def test_cancel_ends_a_deaf_task(workspace: Workspace, kind: str) -> None:
     """A task that ignores the signal is killed after its grace; when cancel returns it is gone."""
     script = f'trap "" TERM INT HUP; touch up; {until("never")}'
     task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
-    run = bed.start({"one": {**task, "stop_grace": "1s"}})
-    eventually((bed.folder / "up").exists)
+    run = workspace.start({"one": {**task, "stop_grace": "1s"}})
+    eventually((workspace.folder / "up").exists)
     assert statuses(run.cancel()) == {"one": "CANCELLED"}
     eventually(lambda: run.status(observe=False).supervisor == "ended")
-    assert bed.left() == []
+    assert workspace.left() == []
 
 
-def test_cancel_reaches_the_whole_tree(bed: Bed) -> None:
+def test_cancel_reaches_the_whole_tree(workspace: Workspace) -> None:
     """What a task started gets the signal too, in the background and in a session of its own."""
     child = 'trap "echo $0 >>ran; exit 0" TERM; touch $0; ' + until("never")
-    (bed.folder / "child.sh").write_text(child)
+    (workspace.folder / "child.sh").write_text(child)
     script = (
         'sh -c ". ./child.sh" background & setsid sh -c ". ./child.sh" session & '
         f'trap "wait; exit 0" TERM; {until("never")}'
     )
-    run = bed.start({"one": {"inline": script, "entrypoint": "bash"}})
-    eventually(lambda: (bed.folder / "background").exists() and (bed.folder / "session").exists())
+    run = workspace.start({"one": {"inline": script, "entrypoint": "bash"}})
+    eventually(lambda: (workspace.folder / "background").exists() and (workspace.folder / "session").exists())
     run.cancel()
-    assert sorted(bed.lines()) == ["background", "session"]
+    assert sorted(workspace.lines()) == ["background", "session"]
 
 
-def test_cancel_leaves_the_others(bed: Bed) -> None:
+def test_cancel_leaves_the_others(workspace: Workspace) -> None:
     """Cancelling one task ends that one only."""
-    run = bed.start({"one": f"touch up; {until('go')}", "two": until("go")})
-    eventually((bed.folder / "up").exists)
+    run = workspace.start({"one": f"touch up; {until('go')}", "two": until("go")})
+    eventually((workspace.folder / "up").exists)
     run.cancel(["one"])
-    bed.touch("go")
+    workspace.touch("go")
     assert statuses(run.wait(timeout=60)) == {"one": "CANCELLED", "two": "SUCCEEDED"}
 
 
-def test_cancel_at_once(bed: Bed) -> None:
+def test_cancel_at_once(workspace: Workspace) -> None:
     """What is cancelled while it is still being started does not run on."""
-    run = bed.start({f"task-{index}": until("never") for index in range(4)}, run={"max_parallel": 4})
+    run = workspace.start({f"task-{index}": until("never") for index in range(4)}, run={"max_parallel": 4})
     assert set(statuses(run.cancel(grace=1.0)).values()) == {"CANCELLED"}
     eventually(lambda: run.status(observe=False).supervisor == "ended")
-    assert bed.left() == []
+    assert workspace.left() == []
 
 
 # -- without a supervisor ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_a_task_outlives_its_supervisor(bed: Bed, kind: str) -> None:
+def test_a_task_outlives_its_supervisor(workspace: Workspace, kind: str) -> None:
     """After kill -9 of the supervisor the task goes on, its log too, and its true exit code is known."""
     script = f"echo begun; echo up >up; {until('go')}; {NOTE}; echo done; exit 5"
     task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
-    run = bed.start({"one": task})
-    eventually((bed.folder / "up").exists)
+    run = workspace.start({"one": task})
+    eventually((workspace.folder / "up").exists)
     kill_supervisor(run)
     assert statuses(run.status()) == {"one": "RUNNING"}
-    bed.touch("go")
+    workspace.touch("go")
     state = run.wait(timeout=60).history.tasks["one"]
-    assert (state.status, state.exit_code, bed.lines()) == (TaskStatus.FAILED, 5, ["one 1"])
+    assert (state.status, state.exit_code, workspace.lines()) == (TaskStatus.FAILED, 5, ["one 1"])
     assert log(run, "one") == b"begun\ndone\n"
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_resume_adopts_what_runs(bed: Bed, kind: str) -> None:
+def test_resume_adopts_what_runs(workspace: Workspace, kind: str) -> None:
     """A resume takes up the running task, starts no second one, and goes on with what follows."""
     script = f"touch up; {until('go')}; {NOTE}"
     task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
-    run = bed.start({"one": task, "two": {"inline": NOTE, "dependencies": ["one"]}})
-    eventually((bed.folder / "up").exists)
+    run = workspace.start({"one": task, "two": {"inline": NOTE, "dependencies": ["one"]}})
+    eventually((workspace.folder / "up").exists)
     before = eventually(lambda: run.status().history.tasks["one"].job_id)
     kill_supervisor(run)
     run.resume()
-    bed.touch("go")
+    workspace.touch("go")
     snapshot = run.wait(timeout=60)
     assert statuses(snapshot) == {"one": "SUCCEEDED", "two": "SUCCEEDED"}
-    assert bed.lines() == ["one 1", "two 1"]
+    assert workspace.lines() == ["one 1", "two 1"]
     assert snapshot.history.tasks["one"].job_id == before
 
 
-def test_resume_after_the_end(bed: Bed) -> None:
+def test_resume_after_the_end(workspace: Workspace) -> None:
     """What ended while nobody watched is not run again by a resume, and its outputs count."""
     script = f"touch up; {until('go')}; {NOTE}; echo key=value >>$EXP_OUTPUT; touch over"
-    run = bed.start({"one": script, "two": {"inline": NOTE, "dependencies": ["one"]}})
-    eventually((bed.folder / "up").exists)
+    run = workspace.start({"one": script, "two": {"inline": NOTE, "dependencies": ["one"]}})
+    eventually((workspace.folder / "up").exists)
     kill_supervisor(run)
-    bed.touch("go")
-    eventually((bed.folder / "over").exists)
+    workspace.touch("go")
+    eventually((workspace.folder / "over").exists)
     run.resume()
     snapshot = run.wait(timeout=60)
-    assert (statuses(snapshot)["two"], bed.lines()) == ("SUCCEEDED", ["one 1", "two 1"])
+    assert (statuses(snapshot)["two"], workspace.lines()) == ("SUCCEEDED", ["one 1", "two 1"])
     assert snapshot.history.tasks["one"].outputs == {"key": "value"}
 
 
@@ -507,55 +511,59 @@ def test_resume_after_the_end(bed: Bed) -> None:
     ["ledger.synced:3", "attempt.plan:1", "attempt.submitted:1", "attempt.spawned:1", "attempt.over:1"],
 )
 def test_a_crash_at_any_point_runs_nothing_twice(
-    bed: Bed, point: str, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever the supervisor is killed, after a resume every task has run exactly once."""
     with monkeypatch.context() as patch:
         patch.setenv("EXP_FAULT", point)
-        run = bed.start({"one": NOTE, "two": {"inline": NOTE, "dependencies": ["one"]}})
+        run = workspace.start({"one": NOTE, "two": {"inline": NOTE, "dependencies": ["one"]}})
         eventually(lambda: run.status(observe=False).supervisor in {"gone", "ended"})
     run.resume()
     assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
-    assert bed.lines() == ["one 1", "two 1"]
+    assert workspace.lines() == ["one 1", "two 1"]
 
 
-def test_cancel_without_a_supervisor(bed: Bed) -> None:
+def test_cancel_without_a_supervisor(workspace: Workspace) -> None:
     """A task whose supervisor is gone is cancelled all the same."""
-    run = bed.start({"one": f"touch up; {until('never')}"})
-    eventually((bed.folder / "up").exists)
+    run = workspace.start({"one": f"touch up; {until('never')}"})
+    eventually((workspace.folder / "up").exists)
     kill_supervisor(run)
     assert statuses(run.cancel()) == {"one": "CANCELLED"}
-    assert bed.left() == []
+    assert workspace.left() == []
 
 
 # -- what is told and what is not -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_secrets_are_nowhere_to_be_found(bed: Bed, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_nowhere_to_be_found(
+    workspace: Workspace, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A task gets its secret byte for byte; no file, no command line and no engine shows it."""
     script = f'printf %s "$TOKEN" | sha256sum | cut -d" " -f1 >told; touch up; {until("go")}'
     task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
     with monkeypatch.context() as patch:
         patch.setenv("A_SECRET", SECRET)
-        run = bed.start({"one": {**task, "secrets": {"TOKEN": {"env": "A_SECRET"}}, "env_inherit": "none"}})
-    eventually((bed.folder / "up").exists)
+        run = workspace.start(
+            {"one": {**task, "secrets": {"TOKEN": {"env": "A_SECRET"}}, "env_inherit": "none"}}
+        )
+    eventually((workspace.folder / "up").exists)
     parts = {SECRET.encode(), *SECRET.encode().split(b"\n")} - {b"three", b"lines"}
-    files = [path for path in bed.home.directory.rglob("*") if path.is_file() and not path.is_symlink()]
-    lines = [" ".join(process.cmdline()).encode() for process in bed.processes()]
-    shown = bed.subject.shown(bed.home.directory).encode()
+    files = [path for path in workspace.home.directory.rglob("*") if path.is_file() and not path.is_symlink()]
+    lines = [" ".join(process.cmdline()).encode() for process in workspace.processes()]
+    shown = workspace.subject.shown(workspace.home.directory).encode()
     for text in (*(path.read_bytes() for path in files), *lines, shown):
         assert not any(part in text for part in parts)
-    bed.touch("go")
+    workspace.touch("go")
     run.wait(timeout=60)
-    assert bed.lines("told") == [hashlib.sha256(SECRET.encode()).hexdigest()]
+    assert workspace.lines("told") == [hashlib.sha256(SECRET.encode()).hexdigest()]
 
 
-def test_a_task_runs_with_what_it_asks_for(bed: Bed) -> None:
+def test_a_task_runs_with_what_it_asks_for(workspace: Workspace) -> None:
     """Tasks that ask for CPUs and memory run, and are told with what they asked for and what they used."""
     wanted = {"cpus": 1, "memory": "64M"}
     tasks = {name: {"inline": "true", "resources": wanted} for name in ("one", "two")}
-    run = bed.start(tasks)
+    run = workspace.start(tasks)
     run.wait(timeout=60)
     told = run.status().to_json()["tasks"]
     assert [task["status"] for task in told] == ["SUCCEEDED", "SUCCEEDED"]
@@ -563,35 +571,35 @@ def test_a_task_runs_with_what_it_asks_for(bed: Bed) -> None:
     assert all(task["usage"] is None or task["usage"]["cpu"] >= 0 for task in told)
 
 
-def test_what_can_never_be_had_is_refused(bed: Bed) -> None:
+def test_what_can_never_be_had_is_refused(workspace: Workspace) -> None:
     """A request that can never be met is a problem of the spec, told before anything is created."""
     with pytest.raises(SpecError, match="resources: on tested: "):
-        bed.start({"one": {"inline": "true", "resources": {"cpus": 90_000}}})
-    assert not Path(bed.home.experiments).exists()
+        workspace.start({"one": {"inline": "true", "resources": {"cpus": 90_000}}})
+    assert not Path(workspace.home.experiments).exists()
 
 
-def test_a_task_is_retried_by_what_it_wrote(bed: Bed) -> None:
+def test_a_task_is_retried_by_what_it_wrote(workspace: Workspace) -> None:
     """A failure is tried again if its output has what `retry.on` looks for, and not otherwise."""
     script = f'{NOTE}; echo "error: link is $1" >&2; exit 3'
     retry = {"limit": 1, "on": [{"log": "link is d[a-z]+n$"}]}
     tasks = {word: {"inline": script, "args": [word], "retry": retry} for word in ("down", "up")}
-    bed.start(tasks).wait(timeout=60)
-    assert sorted(bed.lines()) == ["down 1", "down 2", "up 1"]
+    workspace.start(tasks).wait(timeout=60)
+    assert sorted(workspace.lines()) == ["down 1", "down 2", "up 1"]
 
 
-def test_the_status_tells_where_a_task_runs(bed: Bed) -> None:
+def test_the_status_tells_where_a_task_runs(workspace: Workspace) -> None:
     """While it runs and after, a task has a job id, its executor, times, and what all this is known by."""
     began = time.time()
-    run = bed.start({"one": f"touch up; {until('go')}"})
-    eventually((bed.folder / "up").exists)
+    run = workspace.start({"one": f"touch up; {until('go')}"})
+    eventually((workspace.folder / "up").exists)
     running = eventually(
         lambda: next((one for one in run.status().to_json()["tasks"] if one["status"] == "RUNNING"), None)
     )
-    bed.touch("go")
+    workspace.touch("go")
     run.wait(timeout=60)
     ended = run.status().to_json()["tasks"][0]
     for task in (running, ended):
-        assert (task["executor"], task["type"]) == ("tested", bed.subject.options["type"])
+        assert (task["executor"], task["type"]) == ("tested", workspace.subject.options["type"])
         assert task["job_id"]
         assert task["evidence"]
     assert running["job_id"] == ended["job_id"]
@@ -599,30 +607,30 @@ def test_the_status_tells_where_a_task_runs(bed: Bed) -> None:
     assert 0 <= ended["duration"] < time.time() - began
 
 
-def test_the_dry_run_shows_what_will_run(bed: Bed) -> None:
+def test_the_dry_run_shows_what_will_run(workspace: Workspace) -> None:
     """`--dry-run` tells the executor and the exact command, and creates nothing."""
-    spec = bed.spec({"one": {"command": ["echo", "a 'b' $c"]}})
-    document = json.loads(bed.exp("run", spec, "--dry-run", "--json"))
+    spec = workspace.spec({"one": {"command": ["echo", "a 'b' $c"]}})
+    document = json.loads(workspace.exp("run", spec, "--dry-run", "--json"))
     text = json.dumps(document)
     assert json.dumps("a 'b' $c")[1:-1] in text
     assert "tested" in text
-    assert not Path(bed.home.experiments).exists()
-    assert bed.left() == []
+    assert not Path(workspace.home.experiments).exists()
+    assert workspace.left() == []
 
 
-def test_the_engine_is_well(bed: Bed) -> None:
+def test_the_engine_is_well(workspace: Workspace) -> None:
     """`exp doctor` finds nothing wrong with an engine on which the contract can be run."""
-    run = bed.start({"one": "true"})
+    run = workspace.start({"one": "true"})
     run.wait(timeout=60)
-    document = json.loads(bed.exp("doctor", run.id, "--json"))
+    document = json.loads(workspace.exp("doctor", run.id, "--json"))
     found = [check for check in document["checks"] if "tested" in check["subject"]]
     assert {check["state"] for check in found} == {"well"}
 
 
-def test_a_finished_experiment_needs_no_engine(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_experiment_needs_no_engine(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The status of what is over is told from the ledger, whatever has become of the engine."""
-    run = bed.start({"one": "true"})
+    run = workspace.start({"one": "true"})
     run.wait(timeout=60)
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
-    assert statuses(find(run.id, home=bed.home).status()) == {"one": "SUCCEEDED"}
+    assert statuses(find(run.id, home=workspace.home).status()) == {"one": "SUCCEEDED"}

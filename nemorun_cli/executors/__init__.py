@@ -18,7 +18,7 @@ from nemorun_cli.system.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.model.attempt_end import Ending
+    from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.capacity import Machine
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
@@ -37,7 +37,7 @@ Need = Literal["success", "no_cancel", "end", "failure"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Awaited:
+class Upstream:
     """An attempt that another one waits for in the engine's own queue.
 
     Attributes:
@@ -64,7 +64,7 @@ class Job:
         holder: the supervisor that submitted it, whose host and boot are those of a local process.
         stop_grace: seconds from `stop_signal` to KILL when something is left over.
         allocation: the slots of this machine that it was given, if it asked for any and is to be submitted.
-        behind: whose ends it has to wait for in the engine's queue; only for an executor that `QueuesEarly`.
+        upstream: the jobs that it waits for in the engine's queue; only for an executor that `QueuesEarly`.
     """
 
     experiment: str
@@ -77,7 +77,7 @@ class Job:
     stop_signal: str = "TERM"
     stop_grace: float = 10.0
     allocation: Allocation | None = None
-    behind: tuple[Awaited, ...] = ()
+    upstream: tuple[Upstream, ...] = ()
 
     @classmethod
     def of(cls, task: Task, state: TaskState, files: ExperimentFiles) -> Self:
@@ -100,7 +100,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
+class AttemptStatus:
     """What an executor learned about an attempt.
 
     `state` is `queued` or `running` (the engine has it), `over` (with its `ending`), `unknown` (the
@@ -113,7 +113,7 @@ class Sighting:
     state: Literal["queued", "running", "over", "unknown", "absent"]
     job_id: str | None = None
     since: float | None = None
-    ending: Ending | None = None
+    ending: AttemptEnd | None = None
     message: str | None = None
     evidence: str | None = None
 
@@ -123,7 +123,7 @@ class Diagnosis:
     """What `doctor` says of an engine; `remedy` is there if something is wrong."""
 
     engine: str
-    is_well: bool
+    is_ok: bool
     message: str
     remedy: str | None = None
 
@@ -132,11 +132,11 @@ class Executor(Protocol):
     """Where tasks run. An instance keeps nothing that the ledger and the attempts do not tell.
 
     It is made with its options from the spec, checked against `options_schema`, and with the
-    secrets of the tasks that it runs. `machine` and `misfit` may be left out.
+    secrets of the tasks that it runs. `machine` and `why_unsatisfiable` may be left out.
     """
 
     options_schema: ClassVar[Mapping[str, Any]]  # JSON Schema of the options, without `type`
-    takes_slots: ClassVar[bool]  # whether its tasks count for `run.max_parallel` by default
+    counts_toward_max_parallel: ClassVar[bool]  # whether its tasks count for `run.max_parallel` by default
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None: ...
 
@@ -144,11 +144,11 @@ class Executor(Protocol):
         """The plan with what the engine will be told; pure, for the dry run shows it."""
         ...
 
-    def submit(self, jobs: Sequence[Job]) -> Iterable[Sighting]:
+    def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
         """Start attempts; submitting one that was started already does not start it twice."""
         ...
 
-    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
         """What is new about these attempts; the first time, how each of them stands."""
         ...
 
@@ -176,7 +176,7 @@ class Executor(Protocol):
         """What its tasks share of this machine by `resources`; None if they run elsewhere."""
         ...
 
-    def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
+    def why_unsatisfiable(self, wanted: Resources, *, ask: bool) -> str | None:
         """Why a request can never be met, or None; if `ask` by what the engine says, else by the options."""
         ...
 
@@ -185,8 +185,8 @@ class Executor(Protocol):
 class QueuesEarly(Protocol):
     """What an executor has besides if its engine can let an attempt wait for the ends of others.
 
-    Such an attempt must run only if what its `Job.behind` needs has come to pass for sure. Where it has not,
-    or where that cannot be told at the engine, the attempt is not run, and `poll` says `absent` of it.
+    Such an attempt must run only if it is certain that the needs in its `Job.upstream` are met. If they are
+    not, or if the engine cannot determine it, the attempt is not run, and `poll` reports it as `absent`.
     """
 
     def queue(self) -> str:
@@ -195,10 +195,10 @@ class QueuesEarly(Protocol):
 
 
 @runtime_checkable
-class HasFolders(Protocol):
+class HasRemotePaths(Protocol):
     """What the class of an executor (not its instance) has if tasks may find folders that are not here."""
 
-    def has_folders(self, options: Mapping[str, Any]) -> bool:
+    def has_remote_paths(self, options: Mapping[str, Any]) -> bool:
         """Whether they do with these options, so that a `workdir` is not looked for on this machine."""
         ...
 
@@ -222,7 +222,10 @@ def types() -> list[str]:
 def known(*, ask: bool) -> ExecutorTypes:
     """What the check of a spec asks about executors; with `ask`, of this machine and the engines too."""
     return ExecutorTypes(
-        names=types, options_schema=options_schema, misfit=partial(misfit, ask=ask), has_folders=has_folders
+        names=types,
+        options_schema=options_schema,
+        why_unsatisfiable=partial(why_unsatisfiable, ask=ask),
+        has_remote_paths=has_remote_paths,
     )
 
 
@@ -241,11 +244,11 @@ def options_schema(type_name: str) -> Mapping[str, Any] | None:
     return find(type_name).options_schema if _TYPES.has(type_name) else None
 
 
-def has_folders(name: str, options: Mapping[str, Any]) -> bool:
+def has_remote_paths(name: str, options: Mapping[str, Any]) -> bool:
     """Whether the tasks of an executor find folders that are not on this machine."""
     type_name = options.get("type", name)
     found = find(type_name) if _TYPES.has(type_name) else None
-    return isinstance(found, HasFolders) and found.has_folders(options)
+    return isinstance(found, HasRemotePaths) and found.has_remote_paths(options)
 
 
 def make(name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> Executor:
@@ -276,21 +279,21 @@ def machine(executor: Executor, *, with_gpus: bool) -> Machine | None:
     return executor.machine(with_gpus=with_gpus) if hasattr(executor, "machine") else None
 
 
-def misfit(name: str, options: Mapping[str, Any], wanted: Resources, *, ask: bool) -> str | None:
+def why_unsatisfiable(name: str, options: Mapping[str, Any], wanted: Resources, *, ask: bool) -> str | None:
     """Why a request can never be met by the executor that a spec calls `name`, or None.
 
     Without `ask` only what its options tell counts; with it, this machine and the engine too.
     """
     executor = make(name, options, {})
     try:
-        return executor.misfit(wanted, ask=ask) if hasattr(executor, "misfit") else None
+        return executor.why_unsatisfiable(wanted, ask=ask) if hasattr(executor, "why_unsatisfiable") else None
     finally:
         executor.close()
 
 
 def ask_engines(spec: Spec) -> None:
     """Fail now, and not after hours in a queue, if an engine cannot do what the spec wants."""
-    if ill := [one for one in ask(spec) if not one.is_well]:
+    if ill := [one for one in ask(spec) if not one.is_ok]:
         told = "; ".join(f"{one.engine}: {one.message}" for one in ill)
         remedies = dict.fromkeys(one.remedy for one in ill if one.remedy)
         raise EngineError(told, hint="; ".join(remedies) or None)

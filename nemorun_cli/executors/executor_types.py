@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.resources import Resources
 
-    Misfit = Callable[[str, Mapping[str, Any], Resources], str | None]
+    WhyUnsatisfiable = Callable[[str, Mapping[str, Any], Resources], str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +20,11 @@ class ExecutorTypes:
     Attributes:
         names: tells which there are.
         options_schema: the JSON Schema of a type's options, None where there is no such type.
-        misfit: says of an executor (name, options) why it can never meet a request; None asks nobody.
-        has_folders: says of an executor (name, options) whether its tasks find folders that are not here.
+        why_unsatisfiable: why an executor (name, options) can never meet a request; None skips the question.
+        has_remote_paths: whether tasks of an executor (name, options) have folders that are elsewhere.
     """
 
     names: Callable[[], Sequence[str]]
     options_schema: Callable[[str], Mapping[str, Any] | None]
-    misfit: Misfit | None = None
-    has_folders: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _options: False
+    why_unsatisfiable: WhyUnsatisfiable | None = None
+    has_remote_paths: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _options: False

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting, process_tree
+from nemorun_cli.executors import ELSEWHERE, AttemptStatus, Diagnosis, Job, Key, process_tree
 from nemorun_cli.executors.shim_call import shim_line
 from nemorun_cli.model import attempt_end
-from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
+from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
 from nemorun_cli.model.usage import Usage
 from nemorun_cli.storage import attempts
 from nemorun_cli.system import crashpoints, environment, hardware, locks, pids
@@ -66,7 +66,7 @@ class LocalExecutor:
 
     _shims: ClassVar[set[int]] = set()  # started by this process, for whichever of a spec's executors
 
-    takes_slots: ClassVar[bool] = True
+    counts_toward_max_parallel: ClassVar[bool] = True
     own_session: ClassVar[bool] = True  # away from the terminal, whose signals are not for the task
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
@@ -81,20 +81,20 @@ class LocalExecutor:
         self._events = select.epoll() if hasattr(select, "epoll") else None
         self._children: dict[Key, _Child] = {}
         self._by_watch: dict[int, Key] = {}
-        self._stops: dict[Key, process_tree.Stop] = {}
+        self._stops: dict[Key, process_tree.TreeStop] = {}
         self._next_look = 0.0
-        self._scan: dict[int, process_tree.Seen] | None = None
+        self._scan: dict[int, process_tree.ScannedProcess] | None = None
         self._blind: set[Key] = set()  # alive, and only a look can tell when they end
 
     def plan(self, plan: Plan) -> Plan:
         """The plan as it is: the shim needs nothing more."""
         return plan
 
-    def submit(self, jobs: Sequence[Job]) -> Iterable[Sighting]:
+    def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
         """Start each attempt under its shim; one that lives already is only found again."""
         return [self._submit(job) for job in jobs]
 
-    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
         """Endings of what was started here, and a look at what was not."""
         self._scan = None
         ready = self._ready()
@@ -134,7 +134,7 @@ class LocalExecutor:
         well = os.access(SHELL, os.X_OK)
         yield Diagnosis(
             engine="local",
-            is_well=well,
+            is_ok=well,
             message=f"{SHELL} is there, {os.cpu_count()} CPUs" if well else f"{SHELL} cannot be executed",
             remedy=None if well else "install a POSIX shell as /bin/sh",
         )
@@ -143,9 +143,9 @@ class LocalExecutor:
         """What there is, or what the options say that tasks may use of it."""
         return hardware.find(self._options, with_gpus=with_gpus)
 
-    def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
+    def why_unsatisfiable(self, wanted: Resources, *, ask: bool) -> str | None:
         """Why this machine can never have so much free."""
-        return self.machine(with_gpus=bool(wanted.gpus)).misfit(wanted) if ask else None
+        return self.machine(with_gpus=bool(wanted.gpus)).why_unsatisfiable(wanted) if ask else None
 
     def close(self) -> None:
         """Stop watching; the tasks live in sessions of their own and go on."""
@@ -156,13 +156,15 @@ class LocalExecutor:
         if self._events:
             self._events.close()
 
-    def _submit(self, job: Job) -> Sighting:
+    def _submit(self, job: Job) -> AttemptStatus:
         plan = job.plan
         assert plan is not None  # noqa: S101 - the core submits nothing without a plan
         is_new = attempts.make_folders(job.files)
         lock = locks.take(job.files.lock)
         if lock is None:
-            return self._sight(job) or Sighting(key=job.key, state="running", evidence="its lock is held")
+            return self._sight(job) or AttemptStatus(
+                key=job.key, state="running", evidence="its lock is held"
+            )
         try:
             crashpoints.point("attempt.locked")
             if is_new or attempts.claimed_pid(job.files) is None:
@@ -174,17 +176,17 @@ class LocalExecutor:
                 return self._start(job, plan, env, lock)
         finally:
             os.close(lock)
-        return self._sight(job) or Sighting(key=job.key, state="running")
+        return self._sight(job) or AttemptStatus(key=job.key, state="running")
 
-    def _start(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> Sighting:
+    def _start(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> AttemptStatus:
         since = time.time()
         try:
             pid = self._spawn(job, plan, env, lock)
         except (OSError, ValueError) as error:
-            return Sighting(key=job.key, state="over", ending=failed_launch(_explain(error, plan)))
+            return AttemptStatus(key=job.key, state="over", ending=failed_launch(_explain(error, plan)))
         crashpoints.point("attempt.spawned")
         self._watch(job, pid, is_own=True)
-        return Sighting(key=job.key, state="running", job_id=str(pid), since=since)
+        return AttemptStatus(key=job.key, state="running", job_id=str(pid), since=since)
 
     def _spawn(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> int:
         log = os.open(job.files.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
@@ -248,13 +250,13 @@ class LocalExecutor:
                 ready.add(key)
         return ready
 
-    def _sight(self, job: Job) -> Sighting | None:
+    def _sight(self, job: Job) -> AttemptStatus | None:
         """How one attempt stands, by its record, its lock and its mark, in this order of trust."""
         if job.key in self._stops:
             return None
         if job.holder and not job.holder.is_this_host:
             self._blind.add(job.key)
-            return Sighting(
+            return AttemptStatus(
                 key=job.key, state="unknown", message=f"it runs on {job.holder.host}", evidence=ELSEWHERE
             )
         child = self._children.get(job.key)
@@ -269,7 +271,7 @@ class LocalExecutor:
             return None
         return self._sight_unended(job, child, is_held=is_held)
 
-    def _sight_unended(self, job: Job, child: _Child | None, *, is_held: bool) -> Sighting | None:
+    def _sight_unended(self, job: Job, child: _Child | None, *, is_held: bool) -> AttemptStatus | None:
         pid = attempts.claimed_pid(job.files)
         if is_held or self._is_marked(job):
             return self._sight_alive(job, child, pid)
@@ -279,15 +281,15 @@ class LocalExecutor:
             return self._over(job, child, _from_wait(child.wait_status, pid))
         self._forget(job.key)
         if pid is None:
-            return Sighting(key=job.key, state="absent")
-        return Sighting(
+            return AttemptStatus(key=job.key, state="absent")
+        return AttemptStatus(
             key=job.key,
             state="over",
             job_id=str(pid) if pid else None,
             ending=lost("it vanished: no process, no lock and no exit record are left of it"),
         )
 
-    def _sight_alive(self, job: Job, child: _Child | None, pid: int | None) -> Sighting | None:
+    def _sight_alive(self, job: Job, child: _Child | None, pid: int | None) -> AttemptStatus | None:
         if child and child.wait_status is None and child.watch is not None and pids.exists(child.pid):
             return None
         self._forget(job.key)
@@ -298,8 +300,8 @@ class LocalExecutor:
         else:
             self._blind.add(job.key)
         if pid is None:  # whoever prepares it may die before it starts
-            return Sighting(key=job.key, state="queued")
-        return Sighting(
+            return AttemptStatus(key=job.key, state="queued")
+        return AttemptStatus(
             key=job.key, state="running", job_id=str(pid) if pid else None, evidence="its lock is held"
         )
 
@@ -317,7 +319,7 @@ class LocalExecutor:
         wanted = _mark(job)
         return any(one.mark == wanted for one in self._scan.values())
 
-    def _advance(self, jobs: Mapping[Key, Job]) -> list[Sighting]:
+    def _advance(self, jobs: Mapping[Key, Job]) -> list[AttemptStatus]:
         """Go on with what is being ended; gives those that are gone."""
         now = time.monotonic()
         if not any(stop.due <= now for stop in self._stops.values()):
@@ -335,7 +337,7 @@ class LocalExecutor:
                     gone.append(self._gone(jobs[key], stop))
         return gone
 
-    def _gone(self, job: Job, stop: process_tree.Stop) -> Sighting:
+    def _gone(self, job: Job, stop: process_tree.TreeStop) -> AttemptStatus:
         child = self._children.get(job.key)
         if child and child.is_own and child.wait_status is None:
             child.wait()
@@ -347,12 +349,12 @@ class LocalExecutor:
             ending = lost(f"it was ended by {how}; its exit code is not known")
         return self._over(job, child, ending)
 
-    def _over(self, job: Job, child: _Child | None, ending: Ending) -> Sighting:
+    def _over(self, job: Job, child: _Child | None, ending: AttemptEnd) -> AttemptStatus:
         """The end of an attempt, with what it used if this process waited for it."""
         if child is not None and child.usage is not None:
             ending = replace(ending, usage=child.usage)
         self._forget(job.key)
-        return Sighting(key=job.key, state="over", job_id=_job_id(job, child), ending=ending)
+        return AttemptStatus(key=job.key, state="over", job_id=_job_id(job, child), ending=ending)
 
     def _reap_strays(self) -> None:
         """Collect orphans that this process, as a subreaper, inherited from tasks."""
@@ -389,7 +391,7 @@ def _explain(error: Exception, plan: Plan) -> str:
     return f"it could not be started: {error}"
 
 
-def _from_wait(status: int, claimed: int | None) -> Ending:
+def _from_wait(status: int, claimed: int | None) -> AttemptEnd:
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         name = attempt_end.signal_name(-code) or f"signal {-code}"
@@ -405,8 +407,8 @@ def _from_wait(status: int, claimed: int | None) -> Ending:
     return attempt_end.from_exit_code(code, ended=time.time())
 
 
-def _stop(job: Job, number: int, grace: float) -> process_tree.Stop:
-    return process_tree.Stop(mark=_mark(job), signal=number, grace=grace)
+def _stop(job: Job, number: int, grace: float) -> process_tree.TreeStop:
+    return process_tree.TreeStop(mark=_mark(job), signal=number, grace=grace)
 
 
 def _mark(job: Job) -> process_tree.Mark:

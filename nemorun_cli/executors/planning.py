@@ -41,7 +41,7 @@ def make(
         from nemorun_cli.executors import launchers  # noqa: PLC0415 - only for tasks that have one
 
         options = spec.executors.get(task.executor, {})
-        setting = launchers.Setting(executor=options, gpus=task.resources.gpus)
+        setting = launchers.LaunchSetting(executor=options, gpus=task.resources.gpus)
         argv = launchers.launched(argv, task.launcher, setting)
     return Plan(
         experiment=files.id,

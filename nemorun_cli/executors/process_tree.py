@@ -35,7 +35,7 @@ NOWHERE: Final[Mark] = (0, 0)  # of a folder that is not there; no process carri
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ScannedProcess:
     """One process as a scan found it."""
 
     process: psutil.Process
@@ -55,7 +55,7 @@ def mark(folder: Path) -> Mark:
     return found.st_dev, found.st_ino
 
 
-def scan() -> dict[int, Seen]:
+def scan() -> dict[int, ScannedProcess]:
     """All processes that are alive and may be looked into, by pid."""
     import psutil  # noqa: PLC0415 - heavy, and only needed when there is cause to look
 
@@ -68,7 +68,7 @@ def scan() -> dict[int, Seen]:
             environ = process.environ()
         except (psutil.Error, OSError):
             continue
-        found[process.pid] = Seen(
+        found[process.pid] = ScannedProcess(
             process=process,
             parent=parent,
             group=group,
@@ -98,7 +98,7 @@ def _mark(environ: Mapping[str, str]) -> Mark | None:
     return None if found == NOWHERE else found
 
 
-def tree(wanted: Mark, seen: Mapping[int, Seen]) -> set[int]:
+def tree(wanted: Mark, seen: Mapping[int, ScannedProcess]) -> set[int]:
     """The pids of a task's processes among those that were seen, the watchdog of its attempt included.
 
     A process group counts only through a member that carries the mark, and not if somebody else
@@ -126,7 +126,7 @@ def tree(wanted: Mark, seen: Mapping[int, Seen]) -> set[int]:
 
 
 @dataclass(slots=True)
-class Stop:
+class TreeStop:
     """The ending of one task's processes: the signal, a grace period, KILL, until two looks find none."""
 
     mark: Mark
@@ -147,7 +147,7 @@ class Stop:
         self._deadline = None
         self.due = 0.0
 
-    def advance(self, seen: Mapping[int, Seen]) -> None:
+    def advance(self, seen: Mapping[int, ScannedProcess]) -> None:
         """Take one look and do what it calls for."""
         now = time.monotonic()
         pids = tree(self.mark, seen)

@@ -12,7 +12,7 @@ from nemorun_cli.model.status import Reason
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nemorun_cli.executors import Key, Sighting
+    from nemorun_cli.executors import AttemptStatus, Key
     from nemorun_cli.model.spec import Task
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -75,7 +75,9 @@ def refuse_alive(snapshot: Snapshot, *, host_is_gone: bool) -> None:
         )
 
 
-def _look(snapshot: Snapshot, name: str, tasks: Sequence[Task]) -> tuple[dict[Key, Sighting], str | None]:
+def _look(
+    snapshot: Snapshot, name: str, tasks: Sequence[Task]
+) -> tuple[dict[Key, AttemptStatus], str | None]:
     """What an executor sees of such attempts, or why it sees nothing."""
     jobs = [Job.of(task, snapshot.history.tasks[task.id], snapshot.files) for task in tasks]
     spec = snapshot.spec

@@ -11,7 +11,7 @@ from nemorun_cli.model.attempt_end import signal_number
 from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import requests
 from nemorun_cli.storage.requests import request
-from nemorun_cli.supervisor.loop import Supervision
+from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import locks
 from nemorun_cli.views import observe
 
@@ -96,13 +96,13 @@ def _end_here(home: Home, snapshot: Snapshot, names: Sequence[str], end: float) 
     if lock is None:
         return
     secrets = secret_values.known(snapshot.spec)
-    supervision = Supervision(
+    supervision = SupervisorLoop(
         snapshot.files,
         snapshot.spec,
         secrets=secrets,
         home=home.directory,
         by=requests.who(),
-        submits=False,
+        can_submit=False,
     )
     try:
         supervision.open()
@@ -120,7 +120,7 @@ def _end_here(home: Home, snapshot: Snapshot, names: Sequence[str], end: float) 
         os.close(lock)
 
 
-def _was_never_started(supervision: Supervision, name: str) -> bool:
+def _was_never_started(supervision: SupervisorLoop, name: str) -> bool:
     return not supervision.live and supervision.history.tasks[name].is_live
 
 

@@ -19,7 +19,7 @@ from nemorun_cli.scheduler import resume_plan
 from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.storage import ledger, spec_revisions
 from nemorun_cli.storage.paths import ExperimentFiles
-from nemorun_cli.storage.state import History
+from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system.files import make_folder
 from nemorun_cli.views.reports import spec_diff
 
@@ -47,7 +47,7 @@ _USED: Final = re.compile(r"\b(params|env)\b(?:\.([\w-]+)|\[\s*['\"]([^'\"]+)['\
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Revision:
+class NewRevision:
     """A changed spec, held against what it takes the place of.
 
     Attributes:
@@ -75,7 +75,7 @@ class Revision:
         return {**dict.fromkeys(self.back, "it was removed before, and is there again"), **changed}
 
 
-def compare(snapshot: Snapshot, spec: Spec, *, old_text: Texts, new_text: Texts) -> Revision:
+def compare(snapshot: Snapshot, spec: Spec, *, old_text: Texts, new_text: Texts) -> NewRevision:
     """What a changed spec means for an experiment.
 
     Raises:
@@ -92,7 +92,7 @@ def compare(snapshot: Snapshot, spec: Spec, *, old_text: Texts, new_text: Texts)
         if task.id in before and (used := _used_values(before[task.id], task, old, spec)):
             changed.setdefault(task.id, []).extend(used)
     states = snapshot.history.tasks
-    revision = Revision(
+    revision = NewRevision(
         spec=replace(
             spec,
             revision=old.revision + 1,
@@ -125,7 +125,7 @@ def _used_values(before: Task, after: Task, old: Spec, new: Spec) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _refuse_living(revision: Revision, old: Spec, states: Mapping[str, TaskState]) -> None:
+def _refuse_living(revision: NewRevision, old: Spec, states: Mapping[str, TaskState]) -> None:
     """What lives cannot become something else, or move."""
     new = {task.id: task for task in revision.spec.tasks}
     alive = []
@@ -152,7 +152,7 @@ def _listed(names: Iterable[str]) -> str:
 MOST_LISTED: Final = 5  # fields or tasks in a line
 
 
-def refuse_unaccepted(revision: Revision) -> None:
+def refuse_unaccepted(revision: NewRevision) -> None:
     """See that nothing that has begun is something else now.
 
     Raises:
@@ -169,7 +169,7 @@ def refuse_unaccepted(revision: Revision) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class SpecChange:
     """What a changed spec means for an experiment, and what a resume does with it.
 
     Attributes:
@@ -177,12 +177,14 @@ class Change:
         below: the tasks that `--from` means.
     """
 
-    revision: Revision
+    revision: NewRevision
     decisions: list[Decision]
     below: list[str]
 
 
-def plan(files: ExperimentFiles, document: Document, *, below: Sequence[str], snapshot: Snapshot) -> Change:
+def plan(
+    files: ExperimentFiles, document: Document, *, below: Sequence[str], snapshot: Snapshot
+) -> SpecChange:
     """What a resume with a changed spec would do; nothing is changed.
 
     Raises:
@@ -197,22 +199,22 @@ def plan(files: ExperimentFiles, document: Document, *, below: Sequence[str], sn
     identity = Identity(id=files.id, name=document.name, directory=str(files.directory))
     spec = replace(create.resolve(document, identity), packages=snapshot.spec.packages)
     revision = compare(snapshot, spec, old_text=spec_revisions.texts(files), new_text=_texts_of(document))
-    history = History.of(revision.spec)
+    history = ExperimentState.of(revision.spec)
     history.apply_all(ledger.read_settled(files.ledger)[0])
     names = replace(snapshot, spec=revision.spec, history=history).match_tasks(below)
     schedule = Schedule(revision.spec, history)
     decisions = resume_plan.decide(schedule, below=names, changes=revision.reasons())
-    return Change(revision=revision, decisions=decisions, below=names)
+    return SpecChange(revision=revision, decisions=decisions, below=names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class AcceptedChange:
     """A change that may be made."""
 
     files: ExperimentFiles
     home: Home
     document: Document
-    change: Change
+    change: SpecChange
 
     @property
     def spec(self) -> Spec:
@@ -251,7 +253,7 @@ def order(
     *,
     below: Sequence[str],
     accepts: bool,
-) -> Order | None:
+) -> AcceptedChange | None:
     """The change, or None where it would change nothing.
 
     Raises:
@@ -265,7 +267,7 @@ def order(
     if not accepts:
         refuse_unaccepted(revision)
     resume_plan.refuse_late(snapshot.history, change.decisions)
-    return Order(files=files, home=home, document=document, change=change)
+    return AcceptedChange(files=files, home=home, document=document, change=change)
 
 
 def _stage(files: ExperimentFiles, document: Document, spec: Spec) -> Path:

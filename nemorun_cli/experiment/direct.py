@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.errors import ExpError
-from nemorun_cli.executors import Job, Sighting, run_partial
+from nemorun_cli.executors import AttemptStatus, Job, run_partial
 from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.experiment import create
 from nemorun_cli.model import attempt_end
@@ -24,7 +24,7 @@ from nemorun_cli.model.clock import stamp
 from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import state
 from nemorun_cli.storage.requests import who
-from nemorun_cli.supervisor.loop import Supervision
+from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import write
 from nemorun_cli.system.locks import Holder
@@ -46,7 +46,7 @@ class DirectExecutor(LocalExecutor):
 
     own_session: ClassVar[bool] = False
 
-    def _start(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> Sighting:
+    def _start(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> AttemptStatus:
         write(job.files.log, LOG_NOTE)
         if plan.partial is None:
             return super()._start(job, plan, env, lock)
@@ -55,7 +55,7 @@ class DirectExecutor(LocalExecutor):
         code = _call_here(*plan.partial, plan=plan, env=env)
         write(job.files.exit, f'{{"exit_code":{code}}}\n')
         ending = attempt_end.from_exit_code(code, started=since, ended=time.time())
-        return Sighting(key=job.key, state="over", job_id=str(os.getpid()), since=since, ending=ending)
+        return AttemptStatus(key=job.key, state="over", job_id=str(os.getpid()), since=since, ending=ending)
 
     def _streams(self, log: int) -> Sequence[tuple[Any, ...]]:
         del log
@@ -82,7 +82,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     def make(name: str) -> Callable[[], DirectExecutor]:
         return lambda: DirectExecutor(name, spec.executors.get(name, {}), values)
 
-    supervision = Supervision(
+    supervision = SupervisorLoop(
         files,
         spec,
         secrets=values,
@@ -104,7 +104,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
 
 
 @contextlib.contextmanager
-def _interrupts(supervision: Supervision) -> Iterator[None]:
+def _interrupts(supervision: SupervisorLoop) -> Iterator[None]:
     """Make Ctrl-C and SIGTERM a cancel of the whole, and a second one a KILL."""
 
     def interrupt(number: int, frame: object) -> None:

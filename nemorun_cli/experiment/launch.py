@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.spec.document import Document
-    from nemorun_cli.supervisor.client import Supervisor
+    from nemorun_cli.supervisor.client import SupervisorHandle
 
 
 IfRunning = Literal["fail", "skip", "replace"]
@@ -61,7 +61,7 @@ def run(
     from nemorun_cli.supervisor import client  # noqa: PLC0415 - the same
 
     home = home or Home.from_environment()
-    supervisor = client.Supervisor()  # it gets ready while the spec is being checked
+    supervisor = client.SupervisorHandle()  # it gets ready while the spec is being checked
     try:
         texts = (
             [f"{name}={json.dumps(value)}" for name, value in params.items()]
@@ -89,7 +89,7 @@ def run(
 def launch(
     document: Document,
     *,
-    supervisor: Supervisor,
+    supervisor: SupervisorHandle,
     home: Home,
     key: str | None = None,
     if_running: IfRunning | None = None,

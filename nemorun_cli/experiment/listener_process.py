@@ -26,7 +26,7 @@ from nemorun_cli.model.spec import Spec
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin, discovery
 from nemorun_cli.plugins.faults import Fault
 from nemorun_cli.storage import state
-from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.storage.ledger import LedgerReader
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import FILE_MODE
@@ -34,7 +34,7 @@ from nemorun_cli.system.files import FILE_MODE
 if TYPE_CHECKING:
     from nemorun_cli.model.spec import PluginUse
     from nemorun_cli.storage.ledger import Event
-    from nemorun_cli.storage.paths import HearerFiles
+    from nemorun_cli.storage.paths import ListenerFiles
 
 HARD: Final = 2.0  # times its limit after which the process of a plugin that cannot be interrupted ends
 PREDECESSOR_WAIT: Final = 900.0  # seconds: the process of an earlier supervisor may still be at it
@@ -46,12 +46,12 @@ class TooLongError(Exception):
     """A plugin took too long over an event."""
 
 
-class Hearer:
+class Listener:
     """One plugin, and how far it is in the ledger."""
 
     def __init__(self, number: int, use: PluginUse, run: Run) -> None:
         self._own, self._use, self._run = run.files.hearer(number), use, run
-        self._ledger = Reader(run.files.ledger)
+        self._ledger = LedgerReader(run.files.ledger)
         self._position = os.open(self._own.heard, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         self._heard = int(os.read(self._position, 32) or b"0")
         self._seen = 0
@@ -100,7 +100,7 @@ class Hearer:
         faulthandler.dump_traceback_later(HARD * limit, exit=True)
         try:
             try:
-                self._plugin.hear(event, self._run)
+                self._plugin.on_event(event, self._run)
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 faulthandler.cancel_dump_traceback_later()
@@ -136,7 +136,7 @@ def main() -> int:
     if spec.plugins[number].is_module:  # others might meet a namesake of what they import
         sys.path.insert(0, spec.folder)
     run = Run(files, Home(Path(told["home"])), set(told["hidden"]))
-    hearer = Hearer(number, spec.plugins[number], run)
+    hearer = Listener(number, spec.plugins[number], run)
     if not hearer.make(told["secrets"]):
         return 1
     with contextlib.suppress(ExpError):  # the experiment was removed meanwhile
@@ -157,7 +157,7 @@ def _interrupt(number: int, frame: object) -> None:
     raise TooLongError("it took longer over one event than its limit")
 
 
-def _append(own: HearerFiles, line: str) -> None:
+def _append(own: ListenerFiles, line: str) -> None:
     descriptor = os.open(own.faults, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
     try:
         os.write(descriptor, line.encode())

@@ -17,7 +17,7 @@ from nemorun_cli.experiment import plugin_checks
 from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.problems import Finding, dotted
 from nemorun_cli.model.spec import PluginUse
-from nemorun_cli.plugins import Given, Launch, discovery, has_hook
+from nemorun_cli.plugins import GivenPlugin, Launch, discovery, has_hook
 from nemorun_cli.spec.tasks import plugin_uses
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from nemorun_cli.spec.document import Document
 
 
-def given(plugins: Iterable[object]) -> tuple[Given, ...]:
+def given(plugins: Iterable[object]) -> tuple[GivenPlugin, ...]:
     """Plugins for the experiment as a whole, or for tasks where they say so themselves by being a Given."""
-    return tuple(one if isinstance(one, Given) else Given(one) for one in plugins)
+    return tuple(one if isinstance(one, GivenPlugin) else GivenPlugin(one) for one in plugins)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ def _made(document: Document, spec: Spec) -> tuple[list[_Active], list[PluginUse
         except Exception as error:
             raise UsageError(f"the plugin {name} cannot be made: {_told(error)}") from error
         active.append(_Active(name=name, plugin=plugin, tasks=_names(use.tasks)))
-        uses.append(replace(use, hears=has_hook(plugin, "hear")))
+        uses.append(replace(use, hears=has_hook(plugin, "on_event")))
     if findings:
         raise SpecError(document.sources.in_order(findings))
     for given in document.plugins:
@@ -95,7 +95,7 @@ def _made(document: Document, spec: Spec) -> tuple[list[_Active], list[PluginUse
             continue
         name = f"{type(given.plugin).__name__} (given in Python)"
         active.append(_Active(name=name, plugin=given.plugin, tasks=_names(given.tasks)))
-        if has_hook(given.plugin, "hear"):
+        if has_hook(given.plugin, "on_event"):
             uses.append(_portable(given))
     return active, uses
 
@@ -104,7 +104,7 @@ def _names(tasks: Sequence[str] | None) -> frozenset[str] | None:
     return None if tasks is None else frozenset(tasks)
 
 
-def _written(given: Given, spec: Spec) -> PluginUse:
+def _written(given: GivenPlugin, spec: Spec) -> PluginUse:
     """A use that was given in Python as a spec would have it."""
     entry: Any = given.plugin
     if not isinstance(entry.get("uses"), str) or not isinstance(entry.get("with", {}), Mapping):
@@ -119,7 +119,7 @@ def _written(given: Given, spec: Spec) -> PluginUse:
     return use
 
 
-def _portable(given: Given) -> PluginUse:
+def _portable(given: GivenPlugin) -> PluginUse:
     """What another process needs to make a plugin that was given in Python: its class and its fields."""
     kind: Any = type(given.plugin)
     name = f"{kind.__module__}:{kind.__qualname__}"

@@ -53,7 +53,7 @@ def faults(before: Launch, found: Launch, task: Task) -> Iterator[str]:
 
 @lru_cache(maxsize=64)  # members of a sweep ask for the same
 def _misfit(executor: str, options: str, wanted: Resources) -> str | None:
-    return executors.misfit(executor, json.loads(options), wanted, ask=True)
+    return executors.why_unsatisfiable(executor, json.loads(options), wanted, ask=True)
 
 
 def plain(args: tuple[Any, ...] | Mapping[str, Any]) -> tuple[Any, ...] | dict[str, Any]:

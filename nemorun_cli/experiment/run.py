@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from nemorun_cli.experiment.change_spec import Change
+    from nemorun_cli.experiment.change_spec import SpecChange
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.spec.document import Document
@@ -201,7 +201,7 @@ class Run:
 
     def plan_change(
         self, document: Document, *, below: Sequence[str] = (), snapshot: Snapshot | None = None
-    ) -> Change:
+    ) -> SpecChange:
         """What a resume with a changed spec would do; nothing is changed.
 
         Raises:

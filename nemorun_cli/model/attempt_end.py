@@ -16,7 +16,7 @@ SIGNAL_BASE: Final = 128  # a shell tells a death by signal n as exit code 128+n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class AttemptEnd:
     """How an attempt ended, and what it used; `ended` in Unix seconds, None where nobody knows."""
 
     status: TaskStatus
@@ -28,23 +28,23 @@ class Ending:
     usage: Usage | None = None
 
 
-def lost(message: str) -> Ending:
+def lost(message: str) -> AttemptEnd:
     """The end of what vanished without a trace of how."""
-    return Ending(status=TaskStatus.FAILED, reason=Reason.LOST, message=message)
+    return AttemptEnd(status=TaskStatus.FAILED, reason=Reason.LOST, message=message)
 
 
-def failed_launch(message: str) -> Ending:
+def failed_launch(message: str) -> AttemptEnd:
     """The end of what could not be started."""
-    return Ending(status=TaskStatus.FAILED, reason=Reason.LAUNCH, message=message)
+    return AttemptEnd(status=TaskStatus.FAILED, reason=Reason.LAUNCH, message=message)
 
 
-def from_exit_code(code: int, *, started: float | None = None, ended: float | None = None) -> Ending:
+def from_exit_code(code: int, *, started: float | None = None, ended: float | None = None) -> AttemptEnd:
     """What an exit code as a shell tells it means."""
     if code == 0:
-        return Ending(status=TaskStatus.SUCCEEDED, exit_code=0, started=started, ended=ended)
+        return AttemptEnd(status=TaskStatus.SUCCEEDED, exit_code=0, started=started, ended=ended)
     name = signal_name(code - SIGNAL_BASE) if code > SIGNAL_BASE else None
     message = f"killed by {name}" if name else _COMMON_CODES.get(code)
-    return Ending(
+    return AttemptEnd(
         status=TaskStatus.FAILED,
         exit_code=code,
         reason=Reason.SIGNAL if name else Reason.EXIT,

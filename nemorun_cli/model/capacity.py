@@ -28,7 +28,7 @@ class Machine:
     marks: tuple[str, ...] = ()
     origin: str = ""
 
-    def misfit(self, wanted: Resources) -> str | None:
+    def why_unsatisfiable(self, wanted: Resources) -> str | None:
         """Why so much can never be had here, or None."""
         told = []
         if self.cpus is not None and (wanted.cpus or 0) > self.cpus + SLACK:
@@ -41,7 +41,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class PendingRequest:
     """Something that waits for a machine to have enough free; `task` is who for."""
 
     task: str
@@ -59,7 +59,7 @@ class Grant:
 
 
 @dataclass(slots=True)
-class Room:
+class Capacity:
     """What of a machine is in use at a moment, and who may have of the rest.
 
     The rule: for whoever waits longer, what is free of what it needs is set aside; others get what is left.
@@ -68,7 +68,7 @@ class Room:
     Attributes:
         machines: what executors may use, by their names; tasks of others need nothing from here.
         cpus: CPUs in use or set aside; `memory` bytes; `gpus` the marks of GPUs.
-        behind: wishes of others that have waited less than this experiment; they come after its first one.
+        later_requests: requests of others that have waited less; they come after this experiment's first one.
         granted: who may start, and with what.
         impossible: who may start only to be told that it can never run, and why.
         refused: the first that has to wait.
@@ -79,10 +79,10 @@ class Room:
     cpus: float = 0.0
     memory: int = 0
     gpus: set[str] = field(default_factory=set)
-    behind: list[Wish] = field(default_factory=list)
+    later_requests: list[PendingRequest] = field(default_factory=list)
     granted: dict[str, Grant] = field(default_factory=dict)
     impossible: dict[str, str] = field(default_factory=dict)
-    refused: Wish | None = None
+    refused: PendingRequest | None = None
     is_closed: bool = False
 
     def take(self, tasks: Sequence[Task]) -> bool:
@@ -91,7 +91,9 @@ class Room:
         if not asking or self.is_closed:
             return not asking
         wishes = self._wishes(asking)
-        if told := next((text for one in wishes if (text := one.machine.misfit(one.wanted))), None):
+        if told := next(
+            (text for one in wishes if (text := one.machine.why_unsatisfiable(one.wanted))), None
+        ):
             self.impossible |= {task.id: told for task in asking}
             return True
         before = self.cpus, self.memory, set(self.gpus)
@@ -103,24 +105,24 @@ class Room:
                 return self._refuse(wishes)
             chosen[task.id] = self._use(task.resources, machine)
         self.granted |= chosen
-        for other in self.behind:
+        for other in self.later_requests:
             self.set_aside(other)
-        self.behind = []
+        self.later_requests = []
         return True
 
-    def _refuse(self, wishes: Sequence[Wish]) -> bool:
+    def _refuse(self, wishes: Sequence[PendingRequest]) -> bool:
         self.refused = self.refused or wishes[0]
         for one in wishes:
             self.set_aside(one)
         return False
 
-    def _wishes(self, tasks: Sequence[Task]) -> list[Wish]:
+    def _wishes(self, tasks: Sequence[Task]) -> list[PendingRequest]:
         """What the tasks need in all, by the machine as their executors see it."""
         by_executor: dict[str, list[Task]] = {}
         for task in tasks:
             by_executor.setdefault(task.executor, []).append(task)
         return [
-            Wish(
+            PendingRequest(
                 task=several[0].id,
                 machine=self.machines[name],
                 wanted=Resources.total(task.resources for task in several),
@@ -153,7 +155,7 @@ class Room:
         self.memory += wanted.memory or 0
         self.gpus.update(marks)
 
-    def set_aside(self, wish: Wish) -> None:
+    def set_aside(self, wish: PendingRequest) -> None:
         """Let nobody else have what is free of what a wish needs."""
         machine, wanted = wish.machine, wish.wanted
         if machine.cpus is not None:

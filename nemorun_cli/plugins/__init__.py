@@ -74,7 +74,7 @@ class Launch:
         """The same with these options of its executor."""
         return replace(self, options={**self.options, **options})
 
-    def led_by(self, *words: str) -> Self:
+    def with_prefix(self, *words: str) -> Self:
         """The same with these words in front of its command, and of what is in front of it already."""
         return replace(self, prefix=(*words, *self.prefix))
 
@@ -112,7 +112,7 @@ class Plugin:
         """
         return launch
 
-    def hear(self, event: Event, run: Any) -> None:
+    def on_event(self, event: Event, run: Any) -> None:
         """Take note of an event of the ledger, in a process of this plugin's own, in their order.
 
         What it raises is recorded and changes nothing.
@@ -124,7 +124,7 @@ class Plugin:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class GivenPlugin:
     """A plugin that was given in Python, and the tasks or groups that it is for; None for all.
 
     `plugin` is one that was made, or a mapping as in a spec: `{"uses": …, "with": {…}}`.
@@ -135,6 +135,6 @@ class Given:
 
 
 def has_hook(plugin: object, name: str) -> bool:
-    """Whether a plugin has a hook of its own, `change` or `hear`."""
+    """Whether a plugin has a hook of its own, `change` or `on_event`."""
     hook = getattr(type(plugin), name, None)
     return hook is not None and hook is not getattr(Plugin, name)

@@ -13,13 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from nemorun_cli.model.attempt_end import Ending
+    from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.storage.state import Cancel
 
 
 def conclude(
-    ending: Ending, *, told: Cancel | None, wished: Cancel | None, written: Path, secrets: Mapping[str, str]
-) -> tuple[Ending, dict[str, Any]]:
+    ending: AttemptEnd,
+    *,
+    told: Cancel | None,
+    wished: Cancel | None,
+    written: Path,
+    secrets: Mapping[str, str],
+) -> tuple[AttemptEnd, dict[str, Any]]:
     """The end that is recorded, and the outputs that go with it.
 
     Args:

@@ -14,10 +14,10 @@ from nemorun_cli.storage import state as events
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.model.attempt_end import Ending
+    from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.spec import Group, Identity, Task
-    from nemorun_cli.scheduler.schedule import Schedule, Verdict
-    from nemorun_cli.storage.ledger_writer import Journal
+    from nemorun_cli.scheduler.schedule import Readiness, Schedule
+    from nemorun_cli.storage.ledger_writer import LedgerWriter
     from nemorun_cli.storage.state import Cancel, TaskState
 
 
@@ -28,12 +28,12 @@ class Decisions:
         are_pending: something was decided that the present turn has not yet taken account of.
     """
 
-    def __init__(self, schedule: Schedule, journal: Journal, *, submits: bool) -> None:
+    def __init__(self, schedule: Schedule, journal: LedgerWriter, *, can_submit: bool) -> None:
         self.schedule, self.journal = schedule, journal
         self.spec, self.history = schedule.spec, schedule.history
         self.has_begun = False
         self.are_pending = False
-        self._submits = submits
+        self._can_submit = can_submit
         self._cancels_seen = 0
 
     def begin(self) -> None:
@@ -64,7 +64,7 @@ class Decisions:
                 )
         self._judge(self.schedule.over(task.id))
 
-    def _judge(self, verdicts: Sequence[Verdict]) -> None:
+    def _judge(self, verdicts: Sequence[Readiness]) -> None:
         queue = list(verdicts)
         while queue:
             verdict = queue.pop(0)
@@ -79,9 +79,9 @@ class Decisions:
             self._skip(verdict.task, verdict.reason, verdict.message)
             queue += self.schedule.over(verdict.task)
 
-    def _take_back(self, verdict: Verdict, state: TaskState) -> None:
+    def _take_back(self, verdict: Readiness, state: TaskState) -> None:
         """Have what was queued early, and never can run, taken out of its queue: then it is skipped."""
-        if state.cancel is None and self._submits:
+        if state.cancel is None and self._can_submit:
             self.journal.note(
                 events.CANCEL_REQUESTED,
                 tasks=[verdict.task],
@@ -94,7 +94,7 @@ class Decisions:
         if self.has_begun and (verdict := self.schedule.verdict(task_id)):
             self._judge([verdict])
 
-    def skip_early(self, task_id: str, state: TaskState, ending: Ending) -> bool:
+    def skip_early(self, task_id: str, state: TaskState, ending: AttemptEnd) -> bool:
         """Note that a task was skipped that was taken out of its engine's queue; says whether it was."""
         if not state.is_queued_early or ending.status is not TaskStatus.CANCELLED:
             return False
@@ -186,7 +186,7 @@ class Decisions:
     def deadline(self) -> float | None:
         """When the experiment's own timeout is reached, in Unix seconds."""
         began = self.history.resumed or self.history.started
-        if self.spec.run.timeout is None or began is None or not self._submits:
+        if self.spec.run.timeout is None or began is None or not self._can_submit:
             return None
         if self.history.cancel or self.history.outcome:
             return None
@@ -219,7 +219,7 @@ class Decisions:
         if self.history.outcome is None:
             self.journal.note(events.CONCLUDED, status=self.schedule.final_status())
             self._judge(self.schedule.concluded())
-        if not self._submits and self.history.outcome is ExperimentStatus.CANCELLED:
+        if not self._can_submit and self.history.outcome is ExperimentStatus.CANCELLED:
             self._give_up_handlers()
 
     def _give_up_handlers(self) -> None:

@@ -10,7 +10,7 @@ import heapq
 from collections import defaultdict
 from typing import TYPE_CHECKING, TypeAlias
 
-from nemorun_cli.executors import Awaited
+from nemorun_cli.executors import Upstream
 from nemorun_cli.model.status import TaskStatus
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors import Need
     from nemorun_cli.model.spec import Group, Spec, Task
     from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.storage.state import History, TaskState
+    from nemorun_cli.storage.state import ExperimentState, TaskState
 
 Queues: TypeAlias = "Mapping[str, str | None]"
 """By the name of an executor, what names its engine's queue; None if nothing can wait there."""
@@ -69,7 +69,7 @@ class Rules:
         group = self._groups.get(parent.group or "")
         return group is None or not group.together or set(task.dependencies).issuperset(group.members)
 
-    def behind(self, task: Task) -> tuple[list[str], list[str]]:
+    def upstream(self, task: Task) -> tuple[list[str], list[str]]:
         """Whom a task is queued behind, and who has to be over first; empty if it is not queued early."""
         if not self.may_wait(task):
             return [], []
@@ -79,10 +79,10 @@ class Rules:
         return parents if parents[0] else ([], [])
 
 
-class Ahead:
+class EarlyQueue:
     """The tasks that may be queued early, followed as their parents get to their engine or end."""
 
-    def __init__(self, spec: Spec, history: History, queues: Queues) -> None:
+    def __init__(self, spec: Spec, history: ExperimentState, queues: Queues) -> None:
         self.rules = Rules(spec, queues)
         self._history = history
         self._lacking: dict[str, int] = {}  # parents that are neither over nor at their engine
@@ -122,14 +122,14 @@ class Ahead:
                 taken.append((name, needs))
         return taken
 
-    def awaited(self, needs: Mapping[str, Need], files: ExperimentFiles) -> tuple[Awaited, ...]:
+    def awaited(self, needs: Mapping[str, Need], files: ExperimentFiles) -> tuple[Upstream, ...]:
         """The attempts of which this is needed, as an executor is told of them."""
         found = []
         for name, need in needs.items():
             state = self._history.tasks[name]
             assert state.job_id is not None  # noqa: S101 - only such attempts can be waited for
             found.append(
-                Awaited(
+                Upstream(
                     key=(name, state.attempt),
                     job_id=state.job_id,
                     files=files.attempt(name, state.attempt),

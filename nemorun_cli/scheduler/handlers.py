@@ -10,10 +10,10 @@ from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
 
 if TYPE_CHECKING:
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.storage.state import History
+    from nemorun_cli.storage.state import ExperimentState
 
 
-def variables(spec: Spec, history: History) -> dict[str, str]:
+def variables(spec: Spec, history: ExperimentState) -> dict[str, str]:
     """What handlers are told of the outcome: the environment variables that they get besides."""
     outcome = history.outcome or ExperimentStatus.COMPLETED
     states = [(task, history.tasks[task.id]) for task in spec.tasks if task.handler is None]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.scheduler.schedule import Schedule
-    from nemorun_cli.storage.state import History, TaskState
+    from nemorun_cli.storage.state import ExperimentState, TaskState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ def _at_same_end(name: str, state: TaskState, wanted: bool) -> Decision:  # noqa
     return _decide(name, state, wanted)
 
 
-def refuse_late(history: History, decisions: Sequence[Decision]) -> None:
+def refuse_late(history: ExperimentState, decisions: Sequence[Decision]) -> None:
     """See that no handler lives that belongs to an end which will not stand.
 
     Raises:
@@ -127,6 +127,6 @@ def refuse_late(history: History, decisions: Sequence[Decision]) -> None:
         )
 
 
-def is_pointless(history: History, decisions: Sequence[Decision]) -> bool:
+def is_pointless(history: ExperimentState, decisions: Sequence[Decision]) -> bool:
     """Whether a resume would change nothing."""
     return history.finished is not None and all(one.action == "keep" for one in decisions)

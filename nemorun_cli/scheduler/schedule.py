@@ -14,17 +14,17 @@ from nemorun_cli.model.status import RETRIED_AS, ExperimentStatus, Reason, TaskS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.model.capacity import Room
+    from nemorun_cli.model.capacity import Capacity
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Group, Handler, Retry, Spec, Task
-    from nemorun_cli.storage.state import History, TaskState
+    from nemorun_cli.storage.state import ExperimentState, TaskState
 
 ANY: Final = "any"
 LONGEST_DELAY: Final = 365 * 86_400.0  # seconds; beyond it backoff gives more than a clock can tell
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Readiness:
     """What a task's parents make of it, or of a handler the outcome: it may run, or it never can, and why."""
 
     task: str
@@ -44,14 +44,14 @@ class _Turn:
     slots: int | None
     needs_slot: Mapping[str, bool]
     most: int | None
-    machine: Room | None
+    machine: Capacity | None
     room: dict[str, int]
     refused: set[str] = field(default_factory=set)  # for whom the machine has no room
     taken: list[str] = field(default_factory=list)
 
-    def is_closed(self, lane: Lane) -> bool:
-        """Whether nothing of a lane can start."""
-        return (self.slots == 0 and self.needs_slot[lane[1]]) or self.room.get(lane[0]) == 0
+    def is_closed(self, ready_queue: Lane) -> bool:
+        """Whether nothing of a ready_queue can start."""
+        return (self.slots == 0 and self.needs_slot[ready_queue[1]]) or self.room.get(ready_queue[0]) == 0
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Schedule:
     """The tasks that wait, kept so that each end costs only what depends on it."""
 
     spec: Spec
-    history: History
+    history: ExperimentState
     tasks: dict[str, Task] = field(init=False)
     groups: dict[str, Group] = field(init=False)
     failures: int = 0
@@ -68,7 +68,9 @@ class Schedule:
     _left: int = field(init=False)  # tasks, without handlers, that are not over for good
     _counted: set[str] = field(default_factory=set)
     _ready: dict[Lane, list[tuple[int, str]]] = field(default_factory=dict)
-    _queued: set[str] = field(default_factory=set)  # who is in a lane, and was not taken out of its turn
+    _queued: set[str] = field(
+        default_factory=set
+    )  # who is in a ready_queue, and was not taken out of its turn
     _running: dict[str, set[str]] = field(default_factory=dict)  # by group with max_parallel
     _failed: Counter[str] = field(default_factory=Counter)  # by group
     _spent: list[str] = field(default_factory=list)  # groups whose max_failures was reached, not yet told
@@ -85,7 +87,7 @@ class Schedule:
             for parent in task.dependencies:
                 self._children[parent].append(task.id)
 
-    def begin(self) -> list[Verdict]:
+    def begin(self) -> list[Readiness]:
         """Take up the history as it is; gives what follows from it for the tasks that wait."""
         verdicts = []
         for task in self.spec.tasks:
@@ -96,7 +98,7 @@ class Schedule:
                 heapq.heappush(self._delayed, (unix(state.not_before), task.index, task.id))
             elif state.status is TaskStatus.PENDING and not task.dependencies:
                 if task.handler is None:
-                    verdicts.append(Verdict(task.id, may_run=True))
+                    verdicts.append(Readiness(task.id, may_run=True))
             elif state.is_live and (group := self._lane(task)[0]):
                 self._running.setdefault(group, set()).add(task.id)
         verdicts += self.concluded()
@@ -110,7 +112,7 @@ class Schedule:
             or states[verdict.task].is_queued_early
         ]
 
-    def over(self, task_id: str) -> list[Verdict]:
+    def over(self, task_id: str) -> list[Readiness]:
         """Count an end that is final; gives the children that it decides."""
         if task_id in self._counted:
             return []
@@ -133,12 +135,12 @@ class Schedule:
         """Whether all tasks but handlers are over for good."""
         return not self._left
 
-    def concluded(self) -> list[Verdict]:
+    def concluded(self) -> list[Readiness]:
         """What the outcome, once it is known, makes of the handlers that wait for nothing else."""
         verdicts = (self._judge_handler(task, task.handler) for task in self.spec.tasks if task.handler)
         return [verdict for verdict in verdicts if verdict]
 
-    def verdict(self, task_id: str) -> Verdict | None:
+    def verdict(self, task_id: str) -> Readiness | None:
         """What the parents that are over make of a task, as far as they decide."""
         task, states = self.tasks[task_id], self.history.tasks
         over = [name for name in task.dependencies if states[name].is_over and not self.retry_is_due(name)]
@@ -156,7 +158,7 @@ class Schedule:
         spent, self._spent = self._spent, []
         return [self.groups[name] for name in spent]
 
-    def _weigh(self, child: Task, over: Iterable[str], *, waits: bool) -> Verdict | None:
+    def _weigh(self, child: Task, over: Iterable[str], *, waits: bool) -> Readiness | None:
         state = self.history.tasks[child.id]
         if state.status is not TaskStatus.PENDING and not state.is_queued_early:
             return None
@@ -165,23 +167,23 @@ class Schedule:
         for name in over if child.dependency_type == "afterok" else ():
             parent = self.history.tasks[name]
             if not self._is_ok(name, parent):
-                return Verdict(child.id, may_run=False, message=f"{name} is {parent.status}")
+                return Readiness(child.id, may_run=False, message=f"{name} is {parent.status}")
         if waits:
             return None
         if child.dependency_type == "afternotok" and not any(
             self.history.tasks[name].status in (TaskStatus.FAILED, TaskStatus.CANCELLED)
             for name in child.dependencies
         ):
-            return Verdict(child.id, may_run=False, message="nothing that it waited for failed")
-        return Verdict(child.id, may_run=True)
+            return Readiness(child.id, may_run=False, message="nothing that it waited for failed")
+        return Readiness(child.id, may_run=True)
 
-    def _judge_handler(self, task: Task, section: Handler) -> Verdict | None:
+    def _judge_handler(self, task: Task, section: Handler) -> Readiness | None:
         outcome = self.history.outcome
         if outcome is None or self.history.tasks[task.id].status is not TaskStatus.PENDING:
             return None
         if why := handlers.mismatch(section, outcome):
-            return Verdict(task.id, may_run=False, message=why, reason=Reason.OUTCOME)
-        return None if self._waiting[task.id] else Verdict(task.id, may_run=True)
+            return Readiness(task.id, may_run=False, message=why, reason=Reason.OUTCOME)
+        return None if self._waiting[task.id] else Readiness(task.id, may_run=True)
 
     def _is_ok(self, task_id: str, state: TaskState) -> bool:
         if state.status is TaskStatus.FAILED:
@@ -204,7 +206,7 @@ class Schedule:
     @property
     def asks_for_resources(self) -> bool:
         """Whether any task that asks for resources is ready, or may be by now."""
-        return any(queue and lane[2] for lane, queue in self._ready.items()) or any(
+        return any(queue and ready_queue[2] for ready_queue, queue in self._ready.items()) or any(
             self.tasks[name].resources for _, _, name in self._delayed
         )
 
@@ -215,7 +217,7 @@ class Schedule:
         *,
         needs_slot: Mapping[str, bool],
         most: int | None = None,
-        machine: Room | None = None,
+        machine: Capacity | None = None,
     ) -> list[str]:
         """The tasks that start now, in the order of the file; `slots` None is without a limit.
 
@@ -227,28 +229,28 @@ class Schedule:
             self.add_ready(heapq.heappop(self._delayed)[2])
         turn = _Turn(slots=slots, needs_slot=needs_slot, most=most, machine=machine, room=self._room())
         held: list[tuple[Lane, tuple[int, str]]] = []
-        # Only the first of each lane is looked at: there may be ten thousand behind it.
-        heads = [(queue[0], lane) for lane, queue in self._ready.items() if queue]
+        # Only the first of each ready_queue is looked at: there may be ten thousand behind it.
+        heads = [(queue[0], ready_queue) for ready_queue, queue in self._ready.items() if queue]
         heapq.heapify(heads)
         while heads:
-            entry, lane = heapq.heappop(heads)
-            if turn.is_closed(lane):
-                continue  # nothing in this lane can start now
-            queue = self._ready[lane]
+            entry, ready_queue = heapq.heappop(heads)
+            if turn.is_closed(ready_queue):
+                continue  # nothing in this ready_queue can start now
+            queue = self._ready[ready_queue]
             heapq.heappop(queue)
             task_id = entry[1]
             if task_id not in self._queued or self.history.tasks[task_id].status is not TaskStatus.PENDING:
                 self._queued.discard(task_id)
             elif company := self._startable(task_id, turn):
-                self._start(company, lane, turn)
+                self._start(company, ready_queue, turn)
             else:
-                held.append((lane, entry))
+                held.append((ready_queue, entry))
                 if task_id in turn.refused:
-                    continue  # all others in this lane ask for as much
+                    continue  # all others in this ready_queue ask for as much
             if queue:
-                heapq.heappush(heads, (queue[0], lane))
-        for lane, entry in held:
-            heapq.heappush(self._ready[lane], entry)
+                heapq.heappush(heads, (queue[0], ready_queue))
+        for ready_queue, entry in held:
+            heapq.heappush(self._ready[ready_queue], entry)
         return turn.taken
 
     def _startable(self, task_id: str, turn: _Turn) -> list[str] | None:
@@ -265,12 +267,12 @@ class Schedule:
         turn.refused.add(company[0])
         return None
 
-    def _start(self, company: Sequence[str], lane: Lane, turn: _Turn) -> None:
+    def _start(self, company: Sequence[str], ready_queue: Lane, turn: _Turn) -> None:
         if turn.slots is not None:
             turn.slots = max(0, turn.slots - self._need(company, turn.needs_slot))
-        if lane[0]:
-            turn.room[lane[0]] -= 1
-            self._running[lane[0]].add(company[0])
+        if ready_queue[0]:
+            turn.room[ready_queue[0]] -= 1
+            self._running[ready_queue[0]].add(company[0])
         turn.taken += company
         self._queued.difference_update(company)
 

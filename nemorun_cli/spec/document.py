@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.executor_types import ExecutorTypes
     from nemorun_cli.model.problems import Finding, Place
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.plugins import Given
+    from nemorun_cli.plugins import GivenPlugin
     from nemorun_cli.spec.compose.composition import Sources
-    from nemorun_cli.spec.compose.executor_files import Described
+    from nemorun_cli.spec.compose.executor_files import ExecutorOrigin
     from nemorun_cli.storage.paths import ExperimentFiles
 
 
@@ -38,7 +38,7 @@ class Document:
     sources: Sources = field(repr=False)
     others: Mapping[str, str] = field(default_factory=dict, repr=False)
     whole: Mapping[str, Any] | None = field(default=None, repr=False)
-    origins: Mapping[str, Described] = field(default_factory=dict, repr=False)  # of executors
+    origins: Mapping[str, ExecutorOrigin] = field(default_factory=dict, repr=False)  # of executors
     brought: frozenset[str] = frozenset()  # executors from outside, which count only if a task names them
     known: tuple[str, ...] = ()  # the names of executors outside
     data: Mapping[str, Any] = field(repr=False)
@@ -49,7 +49,7 @@ class Document:
     executors: ExecutorTypes = field(repr=False)
     copies: ExperimentFiles | None = None  # an experiment whose copies of scripts are taken
     shipped: ExperimentFiles | None = None  # an experiment whose shipped code is taken
-    plugins: tuple[Given, ...] = ()  # given in Python, after those of the spec
+    plugins: tuple[GivenPlugin, ...] = ()  # given in Python, after those of the spec
     spec: Spec | None = field(default=None, repr=False)
 
     def attributed(self, finding: Finding) -> Finding:

@@ -13,11 +13,11 @@ from nemorun_cli.errors import SpecError
 from nemorun_cli.model.problems import Problem
 from nemorun_cli.model.spec import Identity, Spec
 from nemorun_cli.spec.compose.composition import Sources, composed
-from nemorun_cli.spec.compose.executor_files import LOCAL, Places
+from nemorun_cli.spec.compose.executor_files import LOCAL, ExecutorCatalog
 from nemorun_cli.spec.compose.overrides import applied
 from nemorun_cli.spec.document import Document
 from nemorun_cli.spec.pipeline import Resolution
-from nemorun_cli.spec.yaml.source import Source, open_source
+from nemorun_cli.spec.yaml.source import SpecSource, open_source
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ def with_plugins(document: Document, plugins: Sequence[tuple[object, tuple[str, 
     """The document with plugins that were made in Python, each with its tasks; None for all."""
     if not plugins:
         return document
-    from nemorun_cli.plugins import Given  # noqa: PLC0415 - only where there are some
+    from nemorun_cli.plugins import GivenPlugin  # noqa: PLC0415 - only where there are some
 
-    return replace(document, plugins=tuple(Given(plugin, tasks) for plugin, tasks in plugins))
+    return replace(document, plugins=tuple(GivenPlugin(plugin, tasks) for plugin, tasks in plugins))
 
 
 def again(
@@ -115,7 +115,7 @@ def again(
 
     origin = spec_origin.read(files)
     text = files.spec.read_text(encoding="utf-8")
-    source = Source(text, file=str(files.spec), has_lines=origin.is_file)
+    source = SpecSource(text, file=str(files.spec), has_lines=origin.is_file)
     if origin.whole is not None:
         source = _written(origin.whole, file=str(files.spec))
     options = _Options(
@@ -192,13 +192,13 @@ class _Options:
 
 
 def _read(
-    text_source: Source, path: Path, given: _Options, *, copies: ExperimentFiles | None = None
+    text_source: SpecSource, path: Path, given: _Options, *, copies: ExperimentFiles | None = None
 ) -> Document:
     there = Path(os.path.abspath(path))  # noqa: PTH100 - keeps symbolic links
     folder = there.parent
     schemas, types = given.executors.options_schema, given.executors.names
     composition = composed(text_source, there, folder=folder, options_schema=schemas, types=types)
-    places = Places(
+    places = ExecutorCatalog(
         composition,
         folder=folder,
         home=lambda: given.home or Home.from_environment(),
@@ -248,20 +248,20 @@ def validate(
     return resolve(document, _tentative(document.name))
 
 
-def _source(given: Path | str | Mapping[str, Any], *, file: str) -> tuple[Source, Path]:
+def _source(given: Path | str | Mapping[str, Any], *, file: str) -> tuple[SpecSource, Path]:
     if isinstance(given, (str, Path)):
         return open_source(Path(given)), Path(given)
     return _written(given, file=file), Path.cwd() / "spec.yaml"
 
 
-def _written(given: Mapping[str, Any], *, file: str) -> Source:
+def _written(given: Mapping[str, Any], *, file: str) -> SpecSource:
     """The text of a spec that is given as data; its lines mean nothing to anyone."""
     try:
         text = json.dumps(given, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text)
     except (TypeError, ValueError) as fault:
         raise SpecError([Problem(message=f"contains a value YAML cannot represent: {fault}")]) from None
     text = _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    return Source(text + "\n", file=file, has_lines=False)
+    return SpecSource(text + "\n", file=file, has_lines=False)
 
 
 _UNPRINTABLE = re.compile("[\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")  # that JSON writes and YAML refuses
@@ -273,7 +273,9 @@ def _as_text(value: object) -> str:
     raise TypeError(f"a {type(value).__name__}")
 
 
-def _whole(composition: Composition, places: Places, data: Mapping[str, Any]) -> dict[str, Any] | None:
+def _whole(
+    composition: Composition, places: ExecutorCatalog, data: Mapping[str, Any]
+) -> dict[str, Any] | None:
     """The data with all that other files give to it, for whoever has these files no more."""
     named = {name: _entries(data)[name] for name in (*places.extended, *places.brought)}
     if not named:

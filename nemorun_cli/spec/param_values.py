@@ -65,11 +65,11 @@ def declared(section: Mapping[str, Any]) -> dict[str, Param]:
 
 
 def values(
-    section: Mapping[str, Any], given: Sequence[str], doubtful: frozenset[str] = frozenset()
+    section: Mapping[str, Any], given: Sequence[str], unconfirmed: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Any], list[Finding]]:
     """The value of each param, given as `name=value` or by default, and what is wrong with them.
 
-    UNKNOWN stands for a value that is wrong, and for those of `doubtful` params, whose
+    UNKNOWN stands for a value that is wrong, and for those of `unconfirmed` params, whose
     declarations are wrong themselves.
     """
     options: dict[str, str] = {}
@@ -89,7 +89,7 @@ def values(
             options[name] = option
     found: dict[str, Any] = {}
     for name, entry in section.items():
-        param = None if name in doubtful else _declaration(name, entry)
+        param = None if name in unconfirmed else _declaration(name, entry)
         found[name], finding_or_none = _value(name, param, options.get(name))
         findings += [finding_or_none] if finding_or_none else []
     return found, findings

@@ -18,13 +18,13 @@ from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.model.problems import Finding, choices
 from nemorun_cli.model.spec import Group, Identity, PluginUse, RunOptions, Spec, Task
 from nemorun_cli.spec.expressions.evaluate import experiment_names
-from nemorun_cli.spec.expressions.fill import Filler, Late, Unfilled
+from nemorun_cli.spec.expressions.fill import DoubtfulText, Filler, LateText
 from nemorun_cli.spec.expressions.syntax import OPENING, UNKNOWN
 from nemorun_cli.spec.prune import cut
 from nemorun_cli.spec.schema import checks
 from nemorun_cli.spec.tasks import dependencies
-from nemorun_cli.spec.tasks.build import Building
-from nemorun_cli.spec.tasks.env_layers import Layers, Laying
+from nemorun_cli.spec.tasks.build import TaskBuilder
+from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
 from nemorun_cli.spec.tasks.expand import Expansion
 
 if TYPE_CHECKING:
@@ -69,12 +69,12 @@ class Resolution:
         section = self._document.data.get("params")
         if not isinstance(section, dict):
             section = {}
-        doubtful = frozenset(name for name, entry in section.items() if not checks.is_param(entry))
+        unconfirmed = frozenset(name for name, entry in section.items() if not checks.is_param(entry))
         if not (section or self._document.params):
             return {}
         from nemorun_cli.spec import param_values as parameters  # noqa: PLC0415 - only for a spec that has some
 
-        values, findings = parameters.values(section, self._document.params, doubtful)
+        values, findings = parameters.values(section, self._document.params, unconfirmed)
         self._findings += findings
         return values
 
@@ -129,7 +129,7 @@ class Resolution:
             data["env"] = {}
             for name, value in section.items():
                 filled = data["env"][name] = filler.tree(value, ("env", name))
-                in_doubt = isinstance(filled, (Unfilled, dict, list)) or filled is None
+                in_doubt = isinstance(filled, (DoubtfulText, dict, list)) or filled is None
                 env[name] = UNKNOWN if in_doubt else text_of(filled)
 
     def _with_right_form(self, data: dict[str, Any], filler: Filler, expansion: Expansion) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class Resolution:
             hint = "write name: … with letters, digits, . _ -"
             self._findings.append(Finding(place=(), message=message, hint=hint))
         places = unfilled.union(found.place for found in findings)
-        places |= {("tasks", name) for name in expansion.doubtful}
+        places |= {("tasks", name) for name in expansion.unconfirmed}
         return cut(data, places) if places else data
 
     def _check_options(self, executors: Mapping[str, Mapping[str, Any]]) -> None:
@@ -175,7 +175,7 @@ class Resolution:
         run = self._run(data.get("run", {}))
         graph, findings = dependencies.graph(data.get("tasks", {}), expansion, sequential=run.sequential)
         chosen = self._chosen(graph, data) if self._document.only else None
-        building = Building(
+        building = TaskBuilder(
             data,
             folder=self._folder,
             executors=executors,
@@ -198,8 +198,8 @@ class Resolution:
         if run.direct:
             self._check_direct(run, tasks, groups, executors)
         used = {task.executor for task in tasks} | executors.keys() - self._document.brought
-        own_env = Laying(self._folder).over(
-            Layers(), {key: data[key] for key in ("env", "env_file") if key in data}, ()
+        own_env = EnvLayering(self._folder).over(
+            EnvLayers(), {key: data[key] for key in ("env", "env_file") if key in data}, ()
         )
         return Spec(
             name=self._document.name,
@@ -225,7 +225,7 @@ class Resolution:
             plugins=_of_these(plugins, tasks),
         )
 
-    def _chosen(self, graph: dependencies.Graph, data: Mapping[str, Any]) -> set[str]:
+    def _chosen(self, graph: dependencies.MemberGraph, data: Mapping[str, Any]) -> set[str]:
         """The ids that `only` means."""
         from nemorun_cli.spec.tasks.select import meant  # noqa: PLC0415 - only with `--only`
 
@@ -235,12 +235,12 @@ class Resolution:
         self._findings += findings
         return chosen
 
-    def _plugins(self, data: Mapping[str, Any], building: Building) -> list[PluginUse]:
+    def _plugins(self, data: Mapping[str, Any], building: TaskBuilder) -> list[PluginUse]:
         if not data.get("plugins") and not building.plugins:
             return []
-        from nemorun_cli.spec.tasks.plugin_uses import Plugged  # noqa: PLC0415 - only for specs with plugins
+        from nemorun_cli.spec.tasks.plugin_uses import PluginUses  # noqa: PLC0415 - only for specs with plugins
 
-        plugged = Plugged(self._folder, Laying(self._folder), building.secrets)
+        plugged = PluginUses(self._folder, EnvLayering(self._folder), building.secrets)
         found = plugged.of_all(data.get("plugins", ()), ("plugins",)) + plugged.of_tasks(building.plugins)
         self._findings += plugged.findings
         return found
@@ -255,7 +255,9 @@ class Resolution:
                 del values["timeout"]
         return RunOptions(**values)
 
-    def _check_uses(self, tasks: Sequence[Task], building: Building, graph: dependencies.Graph) -> None:
+    def _check_uses(
+        self, tasks: Sequence[Task], building: TaskBuilder, graph: dependencies.MemberGraph
+    ) -> None:
         """A task may use the outputs of what it waits for, and of nothing else."""
         known: set[tuple[str, str]] = set()  # whose members are all alike, and what they wait for
         for task in tasks:
@@ -276,7 +278,7 @@ class Resolution:
                         )
 
     def _selected(
-        self, tasks: Sequence[Task], groups: Sequence[Group], building: Building, chosen: set[str]
+        self, tasks: Sequence[Task], groups: Sequence[Group], building: TaskBuilder, chosen: set[str]
     ) -> tuple[list[Task], list[Group]]:
         """The chosen tasks alone, and what is left of the groups."""
         from nemorun_cli.spec.tasks.select import selected  # noqa: PLC0415 - only with `--only`
@@ -289,7 +291,7 @@ class Resolution:
         return selected(tasks, chosen), [group for group in kept if group.members]
 
     def _check_selected_uses(
-        self, task: Task, late: Sequence[Late], members: Mapping[str, tuple[str, ...]], chosen: set[str]
+        self, task: Task, late: Sequence[LateText], members: Mapping[str, tuple[str, ...]], chosen: set[str]
     ) -> None:
         for text in late:
             for used, raw in text.uses.items():
@@ -338,10 +340,10 @@ def _env_file_values(given: Any, folder: Path) -> dict[str, str]:
     """What the spec's own env files give to expressions; what is wrong with them is told later."""
     if not checks.is_env_file(given):
         return {}
-    return Laying(folder).over(Layers(), {"env_file": given}, ()).env
+    return EnvLayering(folder).over(EnvLayers(), {"env_file": given}, ()).env
 
 
-def _groups(tasks: Mapping[str, Any], graph: dependencies.Graph, expansion: Expansion) -> list[Group]:
+def _groups(tasks: Mapping[str, Any], graph: dependencies.MemberGraph, expansion: Expansion) -> list[Group]:
     found: list[Group] = []
     for name, task in tasks.items():
         sweep = expansion.sweeps.get(name)

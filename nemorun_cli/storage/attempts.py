@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model.attempt_end import Ending, from_exit_code, lost
+from nemorun_cli.model.attempt_end import AttemptEnd, from_exit_code, lost
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.usage import _MINUTE, _TIMES, LARGEST, Usage
 from nemorun_cli.system import crashpoints
@@ -60,7 +60,7 @@ def claimed_pid(files: AttemptFiles) -> int | None:
     return int(text) if text.isdigit() else 0
 
 
-def read_ending(files: AttemptFiles) -> Ending | None:
+def read_ending(files: AttemptFiles) -> AttemptEnd | None:
     """How the attempt ended, as its shim or its engine's record says; None while there is no whole one."""
     try:
         descriptor = os.open(files.exit, os.O_RDONLY | os.O_CLOEXEC)
@@ -92,13 +92,13 @@ def _is_record(record: Any) -> bool:
     return is_known and all(isinstance(record.get(key, 0.0), int | float) for key in ("started", "ended"))
 
 
-def interpret(record: Mapping[str, Any], files: AttemptFiles, ended: float) -> Ending:
+def interpret(record: Mapping[str, Any], files: AttemptFiles, ended: float) -> AttemptEnd:
     """What an exit record means; `ended` in Unix seconds, if the record does not know better."""
     started = record.get("started", _modified(files.claim))
     ended = record.get("ended", ended)
     if "launch" in record:
         trouble = LAUNCH_TROUBLE.get(record["launch"], str(record["launch"]))
-        return Ending(
+        return AttemptEnd(
             status=TaskStatus.FAILED, reason=Reason.LAUNCH, message=trouble, started=started, ended=ended
         )
     code = record.get("exit_code")
@@ -106,7 +106,7 @@ def interpret(record: Mapping[str, Any], files: AttemptFiles, ended: float) -> E
         message = "it ran longer than its timeout"
         if record.get("signal") == "KILL":
             message += " and had to be killed"
-        return Ending(
+        return AttemptEnd(
             status=TaskStatus.FAILED,
             exit_code=code,
             reason=Reason.TIMEOUT,

@@ -46,7 +46,7 @@ _load = json.JSONDecoder().decode
 
 
 @dataclass(slots=True)
-class Reader:
+class LedgerReader:
     """Reads a ledger from where it last stopped; `torn` tells of bytes after the last intact marker.
 
     Attributes:
@@ -177,7 +177,7 @@ class Ledger:
         self._lock_wait = lock_wait
         self._lock: int | None = None
         self._descriptor: int | None = None
-        self._reader = Reader(path)
+        self._reader = LedgerReader(path)
 
     def create(self, event: Event) -> None:
         """Begin the ledger, whole, with its first event, which carries the format; it must not exist yet."""
@@ -305,13 +305,13 @@ def _describe(pid: int) -> str:
     return f"pid {pid} ({argv.decode(errors='replace')[:200]})"
 
 
-def read_settled(path: Path, *, patience: float = 0.1) -> tuple[list[Event], Reader]:
+def read_settled(path: Path, *, patience: float = 0.1) -> tuple[list[Event], LedgerReader]:
     """All events, and the reader that got them, once no write is under way.
 
     A tail that is torn may be one that a writer is just about to complete; only one that
     stays for `patience` seconds is reported by the reader's `torn`.
     """
-    reader = Reader(path)
+    reader = LedgerReader(path)
     events = reader.read()
     end = time.monotonic() + patience
     while reader.torn and time.monotonic() < end:

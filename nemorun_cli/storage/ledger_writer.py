@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nemorun_cli.storage.ledger import Event, Ledger
-    from nemorun_cli.storage.state import History
+    from nemorun_cli.storage.state import ExperimentState
 
 DISK_PAUSE: Final = 1.0  # seconds until a failed write is tried again
 LONGEST_DISK_PAUSE: Final = 15.0  # the same, after it failed often
 
 
-class Journal:
+class LedgerWriter:
     """A ledger and the state that it adds up to, kept in step.
 
     Args:
         ledger: where it is written.
         history: the state, which every noted event is applied to at once.
         by: who writes.
-        insists: whether a disk that refuses is asked until it takes it; without, the error is raised.
+        retries_on_full_disk: whether a write that fails is repeated until it succeeds, instead of raising.
         tell: where to say that it refused.
         hear: is told of each event that is noted, before it is written.
     """
@@ -34,16 +34,16 @@ class Journal:
     def __init__(
         self,
         ledger: Ledger,
-        history: History,
+        history: ExperimentState,
         *,
         by: str,
-        insists: bool,
+        retries_on_full_disk: bool,
         tell: Callable[[str], None],
         hear: Callable[[Event], None] = lambda _: None,
     ) -> None:
         self.ledger, self.history, self.by = ledger, history, by
         self.is_urgent = False  # what is noted must be written before anything is done
-        self._insists = insists
+        self._insists = retries_on_full_disk
         self._tell = tell
         self._hear = hear
         self._batch: list[Event] = []

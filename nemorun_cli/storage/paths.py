@@ -89,7 +89,7 @@ class AttemptFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class HearerFiles:
+class ListenerFiles:
     """The files of one plugin that hears of events; all lie in `directory`."""
 
     directory: Path
@@ -195,9 +195,9 @@ class ExperimentFiles:
         """What packagers shipped: a copy of each content, which its tasks run in, and what is told of it."""
         return self.directory / "code"
 
-    def hearer(self, number: int) -> HearerFiles:
+    def hearer(self, number: int) -> ListenerFiles:
         """The files of a plugin that hears of events, by its number among the spec's plugins."""
-        return HearerFiles(self.directory / "plugins" / str(number))
+        return ListenerFiles(self.directory / "plugins" / str(number))
 
     def task(self, task_id: str) -> Path:
         """The folder of one task."""

@@ -95,7 +95,7 @@ class TaskState:
 
 
 @dataclass(slots=True)
-class History:
+class ExperimentState:
     """The fold of a ledger; `apply` takes events in the file's order.
 
     With `strict` an illegal move raises, as it must in a writer; a reader passes it over and
@@ -178,7 +178,7 @@ class History:
         self.ignored.append(text)
 
 
-def _submitted(history: History, state: TaskState, event: Event) -> None:
+def _submitted(history: ExperimentState, state: TaskState, event: Event) -> None:
     if history.move(state, TaskStatus.SUBMITTED, event):
         state.attempt = event["attempt"]
         state.submitted = event["time"]
@@ -188,20 +188,20 @@ def _submitted(history: History, state: TaskState, event: Event) -> None:
         state.message = None
 
 
-def _queued(history: History, state: TaskState, event: Event) -> None:
+def _queued(history: ExperimentState, state: TaskState, event: Event) -> None:
     if _is_present(history, state, event) and history.move(state, TaskStatus.SUBMITTED, event):
         state.job_id = event.get("job_id", state.job_id)
         state.message = event.get("message")
         state.evidence = event.get("evidence")
 
 
-def _returned(history: History, state: TaskState, event: Event) -> None:
+def _returned(history: ExperimentState, state: TaskState, event: Event) -> None:
     if _is_present(history, state, event) and history.move(state, TaskStatus.PENDING, event):
         state.job_id = state.reason = state.evidence = state.holder = None
         state.message = event.get("message")
 
 
-def _started(history: History, state: TaskState, event: Event) -> None:
+def _started(history: ExperimentState, state: TaskState, event: Event) -> None:
     if _is_present(history, state, event) and history.move(state, TaskStatus.RUNNING, event):
         state.started = event["time"]
         state.job_id = event.get("job_id", state.job_id)
@@ -209,13 +209,13 @@ def _started(history: History, state: TaskState, event: Event) -> None:
         state.reason = state.message = None
 
 
-def _unknown(history: History, state: TaskState, event: Event) -> None:
+def _unknown(history: ExperimentState, state: TaskState, event: Event) -> None:
     if _is_present(history, state, event) and history.move(state, TaskStatus.UNKNOWN, event):
         state.message = event.get("message")
         state.evidence = event.get("evidence")
 
 
-def _ended(history: History, state: TaskState, event: Event) -> None:
+def _ended(history: ExperimentState, state: TaskState, event: Event) -> None:
     if _is_present(history, state, event) and history.move(state, TaskStatus(event["status"]), event):
         state.ended = event["time"]
         state.started = event.get("started", state.started)
@@ -229,21 +229,21 @@ def _ended(history: History, state: TaskState, event: Event) -> None:
         state.evidence = event.get("evidence")
 
 
-def _skipped(history: History, state: TaskState, event: Event) -> None:
+def _skipped(history: ExperimentState, state: TaskState, event: Event) -> None:
     if history.move(state, TaskStatus.SKIPPED, event):
         state.ended = event["time"]
         state.reason = event["reason"]
         state.message = event.get("message")
 
 
-def _retried(history: History, state: TaskState, event: Event) -> None:
+def _retried(history: ExperimentState, state: TaskState, event: Event) -> None:
     if history.move(state, TaskStatus.PENDING, event):
         _renew(state, event["attempt"])
         state.tries += 1
         state.not_before = event.get("not_before")
 
 
-def _is_present(history: History, state: TaskState, event: Event) -> bool:
+def _is_present(history: ExperimentState, state: TaskState, event: Event) -> bool:
     if event["attempt"] == state.attempt:
         return True
     history._refuse(event, f"the present attempt is {state.attempt}")  # noqa: SLF001 - a step of the same fold
@@ -258,22 +258,22 @@ def _renew(state: TaskState, attempt: int) -> None:
     state.outputs = {}
 
 
-def _created(history: History, event: Event) -> None:
+def _created(history: ExperimentState, event: Event) -> None:
     history.created = event
 
 
-def _supervisor_started(history: History, event: Event) -> None:
+def _supervisor_started(history: ExperimentState, event: Event) -> None:
     history.supervisor = Holder.from_mapping({**event, "since": event["time"]})
     history.supervisor_is_over = False
     history.started = history.started or event["time"]
 
 
-def _supervisor_ended(history: History, event: Event) -> None:
+def _supervisor_ended(history: ExperimentState, event: Event) -> None:
     history.supervisor_is_over = True
     del event
 
 
-def _cancel_requested(history: History, event: Event) -> None:
+def _cancel_requested(history: ExperimentState, event: Event) -> None:
     names = event.get("tasks")
     cancel = Cancel(
         by=event["by"],
@@ -302,7 +302,7 @@ def _cancel_requested(history: History, event: Event) -> None:
             state.cancel = cancel
 
 
-def _resumed(history: History, event: Event) -> None:
+def _resumed(history: ExperimentState, event: Event) -> None:
     history.resumed = event["time"]
     history.revision = event.get("revision", history.revision)
     history.finished = history.cancel = history.limit = None
@@ -320,11 +320,11 @@ def _resumed(history: History, event: Event) -> None:
             state.tries = 0
 
 
-def _concluded(history: History, event: Event) -> None:
+def _concluded(history: ExperimentState, event: Event) -> None:
     history.outcome = ExperimentStatus(event["status"])
 
 
-def _finished(history: History, event: Event) -> None:
+def _finished(history: ExperimentState, event: Event) -> None:
     history.finished = event
 
 

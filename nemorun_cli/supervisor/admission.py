@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from nemorun_cli.model.capacity import Machine, Room
+    from nemorun_cli.model.capacity import Capacity, Machine
     from nemorun_cli.scheduler.schedule import Schedule
-    from nemorun_cli.supervisor.dispatch import Engines
+    from nemorun_cli.supervisor.dispatch import Dispatcher
     from nemorun_cli.system.slots import Allocation
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
+class AdmittedTasks:
     """The tasks that start now; of those in doubt who has to wait; who can never start here, and why."""
 
     tasks: list[str]
@@ -34,7 +34,7 @@ class Admitted:
 class Admission:
     """Lets the tasks of one experiment start, as far as there are slots for them."""
 
-    def __init__(self, schedule: Schedule, engines: Engines, *, home: Path, experiment: str) -> None:
+    def __init__(self, schedule: Schedule, engines: Dispatcher, *, home: Path, experiment: str) -> None:
         self._schedule, self._engines = schedule, engines
         self._home = Home(home)
         self._needs_slot: dict[str, bool] = {}
@@ -46,25 +46,27 @@ class Admission:
         spec = self._schedule.spec
         is_written = spec.run.max_parallel is not None
         for name in {task.executor for task in spec.tasks}:
-            self._needs_slot[name] = is_written or self._engines.executor(name).takes_slots
+            self._needs_slot[name] = is_written or self._engines.executor(name).counts_toward_max_parallel
         asking = [task for task in spec.tasks if task.resources]
         for name in {task.executor for task in asking}:
             with_gpus = any(task.resources.gpus for task in asking if task.executor == name)
             if machine := executors.machine(self._engines.executor(name), with_gpus=with_gpus):
                 self._machines[name] = machine
 
-    def take(self, doubtful: Sequence[str]) -> Admitted:
+    def take(self, unconfirmed: Sequence[str]) -> AdmittedTasks:
         """Who starts now: those whose submission is in doubt first, then those that are ready."""
         tasks = self._schedule.tasks
-        asking = [name for name in doubtful if tasks[name].resources]
+        asking = [name for name in unconfirmed if tasks[name].resources]
         if not (self._machines and (asking or self._schedule.asks_for_resources)):
-            return Admitted([*doubtful, *self._take_ready(None)])
+            return AdmittedTasks([*unconfirmed, *self._take_ready(None)])
         with self._slots.turn(self._machines) as room:
             waiting = [name for name in asking if not room.take([tasks[name]])]
-            found = [*(name for name in doubtful if name not in waiting), *self._take_ready(room)]
-        return Admitted([name for name in found if name not in room.impossible], waiting, room.impossible)
+            found = [*(name for name in unconfirmed if name not in waiting), *self._take_ready(room)]
+        return AdmittedTasks(
+            [name for name in found if name not in room.impossible], waiting, room.impossible
+        )
 
-    def _take_ready(self, room: Room | None) -> list[str]:
+    def _take_ready(self, room: Capacity | None) -> list[str]:
         used = self._engines.count(of=(name for name, needs in self._needs_slot.items() if needs))
         most = self._schedule.spec.run.max_parallel or os.cpu_count() or 1
         return self._schedule.take_ready(

@@ -28,7 +28,7 @@ class AlreadyRunning(Exception):  # noqa: N818 - nothing is wrong: somebody else
     """A living supervisor holds the experiment."""
 
 
-class Supervisor:
+class SupervisorHandle:
     """A supervisor's process, started but not yet told what to do; it leaves if it never is."""
 
     def __init__(self) -> None:
@@ -128,12 +128,12 @@ class Supervisor:
 
 
 _children: set[int] = set()  # the supervisors that this process started and has not collected
-_early: list[Supervisor] = []
+_early: list[SupervisorHandle] = []
 
 
 def prepare() -> None:
     """Start a supervisor before it is known what for, as the command line does while it is being imported."""
-    _early.append(Supervisor())
+    _early.append(SupervisorHandle())
 
 
 def _reap() -> None:
@@ -145,9 +145,9 @@ def _reap() -> None:
         _children.discard(pid)
 
 
-def take() -> Supervisor:
+def take() -> SupervisorHandle:
     """The supervisor that was prepared, or a new one."""
-    return _early.pop() if _early else Supervisor()
+    return _early.pop() if _early else SupervisorHandle()
 
 
 def dismiss() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import executors
 from nemorun_cli.errors import EngineError
-from nemorun_cli.executors import Executor, Job, Key, Sighting
+from nemorun_cli.executors import AttemptStatus, Executor, Job, Key
 from nemorun_cli.model.attempt_end import failed_launch
 from nemorun_cli.system import crashpoints
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.storage.state import Cancel, History
+    from nemorun_cli.storage.state import Cancel, ExperimentState
 
 FAULT_PAUSE: Final = 1.0  # seconds until an executor that raised is polled again
 
-Seen = tuple[Job, Sighting]
+Seen = tuple[Job, AttemptStatus]
 
 
-class Engines:
+class Dispatcher:
     """Executors by the names that the spec gives them, made when first needed."""
 
     def __init__(
@@ -116,7 +116,9 @@ class Engines:
             message = self._fault(name, error)
             self._listen(name, to_it=False)
             self._faulty[name] = time.monotonic() + FAULT_PAUSE
-            return [(job, Sighting(key=key, state="unknown", message=message)) for key, job in jobs.items()]
+            return [
+                (job, AttemptStatus(key=key, state="unknown", message=message)) for key, job in jobs.items()
+            ]
         if self._faulty.pop(name, None) is not None:
             self._listen(name, to_it=True)
         return seen
@@ -144,9 +146,9 @@ class Engines:
             except Exception as error:  # noqa: BLE001 - an executor may be anybody's code
                 ending = failed_launch(self._fault(name, error))
                 for key, job in group.items():
-                    yield job, Sighting(key=key, state="over", ending=ending)
+                    yield job, AttemptStatus(key=key, state="over", ending=ending)
 
-    def cancel(self, history: History) -> list[tuple[Job, Cancel]]:
+    def cancel(self, history: ExperimentState) -> list[tuple[Job, Cancel]]:
         """Tell executors what is to end; gives the attempts that nobody is to be told of, only given up."""
         abandoned = []
         for name, jobs in self._jobs.items():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MODULE: Final = "nemorun_cli.experiment.listener_process"
 
 
-class Audience:
+class Listeners:
     """The processes of the plugins that hear of an experiment's events.
 
     Args:

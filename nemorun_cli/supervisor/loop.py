@@ -16,23 +16,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import EngineError
-from nemorun_cli.executors import ELSEWHERE, Awaited, Job, Sighting, planning
-from nemorun_cli.model.attempt_end import Ending, lost
+from nemorun_cli.executors import ELSEWHERE, AttemptStatus, Job, Upstream, planning
+from nemorun_cli.model.attempt_end import AttemptEnd, lost
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler import handlers
 from nemorun_cli.scheduler.attempt_result import conclude
 from nemorun_cli.scheduler.decisions import Decisions
-from nemorun_cli.scheduler.early_queue import Ahead
+from nemorun_cli.scheduler.early_queue import EarlyQueue
 from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.storage import state as events
 from nemorun_cli.storage.ledger import Ledger
-from nemorun_cli.storage.ledger_writer import Journal
-from nemorun_cli.storage.state import History
+from nemorun_cli.storage.ledger_writer import LedgerWriter
+from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.supervisor.admission import Admission
-from nemorun_cli.supervisor.dispatch import Engines
-from nemorun_cli.supervisor.tracker import Recording
+from nemorun_cli.supervisor.dispatch import Dispatcher
+from nemorun_cli.supervisor.tracker import Tracker
 from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import TaskState
-    from nemorun_cli.supervisor.listeners import Audience
+    from nemorun_cli.supervisor.listeners import Listeners
 
 LEDGER_LOOK: Final = 1.0  # seconds between looks at the ledger's size, should a wake-up get lost
 FLUSH_AFTER: Final = 0.02  # seconds that news without consequences may wait to share a sync
 
 
-class Supervision:
+class SupervisorLoop:
     """One experiment in the hands of whoever holds its `supervisor.lock`.
 
     Args:
@@ -60,7 +60,7 @@ class Supervision:
         secrets: the values of the secrets that its tasks name.
         home: `$NEMORUN_HOME`.
         by: who writes, for the ledger.
-        submits: whether tasks are started; an observer only writes down what it finds.
+        can_submit: whether tasks are started; an observer only writes down what it finds.
         tell: where to say what is not for the ledger.
     """
 
@@ -72,29 +72,31 @@ class Supervision:
         secrets: Mapping[str, str],
         home: Path,
         by: str,
-        submits: bool = True,
+        can_submit: bool = True,
         makers: Mapping[str, Callable[[], Executor]] | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.files, self.spec, self.home = files, spec, home
-        self.history = History.of(spec, strict=True)
+        self.history = ExperimentState.of(spec, strict=True)
         ledger = Ledger(files.ledger, files.ledger_lock)
-        self._recording = Recording(files, spec, home=home, submits=submits, tell=tell)
-        self.journal = Journal(ledger, self.history, by=by, insists=submits, tell=tell, hear=self._hear)
+        self._recording = Tracker(files, spec, home=home, can_submit=can_submit, tell=tell)
+        self.journal = LedgerWriter(
+            ledger, self.history, by=by, retries_on_full_disk=can_submit, tell=tell, hear=self._hear
+        )
         self.schedule = Schedule(spec, self.history)
-        self._decisions = Decisions(self.schedule, self.journal, submits=submits)
-        self.submits = submits
+        self._decisions = Decisions(self.schedule, self.journal, can_submit=can_submit)
+        self.can_submit = can_submit
         self._secrets = secrets
         self._poll = select.poll()
-        self._engines = Engines(spec, secrets=secrets, makers=makers or {}, poll=self._poll, tell=tell)
+        self._engines = Dispatcher(spec, secrets=secrets, makers=makers or {}, poll=self._poll, tell=tell)
         self._admission = Admission(self.schedule, self._engines, home=home, experiment=files.id)
-        self._ahead: Ahead | None = None  # where some engine can let tasks wait for others
+        self._ahead: EarlyQueue | None = None  # where some engine can let tasks wait for others
         self._interrupts: list[str] = []
         self._was_interrupted = False
-        self._audience: Audience | None = None
+        self._audience: Listeners | None = None
         self._tell = tell
         self._doubtful: list[str] = []  # submitted, as far as we know, but never begun
-        self._sightings: list[tuple[Job, Sighting]] = []  # learned after the turn's looking
+        self._sightings: list[tuple[Job, AttemptStatus]] = []  # learned after the turn's looking
         self._wake: int | None = None
 
     # -- life ---------------------------------------------------------------------------------------
@@ -126,13 +128,13 @@ class Supervision:
 
     def begin(self) -> None:
         """Decide what follows from the history as it stands."""
-        if self.submits:
+        if self.can_submit:
             self._admission.begin()
         self._decisions.begin()
-        names = {task.executor for task in self.spec.tasks} if self.submits else set()
+        names = {task.executor for task in self.spec.tasks} if self.can_submit else set()
         queues = {name: self._engines.queue(name) for name in names}
         if any(queues.values()):
-            self._ahead = Ahead(self.spec, self.history, queues)
+            self._ahead = EarlyQueue(self.spec, self.history, queues)
 
     def close(self) -> None:
         """Let go of everything; what runs goes on."""
@@ -170,7 +172,7 @@ class Supervision:
         for job in list(self._engines.jobs):
             if self.history.tasks[job.task].evidence == ELSEWHERE:
                 ending = lost("the host where it ran is gone")
-                self._see(job, Sighting(key=job.key, state="over", ending=ending))
+                self._see(job, AttemptStatus(key=job.key, state="over", ending=ending))
         self.journal.flush()
 
     def run(self) -> ExperimentStatus:
@@ -192,8 +194,8 @@ class Supervision:
             self.begin()
         starting = self._decide()
         self._decisions.finish()
-        if self.history.finished and self.submits:
-            self._gather_plugins()  # whoever reads of the end waits for those that hear already
+        if self.history.finished and self.can_submit:
+            self._start_listeners()  # whoever reads of the end waits for those that hear already
         if self.journal.is_urgent:
             self.journal.flush()
         self._submit(starting)
@@ -207,7 +209,7 @@ class Supervision:
             self._decisions.cancel_waiting()
             self._decisions.stop_for_limits()
             self._decisions.conclude()
-            starting = self._choose() if self.submits else []
+            starting = self._choose() if self.can_submit else []
             if starting or not self._decisions.are_pending:
                 return starting
 
@@ -234,15 +236,15 @@ class Supervision:
 
     def _tell_plugins(self) -> None:
         """Let plugins hear of what was written; they are started once the first tasks are."""
-        self._gather_plugins()
+        self._start_listeners()
         if self._audience is not None:
             self._audience.poke()
 
-    def _gather_plugins(self) -> None:
+    def _start_listeners(self) -> None:
         if self._audience is None and any(use.hears for use in self.spec.plugins):
-            from nemorun_cli.supervisor.listeners import Audience  # noqa: PLC0415 - only for specs with such plugins
+            from nemorun_cli.supervisor.listeners import Listeners  # noqa: PLC0415 - only for specs with such plugins
 
-            self._audience = Audience(
+            self._audience = Listeners(
                 self.files, self.spec, home=self.home, secrets=self._secrets, tell=self._tell
             )
 
@@ -250,7 +252,7 @@ class Supervision:
 
     def _hear(self, event: Event) -> None:
         """Take note of what was just noted."""
-        self._recording.hear(event)
+        self._recording.on_event(event)
         if self._ahead and (name := event.get("task")):
             self._ahead.notice(name)
 
@@ -274,7 +276,7 @@ class Supervision:
         for job, sighting in self._engines.poll():  # only now: what has been seen to end is not asked about
             self._see(job, sighting)
 
-    def _see(self, job: Job, sighting: Sighting) -> None:
+    def _see(self, job: Job, sighting: AttemptStatus) -> None:
         state = self.history.tasks[job.task]
         if sighting.state == "over":
             assert sighting.ending is not None  # noqa: S101 - what is over has an ending
@@ -299,7 +301,7 @@ class Supervision:
             self._engines.drop(job)
             self._miss(job, state, sighting)
 
-    def _queue(self, job: Job, state: TaskState, sighting: Sighting) -> None:
+    def _queue(self, job: Job, state: TaskState, sighting: AttemptStatus) -> None:
         """Note what an engine says of an attempt that it has not started, if that is new."""
         says_more = (sighting.job_id, sighting.message) not in ((None, None), (state.job_id, state.message))
         if state.status is TaskStatus.UNKNOWN or (state.status is TaskStatus.SUBMITTED and says_more):
@@ -312,7 +314,7 @@ class Supervision:
                 evidence=sighting.evidence,
             )
 
-    def _miss(self, job: Job, state: TaskState, sighting: Sighting) -> None:
+    def _miss(self, job: Job, state: TaskState, sighting: AttemptStatus) -> None:
         """A submission that came to nothing is repeated when it is time, unless the task was cancelled."""
         task = self.schedule.tasks[job.task]
         self._admission.release(job.task)
@@ -332,7 +334,7 @@ class Supervision:
             return
         self._decisions.settle(task)
 
-    def _end(self, job: Job, sighting: Sighting, ending: Ending) -> None:
+    def _end(self, job: Job, sighting: AttemptStatus, ending: AttemptEnd) -> None:
         state = self.history.tasks[job.task]
         ending, values = conclude(
             ending,
@@ -393,7 +395,7 @@ class Supervision:
                     jobs.append(job)
         return jobs
 
-    def _plan(self, task: Task, behind: tuple[Awaited, ...] = ()) -> Job | None:
+    def _plan(self, task: Task, behind: tuple[Upstream, ...] = ()) -> Job | None:
         """The attempt of a task that starts now, or waits at its engine; None if it cannot be planned."""
         state = self.history.tasks[task.id]
         try:
@@ -405,7 +407,7 @@ class Supervision:
                 home=self.home,
                 told=handlers.variables(self.spec, self.history) if task.handler else {},
             )
-            job = replace(self._job(task, self._engines.plan(task.executor, made)), behind=behind)
+            job = replace(self._job(task, self._engines.plan(task.executor, made)), upstream=behind)
         except EngineError as error:
             if behind:
                 return None  # told when its turn comes
@@ -434,12 +436,12 @@ class Supervision:
         if not self.history.cancels:
             return
         for job, cancel in self._engines.cancel(self.history):
-            ending = Ending(
+            ending = AttemptEnd(
                 status=TaskStatus.CANCELLED,
                 reason=Reason.ABANDONED,
                 message=f"abandoned by {cancel.by}: not verified: it may still be running",
             )
-            self._sightings.append((job, Sighting(key=job.key, state="over", ending=ending)))
+            self._sightings.append((job, AttemptStatus(key=job.key, state="over", ending=ending)))
 
     # -- the parts ----------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ CHUNK: Final = 1 << 16  # bytes read at a time
 LONGEST: Final = 1 << 14  # bytes of a line that are looked at
 
 
-class Readings:
+class OutputMetrics:
     """How far the output of one attempt was read.
 
     Args:

@@ -25,7 +25,7 @@ from nemorun_cli.scheduler.resume_plan import decide, refuse_late
 from nemorun_cli.storage import state
 from nemorun_cli.storage import state as events
 from nemorun_cli.storage.paths import ExperimentFiles
-from nemorun_cli.supervisor.loop import Supervision
+from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import crashpoints, locks
 from nemorun_cli.system.files import FILE_MODE
 from nemorun_cli.system.locks import Holder
@@ -81,7 +81,7 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
     _become_subreaper()
     wish = told.get("resume")
     spec = _settled(files, wish)
-    supervision = Supervision(
+    supervision = SupervisorLoop(
         files,
         spec,
         secrets=told["secrets"],
@@ -195,7 +195,7 @@ def _become_subreaper() -> None:
 
 
 def resume(
-    supervision: Supervision,
+    supervision: SupervisorLoop,
     *,
     below: Sequence[str],
     changes: Mapping[str, str],

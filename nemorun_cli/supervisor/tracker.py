@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.supervisor.output_metrics import Readings
-    from nemorun_cli.tracking.access.supervisor_api import Attempt
+    from nemorun_cli.supervisor.output_metrics import OutputMetrics
+    from nemorun_cli.tracking.access.supervisor_api import TrackedAttempt
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.sessions import Holder
+    from nemorun_cli.tracking.store.sessions import OpenSession
 
 LOOK_EVERY: Final = 1.0  # seconds between looks at the output of tasks with patterns
 LOOK_TIME: Final = 0.2  # seconds that one look may take
@@ -41,14 +41,14 @@ VERDICTS: Final = {
 }
 
 
-class Recording:
+class Tracker:
     """The records of one experiment in the hands of whoever holds its `supervisor.lock`.
 
     Args:
         files: where the experiment lies.
         spec: the spec as resolved.
         home: `$NEMORUN_HOME`.
-        submits: whether this is the supervisor, whose life is that of the run's record.
+        can_submit: whether this is the supervisor, whose life is that of the run's record.
         tell: where to say what went wrong.
 
     Attributes:
@@ -61,23 +61,23 @@ class Recording:
         spec: Spec,
         *,
         home: Path,
-        submits: bool,
+        can_submit: bool,
         tell: Callable[[str], None],
     ) -> None:
         self.writes = True
         self._files, self._spec, self._tell = files, spec, tell
-        self._is_supervisor = submits
+        self._is_supervisor = can_submit
         self._root = os.path.abspath(planning.dash_root(spec, home))  # noqa: PTH100 - as tracking does it
         self._prefix = planning.prefix(spec, files.id)
-        self._run: Holder | None = None
+        self._run: OpenSession | None = None
         self._has_begun = False
         self._patterns = {task.id: task.metrics for task in spec.tasks if task.metrics}
-        self._readings: dict[tuple[str, int], Readings] = {}
+        self._readings: dict[tuple[str, int], OutputMetrics] = {}
         self._next_look = 0.0
 
     # -- what happens -------------------------------------------------------------------------------
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Take note of an event, before it is written: an attempt is over, or the experiment."""
         if not self.writes:
             return
@@ -108,7 +108,7 @@ class Recording:
     def close(self) -> None:
         """Let go of the run's record: unless it was ended it now counts as lost."""
         if self._run is not None:
-            self._run.let_go()
+            self._run.release()
             self._run = None
 
     # -- the run ------------------------------------------------------------------------------------
@@ -211,10 +211,10 @@ class Recording:
         if not is_all:
             self._tell(f"tracking: the last part of the output of {task} was not read: it is too much")
 
-    def _open_readings(self, task: str, attempt: int) -> Readings:
-        from nemorun_cli.supervisor.output_metrics import Readings  # noqa: PLC0415 - only for tasks with patterns
+    def _open_readings(self, task: str, attempt: int) -> OutputMetrics:
+        from nemorun_cli.supervisor.output_metrics import OutputMetrics  # noqa: PLC0415 - only for tasks with patterns
 
-        return Readings(
+        return OutputMetrics(
             str(self._files.attempt(task, attempt).log),
             place=self._place(task),
             opening=self._open_attempt(task, attempt, {}),
@@ -230,10 +230,10 @@ class Recording:
         prefix = self._prefix if task is None else f"{self._prefix}/{task}"
         return record_paths.Place(self._root, record_paths.check_prefix(prefix))
 
-    def _whose(self, task: str | None = None, attempt: int | None = None) -> Attempt:
-        from nemorun_cli.tracking.access.supervisor_api import Attempt  # noqa: PLC0415 - the same
+    def _whose(self, task: str | None = None, attempt: int | None = None) -> TrackedAttempt:
+        from nemorun_cli.tracking.access.supervisor_api import TrackedAttempt  # noqa: PLC0415 - the same
 
-        return Attempt(self._files.id, task, attempt)
+        return TrackedAttempt(self._files.id, task, attempt)
 
     @contextlib.contextmanager
     def _told(self, what: str) -> Iterator[None]:

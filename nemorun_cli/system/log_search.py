@@ -18,7 +18,7 @@ WINDOW: Final = 1 << 16  # bytes at the end of an output that are looked at
 LONGEST: Final = 1 << 14  # bytes of a line that are looked at
 
 
-class PatternError(ValueError):
+class SearchPatternError(ValueError):
     """What was given is no regular expression."""
 
 
@@ -32,7 +32,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise PatternError(f"is no regular expression: {error}") from None
+        raise SearchPatternError(f"is no regular expression: {error}") from None
 
 
 def found(log: Path, wanted: Sequence[str], *, tell: Callable[[str], None]) -> str | None:

@@ -16,14 +16,14 @@ CGROUP: Final = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
-class Danger:
+class SessionRisk:
     """Why what is started here will not outlive the login, and what to do about it."""
 
     message: str
     remedy: str
 
 
-def danger(control_group: str | None = None) -> Danger | None:
+def danger(control_group: str | None = None) -> SessionRisk | None:
     """What threatens a supervisor that is started from here; None outside of a login, or if nothing does.
 
     Cheap where this process is in no session of systemd; else it asks `loginctl`.
@@ -35,7 +35,7 @@ def danger(control_group: str | None = None) -> Danger | None:
     if f"/user@{os.getuid()}.service" in group:
         return None if _lingers() else _of_user_manager()
     if "/session-" in group and _kills_sessions():
-        return Danger(
+        return SessionRisk(
             "systemd-logind ends everything of a session at logout (KillUserProcesses=yes)",
             "start it in a scope of its own: systemd-run --user --scope exp run …"
             + ("" if _lingers() else f", after: loginctl enable-linger {_user()}"),
@@ -43,8 +43,8 @@ def danger(control_group: str | None = None) -> Danger | None:
     return None
 
 
-def _of_user_manager() -> Danger:
-    return Danger(
+def _of_user_manager() -> SessionRisk:
+    return SessionRisk(
         "this terminal belongs to your systemd user manager, which ends with your last login",
         f"let it outlive logins: loginctl enable-linger {_user()}",
     )

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model.capacity import Machine, Room, Wish
+from nemorun_cli.model.capacity import Capacity, Machine, PendingRequest
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import make_folder
@@ -55,7 +55,7 @@ class Allocation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
+class SlotUse:
     """What one task has of this machine; `gpus` are their marks."""
 
     experiment: str
@@ -70,7 +70,7 @@ class Waiting:
 
     experiment: str
     number: int
-    wish: Wish
+    wish: PendingRequest
 
 
 class Slots:
@@ -87,13 +87,13 @@ class Slots:
         self.due: float | None = None  # the monotonic time to look again, while something waits
 
     @contextlib.contextmanager
-    def turn(self, machines: Mapping[str, Machine]) -> Iterator[Room]:
+    def turn(self, machines: Mapping[str, Machine]) -> Iterator[Capacity]:
         """What is free now; what is taken of it is allocated at the end."""
         make_folder(self._folder)
         lock = locks.take(self._folder / _LOCK, patience=PATIENCE)
         if lock is None:
             self._look_again()
-            yield Room(machines, is_closed=True)
+            yield Capacity(machines, is_closed=True)
             return
         try:
             room = self._room(machines)
@@ -124,8 +124,8 @@ class Slots:
         self._allocations.clear()
         self._stop_waiting()
 
-    def _room(self, machines: Mapping[str, Machine]) -> Room:
-        room = Room(machines)
+    def _room(self, machines: Mapping[str, Machine]) -> Capacity:
+        room = Capacity(machines)
         for path, values in _entries(self._folder, _USED):
             if _is_taken(path, values):
                 use = _use(values)
@@ -138,7 +138,7 @@ class Slots:
             if self._waiting is None or one.number < self._number:
                 room.set_aside(one.wish)
             else:
-                room.behind.append(one.wish)
+                room.later_requests.append(one.wish)
         return room
 
     def _queue(self) -> list[Waiting]:
@@ -148,7 +148,7 @@ class Slots:
                 path.unlink(missing_ok=True)
         return waiting(self._folder)
 
-    def _allocate(self, room: Room) -> None:
+    def _allocate(self, room: Capacity) -> None:
         """Take what was granted; what cannot be noted, on a full disk, cannot start either."""
         for task, grant in room.granted.items():
             values = {
@@ -179,7 +179,7 @@ class Slots:
         finally:
             os.close(descriptor)
 
-    def _wait(self, room: Room) -> None:
+    def _wait(self, room: Capacity) -> None:
         """Say for what this experiment waits, or that it waits for nothing."""
         wish = room.refused
         if wish is None:
@@ -214,7 +214,7 @@ class Slots:
         self._pause = min(self._pause * GROWTH, LONGEST_PAUSE)
 
 
-def used(folder: Path) -> list[Use]:
+def used(folder: Path) -> list[SlotUse]:
     """What running tasks have of this machine, by experiment and task."""
     found = [_use(values) for path, values in _entries(folder, _USED) if _is_taken(path, values)]
     return sorted(found, key=lambda one: (one.experiment, one.task))
@@ -262,8 +262,8 @@ def _write(descriptor: int, values: Mapping[str, Any]) -> None:
     os.ftruncate(descriptor, len(data))
 
 
-def _use(values: Mapping[str, Any]) -> Use:
-    return Use(
+def _use(values: Mapping[str, Any]) -> SlotUse:
+    return SlotUse(
         experiment=str(values.get("experiment", "")),
         task=str(values.get("task", "")),
         wanted=Resources.from_json(values.get("wanted", {})),
@@ -273,7 +273,7 @@ def _use(values: Mapping[str, Any]) -> Use:
 
 def _waiting(values: Mapping[str, Any]) -> Waiting:
     machine = values.get("machine", {})
-    wish = Wish(
+    wish = PendingRequest(
         task=str(values.get("task", "")),
         machine=Machine(
             cpus=machine.get("cpus"),

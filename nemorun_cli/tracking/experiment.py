@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.tracking.lifecycle import Life
+from nemorun_cli.tracking.lifecycle import Lifecycle
 from nemorun_cli.tracking.logs import Logs
 from nemorun_cli.tracking.metrics import Metrics
 from nemorun_cli.tracking.params import Params
@@ -14,13 +14,13 @@ from nemorun_cli.tracking.store import record_paths
 from nemorun_cli.tracking.store.json_values import plain
 from nemorun_cli.tracking.store.row_files import Writer
 from nemorun_cli.tracking.store.sessions import RESUME, ids, read_all, status_of
-from nemorun_cli.tracking.timestamps import Moments
+from nemorun_cli.tracking.timestamps import Timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from nemorun_cli.tracking.files import Files
-    from nemorun_cli.tracking.store.sessions import Opening
+    from nemorun_cli.tracking.store.sessions import Session
     from nemorun_cli.tracking.tracks import Tracks
 
 DEFAULT_ROOT: Final = ".dash"
@@ -100,11 +100,11 @@ class Experiment:
         self.bindrs = _texts("bindrs", bindrs)
         self.metadata = None if metadata is None else plain(metadata, "metadata")
         self.writer = Writer()
-        moments = Moments()
+        moments = Timestamps()
         self.metrics = Metrics(self.place, self.writer, moments)
         self.params = Params(self.place, self.writer)
         self.logs = Logs(self.place, self.writer, prints=print_logs)
-        self.run: Life[Experiment] = Life(self)
+        self.run: Lifecycle[Experiment] = Lifecycle(self)
         self._moments = moments
         self._tracks: Tracks | None = None
         self._files: Files | None = None
@@ -199,7 +199,7 @@ class Experiment:
         """Nothing is ever held back, so there is nothing to do; kept for ML-Dash's sake."""
         return self
 
-    def openings(self) -> list[Opening]:
+    def openings(self) -> list[Session]:
         """Every opening of the record, the oldest first."""
         return read_all(self.place)[0]
 

@@ -19,7 +19,7 @@ from nemorun_cli.tracking.store.record_paths import check_path, make_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from nemorun_cli.tracking.store.blob_store import Content
+    from nemorun_cli.tracking.store.blob_store import BlobContent
     from nemorun_cli.tracking.store.file_index import File
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Writer
@@ -186,14 +186,14 @@ class Files:
     def save_with(self, write: Callable[[IO[bytes]], object], *, to: str) -> File:
         """Save what a function writes into the binary stream it is given; if it raises, nothing is saved."""
 
-        def content() -> Content:
+        def content() -> BlobContent:
             with self._blobs.staging() as staged:
                 write(staged.stream)
             return staged.done()
 
         return self._keep(to, content)
 
-    def _keep(self, name: str, content: Callable[[], Content]) -> File:
+    def _keep(self, name: str, content: Callable[[], BlobContent]) -> File:
         """Note a content under a name. The name and all about it is checked before anything is written."""
         path = join(self._folder, name)
         folder, _, filename = path.rpartition("/")

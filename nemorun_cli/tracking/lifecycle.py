@@ -14,7 +14,7 @@ from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.tracking.process import exit_hooks, process_info
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.record_paths import FILE_MODE, REGISTER, make_folder, write_aside
-from nemorun_cli.tracking.store.sessions import Holder
+from nemorun_cli.tracking.store.sessions import OpenSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ class Recorded(Protocol):
 Owner = TypeVar("Owner", bound=Recorded)
 
 
-class Life(Generic[Owner]):
+class Lifecycle(Generic[Owner]):
     """Start and end of an experiment's record.
 
     As a context manager it starts the record and ends it as the block ended; as a decorator it
@@ -56,7 +56,7 @@ class Life(Generic[Owner]):
 
     def __init__(self, experiment: Owner) -> None:
         self._experiment = experiment
-        self._holder: Holder | None = None
+        self._holder: OpenSession | None = None
         self._pid = 0  # of the process that opened it
 
     @property
@@ -86,7 +86,7 @@ class Life(Generic[Owner]):
             raise StateError(f"the record {self._experiment.prefix!r} is running already")
         experiment = self._experiment
         process = process_info.of_process(os.environ)
-        holder = Holder.start(
+        holder = OpenSession.start(
             experiment.place, resume=experiment.resume, about=experiment.about, process=process
         )
         self._holder = holder
@@ -187,7 +187,7 @@ class Life(Generic[Owner]):
     def forked(self) -> None:
         """Go on in files of one's own; the record's life stays the parent's."""
         if self._holder is not None:
-            self._holder.let_go()
+            self._holder.release()
         self._experiment.writer.forked()
         self._experiment.metrics.forked()
 
@@ -233,7 +233,7 @@ def _failure(error: BaseException | None) -> dict[str, Any]:
     }
 
 
-def _register(holder: Holder) -> None:
+def _register(holder: OpenSession) -> None:
     """Inside a task, tell its supervisor of the record, which may lie anywhere.
 
     It helps to find the record and to close it after a crash; that it cannot be told is no reason not to run.
@@ -252,7 +252,7 @@ def _register(holder: Holder) -> None:
             os.close(descriptor)
 
 
-def _keep_environment(holder: Holder, process: dict[str, Any]) -> None:
+def _keep_environment(holder: OpenSession, process: dict[str, Any]) -> None:
     """Keep packages and uncommitted changes beside the opening.
 
     They help to repeat a run; that they cannot be kept is no reason not to run.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Writer
     from nemorun_cli.tracking.store.row_selection import Span, Statistics
-    from nemorun_cli.tracking.timestamps import Moments
+    from nemorun_cli.tracking.timestamps import Timestamps
 
 ABOUT = "about.json"  # what a metric was described as
 
@@ -27,7 +27,7 @@ class Metric:
     """One series: `metrics("train")`. Reading needs no open record and sees all processes' rows."""
 
     def __init__(
-        self, name: str | None, folder: str, writer: Writer, moments: Moments, metrics: Metrics
+        self, name: str | None, folder: str, writer: Writer, moments: Timestamps, metrics: Metrics
     ) -> None:
         self.name = name
         self.summary_cache = SummaryCache(self.log)
@@ -150,7 +150,7 @@ class Metric:
 class Metrics:
     """All series of a record: `metrics("train").log(…)`, `metrics.log(epoch=1, train={…})`."""
 
-    def __init__(self, place: Place, writer: Writer, moments: Moments) -> None:
+    def __init__(self, place: Place, writer: Writer, moments: Timestamps) -> None:
         self.buffer = Buffers(lambda name, fields: self(name).log(fields))
         self._place = place
         self._writer = writer

@@ -20,7 +20,7 @@ Flat = dict[str, Any]
 MAX_DEPTH: Final = 100  # levels of nesting
 
 
-class Change(NamedTuple):
+class ParamChange(NamedTuple):
     """One change of one parameter; `is_set` is False where it was removed."""
 
     time: float
@@ -93,14 +93,17 @@ class Params:
         flat = _state(row_files.series(self._folder, openings=openings)[0])
         return flat if flatten else nested(flat)
 
-    def history(self, key: str | None = None, *, openings: Collection[str] | None = None) -> list[Change]:
+    def history(
+        self, key: str | None = None, *, openings: Collection[str] | None = None
+    ) -> list[ParamChange]:
         """Every change, or those of one parameter, the oldest first."""
         changes = []
         for row in row_files.series(self._folder, openings=openings)[0]:
             changes += [
-                Change(row["_ts"], name, value, is_set=True) for name, value in row.get("set", {}).items()
+                ParamChange(row["_ts"], name, value, is_set=True)
+                for name, value in row.get("set", {}).items()
             ]
-            changes += [Change(row["_ts"], name, None, is_set=False) for name in row.get("unset", ())]
+            changes += [ParamChange(row["_ts"], name, None, is_set=False) for name in row.get("unset", ())]
         return [change for change in changes if key in {None, change.key}]
 
     def _names(self) -> _Names:

@@ -10,7 +10,7 @@ from typing import Final
 INHERIT: Final = -1  # ML-Dash's way to say: the time of the row before
 
 
-class Moments(threading.local):
+class Timestamps(threading.local):
     """The time of the last row of this thread, over all metrics and tracks of an experiment."""
 
     last: float | None = None

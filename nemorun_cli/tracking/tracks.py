@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Row, Torn, Writer
-    from nemorun_cli.tracking.timestamps import Moments
+    from nemorun_cli.tracking.store.row_files import IncompleteRow, Row, Writer
+    from nemorun_cli.tracking.timestamps import Timestamps
 
 
 class Track:
     """One topic: `tracks("robot/pose")`."""
 
-    def __init__(self, topic: str, folder: str, writer: Writer, moments: Moments) -> None:
+    def __init__(self, topic: str, folder: str, writer: Writer, moments: Timestamps) -> None:
         self.topic = topic
         self._folder = folder
         self._append = writer.append
@@ -129,7 +129,7 @@ class Track:
 
     def _entries(self, openings: Collection[str] | None) -> Entries:
         """All entries, sorted by time; among equal times the order of writing stands."""
-        torn: list[Torn] = []
+        torn: list[IncompleteRow] = []
         entries: list[Row] = []
         for source in row_files.sources(self._folder, openings):
             found, incomplete = row_files.read(source.path)
@@ -203,7 +203,7 @@ class Slice:
 class Tracks:
     """The tracks of a record."""
 
-    def __init__(self, place: Place, writer: Writer, moments: Moments) -> None:
+    def __init__(self, place: Place, writer: Writer, moments: Timestamps) -> None:
         self._place = place
         self._writer = writer
         self._moments = moments

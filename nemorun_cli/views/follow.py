@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from nemorun_cli.storage import spec_copies
-from nemorun_cli.storage.ledger import Reader
-from nemorun_cli.storage.state import History
+from nemorun_cli.storage.ledger import LedgerReader
+from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks
 from nemorun_cli.views import observe
 from nemorun_cli.views.snapshot import Snapshot
@@ -39,9 +39,9 @@ class Watch:
     files: ExperimentFiles
     home: Home
     spec: Spec = field(init=False)
-    history: History = field(init=False)
+    history: ExperimentState = field(init=False)
     news: list[Event] = field(default_factory=list)
-    _reader: Reader = field(init=False)
+    _reader: LedgerReader = field(init=False)
     _seen: int = 0  # events
     _size: int = -1  # of the ledger, when it was last read
     _watched: tuple[int, int] | None = None  # the supervisor's pid and its pidfd
@@ -49,15 +49,15 @@ class Watch:
 
     def __post_init__(self) -> None:
         self.spec = spec_copies.read_spec(self.files)
-        self.history = History.of(self.spec)
-        self._reader = Reader(self.files.ledger)
+        self.history = ExperimentState.of(self.spec)
+        self._reader = LedgerReader(self.files.ledger)
 
     def renew(self) -> None:
         """Take up another revision of the spec, if there is one now; what was seen is not told again."""
         spec = spec_copies.read_spec(self.files)
         if spec.revision != self.spec.revision:
-            self.spec, self.history = spec, History.of(spec)
-            self.history.apply_all(Reader(self.files.ledger).read()[: self._seen])
+            self.spec, self.history = spec, ExperimentState.of(spec)
+            self.history.apply_all(LedgerReader(self.files.ledger).read()[: self._seen])
 
     def __enter__(self) -> Self:
         return self
@@ -65,7 +65,7 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._let_go()
+        self._release()
 
     @property
     def has_looked(self) -> bool:
@@ -119,15 +119,15 @@ class Watch:
     def _watch_supervisor(self) -> int | None:
         holder = self.history.supervisor
         if not self._is_supervised or holder is None or not holder.is_here or not hasattr(os, "pidfd_open"):
-            self._let_go()
+            self._release()
             return None
         if self._watched is None or self._watched[0] != holder.pid:
-            self._let_go()
+            self._release()
             with contextlib.suppress(OSError):
                 self._watched = holder.pid, os.pidfd_open(holder.pid)
         return self._watched[1] if self._watched else None
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._watched is not None:
             os.close(self._watched[1])
             self._watched = None

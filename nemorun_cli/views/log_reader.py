@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
-    from nemorun_cli.storage.state import History, TaskState
+    from nemorun_cli.storage.state import ExperimentState, TaskState
     from nemorun_cli.views.snapshot import Snapshot
 
 LOGS_FORMAT: Final = "exp.logs/1"
@@ -25,7 +25,7 @@ LONGEST: Final = 1 << 20  # bytes of an unfinished line that are kept waiting fo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class LogLine:
     """One line of a log, without its end; `offset` is the byte of the file where it begins."""
 
     task: str
@@ -45,7 +45,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class Feed:
+class LogFeed:
     """The lines of some tasks, each given once; a task's later attempts follow the earlier ones.
 
     Args:
@@ -65,7 +65,7 @@ class Feed:
     last: int | None = None
     _cursors: dict[str, _Cursor] = field(default_factory=dict)
 
-    def read(self, history: History) -> Iterator[Line]:
+    def read(self, history: ExperimentState) -> Iterator[LogLine]:
         """What was written since the last call, as far as its lines are whole or their writer is gone."""
         for task in self.tasks:
             state = history.tasks[task]
@@ -82,7 +82,7 @@ class Feed:
                 cursor = self._open(task, cursor.attempt + 1, following)
                 yield from self._kept(cursor.read(is_over=self._is_over(cursor, state)))
 
-    def skip(self, history: History) -> None:
+    def skip(self, history: ExperimentState) -> None:
         """Pass over all that is there by now."""
         for task in self.tasks:
             if cursor := self._begin(task, history.tasks[task]):
@@ -98,7 +98,7 @@ class Feed:
         cursor = self._cursors[task] = _Cursor(task, number, own.log)
         return cursor
 
-    def _first(self, cursor: _Cursor, *, is_over: bool) -> Iterable[Line]:
+    def _first(self, cursor: _Cursor, *, is_over: bool) -> Iterable[LogLine]:
         if self.last is None:
             return self._kept(cursor.read(is_over=is_over))
         if self.pattern is None:
@@ -106,10 +106,10 @@ class Feed:
             return self._kept(cursor.read(is_over=is_over))
         return deque(self._kept(cursor.read(is_over=is_over)), maxlen=self.last)
 
-    def _kept(self, lines: Iterable[Line]) -> Iterator[Line]:
+    def _kept(self, lines: Iterable[LogLine]) -> Iterator[LogLine]:
         for line in lines:
             if self.secrets:
-                line = Line(  # noqa: PLW2901 - the same line, as it may be shown
+                line = LogLine(  # noqa: PLW2901 - the same line, as it may be shown
                     task=line.task,
                     attempt=line.attempt,
                     offset=line.offset,
@@ -138,7 +138,7 @@ class _Cursor:
         """Go on from this byte."""
         self._offset = offset
 
-    def read(self, *, is_over: bool) -> Iterator[Line]:
+    def read(self, *, is_over: bool) -> Iterator[LogLine]:
         """The lines since the last call; with `is_over` an unfinished one at the end too, then no more."""
         if self._is_done:
             return
@@ -153,7 +153,7 @@ class _Cursor:
                 rest, self._rest = self._rest, b""
                 yield self._line(rest, self._offset - len(rest))
 
-    def _split(self, data: bytes) -> Iterator[Line]:
+    def _split(self, data: bytes) -> Iterator[LogLine]:
         data = self._rest + data
         begin = self._offset - len(data)
         *whole, self._rest = data.split(b"\n")
@@ -164,8 +164,8 @@ class _Cursor:
             rest, self._rest = self._rest, b""
             yield self._line(rest, begin)
 
-    def _line(self, data: bytes, offset: int) -> Line:
-        return Line(
+    def _line(self, data: bytes, offset: int) -> LogLine:
+        return LogLine(
             task=self.task, attempt=self.attempt, offset=offset, text=data.decode("utf-8", errors="replace")
         )
 

@@ -10,14 +10,14 @@ from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.storage.ledger import read_settled
 from nemorun_cli.storage.spec_copies import read_spec
-from nemorun_cli.storage.state import History
+from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks
 from nemorun_cli.views.snapshot import Snapshot, SupervisorState
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nemorun_cli.model.capacity import Wish
+    from nemorun_cli.model.capacity import PendingRequest
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.system.locks import Holder
@@ -47,7 +47,7 @@ def look(
     # The lock first: a supervisor lets go of it only after it has written the end.
     is_held = locks.is_held_by_name(files.supervisor_lock)
     spec = read_spec(files)
-    history = History.of(spec)
+    history = ExperimentState.of(spec)
     events, reader = read_settled(files.ledger)
     history.apply_all(events)
     if history.revision > spec.revision:  # a resume changed it just now
@@ -76,7 +76,7 @@ def look(
     )
 
 
-def _waiting(files: ExperimentFiles, spec: Spec, history: History) -> Wish | None:
+def _waiting(files: ExperimentFiles, spec: Spec, history: ExperimentState) -> PendingRequest | None:
     """What the experiment waits for on this machine, asked only where a task may."""
     if not history.counts[TaskStatus.PENDING] or not any(task.resources for task in spec.tasks):
         return None
@@ -86,7 +86,7 @@ def _waiting(files: ExperimentFiles, spec: Spec, history: History) -> Wish | Non
     return waiting.wish if waiting else None
 
 
-def _supervisor_state(history: History, holder: Holder | None, *, is_held: bool) -> SupervisorState:
+def _supervisor_state(history: ExperimentState, holder: Holder | None, *, is_held: bool) -> SupervisorState:
     if history.finished:
         return "ended"
     if is_held and (holder is None or holder.is_this_host):
@@ -96,11 +96,11 @@ def _supervisor_state(history: History, holder: Holder | None, *, is_held: bool)
     return "gone"
 
 
-def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[History, int] | None:
+def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[ExperimentState, int] | None:
     """One observing turn; None if somebody else holds the lock by now."""
     from nemorun_cli.spec import secret_values  # noqa: PLC0415 - only where no supervisor lives
     from nemorun_cli.storage.requests import who  # noqa: PLC0415 - the same
-    from nemorun_cli.supervisor.loop import Supervision  # noqa: PLC0415 - the same
+    from nemorun_cli.supervisor.loop import SupervisorLoop  # noqa: PLC0415 - the same
 
     try:
         lock = locks.try_take_nameless(files.supervisor_lock)
@@ -110,7 +110,7 @@ def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[History, i
         lock = -1  # a home that is read-only: nothing is written, what is found is shown
     secrets = secret_values.known(spec)
     can_check = set(secrets) >= secret_values.of_tasks(spec)  # else an output might hold one unseen
-    supervision = Supervision(files, spec, secrets=secrets, home=home, by=who(), submits=False)
+    supervision = SupervisorLoop(files, spec, secrets=secrets, home=home, by=who(), can_submit=False)
     try:
         supervision.open()
         supervision.observe(writes=lock >= 0 and can_check)

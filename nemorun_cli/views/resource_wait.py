@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.spec import Task
     from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.system.slots import Use, Waiting
+    from nemorun_cli.system.slots import SlotUse, Waiting
 
 MOST_NAMED: Final = 5  # holders that one sentence names
 
@@ -47,7 +47,7 @@ def _folder(files: ExperimentFiles) -> Path:
     return Home(files.directory.parents[2]).slots(locks.hostname())
 
 
-def _missing(own: Waiting, used: Sequence[Use]) -> tuple[Resources, str]:
+def _missing(own: Waiting, used: Sequence[SlotUse]) -> tuple[Resources, str]:
     """What of a wish is not free, and how much of that is."""
     machine, wanted, total = own.wish.machine, own.wish.wanted, Resources.total(one.wanted for one in used)
     parts: list[str] = []
@@ -76,7 +76,7 @@ def _has_some(wanted: Resources, missing: Resources) -> bool:
     )
 
 
-def _held_by(holders: Sequence[Use], experiment: str) -> str:
+def _held_by(holders: Sequence[SlotUse], experiment: str) -> str:
     if not holders:
         return ""
     named = [

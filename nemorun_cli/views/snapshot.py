@@ -22,10 +22,10 @@ from nemorun_cli.views import sweeps
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.model.capacity import Wish
+    from nemorun_cli.model.capacity import PendingRequest
     from nemorun_cli.model.spec import Group, Spec
     from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.storage.state import History, TaskState
+    from nemorun_cli.storage.state import ExperimentState, TaskState
     from nemorun_cli.system.locks import Holder
 
 STATUS_FORMAT: Final = "exp.status/1"
@@ -48,13 +48,13 @@ class Snapshot:
 
     files: ExperimentFiles
     spec: Spec
-    history: History
+    history: ExperimentState
     supervisor: SupervisorState
     holder: Holder | None
     live: int
     torn: int
     seen: float
-    waiting: Wish | None = None
+    waiting: PendingRequest | None = None
 
     @property
     def status(self) -> ExperimentStatus:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.clock import unix
 from nemorun_cli.storage import state as kinds
-from nemorun_cli.storage.state import History, TaskState
+from nemorun_cli.storage.state import ExperimentState, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +43,7 @@ _DETAILS: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class PastAttempt:
     """One attempt that was submitted; `duration` in seconds, until now if it still runs."""
 
     attempt: int
@@ -63,10 +63,10 @@ class Attempt:
         return asdict(self)
 
 
-def attempts(snapshot: Snapshot, events: Iterable[Event]) -> dict[str, list[Attempt]]:
+def attempts(snapshot: Snapshot, events: Iterable[Event]) -> dict[str, list[PastAttempt]]:
     """All attempts at each task, in their order; the present ones as the snapshot found them."""
-    history = History.of(snapshot.spec)
-    found: dict[str, dict[int, Attempt]] = {name: {} for name in history.tasks}
+    history = ExperimentState.of(snapshot.spec)
+    found: dict[str, dict[int, PastAttempt]] = {name: {} for name in history.tasks}
     for event in events:
         history.apply(event)
         name = event.get("task")
@@ -100,12 +100,12 @@ def last_event(events: Sequence[Event], task_id: str, kind: str) -> Event | None
     )
 
 
-def _attempt(state: TaskState, snapshot: Snapshot) -> Attempt:
+def _attempt(state: TaskState, snapshot: Snapshot) -> PastAttempt:
     duration = None
     if state.started is not None:
         end = unix(state.ended) if state.ended else snapshot.seen
         duration = round(max(0.0, end - unix(state.started)), 3)
-    return Attempt(
+    return PastAttempt(
         attempt=state.attempt,
         status=state.status,
         submitted=state.submitted,

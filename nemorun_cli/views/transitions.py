@@ -24,7 +24,7 @@ LINES_SHOWN: Final = 5  # of the log of the first member of a sweep that failed
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Transition:
     """A task or a sweep that stands otherwise than it was last told, in words.
 
     `lines` are the end of its log, where that is worth showing at once.
@@ -36,7 +36,7 @@ class Change:
     lines: tuple[str, ...] = ()
 
 
-class Changes:
+class Transitions:
     """Tells each change of a task once.
 
     Args:
@@ -53,7 +53,7 @@ class Changes:
         self._next: dict[str, float] = {}  # by sweep, the monotonic time from which on it is told again
         self._lines: dict[str, tuple[float, str]] = {}  # by sweep, when it was counted, and what came out
 
-    def tell(self, snapshot: Snapshot, news: Sequence[Event]) -> list[Change]:
+    def tell(self, snapshot: Snapshot, news: Sequence[Event]) -> list[Transition]:
         """A change for each task that the events are about, if it is new.
 
         SUBMITTED is told only where it lasts: most tasks run at once.
@@ -88,7 +88,7 @@ class Changes:
             self._lines[sweep.id] = now, text
         return text
 
-    def _retries(self, snapshot: Snapshot, task: str, ends: Iterable[Event]) -> list[Change]:
+    def _retries(self, snapshot: Snapshot, task: str, ends: Iterable[Event]) -> list[Transition]:
         """How those of these ends came about after which another attempt follows."""
         state = snapshot.history.tasks.get(task)
         changes = []
@@ -96,10 +96,10 @@ class Changes:
             if state is not None and end["attempt"] < state.attempt:
                 following = (TaskStatus.PENDING, end["attempt"] + 1)
                 self._told[task] = following
-                changes.append(Change(task, following[0], _retried(task, end)))
+                changes.append(Transition(task, following[0], _retried(task, end)))
         return changes
 
-    def _change(self, snapshot: Snapshot, task: str, waited: Collection[str]) -> Change | None:
+    def _change(self, snapshot: Snapshot, task: str, waited: Collection[str]) -> Transition | None:
         state = snapshot.history.tasks.get(task)
         if state is None or self._told.get(task) == (state.status, state.attempt):
             return None
@@ -116,9 +116,9 @@ class Changes:
             text += f" after {wording.seconds(lasted)}"
         if why := state.why():
             text += f" ({why})"
-        return Change(task, state.status, text)
+        return Transition(task, state.status, text)
 
-    def _first_failure(self, snapshot: Snapshot, task: str, sweep: Group) -> list[Change]:
+    def _first_failure(self, snapshot: Snapshot, task: str, sweep: Group) -> list[Transition]:
         state = snapshot.history.tasks.get(task)
         if state is None or state.status is not TaskStatus.FAILED or sweep.id in self._failed:
             return []
@@ -129,9 +129,9 @@ class Changes:
         log = snapshot.files.attempt(task, state.attempt).log
         excerpt = log_excerpt.read(log, secrets=self._secrets, lines=LINES_SHOWN) if state.submitted else None
         text = f"{change.text}; the first failure of {sweep.id}, others are counted"
-        return [Change(task, change.status, text, excerpt.lines if excerpt else ())]
+        return [Transition(task, change.status, text, excerpt.lines if excerpt else ())]
 
-    def _whole(self, snapshot: Snapshot, touched: Iterable[Group]) -> list[Change]:
+    def _whole(self, snapshot: Snapshot, touched: Iterable[Group]) -> list[Transition]:
         """The sweeps themselves: not too often, and once all of their members are over."""
         changes = []
         now = time.monotonic()
@@ -143,9 +143,9 @@ class Changes:
             whole = snapshot.sweep(sweep)
             status = TaskStatus.RUNNING
             if is_over:
-                is_well = whole.counts.get(TaskStatus.SUCCEEDED) == len(sweep.members)
-                status = TaskStatus.SUCCEEDED if is_well else TaskStatus.FAILED
-            changes.append(Change(sweep.id, status, f"{sweep.id}: {whole.line}"))
+                is_ok = whole.counts.get(TaskStatus.SUCCEEDED) == len(sweep.members)
+                status = TaskStatus.SUCCEEDED if is_ok else TaskStatus.FAILED
+            changes.append(Transition(sweep.id, status, f"{sweep.id}: {whole.line}"))
         return changes
 
 

@@ -13,7 +13,7 @@ from patience import eventually
 from nemorun_cli.errors import LedgerDamagedError
 from nemorun_cli.experiment.maintenance import fsck, repair, salvage
 from nemorun_cli.experiment.run import find
-from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.storage.ledger import LedgerReader
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import locks
 
@@ -274,7 +274,7 @@ def test_rubbish_in_an_exit_record(bench: Bench, ended: Run, text: str) -> None:
 def test_salvage_takes_intact_batches_as_they_are(ended: Run) -> None:
     """Of a ledger without damage, salvage gives exactly what a reader gives."""
     data = ended.files.ledger.read_bytes()
-    assert list(salvage.read(data).events) == Reader(ended.files.ledger).read()
+    assert list(salvage.read(data).events) == LedgerReader(ended.files.ledger).read()
     assert salvage.read(data).damaged == ()
 
 
@@ -294,4 +294,4 @@ def test_a_foreign_ledger_is_not_repaired(exp: Exp) -> None:
     exp("fsck", "a", "--repair", code=7)
     assert (foreign / "ledger.jsonl").read_text() == '{"account": "savings"}\n'
     with pytest.raises(LedgerDamagedError):
-        Reader(foreign / "ledger.jsonl").read()
+        LedgerReader(foreign / "ledger.jsonl").read()

@@ -10,7 +10,7 @@ from patience import eventually
 
 from nemorun_cli.cli import graph_drawing
 from nemorun_cli.views.reports import task_graph
-from nemorun_cli.views.reports.task_graph import Edge, Graph, Node
+from nemorun_cli.views.reports.task_graph import Edge, Node, TaskGraph
 
 if TYPE_CHECKING:
     from bench import Bench
@@ -33,14 +33,14 @@ tasks:
 """
 
 
-def plain(edges: set[tuple[int, int]], count: int) -> Graph:
+def plain(edges: set[tuple[int, int]], count: int) -> TaskGraph:
     """A graph of tasks with numbers for names."""
     nodes = [
         Node(id=str(i), members=(str(i),), is_group=False, executors=("local",), dependency_type="afterok")
         for i in range(count)
     ]
     found = [Edge(source=str(one), target=str(other), type="afterok") for one, other in sorted(edges)]
-    return Graph(name="a", nodes=tuple(nodes), edges=tuple(found), groups=())
+    return TaskGraph(name="a", nodes=tuple(nodes), edges=tuple(found), groups=())
 
 
 def read_back(lines: list[str]) -> set[tuple[int, int]]:
@@ -157,7 +157,7 @@ def test_graph_for_mermaid_and_dot(exp: Exp) -> None:
 def test_names_cannot_leave_their_quotes(name: str) -> None:
     """Whatever a name holds, it stays a label."""
     node = Node(id=name, members=(name,), is_group=False, executors=("x",), dependency_type="afterok")
-    odd = Graph(name=name, nodes=(node,), edges=(), groups=())
+    odd = TaskGraph(name=name, nodes=(node,), edges=(), groups=())
     (line,) = task_graph.to_mermaid(odd).splitlines()[1:]
     label = line.removeprefix('    n0["').removesuffix('"]')
     assert not set(label) & set('"`<>[]()\n\\')

@@ -17,8 +17,8 @@ from engines.slurm_cluster import SHARED as CLUSTER  # noqa: E402
 from engines.slurm_cluster import Slurm, slurm, slurm_session  # noqa: E402, F401 - fixtures
 
 from nemorun_cli.contract import Subject  # noqa: E402 - after the registration
-from nemorun_cli.contract.bed import bed  # noqa: E402, F401 - a fixture
-from nemorun_cli.contract.matrix import pytest_runtest_makereport, pytest_terminal_summary  # noqa: E402, F401
+from nemorun_cli.contract.fixtures import workspace  # noqa: E402, F401 - a fixture
+from nemorun_cli.contract.report import pytest_runtest_makereport, pytest_terminal_summary  # noqa: E402, F401
 
 if TYPE_CHECKING:
     from pathlib import Path

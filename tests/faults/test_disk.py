@@ -25,7 +25,7 @@ from patience import eventually
 
 from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.storage.ledger import Ledger, Reader, encode
+from nemorun_cli.storage.ledger import Ledger, LedgerReader, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +143,7 @@ def test_log_that_fills_the_disk_costs_no_exit_code(small: Bench) -> None:
 
 def fill_last_page(files: ExperimentFiles) -> None:
     """Leave no room in the block where the ledger ends, which a full disk would still grant it."""
-    eventually(lambda: Reader(files.ledger).read()[-1]["event"] == "started")
+    eventually(lambda: LedgerReader(files.ledger).read()[-1]["event"] == "started")
     room = PAGE - files.ledger.stat().st_size % PAGE
     ledger = Ledger(files.ledger, files.ledger_lock)
     empty = len(encode([{"event": "padding", "text": ""}]))

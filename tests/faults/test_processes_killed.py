@@ -27,7 +27,7 @@ from patience import eventually
 from nemorun_cli.errors import EngineError
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.storage.ledger import Reader, encode
+from nemorun_cli.storage.ledger import LedgerReader, encode
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def rewrite(run: Run, **changes: str) -> None:
     """Make the ledger tell that it was written elsewhere, or before a restart."""
     told = [
         {**event, **changes} if event["event"] == "supervisor_started" else event
-        for event in Reader(run.files.ledger).read()
+        for event in LedgerReader(run.files.ledger).read()
     ]
     run.files.ledger.write_bytes(encode(told))
 

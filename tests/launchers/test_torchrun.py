@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nemorun_cli.executors.launchers import Setting, launched, normal
+from nemorun_cli.executors.launchers import LaunchSetting, launched, normal
 from nemorun_cli.executors.launchers.torchrun import Torchrun
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ LISTS = {
 
 def argv(*command: str, executor: dict[str, Any] | None = None, **options: Any) -> list[str]:
     """What becomes of a command."""
-    return list(Torchrun(options).argv(command, Setting(executor=executor or {})))
+    return list(Torchrun(options).argv(command, LaunchSetting(executor=executor or {})))
 
 
 def test_one_node_needs_nobody_else() -> None:
@@ -66,7 +66,7 @@ def test_the_executor_says_what_the_spec_does_not() -> None:
     """As many processes as the executor gives GPUs to a node, unless the launcher says otherwise."""
     assert argv("x.py", executor={"gpus_per_node": "a100:8"})[2] == "--nproc_per_node=8"
     assert argv("x.py", executor={"gpus_per_node": 4}, nproc_per_node=2)[2] == "--nproc_per_node=2"
-    assert Torchrun({}).argv(("x.py",), Setting(gpus=2))[2] == "--nproc_per_node=2"
+    assert Torchrun({}).argv(("x.py",), LaunchSetting(gpus=2))[2] == "--nproc_per_node=2"
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "bash --posix"])
@@ -122,21 +122,21 @@ def test_what_does_not_go_with_it_is_told() -> None:
     """An executor that starts several tasks on a node, or none on the others, does not fit."""
     fits = [{}, {"nodes": 2}, {"nodes": 2, "ntasks": 2}, {"nodes": 2, "ntasks_per_node": 1}]
     for executor in fits:
-        assert list(Torchrun({}).problems(Setting(executor=executor))) == []
+        assert list(Torchrun({}).problems(LaunchSetting(executor=executor))) == []
     for executor in ({"ntasks_per_node": 8}, {"ntasks": 4}, {"nodes": 2, "srun": False}):
-        assert len(list(Torchrun({}).problems(Setting(executor=executor)))) == 1
+        assert len(list(Torchrun({}).problems(LaunchSetting(executor=executor)))) == 1
 
 
 def test_the_first_launcher_leads() -> None:
     """Of several launchers the first one of the spec comes first."""
     command = ("python", "x.py")
     outside = normal({"wrap": "nsys profile -o 'a b'", "torchrun": None})
-    assert launched(command, outside, Setting())[:6] == (
+    assert launched(command, outside, LaunchSetting())[:6] == (
         *("nsys", "profile", "-o", "a b"),
         *("torchrun", "--standalone"),
     )
     inside = normal({"torchrun": None, "wrap": ["nsys", "profile"]})
-    assert launched(command, inside, Setting()) == (
+    assert launched(command, inside, LaunchSetting()) == (
         *("torchrun", "--standalone", "--no_python"),
         *("nsys", "profile", "python", "x.py"),
     )

@@ -19,7 +19,7 @@ from nemorun_cli.cli import app
 from nemorun_cli.experiment.maintenance.repair import repair
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus, Reason
-from nemorun_cli.storage.ledger import Reader, encode
+from nemorun_cli.storage.ledger import LedgerReader, encode
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import locks
 
@@ -114,7 +114,7 @@ def own(older: Older, exp: Exp) -> Run:
     run = older.unpack(exp.home)
     moved = [
         {**event, "host": locks.hostname()} if event["event"] == "supervisor_started" else event
-        for event in Reader(run.files.ledger).read()
+        for event in LedgerReader(run.files.ledger).read()
     ]
     run.files.ledger.write_bytes(b"".join(encode([event]) for event in moved))
     run.files.supervisor_lock.write_bytes(b"")  # as after a look here, which holds it without a name
@@ -191,7 +191,7 @@ def test_commands_read_an_older_experiment(
         assert explained["status"] == older.tasks[name]["status"]
     lines = command(capsys, "events", run.id, "--json").splitlines()
     assert [json.loads(line)["event"] for line in lines] == [
-        event["event"] for event in Reader(run.files.ledger).read()
+        event["event"] for event in LedgerReader(run.files.ledger).read()
     ]
     lines = command(capsys, "logs", run.id).splitlines()
     assert sorted(line.partition(" | ")[2] for line in lines) == sorted(
@@ -400,7 +400,7 @@ def check_stood_back(older: Older, run: Run) -> None:
     """See that a task whose job did not run it is PENDING, and that the ledger says why."""
     assert {older.statuses[name] for name in ("train", "clean")} == {"SUBMITTED"}
     assert statuses(look(run)) == {"prepare": "SUCCEEDED", "train": "PENDING", "clean": "PENDING"}
-    returned = [event for event in Reader(run.files.ledger).read() if event["event"] == "returned"]
+    returned = [event for event in LedgerReader(run.files.ledger).read() if event["event"] == "returned"]
     assert {event["task"] for event in returned} == {"train", "clean"}
     assert all("did not say that it may run" in event["message"] for event in returned)
 

@@ -28,9 +28,9 @@ class Naming:
     def change(self, launch: Any) -> Any:
         """Called for each task before anything is created; `exp run --dry-run` shows what comes of it."""
         name = f"{launch.experiment.name}-{launch.task.replace('/', '-')}"
-        return launch.with_env(RUN_NAME=name).led_by("nice", "-n", str(self.niceness))
+        return launch.with_env(RUN_NAME=name).with_prefix("nice", "-n", str(self.niceness))
 
-    def hear(self, event: dict[str, Any], run: Any) -> None:
+    def on_event(self, event: dict[str, Any], run: Any) -> None:
         """Called for each event of the ledger, in a process of its own."""
         if event["event"] == "ended":
             with Path(run.directory, "diary").open("a") as diary:

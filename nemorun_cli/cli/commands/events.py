@@ -11,7 +11,7 @@ from nemorun_cli.cli.options import ExperimentGiven, Json
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import ledger
-from nemorun_cli.storage.ledger import Reader
+from nemorun_cli.storage.ledger import LedgerReader
 from nemorun_cli.views import timeline
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def command(
 def _follow(run: Run, *, is_json: bool) -> None:
     from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - only to follow
 
-    reader = Reader(run.files.ledger)
+    reader = LedgerReader(run.files.ledger)
     with Watch(run.files, run.home) as watching:
         while True:
             snapshot = watching.look()

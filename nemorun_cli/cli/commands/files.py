@@ -17,10 +17,10 @@ from nemorun_cli.tracking.store.json_values import dump
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.experiment.records.targets import Chosen
+    from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.tracking.store.file_index import File
 
-    FileOfRecord = tuple[Chosen, File]
+    FileOfRecord = tuple[TargetRecord, File]
 
 FILES_FORMAT: Final = "exp.files/1"
 COLUMNS: Final = (
@@ -77,7 +77,7 @@ def command(
         terminal.say('hint: no files were saved; tasks save them with experiment.files("models").save(…)')
 
 
-def _files(chosen: Chosen, name: str | None, version: int | None) -> Iterator[File]:
+def _files(chosen: TargetRecord, name: str | None, version: int | None) -> Iterator[File]:
     files = chosen.data.files
     listed = files.list(name, openings=chosen.ids)
     if version is None:
@@ -89,7 +89,7 @@ def _files(chosen: Chosen, name: str | None, version: int | None) -> Iterator[Fi
             yield file
 
 
-def _known(chosen: Sequence[Chosen]) -> str:
+def _known(chosen: Sequence[TargetRecord]) -> str:
     names = list(dict.fromkeys(full_path(file) for record in chosen for file in _files(record, None, None)))
     return f"there are: {', '.join(names[:10]) or 'none'}"
 
@@ -107,7 +107,7 @@ def _only_path(files: Sequence[FileOfRecord]) -> str:
     return record.data.files.content_path(file)
 
 
-def _entry(record: Chosen, file: File) -> dict[str, Any]:
+def _entry(record: TargetRecord, file: File) -> dict[str, Any]:
     return {
         "name": full_path(file),
         "version": file["version"],
@@ -123,7 +123,7 @@ def _entry(record: Chosen, file: File) -> dict[str, Any]:
     }
 
 
-def _row(record: Chosen, file: File) -> list[str]:
+def _row(record: TargetRecord, file: File) -> list[str]:
     return [
         record.label,
         full_path(file),

@@ -13,7 +13,7 @@ from nemorun_cli.experiment.maintenance import fsck
 from nemorun_cli.experiment.run import find
 
 if TYPE_CHECKING:
-    from nemorun_cli.experiment.maintenance.fsck import Examination
+    from nemorun_cli.experiment.maintenance.fsck import LedgerCheck
     from nemorun_cli.experiment.maintenance.repair import Repair
     from nemorun_cli.experiment.run import Run
 
@@ -50,7 +50,7 @@ def command(
     return 0 if examination.is_sound or done else LedgerError.exit_code
 
 
-def _document(run: Run, examination: Examination, done: Repair | None) -> dict[str, Any]:
+def _document(run: Run, examination: LedgerCheck, done: Repair | None) -> dict[str, Any]:
     return {
         "schema": fsck.FSCK_FORMAT,
         "id": run.id,
@@ -58,14 +58,14 @@ def _document(run: Run, examination: Examination, done: Repair | None) -> dict[s
         "is_sound": examination.is_sound,
         "is_repaired": done is not None,
         "events": len(examination.events),
-        "doubtful": len(examination.read.doubtful),
+        "unconfirmed": len(examination.read.unconfirmed),
         "findings": [finding.to_json() for finding in examination.findings],
         "set_aside": str(done.set_aside) if done else None,
         "added": done.added if done else 0,
     }
 
 
-def _show(run: Run, examination: Examination, done: Repair | None) -> None:
+def _show(run: Run, examination: LedgerCheck, done: Repair | None) -> None:
     terminal.write_lines(
         f"{'damage' if finding.is_damage else 'note'}: {finding.kind}: {finding.message}"
         for finding in examination.findings
@@ -75,8 +75,8 @@ def _show(run: Run, examination: Examination, done: Repair | None) -> None:
         terminal.write_line(f"{run.id}: the ledger is sound, {count} events")
         return
     if done is None:
-        doubtful = len(examination.read.doubtful)
-        note = f", {doubtful} of them without a batch marker" if doubtful else ""
+        unconfirmed = len(examination.read.unconfirmed)
+        note = f", {unconfirmed} of them without a batch marker" if unconfirmed else ""
         terminal.write_line(f"{run.id}: the ledger is damaged; {count} events are readable{note}")
         terminal.suggest(f"exp fsck {run.id} --repair", is_wanted=True)
         return

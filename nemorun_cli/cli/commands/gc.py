@@ -18,7 +18,7 @@ from nemorun_cli.storage.paths import Home
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nemorun_cli.experiment.maintenance.collect import Item
+    from nemorun_cli.experiment.maintenance.collect import Removable
 
 COLUMNS: Final = (Column("KIND"), Column("BYTES", is_number=True), Column("WHAT"))
 
@@ -83,10 +83,10 @@ class _Collection:
 
     home: Home
     is_dry: bool
-    removed: list[Item] = field(default_factory=list)
-    kept: list[tuple[Item, str]] = field(default_factory=list)
+    removed: list[Removable] = field(default_factory=list)
+    kept: list[tuple[Removable, str]] = field(default_factory=list)
 
-    def take(self, items: Iterable[Item]) -> None:
+    def take(self, items: Iterable[Removable]) -> None:
         """Remove the items, unless this is a dry run."""
         experiments = {item.id for item in self.removed if item.kind == "experiment"}
         for item in list(items):

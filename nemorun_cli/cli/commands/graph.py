@@ -18,7 +18,7 @@ from nemorun_cli.views.reports import task_graph
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.views.reports.task_graph import Graph
+    from nemorun_cli.views.reports.task_graph import TaskGraph
     from nemorun_cli.views.snapshot import Snapshot
 
 FORMATS: Final = ("text", "mermaid", "dot")
@@ -110,7 +110,7 @@ def _load(path: str, params: Sequence[str], sets: Sequence[str]) -> Any:
     return load.resolve(document, create.tentative(document, Home.from_environment()))
 
 
-def _document(tasks: Graph, snapshot: Snapshot | None) -> dict[str, Any]:
+def _document(tasks: TaskGraph, snapshot: Snapshot | None) -> dict[str, Any]:
     identity = {
         "id": snapshot.files.id if snapshot else None,
         "status": snapshot.status if snapshot else None,
@@ -118,7 +118,7 @@ def _document(tasks: Graph, snapshot: Snapshot | None) -> dict[str, Any]:
     return {**tasks.to_json(), **identity}
 
 
-def _draw(tasks: Graph, snapshot: Snapshot | None) -> None:
+def _draw(tasks: TaskGraph, snapshot: Snapshot | None) -> None:
     from nemorun_cli.cli import graph_drawing  # noqa: PLC0415 - the other formats do not need it
 
     title = tasks.name

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nemorun_cli.experiment.run import Run
-    from nemorun_cli.views.log_reader import Feed, Line
+    from nemorun_cli.views.log_reader import LogFeed, LogLine
     from nemorun_cli.views.snapshot import Snapshot
 
 
@@ -57,7 +57,7 @@ def command(
     snapshot = run.status()
     all_names = [known.id for known in snapshot.spec.tasks]
     names = snapshot.match_tasks([task]) if task is not None else all_names
-    feed = log_reader.Feed(
+    feed = log_reader.LogFeed(
         run.files,
         names,
         attempt=number,
@@ -90,7 +90,7 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
         raise UsageError(f"--grep {text}: {error}", hint="use the syntax of Python's re module") from None
 
 
-def _writer(*, is_json: bool, is_led: bool) -> Callable[[Line], None]:
+def _writer(*, is_json: bool, is_led: bool) -> Callable[[LogLine], None]:
     if is_json:
         return lambda line: terminal.write_json(line.to_json())
     if is_led:
@@ -98,7 +98,7 @@ def _writer(*, is_json: bool, is_led: bool) -> Callable[[Line], None]:
     return lambda line: terminal.write(line.text + "\n")
 
 
-def _follow(run: Run, feed: Feed, show: Callable[[Line], None]) -> int:
+def _follow(run: Run, feed: LogFeed, show: Callable[[LogLine], None]) -> int:
     from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - only to follow
 
     with Watch(run.files, run.home) as watching:
@@ -115,7 +115,7 @@ def _follow(run: Run, feed: Feed, show: Callable[[Line], None]) -> int:
             watching.pause()
 
 
-def _is_all(snapshot: Snapshot, feed: Feed) -> bool:
+def _is_all(snapshot: Snapshot, feed: LogFeed) -> bool:
     """Whether the logs are complete: the tasks have finished, and no supervisor will retry them."""
     if snapshot.is_over:
         return True

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.experiment.records.series import Series
-    from nemorun_cli.experiment.records.targets import Chosen
+    from nemorun_cli.experiment.records.targets import TargetRecord
 
 FORMATS: Final = ("table", "csv", "json")
 SUMMARY: Final = (
@@ -116,7 +116,7 @@ def command(
     return 0
 
 
-def _check_keys(keys: Sequence[str], all_series: Sequence[Series], chosen: Sequence[Chosen]) -> None:
+def _check_keys(keys: Sequence[str], all_series: Sequence[Series], chosen: Sequence[TargetRecord]) -> None:
     """Check that each key selects a metric, unless no metrics were logged.
 
     Raises:

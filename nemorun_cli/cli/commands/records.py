@@ -19,7 +19,7 @@ from nemorun_cli.tracking.store.json_values import dump
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nemorun_cli.experiment.records.targets import Chosen
+    from nemorun_cli.experiment.records.targets import TargetRecord
 
 RECORDS_FORMAT: Final = "exp.records/1"
 ENDS: Final = opened.ENDS | {ExperimentStatus.RUNNING}
@@ -72,7 +72,7 @@ def command(
     """
     statuses = _statuses(status)
     most = whole_number("--limit", limit) if limit is not None else None
-    matching: list[Chosen] = []
+    matching: list[TargetRecord] = []
     for chosen in _chosen(which, task, dash_root):
         if (statuses and chosen.status not in statuses) or not set(tag or ()) <= set(chosen.record.tags):
             continue
@@ -89,7 +89,7 @@ def command(
         tables.show(COLUMNS, [_row(chosen) for chosen in matching])
 
 
-def _chosen(which: str | None, task: str | None, dash_root: str | None) -> Iterator[Chosen]:
+def _chosen(which: str | None, task: str | None, dash_root: str | None) -> Iterator[TargetRecord]:
     """The records; an unreadable one below a prefix is reported and skipped."""
     is_glob = which is None or bool(targets.GLOB & set(which))
     if is_glob and task is None:
@@ -114,7 +114,7 @@ def _statuses(words: list[str] | None) -> frozenset[str]:
     return statuses
 
 
-def _entry(chosen: Chosen) -> dict[str, Any]:
+def _entry(chosen: TargetRecord) -> dict[str, Any]:
     last, record = chosen.decisive, chosen.record
     return {
         **chosen.to_json(),
@@ -145,7 +145,7 @@ def _entry(chosen: Chosen) -> dict[str, Any]:
     }
 
 
-def _row(chosen: Chosen) -> list[str]:
+def _row(chosen: TargetRecord) -> list[str]:
     last = chosen.decisive
     return [
         chosen.record.prefix,

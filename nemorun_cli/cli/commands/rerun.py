@@ -78,5 +78,5 @@ def command(
             executors=executors.known(ask=not dry_run),
         )
 
-    how = running.How(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running)
+    how = running.StartOptions(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running)
     return running.start(read, how, is_json=is_json, quiet=quiet)

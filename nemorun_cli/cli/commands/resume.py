@@ -18,7 +18,7 @@ from nemorun_cli.system import environment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nemorun_cli.experiment.change_spec import Revision
+    from nemorun_cli.experiment.change_spec import NewRevision
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.spec.document import Document
     from nemorun_cli.views.snapshot import Snapshot
@@ -124,7 +124,7 @@ def _document(run: Run, spec: str | None, *, params: Sequence[str], sets: Sequen
     return load.again(run.files, **options) if spec is None else load.changed(run.files, spec, **options)
 
 
-def _report_changes(revision: Revision) -> None:
+def _report_changes(revision: NewRevision) -> None:
     """Print the changes of the spec to standard error: standard output is for the tasks' logs."""
     if revision.is_nothing:
         terminal.warn("the spec is unchanged")
@@ -219,7 +219,7 @@ def _preview(
         terminal.warn(f"needs --accept-changes: {', '.join(revision.begun)}")
 
 
-def _changes(revision: Revision | None) -> dict[str, Any]:
+def _changes(revision: NewRevision | None) -> dict[str, Any]:
     """The fields of `exp.resume/1` about a changed spec."""
     if revision is None:
         return {"revision": None, "changes": [], "added": [], "removed": [], "unaccepted": []}

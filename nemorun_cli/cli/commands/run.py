@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.spec.document import Document
-    from nemorun_cli.supervisor.client import Supervisor
+    from nemorun_cli.supervisor.client import SupervisorHandle
     from nemorun_cli.views.snapshot import Snapshot
 
 RUN_FORMAT: Final = "exp.run/1"
@@ -81,12 +81,12 @@ def command(
             executors=executors.known(ask=not dry_run),
         )
 
-    how = How(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running)
+    how = StartOptions(is_dry=dry_run, is_direct=bool(direct), key=key, if_running=if_running)
     return start(read, how, is_json=is_json, quiet=quiet)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class How:
+class StartOptions:
     """Options for starting an experiment that are not part of its spec."""
 
     is_dry: bool
@@ -95,7 +95,7 @@ class How:
     if_running: str | None
 
 
-def start(read: Callable[[], Document], how: How, *, is_json: bool, quiet: bool) -> int:
+def start(read: Callable[[], Document], how: StartOptions, *, is_json: bool, quiet: bool) -> int:
     """Start the experiment that `read` returns and watch it, or preview it; returns the exit code."""
     from nemorun_cli.supervisor import client as starting  # noqa: PLC0415 - the supervisor starts while the rest is imported
 
@@ -132,7 +132,7 @@ def as_sets(flags: dict[str, bool | None]) -> list[str]:
 def _run(
     document: Document,
     home: Home,
-    supervisor: Supervisor,
+    supervisor: SupervisorHandle,
     *,
     key: str | None,
     policy: launch.IfRunning | None,

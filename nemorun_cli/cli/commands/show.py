@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.plugins.faults import Fault
     from nemorun_cli.views.snapshot import Snapshot
-    from nemorun_cli.views.timeline import Attempt
+    from nemorun_cli.views.timeline import PastAttempt
 
 SHOW_FORMAT: Final = "exp.show/1"
 ATTEMPTS: Final = (
@@ -67,7 +67,7 @@ def command(which: ExperimentOrLatest = LATEST, *, is_json: Json = False) -> Non
 
 
 def _document(
-    snapshot: Snapshot, past: Mapping[str, Sequence[Attempt]], steps: Sequence[Mapping[str, Any]]
+    snapshot: Snapshot, past: Mapping[str, Sequence[PastAttempt]], steps: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """The document `exp.show/1`: the fields of `exp.status/1` plus the spec, all attempts and all steps."""
     created, finished = snapshot.history.created, snapshot.history.finished
@@ -165,7 +165,7 @@ def _packages(snapshot: Snapshot) -> list[str]:
     ]
 
 
-def _attempt_rows(snapshot: Snapshot, past: Mapping[str, Sequence[Attempt]]) -> list[list[str]]:
+def _attempt_rows(snapshot: Snapshot, past: Mapping[str, Sequence[PastAttempt]]) -> list[list[str]]:
     requested = {task.id: task.resources for task in snapshot.spec.tasks}
     return [
         [

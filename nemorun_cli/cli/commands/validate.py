@@ -53,7 +53,7 @@ def command(
         ship.look(resolved, document, home)
     diagnoses = executors.ask(resolved) if engines else []
     places = dry_run.places(resolved, document.origins)
-    is_well = all(diagnosis.is_well for diagnosis in diagnoses)
+    is_ok = all(diagnosis.is_ok for diagnosis in diagnoses)
     if is_json:
         terminal.write_json(_document(spec, resolved, diagnoses, places))
     elif quiet:
@@ -65,9 +65,9 @@ def command(
             _report(diagnosis)
     terminal.suggest(
         f"exp run {spec} · exp run {spec} --dry-run · exp graph {spec}",
-        is_wanted=is_well and not (quiet or is_json),
+        is_wanted=is_ok and not (quiet or is_json),
     )
-    return 0 if is_well else EngineError.exit_code
+    return 0 if is_ok else EngineError.exit_code
 
 
 def _document(
@@ -83,7 +83,7 @@ def _document(
         "engines": [
             {
                 "engine": diagnosis.engine,
-                "is_well": diagnosis.is_well,
+                "is_ok": diagnosis.is_ok,
                 "message": diagnosis.message,
                 "remedy": diagnosis.remedy,
             }
@@ -93,7 +93,7 @@ def _document(
 
 
 def _report(diagnosis: Diagnosis) -> None:
-    state = "ok" if diagnosis.is_well else "NOT OK"
+    state = "ok" if diagnosis.is_ok else "NOT OK"
     terminal.write_line(f"{diagnosis.engine}: {state}: {diagnosis.message}")
     if diagnosis.remedy:
         terminal.write_line(f"  {diagnosis.remedy}")

@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import Diagnosis
-from nemorun_cli.executors.docker.client import DownError, Engine, Gone, Refused
+from nemorun_cli.executors.docker.client import DownError, Engine, GoneError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,11 +26,11 @@ def diagnose(engine: Engine, options: Mapping[str, Any]) -> Iterator[Diagnosis]:
         if runtime := options.get("runtime"):
             yield _runtime(engine, runtime)
     except DownError as error:
-        yield Diagnosis(engine="docker", is_well=False, message=error.message, remedy=_remedy(engine, error))
-    except (Refused, Gone) as error:
+        yield Diagnosis(engine="docker", is_ok=False, message=error.message, remedy=_remedy(engine, error))
+    except (RefusedError, GoneError) as error:
         yield Diagnosis(
             engine="docker",
-            is_well=False,
+            is_ok=False,
             message=f"the Docker engine at {engine.address} refuses: {error}",
             remedy="see what it says about that: journalctl -u docker",
         )
@@ -40,7 +40,7 @@ def diagnose(engine: Engine, options: Mapping[str, Any]) -> Iterator[Diagnosis]:
 
 def _answer(engine: Engine) -> Diagnosis:
     path = engine.socket_path  # refuses engines of other machines
-    return Diagnosis(engine="docker", is_well=True, message=f"{engine.ask_version()} at {path}")
+    return Diagnosis(engine="docker", is_ok=True, message=f"{engine.ask_version()} at {path}")
 
 
 def _remedy(engine: Engine, error: DownError) -> str:
@@ -61,36 +61,34 @@ def _remedy(engine: Engine, error: DownError) -> str:
 
 def _image(engine: Engine, image: str, pull: str) -> Diagnosis:
     if pull != "always" and engine.has_image(image):
-        return Diagnosis(engine="docker", is_well=True, message=f"the image {image} is there")
+        return Diagnosis(engine="docker", is_ok=True, message=f"the image {image} is there")
     if pull == "never":
         return Diagnosis(
             engine="docker",
-            is_well=False,
+            is_ok=False,
             message=f"there is no image {image}, and `pull: never` forbids to fetch it",
             remedy=f"docker pull {image}, or build it",
         )
     try:
         engine.can_pull(image)
-    except (Refused, Gone) as error:
+    except (RefusedError, GoneError) as error:
         return Diagnosis(
             engine="docker",
-            is_well=False,
+            is_ok=False,
             message=f"the image {image} cannot be pulled: {error}",
             remedy=f"check its name, `docker login` to its registry, or build it: docker build -t {image} .",
         )
-    return Diagnosis(engine="docker", is_well=True, message=f"the image {image} can be pulled")
+    return Diagnosis(engine="docker", is_ok=True, message=f"the image {image} can be pulled")
 
 
 def _gpus(engine: Engine) -> Diagnosis:
-    is_well = "nvidia" in engine.runtimes() or shutil.which(NVIDIA_HOOK) is not None
+    is_ok = "nvidia" in engine.runtimes() or shutil.which(NVIDIA_HOOK) is not None
     return Diagnosis(
         engine="docker",
-        is_well=is_well,
-        message="the engine can give GPUs"
-        if is_well
-        else "the engine has no way to give GPUs to a container",
+        is_ok=is_ok,
+        message="the engine can give GPUs" if is_ok else "the engine has no way to give GPUs to a container",
         remedy=None
-        if is_well
+        if is_ok
         else "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker "
         "and sudo systemctl restart docker",
     )
@@ -98,10 +96,10 @@ def _gpus(engine: Engine) -> Diagnosis:
 
 def _runtime(engine: Engine, runtime: str) -> Diagnosis:
     known = engine.runtimes()
-    is_well = runtime in known
+    is_ok = runtime in known
     return Diagnosis(
         engine="docker",
-        is_well=is_well,
-        message=f"the runtime {runtime} is there" if is_well else f"there is no runtime {runtime!r}",
-        remedy=None if is_well else f"the engine knows: {', '.join(known)}; add others to its daemon.json",
+        is_ok=is_ok,
+        message=f"the runtime {runtime} is there" if is_ok else f"there is no runtime {runtime!r}",
+        remedy=None if is_ok else f"the engine knows: {', '.join(known)}; add others to its daemon.json",
     )

@@ -32,11 +32,11 @@ NOT_FOUND: Final = 404
 CONFLICT: Final = 409
 
 
-class Refused(Exception):  # noqa: N818 - an answer: the engine will not do this
+class RefusedError(Exception):
     """The engine answers that it will not; the message is for people."""
 
 
-class Gone(Exception):  # noqa: N818 - the same
+class GoneError(Exception):
     """There is no such container, or no such image."""
 
 
@@ -112,7 +112,7 @@ class Engine:
         """Whether the image is there."""
         try:
             self._told(f"/images/{quote(image, safe='/:@')}/json")
-        except Gone:
+        except GoneError:
             return False
         return True
 
@@ -170,26 +170,26 @@ class Engine:
         try:
             with self._asked() as docker:
                 data: bytes = docker.api.logs(container, tail=lines)
-        except Refused:  # its log cannot be read back
+        except RefusedError:  # its log cannot be read back
             return ""
         return data.decode("utf-8", errors="replace").strip()
 
     def signal(self, container: str, name: str, *, to_all: bool) -> None:
         """Send a signal to the container; `to_all` reaches every process in it and needs its `sh`."""
-        with contextlib.suppress(Gone), self._asked() as docker:
+        with contextlib.suppress(GoneError), self._asked() as docker:
             if to_all and name != "KILL":
                 script = ["sh", "-c", f"kill -s {name} -1"]
-                with contextlib.suppress(Refused), self._asked():
+                with contextlib.suppress(RefusedError), self._asked():
                     call = docker.api.exec_create(container, script, user="0")
                     docker.api.exec_start(call["Id"])
                     if docker.api.exec_inspect(call["Id"])["ExitCode"] == 0:
                         return
-            with contextlib.suppress(Refused), self._asked():  # it is over meanwhile
+            with contextlib.suppress(RefusedError), self._asked():  # it is over meanwhile
                 docker.api.kill(container, signal=name)
 
     def remove(self, container: str) -> None:
         """Remove a container that does not run, with its anonymous volumes; one that is gone is fine."""
-        with contextlib.suppress(Gone), self._asked() as docker:
+        with contextlib.suppress(GoneError), self._asked() as docker:
             docker.api.remove_container(container, v=True)
 
     def events(self, labels: Mapping[str, str], *, since: float) -> Stream:
@@ -210,9 +210,9 @@ class Engine:
         with self._stream(path) as stream:
             body = b"".join(stream.read_all())
             if stream.status == NOT_FOUND:
-                raise Gone(path)
+                raise GoneError(path)
             if stream.status != OK:
-                raise Refused(f"{path}: status {stream.status}")
+                raise RefusedError(f"{path}: status {stream.status}")
         answer: dict[str, Any] = json.loads(body)
         return answer
 
@@ -227,9 +227,9 @@ class Engine:
         try:
             yield self._client()
         except NotFound as error:
-            raise Gone(_explanation(error)) from None
+            raise GoneError(_explanation(error)) from None
         except APIError as error:
-            raise Refused(_explanation(error)) from None
+            raise RefusedError(_explanation(error)) from None
         except (DockerException, RequestException, OSError) as error:
             raise DownError(f"the Docker engine at {self.address} does not answer: {_cause(error)}") from None
 
@@ -348,7 +348,7 @@ class LogFile:
         os.close(self._file)
 
 
-class Following:
+class ContainerLog:
     """The log of a container without the shim, as it comes; `fileno` becomes readable when there is more."""
 
     def __init__(self, engine: Engine, container: str, path: Path) -> None:

@@ -18,13 +18,13 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli.executors import ELSEWHERE, Diagnosis, Job, Key, Sighting
+from nemorun_cli.executors import ELSEWHERE, AttemptStatus, Diagnosis, Job, Key
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker import lifecycle
 from nemorun_cli.executors.docker.check import diagnose
-from nemorun_cli.executors.docker.client import DownError, Engine, Following, Refused, Stream, host
+from nemorun_cli.executors.docker.client import ContainerLog, DownError, Engine, RefusedError, Stream, host
 from nemorun_cli.executors.docker.lifecycle import Begun, Images
-from nemorun_cli.executors.docker.orphans import Forgotten
+from nemorun_cli.executors.docker.orphans import Orphans
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import failed_launch
 from nemorun_cli.system import hardware
@@ -62,7 +62,7 @@ class _Held:
     has_died: bool = False
     saw_oom: bool = False
     deadline: float | None = None  # monotonic time at which one without the shim has run long enough
-    log: Following | None = None
+    log: ContainerLog | None = None
 
 
 @dataclass(slots=True)
@@ -78,11 +78,11 @@ class _Stop:
 class DockerExecutor:
     """Runs tasks in containers; options are in Compose's words."""
 
-    takes_slots: ClassVar[bool] = True
+    counts_toward_max_parallel: ClassVar[bool] = True
     options_schema: ClassVar[Mapping[str, Any]] = containers.OPTIONS_SCHEMA
 
     @staticmethod
-    def has_folders(options: Mapping[str, Any]) -> bool:
+    def has_remote_paths(options: Mapping[str, Any]) -> bool:
         """Those of the image."""
         del options
         return True
@@ -103,8 +103,8 @@ class DockerExecutor:
         self._held: dict[Key, _Held] = {}
         self._names: dict[str, Key] = {}
         self._stops: dict[Key, _Stop] = {}
-        self._forgotten = Forgotten()
-        self._news: list[Sighting] = []
+        self._forgotten = Orphans()
+        self._news: list[AttemptStatus] = []
         self._done: deque[tuple[Key, Future[Any]]] = deque()
         self._starters = Workers(WORKERS, "docker-start")
         self._enders = Workers(WORKERS, "docker-end")
@@ -117,7 +117,7 @@ class DockerExecutor:
         """The plan with what the engine will be told."""
         return replace(plan, details=containers.details(plan, self._options, host=self._address))
 
-    def submit(self, jobs: Sequence[Job]) -> Iterable[Sighting]:
+    def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
         """Begin to start attempts; `poll` tells when they run."""
         for job in jobs:
             plan = job.plan
@@ -137,9 +137,9 @@ class DockerExecutor:
                 gate=held.gate,
             )
             self._await(held, work)
-            yield Sighting(key=job.key, state="queued")
+            yield AttemptStatus(key=job.key, state="queued")
 
-    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
         """What the engine told since, and how those stand that are not in hand yet."""
         self._read()
         in_hand = {*self._held, *self._forgotten, *(sighting.key for sighting in self._news)}
@@ -189,11 +189,11 @@ class DockerExecutor:
         """What this machine has, where the engine is, too."""
         return hardware.find({}, with_gpus=with_gpus)
 
-    def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
+    def why_unsatisfiable(self, wanted: Resources, *, ask: bool) -> str | None:
         """What the options say otherwise, or more than this machine has."""
         if told := containers.clash(self._options, wanted):
             return told
-        return self.machine(with_gpus=bool(wanted.gpus)).misfit(wanted) if ask else None
+        return self.machine(with_gpus=bool(wanted.gpus)).why_unsatisfiable(wanted) if ask else None
 
     def close(self) -> None:
         """Finish what is being written down and let go of the engine; what runs goes on."""
@@ -250,7 +250,7 @@ class DockerExecutor:
 
     def _doubt(self, key: Key, message: str) -> None:
         self._drop(key)
-        self._news.append(Sighting(key=key, state="unknown", message=message, evidence="docker"))
+        self._news.append(AttemptStatus(key=key, state="unknown", message=message, evidence="docker"))
         if stop := self._stops.get(key):
             stop.has_told = False  # whether the signal arrived is as unknown as the rest
 
@@ -276,8 +276,8 @@ class DockerExecutor:
             held.work = None
             try:
                 outcome = work.result()
-            except Refused as refusal:
-                self._over(Sighting(key=key, state="over", ending=failed_launch(str(refusal))))
+            except RefusedError as refusal:
+                self._over(AttemptStatus(key=key, state="over", ending=failed_launch(str(refusal))))
             except DownError as error:
                 self._doubt(key, error.message)
                 self._lose(error.message)
@@ -285,26 +285,26 @@ class DockerExecutor:
                 if held.container is not None:
                     raise
                 self._enders.submit(self._remove, containers.name(held.job))
-                self._over(Sighting(key=key, state="over", ending=failed_launch(_trouble(error))))
+                self._over(AttemptStatus(key=key, state="over", ending=failed_launch(_trouble(error))))
             else:
                 self._take(held, outcome)
 
-    def _take(self, held: _Held, outcome: Begun | Sighting) -> None:
+    def _take(self, held: _Held, outcome: Begun | AttemptStatus) -> None:
         key = held.job.key
-        if isinstance(outcome, Sighting):
+        if isinstance(outcome, AttemptStatus):
             self._over(outcome)
             return
         if held.is_doubtful:
             self._doubt(key, "the Docker engine went away while it was started")
             return
         short, since = outcome.container[:12], outcome.since
-        self._news.append(Sighting(key=key, state="running", job_id=short, since=since))
+        self._news.append(AttemptStatus(key=key, state="running", job_id=short, since=since))
         timeout = held.job.plan.timeout if held.job.plan and held.is_bare else None
         self._watch(held, outcome.container, since=since, timeout=timeout)
         if held.has_died or outcome.is_over:
             self._end(held)
 
-    def _over(self, sighting: Sighting) -> None:
+    def _over(self, sighting: AttemptStatus) -> None:
         self._drop(sighting.key)
         self._stops.pop(sighting.key, None)
         self._news.append(sighting)
@@ -327,7 +327,7 @@ class DockerExecutor:
             held.deadline = time.monotonic() + since + timeout - time.time()
         if held.is_bare and self._engine is not None and held.log is None:
             with contextlib.suppress(DownError, OSError):  # at its end the log is completed in any case
-                held.log = Following(self._engine, container, held.job.files.log)
+                held.log = ContainerLog(self._engine, container, held.job.files.log)
                 self._selector.register(held.log, selectors.EVENT_READ, held)
 
     def _follow(self, held: _Held) -> None:
@@ -361,7 +361,7 @@ class DockerExecutor:
 
     def _remove(self, container: str) -> None:
         """Remove what does not run, if it is there."""
-        with contextlib.suppress(Refused, DownError):
+        with contextlib.suppress(RefusedError, DownError):
             if self._engine is not None:
                 self._engine.remove(container)
 
@@ -371,7 +371,9 @@ class DockerExecutor:
         for job in unseen:
             if job not in here:
                 message = f"it runs on {job.holder.host}" if job.holder else None
-                self._news.append(Sighting(key=job.key, state="unknown", message=message, evidence=ELSEWHERE))
+                self._news.append(
+                    AttemptStatus(key=job.key, state="unknown", message=message, evidence=ELSEWHERE)
+                )
         if not here:
             return
         self._connect(here[0])
@@ -433,7 +435,7 @@ class DockerExecutor:
             return held.work
         since = lifecycle.claimed(job)
         self._news.append(
-            Sighting(
+            AttemptStatus(
                 key=job.key,
                 state="running",
                 job_id=found["Id"][:12],
@@ -515,7 +517,9 @@ class DockerExecutor:
         if held is None:
             return  # it is taken up first, or is over
         if held.container is None and held.gate.acquire(blocking=False):
-            self._over(Sighting(key=key, state="over", ending=failed_launch("it was ended before it began")))
+            self._over(
+                AttemptStatus(key=key, state="over", ending=failed_launch("it was ended before it began"))
+            )
         elif held.container is not None and held.work is None and self._engine is not None:
             is_last = stop.has_told or stop.grace <= 0
             name = "KILL" if is_last else stop.signal

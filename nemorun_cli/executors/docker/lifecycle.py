@@ -16,9 +16,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.executors import Job, Sighting
+from nemorun_cli.executors import AttemptStatus, Job
 from nemorun_cli.executors.docker import container as containers
-from nemorun_cli.executors.docker.client import Engine, Gone, LogFile, Refused
+from nemorun_cli.executors.docker.client import Engine, GoneError, LogFile, RefusedError
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import lost
 from nemorun_cli.storage import attempts
@@ -66,12 +66,12 @@ class Images:
                 return
             is_there = self._pull != "always" and engine.has_image(image)
             if not is_there and self._pull == "never":
-                raise Refused(f"there is no image {image} here, and `pull: never` forbids to fetch it")
+                raise RefusedError(f"there is no image {image} here, and `pull: never` forbids to fetch it")
             if not is_there:
                 try:
                     engine.pull(image)
-                except (Refused, Gone) as error:
-                    raise Refused(
+                except (RefusedError, GoneError) as error:
+                    raise RefusedError(
                         f"there is no image {image} here, and it cannot be pulled: {error}"
                     ) from None
             self._there.add(image)
@@ -89,18 +89,18 @@ def begin(
         DownError: the engine does not answer.
     """
     if not engine.is_here:
-        raise Refused(
+        raise RefusedError(
             f"the Docker engine at {engine.address} is on another machine, whose folders are others"
         )
     attempts.make_folders(job.files)
     attempts.write_plan(job.files, plan)
     if missing := containers.missing_sources(plan):
-        raise Refused(f"a volume's source is not there: {', '.join(missing)}")
+        raise RefusedError(f"a volume's source is not there: {', '.join(missing)}")
     make_folder(Path(plan.env["EXP_DASH_ROOT"]))
     image = plan.details["create"]["image"]
     images.need(engine, image)
     if not gate.acquire(blocking=False):
-        raise Refused("it was ended before it began")
+        raise RefusedError("it was ended before it began")
     since = time.time()
     container, found = _create(engine, job, plan)
     if found is not None:
@@ -112,9 +112,9 @@ def begin(
         files.write(job.files.claim, container)
     try:
         engine.start(container, {name: secrets[name] for name in plan.secrets})
-    except (Refused, Gone) as error:
+    except (RefusedError, GoneError) as error:
         engine.remove(container)
-        raise Refused(_explain(str(error), image, plan)) from None
+        raise RefusedError(_explain(str(error), image, plan)) from None
     crashpoints.point("attempt.spawned")
     return Begun(container, since)
 
@@ -130,21 +130,21 @@ def _create(engine: Engine, job: Job, plan: Plan) -> tuple[str, dict[str, Any] |
             if found["State"]["Status"] != "created":
                 return str(found["Id"]), found
             # Whoever made it died before starting it, or is starting it: then it cannot be removed.
-            with contextlib.suppress(Refused):
+            with contextlib.suppress(RefusedError):
                 engine.remove(name)
-        except Gone as error:
+        except GoneError as error:
             if "image" in str(error):
-                raise Refused(
+                raise RefusedError(
                     f"there is no image {plan.details['create']['image']} here (any more)"
                 ) from None
         except (TypeError, ValueError) as error:  # what `extra` holds is for the SDK to judge
-            raise Refused(f"the Docker SDK does not take these options: {error}") from None
-    raise Refused(f"the name {name} is taken by a container that neither starts nor goes away")
+            raise RefusedError(f"the Docker SDK does not take these options: {error}") from None
+    raise RefusedError(f"the name {name} is taken by a container that neither starts nor goes away")
 
 
 def end(
     engine: Engine, job: Job, container: str, *, saw_oom: Callable[[], bool], is_stopped: bool
-) -> Sighting:
+) -> AttemptStatus:
     """Write down how a container ended, then remove it.
 
     Args:
@@ -161,11 +161,11 @@ def end(
         found = engine.inspect(container)
         if found["State"]["ExitCode"] == KILLED and not is_stopped:
             found = _looked_again(engine, container, found, saw_oom)
-    except Gone:
+    except GoneError:
         return vanished(job)
     state, short = found["State"], found["Id"][:12]
     if state["Running"]:
-        return Sighting(key=job.key, state="running", job_id=short)
+        return AttemptStatus(key=job.key, state="running", job_id=short)
     is_bare = containers.LABEL + "timeout" in found["Config"]["Labels"]
     # Even if it was followed to its end: an engine may stop telling before the last lines have come.
     log_is_whole = not is_bare or _complete_log(engine, job, container)
@@ -174,15 +174,15 @@ def end(
     record = _bare_record(job, found, words) if is_bare else _shim_record(job, found, words)
     if record is None and not claimed(job) and attempts.read_ending(job.files) is None:
         engine.remove(container)
-        return Sighting(key=job.key, state="absent")
+        return AttemptStatus(key=job.key, state="absent")
     is_kept = _keep(job, record, is_oom=is_oom)
     ending = attempts.read_ending(job.files)
     if ending is None:
         ending = attempts.interpret(record, job.files, time.time()) if record else lost(NO_RECORD)
     if is_kept and log_is_whole:
-        with contextlib.suppress(Refused):  # found by its label, and removed, at the next look
+        with contextlib.suppress(RefusedError):  # found by its label, and removed, at the next look
             engine.remove(container)
-    return Sighting(
+    return AttemptStatus(
         key=job.key, state="over", job_id=short, ending=ending, evidence="its container and its exit record"
     )
 
@@ -203,27 +203,27 @@ def _looked_again(
     return found
 
 
-def vanished(job: Job) -> Sighting:
+def vanished(job: Job) -> AttemptStatus:
     """How an attempt stands whose container is not there (any more)."""
     if ending := attempts.read_ending(job.files):
-        return Sighting(
+        return AttemptStatus(
             key=job.key, state="over", job_id=job.job_id, ending=ending, evidence="its exit record"
         )
     if claimed(job):
         ending = lost("its container is gone, and it left no exit record: was it removed by hand?")
-        return Sighting(key=job.key, state="over", job_id=job.job_id, ending=ending)
-    return Sighting(key=job.key, state="absent")
+        return AttemptStatus(key=job.key, state="over", job_id=job.job_id, ending=ending)
+    return AttemptStatus(key=job.key, state="absent")
 
 
-def unstarted(job: Job, *, is_bare: bool) -> Sighting:
+def unstarted(job: Job, *, is_bare: bool) -> AttemptStatus:
     """How an attempt stands whose container never started, as the engine says, and of which nothing runs."""
     if is_bare or not claimed(job):  # without the shim it is claimed before its start
-        return Sighting(key=job.key, state="absent")
+        return AttemptStatus(key=job.key, state="absent")
     if ending := attempts.read_ending(job.files):
-        return Sighting(key=job.key, state="over", ending=ending, evidence="its exit record")
+        return AttemptStatus(key=job.key, state="over", ending=ending, evidence="its exit record")
     if os.geteuid() != 0:
-        return Sighting(key=job.key, state="unknown", message=NO_VIEW, evidence="docker")
-    return Sighting(key=job.key, state="over", ending=lost(NO_TRACE))
+        return AttemptStatus(key=job.key, state="unknown", message=NO_VIEW, evidence="docker")
+    return AttemptStatus(key=job.key, state="over", ending=lost(NO_TRACE))
 
 
 def _complete_log(engine: Engine, job: Job, container: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors import Sighting, process_tree
+from nemorun_cli.executors import AttemptStatus, process_tree
 from nemorun_cli.executors.docker import lifecycle
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import lost
@@ -25,12 +25,12 @@ LOOK_EVERY: Final = 1.0  # seconds between looks at the processes
 EVIDENCE: Final = "its processes run, and the engine has forgotten that it started them"
 
 
-class Forgotten:
+class Orphans:
     """The attempts of this kind that one executor looks after."""
 
     def __init__(self) -> None:
         self._jobs: dict[Key, Job] = {}
-        self._stops: dict[Key, process_tree.Stop] = {}
+        self._stops: dict[Key, process_tree.TreeStop] = {}
         self._next_look = 0.0
 
     def __iter__(self) -> Iterator[Key]:
@@ -41,13 +41,13 @@ class Forgotten:
         times = [stop.due for stop in self._stops.values()]
         return min([self._next_look, *times]) if self._jobs else None
 
-    def take(self, job: Job) -> Sighting | None:
+    def take(self, job: Job) -> AttemptStatus | None:
         """Look after an attempt, if processes of it are there."""
         if not process_tree.tree(_mark(job), process_tree.scan()):
             return None
         self._jobs[job.key] = job
         self._next_look = time.monotonic() + LOOK_EVERY
-        return Sighting(key=job.key, state="running", since=lifecycle.claimed(job), evidence=EVIDENCE)
+        return AttemptStatus(key=job.key, state="running", since=lifecycle.claimed(job), evidence=EVIDENCE)
 
     def cancel(self, job: Job, signal: str, grace: float) -> None:
         """Begin to end the processes of an attempt."""
@@ -55,9 +55,9 @@ class Forgotten:
         if stop := self._stops.get(job.key):
             stop.hurry(number, grace)
         else:
-            self._stops[job.key] = process_tree.Stop(mark=_mark(job), signal=number, grace=grace)
+            self._stops[job.key] = process_tree.TreeStop(mark=_mark(job), signal=number, grace=grace)
 
-    def poll(self) -> Iterator[Sighting]:
+    def poll(self) -> Iterator[AttemptStatus]:
         """The ends that have come since."""
         due = self.due()
         now = time.monotonic()
@@ -73,7 +73,9 @@ class Forgotten:
                 del self._jobs[key]
                 self._stops.pop(key, None)
                 ending = attempts.read_ending(job.files) or lost(lifecycle.NO_TRACE)
-                yield Sighting(key=key, state="over", ending=ending, evidence="its processes and its record")
+                yield AttemptStatus(
+                    key=key, state="over", ending=ending, evidence="its processes and its record"
+                )
 
 
 def _mark(job: Job) -> process_tree.Mark:

@@ -29,7 +29,7 @@ REGISTRY: Final = Registry(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class LaunchSetting:
     """Where a launched task runs: the options of its executor as the spec gives them, and its own GPUs."""
 
     executor: Mapping[str, Any] = field(default_factory=dict)
@@ -43,11 +43,11 @@ class Launcher(Protocol):
 
     def __init__(self, options: Any) -> None: ...
 
-    def problems(self, setting: Setting) -> Iterable[str]:
+    def problems(self, setting: LaunchSetting) -> Iterable[str]:
         """What makes it impossible there, each with what to do about it."""
         ...
 
-    def argv(self, argv: tuple[str, ...], setting: Setting) -> tuple[str, ...]:
+    def argv(self, argv: tuple[str, ...], setting: LaunchSetting) -> tuple[str, ...]:
         """The command line that launches the given one."""
         ...
 
@@ -65,7 +65,7 @@ def make(name: str, options: Any) -> Launcher:
     return launcher
 
 
-def launched(argv: tuple[str, ...], launchers: Mapping[str, Any], setting: Setting) -> tuple[str, ...]:
+def launched(argv: tuple[str, ...], launchers: Mapping[str, Any], setting: LaunchSetting) -> tuple[str, ...]:
     """The command line led by all of the launchers, of which the first comes first.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nemorun_cli.executors.launchers import Setting
+    from nemorun_cli.executors.launchers import LaunchSetting
 
 PROGRAM: Final = "torchrun"
 FIRST_PORT: Final = 29500  # torchrun's own; jobs that share a node differ by their ids
@@ -99,7 +99,7 @@ class Torchrun:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = options
 
-    def problems(self, setting: Setting) -> Iterable[str]:
+    def problems(self, setting: LaunchSetting) -> Iterable[str]:
         """What of an executor does not go with it: torchrun is started once on each node."""
         executor = setting.executor
         for name in ("ntasks_per_node", "ntasks"):
@@ -112,7 +112,7 @@ class Torchrun:
         if self._meets_by_slurm(setting) and executor.get("srun") is False:
             yield "torchrun is started on each node by srun, and srun is false: leave that out"
 
-    def argv(self, argv: tuple[str, ...], setting: Setting) -> tuple[str, ...]:
+    def argv(self, argv: tuple[str, ...], setting: LaunchSetting) -> tuple[str, ...]:
         """The command line of torchrun, for one node or for each of several."""
         options = {**self._defaults(setting), **self._options}
         port = options.pop("rdzv_port", None)
@@ -129,11 +129,11 @@ class Torchrun:
             lead = (PROGRAM, "--standalone")
         return (*lead, *(_flag(name, value) for name, value in options.items()), *_program(argv))
 
-    def _meets_by_slurm(self, setting: Setting) -> bool:
+    def _meets_by_slurm(self, setting: LaunchSetting) -> bool:
         nodes = self._options.get("nnodes", setting.executor.get("nodes", 1))
         return nodes not in (1, "1") and not self._options.keys() & _MEETING
 
-    def _defaults(self, setting: Setting) -> dict[str, Any]:
+    def _defaults(self, setting: LaunchSetting) -> dict[str, Any]:
         """A process for each GPU that the task has on a node, where the spec says how many these are."""
         given = str(setting.executor.get("gpus_per_node", "")).rpartition(":")[2]
         gpus = int(given) if given.isdecimal() else None

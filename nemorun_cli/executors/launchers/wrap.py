@@ -11,7 +11,7 @@ from nemorun_cli.model.plain_text import text_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nemorun_cli.executors.launchers import Setting
+    from nemorun_cli.executors.launchers import LaunchSetting
 
 
 class Wrap:
@@ -28,12 +28,12 @@ class Wrap:
     def __init__(self, options: Any) -> None:
         self._lead = tuple(_words(options))
 
-    def problems(self, setting: Setting) -> Iterable[str]:
+    def problems(self, setting: LaunchSetting) -> Iterable[str]:
         """None: whether the program is there is seen where it runs."""
         del setting
         return ()
 
-    def argv(self, argv: tuple[str, ...], setting: Setting) -> tuple[str, ...]:
+    def argv(self, argv: tuple[str, ...], setting: LaunchSetting) -> tuple[str, ...]:
         """The arguments, and then the command line."""
         del setting
         return (*self._lead, *argv)

@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors import Diagnosis, Job
-    from nemorun_cli.executors.slurm.commands import Inquiry, Question
+    from nemorun_cli.executors.slurm.commands import PendingCommand, SlurmCommands
     from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.model.plan import Plan
 
 NEWS_EVERY: Final = 0.25  # seconds between looks at the file to which jobs add a line
 
 
-class Site(Protocol):
+class ClusterAccess(Protocol):
     """A cluster's commands and files, here or far away.
 
     Attributes:
         commands: how Slurm is asked.
     """
 
-    commands: Inquiry
+    commands: SlurmCommands
 
     def check(self) -> Iterable[Diagnosis]:
         """Whether the way there is well; what lies behind it is not looked at."""
@@ -50,7 +50,7 @@ class Site(Protocol):
 
     def submit(
         self, submission: Submission, jobs: Iterable[Job], secrets: Mapping[Path, Secrets]
-    ) -> Question:
+    ) -> PendingCommand:
         """Hand a submission to sbatch, with all that its jobs need.
 
         Args:
@@ -99,11 +99,11 @@ class Site(Protocol):
         ...
 
 
-class Here:
+class SharedCluster:
     """A cluster whose commands are on this machine, and which shares its file system."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self.commands: Inquiry = Commands(options)
+        self.commands: SlurmCommands = Commands(options)
         self._seen: dict[Path, tuple[int, int]] = {}
 
     def check(self) -> Iterable[Diagnosis]:
@@ -120,7 +120,7 @@ class Here:
 
     def submit(
         self, submission: Submission, jobs: Iterable[Job], secrets: Mapping[Path, Secrets]
-    ) -> Question:
+    ) -> PendingCommand:
         """Ask sbatch; each attempt's secrets wait for its job in a private file."""
         del jobs
         for folder, values in secrets.items():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors import Job
     from nemorun_cli.executors.slurm.job_states import Cluster
-    from nemorun_cli.executors.slurm.squeue import Row
+    from nemorun_cli.executors.slurm.squeue import QueueRow
 
 LOST_AFTER: Final = 15.0  # seconds without a trace of a job until it is lost
 
@@ -50,12 +50,12 @@ class Jobs:
         several = self.of(job)
         return [one for one in several if not one.is_early or one is several[-1]]
 
-    def row(self, job: Job) -> Row | None:
+    def row(self, job: Job) -> QueueRow | None:
         """The attempt's job as Slurm tells it; the one that is not over, should there be several."""
         rows = [row for one in self._in_force(job) if (row := self._cluster.find(one, job.key))]
         return next((row for row in rows if row.phase != "over"), rows[-1] if rows else None)
 
-    def start(self, job: Job, row: Row) -> float | None:
+    def start(self, job: Job, row: QueueRow) -> float | None:
         """When the attempt's job began; Slurm tells whole seconds, which may lie before its submission."""
         made = max((one.made for one in self._in_force(job)), default=0.0)
         return None if row.start is None else max(row.start, made)

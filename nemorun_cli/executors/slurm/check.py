@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import Diagnosis
-from nemorun_cli.executors.slurm.commands import Answer
+from nemorun_cli.executors.slurm.commands import CommandResult
 from nemorun_cli.executors.slurm.sbatch_options import sbatch_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nemorun_cli.executors.slurm.commands import Inquiry
+    from nemorun_cli.executors.slurm.commands import SlurmCommands
     from nemorun_cli.model.resources import Resources
 
 PATIENCE: Final = 15.0  # seconds for each question
@@ -24,20 +24,20 @@ _TOO_MUCH: Final = re.compile(
 _AT_WORK: Final = re.compile(r"(IDLE|MIXED|ALLOCATED)(\+(COMPLETING|PLANNED|CLOUD|RESERVED|POWER\w+))*")
 
 
-def diagnose(options: Mapping[str, Any], commands: Inquiry) -> Iterator[Diagnosis]:
+def diagnose(options: Mapping[str, Any], commands: SlurmCommands) -> Iterator[Diagnosis]:
     """What is well and what is not, from the ground up; what rests on a fault is not asked any more."""
     found = _controller(_ask(commands, ["scontrol", "ping"]))
     yield found
-    if not found.is_well:
+    if not found.is_ok:
         return
     found = _questions(_ask(commands, ["squeue", "--noheader", "--me"]))
     yield found
-    if not found.is_well:
+    if not found.is_ok:
         return
     for name in _partitions(options):
         found = _partition(name, _ask(commands, ["scontrol", "show", "partition", name]), commands)
         yield found
-        if not found.is_well:
+        if not found.is_ok:
             return
     trial = ["sbatch", "--test-only", *sbatch_flags(options), "--wrap=true"]
     answer, away = _ask(commands, trial), []
@@ -47,7 +47,7 @@ def diagnose(options: Mapping[str, Any], commands: Inquiry) -> Iterator[Diagnosi
     yield _request(answer, away)
 
 
-def misfit(options: Mapping[str, Any], wanted: Resources, commands: Inquiry) -> str | None:
+def why_unsatisfiable(options: Mapping[str, Any], wanted: Resources, commands: SlurmCommands) -> str | None:
     """Why no node can ever give what is wanted, as Slurm says it; None if it can, or does not say."""
     trial = ["sbatch", "--test-only", *sbatch_flags(options, wanted), "--wrap=true"]
     if not _is_too_much(_ask(commands, trial)):
@@ -62,16 +62,16 @@ def misfit(options: Mapping[str, Any], wanted: Resources, commands: Inquiry) -> 
     return f"Slurm would not take a job that asks for {wanted}: {said}"
 
 
-def _is_too_much(answer: Answer) -> bool:
+def _is_too_much(answer: CommandResult) -> bool:
     return not answer.is_good and _TOO_MUCH.search(answer.complaint) is not None
 
 
-def _ask(commands: Inquiry, argv: Sequence[str]) -> Answer:
+def _ask(commands: SlurmCommands, argv: Sequence[str]) -> CommandResult:
     answer = commands.ask(argv).wait(PATIENCE)
-    return answer or Answer(code=None, complaint=f"{argv[0]} did not answer within {PATIENCE:g} s")
+    return answer or CommandResult(code=None, complaint=f"{argv[0]} did not answer within {PATIENCE:g} s")
 
 
-def _controller(answer: Answer) -> Diagnosis:
+def _controller(answer: CommandResult) -> Diagnosis:
     if "there is no scontrol" in answer.complaint:
         return _ill(answer.complaint, "install Slurm's client commands, or log in where they are")
     if found := _munge(answer):  # without it the controller seems to be down
@@ -85,13 +85,13 @@ def _controller(answer: Answer) -> Diagnosis:
     )
 
 
-def _questions(answer: Answer) -> Diagnosis:
+def _questions(answer: CommandResult) -> Diagnosis:
     if answer.is_good:
         return _well("squeue answers")
     return _munge(answer) or _ill(f"squeue does not answer: {answer.complaint}", "see slurmctld's log")
 
 
-def _munge(answer: Answer) -> Diagnosis | None:
+def _munge(answer: CommandResult) -> Diagnosis | None:
     if not re.search("munge|authentication", answer.complaint, re.IGNORECASE):
         return None
     told = re.search(r"Munge \w+ failed: .*", answer.complaint)
@@ -99,7 +99,7 @@ def _munge(answer: Answer) -> Diagnosis | None:
     return _ill(f"munge does not work here: {said}", "start munged, and try: munge -n | unmunge")
 
 
-def _partition(name: str, answer: Answer, commands: Inquiry) -> Diagnosis:
+def _partition(name: str, answer: CommandResult, commands: SlurmCommands) -> Diagnosis:
     if not answer.is_good:
         known = _ask(commands, ["sinfo", "--noheader", "--format=%R"]).output.split()
         return _ill(
@@ -113,7 +113,7 @@ def _partition(name: str, answer: Answer, commands: Inquiry) -> Diagnosis:
     return _well(f"partition {name!r} is UP")
 
 
-def _away(answer: Answer, partitions: Sequence[str]) -> list[str]:
+def _away(answer: CommandResult, partitions: Sequence[str]) -> list[str]:
     """The nodes that run no jobs now, but may again: a request that wants them only has to wait."""
     away = []
     for line in answer.output.splitlines():
@@ -127,7 +127,7 @@ def _away(answer: Answer, partitions: Sequence[str]) -> list[str]:
     return away
 
 
-def _request(answer: Answer, away: Sequence[str]) -> Diagnosis:
+def _request(answer: CommandResult, away: Sequence[str]) -> Diagnosis:
     said = (answer.complaint or answer.output.strip()).replace("\n", "; ")
     if answer.is_good:
         return _well(f"it would take a job of these options: {said}" if said else "it would take a job")
@@ -144,8 +144,8 @@ def _partitions(options: Mapping[str, Any]) -> list[str]:
 
 
 def _well(message: str) -> Diagnosis:
-    return Diagnosis(engine=ENGINE, is_well=True, message=message)
+    return Diagnosis(engine=ENGINE, is_ok=True, message=message)
 
 
 def _ill(message: str, remedy: str) -> Diagnosis:
-    return Diagnosis(engine=ENGINE, is_well=False, message=message, remedy=remedy)
+    return Diagnosis(engine=ENGINE, is_ok=False, message=message, remedy=remedy)

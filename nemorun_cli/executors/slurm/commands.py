@@ -28,7 +28,7 @@ SHOWING: Final = ("squeue", "sacct")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class CommandResult:
     """What a command said.
 
     Attributes:
@@ -49,19 +49,19 @@ class Answer:
         return self.code == 0
 
 
-class Question(Protocol):
+class PendingCommand(Protocol):
     """A command that was asked for, and has or has not answered yet."""
 
-    def answer(self) -> Answer | None:
+    def answer(self) -> CommandResult | None:
         """The answer, if it is there; a command that takes too long is given up, and that is the answer."""
         ...
 
-    def wait(self, seconds: float) -> Answer | None:
+    def wait(self, seconds: float) -> CommandResult | None:
         """The answer, waited for; None if it is not there in time."""
         ...
 
 
-class Inquiry(Protocol):
+class SlurmCommands(Protocol):
     """How Slurm is asked, wherever it is.
 
     Attributes:
@@ -76,7 +76,7 @@ class Inquiry(Protocol):
         """A descriptor that becomes readable when there may be an answer, where there is one."""
         ...
 
-    def ask(self, argv: Sequence[str]) -> Question:
+    def ask(self, argv: Sequence[str]) -> PendingCommand:
         """Ask one of Slurm's commands."""
         ...
 
@@ -93,7 +93,7 @@ class Inquiry(Protocol):
         ...
 
 
-class Process:
+class LocalCommand:
     """A command of this machine that was started, or could not be."""
 
     def __init__(
@@ -102,11 +102,13 @@ class Process:
         self.argv, self.asked, self.patience = argv, time.monotonic(), patience
         self.watch: int | None = None
         self.output = self.complaint = b""  # the bytes of its answer
-        self._answer: Answer | None = None
+        self._answer: CommandResult | None = None
         self._files: tuple[IO[bytes], ...] = ()
         program = shutil.which(argv[0])
         if program is None:
-            self._answer = Answer(code=None, complaint=f"there is no {argv[0]} on PATH", asked=self.asked)
+            self._answer = CommandResult(
+                code=None, complaint=f"there is no {argv[0]} on PATH", asked=self.asked
+            )
             return
         # Files and not pipes: nobody reads while it runs, and an answer for a thousand jobs is long.
         self._files = tuple(tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115 - `close` does
@@ -127,7 +129,7 @@ class Process:
         """The monotonic time at which it is given up."""
         return self.asked + self.patience
 
-    def answer(self) -> Answer | None:
+    def answer(self) -> CommandResult | None:
         """The answer, if it is there; a process that takes too long is killed, and that is the answer."""
         if self._answer is None:
             code = self._process.poll()
@@ -140,7 +142,7 @@ class Process:
             self.close()
         return self._answer
 
-    def wait(self, seconds: float) -> Answer | None:
+    def wait(self, seconds: float) -> CommandResult | None:
         """The answer, waited for; None if it is not there in time."""
         if self._answer is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -157,7 +159,7 @@ class Process:
         if self._answer is None:
             self._process.returncode = 0  # nobody waits for it any more, and Popen shall not complain
 
-    def _read(self, code: int | None) -> Answer:
+    def _read(self, code: int | None) -> CommandResult:
         for file in self._files:
             file.seek(0)
         self.output, self.complaint = (file.read() for file in self._files)
@@ -167,15 +169,15 @@ class Process:
             complaint = f"{self.argv[0]} did not end within {self.patience:g} s. {complaint}".strip()
         elif code:
             complaint = complaint or output.strip()
-        return Answer(code=code, output=output, complaint=complaint[:MOST_TOLD], asked=self.asked)
+        return CommandResult(code=code, output=output, complaint=complaint[:MOST_TOLD], asked=self.asked)
 
 
-class Processes:
+class LocalCommands:
     """The processes of this machine that were started, and not collected yet."""
 
     def __init__(self) -> None:
         self._ends = select.epoll() if hasattr(select, "epoll") else None
-        self._running: list[Process] = []
+        self._running: list[LocalCommand] = []
 
     def fileno(self) -> int | None:
         """A descriptor that becomes readable when a command has ended, where there is one."""
@@ -183,10 +185,10 @@ class Processes:
 
     def start(
         self, argv: Sequence[str], env: Mapping[str, str], *, told: bytes = b"", patience: float = PATIENCE
-    ) -> Process:
+    ) -> LocalCommand:
         """Start a command; it reads `told` from its standard input, and may take `patience` seconds."""
         self.collect()
-        process = Process(argv, env, told=told, patience=patience)
+        process = LocalCommand(argv, env, told=told, patience=patience)
         if process.answer() is None:
             self._running.append(process)
             if self._ends and process.watch is not None:
@@ -212,7 +214,7 @@ class Processes:
             self._ends.close()
 
 
-class Commands(Processes):
+class Commands(LocalCommands):
     """Runs Slurm's commands on this machine.
 
     Args:
@@ -225,7 +227,7 @@ class Commands(Processes):
         self.own = f"--user={os.getuid()}"
         self.count = 0
 
-    def ask(self, argv: Sequence[str]) -> Process:
+    def ask(self, argv: Sequence[str]) -> LocalCommand:
         """Start a command."""
         self.count += 1
         env = {name: os.environ[name] for name in kept(argv[0], self._given) if name in os.environ}

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from nemorun_cli.executors import Awaited, Job
+    from nemorun_cli.executors import Job, Upstream
     from nemorun_cli.executors.slurm.sbatch_options import Request
 
 # In an attempt's folder: its job did not run it, for the ends of its parents do not say that it may.
@@ -59,17 +59,17 @@ def batches(
         elif base := _array_awaited(job):
             twins.setdefault((asked, base), []).append(job)
         else:
-            groups.setdefault((asked, text(job.behind, size)), []).append(job)
+            groups.setdefault((asked, text(job.upstream, size)), []).append(job)
     for several in companies.values():
         each = tuple(asked for _, asked in several) if len(several) > 1 else ()
         yield Batch([job for job, _ in several], several[0][1], each=each)
     for (asked, base), jobs in twins.items():
-        indices = tuple(int(job.behind[0].job_id.partition("_")[2]) for job in jobs)
+        indices = tuple(int(job.upstream[0].job_id.partition("_")[2]) for job in jobs)
         if 1 < len(jobs) == len(set(indices)):
             yield Batch(jobs, asked, f"aftercorr:{base}", indices)
             continue
         for job in jobs:
-            groups.setdefault((asked, text(job.behind, size)), []).append(job)
+            groups.setdefault((asked, text(job.upstream, size)), []).append(job)
     for (asked, dependency), jobs in groups.items():
         most = max(1, longest()) if len(jobs) > 1 else 1
         for first in range(0, len(jobs), most):
@@ -79,7 +79,7 @@ def batches(
 _WORDS: Final[Mapping[str, str]] = {"success": "afterok", "failure": "afternotok"}
 
 
-def text(behind: Sequence[Awaited], size: Callable[[str], int | None]) -> str:
+def text(behind: Sequence[Upstream], size: Callable[[str], int | None]) -> str:
     """What `--dependency` gets: `afterok:7:9_3,afterany:12`; an array that is waited for whole by its own id.
 
     Slurm knows exit codes and no more. Where that does not say it all, a job waits for any end, and its
@@ -94,7 +94,7 @@ def text(behind: Sequence[Awaited], size: Callable[[str], int | None]) -> str:
     return ",".join(":".join([word, *_shortened(ids, size)]) for word, ids in found.items())
 
 
-def arguments(behind: Sequence[Awaited], place: Callable[[Path], Path]) -> list[str]:
+def arguments(behind: Sequence[Upstream], place: Callable[[Path], Path]) -> list[str]:
     """The same for the job script: need, whether the outputs may hold secrets, and folder of each.
 
     Args:
@@ -126,6 +126,6 @@ def _shortened(ids: Sequence[str], size: Callable[[str], int | None]) -> list[st
 
 def _array_awaited(job: Job) -> str | None:
     """The array of whose one member a job needs the success: so may others, each of its own one."""
-    if len(job.behind) == 1 and job.behind[0].need == "success" and "_" in job.behind[0].job_id:
-        return job.behind[0].job_id.partition("_")[0]
+    if len(job.upstream) == 1 and job.upstream[0].need == "success" and "_" in job.upstream[0].job_id:
+        return job.upstream[0].job_id.partition("_")[0]
     return None

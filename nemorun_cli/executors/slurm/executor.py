@@ -13,10 +13,10 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
+from nemorun_cli.executors import AttemptStatus, Diagnosis, Job, Key
 from nemorun_cli.executors.shim_call import shim_line
 from nemorun_cli.executors.slurm import het_job
-from nemorun_cli.executors.slurm.access import Here
+from nemorun_cli.executors.slurm.access import SharedCluster
 from nemorun_cli.executors.slurm.attempt_jobs import LOST_AFTER, Jobs
 from nemorun_cli.executors.slurm.dependency import BEHIND, Batch, arguments, batches
 from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT, RUNNING, member_text
@@ -29,10 +29,10 @@ from nemorun_cli.executors.slurm.sbatch_options import (
     request,
     uses_srun,
 )
-from nemorun_cli.executors.slurm.scancel import Stop, commands
-from nemorun_cli.executors.slurm.squeue import CAUSES, NEVER, Row, ending_of, is_news, waiting_message
+from nemorun_cli.executors.slurm.scancel import JobStop, commands
+from nemorun_cli.executors.slurm.squeue import CAUSES, NEVER, QueueRow, ending_of, is_news, waiting_message
 from nemorun_cli.model import attempt_end
-from nemorun_cli.model.attempt_end import Ending, failed_launch, lost
+from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import attempts
 from nemorun_cli.system import crashpoints, environment, files
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from nemorun_cli.executors.slurm.access import Site
-    from nemorun_cli.executors.slurm.commands import Answer, Question
+    from nemorun_cli.executors.slurm.access import ClusterAccess
+    from nemorun_cli.executors.slurm.commands import CommandResult, PendingCommand
     from nemorun_cli.executors.slurm.job_script import Secrets
     from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.model.plan import Plan
@@ -74,20 +74,20 @@ class _Held:
 
     job: Job
     is_adopted: bool
-    told: Sighting | None = None
-    queued: Row | None = None
+    told: AttemptStatus | None = None
+    queued: QueueRow | None = None
     since: float | None = None
-    stop: Stop | None = None
+    stop: JobStop | None = None
 
 
 class SlurmExecutor:
     """Runs tasks on the cluster whose commands are here; Slurm itself limits how many run at once."""
 
-    takes_slots: ClassVar[bool] = False
+    counts_toward_max_parallel: ClassVar[bool] = False
     options_schema: ClassVar[Mapping[str, Any]] = OPTIONS_SCHEMA
 
     @staticmethod
-    def has_folders(options: Mapping[str, Any]) -> bool:
+    def has_remote_paths(options: Mapping[str, Any]) -> bool:
         """Those of the far side of a tunnel."""
         return "tunnel" in options
 
@@ -101,8 +101,8 @@ class SlurmExecutor:
         self._held: dict[Key, _Held] = {}
         self._absent: set[Key] = set()  # said to be absent, so that another submission is right
         self._waiting: deque[tuple[Submission, Sequence[Job]]] = deque()
-        self._sending: tuple[Submission, Question] | None = None
-        self._answered: list[Sighting] = []  # what became of earlier submissions, for `poll` to tell
+        self._sending: tuple[Submission, PendingCommand] | None = None
+        self._answered: list[AttemptStatus] = []  # what became of earlier submissions, for `poll` to tell
         self._unsent: set[Key] = set()  # sbatch was not asked for them, or has not answered
 
     def queue(self) -> str:
@@ -115,7 +115,7 @@ class SlurmExecutor:
         asked = request(self._options, plan)
         return replace(plan, argv=argv(self._options, plan), details={**plan.details, **asked.to_json()})
 
-    def submit(self, jobs: Sequence[Job]) -> Iterable[Sighting]:
+    def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
         """Hand attempts to sbatch, as arrays where their requests are equal; `poll` tells what came of it."""
         requests: list[tuple[Job, Request]] = []
         for job in jobs:
@@ -136,7 +136,7 @@ class SlurmExecutor:
         self._answered = [sighting for sighting in found if sighting.key not in keys]
         return [sighting for sighting in found if sighting.key in keys]
 
-    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
         """What the attempts' records and Slurm's last answer tell that was not told yet."""
         self._held = {key: held for key, held in self._held.items() if key in jobs}
         found, self._answered = [*self._answered, *self._send()], []
@@ -169,7 +169,7 @@ class SlurmExecutor:
                 held.stop.hurry(signal=name, grace=patience)
             else:
                 by_steps = any(one.by_steps for one in self._jobs.of(job))
-                held.stop = Stop(signal=name, grace=patience, by_steps=by_steps)
+                held.stop = JobStop(signal=name, grace=patience, by_steps=by_steps)
         self._advance()
         self._cluster.hurry(URGENT)
 
@@ -191,17 +191,17 @@ class SlurmExecutor:
 
         for found in self._site.check():
             yield found
-            if not found.is_well:
+            if not found.is_ok:
                 return
         yield from diagnose(self._options, self._commands)
 
-    def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
+    def why_unsatisfiable(self, wanted: Resources, *, ask: bool) -> str | None:
         """What the options say otherwise, or more than any node has."""
         if (told := clash(self._options, wanted)) or not ask:
             return told
-        from nemorun_cli.executors.slurm.check import misfit  # noqa: PLC0415 - only before a start
+        from nemorun_cli.executors.slurm.check import why_unsatisfiable  # noqa: PLC0415 - only before a start
 
-        return misfit(self._options, wanted, self._commands)
+        return why_unsatisfiable(self._options, wanted, self._commands)
 
     def machine(self, *, with_gpus: bool) -> None:
         """None of this machine: the cluster has its own."""
@@ -225,7 +225,7 @@ class SlurmExecutor:
         for index, job in enumerate(batch.jobs):
             plan = job.plan
             assert plan is not None  # noqa: S101 - see `submit`
-            behind = arguments(job.behind, self._site.place)
+            behind = arguments(job.upstream, self._site.place)
             if behind:  # for those who wait for it in turn
                 files.write(job.files.directory / BEHIND, "".join(f"{word}\0" for word in behind))
             if batch.each:
@@ -243,7 +243,7 @@ class SlurmExecutor:
                 mask=line[4],
                 env=env | plan.env,
                 arguments=line[1:],
-                behind=behind,
+                upstream=behind,
             )
         self._unsent |= texts.keys()
         submissions = self._jobs.all_of(batch.jobs[0])
@@ -257,9 +257,9 @@ class SlurmExecutor:
             if job.plan and job.plan.secrets
         }
 
-    def _send(self) -> Sequence[Sighting]:
+    def _send(self) -> Sequence[AttemptStatus]:
         """Go on submitting, one after the other; gives what became of those that sbatch has answered."""
-        found: list[Sighting] = []
+        found: list[AttemptStatus] = []
         while True:
             if self._sending:
                 submission, question = self._sending
@@ -274,7 +274,7 @@ class SlurmExecutor:
             self._sending = submission, self._site.submit(submission, jobs, self._secrets_of(jobs))
         return found
 
-    def _sent(self, submission: Submission, answer: Answer) -> Iterable[Sighting]:
+    def _sent(self, submission: Submission, answer: CommandResult) -> Iterable[AttemptStatus]:
         self._cluster.hurry()
         self._unsent -= submission.indices.keys()
         members = [self._held[key] for key in submission.members if key in self._held]
@@ -295,7 +295,7 @@ class SlurmExecutor:
 
     # -- looking --------------------------------------------------------------------------------------
 
-    def _judge(self, held: _Held) -> Sighting | None:
+    def _judge(self, held: _Held) -> AttemptStatus | None:
         """How one attempt stands, by its record and by what Slurm last said."""
         ending = attempts.read_ending(held.job.files)
         if self._site.is_behind(held.job) or (ending is None and held.job.key in self._unsent):
@@ -312,7 +312,7 @@ class SlurmExecutor:
             return self._judge_gone(held) if self._jobs.is_answered(held.job) else self._judge_claim(held)
         return self._judge_row(held, row)
 
-    def _judge_row(self, held: _Held, row: Row) -> Sighting | None:
+    def _judge_row(self, held: _Held, row: QueueRow) -> AttemptStatus | None:
         """How an attempt without a record stands, by its job."""
         if row.phase is None:
             return self._new(held, "unknown", message=f"Slurm says {row.state}, which exp does not know")
@@ -331,7 +331,7 @@ class SlurmExecutor:
         since = self._jobs.start(held.job, row)
         return self._judge_claim(held) or self._new(held, "running", job_id=row.job_id, since=since)
 
-    def _judge_claim(self, held: _Held) -> Sighting | None:
+    def _judge_claim(self, held: _Held) -> AttemptStatus | None:
         """A shim that has begun says so before Slurm is asked again, and knows better when."""
         try:
             since = held.job.files.claim.stat().st_mtime
@@ -339,7 +339,7 @@ class SlurmExecutor:
             return None
         return self._new(held, "running", job_id=self._jobs.id_of(held.job), since=since)
 
-    def _judge_queued(self, held: _Held, row: Row) -> Sighting | None:
+    def _judge_queued(self, held: _Held, row: QueueRow) -> AttemptStatus | None:
         if attempts.claimed_pid(held.job.files) is None:
             held.since = None
             if held.queued and held.told and held.told.state == "queued" and not is_news(held.queued, row):
@@ -355,7 +355,7 @@ class SlurmExecutor:
             return self._over(held, lost("Slurm put it back into its queue after it had begun"))
         return self._new(held, "running", job_id=row.job_id)
 
-    def _judge_ended(self, held: _Held, ending: Ending, row: Row | None) -> Sighting | None:
+    def _judge_ended(self, held: _Held, ending: AttemptEnd, row: QueueRow | None) -> AttemptStatus | None:
         """Nothing of it may be left, what is cancelled has to be gone, and Slurm may know why it failed."""
         is_watched = (held.job.files.directory / RUNNING).exists()
         is_plain = ending.status is TaskStatus.FAILED and ending.reason in (Reason.EXIT, Reason.SIGNAL)
@@ -373,7 +373,7 @@ class SlurmExecutor:
         self._cluster.hurry(URGENT)
         return None
 
-    def _explained(self, held: _Held, ending: Ending, row: Row | None) -> Ending:
+    def _explained(self, held: _Held, ending: AttemptEnd, row: QueueRow | None) -> AttemptEnd:
         if ending.status is not TaskStatus.FAILED or held.stop:
             return ending
         if row and (cause := CAUSES.get(row.state)):
@@ -386,7 +386,7 @@ class SlurmExecutor:
             return replace(ending, reason=Reason.TIMEOUT, message=message)
         return ending
 
-    def _judge_unrecorded(self, held: _Held, row: Row) -> Sighting | None:
+    def _judge_unrecorded(self, held: _Held, row: QueueRow) -> AttemptStatus | None:
         """Slurm says that the job is over: its record may still be on the way."""
         was_claimed = attempts.claimed_pid(held.job.files) is not None
         has_ended_itself = row.state in ("COMPLETED", "FAILED")
@@ -395,7 +395,7 @@ class SlurmExecutor:
             return self._over(held, ending_of(row))
         return None
 
-    def _judge_gone(self, held: _Held) -> Sighting | None:
+    def _judge_gone(self, held: _Held) -> AttemptStatus | None:
         """Slurm answers and does not have it: never taken, or over for so long that it has forgotten."""
         job_id, claimed = self._jobs.id_of(held.job), attempts.claimed_pid(held.job.files)
         if job_id is None and claimed is None:
@@ -412,13 +412,13 @@ class SlurmExecutor:
         self._cluster.hurry()
         return None
 
-    def _taken_back(self, held: _Held) -> Ending | None:
+    def _taken_back(self, held: _Held) -> AttemptEnd | None:
         """Of a job of an array that is cancelled while it waits nothing is left to be seen."""
         if held.stop and held.stop.told and (self._cluster.asked or 0.0) > held.stop.told:
-            return Ending(status=TaskStatus.CANCELLED, reason=Reason.CANCELLED)
+            return AttemptEnd(status=TaskStatus.CANCELLED, reason=Reason.CANCELLED)
         if held.queued and self._has_settled(held, SETTLING):
             message = "it was taken out of Slurm's queue, and not by exp"
-            return Ending(status=TaskStatus.CANCELLED, reason=Reason.CANCELLED, message=message)
+            return AttemptEnd(status=TaskStatus.CANCELLED, reason=Reason.CANCELLED, message=message)
         return None
 
     def _has_settled(self, held: _Held, seconds: float) -> bool:
@@ -435,36 +435,36 @@ class SlurmExecutor:
 
     # -- telling --------------------------------------------------------------------------------------
 
-    def _tell(self, held: _Held, state: Any, **fields: Any) -> Sighting:
-        held.told = Sighting(key=held.job.key, state=state, **fields)
+    def _tell(self, held: _Held, state: Any, **fields: Any) -> AttemptStatus:
+        held.told = AttemptStatus(key=held.job.key, state=state, **fields)
         return held.told
 
-    def _new(self, held: _Held, state: Any, **fields: Any) -> Sighting | None:
+    def _new(self, held: _Held, state: Any, **fields: Any) -> AttemptStatus | None:
         before = held.told
         return None if self._tell(held, state, **fields) == before else held.told
 
-    def _give_back(self, held: _Held, message: str | None) -> Sighting:
+    def _give_back(self, held: _Held, message: str | None) -> AttemptStatus:
         """Of an attempt that was not begun, and will not be by any job that there is."""
         self._absent.add(held.job.key)
         self._drop(held)
-        return Sighting(key=held.job.key, state="absent", message=message)
+        return AttemptStatus(key=held.job.key, state="absent", message=message)
 
-    def _over(self, held: _Held, ending: Ending) -> Sighting:
+    def _over(self, held: _Held, ending: AttemptEnd) -> AttemptStatus:
         if left := self._jobs.left(held.job):
             self._commands.ask(["scancel", "--quiet", *left])
         if lacks := self._site.shortfall(held.job):
             ending = replace(ending, message=f"{ending.message}; {lacks}" if ending.message else lacks)
         self._drop(held)
-        return Sighting(
+        return AttemptStatus(
             key=held.job.key, state="over", job_id=self._jobs.id_of(held.job), ending=ending, evidence=None
         )
 
-    def _with_start(self, held: _Held, sighting: Sighting) -> Sequence[Sighting]:
+    def _with_start(self, held: _Held, sighting: AttemptStatus) -> Sequence[AttemptStatus]:
         """An end led by the start, of a task that ended before it was seen running."""
         ending, told = sighting.ending, held.told
         if ending is None or ending.started is None or (told and told.state == "running"):
             return [sighting]
-        start = Sighting(key=sighting.key, state="running", job_id=sighting.job_id, since=ending.started)
+        start = AttemptStatus(key=sighting.key, state="running", job_id=sighting.job_id, since=ending.started)
         return [start, sighting]
 
     def _drop(self, held: _Held) -> None:
@@ -497,10 +497,10 @@ class SlurmExecutor:
             self._cluster.hurry(URGENT)
 
 
-def _site(options: Mapping[str, Any]) -> Site:
+def _site(options: Mapping[str, Any]) -> ClusterAccess:
     """How the cluster of an executor with these options is reached."""
     if "tunnel" in options:
-        from nemorun_cli.executors.slurm.remote.cluster import There  # noqa: PLC0415 - only for remote clusters
+        from nemorun_cli.executors.slurm.remote.cluster import RemoteCluster  # noqa: PLC0415 - only for remote clusters
 
-        return There(options)
-    return Here(options)
+        return RemoteCluster(options)
+    return SharedCluster(options)

@@ -139,7 +139,7 @@ def member_text(
     mask: str,
     env: Mapping[str, str],
     arguments: Sequence[str],
-    behind: Sequence[str] = (),
+    upstream: Sequence[str] = (),
 ) -> str:
     """What one job runs, for the job script to read.
 
@@ -149,7 +149,7 @@ def member_text(
         mask: the task's umask, in octal.
         env: its environment, without secrets.
         arguments: the shim and its arguments.
-        behind: whose ends have to allow it, as `dependency.arguments` gives it.
+        upstream: whose ends have to allow it, as `dependency.arguments` gives it.
     """
     missing = {"exit_code": None, "launch": f"there is no program {plan.argv[0]!r} on the PATH of its job"}
     values = {
@@ -164,8 +164,8 @@ def member_text(
         "environment": _array(f"{name}={value}" for name, value in env.items()),
         "command": _array(arguments),
     }
-    if behind:
-        values["behind"] = _array(behind)
+    if upstream:
+        values["behind"] = _array(upstream)
     return "".join(f"_exp_{name}={value}\n" for name, value in values.items())
 
 

@@ -114,7 +114,7 @@ exit "$_exp_code"
 # those it waited for have to say so beyond doubt. Else it stands back, and whoever looks next decides.
 GATE: Final = """\
 _exp_end_of() {{ # DIRECTORY: how an attempt ended, as far as its files tell
-    # success, failure, killed (a failure or a cancel), doubtful (a success or a cancel), none, unclear
+    # success, failure, killed (a failure or a cancel), unconfirmed (a success or a cancel), none, unclear
     local record='' looks=0
     until read -r record 2>/dev/null <"$1/exit.json" || [ ! -e "$1/claim" ] || [ "$looks" -ge 20 ]; do
         looks=$((looks + 1)) # a record may take a moment to get here from another node
@@ -125,7 +125,7 @@ _exp_end_of() {{ # DIRECTORY: how an attempt ended, as far as its files tell
         elif [ -e "$1/{stood_back}" ]; then echo unclear
         else echo none; fi
     elif [ "$record" = '{{"exit_code":0}}' ]; then
-        if [ -e "$1/{signalled}" ]; then echo doubtful; else echo success; fi
+        if [ -e "$1/{signalled}" ]; then echo unconfirmed; else echo success; fi
     elif [ -e "$1/{signalled}" ]; then echo killed
     else echo failure; fi
 }}

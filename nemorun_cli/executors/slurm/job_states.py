@@ -6,13 +6,21 @@ import re
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.squeue import SACCT, SQUEUE, Row, expand, is_of, parse_sacct, parse_squeue
+from nemorun_cli.executors.slurm.squeue import (
+    SACCT,
+    SQUEUE,
+    QueueRow,
+    expand,
+    is_of,
+    parse_sacct,
+    parse_squeue,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nemorun_cli.executors import Key
-    from nemorun_cli.executors.slurm.commands import Inquiry, Question
+    from nemorun_cli.executors.slurm.commands import PendingCommand, SlurmCommands
     from nemorun_cli.executors.slurm.submissions import Submission
 
 SHORTEST: Final = 0.5  # seconds from an answer of squeue to the next question, after something happened
@@ -33,13 +41,13 @@ class Cluster:
         answers: how many questions were answered, well or not.
     """
 
-    def __init__(self, commands: Inquiry) -> None:
+    def __init__(self, commands: SlurmCommands) -> None:
         self._commands = commands
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[str, QueueRow] = {}
         self._ids_by_name: dict[str, str] = {}
-        self._past: dict[str, Row] = {}
-        self._question: Question | None = None
-        self._account: Question | None = None
+        self._past: dict[str, QueueRow] = {}
+        self._question: PendingCommand | None = None
+        self._account: PendingCommand | None = None
         self._keeps_accounts: bool | None = None
         self._next_account = 0.0
         self._pause = SHORTEST
@@ -77,7 +85,7 @@ class Cluster:
         if not self._take():
             self.complaint = f"Slurm does not answer: squeue has not for {FIRST_ANSWER:g} s"
 
-    def find(self, submission: Submission, key: Key) -> Row | None:
+    def find(self, submission: Submission, key: Key) -> QueueRow | None:
         """The job of one member, if Slurm has it; an id that is another's by now does not count."""
         if submission.job_id is None and (found := self._ids_by_name.get(submission.name)):
             submission.remember(found)

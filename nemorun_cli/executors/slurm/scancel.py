@@ -20,7 +20,7 @@ _NEXT: Final = {_SIGNAL: _KILL, _KILL: _CANCEL, _CANCEL: _CANCEL}
 Command = tuple[str, ...]
 
 
-class Stop:
+class JobStop:
     """One job on its way to its end.
 
     Args:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from nemorun_cli.model.attempt_end import Ending, from_exit_code, lost
+from nemorun_cli.model.attempt_end import AttemptEnd, from_exit_code, lost
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import Reason, TaskStatus
 
@@ -55,7 +55,7 @@ NEVER: Final = "DependencyNeverSatisfied"  # the reason of a job that waited for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class QueueRow:
     """A job as squeue or sacct tells it; times in Unix seconds, None where Slurm has none.
 
     `start` is when it began or is expected to; `code` is its exit code as a shell tells it, which only
@@ -77,14 +77,14 @@ class Row:
         return PHASES.get(self.state)
 
 
-def parse_squeue(text: str) -> Iterator[Row]:
+def parse_squeue(text: str) -> Iterator[QueueRow]:
     """The jobs in an answer of squeue to `SQUEUE`, with `SLURM_TIME_FORMAT=%s`."""
     for line in text.splitlines():
         fields = line.split(SEPARATOR, len(_SQUEUE_FIELDS) - 1)
         if len(fields) != len(_SQUEUE_FIELDS):
             continue  # the rest of a name with a line break in it, which is none of ours
         job_id, state, submit, start, end, reason, name = fields
-        yield Row(
+        yield QueueRow(
             job_id=job_id,
             state=state,
             name=name,
@@ -95,11 +95,11 @@ def parse_squeue(text: str) -> Iterator[Row]:
         )
 
 
-def parse_sacct(text: str) -> Iterator[Row]:
+def parse_sacct(text: str) -> Iterator[QueueRow]:
     """The jobs in an answer of sacct to `SACCT`, with `SLURM_TIME_FORMAT=%s`."""
     for line in text.splitlines():
         job_id, state, submit, start, end, code, name = line.split(SEPARATOR, 6)
-        yield Row(
+        yield QueueRow(
             job_id=job_id,
             state=state.partition(" ")[0],  # CANCELLED by 1000
             name=name,
@@ -110,7 +110,7 @@ def parse_sacct(text: str) -> Iterator[Row]:
         )
 
 
-def is_of(row: Row, *, name: str, made: float) -> bool:
+def is_of(row: QueueRow, *, name: str, made: float) -> bool:
     """Whether a job is that of a submission; an id that Slurm gave to another since has another name.
 
     Nor is it one that was submitted long before, as when both ids and names began anew.
@@ -118,7 +118,7 @@ def is_of(row: Row, *, name: str, made: float) -> bool:
     return row.name == name and (row.submit is None or row.submit > made - LONG_BEFORE)
 
 
-def waiting_message(row: Row) -> str:
+def waiting_message(row: QueueRow) -> str:
     """Why a job waits, in Slurm's words, and when Slurm expects it to start."""
     text = f"Slurm: {row.state}" if row.state != "PENDING" else "it waits in Slurm's queue"
     if row.reason:
@@ -128,7 +128,7 @@ def waiting_message(row: Row) -> str:
     return text
 
 
-def is_news(before: Row, row: Row) -> bool:
+def is_news(before: QueueRow, row: QueueRow) -> bool:
     """Whether there is more to tell than that Slurm moved its estimate a little, as it does all the time."""
     if (before.state, before.reason) != (row.state, row.reason):
         return True
@@ -138,15 +138,15 @@ def is_news(before: Row, row: Row) -> bool:
     return moved > max(LITTLE, MOVED * (row.start - (row.submit or row.start)))
 
 
-def ending_of(row: Row) -> Ending:
+def ending_of(row: QueueRow) -> AttemptEnd:
     """How a job ended of which only Slurm can tell."""
     if cause := CAUSES.get(row.state):
         reason, message = cause
-        return Ending(
+        return AttemptEnd(
             status=TaskStatus.FAILED, reason=reason, message=message, started=row.start, ended=row.end
         )
     if row.state == "CANCELLED":
-        return Ending(
+        return AttemptEnd(
             status=TaskStatus.CANCELLED,
             reason=Reason.CANCELLED,
             message="it was cancelled in Slurm, and not by exp",

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 GC_FORMAT: Final = "exp.gc/1"
 
-Kind = Literal["experiment", "collected", "wake", "rebuilt", "key", "fault", "code"]
+RemovableKind = Literal["experiment", "collected", "wake", "rebuilt", "key", "fault", "code"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Removable:
     """One thing that can go; `id` is that of the experiment that it is, or belongs to."""
 
-    kind: Kind
+    kind: RemovableKind
     path: Path
     size: int  # bytes
     id: str | None = None
@@ -44,23 +44,23 @@ class Item:
         return {"kind": self.kind, "id": self.id, "path": str(self.path), "bytes": self.size}
 
 
-def leftovers(home: Home) -> Iterator[Item]:
+def leftovers(home: Home) -> Iterator[Removable]:
     """What no experiment needs any more, whatever its age."""
     for path in home.collected():
-        yield Item(kind="collected", path=path, size=_size(path))
+        yield Removable(kind="collected", path=path, size=_size(path))
     for files in _experiments(home):
         if not locks.is_held(files.supervisor_lock):
             if _is_fifo(files.wake):
-                yield Item(kind="wake", path=files.wake, size=0, id=files.id)
+                yield Removable(kind="wake", path=files.wake, size=0, id=files.id)
             if files.rebuilt_ledger.is_file():
                 size = files.rebuilt_ledger.stat().st_size
-                yield Item(kind="rebuilt", path=files.rebuilt_ledger, size=size, id=files.id)
+                yield Removable(kind="rebuilt", path=files.rebuilt_ledger, size=size, id=files.id)
     for path in run_keys.leftovers(home):
-        yield Item(kind="key", path=path, size=path.stat().st_size)
+        yield Removable(kind="key", path=path, size=path.stat().st_size)
     yield from _unused_code(home)
 
 
-def expired(home: Home, *, older: float) -> Iterator[Item]:
+def expired(home: Home, *, older: float) -> Iterator[Removable]:
     """Experiments that ended more than so many seconds ago, and tracebacks of faults that are as old."""
     limit = time.time() - older
     for found in listing.newest_first(home, names=home.names()):
@@ -68,15 +68,15 @@ def expired(home: Home, *, older: float) -> Iterator[Item]:
         if files is None or files.directory.is_symlink() or not found.ended:
             continue
         if unix(found.ended) < limit:
-            yield Item(kind="experiment", path=files.directory, size=_size(files.directory), id=files.id)
+            yield Removable(kind="experiment", path=files.directory, size=_size(files.directory), id=files.id)
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for path in sorted(home.faults.iterdir()):
             status = path.lstat()
             if stat.S_ISREG(status.st_mode) and status.st_mtime < limit:
-                yield Item(kind="fault", path=path, size=status.st_size)
+                yield Removable(kind="fault", path=path, size=status.st_size)
 
 
-def remove(home: Home, item: Item) -> str | None:
+def remove(home: Home, item: Removable) -> str | None:
     """Remove one thing, if that is still right; None if it is gone, else why it stays."""
     try:
         if item.kind == "experiment":
@@ -96,7 +96,7 @@ def remove(home: Home, item: Item) -> str | None:
     return None
 
 
-def _unused_code(home: Home) -> Iterator[Item]:
+def _unused_code(home: Home) -> Iterator[Removable]:
     """What was shipped for experiments that are gone."""
     if not home.code.is_dir():
         return
@@ -105,7 +105,7 @@ def _unused_code(home: Home) -> Iterator[Item]:
         with contextlib.suppress(FileNotFoundError):
             referred.update(path.name for path in files.code.iterdir())
     for path in content_store.unused(home, referred):
-        yield Item(kind="code", path=path, size=_size(path))
+        yield Removable(kind="code", path=path, size=_size(path))
 
 
 def _experiments(home: Home) -> Iterator[ExperimentFiles]:

@@ -13,12 +13,12 @@ from nemorun_cli.experiment.maintenance.salvage import Salvage
 from nemorun_cli.model.status import MOVES, Reason, TaskStatus
 from nemorun_cli.storage import attempts, ledger
 from nemorun_cli.storage import state as kinds
-from nemorun_cli.storage.state import History
+from nemorun_cli.storage.state import ExperimentState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from nemorun_cli.model.attempt_end import Ending
+    from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.storage.paths import ExperimentFiles
@@ -30,7 +30,7 @@ Key = tuple[str, int]  # task id, attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class LedgerFinding:
     """One thing that is not as it should be; a note (`is_damage` false) is told and left as it is.
 
     `kind` is a word for scripts: damaged_line, no_beginning, illegal_move, unknown_attempt,
@@ -50,7 +50,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Examination:
+class LedgerCheck:
     """What a check found.
 
     Attributes:
@@ -61,10 +61,10 @@ class Examination:
     """
 
     events: tuple[Event, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[LedgerFinding, ...]
     read: Salvage
     begun: tuple[Key, ...]
-    endings: Mapping[Key, Ending]
+    endings: Mapping[Key, AttemptEnd]
 
     @property
     def is_sound(self) -> bool:
@@ -72,7 +72,7 @@ class Examination:
         return not any(finding.is_damage for finding in self.findings)
 
 
-def examine(files: ExperimentFiles, spec: Spec) -> Examination:
+def examine(files: ExperimentFiles, spec: Spec) -> LedgerCheck:
     """Check an experiment; nothing is changed.
 
     Raises:
@@ -84,7 +84,7 @@ def examine(files: ExperimentFiles, spec: Spec) -> Examination:
     events, refused = possible(read.events, spec)
     known = {(event["task"], event["attempt"]) for event in events if event["event"] == kinds.SUBMITTED}
     endings = dict(_different(files, read.events))
-    return Examination(
+    return LedgerCheck(
         events=tuple(events),
         findings=(
             *_of_ledger(files, read, refused),
@@ -100,7 +100,7 @@ def examine(files: ExperimentFiles, spec: Spec) -> Examination:
 
 def possible(events: Iterable[Event], spec: Spec) -> tuple[list[Event], list[str]]:
     """The events that can follow one another, and what is wrong with the others."""
-    history = History.of(spec)
+    history = ExperimentState.of(spec)
     kept: list[Event] = []
     refused: list[str] = []
     for event in events:
@@ -111,7 +111,7 @@ def possible(events: Iterable[Event], spec: Spec) -> tuple[list[Event], list[str
     return kept, refused
 
 
-def refusal(history: History, event: Event) -> str | None:
+def refusal(history: ExperimentState, event: Event) -> str | None:
     """Apply an event; if it cannot follow what was before, nothing is applied, and this says why."""
     if event["event"] == kinds.RESUMED:
         states = [history.tasks.get(name) for name in event["tasks"] if name not in history.removed]
@@ -150,7 +150,7 @@ def _begun(files: ExperimentFiles, spec: Spec) -> Iterator[Key]:
                 yield task.id, number
 
 
-def _different(files: ExperimentFiles, events: Sequence[Event]) -> Iterator[tuple[Key, Ending]]:
+def _different(files: ExperimentFiles, events: Sequence[Event]) -> Iterator[tuple[Key, AttemptEnd]]:
     """The ends that the ledger tells otherwise than the attempt's own record, which wins."""
     for event in events:
         if event["event"] != kinds.ENDED or event.get("reason") == Reason.ABANDONED:
@@ -165,27 +165,31 @@ def _different(files: ExperimentFiles, events: Sequence[Event]) -> Iterator[tupl
             yield (event["task"], event["attempt"]), ending
 
 
-def _of_ledger(files: ExperimentFiles, read: Salvage, refused: Sequence[str]) -> Iterator[Finding]:
+def _of_ledger(files: ExperimentFiles, read: Salvage, refused: Sequence[str]) -> Iterator[LedgerFinding]:
     for number in read.damaged:
-        yield Finding(
+        yield LedgerFinding(
             kind="damaged_line", line=number, message=f"{files.ledger}:{number}: not what was written"
         )
     if not read.events or read.events[0]["event"] != kinds.CREATED:
-        yield Finding(kind="no_beginning", message=f"{files.ledger} does not begin with how it was created")
+        yield LedgerFinding(
+            kind="no_beginning", message=f"{files.ledger} does not begin with how it was created"
+        )
     for text in refused:
-        yield Finding(kind="illegal_move", message=text)
+        yield LedgerFinding(kind="illegal_move", message=text)
     if read.torn:
         text = f"the last {read.torn} bytes of {files.ledger} were never completed"
-        yield Finding(kind="torn_tail", message=f"{text}; the next writer closes them off", is_damage=False)
+        yield LedgerFinding(
+            kind="torn_tail", message=f"{text}; the next writer closes them off", is_damage=False
+        )
 
 
-def _of_unknown(key: Key) -> Finding:
+def _of_unknown(key: Key) -> LedgerFinding:
     task, number = key
     text = f"attempt {number} of {task} was begun, and the ledger does not know of it"
-    return Finding(kind="unknown_attempt", task=task, attempt=number, message=text)
+    return LedgerFinding(kind="unknown_attempt", task=task, attempt=number, message=text)
 
 
-def _of_ending(key: Key, ending: Ending, events: Sequence[Event]) -> Finding:
+def _of_ending(key: Key, ending: AttemptEnd, events: Sequence[Event]) -> LedgerFinding:
     task, number = key
     told = next(
         event
@@ -196,14 +200,14 @@ def _of_ending(key: Key, ending: Ending, events: Sequence[Event]) -> Finding:
         f"attempt {number} of {task} ended with {_code(ending.exit_code)} by its own record, "
         f"and with {_code(told.get('exit_code'))} by the ledger"
     )
-    return Finding(kind="different_end", task=task, attempt=number, message=text)
+    return LedgerFinding(kind="different_end", task=task, attempt=number, message=text)
 
 
 def _code(value: int | None) -> str:
     return "no known exit code" if value is None else f"exit code {value}"
 
 
-def _of_missing(files: ExperimentFiles, key: Key) -> Finding:
+def _of_missing(files: ExperimentFiles, key: Key) -> LedgerFinding:
     task, number = key
     text = f"attempt {number} of {task} is in the ledger, and {files.attempt(*key).directory} is gone"
-    return Finding(kind="missing_attempt", task=task, attempt=number, message=text, is_damage=False)
+    return LedgerFinding(kind="missing_attempt", task=task, attempt=number, message=text, is_damage=False)

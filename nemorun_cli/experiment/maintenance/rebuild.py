@@ -12,15 +12,15 @@ from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.storage import attempts, ledger, requests
 from nemorun_cli.storage import state as kinds
-from nemorun_cli.storage.state import History
+from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from nemorun_cli.experiment.maintenance.fsck import Examination, Key
-    from nemorun_cli.model.attempt_end import Ending
+    from nemorun_cli.experiment.maintenance.fsck import Key, LedgerCheck
+    from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.storage.paths import ExperimentFiles
@@ -32,7 +32,7 @@ _OF_ATTEMPTS: Final = frozenset(
 )
 
 
-def rebuild(files: ExperimentFiles, spec: Spec, found: Examination, *, home: Path) -> list[Event]:
+def rebuild(files: ExperimentFiles, spec: Spec, found: LedgerCheck, *, home: Path) -> list[Event]:
     """The events in an order in which each can follow those before it."""
     by = requests.who()
     made = _Rebuilding(files, spec, begun=set(found.begun), by=by)
@@ -40,7 +40,7 @@ def rebuild(files: ExperimentFiles, spec: Spec, found: Examination, *, home: Pat
     if not events or events[0]["event"] != kinds.CREATED:
         made.add(_beginning(files, spec, home=home, by=by))
     for index, event in enumerate(events):
-        if index in found.read.doubtful and not _is_of_here(event, files):
+        if index in found.read.unconfirmed and not _is_of_here(event, files):
             continue
         ending = _ending_of(event, found)
         made.take(made.ended(event["task"], event["attempt"], ending) if ending else event)
@@ -62,7 +62,7 @@ def _is_of_here(event: Event, files: ExperimentFiles) -> bool:
     return said[1:] == (locks.hostname(), locks.boot_id())
 
 
-def _ending_of(event: Event, found: Examination) -> Ending | None:
+def _ending_of(event: Event, found: LedgerCheck) -> AttemptEnd | None:
     if event["event"] != kinds.ENDED:
         return None
     return found.endings.get((event["task"], event["attempt"]))
@@ -74,7 +74,7 @@ class _Rebuilding:
     def __init__(self, files: ExperimentFiles, spec: Spec, *, begun: Collection[Key], by: str) -> None:
         self.events: list[Event] = []
         self._files, self._spec, self._begun, self._by = files, spec, begun, by
-        self._history = History.of(spec)
+        self._history = ExperimentState.of(spec)
 
     def add(self, event: Event) -> None:
         """Add an event that is known to be possible."""
@@ -115,7 +115,7 @@ class _Rebuilding:
         last = max(index for index, event in enumerate(self.events) if event["event"] == kind)
         del self.events[last]
 
-    def ended(self, task: str, number: int, ending: Ending) -> Event:
+    def ended(self, task: str, number: int, ending: AttemptEnd) -> Event:
         """The end of an attempt by its own record."""
         fields = {
             "status": ending.status,

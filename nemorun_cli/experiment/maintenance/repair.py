@@ -12,7 +12,7 @@ from nemorun_cli.errors import LedgerError, LockHeldError
 from nemorun_cli.experiment.maintenance import fsck, rebuild
 from nemorun_cli.storage import ledger
 from nemorun_cli.storage.spec_copies import read_spec
-from nemorun_cli.storage.state import History
+from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import FILE_MODE, sync_folder
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from nemorun_cli.experiment.maintenance.fsck import Examination
+    from nemorun_cli.experiment.maintenance.fsck import LedgerCheck
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.storage.paths import ExperimentFiles
@@ -35,7 +35,7 @@ class Repair:
     added: int
 
 
-def repair(files: ExperimentFiles, *, home: Path) -> tuple[Examination, Repair | None]:
+def repair(files: ExperimentFiles, *, home: Path) -> tuple[LedgerCheck, Repair | None]:
     """Check an experiment and rebuild its ledger if that is damaged; gives what was found, and what was done.
 
     Raises:
@@ -84,7 +84,7 @@ def _alone(files: ExperimentFiles) -> Iterator[None]:
 def _refuse_elsewhere(files: ExperimentFiles, events: Iterable[Event], spec: Spec) -> None:
     """A lock is believed only on the host of its holder."""
     holder = locks.read_holder(files.supervisor_lock)
-    history = History.of(spec)
+    history = ExperimentState.of(spec)
     history.apply_all(events)
     if holder is not None and not holder.is_this_host and not history.supervisor_is_over:
         raise LockHeldError(

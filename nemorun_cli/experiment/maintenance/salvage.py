@@ -42,13 +42,13 @@ class Salvage:
 
     Attributes:
         damaged: the numbers of the lines that are not what was written.
-        doubtful: which of the events stand in damaged batches, so that only their form speaks for them.
+        unconfirmed: which of the events stand in damaged batches, so that only their form speaks for them.
         torn: bytes at the end that were never completed, and count for nothing.
     """
 
     events: tuple[Event, ...]
     damaged: tuple[int, ...] = ()
-    doubtful: frozenset[int] = frozenset()
+    unconfirmed: frozenset[int] = frozenset()
     torn: int = 0
 
 
@@ -63,7 +63,7 @@ class _Line:
 class _Scan:
     events: list[Event] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
-    doubtful: set[int] = field(default_factory=set)
+    unconfirmed: set[int] = field(default_factory=set)
 
     def salvage(self, lines: Sequence[_Line]) -> None:
         """Take what is whole of lines that no intact marker closes."""
@@ -71,7 +71,7 @@ class _Scan:
         if lines and not bad:
             bad = [lines[-1].number]  # each line could be right, and yet they are not what was written
         good = [line.entry for line in lines if line.entry is not None and is_event(line.entry)]
-        self.doubtful |= set(range(len(self.events), len(self.events) + len(good)))
+        self.unconfirmed |= set(range(len(self.events), len(self.events) + len(good)))
         self.events += good
         self.damaged += bad
 
@@ -98,7 +98,7 @@ def read(data: bytes) -> Salvage:
     return Salvage(
         events=tuple(scan.events),
         damaged=tuple(scan.damaged),
-        doubtful=frozenset(scan.doubtful),
+        unconfirmed=frozenset(scan.unconfirmed),
         torn=len(data) - intact,
     )
 

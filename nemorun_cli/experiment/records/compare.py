@@ -17,7 +17,7 @@ from nemorun_cli.tracking.store.json_values import dump
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nemorun_cli.experiment.records.targets import Chosen, Target
+    from nemorun_cli.experiment.records.targets import Target, TargetRecord
     from nemorun_cli.tracking.store.row_selection import Statistics
 
 AGGREGATES: Final = ("last", "min", "max", "mean", "count")
@@ -27,10 +27,10 @@ _OF_OPERATORS: Final = ("<", ">", "=", "!")  # what a value begins with after a 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ComparedRow:
     """One record; `statistics` are by key, `train/loss`."""
 
-    of: Chosen
+    of: TargetRecord
     params: dict[str, Any]
     statistics: dict[str, Statistics]
 
@@ -55,13 +55,13 @@ class Comparison:
         metrics: the metrics that were asked for, or all.
     """
 
-    rows: list[Row]
+    rows: list[ComparedRow]
     params: list[str]
     differing: list[str]
     metrics: list[str]
 
 
-def rows(target: Target) -> Iterator[Row]:
+def rows(target: Target) -> Iterator[ComparedRow]:
     """A row for each record of a target; of an experiment, its tasks, with its params where they have none.
 
     An experiment none of whose tasks recorded anything is a row itself.
@@ -77,11 +77,11 @@ def rows(target: Target) -> Iterator[Row]:
             (series.key(field), told) for series in read(one) for field, told in series.statistics().items()
         ]
         if found or one.params() or not of_tasks:
-            yield Row(of=one, params={**shared, **one.params()}, statistics=dict(found))
+            yield ComparedRow(of=one, params={**shared, **one.params()}, statistics=dict(found))
 
 
 def compare(
-    found: Sequence[Row],
+    found: Sequence[ComparedRow],
     *,
     where: Sequence[str] = (),
     sort: str | None = None,
@@ -124,7 +124,7 @@ def compare(
 class _Names:
     """The metrics and params that rows have, by what people call them."""
 
-    def __init__(self, found: Sequence[Row]) -> None:
+    def __init__(self, found: Sequence[ComparedRow]) -> None:
         self.metrics = list(dict.fromkeys(key for row in found for key in row.statistics))
         self.params = list(dict.fromkeys(name for row in found for name in row.params))
 
@@ -152,7 +152,7 @@ class _Names:
             raise UsageError(f"{key!r} is a param, not a metric", hint="params are shown where they differ")
         return found
 
-    def getter(self, key: str) -> Callable[[Row], Any]:
+    def getter(self, key: str) -> Callable[[ComparedRow], Any]:
         """What gives the value of a key in a row, None where it has none."""
         found = self.resolve(key)
         if found in self.params and _split(found)[0] not in self.metrics:
@@ -166,7 +166,7 @@ def _split(key: str) -> tuple[str, str, str]:
     return (name, f":{aggregate}", aggregate) if name and aggregate in AGGREGATES else (key, "", "last")
 
 
-def _differs(name: str, found: Sequence[Row]) -> bool:
+def _differs(name: str, found: Sequence[ComparedRow]) -> bool:
     return len({dump(row.params[name]) if name in row.params else None for row in found}) > 1
 
 
@@ -177,14 +177,16 @@ def _order(value: Any) -> tuple[int, Any] | None:
     return None if value is None else (1, value if isinstance(value, str) else dump(value))
 
 
-def _sorted(found: Sequence[Row], get: Callable[[Row], Any], *, descending: bool) -> list[Row]:
+def _sorted(
+    found: Sequence[ComparedRow], get: Callable[[ComparedRow], Any], *, descending: bool
+) -> list[ComparedRow]:
     placed = [(order, at) for at, row in enumerate(found) if (order := _order(get(row))) is not None]
     placed.sort(key=operator.itemgetter(0), reverse=descending)
     known = {at for _, at in placed}
     return [found[at] for _, at in placed] + [row for at, row in enumerate(found) if at not in known]
 
 
-def _best(found: Sequence[Row], key: str, names: _Names) -> Row:
+def _best(found: Sequence[ComparedRow], key: str, names: _Names) -> ComparedRow:
     direction = _split(key)[2]
     if not key.endswith(DIRECTIONS) or direction not in DIRECTIONS:
         raise UsageError(f"--best {key}: it does not say what is better", hint=f"{key}:min or {key}:max")
@@ -206,13 +208,13 @@ def _parts(text: str) -> tuple[str, str, str]:
     return match["key"].strip(), match["operator"], match["value"].strip()
 
 
-def _condition(key: str, symbol: str, written: str, *, names: _Names) -> Callable[[Row], bool]:
+def _condition(key: str, symbol: str, written: str, *, names: _Names) -> Callable[[ComparedRow], bool]:
     """The test that a condition is.
 
     Raises:
         UsageError: what it is about is not known, or it orders what is no number.
     """
-    get: Callable[[Row], Any] = _ABOUT[key] if key in _ABOUT else names.getter(key)
+    get: Callable[[ComparedRow], Any] = _ABOUT[key] if key in _ABOUT else names.getter(key)
     wanted = scalar(written)
     compares = _OPERATORS.get(symbol)
     if compares is None:
@@ -229,7 +231,7 @@ _OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_ABOUT: Final[dict[str, Callable[[Row], Any]]] = {
+_ABOUT: Final[dict[str, Callable[[ComparedRow], Any]]] = {
     "status": lambda row: str(row.of.status),
     "task": lambda row: row.of.task,
     "prefix": lambda row: row.of.record.prefix,

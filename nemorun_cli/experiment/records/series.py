@@ -14,8 +14,8 @@ from nemorun_cli.tracking.store.row_selection import NOT_PLOTTED
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nemorun_cli.experiment.records.targets import Chosen
-    from nemorun_cli.tracking.store.row_files import Row, Torn
+    from nemorun_cli.experiment.records.targets import TargetRecord
+    from nemorun_cli.tracking.store.row_files import IncompleteRow, Row
     from nemorun_cli.tracking.store.row_selection import Statistics
 
 DIGITS: Final = 6  # significant ones of a number in a table
@@ -26,10 +26,10 @@ TIME: Final = "_ts"
 class Series:
     """The rows of one series of a record; `name` is None for the unnamed one."""
 
-    of: Chosen
+    of: TargetRecord
     name: str | None
     rows: list[Row]
-    torn: Sequence[Torn] = ()
+    torn: Sequence[IncompleteRow] = ()
 
     @property
     def title(self) -> str:
@@ -63,7 +63,7 @@ def key_of(series: str | None, field: str) -> str:
     return field if series is None else f"{series}/{field}"
 
 
-def read(chosen: Chosen, *, wanted: Sequence[str] = (), tail: int | None = None) -> Iterator[Series]:
+def read(chosen: TargetRecord, *, wanted: Sequence[str] = (), tail: int | None = None) -> Iterator[Series]:
     """The series of a record that hold something that is wanted.
 
     Args:

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.model.status import ExperimentStatus
     from nemorun_cli.tracking import Experiment, Record
-    from nemorun_cli.tracking.store.sessions import Opening
+    from nemorun_cli.tracking.store.sessions import Session
     from nemorun_cli.views.snapshot import Snapshot
 
 GLOB: Final = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class TargetRecord:
     """A record, or what one experiment wrote to it.
 
     Attributes:
@@ -41,7 +41,7 @@ class Chosen:
     record: Record
     experiment: str | None = None
     task: str | None = None
-    openings: tuple[Opening, ...]
+    openings: tuple[Session, ...]
     is_own: bool = True
 
     @property
@@ -65,7 +65,7 @@ class Chosen:
         return self.record.data()
 
     @property
-    def decisive(self) -> Opening:
+    def decisive(self) -> Session:
         """The opening that says how it stands."""
         found = opened.status_of(list(self.openings))
         assert found is not None  # noqa: S101 - nothing is chosen without openings
@@ -100,7 +100,7 @@ class Target:
     root: Path | None = None
     prefix: str = "*"
 
-    def choose(self) -> list[Chosen]:
+    def choose(self) -> list[TargetRecord]:
         """The records as they are now.
 
         Raises:
@@ -109,12 +109,12 @@ class Target:
         """
         return self.choose_of(self.run.status()) if self.run is not None else self._under_prefix()
 
-    def choose_of(self, snapshot: Snapshot) -> list[Chosen]:
+    def choose_of(self, snapshot: Snapshot) -> list[TargetRecord]:
         """The same where it is known how the experiment stands."""
         assert self.run is not None  # noqa: S101 - a snapshot is of an experiment
         return list(of_experiment(snapshot, home=self.run.home.directory, task=self.task))
 
-    def _under_prefix(self) -> list[Chosen]:
+    def _under_prefix(self) -> list[TargetRecord]:
         found = [under(record) for record in records(self.root or Path(), self.prefix)]
         if not found:
             raise NotFoundError(
@@ -162,12 +162,12 @@ def records(folder: Path, pattern: str) -> Iterator[Record]:
             yield found
 
 
-def under(record: Record) -> Chosen:
+def under(record: Record) -> TargetRecord:
     """All of a record."""
-    return Chosen(record=record, openings=record.openings)
+    return TargetRecord(record=record, openings=record.openings)
 
 
-def of_experiment(snapshot: Snapshot, *, home: Path, task: str | None = None) -> Iterator[Chosen]:
+def of_experiment(snapshot: Snapshot, *, home: Path, task: str | None = None) -> Iterator[TargetRecord]:
     """What an experiment wrote: to its own record, and each task to its own and wherever it said to.
 
     Args:
@@ -201,7 +201,7 @@ def _registered(snapshot: Snapshot, task: str) -> Iterable[tuple[str, str]]:
 
 def _part(
     folder: str, prefix: str, *, exp_id: str, tasks: Sequence[str | None], is_own: bool
-) -> Iterator[Chosen]:
+) -> Iterator[TargetRecord]:
     """What an experiment (None) or tasks wrote to a record, if they did; its own task stands first."""
     record = reader.record(folder, prefix)
     if record is None:
@@ -215,4 +215,4 @@ def _part(
     if own:
         whose = {tasks[0]} if is_own else wrote
         task = whose.pop() if len(whose) == 1 else None
-        yield Chosen(record=record, experiment=exp_id, task=task, openings=own, is_own=is_own)
+        yield TargetRecord(record=record, experiment=exp_id, task=task, openings=own, is_own=is_own)

@@ -128,7 +128,7 @@ class Notify(Plugin):
             raise ValueError("the webhook is no address that begins with http:// or https://")
         self._has_failed = False
 
-    def hear(self, event: Event, run: Run) -> None:
+    def on_event(self, event: Event, run: Run) -> None:
         """Tell of it, if it is something to be told of."""
         if event["event"] == FINISHED:
             status = event["status"]

@@ -72,7 +72,7 @@ class Nsys(Plugin):
     def change(self, launch: Launch) -> Launch:
         """With the profiler in front; nsys itself puts the attempt's number into `%q{EXP_ATTEMPT}`."""
         output = f"--output={filled(self._output, launch)}"
-        return launch.led_by(self._program, "profile", output, "--force-overwrite=true", *self._words)
+        return launch.with_prefix(self._program, "profile", output, "--force-overwrite=true", *self._words)
 
 
 def _captured(capture: str | None) -> list[str]:

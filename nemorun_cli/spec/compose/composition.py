@@ -14,7 +14,7 @@ from nemorun_cli.spec.compose.relative_paths import relocated
 from nemorun_cli.spec.expressions.syntax import OPENING
 from nemorun_cli.spec.schema import checks, walk
 from nemorun_cli.spec.yaml.parser import parse
-from nemorun_cli.spec.yaml.source import Source, open_source
+from nemorun_cli.spec.yaml.source import SpecSource, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ REFERENCES: Final = ("include", "extends")  # keys that name files; what they na
 class Layer:
     """One file's part in a tree: what it says at `inside` counts at the place `at` of the tree."""
 
-    source: Source
+    source: SpecSource
     data: Mapping[str, Any]
     at: Place = ()
     inside: Place = ()
@@ -85,13 +85,13 @@ class Composition:
     layers: tuple[Layer, ...]
 
     @property
-    def others(self) -> tuple[Source, ...]:
+    def others(self) -> tuple[SpecSource, ...]:
         """The files besides the first."""
         return tuple(dict.fromkeys(layer.source for layer in self.layers[1:]))
 
 
 def composed(
-    source: Source,
+    source: SpecSource,
     path: Path,
     *,
     folder: Path,
@@ -124,7 +124,7 @@ def composed(
     return Composition(data=tree, layers=layers)
 
 
-def mapping(source: Source, *, is_whole: bool = True) -> dict[str, Any]:
+def mapping(source: SpecSource, *, is_whole: bool = True) -> dict[str, Any]:
     """The data of a source, which must be a mapping; what only is a part may be empty. Raises SpecError."""
     data = parse(source)
     if isinstance(data, dict):
@@ -149,7 +149,7 @@ class _Composer:
         self._done: dict[str, tuple[dict[str, Any], tuple[Layer, ...]]] = {}
 
     def whole(
-        self, source: Source, data: Mapping[str, Any], path: Path, chain: tuple[tuple[str, str], ...]
+        self, source: SpecSource, data: Mapping[str, Any], path: Path, chain: tuple[tuple[str, str], ...]
     ) -> tuple[dict[str, Any], tuple[Layer, ...]]:
         """The tree of one file and its layers; `chain` is who wanted it, as real paths and as written."""
         chain = (*chain, (os.path.realpath(path), source.file))
@@ -193,7 +193,7 @@ class _Composer:
 
     def _named(
         self,
-        source: Source,
+        source: SpecSource,
         data: Mapping[str, Any],
         path: Path,
         key: str,
@@ -213,7 +213,7 @@ class _Composer:
         return [one for one in found if one is not None]
 
     def _file(
-        self, source: Source, path: Path, place: Place, written: str, chain: tuple[tuple[str, str], ...]
+        self, source: SpecSource, path: Path, place: Place, written: str, chain: tuple[tuple[str, str], ...]
     ) -> tuple[dict[str, Any], tuple[Layer, ...]] | None:
         def refuse(message: str, hint: str | None = None) -> None:
             self.problems.append(source.problem(Finding(place=place, message=message, hint=hint)))

@@ -29,7 +29,7 @@ Word: TypeAlias = Literal["built in", "spec", "project", "user"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
+class ExecutorOrigin:
     """Where an executor is described: the file, and whose that is."""
 
     word: Word
@@ -43,7 +43,7 @@ class _Level:
     sources: Sources
 
 
-class Places:
+class ExecutorCatalog:
     """Finds executors by name and puts together those that extend others.
 
     Args:
@@ -96,12 +96,12 @@ class Places:
             data = {**data, "executors": {**executors, **extended}}
         return self._with(data, self._wanted(data))
 
-    def origin(self, name: str) -> Described:
+    def origin(self, name: str) -> ExecutorOrigin:
         """Where an executor of the completed data is described."""
         if level := self._brought.get(name):
-            return Described(word=level.word, file=_file_of(level.sources.layers, name))
+            return ExecutorOrigin(word=level.word, file=_file_of(level.sources.layers, name))
         file = _file_of(self._own.layers, name)
-        return Described(word="spec", file=file) if file else Described(word="built in")
+        return ExecutorOrigin(word="spec", file=file) if file else ExecutorOrigin(word="built in")
 
     @property
     def brought(self) -> list[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Overridden:
+class OverriddenSpec:
     """The spec's data as changed, which option brought what, and which options are wrong."""
 
     data: dict[str, Any]
@@ -25,7 +25,7 @@ class Overridden:
     findings: list[Finding]
 
 
-def applied(data: dict[str, Any], sets: Sequence[str]) -> Overridden:
+def applied(data: dict[str, Any], sets: Sequence[str]) -> OverriddenSpec:
     """The data with each `path=value` put in; what was there before is left as it is."""
     options: dict[Place, str] = {}
     findings: list[Finding] = []
@@ -39,7 +39,7 @@ def applied(data: dict[str, Any], sets: Sequence[str]) -> Overridden:
             findings.append(Finding(place=(path,), option=option, message=fault.message, hint=fault.hint))
         else:
             options[place] = option
-    return Overridden(data, options, findings)
+    return OverriddenSpec(data, options, findings)
 
 
 class _RefusedError(Exception):

@@ -38,20 +38,20 @@ _TASKS = frozenset(("tasks", *RUN_AFTER))
 LATE_KEYS = frozenset(("args", "command", "inline", "env", "workdir", "when"))  # of tasks
 
 
-class Late(str):  # noqa: SLOT000 - a text cannot have slots beside its own
+class LateText(str):  # noqa: SLOT000 - a text cannot have slots beside its own
     """A text that stays as it is written until the tasks that it uses are over."""
 
     place: Place
     uses: Mapping[str, str]  # ids of tasks and groups, each with an expression that names it
 
 
-class Unfilled(str):
+class DoubtfulText(str):
     """A text whose value is in doubt because of another problem; nothing is said about it."""
 
     __slots__ = ()
 
 
-class Varying(str):  # noqa: SLOT000 - as Late
+class VaryingText(str):  # noqa: SLOT000 - as Late
     """A text of a task with a matrix that each combination of values fills in for itself."""
 
     place: Place
@@ -138,7 +138,7 @@ class Filler:
                     self._find(TemplateError(message, hint=fault.hint, raw=fault.raw), place)
                 return self._unfilled(text, place)
 
-        varying = Varying(text)
+        varying = VaryingText(text)
         varying.place, varying.fill = place, fill
         self.filled.add(place)
         self.varying.add(place)
@@ -176,7 +176,7 @@ class Filler:
             hint = f"outputs can be used in {', '.join(sorted(LATE_KEYS))} of tasks"
             self._find(TemplateError("needs the outputs of a task, which come later", hint=hint), place)
             return self._unfilled("", place)
-        late = Late(_kept(parts))
+        late = LateText(_kept(parts))
         late.place, late.uses = place, uses
         return late
 
@@ -190,10 +190,10 @@ class Filler:
     def _find(self, fault: TemplateError, place: Place) -> None:
         self.findings.append(Finding(place=place, message=fault.message, hint=fault.hint, needle=fault.raw))
 
-    def _unfilled(self, text: str, place: Place) -> Unfilled:
+    def _unfilled(self, text: str, place: Place) -> DoubtfulText:
         self.unfilled.add(place)
         self.doubts += 1
-        return Unfilled(text)
+        return DoubtfulText(text)
 
 
 def _kept(parts: list[Any]) -> str:
@@ -219,9 +219,9 @@ def _as_literals(text: str) -> str:
 _CHUNK = MAX_LENGTH // 6  # characters, of which each may be written as six
 
 
-def late_texts(value: Any, pointer: str) -> Iterator[tuple[str, Late]]:
+def late_texts(value: Any, pointer: str) -> Iterator[tuple[str, LateText]]:
     """The texts that wait for outputs, by JSON pointers (RFC 6901)."""
-    if isinstance(value, Late):
+    if isinstance(value, LateText):
         yield pointer, value
     elif isinstance(value, dict):
         for key, item in value.items():
@@ -233,7 +233,7 @@ def late_texts(value: Any, pointer: str) -> Iterator[tuple[str, Late]]:
 
 def as_plain(value: Any) -> Any:
     """The value with the texts that wait as ordinary ones."""
-    if isinstance(value, Late):
+    if isinstance(value, LateText):
         return str(value)
     if isinstance(value, dict):
         return {key: as_plain(item) for key, item in value.items()}

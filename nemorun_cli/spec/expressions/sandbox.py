@@ -123,13 +123,13 @@ def evaluate(code: str, names: Mapping[str, Any]) -> Any:
         value = expression(**names)
         if isinstance(value, jinja2.Undefined):
             str(value)  # a strict undefined raises what it has to say
-        return _plain(value, Budget())
+        return _plain(value, SizeBudget())
     except _FAULTS as fault:
         message = getattr(fault, "message", None) or str(fault) or type(fault).__name__
         raise TemplateError(f"cannot be given a value: {message}") from None
 
 
-class Budget:
+class SizeBudget:
     """How much a value may still hold."""
 
     def __init__(self) -> None:
@@ -142,7 +142,7 @@ class Budget:
             raise ValueError(f"the result is larger than {MAX_SIZE:,} characters")
 
 
-def _plain(value: Any, budget: Budget) -> Any:
+def _plain(value: Any, budget: SizeBudget) -> Any:
     """The value with tuples, ranges and generators as lists, so that it is what YAML and JSON can hold."""
     if value is None or isinstance(value, (bool, float)):
         budget.spend(1)
@@ -216,7 +216,7 @@ def _check_repetition(left: Any, right: Any) -> None:
     text, count = (left, right) if isinstance(left, str) else (right, left)
     if not isinstance(text, str) or not isinstance(count, int):
         raise TypeError("* is for numbers, or repeats a text")  # lists of lists of lists would be bombs
-    Budget().spend(len(text) * max(count, 0))
+    SizeBudget().spend(len(text) * max(count, 0))
 
 
 def _round(value: float, precision: int = 0, method: str = "common") -> float:
@@ -235,7 +235,7 @@ def _range(*bounds: int) -> list[int]:
 
 def _bounded(values: Iterable[Any]) -> list[Any]:
     """A list of the values, refused when its texts grow past the bound."""
-    budget, found = Budget(), []
+    budget, found = SizeBudget(), []
     for value in values:
         budget.spend(len(value) if isinstance(value, str) else 1)
         found.append(value)
@@ -246,23 +246,23 @@ def _join(values: Iterable[Any], separator: str = "", attribute: str | int | Non
     found = [value if isinstance(value, str) else _text(value) for value in values]
     if attribute is not None:
         raise ValueError("join takes no attribute; use map(attribute=…) before it")
-    Budget().spend(sum(len(value) + len(separator) for value in found))
+    SizeBudget().spend(sum(len(value) + len(separator) for value in found))
     return separator.join(_bounded(found))
 
 
 def _replace(text: str, old: str, new: str) -> str:
-    Budget().spend(len(text) + text.count(old) * len(new))
+    SizeBudget().spend(len(text) + text.count(old) * len(new))
     return text.replace(old, new)
 
 
 def _json(value: Any) -> str:
-    return json.dumps(_plain(value, Budget()), ensure_ascii=False)
+    return json.dumps(_plain(value, SizeBudget()), ensure_ascii=False)
 
 
 def _text(value: Any) -> str:
     from nemorun_cli.model.plain_text import text_of  # noqa: PLC0415 - it imports this module where needed
 
-    return text_of(_plain(value, Budget()))
+    return text_of(_plain(value, SizeBudget()))
 
 
 @jinja2.pass_context

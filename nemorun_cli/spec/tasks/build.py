@@ -11,12 +11,12 @@ from nemorun_cli.model.handlers import DEFAULT_TIMEOUT, LAST, RUN_AFTER
 from nemorun_cli.model.problems import Finding, choices
 from nemorun_cli.model.resources import NOTHING
 from nemorun_cli.model.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
-from nemorun_cli.spec.expressions.fill import Late, as_plain, late_texts, words
+from nemorun_cli.spec.expressions.fill import LateText, as_plain, late_texts, words
 from nemorun_cli.spec.expressions.syntax import TemplateError
 from nemorun_cli.spec.tasks import callables
 from nemorun_cli.spec.tasks.dependencies import Member, members_of
-from nemorun_cli.spec.tasks.env_layers import Layers, Laying
-from nemorun_cli.spec.tasks.resource_requests import VISIBLE, Requests
+from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
+from nemorun_cli.spec.tasks.resource_requests import VISIBLE, ResourceRequests
 from nemorun_cli.storage.paths import script_copy
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Handler
-    from nemorun_cli.spec.tasks.dependencies import Graph, Twins
+    from nemorun_cli.spec.tasks.dependencies import MemberGraph, Twins
     from nemorun_cli.spec.tasks.expand import Expansion
-    from nemorun_cli.spec.tasks.extensions import Chosen
-    from nemorun_cli.spec.tasks.metric_section import Measured
+    from nemorun_cli.spec.tasks.extensions import Extensions
+    from nemorun_cli.spec.tasks.metric_section import MetricSection
     from nemorun_cli.storage.paths import ExperimentFiles
 
 KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")
@@ -51,7 +51,7 @@ _NOT_OF_HANDLERS = frozenset(("allow_failure", "dependency_type"))
 _INTERPRETERS = {"script": "bash", "inline": "bash", "partial": "python3"}
 
 
-class Building:
+class TaskBuilder:
     """Builds the tasks of one spec whose form is right; what is wrong with their meaning is in `findings`."""
 
     def __init__(
@@ -69,16 +69,18 @@ class Building:
         ill: Collection[str | int] = (),
     ) -> None:
         self.findings: list[Finding] = []
-        self._measured: Measured | None = None
-        self._chosen: Chosen | None = None
-        self.late: dict[str, tuple[Late, ...]] = {}  # by task, the texts that wait for outputs
+        self._measured: MetricSection | None = None
+        self._chosen: Extensions | None = None
+        self.late: dict[str, tuple[LateText, ...]] = {}  # by task, the texts that wait for outputs
         self.secrets: dict[str, dict[str, Any]] = {}  # where the secrets of all tasks come from
         self.plugins: list[tuple[str, list[Any], Place]] = []  # by task, and where they stand
         self._data = data
-        self._laying = Laying(folder)
+        self._laying = EnvLayering(folder)
         sound = {name: options for name, options in executors.items() if name not in ill}
         self._types = types
-        self._requests = Requests(sound, types.misfit)  # one whose options are wrong cannot be asked
+        self._requests = ResourceRequests(
+            sound, types.why_unsatisfiable
+        )  # one whose options are wrong cannot be asked
         self._chosen_ids = chosen
         self._filled = filled
         self._folder = folder
@@ -86,12 +88,12 @@ class Building:
         self._outside = outside
         self._copies = copies
         self._defaults: Mapping[str, Any] = data.get("defaults", {})
-        self._below: dict[str, Layers] = {}
+        self._below: dict[str, EnvLayers] = {}
         self._expansion = expansion
         self._told: set[Place] = set()  # where something was found that members of a sweep share
         self._looked_up: set[tuple[str, ...]] = set()  # callables, each in the folders of a task
 
-    def tasks(self, graph: Graph) -> list[Task]:
+    def tasks(self, graph: MemberGraph) -> list[Task]:
         """Every task that says what to run, in the order of the file; handlers come last."""
         found: list[Task] = []
         for name, entry in self._data.get("tasks", {}).items():
@@ -247,9 +249,9 @@ class Building:
             return self._data.get("executor", "local"), ("executor",)
         return shared or self._defaults["executor"], place
 
-    def _layers(self, member: Member, executor: str) -> Layers:
+    def _layers(self, member: Member, executor: str) -> EnvLayers:
         if executor not in self._below:
-            layers = Layers()
+            layers = EnvLayers()
             for section, place in (
                 (self._executors.get(executor, {}), ("executors", executor)),
                 (self._data, ()),
@@ -262,7 +264,7 @@ class Building:
             layers = self._laying.over(layers, member.group, ("tasks", member.name))
         return self._laying.over(layers, member.own, member.place)
 
-    def _secrets(self, member: Member, layers: Layers) -> tuple[str, ...]:
+    def _secrets(self, member: Member, layers: EnvLayers) -> tuple[str, ...]:
         """The names of the task's secrets; each name has one source in the whole spec."""
         for name, source in layers.secrets.items():
             if self.secrets.setdefault(name, source) != source:
@@ -302,10 +304,10 @@ class Building:
         value = own.get("workdir")
         if value is None:
             return str(self._folder)
-        if isinstance(value, Late):
+        if isinstance(value, LateText):
             return value
         path, place = self._folder / Path(value).expanduser(), self._place(member, "workdir")
-        is_theirs = Path(value).is_absolute() and self._types.has_folders(
+        is_theirs = Path(value).is_absolute() and self._types.has_remote_paths(
             executor, self._executors.get(executor, {})
         )
         if place not in self._filled and not path.is_dir() and not is_theirs:
@@ -359,11 +361,11 @@ class Building:
         place, options = self._place(member, "launcher"), self._executors.get(executor, {})
         return self._choosing().launcher(own["launcher"], place, executor=executor, options=options)
 
-    def _choosing(self) -> Chosen:
+    def _choosing(self) -> Extensions:
         if self._chosen is None:
-            from nemorun_cli.spec.tasks.extensions import Chosen  # noqa: PLC0415 - only for specs that name one
+            from nemorun_cli.spec.tasks.extensions import Extensions  # noqa: PLC0415 - only for specs that name one
 
-            self._chosen = Chosen()
+            self._chosen = Extensions()
         return self._chosen
 
     def _retry(self, member: Member) -> Retry:
@@ -392,14 +394,14 @@ class Building:
 
             try:
                 log_search.compiled(pattern)
-            except log_search.PatternError as fault:
+            except log_search.SearchPatternError as fault:
                 hint = "log is a regular expression of Python"
                 place = (*self._place(member, "retry"), "on")
                 if place not in self._told:
                     self._told.add(place)
                     self._find(place, f"{pattern!r} {fault}", hint)
 
-    def _resources(self, member: Member, executor: str, layers: Layers) -> Resources:
+    def _resources(self, member: Member, executor: str, layers: EnvLayers) -> Resources:
         sections = self._sections(member)
         if member.name in RUN_AFTER:  # to tell how it went needs no GPU because tasks do
             sections = sections[-1:]
@@ -419,9 +421,9 @@ class Building:
         if not any("metrics" in section for section, _ in sections):
             return {}
         if self._measured is None:
-            from nemorun_cli.spec.tasks.metric_section import Measured  # noqa: PLC0415 - few tasks are measured
+            from nemorun_cli.spec.tasks.metric_section import MetricSection  # noqa: PLC0415 - few tasks are measured
 
-            self._measured = Measured()
+            self._measured = MetricSection()
         return self._measured.patterns(sections)
 
     def _sections(self, member: Member) -> Sequence[tuple[Mapping[str, Any], Place]]:
@@ -446,7 +448,7 @@ class Building:
             self._find(("tasks", name, "together"), "is for groups only")
 
     def _check_callables(self, task: Task, member: Member) -> None:
-        if isinstance(task.workdir, Late) or not task.entrypoint:
+        if isinstance(task.workdir, LateText) or not task.entrypoint:
             return
         is_local = self._executors.get(task.executor, {}).get("type") == "local"
         interpreter = task.entrypoint[0]

@@ -39,7 +39,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class MemberGraph:
     """The tasks of a spec: `members` of each name in the order of the file, `needs` as ids of members.
 
     `owners` gives the name that a member belongs to. `twins` gives, of names that depend on their
@@ -75,7 +75,9 @@ class Graph:
         return not missing
 
 
-def graph(tasks: Mapping[str, Any], expansion: Expansion, *, sequential: bool) -> tuple[Graph, list[Finding]]:
+def graph(
+    tasks: Mapping[str, Any], expansion: Expansion, *, sequential: bool
+) -> tuple[MemberGraph, list[Finding]]:
     """The graph of a spec's tasks, less what is wrong with their dependencies, and what that is."""
     sweeps = expansion.sweeps
     members = {name: member_ids(name, task, sweeps.get(name)) for name, task in tasks.items()}
@@ -92,14 +94,14 @@ def graph(tasks: Mapping[str, Any], expansion: Expansion, *, sequential: bool) -
         if not given:
             needs[name], edges[name] = (), []
             continue
-        known = _known(name, given, owners, expansion.doubtful, findings)
+        known = _known(name, given, owners, expansion.unconfirmed, findings)
         edges[name] = list(dict.fromkeys(owners[dependency] for dependency in known))
         ids = (member for dependency in known for member in members.get(dependency, (dependency,)))
         needs[name] = tuple(dict.fromkeys(ids))
         if len(members[name]) * len(needs[name]) > MOST_EDGES:
             findings.append(_too_many(name, len(members[name]), len(needs[name])))
         named = [one for one in given if isinstance(one, dict)]
-        if named and name not in expansion.doubtful:
+        if named and name not in expansion.unconfirmed:
             from nemorun_cli.spec.tasks.same_matrix import twins_in  # noqa: PLC0415 - only sweeps have twins
 
             found = twins_in(name, given, members, expansion)
@@ -107,7 +109,7 @@ def graph(tasks: Mapping[str, Any], expansion: Expansion, *, sequential: bool) -
             edges[name] += found.sweeps
             findings += found.findings
     findings += _cycles(edges)
-    return Graph(members, needs, owners, twins), findings
+    return MemberGraph(members, needs, owners, twins), findings
 
 
 def _namesakes(name: str, task: Mapping[str, Any]) -> Iterator[Finding]:
@@ -156,14 +158,14 @@ def _known(
     name: str,
     given: Sequence[Any],
     owners: Mapping[str, str],
-    doubtful: Collection[str],
+    unconfirmed: Collection[str],
     findings: list[Finding],
 ) -> list[str]:
     """The names and ids that dependencies name; globs as what they fit, twins left out."""
     known: list[str] = []
     for index, dependency in enumerate(given):
         place = ("tasks", name, "dependencies", index)
-        if not isinstance(dependency, str) or dependency.partition("/")[0] in doubtful:
+        if not isinstance(dependency, str) or dependency.partition("/")[0] in unconfirmed:
             continue
         if dependency not in owners and any(char in dependency for char in "*?["):
             taken = set(known)
@@ -189,7 +191,7 @@ def _known(
 
 def _chain(
     tasks: Mapping[str, Any], members: dict[str, tuple[str, ...]], owners: dict[str, str]
-) -> tuple[Graph, list[Finding]]:
+) -> tuple[MemberGraph, list[Finding]]:
     """Each task after the one before it in the file."""
     hint = "leave them out, or leave out run.sequential"
     findings = [
@@ -201,7 +203,7 @@ def _chain(
     needs: dict[str, tuple[str, ...]] = dict.fromkeys(names[:1], ())
     for before, name in pairwise(names):
         needs[name] = members[before]
-    return Graph(members, needs, owners), findings
+    return MemberGraph(members, needs, owners), findings
 
 
 def _cycles(edges: dict[str, list[str]]) -> list[Finding]:

@@ -20,14 +20,14 @@ _VARIABLE = re.compile(r"(?!EXP_|NEMORUN_HOME\Z)[A-Za-z_][A-Za-z0-9_]*", re.ASCI
 
 
 @dataclass(frozen=True, slots=True)
-class Layers:
+class EnvLayers:
     """Variables with their texts, and secrets with where they come from; a name is in one of the two."""
 
     env: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-class Laying:
+class EnvLayering:
     """Lays environments over each other; reads each env file once and collects what is wrong."""
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +35,7 @@ class Laying:
         self._folder = folder
         self._files: dict[Path, dict[str, str]] = {}
 
-    def over(self, below: Layers, section: Mapping[str, Any], place: Place) -> Layers:
+    def over(self, below: EnvLayers, section: Mapping[str, Any], place: Place) -> EnvLayers:
         """What is below with the section's `env_file`, `env` and `secrets` laid over it, in this order."""
         if not ("env" in section or "env_file" in section or "secrets" in section):
             return below
@@ -56,7 +56,7 @@ class Laying:
         for name, source in section.get("secrets", {}).items():
             secrets[name] = self.source(source)
             env.pop(name, None)
-        return Layers(env, secrets)
+        return EnvLayers(env, secrets)
 
     def _env_files(self, section: Mapping[str, Any], place: Place) -> list[tuple[Path, bool, Place]]:
         given = section.get("env_file", [])

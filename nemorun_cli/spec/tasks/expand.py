@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model.problems import Finding
-from nemorun_cli.spec.expressions.fill import Varying
+from nemorun_cli.spec.expressions.fill import VaryingText
 from nemorun_cli.spec.expressions.syntax import UNKNOWN
 from nemorun_cli.spec.schema import checks
 
@@ -28,13 +28,13 @@ class Expansion:
 
     Attributes:
         sweeps: what the matrix of each task stands for.
-        doubtful: tasks whose matrix has problems; nothing more is said about them.
+        unconfirmed: tasks whose matrix has problems; nothing more is said about them.
         findings: what is wrong.
     """
 
     def __init__(self, filler: Filler) -> None:
         self.sweeps: dict[str, Sweep] = {}
-        self.doubtful: set[str] = set()
+        self.unconfirmed: set[str] = set()
         self.findings: list[Finding] = []
         self._filler = filler
         self._names: dict[str, list[str]] = {}  # what the matrix of each task gives, as far as that is known
@@ -53,7 +53,7 @@ class Expansion:
         place: Place = ("tasks", name, "matrix")
         is_unfilled = any(one[: len(place)] == place for one in self._filler.unfilled)
         if is_unfilled or not checks.is_matrix(task["matrix"]):
-            self.doubtful.add(name)
+            self.unconfirmed.add(name)
             return
         from nemorun_cli.spec.tasks import matrix  # noqa: PLC0415 - only for sweeps
 
@@ -63,7 +63,7 @@ class Expansion:
         sweep, findings = matrix.expand(task["matrix"], place, size=size)
         self.findings += findings
         if sweep is None:
-            self.doubtful.add(name)
+            self.unconfirmed.add(name)
         else:
             self.sweeps[name] = sweep
 
@@ -81,7 +81,7 @@ class Expansion:
         rest = {key: value for key, value in task.items() if key != "matrix"}
         fill = _fill_of(rest)
         needs_check = any(key not in _FREE and _fill_of(value) for key, value in rest.items())
-        needs_check |= isinstance(rest.get("args"), Varying)
+        needs_check |= isinstance(rest.get("args"), VaryingText)
         told: set[Place] = set()
         for one in self.sweeps[name].combinations:
             if fill is None:
@@ -107,7 +107,7 @@ class Expansion:
 
 def _fill_of(value: Any) -> Fill | None:
     """What fills a value in for a combination; None for one that does not vary."""
-    if isinstance(value, Varying):
+    if isinstance(value, VaryingText):
         return value.fill
     if isinstance(value, dict):
         parts = {key: fill for key, item in value.items() if (fill := _fill_of(item))}

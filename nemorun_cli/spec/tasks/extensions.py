@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.problems import Place
 
 
-class Chosen:
+class Extensions:
     """Reads what a spec says of packagers and launchers, each value once; what is wrong is in `findings`."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Chosen:
             named = launchers.normal(value)
             is_right = [self._check_launcher(name, given, place) for name, given in named.items()]
             if all(is_right):
-                setting = launchers.Setting(executor=options)
+                setting = launchers.LaunchSetting(executor=options)
                 for name, given in named.items():
                     problems = launchers.make(name, given).problems(setting)
                     self.findings += [Finding(place=place, message=problem) for problem in problems]

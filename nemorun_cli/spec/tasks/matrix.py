@@ -111,17 +111,17 @@ class _Expansion:
 
     def sweep(self) -> Sweep | None:
         section = self._section
-        lanes = self._lanes()
+        ready_queues = self._lanes()
         self._check_names()
         if self.findings:
             return None
-        count = math.prod(len(lane) for lane in lanes) if lanes else 0
+        count = math.prod(len(ready_queue) for ready_queue in ready_queues) if ready_queues else 0
         count += len(section.get("include", ()))
         if count * self._size > MOST_MEMBERS:
             message = f"expands to {count * self._size:,} members, which is more than {MOST_MEMBERS:,}"
             self._find((), message, "give it fewer values")
             return None
-        found = self._extended(self._remaining(lanes)) if lanes else []
+        found = self._extended(self._remaining(ready_queues)) if ready_queues else []
         found += self._added(found)
         if not found and not self.findings:
             self._find((), "leaves nothing to run", "exclude takes all of its combinations away")
@@ -148,17 +148,17 @@ class _Expansion:
 
     def _lanes(self) -> list[list[dict[str, Any]]]:
         """The choices that are made one by one: the values of an axis, or those of zipped axes in step."""
-        lanes = []
+        ready_queues = []
         zips = self._zips()
         for axis, values in self._axes.items():
             names = next((names for names in zips if axis in names), (axis,))
             if axis != names[0]:
                 continue
             rows = zip(*(self._axes[name] for name in names), strict=True)
-            lane = [dict(zip(names, row, strict=True)) for row in rows]
-            self._check_repeated(axis, lane, values)
-            lanes.append(lane)
-        return lanes
+            ready_queue = [dict(zip(names, row, strict=True)) for row in rows]
+            self._check_repeated(axis, ready_queue, values)
+            ready_queues.append(ready_queue)
+        return ready_queues
 
     def _zips(self) -> list[tuple[str, ...]]:
         """The groups of axes that go in step, each in the order of the axes."""
@@ -182,21 +182,23 @@ class _Expansion:
                 zips.append(tuple(name for name in self._axes if name in names))
         return zips
 
-    def _check_repeated(self, axis: str, lane: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> None:
+    def _check_repeated(
+        self, axis: str, ready_queue: Sequence[Mapping[str, Any]], values: Sequence[Any]
+    ) -> None:
         """Each choice is there once, and has a name of its own."""
         seen: set[Any] = set()
-        for index, row in enumerate(lane):
+        for index, row in enumerate(ready_queue):
             keys = {tuple(map(key_of, row.values())), tuple(map(value_name, row.values()))}
             if seen & keys:
                 step = f", with {', '.join(list(row)[1:])}" if len(row) > 1 else ""
                 self._find((axis, index), f"{shown(values[index])} is there twice{step}")
             seen |= keys
 
-    def _remaining(self, lanes: Sequence[Sequence[Mapping[str, Any]]]) -> Iterator[dict[str, Any]]:
+    def _remaining(self, ready_queues: Sequence[Sequence[Mapping[str, Any]]]) -> Iterator[dict[str, Any]]:
         """The combinations that `exclude` leaves, the last axis changing fastest."""
         excluded = _index(self._section.get("exclude", ()))
         order = tuple(self._axes)
-        for picked in itertools.product(*lanes):
+        for picked in itertools.product(*ready_queues):
             merged = {name: value for row in picked for name, value in row.items()}
             if not any(_keys(merged, names) in entries for names, entries in excluded.items()):
                 yield merged if tuple(merged) == order else {name: merged[name] for name in order}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.problems import Place
 
 
-class Measured:
+class MetricSection:
     """Collects patterns; each one is checked once, and what is wrong is in `findings`."""
 
     def __init__(self) -> None:

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.model.problems import Place
-    from nemorun_cli.spec.tasks.env_layers import Laying
+    from nemorun_cli.spec.tasks.env_layers import EnvLayering
 
 
-class Plugged:
+class PluginUses:
     """The uses of plugins in one spec; what is wrong with them is in `findings`.
 
     `secrets` gets where the secrets come from that plugins name in their options.
     """
 
-    def __init__(self, folder: Path, laying: Laying, secrets: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, folder: Path, laying: EnvLayering, secrets: dict[str, dict[str, Any]]) -> None:
         self.findings: list[Finding] = []
         self._folder, self._laying, self._secrets = folder, laying, secrets
 

@@ -12,7 +12,7 @@ from nemorun_cli.model.resources import NOTHING, Resources
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nemorun_cli.executors.executor_types import Misfit
+    from nemorun_cli.executors.executor_types import WhyUnsatisfiable
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.spec import Task
 
@@ -21,18 +21,20 @@ if TYPE_CHECKING:
 VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 
 
-class Requests:
+class ResourceRequests:
     """Collects requests; each one is checked once for each executor, and what is wrong is in `findings`.
 
     Args:
         executors: the options of each by its name.
-        misfit: says of an executor (name, options) why it can never meet a request; None asks nobody.
+        why_unsatisfiable: why an executor (name, options) can never meet a request; None skips the question.
     """
 
-    def __init__(self, executors: Mapping[str, Mapping[str, Any]], misfit: Misfit | None) -> None:
+    def __init__(
+        self, executors: Mapping[str, Mapping[str, Any]], why_unsatisfiable: WhyUnsatisfiable | None
+    ) -> None:
         self.findings: list[Finding] = []
         self._executors = executors
-        self._misfit = misfit
+        self._misfit = why_unsatisfiable
         self._known: dict[tuple[tuple[str, Any], ...], Resources] = {}
         self._checked: set[tuple[str, Resources, Place]] = set()
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Found:
+class SameMatrix:
     """The twins of each member of one task, the sweeps that they are of, and what is wrong."""
 
     twins: dict[str, dict[str, str | tuple[str, ...]]] = field(default_factory=dict)
@@ -27,12 +27,12 @@ class Found:
 
 def twins_in(
     name: str, given: Sequence[Any], members: Mapping[str, tuple[str, ...]], expansion: Expansion
-) -> Found:
+) -> SameMatrix:
     """Who is meant by each of the dependencies that are mappings."""
-    found = Found()
+    found = SameMatrix()
     own = expansion.sweeps.get(name)
     for index, entry in enumerate(given):
-        if not isinstance(entry, dict) or entry["task"] in expansion.doubtful:
+        if not isinstance(entry, dict) or entry["task"] in expansion.unconfirmed:
             continue
         other, place = entry["task"], ("tasks", name, "dependencies", index)
         problem = _refused(name, other, own, members, expansion)
@@ -71,7 +71,7 @@ def _refused(
 
 
 def _match(
-    found: Found,
+    found: SameMatrix,
     mine: tuple[str, Sweep],
     theirs: tuple[str, Sweep],
     members: Mapping[str, tuple[str, ...]],

@@ -21,7 +21,7 @@ from yaml.events import (
 from nemorun_cli.errors import SpecError
 from nemorun_cli.model.problems import Finding
 from nemorun_cli.spec.yaml.scalars import NOT_TEXT_STARTS, scalar
-from nemorun_cli.spec.yaml.source import Source
+from nemorun_cli.spec.yaml.source import SpecSource
 
 if TYPE_CHECKING:
     from nemorun_cli.model.problems import Problem
@@ -34,7 +34,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 
 
-def parse(source: Source) -> Any:
+def parse(source: SpecSource) -> Any:
     """The one document of the source as plain data; raises SpecError with what YAML or exp refuses in it."""
     builder = _Builder(source)
     try:
@@ -53,12 +53,12 @@ def option_value(text: str) -> Any:
     """
     if text[:1] in ("[", "{"):
         try:
-            return parse(Source(text, file="value", has_lines=False))
+            return parse(SpecSource(text, file="value", has_lines=False))
         except SpecError as fault:
             raise ValueError(fault.problems[0].message) from None
     if text[:1] in ("'", '"') and len(text) > 1 and text[-1] == text[0]:
         try:
-            value = parse(Source(text, file="value", has_lines=False))
+            value = parse(SpecSource(text, file="value", has_lines=False))
         except SpecError:
             return text
         return value if isinstance(value, str) else text
@@ -72,7 +72,7 @@ class _Stop(Exception):  # noqa: N818 - a way out of the recursion, never seen o
 class _Builder:
     """Builds the data of one document and collects what is refused in it."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: SpecSource) -> None:
         self.problems: list[Problem] = []
         self._source = source
         self._anchors: dict[

@@ -25,7 +25,7 @@ MAX_BYTES = 32_000_000  # of a spec; ten thousand tasks take two
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Source:
+class SpecSource:
     """A spec's text under the name people know it by; finds the place of a value when asked.
 
     `has_lines` is False where the text was made from values, so that its lines mean nothing to anyone.
@@ -76,7 +76,7 @@ class Source:
         return mark.line, mark.column
 
 
-def open_source(path: Path, *, file: str | None = None) -> Source:
+def open_source(path: Path, *, file: str | None = None) -> SpecSource:
     """The text of a spec file, which people know as `file`; raises SpecError where it is no UTF-8."""
     file = file or str(path)
 
@@ -96,7 +96,7 @@ def open_source(path: Path, *, file: str | None = None) -> Source:
     if len(content) > MAX_BYTES:
         raise refuse(f"is larger than {MAX_BYTES:,} bytes")
     try:
-        return Source(content.decode("utf-8-sig"), file=file)
+        return SpecSource(content.decode("utf-8-sig"), file=file)
     except UnicodeDecodeError as fault:
         line = content.count(b"\n", 0, fault.start) + 1
         raise refuse(f"is not UTF-8 text: byte {fault.start + 1}, in line {line}") from None

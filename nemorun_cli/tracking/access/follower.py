@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.row_files import Row
 
 
-class Following:
+class MetricFollower:
     """The metrics of one record; each look reads only what is new."""
 
     def __init__(self, place: Place) -> None:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from nemorun_cli.tracking.experiment import Experiment
-    from nemorun_cli.tracking.store.row_files import Torn
-    from nemorun_cli.tracking.store.sessions import Opening
+    from nemorun_cli.tracking.store.row_files import IncompleteRow
+    from nemorun_cli.tracking.store.sessions import Session
 
 
 class Record(NamedTuple):
@@ -33,8 +33,8 @@ class Record(NamedTuple):
     tags: list[str]
     bindrs: list[str]
     metadata: Any
-    openings: tuple[Opening, ...]
-    torn: tuple[Torn, ...]
+    openings: tuple[Session, ...]
+    torn: tuple[IncompleteRow, ...]
 
     def ids(
         self, *, exp_id: str | None = None, task: str | None = None, attempt: int | None = None
@@ -54,7 +54,7 @@ class Record(NamedTuple):
 
 
 def belongs(
-    opening: Opening, *, exp_id: str | None = None, task: str | None = None, attempt: int | None = None
+    opening: Session, *, exp_id: str | None = None, task: str | None = None, attempt: int | None = None
 ) -> bool:
     """Whether an opening is of this experiment, task and attempt; None asks nothing."""
     asked = (("exp_id", exp_id), ("task", task), ("attempt", attempt))
@@ -90,7 +90,7 @@ def record(dash_root: str | os.PathLike[str], prefix: str) -> Record | None:
     )
 
 
-def _latest(found: list[Opening], name: str) -> Any:
+def _latest(found: list[Session], name: str) -> Any:
     return next(
         (opening.facts[name] for opening in reversed(found) if opening.facts.get(name) is not None), None
     )

@@ -10,7 +10,7 @@ from nemorun_cli.errors import UsageError
 from nemorun_cli.tracking.params import flattened
 from nemorun_cli.tracking.process import git_state, process_info
 from nemorun_cli.tracking.store import json_values, record_paths, row_files, sessions
-from nemorun_cli.tracking.store.sessions import Holder
+from nemorun_cli.tracking.store.sessions import OpenSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_REGISTERED: Final = 1_000  # records of one attempt that are seen to
 
 
-class Attempt(NamedTuple):
+class TrackedAttempt(NamedTuple):
     """One attempt at a task, or with no task the run itself."""
 
     exp_id: str
@@ -28,7 +28,7 @@ class Attempt(NamedTuple):
     attempt: int | None = None
 
 
-def open_run(place: Place, whose: Attempt, *, folder: str, about: Mapping[str, Any]) -> Holder:
+def open_run(place: Place, whose: TrackedAttempt, *, folder: str, about: Mapping[str, Any]) -> OpenSession:
     """Open the record of a run: RUNNING until it is ended, or lost when this process dies.
 
     Args:
@@ -38,10 +38,10 @@ def open_run(place: Place, whose: Attempt, *, folder: str, about: Mapping[str, A
         about: description, tags and the like, already plain.
     """
     process = {**_process(whose), "folder": folder, "git": git_state.commit(folder)}
-    return Holder.start(place, about=about, process=process)
+    return OpenSession.start(place, about=about, process=process)
 
 
-def open_attempt(place: Place, whose: Attempt, params: Mapping[str, Any]) -> str:
+def open_attempt(place: Place, whose: TrackedAttempt, params: Mapping[str, Any]) -> str:
     """The opening that stands for what a supervisor knows of an attempt; made only once, with the params.
 
     It is RUNNING until there is a verdict, whatever becomes of this process.
@@ -49,13 +49,13 @@ def open_attempt(place: Place, whose: Attempt, params: Mapping[str, Any]) -> str
     known = find(place, whose)
     if known is not None:
         return known
-    holder = Holder.start(place, about={}, process={**_process(whose), "supervised": True})
-    holder.let_go()
+    holder = OpenSession.start(place, about={}, process={**_process(whose), "supervised": True})
+    holder.release()
     set_params(place, holder.id, params)
     return holder.id
 
 
-def find(place: Place, whose: Attempt) -> str | None:
+def find(place: Place, whose: TrackedAttempt) -> str | None:
     """The opening that a supervisor made for an attempt, or None."""
     if not os.path.isdir(place.openings):
         return None
@@ -78,7 +78,7 @@ def set_params(place: Place, opening: str, params: Mapping[str, Any]) -> None:
             writer.close()
 
 
-def unended(place: Place, whose: Attempt) -> list[str]:
+def unended(place: Place, whose: TrackedAttempt) -> list[str]:
     """The openings of a run itself that nothing was said of yet."""
     return [
         opening.id
@@ -110,7 +110,7 @@ def _notes(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
             yield place
 
 
-def _process(whose: Attempt) -> dict[str, Any]:
+def _process(whose: TrackedAttempt) -> dict[str, Any]:
     """Who writes, as far as readers ask for it."""
     return {
         **whose._asdict(),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 
-class Open(Protocol):
+class OpenRecord(Protocol):
     """What has a record open."""
 
     def exited(self, error: BaseException | None) -> None:
@@ -30,13 +30,13 @@ class Open(Protocol):
         """This process is a child of the one that opened the record."""
 
 
-_open: list[Open] = []
+_open: list[OpenRecord] = []
 _unhandled: BaseException | None = None
 _previous_hook: Any = None
 _handles_sigterm = False
 
 
-def watch(record: Open) -> None:
+def watch(record: OpenRecord) -> None:
     """See to this record however the process ends."""
     _open.append(record)
     if len(_open) == 1:
@@ -44,7 +44,7 @@ def watch(record: Open) -> None:
     _take_sigterm()
 
 
-def release(record: Open) -> None:
+def release(record: OpenRecord) -> None:
     """The record is closed."""
     if record in _open:
         _open.remove(record)

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 ALGORITHM: Final = "sha256"
 
 
-class Content(NamedTuple):
+class BlobContent(NamedTuple):
     """What a file held: its checksum and its size in bytes."""
 
     checksum: str
     size: int
 
 
-class Staged:
+class StagedBlob:
     """Bytes on their way in; `content` is there once they are all in."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream = stream
-        self.content: Content | None = None
+        self.content: BlobContent | None = None
 
-    def done(self) -> Content:
+    def done(self) -> BlobContent:
         """What was staged."""
         if self.content is None:
             raise RuntimeError("the content is known when the staging is over")
@@ -55,19 +55,19 @@ class Blobs:
         return f"{self._folder}/{checksum[:2]}/{checksum}"
 
     @contextmanager
-    def staging(self) -> Iterator[Staged]:
+    def staging(self) -> Iterator[StagedBlob]:
         """A file to write a content into; it takes its place when the block ends, or leaves no trace."""
         make_folder(self._folder)
         aside = f"{self._folder}/staged-{os.getpid()}-{os.urandom(6).hex()}"
         descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
             with open(descriptor, "w+b") as stream:
-                staged = Staged(stream)
+                staged = StagedBlob(stream)
                 yield staged
                 stream.flush()
                 stream.seek(0)
                 checksum = hashlib.file_digest(stream, ALGORITHM).hexdigest()
-                staged.content = Content(checksum, os.fstat(stream.fileno()).st_size)
+                staged.content = BlobContent(checksum, os.fstat(stream.fileno()).st_size)
             path = self.path(checksum)
             make_folder(os.path.dirname(path))
             os.replace(aside, path)
@@ -75,7 +75,7 @@ class Blobs:
             os.unlink(aside)
             raise
 
-    def copy_in(self, source: str) -> Content:
+    def copy_in(self, source: str) -> BlobContent:
         """Take a copy of a file; the file itself is only read."""
         with open(source, "rb") as original, self.staging() as staged:
             shutil.copyfileobj(original, staged.stream, 1 << 20)

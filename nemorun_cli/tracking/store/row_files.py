@@ -115,14 +115,14 @@ def finish(descriptor: int, line: bytes, written: int) -> None:
         raise
 
 
-class Torn(NamedTuple):
+class IncompleteRow(NamedTuple):
     """A file whose last line is not whole: its writer died in the midst of it, or is at it now."""
 
     path: str
     bytes: int
 
 
-class Source(NamedTuple):
+class RowSource(NamedTuple):
     """One writer's file in a folder."""
 
     path: str
@@ -130,14 +130,14 @@ class Source(NamedTuple):
     opening: str
 
 
-def sources(folder: str, openings: Collection[str] | None = None) -> list[Source]:
+def sources(folder: str, openings: Collection[str] | None = None) -> list[RowSource]:
     """The files of a folder by generation and opening; of all openings, or of those given."""
     found = []
     for name in names(folder):
         if name.endswith(SUFFIX):
             opening = name.removesuffix(SUFFIX).partition(".")[0]
             if openings is None or opening in openings:
-                found.append(Source(f"{folder}/{name}", generation_of(opening), opening))
+                found.append(RowSource(f"{folder}/{name}", generation_of(opening), opening))
     return sorted(found, key=lambda source: (source.generation, source.path))
 
 
@@ -155,7 +155,7 @@ def generation_of(opening: str) -> int:
     return int(head) if head.isdecimal() else 0
 
 
-def read(path: str) -> tuple[list[Row], Torn | None]:
+def read(path: str) -> tuple[list[Row], IncompleteRow | None]:
     """All whole rows of a file, and its torn last line if there is one.
 
     Raises:
@@ -164,7 +164,7 @@ def read(path: str) -> tuple[list[Row], Torn | None]:
     with open(path, "rb") as stream:
         data = stream.read()
     end = data.rfind(b"\n") + 1
-    torn = Torn(path, len(data) - end) if end < len(data) else None
+    torn = IncompleteRow(path, len(data) - end) if end < len(data) else None
     return parse(data[:end], path), torn
 
 
@@ -215,7 +215,7 @@ def _parse_lines(data: bytes, path: str) -> list[Row]:
     return rows
 
 
-def read_tail(path: str, count: int) -> tuple[list[Row], Torn | None]:
+def read_tail(path: str, count: int) -> tuple[list[Row], IncompleteRow | None]:
     """The last rows of a file; only its end is read."""
     with open(path, "rb") as stream:
         position = size = stream.seek(0, os.SEEK_END)
@@ -227,7 +227,7 @@ def read_tail(path: str, count: int) -> tuple[list[Row], Torn | None]:
             data = stream.read(step) + data
     data = data[: size - position]
     end = data.rfind(b"\n") + 1
-    torn = Torn(path, len(data) - end) if end < len(data) else None
+    torn = IncompleteRow(path, len(data) - end) if end < len(data) else None
     lines = data[:end].split(b"\n")[:-1]
     if position > 0:
         lines = lines[1:]  # the first one may be the end of a longer one
@@ -240,7 +240,7 @@ def read_tail(path: str, count: int) -> tuple[list[Row], Torn | None]:
 
 def series(
     folder: str, *, openings: Collection[str] | None = None, tail: int | None = None
-) -> tuple[list[Row], list[Torn]]:
+) -> tuple[list[Row], list[IncompleteRow]]:
     """The rows of a folder as one series, or its last ones, and the torn lines that were passed over.
 
     Generations follow one another, whatever the clocks of their machines said. Within one, writers are merged
@@ -249,11 +249,11 @@ def series(
     Raises:
         LedgerDamagedError: a line that is not the last one of its file is no row.
     """
-    generations: dict[int, list[Source]] = {}
+    generations: dict[int, list[RowSource]] = {}
     for source in sources(folder, openings):
         generations.setdefault(source.generation, []).append(source)
     parts: list[list[Row]] = []
-    torn: list[Torn] = []
+    torn: list[IncompleteRow] = []
     missing = tail
     for generation in sorted(generations, reverse=True):
         if missing is not None and missing <= 0:

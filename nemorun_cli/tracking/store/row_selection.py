@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from typing import SupportsIndex
 
-    from nemorun_cli.tracking.store.row_files import Row, Torn
+    from nemorun_cli.tracking.store.row_files import IncompleteRow, Row
 
     Span = float | tuple[float | None, float | None] | None
 
@@ -43,7 +43,12 @@ class Rows(list["Row"]):
     """
 
     def __init__(
-        self, found: Iterable[Row] = (), *, start: int = 0, has_more: bool = False, torn: Sequence[Torn] = ()
+        self,
+        found: Iterable[Row] = (),
+        *,
+        start: int = 0,
+        has_more: bool = False,
+        torn: Sequence[IncompleteRow] = (),
     ) -> None:
         super().__init__(found)
         self.start = start
@@ -97,7 +102,7 @@ def select(
     *,
     start: int = 0,
     limit: int | None = None,
-    torn: Sequence[Torn] = (),
+    torn: Sequence[IncompleteRow] = (),
 ) -> Rows:
     """The rows that were chosen, from the start-th on, at most so many.
 

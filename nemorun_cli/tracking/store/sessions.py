@@ -26,14 +26,14 @@ from nemorun_cli.tracking.store.record_paths import FILE_MODE, Place, make_folde
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nemorun_cli.tracking.store.row_files import Row, Torn
+    from nemorun_cli.tracking.store.row_files import IncompleteRow, Row
 
 FORMAT: Final = "exp.record/1"
 RESUME: Final = ("allow", "must", "never")
 ENDS: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
 
-class Opening(NamedTuple):
+class Session(NamedTuple):
     """One opening as it is read.
 
     `state` is `alive` (its lock is held), `ended`, `gone` (the lock is free and there is no end: FAILED with
@@ -59,7 +59,7 @@ class Opening(NamedTuple):
         return self.state in {"ended", "gone"}
 
 
-class Holder:
+class OpenSession:
     """An opening of this process: holds its lock until it is ended."""
 
     def __init__(self, place: Place, opening: str, descriptor: int) -> None:
@@ -112,9 +112,9 @@ class Holder:
             raise StateError(f"the record cannot go from {self.status} to {status}")
         _write(self._descriptor, {"event": "ended", "time": clock.stamp(), "status": str(status), **details})
         self.status = status
-        self.let_go()
+        self.release()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Close the file. In a forked child the parent's lock stays: it ends with the parent's own."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -179,7 +179,7 @@ def ids(place: Place) -> list[str]:
     return sorted(names, key=lambda name: (row_files.generation_of(name), name))
 
 
-def read(place: Place, opening: str) -> Opening | None:
+def read(place: Place, opening: str) -> Session | None:
     """One opening as it stands; None while (or because) its first line is not whole.
 
     Raises:
@@ -202,7 +202,7 @@ def read(place: Place, opening: str) -> Opening | None:
     return _told(opening, events[0], end, verdict, "ended" if end or verdict else state)
 
 
-def _told(opening: str, first: Row, end: Row | None, verdict: Row | None, state: str) -> Opening:
+def _told(opening: str, first: Row, end: Row | None, verdict: Row | None, state: str) -> Session:
     last = verdict or end or {}
     status = Status(last.get("status", Status.RUNNING))
     reason, message = last.get("reason"), last.get("message")
@@ -211,7 +211,7 @@ def _told(opening: str, first: Row, end: Row | None, verdict: Row | None, state:
     if state == "gone":
         status, reason = Status.FAILED, str(Reason.LOST)
         message = f"process {first.get('pid')} on {first.get('host')} vanished without saying how it ended"
-    return Opening(
+    return Session(
         id=opening,
         generation=row_files.generation_of(opening),
         status=status,
@@ -267,21 +267,21 @@ def read_verdict(place: Place, opening: str) -> Row | None:
     return verdict if isinstance(verdict, dict) else None
 
 
-def read_all(place: Place) -> tuple[list[Opening], list[Torn]]:
+def read_all(place: Place) -> tuple[list[Session], list[IncompleteRow]]:
     """Every opening of a record, the oldest first, and those files that end in the midst of a line."""
     found = []
-    torn: list[Torn] = []
+    torn: list[IncompleteRow] = []
     for opening in ids(place):
         told = read(place, opening)
         if told:
             found.append(told)
         else:
             path = place.opening(opening)
-            torn.append(row_files.Torn(path, os.path.getsize(path)))
+            torn.append(row_files.IncompleteRow(path, os.path.getsize(path)))
     return found, torn
 
 
-def status_of(openings: list[Opening]) -> Opening | None:
+def status_of(openings: list[Session]) -> Session | None:
     """The opening that decides on a record: of the latest generation one that runs, failed, was cancelled."""
     if not openings:
         return None

@@ -49,7 +49,7 @@ class Cause:
     by: str | None = None
 
 
-class Reader:
+class CauseReader:
     """Draws causes from a snapshot and the events that led to it; every method only computes."""
 
     def __init__(self, snapshot: Snapshot, events: Sequence[Event]) -> None:
@@ -188,7 +188,7 @@ class Reader:
 
     def _needs_slot(self, task: Task, *, is_written: bool) -> bool:
         options = self.snapshot.spec.executors.get(task.executor, {})
-        return is_written or executors.find(options.get("type", task.executor)).takes_slots
+        return is_written or executors.find(options.get("type", task.executor)).counts_toward_max_parallel
 
     def _submitted(self, task: Task, state: TaskState) -> list[Cause]:
         job = f" as {state.job_id}" if state.job_id else ""

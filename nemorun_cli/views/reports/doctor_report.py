@@ -98,7 +98,7 @@ def of_engines(wanted: Mapping[str, Mapping[str, Any]] | None) -> Iterator[Check
                 for found in executor.check():
                     yield Check(
                         subject=subject if found.engine == name else f"{subject} ({found.engine})",
-                        state="well" if found.is_well else "trouble",
+                        state="well" if found.is_ok else "trouble",
                         message=found.message,
                         remedy=found.remedy,
                         is_engine=True,

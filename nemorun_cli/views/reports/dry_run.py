@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nemorun_cli.model.spec import Identity, Spec, Task
-    from nemorun_cli.spec.compose.executor_files import Described
+    from nemorun_cli.spec.compose.executor_files import ExecutorOrigin
     from nemorun_cli.storage.paths import Home
 
 PLAN_FORMAT: Final = "exp.plan/1"
@@ -31,7 +31,7 @@ MOST_NAMED: Final = 5  # tasks that one line names
 
 
 def document(
-    spec: Spec, *, identity: Identity, home: Home, origins: Mapping[str, Described]
+    spec: Spec, *, identity: Identity, home: Home, origins: Mapping[str, ExecutorOrigin]
 ) -> dict[str, Any]:
     """The document `exp.plan/1`: tasks in an order in which each comes after what it needs.
 
@@ -63,7 +63,7 @@ def document(
     }
 
 
-def places(spec: Spec, origins: Mapping[str, Described]) -> list[dict[str, Any]]:
+def places(spec: Spec, origins: Mapping[str, ExecutorOrigin]) -> list[dict[str, Any]]:
     """The executors that tasks use, each with the file that describes it."""
     return [
         {
@@ -199,7 +199,7 @@ def _detail_text(value: Any) -> str:
 
 
 def _early(task: Task, rules: Rules) -> dict[str, Any]:
-    behind, after = rules.behind(task)
+    behind, after = rules.upstream(task)
     return {"queued_early": {"behind": behind, "after": after} if behind else None}
 
 

@@ -25,7 +25,7 @@ _BY_THEMSELVES: Final = frozenset({Reason.EXIT, Reason.SIGNAL})
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FailureGroup:
     """Failures of one kind: what the first of them says, and the ids of all."""
 
     message: str
@@ -42,7 +42,7 @@ class Kind:
         return {"message": self.message, "count": len(self.tasks), "tasks": list(self.tasks)}
 
 
-def kinds(snapshot: Snapshot, names: Iterable[str], *, secrets: Collection[str]) -> list[Kind]:
+def kinds(snapshot: Snapshot, names: Iterable[str], *, secrets: Collection[str]) -> list[FailureGroup]:
     """The kinds of failures among these tasks, the most frequent first."""
     found: dict[str, tuple[str, list[str]]] = {}
     failed = [name for name in names if snapshot.history.tasks[name].status is TaskStatus.FAILED]
@@ -51,7 +51,7 @@ def kinds(snapshot: Snapshot, names: Iterable[str], *, secrets: Collection[str])
         message = _message(snapshot, name, state, secrets=secrets, reads=number < MOST_READ)
         found.setdefault(_NUMBERS.sub("#", message), (message, []))[1].append(name)
     ranked = sorted(found.values(), key=lambda entry: -len(entry[1]))
-    return [Kind(message, tuple(tasks)) for message, tasks in ranked]
+    return [FailureGroup(message, tuple(tasks)) for message, tasks in ranked]
 
 
 def _message(

@@ -77,7 +77,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
+class TaskGraph:
     """Nodes in an order in which everything stands below what it depends on."""
 
     name: str
@@ -96,7 +96,7 @@ class Graph:
         }
 
 
-def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> Graph:
+def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> TaskGraph:
     """The graph of a spec, with the states of its tasks where it is that of an experiment."""
     by_node: defaultdict[str, list[Task]] = defaultdict(list)
     for task in spec.tasks:
@@ -114,7 +114,7 @@ def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> Graph:
         name: _node(name, tasks, states, description=about.get(name, tasks[0].description))
         for name, tasks in by_node.items()
     }
-    return Graph(
+    return TaskGraph(
         name=spec.name,
         nodes=tuple(nodes[name] for name in _in_order(list(nodes), list(edges))),
         edges=tuple(edges.values()),
@@ -183,7 +183,7 @@ def _in_order(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[st
     return ordered
 
 
-def to_mermaid(graph: Graph) -> str:
+def to_mermaid(graph: TaskGraph) -> str:
     """The graph for Mermaid; names are quoted, so that none can be taken for syntax."""
     numbers = {node.id: f"n{index}" for index, node in enumerate(graph.nodes)}
     lines = ["flowchart TD"]
@@ -199,7 +199,7 @@ def to_mermaid(graph: Graph) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def to_dot(graph: Graph) -> str:
+def to_dot(graph: TaskGraph) -> str:
     """The graph for Graphviz; names are quoted, so that none can be taken for syntax."""
     lines = [f"digraph {_quoted(graph.name)} {{", "    node [shape=box, style=filled, fillcolor=white];"]
     for node in graph.nodes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.scheduler import resume_plan
 from nemorun_cli.views import log_excerpt, timeline
-from nemorun_cli.views.reports.causes import Cause, Reader, signal_of
+from nemorun_cli.views.reports.causes import Cause, CauseReader, signal_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.log_excerpt import Excerpt
     from nemorun_cli.views.snapshot import Snapshot
-    from nemorun_cli.views.timeline import Attempt
+    from nemorun_cli.views.timeline import PastAttempt
 
 WHY_FORMAT: Final = "exp.why/1"
 
@@ -36,7 +36,7 @@ class Explanation:
     causes: tuple[Cause, ...]
     chain: tuple[Cause, ...] = ()
     excerpt: Excerpt | None = None
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[PastAttempt, ...] = ()
     resume: Decision | None = None
     entry: dict[str, Any] = field(default_factory=dict)
 
@@ -65,7 +65,7 @@ def explain(
         events: the ledger, for what happened before.
         secrets: values that are hidden in what logs say.
     """
-    reader = Reader(snapshot, events)
+    reader = CauseReader(snapshot, events)
     past = timeline.attempts(snapshot, events)
     decisions = {one.task: one for one in resume_plan.decide(reader.schedule)}
     found = []

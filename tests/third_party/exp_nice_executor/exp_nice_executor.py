@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nemorun_cli import executors
-from nemorun_cli.executors import Diagnosis, Job, Key, Sighting
+from nemorun_cli.executors import AttemptStatus, Diagnosis, Job, Key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ DEFAULT_NICENESS = 10
 class NiceExecutor:
     """Runs tasks here with a lower priority, by default 10 steps lower."""
 
-    takes_slots: ClassVar[bool] = True
+    counts_toward_max_parallel: ClassVar[bool] = True
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "additionalProperties": False,
@@ -47,11 +47,11 @@ class NiceExecutor:
         argv = ("nice", "-n", str(self._niceness), *plan.argv)
         return self._local.plan(replace(plan, argv=argv, details={"niceness": self._niceness}))
 
-    def submit(self, jobs: Sequence[Job]) -> Iterable[Sighting]:
+    def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
         """Start attempts."""
         return self._local.submit(jobs)
 
-    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Sighting]:
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
         """What is new about them."""
         return self._local.poll(jobs)
 
@@ -72,7 +72,7 @@ class NiceExecutor:
         path = shutil.which("nice")
         yield Diagnosis(
             engine="nice",
-            is_well=path is not None,
+            is_ok=path is not None,
             message=f"{path}, from niceness {os.nice(0)}" if path else "there is no program nice",
             remedy=None if path else "install coreutils",
         )
@@ -81,9 +81,9 @@ class NiceExecutor:
         """Its tasks share this machine with those of the local one."""
         return executors.machine(self._local, with_gpus=with_gpus)
 
-    def misfit(self, wanted: Resources, *, ask: bool) -> str | None:
+    def why_unsatisfiable(self, wanted: Resources, *, ask: bool) -> str | None:
         """What the local one says."""
-        return self._local.misfit(wanted, ask=ask)
+        return self._local.why_unsatisfiable(wanted, ask=ask)
 
     def close(self) -> None:
         """Let go of everything."""

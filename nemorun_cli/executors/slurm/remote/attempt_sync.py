@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, GROWS, MOST, Known
+from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, GROWS, MOST, KnownFile
 from nemorun_cli.system.files import FILE_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from nemorun_cli.executors.slurm.remote.protocol import Piece
+    from nemorun_cli.executors.slurm.remote.protocol import FilePiece
 
 EXIT: Final = "exit.json"
 RECORDS: Final = "records"
@@ -26,7 +26,7 @@ MILLI: Final = 1_000
 NANO: Final = 1_000_000  # nanoseconds of a thousandth of a second
 
 
-def known(folders: Mapping[str, Path]) -> Iterator[Known]:
+def known(folders: Mapping[str, Path]) -> Iterator[KnownFile]:
     """What is here of the evidence.
 
     Args:
@@ -38,11 +38,11 @@ def known(folders: Mapping[str, Path]) -> Iterator[Known]:
                 seen = (here / COPIES.get(name, name)).stat()
             except FileNotFoundError:
                 continue
-            yield Known(path=f"{there}/{name}", mtime=_text(seen.st_mtime_ns), size=seen.st_size)
+            yield KnownFile(path=f"{there}/{name}", mtime=_text(seen.st_mtime_ns), size=seen.st_size)
 
 
 def take(
-    pieces: Iterable[Piece], folders: Mapping[str, Path], *, is_complete: Callable[[str], bool]
+    pieces: Iterable[FilePiece], folders: Mapping[str, Path], *, is_complete: Callable[[str], bool]
 ) -> tuple[set[str], set[str]]:
     """Write what a trip brought; gives the folders that changed, and those of which more is to be brought.
 
@@ -55,7 +55,7 @@ def take(
     """
     changed: set[str] = set()
     behind: set[str] = set()
-    ends: dict[str, Piece] = {}
+    ends: dict[str, FilePiece] = {}
     for piece in pieces:
         there, _, name = piece.path.rpartition("/")
         if there not in folders or name not in EVIDENCE:
@@ -79,7 +79,7 @@ def take(
     return changed, behind
 
 
-def _grow(path: Path, piece: Piece) -> None:
+def _grow(path: Path, piece: FilePiece) -> None:
     """Put bytes where they are there; two that look at once write the same."""
     if piece.data is None:
         return
@@ -95,7 +95,7 @@ def _grow(path: Path, piece: Piece) -> None:
         os.close(descriptor)
 
 
-def _replace(path: Path, piece: Piece) -> None:
+def _replace(path: Path, piece: FilePiece) -> None:
     if piece.data is None:
         path.unlink(missing_ok=True)
         return
@@ -111,7 +111,7 @@ def _replace(path: Path, piece: Piece) -> None:
     aside.rename(path)
 
 
-def _times(piece: Piece) -> tuple[int, int]:
+def _times(piece: FilePiece) -> tuple[int, int]:
     seconds, _, part = piece.mtime.partition(".")
     moment = (int(seconds) * MILLI + int(part[:3].ljust(3, "0"))) * NANO
     return moment, moment

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors.slurm.job_script import SECRETS
 from nemorun_cli.executors.slurm.remote import attempt_sync, upload
-from nemorun_cli.executors.slurm.remote.connection import Trips
-from nemorun_cli.executors.slurm.remote.protocol import Watched
-from nemorun_cli.executors.slurm.remote.remote_paths import Layout, files_of
-from nemorun_cli.executors.slurm.remote.results import Fetching
-from nemorun_cli.executors.slurm.remote.upload import Delivery
+from nemorun_cli.executors.slurm.remote.connection import Connection
+from nemorun_cli.executors.slurm.remote.protocol import WatchedFiles
+from nemorun_cli.executors.slurm.remote.remote_paths import RemotePaths, files_of
+from nemorun_cli.executors.slurm.remote.results import ResultFetcher
+from nemorun_cli.executors.slurm.remote.upload import Upload
 from nemorun_cli.executors.slurm.ssh import Tunnel
 from nemorun_cli.storage import attempts
 from nemorun_cli.storage.paths import ExperimentFiles
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nemorun_cli.executors import Diagnosis, Job
-    from nemorun_cli.executors.slurm.commands import Inquiry
+    from nemorun_cli.executors.slurm.commands import SlurmCommands
     from nemorun_cli.executors.slurm.job_script import Secrets
-    from nemorun_cli.executors.slurm.remote.protocol import Piece
+    from nemorun_cli.executors.slurm.remote.protocol import FilePiece
     from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.model.plan import Plan
 
@@ -35,7 +35,7 @@ GROWTH: Final = 1.3
 FIRST_ANSWER: Final = 20.0  # seconds that a look from outside waits for what has ended to be brought
 
 
-class There:
+class RemoteCluster:
     """A cluster on the far side of a tunnel, for one experiment.
 
     Args:
@@ -46,10 +46,10 @@ class There:
         given = dict(options["tunnel"])
         artifacts = given.pop("artifacts", [])
         self._tunnel = Tunnel.of(given)
-        self._trips = Trips(self._tunnel, options, watched=self._watched, take=self._take)
-        self.commands: Inquiry = self._trips
-        self._fetching = Fetching(self._trips, artifacts)
-        self._layout: Layout | None = None
+        self._trips = Connection(self._tunnel, options, watched=self._watched, take=self._take)
+        self.commands: SlurmCommands = self._trips
+        self._fetching = ResultFetcher(self._trips, artifacts)
+        self._layout: RemotePaths | None = None
         self._jobs: dict[str, Path] = {}  # the attempts' folders here, by their paths in the experiment's
         self._is_common_there = False
         self._shipped: set[str] = set()  # the contents that are there, by their folders in the store
@@ -75,9 +75,7 @@ class There:
         assert self._layout is not None  # noqa: S101 - whoever asks has planned or looked
         return self._layout.place(path)
 
-    def submit(
-        self, submission: Submission, jobs: Iterable[Job], secrets: Mapping[Path, Secrets]
-    ) -> Delivery:
+    def submit(self, submission: Submission, jobs: Iterable[Job], secrets: Mapping[Path, Secrets]) -> Upload:
         """Bring the texts there by rsync, then ask sbatch; secrets go by the tunnel alone."""
         jobs = list(jobs)
         layout = self._lay_out(files_of(jobs[0]))
@@ -96,11 +94,11 @@ class There:
             self._is_common_there = True
             self._shipped.update(packages)
 
-        return Delivery(self._trips, pushes, text, done=done)
+        return Upload(self._trips, pushes, text, done=done)
 
-    def _lay_out(self, files: ExperimentFiles) -> Layout:
+    def _lay_out(self, files: ExperimentFiles) -> RemotePaths:
         if self._layout is None or self._layout.files != files:
-            self._layout = Layout(self._tunnel, files)
+            self._layout = RemotePaths(self._tunnel, files)
             self._trips.experiment = files.id
         return self._layout
 
@@ -167,13 +165,13 @@ class There:
         if secrets and attempts.claimed_pid(job.files) is None:
             self._trips.send(f"rm -f -- {self.place(job.files.directory / SECRETS)}", name="rm")
 
-    def _watched(self) -> Watched | None:
+    def _watched(self) -> WatchedFiles | None:
         if not self._jobs or self._layout is None:
             return None
         known = list(attempt_sync.known(self._jobs))
-        return Watched(root=str(self._layout.folder), folders=list(self._jobs), known=known)
+        return WatchedFiles(root=str(self._layout.folder), folders=list(self._jobs), known=known)
 
-    def _take(self, pieces: Sequence[Piece]) -> None:
+    def _take(self, pieces: Sequence[FilePiece]) -> None:
         changed, self._behind = attempt_sync.take(pieces, self._jobs, is_complete=self._is_complete)
         if changed or self._behind:
             self._has_news = True

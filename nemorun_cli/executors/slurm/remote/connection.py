@@ -7,14 +7,19 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm import commands, ssh
-from nemorun_cli.executors.slurm.commands import Answer, Processes
+from nemorun_cli.executors.slurm.commands import CommandResult, LocalCommands
 from nemorun_cli.executors.slurm.remote import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from nemorun_cli.executors.slurm.commands import Process
-    from nemorun_cli.executors.slurm.remote.protocol import Piece, Report, Said, Watched
+    from nemorun_cli.executors.slurm.commands import LocalCommand
+    from nemorun_cli.executors.slurm.remote.protocol import (
+        CommandOutput,
+        FilePiece,
+        RoundTripReport,
+        WatchedFiles,
+    )
     from nemorun_cli.executors.slurm.ssh import Tunnel
 
 PATIENCE: Final = 90.0  # seconds that a trip may take; sbatch itself tries for a minute while Slurm is busy
@@ -22,27 +27,27 @@ AGAIN: Final = 0.05  # seconds between looks at whether a trip is back, for who 
 MOST_TOLD: Final = 500  # characters of what ssh complains of
 
 
-class Errand:
+class RemoteRequest:
     """One command that a trip does there."""
 
-    def __init__(self, trips: Trips, text: str, name: str) -> None:
+    def __init__(self, trips: Connection, text: str, name: str) -> None:
         self._trips, self.text, self.name = trips, text, name
         self.asked = time.monotonic()
-        self.told: Answer | None = None
+        self.told: CommandResult | None = None
 
-    def answer(self) -> Answer | None:
+    def answer(self) -> CommandResult | None:
         """The answer, if it is back."""
         if self.told is None:
             self._trips.arrive()
         return self.told
 
-    def wait(self, seconds: float) -> Answer | None:
+    def wait(self, seconds: float) -> CommandResult | None:
         """The answer, waited for; None if it is not back in time."""
         self._trips.wait(lambda: self.told is not None, seconds)
         return self.told
 
 
-class Trips:
+class Connection:
     """Asks Slurm's commands on the far side, one round trip at a time.
 
     Args:
@@ -62,18 +67,18 @@ class Trips:
         tunnel: Tunnel,
         given: Iterable[str],
         *,
-        watched: Callable[[], Watched | None],
-        take: Callable[[Sequence[Piece]], None],
+        watched: Callable[[], WatchedFiles | None],
+        take: Callable[[Sequence[FilePiece]], None],
     ) -> None:
-        self.tunnel, self.processes = tunnel, Processes()
+        self.tunnel, self.processes = tunnel, LocalCommands()
         self.own, self.count = "--me", 0
         self.experiment = "EXP"
         self.trouble: str | None = None
         self.looked = 0.0
         self._given, self._watched, self._take = frozenset(given), watched, take
-        self._waiting: list[Errand] = []
-        self._sent: list[Errand] = []
-        self._process: Process | None = None
+        self._waiting: list[RemoteRequest] = []
+        self._sent: list[RemoteRequest] = []
+        self._process: LocalCommand | None = None
         self._mark = ""
         self._is_look_due = False
 
@@ -83,7 +88,7 @@ class Trips:
         """A descriptor that becomes readable when a trip is over."""
         return self.processes.fileno()
 
-    def ask(self, argv: Sequence[str]) -> Errand:
+    def ask(self, argv: Sequence[str]) -> RemoteRequest:
         """Ask one of Slurm's commands, with the next trip."""
         return self.send(self.text(argv), name=argv[0])
 
@@ -92,10 +97,10 @@ class Trips:
         kept = commands.kept(argv[0], self._given)
         return protocol.ask(argv, settings=kept, fixed=commands.fixed(argv[0]), path=commands.PATH)
 
-    def send(self, text: str, *, name: str) -> Errand:
+    def send(self, text: str, *, name: str) -> RemoteRequest:
         """Have this shell text run there, with the next trip."""
         self.count += 1
-        errand = Errand(self, text, name)
+        errand = RemoteRequest(self, text, name)
         self._waiting.append(errand)
         return errand
 
@@ -167,12 +172,12 @@ class Trips:
         finally:  # also if there is no room here for what was found
             self._tell(report, asked=self._sent)
 
-    def _tell(self, report: Report, *, asked: Sequence[Errand]) -> None:
+    def _tell(self, report: RoundTripReport, *, asked: Sequence[RemoteRequest]) -> None:
         for index, errand in enumerate(asked):
             if index < len(report.said):
                 errand.told = _answer(report.said[index], errand)
             else:
-                errand.told = Answer(
+                errand.told = CommandResult(
                     code=None, complaint=self.trouble or "", asked=errand.asked, is_lost=True
                 )
 
@@ -184,12 +189,12 @@ class Trips:
         return f"ssh does not reach {self.tunnel.host}: {said or 'the connection broke'}"
 
 
-def _answer(said: Said, errand: Errand) -> Answer:
+def _answer(said: CommandOutput, errand: RemoteRequest) -> CommandResult:
     output = said.output.decode(errors="surrogateescape")
     complaint = said.complaint.decode(errors="surrogateescape").strip()
     if said.code:
         complaint = complaint or output.strip()
-    return Answer(
+    return CommandResult(
         code=said.code, output=output, complaint=complaint[: commands.MOST_TOLD], asked=errand.asked
     )
 

@@ -79,7 +79,7 @@ exp_look() {{
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownFile:
     """A file as it is known on this side; `mtime` as `%.3Y` of stat writes it."""
 
     path: str
@@ -88,16 +88,16 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class WatchedFiles:
     """What to look at: folders of attempts, relative to `root`, and what is known of their files."""
 
     root: str
     folders: Sequence[str]
-    known: Sequence[Known]
+    known: Sequence[KnownFile]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class FilePiece:
     """A file that is new or has changed: its bytes from an offset on; None for one that is gone."""
 
     path: str
@@ -108,7 +108,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class CommandOutput:
     """What one command printed, and its exit code."""
 
     code: int
@@ -117,7 +117,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class RoundTripReport:
     """What a trip brought back.
 
     Attributes:
@@ -127,8 +127,8 @@ class Report:
         rest: what was printed to standard error behind all commands: ssh's own complaints, if any.
     """
 
-    said: Sequence[Said]
-    pieces: Sequence[Piece]
+    said: Sequence[CommandOutput]
+    pieces: Sequence[FilePiece]
     is_whole: bool
     rest: str
 
@@ -152,7 +152,7 @@ def put(path: str, text: str) -> str:
     return f"printf %s {shlex.quote(text)} >|{shlex.quote(path)}"
 
 
-def script(commands: Iterable[str], watched: Watched | None, *, mark: str) -> str:
+def script(commands: Iterable[str], watched: WatchedFiles | None, *, mark: str) -> str:
     """The whole text of a trip: the commands first, so that what is looked at is newer than what they say."""
     parts = [_HEAD.format(mark=mark)]
     parts += [f"{{ {command}\n}}; exp_said\n" for command in commands]
@@ -170,10 +170,10 @@ def _listing(name: str, lines: str) -> str:
     return f"{name}() {{ cat <<'exp-end'\n{lines}exp-end\n}}\n"
 
 
-def parse(output: bytes, complaint: bytes, *, mark: str) -> Report:
+def parse(output: bytes, complaint: bytes, *, mark: str) -> RoundTripReport:
     """What a trip brought back."""
-    said: list[Said] = []
-    pieces: list[Piece] = []
+    said: list[CommandOutput] = []
+    pieces: list[FilePiece] = []
     is_whole = False
     parts = re.split(rb"\n%b ([^\n]*)\n" % mark.encode(), output)
     complaints = complaint.split(b"\n%b\n" % mark.encode())
@@ -185,15 +185,15 @@ def parse(output: bytes, complaint: bytes, *, mark: str) -> Report:
             is_whole = True
         elif len(fields) == 1 and index:
             told = complaints[index] if index < len(complaints) else b""
-            said.append(Said(code=int(fields[0]), output=parts[2 * index], complaint=told))
+            said.append(CommandOutput(code=int(fields[0]), output=parts[2 * index], complaint=told))
         elif len(fields) == 4:  # noqa: PLR2004 - time, size, offset, path
             mtime, size, offset, path = fields
             data = None if mtime == "gone" else body
-            pieces.append(Piece(path=path, mtime=mtime, size=int(size), offset=int(offset), data=data))
+            pieces.append(FilePiece(path=path, mtime=mtime, size=int(size), offset=int(offset), data=data))
     if not is_whole and pieces:
         pieces.pop()  # it may have been cut short
     rest = complaints[-1].decode(errors="replace").strip()
-    return Report(said=said, pieces=pieces, is_whole=is_whole, rest=rest)
+    return RoundTripReport(said=said, pieces=pieces, is_whole=is_whole, rest=rest)
 
 
 def _pairs(parts: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -16,7 +16,7 @@ from nemorun_cli.executors.slurm import ssh
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nemorun_cli.executors.slurm.remote.connection import Trips
+    from nemorun_cli.executors.slurm.remote.connection import Connection
     from nemorun_cli.executors.slurm.ssh import Tunnel
 
 ENGINE: Final = "ssh"
@@ -26,7 +26,7 @@ PATIENCE: Final = 20.0  # seconds for a look around there
 TOOLS: Final = ("awk", "xargs", "stat", "head", "tail")
 
 
-def diagnose(tunnel: Tunnel, trips: Trips) -> Iterator[Diagnosis]:
+def diagnose(tunnel: Tunnel, trips: Connection) -> Iterator[Diagnosis]:
     """What is well and what is not, up to the folder for jobs; what rests on a fault is not asked."""
     for name in ("ssh", "rsync"):
         if shutil.which(name) is None:
@@ -34,11 +34,11 @@ def diagnose(tunnel: Tunnel, trips: Trips) -> Iterator[Diagnosis]:
             return
     found = login(tunnel, asks=_has_person())
     yield found
-    if not found.is_well:
+    if not found.is_ok:
         return
     found = _there(tunnel, trips)
     yield found
-    if found.is_well and (trouble := _files(tunnel, trips)):
+    if found.is_ok and (trouble := _files(tunnel, trips)):
         yield trouble
 
 
@@ -102,7 +102,7 @@ def _refused(tunnel: Tunnel, complaint: str, *, code: int) -> Diagnosis:
     )
 
 
-def _there(tunnel: Tunnel, trips: Trips) -> Diagnosis:
+def _there(tunnel: Tunnel, trips: Connection) -> Diagnosis:
     """Whether what is needed is there, and files can be brought."""
     look = (
         '[ -n "$exp_rsync" ] || echo "lacks rsync"\n'  # which is not started by a login
@@ -132,7 +132,7 @@ def _there(tunnel: Tunnel, trips: Trips) -> Diagnosis:
     return _well(f"{tunnel.host} has what is needed, and {tunnel.job_dir} can be written")
 
 
-def _files(tunnel: Tunnel, trips: Trips) -> Diagnosis | None:
+def _files(tunnel: Tunnel, trips: Connection) -> Diagnosis | None:
     """What is wrong with bringing files, if anything is."""
     argv = tunnel.rsync("--dirs", "--list-only", "--", f"{tunnel.remote}:/")
     answer = trips.processes.start(argv, ssh.environment()).wait(PATIENCE)
@@ -159,8 +159,8 @@ def _has_person() -> bool:
 
 
 def _well(message: str) -> Diagnosis:
-    return Diagnosis(engine=ENGINE, is_well=True, message=message)
+    return Diagnosis(engine=ENGINE, is_ok=True, message=message)
 
 
 def _ill(message: str, remedy: str) -> Diagnosis:
-    return Diagnosis(engine=ENGINE, is_well=False, message=message, remedy=remedy)
+    return Diagnosis(engine=ENGINE, is_ok=False, message=message, remedy=remedy)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NOTE: Final = "there"  # in the experiment's folder of submissions: where its files lie on the far side
 
 
-class Layout:
+class RemotePaths:
     """The folders of an experiment, here and there.
 
     Attributes:

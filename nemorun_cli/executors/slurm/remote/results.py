@@ -18,9 +18,9 @@ from nemorun_cli.tracking.store.record_paths import RECORD
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from nemorun_cli.executors.slurm.commands import Process
-    from nemorun_cli.executors.slurm.remote.connection import Trips
-    from nemorun_cli.executors.slurm.remote.remote_paths import Layout
+    from nemorun_cli.executors.slurm.commands import LocalCommand
+    from nemorun_cli.executors.slurm.remote.connection import Connection
+    from nemorun_cli.executors.slurm.remote.remote_paths import RemotePaths
 
 ARTIFACTS: Final = "artifacts"  # in an attempt's folder: what came back of its workdir
 NO_WORD: Final = "rsync failed, and did not say why"
@@ -34,7 +34,7 @@ OWN: Final = (
 )  # fmt: skip
 
 
-class Fetching:
+class ResultFetcher:
     """Brings records while tasks write them, and all that is left when they have ended.
 
     Args:
@@ -42,15 +42,15 @@ class Fetching:
         artifacts: globs of files in the experiment's folder that come back.
     """
 
-    def __init__(self, trips: Trips, artifacts: Sequence[str]) -> None:
+    def __init__(self, trips: Connection, artifacts: Sequence[str]) -> None:
         self._trips, self._artifacts = trips, artifacts
         self._complaints: dict[str, str] = {}
-        self._under_way: dict[str, list[Process]] = {}
+        self._under_way: dict[str, list[LocalCommand]] = {}
         self._done: set[str] = set()
-        self._live: Process | None = None
+        self._live: LocalCommand | None = None
         self._next = 0.0
 
-    def is_complete(self, layout: Layout, folder: str) -> bool:
+    def is_complete(self, layout: RemotePaths, folder: str) -> bool:
         """Whether all of an attempt that has ended is here; begins to bring it if not."""
         if folder in self._done:
             return True
@@ -76,7 +76,7 @@ class Fetching:
         """What rsync said when not all of an attempt that has ended could be brought."""
         return self._complaints.get(folder)
 
-    def refresh(self, layout: Layout, folders: Mapping[str, Path]) -> None:
+    def refresh(self, layout: RemotePaths, folders: Mapping[str, Path]) -> None:
         """Bring now and then what running tasks have tracked so far."""
         now = time.monotonic()
         if now < self._next or (self._live is not None and self._live.answer() is None):
@@ -90,7 +90,7 @@ class Fetching:
         for process in [one for several in self._under_way.values() for one in several]:
             process.wait(seconds)
 
-    def _begin(self, layout: Layout, attempts_here: Sequence[Path]) -> list[Process]:
+    def _begin(self, layout: RemotePaths, attempts_here: Sequence[Path]) -> list[LocalCommand]:
         """Bring the records of attempts to where the spec wants them, and note where that is."""
         from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - only for tasks that track something
 
@@ -110,7 +110,7 @@ class Fetching:
         told = "\0".join(f"{prefix}/{RECORD}" for prefix in dict.fromkeys(prefixes))
         return [self._rsync("--from0", "--files-from=-", there=layout.records, here=root, told=told)]
 
-    def _fetch_artifacts(self, layout: Layout, attempt: Path) -> Sequence[Process]:
+    def _fetch_artifacts(self, layout: RemotePaths, attempt: Path) -> Sequence[LocalCommand]:
         """Bring what the task made in its workdir, and what was left in the experiment's folder."""
         found = []
         plan = json.loads((attempt / "plan.json").read_bytes())
@@ -124,7 +124,7 @@ class Fetching:
             found.append(self._rsync(*flags, there=layout.folder, here=layout.files.directory))
         return found
 
-    def _rsync(self, *flags: str, there: Path, here: Path, told: str = "") -> Process:
+    def _rsync(self, *flags: str, there: Path, here: Path, told: str = "") -> LocalCommand:
         argv = self._trips.tunnel.rsync(
             "-rpt", *flags, "--", f"{self._trips.tunnel.remote}:{there}/", f"{here}/"
         )

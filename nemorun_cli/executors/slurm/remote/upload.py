@@ -15,17 +15,17 @@ from nemorun_cli.executors.slurm.remote.connection import TRAVEL
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from nemorun_cli.executors.slurm.commands import Answer, Process
+    from nemorun_cli.executors.slurm.commands import CommandResult, LocalCommand
     from nemorun_cli.executors.slurm.job_script import Secrets
-    from nemorun_cli.executors.slurm.remote.connection import Errand, Trips
-    from nemorun_cli.executors.slurm.remote.remote_paths import Layout
+    from nemorun_cli.executors.slurm.remote.connection import Connection, RemoteRequest
+    from nemorun_cli.executors.slurm.remote.remote_paths import RemotePaths
     from nemorun_cli.model.code_package import Package
 
 
 Push = tuple[list[str], bytes]  # an rsync, and what it reads
 
 
-class Delivery:
+class Upload:
     """Files first, then sbatch.
 
     Args:
@@ -35,17 +35,19 @@ class Delivery:
         done: called when all files are there.
     """
 
-    def __init__(self, trips: Trips, pushes: Sequence[Push], text: str, *, done: Callable[[], None]) -> None:
+    def __init__(
+        self, trips: Connection, pushes: Sequence[Push], text: str, *, done: Callable[[], None]
+    ) -> None:
         self._trips, self._text, self._done = trips, text, done
         self._pushes = list(pushes)
         self._push = self._next()
-        self._errand: Errand | None = None
+        self._errand: RemoteRequest | None = None
 
-    def _next(self) -> Process:
+    def _next(self) -> LocalCommand:
         argv, told = self._pushes.pop(0)
         return self._trips.processes.start(argv, ssh.environment(), told=told, patience=TRAVEL)
 
-    def answer(self) -> Answer | None:
+    def answer(self) -> CommandResult | None:
         """What sbatch said, or why it was not asked."""
         while self._errand is None:
             pushed = self._push.answer()
@@ -60,7 +62,7 @@ class Delivery:
                 self._errand = self._trips.send(self._text, name="sbatch")
         return self._errand.answer()
 
-    def wait(self, seconds: float) -> Answer | None:
+    def wait(self, seconds: float) -> CommandResult | None:
         """The answer, waited for."""
         end = time.monotonic() + seconds
         while self.answer() is None and (left := end - time.monotonic()) > 0:
@@ -70,7 +72,7 @@ class Delivery:
                 self._push.wait(left)
         return self.answer()
 
-    def _explained(self, pushed: Answer) -> Answer:
+    def _explained(self, pushed: CommandResult) -> CommandResult:
         complaint, host = pushed.complaint, self._trips.tunnel.host
         if ssh.is_lost(self._push.argv, pushed.code, complaint):
             return replace(pushed, complaint=self._trips.explain(complaint), is_lost=True)
@@ -80,7 +82,7 @@ class Delivery:
         return replace(pushed, complaint=f"its files could not be brought to {host}: {complaint}")
 
 
-def push_files(layout: Layout, trips: Trips, folders: Iterable[Path], *, with_common: bool) -> Push:
+def push_files(layout: RemotePaths, trips: Connection, folders: Iterable[Path], *, with_common: bool) -> Push:
     """What brings folders of the experiment there, and what all its tasks need."""
     files = layout.files
     common = [path for path in (files.shim, files.partial, files.scripts) if with_common and path.exists()]
@@ -89,18 +91,18 @@ def push_files(layout: Layout, trips: Trips, folders: Iterable[Path], *, with_co
     return argv, "\0".join(names).encode(errors="surrogateescape")
 
 
-def push_code(layout: Layout, trips: Trips, package: Package) -> Push:
+def push_code(layout: RemotePaths, trips: Connection, package: Package) -> Push:
     """What brings a content there, once: what lies there already is not sent again."""
     return _rsync(trips, "-rlpt", "--delete", here=Path(package.store), there=layout.code(package)), b""
 
 
-def _rsync(trips: Trips, *flags: str, here: Path, there: Path) -> list[str]:
+def _rsync(trips: Connection, *flags: str, here: Path, there: Path) -> list[str]:
     make = f"--rsync-path=umask 077 && mkdir -p {there} && rsync"
     return trips.tunnel.rsync(*flags, make, "--", f"{here}/", f"{trips.tunnel.remote}:{there}/")
 
 
 def text(
-    layout: Layout,
+    layout: RemotePaths,
     ask: str,
     *,
     packages: Iterable[Package],
@@ -115,7 +117,7 @@ def text(
     return " && ".join([*texts, ask])
 
 
-def _copy_code(layout: Layout, package: Package) -> str:
+def _copy_code(layout: RemotePaths, package: Package) -> str:
     """What makes the experiment's own copy of a content, in which its tasks may write."""
     store, copy = layout.code(package), layout.place(Path(package.folder))
     part = copy.with_name(f".part-{copy.name}")

@@ -71,7 +71,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Bed:
+class Workspace:
     """A fresh home and working folder, and what the rules do with them."""
 
     subject: Subject
@@ -178,10 +178,10 @@ def words(text: str) -> Sequence[bytes]:
 
 
 @pytest.fixture
-def bed(
+def workspace(
     subject: Subject, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Bed]:
-    """A bed for the subject; a test that leaves something behind fails."""
+) -> Iterator[Workspace]:
+    """A workspace for the subject; a test that leaves something behind fails."""
     if subject.needs:
         request.getfixturevalue(subject.needs)
     rule = request.function.__name__
@@ -190,7 +190,7 @@ def bed(
     home = Home(tmp_path / "home")
     monkeypatch.setenv(HOME_VARIABLE, str(home.directory))
     with _folder(subject, tmp_path) as folder:
-        made = Bed(subject, home, folder)
+        made = Workspace(subject, home, folder)
         yield made
         eventually(lambda: not made.left() and not list(made.processes()))
 
