@@ -71,10 +71,12 @@ EXP_SHIM_CODE=$?
 umask 077
 
 if [ -n "$EXP_SHIM_WATCHDOG" ]; then
-    # By a signal that it does not ignore while it sends its own to the whole group.
-    EXP_SHIM_DISMISSAL=HUP
-    [ "$EXP_SHIM_SIGNAL" != HUP ] || EXP_SHIM_DISMISSAL=USR1
-    kill -s "$EXP_SHIM_DISMISSAL" "$EXP_SHIM_WATCHDOG" 2>/dev/null
+    # By signals that it does not ignore while it sends its own to the whole group. Several: a shell
+    # cannot trap a signal that was ignored when it started, as nohup ignores HUP.
+    for EXP_SHIM_DISMISSAL in HUP USR1 TERM; do
+        [ "$EXP_SHIM_SIGNAL" = "$EXP_SHIM_DISMISSAL" ] ||
+            kill -s "$EXP_SHIM_DISMISSAL" "$EXP_SHIM_WATCHDOG" 2>/dev/null
+    done
     wait "$EXP_SHIM_WATCHDOG" 2>/dev/null
 fi
 # Where nobody can be asked afterwards what the task has used, this writes it down: in a job of Slurm, of the
