@@ -820,7 +820,7 @@ def test_resources_reach_the_engine_and_are_measured(bench: Bench, engine: Docke
     assert used["cpu"] > 0
     assert 20_000_000 < used["memory"] <= 64 << 20
     assert slots.used(bench.home.slots(locks.hostname())) == []
-    assert "asked 64M and 0.5 CPUs, peak " in bench.exp("why", run.id, "one").stdout
+    assert "requested 64M and 0.5 CPUs, peak " in bench.exp("why", run.id, "one").stdout
 
 
 @pytest.mark.usefixtures("engine")

@@ -88,7 +88,7 @@ def test_writer_learns_what_others_wrote(tmp_path: Path) -> None:
 def test_create_refuses_to_begin_again(tmp_path: Path) -> None:
     """A ledger that exists is never begun anew."""
     ledger = make(tmp_path)
-    with pytest.raises(LedgerError, match="exists already"):
+    with pytest.raises(LedgerError, match="already exists"):
         ledger.create(CREATED)
     assert LedgerReader(ledger.path).read() == everything()
 

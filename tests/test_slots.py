@@ -203,7 +203,7 @@ def test_who_waits_says_so_and_can_be_cancelled(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("wanted", "told"),
     [
-        ({"gpus": 3}, "this machine has 2 GPUs, not 3 (asked nvidia-smi)"),
+        ({"gpus": 3}, "this machine has 2 GPUs, not 3 (reported by nvidia-smi)"),
         ({"cpus": 100000}, "CPUs, not 100000"),
         ({"memory": "900T"}, "of memory, not 900T"),
     ],
@@ -334,7 +334,7 @@ def test_machine_that_shrank_fails_the_task_on_resume(bench: Bench, gpus: Path) 
     assert run.resume()
     state = run.wait(timeout=60).history.tasks["a"]
     assert (state.status, state.reason) == ("FAILED", "launch")
-    assert state.message == "this machine has 1 GPU, not 2 (asked nvidia-smi)"
+    assert state.message == "this machine has 1 GPU, not 2 (reported by nvidia-smi)"
 
 
 def test_executor_whose_options_are_wrong_is_not_asked(exp: Exp) -> None:

@@ -1,4 +1,4 @@
-"""How an attempt ended: its exit code, or the reason why it has none."""
+"""The end of an attempt: its exit code, or the reason why it has none."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from nemorun_cli.model.usage import Usage
 
 
-SIGNAL_BASE: Final = 128  # a shell tells a death by signal n as exit code 128+n
+SIGNAL_BASE: Final = 128  # a shell reports termination by signal n as exit code 128+n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnd:
-    """How an attempt ended, and what it used; `ended` in Unix seconds, None where nobody knows."""
+    """How an attempt ended, and its usage; `started` and `ended` are Unix seconds, None if unknown."""
 
     status: TaskStatus
     exit_code: int | None = None
@@ -29,17 +29,17 @@ class AttemptEnd:
 
 
 def lost(message: str) -> AttemptEnd:
-    """The end of what vanished without a trace of how."""
+    """The end of an attempt that left no evidence of its result."""
     return AttemptEnd(status=TaskStatus.FAILED, reason=Reason.LOST, message=message)
 
 
 def failed_launch(message: str) -> AttemptEnd:
-    """The end of what could not be started."""
+    """The end of an attempt that could not be started."""
     return AttemptEnd(status=TaskStatus.FAILED, reason=Reason.LAUNCH, message=message)
 
 
 def from_exit_code(code: int, *, started: float | None = None, ended: float | None = None) -> AttemptEnd:
-    """What an exit code as a shell tells it means."""
+    """The end that an exit code means, by the conventions of a shell."""
     if code == 0:
         return AttemptEnd(status=TaskStatus.SUCCEEDED, exit_code=0, started=started, ended=ended)
     name = signal_name(code - SIGNAL_BASE) if code > SIGNAL_BASE else None
@@ -58,7 +58,7 @@ _COMMON_CODES: Final = {126: "a program could not be executed", 127: "a program 
 
 
 def signal_name(number: int) -> str | None:
-    """`SIGTERM` for 15; None for what is no signal."""
+    """`SIGTERM` for 15; None for a number that is not a signal."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -69,7 +69,7 @@ def signal_number(name: str) -> int:
     """15 for `TERM`, `SIGTERM` or `15`.
 
     Raises:
-        ValueError: there is no such signal.
+        ValueError: the signal does not exist.
     """
     text = name.upper().removeprefix("SIG")
     if text.isdigit():
