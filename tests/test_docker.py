@@ -621,7 +621,7 @@ def test_a_socket_that_may_not_be_used_is_told(docker_engine: Dockerd) -> None:
         [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
     )
     assert "ermission denied" in done.stdout
-    assert f"you may not use {docker_engine.host.removeprefix('unix://')}" in done.stdout
+    assert f"you have no permission to use {docker_engine.host.removeprefix('unix://')}" in done.stdout
     assert "usermod -aG docker" in done.stdout
 
 
