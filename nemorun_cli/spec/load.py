@@ -192,27 +192,27 @@ class _Options:
 
 
 def _read(
-    text_source: SpecSource, path: Path, given: _Options, *, copies: ExperimentFiles | None = None
+    text_source: SpecSource, path: Path, options: _Options, *, copies: ExperimentFiles | None = None
 ) -> Document:
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - keeps symbolic links
     folder = absolute.parent
-    schemas, types = given.executors.options_schema, given.executors.names
+    schemas, types = options.executors.options_schema, options.executors.names
     composition = composed(text_source, absolute, folder=folder, options_schema=schemas, types=types)
     catalog = ExecutorCatalog(
         composition,
         folder=folder,
-        home=lambda: given.home or Home.from_environment(),
+        home=lambda: options.home or Home.from_environment(),
         options_schema=schemas,
         types=types,
     )
-    changed = applied(catalog.address(composition.data, given.sets), given.sets)
+    changed = applied(catalog.address(composition.data, options.sets), options.sets)
     data = catalog.complete(changed.data)
     sources = Sources([*composition.layers, *catalog.layers])
     if catalog.problems:
         raise SpecError(sources.in_order((), catalog.problems))
     declared = data["params"] if isinstance(data.get("params"), dict) else {}
     document = Document(
-        name=_name(data, given.name or path.stem),
+        name=_name(data, options.name or path.stem),
         path=path,
         text=text_source.text,
         is_file=text_source.has_lines,
@@ -228,10 +228,10 @@ def _read(
         origins={name: catalog.origin(name) for name in (LOCAL, *_entries(data))},
         brought=frozenset(catalog.brought),
         known=tuple(catalog.known),
-        params=(*(param for param in given.known if param.partition("=")[0] in declared), *given.params),
-        sets=given.sets,
-        only=given.only,
-        executors=given.executors,
+        params=(*(param for param in options.known if param.partition("=")[0] in declared), *options.params),
+        sets=options.sets,
+        only=options.only,
+        executors=options.executors,
         copies=copies,
     )
     resolution = Resolution(document, _placeholder_identity(document.name))
@@ -252,16 +252,16 @@ def validate(
     return resolve(document, _placeholder_identity(document.name))
 
 
-def _open_spec(given: Path | str | Mapping[str, Any], *, file: str) -> tuple[SpecSource, Path]:
-    if isinstance(given, (str, Path)):
-        return open_source(Path(given)), Path(given)
-    return _source_of_data(given, file=file), Path.cwd() / "spec.yaml"
+def _open_spec(source: Path | str | Mapping[str, Any], *, file: str) -> tuple[SpecSource, Path]:
+    if isinstance(source, (str, Path)):
+        return open_source(Path(source)), Path(source)
+    return _source_of_data(source, file=file), Path.cwd() / "spec.yaml"
 
 
-def _source_of_data(given: Mapping[str, Any], *, file: str) -> SpecSource:
+def _source_of_data(data: Mapping[str, Any], *, file: str) -> SpecSource:
     """Return the source of a spec passed as data; its line numbers are meaningless."""
     try:
-        text = json.dumps(given, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text)
+        text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text)
     except (TypeError, ValueError) as fault:
         raise SpecError([Problem(message=f"contains a value YAML cannot represent: {fault}")]) from None
     text = _UNPRINTABLE.sub(lambda char: f"\\u{ord(char[0]):04x}", text)

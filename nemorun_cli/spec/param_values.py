@@ -163,19 +163,21 @@ def _declaration_fault(param: Param) -> tuple[str, str] | None:
     return None
 
 
-def _has_type(value: Any, kind: str) -> bool:
+def _has_type(value: Any, type_name: str) -> bool:
     if isinstance(value, bool):
-        return kind == "boolean"
+        return type_name == "boolean"
     if isinstance(value, float):
-        return kind == "number" or (kind == "integer" and math.isfinite(value) and value.is_integer())
+        return type_name == "number" or (
+            type_name == "integer" and math.isfinite(value) and value.is_integer()
+        )
     classes = {"string": str, "number": int, "integer": int, "array": list, "object": dict}
-    return kind in classes and isinstance(value, classes[kind])
+    return type_name in classes and isinstance(value, classes[type_name])
 
 
 def _type_of(value: Any) -> str | None:
-    kinds = {str: "string", bool: "boolean", list: "array", dict: "object"}
-    for kind, name in kinds.items():
-        if isinstance(value, kind):
+    type_names = {str: "string", bool: "boolean", list: "array", dict: "object"}
+    for cls, name in type_names.items():
+        if isinstance(value, cls):
             return name
     if isinstance(value, int):
         return "integer"

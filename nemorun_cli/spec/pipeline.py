@@ -149,14 +149,14 @@ class Resolution:
     def _check_options(self, executors: Mapping[str, Mapping[str, Any]]) -> None:
         document = self._document
         for name, entry in executors.items():
-            kind = entry.get("type")
-            if kind is None:
+            executor_type = entry.get("type")
+            if executor_type is None:
                 continue
-            options_schema = document.executors.options_schema(kind)
+            options_schema = document.executors.options_schema(executor_type)
             if options_schema is None:
                 message, hint = (
-                    f"no type of executor is called {kind!r}",
-                    choices(kind, document.executors.names()),
+                    f"no type of executor is called {executor_type!r}",
+                    choices(executor_type, document.executors.names()),
                 )
                 self._findings.append(Finding(place=("executors", name, "type"), message=message, hint=hint))
                 continue

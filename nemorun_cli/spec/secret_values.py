@@ -25,7 +25,7 @@ def of_tasks(spec: Spec) -> set[str]:
     return {name for task in spec.tasks for name in task.secrets}
 
 
-def wanted(spec: Spec) -> list[str]:
+def names_in_use(spec: Spec) -> list[str]:
     """Return the names of the secrets that any task or plugin receives."""
     return sorted(of_tasks(spec) | {name for use in spec.plugins for name in use.secrets})
 
@@ -41,7 +41,7 @@ def resolve(spec: Spec, document: Document | None = None) -> dict[str, str]:
         SpecError: with each secret that has no value.
     """
     values, findings = {}, []
-    for name in wanted(spec):
+    for name in names_in_use(spec):
         try:
             values[name] = _value(name, spec.secrets.get(name, {"env": name}), Path(spec.folder))
         except (OSError, ValueError) as error:
@@ -72,7 +72,7 @@ def _place(name: str, data: Mapping[str, Any]) -> Place:
 def known(spec: Spec) -> dict[str, str]:
     """Return the values that are available without running a command, for masking output."""
     values = {}
-    for name in wanted(spec):
+    for name in names_in_use(spec):
         source = spec.secrets.get(name, {"env": name})
         if "command" not in source:
             try:

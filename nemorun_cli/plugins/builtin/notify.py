@@ -200,11 +200,11 @@ class Notify(Plugin):
         )
         is_text = self._form == "text"
         data = message["text"].encode() if is_text else json.dumps(body).encode()
-        kind = "text/plain; charset=utf-8" if is_text else "application/json"
+        content_type = "text/plain; charset=utf-8" if is_text else "application/json"
         request = urllib.request.Request(  # noqa: S310 - the schema allows only http and https
             str(self._webhook),
             data=data,
-            headers={"Content-Type": kind, "User-Agent": "exp", **self._headers},
+            headers={"Content-Type": content_type, "User-Agent": "exp", **self._headers},
         )
         try:
             with urllib.request.urlopen(request, timeout=self._timeout) as answer:  # noqa: S310 - checked

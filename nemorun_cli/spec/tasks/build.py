@@ -89,7 +89,7 @@ class TaskBuilder:
         self._defaults: Mapping[str, Any] = data.get("defaults", {})
         self._executor_layers: dict[str, EnvLayers] = {}
         self._expansion = expansion
-        self._reported: set[Place] = set()  # places already reported, which members share
+        self._reported: set[Place] = set()  # places shared by members that have a finding
         self._checked_callables: set[tuple[str, ...]] = set()  # a callable and where it was looked up
 
     def tasks(self, graph: MemberGraph) -> list[Task]:
@@ -469,7 +469,7 @@ class TaskBuilder:
             self._checked_callables.add(key)
             try:
                 callables.look_up(target, folders)
-            except callables.NotThereError as fault:
+            except callables.TargetNotFoundError as fault:
                 # The content of an image or of another host cannot be checked locally.
                 if is_local:
                     self._report(place, fault.message, fault.hint)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.problems import Place
 
 
-class NotThereError(LookupError):
+class TargetNotFoundError(LookupError):
     """The target does not exist; `hint` names what does."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -36,18 +36,20 @@ def search_path(workdir: str, *, python_path: str, interpreter: str) -> tuple[st
 
 @functools.cache
 def look_up(target: str, folders: tuple[str, ...]) -> None:
-    """Raise NotThereError unless `module:name` is in one of the folders."""
+    """Raise TargetNotFoundError unless `module:name` is in one of the folders."""
     module, _, path = target.partition(":")
     name = path.partition(".")[0]
     spec = _find(module, folders)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         if spec is not None and not spec.submodule_search_locations:
             return  # compiled or built in: there is no source to parse
-        raise NotThereError(f"there is no module {module!r}", hint=f"looked in {folders[0]} and sys.path")
+        raise TargetNotFoundError(
+            f"there is no module {module!r}", hint=f"looked in {folders[0]} and sys.path"
+        )
     names, is_open = _defined_names(Path(spec.origin))
     if name not in names and not is_open:
         hint = choices(name, sorted(known for known in names if not known.startswith("_")))
-        raise NotThereError(f"there is no {name!r} in {spec.origin}", hint=hint)
+        raise TargetNotFoundError(f"there is no {name!r} in {spec.origin}", hint=hint)
 
 
 def targets(value: Any, place: Place) -> list[tuple[str, Place]]:
@@ -85,9 +87,9 @@ def _defined_names(path: Path) -> tuple[frozenset[str], bool]:
     try:
         tree = ast.parse(path.read_bytes())
     except SyntaxError as fault:
-        raise NotThereError(f"{path} is not valid Python: {fault.msg} in line {fault.lineno}") from None
+        raise TargetNotFoundError(f"{path} is not valid Python: {fault.msg} in line {fault.lineno}") from None
     except (OSError, ValueError) as fault:
-        raise NotThereError(f"{path} cannot be read: {fault}") from None
+        raise TargetNotFoundError(f"{path} cannot be read: {fault}") from None
     names = frozenset(_bound_names(tree.body))
     return names, "*" in names or "__getattr__" in names
 

@@ -92,26 +92,26 @@ def graph(
         for finding in _check_member_names(name, task)
     ]
     if sequential:
-        chain, refused = _chain(tasks, members, owners)
-        return chain, [*findings, *refused]
+        chain, errors = _chain(tasks, members, owners)
+        return chain, [*findings, *errors]
     needs: dict[str, tuple[str, ...]] = {}
     edges: dict[str, list[str]] = {}
     matching: dict[str, dict[str, Matching]] = {}
     for name, task in tasks.items():
-        given = task.get("dependencies")
-        if not given:
+        entries = task.get("dependencies")
+        if not entries:
             needs[name], edges[name] = (), []
             continue
-        known = _resolved(name, given, owners, expansion.unconfirmed, findings)
+        known = _resolved(name, entries, owners, expansion.unconfirmed, findings)
         edges[name] = list(dict.fromkeys(owners[dependency] for dependency in known))
         ids = (member for dependency in known for member in members.get(dependency, (dependency,)))
         needs[name] = tuple(dict.fromkeys(ids))
         if len(members[name]) * len(needs[name]) > MOST_EDGES:
             findings.append(_too_many(name, len(members[name]), len(needs[name])))
-        if any(isinstance(entry, dict) for entry in given) and name not in expansion.unconfirmed:
+        if any(isinstance(entry, dict) for entry in entries) and name not in expansion.unconfirmed:
             from nemorun_cli.spec.tasks.same_matrix import matching_members  # noqa: PLC0415 - only for sweeps
 
-            resolved = matching_members(name, given, members, expansion)
+            resolved = matching_members(name, entries, members, expansion)
             matching[name] = resolved.matching
             edges[name] += resolved.sweeps
             findings += resolved.findings
@@ -120,14 +120,17 @@ def graph(
 
 
 def _check_member_names(name: str, task: Mapping[str, Any]) -> Iterator[Finding]:
-    """Find members of a group with the name of an earlier member, or with an expression as their name."""
+    """Find members of a group named like an earlier one, or by an expression.
+
+    Members without a name get their index as id, which cannot clash: no name is a number.
+    """
     first: dict[str, int] = {}
     for index, member in enumerate(task["group"]):
         if "name" not in member:
             continue
         called, place = member["name"], ("tasks", name, "group", index, "name")
         if OPENING in called:
-            message, hint = f"{called} is not known yet when members get their ids", "write the name itself"
+            message, hint = f"{called} is not known yet when members get their ids", "write a literal name"
             yield Finding(place=place, message=message, hint=hint)
         elif (other := first.setdefault(called, index)) != index:
             message = f"two members of {name} are called {called!r}: see item {other} of the group"
@@ -165,14 +168,14 @@ def members_of(
 
 def _resolved(
     name: str,
-    given: Sequence[Any],
+    entries: Sequence[Any],
     owners: Mapping[str, str],
     unconfirmed: Collection[str],
     findings: list[Finding],
 ) -> list[str]:
     """Return the names and ids in `dependencies`, globs expanded; skip entries with `same: matrix`."""
     known: list[str] = []
-    for index, dependency in enumerate(given):
+    for index, dependency in enumerate(entries):
         place = ("tasks", name, "dependencies", index)
         if not isinstance(dependency, str) or dependency.partition("/")[0] in unconfirmed:
             continue

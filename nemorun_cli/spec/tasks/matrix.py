@@ -163,11 +163,11 @@ class _MatrixExpansion:
 
     def _zips(self) -> list[tuple[str, ...]]:
         """Return the groups of zipped axes, each in the order of the axes."""
-        given = self._section.get("zip", [])
-        lists = given if given and isinstance(given[0], list) else [given] if given else []
+        section = self._section.get("zip", [])
+        lists = section if section and isinstance(section[0], list) else [section] if section else []
         zips: list[tuple[str, ...]] = []
         for index, names in enumerate(lists):
-            keys: Place = ("zip", index) if lists is given else ("zip",)
+            keys: Place = ("zip", index) if lists is section else ("zip",)
             unknown = [name for name in names if name not in self._axes]
             repeated = [
                 name for name in names if names.count(name) > 1 or any(name in zipped for zipped in zips)

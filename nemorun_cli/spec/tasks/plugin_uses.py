@@ -84,7 +84,7 @@ class PluginUses:
         elif ":" in use.uses:
             try:
                 callables.look_up(use.uses, (str(self._folder), *filter(None, sys.path)))
-            except callables.NotThereError as fault:
+            except callables.TargetNotFoundError as fault:
                 self._report(place, fault.message, fault.hint)
         elif use.uses not in (known := discovery.names()):
             hint = choices(use.uses, known)

@@ -26,17 +26,17 @@ class SameMatrix:
 
 
 def matching_members(
-    name: str, given: Sequence[Any], members: Mapping[str, tuple[str, ...]], expansion: Expansion
+    name: str, entries: Sequence[Any], members: Mapping[str, tuple[str, ...]], expansion: Expansion
 ) -> SameMatrix:
     """Resolve the dependencies that are mappings."""
     result = SameMatrix()
     own = expansion.sweeps.get(name)
-    for index, entry in enumerate(given):
+    for index, entry in enumerate(entries):
         if not isinstance(entry, dict) or entry["task"] in expansion.unconfirmed:
             continue
         other, place = entry["task"], ("tasks", name, "dependencies", index)
         problem = _problem(name, other, own, members, expansion)
-        if problem is None and (other in given or other in result.sweeps):
+        if problem is None and (other in entries or other in result.sweeps):
             problem = f"{other} is named twice", None
         if problem is not None:
             message, hint = problem
@@ -72,13 +72,13 @@ def _problem(
 
 def _match(
     result: SameMatrix,
-    mine: tuple[str, Sweep],
-    theirs: tuple[str, Sweep],
+    dependent: tuple[str, Sweep],
+    upstream: tuple[str, Sweep],
     members: Mapping[str, tuple[str, ...]],
     place: Place,
 ) -> None:
     """Add the matching members of every member; report the first member without any."""
-    (name, own), (other, sweep) = mine, theirs
+    (name, own), (other, sweep) = dependent, upstream
     axes = [axis for axis in sweep.axes if axis in own.axes]
     size = len(members[other]) // len(sweep.combinations)
     by_values: dict[Any, list[str]] = {}
