@@ -390,7 +390,7 @@ def test_any_graph_ends_with_the_handlers_of_its_outcome(tasks: list[Task], data
         ("on_exit: {x: {group: [{command: 'true'}]}}", "on_exit.x.group: unknown key"),
         (
             "on_exit: {x: {command: 'true', allow_failure: true}}",
-            "on_exit.x.allow_failure: is not for a handler",
+            "on_exit.x.allow_failure: does not apply to handlers",
         ),
         ("on_exit: {x: {command: 'true', executor: moon}}", "no executor is called 'moon'"),
         ("on_exit: {'../x': {command: 'true'}}", "is not a name"),

@@ -283,8 +283,8 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused
         ),
         ("tasks: {g: {group: [{inline: x}], executor: [local, local]}}", "names 2 executors for 1 members"),
         ("tasks: {a: {inline: x, executor: [local]}}", "is a list, which only a group can have"),
-        ("tasks: {a: {inline: x, fail_fast: true}}", "is for groups and tasks with a matrix only"),
-        ("tasks: {a: {command: x, entrypoint: sh}}", "is not for a command"),
+        ("tasks: {a: {inline: x, fail_fast: true}}", "applies only to groups and tasks with a matrix"),
+        ("tasks: {a: {command: x, entrypoint: sh}}", "does not apply to a command"),
         ("tasks: {a: {inline: x, args: {b: 1}}}", "must be a list for inline"),
         ("tasks: {a: {partial: 'mod:f', args: [1]}}", "must be a mapping for a partial"),
         ("tasks: {a: {script: sub}}", "is a folder"),
@@ -328,7 +328,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused
         ),
         (
             "tasks: {a: {inline: x, secrets: {S: {env: A}}}, b: {inline: x, secrets: {S: {env: B}}}}",
-            "comes from elsewhere",
+            "has another source",
         ),
         ("- a", "must be a mapping with tasks in it"),
         ("", "is empty"),
@@ -351,7 +351,7 @@ def test_file_whose_name_is_none_needs_a_name_in_the_spec(folder: Path) -> None:
 
     with pytest.raises(SpecError) as caught:
         load.read(path)
-    assert "'my spec', is no name" in str(caught.value.problems[0])
+    assert "'my spec', is not valid for an experiment" in str(caught.value.problems[0])
 
 
 def test_task_may_use_outputs_of_what_it_waits_for_indirectly(read: Read) -> None:

@@ -233,8 +233,8 @@ def test_command_that_fails_is_recorded(bench: Bench) -> None:
     settled(run)
     errors = [fault.error for fault in faults(run.files, run.spec())]
     assert errors == [
-        "NotifyError: sh ended with exit code 3: no mail here",
-        "NotifyError: sleep did not end within 0.3 s",
+        "NotifyError: sh failed with exit code 3: no mail here",
+        "NotifyError: sleep did not finish within 0.3 s",
     ]
 
 

@@ -229,7 +229,7 @@ def test_problems_are_told_with_their_place(bench: Bench, entry: str, message: s
         ("{uses: 'mine:Greeting', with: {word: 1}}", "plugins.0.with.word: must be text", 42),
         ("{uses: 'mine:Greeting', with: {word: hi, wrod: 1}}", "unknown key 'wrod'", 46),
         ("{uses: 'mine:Raising', with: {word: 1}}", "plugins.0.with: does not fit Raising", 34),
-        ("{uses: 'mine:nothing'}", "is no class", 12),
+        ("{uses: 'mine:nothing'}", "is not a class", 12),
         ("{uses: 'broken:Thing'}", "cannot be loaded: ZeroDivisionError", 12),
     ],
 )

@@ -359,7 +359,9 @@ def test_devices_in_env_contradict_gpus(exp: Exp) -> None:
     spec = exp.spec(
         "name: a\nenv: {CUDA_VISIBLE_DEVICES: '3'}\ntasks: {t: {command: [echo], resources: {gpus: 1}}}\n"
     )
-    assert "CUDA_VISIBLE_DEVICES: does not go with resources.gpus" in exp("validate", spec, code=2).stderr
+    assert (
+        "CUDA_VISIBLE_DEVICES: cannot be combined with resources.gpus" in exp("validate", spec, code=2).stderr
+    )
 
 
 def test_experiments_without_resources_make_no_slots(bench: Bench) -> None:
