@@ -303,7 +303,7 @@ def test_handler_of_the_last_end_must_be_over_before_another(bench: Bench) -> No
     run = bench.start({"a": "exit 1"}, on_exit={"clean": {"inline": until("go")}})
     pid = shim_pid(run, "on_exit/clean")
     kill_supervisor(run)
-    with pytest.raises(UsageError, match="still alive since the last end: on_exit/clean"):
+    with pytest.raises(UsageError, match="handlers of the previous outcome are still alive: on_exit/clean"):
         run.resume()
     bench.touch("go")
     eventually(lambda: not is_running(pid))
