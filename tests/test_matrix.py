@@ -309,7 +309,7 @@ def test_twins_are_the_members_with_the_same_values(tmp_path: Path) -> None:
             "a: {inline: '${{ matrix.x }}', matrix: {lr: [1]}}",
             "matrix: no axis is called 'x' (there are: lr)",
         ),
-        ("a: {inline: '${{ matrix.x }}'}", "matrix is for tasks that have one"),
+        ("a: {inline: '${{ matrix.x }}'}", "matrix can be used only in tasks with a matrix"),
         (
             "a: {inline: x, timeout: '${{ matrix.t }}', matrix: {t: [1, soon]}}",
             'must be a duration: 90s, 10m, 2h, 1d, 1h30m, or a number of seconds, not "soon" (of a/t=soon)',
@@ -320,7 +320,7 @@ def test_twins_are_the_members_with_the_same_values(tmp_path: Path) -> None:
         ),
         (
             "a: {inline: 'echo ${{ matrix.x }}', matrix: {x: ['; rm']}}",
-            "which an inline script does not take",
+            "which cannot be put into an inline script",
         ),
         ("a: {inline: x, matrix: {x: [1]}, together: true}", "cannot be combined with a matrix"),
         ("a: {inline: x, executor: '${{ matrix.x }}', matrix: {x: [moon]}}", "no executor is called 'moon'"),

@@ -100,7 +100,7 @@ def test_every_example_is_valid() -> None:
             "tasks.a.dependencies.0.same",
             "must be one of matrix",
         ),
-        ({"tasks": {"a": {}}}, "tasks.a", "says nothing to run"),
+        ({"tasks": {"a": {}}}, "tasks.a", "has nothing to run"),
         ({"tasks": {"a": {"inline": "x", "script": "y"}}}, "tasks.a.inline", "has script and inline"),
         ({"tasks": {"a": 3}}, "tasks.a", "must be a mapping, not 3"),
         ({"tasks": {"../x": {"inline": "x"}}}, "tasks.../x", "'../x' is not a name"),

@@ -96,7 +96,7 @@ def test_what_a_task_is_needs_a_word(exp: Exp, study: Path) -> None:
     assert (found["revision"], found["unaccepted"]) == (2, ["train"])
     assert found["tasks"]["prepare"] == ("keep", "it succeeded in attempt 1")
     assert found["tasks"]["train"] == ("run", "changed: args.0")
-    assert found["tasks"]["report"] == ("run", "something that it depends on changed")
+    assert found["tasks"]["report"] == ("run", "a task that it depends on changed")
 
     exp("resume", "study", "--spec", study, "--accept-changes")
     assert attempts(exp) == {"prepare": 1, "train": 3, "scaled": 1, "report": 2}
