@@ -1,4 +1,4 @@
-"""What can still be read of a damaged ledger: its intact batches, and whole lines of those that are not."""
+"""Reads what is left of a damaged ledger: intact batches, and complete lines of damaged ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.storage.ledger import Event
 
-# What an event must hold to be believed where no marker vouches for it.
+# The fields that an event without an intact batch marker must have to be accepted.
 _TASK: Final = frozenset({"task", "attempt"})
 _NEEDED: Final[Mapping[str, frozenset[str]]] = {
     kinds.CREATED: frozenset({"id", "name", "format"}),
@@ -38,12 +38,12 @@ _NEEDED: Final[Mapping[str, frozenset[str]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Salvage:
-    """The events of a ledger as far as they can be had, in their order.
+    """The readable events of a ledger, in their order.
 
     Attributes:
-        damaged: the numbers of the lines that are not what was written.
-        unconfirmed: which of the events stand in damaged batches, so that only their form speaks for them.
-        torn: bytes at the end that were never completed, and count for nothing.
+        damaged: the numbers of the lines that were changed since they were written.
+        unconfirmed: indexes of events from damaged batches, accepted only because of their form.
+        torn: bytes of an incomplete batch at the end, which are ignored.
     """
 
     events: tuple[Event, ...]
@@ -66,10 +66,10 @@ class _Scan:
     unconfirmed: set[int] = field(default_factory=set)
 
     def salvage(self, lines: Sequence[_Line]) -> None:
-        """Take what is whole of lines that no intact marker closes."""
+        """Accept the complete events among lines that no intact batch marker closes."""
         bad = [line.number for line in lines if not _is_bookkeeping(line.entry) and not is_event(line.entry)]
         if lines and not bad:
-            bad = [lines[-1].number]  # each line could be right, and yet they are not what was written
+            bad = [lines[-1].number]  # each line looks right, but the batch was changed
         good = [line.entry for line in lines if line.entry is not None and is_event(line.entry)]
         self.unconfirmed |= set(range(len(self.events), len(self.events) + len(good)))
         self.events += good
@@ -77,7 +77,7 @@ class _Scan:
 
 
 def read(data: bytes) -> Salvage:
-    """What the bytes of a ledger still tell, whatever happened to them."""
+    """Read the events from the bytes of a ledger, whatever the damage."""
     scan = _Scan()
     loose: list[_Line] = []  # since the last intact marker
     intact = position = number = 0
@@ -86,11 +86,11 @@ def read(data: bytes) -> Salvage:
         line = _Line(position, number, parse(data[position:end]))
         entry = line.entry or {}
         if isinstance(entry.get("void"), int):
-            scan.salvage([one for one in loose if one.offset < entry["void"]])
+            scan.salvage([earlier for earlier in loose if earlier.offset < entry["void"]])
             loose, intact = [], end + 1
         elif "mark" in entry and (start := _start(entry, data, position, intact)) is not None:
-            scan.salvage([one for one in loose if one.offset < start])
-            scan.events += [one.entry for one in loose if one.offset >= start and one.entry is not None]
+            scan.salvage([earlier for earlier in loose if earlier.offset < start])
+            scan.events += [row.entry for row in loose if row.offset >= start and row.entry is not None]
             loose, intact = [], end + 1
         else:
             loose.append(line)
@@ -156,13 +156,13 @@ def _is_reason(value: Any) -> bool:
 
 
 def _are_tasks(value: Any) -> bool:
-    """Of a cancel a list of names, of a resume the numbers of attempts by name, of the creation a count."""
+    """A list of names (cancel), attempt numbers by name (resume), or a count (creation)."""
     if isinstance(value, list):
         return all(map(_is_text, value))
     return all(map(_is_attempt, value.values())) if isinstance(value, dict) else type(value) is int
 
 
-# Fields that are used for more than to be shown, and what they have to be.
+# Fields that are not only displayed, and the check of each.
 _RIGHT: Final[Mapping[str, Callable[[Any], bool]]] = {
     "time": _is_stamp,
     "not_before": _is_stamp,
