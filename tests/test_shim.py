@@ -238,9 +238,8 @@ def test_watchdog_leaves_with_its_task(attempt: Path, shell: list[str]) -> None:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_watchdog_leaves_where_hangups_are_ignored(attempt: Path, shell: list[str], stop: str) -> None:
     """Under nohup, whose ignored signal no shell can trap, a task that ends in time is recorded at once."""
-    with start(
-        attempt, "/bin/sh", "-c", "exit 3", shell=["nohup", *shell], timeout="1000", stop=stop
-    ) as process:
+    line = ("/bin/sh", "-c", "exit 3")
+    with start(attempt, *line, shell=["nohup", *shell], timeout="1000", stop=stop) as process:  # noqa: S604 - a list
         process.communicate(timeout=60)
     assert record(attempt) == {"exit_code": 3}
     eventually(lambda: not watchdog(attempt) and not group(process.pid))

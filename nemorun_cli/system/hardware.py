@@ -126,7 +126,7 @@ def _gpus(option: float | Sequence[float | str] | None) -> tuple[list[str], str]
 
 
 def visible(text: str | None) -> list[str] | None:
-    """The GPUs in a value of `CUDA_VISIBLE_DEVICES`, up to the first invalid or repeated one; None for None."""
+    """The GPUs in a value of `CUDA_VISIBLE_DEVICES`, up to the first invalid or repeated one."""
     if text is None:
         return None
     gpus: list[str] = []
