@@ -15,7 +15,7 @@ from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.spec import Group, Retry, RunOptions, Spec, Task
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler.schedule import Readiness, Schedule, rule_of
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
 from nemorun_cli.storage.state import ExperimentState, TaskState
 
 S, F, C, K = TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED

@@ -15,7 +15,7 @@ from nemorun_cli.executors import planning, shim_call
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.spec import load
-from nemorun_cli.storage import paths, state
+from nemorun_cli.storage import events, paths
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.storage.spec_origin import Origin
@@ -171,7 +171,7 @@ def _begin_ledger(
 ) -> None:
     Ledger(files.ledger, files.ledger_lock).create(
         {
-            "event": state.CREATED,
+            "event": events.CREATED,
             "time": stamp(),
             "by": by,
             "id": files.id,

@@ -22,7 +22,7 @@ from nemorun_cli.experiment import create
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.spec import secret_values
-from nemorun_cli.storage import state
+from nemorun_cli.storage import events
 from nemorun_cli.storage.requests import who
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import locks
@@ -93,10 +93,10 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     try:
         loop.open()
         loop.listen()
-        loop.record(state.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot)
+        loop.record(events.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot)
         with _interrupts(loop):
             loop.run()
-        loop.record(state.SUPERVISOR_ENDED, pid=me.pid, message="finished")
+        loop.record(events.SUPERVISOR_ENDED, pid=me.pid, message="finished")
     finally:
         loop.close()
         os.close(lock)

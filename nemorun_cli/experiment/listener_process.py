@@ -25,7 +25,7 @@ from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin, discovery
 from nemorun_cli.plugins.faults import Fault
-from nemorun_cli.storage import state
+from nemorun_cli.storage import events
 from nemorun_cli.storage.ledger import LedgerReader
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 from nemorun_cli.system import locks
@@ -33,7 +33,7 @@ from nemorun_cli.system.files import FILE_MODE
 
 if TYPE_CHECKING:
     from nemorun_cli.model.spec import PluginUse
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ListenerFiles
 
 HARD: Final = 2.0  # times the limit: then the process exits if the plugin could not be interrupted
@@ -76,8 +76,8 @@ class Listener:
         while True:
             for event in self._ledger.read():
                 self._seen += 1
-                self._is_finished = event["event"] == state.FINISHED or (
-                    self._is_finished and event["event"] != state.RESUMED
+                self._is_finished = event["event"] == events.FINISHED or (
+                    self._is_finished and event["event"] != events.RESUMED
                 )
                 if self._seen > self._delivered:
                     self._deliver(event)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.model.spec import Identity, Kind, Retry
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
 
 ENTRY_POINTS: Final = "nemorun_cli.plugins"
 SUPERVISOR_GONE: Final = "supervisor_gone"  # sent by the process of the plugin, not in the ledger

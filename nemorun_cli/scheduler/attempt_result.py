@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 def conclude(
     ending: AttemptEnd,
     *,
-    told: Cancel | None,
-    wished: Cancel | None,
+    sent: Cancel | None,
+    requested: Cancel | None,
     written: Path,
     secrets: Mapping[str, str],
-) -> tuple[AttemptEnd, dict[str, Any]]:
-    """Return the result to record, and the outputs of the task.
+) -> AttemptEnd:
+    """Return the result to record, with the outputs of the task.
 
     Args:
         ending: the result that the executor reported.
-        told: the cancel that the executor carried out.
-        wished: a requested cancel, possibly carried out by a process that crashed.
+        sent: the cancel that the executor carried out.
+        requested: a requested cancel, possibly carried out by a process that crashed.
         written: the `$EXP_OUTPUT` file of the task; it may be missing.
         secrets: values that must not appear in outputs.
     """
-    cancel = told or (wished if ending.status is TaskStatus.FAILED else None)
+    cancel = sent or (requested if ending.status is TaskStatus.FAILED else None)
     if cancel is not None:
         message = cancel.message or f"cancelled by {cancel.by}"
         ending = replace(ending, status=TaskStatus.CANCELLED, reason=Reason(cancel.reason), message=message)
@@ -46,7 +46,7 @@ def conclude(
         if ending.status is TaskStatus.SUCCEEDED:
             message = f"the outputs are invalid: {error}"
             ending = replace(ending, status=TaskStatus.FAILED, reason=Reason.OUTPUTS, message=message)
-    return ending, values
+    return replace(ending, outputs=values)
 
 
 def _refuse_secrets(values: Mapping[str, Any], secrets: Mapping[str, str]) -> None:

@@ -6,15 +6,15 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler.schedule import rule_of
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.spec import Group, Identity, Task
     from nemorun_cli.scheduler.schedule import Readiness, Schedule
     from nemorun_cli.storage.ledger_writer import LedgerWriter
@@ -139,22 +139,19 @@ class Decisions:
         if cancel.reason in (Reason.LIMIT, Reason.DEPENDENCY):
             self._skip(task_id, Reason(cancel.reason), cancel.message)
             return
-        self.end_unstarted(
-            task_id,
-            state,
-            TaskStatus.CANCELLED,
-            reason=Reason(cancel.reason),
-            message=cancel.message or f"cancelled by {cancel.by}",
-        )
+        message = cancel.message or f"cancelled by {cancel.by}"
+        end = AttemptEnd(status=TaskStatus.CANCELLED, reason=Reason(cancel.reason), message=message)
+        self.end_unstarted(task_id, state, end)
 
-    def end_unstarted(self, task_id: str, state: TaskState, status: TaskStatus, **fields: Any) -> None:
+    def end_unstarted(self, task_id: str, state: TaskState, end: AttemptEnd) -> None:
         """Record the end of a task that never started."""
-        self.journal.note(events.ENDED, task=task_id, attempt=state.attempt, status=status, **fields)
+        self.journal.note(events.ENDED, task=task_id, attempt=state.attempt, **end.to_event())
 
     def fail_unstarted(self, task: Task, reason: Reason, message: str) -> None:
         """Record that a ready task failed before it started, and handle the consequences."""
         state = self.history.tasks[task.id]
-        self.end_unstarted(task.id, state, TaskStatus.FAILED, reason=reason, message=message)
+        end = AttemptEnd(status=TaskStatus.FAILED, reason=reason, message=message)
+        self.end_unstarted(task.id, state, end)
         self.settle(task)
         self.are_pending = True
 
@@ -225,12 +222,11 @@ class Decisions:
     def _cancel_handlers(self) -> None:
         """Cancel the handlers of an experiment that was cancelled and has no supervisor."""
         message = "not started: the experiment was cancelled while it had no supervisor"
+        end = AttemptEnd(status=TaskStatus.CANCELLED, reason=Reason.CANCELLED, message=message)
         for name in sorted(self.history.handlers):
             state = self.history.tasks[name]
             if state.status is TaskStatus.PENDING:
-                self.end_unstarted(
-                    name, state, TaskStatus.CANCELLED, reason=Reason.CANCELLED, message=message
-                )
+                self.end_unstarted(name, state, end)
                 self._apply(self.schedule.over(name))
 
     def finish(self) -> None:

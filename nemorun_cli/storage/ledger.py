@@ -26,7 +26,7 @@ import time
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
 from nemorun_cli.system import crashpoints
@@ -35,11 +35,12 @@ from nemorun_cli.system.files import FILE_MODE, sync_folder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nemorun_cli.storage.events import Event
+
 FORMAT: Final = "exp.ledger/1"
 LOCK_WAIT: Final = 30.0  # seconds until a writer gives up on the lock and names its holder
 LOCK_PAUSE: Final = 0.002  # seconds between tries
 
-Event = dict[str, Any]
 
 # Created once, because every event is encoded or decoded by them.
 _dump = json.JSONEncoder(separators=(",", ":")).encode

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nemorun_cli.storage.ledger import Event, Ledger
+    from nemorun_cli.storage.events import Event
+    from nemorun_cli.storage.ledger import Ledger
     from nemorun_cli.storage.state import ExperimentState
 
 DISK_PAUSE: Final = 1.0  # seconds until a failed write is repeated the first time

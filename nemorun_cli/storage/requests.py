@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
 from nemorun_cli.storage.ledger import Ledger
 
 if TYPE_CHECKING:

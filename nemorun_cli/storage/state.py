@@ -9,29 +9,31 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from nemorun_cli.errors import StateError
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.storage.events import (
+    CANCEL_REQUESTED,
+    CONCLUDED,
+    CREATED,
+    ENDED,
+    FINISHED,
+    QUEUED,
+    RESUMED,
+    RETRIED,
+    RETURNED,
+    SKIPPED,
+    STARTED,
+    SUBMITTED,
+    SUPERVISOR_ENDED,
+    SUPERVISOR_STARTED,
+    UNKNOWN,
+)
 from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
 
-CREATED: Final = "created"
-SUPERVISOR_STARTED: Final = "supervisor_started"
-SUPERVISOR_ENDED: Final = "supervisor_ended"
-SUBMITTED: Final = "submitted"
-QUEUED: Final = "queued"
-RETURNED: Final = "returned"
-STARTED: Final = "started"
-UNKNOWN: Final = "unknown"
-ENDED: Final = "ended"
-RETRIED: Final = "retried"
-SKIPPED: Final = "skipped"
-CANCEL_REQUESTED: Final = "cancel_requested"
-RESUMED: Final = "resumed"
-CONCLUDED: Final = "concluded"
-FINISHED: Final = "finished"
 
 _MAY_WAIT: Final = frozenset({TaskStatus.SUBMITTED, TaskStatus.UNKNOWN})
 

@@ -26,7 +26,7 @@ from nemorun_cli.scheduler.attempt_result import conclude
 from nemorun_cli.scheduler.decisions import Decisions
 from nemorun_cli.scheduler.early_queue import EarlyQueue
 from nemorun_cli.scheduler.schedule import Schedule
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.ledger_writer import LedgerWriter
 from nemorun_cli.storage.state import ExperimentState
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors import Executor
     from nemorun_cli.model import plan
     from nemorun_cli.model.spec import Spec, Task
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.supervisor.listeners import Listeners
@@ -326,9 +326,7 @@ class SupervisorLoop:
             return
         elif state.status is TaskStatus.RUNNING:
             message = "it was started, and vanished before its first instruction"
-            self._decisions.end_unstarted(
-                job.task, state, TaskStatus.FAILED, reason=Reason.LOST, message=message
-            )
+            self._decisions.end_unstarted(job.task, state, lost(message))
         else:
             self._doubtful.append(job.task)
             return
@@ -336,10 +334,10 @@ class SupervisorLoop:
 
     def _end(self, job: Job, sighting: AttemptStatus, ending: AttemptEnd) -> None:
         state = self.history.tasks[job.task]
-        ending, values = conclude(
+        ending = conclude(
             ending,
-            told=self._engines.drop(job),
-            wished=state.cancel,
+            sent=self._engines.drop(job),
+            requested=state.cancel,
             written=job.files.outputs,
             secrets=self._secrets,
         )
@@ -349,20 +347,14 @@ class SupervisorLoop:
         if self._decisions.skip_early(job.task, state, ending):
             self._decisions.settle(task)
             return
-        self._note_attempt(
-            events.ENDED,
-            job,
-            time=max(stamp(ending.ended), state.started or ""),
-            status=ending.status,
-            exit_code=ending.exit_code,
-            reason=ending.reason,
-            message=ending.message,
-            outputs=values or None,
-            usage=ending.usage.to_json() if ending.usage else None,
+        ending = replace(
+            ending,
             symptom=self._symptom(task, job) if ending.status is TaskStatus.FAILED else None,
             job_id=sighting.job_id,
             evidence=sighting.evidence,
         )
+        time = max(stamp(ending.ended), state.started or "")
+        self._note_attempt(events.ENDED, job, time=time, **ending.to_event())
         self._decisions.settle(task)
 
     def _symptom(self, task: Task, job: Job) -> str | None:

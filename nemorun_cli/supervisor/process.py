@@ -22,8 +22,8 @@ from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.scheduler.resume_plan import decide, refuse_late
-from nemorun_cli.storage import state
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
+from nemorun_cli.storage.events import SUPERVISOR_ENDED, SUPERVISOR_STARTED
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import crashpoints, locks
@@ -105,9 +105,7 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
 
             crashpoints.point("revision.noted")
             spec_revisions.install(files, spec.revision)
-    supervision.record(
-        state.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=getpass.getuser()
-    )
+    supervision.record(SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=getpass.getuser())
     crashpoints.point("supervisor.started")
     _answer({"started": True})
     reason = "finished"
@@ -118,7 +116,7 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
         reason = str(wish)
         _say(f"ended by {reason}; what runs goes on")
     with contextlib.suppress(LedgerError):  # on a full disk the lock that falls says the same
-        supervision.record(state.SUPERVISOR_ENDED, pid=me.pid, message=reason)
+        supervision.record(SUPERVISOR_ENDED, pid=me.pid, message=reason)
     crashpoints.point("supervisor.ended")
     supervision.close()
     return 0

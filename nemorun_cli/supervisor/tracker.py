@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import ExpError
 from nemorun_cli.executors import planning
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors import Job
     from nemorun_cli.model.spec import Spec, Task
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.supervisor.output_metrics import OutputMetrics
     from nemorun_cli.tracking.access.supervisor_api import TrackedAttempt

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 TICK: Final = 0.1  # seconds between looks at the ledger of a living supervisor

@@ -15,15 +15,15 @@ from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.model.clock import unix
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.model.wording import seconds
+from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage import ledger
-from nemorun_cli.storage import state as kinds
 from nemorun_cli.storage.paths import LEDGER, REVISIONS, age_key
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import Home
 
 LIST_FORMAT: Final = "exp.list/1"
@@ -31,7 +31,7 @@ ENDS: Final = 4096  # bytes read at either end of a ledger
 CLOCK_SLACK: Final = 60.0  # seconds by which an id may be older than its `created` event
 
 # Events that may follow the end of an experiment and change nothing about it.
-AFTERWARDS: Final = frozenset({kinds.SUPERVISOR_ENDED, kinds.CANCEL_REQUESTED})
+AFTERWARDS: Final = frozenset(name for name, kind in kinds.KINDS.items() if kind.may_follow_end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

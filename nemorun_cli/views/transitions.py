@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import ENDS, Reason, TaskStatus
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
 from nemorun_cli.views import log_excerpt, sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from nemorun_cli.model.spec import Group
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.views.snapshot import Snapshot
 
 TOLD_EVERY: Final = 10.0  # seconds between lines of one sweep

@@ -6,9 +6,9 @@ from bench import kill_supervisor, until
 from patience import eventually
 
 from nemorun_cli.experiment.run import Run
+from nemorun_cli.storage.events import UNKNOWN
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.paths import Home
-from nemorun_cli.storage.state import UNKNOWN
 
 if TYPE_CHECKING:
     from bench import Bench

@@ -12,7 +12,7 @@ from nemorun_cli.experiment.maintenance import salvage
 from nemorun_cli.experiment.maintenance.salvage import Salvage
 from nemorun_cli.model.status import MOVES, Reason, TaskStatus
 from nemorun_cli.storage import attempts, ledger
-from nemorun_cli.storage import state as kinds
+from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage.state import ExperimentState
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
 
 FSCK_FORMAT: Final = "exp.fsck/1"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import planning
 from nemorun_cli.experiment.maintenance import fsck
 from nemorun_cli.model import attempt_end
+from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.scheduler.attempt_result import conclude
 from nemorun_cli.scheduler.schedule import Schedule
+from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import attempts, ledger, requests
-from nemorun_cli.storage import state as kinds
+from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks
 
@@ -20,16 +24,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.experiment.maintenance.fsck import Key, LedgerCheck
-    from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
 
 MARK: Final = "rebuilt"  # the field of events that no supervisor wrote
-
-_OF_ATTEMPTS: Final = frozenset(
-    {kinds.SUBMITTED, kinds.QUEUED, kinds.RETURNED, kinds.STARTED, kinds.UNKNOWN, kinds.ENDED}
-)
 
 
 def rebuild(files: ExperimentFiles, spec: Spec, check: LedgerCheck, *, home: Path) -> list[Event]:
@@ -43,7 +42,7 @@ def rebuild(files: ExperimentFiles, spec: Spec, check: LedgerCheck, *, home: Pat
         if index in check.read.unconfirmed and not _is_plausible(event, files):
             continue
         ending = _ending_of(event, check)
-        builder.add_old(builder.ended(event["task"], event["attempt"], ending) if ending else event)
+        builder.add_old(builder.corrected(event, ending) if ending else event)
     for task, number in check.begun:
         builder.complete(task, number)
     builder.drop_false_end()
@@ -75,6 +74,8 @@ class _LedgerBuilder:
         self.events: list[Event] = []
         self._files, self._spec, self._begun, self._by = files, spec, begun, by
         self._history = ExperimentState.of(spec)
+        self._secrets = secret_values.known(spec)
+        self._can_check = set(self._secrets) >= secret_values.of_tasks(spec)
 
     def add(self, event: Event) -> None:
         """Add an event that is known to be possible."""
@@ -84,7 +85,7 @@ class _LedgerBuilder:
     def add_old(self, event: Event) -> None:
         """Add a possible event of the old ledger, preceded by the events that must have been lost."""
         kind = event["event"]
-        if kind in _OF_ATTEMPTS and event["task"] in self._history.tasks:
+        if (row := kinds.KINDS.get(kind)) and row.is_of_attempt and event["task"] in self._history.tasks:
             self._advance_to(event["task"], event["attempt"], is_submitted=kind != kinds.SUBMITTED)
         elif kind in (kinds.RETRIED, kinds.RESUMED):
             for name in event["tasks"] if kind == kinds.RESUMED else [event["task"]]:
@@ -116,15 +117,34 @@ class _LedgerBuilder:
         del self.events[last]
 
     def ended(self, task: str, number: int, ending: AttemptEnd) -> Event:
-        """The end of an attempt by its own record."""
-        fields = {
-            "status": ending.status,
-            "exit_code": ending.exit_code,
-            "reason": ending.reason,
-            "message": ending.message,
-        }
-        known = {key: value for key, value in fields.items() if value is not None}
-        return {**self._event(kinds.ENDED, task, number, stamp(ending.ended)), **known}
+        """The event of an end, by the attempt's own record."""
+        return {**self._event(kinds.ENDED, task, number, stamp(ending.ended)), **ending.to_event()}
+
+    def corrected(self, event: Event, ending: AttemptEnd) -> Event:
+        """An event `ended` whose result contradicts the attempt's record, with the result of the record.
+
+        Everything else that the event says of the attempt, such as its outputs, remains.
+        """
+        recorded = AttemptEnd.from_event(event)
+        ending = replace(
+            recorded,
+            status=ending.status,
+            exit_code=ending.exit_code,
+            reason=ending.reason,
+            message=ending.message,
+            usage=ending.usage or recorded.usage,
+        )
+        return self.ended(event["task"], event["attempt"], replace(ending, ended=ending.ended))
+
+    def _recorded_end(self, task: str, number: int) -> AttemptEnd:
+        """The end of an attempt by what it left behind, its outputs included if no secret can be in them."""
+        files = self._files.attempt(task, number)
+        ending = attempts.read_ending(files)
+        if ending is None:
+            return attempt_end.lost("its end is no longer known")
+        if not self._can_check:
+            return ending
+        return conclude(ending, sent=None, requested=None, written=files.outputs, secrets=self._secrets)
 
     def _advance_to(self, task: str, number: int, *, is_submitted: bool) -> None:
         """Advance a task to this attempt, if that was started, through all earlier attempts."""
@@ -149,10 +169,7 @@ class _LedgerBuilder:
         """End an attempt that cannot have continued, according to its own record."""
         state = self._history.tasks.get(task)
         if state is not None and state.is_live:
-            ending = attempts.read_ending(self._files.attempt(task, state.attempt))
-            self.add(
-                self.ended(task, state.attempt, ending or attempt_end.lost("its end is no longer known"))
-            )
+            self.add(self.ended(task, state.attempt, self._recorded_end(task, state.attempt)))
 
     def _begin(self, kind: str, task: str, number: int) -> Event:
         claim = self._files.attempt(task, number).claim

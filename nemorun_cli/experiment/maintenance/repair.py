@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.maintenance.fsck import LedgerCheck
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
 
 

@@ -12,13 +12,13 @@ from nemorun_cli.model import masking, units, wording
 from nemorun_cli.model.clock import unix
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin
-from nemorun_cli.storage.state import ENDED, FINISHED
+from nemorun_cli.storage.events import ENDED, FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nemorun_cli.experiment.run import Run
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.views.snapshot import Snapshot
 
 NOTIFY_FORMAT: Final = "exp.notify/1"

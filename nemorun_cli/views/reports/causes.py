@@ -13,14 +13,14 @@ from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.units import duration_text
 from nemorun_cli.scheduler.schedule import Schedule, rule_of
-from nemorun_cli.storage import state as kinds
-from nemorun_cli.views import resource_wait, timeline
+from nemorun_cli.storage import events as kinds
+from nemorun_cli.views import resource_wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.model.spec import Task
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -74,7 +74,7 @@ class CauseReader:
 
     def _retried(self, task: Task, state: TaskState) -> list[Cause]:
         """By what rule the present attempt is another one."""
-        event = timeline.last_event(self._events, task.id, kinds.RETRIED)
+        event = kinds.last(self._events, task.id, kinds.RETRIED)
         if event is None or event["attempt"] != state.attempt or not event.get("rule"):
             return []
         text = f"attempt {state.attempt} is a retry by retry.on ({event['rule']}), after {event.get('after')}"
@@ -212,7 +212,7 @@ class CauseReader:
         return causes + ([_requested(state)] if state.cancel else [])
 
     def _unknown(self, task: Task, state: TaskState) -> list[Cause]:
-        event = timeline.last_event(self._events, task.id, "unknown") or {}
+        event = kinds.last(self._events, task.id, "unknown") or {}
         since = event.get("time")
         age = f" for {duration_text(max(1, round(self.snapshot.seen - unix(since))))}" if since else ""
         text = f"{task.executor} has not said{age} how it stands"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.spec import Task
     from nemorun_cli.scheduler.resume_plan import Decision
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.log_excerpt import Excerpt
     from nemorun_cli.views.snapshot import Snapshot
