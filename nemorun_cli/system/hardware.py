@@ -26,7 +26,7 @@ _NAMES: Final = ("GPU-", "MIG-")  # prefixes of ids that are not numbers
 
 OPTIONS: Final[Mapping[str, Any]] = {
     "cpus": {
-        "description": "The number of CPUs that tasks with `resources` share. Default: the CPUs that `exp` may use.",
+        "description": "The number of CPUs that tasks with `resources` share. Default: all that `exp` may use.",
         "title": "a number of CPUs",
         "type": "number",
         "minimum": 0,
