@@ -26,21 +26,21 @@ _NAMES: Final = ("GPU-", "MIG-")  # prefixes of ids that are not numbers
 
 OPTIONS: Final[Mapping[str, Any]] = {
     "cpus": {
-        "description": "The number of CPUs that tasks with `resources` share. Default: all that `exp` may use.",
+        "description": "Number of CPUs that tasks with `resources` share. Default: all that `exp` can use.",
         "title": "a number of CPUs",
         "type": "number",
         "minimum": 0,
         "examples": [8],
     },
     "memory": {
-        "description": "The memory that tasks with `resources` share. Default: the memory of this machine.",
+        "description": "Memory that tasks with `resources` share. Default: the memory of this machine.",
         "title": "a size: 512M, 4G, 1.5T",
         "type": "string",
         "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?[KMGTkmgt](i?[Bb])?(?![\s\S])",
         "examples": ["32G"],
     },
     "gpus": {
-        "description": "The GPUs that tasks with `resources` share: their number, or a list of their ids."
+        "description": "GPUs that tasks with `resources` share: their number, or a list of their ids."
         " Default: the GPUs in CUDA_VISIBLE_DEVICES, if it is set, or those that nvidia-smi reports.",
         "title": "a number of GPUs, or a list of their ids",
         "anyOf": [
