@@ -39,7 +39,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program with its arguments: a list, or a text split like a shell command; no shell runs it."""
+    """A program with its arguments: a list, or a text that is split like a shell command; no shell runs."""
 
     command: str | Sequence[Any]
     env: Mapping[str, Any] = field(default_factory=dict, kw_only=True)

@@ -263,7 +263,7 @@ def test_ledger_that_shrinks_under_its_reader_is_an_error(tmp_path: Path) -> Non
     ledger.news()
     data = ledger.path.read_bytes()
     os.truncate(ledger.path, ends(data)[1])
-    with pytest.raises(LedgerDamagedError, match="cut off"):
+    with pytest.raises(LedgerDamagedError, match="was truncated"):
         ledger.append([{"event": "late"}])
     assert ledger.path.read_bytes() == data[: ends(data)[1]]
 
@@ -346,6 +346,6 @@ def test_any_event_survives_its_way_through_a_batch(batches: list[list[dict[str,
     kept = [[{"event": "x", "data": event} for event in batch] for batch in batches]
     data = encode([first()]) + b"".join(encode(batch) for batch in kept)
     reader = LedgerReader(Path("unused"))
-    assert reader._take(data) == [first(), *(event for batch in kept for event in batch)]
+    assert reader._completed_events(data) == [first(), *(event for batch in kept for event in batch)]
     assert reader.torn == 0
     assert json.loads(data.splitlines()[0]) == first()

@@ -173,7 +173,7 @@ def test_supervisor_that_cannot_start_says_why(bench: Bench) -> None:
     run.wait(timeout=60)
     eventually(lambda: events(run)[-1]["event"] == "supervisor_ended")
     run.files.ledger.write_bytes(b"rubbish\n")
-    with pytest.raises(ExpError, match="no ledger of exp") as caught:
+    with pytest.raises(ExpError, match="not a ledger of exp") as caught:
         client.SupervisorHandle().go(run.files, home=bench.home.directory, secrets={})
     assert caught.value.exit_code == 7
 

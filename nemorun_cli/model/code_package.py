@@ -38,7 +38,7 @@ class Package:
         bytes: their total size.
         facts: details from the packager, such as the commit.
         told: the same details in a few words, for messages.
-        left_out: the paths next to it that were not shipped, each with the reason.
+        left_out: the paths next to the content that were not shipped, each with the reason.
         scripts: the local paths of the tasks' scripts that were shipped.
     """
 

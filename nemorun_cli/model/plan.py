@@ -25,7 +25,7 @@ class Plan:
         env: the variables from the spec and from `exp`, without inherited ones and without secrets.
         secrets: the names of the secrets.
         script: a text to be written into the attempt's folder; `call` the same.
-        partial: a call that can also run in this process, because the task has no launcher.
+        partial: a call that can also be made without the command line, because the task has no launcher.
         package: what was shipped for the task; the `workdir` is then in the experiment's copy of it.
         artifacts: globs of files in the `workdir` to be copied back from a remote host.
         company: the co-scheduled group (`together`) that the task is a member of, if any.

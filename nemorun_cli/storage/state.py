@@ -288,9 +288,7 @@ def _cancel_requested(history: ExperimentState, event: Event) -> None:
     if names is None:
         if history.finished:
             return
-        if (
-            history.outcome is None
-        ):  # tasks are still running; handlers are exempt, as they run after a cancel
+        if history.outcome is None:  # tasks still run; handlers are exempt, for they run after a cancel
             history.cancel = cancel
             names = history.tasks.keys() - history.handlers if history.handlers else history.tasks
         else:

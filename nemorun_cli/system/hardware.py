@@ -26,22 +26,22 @@ _NAMES: Final = ("GPU-", "MIG-")  # prefixes of ids that are not numbers
 
 OPTIONS: Final[Mapping[str, Any]] = {
     "cpus": {
-        "description": "How many CPUs tasks with `resources` share. Default: those that `exp` may use.",
+        "description": "Number of CPUs that tasks with `resources` share. Default: all that `exp` can use.",
         "title": "a number of CPUs",
         "type": "number",
         "minimum": 0,
         "examples": [8],
     },
     "memory": {
-        "description": "How much memory tasks with `resources` share. Default: that of this machine.",
+        "description": "Memory that tasks with `resources` share. Default: the memory of this machine.",
         "title": "a size: 512M, 4G, 1.5T",
         "type": "string",
         "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?[KMGTkmgt](i?[Bb])?(?![\s\S])",
         "examples": ["32G"],
     },
     "gpus": {
-        "description": "The GPUs that tasks with `resources` share: how many, or a list of their ids."
-        " Default: what nvidia-smi finds, or CUDA_VISIBLE_DEVICES names.",
+        "description": "GPUs that tasks with `resources` share: their number, or a list of their ids."
+        " Default: the GPUs in CUDA_VISIBLE_DEVICES, if it is set, or those that nvidia-smi reports.",
         "title": "a number of GPUs, or a list of their ids",
         "anyOf": [
             {"type": "integer", "minimum": 0},
@@ -100,7 +100,7 @@ def memory() -> int | None:
 def environment(gpus: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     """The variables that restrict a task to these GPUs.
 
-    Numbers are numbered as nvidia-smi does, unless `given` or this process's environment sets an order.
+    GPU numbers mean those of nvidia-smi, unless `given` or this process's environment sets an order.
     """
     variables = {VISIBLE: ",".join(gpus)}
     if gpus and all(name.isdigit() for name in gpus) and not {VISIBLE, ORDER} & {*given, *os.environ}:
@@ -126,7 +126,7 @@ def _gpus(option: float | Sequence[float | str] | None) -> tuple[list[str], str]
 
 
 def visible(text: str | None) -> list[str] | None:
-    """The GPUs in a value of `CUDA_VISIBLE_DEVICES`, up to the first invalid or repeated one."""
+    """The GPUs that `CUDA_VISIBLE_DEVICES` lists, up to the first invalid or repeated id; None for None."""
     if text is None:
         return None
     gpus: list[str] = []
