@@ -292,7 +292,7 @@ class SlurmExecutor:
             ]
         if answer.connection_failed or _OUTAGE.search(answer.complaint):
             # Slurm may have accepted it: the next answer of squeue shows this by the job's name.
-            message = f"unconfirmed whether Slurm accepted its job: {answer.complaint}"
+            message = f"it is unconfirmed whether Slurm accepted its job: {answer.complaint}"
             return [self._report(tracked, "unknown", message=message) for tracked in members]
         if submission.is_early:  # a problem is reported when the task is submitted at its turn
             return [
