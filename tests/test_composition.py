@@ -211,7 +211,7 @@ def test_references_cannot_be_set(write: Write) -> None:
     spec = write("spec.yaml", "tasks: {t: {inline: echo}}\n")
 
     assert problems(spec, sets=["extends=other.yaml"]) == [
-        "--set extends=other.yaml: extends: extends names files, which are read before --set is applied (write it in the spec)"
+        "--set extends=other.yaml: extends: extends cannot be changed by --set (write it in the spec)"
     ]
 
 
