@@ -210,8 +210,9 @@ def test_references_cannot_be_set(write: Write) -> None:
     """`--set extends=…` comes too late, and says so."""
     spec = write("spec.yaml", "tasks: {t: {inline: echo}}\n")
 
-    problem = "extends names files, which are read before --set is applied (write it in the spec)"
-    assert problems(spec, sets=["extends=other.yaml"]) == [f"--set extends=other.yaml: extends: {problem}"]
+    assert problems(spec, sets=["extends=other.yaml"]) == [
+        "--set extends=other.yaml: extends: extends cannot be changed by --set (write it in the spec)"
+    ]
 
 
 def test_anchors_and_merge_keys_work_within_each_file(write: Write) -> None:

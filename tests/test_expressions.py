@@ -229,7 +229,7 @@ def test_inline_scripts_take_plain_words_only(value: object) -> None:
     with pytest.raises(TemplateError) as caught:
         fill_inline("echo ${{ params.v }}", {**NAMES, "params": {"v": value}})
 
-    assert caught.value.hint == "pass it by env, or by args and read $1"
+    assert caught.value.hint == "pass it by env, or by args and use $1"
 
 
 @pytest.mark.parametrize("value", ["a-b_c./:=@%+,", 1, 0.5, True, ""])
@@ -319,7 +319,7 @@ def test_unsafe_output_does_not_get_into_an_inline_script() -> None:
     """An output that is no plain word makes the task fail by its template, with the remedy."""
     task = late_task(kind="inline", body="echo ${{ tasks.a.outputs.t }}", late=("/body",))
 
-    with pytest.raises(TemplateError, match="does not take"):
+    with pytest.raises(TemplateError, match="cannot be put into"):
         filled(task, {"a": {"t": "$(rm -rf /)"}})
 
 

@@ -242,7 +242,12 @@ def test_part_of_the_schema_is_described_for_people() -> None:
     """`exp schema tasks.retry` tells each key with its meaning, form, default and an example."""
     text = reference.describe("tasks.retry")
 
-    for expected in ("limit", "How often a task that failed is tried again.", "default: 0", "example: 30s"):
+    for expected in (
+        "limit",
+        "The maximum number of retries of a failed task.",
+        "default: 0",
+        "example: 30s",
+    ):
         assert expected in text
 
 
@@ -254,7 +259,7 @@ def test_part_of_the_schema_is_described_for_people() -> None:
         ("run.max_parallel", "whole number"),
         ("executors", "type"),
         ("tasks.group.0.name", "<group>/<name>"),
-        ("params.lr.minimum", "least"),
+        ("params.lr.minimum", "smallest"),
         ("tasks.matrix", "combination"),
     ],
 )

@@ -143,25 +143,25 @@ class ExecutorCatalog:
         """Return an entry of the first level merged with all that it extends, directly or indirectly."""
         parts: list[Mapping[str, Any]] = []
         chain: list[tuple[int, str]] = []
-        number, wanted = 0, name
+        number, entry_name = 0, name
         while True:
             level = levels[number]
-            entry = level.executors[wanted]
-            self._add_layers(name, wanted, level)
+            entry = level.executors[entry_name]
+            self._add_layers(name, entry_name, level)
             if not isinstance(entry, dict):
                 return self._merged_entry(name, parts) if parts else entry
             parts.append({key: value for key, value in entry.items() if key != "extends"})
-            chain.append((number, wanted))
+            chain.append((number, entry_name))
             target = entry.get("extends")
             if not isinstance(target, str):
                 return self._merged_entry(name, parts)
-            target_level = _find(target, levels, number + 1 if target == wanted else number)
+            target_level = _find(target, levels, number + 1 if target == entry_name else number)
             if target_level is None or (target_level, target) in chain:
-                self._refuse(levels[number], wanted, target, chain=chain, levels=levels)
+                self._refuse(levels[number], entry_name, target, chain=chain, levels=levels)
                 return self._merged_entry(name, parts)
             if target_level >= len(levels):
                 return self._merged_entry(name, [*parts, _LOCAL_ENTRY])
-            number, wanted = target_level, target
+            number, entry_name = target_level, target
 
     def _merged_entry(self, name: str, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         entry: dict[str, Any] = {}
@@ -190,9 +190,9 @@ class ExecutorCatalog:
         place = ("executors", name, "extends")
         self.problems.append(level.sources.problem(Finding(place=place, message=message, hint=hint)))
 
-    def _add_layers(self, name: str, wanted: str, level: _Level) -> None:
-        at, inside = ("executors", name), ("executors", wanted)
-        if level.word == "spec" and name == wanted:
+    def _add_layers(self, name: str, entry_name: str, level: _Level) -> None:
+        at, inside = ("executors", name), ("executors", entry_name)
+        if level.word == "spec" and name == entry_name:
             return
         self.layers += [
             Layer(source=layer.source, data=layer.data, at=at, inside=inside)

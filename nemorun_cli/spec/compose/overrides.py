@@ -63,9 +63,7 @@ def _place(data: dict[str, Any], path: str, text: str) -> Place:
     place: list[str | int] = []
     value: Any = data
     if parts[0] in REFERENCES:
-        raise _OptionError(
-            f"{parts[0]} names files, which are read before --set is applied", "write it in the spec"
-        )
+        raise _OptionError(f"{parts[0]} cannot be changed by --set", "write it in the spec")
     while parts:
         if isinstance(value, list):
             key: str | int = _index(value, parts.pop(0), place)

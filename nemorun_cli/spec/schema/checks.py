@@ -94,4 +94,4 @@ def _violations(data: Any, schema: Mapping[str, Any], place: Place) -> list[Find
     # Importing jsonschema takes longer than checking most specs, and only invalid specs need it.
     from nemorun_cli.spec.schema import violations  # noqa: PLC0415 - see above
 
-    return list(violations.found(data, schema, place))
+    return list(violations.find(data, schema, place))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.problems import Place
 
 
-def found(data: Any, schema: Mapping[str, Any], place: Place = ()) -> Iterator[Finding]:
+def find(data: Any, schema: Mapping[str, Any], place: Place = ()) -> Iterator[Finding]:
     """Yield the violations in the data at `place`, each cause once."""
     reported: set[Place] = set()
     for error in sorted(Draft202012Validator(schema).iter_errors(data), key=_rank):
