@@ -1,4 +1,4 @@
-"""What happened to an experiment, as its ledger tells it: attempts at its tasks, and who asked for what."""
+"""The history of an experiment from its ledger: attempts at its tasks, and requests with their author."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.ledger import Event
     from nemorun_cli.views.snapshot import Snapshot
 
-# Events of the experiment as a whole, and those of them that a person asked for.
+# Events of the experiment as a whole, and the subset that a person requested.
 STEPS: Final = frozenset(
     {
         kinds.CREATED,
@@ -30,7 +30,7 @@ STEPS: Final = frozenset(
 )
 ASKED: Final = frozenset({kinds.CREATED, kinds.CANCEL_REQUESTED, kinds.RESUMED})
 
-# Fields of an event of a task that are told by a word and their value.
+# Fields of a task's event that are shown as a label and their value.
 _DETAILS: Final = {
     "exit_code": "exit code",
     "job_id": "job",
@@ -44,7 +44,7 @@ _DETAILS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastAttempt:
-    """One attempt that was submitted; `duration` in seconds, until now if it still runs."""
+    """One submitted attempt; `duration` in seconds, until now if it still runs."""
 
     attempt: int
     status: TaskStatus
@@ -64,23 +64,23 @@ class PastAttempt:
 
 
 def attempts(snapshot: Snapshot, events: Iterable[Event]) -> dict[str, list[PastAttempt]]:
-    """All attempts at each task, in their order; the present ones as the snapshot found them."""
+    """All attempts at each task, in order; the current attempts are taken from the snapshot."""
     history = ExperimentState.of(snapshot.spec)
-    found: dict[str, dict[int, PastAttempt]] = {name: {} for name in history.tasks}
+    by_task: dict[str, dict[int, PastAttempt]] = {name: {} for name in history.tasks}
     for event in events:
         history.apply(event)
         name = event.get("task")
         state = history.tasks.get(name) if isinstance(name, str) else None
         if state is not None and state.submitted:
-            found[str(name)][state.attempt] = _attempt(state, snapshot)
+            by_task[str(name)][state.attempt] = _attempt(state, snapshot)
     for name, state in snapshot.history.tasks.items():
         if state.submitted:
-            found[name][state.attempt] = _attempt(state, snapshot)
-    return {name: [entries[number] for number in sorted(entries)] for name, entries in found.items()}
+            by_task[name][state.attempt] = _attempt(state, snapshot)
+    return {name: [entries[number] for number in sorted(entries)] for name, entries in by_task.items()}
 
 
 def steps(events: Iterable[Event]) -> list[dict[str, Any]]:
-    """What was done to the experiment as a whole, and by whom; entries of `steps` in `exp.show/1`."""
+    """The events of the experiment as a whole, with their authors; entries of `steps` in `exp.show/1`."""
     return [
         {
             "time": event["time"],
@@ -94,9 +94,9 @@ def steps(events: Iterable[Event]) -> list[dict[str, Any]]:
 
 
 def last_event(events: Sequence[Event], task_id: str, kind: str) -> Event | None:
-    """The latest event of this kind about a task."""
+    """The latest event of this kind about a task, or None."""
     return next(
-        (one for one in reversed(events) if one["event"] == kind and one.get("task") == task_id), None
+        (event for event in reversed(events) if event["event"] == kind and event.get("task") == task_id), None
     )
 
 
@@ -121,15 +121,15 @@ def _attempt(state: TaskState, snapshot: Snapshot) -> PastAttempt:
 
 
 def describe(event: Event) -> str:
-    """What an event says, besides its time, its kind and its task, in one line for people."""
+    """The content of an event, except its time, kind and task, in one line for people."""
     if event["event"] in STEPS:
-        asker = [f"by {event['by']}"] if event["event"] in ASKED and event.get("by") else []
-        return ", ".join(part for part in [_details(event), *asker] if part)
+        author = [f"by {event['by']}"] if event["event"] in ASKED and event.get("by") else []
+        return ", ".join(part for part in [_details(event), *author] if part)
     parts = [f"attempt {event['attempt']}"] if "attempt" in event else []
     parts += [str(event[key]) for key in ("status", "reason") if event.get(key)]
-    for key, word in _DETAILS.items():
+    for key, label in _DETAILS.items():
         if event.get(key) is not None:
-            parts.append(f"{word} {event[key]}")
+            parts.append(f"{label} {event[key]}")
     if event.get("outputs"):
         parts.append(f"outputs {', '.join(event['outputs'])}")
     if event.get("message"):
@@ -138,13 +138,13 @@ def describe(event: Event) -> str:
 
 
 def _details(event: Event) -> str:
-    """What an event of the experiment as a whole says besides its kind."""
+    """The content of an event of the experiment as a whole, except its kind."""
     kind, parts = event["event"], []
     if kind == kinds.CANCEL_REQUESTED:
         names = event.get("tasks")
         parts.append("all tasks" if names is None else ", ".join(names))
         parts += [f"{word} {event[word]}" for word in ("signal", "grace") if word in event]
-        parts += ["abandoning what runs"] if event.get("abandon") else []
+        parts += ["abandoning running attempts"] if event.get("abandon") else []
     elif kind == kinds.RESUMED:
         parts.append(f"to run again: {', '.join(event['tasks']) or 'nothing'}")
         parts += [f"with revision {event['revision']} of the spec"] if event.get("revision") else []
