@@ -21,11 +21,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
 
 START_WAIT: Final = 60.0  # seconds to wait for a supervisor's answer
-MARK: Final = (
-    "EXP_ID",
-    "EXP_TASK",
-    "EXP_ATTEMPT",
-)  # removed: a supervisor does not belong to the task that starts it
+MARK: Final = ("EXP_ID", "EXP_TASK", "EXP_ATTEMPT")  # not passed on: a supervisor is not part of a task
 
 
 class AlreadyRunning(Exception):  # noqa: N818 - not an error: another process supervises

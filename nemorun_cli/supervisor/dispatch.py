@@ -124,7 +124,7 @@ class Dispatcher:
         return statuses
 
     def _set_wakeup(self, name: str, *, enabled: bool) -> None:
-        """Poll the wake-up descriptor of an executor or not: one that raises would stay readable forever."""
+        """Register or unregister the wake-up of an executor: a faulty one would wake the loop forever."""
         executor = self._executors.get(name)
         if executor is not None and (wakeup := executor.wakeup()) is not None:
             if enabled:

@@ -318,7 +318,7 @@ class SupervisorLoop:
             )
 
     def _on_absent(self, job: Job, state: TaskState, reported: AttemptStatus) -> None:
-        """Submit again later an attempt that the backend does not know, unless the task was cancelled."""
+        """Mark an attempt that the backend does not know for resubmission, unless it was cancelled or ran."""
         task = self.schedule.tasks[job.task]
         self._admission.release(job.task)
         if state.cancel:

@@ -142,7 +142,7 @@ def _current_spec(files: ExperimentFiles, resume_order: dict[str, Any] | None) -
 def _preload() -> None:
     """Import what is needed after the first tasks have started, unless the order has already arrived."""
     if not select.select([0], [], [], 0)[0]:
-        from nemorun_cli.tracking.access import supervisor_api  # noqa: F401, PLC0415 - as the docstring says
+        from nemorun_cli.tracking.access import supervisor_api  # noqa: F401, PLC0415 - see the docstring
 
 
 def describe(error: BaseException) -> str:
