@@ -435,7 +435,7 @@ def test_direct_run_has_handlers(exp: Exp) -> None:
 def test_dry_run_and_graph_show_handlers(exp: Exp) -> None:
     """The dry run says when they run, and the graph draws them below everything else."""
     spec = exp.spec("tasks: {a: {command: 'true'}, b: {command: 'true'}}\non_exit: {x: {command: 'true'}}")
-    assert "runs:     when all tasks are over (on_exit)" in exp("run", spec, "--dry-run").stdout
+    assert "runs:     when all tasks are finished (on_exit)" in exp("run", spec, "--dry-run").stdout
     found = exp("graph", spec, "--json").json
     assert [node["id"] for node in found["nodes"]] == ["a", "b", "on_exit/x"]
     assert [(edge["from"], edge["to"], edge["type"]) for edge in found["edges"]] == [

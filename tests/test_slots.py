@@ -171,7 +171,7 @@ def test_large_request_is_not_overtaken(bench: Bench) -> None:
     waits(small)
     bench.touch("left")
     assert completed(left)
-    eventually(lambda: "set aside for who waits longer" in bench.exp("why", small.id, "a").stdout)
+    eventually(lambda: "reserved for earlier requests" in bench.exp("why", small.id, "a").stdout)
     assert status(small, "a") == "PENDING"
     bench.touch("right")
     eventually(lambda: status(large, "a") == "RUNNING")
@@ -193,7 +193,7 @@ def test_who_waits_says_so_and_can_be_cancelled(bench: Bench) -> None:
     assert "waiting:    a for 0.1 CPUs and 1 GPU" in told
     assert bench.exp.task("a", second.id)["resources"] == {"gpus": 1, "cpus": 0.1}
     why = bench.exp("why", second.id, "b").stdout
-    assert "it waits for 0.1 CPUs and 1 GPU, behind a" in why
+    assert "it waits for 0.1 CPUs and 1 GPU, after a" in why
     second.cancel()
     assert slots.waiting(bench.home.slots(locks.hostname())) == []
     bench.touch("go")

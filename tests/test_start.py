@@ -36,9 +36,9 @@ def test_supervisor_that_is_not_needed_leaves(bench: Bench) -> None:
 def test_supervisor_whose_command_died_leaves() -> None:
     """When the command that started it dies before it knew what for, the supervisor ends by itself."""
     supervisor = client.SupervisorHandle()
-    os.close(supervisor._tell)
+    os.close(supervisor._order_writer)
     assert os.waitpid(supervisor.pid, 0)[1] == 0
-    os.close(supervisor._answer)
+    os.close(supervisor._answer_reader)
 
 
 def test_supervisor_is_a_session_of_its_own(bench: Bench) -> None:

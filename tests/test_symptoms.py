@@ -68,7 +68,7 @@ def test_why_tells_the_rule(bench: Bench) -> None:
     run.wait(timeout=60)
     told = bench.exp("why", run.id, "a").stdout
     assert "attempt 2 is a retry by retry.on (log: NCCL), after exit" in told
-    assert "it is not tried again: retry.on (log: NCCL) does not name this failure" in told
+    assert "it is not retried: retry.on (log: NCCL) does not name this failure" in told
     assert "by retry.on log: NCCL" in bench.exp("events", run.id).stdout
 
 

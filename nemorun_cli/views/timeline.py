@@ -1,4 +1,4 @@
-"""What happened to an experiment, as its ledger tells it: attempts at its tasks, and who asked for what."""
+"""The history of an experiment from its ledger: attempts at its tasks, and requests with their author."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastAttempt:
-    """One attempt that was submitted; `duration` in seconds, until now if it still runs."""
+    """One submitted attempt; `duration` in seconds, until now if it still runs."""
 
     attempt: int
     status: TaskStatus
@@ -39,23 +39,23 @@ class PastAttempt:
 
 
 def attempts(snapshot: Snapshot, events: Iterable[Event]) -> dict[str, list[PastAttempt]]:
-    """All attempts at each task, in their order; the present ones as the snapshot found them."""
+    """All attempts at each task, in order; the current attempts are taken from the snapshot."""
     history = ExperimentState.of(snapshot.spec)
-    found: dict[str, dict[int, PastAttempt]] = {name: {} for name in history.tasks}
+    by_task: dict[str, dict[int, PastAttempt]] = {name: {} for name in history.tasks}
     for event in events:
         history.apply(event)
         name = event.get("task")
         state = history.tasks.get(name) if isinstance(name, str) else None
         if state is not None and state.submitted:
-            found[str(name)][state.attempt] = _attempt(state, snapshot)
+            by_task[str(name)][state.attempt] = _attempt(state, snapshot)
     for name, state in snapshot.history.tasks.items():
         if state.submitted:
-            found[name][state.attempt] = _attempt(state, snapshot)
-    return {name: [entries[number] for number in sorted(entries)] for name, entries in found.items()}
+            by_task[name][state.attempt] = _attempt(state, snapshot)
+    return {name: [entries[number] for number in sorted(entries)] for name, entries in by_task.items()}
 
 
 def steps(events: Iterable[Event]) -> list[dict[str, Any]]:
-    """What was done to the experiment as a whole, and by whom; entries of `steps` in `exp.show/1`."""
+    """The events of the experiment as a whole, with their authors; entries of `steps` in `exp.show/1`."""
     return [
         {
             "time": event["time"],

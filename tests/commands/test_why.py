@@ -112,7 +112,7 @@ def test_why_says_why_a_failure_is_not_retried(exp: Exp) -> None:
         "  other: {inline: exit 3, retry: {limit: 2, on: [4, timeout]}}\n"
     )
     exp("run", spec, code=1)
-    assert "2 of 2 retries are used up" in exp("why", "latest", "often").stdout
+    assert "2 of 2 retries are used" in exp("why", "latest", "often").stdout
     assert len(explained(exp, "often")["attempts"]) == 3
     assert "retry.on (4, timeout) does not name this failure" in exp("why", "latest", "other").stdout
 
