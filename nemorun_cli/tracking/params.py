@@ -192,7 +192,7 @@ def _flatten(fields: Any, above: str, flat: Flat, depth: int) -> None:
         nested_fields = attributes_of(value) if isinstance(value, type) else fields_of(value)
         if not nested_fields and isinstance(value, type):
             raise TypeError(
-                f"{name}: the class {value.__qualname__} holds no values to record (its name can be)"
+                f"{name}: the class {value.__qualname__} has no values to record (record its name instead)"
             )
         if nested_fields:
             _flatten(nested_fields, name, flat, depth + 1)

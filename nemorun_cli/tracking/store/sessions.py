@@ -35,7 +35,7 @@ ENDS: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
 
 class Session(NamedTuple):
-    """One opening as it is read.
+    """One opening as read from disk.
 
     `state` is `alive` (its lock is held), `ended`, `gone` (its lock is free and no end is recorded: FAILED
     with the reason `lost`), `elsewhere` (another machine's lock, which cannot be checked here: RUNNING) or
