@@ -156,7 +156,7 @@ def refuse_unaccepted(revision: NewRevision) -> None:
     """Refuse a revision that changes tasks which have already run.
 
     Raises:
-        UsageError: it changes one.
+        UsageError: it changes such a task.
     """
     if revision.begun:
         changed = [f"{name} ({_listed(revision.changed[name])})" for name in revision.begun]

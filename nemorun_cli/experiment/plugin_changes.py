@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def given(plugins: Iterable[object]) -> tuple[GivenPlugin, ...]:
-    """Plugins given in Python, as `GivenPlugin`; those that are none yet apply to the whole experiment."""
+    """Wrap plugins given in Python as `GivenPlugin`; by default, they apply to the whole experiment."""
     return tuple(plugin if isinstance(plugin, GivenPlugin) else GivenPlugin(plugin) for plugin in plugins)
 
 
@@ -66,7 +66,7 @@ def changed(document: Document, spec: Spec, identity: Identity) -> Spec:
 
 
 def _construct(document: Document, spec: Spec) -> tuple[list[_Active], list[PluginUse]]:
-    """Construct the plugins; returns them and the uses to store, with those that listen to events marked."""
+    """Construct the plugins; returns them and the uses to store, with event listeners marked."""
     findings: list[Finding] = []
     active, uses = [], []
     written = [

@@ -58,7 +58,7 @@ class Run:
         return self.files.directory
 
     def status(self, *, observe: bool = True) -> Snapshot:
-        """The current state of the experiment; with `observe`, live tasks are polled as well."""
+        """The current state of the experiment; with `observe`, the state of live tasks is also polled."""
         return look(self.files, home=self.home.directory, observe=observe)
 
     def spec(self) -> Spec:

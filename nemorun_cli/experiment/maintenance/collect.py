@@ -126,10 +126,10 @@ def _remove_experiment(home: Home, files: ExperimentFiles) -> str | None:
         snapshot = observe.look(files, home=home.directory, observe=False)
         if not snapshot.is_over:
             return "it was resumed"
-        aside = files.collected
-        files.directory.rename(aside)
-        sync_folder(aside.parent)
-        _delete(aside)
+        renamed = files.collected
+        files.directory.rename(renamed)
+        sync_folder(renamed.parent)
+        _delete(renamed)
     except NotFoundError:
         return None
     except LedgerError as error:
