@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from documents import DOCUMENTS, ROOT
+from support.documents import DOCUMENTS, ROOT
 
 LIST: Final = Path(__file__).with_name("banned_words.txt")
 PAGES: Final = (*DOCUMENTS, ROOT / "CHANGELOG.md")

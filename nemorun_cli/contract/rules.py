@@ -268,7 +268,7 @@ def test_logs_come_while_a_task_runs(workspace: Workspace, kind: str) -> None:
     run = workspace.start({"one": {"command": ["sh", "-c", script]} if kind == "command" else script})
     path = run.files.attempt("one", 1).log
     eventually(lambda: path.exists() and path.read_bytes() == b"begun\n")
-    assert workspace.exp("logs", run.id, "one") == "begun\n"
+    assert workspace.command("logs", run.id, "one") == "begun\n"
     workspace.touch("go")
     run.wait(timeout=60)
 
@@ -610,7 +610,7 @@ def test_the_status_tells_where_a_task_runs(workspace: Workspace) -> None:
 def test_the_dry_run_shows_what_will_run(workspace: Workspace) -> None:
     """`--dry-run` tells the executor and the exact command, and creates nothing."""
     spec = workspace.spec({"one": {"command": ["echo", "a 'b' $c"]}})
-    document = json.loads(workspace.exp("run", spec, "--dry-run", "--json"))
+    document = json.loads(workspace.command("run", spec, "--dry-run", "--json"))
     text = json.dumps(document)
     assert json.dumps("a 'b' $c")[1:-1] in text
     assert "tested" in text
@@ -622,7 +622,7 @@ def test_the_engine_is_well(workspace: Workspace) -> None:
     """`exp doctor` finds nothing wrong with an engine on which the contract can be run."""
     run = workspace.start({"one": "true"})
     run.wait(timeout=60)
-    document = json.loads(workspace.exp("doctor", run.id, "--json"))
+    document = json.loads(workspace.command("doctor", run.id, "--json"))
     found = [check for check in document["checks"] if "tested" in check["subject"]]
     assert {check["state"] for check in found} == {"well"}
 

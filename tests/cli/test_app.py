@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from terminals import Terminal
+from support.terminals import Terminal
 
 from nemorun_cli.cli import app, commands
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 HELLO = """
 name: hello

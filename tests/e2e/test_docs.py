@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from documents import DOCUMENTS, ROOT, blocks
+from support.documents import DOCUMENTS, ROOT, blocks
 
 from nemorun_cli import executors
 from nemorun_cli.errors import ExpError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Exp
+    from support.workspace import Exp
 
 SCHEMA = json.loads((ROOT / "schemas" / "experiment.schema.json").read_text())
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from bench import until
-from patience import eventually
+from support.formats import checked
+from support.patience import eventually
+from support.workspace import until
 
 import nemorun_cli
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.spec.schema import walk
 
 if TYPE_CHECKING:
-    from conftest import Exp, Result
+    from support.workspace import Exp, Result
 
 ENDINGS = """
 name: endings
@@ -41,14 +42,6 @@ tasks:
   second: {{command: [echo, later], dependencies: [first]}}
 """
 NOT_OF_COMMANDS = {"exp.attempt", "exp.ledger", "exp.resolved", "exp.partial", "exp.record", "exp.source"}
-
-
-def checked(document: Any) -> Any:
-    """The document, after it was found to be of the form that it names."""
-    name = document["schema"].removeprefix("exp.").removesuffix("/1")
-    form = json.loads((walk.folder() / f"{name}.schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator(form).validate(document)
-    return document
 
 
 def checked_lines(result: Result) -> list[Any]:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import repositories
+from support import repositories
 
 if TYPE_CHECKING:
-    from conftest import Exp
     from engines.far import Far
+    from support.workspace import Exp
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SPECS = ROOT / "examples" / "specs"
 SCHEMA_LINE = "# yaml-language-server: $schema=../../schemas/experiment.schema.json"
 GIVEN = "the true token"  # what secrets.yaml is given

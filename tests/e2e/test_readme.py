@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from documents import ROOT, Block, blocks
+from support.documents import ROOT, Block, blocks
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 STUDY = """
 name: study

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
-HERE = Path(__file__).parent / "third_party"
+HERE = Path(__file__).parents[1] / "third_party"
 PROGRAMS = Path(sys.executable).parent
 NICE = """
 executors:
@@ -33,7 +33,7 @@ tasks:
   well: {inline: echo once >> "$EXP_DIR/well"}
   flaky: {inline: test "$EXP_ATTEMPT" = 2, dependencies: [well]}
 """
-GUIDE = Path(__file__).parent.parent / "docs" / "executors.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "executors.md"
 KEY = "nightly-2026-11-22"
 
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-from conftest import processes_of
-from patience import eventually
-from terminals import Terminal
+from support.patience import eventually
+from support.terminals import Terminal
+
+from nemorun_cli.contract.fixtures import processes_of
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
-SPEC = Path(__file__).parent.parent / "examples" / "specs" / "training.yaml"
+SPEC = Path(__file__).parents[2] / "examples" / "specs" / "training.yaml"
 PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 EPOCHS = 30
 PATIENCE = 120.0  # seconds; several networks learn on a machine that others use

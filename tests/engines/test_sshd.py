@@ -6,7 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from engines.sshd import KEYLESS, LOGIN, STRANGER
-from patience import eventually
+from support.patience import eventually
 
 if TYPE_CHECKING:
     from engines.sshd import Sshd

@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import NOTE, attempt, is_running, kill_supervisor, log, shim_pid, status, until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import NOTE, attempt, is_running, kill_supervisor, log, shim_pid, status, until
 
 from nemorun_cli.executors import Job, process_tree, shim_call
 from nemorun_cli.executors.local import LocalExecutor
@@ -27,7 +27,7 @@ from nemorun_cli.storage.paths import ExperimentFiles, Home
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench import Bench
+    from support.workspace import Bench
 
 SHIM = shim_call.SHIM
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from bench import is_running
 from hypothesis import given
 from hypothesis import strategies as st
+from support.workspace import is_running
 
 from nemorun_cli.executors import process_tree
 from nemorun_cli.executors.process_tree import (

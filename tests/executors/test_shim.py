@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from patience import eventually
+from support.patience import eventually
 
 from nemorun_cli.executors import shim_call
 from nemorun_cli.executors.process_tree import WATCHDOG_VARIABLE

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import repositories
-from bench import events, kill_supervisor, log, statuses, until
+from support import repositories
+from support.workspace import events, kill_supervisor, log, statuses, until
 
 from nemorun_cli.experiment.run import find
 
 if TYPE_CHECKING:
-    from bench import Bench
-    from conftest import Exp
-    from repositories import Repo
+    from support.repositories import Repo
+    from support.workspace import Bench, Exp
 
     from nemorun_cli.model.code_package import Package
 

@@ -9,7 +9,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import NOTE, events, kill, kill_supervisor, statuses, until
+from support.workspace import NOTE, events, kill, kill_supervisor, statuses, until
 
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.storage.state import ENDED, RETRIED, SKIPPED, SUBMITTED
@@ -17,7 +17,7 @@ from nemorun_cli.storage.state import ENDED, RETRIED, SKIPPED, SUBMITTED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bench import Bench
+    from support.workspace import Bench
 
     from nemorun_cli.experiment.run import Run
 

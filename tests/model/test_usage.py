@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from bench import attempt, events, kill_supervisor, shim_pid, until
+from support.workspace import attempt, events, kill_supervisor, shim_pid, until
 
 from nemorun_cli.model import usage
 from nemorun_cli.model.resources import Resources
@@ -18,7 +18,7 @@ from nemorun_cli.storage import attempts
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench import Bench
+    from support.workspace import Bench
 
 MEGA = 1 << 20
 LARGE = "python3 -c 'x = bytearray(150 << 20); sum(range(2_000_000))'"  # 150M, and some CPU time

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from bench import attempt, events, kill_supervisor, log, shim_pid, until
-from documents import ROOT, blocks
-from patience import eventually
+from support.documents import ROOT, blocks
+from support.patience import eventually
+from support.workspace import attempt, events, kill_supervisor, log, shim_pid, until
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment import launch as experiment
@@ -23,8 +23,7 @@ from nemorun_cli.plugins.faults import faults, settle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench import Bench
-    from conftest import Exp
+    from support.workspace import Bench, Exp
 
     from nemorun_cli.experiment.run import Run
 

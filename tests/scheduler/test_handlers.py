@@ -6,11 +6,21 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import NOTE, events, is_running, kill_supervisor, log, shim_pid, status, statuses, until
 from hypothesis import given
 from hypothesis import strategies as st
-from patience import eventually
-from test_schedule import C, Drive, F, K, S, graphs, task
+from support.patience import eventually
+from support.schedules import C, Drive, F, K, S, graphs, task
+from support.workspace import (
+    NOTE,
+    events,
+    is_running,
+    kill_supervisor,
+    log,
+    shim_pid,
+    status,
+    statuses,
+    until,
+)
 
 from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.model.handlers import DEFAULT_TIMEOUT, MOST_NAMED, RUN_AFTER
@@ -23,8 +33,7 @@ from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
-    from bench import Bench
-    from conftest import Exp
+    from support.workspace import Bench, Exp
 
     from nemorun_cli.model.spec import Task
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from bench import NOTE, shim_pid, statuses, until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import NOTE, shim_pid, statuses, until
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
-    from bench import Bench
+    from support.workspace import Bench
 
 TASKS = {
     "good": NOTE,
@@ -70,7 +70,7 @@ def test_from_runs_a_task_and_all_below_it_again(bench: Bench) -> None:
 
 def test_from_refuses_what_is_alive(bench: Bench) -> None:
     """What still runs is never run a second time; the remedy is told."""
-    from bench import kill_supervisor  # noqa: PLC0415 - only here
+    from support.workspace import kill_supervisor  # noqa: PLC0415 - only here
 
     run = bench.start({"a": f"{NOTE}; {until('gate')}"})
     shim_pid(run, "a")

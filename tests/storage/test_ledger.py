@@ -251,7 +251,7 @@ def test_newer_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 def test_released_ledgers_are_still_read() -> None:
     """A ledger of each released version is read as it was then."""
-    for path in sorted((Path(__file__).parent / "ledgers").glob("*.jsonl")):
+    for path in sorted((Path(__file__).parents[1] / "ledgers").glob("*.jsonl")):
         events = LedgerReader(path).read()
         assert [event["event"] for event in events][:2] == ["created", "supervisor_started"]
         assert events[-1]["event"] == "supervisor_ended"

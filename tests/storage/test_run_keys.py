@@ -6,15 +6,15 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import kill_supervisor, shim_pid, until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import kill_supervisor, shim_pid, until
 
 from nemorun_cli.errors import RunningError
 from nemorun_cli.experiment import launch, run
 from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
-    from bench import Bench
+    from support.workspace import Bench
 
     from nemorun_cli.experiment.run import Run
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from bench import NOTE, Bench, events, is_running, kill_supervisor, shim_pid, until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import NOTE, Bench, events, is_running, kill_supervisor, shim_pid, until
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.model.status import ExperimentStatus
@@ -21,7 +21,7 @@ from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervisor import client
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 
 def test_supervisor_that_is_not_needed_leaves(bench: Bench) -> None:

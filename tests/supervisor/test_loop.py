@@ -6,13 +6,24 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import NOTE, attempt, events, is_running, kill_supervisor, log, shim_pid, status, statuses, until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import (
+    NOTE,
+    attempt,
+    events,
+    is_running,
+    kill_supervisor,
+    log,
+    shim_pid,
+    status,
+    statuses,
+    until,
+)
 
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus
 
 if TYPE_CHECKING:
-    from bench import Bench
+    from support.workspace import Bench
 
 S, F, C, K = "SUCCEEDED", "FAILED", "CANCELLED", "SKIPPED"
 COMPLETED, FAILED = ExperimentStatus.COMPLETED, ExperimentStatus.FAILED

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import kill, kill_supervisor, shim_pid, statuses, until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import kill, kill_supervisor, shim_pid, statuses, until
 
 from nemorun_cli.experiment.records import targets
 from nemorun_cli.tracking import record
 
 if TYPE_CHECKING:
-    from bench import Bench
+    from support.workspace import Bench
 
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.experiment.run import Run
@@ -284,7 +284,7 @@ def test_a_report_task_compares_the_run_it_is_part_of(bench: Bench) -> None:
 
 def of_this_python() -> list[str]:
     """Volumes with which an image that holds next to nothing has this Python, and this package."""
-    folders = {"/usr", "/lib", "/lib64", sys.base_prefix, sys.prefix, str(Path(__file__).parents[1])}
+    folders = {"/usr", "/lib", "/lib64", sys.base_prefix, sys.prefix, str(Path(__file__).parents[2])}
     return [f"{folder}:{folder}:ro" for folder in sorted(folders) if Path(folder).is_dir()]
 
 

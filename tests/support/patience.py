@@ -1,24 +1,5 @@
-"""Waiting for what should come to pass, with an end."""
+"""Waiting with a time limit, as the contract of executors does."""
 
-from __future__ import annotations
+from nemorun_cli.contract.fixtures import PATIENCE, eventually
 
-import time
-from typing import TYPE_CHECKING, Any
-
-import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-PATIENCE = 60.0  # seconds until something that should come to pass has failed to
-PAUSE = 0.01  # seconds between looks
-
-
-def eventually(condition: Callable[[], Any], *, within: float = PATIENCE) -> Any:
-    """The first true value of a condition; fails if there is none in time."""
-    end = time.monotonic() + within
-    while not (value := condition()):
-        if time.monotonic() > end:
-            pytest.fail(f"did not come to pass within {within:g} s: {condition}")
-        time.sleep(PAUSE)
-    return value
+__all__ = ["PATIENCE", "eventually"]

@@ -1,4 +1,4 @@
-"""Experiments started from Python, whose tasks note that they ran and end when a test lets them."""
+"""The workspace of a test: a home and a working folder, the command `exp`, and experiments from Python."""
 
 from __future__ import annotations
 
@@ -6,108 +6,150 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-from patience import eventually
-
-from nemorun_cli.experiment import launch
+from nemorun_cli.contract import fixtures
+from nemorun_cli.contract.fixtures import NOTE, eventually, is_running, kill_supervisor, statuses, until
+from nemorun_cli.experiment.run import find
 from nemorun_cli.storage.ledger import LedgerReader
 from nemorun_cli.storage.paths import Home
-from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from conftest import Exp
-
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.storage.paths import AttemptFiles
-    from nemorun_cli.views.snapshot import Snapshot
 
-NOTE = 'echo "$EXP_TASK $EXP_ATTEMPT" >>ran'
-"""Notes in the working folder that this attempt ran; so that running twice is seen."""
-
-
-def until(name: str) -> str:
-    """Shell text that waits for a file."""
-    return f"until [ -e {name} ]; do sleep 0.02; done"
+__all__ = [
+    "NOTE",
+    "Bench",
+    "Exp",
+    "Result",
+    "attempt",
+    "events",
+    "is_running",
+    "kill",
+    "kill_supervisor",
+    "log",
+    "shim_pid",
+    "status",
+    "statuses",
+    "until",
+]
 
 
 @dataclass(frozen=True)
-class Bench:
-    """A home, a working folder, and what tests do with them."""
+class Result:
+    """What a run of the command gave."""
 
-    exp: Exp
-
-    @property
-    def folder(self) -> Path:
-        """Where specs lie and tasks run."""
-        return self.exp.folder
+    code: int
+    stdout: str
+    stderr: str
 
     @property
-    def home(self) -> Home:
-        """The home of all experiments of this test."""
-        return Home(self.exp.home)
+    def json(self) -> Any:
+        """Standard output as one JSON document."""
+        return json.loads(self.stdout)
 
-    def spec(self, tasks: dict[str, Any], **header: Any) -> Path:
-        """Write a spec; a task that is a text is an inline one."""
-        entries = {name: {"inline": task} if isinstance(task, str) else task for name, task in tasks.items()}
-        document = {"version": 1, "name": "tried", **header, "tasks": entries}
-        text = json.dumps(document, ensure_ascii=False)  # which YAML can read, if it is escaped a little more
-        return self.exp.spec(text.replace("\x7f", "\\u007f"))
 
-    def start(self, tasks: dict[str, Any], **header: Any) -> Run:
-        """Start an experiment in a supervisor of its own."""
-        return launch.run(self.spec(tasks, **header), home=self.home)
+@dataclass(frozen=True)
+class Exp:
+    """The installed `exp`, with a home and a working folder of this test's own."""
 
-    def run(self, tasks: dict[str, Any], **header: Any) -> Snapshot:
-        """Run an experiment to its end."""
-        return self.start(tasks, **header).wait(timeout=60)
+    home: Path
+    folder: Path
 
-    def touch(self, name: str) -> None:
-        """Let the tasks go on that wait for this file."""
-        (self.folder / name).touch()
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment in which the command runs."""
+        kept = {name: value for name, value in os.environ.items() if not _marks_a_task(name)}
+        return {**kept, "NEMORUN_HOME": str(self.home), "NO_COLOR": "1", "COLUMNS": "160"}
 
-    def lines(self, name: str = "ran") -> list[str]:
-        """The lines that tasks wrote into a file of the working folder."""
+    @property
+    def argv(self) -> list[str]:
+        """The command itself."""
+        return [str(Path(sys.executable).with_name("exp"))]
+
+    def __call__(
+        self, *args: str | Path, code: int | None = 0, env: dict[str, str] | None = None, stdin: str = ""
+    ) -> Result:
+        """Run the command to its end and check its exit code; None accepts any."""
+        done = subprocess.run(
+            [*self.argv, *map(str, args)],
+            cwd=self.folder,
+            env={**self.env, **(env or {})},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if code is not None:
+            assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def start(
+        self, *args: str | Path, env: dict[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen[str]:
+        """Start the command and leave it running."""
+        return subprocess.Popen(
+            [*self.argv, *map(str, args)],
+            cwd=self.folder,
+            env={**self.env, **(env or {})},
+            stdin=options.pop("stdin", subprocess.DEVNULL),
+            stdout=options.pop("stdout", subprocess.PIPE),
+            stderr=options.pop("stderr", subprocess.PIPE),
+            text=True,
+            **options,
+        )
+
+    def spec(self, text: str, name: str = "spec.yaml") -> Path:
+        """Write a spec into the working folder."""
         path = self.folder / name
-        return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def status(self, which: str = "latest") -> dict[str, Any]:
+        """How an experiment stands, as the Python API tells it, whose start costs nothing."""
+        return find(which, home=Home(self.home)).status().to_json()
+
+    def task(self, task_id: str, which: str = "latest") -> dict[str, Any]:
+        """One task of it."""
+        return next(task for task in self.status(which)["tasks"] if task["id"] == task_id)
+
+    def directory(self, which: str = "latest") -> Path:
+        """Where it lies."""
+        return Path(self.status(which)["directory"])
 
 
-def kill_supervisor(run: Run) -> None:
-    """End the supervisor as a crash would, and wait until it is gone."""
-    holder = run.status(observe=False).holder
-    assert holder is not None
-    kill(holder.pid)
-    # What it was just starting has its descriptors, its lock among them, until that has begun.
-    eventually(lambda: not locks.is_held_by_name(run.files.supervisor_lock))
+def _marks_a_task(name: str) -> bool:
+    """Whether a variable is set for tasks and jobs; SLURM_CONF says which cluster the tests use."""
+    return name.startswith(("EXP_", "SLURM_")) and name != "SLURM_CONF"
+
+
+@dataclass(frozen=True)
+class Bench(fixtures.Workspace):
+    """Experiments from Python, under the home and in the working folder of a command."""
+
+    @property
+    def exp(self) -> Exp:
+        """The command in this workspace."""
+        return Exp(self.home.directory, self.folder)
 
 
 def kill(pid: int) -> None:
-    """Send KILL and wait until the process is gone."""
+    """Send KILL and wait until the process has ended."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not is_running(pid))
 
 
-def is_running(pid: int) -> bool:
-    """Whether a process is there and does something; what only waits to be collected does not."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
 def status(run: Run, task: str) -> str:
     """A task's status as it is looked up now."""
     return str(run.status().history.tasks[task].status)
-
-
-def statuses(snapshot: Snapshot) -> dict[str, str]:
-    """Every task's status."""
-    return {name: str(state.status) for name, state in snapshot.history.tasks.items()}
 
 
 def attempt(run: Run, task: str, number: int = 1) -> AttemptFiles:

@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from patience import eventually
+from support.patience import eventually
 
 from nemorun_cli.system import locks
 from nemorun_cli.system.locks import Holder

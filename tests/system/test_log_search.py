@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import events
+from support.workspace import events
 
 from nemorun_cli.system import log_search
 from nemorun_cli.system.log_search import SearchPatternError
@@ -14,7 +14,7 @@ from nemorun_cli.system.log_search import SearchPatternError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench import Bench
+    from support.workspace import Bench
 
 FLAKY = 'echo "RuntimeError: NCCL timeout after 30 s"; exit 9'
 

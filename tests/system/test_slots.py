@@ -11,8 +11,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import events, kill, kill_supervisor, shim_pid, status, until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import events, kill, kill_supervisor, shim_pid, status, until
 
 from nemorun_cli.errors import ExpError, SpecError
 from nemorun_cli.experiment import launch
@@ -23,8 +23,7 @@ from nemorun_cli.system import crashpoints, locks, slots
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench import Bench
-    from conftest import Exp
+    from support.workspace import Bench, Exp
 
     from nemorun_cli.experiment.run import Run
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Program
+    from support.programs import Program
 
     from nemorun_cli.tracking import Record
 

@@ -5,7 +5,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from patience import PATIENCE, eventually
+from support.patience import PATIENCE, eventually
 
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
@@ -13,7 +13,7 @@ from nemorun_cli.storage.paths import Home
 from nemorun_cli.views.follow import Watch
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 WAITING = """
 name: waiting

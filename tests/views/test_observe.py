@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from bench import NOTE, kill_supervisor, shim_pid, until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import NOTE, kill_supervisor, shim_pid, until
 
 from nemorun_cli.errors import AmbiguousError, LedgerError, NotFoundError, NotOverError
 from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
-    from bench import Bench
+    from support.workspace import Bench
 
     from nemorun_cli.views.snapshot import Snapshot
 

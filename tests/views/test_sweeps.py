@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from bench import Bench, is_running, kill, statuses, until
 from hypothesis import given
 from hypothesis import strategies as st
-from patience import eventually
-from test_schedule import Drive, schedule, task
+from support.patience import eventually
+from support.schedules import Drive, schedule, task
+from support.workspace import Bench, is_running, kill, statuses, until
 
 from nemorun_cli.model.spec import Group
 from nemorun_cli.model.status import TaskStatus
@@ -23,9 +23,9 @@ from nemorun_cli.spec.schema import walk
 from nemorun_cli.views import sweeps
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
-SPECS = Path(__file__).parent.parent / "examples" / "specs"
+SPECS = Path(__file__).parents[2] / "examples" / "specs"
 PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}  # as in an active venv
 FITS = int(os.environ.get("EXP_TEST_FITS", "24"))  # 200 take two CPUs some minutes
 

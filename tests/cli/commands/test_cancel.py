@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from patience import eventually
+from support.patience import eventually
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 PAIR = """
 name: pair

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.views.reports.spec_diff import ABSENT, of_values
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 SPEC = """
 name: study

@@ -5,8 +5,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import kill_supervisor, until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import kill_supervisor, until
 
 from nemorun_cli import executors
 from nemorun_cli.system import login_session
@@ -15,8 +15,7 @@ from nemorun_cli.views.reports import doctor_report
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench import Bench
-    from conftest import Exp
+    from support.workspace import Bench, Exp
 
 NOWHERE = "/proc/1"  # a folder that nobody can write to, root neither
 

@@ -5,12 +5,11 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING
 
-from bench import kill_supervisor, until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import kill_supervisor, until
 
 if TYPE_CHECKING:
-    from bench import Bench
-    from conftest import Exp
+    from support.workspace import Bench, Exp
 
 
 def test_events_are_json_lines(exp: Exp) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 PROGRAM = """
 from nemorun_cli import Experiment

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import events, kill_supervisor, statuses, until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import events, kill_supervisor, statuses, until
 
 from nemorun_cli.errors import LedgerDamagedError
 from nemorun_cli.experiment.maintenance import fsck, repair, salvage
@@ -20,8 +20,7 @@ from nemorun_cli.system import locks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bench import Bench
-    from conftest import Exp
+    from support.workspace import Bench, Exp
 
     from nemorun_cli.experiment.run import Run
 

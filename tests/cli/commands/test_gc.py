@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import kill_supervisor, until
-from patience import PATIENCE, eventually
+from support.patience import PATIENCE, eventually
+from support.workspace import kill_supervisor, until
 
 from nemorun_cli.storage import run_keys
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
-    from bench import Bench
-    from conftest import Exp
+    from support.workspace import Bench, Exp
 
     from nemorun_cli.experiment.run import Run
 

@@ -3,18 +3,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from bench import until
 from hypothesis import given
 from hypothesis import strategies as st
-from patience import eventually
+from support.patience import eventually
+from support.workspace import until
 
 from nemorun_cli.cli import graph_drawing
 from nemorun_cli.views.reports import task_graph
 from nemorun_cli.views.reports.task_graph import Edge, Node, TaskGraph
 
 if TYPE_CHECKING:
-    from bench import Bench
-    from conftest import Exp
+    from support.workspace import Bench, Exp
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 LEADING_UP = "├┤┼┴╰╯"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 
 def test_init_writes_a_spec_that_runs_as_it_is(exp: Exp) -> None:

@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from patience import eventually
-from terminals import CTRL_C, Terminal
+from support.patience import eventually
+from support.terminals import CTRL_C, Terminal
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 TWO = """
 name: two

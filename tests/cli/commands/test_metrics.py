@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from bench import until
-from terminals import Terminal
+from support.terminals import Terminal
+from support.workspace import until
 
 from nemorun_cli.tracking import Experiment
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 SPEC = f"""
 name: learned

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from nemorun_cli.tracking import Experiment
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 SPEC = """
 name: tuned

@@ -4,10 +4,10 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from patience import eventually
+from support.patience import eventually
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 FLAKY = """
 name: flaky

@@ -7,13 +7,13 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Exp
+    from support.workspace import Exp
 
 SPEC = """
 name: study

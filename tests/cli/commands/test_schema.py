@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 
 def test_a_part_is_explained(exp: Exp) -> None:

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import until
 
 if TYPE_CHECKING:
-    from bench import Bench
-    from conftest import Exp
+    from support.workspace import Bench, Exp
 
 FLAKY = """
 name: a

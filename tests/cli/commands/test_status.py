@@ -5,11 +5,11 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from patience import eventually
-from terminals import CTRL_C, Terminal
+from support.patience import eventually
+from support.terminals import CTRL_C, Terminal
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 DAG = """
 name: dag

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 GOOD = "name: good\nparams: {n: 1}\ntasks: {a: {command: 'true'}, b: {command: 'true', dependencies: [a]}}\n"
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from patience import eventually
-from terminals import CTRL_C, Terminal
+from support.patience import eventually
+from support.terminals import CTRL_C, Terminal
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 WAITING = """
 name: waiting

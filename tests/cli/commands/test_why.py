@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench import kill_supervisor, until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import kill_supervisor, until
 
 from nemorun_cli.experiment.run import Run
 from nemorun_cli.storage.ledger import Ledger
@@ -11,8 +11,7 @@ from nemorun_cli.storage.paths import Home
 from nemorun_cli.storage.state import UNKNOWN
 
 if TYPE_CHECKING:
-    from bench import Bench
-    from conftest import Exp
+    from support.workspace import Bench, Exp
 
 
 def explained(exp: Exp, task: str) -> dict[str, Any]:

@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from bench import NOTE, Bench, events, log, status, statuses, until
-from conftest import processes_of
 from engines.dockerd import Dockerd
-from patience import PATIENCE, eventually
+from support.patience import PATIENCE, eventually
+from support.workspace import NOTE, Bench, events, log, status, statuses, until
 
 from nemorun_cli import executors
-from nemorun_cli.contract.fixtures import kill_supervisor
+from nemorun_cli.contract.fixtures import kill_supervisor, processes_of
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Job
 from nemorun_cli.executors.docker import container as containers

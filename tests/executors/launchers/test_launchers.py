@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Exp
     from engines.slurm_cluster import Slurm
+    from support.workspace import Exp
 
 PROGRAMS = Path(__file__).parent / "programs"
 PATH = {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import attempt, kill_supervisor, until
-from test_slurm import LONG, QUICK, WHOLE, header, is_running, now, soon
+from support.slurm_experiments import LONG, QUICK, WHOLE, header, is_running, now, soon
+from support.workspace import attempt, kill_supervisor, until
 
 from nemorun_cli.model.status import Reason
 
 if TYPE_CHECKING:
-    from bench import Bench
     from engines.slurm_cluster import Slurm
+    from support.workspace import Bench
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.storage.state import TaskState

@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import NOTE, attempt, events, kill_supervisor, statuses, until
-from test_slurm import LONG, QUICK, header, is_running, now, scripts, soon
+from support.slurm_experiments import LONG, QUICK, header, is_running, now, scripts, soon
+from support.workspace import NOTE, attempt, events, kill_supervisor, statuses, until
 
 if TYPE_CHECKING:
-    from bench import Bench
     from engines.slurm_cluster import Slurm
+    from support.workspace import Bench
 
     from nemorun_cli.experiment.run import Run
 

@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import attempt, events, kill_supervisor, log, statuses, until
-from patience import eventually
+from support.slurm_experiments import LONG, QUICK, WHOLE, header, is_running, now, scripts, soon
+from support.workspace import attempt, events, kill_supervisor, log, statuses, until
 
 from nemorun_cli.executors import make
 from nemorun_cli.model.status import Reason
@@ -16,40 +16,8 @@ from nemorun_cli.model.status import Reason
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench import Bench
     from engines.slurm_cluster import Slurm
-
-    from nemorun_cli.experiment.run import Run
-    from nemorun_cli.storage.state import TaskState
-
-QUICK: dict[str, Any] = {"type": "slurm", "env_inherit": "none"}
-WHOLE = {**QUICK, "cpus_per_task": 8}
-LONG = 120.0  # seconds until something that takes several turns of Slurm has failed to come to pass
-
-
-def header(**executors: Any) -> dict[str, Any]:
-    """Executors of a spec, of which `cluster` is the default."""
-    return {"executors": {"cluster": QUICK, **executors}, "executor": "cluster"}
-
-
-def now(run: Run, task: str = "one") -> TaskState:
-    """How a task stands by what its supervisor wrote."""
-    return run.status().history.tasks[task]
-
-
-def scripts(run: Run) -> list[Path]:
-    """What sbatch was given, one file a call."""
-    return sorted((run.directory / "slurm").glob("*/script"))
-
-
-def is_running(run: Run, task: str = "one") -> bool:
-    """Whether a task has begun."""
-    return now(run, task).status == "RUNNING"
-
-
-def soon(condition: Any) -> Any:
-    """The first true value of what Slurm may take its time for."""
-    return eventually(condition, within=LONG)
+    from support.workspace import Bench
 
 
 # -- resources ------------------------------------------------------------------------------------------

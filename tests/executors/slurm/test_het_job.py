@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import kill_supervisor, log, statuses, until
-from test_slurm import LONG, QUICK, header, is_running, scripts, soon
+from support.slurm_experiments import LONG, QUICK, header, is_running, scripts, soon
+from support.workspace import kill_supervisor, log, statuses, until
 
 from nemorun_cli.executors.slurm.het_job import components, step
 from nemorun_cli.executors.slurm.job_script import job_script
 from nemorun_cli.executors.slurm.sbatch_options import Request
 
 if TYPE_CHECKING:
-    from bench import Bench
     from engines.slurm_cluster import Slurm
+    from support.workspace import Bench
 
 
 def asks(*options: str) -> Request:

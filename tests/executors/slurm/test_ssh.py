@@ -18,7 +18,7 @@ from nemorun_cli.model.plan import Plan
 from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 TUNNEL = Tunnel(host="login", job_dir="/scratch/me")
 

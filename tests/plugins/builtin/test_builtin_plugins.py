@@ -7,13 +7,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import log
+from support.workspace import log
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.status import ExperimentStatus
 
 if TYPE_CHECKING:
-    from bench import Bench
+    from support.workspace import Bench
 
 SWEEP: dict[str, Any] = {"command": "true", "matrix": {"lr": [0.1, 0.01]}}
 

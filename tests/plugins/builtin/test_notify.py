@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import attempt, kill_supervisor, shim_pid, until
-from patience import eventually
-from test_documents import checked
+from support.formats import checked
+from support.patience import eventually
+from support.workspace import attempt, kill_supervisor, shim_pid, until
 
 from nemorun_cli.plugins.builtin import notify
 from nemorun_cli.plugins.faults import faults, settle
@@ -22,7 +22,7 @@ from nemorun_cli.system import locks
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bench import Bench
+    from support.workspace import Bench
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.storage.ledger import Event

@@ -7,7 +7,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Exp
+    from support.workspace import Exp
 
 USER = """
 executors:

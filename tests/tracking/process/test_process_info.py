@@ -15,7 +15,7 @@ from nemorun_cli.tracking.process import git_state, process_info
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Program
+    from support.programs import Program
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -17,7 +17,7 @@ from nemorun_cli.tracking.store.json_values import encode_row
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Program
+    from support.programs import Program
 
 
 def _file(root: Path, kind: str, prefix: str = "owner/project/name") -> Path:

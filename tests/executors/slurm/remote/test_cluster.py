@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 import pytest
-from bench import events, kill_supervisor, log, status, statuses, until
 from engines.far import PASSWORD, USER
-from patience import eventually
-from terminals import Terminal
+from support.patience import eventually
+from support.terminals import Terminal
+from support.workspace import events, kill_supervisor, log, status, statuses, until
 
 import nemorun_cli
 from nemorun_cli.executors import make
@@ -25,9 +25,8 @@ from nemorun_cli.tracking.access import reader
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bench import Bench
-    from conftest import Exp
     from engines.far import Far
+    from support.workspace import Bench, Exp
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.storage.state import TaskState
