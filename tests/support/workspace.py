@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support import in_process
+
 from nemorun_cli.contract import fixtures
 from nemorun_cli.contract.fixtures import NOTE, eventually, is_running, kill_supervisor, statuses, until
 from nemorun_cli.experiment.run import find
@@ -75,7 +77,21 @@ class Exp:
     def __call__(
         self, *args: str | Path, code: int | None = 0, env: dict[str, str] | None = None, stdin: str = ""
     ) -> Result:
-        """Run the command to its end and check its exit code; None accepts any."""
+        """Run the command to its end and check its exit code; None accepts any.
+
+        It runs in this process, unless it gets input or an environment of its own or runs code of users.
+        """
+        argv = [str(argument) for argument in args]
+        if env or stdin or "--direct" in argv or any(argument.endswith(".py") for argument in argv):
+            return self.process(*args, code=code, env=env, stdin=stdin)
+        return _checked(
+            Result(*in_process.run(argv, program=self.argv[0], folder=self.folder, env=self.env)), code
+        )
+
+    def process(
+        self, *args: str | Path, code: int | None = 0, env: dict[str, str] | None = None, stdin: str = ""
+    ) -> Result:
+        """The same in a process of its own, for what is about processes: imports, descriptors, crashes."""
         done = subprocess.run(
             [*self.argv, *map(str, args)],
             cwd=self.folder,
@@ -86,9 +102,7 @@ class Exp:
             timeout=60,
             check=False,
         )
-        if code is not None:
-            assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return Result(done.returncode, done.stdout, done.stderr)
+        return _checked(Result(done.returncode, done.stdout, done.stderr), code)
 
     def start(
         self, *args: str | Path, env: dict[str, str] | None = None, **options: Any
@@ -123,6 +137,12 @@ class Exp:
     def directory(self, which: str = "latest") -> Path:
         """Where it lies."""
         return Path(self.status(which)["directory"])
+
+
+def _checked(result: Result, code: int | None) -> Result:
+    if code is not None:
+        assert result.code == code, f"exit code {result.code}\n{result.stdout}\n{result.stderr}"
+    return result
 
 
 def _marks_a_task(name: str) -> bool:
