@@ -17,6 +17,7 @@ from engines.slurm_cluster import slurm, slurm_accounting, slurm_alone, slurm_se
 from engines.sshd import sshd, sshd_session  # noqa: F401 - fixtures
 from hypothesis import HealthCheck, settings
 from support.ci_skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds hooks here
+from support.extent import IS_LONG, amount
 from support.patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
 from support.workspace import Bench, Exp
 
@@ -35,8 +36,14 @@ os.environ.pop("PYTHONUNBUFFERED", None)
 # Tasks run the `python3` and `exp` of PATH: those of the tests, as in an activated environment.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
-# How fast examples are made and run says nothing on a machine that others use too.
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A machine that others use too makes and runs examples slowly. A normal run tries the same ones each time.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize=not IS_LONG,
+    max_examples=amount(100, long=2000),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("tests")
 
 

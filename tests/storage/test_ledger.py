@@ -13,6 +13,7 @@ import filelock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.extent import amount
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
 from nemorun_cli.storage.ledger import FORMAT, Ledger, LedgerReader, encode, read_settled
@@ -339,7 +340,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=amount(50, long=2000))
 @given(st.lists(st.lists(st.dictionaries(st.text(), VALUES, max_size=3), min_size=1, max_size=3), max_size=4))
 def test_any_event_survives_its_way_through_a_batch(batches: list[list[dict[str, Any]]]) -> None:
     """No text in an event, not even one that looks like a marker, is taken for part of the form."""

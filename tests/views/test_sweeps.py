@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.extent import amount
 from support.patience import eventually
 from support.schedules import Drive, schedule, task
 from support.workspace import Bench, is_running, kill, statuses, until
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 SPECS = Path(__file__).parents[2] / "examples" / "specs"
 PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}  # as in an active venv
-FITS = int(os.environ.get("EXP_TEST_FITS", "24"))  # 200 take two CPUs some minutes
+FITS = amount(24, long=200)  # 200, as in the example, take two CPUs some minutes
 
 FAILING = """
 name: failing
@@ -290,10 +291,7 @@ def test_estimates_are_told_in_few_words(seconds: float, text: str) -> None:
 
 
 def test_fits_survive_a_kill_and_are_resumed(exp: Exp) -> None:
-    """Of many fits eight fail; the supervisor is killed on the way, and a resume runs no ended one twice.
-
-    EXP_TEST_FITS=200 makes it the two hundred that the example has.
-    """
+    """Of many fits eight fail; the supervisor is killed on the way, and a resume runs no ended one twice."""
     alphas = list(range(1, (FITS - 8) // 8 + 1))
     sets = ["--set", f"params.alphas={alphas}", "--set", "tasks.fit.matrix.max_failures=100%"]
     which = exp("run", "-d", SPECS / "sweep_failures.yaml", *sets, env=PATH).stdout.strip()

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from support.extent import amount
 
 from nemorun_cli.errors import NotFoundError
 from nemorun_cli.model.problems import dotted
@@ -191,7 +192,7 @@ TREES = st.recursive(
 TASKS = st.dictionaries(KEYS, TREES, max_size=4).map(lambda keys: {"tasks": {"a": {"inline": "x", **keys}}})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=amount(300, long=5000))
 @given(st.dictionaries(KEYS, TREES, max_size=4) | TASKS)
 def test_quick_check_agrees_with_jsonschema(data: Any) -> None:
     """The compiled check says yes exactly where jsonschema finds nothing wrong."""
@@ -214,7 +215,7 @@ PARTS: list[dict[str, Any]] = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=amount(300, long=5000))
 @given(st.sampled_from(PARTS), TREES)
 def test_each_keyword_agrees_with_jsonschema(part: dict[str, Any], data: Any) -> None:
     """Every keyword that the compiled check knows means what it means to jsonschema."""

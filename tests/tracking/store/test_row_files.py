@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.extent import amount
 
 from nemorun_cli.errors import LedgerDamagedError, StateError
 from nemorun_cli.tracking import Experiment
@@ -90,7 +91,7 @@ def test_writers_of_one_generation_are_merged_by_time_and_keep_their_order(tmp_p
     assert [row["of"][-3:] for row in found] == ["a:0", "b:0", "a:1", "a:2", "b:1", "a:3"]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=amount(50, long=1000))
 @given(st.lists(st.lists(st.integers(0, 9), max_size=30), max_size=4), st.integers(0, 40), st.integers(1, 60))
 def test_tail_is_the_end_of_the_whole(
     tmp_path_factory: pytest.TempPathFactory, writers: list[list[int]], count: int, block: int
