@@ -323,7 +323,7 @@ class Noting(Plugin):
 
 def test_plugins_given_in_python(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was made in Python changes tasks; a dataclass of a module hears of events too."""
-    monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))  # noqa: PTH120 - a text
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'tests'}")
     given = [Marking(), GivenPlugin(Marking(), ("b",)), Noting("told")]
     run = experiment.run(bench.spec({"a": "echo $MARK", "b": "true"}), home=bench.home, plugins=given)
     settled(run)

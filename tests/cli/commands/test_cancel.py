@@ -23,7 +23,7 @@ tasks:
 
 def _running(exp: Exp, spec: str) -> str:
     experiment_id = exp("run", exp.spec(spec), "-d").stdout.strip()
-    eventually((exp.folder / "begun").exists)
+    eventually(lambda: (exp.folder / "begun").exists() and exp.task("a")["status"] == "RUNNING")
     return experiment_id
 
 
