@@ -95,8 +95,8 @@ def _no_leaked_environment() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_ignored_signals() -> None:
-    """What a shell starts in its background ignores these, and so would every command of a test."""
-    for number in (signal.SIGINT, signal.SIGQUIT):
+    """What a shell or nohup starts in the background ignores these, and so would every command of a test."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
