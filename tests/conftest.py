@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
-import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from bench import Bench
-from ci_skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds hooks here
 from engines.dockerd import docker_engine  # noqa: F401 - a fixture
 from engines.far import far, far_session  # noqa: F401 - fixtures
 from engines.slurm_cluster import slurm, slurm_accounting, slurm_alone, slurm_session  # noqa: F401 - fixtures
 from engines.sshd import sshd, sshd_session  # noqa: F401 - fixtures
 from hypothesis import HealthCheck, settings
-from patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
+from support.ci_skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds hooks here
+from support.extent import IS_LONG, amount
+from support.patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
+from support.workspace import Bench, Exp
 
-from nemorun_cli.experiment.run import find
+from nemorun_cli.contract.fixtures import processes_of
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
@@ -38,94 +36,15 @@ os.environ.pop("PYTHONUNBUFFERED", None)
 # Tasks run the `python3` and `exp` of PATH: those of the tests, as in an activated environment.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
-# How fast examples are made and run says nothing on a machine that others use too.
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A machine that others use too makes and runs examples slowly. A normal run tries the same ones each time.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize=not IS_LONG,
+    max_examples=amount(100, long=2000),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("tests")
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run of the command gave."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def json(self) -> Any:
-        """Standard output as one JSON document."""
-        return json.loads(self.stdout)
-
-
-@dataclass(frozen=True)
-class Exp:
-    """The installed `exp`, with a home and a working folder of this test's own."""
-
-    home: Path
-    folder: Path
-
-    @property
-    def env(self) -> dict[str, str]:
-        """The environment in which the command runs."""
-        kept = {name: value for name, value in os.environ.items() if not _marks_a_task(name)}
-        return {**kept, "NEMORUN_HOME": str(self.home), "NO_COLOR": "1", "COLUMNS": "160"}
-
-    @property
-    def argv(self) -> list[str]:
-        """The command itself."""
-        return [str(Path(sys.executable).with_name("exp"))]
-
-    def __call__(
-        self, *args: str | Path, code: int | None = 0, env: dict[str, str] | None = None, stdin: str = ""
-    ) -> Result:
-        """Run the command to its end and check its exit code; None accepts any."""
-        done = subprocess.run(
-            [*self.argv, *map(str, args)],
-            cwd=self.folder,
-            env={**self.env, **(env or {})},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        if code is not None:
-            assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return Result(done.returncode, done.stdout, done.stderr)
-
-    def start(
-        self, *args: str | Path, env: dict[str, str] | None = None, **options: Any
-    ) -> subprocess.Popen[str]:
-        """Start the command and leave it running."""
-        return subprocess.Popen(
-            [*self.argv, *map(str, args)],
-            cwd=self.folder,
-            env={**self.env, **(env or {})},
-            stdin=options.pop("stdin", subprocess.DEVNULL),
-            stdout=options.pop("stdout", subprocess.PIPE),
-            stderr=options.pop("stderr", subprocess.PIPE),
-            text=True,
-            **options,
-        )
-
-    def spec(self, text: str, name: str = "spec.yaml") -> Path:
-        """Write a spec into the working folder."""
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    def status(self, which: str = "latest") -> dict[str, Any]:
-        """How an experiment stands, as the Python API tells it, whose start costs nothing."""
-        return find(which, home=Home(self.home)).status().to_json()
-
-    def task(self, task_id: str, which: str = "latest") -> dict[str, Any]:
-        """One task of it."""
-        return next(task for task in self.status(which)["tasks"] if task["id"] == task_id)
-
-    def directory(self, which: str = "latest") -> Path:
-        """Where it lies."""
-        return Path(self.status(which)["directory"])
 
 
 @pytest.fixture
@@ -147,29 +66,12 @@ def exp(tmp_path: Path) -> Iterator[Exp]:
 def bench(exp: Exp, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Experiments from Python under the home of `exp`."""
     monkeypatch.setenv("NEMORUN_HOME", str(exp.home))
-    return Bench(exp)
-
-
-def _marks_a_task(name: str) -> bool:
-    """Whether a variable is set for tasks and jobs; SLURM_CONF says which cluster the tests use."""
-    return name.startswith(("EXP_", "SLURM_")) and name != "SLURM_CONF"
+    return Bench(Home(exp.home), exp.folder)
 
 
 def environment() -> dict[str, str]:
     """The environment, less what pytest itself keeps changing."""
     return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-
-
-def processes_of(home: Path) -> list[psutil.Process]:
-    """The processes that belong to experiments under a home: supervisors, shims, tasks."""
-    found = []
-    for process in psutil.process_iter(["pid", "cmdline"]):
-        try:
-            if process.environ().get("NEMORUN_HOME") == str(home) and process.pid != os.getpid():
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 def _ends(process: psutil.Process, within: float = 10.0) -> bool:
@@ -193,8 +95,8 @@ def _no_leaked_environment() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_ignored_signals() -> None:
-    """What a shell starts in its background ignores these, and so would every command of a test."""
-    for number in (signal.SIGINT, signal.SIGQUIT):
+    """What a shell or nohup starts in the background ignores these, and so would every command of a test."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 

@@ -24,8 +24,7 @@ from nemorun_cli.errors import SpecError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench import Bench
-    from conftest import Exp
+    from support.workspace import Bench, Exp
 
 
 def helper(a: int) -> int:

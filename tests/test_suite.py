@@ -19,7 +19,7 @@ def test_python_is_that_of_the_tests(extra: dict[str, str]) -> None:
     """Tasks run the interpreter of the tests, whatever PATH and the PYTHON variables of the caller are."""
     rules = (
         "test_builder.py::test_exp_runs_a_program",
-        "test_start.py::test_prompt_is_back_at_once_in_a_pipe",
+        "supervisor/test_client.py::test_prompt_is_back_at_once_in_a_pipe",
     )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(str(HERE / it) for it in rules)],

@@ -1,4 +1,4 @@
-"""What the contract's tests stand on: the executor under test, a home, a working folder, and patience."""
+"""Fixtures of the contract's tests: the executor under test, a workspace, and waiting with a time limit."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import pytest
 
 from nemorun_cli.experiment import launch
 from nemorun_cli.storage.paths import HOME_VARIABLE, Home
+from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.snapshot import Snapshot
 
-PATIENCE: Final = 60.0  # seconds until something that should come to pass has failed to
-PAUSE: Final = 0.02  # seconds between looks
+PATIENCE: Final = 60.0  # seconds until an expected condition has failed
+PAUSE: Final = 0.01  # seconds between looks
 NOTE: Final = 'echo "$EXP_TASK $EXP_ATTEMPT" >>ran'  # so that running twice is seen
-CANNOT: Final = "cannot be: "  # what the reason of a skip begins with that is not for want of an engine
+CANNOT: Final = "cannot be: "  # how the reason of a skip begins where an engine exists
 EXECUTOR: Final = "tested"  # what the specs of the contract call the executor
 
 
@@ -51,9 +52,9 @@ class Subject:
         options: the executor as a spec has it, with its `type`. Where its tasks run there must be `sh`,
             `bash` and `python3`.
         needs: the name of a session fixture that gets its engine going, if there is one.
-        left: what the engine still has of experiments under a home, once they are over.
-        shown: everything the engine tells anybody about experiments under a home, for secrets to be
-            looked for in.
+        left: the objects of the engine that remain of experiments under a home after their end.
+        shown: everything that the engine shows to others about experiments under a home; it must
+            contain no secret.
         work: where working folders are made, for an engine that is another user's and sees no other ones.
         cannot: names of rules that its engine makes impossible, each with the reason.
     """
@@ -70,26 +71,32 @@ class Subject:
         return self.name
 
 
+NO_SUBJECT: Final = Subject(name="", options={})  # of a workspace whose specs name their executors
+
+
 @dataclass(frozen=True)
 class Workspace:
-    """A fresh home and working folder, and what the rules do with them."""
+    """A fresh home and working folder, in which tests start experiments.
 
-    subject: Subject
+    Attributes:
+        home: the home of all experiments of the test.
+        folder: where specs are written and tasks run.
+        subject: the executor under test; by default each spec names its executors itself.
+    """
+
     home: Home
     folder: Path
+    subject: Subject = NO_SUBJECT
 
     def spec(self, tasks: Mapping[str, Any], **header: Any) -> Path:
         """Write a spec; a task that is a text is an inline one."""
         entries = {name: {"inline": task} if isinstance(task, str) else task for name, task in tasks.items()}
-        document = {
-            "name": "tried",
-            "executors": {EXECUTOR: dict(self.subject.options)},
-            "executor": EXECUTOR,
-            **header,
-            "tasks": entries,
-        }
+        tested = {"executors": {EXECUTOR: dict(self.subject.options)}, "executor": EXECUTOR}
+        keys = {**(tested if self.subject.options else {}), **header}
+        document = {"version": 1, "name": "tried", **keys, "tasks": entries}
+        text = json.dumps(document, ensure_ascii=False).replace("\x7f", "\\u007f")  # YAML refuses a bare DEL
         path = self.folder / "spec.yaml"
-        path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         return path
 
     def start(self, tasks: Mapping[str, Any], **header: Any) -> Run:
@@ -104,8 +111,8 @@ class Workspace:
         """Run one task to its end."""
         return self.run({"one": task}, **header).history.tasks["one"]
 
-    def exp(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> str:
-        """What the command prints to standard output; it must not fail."""
+    def command(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> str:
+        """What `exp` with these arguments prints to standard output; it must not fail."""
         argv = [sys.executable, "-m", "nemorun_cli", *map(str, arguments)]
         environ = {**os.environ, HOME_VARIABLE: str(self.home.directory), **(env or {})}
         done = subprocess.run(
@@ -115,7 +122,7 @@ class Workspace:
         return done.stdout.decode()
 
     def touch(self, name: str) -> None:
-        """Let the tasks go on that wait for this file."""
+        """Create a file for which tasks wait."""
         (self.folder / name).touch()
 
     def lines(self, name: str = "ran") -> list[str]:
@@ -124,42 +131,57 @@ class Workspace:
         return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
     def left(self) -> list[str]:
-        """What is still there of tasks: processes of this machine, and what the engine has."""
+        """What is left of tasks: processes of this machine, and what the engine still has."""
         own = (str(process) for process in self.processes(marked="EXP_TASK"))
         return [*own, *self.subject.left(self.home.directory)]
 
     def processes(self, *, marked: str = HOME_VARIABLE) -> Iterator[psutil.Process]:
         """The living processes of experiments of this home, supervisors included, that have a variable."""
-        for process in psutil.process_iter(["name"]):
-            with contextlib.suppress(psutil.Error):
-                env = process.environ()
-                is_ours = env.get(HOME_VARIABLE) == str(self.home.directory) and marked in env
-                if is_ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
-                    yield process
+        return processes_of(self.home.directory, marked=marked)
+
+
+def processes_of(home: Path, *, marked: str = HOME_VARIABLE) -> Iterator[psutil.Process]:
+    """The living processes of experiments under a home, supervisors included, that have a variable."""
+    for process in psutil.process_iter(["cmdline"]):
+        with contextlib.suppress(psutil.Error):
+            env = process.environ()
+            is_ours = env.get(HOME_VARIABLE) == str(home) and marked in env
+            if is_ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
 
 
 def until(name: str) -> str:
     """Shell text that waits for a file."""
-    return f"until [ -e {name} ]; do sleep 0.05; done"
+    return f"until [ -e {name} ]; do sleep 0.02; done"
 
 
-def eventually(condition: Callable[[], Any]) -> Any:
-    """The first true value of a condition; fails if there is none in time."""
-    end = time.monotonic() + PATIENCE
+def eventually(condition: Callable[[], Any], *, within: float = PATIENCE) -> Any:
+    """The first true value of a condition; fails if it is not true within so many seconds."""
+    end = time.monotonic() + within
     while not (value := condition()):
         if time.monotonic() > end:
-            pytest.fail(f"did not come to pass within {PATIENCE:g} s: {condition}")
+            pytest.fail(f"did not happen within {within:g} s: {condition}")
         time.sleep(PAUSE)
     return value
 
 
 def kill_supervisor(run: Run) -> None:
-    """End the supervisor as a crash would, and wait until it is gone."""
+    """End the supervisor as a crash would, and wait until it has terminated."""
     holder = run.status(observe=False).holder
     assert holder is not None
     with contextlib.suppress(ProcessLookupError):
         os.kill(holder.pid, signal.SIGKILL)
-    eventually(lambda: run.status(observe=False).supervisor == "gone")
+    # A process that it was just starting keeps its descriptors, its lock among them, until its own exec.
+    eventually(lambda: not locks.is_held_by_name(run.files.supervisor_lock))
+    eventually(lambda: not is_running(holder.pid))
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def log(run: Run, task: str, attempt: int = 1) -> bytes:
@@ -190,7 +212,7 @@ def workspace(
     home = Home(tmp_path / "home")
     monkeypatch.setenv(HOME_VARIABLE, str(home.directory))
     with _folder(subject, tmp_path) as folder:
-        made = Workspace(subject, home, folder)
+        made = Workspace(home, folder, subject)
         yield made
         eventually(lambda: not made.left() and not list(made.processes()))
 

@@ -32,7 +32,7 @@ class SupervisorHandle:
     """A supervisor process that was started and waits for its order; without one it exits."""
 
     def __init__(self) -> None:
-        self._is_told = self._is_abandoned = False
+        self._is_assigned = self._is_abandoned = False
         _reap()
         order_reader, self._order_writer = os.pipe()
         self._answer_reader, answer_writer = os.pipe()
@@ -76,7 +76,7 @@ class SupervisorHandle:
             "secrets": dict(secrets),
             "resume": resume,
         }
-        self._is_told = True
+        self._is_assigned = True
         data = memoryview(json.dumps(order).encode())
         with contextlib.suppress(BrokenPipeError):  # it died; its answer explains why
             while data:
@@ -91,13 +91,13 @@ class SupervisorHandle:
             raise error
 
     @property
-    def is_told(self) -> bool:
+    def is_assigned(self) -> bool:
         """Whether the order was sent."""
-        return self._is_told
+        return self._is_assigned
 
     def abandon(self) -> None:
         """Kill the process because nothing needs supervising; does nothing if the order was sent."""
-        if self._is_told or self._is_abandoned:
+        if self._is_assigned or self._is_abandoned:
             return
         self._is_abandoned = True
         os.close(self._order_writer)

@@ -87,7 +87,7 @@ def _supervise(files: ExperimentFiles, order: dict[str, Any]) -> int:
         secrets=order["secrets"],
         home=Path(order["home"]),
         by=f"supervisor {me.pid}@{me.host}",
-        tell=_log,
+        report=_log,
     )
     loop.open()
     loop.listen()

@@ -9,7 +9,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import (
+from support.patience import eventually
+from support.workspace import (
     NOTE,
     attempt,
     events,
@@ -20,7 +21,6 @@ from bench import (
     statuses,
     until,
 )
-from patience import eventually
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.run import find
@@ -28,7 +28,7 @@ from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
-    from bench import Bench
+    from support.workspace import Bench
 
 DEAF = """
 trap '' TERM INT HUP

@@ -8,7 +8,8 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import (
+from support.patience import eventually
+from support.workspace import (
     NOTE,
     Bench,
     attempt,
@@ -21,7 +22,6 @@ from bench import (
     statuses,
     until,
 )
-from patience import eventually
 
 from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.model.status import ExperimentStatus
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Exp
+    from support.workspace import Exp
 
     from nemorun_cli.storage.paths import ExperimentFiles
 

@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import NOTE, log
+from support.workspace import NOTE, log
 
 from nemorun_cli.errors import NotFoundError, SpecError, UsageError
 from nemorun_cli.experiment import launch
@@ -18,7 +18,7 @@ from nemorun_cli.storage.paths import Home
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench import Bench
+    from support.workspace import Bench
 
 VALUES = [
     "",

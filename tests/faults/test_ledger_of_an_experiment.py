@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from bench import NOTE, events, kill_supervisor, shim_pid, until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import NOTE, events, kill_supervisor, shim_pid, until
 
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage.ledger import encode
 
 if TYPE_CHECKING:
-    from bench import Bench
+    from support.workspace import Bench
 
     from nemorun_cli.experiment.run import Run
 

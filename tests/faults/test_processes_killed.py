@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from bench import (
+from support.patience import eventually
+from support.workspace import (
     NOTE,
     attempt,
     is_running,
@@ -22,7 +23,6 @@ from bench import (
     statuses,
     until,
 )
-from patience import eventually
 
 from nemorun_cli.errors import EngineError
 from nemorun_cli.experiment.run import find
@@ -33,7 +33,7 @@ from nemorun_cli.storage.paths import Home
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bench import Bench
+    from support.workspace import Bench
 
     from nemorun_cli.experiment.run import Run
 

@@ -9,7 +9,8 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import NOTE, events, kill, kill_supervisor, statuses, until
+from support.extent import amount
+from support.workspace import NOTE, events, kill, kill_supervisor, statuses, until
 
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.storage.events import ENDED, RETRIED, SKIPPED, SUBMITTED
@@ -17,7 +18,7 @@ from nemorun_cli.storage.events import ENDED, RETRIED, SKIPPED, SUBMITTED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bench import Bench
+    from support.workspace import Bench
 
     from nemorun_cli.experiment.run import Run
 
@@ -96,7 +97,7 @@ def resume(run: Run, choice: random.Random) -> None:
 ACTS: list[Callable[[Run, random.Random], None]] = [end_supervisor, end_shim, end_tree, look, resume, resume]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(amount(5, long=60)))
 def test_the_end_is_what_the_graph_says(bench: Bench, seed: int) -> None:
     """After any kills a resume leads to the right end; no attempt ran twice, or before its parents ended."""
     choice = random.Random(seed)  # noqa: S311 - a graph is no secret

@@ -9,7 +9,7 @@ import pytest
 from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
-    from conftest import Exp
+    from support.workspace import Exp
 
 SPEC = """
 name: study

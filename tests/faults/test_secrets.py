@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from bench import NOTE, attempt, events, is_running, kill_supervisor, shim_pid, until
-from patience import eventually
+from support.patience import eventually
+from support.workspace import NOTE, attempt, events, is_running, kill_supervisor, shim_pid, until
 
 from nemorun_cli.errors import SpecError
 from nemorun_cli.experiment.run import find
@@ -17,7 +17,7 @@ from nemorun_cli.model.status import ExperimentStatus
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench import Bench
+    from support.workspace import Bench
 
 VALUES = {
     "FROM_ENV": "vëry-secret-env-$'\"",

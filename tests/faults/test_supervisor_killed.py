@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench import (
+from support.patience import eventually
+from support.workspace import (
     NOTE,
     events,
     is_running,
@@ -16,7 +17,6 @@ from bench import (
     statuses,
     until,
 )
-from patience import eventually
 
 from nemorun_cli.errors import ExpError, NotFoundError
 from nemorun_cli.experiment.run import find
@@ -24,7 +24,7 @@ from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
-    from bench import Bench
+    from support.workspace import Bench
 
     from nemorun_cli.experiment.run import Run
 

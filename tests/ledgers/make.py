@@ -32,7 +32,7 @@ import psutil
 import pytest
 from engines.far import USER
 from engines.sshd import LOGIN
-from patience import eventually
+from support.patience import eventually
 
 import nemorun_cli
 

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import repositories
+from support import repositories
 
 from nemorun_cli.packagers.content import PackagerError
 from nemorun_cli.packagers.git import GitPackager
@@ -12,7 +12,7 @@ from nemorun_cli.packagers.git import GitPackager
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from repositories import Repo
+    from support.repositories import Repo
 
     from nemorun_cli.packagers.content import Content
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import pytest
-from bench import statuses
 from engines.far import USER
-from patience import eventually
+from support.patience import eventually
+from support.workspace import statuses
 
 from nemorun_cli.cli import app
 from nemorun_cli.experiment.maintenance.repair import repair
@@ -26,9 +26,9 @@ from nemorun_cli.system import locks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Exp
     from engines.dockerd import Dockerd
     from engines.far import Far
+    from support.workspace import Exp
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.views.snapshot import Snapshot

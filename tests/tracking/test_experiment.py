@@ -13,7 +13,7 @@ from nemorun_cli.tracking import Experiment, record
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Program
+    from support.programs import Program
 
 # What may not be loaded by the import: each is slow, or reaches out of the process.
 HEAVY = {

@@ -13,7 +13,7 @@ from nemorun_cli.tracking import Experiment
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Program
+    from support.programs import Program
 
 
 def test_lines_are_printed_as_ml_dash_prints_them(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from nemorun_cli.tracking import Experiment, record
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Program
+    from support.programs import Program
 
 PROCESSES = 8
 ROWS = 300

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.patience import PATIENCE, eventually
+from support.workspace import kill_supervisor, until
+
+from nemorun_cli.storage import run_keys
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.system import locks
+
+if TYPE_CHECKING:
+    from support.workspace import Bench, Exp
+
+    from nemorun_cli.experiment.run import Run
+
+
+def over(bench: Bench, **header: Any) -> Run:
+    """An experiment that is over, and whose supervisor is gone."""
+    run = bench.start({"one": "echo hi"}, **header)
+    run.wait(timeout=60)
+    eventually(lambda: not locks.is_held(run.files.supervisor_lock))
+    return run
+
+
+def removed(exp: Exp, *options: str) -> list[tuple[str, str | None]]:
+    """What a collection removes, by kind and experiment."""
+    return [(item["kind"], item["id"]) for item in exp("gc", *options, "--json").json["removed"]]
+
+
+def everything(folder: Path) -> set[str]:
+    """All there is in a folder."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_gc_removes_leftovers_only(bench: Bench) -> None:
+    """Without --older only what no experiment needs any more goes."""
+    run = over(bench)
+    assert not run.files.wake.exists()  # its supervisor took it along
+    os.mkfifo(run.files.wake)
+    run.files.rebuilt_ledger.write_text("half")
+    before = everything(bench.home.directory)
+    assert sorted(removed(bench.exp)) == [("rebuilt", run.id), ("wake", run.id)]
+    gone = before - everything(bench.home.directory)
+    assert {name.rpartition("/")[2] for name in gone} == {"wake", "ledger.rebuilt"}
+    assert bench.exp.status(run.id)["status"] == "COMPLETED"
+    assert removed(bench.exp) == []
+
+
+def test_gc_tries_without_removing(bench: Bench) -> None:
+    """With --dry-run the same is told, and nothing is touched."""
+    run = over(bench)
+    before = everything(bench.home.directory)
+    assert removed(bench.exp, "--older", "0", "--dry-run") == [("experiment", run.id)]
+    assert "would remove 1 item" in bench.exp("gc", "--older", "0", "--dry-run").stderr
+    assert everything(bench.home.directory) == before
+
+
+def test_gc_removes_what_ended_long_ago(bench: Bench) -> None:
+    """With --older experiments go that ended longer ago, and their bytes are told."""
+    run = over(bench)
+    size = sum(path.lstat().st_size for path in run.directory.rglob("*") if path.is_file())
+    assert removed(bench.exp, "--older", "1h") == []
+    document = bench.exp("gc", "--older", "0", "--json").json
+    assert [item["id"] for item in document["removed"]] == [run.id]
+    assert document["bytes"] == size
+    assert not run.directory.parent.exists()
+    bench.exp("status", run.id, code=3)
+
+
+def test_gc_prints_ids_alone(bench: Bench) -> None:
+    """With -q the ids of experiments are all that is printed."""
+    run = over(bench)
+    told = bench.exp("gc", "--older", "0", "-q")
+    assert (told.stdout, told.stderr) == (f"{run.id}\n", "")
+
+
+def test_gc_keeps_what_is_not_over(bench: Bench) -> None:
+    """Neither what runs nor what was interrupted goes, however old it is."""
+    run = bench.start({"slow": until("go"), "below": {"command": "echo", "dependencies": ["slow"]}})
+    eventually(lambda: bench.exp.task("slow")["status"] == "RUNNING")
+    assert removed(bench.exp, "--older", "0") == []
+    assert stat.S_ISFIFO(run.files.wake.stat().st_mode)
+    kill_supervisor(run)
+    bench.touch("go")
+    eventually(lambda: bench.exp.status(run.id)["status"] == "INTERRUPTED")
+    assert removed(bench.exp, "--older", "0") == [("wake", run.id)]
+    bench.exp("resume", run.id)
+
+
+def test_gc_keeps_what_is_supervised(bench: Bench) -> None:
+    """Who holds the supervisor's lock keeps the experiment, even if it has ended; that is told."""
+    run = over(bench)
+    lock = locks.take(run.files.supervisor_lock)
+    assert lock is not None
+    document = bench.exp("gc", "--older", "0", "--json").json
+    assert document["removed"] == []
+    assert [item["message"] for item in document["kept"]] == ["it is supervised"]
+    assert ": it is supervised" in bench.exp("gc", "--older", "0").stderr
+    os.close(lock)
+    assert removed(bench.exp, "--older", "0") == [("experiment", run.id)]
+
+
+def test_gc_leaves_foreign_folders_alone(bench: Bench) -> None:
+    """What has no ledger of ours is not ours: neither its content nor its mode changes."""
+    run = over(bench)
+    foreign = bench.home.experiments / "theirs" / "theirs_1700000000"
+    foreign.mkdir(parents=True)
+    foreign.chmod(0o755)
+    (foreign / "_TASKS").write_text("nemo")
+    (run.directory.parent / "tried_1700000000").mkdir()
+    (bench.home.experiments / "empty").mkdir()
+    elsewhere = bench.folder / "elsewhere"
+    run.directory.rename(elsewhere)
+    run.directory.symlink_to(elsewhere)
+    before = everything(bench.home.directory), everything(elsewhere)
+    (bench.home.experiments / "theirs" / ".theirs_1.collected").mkdir()
+    assert [kind for kind, _ in removed(bench.exp, "--older", "0") if kind != "key"] == []
+    (bench.home.experiments / "theirs" / ".theirs_1.collected").rmdir()
+    assert (everything(bench.home.directory), everything(elsewhere)) == before
+    assert foreign.stat().st_mode & 0o777 == 0o755
+
+
+def test_gc_keeps_what_cannot_be_read(bench: Bench) -> None:
+    """An experiment whose ledger is damaged, or newer, stays."""
+    run = over(bench)
+    data = run.files.ledger.read_bytes()
+    for broken in (data.replace(b"exp.ledger/1", b"exp.ledger/2"), b"rubbish\n" + data):
+        run.files.ledger.write_bytes(broken)
+        assert [kind for kind, _ in removed(bench.exp, "--older", "0")] in ([], ["wake"])
+        assert run.files.ledger.read_bytes() == broken
+
+
+def test_gc_opens_what_tasks_have_closed(bench: Bench) -> None:
+    """Folders that a task made read-only go as well, and what its links lead to stays."""
+    (bench.folder / "precious").mkdir()
+    (bench.folder / "precious" / "data").write_text("mine")
+    closed = 'cd "$EXP_DIR"; mkdir -p closed/in; touch closed/in/file; ln -s {} link; chmod -R a-w closed'
+    run = bench.start({"closes": closed.format(bench.folder / "precious")})
+    run.wait(timeout=60)
+    eventually(lambda: not locks.is_held(run.files.supervisor_lock))
+    assert removed(bench.exp, "--older", "0") == [("experiment", run.id)]
+    assert not run.directory.exists()
+    assert (bench.folder / "precious" / "data").read_text() == "mine"
+
+
+def test_gc_goes_on_with_what_was_interrupted(bench: Bench) -> None:
+    """A removal that was killed half-way is finished by the next one, and is listed by nobody until then."""
+    run = over(bench)
+    run.directory.rename(run.files.collected)
+    assert bench.exp("list", "-q").stdout == ""
+    assert removed(bench.exp) == [("collected", None)]
+    assert not run.files.collected.exists()
+
+
+def test_gc_removes_keys_without_experiments(bench: Bench) -> None:
+    """A key's file goes when nothing that was started under it is left, and nobody holds it."""
+    bench.exp("run", bench.spec({"one": "echo"}), "--key", "nightly")
+    (path,) = bench.home.keys.iterdir()
+    eventually(lambda: not locks.is_held(bench.exp.directory() / "supervisor.lock"))
+    assert ("key", None) not in removed(bench.exp)
+    with run_keys.hold(bench.home, key="nightly", name="tried"):
+        assert ("key", None) not in removed(bench.exp, "--older", "0")
+        assert path.exists()
+    assert removed(bench.exp) == [("key", None)]
+    assert not path.exists()
+
+
+def test_who_waits_for_a_key_that_is_removed_takes_the_new_one(exp: Exp) -> None:
+    """A key is held by its present file: one that was removed meanwhile keeps nobody away."""
+    home, held, enough = Home(exp.home), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        with run_keys.hold(home, key="k", name="a"):
+            held.set()
+            enough.wait(PATIENCE)
+
+    with run_keys.hold(home, key="k", name="a"):
+        (path,) = home.keys.iterdir()
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        eventually(lambda: opened(path) == 2)
+        path.unlink()
+    assert held.wait(PATIENCE)
+    assert locks.is_held(path)
+    enough.set()
+    waiting.join()
+
+
+def opened(path: Path) -> int:
+    """How often this process has a file open."""
+    count = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            count += descriptor.readlink() == path
+    return count
+
+
+def test_gc_removes_old_tracebacks(exp: Exp) -> None:
+    """Tracebacks of faults go when they are old."""
+    folder = Home(exp.home).faults
+    folder.mkdir(parents=True)
+    for name, age in (("old.txt", 7200.0), ("new.txt", 0.0)):
+        (folder / name).write_text("a")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    assert removed(exp, "--older", "1h") == [("fault", None)]
+    assert [path.name for path in folder.iterdir()] == ["new.txt"]
+
+
+@pytest.mark.parametrize("older", ["soon", "-1", "", "1x"])
+def test_gc_refuses_what_is_no_duration(exp: Exp, older: str) -> None:
+    """A duration that is none removes nothing."""
+    exp("gc", "--older", older, code=2)
+
+
+def test_gc_of_an_empty_home(exp: Exp) -> None:
+    """Where there is nothing, nothing is removed and nothing is made."""
+    assert removed(exp) == []
+    assert not exp.home.exists()

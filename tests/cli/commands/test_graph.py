@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.patience import eventually
+from support.workspace import until
+
+from nemorun_cli.cli import graph_drawing
+from nemorun_cli.views.reports import task_graph
+from nemorun_cli.views.reports.task_graph import Edge, Node, TaskGraph
+
+if TYPE_CHECKING:
+    from support.workspace import Bench, Exp
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+LEADING_UP = "├┤┼┴╰╯"
+SIZES = st.integers(1, 12)
+DIAMOND = """
+name: diamond
+tasks:
+  fetch: {command: [echo]}
+  left: {command: [echo], dependencies: [fetch]}
+  right:
+    group: [{command: [echo]}, {command: [echo]}]
+    dependencies: [fetch]
+  merge: {command: [echo], dependencies: [left, right]}
+  alarm: {command: [echo], dependencies: [merge], dependency_type: afternotok}
+  alone: {command: [echo]}
+"""
+
+
+def plain(edges: set[tuple[int, int]], count: int) -> TaskGraph:
+    """A graph of tasks with numbers for names."""
+    nodes = [
+        Node(id=str(i), members=(str(i),), is_group=False, executors=("local",), dependency_type="afterok")
+        for i in range(count)
+    ]
+    found = [Edge(source=str(one), target=str(other), type="afterok") for one, other in sorted(edges)]
+    return TaskGraph(name="a", nodes=tuple(nodes), edges=tuple(found), groups=())
+
+
+def read_back(lines: list[str]) -> set[tuple[int, int]]:
+    """The edges that a reader sees who follows the lines of a drawing from row to row."""
+    edges: set[tuple[int, int]] = set()
+    active: dict[int, int] = {}  # by column, the node whose line comes down there
+    above = ""
+    for line in lines:
+        if graph_drawing.SYMBOLS[None] not in line:
+            above = line
+            continue
+        column, node = line.index(graph_drawing.SYMBOLS[None]) // 2, int(line.split()[-1])
+        joined = [one for one, cell in enumerate(above[::2]) if cell in LEADING_UP]
+        if not joined and above[::2][column : column + 1] == graph_drawing.PASSING:
+            joined = [column]
+        edges |= {(active[one], node) for one in joined}
+        passing = {one for one, cell in enumerate(line[::2]) if cell == graph_drawing.PASSING}
+        active = {one: owner for one, owner in active.items() if one in passing} | {column: node}
+        above = ""
+    return edges
+
+
+def test_graph_draws_a_spec(exp: Exp) -> None:
+    """One node a line, groups as one with the number of their members, dependency types where they matter."""
+    assert exp("graph", exp.spec(DIAMOND)).stdout == (
+        "diamond\n"
+        "\n"
+        "○    fetch\n"
+        "├─╮\n"
+        "│ ○  left\n"
+        "│ │\n"
+        f"○ │  right {TIMES}2\n"
+        "├─╯\n"
+        "○    merge\n"
+        "│\n"
+        "○    alarm  (afternotok)\n"
+        "\n"
+        "○    alone\n"
+    )
+
+
+def test_graph_shows_how_tasks_stand(bench: Bench) -> None:
+    """Of an experiment each symbol and word is a status, of a group the counts of its members."""
+    run = bench.start(
+        {
+            "well": "true",
+            "bad": "exit 1",
+            "slow": until("go"),
+            "below": {"command": "echo", "dependencies": ["bad"]},
+            "both": {"group": [{"inline": until("go")}, {"inline": "true"}], "dependencies": ["well"]},
+        },
+        run={"max_parallel": 8},
+    )
+    counts = {"SUCCEEDED": 2, "FAILED": 1, "RUNNING": 2, "SKIPPED": 1}
+    eventually(lambda: bench.exp.status()["counts"] == counts)
+    shown = bench.exp("graph", run.id).stdout
+    for text in (f"{run.id}  RUNNING", "✔", "✘", "●", "◌", "well  (SUCCEEDED)", "below  (SKIPPED)"):
+        assert text in shown
+    assert f"both {TIMES}2  (1 RUNNING, 1 SUCCEEDED)" in shown
+    nodes = {node["id"]: node["status"] for node in bench.exp("graph", run.id, "--json").json["nodes"]}
+    assert nodes["both"] == "RUNNING"
+    run.cancel()
+
+
+@given(SIZES.flatmap(lambda n: st.tuples(st.just(n), st.sets(st.tuples(*[st.integers(0, n - 1)] * 2)))))
+def test_drawing_can_be_read_back(drawn: tuple[int, set[tuple[int, int]]]) -> None:
+    """A reader who follows the lines finds exactly the dependencies that there are."""
+    count, pairs = drawn
+    edges = {(one, other) for one, other in pairs if one < other}
+    assert read_back([str(line) for line in graph_drawing.draw(plain(edges, count))]) == edges
+
+
+def test_graph_is_readable_without_unicode(exp: Exp) -> None:
+    """Where the output cannot take box-drawing characters, plain ones are used."""
+    shown = exp("graph", exp.spec(DIAMOND), env={"PYTHONIOENCODING": "ascii"}).stdout
+    assert shown.isascii()
+    assert "o |  right x2\n+-+\n" in shown
+
+
+def test_graph_names_executors_where_they_differ(exp: Exp) -> None:
+    """Where tasks run is shown if it is not the same for all."""
+    spec = exp.spec(
+        "executors: {box: {type: local}}\n"
+        "tasks: {a: {command: [echo]}, b: {command: [echo], executor: box, dependencies: [a]}}"
+    )
+    assert "b  (on box)" in exp("graph", spec).stdout
+
+
+def test_graph_as_a_document(exp: Exp) -> None:
+    """The nodes stand in an order in which each comes after its dependencies; edges are between nodes."""
+    document = exp("graph", exp.spec(DIAMOND), "--json").json
+    assert document["id"] is None
+    order = [node["id"] for node in document["nodes"]]
+    assert all(order.index(edge["from"]) < order.index(edge["to"]) for edge in document["edges"])
+    assert {"from": "right", "to": "merge", "type": "afterok"} in document["edges"]
+    assert document["groups"] == [
+        {"id": "right", "members": ["right/0", "right/1"], "together": False, "fail_fast": False}
+    ]
+
+
+def test_graph_for_mermaid_and_dot(exp: Exp) -> None:
+    """Other tools get every node and edge, and dependency types that are not the default."""
+    spec = exp.spec(DIAMOND)
+    mermaid = exp("graph", spec, "--format", "mermaid").stdout
+    assert mermaid.startswith("flowchart TD\n")
+    assert "-. afternotok .->" in mermaid
+    assert mermaid.count("-->") == 4
+    dot = exp("graph", spec, "--format", "dot").stdout
+    assert dot.startswith('digraph "diamond" {')
+    assert '"merge" -> "alarm" [label="afternotok", style=dashed];' in dot
+
+
+@pytest.mark.parametrize("name", ['a"]; end', "a\\", "<b>", "a --> b", "a\nb", "click x", "#quot;", "`x`"])
+def test_names_cannot_leave_their_quotes(name: str) -> None:
+    """Whatever a name holds, it stays a label."""
+    node = Node(id=name, members=(name,), is_group=False, executors=("x",), dependency_type="afterok")
+    odd = TaskGraph(name=name, nodes=(node,), edges=(), groups=())
+    (line,) = task_graph.to_mermaid(odd).splitlines()[1:]
+    label = line.removeprefix('    n0["').removesuffix('"]')
+    assert not set(label) & set('"`<>[]()\n\\')
+    title, _, entry, _ = task_graph.to_dot(odd).splitlines()
+    for text in (title.removeprefix("digraph ").removesuffix(" {"), entry.strip().partition(" [label=")[0]):
+        inner = text[1:-1].replace("\\\\", "").replace('\\"', "")
+        assert text[0] == text[-1] == '"'
+        assert '"' not in inner
+
+
+def test_graph_takes_a_spec_or_an_experiment(exp: Exp) -> None:
+    """What is neither a file nor an experiment is told as both; params go with a spec only."""
+    assert "and no such file" in exp("graph", "nothing", code=3).stderr
+    exp("graph", "nothing.yaml", code=2)
+    exp("graph", ".", code=3)
+    spec = exp.spec("params: {n: {type: integer}}\ntasks: {a: {command: [echo, '${{ params.n }}']}}")
+    exp("graph", spec, code=2)
+    exp("graph", spec, "-p", "n=1")
+    exp("run", spec, "-p", "n=1")
+    exp("graph", "latest", "-p", "n=1", code=2)
+
+
+def test_graph_refuses_an_unknown_format(exp: Exp) -> None:
+    """The formats that there are are listed."""
+    assert "text, mermaid, dot" in exp("graph", exp.spec(DIAMOND), "--format", "png", code=2).stderr

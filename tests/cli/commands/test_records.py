@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nemorun_cli.tracking import Experiment
+
+if TYPE_CHECKING:
+    from support.workspace import Exp
+
+SPEC = """
+name: tuned
+prefix: alice/tuned
+tags: [swept]
+tasks:
+  train: {inline: "true", matrix: {lr: [1]}}
+"""
+
+
+@pytest.fixture
+def some(exp: Exp) -> Exp:
+    """A home with records of a run and of programs of their own."""
+    exp("run", exp.spec(SPEC))
+    with Experiment("bob/a", dash_root=exp.home / "dash", tags=["x", "y"]).run:
+        pass
+    with pytest.raises(ValueError, match="bad"), Experiment("bob/b", dash_root=exp.home / "dash").run:
+        raise ValueError("bad")
+    return exp
+
+
+def prefixes(exp: Exp, *arguments: str) -> list[str]:
+    """What the command lists."""
+    return exp("records", *arguments, "-q").stdout.split()
+
+
+def test_records_are_listed_by_prefix_status_and_tag(some: Exp) -> None:
+    """All records, or those under a prefix, that fit a glob, of an experiment, in a status, with a tag."""
+    exp = some
+    assert prefixes(exp) == ["alice/tuned", "alice/tuned/train/lr=1", "bob/a", "bob/b"]
+    assert prefixes(exp, "alice/tuned") == ["alice/tuned", "alice/tuned/train/lr=1"]
+    assert prefixes(exp, "*/a") == ["bob/a"]
+    assert prefixes(exp, "tuned", "train") == ["alice/tuned/train/lr=1"]
+    assert prefixes(exp, "--status", "failed") == ["bob/b"]
+    assert prefixes(exp, "--tag", "x", "--tag", "y") == ["bob/a"]
+    assert prefixes(exp, "--limit", "1") == ["alice/tuned"]
+    assert prefixes(exp, "--limit", "0") == []
+    assert prefixes(exp, "--dash-root", str(exp.folder)) == []
+
+
+def test_each_record_is_told_with_its_openings(some: Exp) -> None:
+    """A record is told with how it ended and why, and who had it open."""
+    table = some("records", "bob/b").stdout
+    assert "FAILED" in table
+    assert "ValueError: bad" in table
+    (entry,) = some("records", "tuned", "train", "--json").json["records"]
+    assert entry["openings"][0]["task"] == "train/lr=1"
+    assert entry["openings"][0]["attempt"] == 1
+
+
+def test_a_damaged_record_hides_no_other(some: Exp) -> None:
+    """What cannot be read is told on standard error, and all others are listed."""
+    (opening,) = (some.home / "dash" / "bob/a" / ".record" / "openings").glob("*.jsonl")
+    opening.write_text("rubbish\n")
+    shown = some("records", "-q")
+    assert "bob/b" in shown.stdout
+    assert "bob/a" in shown.stderr
+
+
+def test_a_status_that_no_record_has_is_refused(exp: Exp) -> None:
+    """The known ones are listed."""
+    assert "CANCELLED, COMPLETED, FAILED, RUNNING" in exp("records", "--status", "INTERRUPTED", code=2).stderr
+
+
+BESIDES = """
+from nemorun_cli.tracking import Experiment
+for prefix in (None, "eyes/x", "eyes/" + __import__("os").environ["EXP_TASK"]):
+    with (Experiment(prefix=prefix) if prefix else Experiment()).run as record:
+        record.metrics("train").log(loss=1.0)
+"""
+
+
+def test_records_of_one_task_are_told_apart(exp: Exp) -> None:
+    """A task's own record goes by its id, any other by its prefix, and one that tasks share is told once."""
+    command = [sys.executable, "-c", BESIDES]
+    exp("run", exp.spec(json.dumps({"name": "a", "tasks": {name: {"command": command} for name in "st"}})))
+    counts = {"s": "1", "eyes/x": "2", "eyes/s": "1", "t": "1", "eyes/t": "1"}
+    told = [line.split() for line in exp("metrics").stdout.splitlines()[1:]]
+    assert [(line[0], line[2]) for line in told] == list(counts.items())
+    assert [line.split()[0] for line in exp("compare").stdout.splitlines()[1:]] == list(counts)
+    listed = prefixes(exp, "a")
+    assert len(listed) == len(set(listed)) == len(counts) + 1
+    assert [one["task"] for one in exp("records", "a", "--json").json["records"]] == [
+        None,
+        "s",
+        None,
+        "s",
+        "t",
+        "t",
+    ]

@@ -1,0 +1,109 @@
+"""The documents say what is: their specs are valid, every key is explained, every link leads somewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.documents import DOCUMENTS, ROOT, blocks
+
+from nemorun_cli import executors
+from nemorun_cli.errors import ExpError
+from nemorun_cli.experiment import create
+from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.spec import load
+from nemorun_cli.storage.paths import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.workspace import Exp
+
+SCHEMA = json.loads((ROOT / "schemas" / "experiment.schema.json").read_text())
+
+
+def keys(schema: Any) -> Iterator[str]:
+    """Every key that a schema lets somebody write, at any depth."""
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for part in schema.values():
+            yield from keys(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from keys(part)
+
+
+def test_every_spec_in_the_documents_is_valid(exp: Exp) -> None:
+    """A YAML block with tasks is a whole spec, in which nothing is wrong."""
+    found = [
+        block.text
+        for path in DOCUMENTS
+        for block in blocks(path)
+        if block.language == "yaml" and "\ntasks:" in block.text and not block.mark.startswith("plugin: ")
+    ]
+    assert len(found) > 10
+    home = Home(exp.home)
+    for number, text in enumerate(found):
+        exp.spec(text, name=f"spec-{number}.yaml")
+        path = exp.folder / f"spec-{number}.yaml"
+        document = load.read(path, executors=executors.known(ask=False), home=home)
+        load.resolve(document, create.tentative(document, home))
+
+
+def test_every_key_is_explained() -> None:
+    """Each key of the schema stands in docs/spec.md as code."""
+    text = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    code = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]+`", prose))))
+    assert sorted(set(keys(SCHEMA)) - code) == []
+
+
+def test_problems_look_as_the_document_shows_them(exp: Exp) -> None:
+    """The problems in docs/spec.md are what the command says of such a spec."""
+    page = blocks(ROOT / "docs" / "spec.md")
+    wanted = next(block.text for block in page if block.text.startswith("exp: the spec has"))
+    exp.spec(
+        "name: training\ntasks:\n  train:\n    comand: python3 train.py\n  report:\n"
+        "    inline: echo done\n    dependencies: [trian]\n    timeout: 2 hours\n",
+        name="train.yaml",
+    )
+    assert exp("validate", "train.yaml", code=2).stderr == wanted
+
+
+def test_every_word_of_the_json_is_explained() -> None:
+    """The scripting page lists every status, every reason and every exit code there is."""
+    text = (ROOT / "docs" / "scripting.md").read_text(encoding="utf-8")
+    assert [word for word in (*TaskStatus, *Reason) if f"`{word}`" not in text] == []
+    kinds = [ExpError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    assert {kind.exit_code for kind in kinds} <= told
+
+
+def test_the_architecture_names_modules_that_are_there() -> None:
+    """Each module that docs/architecture.md names exists, but for those that a reader would add."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"[\w/]+\.(?:py|sh)\b", text)) - {
+        "partial.py",  # in an experiment's folder
+        "executors/NAME.py",
+        "tracking/images.py",
+    }
+    folders = (ROOT / "nemorun_cli", ROOT)
+    assert [name for name in sorted(named) if not any((base / name).is_file() for base in folders)] == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """A link to a file or to a heading has a target."""
+    text = path.read_text(encoding="utf-8")
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    headings = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif "://" not in target:
+            assert (path.parent / target).exists(), target

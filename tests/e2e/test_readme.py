@@ -1,0 +1,123 @@
+"""What the README and the recipes tell people to type is typed here."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.documents import ROOT, Block, blocks
+
+if TYPE_CHECKING:
+    from support.workspace import Exp
+
+STUDY = """
+name: study
+params: {lr: 0.1}
+tasks:
+  score: {inline: 'echo "accuracy:=0.9" >> "$EXP_OUTPUT"; echo scored'}
+"""
+
+
+class Session:
+    """Runs the blocks of one document in one folder; variables of the shell live on from block to block."""
+
+    def __init__(self, exp: Exp) -> None:
+        self.folder = exp.folder
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        # The pages show the two outputs in the order in which a terminal shows them.
+        self.env = {
+            **exp.env,
+            "PATH": programs,
+            "HOME": str(exp.home.parent),
+            "PYTHONUNBUFFERED": "1",
+        }
+        self._variables = self.folder / ".variables"
+        self._variables.touch()
+
+    def run(self, block: Block) -> None:
+        """Do what the block's mark says."""
+        if block.mark.startswith("file: "):
+            (self.folder / block.mark.removeprefix("file: ")).write_text(block.text)
+        elif block.language == "console":
+            self._compare(block.text)
+        elif block.language == "sh":
+            self._shell(block.text)
+        elif block.language == "python":
+            self._call([sys.executable, "-c", block.text])
+
+    def _shell(self, text: str) -> str:
+        script = (
+            f"set -eu\n. {self._variables}\n{text}\ndeclare -p id > {self._variables} 2>/dev/null || true\n"
+        )
+        return self._call(["bash", "-c", script])
+
+    def _call(self, argv: list[str]) -> str:
+        done = subprocess.run(
+            argv, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, f"{argv[-1]}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def _compare(self, text: str) -> None:
+        for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+            command, _, wanted = part.partition("\n")
+            given = self._shell(f"exec 2>&1; set +e; {command}")
+            is_same = doctest.OutputChecker().check_output(wanted, given, doctest.ELLIPSIS)
+            assert is_same, f"$ {command}\n{given}"
+
+
+def test_what_the_readme_says_works(exp: Exp) -> None:
+    """The files of the README are written, its commands run, and their output is what stands there."""
+    session = Session(exp)
+    marked = [block for block in blocks(ROOT / "README.md") if block.mark]
+    assert {block.language for block in marked} == {"yaml", "sh", "console", "python"}
+    for block in marked:
+        session.run(block)
+
+
+def test_the_recipes_work(exp: Exp) -> None:
+    """The recipes for scripts run as they stand; those that need jq where there is one."""
+    exp.spec(STUDY)
+    session = Session(exp)
+    for block in blocks(ROOT / "docs" / "scripting.md"):
+        if block.mark == "run" or (block.mark == "run: jq" and shutil.which("jq")):
+            session.run(block)
+
+
+@pytest.mark.parametrize("name", ["resume-rerun-diff.md", "from-nemo-run-and-ml-dash.md"])
+def test_what_other_pages_say_works(exp: Exp, name: str) -> None:
+    """What these pages mark is written and run, and the output is what stands there."""
+    session = Session(exp)
+    for block in blocks(ROOT / "docs" / name):
+        if block.mark:
+            session.run(block)
+
+
+def test_the_line_that_installs_names_what_there_is() -> None:
+    """The one line that installs and runs the example uses an extra and a spec that are there."""
+    line = next(block.text for block in blocks(ROOT / "README.md") if "pip install" in block.text)
+    assert line.count("\n") == 1
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert re.findall(r"\.\[(\w+)\]", line) == ["examples"]
+    assert "examples" in extras
+    spec = re.search(r"exp run (\S+)", line)
+    assert spec is not None
+    assert (ROOT / spec[1]).is_file()
+
+
+def test_the_exit_codes_are_told_alike() -> None:
+    """The table of exit codes in the README is the one of the scripting page, row by row."""
+
+    def rows(path: Path) -> list[str]:
+        return re.findall(r"^\| \d+ \|.*$", path.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert rows(ROOT / "README.md") == rows(ROOT / "docs" / "scripting.md")
+    assert len(rows(ROOT / "README.md")) == 12

@@ -1,0 +1,850 @@
+"""What is Docker's own: options, images, the engine's outages, and what others do to containers."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from engines.dockerd import Dockerd
+from support.patience import PATIENCE, eventually
+from support.workspace import NOTE, Bench, events, log, status, statuses, until
+
+from nemorun_cli import executors
+from nemorun_cli.contract.fixtures import kill_supervisor, processes_of
+from nemorun_cli.errors import EngineError
+from nemorun_cli.executors import Job
+from nemorun_cli.executors.docker import container as containers
+from nemorun_cli.executors.docker.client import LogFile, host
+from nemorun_cli.model.plan import Plan
+from nemorun_cli.model.resources import Resources
+from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.system import locks, slots
+from nemorun_cli.system.slots import Allocation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nemorun_cli.experiment.run import Run
+    from nemorun_cli.storage.state import TaskState
+
+BUSYBOX = {"type": "docker", "image": "exp-test/busybox"}
+SINGLE = {"type": "docker", "image": "exp-test/single"}
+
+
+def box(options: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """The header of a spec whose tasks run in a container."""
+    return {
+        "executors": {"box": {**(options or BUSYBOX), **more}},
+        "executor": "box",
+        "defaults": {"entrypoint": "sh"},
+    }
+
+
+def one(bench: Bench, task: Any, **header: Any) -> TaskState:
+    """Run one task to its end."""
+    return bench.run({"one": task}, **header).history.tasks["one"]
+
+
+@pytest.fixture
+def engine(docker_engine: Dockerd, bench: Bench) -> Iterator[Dockerd]:
+    """The engine; a container that a test leaves behind makes it fail."""
+    yield docker_engine
+    eventually(lambda: docker_engine.containers(bench.home.directory) == [])
+
+
+def inspected(engine: Dockerd, run: Run, task: str = "one") -> dict[str, Any]:
+    """All that the engine knows of a task's container."""
+    job_id = eventually(lambda: run.status(observe=False).history.tasks[task].job_id)
+    with contextlib.closing(engine.client) as client:
+        found: dict[str, Any] = client.api.inspect_container(job_id)
+        return found
+
+
+# -- images -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [0, 3])
+@pytest.mark.usefixtures("engine")
+def test_an_image_without_a_shell_runs_a_command(bench: Bench, code: int) -> None:
+    """A command needs nothing in the image, and its exit code is the container's own."""
+    state = one(bench, {"command": ["/busybox", "sh", "-c", f"exit {code}"]}, **box(SINGLE))
+    assert (state.exit_code, state.reason) == (code, Reason.EXIT if code else None)
+
+
+@pytest.mark.parametrize("init", [True, False])
+@pytest.mark.usefixtures("engine")
+def test_an_image_without_a_shell_is_told(bench: Bench, init: bool) -> None:  # noqa: FBT001
+    """A script in an image without `sh` is a failed launch that says so."""
+    state = one(bench, "true", **box(SINGLE, init=init))
+    assert (state.reason, state.exit_code) == (Reason.LAUNCH, None)
+    assert "exp-test/single has no `sh`" in str(state.message)
+
+
+@pytest.mark.parametrize("init", [True, False])
+@pytest.mark.usefixtures("engine")
+def test_a_program_that_the_image_lacks_is_told(bench: Bench, init: bool) -> None:  # noqa: FBT001
+    """A command or an entrypoint that is not in the image is a failed launch that names both."""
+    tasks = {"command": {"command": ["nope"]}, "inline": {"inline": "true", "entrypoint": "bash"}}
+    found = bench.run(tasks, **box(init=init)).history.tasks
+    assert found["command"].message == "the image exp-test/busybox has no program 'nope'"
+    assert found["inline"].message == "the image exp-test/busybox has no program 'bash'"
+    assert {state.reason for state in found.values()} == {Reason.LAUNCH}
+
+
+@pytest.mark.usefixtures("engine")
+def test_an_image_that_is_missing_is_told_before_anything_starts(bench: Bench) -> None:
+    """`exp validate --engines` names the image that is not there and cannot be had, with a remedy."""
+    spec = bench.spec({"one": "true"}, **box(image="exp-test/none:1", pull="never"))
+    refused = bench.exp("validate", spec, "--engines", code=6)
+    assert "there is no image exp-test/none:1" in refused.stdout + refused.stderr
+    assert "docker pull exp-test/none:1" in refused.stdout + refused.stderr
+
+
+@contextlib.contextmanager
+def short_lived_image(engine: Dockerd, name: str) -> Iterator[dict[str, Any]]:
+    """A spec's tasks of which `one` starts after its image, there at the start, is gone again."""
+    with contextlib.closing(engine.client) as client:
+        client.images.get("exp-test/busybox").tag(name)
+        yield {
+            "here": {"inline": until("go"), "executor": "local"},
+            "one": {"inline": NOTE, "dependencies": ["here"]},
+        }
+        client.images.remove(name)
+
+
+@pytest.mark.parametrize("pull", ["missing", "never"])
+def test_an_image_that_is_missing_fails_its_task(bench: Bench, engine: Dockerd, pull: str) -> None:
+    """Without its image a task fails to launch, and the message says which image that is."""
+    image = f"127.0.0.1:9/exp-test/none-{pull}"  # for both may run at once
+    with short_lived_image(engine, image) as tasks:
+        run = bench.start(tasks, **box(image=image, pull=pull))
+    bench.touch("go")
+    state = run.wait(timeout=60).history.tasks["one"]
+    assert (state.status, state.reason) == (TaskStatus.FAILED, Reason.LAUNCH)
+    assert f"there is no image {image}" in str(state.message)
+
+
+def test_cancel_does_not_wait_for_a_pull(bench: Bench, engine: Dockerd) -> None:
+    """A task whose image is still being pulled is cancelled at once."""
+    with engine.listen() as registry:  # one that takes calls and never answers
+        registry.settimeout(PATIENCE)
+        image = f"127.0.0.1:{registry.getsockname()[1]}/slow"
+        with short_lived_image(engine, image) as tasks:
+            run = bench.start(tasks, **box(image=image))
+        bench.touch("go")
+        call, _ = registry.accept()
+        with call:
+            assert statuses(run.cancel())["one"] == "CANCELLED"
+            eventually(lambda: run.status(observe=False).supervisor == "ended")
+
+
+# -- options ----------------------------------------------------------------------------------------
+
+
+def test_options_reach_the_engine(bench: Bench, engine: Dockerd) -> None:
+    """Each option, in Compose's words, is what the engine then says of the container."""
+    options = {
+        "shm_size": "32m",
+        "ulimits": {"nofile": 1234, "core": {"soft": 0, "hard": 5}},
+        "ipc": "private",
+        "network": "none",
+        "init": False,
+        "healthcheck": {"test": ["CMD", "true"], "interval": "90s", "retries": 2},
+        "extra": {"mem_limit": "64m", "hostname": "boxed", "labels": {"own": "label"}},
+    }
+    run = bench.start({"one": until("go")}, **box(**options))
+    found = inspected(engine, run)
+    host, config = found["HostConfig"], found["Config"]
+    assert {limit["Name"]: (limit["Soft"], limit["Hard"]) for limit in host["Ulimits"]} == {
+        "nofile": (1234, 1234),
+        "core": (0, 5),
+    }
+    assert (host["ShmSize"], host["Memory"], host["IpcMode"]) == (32 << 20, 64 << 20, "private")
+    assert (host["NetworkMode"], host["Init"]) == ("none", False)
+    assert config["Healthcheck"] == {"Test": ["CMD", "true"], "Interval": 90_000_000_000, "Retries": 2}
+    assert (config["Hostname"], config["Labels"]["own"]) == ("boxed", "label")
+    assert config["User"] == f"{os.geteuid()}:{os.getegid()}"
+    bench.touch("go")
+    run.wait(timeout=60)
+
+
+@pytest.mark.usefixtures("engine")
+def test_plugins_and_handlers_are_the_same_in_containers(bench: Bench) -> None:
+    """What a plugin changes reaches the container, options of one task too; a handler is told the outcome."""
+    (bench.folder / "mine.py").write_text(
+        "class Mine:\n"
+        "    def change(self, launch):\n"
+        "        found = launch.with_env(WORD='hi').with_prefix('sh', '-c', 'LED=yes exec \"$@\"', 'sh')\n"
+        "        return found.with_options(user='4321') if launch.task == 'own' else found\n"
+    )
+    uid = 'while read -r name value rest; do [ "$name" = Uid: ] && echo "$value"; done </proc/self/status; :'
+    run = bench.start(
+        {"own": {"command": ["sh", "-c", uid]}, "one": "echo $WORD $LED"},
+        plugins=[{"uses": "mine:Mine"}],
+        on_exit={"last": {"inline": "echo $EXP_STATUS"}},
+        **box(),
+    )
+    run.wait(timeout=60)
+    assert [log(run, name) for name in ("own", "one", "on_exit/last")] == [
+        "4321\n",
+        "hi yes\n",
+        "COMPLETED\n",
+    ]
+
+
+def test_labels_say_what_a_container_is(bench: Bench, engine: Dockerd) -> None:
+    """A container carries its experiment, task, attempt and home, and a name that people can read."""
+    run = bench.start({"one": until("go")}, **box())
+    found = inspected(engine, run)
+    labels = {name: value for name, value in found["Config"]["Labels"].items() if name.startswith("nemorun.")}
+    assert labels == {
+        "nemorun.experiment": run.id,
+        "nemorun.task": "one",
+        "nemorun.attempt": "1",
+        "nemorun.executor": "box",
+        "nemorun.home": str(bench.home.directory),
+    }
+    assert found["Name"].startswith(f"/exp-{run.id}.one.1-")
+    bench.touch("go")
+    run.wait(timeout=60)
+
+
+@pytest.mark.usefixtures("engine")
+def test_volumes_are_relative_to_the_spec(bench: Bench) -> None:
+    """A relative source is found beside the spec, and `ro` keeps it from being written."""
+    (bench.folder / "data").mkdir()
+    (bench.folder / "data" / "in").write_text("read\n")
+    run = bench.start({"one": "cat /data/in; touch /data/out"}, **box(volumes=["./data:/data:ro"]))
+    assert run.wait(timeout=60).history.tasks["one"].exit_code == 1
+    assert log(run, "one").startswith("read\n")
+    assert not (bench.folder / "data" / "out").exists()
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_volume_that_is_missing_is_told(bench: Bench) -> None:
+    """A source that is not there fails the launch; Docker's own folder of root is not made."""
+    state = one(bench, "true", **box(volumes=["./nowhere:/data"]))
+    assert (state.reason, f"{bench.folder}/nowhere" in str(state.message)) == (Reason.LAUNCH, True)
+    assert not (bench.folder / "nowhere").exists()
+
+
+@pytest.mark.usefixtures("engine")
+def test_gpus_that_the_engine_cannot_give_are_told(bench: Bench) -> None:
+    """Where there are no GPUs a spec that asks for them is refused at once, with the remedy."""
+    if "False" not in executors_check(gpus="all"):
+        pytest.skip("this engine gives GPUs")
+    with pytest.raises(EngineError, match="does not support GPUs") as refused:
+        bench.start({"one": "true"}, **box(gpus="all"))
+    assert "nvidia-container-toolkit" in str(refused.value.hint)
+
+
+@pytest.mark.usefixtures("engine")
+def test_extra_options_that_the_sdk_does_not_know_are_told(bench: Bench) -> None:
+    """What `extra` holds is the SDK's to judge, and its word is the message."""
+    state = one(bench, "true", **box(extra={"no_such_option": 1}))
+    assert (state.reason, "no_such_option" in str(state.message)) == (Reason.LAUNCH, True)
+
+
+def test_unknown_options_are_refused(bench: Bench) -> None:
+    """An option that is none is a problem of the spec, with the nearest that is."""
+    spec = bench.spec({"one": "true"}, **box(volume=["./a:/a"], gpus=-1))
+    document = bench.exp("validate", spec, "--json", code=2).json
+    assert {problem["path"] for problem in document["problems"]} == {
+        "executors.box.volume",
+        "executors.box.gpus",
+    }
+
+
+@pytest.mark.usefixtures("engine")
+def test_another_user_who_may_not_write_is_told(bench: Bench) -> None:
+    """A `user` who may not enter the experiment's folder fails the launch, with the shell's own words."""
+    state = one(bench, "true", **box(user="12345:12345"))
+    assert (state.reason, "ermission denied" in str(state.message)) == (Reason.LAUNCH, True)
+
+
+def test_the_dry_run_shows_the_container(bench: Bench) -> None:
+    """The plan has the image, the user and the mounts; no engine is asked for it."""
+    spec = bench.spec({"one": {"command": ["true"]}}, **box(gpus=2, shm_size="1g"))
+    env = {"DOCKER_HOST": "unix:///nowhere"}
+    text = json.dumps(bench.exp("run", spec, "--dry-run", "--json", env=env).json)
+    for part in (
+        "exp-test/busybox",
+        f'"user": "{os.geteuid()}:{os.getegid()}"',
+        str(bench.folder),
+        '"count": 2',
+    ):
+        assert part in text
+
+
+# -- ends -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+@pytest.mark.usefixtures("engine")
+def test_running_out_of_memory_is_told(bench: Bench, kind: str) -> None:
+    """A task that the kernel kills for its memory has the reason `oom`."""
+    script = "x=a; while true; do x=$x$x; done"
+    task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
+    state = one(bench, task, **box(extra={"mem_limit": "32m", "memswap_limit": "32m"}))
+    assert (state.status, state.reason, state.exit_code) == (TaskStatus.FAILED, Reason.OOM, 137)
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_timeout_of_a_command_outlives_its_supervisor(bench: Bench) -> None:
+    """Whoever takes up a command enforces its timeout, counted from when it began."""
+    script = f'trap "" TERM; touch up; {until("never")}'
+    task = {"command": ["sh", "-c", script], "timeout": "2s", "stop_grace": "1s"}
+    run = bench.start({"one": task}, **box())
+    eventually((bench.folder / "up").exists)
+    kill_supervisor(run)
+    run.resume()
+    state = run.wait(timeout=60).history.tasks["one"]
+    assert (state.reason, state.exit_code) == (Reason.TIMEOUT, 137)
+
+
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_docker_kill_is_told_as_a_signal(bench: Bench, engine: Dockerd, kind: str) -> None:
+    """A container that somebody kills is a task that a signal ended."""
+    task = {"command": ["sh", "-c", until("go")]} if kind == "command" else {"inline": until("go")}
+    run = bench.start({"one": task}, **box())
+    job_id = inspected(engine, run)["Id"]
+    if kind == "inline":
+        eventually(run.files.attempt("one", 1).claim.exists)
+    with contextlib.closing(engine.client) as client:
+        client.api.kill(job_id)
+    state = run.wait(timeout=60).history.tasks["one"]
+    assert (state.reason, state.exit_code) == (Reason.SIGNAL, 137)
+
+
+def test_docker_stop_is_told_as_a_signal(bench: Bench, engine: Dockerd) -> None:
+    """The signal that Docker sends to a container reaches what runs in it."""
+    run = bench.start({"one": f'trap "echo stopped; exit 3" TERM; touch up; {until("go")}'}, **box())
+    job_id = inspected(engine, run)["Id"]
+    eventually((bench.folder / "up").exists)
+    with contextlib.closing(engine.client) as client:
+        client.api.stop(job_id, timeout=30)
+    assert run.wait(timeout=60).history.tasks["one"].exit_code == 3
+    assert "stopped\n" in log(run, "one")
+
+
+def test_a_container_removed_by_hand_is_a_failure(bench: Bench, engine: Dockerd) -> None:
+    """A container that somebody takes away is not taken for one that never began."""
+    run = bench.start({"one": f"{NOTE}; {until('go')}"}, **box())
+    job_id = inspected(engine, run)["Id"]
+    eventually(bench.lines)
+    kill_supervisor(run)
+    with contextlib.closing(engine.client) as client:
+        client.api.remove_container(job_id, force=True)
+    state = run.wait(timeout=60).history.tasks["one"]
+    assert (state.status, state.reason, bench.lines()) == (TaskStatus.FAILED, Reason.LOST, ["one 1"])
+
+
+def test_a_container_removed_while_somebody_watches_is_lost(bench: Bench, engine: Dockerd) -> None:
+    """The engine tells of its end first, and only then that it is gone."""
+    run = bench.start({"one": f"{NOTE}; {until('go')}"}, **box())
+    job_id = inspected(engine, run)["Id"]
+    eventually(bench.lines)
+    with contextlib.closing(engine.client) as client:
+        client.api.remove_container(job_id, force=True)
+    state = run.wait(timeout=60).history.tasks["one"]
+    assert (state.status, state.reason) == (TaskStatus.FAILED, Reason.LOST)
+
+
+@pytest.mark.usefixtures("engine")
+def test_an_exit_record_counts_without_a_claim(bench: Bench) -> None:
+    """A task that empties its attempt's folder has run nevertheless."""
+    state = one(bench, 'rm -rf "$EXP_TASK_DIR"/attempt-1/*; exit 3', **box())
+    assert (state.reason, state.exit_code) == (Reason.EXIT, 3)
+
+
+@pytest.mark.usefixtures("engine")
+def test_what_this_machine_refuses_is_a_launch(bench: Bench) -> None:
+    """What cannot be written before a container starts, as on a full disk, ends the attempt, and it alone."""
+    here = {"inline": until("go"), "executor": "local"}
+    tasks = {"here": here, **{name: {"inline": NOTE, "dependencies": ["here"]} for name in ("one", "two")}}
+    run = bench.start(tasks, **box())
+    run.files.task("one").parent.mkdir(exist_ok=True)
+    run.files.task("one").write_text("in the way")
+    bench.touch("go")
+    found = run.wait(timeout=60).history.tasks
+    assert (found["one"].status, found["one"].reason) == (TaskStatus.FAILED, Reason.LAUNCH)
+    assert str(run.files.task("one")) in (found["one"].message or "")
+    assert (found["two"].status, bench.lines()) == (TaskStatus.SUCCEEDED, ["two 1"])
+
+
+def test_a_folder_of_the_image_is_not_looked_for_here(bench: Bench) -> None:
+    """A task in a container may work in a folder that only its image has; one of this machine may not."""
+    tasks = {"one": {"command": ["pwd"], "workdir": "/only/there"}}
+    bench.exp("validate", bench.spec(tasks, **box()))
+    refused = bench.exp("validate", bench.spec(tasks, executor="local"), code=2)
+    assert "there is no folder /only/there" in refused.stderr
+
+
+def test_times_of_a_healthcheck_are_checked(bench: Bench) -> None:
+    """Before anything starts, and with their place."""
+    check = {"test": "true", "interval": "5 minutes"}
+    refused = bench.exp("validate", bench.spec({"one": "true"}, **box(healthcheck=check)), code=2).stderr
+    assert "executors.box.healthcheck.interval: must be a duration" in refused
+
+
+def test_a_context_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than that another engine is taken."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setenv("DOCKER_CONTEXT", "nope")
+    with pytest.raises(EngineError, match="no Docker context nope"):
+        host()
+
+
+def test_the_context_that_is_named_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the command `docker` takes it, whose folder of contexts this is."""
+    place = tmp_path / "contexts" / "meta" / hashlib.sha256(b"there").hexdigest()
+    place.mkdir(parents=True)
+    told = {"Name": "there", "Metadata": {}, "Endpoints": {"docker": {"Host": "unix:///there.sock"}}}
+    (place / "meta.json").write_text(json.dumps(told))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setenv("DOCKER_CONTEXT", "there")
+    assert host() == "unix:///there.sock"
+
+
+# -- the engine's outages ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lasting_engine(own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch) -> Dockerd:
+    """The same, whose containers outlive it; commands use it."""
+    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
+    own_engine.run("stop")
+    own_engine.run("up", "--live-restore")
+    return own_engine
+
+
+@pytest.fixture(scope="module")
+def own_engine(docker_engine: Dockerd) -> Iterator[Dockerd]:
+    """An engine that a test may stop, of its own."""
+    del docker_engine  # it has installed what an engine needs
+    own = Dockerd(Path(tempfile.mkdtemp(prefix="exp-docker-")))
+    try:
+        own.run("up")
+        own.run("busybox")
+        yield own
+    finally:
+        own.run("down")
+
+
+def outage(run: Run) -> str | None:
+    """What is said of a task while the engine is away."""
+    state = run.status().history.tasks["one"]
+    return state.message if state.status is TaskStatus.UNKNOWN else None
+
+
+def test_a_restart_of_the_engine_is_told(
+    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the engine is away its tasks are UNKNOWN, and how it ended them is known afterwards."""
+    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
+    run = bench.start(
+        {"one": f"touch up; {until('go')}", "two": {"inline": NOTE, "dependencies": ["one"]}}, **box()
+    )
+    eventually((bench.folder / "up").exists)
+    own_engine.run("stop")
+    assert "Docker engine" in str(eventually(lambda: outage(run)))
+    own_engine.run("up")
+    found = run.wait(timeout=60).history.tasks
+    assert (found["one"].reason, found["one"].exit_code) == (Reason.SIGNAL, 143)
+    assert found["two"].status is TaskStatus.SKIPPED
+    assert not [event for event in events(run) if event["event"] == "cancel_requested"]
+    assert own_engine.containers(bench.home.directory) == []
+
+
+def test_tasks_outlive_an_engine_that_leaves_them_alone(bench: Bench, lasting_engine: Dockerd) -> None:
+    """With live-restore a crash of the engine ends no task, and none of them runs twice."""
+    tasks = {
+        "one": f"touch up; {until('go')}; {NOTE}; exit 4",
+        "two": {"command": ["sh", "-c", f"echo a; {until('go')}; echo b"]},
+    }
+    run = bench.start(tasks, **box())
+    eventually((bench.folder / "up").exists)
+    eventually(lambda: status(run, "two") == "RUNNING")
+    lasting_engine.run("crash")
+    assert eventually(lambda: outage(run))
+    lasting_engine.run("up", "--live-restore")
+    eventually(lambda: status(run, "one") == "RUNNING")
+    bench.touch("go")
+    found = run.wait(timeout=60).history.tasks
+    assert (found["one"].exit_code, found["two"].status) == (4, TaskStatus.SUCCEEDED)
+    assert (bench.lines(), log(run, "two")) == (["one 1"], "a\nb\n")
+
+
+def test_a_task_submitted_while_the_engine_is_away_runs_once(
+    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be started because the engine was away is started when it is back."""
+    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
+    here = {"inline": until("go"), "executor": "local"}
+    run = bench.start({"here": here, "one": {"inline": NOTE, "dependencies": ["here"]}}, **box())
+    own_engine.run("stop")
+    bench.touch("go")
+    assert eventually(lambda: outage(run))
+    own_engine.run("up")
+    assert (statuses(run.wait(timeout=60))["one"], bench.lines()) == ("SUCCEEDED", ["one 1"])
+
+
+def test_a_cancel_while_the_engine_is_away_is_carried_out(bench: Bench, lasting_engine: Dockerd) -> None:
+    """A cancel that nobody could be told of is carried out when the engine is back."""
+    run = bench.start({"one": f"touch up; {until('never')}"}, **box())
+    eventually((bench.folder / "up").exists)
+    lasting_engine.run("crash")
+    eventually(lambda: outage(run))
+    waiting = bench.exp.start("cancel", run.id)
+    eventually(lambda: any(event["event"] == "cancel_requested" for event in events(run)))
+    lasting_engine.run("up", "--live-restore")
+    waiting.communicate(timeout=60)
+    assert (waiting.returncode, statuses(run.status())) == (0, {"one": "CANCELLED"})
+    assert lasting_engine.containers(bench.home.directory) == []
+
+
+def crash_at(engine: Dockerd, flag: Path) -> None:
+    """End an engine the moment that a container has made a file, before it can note that this one started."""
+    pid = int((engine.folder / "docker.pid").read_text())
+    end = time.monotonic() + PATIENCE
+    while not flag.exists():  # without a pause, which would be long enough for the note
+        assert time.monotonic() < end, "the container did not begin"
+    os.kill(pid, signal.SIGKILL)
+    engine.run("crash")
+
+
+@pytest.mark.parametrize("kind", ["inline", "command"])
+def test_a_container_that_its_engine_has_forgotten_is_ended(
+    bench: Bench, lasting_engine: Dockerd, kind: str
+) -> None:
+    """What the engine says never started is not taken for gone while it runs, nor started once more."""
+    text = f"echo x >>ran; touch up; {until('never')}"
+    run = bench.start({"one": {kind: text if kind == "inline" else ["sh", "-c", text]}}, **box())
+    crash_at(lasting_engine, bench.folder / "up")
+    lasting_engine.run("up", "--live-restore")
+    eventually(lambda: status(run, "one") == "RUNNING", within=30)
+    assert statuses(run.cancel()) == {"one": "CANCELLED"}
+    assert eventually(lambda: processes_of(bench.home.directory) == [])
+    assert bench.lines() == ["x"]
+    run.wait(timeout=60)
+    assert eventually(lambda: lasting_engine.containers(bench.home.directory) == [])
+
+
+def test_the_end_of_a_container_that_its_engine_has_forgotten_is_known(
+    bench: Bench, lasting_engine: Dockerd
+) -> None:
+    """Its shim writes it down, whoever looks, and however late."""
+    run = bench.start({"one": f"touch one; {until('go')}; {NOTE}; exit 4"}, **box())
+    crash_at(lasting_engine, bench.folder / "one")
+    bench.touch("go")
+    lasting_engine.run("up", "--live-restore")
+    found = run.wait(timeout=60).history.tasks
+    assert (found["one"].exit_code, bench.lines()) == (4, ["one 1"])
+
+
+@pytest.mark.parametrize("end", ["stop", "crash"])
+def test_the_doctor_tells_of_an_engine_that_is_down(
+    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Once the engine has ended, in order or not, `exp doctor` says so, and how it is started."""
+    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
+    run = bench.start({"one": "true"}, **box())
+    run.wait(timeout=60)
+    bench.exp("doctor", run.id)
+    own_engine.run(end)
+    checks = bench.exp("doctor", run.id, "--json", code=6).json["checks"]
+    own_engine.run("up")
+    (found,) = [check for check in checks if check["state"] == "trouble"]
+    assert found["subject"] == "executor box (docker)"
+    assert f"at {own_engine.host} does not answer" in found["message"]
+    assert "systemctl start docker" in found["remedy"]
+
+
+# -- the engine is found and asked ------------------------------------------------------------------
+
+
+def executors_check(**options: Any) -> str:
+    """What the executor's check says, as one text."""
+    executor = executors.make("box", {**BUSYBOX, **options}, {})
+    try:
+        found = list(executor.check())
+    finally:
+        executor.close()
+    return "\n".join(f"{one.is_ok} {one.message} -> {one.remedy}" for one in found)
+
+
+def test_an_engine_that_is_absent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a socket the check says where it looked and what to do."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    found = executors_check()
+    assert found.startswith("False the Docker engine at unix:///nowhere/docker.sock does not answer")
+    assert "install" in found or "start" in found
+
+
+def test_an_engine_that_is_down_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket at which nobody listens is a daemon that does not run."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as nobody:
+        nobody.bind(f"{folder}/docker.sock")
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/docker.sock")
+        assert "systemctl start docker" in executors_check()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_socket_that_may_not_be_used_is_told(docker_engine: Dockerd) -> None:
+    """Without the right to use the socket of an engine the remedy is its group."""
+    program = (
+        "import os, docker; from nemorun_cli import executors; executors.find('docker')\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "executor = executors.make('box', {'type': 'docker', 'image': 'exp-test/busybox'}, {})\n"
+        "print([(one.is_ok, one.message, one.remedy) for one in executor.check()])"
+    )
+    env = {**os.environ, "DOCKER_HOST": docker_engine.host}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
+    )
+    assert "ermission denied" in done.stdout
+    assert f"you have no permission to use {docker_engine.host.removeprefix('unix://')}" in done.stdout
+    assert "usermod -aG docker" in done.stdout
+
+
+def test_an_engine_of_another_machine_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that cannot mount this machine's folders is told before anything starts."""
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
+    with pytest.raises(EngineError, match=r"at tcp://192.0.2.1:2375 is on another machine"):
+        bench.start({"one": "true"}, **box())
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_engine_is_found_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a shell in which DOCKER_HOST says otherwise the tasks are looked for where they run."""
+    run = bench.start({"one": f"touch up; {until('go')}"}, **box())
+    eventually((bench.folder / "up").exists)
+    kill_supervisor(run)
+    with monkeypatch.context() as patch:
+        patch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        assert status(run, "one") == "RUNNING"
+        bench.touch("go")
+        assert statuses(run.wait(timeout=60)) == {"one": "SUCCEEDED"}
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_status_of_what_is_over_does_not_load_the_sdk(bench: Bench) -> None:
+    """Neither the SDK nor what it needs is imported to tell of an experiment that is over."""
+    run = bench.start({"one": "true"}, **box())
+    run.wait(timeout=60)
+    program = (
+        "import sys; from nemorun_cli.experiment import run as experiment\n"
+        f"assert str(experiment.find({run.id!r}).status().status) == 'COMPLETED'\n"
+        "print(sorted({'docker', 'requests', 'urllib3'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=bench.exp.env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+# -- leftovers and numbers --------------------------------------------------------------------------
+
+
+def test_leftovers_are_removed(bench: Bench, engine: Dockerd) -> None:
+    """A container whose attempt is over is removed at the next look, and nobody else's is touched."""
+    run = bench.start({"one": until("go"), "two": until("go")}, **box())
+    labels = inspected(engine, run)["Config"]["Labels"]
+    with contextlib.closing(engine.client) as client:
+        leftover = client.containers.create(
+            "exp-test/busybox", "true", labels={**labels, "nemorun.task": "gone"}
+        )
+        others = client.containers.create(
+            "exp-test/busybox", "true", labels={**labels, "nemorun.experiment": "other_1"}
+        )
+        try:
+            kill_supervisor(run)
+            run.resume()
+            eventually(lambda: leftover.id not in {one["Id"] for one in client.api.containers(all=True)})
+            assert others.id in {one["Id"] for one in client.api.containers(all=True)}
+        finally:
+            others.remove()
+    bench.touch("go")
+    run.wait(timeout=60)
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_container_that_was_never_started_is_made_anew(bench: Bench) -> None:
+    """Whoever dies between making a container and starting it leaves nothing that is in the way."""
+    env = {"EXP_FAULT": "attempt.locked:1"}
+    run_id = bench.exp("run", bench.spec({"one": NOTE}, **box()), "--detach", env=env).stdout.strip()
+    eventually(lambda: bench.exp.status(run_id)["status"] == "INTERRUPTED")
+    bench.exp("resume", run_id)
+    assert (bench.exp.status(run_id)["status"], bench.lines()) == ("COMPLETED", ["one 1"])
+
+
+@pytest.mark.usefixtures("engine")
+def test_many_containers_need_few_threads(bench: Bench) -> None:
+    """However many containers run at once, the supervisor has a handful of threads."""
+    tasks = {f"task-{index}": {"command": ["sh", "-c", until("go")]} for index in range(30)}
+    run = bench.start(tasks, **box(network="none"), run={"max_parallel": 30})
+    eventually(lambda: set(statuses(run.status(observe=False)).values()) == {"RUNNING"}, within=120)
+    holder = run.status(observe=False).holder
+    assert holder is not None
+    assert psutil.Process(holder.pid).num_threads() < 12
+    bench.touch("go")
+    assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
+
+
+# -- pure parts -------------------------------------------------------------------------------------
+
+
+def test_secrets_are_text_that_a_shell_reads_back() -> None:
+    """Whatever a secret holds, the shell that reads the text has exactly that."""
+    values = {"A": 'it\'s $HOME `id` \\ "x"', "B": f"two\nlines\n{containers.LAST_LINE}\n", "C": ""}
+    script = 'eval "$1"; printf "%s\\0" "$A" "$B" "$C"'
+    text = containers.secrets_text(values).decode()
+    done = subprocess.run(["sh", "-c", script, "sh", text], stdout=subprocess.PIPE, check=True)
+    assert done.stdout.decode().split("\0")[:-1] == list(values.values())
+
+
+def test_a_log_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """Reading an engine's log again from its beginning adds only what is not yet in the file."""
+    frames = b"".join(
+        bytes([number, 0, 0, 0]) + len(text).to_bytes(4, "big") + text
+        for number, text in ((1, b"out\n"), (2, b"err\n"), (1, b"more"))
+    )
+    for cuts in ((5, 13), (8, 20), (len(frames),)):
+        path = tmp_path / f"log-{cuts[0]}"
+        path.write_bytes(b"out\ne")
+        with contextlib.closing(LogFile(path)) as file:
+            begin = 0
+            for cut in (*cuts, len(frames)):
+                file.feed(frames[begin:cut])
+                begin = cut
+        assert path.read_bytes() == b"out\nerr\nmore"
+
+
+def test_names_are_valid_and_differ(tmp_path: Path) -> None:
+    """Each attempt's container has a name that Docker takes, and no two have the same."""
+    found = set()
+    for home in ("a", "b"):
+        files = ExperimentFiles(tmp_path / home / "experiments" / "e" / "e_1")
+        for task in ("train/lr=0.1,seed=1", "train/lr=0.1_seed=1", "t" * 64):
+            for attempt in (1, 2):
+                job = Job(experiment="e_1", task=task, attempt=attempt, files=files.attempt(task, attempt))
+                name = containers.name(job)
+                assert re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", name)
+                assert containers.shared_labels(job)["nemorun.home"] == str(tmp_path / home)
+                found.add(name)
+    assert len(found) == 12
+
+
+def plan(**fields: Any) -> Plan:
+    """A plan with what a container needs of it."""
+    return Plan(
+        experiment="e_1",
+        task="t",
+        attempt=1,
+        executor="box",
+        kind="command",
+        argv=("true",),
+        workdir="/",
+        folder="/",
+        env={"EXP_DIR": "/e", "EXP_DASH_ROOT": "/e/d"},
+        stop_signal="TERM",
+        stop_grace=1.0,
+        **fields,
+    )
+
+
+def test_resources_are_limits_of_the_container() -> None:
+    """CPUs and memory limit the container; GPUs are counted, until an attempt is given its own."""
+    wanted = Resources(cpus=1.5, memory=64 << 20, gpus=2)
+    made = containers.details(plan(resources=wanted), {"image": "x"}, host="unix:///x")["create"]
+    assert (made["nano_cpus"], made["mem_limit"]) == (1_500_000_000, 64 << 20)
+    assert made["device_requests"] == [{"capabilities": [["gpu"]], "count": 2}]
+    job = Job(
+        experiment="e_1",
+        task="t",
+        attempt=1,
+        files=ExperimentFiles(Path("/h/experiments/e/e_1")).attempt("t", 1),
+        allocation=Allocation(Path("/x"), 99, ("1", "3")),
+    )
+    told = containers.arguments(job, replace(plan(resources=wanted), details={"host": "", "create": made}))
+    assert told["device_requests"] == [{"capabilities": [["gpu"]], "device_ids": ["1", "3"]}]
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted", "told"),
+    [
+        ({"gpus": "all"}, {"gpus": 1}, "gpus"),
+        ({"extra": {"mem_limit": "8g", "cap_add": []}}, {"memory": "1G"}, "extra.mem_limit"),
+        ({"extra": {"nano_cpus": 5}}, {"cpus": 1}, "extra.nano_cpus"),
+    ],
+)
+def test_options_that_say_what_resources_say_are_refused(
+    bench: Bench, options: dict[str, Any], wanted: dict[str, Any], told: str
+) -> None:
+    """What an executor's options and a task's resources both say is told, without asking the engine."""
+    spec = bench.spec({"one": {"inline": "true", "resources": wanted}}, **box(**options))
+    refused = bench.exp("validate", spec, code=2).stderr
+    assert f"on box: its options say that already: {told}; leave out one of the two" in refused
+
+
+def test_resources_reach_the_engine_and_are_measured(bench: Bench, engine: Dockerd) -> None:
+    """A container has the limits that its task asked for, and what it used of them is told."""
+    use = "head -c 20000000 /dev/zero | tail -c 20000000 | wc -c"  # tail keeps all of it in memory
+    task = {"inline": f"{use}; {until('go')}", "resources": {"cpus": 0.5, "memory": "64M"}}
+    run = bench.start({"one": task}, **box())
+    host = inspected(engine, run)["HostConfig"]
+    assert (host["NanoCpus"], host["Memory"]) == (500_000_000, 64 << 20)
+    taken = slots.used(bench.home.slots(locks.hostname()))
+    assert [(one.experiment, one.wanted.memory) for one in taken] == [(run.id, 64 << 20)]
+    bench.touch("go")
+    used = run.wait(timeout=60).history.tasks["one"].usage
+    assert used
+    assert used["cpu"] > 0
+    assert 20_000_000 < used["memory"] <= 64 << 20
+    assert slots.used(bench.home.slots(locks.hostname())) == []
+    assert "requested 64M and 0.5 CPUs, peak " in bench.exp("why", run.id, "one").stdout
+
+
+@pytest.mark.usefixtures("engine")
+def test_container_keeps_its_slots_without_a_supervisor(bench: Bench) -> None:
+    """What a container has of this machine stays taken until its end is written down, whoever lives."""
+    half = {"local": {"type": "local", "cpus": 1}}
+    tasks = {"one": {"inline": until("go"), "resources": {"cpus": 1}}}
+    first = bench.start(tasks, name="first", **box())
+    eventually(lambda: status(first, "one") == "RUNNING")
+    kill_supervisor(first)
+    second = bench.start({"one": {"inline": "true", "resources": {"cpus": 1}}}, name="second", executors=half)
+    assert eventually(lambda: second.status().message("one")) == "waits for 1 CPU"
+    bench.touch("go")
+    eventually(lambda: status(first, "one") == "SUCCEEDED")  # whoever looks writes it down
+    assert statuses(second.wait(timeout=60)) == {"one": "SUCCEEDED"}
+
+
+def test_gpus_are_device_requests() -> None:
+    """`all`, a number and a list of ids become what Docker asks its drivers for."""
+    wanted: dict[Any, dict[str, Any]] = {
+        "all": {"count": -1},
+        2: {"count": 2},
+        ("0", "GPU-1"): {"device_ids": ["0", "GPU-1"]},
+    }
+    for given, request in wanted.items():
+        options = {"image": "x", "gpus": list(given) if isinstance(given, tuple) else given}
+        made = containers.details(plan(), options, host="unix:///x")
+        assert made["create"]["device_requests"] == [{"capabilities": [["gpu"]], **request}]

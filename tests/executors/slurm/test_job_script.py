@@ -1,0 +1,402 @@
+"""The texts that Slurm is given: options, scripts and what members run, without a cluster."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nemorun_cli.errors import EngineError
+from nemorun_cli.executors.slurm.job_script import (
+    body_text,
+    directive,
+    job_name,
+    job_script,
+    member_text,
+    secrets_text,
+)
+from nemorun_cli.executors.slurm.sbatch_options import OPTIONS_SCHEMA, argv, clash, request, seconds_of
+from nemorun_cli.executors.slurm.squeue import (
+    CAUSES,
+    PHASES,
+    SEPARATOR,
+    QueueRow,
+    ending_of,
+    expand,
+    is_news,
+    is_of,
+    parse_sacct,
+    parse_squeue,
+)
+from nemorun_cli.model.plan import Plan
+from nemorun_cli.model.resources import Resources
+from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.spec.schema.checks import check
+
+NASTY = "a 'b' \"c\" $HOME `id` \\ ! ; & | > # äöü %A\ttab"
+FOLDER = Path("/ho me/it's/slurm/3")
+
+
+def plan(**fields: Any) -> Plan:
+    """A plan with what matters here."""
+    default: dict[str, Any] = {
+        "experiment": "tried_1",
+        "task": "train",
+        "attempt": 1,
+        "executor": "cluster",
+        "argv": ("python", "train.py"),
+        "workdir": "/work",
+        "kind": "command",
+        "folder": "/work",
+        "env": {"EXP_DIR": "/exp", "EXP_OUTPUT": "/exp/outputs", "A": NASTY},
+        "stop_signal": "TERM",
+        "stop_grace": 10.0,
+    }
+    return Plan(**{**default, **fields})
+
+
+def options(of: dict[str, Any], **fields: Any) -> tuple[str, ...]:
+    """The flags that options become."""
+    return request(of, plan(**fields)).options
+
+
+def test_resources_are_asked_for() -> None:
+    """CPUs are rounded up, memory is told in megabytes, and GPUs are generic resources beside others."""
+    wanted = Resources(cpus=1.5, memory=(3 << 30) + 1, gpus=2)
+    told = set(options({"gres": "lustre:1"}, resources=wanted))
+    assert told == {"--cpus-per-task=2", "--mem=3073M", "--gres=lustre:1,gpu:2"}
+    assert options({}, resources=Resources(gpus=0)) == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "told"),
+    [
+        ({"mem": "4G"}, Resources(memory=1), "mem"),
+        ({"mem_per_cpu": "4G"}, Resources(memory=1), "mem_per_cpu"),
+        ({"cpus_per_task": 4}, Resources(cpus=1), "cpus_per_task"),
+        ({"gpus_per_node": 1}, Resources(gpus=1), "gpus_per_node"),
+        ({"gres": ["lustre:1", "gpu:a100:2"]}, Resources(gpus=1), "gres"),
+        ({"additional_parameters": {"mem-per-gpu": "1G"}}, Resources(memory=1), "mem_per_gpu"),
+        ({"mem": "4G", "gres": "gpus_of_old:1"}, Resources(cpus=1, gpus=1), None),
+    ],
+)
+def test_options_that_say_what_resources_say_are_told(
+    given: dict[str, Any], wanted: Resources, told: str | None
+) -> None:
+    """An option and a resource that mean the same are told by the option's name; others go together."""
+    said = None if told is None else f"its options already request this: {told}; remove one of the two"
+    assert clash(given, wanted) == said
+
+
+def problems(given: dict[str, Any]) -> list[str]:
+    """What is wrong with options, as a spec's problems tell it."""
+    return [f"{finding.message} {finding.hint or ''}".strip() for finding in check(given, OPTIONS_SCHEMA)]
+
+
+def test_fields_are_the_long_options_of_sbatch() -> None:
+    """Fields become flags by their names; true is a bare flag, false is none, a list is joined."""
+    given = {
+        "account": "team",
+        "cpus_per_task": 4,
+        "exclusive": True,
+        "overcommit": False,
+        "partition": ["a100", "h100"],
+        "mem": "16G",
+        "nice": -5,
+        "additional_parameters": {"wckey": "x", "container": "y", "kill-on-invalid-dep": "yes"},
+    }
+    assert set(options(given)) == {
+        "--account=team",
+        "--cpus-per-task=4",
+        "--exclusive",
+        "--partition=a100,h100",
+        "--mem=16G",
+        "--nice=-5",
+        "--wckey=x",
+        "--container=y",
+        "--kill-on-invalid-dep=yes",
+    }
+    assert problems(given) == []
+
+
+def test_an_unknown_field_is_told_with_the_nearest() -> None:
+    """A mistyped option is refused, and the hint names what was meant."""
+    (found,) = problems({"partitoin": "a100"})
+    assert "unknown key 'partitoin'" in found
+    assert "partition" in found
+
+
+def test_a_number_for_a_time_is_refused_with_the_remedy() -> None:
+    """`time: 120` could be minutes or seconds: it has to be written as Slurm writes it, in quotes."""
+    (found,) = problems({"time": 7200})
+    assert '"02:00:00"' in found
+    assert "quotes" in found
+    assert problems({"time": "02:00:00"}) == problems({"time": "1-12"}) == problems({"time": "90"}) == []
+    assert problems({"time": "two hours"})
+
+
+@pytest.mark.parametrize("flag", ["output", "array", "job-name", "export", "requeue", "wrap", "dependency"])
+def test_flags_that_exp_gives_itself_are_refused(flag: str) -> None:
+    """additional_parameters cannot undo what a job of `exp` rests on."""
+    (found,) = problems({"additional_parameters": {flag: "x"}})
+    assert repr(flag) in found
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"),
+    [
+        ("90", 5400),
+        ("10:30", 630),
+        ("02:00:00", 7200),
+        ("1-12", 129_600),
+        ("1-00:30", 88_200),
+        ("2-00:00:10", 172_810),
+        ("UNLIMITED", None),
+    ],
+)
+def test_times_are_read_as_slurm_reads_them(time: str, seconds: int | None) -> None:
+    """Minutes, minutes:seconds, hours:minutes:seconds, and days before a dash."""
+    assert seconds_of(time) == seconds
+
+
+def test_a_timeout_sets_the_time_limit() -> None:
+    """Without `time` the limit is the timeout and its grace, in whole minutes; with `time` it is that."""
+    assert options({}, timeout=100.0) == ("--time=2",)
+    assert options({}, timeout=110.5) == ("--time=3",)
+    assert options({}) == ()
+    assert "--time=01:00" in options({"time": "01:00"}, timeout=100.0)
+
+
+def test_the_stop_signal_comes_before_the_time_limit() -> None:
+    """A long limit is announced `stop_grace` before it; a short one is not, for the notice may come early."""
+    asked = request({"time": "02:00:00"}, plan())
+    assert "--signal=B:XCPU@10" in asked.options
+    assert (asked.forward, asked.ends_time) == ("TERM", True)
+    assert request({"time": "00:02:00"}, plan()).forward is None
+
+
+def test_a_signal_of_the_user_reaches_the_task() -> None:
+    """`signal` is sent on by the job script, or by Slurm to the steps of srun."""
+    asked = request({"signal": "USR1@120"}, plan())
+    assert asked.options == ("--signal=B:XCPU@120",)
+    assert (asked.forward, asked.ends_time) == ("USR1", False)
+    steps = request({"signal": "SIGUSR1@120", "ntasks": 4}, plan())
+    assert steps.options == ("--ntasks=4", "--signal=USR1@120")
+    assert steps.forward is None
+
+
+def test_line_breaks_in_options_are_refused() -> None:
+    """No value can add a line to the script's head."""
+    assert problems({"comment": "x\n#SBATCH --uid=0"})
+    with pytest.raises(EngineError, match="line break"):
+        request({"comment": "x\n#SBATCH --uid=0"}, plan())
+
+
+def test_srun_runs_what_is_to_be_spread() -> None:
+    """More than one task or node, srun_args or a container make it srun; `srun` decides otherwise."""
+    assert argv({}, plan()) == ("python", "train.py")
+    assert argv({"nodes": 1, "ntasks": "1"}, plan()) == ("python", "train.py")
+    assert argv({"ntasks_per_node": 8}, plan()) == ("srun", "python", "train.py")
+    assert argv({"srun_args": ["--mpi", "none"]}, plan()) == ("srun", "--mpi", "none", "python", "train.py")
+    assert argv({"nodes": 2, "srun": False}, plan()) == ("python", "train.py")
+
+
+def test_containers_are_flags_of_pyxis() -> None:
+    """The experiment and the workdir are mounted where they are, and our variables win over the image's."""
+    line = argv(
+        {"container_image": "nvcr.io#x:1", "container_mounts": ["/data:/data:ro"]}, plan(secrets=("T",))
+    )
+    assert line == (
+        "srun",
+        "--container-image=nvcr.io#x:1",
+        "--container-mounts=/exp:/exp,/work:/work,/data:/data:ro",
+        "--container-workdir=/work",
+        "--container-env=EXP_DIR,EXP_OUTPUT,A,T",
+        "python",
+        "train.py",
+    )
+
+
+def test_names_are_keys_in_safe_characters() -> None:
+    """A job's name tells experiment, task and attempt, and differs between two homes."""
+    one = job_name("tried_1", [("train/lr=0.1,seed=1", 2)], Path("/a"))
+    assert one.startswith("tried_1/train/lr=0.1_seed=1/2~")
+    assert one != job_name("tried_1", [("train/lr=0.1,seed=1", 2)], Path("/b"))
+    many = job_name("tried_1", [(f"t/{number}", 1) for number in range(20)], Path("/a"))
+    assert many.startswith("tried_1/t/0+19/1~")
+    assert len(job_name("x" * 300, [("y" * 300, 1)], Path("/a"))) < 255
+
+
+def script(of: dict[str, Any] | None = None, *, members: int = 1, dependency: str = "", **fields: Any) -> str:
+    """The job script of these options."""
+    asked = request(of or {}, plan(**fields))
+    indices = range(members) if members > 1 else ()
+    news = FOLDER.parent / "news"
+    return job_script(asked, name="n", folder=FOLDER, indices=indices, news=news, dependency=dependency)
+
+
+def test_a_script_is_not_requeued_and_gets_no_environment() -> None:
+    """Every job is named, quiet, never run twice by Slurm, and made only once what it asks for is said."""
+    lines = script({"partition": "a100", "max_parallel": 3}).splitlines()
+    head = [line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH")]
+    assert lines[0] == "#!/bin/bash -l"
+    assert head == [
+        "--job-name=n",
+        f'--comment="{FOLDER}"',
+        "--output=/dev/null",
+        "--open-mode=append",
+        "--no-requeue",
+        "--export=ALL",
+        "--chdir=/",
+        "--partition=a100",
+    ]
+    assert script(env_inherit="none").startswith("#!/bin/bash\n")
+
+
+def test_members_are_an_array_with_a_limit() -> None:
+    """Several members are one job array; max_parallel is how many of it run at once."""
+    assert "#SBATCH --array=0-19\n" in script(members=20)
+    assert "#SBATCH --array=0-19%4\n" in script({"max_parallel": 4}, members=20)
+
+
+def test_a_directive_keeps_every_character() -> None:
+    """A value is quoted as sbatch reads it, which is not as a shell does."""
+    assert directive("--mem=16G") == "--mem=16G"
+    assert directive("--exclusive") == "--exclusive"
+    assert directive('--comment=a "b" \\c') == '--comment="a \\"b\\" \\\\c"'
+
+
+@pytest.mark.parametrize("of", [{}, {"signal": "USR1@60"}, {"setup_lines": ["module load cuda"]}])
+@pytest.mark.parametrize("members", [1, 20])
+@pytest.mark.parametrize("dependency", ["", "afterok:7"])
+def test_a_script_passes_shellcheck(of: dict[str, Any], members: int, dependency: str) -> None:
+    """What is rendered is as clean as what is written by hand."""
+    program = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:/usr/bin") or "shellcheck"
+    argv = [program, "--shell=bash", "--exclude=SC2154,SC2329", "-"]  # set by the member; called by traps
+    done = subprocess.run(
+        argv,
+        input=script(of, members=members, dependency=dependency),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == ""
+
+
+def test_what_a_member_runs_is_quoted(tmp_path: Path) -> None:
+    """Whatever is in arguments and variables, bash reads back the same bytes."""
+    text = member_text(
+        plan(argv=("echo", NASTY, "two\nlines", "")),
+        attempt=FOLDER,
+        mask="022",
+        env={"A": NASTY, "B": "two\nlines"},
+        arguments=["/shim", NASTY, "two\nlines", ""],
+    ) + secrets_text({"T": NASTY})
+    member = tmp_path / "member"
+    member.write_text(text, encoding="utf-8")
+    names = ("_exp_attempt", "_exp_environment[@]", "_exp_command[@]", "_exp_secrets[@]")
+    show = '. "$1"; printf "%s\\0" ' + " ".join(f'"${{{name}}}"' for name in names)
+    out = subprocess.run(["bash", "-c", show, "bash", str(member)], capture_output=True, check=True).stdout
+    assert out.decode().split("\0")[:-1] == [
+        str(FOLDER),
+        f"A={NASTY}",
+        "B=two\nlines",
+        "/shim",
+        NASTY,
+        "two\nlines",
+        "",
+        f"T={NASTY}",
+    ]
+
+
+# -- what Slurm says ------------------------------------------------------------------------------------
+
+
+def test_an_answer_of_squeue_is_read_by_its_fields() -> None:
+    """Times are numbers or not there, and nothing in a name is taken for another field."""
+    line = SEPARATOR.join(["7_3", "PENDING", "100", "N/A", "N/A", "Resources", f"a{SEPARATOR}b | c"])
+    (row,) = parse_squeue(f"{line}\nthe rest of a name\n")
+    assert row == QueueRow(
+        job_id="7_3", state="PENDING", name=f"a{SEPARATOR}b | c", submit=100.0, reason="Resources"
+    )
+
+
+def test_an_answer_of_sacct_has_exit_codes() -> None:
+    """A signal is told as a shell does, and who cancelled is no part of the state."""
+    lines = [
+        SEPARATOR.join(["7", "CANCELLED by 0", "100", "101", "102", "0:15", "n"]),
+        SEPARATOR.join(["8", "FAILED", "100", "101", "102", "3:0", "n"]),
+    ]
+    first, second = parse_sacct("\n".join(lines))
+    assert (first.state, first.code, first.end) == ("CANCELLED", 143, 102.0)
+    assert (second.state, second.code) == ("FAILED", 3)
+
+
+def test_jobs_of_an_array_that_wait_together_are_told_apart() -> None:
+    """An id for several members stands for each of them."""
+    assert list(expand("7_[1-3,5%2]")) == ["7_1", "7_2", "7_3", "7_5"]
+    assert list(expand("7_4")) == ["7_4"]
+    assert list(expand("7+1")) == ["7+1"]
+
+
+def test_an_id_that_was_given_again_is_told() -> None:
+    """A job is ours by its name, and only if it was not submitted long before."""
+    row = QueueRow(job_id="7", state="RUNNING", name="n", submit=1_000_000.0)
+    assert is_of(row, name="n", made=1_000_050.0)
+    assert is_of(replace(row, submit=None), name="n", made=1_000_050.0)
+    assert not is_of(row, name="m", made=1_000_050.0)
+    assert not is_of(row, name="n", made=2_000_000.0)
+
+
+@pytest.mark.parametrize("state", sorted(state for state, phase in PHASES.items() if phase == "over"))
+def test_every_last_state_is_an_end(state: str) -> None:
+    """What Slurm calls over has an end of its own, and only an exit record makes it a success."""
+    ending = ending_of(QueueRow(job_id="7", state=state, name="n"))
+    assert ending.status in (TaskStatus.FAILED, TaskStatus.CANCELLED)
+    assert ending.reason is (
+        CAUSES[state][0] if state in CAUSES else Reason.CANCELLED if state == "CANCELLED" else Reason.LOST
+    )
+
+
+def test_every_state_is_in_the_table_of_the_docs() -> None:
+    """docs/slurm.md tells what each of Slurm's states is to `exp`."""
+    text = (Path(__file__).parents[3] / "docs" / "slurm.md").read_text(encoding="utf-8")
+    assert [state for state in PHASES if f"`{state}`" not in text] == []
+
+
+def test_an_estimate_that_moves_a_little_is_no_news() -> None:
+    """Slurm moves its estimates all the time: the ledger gets a line only when it matters."""
+    before = QueueRow(job_id="7", state="PENDING", name="n", submit=0.0, start=10_000.0, reason="Resources")
+    assert not is_news(
+        before,
+        QueueRow(job_id="7", state="PENDING", name="n", submit=0.0, start=10_500.0, reason="Resources"),
+    )
+    assert is_news(
+        before,
+        QueueRow(job_id="7", state="PENDING", name="n", submit=0.0, start=20_000.0, reason="Resources"),
+    )
+    assert is_news(
+        before, QueueRow(job_id="7", state="PENDING", name="n", submit=0.0, start=10_000.0, reason="Priority")
+    )
+
+
+def test_looking_for_what_is_left_does_not_find_itself() -> None:
+    """A job is over once its task is: what looks for the rest of it has its environment, too."""
+    text = body_text(request({}, plan()), folder=FOLDER, news=FOLDER / "news", index="0")
+    definition = re.search(r"^_exp_pids\(\) \{.*?^\}", text, re.DOTALL | re.MULTILINE)
+    assert definition
+    looks = f"""{definition[0]}
+        export EXP_HERE=looked-for _exp_mark=EXP_HERE=looked-for
+        for _ in {{1..50}}; do _exp_pids; done
+        sleep 60 &
+        until [ "$(_exp_pids)" = $! ]; do :; done
+        kill $!
+    """
+    done = subprocess.run(["bash", "-c", looks], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -1,0 +1,163 @@
+"""How a tunnel is described, how ssh is called for it, and where files lie on its far side."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from nemorun_cli.errors import EngineError
+from nemorun_cli.executors.slurm import ssh
+from nemorun_cli.executors.slurm.remote.remote_paths import RemotePaths, owner
+from nemorun_cli.executors.slurm.ssh import Tunnel
+from nemorun_cli.model.plan import Plan
+from nemorun_cli.storage.paths import ExperimentFiles
+
+if TYPE_CHECKING:
+    from support.workspace import Exp
+
+TUNNEL = Tunnel(host="login", job_dir="/scratch/me")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"host": "login", "job_dir": "/scratch/me"},
+        {"host": "fe80::1%eth0", "job_dir": "/", "user": "me", "port": 22, "identity": "~/.ssh/a key"},
+        {"host": "a-b.c", "job_dir": "/x/..y/@%+,~=-_.", "artifacts": ["results/**", "a b/*.pt"]},
+    ],
+)
+def test_a_tunnel_is_taken(given: dict[str, Any]) -> None:
+    """A host as ssh takes it, a folder there, and what ssh's own configuration may leave out."""
+    jsonschema.validate(given, ssh.OPTIONS_SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"host": "-oProxyCommand=id"},
+        {"host": "a b"},
+        {"host": "login\n"},
+        {"host": "$(id)"},
+        {"user": "-x"},
+        {"user": "a;b"},
+        {"identity": "-x"},
+        {"identity": "keys/mine"},
+        {"port": 0},
+        {"job_dir": "jobs"},
+        {"job_dir": "/a b"},
+        {"job_dir": "/$(id)"},
+        {"job_dir": "/a'b"},
+        {"job_dir": "/a\n"},
+        {"job_dir": "/a/../b"},
+        {"artifacts": ["../x"]},
+        {"artifacts": ["/etc/*"]},
+        {"artifacts": ["-x"]},
+        {"ssh_options": "x"},
+    ],
+)
+def test_what_could_leave_its_place_is_refused(wrong: dict[str, Any]) -> None:
+    """No value of a tunnel can be taken for an option, or be anything to a shell."""
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"host": "login", "job_dir": "/scratch/me", **wrong}, ssh.OPTIONS_SCHEMA)
+
+
+def test_a_wrong_tunnel_is_told_with_its_place(exp: Exp) -> None:
+    """A problem of a tunnel is one of the spec, with line, column and what is expected."""
+    spec = exp.spec(
+        "name: x\nexecutors:\n  far: {type: slurm, tunnel: {host: login, job_dir: jobs}}\n"
+        "executor: far\ntasks: {a: {inline: 'true'}}\n"
+    )
+    told = exp("validate", spec, code=2).stderr
+    assert "spec.yaml:3:" in told
+    assert "executors.far.tunnel.job_dir" in told
+    assert "an absolute path on the remote host" in told
+
+
+def test_the_supervisor_never_asks() -> None:
+    """Only the foreground asks; host keys are left to ssh's own settings, and one connection serves all."""
+    for asks, word in ((False, "yes"), (True, "no")):
+        argv = TUNNEL.shell(asks=asks)
+        assert f"BatchMode={word}" in argv
+        assert "ControlMaster=auto" in argv
+        assert not any("HostKey" in part for part in argv)
+        assert argv[-3:] == ["--", "login", "exec /bin/sh"]
+    rsync = TUNNEL.rsync("-r")
+    assert "BatchMode=yes" in shlex.split(rsync[rsync.index("--rsh") + 1])
+
+
+def test_sockets_lie_where_nobody_else_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder for connections that others may enter, or that is a link, is not used."""
+    monkeypatch.setattr(ssh, "SOCKETS", str(tmp_path / "open"))
+    (tmp_path / "open").mkdir(mode=0o755)
+    with pytest.raises(EngineError, match="not private to you"):
+        TUNNEL.ssh()
+    (tmp_path / "private").mkdir(mode=0o700)
+    (tmp_path / "open").rmdir()
+    (tmp_path / "open").symlink_to(tmp_path / "private")
+    with pytest.raises(EngineError, match="not private to you"):
+        TUNNEL.ssh()
+
+
+# -- places -----------------------------------------------------------------------------------------------
+
+
+def planned(folder: Path, **changes: Any) -> Plan:
+    """A plan of an experiment here."""
+    env = {
+        "EXP_DIR": str(folder),
+        "NEMORUN_HOME": "/home/me",
+        "EXP_DASH_ROOT": "/kept",
+        "OTHER": f"{folder}2",
+    }
+    values: dict[str, Any] = {
+        "experiment": folder.name,
+        "task": "one",
+        "attempt": 1,
+        "executor": "far",
+        "kind": "inline",
+        "argv": ("bash", f"{folder}/tasks/one/attempt-1/script", f"--out={folder}"),
+        "workdir": f"{folder}/code/0123",
+        "folder": "/home/me/work",
+        "env": env,
+        "stop_signal": "TERM",
+        "stop_grace": 10.0,
+    }
+    return Plan(**(values | changes))
+
+
+def test_places_are_moved_and_nothing_else() -> None:
+    """The experiment's folder is another one there wherever it is named; what only begins like it is left."""
+    folder = Path("/home/me/.nemo_run/experiments/tried/tried_17")
+    there = f"/scratch/me/{owner(Path('/home/me/.nemo_run'))}"
+    moved = RemotePaths(TUNNEL, ExperimentFiles(folder)).plan(
+        planned(folder, script=f"cat {folder}/a '{folder}-2/b'")
+    )
+    assert moved.argv == (
+        "bash",
+        f"{there}/tried/tried_17/tasks/one/attempt-1/script",
+        f"--out={there}/tried/tried_17",
+    )
+    assert moved.script == f"cat {there}/tried/tried_17/a '{folder}-2/b'"
+    assert moved.workdir == f"{there}/tried/tried_17/code/0123"
+    assert moved.env == {
+        "EXP_DIR": f"{there}/tried/tried_17",
+        "NEMORUN_HOME": there,
+        "EXP_DASH_ROOT": f"{there}/dash",
+        "OTHER": f"{folder}2",
+    }
+
+
+def test_a_place_stays_what_it_was(tmp_path: Path) -> None:
+    """Where files lie there is written down, and counts, should host or spec say otherwise later."""
+    files = ExperimentFiles(tmp_path / "experiments" / "tried" / "tried_17")
+    files.directory.mkdir(parents=True)
+    first = RemotePaths(TUNNEL, files)
+    first.save()
+    later = RemotePaths(Tunnel(host="login", job_dir="/elsewhere"), files)
+    assert later.folder == first.folder
+    assert json.loads((files.directory / "slurm" / "there").read_text())["host"] == "login"

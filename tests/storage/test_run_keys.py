@@ -1,0 +1,114 @@
+"""One experiment a key: what `--key` and `--if-running` promise to cron."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.patience import eventually
+from support.workspace import kill_supervisor, shim_pid, until
+
+from nemorun_cli.errors import RunningError
+from nemorun_cli.experiment import launch, run
+from nemorun_cli.model.status import ExperimentStatus
+
+if TYPE_CHECKING:
+    from support.workspace import Bench
+
+    from nemorun_cli.experiment.run import Run
+
+
+def start(bench: Bench, **how: Any) -> Run:
+    return launch.run(bench.spec({"a": until("gate")}), home=bench.home, **how)
+
+
+def test_second_start_with_a_key_fails_while_the_first_runs(bench: Bench) -> None:
+    """With a key the default is to fail, naming what runs; after its end the key is free."""
+    first = start(bench, key="nightly")
+    with pytest.raises(RunningError, match=first.id):
+        start(bench, key="nightly")
+    other = start(bench, key="hourly")
+    bench.touch("gate")
+    first.wait(timeout=60)
+    other.wait(timeout=60)
+    second = start(bench, key="nightly")
+    assert second.id != first.id
+    second.wait(timeout=60)
+
+
+def test_skip_gives_the_one_that_runs(bench: Bench) -> None:
+    """`skip` starts nothing."""
+    first = start(bench, key="nightly")
+    assert start(bench, key="nightly", if_running="skip").id == first.id
+    assert len(list(bench.home.ids("tried"))) == 1
+    bench.touch("gate")
+    first.wait(timeout=60)
+
+
+def test_replace_cancels_the_one_that_runs(bench: Bench) -> None:
+    """`replace` ends it, waits until it is gone, and starts."""
+    first = start(bench, key="nightly")
+    second = start(bench, key="nightly", if_running="replace")
+    assert first.status().status is ExperimentStatus.CANCELLED
+    bench.touch("gate")
+    assert second.wait(timeout=60).status is ExperimentStatus.COMPLETED
+
+
+def test_without_a_key_the_name_counts_if_asked(bench: Bench) -> None:
+    """`--if-running` alone is about the name; without both nothing is checked."""
+    first = start(bench)
+    assert start(bench, if_running="skip").id == first.id
+    second = start(bench)
+    assert second.id != first.id
+    bench.touch("gate")
+    first.wait(timeout=60)
+    second.wait(timeout=60)
+
+
+def test_interrupted_does_not_count_as_running(bench: Bench) -> None:
+    """One that nobody drives and that cannot end by itself holds up nobody."""
+    tasks = {"a": until("gate"), "b": ":"}
+    first = launch.run(bench.spec(tasks, run={"max_parallel": 1}), home=bench.home, key="k")
+    shim = shim_pid(first, "a")
+    kill_supervisor(first)
+    with pytest.raises(RunningError):
+        start(bench, key="k")
+    import os  # noqa: PLC0415 - only here
+
+    os.killpg(shim, 9)
+    eventually(lambda: first.status().status is ExperimentStatus.INTERRUPTED)
+    second = start(bench, key="k")
+    bench.touch("gate")
+    assert second.wait(timeout=60).status is ExperimentStatus.COMPLETED
+
+
+def test_of_many_that_start_at_once_one_runs(bench: Bench) -> None:
+    """From the check to the start the key is held, so a race has one winner."""
+    spec = bench.spec({"a": until("gate")})
+    won: list[str] = []
+
+    def race() -> None:
+        won.append(launch.run(spec, home=bench.home, key="k", if_running="skip").id)
+
+    threads = [threading.Thread(target=race) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(won)) == 1
+    assert len(won) == 4
+    bench.touch("gate")
+    run.find(won[0], home=bench.home).wait(timeout=60)
+
+
+def test_key_of_an_experiment_that_was_removed_is_free(bench: Bench) -> None:
+    """A key that names what is no longer there holds up nobody."""
+    import shutil  # noqa: PLC0415 - only here
+
+    bench.touch("gate")
+    first = start(bench, key="k")
+    first.wait(timeout=60)
+    eventually(lambda: not list(bench.processes()))
+    shutil.rmtree(first.directory)
+    assert start(bench, key="k").wait(timeout=60).status is ExperimentStatus.COMPLETED
