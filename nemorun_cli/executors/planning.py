@@ -33,7 +33,7 @@ def make(
     home: Path,
     variables: Mapping[str, str] = _NOTHING,
 ) -> Plan:
-    """The plan of an attempt at a task with all expressions resolved; its environment gets `variables` too."""
+    """The plan of an attempt at a task with all expressions resolved, with `variables` in its environment."""
     own = files.attempt(task.id, attempt)
     package = spec.package(task)
     argv, script, call = _command(task, spec, files, own)
