@@ -98,6 +98,7 @@ def launch(
     from nemorun_cli.experiment import create  # noqa: PLC0415 - only for starting
     from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
     from nemorun_cli.storage import requests, run_keys  # noqa: PLC0415 - the same
+    from nemorun_cli.supervisor.assignment import Assignment  # noqa: PLC0415 - the same
 
     identity = create.tentative(document, home)
     spec = create.resolve(document, identity)
@@ -125,7 +126,7 @@ def launch(
         files, spec = create.create(document, spec, identity, home=home, by=requests.who(), key=key)
         if holding:
             holding.add(files.id)
-        supervisor.go(files, home=home.directory, secrets=values)
+        supervisor.go(Assignment(directory=files.directory, home=home.directory, secrets=values))
     return Run(files, home, set(values.values()))
 
 
