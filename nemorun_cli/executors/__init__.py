@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self, cast
 
-from nemorun_cli.errors import EngineError
+from nemorun_cli.errors import EngineError, UsageError
+from nemorun_cli.executors.capabilities import Capabilities as Capabilities
 from nemorun_cli.executors.executor_types import ExecutorTypes
 from nemorun_cli.system.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.capacity import Machine
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from nemorun_cli.system.slots import Allocation
 
 ENTRY_POINTS: Final = "nemorun_cli.executors"
+PROTOCOL_PAGE: Final = "docs/executors.md"
 
 ELSEWHERE: Final = "elsewhere"  # the evidence for an attempt that only another host can observe
 
@@ -119,6 +121,18 @@ class AttemptStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobError:
+    """Why one job could not be submitted, polled or cancelled; other jobs are not affected."""
+
+    key: Key
+    message: str
+
+
+Answer = AttemptStatus | JobError
+"""What an executor reports about one job."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """A result of `doctor` for an engine; `remedy` is set if there is a problem."""
 
@@ -132,28 +146,42 @@ class Executor(Protocol):
     """Where tasks run. All state of an instance can be restored from the ledger and the attempt files.
 
     It is created with its options from the spec, validated against `options_schema`, and with the
-    secrets of the tasks it runs. `machine` and `why_unsatisfiable` are optional.
+    secrets of the tasks it runs. `machine` and `why_unsatisfiable` are needed only with their capability.
     """
 
     options_schema: ClassVar[Mapping[str, Any]]  # JSON Schema of the options, without `type`
-    counts_toward_max_parallel: ClassVar[bool]  # whether its tasks count toward `run.max_parallel` by default
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None: ...
+
+    @classmethod
+    def capabilities(cls, options: Mapping[str, Any]) -> Capabilities:
+        """What it can do with these options, which may still be invalid. Must be pure."""
+        ...
 
     def plan(self, plan: Plan) -> Plan:
         """The plan with the engine's parameters added. Must be pure: the dry run shows the result."""
         ...
 
-    def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
-        """Start attempts. Submitting a started attempt again must not start it twice."""
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
+        """Start attempts. Submitting a started attempt again must not start it twice.
+
+        An error means that the attempt did not start, and never will; if that is uncertain, it is `unknown`.
+        Attempts without an answer are reported by `poll`.
+        """
         ...
 
-    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
-        """Status changes of these attempts; on the first call, the status of each."""
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
+        """Status changes of these attempts; on the first call, the status of each.
+
+        An attempt that cannot be examined is answered with an error, and is UNKNOWN until it can.
+        """
         ...
 
-    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
-        """Start to terminate attempts (None: with their own signal and grace); `poll` reports their end."""
+    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> Iterable[JobError]:
+        """Start to terminate attempts (None: with their own signal and grace); `poll` reports their end.
+
+        Returns an error for each attempt that could not be signalled; it is cancelled again later.
+        """
         ...
 
     def wakeup(self) -> int | None:
@@ -173,34 +201,41 @@ class Executor(Protocol):
         ...
 
     def machine(self, *, with_gpus: bool) -> Machine | None:
-        """The local capacity that its tasks share through `resources`; None if they run elsewhere."""
+        """With `has_machine`: the local capacity that its tasks share through `resources`; or None."""
         ...
 
     def why_unsatisfiable(self, wanted: Resources, *, ask: bool) -> str | None:
-        """Why a request can never be met, or None. `ask` queries the engine; otherwise only options count."""
+        """With `checks_requests`: why a request can never be met, or None.
+
+        Only the options count; `ask` also queries the engine.
+        """
         ...
 
 
-@runtime_checkable
-class QueuesEarly(Protocol):
-    """An executor whose engine can queue an attempt with dependencies on other attempts.
-
-    Such an attempt must run only if it is certain that the needs in its `Job.upstream` are met. If they are
-    not, or if the engine cannot determine it, the attempt is not run, and `poll` reports it as `absent`.
-    """
+class QueueingExecutor(Executor, Protocol):
+    """An executor with `queues_early`."""
 
     def queue(self) -> str:
-        """The name of the engine's queue. Attempts can depend on those of executors with the same queue."""
+        """The name of the engine's queue; executors that share it return the same.
+
+        A job that waits there must run only if it is certain that the needs in its `Job.upstream` are met.
+        If they are not, or if the engine cannot determine it, the task is not run, and `poll` reports it
+        as `absent`.
+        """
         ...
 
 
-@runtime_checkable
-class HasRemotePaths(Protocol):
-    """An executor class (not instance) whose tasks may see folders that do not exist on this machine."""
-
-    def has_remote_paths(self, options: Mapping[str, Any]) -> bool:
-        """Whether they do with these options; a `workdir` is then not required on this machine."""
-        ...
+def answer_each(jobs: Iterable[Job], answer: Callable[[Job], AttemptStatus | None]) -> Iterator[Answer]:
+    """The answers about jobs that are handled one by one; what fails for one of them is its error alone."""
+    for job in jobs:
+        try:
+            status = answer(job)
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            yield JobError(key=job.key, message=f"{error.strerror or error}{where}")
+        else:
+            if status is not None:
+                yield status
 
 
 _TYPES: Final = Registry(
@@ -225,7 +260,7 @@ def known(*, ask: bool) -> ExecutorTypes:
         names=types,
         options_schema=options_schema,
         why_unsatisfiable=partial(why_unsatisfiable, ask=ask),
-        has_remote_paths=has_remote_paths,
+        capabilities=capabilities,
     )
 
 
@@ -233,9 +268,14 @@ def find(type_name: str) -> type[Executor]:
     """The class of an executor type.
 
     Raises:
-        UsageError: the type is unknown, or its package cannot be loaded.
+        UsageError: the type is unknown, its package cannot be loaded, or it has an earlier protocol.
     """
     executor_class: type[Executor] = _TYPES.find(type_name)
+    if not hasattr(executor_class, "capabilities"):
+        raise UsageError(
+            f"the executor type {type_name!r} implements an earlier protocol: it has no `capabilities`",
+            hint=f"see 'Writing an executor' in {PROTOCOL_PAGE} for the names that changed",
+        )
     return executor_class
 
 
@@ -244,11 +284,11 @@ def options_schema(type_name: str) -> Mapping[str, Any] | None:
     return find(type_name).options_schema if _TYPES.has(type_name) else None
 
 
-def has_remote_paths(name: str, options: Mapping[str, Any]) -> bool:
-    """Whether the tasks of an executor may see folders that do not exist on this machine."""
+def capabilities(name: str, options: Mapping[str, Any]) -> Capabilities:
+    """What the executor that a spec calls `name` can do; nothing special if its type is unknown."""
     type_name = options.get("type", name)
-    executor_class = find(type_name) if _TYPES.has(type_name) else None
-    return isinstance(executor_class, HasRemotePaths) and executor_class.has_remote_paths(options)
+    own_options = {key: value for key, value in options.items() if key != "type"}
+    return find(type_name).capabilities(own_options) if _TYPES.has(type_name) else Capabilities()
 
 
 def make(name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> Executor:
@@ -257,9 +297,11 @@ def make(name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> E
     return find(options.get("type", name))(name, own_options, secrets)
 
 
-def queue(executor: Executor) -> str | None:
-    """The queue in which attempts of an executor can depend on others; None if it has no such queue."""
-    return executor.queue() if isinstance(executor, QueuesEarly) else None
+def queue(name: str, options: Mapping[str, Any], executor: Executor) -> str | None:
+    """The queue in which jobs of an executor can wait for other jobs; None if it has none."""
+    if not capabilities(name, options).queues_early:
+        return None
+    return cast(QueueingExecutor, executor).queue()
 
 
 def ask(spec: Spec) -> list[Diagnosis]:
@@ -274,19 +316,16 @@ def ask(spec: Spec) -> list[Diagnosis]:
     return diagnoses
 
 
-def machine(executor: Executor, *, with_gpus: bool) -> Machine | None:
-    """The local capacity that tasks of an executor share; None if the executor has no `machine`."""
-    return executor.machine(with_gpus=with_gpus) if hasattr(executor, "machine") else None
-
-
 def why_unsatisfiable(name: str, options: Mapping[str, Any], wanted: Resources, *, ask: bool) -> str | None:
     """Why a request can never be met by the executor that a spec calls `name`, or None.
 
     Only its options count; `ask` also queries this machine and the engine.
     """
+    if not capabilities(name, options).checks_requests:
+        return None
     executor = make(name, options, {})
     try:
-        return executor.why_unsatisfiable(wanted, ask=ask) if hasattr(executor, "why_unsatisfiable") else None
+        return executor.why_unsatisfiable(wanted, ask=ask)
     finally:
         executor.close()
 

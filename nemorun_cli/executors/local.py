@@ -16,7 +16,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli.executors import ELSEWHERE, AttemptStatus, Diagnosis, Job, Key, process_tree
+from nemorun_cli.executors import (
+    ELSEWHERE,
+    Answer,
+    AttemptStatus,
+    Capabilities,
+    Diagnosis,
+    Job,
+    JobError,
+    Key,
+    answer_each,
+    process_tree,
+)
 from nemorun_cli.executors.shim_call import shim_line
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
@@ -66,13 +77,18 @@ class LocalExecutor:
 
     _shims: ClassVar[set[int]] = set()  # started by this process, for any of a spec's executors
 
-    counts_toward_max_parallel: ClassVar[bool] = True
     own_session: ClassVar[bool] = True  # detached from the terminal, whose signals must not reach the task
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "additionalProperties": False,
         "properties": dict(hardware.OPTIONS),
     }
+
+    @classmethod
+    def capabilities(cls, options: Mapping[str, Any]) -> Capabilities:
+        """Tasks are processes of this machine and share its capacity."""
+        del options
+        return Capabilities(runs_here=True, has_machine=True, checks_requests=True)
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self.name = name
@@ -90,11 +106,11 @@ class LocalExecutor:
         """The plan unchanged: the shim needs no further parameters."""
         return plan
 
-    def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
         """Start each attempt under its shim; adopt it if it is already alive."""
-        return [self._submit(job) for job in jobs]
+        return list(answer_each(jobs, self._submit))
 
-    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
         """Report finished children, and check adopted attempts periodically."""
         self._scan = None
         ready = self._ready()
@@ -105,10 +121,9 @@ class LocalExecutor:
             self._reap_strays()
         unseen = {key for key in jobs if key not in self._children and key not in self._unwatched}
         wanted = [jobs[key] for key in {*ready, *unseen, *(self._unwatched if is_due else ())} if key in jobs]
-        statuses = [status for job in wanted if (status := self._status(job))]
-        return [*statuses, *self._advance(jobs)]
+        return [*answer_each(wanted, self._status), *self._advance(jobs)]
 
-    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
+    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> Iterable[JobError]:
         """Signal the whole tree of each task, and KILL it after the grace period."""
         for job in jobs:
             number = attempt_end.signal_number(signal or job.stop_signal)
@@ -117,6 +132,7 @@ class LocalExecutor:
                 stop.hurry(number, seconds)
             else:
                 self._stops[job.key] = _stop(job, number, seconds)
+        return ()
 
     def wakeup(self) -> int | None:
         """The epoll descriptor that watches all pidfds."""

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from nemorun_cli import executors
 from nemorun_cli.errors import EngineError, UsageError
-from nemorun_cli.executors import Job
+from nemorun_cli.executors import AttemptStatus, Job
 from nemorun_cli.model.status import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nemorun_cli.executors import AttemptStatus, Key
+    from nemorun_cli.executors import Key
     from nemorun_cli.model.spec import Task
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -84,7 +84,8 @@ def _look(
     try:
         executor = executors.make(name, spec.executors.get(name, {"type": name}), {})
         try:
-            return {status.key: status for status in executor.poll({job.key: job for job in jobs})}, None
+            answers = executor.poll({job.key: job for job in jobs})
+            return {answer.key: answer for answer in answers if isinstance(answer, AttemptStatus)}, None
         finally:
             executor.close()
     except EngineError as error:

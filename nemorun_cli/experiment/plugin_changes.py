@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.executors import planning
 from nemorun_cli.experiment import plugin_checks
+from nemorun_cli import executors
 from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.problems import Finding, dotted
 from nemorun_cli.model.spec import PluginUse
@@ -88,6 +89,7 @@ def _construct(document: Document, spec: Spec) -> tuple[list[_Active], list[Plug
             plugin = plugin_class(**options)
         except Exception as error:
             raise UsageError(f"the plugin {name} cannot be constructed: {_describe(error)}") from error
+        _refuse_earlier_protocol(name, plugin)
         active.append(_Active(name=name, plugin=plugin, tasks=_task_names(use.tasks)))
         uses.append(replace(use, hears=has_hook(plugin, "on_event")))
     if findings:
@@ -96,10 +98,24 @@ def _construct(document: Document, spec: Spec) -> tuple[list[_Active], list[Plug
         if isinstance(entry.plugin, Mapping):
             continue
         name = f"{type(entry.plugin).__name__} (given in Python)"
+        _refuse_earlier_protocol(name, entry.plugin)
         active.append(_Active(name=name, plugin=entry.plugin, tasks=_task_names(entry.tasks)))
         if has_hook(entry.plugin, "on_event"):
             uses.append(_use_from_instance(entry))
     return active, uses
+
+
+def _refuse_earlier_protocol(name: str, plugin: object) -> None:
+    """Refuse a plugin whose events would reach nothing.
+
+    Raises:
+        UsageError: it listens by the name that the hook had earlier.
+    """
+    if hasattr(plugin, "hear") and not has_hook(plugin, "on_event"):
+        raise UsageError(
+            f"the plugin {name} implements an earlier protocol: `hear` is now `on_event`",
+            hint=f"see 'Names of earlier versions' in {executors.PROTOCOL_PAGE}",
+        )
 
 
 def _task_names(tasks: Sequence[str] | None) -> frozenset[str] | None:

@@ -320,7 +320,13 @@ class Resolution:
         executors: Mapping[str, Mapping[str, Any]],
     ) -> None:
         named = [group.id for group in groups if group.id not in RUN_AFTER]
-        elsewhere = [task.id for task in tasks if executors.get(task.executor, {}).get("type") != "local"]
+        elsewhere = [
+            task.id
+            for task in tasks
+            if not self._document.executors.capabilities(
+                task.executor, executors.get(task.executor, {})
+            ).runs_here
+        ]
         reasons = {
             "is not possible with run.detach": run.detach,
             f"is not possible with groups ({', '.join(named)})": bool(named),

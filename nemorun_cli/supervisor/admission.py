@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nemorun_cli import executors
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import locks
 from nemorun_cli.system.slots import Slots
@@ -47,12 +46,12 @@ class Admission:
         is_limit_set = spec.run.max_parallel is not None
         for name in {task.executor for task in spec.tasks}:
             self._needs_slot[name] = (
-                is_limit_set or self._dispatcher.executor(name).counts_toward_max_parallel
+                is_limit_set or self._dispatcher.capabilities(name).counts_toward_max_parallel
             )
         requesting = [task for task in spec.tasks if task.resources]
         for name in {task.executor for task in requesting}:
             with_gpus = any(task.resources.gpus for task in requesting if task.executor == name)
-            if machine := executors.machine(self._dispatcher.executor(name), with_gpus=with_gpus):
+            if machine := self._dispatcher.machine(name, with_gpus=with_gpus):
                 self._machines[name] = machine
 
     def take(self, unconfirmed: Sequence[str]) -> AdmittedTasks:

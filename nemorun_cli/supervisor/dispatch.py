@@ -10,17 +10,19 @@ import contextlib
 import select
 import time
 import traceback
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import executors
 from nemorun_cli.errors import EngineError
-from nemorun_cli.executors import AttemptStatus, Executor, Job, Key
+from nemorun_cli.executors import AttemptStatus, Executor, Job, JobError, Key
 from nemorun_cli.model.attempt_end import failed_launch
 from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from nemorun_cli.executors import Answer, Capabilities
+    from nemorun_cli.model.capacity import Machine
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.state import Cancel, ExperimentState
@@ -59,15 +61,26 @@ class Dispatcher:
             if maker := self._makers.get(name):
                 executor = maker()
             else:
-                options = self._spec.executors.get(name, {"type": name})
-                executor = executors.make(name, options, self._secrets)
+                executor = executors.make(name, self._options(name), self._secrets)
             self._executors[name] = executor
             self._set_wakeup(name, enabled=True)
         return self._executors[name]
 
     def queue(self, name: str) -> str | None:
         """The name of the queue in which attempts can wait for others; None if the executor has none."""
-        return executors.queue(self.executor(name))
+        return executors.queue(name, self._options(name), self.executor(name))
+
+    def capabilities(self, name: str) -> Capabilities:
+        """What the executor of this name can do with its options."""
+        return executors.capabilities(name, self._options(name))
+
+    def _options(self, name: str) -> Mapping[str, Any]:
+        return self._spec.executors.get(name, {"type": name})
+
+    def machine(self, name: str, *, with_gpus: bool) -> Machine | None:
+        """The local capacity that tasks of an executor share; None if they share none."""
+        executor = self.executor(name)
+        return executor.machine(with_gpus=with_gpus) if self.capabilities(name).has_machine else None
 
     @property
     def jobs(self) -> Iterator[Job]:
@@ -111,7 +124,7 @@ class Dispatcher:
     def _poll_executor(self, name: str, jobs: Mapping[Key, Job]) -> list[JobStatus]:
         try:
             executor = self.executor(name)
-            statuses = [(jobs[status.key], status) for status in executor.poll(jobs) if status.key in jobs]
+            answers = [(jobs[answer.key], answer) for answer in executor.poll(jobs) if answer.key in jobs]
         except Exception as error:  # noqa: BLE001 - an executor may be third-party code
             message = self._log_fault(name, error)
             self._set_wakeup(name, enabled=False)
@@ -121,7 +134,7 @@ class Dispatcher:
             ]
         if self._faulty.pop(name, None) is not None:
             self._set_wakeup(name, enabled=True)
-        return statuses
+        return [(job, _polled(answer)) for job, answer in answers]
 
     def _set_wakeup(self, name: str, *, enabled: bool) -> None:
         """Register or unregister the wake-up of an executor: a faulty one would wake the loop forever."""
@@ -140,9 +153,9 @@ class Dispatcher:
             by_executor.setdefault(self._names[job.task], {})[job.key] = job
         for name, group in by_executor.items():
             try:
-                for status in self.executor(name).submit(list(group.values())):
+                for answer in self.executor(name).submit(list(group.values())):
                     crashpoints.point("attempt.submitted")
-                    yield group.pop(status.key), status
+                    yield group.pop(answer.key), _submitted(answer)
             except Exception as error:  # noqa: BLE001 - an executor may be third-party code
                 ending = failed_launch(self._log_fault(name, error))
                 for key, job in group.items():
@@ -162,15 +175,20 @@ class Dispatcher:
                 else:
                     groups.setdefault((cancel.signal, cancel.grace), []).append((job, cancel))
             for (signal, grace), group in groups.items():
-                self._cancel(name, [job for job, _ in group], signal=signal, grace=grace)
-                self._cancels.update((job.key, cancel) for job, cancel in group)
+                failed = self._cancel(name, [job for job, _ in group], signal=signal, grace=grace)
+                self._cancels.update((job.key, cancel) for job, cancel in group if job.key not in failed)
         return abandoned
 
-    def _cancel(self, name: str, jobs: list[Job], *, signal: str | None, grace: float | None) -> None:
+    def _cancel(self, name: str, jobs: list[Job], *, signal: str | None, grace: float | None) -> set[Key]:
+        """Pass a cancel to an executor; returns the attempts for which it is to be passed again."""
         try:
-            self.executor(name).cancel(jobs, signal=signal, grace=grace)
+            errors = list(self.executor(name).cancel(jobs, signal=signal, grace=grace))
         except Exception as error:  # noqa: BLE001 - an executor may be third-party code
             self._log_fault(name, error)
+            return set()
+        for failed in errors:
+            self._report(f"{failed.key[0]} cannot be cancelled yet: {failed.message}")
+        return {failed.key for failed in errors}
 
     def _log_fault(self, name: str, error: Exception) -> str:
         """Log the traceback of an executor's error; returns the error as one line."""
@@ -188,3 +206,17 @@ class Dispatcher:
         """Close the executors; running attempts continue."""
         for executor in self._executors.values():
             executor.close()
+
+
+def _polled(answer: Answer) -> AttemptStatus:
+    """The status that a poll reports; an attempt that could not be examined is unknown."""
+    if isinstance(answer, JobError):
+        return AttemptStatus(key=answer.key, state="unknown", message=answer.message)
+    return answer
+
+
+def _submitted(answer: Answer) -> AttemptStatus:
+    """The status that a submission reports; an attempt that could not be submitted has failed to launch."""
+    if isinstance(answer, JobError):
+        return AttemptStatus(key=answer.key, state="over", ending=failed_launch(answer.message))
+    return answer

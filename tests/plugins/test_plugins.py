@@ -478,3 +478,15 @@ def test_the_page_explains_what_built_in_plugins_take() -> None:
         section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
         keys = discovery.find(name).schema["properties"]
         assert [key for key in keys if f"`{key}`" not in section] == [], name
+
+
+def test_a_plugin_of_an_earlier_protocol_is_refused(bench: Bench) -> None:
+    """A plugin that listens by the hook's earlier name is refused, and the page with the names is named."""
+
+    class Old:
+        def hear(self, event: object, run: object) -> None:
+            del event, run
+
+    with pytest.raises(UsageError, match="`hear` is now `on_event`") as refused:
+        experiment.run(bench.spec({"a": "true"}), home=bench.home, plugins=[Old()])
+    assert "docs/executors.md" in str(refused.value.hint)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nemorun_cli import executors
 from nemorun_cli.errors import SpecError
 from nemorun_cli.executors import known
 from nemorun_cli.executors.executor_types import ExecutorTypes
@@ -24,7 +25,7 @@ IDENTITY = Identity("x_1", "x", "/experiments/x/x_1")
 
 def types(*names: str, schema: Callable[[str], Mapping[str, Any] | None]) -> ExecutorTypes:
     """Types of executors of a test's own."""
-    return ExecutorTypes(names=lambda: names, options_schema=schema)
+    return ExecutorTypes(names=lambda: names, options_schema=schema, capabilities=executors.capabilities)
 
 
 @pytest.fixture

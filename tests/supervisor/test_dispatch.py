@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
+from nemorun_cli import executors
+from nemorun_cli.errors import UsageError
+from nemorun_cli.executors import JobError
 from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.experiment import create
 from nemorun_cli.model.status import ExperimentStatus
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from nemorun_cli.executors import AttemptStatus, Job, Key
+    from nemorun_cli.executors import Answer, Job, Key
     from nemorun_cli.model.plan import Plan
 
 SPEC = """
@@ -31,6 +34,7 @@ tasks:
   there: {command: ["true"], executor: odd}
   after: {command: ["true"], dependencies: [there]}
 """
+SIBLINGS = SPEC.replace("  after:", "  sibling: {command: ['true'], executor: odd}\n  after:")
 
 
 class Faulty(LocalExecutor):
@@ -50,21 +54,47 @@ class Faulty(LocalExecutor):
         self._fail("plan")
         return super().plan(plan)
 
-    def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
         """Raise or do it."""
         self._fail("submit")
         return super().submit(jobs)
 
-    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
         """Raise or do it."""
         self._fail("poll")
         return super().poll(jobs)
 
 
-def supervise(tmp_path: Path, executor: Faulty) -> tuple[SupervisorLoop, ExperimentStatus, list[str]]:
+class Refusing(Faulty):
+    """A local executor that answers with an error about one task, the first few times."""
+
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
+        """Refuse the task `there`, or start it."""
+        for job in jobs:
+            if self._is_refused("submit", job):
+                yield JobError(key=job.key, message="it cannot start")
+            else:
+                yield from LocalExecutor.submit(self, [job])
+
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
+        """Fail to examine the task `there`, or do it."""
+        refused = {key for key, job in jobs.items() if self._is_refused("poll", job)}
+        yield from (JobError(key=key, message="cannot be examined") for key in refused)
+        yield from LocalExecutor.poll(self, {key: job for key, job in jobs.items() if key not in refused})
+
+    def _is_refused(self, verb: str, job: Job) -> bool:
+        if verb != self._verb or not self._left or job.task != "there":
+            return False
+        self._left -= 1
+        return True
+
+
+def supervise(
+    tmp_path: Path, executor: Faulty, text: str = SPEC
+) -> tuple[SupervisorLoop, ExperimentStatus, list[str]]:
     """Run the spec to its end with this executor in the place of `odd`."""
     path = tmp_path / "spec.yaml"
-    path.write_text(SPEC)
+    path.write_text(text)
     home = Home(tmp_path / "home")
     document = load.read(path)
     identity = create.tentative(document, home)
@@ -106,3 +136,34 @@ def test_an_executor_that_cannot_look_leaves_its_tasks_unknown_for_a_while(tmp_p
     assert status is ExperimentStatus.COMPLETED
     events = [json.loads(line) for line in supervision.files.ledger.read_text().splitlines()]
     assert [event["task"] for event in events if event.get("event") == "unknown"] == ["there"]
+
+
+def test_an_error_about_one_submitted_job_is_not_the_verdict_of_others(tmp_path: Path) -> None:
+    """Of two tasks that one executor starts, the one that it refuses fails, and the other one runs."""
+    supervision, status, _ = supervise(tmp_path, Refusing("submit", times=1), SIBLINGS)
+    tasks = supervision.history.tasks
+    assert status is ExperimentStatus.FAILED
+    assert (tasks["there"].status, tasks["there"].reason) == ("FAILED", "launch")
+    assert tasks["there"].message == "it cannot start"
+    assert (tasks["sibling"].status, tasks["after"].status) == ("SUCCEEDED", "SKIPPED")
+
+
+def test_an_error_about_one_polled_job_makes_it_alone_unknown(tmp_path: Path) -> None:
+    """A job that cannot be examined is UNKNOWN until it can; those of the same executor are not."""
+    supervision, status, _ = supervise(tmp_path, Refusing("poll", times=1), SIBLINGS)
+    assert status is ExperimentStatus.COMPLETED
+    events = [json.loads(line) for line in supervision.files.ledger.read_text().splitlines()]
+    assert {event["task"] for event in events if event.get("event") == "unknown"} == {"there"}
+
+
+def test_an_executor_of_an_earlier_protocol_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An executor without capabilities is refused with the page that has the new names."""
+
+    class Old:
+        options_schema: ClassVar[dict[str, object]] = {}
+        takes_slots = True
+
+    monkeypatch.setattr(executors._TYPES, "find", lambda _: Old)
+    with pytest.raises(UsageError, match="implements an earlier protocol") as refused:
+        executors.make("old", {"type": "old"}, {})
+    assert "docs/executors.md" in str(refused.value.hint)

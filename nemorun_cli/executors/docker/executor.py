@@ -18,7 +18,17 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli.executors import ELSEWHERE, AttemptStatus, Diagnosis, Job, Key
+from nemorun_cli.executors import (
+    ELSEWHERE,
+    Answer,
+    AttemptStatus,
+    Capabilities,
+    Diagnosis,
+    Job,
+    JobError,
+    Key,
+    answer_each,
+)
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker import lifecycle
 from nemorun_cli.executors.docker.check import diagnose
@@ -78,14 +88,13 @@ class _Stop:
 class DockerExecutor:
     """Runs tasks in containers; the options have the names that Compose uses."""
 
-    counts_toward_max_parallel: ClassVar[bool] = True
     options_schema: ClassVar[Mapping[str, Any]] = containers.OPTIONS_SCHEMA
 
-    @staticmethod
-    def has_remote_paths(options: Mapping[str, Any]) -> bool:
-        """Always: tasks see the folders of the image."""
+    @classmethod
+    def capabilities(cls, options: Mapping[str, Any]) -> Capabilities:
+        """Tasks share the capacity of this machine, and see the folders of their image."""
         del options
-        return True
+        return Capabilities(has_remote_paths=True, has_machine=True, checks_requests=True)
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self.name = name
@@ -117,29 +126,31 @@ class DockerExecutor:
         """The plan with the arguments of the container."""
         return replace(plan, details=containers.details(plan, self._options, host=self._address))
 
-    def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
         """Start attempts in threads; `poll` reports when they run."""
-        for job in jobs:
-            plan = job.plan
-            assert plan is not None  # noqa: S101 - the core submits nothing without a plan
-            engine = self._connect(job)
-            tracked = self._track(job)
-            tracked.is_bare = not containers.needs_shell(plan)
-            if job.allocation:  # a container cannot inherit it
-                job.allocation.keep_until(job.files.exit)
-            work = self._starters.submit(
-                lifecycle.start,
-                engine,
-                job,
-                plan,
-                images=self._images,
-                secrets=self._secrets,
-                gate=tracked.gate,
-            )
-            self._await_work(tracked, work)
-            yield AttemptStatus(key=job.key, state="queued")
+        return answer_each(jobs, self._submit)
 
-    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
+    def _submit(self, job: Job) -> AttemptStatus:
+        plan = job.plan
+        assert plan is not None  # noqa: S101 - the core submits nothing without a plan
+        engine = self._connect(job)
+        tracked = self._track(job)
+        tracked.is_bare = not containers.needs_shell(plan)
+        if job.allocation:  # a container cannot inherit it
+            job.allocation.keep_until(job.files.exit)
+        work = self._starters.submit(
+            lifecycle.start,
+            engine,
+            job,
+            plan,
+            images=self._images,
+            secrets=self._secrets,
+            gate=tracked.gate,
+        )
+        self._await_work(tracked, work)
+        return AttemptStatus(key=job.key, state="queued")
+
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
         """Events since the last call, and the status of attempts that are not tracked yet."""
         self._read()
         known = {*self._tracked, *self._orphans, *(status.key for status in self._reports)}
@@ -155,7 +166,7 @@ class DockerExecutor:
         reports, self._reports = self._reports, []
         return reports
 
-    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
+    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> Iterable[JobError]:
         """Signal every process of each container, and KILL it after the grace period."""
         for job in jobs:
             name = attempt_end.short_signal(signal or job.stop_signal)
@@ -164,6 +175,7 @@ class DockerExecutor:
                 self._orphans.cancel(job, name, seconds)
             else:
                 self._stops[job.key] = _Stop(name, seconds)
+        return ()
 
     def wakeup(self) -> int | None:
         """The descriptor that watches the events, the logs and the threads."""

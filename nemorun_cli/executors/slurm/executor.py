@@ -11,9 +11,19 @@ import re
 import time
 from collections import deque
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nemorun_cli.executors import AttemptStatus, Diagnosis, Job, Key
+from nemorun_cli.executors import (
+    Answer,
+    AttemptStatus,
+    Capabilities,
+    Diagnosis,
+    Job,
+    JobError,
+    Key,
+    answer_each,
+)
 from nemorun_cli.executors.shim_call import shim_line
 from nemorun_cli.executors.slurm import het_job
 from nemorun_cli.executors.slurm.access import SharedCluster
@@ -84,13 +94,17 @@ class _TrackedAttempt:
 class SlurmExecutor:
     """Runs tasks on a local or remote Slurm cluster; Slurm itself limits how many run at once."""
 
-    counts_toward_max_parallel: ClassVar[bool] = False
     options_schema: ClassVar[Mapping[str, Any]] = OPTIONS_SCHEMA
 
-    @staticmethod
-    def has_remote_paths(options: Mapping[str, Any]) -> bool:
-        """True if the cluster is reached through a tunnel."""
-        return "tunnel" in options
+    @classmethod
+    def capabilities(cls, options: Mapping[str, Any]) -> Capabilities:
+        """Slurm limits how many tasks run; with a tunnel, their folders are those of another host."""
+        return Capabilities(
+            counts_toward_max_parallel=False,
+            has_remote_paths="tunnel" in options,
+            checks_requests=True,
+            queues_early=True,
+        )
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self.name = name
@@ -116,18 +130,10 @@ class SlurmExecutor:
         requested = request(self._options, plan)
         return replace(plan, argv=argv(self._options, plan), details={**plan.details, **requested.to_json()})
 
-    def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
         """Submit attempts, as arrays where their requests are equal; `poll` reports later results."""
         requests: list[tuple[Job, Request]] = []
-        for job in jobs:
-            is_new = attempts.make_folders(job.files)
-            if self._may_exist(job) and not is_new:
-                self._tracked[job.key] = _TrackedAttempt(job, is_adopted=True)
-                continue
-            self._absent.discard(job.key)
-            self._tracked[job.key] = _TrackedAttempt(job, is_adopted=False)
-            assert job.plan is not None  # noqa: S101 - the core submits nothing without a plan
-            requests.append((job, request(self._options, job.plan)))
+        errors = list(answer_each(jobs, partial(self._request, requests=requests)))
         if requests:
             size = self._jobs.of_experiment(jobs[0]).size
             for batch in batches(requests, longest=self._states.max_array, size=size):
@@ -135,9 +141,20 @@ class SlurmExecutor:
         keys = {job.key for job in jobs}
         statuses = [*self._unreported, *self._send()]
         self._unreported = [status for status in statuses if status.key not in keys]
-        return [status for status in statuses if status.key in keys]
+        return [*errors, *(status for status in statuses if status.key in keys)]
 
-    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
+    def _request(self, job: Job, *, requests: list[tuple[Job, Request]]) -> None:
+        """Add the request of a job to those to submit, unless it may have been submitted before."""
+        is_new = attempts.make_folders(job.files)
+        if self._may_exist(job) and not is_new:
+            self._tracked[job.key] = _TrackedAttempt(job, is_adopted=True)
+            return
+        self._absent.discard(job.key)
+        self._tracked[job.key] = _TrackedAttempt(job, is_adopted=False)
+        assert job.plan is not None  # noqa: S101 - the core submits nothing without a plan
+        requests.append((job, request(self._options, job.plan)))
+
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
         """The changes since the last call, by the attempts' records and Slurm's last answer."""
         self._tracked = {key: tracked for key, tracked in self._tracked.items() if key in jobs}
         statuses, self._unreported = [*self._unreported, *self._send()], []
@@ -160,7 +177,7 @@ class SlurmExecutor:
         self._commands.collect()
         return statuses
 
-    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
+    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> Iterable[JobError]:
         """Remove queued jobs; signal running ones, and KILL them after the grace period."""
         for job in jobs:
             tracked = self._tracked.setdefault(job.key, _TrackedAttempt(job, is_adopted=True))
@@ -173,6 +190,7 @@ class SlurmExecutor:
                 tracked.cancel = JobStop(signal=name, grace=seconds, by_steps=by_steps)
         self._advance_cancels()
         self._states.hurry(URGENT)
+        return ()
 
     def wakeup(self) -> int | None:
         """A descriptor that becomes readable when one of Slurm's commands has finished."""

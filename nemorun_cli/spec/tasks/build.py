@@ -22,6 +22,7 @@ from nemorun_cli.storage.paths import script_copy
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from nemorun_cli.executors.capabilities import Capabilities
     from nemorun_cli.executors.executor_types import ExecutorTypes
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.resources import Resources
@@ -308,12 +309,13 @@ class TaskBuilder:
         if isinstance(value, LateText):
             return value
         path, place = self._folder / Path(value).expanduser(), self._place(member, "workdir")
-        is_remote = Path(value).is_absolute() and self._types.has_remote_paths(
-            executor, self._executors.get(executor, {})
-        )
+        is_remote = Path(value).is_absolute() and self._capabilities(executor).has_remote_paths
         if place not in self._filled and not path.is_dir() and not is_remote:
             self._report(place, f"there is no folder {path}")
         return str(path)
+
+    def _capabilities(self, executor: str) -> Capabilities:
+        return self._types.capabilities(executor, self._executors.get(executor, {}))
 
     def _args(self, member: Member, own: Mapping[str, Any], kind: Kind) -> tuple[Any, ...] | dict[str, Any]:
         value, place = own.get("args"), self._place(member, "args")
@@ -455,7 +457,7 @@ class TaskBuilder:
     def _check_callables(self, task: Task, member: Member) -> None:
         if isinstance(task.workdir, LateText) or not task.entrypoint:
             return
-        is_local = self._executors.get(task.executor, {}).get("type") == "local"
+        runs_here = self._capabilities(task.executor).runs_here
         interpreter = task.entrypoint[0]
         folders = callables.search_path(
             task.workdir, python_path=task.env.get("PYTHONPATH", ""), interpreter=interpreter
@@ -471,7 +473,7 @@ class TaskBuilder:
                 callables.look_up(target, folders)
             except callables.TargetNotFoundError as fault:
                 # The content of an image or of another host cannot be checked locally.
-                if is_local:
+                if runs_here:
                     self._report(place, fault.message, fault.hint)
 
     def _with_late(self, task: Task) -> Task:

@@ -189,7 +189,7 @@ class CauseReader:
 
     def _needs_slot(self, task: Task, *, is_limit_set: bool) -> bool:
         options = self.snapshot.spec.executors.get(task.executor, {})
-        return is_limit_set or executors.find(options.get("type", task.executor)).counts_toward_max_parallel
+        return is_limit_set or executors.capabilities(task.executor, options).counts_toward_max_parallel
 
     def _submitted(self, task: Task, state: TaskState) -> list[Cause]:
         job = f" as {state.job_id}" if state.job_id else ""

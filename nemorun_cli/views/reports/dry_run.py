@@ -41,7 +41,10 @@ def document(
     files = ExperimentFiles(Path(identity.directory))
     by_name = {name: executors.make(name, options, {}) for name, options in _used(spec).items()}
     try:
-        rules = Rules(spec, {name: executors.queue(executor) for name, executor in by_name.items()})
+        queues = {
+            name: executors.queue(name, options, by_name[name]) for name, options in _used(spec).items()
+        }
+        rules = Rules(spec, queues)
         tasks = [
             _entry(task, spec, files, home, by_name[task.executor]) | _early(task, rules)
             for task in in_order(spec)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nemorun_cli import executors
-from nemorun_cli.executors import AttemptStatus, Diagnosis, Job, Key
+from nemorun_cli.executors import Answer, Capabilities, Diagnosis, Job, JobError, Key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,6 @@ DEFAULT_NICENESS = 10
 class NiceExecutor:
     """Runs tasks here with a lower priority, by default 10 steps lower."""
 
-    counts_toward_max_parallel: ClassVar[bool] = True
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "additionalProperties": False,
@@ -42,25 +41,31 @@ class NiceExecutor:
         self._niceness = options.get("niceness", DEFAULT_NICENESS)
         self._local = executors.make(name, {"type": "local"}, secrets)
 
+    @classmethod
+    def capabilities(cls, options: Mapping[str, Any]) -> Capabilities:
+        """Those of the local executor, whatever the options."""
+        del options
+        return executors.capabilities("local", {"type": "local"})
+
     def plan(self, plan: Plan) -> Plan:
         """The plan with `nice` before its command; nothing is touched, for the dry run asks too."""
         argv = ("nice", "-n", str(self._niceness), *plan.argv)
         return self._local.plan(replace(plan, argv=argv, details={"niceness": self._niceness}))
 
-    def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
         """Start attempts."""
         return self._local.submit(jobs)
 
-    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
-        """What is new about them."""
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
+        """Their status changes."""
         return self._local.poll(jobs)
 
-    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
-        """Begin to end them."""
-        self._local.cancel(jobs, signal=signal, grace=grace)
+    def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> Iterable[JobError]:
+        """Begin to terminate them."""
+        return self._local.cancel(jobs, signal=signal, grace=grace)
 
     def wakeup(self) -> int | None:
-        """What becomes readable when there is news."""
+        """What becomes readable when there is something to report."""
         return self._local.wakeup()
 
     def due(self) -> float | None:
@@ -79,12 +84,12 @@ class NiceExecutor:
 
     def machine(self, *, with_gpus: bool) -> Machine | None:
         """Its tasks share this machine with those of the local one."""
-        return executors.machine(self._local, with_gpus=with_gpus)
+        return self._local.machine(with_gpus=with_gpus)
 
     def why_unsatisfiable(self, wanted: Resources, *, ask: bool) -> str | None:
-        """What the local one says."""
+        """The answer of the local one."""
         return self._local.why_unsatisfiable(wanted, ask=ask)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
         self._local.close()

@@ -1,0 +1,27 @@
+"""What an executor can do, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an executor can do with its options; nothing else of `exp` depends on an executor's type.
+
+    Attributes:
+        counts_toward_max_parallel: whether its tasks count toward `run.max_parallel` if that is not set.
+        runs_here: whether tasks are processes of this machine, with its files and its Python, so that
+            callables are looked up before the start and `--direct` is possible.
+        has_remote_paths: whether tasks may see folders that do not exist on this machine.
+        has_machine: whether tasks share capacity of this machine; the executor then has `machine`.
+        checks_requests: whether requests for resources can be checked; it then has `why_unsatisfiable`.
+        queues_early: whether jobs can wait in its engine's queue for other jobs; it then has `queue`.
+    """
+
+    counts_toward_max_parallel: bool = True
+    runs_here: bool = False
+    has_remote_paths: bool = False
+    has_machine: bool = False
+    checks_requests: bool = False
+    queues_early: bool = False
