@@ -1,8 +1,8 @@
-"""Multi-task machine-learning experiments described in YAML, and an honest ledger of what happened.
+"""Run multi-task machine-learning experiments that are described in YAML, and record every event in a ledger.
 
-From Python: `run` starts an experiment, `find` finds one, and the `Run` that both give asks, ends or
-continues it. A `Builder` takes tasks call by call. `Experiment` and `ml_dash_experiment` track what a
-program measures.
+From Python: `run` starts an experiment and `find` finds one; both return a `Run`, which reads its status,
+cancels it or resumes it. A `Builder` collects tasks call by call. `Experiment` and `ml_dash_experiment` track
+the metrics of a program.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ __all__ = [
     "run",
 ]
 
-# Imported where they are used: `exp status` must not pay for tracking, nor a training script for the runner.
-_HOMES = {
+# Imported on first use: `exp status` must not import tracking, nor a training script the runner.
+_MODULES = {
     "Builder": "builder",
     "Command": "parts",
     "Config": "parts",
@@ -72,12 +72,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """The public name, imported at its first use."""
-    if name not in _HOMES:
+    """The value of a public name, imported at its first use."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib  # noqa: PLC0415 - what only asks for the version need not pay for it
+    import importlib  # noqa: PLC0415 - not needed to read the version
 
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

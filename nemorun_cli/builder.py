@@ -1,4 +1,4 @@
-"""A spec built in Python, call by call as with NeMo-Run: what comes of it is what a YAML file would hold."""
+"""A spec built in Python, call by call as with NeMo-Run; the result equals the content of a YAML file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.parts import Task
     from nemorun_cli.spec.document import Document
 
-_NO_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+|^[^A-Za-z0-9]+")
+_INVALID_IN_ID: Final = re.compile(r"[^A-Za-z0-9._-]+|^[^A-Za-z0-9]+")
 
 
 class Builder:
@@ -27,14 +27,14 @@ class Builder:
 
     Args:
         title: the experiment's name.
-        executor: where tasks run that name none: an executor, or the name of one that is described.
+        executor: the default executor of the tasks: an executor, or the name of a configured one.
         keys: other keys of a spec: `params`, `env`, `defaults`, `tags`, …
 
-    Paths are relative to the folder of the program that makes it, or to the working folder in a notebook.
+    Paths are relative to the folder of the calling program, or to the working folder in a notebook.
     """
 
     def __init__(self, title: str, executor: Executor | str | None = None, **keys: Any) -> None:
-        caller = sys._getframe(1).f_globals  # noqa: SLF001 - whose program it is says where its paths begin
+        caller = sys._getframe(1).f_globals  # noqa: SLF001 - paths are relative to the calling program
         file = caller.get("__file__")
         self.path = Path(os.path.abspath(file)) if file else Path.cwd() / "spec.yaml"  # noqa: PTH100 - keeps links
         self._is_imported = caller.get("__name__") != "__main__"
@@ -45,7 +45,7 @@ class Builder:
             self._plugins.append((plugin, None))
         self._keys = {"name": title, **keys}
         if executor is not None:
-            self._keys["executor"] = self._named(executor)
+            self._keys["executor"] = self._executor_name(executor)
 
     def __enter__(self) -> Self:
         return self
@@ -64,30 +64,30 @@ class Builder:
         tail_logs: bool | None = None,
         **keys: Any,
     ) -> str:
-        """Add a task, or a list of tasks that run in parallel and count as one; gives its id.
+        """Add a task, or a list of tasks that run in parallel as a group; return its id.
 
         Args:
-            task: what runs.
-            executor: where; for a list of tasks one for all of them, or a list with one for each.
-            name: the id; by default made of the script's, the program's or the function's name.
-            dependencies: ids of what must have succeeded first.
-            plugins: for this task, made already or as `{"uses": …, "with": …}`.
+            task: the task, or the tasks of the group.
+            executor: where it runs; one for all tasks of a group, or a list with one per task.
+            name: the id; by default derived from the name of the script, program or function.
+            dependencies: ids of the tasks that must succeed first.
+            plugins: plugins for this task: instances, or mappings `{"uses": …, "with": …}`.
             tail_logs: whether its output is shown while the experiment is watched.
             keys: other keys of a task: `timeout`, `retry`, `resources`, `matrix`, `when`, …
 
         Raises:
-            UsageError: the name is taken, or missing for a list.
+            UsageError: the name is already used, or a list of tasks has no name.
         """
-        task_id = self._free(name, task)
+        task_id = self._new_id(name, task)
         if isinstance(task, (Script, Command, Partial)):
             entry = task.entry()
         else:
-            entry = {"group": [one.entry() for one in task]}
+            entry = {"group": [member.entry() for member in task]}
         if executor is not None:
             entry["executor"] = (
-                self._named(executor)
+                self._executor_name(executor)
                 if isinstance(executor, (str, Executor))
-                else [self._named(one) for one in executor]
+                else [self._executor_name(each) for each in executor]
             )
         entry |= {key: plain(value) for key, value in keys.items()}
         entry |= given(dependencies=list(dependencies or ()), tail_logs=tail_logs)
@@ -97,8 +97,12 @@ class Builder:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """What a YAML file would hold; plugins that were made are not in it."""
-        own = {name: dict(one.options) for name, one in self._executors.items() if one != LocalExecutor()}
+        """The content of an equivalent YAML file, without plugins."""
+        own = {
+            name: dict(executor.options)
+            for name, executor in self._executors.items()
+            if executor != LocalExecutor()
+        }
         executors = {**self._keys.get("executors", {}), **own}
         return {**self._keys, **({"executors": executors} if executors else {}), "tasks": dict(self._tasks)}
 
@@ -110,49 +114,49 @@ class Builder:
         tail_logs: bool | None = None,
         direct: bool | None = None,
     ) -> Run:
-        """Start the experiment and watch it to its end, unless it is detached; gives a handle of it.
+        """Start the experiment and, unless it is detached, watch it until it is finished; return its handle.
 
         Args:
-            sequential: one task after the other, in the order in which they were added.
-            detach: return as soon as it has begun.
-            tail_logs: show what the tasks write.
-            direct: run it in this very process, one task at a time.
+            sequential: run one task after the other, in the order in which they were added.
+            detach: return as soon as the experiment has started.
+            tail_logs: show the tasks' output.
+            direct: run it in this process, one task at a time.
 
         Raises:
-            SpecError: with all problems of what was built.
+            SpecError: the built spec has problems; the error holds all of them.
             EngineError: an engine that it needs is absent, down or refuses.
-            UsageError: a task imported the program, which starts it all again.
+            UsageError: a task imported the program, which would start the experiment again.
         """
         flags = {"sequential": sequential, "detach": detach, "tail_logs": tail_logs, "direct": direct}
         python_specs.hand_over(self, _sets(flags))
         if self._is_imported and os.environ.get("EXP_TASK"):
             raise UsageError(
                 f"{self.path} was imported by a task and would start the experiment again: "
-                'put what starts it under if __name__ == "__main__":'
+                'put the call of run() under if __name__ == "__main__":'
             )
-        from nemorun_cli.cli import run_built  # noqa: PLC0415 - what runs experiments is heavy
+        from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
         return run_built.run(self.document(flags), is_direct=bool(direct), is_detached=bool(detach))
 
     def dryrun(self) -> dict[str, Any]:
-        """Show what would run, and give it as the document `exp.plan/1`; nothing is created."""
+        """Print what would run, and return it as the document `exp.plan/1`; nothing is created."""
         python_specs.hand_over(self, [])
-        from nemorun_cli.cli import run_built  # noqa: PLC0415 - what runs experiments is heavy
+        from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
         return run_built.show(self.document({}))
 
     def document(self, flags: Mapping[str, bool | None]) -> Document:
-        """What was built, checked; raises SpecError with all of its problems."""
-        from nemorun_cli.cli import run_built  # noqa: PLC0415 - what checks specs is heavy
+        """The built spec, checked; raises SpecError with all of its problems."""
+        from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
         return run_built.read(self, _sets(flags))
 
     @property
     def plugins(self) -> list[tuple[object, tuple[str, ...] | None]]:
-        """The plugins that were given, each with the tasks that it is for; None for all."""
+        """The plugins, each with the ids of its tasks; None means all tasks."""
         return list(self._plugins)
 
-    def _named(self, executor: Executor | str) -> str:
+    def _executor_name(self, executor: Executor | str) -> str:
         if isinstance(executor, str):
             return executor
         for name, known in self._executors.items():
@@ -167,14 +171,14 @@ class Builder:
         self._executors[name] = executor
         return name
 
-    def _free(self, name: str, task: Task | Sequence[Task]) -> str:
+    def _new_id(self, name: str, task: Task | Sequence[Task]) -> str:
         if name:
             if name in self._tasks:
-                raise UsageError(f"there is a task {name!r} already", hint="give each its own name")
+                raise UsageError(f"a task {name!r} already exists", hint="use a different name for each task")
             return name
         if not isinstance(task, (Script, Command, Partial)):
             raise UsageError("a list of tasks needs a name", hint='add([…], name="evaluate")')
-        wanted = _NO_NAME.sub("_", task.name())[:60].lstrip("_.-") or "task"
+        wanted = _INVALID_IN_ID.sub("_", task.name())[:60].lstrip("_.-") or "task"
         name, number = wanted, 2
         while name in self._tasks:
             name, number = f"{wanted}-{number}", number + 1
@@ -182,5 +186,5 @@ class Builder:
 
 
 def _sets(flags: Mapping[str, bool | None]) -> list[str]:
-    """Flags that were given, as changes of the spec's `run` section."""
+    """The flags that are not None, as `--set` changes of the spec's `run` section."""
     return [f"run.{name}={str(value).lower()}" for name, value in flags.items() if value is not None]

@@ -1,19 +1,19 @@
-"""The errors `exp` raises, each with the exit code that scripts see.
+"""The errors that `exp` raises, each with its exit code.
 
 ExpError                     70
 ├── UsageError                2   wrong usage
 │   └── SpecError             2   problems in a spec, all of them at once
 ├── NotFoundError             3   no such experiment, task, attempt or file
-│   └── AmbiguousError        2   a name that fits several
-├── NotOverError              4   not over yet, or survivors of a cancel
+│   └── AmbiguousError        2   a name that matches several
+├── NotOverError              4   not finished yet, or tasks that survived a cancel
 ├── EngineError               6   docker, slurm, ssh: absent, down, refusing
 ├── LedgerError               7   the ledger cannot be read or written
-│   ├── LedgerDamagedError    7   a line that is neither whole nor a torn tail
+│   ├── LedgerDamagedError    7   a damaged line that is not part of a torn tail
 │   ├── LedgerNewerError      7   written by a newer version
 │   └── LockHeldError         7   its lock is held too long
-├── RunningError              8   one with the same key is running
-├── InterruptedExperimentError  9   nothing runs and nothing is over
-└── StateError               70   an illegal move: a fault in the writer
+├── RunningError              8   an experiment with the same key is running
+├── InterruptedExperimentError  9   not finished, and nothing runs
+└── StateError               70   an illegal move: a bug in the writer
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class ExpError(Exception):
-    """The root of what `exp` raises; `hint` says what to do about it."""
+    """The base class of the errors that `exp` raises; `hint` is the suggested remedy."""
 
     exit_code = 70
 
@@ -38,13 +38,13 @@ class ExpError(Exception):
 
 
 class UsageError(ExpError):
-    """The command or the call was used wrongly."""
+    """A command or a function was used incorrectly."""
 
     exit_code = 2
 
 
 class SpecError(UsageError):
-    """A spec has problems; `problems` holds every one of them, in the order of the file."""
+    """A spec has problems; `problems` holds all of them, in the order of the file."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         count = len(problems)
@@ -52,25 +52,25 @@ class SpecError(UsageError):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        from nemorun_cli.model import problems  # noqa: PLC0415 - only for a traceback, or who prints the error
+        from nemorun_cli.model import problems  # noqa: PLC0415 - only needed when the error is printed
 
         return f"{self.message}\n{problems.render(self.problems)}"
 
 
 class NotFoundError(ExpError):
-    """There is no such experiment, task, attempt or file."""
+    """An experiment, task, attempt or file does not exist."""
 
     exit_code = 3
 
 
 class AmbiguousError(NotFoundError):
-    """A name fits several; the message lists them."""
+    """A name matches several experiments or tasks; the message lists them."""
 
     exit_code = 2
 
 
 class NotOverError(ExpError):
-    """It is not over yet, or something outlived a cancel."""
+    """The experiment is not finished yet, or tasks survived a cancel."""
 
     exit_code = 4
 
@@ -88,7 +88,7 @@ class LedgerError(ExpError):
 
 
 class LedgerDamagedError(LedgerError):
-    """A ledger has a damaged line that is no torn tail; nothing is overwritten."""
+    """A ledger has a damaged line that is not part of a torn tail; nothing is overwritten."""
 
 
 class LedgerNewerError(LedgerError):
@@ -100,16 +100,16 @@ class LockHeldError(LedgerError):
 
 
 class RunningError(ExpError):
-    """An experiment with the same key (or name) is not over."""
+    """An experiment with the same key (or name) is not finished."""
 
     exit_code = 8
 
 
 class InterruptedExperimentError(ExpError):
-    """The experiment is not over, and nothing is left that could end by itself."""
+    """The experiment is not finished, and no process is left that could finish it."""
 
     exit_code = 9
 
 
 class StateError(ExpError):
-    """An illegal move between states: a fault in the writer."""
+    """An illegal move between states: a bug in the ledger's writer."""

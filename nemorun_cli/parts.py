@@ -1,4 +1,4 @@
-"""What a `Builder` takes: tasks and executors as values, with what a spec says of them."""
+"""The values that a `Builder` takes: tasks and executors, with the same options as in a spec."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script: the path of a file, or its text as `inline`; run by `entrypoint`, or else by bash."""
+    """A script: the path of a file, or its text as `inline`; run by `entrypoint`, by default bash."""
 
     path: str | os.PathLike[str] | None = None
     inline: str | None = field(default=None, kw_only=True)
@@ -26,37 +26,39 @@ class Script:
     entrypoint: str | Sequence[str] | None = field(default=None, kw_only=True)
 
     def entry(self) -> dict[str, Any]:
-        """The task as a spec has it."""
+        """The task in the form of a spec."""
         if (self.path is None) == (self.inline is None):
-            raise UsageError("a Script is either a path or an inline text")
-        what = {"inline": self.inline} if self.path is None else {"script": os.fspath(self.path)}
-        return {**what, **given(args=list(self.args), env=dict(self.env), entrypoint=self.entrypoint)}
+            raise UsageError("a Script needs either a path or an inline text")
+        source = {"inline": self.inline} if self.path is None else {"script": os.fspath(self.path)}
+        return {**source, **given(args=list(self.args), env=dict(self.env), entrypoint=self.entrypoint)}
 
     def name(self) -> str:
-        """What the task is called if nothing else is said."""
+        """The task's default name."""
         return "script" if self.path is None else Path(self.path).name
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program with its arguments: a list, or a text that is split as a shell would, but run without one."""
+    """A program with its arguments: a list, or a text that is split like a shell command; no shell runs."""
 
     command: str | Sequence[Any]
     env: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     def entry(self) -> dict[str, Any]:
-        """The task as a spec has it."""
+        """The task in the form of a spec."""
         command = self.command if isinstance(self.command, str) else list(self.command)
         return {"command": command, **given(env=dict(self.env))}
 
     def name(self) -> str:
-        """What the task is called if nothing else is said."""
-        words = self.command.split() if isinstance(self.command, str) else [str(one) for one in self.command]
+        """The task's default name."""
+        words = (
+            self.command.split() if isinstance(self.command, str) else [str(word) for word in self.command]
+        )
         return Path(words[0]).name if words else "command"
 
 
 class _Call:
-    """A callable and the arguments that it is given by name."""
+    """A callable and its keyword arguments."""
 
     __slots__ = ("args", "target")
 
@@ -68,30 +70,30 @@ class _Call:
         raise AttributeError(f"{type(self).__name__} cannot be changed")
 
     def __repr__(self) -> str:
-        given = "".join(f", {name}={value!r}" for name, value in self.args.items())
-        return f"{type(self).__name__}({self.target!r}{given})"
+        arguments = "".join(f", {name}={value!r}" for name, value in self.args.items())
+        return f"{type(self).__name__}({self.target!r}{arguments})"
 
     target: str
     args: Mapping[str, Any]
 
 
 class Config(_Call):
-    """A value that the task builds first: a class or function, and its arguments."""
+    """An argument that the task builds before the call: a class or function, and its keyword arguments."""
 
 
 class Partial(_Call):
-    """A Python callable, or its name as `module:function`, with its arguments by name.
+    """A Python callable, or its name as `module:function`, with its keyword arguments.
 
-    The task imports it anew: it has to be at the top of a module that lies beside the program or is
-    installed where the task runs.
+    The task imports it in its own process: it must be at the top level of a module that is next to the
+    program or installed where the task runs.
     """
 
     def entry(self) -> dict[str, Any]:
-        """The task as a spec has it."""
+        """The task in the form of a spec."""
         return {"partial": self.target, **given(args=plain(dict(self.args)))}
 
     def name(self) -> str:
-        """What the task is called if nothing else is said."""
+        """The task's default name."""
         return self.target.rpartition(":")[2]
 
 
@@ -99,7 +101,7 @@ Task: TypeAlias = "Script | Command | Partial"
 
 
 class Executor:
-    """Where tasks run: a type and its options, in the words of a spec; `name` is how it is shown."""
+    """Where tasks run: a type and its options, named as in a spec; `name` is the name that is shown."""
 
     __slots__ = ("name", "options")
 
@@ -125,7 +127,7 @@ class Executor:
 
 
 class LocalExecutor(Executor):
-    """This machine."""
+    """The local machine."""
 
     __slots__ = ()
 
@@ -134,7 +136,7 @@ class LocalExecutor(Executor):
 
 
 class DockerExecutor(Executor):
-    """A container of its own for each attempt."""
+    """A new Docker container for each attempt."""
 
     __slots__ = ()
 
@@ -143,7 +145,7 @@ class DockerExecutor(Executor):
 
 
 class SlurmExecutor(Executor):
-    """A Slurm cluster; options are sbatch's with underscores."""
+    """A Slurm cluster; the options are those of sbatch, with underscores."""
 
     __slots__ = ()
 
@@ -152,25 +154,26 @@ class SlurmExecutor(Executor):
 
 
 def _target(target: Callable[..., Any] | str) -> str:
-    """How a task can import a callable: `module:name`."""
+    """The name by which a task can import a callable: `module:name`."""
     if isinstance(target, str):
         return target
     module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", "")
     if not module or not name or "<" in name:
-        raise UsageError(
-            f"{target!r} cannot be imported by a task", hint="it has to be at the top of a module"
-        )
+        raise UsageError(f"a task cannot import {target!r}", hint="define it at the top level of a module")
     if module == "__main__":
         scope = getattr(target, "__globals__", None) or vars(sys.modules["__main__"])
         file = scope.get("__file__")
         if file is None:
-            raise UsageError(f"{name} is in no file", hint="put it into a module beside the notebook")
+            raise UsageError(
+                f"a task cannot import {name}: it is not in a file",
+                hint="move it to a module next to the notebook",
+            )
         module = Path(file).stem
     return f"{module}:{name}"
 
 
 def plain(value: Any) -> Any:
-    """The value as a spec can hold it; what is to be built first becomes a mapping with `_target_`."""
+    """The value in the form of a spec; a `Config` becomes a mapping with `_target_`."""
     if isinstance(value, Config):
         return {"_target_": value.target, **plain(dict(value.args))}
     if isinstance(value, dict):
@@ -181,5 +184,5 @@ def plain(value: Any) -> Any:
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """Those that are not None and not empty."""
+    """The arguments that are neither None nor empty."""
     return {name: value for name, value in values.items() if value is not None and value not in ([], {}, ())}

@@ -1,8 +1,8 @@
-"""What an executor is, and where the core finds one by the name of its type.
+"""The executor protocol, and the registry that finds an executor class by its type.
 
-An executor is one file that implements few verbs. The core never asks which kind it has. A new
-one is added by its file and a line in `_TYPES`, or by a package of its own that names its class
-under the entry-point group `nemorun_cli.executors`.
+An executor is one module that implements a few verbs; the core never distinguishes types. To add one,
+write the module and add a line to `_TYPES`, or register the class of another package under the
+entry-point group `nemorun_cli.executors`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS: Final = "nemorun_cli.executors"
 
-ELSEWHERE: Final = "elsewhere"  # the evidence of what can only be seen from another host
+ELSEWHERE: Final = "elsewhere"  # the evidence for an attempt that only another host can observe
 
 Key = tuple[str, int]  # task id, attempt
 Need = Literal["success", "no_cancel", "end", "failure"]
@@ -38,13 +38,13 @@ Need = Literal["success", "no_cancel", "end", "failure"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
-    """An attempt that another one waits for in the engine's own queue.
+    """An attempt that another attempt depends on in the engine's own queue.
 
     Attributes:
-        job_id: what the engine calls it.
-        need: how it has to end: with success; not by a cancel, for it may fail; anyhow; or with a
-            failure, which one of those that have this need is enough for.
-        has_secrets: whether its outputs may hold what only the supervisor knows to be a secret.
+        job_id: its id in the engine.
+        need: how it must end: `success`; `no_cancel` (success or failure, but not cancelled); `end`
+            (any result); `failure` (at least one of the upstream jobs with this need must fail).
+        has_secrets: whether its outputs may contain a secret that only the supervisor can recognize.
     """
 
     key: Key
@@ -59,12 +59,12 @@ class Job:
     """An attempt as an executor sees it.
 
     Attributes:
-        plan: what to run; None when the attempt was submitted earlier and is only looked after.
-        job_id: what the engine calls it, once that is known.
-        holder: the supervisor that submitted it, whose host and boot are those of a local process.
-        stop_grace: seconds from `stop_signal` to KILL when something is left over.
-        allocation: the slots of this machine that it was given, if it asked for any and is to be submitted.
-        upstream: the jobs that it waits for in the engine's queue; only for an executor that `QueuesEarly`.
+        plan: what to run; None if the attempt was submitted earlier and is only monitored.
+        job_id: its id in the engine, once known.
+        holder: the supervisor that submitted it; a local process has the same host and boot.
+        stop_grace: seconds from `stop_signal` to KILL for processes that are still running.
+        allocation: the local slots reserved for it, if it requested any and is about to be submitted.
+        upstream: the jobs it depends on in the engine's queue; only for a `QueuesEarly` executor.
     """
 
     experiment: str
@@ -81,7 +81,7 @@ class Job:
 
     @classmethod
     def of(cls, task: Task, state: TaskState, files: ExperimentFiles) -> Self:
-        """A task's present attempt, to be looked after."""
+        """The current attempt of a task, to be monitored."""
         return cls(
             experiment=files.id,
             task=task.id,
@@ -95,18 +95,18 @@ class Job:
 
     @property
     def key(self) -> Key:
-        """What tells this attempt from all others of the experiment."""
+        """Identifies the attempt within the experiment."""
         return self.task, self.attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStatus:
-    """What an executor learned about an attempt.
+    """The status of an attempt, as its executor determined it.
 
-    `state` is `queued` or `running` (the engine has it), `over` (with its `ending`), `unknown` (the
-    engine does not answer; never taken for an end) or `absent` (it was never started, and will not be).
-    `since` is when it began (Unix seconds), where that is known better than by the time of the
-    sighting; `evidence` says by what all this is known.
+    `state` is `queued` or `running` (the engine has it), `over` (finished; `ending` is set), `unknown` (the
+    engine does not answer; never treated as finished) or `absent` (it was never started, and will not be).
+    `since` is its start (Unix seconds), if that is known more precisely than from the time of this
+    report; `evidence` is the source of the status.
     """
 
     key: Key
@@ -120,7 +120,7 @@ class AttemptStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What `doctor` says of an engine; `remedy` is there if something is wrong."""
+    """A result of `doctor` for an engine; `remedy` is set if there is a problem."""
 
     engine: str
     is_ok: bool
@@ -129,35 +129,35 @@ class Diagnosis:
 
 
 class Executor(Protocol):
-    """Where tasks run. An instance keeps nothing that the ledger and the attempts do not tell.
+    """Where tasks run. All state of an instance can be restored from the ledger and the attempt files.
 
-    It is made with its options from the spec, checked against `options_schema`, and with the
-    secrets of the tasks that it runs. `machine` and `why_unsatisfiable` may be left out.
+    It is created with its options from the spec, validated against `options_schema`, and with the
+    secrets of the tasks it runs. `machine` and `why_unsatisfiable` are optional.
     """
 
     options_schema: ClassVar[Mapping[str, Any]]  # JSON Schema of the options, without `type`
-    counts_toward_max_parallel: ClassVar[bool]  # whether its tasks count for `run.max_parallel` by default
+    counts_toward_max_parallel: ClassVar[bool]  # whether its tasks count toward `run.max_parallel` by default
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None: ...
 
     def plan(self, plan: Plan) -> Plan:
-        """The plan with what the engine will be told; pure, for the dry run shows it."""
+        """The plan with the engine's parameters added. Must be pure: the dry run shows the result."""
         ...
 
     def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
-        """Start attempts; submitting one that was started already does not start it twice."""
+        """Start attempts. Submitting a started attempt again must not start it twice."""
         ...
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
-        """What is new about these attempts; the first time, how each of them stands."""
+        """Status changes of these attempts; on the first call, the status of each."""
         ...
 
     def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
-        """Begin to end attempts (None: with their own signal and grace); `poll` tells when they are gone."""
+        """Start to terminate attempts (None: with their own signal and grace); `poll` reports their end."""
         ...
 
     def wakeup(self) -> int | None:
-        """A descriptor that becomes readable when `poll` has news, or None."""
+        """A descriptor that becomes readable when `poll` has something to report, or None."""
         ...
 
     def due(self) -> float | None:
@@ -165,41 +165,41 @@ class Executor(Protocol):
         ...
 
     def check(self) -> Iterable[Diagnosis]:
-        """Ask the engine whether it can do what these options want; the doctor asks without any."""
+        """Check whether the engine supports these options; `doctor` passes none."""
         ...
 
     def close(self) -> None:
-        """Let go of everything; what runs goes on."""
+        """Release all resources; running tasks continue."""
         ...
 
     def machine(self, *, with_gpus: bool) -> Machine | None:
-        """What its tasks share of this machine by `resources`; None if they run elsewhere."""
+        """The local capacity that its tasks share through `resources`; None if they run elsewhere."""
         ...
 
     def why_unsatisfiable(self, wanted: Resources, *, ask: bool) -> str | None:
-        """Why a request can never be met, or None; if `ask` by what the engine says, else by the options."""
+        """Why a request can never be met, or None. `ask` queries the engine; otherwise only options count."""
         ...
 
 
 @runtime_checkable
 class QueuesEarly(Protocol):
-    """What an executor has besides if its engine can let an attempt wait for the ends of others.
+    """An executor whose engine can queue an attempt with dependencies on other attempts.
 
     Such an attempt must run only if it is certain that the needs in its `Job.upstream` are met. If they are
     not, or if the engine cannot determine it, the attempt is not run, and `poll` reports it as `absent`.
     """
 
     def queue(self) -> str:
-        """What names the engine's queue: attempts can wait for those of executors that give the same."""
+        """The name of the engine's queue. Attempts can depend on those of executors with the same queue."""
         ...
 
 
 @runtime_checkable
 class HasRemotePaths(Protocol):
-    """What the class of an executor (not its instance) has if tasks may find folders that are not here."""
+    """An executor class (not instance) whose tasks may see folders that do not exist on this machine."""
 
     def has_remote_paths(self, options: Mapping[str, Any]) -> bool:
-        """Whether they do with these options, so that a `workdir` is not looked for on this machine."""
+        """Whether they do with these options; a `workdir` is then not required on this machine."""
         ...
 
 
@@ -215,12 +215,12 @@ _TYPES: Final = Registry(
 
 
 def types() -> list[str]:
-    """The types of executors there are, built in and installed."""
+    """The known executor types, built in and installed."""
     return _TYPES.names()
 
 
 def known(*, ask: bool) -> ExecutorTypes:
-    """What the check of a spec asks about executors; with `ask`, of this machine and the engines too."""
+    """The executor types that a spec is checked against; `ask` also queries this machine and the engines."""
     return ExecutorTypes(
         names=types,
         options_schema=options_schema,
@@ -230,59 +230,59 @@ def known(*, ask: bool) -> ExecutorTypes:
 
 
 def find(type_name: str) -> type[Executor]:
-    """The class behind a type.
+    """The class of an executor type.
 
     Raises:
-        UsageError: there is no such type, or its package cannot be loaded.
+        UsageError: the type is unknown, or its package cannot be loaded.
     """
-    found: type[Executor] = _TYPES.find(type_name)
-    return found
+    executor_class: type[Executor] = _TYPES.find(type_name)
+    return executor_class
 
 
 def options_schema(type_name: str) -> Mapping[str, Any] | None:
-    """The JSON Schema of a type's options, or None if there is no such type."""
+    """The JSON Schema of a type's options, or None if the type is unknown."""
     return find(type_name).options_schema if _TYPES.has(type_name) else None
 
 
 def has_remote_paths(name: str, options: Mapping[str, Any]) -> bool:
-    """Whether the tasks of an executor find folders that are not on this machine."""
+    """Whether the tasks of an executor may see folders that do not exist on this machine."""
     type_name = options.get("type", name)
-    found = find(type_name) if _TYPES.has(type_name) else None
-    return isinstance(found, HasRemotePaths) and found.has_remote_paths(options)
+    executor_class = find(type_name) if _TYPES.has(type_name) else None
+    return isinstance(executor_class, HasRemotePaths) and executor_class.has_remote_paths(options)
 
 
 def make(name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> Executor:
     """The executor that a spec calls `name`."""
-    given = {key: value for key, value in options.items() if key != "type"}
-    return find(options.get("type", name))(name, given, secrets)
+    own_options = {key: value for key, value in options.items() if key != "type"}
+    return find(options.get("type", name))(name, own_options, secrets)
 
 
 def queue(executor: Executor) -> str | None:
-    """What names the queue in which attempts of an executor can wait for others; None if they cannot."""
+    """The queue in which attempts of an executor can depend on others; None if it has no such queue."""
     return executor.queue() if isinstance(executor, QueuesEarly) else None
 
 
 def ask(spec: Spec) -> list[Diagnosis]:
-    """What the engines say of themselves that the tasks of a spec use."""
-    found: list[Diagnosis] = []
+    """Check the engines that the tasks of a spec use."""
+    diagnoses: list[Diagnosis] = []
     for name in dict.fromkeys(task.executor for task in spec.tasks):
         executor = make(name, spec.executors.get(name, {"type": name}), {})
         try:
-            found += executor.check()
+            diagnoses += executor.check()
         finally:
             executor.close()
-    return found
+    return diagnoses
 
 
 def machine(executor: Executor, *, with_gpus: bool) -> Machine | None:
-    """What tasks of an executor share of this machine; None of one that says nothing about it."""
+    """The local capacity that tasks of an executor share; None if the executor has no `machine`."""
     return executor.machine(with_gpus=with_gpus) if hasattr(executor, "machine") else None
 
 
 def why_unsatisfiable(name: str, options: Mapping[str, Any], wanted: Resources, *, ask: bool) -> str | None:
     """Why a request can never be met by the executor that a spec calls `name`, or None.
 
-    Without `ask` only what its options tell counts; with it, this machine and the engine too.
+    Only its options count; `ask` also queries this machine and the engine.
     """
     executor = make(name, options, {})
     try:
@@ -292,8 +292,8 @@ def why_unsatisfiable(name: str, options: Mapping[str, Any], wanted: Resources, 
 
 
 def ask_engines(spec: Spec) -> None:
-    """Fail now, and not after hours in a queue, if an engine cannot do what the spec wants."""
-    if ill := [one for one in ask(spec) if not one.is_ok]:
-        told = "; ".join(f"{one.engine}: {one.message}" for one in ill)
-        remedies = dict.fromkeys(one.remedy for one in ill if one.remedy)
-        raise EngineError(told, hint="; ".join(remedies) or None)
+    """Fail now, not after hours in a queue, if an engine does not support what the spec requires."""
+    if failed := [diagnosis for diagnosis in ask(spec) if not diagnosis.is_ok]:
+        message = "; ".join(f"{diagnosis.engine}: {diagnosis.message}" for diagnosis in failed)
+        remedies = dict.fromkeys(diagnosis.remedy for diagnosis in failed if diagnosis.remedy)
+        raise EngineError(message, hint="; ".join(remedies) or None)

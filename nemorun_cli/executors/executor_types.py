@@ -1,4 +1,4 @@
-"""What the check of a spec asks about the types of executors."""
+"""The executor types that a spec is checked against."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorTypes:
-    """The types of executors that a spec may name.
+    """The executor types that a spec may name.
 
     Attributes:
-        names: tells which there are.
-        options_schema: the JSON Schema of a type's options, None where there is no such type.
-        why_unsatisfiable: why an executor (name, options) can never meet a request; None skips the question.
-        has_remote_paths: whether tasks of an executor (name, options) have folders that are elsewhere.
+        names: returns the known types.
+        options_schema: returns the JSON Schema of a type's options, None if the type is unknown.
+        why_unsatisfiable: why an executor (name, options) can never meet a request; None skips the check.
+        has_remote_paths: whether tasks of an executor (name, options) may see folders that are not local.
     """
 
     names: Callable[[], Sequence[str]]

@@ -1,7 +1,7 @@
-"""Tasks as processes of this machine, each under the shim in a session of its own.
+"""Runs tasks as local processes, each under the shim in its own session.
 
-A task is alive while its lock, which it inherited, is held or a process carries its mark. Its end is
-in `exit.json`; a supervisor that is its parent knows it from `wait` too.
+A task is alive while its inherited lock is held or a process carries its attempt marker. Its result is
+in `exit.json`; a supervisor that is its parent also gets it from `wait`.
 """
 
 from __future__ import annotations
@@ -34,40 +34,40 @@ if TYPE_CHECKING:
 
 SHELL: Final = "/bin/sh"
 LOCK_DESCRIPTOR: Final = 9  # where the shim expects the lock
-SLOTS_DESCRIPTOR: Final = 8  # where it expects that of the task's slots, if it has any
-LOOK_AGAIN: Final = 1.0  # seconds between looks at what no descriptor can tell of
+SLOTS_DESCRIPTOR: Final = 8  # where it expects the lock of the task's slots, if it has any
+POLL_INTERVAL: Final = 1.0  # seconds between polls of processes that no descriptor reports
 RESTORED: Final = frozenset(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}
 
 
 @dataclass(slots=True)
 class _Child:
-    """A shim that this process started, or found alive."""
+    """A shim that this process started or adopted."""
 
     job: Job
     pid: int
-    watch: int | None  # a pidfd, where the system has them
+    watch: int | None  # a pidfd, if the system has pidfds
     is_own: bool
     wait_status: int | None = None
     usage: Usage | None = None
 
     def wait(self, options: int = 0) -> bool:
-        """Collect the end of what this process started; says whether it did so now."""
+        """Reap the child; return whether this call did so."""
         try:
-            pid, status, measured = os.wait4(self.pid, options)
+            pid, status, rusage = os.wait4(self.pid, options)
         except ChildProcessError:
             return False
         if pid:
-            self.wait_status, self.usage = status, Usage.of_child(measured)
+            self.wait_status, self.usage = status, Usage.of_child(rusage)
         return bool(pid)
 
 
 class LocalExecutor:
-    """Runs tasks here, as many at once as `max_parallel` and the resources that they ask for allow."""
+    """Runs tasks on this machine, as many at once as `max_parallel` and their resources allow."""
 
-    _shims: ClassVar[set[int]] = set()  # started by this process, for whichever of a spec's executors
+    _shims: ClassVar[set[int]] = set()  # started by this process, for any of a spec's executors
 
     counts_toward_max_parallel: ClassVar[bool] = True
-    own_session: ClassVar[bool] = True  # away from the terminal, whose signals are not for the task
+    own_session: ClassVar[bool] = True  # detached from the terminal, whose signals must not reach the task
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "additionalProperties": False,
@@ -82,73 +82,73 @@ class LocalExecutor:
         self._children: dict[Key, _Child] = {}
         self._by_watch: dict[int, Key] = {}
         self._stops: dict[Key, process_tree.TreeStop] = {}
-        self._next_look = 0.0
+        self._next_poll = 0.0
         self._scan: dict[int, process_tree.ScannedProcess] | None = None
-        self._blind: set[Key] = set()  # alive, and only a look can tell when they end
+        self._unwatched: set[Key] = set()  # alive, without a descriptor that reports their end
 
     def plan(self, plan: Plan) -> Plan:
-        """The plan as it is: the shim needs nothing more."""
+        """The plan unchanged: the shim needs no further parameters."""
         return plan
 
     def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
-        """Start each attempt under its shim; one that lives already is only found again."""
+        """Start each attempt under its shim; adopt it if it is already alive."""
         return [self._submit(job) for job in jobs]
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
-        """Endings of what was started here, and a look at what was not."""
+        """Report finished children, and check adopted attempts periodically."""
         self._scan = None
         ready = self._ready()
         now = time.monotonic()
-        look = now >= self._next_look
-        if look:
-            self._next_look = now + LOOK_AGAIN
+        is_due = now >= self._next_poll
+        if is_due:
+            self._next_poll = now + POLL_INTERVAL
             self._reap_strays()
-        unseen = {key for key in jobs if key not in self._children and key not in self._blind}
-        wanted = [jobs[key] for key in {*ready, *unseen, *(self._blind if look else ())} if key in jobs]
-        sightings = [sighting for job in wanted if (sighting := self._sight(job))]
-        return [*sightings, *self._advance(jobs)]
+        unseen = {key for key in jobs if key not in self._children and key not in self._unwatched}
+        wanted = [jobs[key] for key in {*ready, *unseen, *(self._unwatched if is_due else ())} if key in jobs]
+        statuses = [status for job in wanted if (status := self._status(job))]
+        return [*statuses, *self._advance(jobs)]
 
     def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
         """Signal the whole tree of each task, and KILL it after the grace period."""
         for job in jobs:
             number = attempt_end.signal_number(signal or job.stop_signal)
-            patience = job.stop_grace if grace is None else grace
+            seconds = job.stop_grace if grace is None else grace
             if stop := self._stops.get(job.key):
-                stop.hurry(number, patience)
+                stop.hurry(number, seconds)
             else:
-                self._stops[job.key] = _stop(job, number, patience)
+                self._stops[job.key] = _stop(job, number, seconds)
 
     def wakeup(self) -> int | None:
-        """The descriptor behind which all the pidfds are."""
+        """The epoll descriptor that watches all pidfds."""
         return self._events.fileno() if self._events else None
 
     def due(self) -> float | None:
-        """When the next look at stubborn or adopted processes is worth it."""
+        """The time of the next check of processes that are being terminated or have no pidfd."""
         times = [stop.due for stop in self._stops.values()]
-        if self._blind or (self._children and self._events is None):
-            times.append(self._next_look)
+        if self._unwatched or (self._children and self._events is None):
+            times.append(self._next_poll)
         return min(times, default=None)
 
     def check(self) -> Iterable[Diagnosis]:
-        """This machine can run tasks if it has a shell."""
-        well = os.access(SHELL, os.X_OK)
+        """Check that this machine has a shell, which is all that tasks need."""
+        is_ok = os.access(SHELL, os.X_OK)
         yield Diagnosis(
             engine="local",
-            is_ok=well,
-            message=f"{SHELL} is there, {os.cpu_count()} CPUs" if well else f"{SHELL} cannot be executed",
-            remedy=None if well else "install a POSIX shell as /bin/sh",
+            is_ok=is_ok,
+            message=f"{SHELL} exists, {os.cpu_count()} CPUs" if is_ok else f"{SHELL} cannot be executed",
+            remedy=None if is_ok else "install a POSIX shell as /bin/sh",
         )
 
     def machine(self, *, with_gpus: bool) -> Machine:
-        """What there is, or what the options say that tasks may use of it."""
+        """The hardware of this machine, or the share of it that the options allow."""
         return hardware.find(self._options, with_gpus=with_gpus)
 
     def why_unsatisfiable(self, wanted: Resources, *, ask: bool) -> str | None:
-        """Why this machine can never have so much free."""
+        """Why this machine can never satisfy a request, or None."""
         return self.machine(with_gpus=bool(wanted.gpus)).why_unsatisfiable(wanted) if ask else None
 
     def close(self) -> None:
-        """Stop watching; the tasks live in sessions of their own and go on."""
+        """Stop watching. The tasks have their own sessions and continue."""
         for child in self._children.values():
             if child.watch is not None:
                 os.close(child.watch)
@@ -162,7 +162,7 @@ class LocalExecutor:
         is_new = attempts.make_folders(job.files)
         lock = locks.take(job.files.lock)
         if lock is None:
-            return self._sight(job) or AttemptStatus(
+            return self._status(job) or AttemptStatus(
                 key=job.key, state="running", evidence="its lock is held"
             )
         try:
@@ -176,7 +176,7 @@ class LocalExecutor:
                 return self._start(job, plan, env, lock)
         finally:
             os.close(lock)
-        return self._sight(job) or AttemptStatus(key=job.key, state="running")
+        return self._status(job) or AttemptStatus(key=job.key, state="running")
 
     def _start(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> AttemptStatus:
         since = time.time()
@@ -222,14 +222,14 @@ class LocalExecutor:
                 self._events.register(watch, select.EPOLLIN)
                 self._by_watch[watch] = job.key
         self._children[job.key] = _Child(job, pid, watch, is_own)
-        self._blind.discard(job.key)
+        self._unwatched.discard(job.key)
         if is_own:
             self._shims.add(pid)
         if watch is None:
-            self._blind.add(job.key)
+            self._unwatched.add(job.key)
 
     def _forget(self, key: Key) -> None:
-        self._blind.discard(key)
+        self._unwatched.discard(key)
         if child := self._children.pop(key, None):
             self._shims.discard(child.pid)
             if child.watch is not None:
@@ -237,25 +237,27 @@ class LocalExecutor:
                 os.close(child.watch)
 
     def _ready(self) -> set[Key]:
-        """Whose shim has ended; collects the children of this process that have."""
+        """The attempts whose shim has exited; reaps those that are children of this process."""
         ready = set()
         if self._events:
             for watch, _ in self._events.poll(0):
                 if key := self._by_watch.get(watch):
                     ready.add(key)
                     self._events.unregister(watch)
-        own = [key for key in (ready | self._blind) if (child := self._children.get(key)) and child.is_own]
+        own = [
+            key for key in (ready | self._unwatched) if (child := self._children.get(key)) and child.is_own
+        ]
         for key in own:
             if self._children[key].wait(os.WNOHANG):
                 ready.add(key)
         return ready
 
-    def _sight(self, job: Job) -> AttemptStatus | None:
-        """How one attempt stands, by its record, its lock and its mark, in this order of trust."""
+    def _status(self, job: Job) -> AttemptStatus | None:
+        """The status of an attempt by its exit record, its lock and its marker, in this order of trust."""
         if job.key in self._stops:
             return None
         if job.holder and not job.holder.is_this_host:
-            self._blind.add(job.key)
+            self._unwatched.add(job.key)
             return AttemptStatus(
                 key=job.key, state="unknown", message=f"it runs on {job.holder.host}", evidence=ELSEWHERE
             )
@@ -263,22 +265,22 @@ class LocalExecutor:
         is_held = locks.is_held(job.files.lock)
         ending = attempts.read_ending(job.files)
         if ending and not is_held and not self._has_strays(job, child):
-            return self._over(job, child, ending)
-        if ending:  # the task is over, and something it started is not
-            # Its grace counts from that end, for whoever looks after it now may look only once.
-            left = job.stop_grace - max(0.0, time.time() - (ending.ended or 0.0))
-            self._stops[job.key] = _stop(job, attempt_end.signal_number(job.stop_signal), max(0.0, left))
+            return self._finished(job, child, ending)
+        if ending:  # the task has finished, but a process that it started is still running
+            # The grace period starts at that end, because this may be the only check that this process makes.
+            remaining = job.stop_grace - max(0.0, time.time() - (ending.ended or 0.0))
+            self._stops[job.key] = _stop(job, attempt_end.signal_number(job.stop_signal), max(0.0, remaining))
             return None
-        return self._sight_unended(job, child, is_held=is_held)
+        return self._status_unended(job, child, is_held=is_held)
 
-    def _sight_unended(self, job: Job, child: _Child | None, *, is_held: bool) -> AttemptStatus | None:
+    def _status_unended(self, job: Job, child: _Child | None, *, is_held: bool) -> AttemptStatus | None:
         pid = attempts.claimed_pid(job.files)
         if is_held or self._is_marked(job):
-            return self._sight_alive(job, child, pid)
-        if ending := attempts.read_ending(job.files):  # it came between the two looks
-            return self._over(job, child, ending)
+            return self._status_alive(job, child, pid)
+        if ending := attempts.read_ending(job.files):  # it was written between the two reads
+            return self._finished(job, child, ending)
         if child and child.wait_status is not None and pid in (child.pid, None):
-            return self._over(job, child, _from_wait(child.wait_status, pid))
+            return self._finished(job, child, _from_wait(child.wait_status, pid))
         self._forget(job.key)
         if pid is None:
             return AttemptStatus(key=job.key, state="absent")
@@ -286,47 +288,47 @@ class LocalExecutor:
             key=job.key,
             state="over",
             job_id=str(pid) if pid else None,
-            ending=lost("it vanished: no process, no lock and no exit record are left of it"),
+            ending=lost("it disappeared: it left no process, no lock and no exit record"),
         )
 
-    def _sight_alive(self, job: Job, child: _Child | None, pid: int | None) -> AttemptStatus | None:
+    def _status_alive(self, job: Job, child: _Child | None, pid: int | None) -> AttemptStatus | None:
         if child and child.wait_status is None and child.watch is not None and pids.exists(child.pid):
             return None
         self._forget(job.key)
         if pid and process_tree.mark_of(pid) == _mark(job):
             self._watch(job, pid, is_own=False)
             with contextlib.suppress(OSError):  # on a full disk its CPU time stays unknown
-                job.files.usage.touch(FILE_MODE)  # whoever did not start it cannot measure it: its shim does
+                job.files.usage.touch(FILE_MODE)  # only its parent can measure it, which is the shim
         else:
-            self._blind.add(job.key)
-        if pid is None:  # whoever prepares it may die before it starts
+            self._unwatched.add(job.key)
+        if pid is None:  # the process that prepares it may die before starting it
             return AttemptStatus(key=job.key, state="queued")
         return AttemptStatus(
             key=job.key, state="running", job_id=str(pid) if pid else None, evidence="its lock is held"
         )
 
     def _has_strays(self, job: Job, child: _Child | None) -> bool:
-        """Whether something that carries the attempt's mark is left, though nothing holds its lock."""
+        """Whether a process that carries the attempt's marker is left, although no process holds its lock."""
         if child is None or not child.is_own:
             return self._is_marked(job)
         wanted = _mark(job)
         return any(process_tree.mark_of(pid) == wanted for pid in _own_children() - self._shims)
 
     def _is_marked(self, job: Job) -> bool:
-        """Whether some process carries the attempt's mark; one scan serves a whole poll."""
+        """Whether a process carries the attempt's marker; each poll scans once."""
         if self._scan is None:
             self._scan = process_tree.scan()
         wanted = _mark(job)
-        return any(one.mark == wanted for one in self._scan.values())
+        return any(process.mark == wanted for process in self._scan.values())
 
     def _advance(self, jobs: Mapping[Key, Job]) -> list[AttemptStatus]:
-        """Go on with what is being ended; gives those that are gone."""
+        """Continue the terminations in progress; return the attempts that have terminated."""
         now = time.monotonic()
         if not any(stop.due <= now for stop in self._stops.values()):
             return []
         self._reap_strays()
         seen = process_tree.scan()
-        gone = []
+        terminated = []
         for key, stop in list(self._stops.items()):
             if stop.due > now:
                 continue
@@ -334,10 +336,10 @@ class LocalExecutor:
             if stop.is_done:
                 del self._stops[key]
                 if key in jobs:
-                    gone.append(self._gone(jobs[key], stop))
-        return gone
+                    terminated.append(self._terminated(jobs[key], stop))
+        return terminated
 
-    def _gone(self, job: Job, stop: process_tree.TreeStop) -> AttemptStatus:
+    def _terminated(self, job: Job, stop: process_tree.TreeStop) -> AttemptStatus:
         child = self._children.get(job.key)
         if child and child.is_own and child.wait_status is None:
             child.wait()
@@ -345,32 +347,32 @@ class LocalExecutor:
         if ending is None and child and child.wait_status is not None:
             ending = _from_wait(child.wait_status, child.pid)
         if ending is None:
-            how = "KILL" if stop.has_killed else attempt_end.short_signal(str(stop.signal))
-            ending = lost(f"it was ended by {how}; its exit code is not known")
-        return self._over(job, child, ending)
+            signal_name = "KILL" if stop.has_killed else attempt_end.short_signal(str(stop.signal))
+            ending = lost(f"it was terminated by {signal_name}; its exit code is not known")
+        return self._finished(job, child, ending)
 
-    def _over(self, job: Job, child: _Child | None, ending: AttemptEnd) -> AttemptStatus:
-        """The end of an attempt, with what it used if this process waited for it."""
+    def _finished(self, job: Job, child: _Child | None, ending: AttemptEnd) -> AttemptStatus:
+        """The status of a finished attempt, with its resource usage if this process reaped it."""
         if child is not None and child.usage is not None:
             ending = replace(ending, usage=child.usage)
         self._forget(job.key)
         return AttemptStatus(key=job.key, state="over", job_id=_job_id(job, child), ending=ending)
 
     def _reap_strays(self) -> None:
-        """Collect orphans that this process, as a subreaper, inherited from tasks."""
+        """Reap orphans that this process, as a subreaper, inherited from tasks."""
         for pid in _own_children() - self._shims:
             with contextlib.suppress(ChildProcessError, ProcessLookupError):
-                if os.getsid(pid) != os.getsid(0):  # what other executors started is theirs to wait for
+                if os.getsid(pid) != os.getsid(0):  # other executors reap their own processes
                     os.waitpid(pid, os.WNOHANG)
 
 
 def _slots(job: Job) -> list[tuple[Any, ...]]:
-    """What lets a task keep its slots for as long as it lives."""
+    """The file action by which a task inherits its slots' lock, which is held as long as the task lives."""
     return [(os.POSIX_SPAWN_DUP2, job.allocation.descriptor, SLOTS_DESCRIPTOR)] if job.allocation else []
 
 
 def _program(plan: Plan, env: Mapping[str, str]) -> str:
-    """The program's own path, so that the shim's shell cannot take its name for a command of its own."""
+    """The path of the program, so that the shim's shell cannot confuse its name with a builtin."""
     name, path = plan.argv[0], env.get("PATH", os.defpath)
     if "/" in name:
         return name
@@ -422,7 +424,7 @@ def _job_id(job: Job, child: _Child | None) -> str | None:
 def _own_children() -> set[int]:
     try:
         descriptor = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # only Linux tells, and only with CONFIG_PROC_CHILDREN
+    except OSError:  # exists only on Linux, and only with CONFIG_PROC_CHILDREN
         return set()
     try:
         text = b""

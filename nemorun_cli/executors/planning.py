@@ -1,4 +1,4 @@
-"""Makes the plan of an attempt: what exactly runs, decided without touching anything."""
+"""Makes the plan of an attempt: what exactly runs. Has no effects."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def make(
     home: Path,
     told: Mapping[str, str] = _NOTHING,
 ) -> Plan:
-    """The plan of an attempt at a task whose expressions are all filled in; `told` is for its environment."""
+    """The plan of an attempt at a task with all expressions resolved; `told` is added to its environment."""
     own = files.attempt(task.id, attempt)
     package = spec.package(task)
     argv, script, call = _command(task, spec, files, own)
@@ -73,19 +73,19 @@ def make(
         timeout=task.timeout,
         stop_signal=task.stop_signal,
         stop_grace=task.stop_grace,
-        company=next((one.id for one in spec.groups if one.together and one.id == task.group), None),
+        company=next((group.id for group in spec.groups if group.together and group.id == task.group), None),
     )
 
 
 def prefix(spec: Spec, experiment_id: str) -> str:
-    """Under which prefix the experiment is tracked."""
+    """The tracking prefix of the experiment."""
     return spec.prefix or f"{_user()}/{spec.name}/{experiment_id}"
 
 
 def dash_root(spec: Spec, home: Path) -> Path:
-    """Where the experiment's records are kept."""
-    given = spec.tracking.get("dash_root")
-    return Path(spec.folder, given) if given else _default_dash_root(home)
+    """The folder of the experiment's records."""
+    path = spec.tracking.get("dash_root")
+    return Path(spec.folder, path) if path else _default_dash_root(home)
 
 
 @cache
@@ -110,7 +110,7 @@ def _command(
 
 
 def _script(task: Task, spec: Spec, files: ExperimentFiles) -> str:
-    """Where a script lies that runs: with what was shipped beside it, or by itself."""
+    """The path of the script to run: in its shipped package, or a copy of the script alone."""
     source, package = str(task.body), spec.package(task)
     if package is not None and source in package.scripts:
         return package.shipped(source, folder=spec.folder)
@@ -121,7 +121,7 @@ def _script(task: Task, spec: Spec, files: ExperimentFiles) -> str:
 def _shared_environment(
     files: ExperimentFiles, name: str, tracked: str, records: Path, home: Path
 ) -> dict[str, str]:
-    """What all tasks of an experiment are told alike."""
+    """The environment variables that all tasks of an experiment share."""
     return {
         "EXP_ID": files.id,
         "EXP_NAME": name,

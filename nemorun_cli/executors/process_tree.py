@@ -1,8 +1,9 @@
-"""A task's processes: its group, its descendants, and all that carry its mark, and how they are ended.
+"""A task's processes (its group, its descendants, all processes with its marker), and their termination.
 
-The mark is the attempt's identity in the environment, which every descendant inherits. It counts by the
-attempt's folder itself, so that experiments of one id under two homes are kept apart, and one home under
-two names is one. A process that cleared its environment and left both group and parents cannot be found.
+The attempt marker is the attempt's identity in the environment, which every descendant inherits. It is
+compared by the device and inode of the attempt's folder: experiments with the same id in two homes differ,
+and two paths of one home are equal. A process that cleared its environment and left both its group and its
+parents cannot be found.
 """
 
 from __future__ import annotations
@@ -23,20 +24,18 @@ if TYPE_CHECKING:
 
     import psutil
 
-SUPERVISOR_VARIABLE: Final = (
-    "EXP_SUPERVISOR"  # in the environment of a supervisor, which is no part of any task
-)
-WATCHDOG_VARIABLE: Final = "EXP_WATCHDOG"  # in that of a shim's watchdog: the folder of the attempt
-FIRST_LOOK: Final = 0.01  # seconds until the second look at what was told to end
-LONGEST_PAUSE: Final = 0.5  # seconds between looks
+SUPERVISOR_VARIABLE: Final = "EXP_SUPERVISOR"  # set for a supervisor, which belongs to no task
+WATCHDOG_VARIABLE: Final = "EXP_WATCHDOG"  # set for a shim's watchdog: the folder of the attempt
+FIRST_LOOK: Final = 0.01  # seconds from the signal to the second scan
+LONGEST_PAUSE: Final = 0.5  # seconds between scans
 
 Mark = tuple[int, int]  # device and inode of the attempt's folder
-NOWHERE: Final[Mark] = (0, 0)  # of a folder that is not there; no process carries it
+NOWHERE: Final[Mark] = (0, 0)  # of a folder that does not exist; no process carries it
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedProcess:
-    """One process as a scan found it."""
+    """A process at the time of a scan."""
 
     process: psutil.Process
     parent: int
@@ -47,19 +46,19 @@ class ScannedProcess:
 
 
 def mark(folder: Path) -> Mark:
-    """The mark of the attempt in this folder."""
+    """The marker of the attempt in this folder."""
     try:
-        found = folder.stat()
+        status = folder.stat()
     except OSError:
         return NOWHERE
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def scan() -> dict[int, ScannedProcess]:
-    """All processes that are alive and may be looked into, by pid."""
-    import psutil  # noqa: PLC0415 - heavy, and only needed when there is cause to look
+    """All live processes whose environment is readable, by pid."""
+    import psutil  # noqa: PLC0415 - heavy, and only needed for a scan
 
-    found = {}
+    scanned = {}
     for process in psutil.process_iter():
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
@@ -68,7 +67,7 @@ def scan() -> dict[int, ScannedProcess]:
             environ = process.environ()
         except (psutil.Error, OSError):
             continue
-        found[process.pid] = ScannedProcess(
+        scanned[process.pid] = ScannedProcess(
             process=process,
             parent=parent,
             group=group,
@@ -76,12 +75,12 @@ def scan() -> dict[int, ScannedProcess]:
             is_supervisor=SUPERVISOR_VARIABLE in environ,
             watches=mark(Path(environ[WATCHDOG_VARIABLE])) if WATCHDOG_VARIABLE in environ else None,
         )
-    return found
+    return scanned
 
 
 def mark_of(pid: int) -> Mark | None:
-    """The mark a process carries, or None if it is gone, has none, or may not be looked into."""
-    import psutil  # noqa: PLC0415 - heavy, and only needed when there is cause to look
+    """The marker of a process, or None if it has none, has exited, or its environment is not readable."""
+    import psutil  # noqa: PLC0415 - heavy, and only needed for a scan
 
     try:
         return _mark(psutil.Process(pid).environ())
@@ -92,63 +91,65 @@ def mark_of(pid: int) -> Mark | None:
 def _mark(environ: Mapping[str, str]) -> Mark | None:
     try:
         files = ExperimentFiles(Path(environ["EXP_DIR"]))
-        found = mark(files.attempt(environ["EXP_TASK"], int(environ["EXP_ATTEMPT"])).directory)
+        carried = mark(files.attempt(environ["EXP_TASK"], int(environ["EXP_ATTEMPT"])).directory)
     except (KeyError, ValueError):
         return None
-    return None if found == NOWHERE else found
+    return None if carried == NOWHERE else carried
 
 
 def tree(wanted: Mark, seen: Mapping[int, ScannedProcess]) -> set[int]:
-    """The pids of a task's processes among those that were seen, the watchdog of its attempt included.
+    """The pids of a task's processes in a scan, including the watchdog of its attempt.
 
-    A process group counts only through a member that carries the mark, and not if somebody else
-    leads it, so that neither a recycled group id nor a task in the foreground of a terminal's
-    group harms others. Nested experiments are left alone: they have marks of their own.
+    A process group counts only if a member carries the marker and its leader, if alive, does too.
+    So neither a recycled group id nor a task in a terminal's foreground group affects unrelated
+    processes. Nested experiments are not included: they have their own markers.
     """
-    marked = {pid for pid, one in seen.items() if one.mark == wanted and not one.is_supervisor}
+    marked = {pid for pid, process in seen.items() if process.mark == wanted and not process.is_supervisor}
     groups = {seen[pid].group for pid in marked}
     groups = {group for group in groups if group in marked or group not in seen}
     children: defaultdict[int, list[int]] = defaultdict(list)
-    for pid, one in seen.items():
-        children[one.parent].append(pid)
-    found: set[int] = set()
+    for pid, process in seen.items():
+        children[process.parent].append(pid)
+    pids: set[int] = set()
     queue = [
-        pid for pid, one in seen.items() if pid in marked or one.group in groups or one.watches == wanted
+        pid
+        for pid, process in seen.items()
+        if pid in marked or process.group in groups or process.watches == wanted
     ]
     while queue:
         pid = queue.pop()
-        one = seen[pid]
-        if pid in found or one.is_supervisor or one.mark not in (wanted, None):
+        process = seen[pid]
+        if pid in pids or process.is_supervisor or process.mark not in (wanted, None):
             continue
-        found.add(pid)
+        pids.add(pid)
         queue += children[pid]
-    return found
+    return pids
 
 
 @dataclass(slots=True)
 class TreeStop:
-    """The ending of one task's processes: the signal, a grace period, KILL, until two looks find none."""
+    """Terminates a task's processes: the signal, a grace period, KILL, until two scans find none."""
 
     mark: Mark
     signal: int
     grace: float
-    due: float = 0.0  # monotonic time of the next look
+    due: float = 0.0  # monotonic time of the next scan
     is_done: bool = False
     has_killed: bool = False
     _deadline: float | None = None
     _pause: float = FIRST_LOOK
     _empty: int = 0
-    _told: set[int] = field(default_factory=set)
+    _signalled: set[int] = field(default_factory=set)
 
     def hurry(self, number: int, grace: float) -> None:
         """Use another signal and grace from now on; a later KILL overrides an earlier TERM."""
         self.signal, self.grace = number, grace
-        self._told.clear()
+        self._signalled.clear()
         self._deadline = None
         self.due = 0.0
 
     def advance(self, seen: Mapping[int, ScannedProcess]) -> None:
-        """Take one look and do what it calls for."""
+        """Send the signals that are due to the processes of a scan."""
         now = time.monotonic()
         pids = tree(self.mark, seen)
         if not pids:
@@ -160,19 +161,19 @@ class TreeStop:
         if self._deadline is None:
             self._deadline = now + self.grace
         if now >= self._deadline:
-            _tell((seen[pid].process for pid in sorted(pids)), signal.SIGKILL)
+            _send_signal((seen[pid].process for pid in sorted(pids)), signal.SIGKILL)
             self.has_killed = True
         else:
-            # Parents first: one whose child ends before it is told itself would take the next step.
-            _tell((seen[pid].process for pid in sorted(pids - self._told)), self.signal)
-            self._told |= pids
+            # Parents first: a parent that outlives its child, even briefly, would start its next step.
+            _send_signal((seen[pid].process for pid in sorted(pids - self._signalled)), self.signal)
+            self._signalled |= pids
         self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
         self.due = min(now + self._pause, max(self._deadline, now + FIRST_LOOK))
 
 
-def _tell(targets: Iterable[psutil.Process], number: int) -> None:
-    import psutil  # noqa: PLC0415 - loaded already by whoever made the processes
+def _send_signal(targets: Iterable[psutil.Process], number: int) -> None:
+    import psutil  # noqa: PLC0415 - heavy, and already loaded by the scan
 
     for process in targets:
-        with contextlib.suppress(psutil.Error, OSError):  # it ended meanwhile
+        with contextlib.suppress(psutil.Error, OSError):  # it exited in the meantime
             process.send_signal(number)

@@ -1,8 +1,8 @@
-"""Runs a partial: `python3 partial.py call.json`, on the standard library and the user's own code alone.
+"""Runs a partial: `python3 partial.py call.json`; imports only the standard library and user code.
 
-It is copied into experiments and run by the task's own interpreter, Python 3.8 or later, so nothing
-of the package is imported here. `call.json` holds `{"target": "module:function", "args": {…}}`.
-What the function returns, if it is a mapping of plain values, is appended to `$EXP_OUTPUT`.
+It is copied into experiments and run by the task's own interpreter (Python 3.8 or later), so it imports
+nothing of the package. `call.json` contains `{"target": "module:function", "args": {…}}`.
+The return value of the function, if it is a mapping of plain values, is appended to `$EXP_OUTPUT`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _MAX_DEPTH = 64
 
 
 class TargetError(Exception):
-    """A target cannot be found; the message says which, and what is there."""
+    """A target cannot be found or called; the message names it."""
 
 
 def call(target: str, args: dict[str, Any]) -> Any:
-    """What `module:function` returns for these keyword arguments, in which `_target_` mappings are built.
+    """Call `module:function` with these keyword arguments, after building their `_target_` mappings.
 
-    An asynchronous function is run to its end. Raises TargetError, and what the function raises.
+    An asynchronous function is run to completion. Raises TargetError, and what the function raises.
     """
     function = find(target)
     result = function(**{name: build(value) for name, value in args.items()})
@@ -48,7 +48,7 @@ async def _awaited(result: Any) -> Any:
 
 
 def find(target: str) -> Callable[..., Any]:
-    """The object that `module:name` or `module:name.attribute` names; raises TargetError."""
+    """The callable named by `module:name` or `module:name.attribute`; raises TargetError."""
     module_name, _, path = target.partition(":")
     if not module_name or not path:
         raise TargetError(f"{target!r} is not module:function")
@@ -67,17 +67,17 @@ def _module(name: str, target: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as fault:
-        # A module that is missing inside the user's own code keeps its traceback.
+        # A failed import inside user code keeps its traceback.
         missing = fault.name or ""
         if name != missing and not name.startswith(missing + "."):
             raise
         searched = ", ".join(path or "." for path in sys.path[:3])
-        message = f"{target}: no module is called {missing!r} (looked in {searched}, …)"
+        message = f"{target}: no module is called {missing!r} (searched {searched}, …)"
         raise TargetError(message) from None
 
 
 def build(value: Any) -> Any:
-    """The value with each mapping that has a `_target_` replaced by what that makes of the rest."""
+    """The value, with each `_target_` mapping replaced by the result of calling its target."""
     if isinstance(value, list):
         return [build(item) for item in value]
     if not isinstance(value, dict):
@@ -90,7 +90,7 @@ def build(value: Any) -> Any:
 
 
 def output_lines(result: Any) -> list[str] | None:
-    """What a result is as lines of `$EXP_OUTPUT`; None if it is no mapping of plain values."""
+    """The result as lines of `$EXP_OUTPUT`; None if it is not a mapping of plain values."""
     if not isinstance(result, dict):
         return None
     lines = []
@@ -109,11 +109,11 @@ def _plain(value: Any, depth: int = 0) -> tuple[bool, Any]:
     if value is None or isinstance(value, (str, bool)):
         return True, value
     if isinstance(value, (int, float)):
-        # json cannot be trusted to write numbers of other libraries' own subclasses.
+        # json may not serialize subclasses of numbers correctly.
         return True, int(value) if isinstance(value, int) else float(value)
     if isinstance(value, (list, tuple)):
-        found = [_plain(item, depth + 1) for item in value]
-        return all(is_plain for is_plain, _ in found), [plain for _, plain in found]
+        items = [_plain(item, depth + 1) for item in value]
+        return all(is_plain for is_plain, _ in items), [plain for _, plain in items]
     if isinstance(value, dict):
         pairs = {key: _plain(item, depth + 1) for key, item in value.items()}
         is_plain = all(isinstance(key, str) and pair[0] for key, pair in pairs.items())
@@ -122,7 +122,7 @@ def _plain(value: Any, depth: int = 0) -> tuple[bool, Any]:
 
 
 def _scalar(value: Any) -> tuple[bool, Any]:
-    """NumPy's and Torch's scalars give Python's by `item()`; arrays refuse."""
+    """Convert a NumPy or Torch scalar with its `item()`; arrays raise there and are not plain."""
     item = getattr(value, "item", None)
     if not callable(item):
         return False, None
@@ -134,24 +134,24 @@ def _scalar(value: Any) -> tuple[bool, Any]:
 
 
 def save(result: Any) -> None:
-    """Appends the result to `$EXP_OUTPUT`, if it has one and the result is a mapping of plain values."""
+    """Append the result to `$EXP_OUTPUT`, if that is set and the result is a mapping of plain values."""
     if os.environ.get("RANK", "0") != "0":
-        return  # of the processes that a launcher starts the first one tells
+        return  # of the processes of a launcher only rank 0 writes outputs
     path = os.environ.get("EXP_OUTPUT")
     lines = output_lines(result)
     if not path or lines is None:
         if isinstance(result, dict):
-            sys.stderr.write("exp: the result is not kept as outputs: it holds more than plain values\n")
+            sys.stderr.write("exp: the result is not saved as outputs: it has values that are not plain\n")
         return
-    with open(path, "a", encoding="utf-8") as stream:  # noqa: PTH123 - a name as the environment gives it
+    with open(path, "a", encoding="utf-8") as stream:  # noqa: PTH123 - the path is a string from the environment
         stream.write("".join(lines))
 
 
 def main(argv: list[str]) -> int:
-    """Runs the call that a file describes; the exit code is 1 for an exception, with its traceback."""
+    """Run the call that a file describes; return 0, or 1 after an exception and its traceback."""
     with open(argv[1], encoding="utf-8") as stream:  # noqa: PTH123 - Path takes 5 ms to import
         description = json.load(stream)
-    # The folder of this file, which Python put first, holds nothing that a task should find.
+    # Python put the folder of this file first, from which a task must not import.
     sys.path[0] = os.getcwd()  # noqa: PTH109 - as above
     sys.argv = [description["target"]]
     try:
@@ -159,14 +159,14 @@ def main(argv: list[str]) -> int:
     except TargetError as fault:
         sys.stderr.write(f"exp: {fault}\n")
         return 1
-    except Exception as fault:  # noqa: BLE001 - the end of the process, and the traceback is kept
+    except Exception as fault:  # noqa: BLE001 - the end of the process, and the traceback is printed
         _print_traceback(fault)
         return 1
     return 0
 
 
 def _print_traceback(fault: BaseException) -> None:
-    """The traceback from the user's own code on; all of it where that code was never reached."""
+    """Print the traceback from the first frame of user code; the whole one if no user code was reached."""
     step = fault.__traceback__
     while step is not None and step.tb_frame.f_code.co_filename in (__file__, importlib.__file__):
         step = step.tb_next

@@ -1,6 +1,6 @@
-"""How the shim is called, which runs every task of every executor that is built in.
+"""The command line of the shim, which runs every task of the built-in executors.
 
-`shim.sh` itself, its usage and the files it writes are described at its top.
+The head of `shim.sh` describes its usage and the files it writes.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from nemorun_cli.model import attempt_end
 if TYPE_CHECKING:
     from nemorun_cli.model.plan import Plan
 
-SHIM: Final = Path(__file__).with_name("shim.sh")  # copied into each experiment, which runs under its own
+SHIM: Final = Path(__file__).with_name("shim.sh")  # copied into each experiment, which runs its own copy
 
 
 def shim_line(attempt: Path, plan: Plan, program: str, *, shim: Path | None = None) -> list[str]:
-    """The command line of the shim for a plan, with the program's path as it was found."""
+    """The shim's command line for a plan; `program` is the path that the executor resolved."""
     return [
         "sh",
         str(shim or Path(plan.env["EXP_DIR"]) / "shim"),
@@ -35,7 +35,7 @@ def shim_line(attempt: Path, plan: Plan, program: str, *, shim: Path | None = No
 
 
 def _seconds(value: float) -> str:
-    """A time as every `sleep` reads it: whole if it can be, and never with an exponent."""
+    """A time that every `sleep` accepts: an integer if possible, never with an exponent."""
     return f"{value:.3f}".rstrip("0").rstrip(".")
 
 

@@ -1,1 +1,1 @@
-"""What a user can do with an experiment: launch, find, cancel, resume, and change its spec."""
+"""Operations on an experiment: launch, find, cancel, resume, and change its spec."""

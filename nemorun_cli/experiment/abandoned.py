@@ -1,4 +1,4 @@
-"""Attempts that were given up without the engine's word, and whether they are gone by now."""
+"""Attempts abandoned without confirmation from their engine, and whether they still run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def names(snapshot: Snapshot, among: Iterable[str] | None = None) -> list[str]:
-    """The tasks (of some) whose present attempt was abandoned."""
+    """The tasks whose current attempt was abandoned; with `among`, only those of them."""
     states = snapshot.history.tasks
     return [name for name in (states if among is None else among) if states[name].reason == Reason.ABANDONED]
 
 
 def told(snapshot: Snapshot, tasks: Iterable[str]) -> str:
-    """What to look for where they ran: `train (attempt 1, job id 4711)`."""
+    """The attempts to look for on their hosts: `train (attempt 1, job id 4711)`."""
     states = snapshot.history.tasks
     return ", ".join(
         f"{name} (attempt {states[name].attempt}"
@@ -34,57 +34,57 @@ def told(snapshot: Snapshot, tasks: Iterable[str]) -> str:
 
 
 def refuse_alive(snapshot: Snapshot, *, host_is_gone: bool) -> None:
-    """See that what was abandoned is gone, so that nothing runs twice.
+    """Refuse to continue while an abandoned attempt may still run, so that no task runs twice.
 
     Args:
-        snapshot: how the experiment stands.
-        host_is_gone: what cannot be seen any more counts as gone.
+        snapshot: the current state of the experiment.
+        host_is_gone: whether an attempt whose state is unknown counts as terminated.
 
     Raises:
-        UsageError: some of it is alive.
-        EngineError: of some it cannot be told.
+        UsageError: an abandoned attempt is alive.
+        EngineError: the state of an abandoned attempt is unknown.
     """
-    given_up = set(names(snapshot))
-    if not given_up:
+    abandoned = set(names(snapshot))
+    if not abandoned:
         return
     by_executor: dict[str, list[Task]] = {}
     for task in snapshot.spec.tasks:
-        if task.id in given_up:
+        if task.id in abandoned:
             by_executor.setdefault(task.executor, []).append(task)
     alive, unknown, messages = [], [], []
     for name, tasks in by_executor.items():
-        seen, problem = _look(snapshot, name, tasks)
+        statuses, problem = _look(snapshot, name, tasks)
         for task in tasks:
-            sighting = seen.get((task.id, snapshot.history.tasks[task.id].attempt))
-            if sighting is None or sighting.state == "unknown":
+            status = statuses.get((task.id, snapshot.history.tasks[task.id].attempt))
+            if status is None or status.state == "unknown":
                 unknown.append(task.id)
-                messages.append(problem or (sighting.message if sighting else None) or "")
-            elif sighting.state in ("queued", "running"):
+                messages.append(problem or (status.message if status else None) or "")
+            elif status.state in ("queued", "running"):
                 alive.append(task.id)
-    again = f"exp resume {snapshot.files.id}"
+    resume = f"exp resume {snapshot.files.id}"
     if alive:
         raise UsageError(
             f"abandoned, but still alive: {told(snapshot, alive)}; its task would run twice",
-            hint=f"wait until it is over or end it where it runs, then: {again}",
+            hint=f"wait until it has finished or terminate it on its host, then: {resume}",
         )
     if unknown and not host_is_gone:
-        why = next((f": {message}" for message in messages if message), "")
+        cause = next((f": {message}" for message in messages if message), "")
         raise EngineError(
-            f"abandoned, and it cannot be told whether it still runs: {told(snapshot, unknown)}{why}",
-            hint=f"see to it that it is gone, then: {again} --host-is-gone",
+            f"abandoned, and may still be running: {told(snapshot, unknown)}{cause}",
+            hint=f"make sure that it has terminated, then: {resume} --host-is-gone",
         )
 
 
 def _look(
     snapshot: Snapshot, name: str, tasks: Sequence[Task]
 ) -> tuple[dict[Key, AttemptStatus], str | None]:
-    """What an executor sees of such attempts, or why it sees nothing."""
+    """The statuses that an executor reports for abandoned attempts, or why it cannot report any."""
     jobs = [Job.of(task, snapshot.history.tasks[task.id], snapshot.files) for task in tasks]
     spec = snapshot.spec
     try:
         executor = executors.make(name, spec.executors.get(name, {"type": name}), {})
         try:
-            return {one.key: one for one in executor.poll({job.key: job for job in jobs})}, None
+            return {status.key: status for status in executor.poll({job.key: job for job in jobs})}, None
         finally:
             executor.close()
     except EngineError as error:

@@ -1,4 +1,4 @@
-"""Ending tasks from outside: a request in the ledger, carried out by the supervisor or, without one, here."""
+"""Cancelling tasks: a request in the ledger, carried out by the supervisor or, without one, here."""
 
 from __future__ import annotations
 
@@ -47,20 +47,21 @@ def cancel(
     if snapshot.supervisor == "elsewhere" and not abandon:
         host = snapshot.holder.host if snapshot.holder else "another host"
         raise EngineError(
-            f"{files.id} runs on {host}", hint="cancel it there, or give up on what runs there with --abandon"
+            f"{files.id} runs on {host}",
+            hint="cancel it on that host, or give up on it with --abandon",
         )
-    wanted = _all(snapshot) if names is None else names
+    targets = _targets_of_whole(snapshot) if names is None else names
     request(files, names, signal=signal, grace=grace, abandon=abandon)
     patience = (
         SLACK + max((task.stop_grace for task in snapshot.spec.tasks), default=0.0)
         if grace is None
         else SLACK + grace
     )
-    return _wait(files, home, wanted, patience, is_whole=names is None)
+    return _wait(files, home, targets, patience, is_whole=names is None)
 
 
-def _all(snapshot: Snapshot) -> list[str]:
-    """What a cancel of the whole is about: the tasks, or, when they are over, the handlers."""
+def _targets_of_whole(snapshot: Snapshot) -> list[str]:
+    """The tasks that cancelling the whole experiment affects; the handlers once all tasks have finished."""
     history = snapshot.history
     return sorted(history.handlers) if history.outcome else list(history.tasks.keys() - history.handlers)
 
@@ -68,35 +69,35 @@ def _all(snapshot: Snapshot) -> list[str]:
 def _wait(
     files: ExperimentFiles, home: Home, names: Sequence[str], patience: float, *, is_whole: bool
 ) -> Snapshot:
-    end = time.monotonic() + patience
+    deadline = time.monotonic() + patience
     while True:
         snapshot = observe.look(files, home=home.directory, observe=False)
-        left = _survivors(snapshot, names)
-        if not left and (not is_whole or snapshot.is_over or _has_handlers_to_come(snapshot, names)):
+        survivors = _survivors(snapshot, names)
+        if not survivors and (not is_whole or snapshot.is_over or _has_handlers_left(snapshot, names)):
             return snapshot
-        if time.monotonic() > end:
+        if time.monotonic() > deadline:
             raise NotOverError(
-                f"not gone after {patience:g} s: {', '.join(left[:10]) or files.id}",
-                hint=f"see why with: exp why {files.id} TASK; give up on them with --abandon",
+                f"still running after {patience:g} s: {', '.join(survivors[:10]) or files.id}",
+                hint=f"see why with: exp why {files.id} TASK; abandon them with --abandon",
             )
         if snapshot.supervisor != "alive":
-            _end_here(home, snapshot, names, end)
+            _cancel_without_supervisor(home, snapshot, names, deadline)
         time.sleep(LOOK_EVERY)
 
 
-def _has_handlers_to_come(snapshot: Snapshot, names: Sequence[str]) -> bool:
-    """Whether a living supervisor goes on with handlers, which were not to be cancelled."""
+def _has_handlers_left(snapshot: Snapshot, names: Sequence[str]) -> bool:
+    """Whether a live supervisor continues with handlers, which the request does not cancel."""
     history = snapshot.history
     return bool(history.outcome) and snapshot.supervisor == "alive" and history.handlers.isdisjoint(names)
 
 
-def _end_here(home: Home, snapshot: Snapshot, names: Sequence[str], end: float) -> None:
-    """Do what a supervisor would, holding its lock until all is gone."""
+def _cancel_without_supervisor(home: Home, snapshot: Snapshot, names: Sequence[str], deadline: float) -> None:
+    """Act as the supervisor, holding its lock until all tasks have terminated."""
     lock = locks.try_take_nameless(snapshot.files.supervisor_lock)
     if lock is None:
         return
     secrets = secret_values.known(snapshot.spec)
-    supervision = SupervisorLoop(
+    loop = SupervisorLoop(
         snapshot.files,
         snapshot.spec,
         secrets=secrets,
@@ -105,23 +106,20 @@ def _end_here(home: Home, snapshot: Snapshot, names: Sequence[str], end: float) 
         can_submit=False,
     )
     try:
-        supervision.open()
-        while time.monotonic() < end:
-            supervision.turn()
-            supervision.journal.flush()
-            if all(
-                not supervision.history.tasks[name].is_live or _was_never_started(supervision, name)
-                for name in names
-            ):
+        loop.open()
+        while time.monotonic() < deadline:
+            loop.turn()
+            loop.journal.flush()
+            if all(not loop.history.tasks[name].is_live or _was_never_started(loop, name) for name in names):
                 break
-            supervision.sleep()
+            loop.sleep()
     finally:
-        supervision.close()
+        loop.close()
         os.close(lock)
 
 
-def _was_never_started(supervision: SupervisorLoop, name: str) -> bool:
-    return not supervision.live and supervision.history.tasks[name].is_live
+def _was_never_started(loop: SupervisorLoop, name: str) -> bool:
+    return not loop.live and loop.history.tasks[name].is_live
 
 
 def _survivors(snapshot: Snapshot, names: Sequence[str]) -> list[str]:

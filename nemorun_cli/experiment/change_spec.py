@@ -1,4 +1,4 @@
-"""A changed spec for an experiment that began: what is different, what has to run again, and who refuses."""
+"""A changed spec for a started experiment: what differs, which tasks run again, and what is refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from nemorun_cli.views.reports.spec_diff import Differences
     from nemorun_cli.views.snapshot import Snapshot
 
-# Fields of a task that say how it is run. Any other one says what it is.
+# Fields of a task that only affect how it is run. Any other field affects its results.
 SAFE: Final = frozenset(
     (
         *("allow_failure", "artifacts", "description", "executor", "metrics", "resources", "retry"),
@@ -48,14 +48,14 @@ _USED: Final = re.compile(r"\b(params|env)\b(?:\.([\w-]+)|\[\s*['\"]([^'\"]+)['\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRevision:
-    """A changed spec, held against what it takes the place of.
+    """A changed spec, compared with the one it replaces.
 
     Attributes:
-        spec: the new one, with its number.
-        found: all that is different.
-        changed: the tasks that are something else than they were, and what of them changed.
-        begun: those of them that had an attempt: their results are not those of the new ones.
-        back: tasks that were removed before and are there again.
+        spec: the new spec, with its revision number.
+        found: all differences.
+        changed: the tasks that compute something else than before, with the fields that changed.
+        begun: the changed tasks that had an attempt: its results are not those of the new spec.
+        back: tasks that an earlier revision removed and this one adds again.
     """
 
     spec: Spec
@@ -66,44 +66,44 @@ class NewRevision:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether nothing is different."""
+        """Whether the two specs are equal."""
         return not (self.found.fields or self.found.added or self.found.removed)
 
     def reasons(self) -> dict[str, str]:
-        """Why tasks that had an attempt run again."""
+        """The reason why each task that had an attempt runs again."""
         changed = {name: f"changed: {_listed(self.changed[name])}" for name in self.begun}
-        return {**dict.fromkeys(self.back, "it was removed before, and is there again"), **changed}
+        return {**dict.fromkeys(self.back, "removed by an earlier revision and added again"), **changed}
 
 
 def compare(snapshot: Snapshot, spec: Spec, *, old_text: Texts, new_text: Texts) -> NewRevision:
-    """What a changed spec means for an experiment.
+    """Compare a changed spec with that of an experiment.
 
     Raises:
-        UsageError: something is alive that it removes or changes.
+        UsageError: it removes or changes a task that is alive.
     """
     old = snapshot.spec
-    found = spec_diff.of_specs(old, spec, old_text=old_text, new_text=new_text)
+    differences = spec_diff.of_specs(old, spec, old_text=old_text, new_text=new_text)
     changed: dict[str, list[str]] = {}
-    for one in found.fields:
-        for name in one.tasks if one.path[0] not in SAFE else ():
-            changed.setdefault(name, []).append(dotted(one.path))
-    before = {task.id: task for task in old.tasks}
+    for field in differences.fields:
+        for name in field.tasks if field.path[0] not in SAFE else ():
+            changed.setdefault(name, []).append(dotted(field.path))
+    old_tasks = {task.id: task for task in old.tasks}
     for task in spec.tasks:
-        if task.id in before and (used := _used_values(before[task.id], task, old, spec)):
-            changed.setdefault(task.id, []).extend(used)
+        if task.id in old_tasks and (values := _used_values(old_tasks[task.id], task, old, spec)):
+            changed.setdefault(task.id, []).extend(values)
     states = snapshot.history.tasks
     revision = NewRevision(
         spec=replace(
             spec,
             revision=old.revision + 1,
-            removed=tuple(sorted({*old.removed, *found.removed} - {task.id for task in spec.tasks})),
+            removed=tuple(sorted({*old.removed, *differences.removed} - {task.id for task in spec.tasks})),
         ),
-        found=found,
+        found=differences,
         changed={name: tuple(fields) for name, fields in changed.items()},
         begun=tuple(name for name in changed if _has_begun(states[name])),
-        back=tuple(name for name in found.added if name in old.removed),
+        back=tuple(name for name in differences.added if name in old.removed),
     )
-    _refuse_living(revision, old, states)
+    _refuse_live(revision, old, states)
     return revision
 
 
@@ -112,69 +112,69 @@ def _has_begun(state: TaskState) -> bool:
 
 
 def _used_values(before: Task, after: Task, old: Spec, new: Spec) -> list[str]:
-    """The params and variables with other values now that texts name which are filled in later."""
+    """The params and variables with changed values that are named in texts filled in at launch."""
     texts = json.dumps([after.when if isinstance(after.when, str) else "", after.body, after.args, after.env])
     if not (after.late or isinstance(after.when, str)) or before.late != after.late:
         return []
-    found = []
+    used = []
     for match in _USED.finditer(texts.replace('\\"', '"')):
-        one, other = getattr(old, match[1]), getattr(new, match[1])
+        old_values, new_values = getattr(old, match[1]), getattr(new, match[1])
         name = match[2] or match[3]
-        if one.get(name) != other.get(name) if name else one != other:
-            found.append(f"{match[1]}.{name}" if name else match[1])
-    return list(dict.fromkeys(found))
+        if old_values.get(name) != new_values.get(name) if name else old_values != new_values:
+            used.append(f"{match[1]}.{name}" if name else match[1])
+    return list(dict.fromkeys(used))
 
 
-def _refuse_living(revision: NewRevision, old: Spec, states: Mapping[str, TaskState]) -> None:
-    """What lives cannot become something else, or move."""
+def _refuse_live(revision: NewRevision, old: Spec, states: Mapping[str, TaskState]) -> None:
+    """Refuse a revision that changes, moves or removes a live task."""
     new = {task.id: task for task in revision.spec.tasks}
     alive = []
     for task in old.tasks:
         if not states[task.id].is_live:
             continue
-        after = new.get(task.id)
-        places = [spec.executors.get(task.executor) for spec in (old, revision.spec)]
-        is_moved = after is None or after.executor != task.executor or places[0] != places[1]
+        new_task = new.get(task.id)
+        executors = [spec.executors.get(task.executor) for spec in (old, revision.spec)]
+        is_moved = new_task is None or new_task.executor != task.executor or executors[0] != executors[1]
         if is_moved or task.id in revision.changed:
             alive.append(task.id)
     if alive:
         raise UsageError(
-            f"still alive, and removed or changed or moved by the new spec: {', '.join(alive)}",
-            hint="cancel them first, or wait until they are over",
+            f"still alive, but removed, changed or moved by the new spec: {', '.join(alive)}",
+            hint="cancel them first, or wait until they have finished",
         )
 
 
 def _listed(names: Iterable[str]) -> str:
-    known = list(names)
-    return ", ".join(known[:MOST_LISTED]) + (", …" if len(known) > MOST_LISTED else "")
+    listed = list(names)
+    return ", ".join(listed[:MOST_LISTED]) + (", …" if len(listed) > MOST_LISTED else "")
 
 
 MOST_LISTED: Final = 5  # fields or tasks in a line
 
 
 def refuse_unaccepted(revision: NewRevision) -> None:
-    """See that nothing that has begun is something else now.
+    """Refuse a revision that changes tasks which have already run.
 
     Raises:
-        UsageError: something is, and nobody said that this is meant.
+        UsageError: it changes such a task.
     """
     if revision.begun:
-        told = [f"{name} ({_listed(revision.changed[name])})" for name in revision.begun]
-        more = len(told) - MOST_LISTED
+        changed = [f"{name} ({_listed(revision.changed[name])})" for name in revision.begun]
+        more = len(changed) - MOST_LISTED
         raise UsageError(
-            f"not what they were when they ran: {', '.join(told[:MOST_LISTED])}"
+            f"changed since they ran: {', '.join(changed[:MOST_LISTED])}"
             + (f", and {more} more" if more > 0 else ""),
-            hint="--accept-changes runs them and all below them again; --dry-run shows it all",
+            hint="--accept-changes runs them and all tasks below them again; --dry-run shows all changes",
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecChange:
-    """What a changed spec means for an experiment, and what a resume does with it.
+    """A changed spec and the plan of the resume that applies it.
 
     Attributes:
         decisions: one for each task.
-        below: the tasks that `--from` means.
+        below: the tasks that `--from` selects.
     """
 
     revision: NewRevision
@@ -185,15 +185,15 @@ class SpecChange:
 def plan(
     files: ExperimentFiles, document: Document, *, below: Sequence[str], snapshot: Snapshot
 ) -> SpecChange:
-    """What a resume with a changed spec would do; nothing is changed.
+    """Plan a resume with a changed spec; nothing is written.
 
     Raises:
         SpecError: the spec has problems.
-        UsageError: it is another experiment's, or it changes what is alive.
+        UsageError: it belongs to another experiment, or it changes a live task.
     """
     if document.name != snapshot.spec.name:
         raise UsageError(
-            f"the spec is called {document.name!r}, and {files.id} is {snapshot.spec.name!r}",
+            f"the spec is called {document.name!r}, but {files.id} is {snapshot.spec.name!r}",
             hint="start it as an experiment of its own: exp run",
         )
     identity = Identity(id=files.id, name=document.name, directory=str(files.directory))
@@ -209,7 +209,7 @@ def plan(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedChange:
-    """A change that may be made."""
+    """A change of spec that was accepted."""
 
     files: ExperimentFiles
     home: Home
@@ -223,12 +223,12 @@ class AcceptedChange:
 
     @contextlib.contextmanager
     def written(self) -> Iterator[dict[str, Any]]:
-        """The new revision, written aside for a supervisor to take, and what that has to be told."""
+        """Stage the new revision for the supervisor; yields the fields of the resume request."""
         revision = self.change.revision
         with create.shipping(self.spec, self.document, self.home) as shipments:
             packages = shipments.unpack(self.files) if shipments else ()
             staged = _stage(self.files, self.document, replace(self.spec, packages=packages))
-        told = {
+        request = {
             "from": self.change.below,
             "changes": revision.reasons(),
             "staged": str(staged),
@@ -240,9 +240,9 @@ class AcceptedChange:
             },
         }
         try:
-            yield told
+            yield request
         finally:
-            shutil.rmtree(staged, ignore_errors=True)  # nothing is there if it was taken
+            shutil.rmtree(staged, ignore_errors=True)  # absent if the supervisor took it
 
 
 def order(
@@ -254,7 +254,7 @@ def order(
     below: Sequence[str],
     accepts: bool,
 ) -> AcceptedChange | None:
-    """The change, or None where it would change nothing.
+    """The accepted change, or None if it would change nothing.
 
     Raises:
         SpecError: the spec has problems.
@@ -271,7 +271,7 @@ def order(
 
 
 def _stage(files: ExperimentFiles, document: Document, spec: Spec) -> Path:
-    """Write a revision where nobody looks for one, and give its folder."""
+    """Write a revision to a hidden staging folder, and return that folder."""
     folder = files.revisions / f".new-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
     staged = ExperimentFiles(folder)
@@ -281,12 +281,12 @@ def _stage(files: ExperimentFiles, document: Document, spec: Spec) -> Path:
 
 
 def _texts_of(document: Document) -> Texts:
-    """What the scripts hold that a new revision would copy."""
-    kept = spec_revisions.texts(document.copies) if document.copies else None
+    """The texts of the scripts that a new revision would copy."""
+    copies = spec_revisions.texts(document.copies) if document.copies else None
 
     def text(source: str) -> str | None:
-        if kept is not None and (found := kept(source)) is not None:
-            return found
+        if copies is not None and (copied := copies(source)) is not None:
+            return copied
         path = Path(source)
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 

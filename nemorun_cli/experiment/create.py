@@ -1,4 +1,4 @@
-"""Making an experiment: its folder, the copies it keeps, and the first line of its ledger."""
+"""Creates an experiment: its folder, its copies of the spec, and the first line of its ledger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nemorun_cli.executors import planning, shim_call
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.spec import load
-from nemorun_cli.storage import paths, state
+from nemorun_cli.storage import events, paths
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.storage.spec_origin import Origin
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def tentative(document: Document, home: Home) -> Identity:
-    """The identity that an experiment made now would have; nothing is made."""
+    """The identity that an experiment created now would have; nothing is created."""
     name = document.name
     experiment_id = f"{name}_{int(time.time())}"
     return Identity(id=experiment_id, name=name, directory=str(home.experiments / name / experiment_id))
@@ -64,26 +64,26 @@ def create(
     by: str,
     key: str | None = None,
 ) -> tuple[ExperimentFiles, Spec]:
-    """A new experiment on disk; until its ledger is there, nobody takes the folder for one.
+    """Create an experiment on disk; until its ledger exists, its folder does not count as an experiment.
 
     Args:
         document: the spec, read and checked.
-        spec: the same, as it was resolved for `identity`; resolved again if that id is taken by now.
-        identity: what `tentative` gave.
-        home: where it will lie.
-        by: who asked for it.
-        key: what names the logical run.
+        spec: the spec resolved for `identity`; it is resolved again if that id is taken meanwhile.
+        identity: the result of `tentative`.
+        home: the home to create it in.
+        by: who requested it.
+        key: the name of the logical run.
 
     Raises:
-        SpecError: what a packager is to ship cannot be shipped.
-        ExpError: the home cannot be written.
+        SpecError: a packager cannot ship its content.
+        ExpError: the home is not writable.
     """
     try:
         with shipping(spec, document, home) as shipments:
             files = _make_folder(identity, home)
             if files.id != identity.id:
-                again = Identity(id=files.id, name=identity.name, directory=str(files.directory))
-                spec = replace(resolve(document, again), run=spec.run)
+                renamed = Identity(id=files.id, name=identity.name, directory=str(files.directory))
+                spec = replace(resolve(document, renamed), run=spec.run)
             crashpoints.point("create.folder")
             if shipments:
                 spec = replace(spec, packages=shipments.unpack(files))
@@ -94,18 +94,18 @@ def create(
             _begin_ledger(files, spec, home=home, by=by, key=key, document=document)
             crashpoints.point("create.ledger")
     except OSError as error:
-        where = error.filename or home.directory
-        raise ExpError(f"cannot create the experiment: {error.strerror}: {where}") from error
+        location = error.filename or home.directory
+        raise ExpError(f"cannot create the experiment: {error.strerror}: {location}") from error
     return files, spec
 
 
 @contextlib.contextmanager
 def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments | None]:
-    """What is shipped for the tasks of a spec, as long as this is entered; None if that is nothing."""
+    """The code that the tasks of a spec ship, kept in the store inside the block; None if they ship none."""
     if all(task.packager is None for task in spec.tasks):
         yield None
         return
-    from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for who ships
+    from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for specs with packagers
 
     with ship.shipping(spec, document, home) as shipments:
         yield shipments
@@ -114,14 +114,14 @@ def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments |
 def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
     folder = home.experiments / identity.name
     make_folder(folder)
-    again = 1
+    number = 1
     while True:
-        name = identity.id if again == 1 else f"{identity.id}-{again}"
+        name = identity.id if number == 1 else f"{identity.id}-{number}"
         try:
             (folder / name).mkdir(mode=FOLDER_MODE)
         except FileExistsError:
-            again += 1
-        except FileNotFoundError:  # a `gc` found the name's folder empty and removed it
+            number += 1
+        except FileNotFoundError:  # `exp gc` removed the folder of the name because it was empty
             make_folder(folder)
         else:
             sync_folder(folder)
@@ -129,7 +129,7 @@ def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
 
 
 def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None:
-    """The copies that an experiment keeps of its spec and its scripts; `resolved.json` comes last."""
+    """Write the experiment's copies of its spec and scripts; `resolved.json` comes last."""
     write(files.spec, document.text)
     write(files.source, json.dumps(_origin(document).to_json()))
     if any(task.kind == "partial" for task in spec.tasks):
@@ -138,11 +138,11 @@ def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None
     for source in {str(task.body) for task in spec.tasks if task.kind == "script"}:
         copy = paths.script_copy(source, files)
         make_folder(copy.parent)
-        kept = paths.script_copy(source, document.copies) if document.copies else _shipped(source, spec)
+        original = paths.script_copy(source, document.copies) if document.copies else _shipped(source, spec)
         try:
-            shutil.copyfile(kept if kept is not None and kept.is_file() else source, copy)
+            shutil.copyfile(original if original is not None and original.is_file() else source, copy)
         except FileNotFoundError:
-            raise UsageError(f"the script {source} is gone since the spec was checked") from None
+            raise UsageError(f"the script {source} was deleted after the spec was checked") from None
         copy.chmod(0o700)
     write(files.resolved, json.dumps(spec.to_json()))
     for path in (files.spec, files.resolved):
@@ -154,16 +154,16 @@ def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None
 
 
 def _shipped(source: str, spec: Spec) -> Path | None:
-    """A script as a packager took it, which may be another than lies there now, if all its tasks run that."""
+    """A script's copy in the store, if all its tasks run that copy; the source may have changed since."""
     if not spec.packages:
         return None
-    found = {
+    copies = {
         package.stored(source, folder=spec.folder) if package and source in package.scripts else None
         for task in spec.tasks
         if task.kind == "script" and str(task.body) == source
         for package in [spec.package(task)]
     }
-    return found.pop() if len(found) == 1 else None
+    return copies.pop() if len(copies) == 1 else None
 
 
 def _begin_ledger(
@@ -171,7 +171,7 @@ def _begin_ledger(
 ) -> None:
     Ledger(files.ledger, files.ledger_lock).create(
         {
-            "event": state.CREATED,
+            "event": events.CREATED,
             "time": stamp(),
             "by": by,
             "id": files.id,
@@ -190,7 +190,7 @@ def _begin_ledger(
 
 
 def _origin(document: Document) -> Origin:
-    """The origin of a document."""
+    """The file, params and options that a document was made from."""
     return Origin(
         file=os.path.abspath(document.path),  # noqa: PTH100 - keeps symbolic links
         is_file=document.is_file,

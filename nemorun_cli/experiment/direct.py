@@ -1,6 +1,6 @@
-"""`run --direct`: this very process supervises, one task at a time, on the terminal's own input and output.
+"""`run --direct`: this process supervises and runs one task at a time on the terminal's input and output.
 
-Partials are called in this process, so that a debugger works; everything else runs under the shim as always,
+Partials are called in this process, so that a debugger works; other tasks run under the shim as usual,
 and the ledger is the same.
 """
 
@@ -22,7 +22,7 @@ from nemorun_cli.experiment import create
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.spec import secret_values
-from nemorun_cli.storage import state
+from nemorun_cli.storage import events
 from nemorun_cli.storage.requests import who
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import locks
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import Home
     from nemorun_cli.views.snapshot import Snapshot
 
-LOG_NOTE: Final = "This task ran with --direct: what it printed went to the terminal.\n"
+LOG_NOTE: Final = "This task ran with --direct: its output went to the terminal.\n"
 
 
 class DirectExecutor(LocalExecutor):
@@ -63,7 +63,7 @@ class DirectExecutor(LocalExecutor):
 
 
 def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
-    """Create an experiment and supervise it right here; gives how it stands at its end.
+    """Create an experiment and supervise it in this process; return its state at the end.
 
     Raises:
         SpecError: a secret is missing.
@@ -75,14 +75,14 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     files, spec = create.create(document, spec, identity, home=home, by=who(), key=key)
     lock = locks.take(files.supervisor_lock)
     if lock is None:
-        raise ExpError(f"somebody else supervises {files.id} already")
+        raise ExpError(f"another process already supervises {files.id}")
     me = Holder(pid=os.getpid(), host=locks.hostname(), boot=locks.boot_id(), since=stamp())
     locks.write_holder(lock, me)
 
     def make(name: str) -> Callable[[], DirectExecutor]:
         return lambda: DirectExecutor(name, spec.executors.get(name, {}), values)
 
-    supervision = SupervisorLoop(
+    loop = SupervisorLoop(
         files,
         spec,
         secrets=values,
@@ -91,25 +91,25 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
         makers={task.executor: make(task.executor) for task in spec.tasks},
     )
     try:
-        supervision.open()
-        supervision.listen()
-        supervision.record(state.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot)
-        with _interrupts(supervision):
-            supervision.run()
-        supervision.record(state.SUPERVISOR_ENDED, pid=me.pid, message="finished")
+        loop.open()
+        loop.listen()
+        loop.record(events.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot)
+        with _interrupts(loop):
+            loop.run()
+        loop.record(events.SUPERVISOR_ENDED, pid=me.pid, message="finished")
     finally:
-        supervision.close()
+        loop.close()
         os.close(lock)
     return observe.look(files, home=home.directory)
 
 
 @contextlib.contextmanager
-def _interrupts(supervision: SupervisorLoop) -> Iterator[None]:
-    """Make Ctrl-C and SIGTERM a cancel of the whole, and a second one a KILL."""
+def _interrupts(loop: SupervisorLoop) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a cancel of the whole experiment, and a second one into a KILL."""
 
     def interrupt(number: int, frame: object) -> None:
         del frame
-        supervision.interrupt(f"{signal.Signals(number).name} to {who()}")
+        loop.interrupt(f"{signal.Signals(number).name} to {who()}")
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -120,15 +120,15 @@ def _interrupts(supervision: SupervisorLoop) -> Iterator[None]:
 
 
 def _call_here(target: str, args: dict[str, Any], *, plan: Plan, env: dict[str, str]) -> int:
-    """Call a partial in this process with the task's environment and folder; gives an exit code."""
+    """Call a partial in this process with the task's environment and folder; return its exit code."""
     with _as_in_task(plan, env):
         try:
             run_partial.save(run_partial.call(target, args))
         except KeyboardInterrupt:
             return attempt_end.SIGNAL_BASE + signal.SIGINT
-        except SystemExit as wish:
-            return wish.code if isinstance(wish.code, int) else int(wish.code is not None)
-        except Exception:  # noqa: BLE001 - the user's own code may raise anything; it is shown where it ran
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        except Exception:  # noqa: BLE001 - the user's code may raise anything; the traceback is printed
             traceback.print_exc()
             return 1
     return 0
@@ -136,7 +136,7 @@ def _call_here(target: str, args: dict[str, Any], *, plan: Plan, env: dict[str, 
 
 @contextlib.contextmanager
 def _as_in_task(plan: Plan, env: dict[str, str]) -> Iterator[None]:
-    folder, environ, path = os.getcwd(), dict(os.environ), list(sys.path)  # noqa: PTH109 - to come back to it
+    folder, environ, path = os.getcwd(), dict(os.environ), list(sys.path)  # noqa: PTH109 - restored below
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(env)

@@ -1,4 +1,4 @@
-"""Starts experiments: from a spec to a supervisor that has begun."""
+"""Starts an experiment from a spec: checks it, creates it and hands it to a supervisor."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ def run(
     home: Home | None = None,
     plugins: Sequence[object] = (),
 ) -> Run:
-    """Start an experiment in a supervisor of its own and return as soon as that has begun.
+    """Start an experiment in its own supervisor and return as soon as that has started.
 
     Args:
-        spec: a spec file, or the same as a mapping.
-        params: values for the spec's `params`, by name or as texts `name=value`.
+        spec: a spec file, or its content as a mapping.
+        params: values of the spec's `params`, by name or as texts `name=value`.
         sets: changes to any field, as texts `path.to.key=value`.
-        only: the tasks to run, alone.
-        options: what to use instead of fields of the spec's `run` section.
-        key: names the logical run.
-        if_running: what to do when one with the same key (or name) is not over: `fail` (the default
+        only: the tasks to run; all others are left out.
+        options: replacements for fields of the spec's `run` section.
+        key: the name of the logical run.
+        if_running: what to do if an experiment with the same key (or name) is running: `fail` (the default
             with a key), `skip` (return that one) or `replace` it.
         home: instead of `$NEMORUN_HOME`.
-        plugins: besides those of the spec, made already or as `{"uses": …, "with": …}`.
+        plugins: in addition to those of the spec, as instances or as `{"uses": …, "with": …}`.
 
     Raises:
         SpecError: with all problems of the spec, a missing secret included.
         UsageError: a plugin raised.
-        EngineError: an engine that it needs is absent, down or refuses.
-        RunningError: `if_running` is `fail`, and one is running.
+        EngineError: an engine that it needs is missing, down or refuses the request.
+        RunningError: `if_running` is `fail`, and an experiment is running.
     """
-    from nemorun_cli import executors  # noqa: PLC0415 - heavy, and only for starting
+    from nemorun_cli import executors  # noqa: PLC0415 - slow to import, and only for starting
     from nemorun_cli.spec import load  # noqa: PLC0415 - the same
     from nemorun_cli.supervisor import client  # noqa: PLC0415 - the same
 
     home = home or Home.from_environment()
-    supervisor = client.SupervisorHandle()  # it gets ready while the spec is being checked
+    supervisor = client.SupervisorHandle()  # it starts up while the spec is checked
     try:
         texts = (
             [f"{name}={json.dumps(value)}" for name, value in params.items()]
@@ -77,7 +77,7 @@ def run(
             home=home,
         )
         if plugins:
-            from nemorun_cli.experiment import plugin_changes  # noqa: PLC0415 - only where there are some
+            from nemorun_cli.experiment import plugin_changes  # noqa: PLC0415 - only with plugins given in Python
 
             document = replace(document, plugins=plugin_changes.given(plugins))
         return launch(document, supervisor=supervisor, home=home, key=key, if_running=if_running)
@@ -107,21 +107,21 @@ def launch(
         raise UsageError("the key is empty", hint="is a variable of the script unset?")
     policy = if_running or ("fail" if key else None)
     with run_keys.hold(home, key=key, name=document.name) if policy else contextlib.nullcontext() as holding:
-        if holding and (running := [one for one in holding.ids() if _is_running(one, home)]):
-            present = find(running[-1], home=home)
+        if holding and (running := [run_id for run_id in holding.ids() if _is_running(run_id, home)]):
+            existing = find(running[-1], home=home)
             if policy == "fail":
-                raise RunningError(f"{present.id} is running", hint=f"see it with: exp status {present.id}")
+                raise RunningError(f"{existing.id} is running", hint=f"see it with: exp status {existing.id}")
             if policy == "skip":
                 supervisor.abandon()
-                return present
-            if running and any(task.packager for task in spec.tasks):
-                from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for who ships
+                return existing
+            if any(task.packager for task in spec.tasks):
+                from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for specs with packagers
 
-                ship.look(spec, document, home)  # what forbids it is told before anything is ended
-            for one in running:
-                replaced = find(one, home=home)
+                ship.look(spec, document, home)  # reports problems before anything is cancelled
+            for run_id in running:
+                replaced = find(run_id, home=home)
                 replaced.cancel()
-                replaced.wait()  # for its handlers, which may clean up what the new one needs
+                replaced.wait()  # for its handlers, which may clean up what the new experiment needs
         files, spec = create.create(document, spec, identity, home=home, by=requests.who(), key=key)
         if holding:
             holding.add(files.id)

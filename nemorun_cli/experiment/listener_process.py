@@ -1,8 +1,8 @@
 """The process of one plugin that listens to events: `python -m nemorun_cli.experiment.listener_process`.
 
-Told on standard input what to do, by one line of JSON; each further byte means that there may be news, and
-the end of input that there will be none. It reads the ledger itself, notes how far it is, and leaves when
-it has heard of all.
+It reads its request from standard input, as one line of JSON. Each further byte means that the ledger may
+have new events, and the end of input that no more will come. The process reads the ledger itself, stores its
+position, and exits when it has delivered all events.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin, discovery
 from nemorun_cli.plugins.faults import Fault
-from nemorun_cli.storage import state
+from nemorun_cli.storage import events
 from nemorun_cli.storage.ledger import LedgerReader
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 from nemorun_cli.system import locks
@@ -33,34 +33,34 @@ from nemorun_cli.system.files import FILE_MODE
 
 if TYPE_CHECKING:
     from nemorun_cli.model.spec import PluginUse
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ListenerFiles
 
-HARD: Final = 2.0  # times its limit after which the process of a plugin that cannot be interrupted ends
-PREDECESSOR_WAIT: Final = 900.0  # seconds: the process of an earlier supervisor may still be at it
-LOOK_EVERY: Final = 5.0  # seconds between looks at the ledger, should a wake-up get lost
-MOST_FAULTS: Final = 1000  # that are written down
+HARD: Final = 2.0  # times the limit: then the process exits if the plugin could not be interrupted
+PREDECESSOR_WAIT: Final = 900.0  # seconds: the process of an earlier supervisor may still be delivering
+LOOK_EVERY: Final = 5.0  # seconds between reads of the ledger, in case a wake-up is lost
+MOST_FAULTS: Final = 1000  # recorded per process
 
 
 class TooLongError(Exception):
-    """A plugin took too long over an event."""
+    """A plugin exceeded its time limit for an event."""
 
 
 class Listener:
-    """One plugin, and how far it is in the ledger."""
+    """One plugin and its position in the ledger."""
 
     def __init__(self, number: int, use: PluginUse, run: Run) -> None:
-        self._own, self._use, self._run = run.files.hearer(number), use, run
+        self._files, self._use, self._run = run.files.hearer(number), use, run
         self._ledger = LedgerReader(run.files.ledger)
-        self._position = os.open(self._own.heard, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-        self._heard = int(os.read(self._position, 32) or b"0")
+        self._position = os.open(self._files.heard, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        self._delivered = int(os.read(self._position, 32) or b"0")
         self._seen = 0
         self._is_finished = False
         self._faults = 0
         self._plugin: Any = None
 
     def make(self, values: dict[str, str]) -> bool:
-        """Make the plugin; says whether that went well."""
+        """Construct the plugin; returns whether that succeeded."""
         try:
             self._plugin = discovery.find(self._use.uses)(**self._use.options_with(values))
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is recorded
@@ -69,27 +69,27 @@ class Listener:
         return True
 
     def listen(self) -> None:
-        """Let the plugin hear of all events, until there will be no more."""
-        news = select.poll()
-        news.register(0, select.POLLIN)
-        is_over = False
+        """Deliver events to the plugin until no more will come."""
+        wakeups = select.poll()
+        wakeups.register(0, select.POLLIN)
+        input_ended = False
         while True:
             for event in self._ledger.read():
                 self._seen += 1
-                self._is_finished = event["event"] == state.FINISHED or (
-                    self._is_finished and event["event"] != state.RESUMED
+                self._is_finished = event["event"] == events.FINISHED or (
+                    self._is_finished and event["event"] != events.RESUMED
                 )
-                if self._seen > self._heard:
-                    self._tell(event)
+                if self._seen > self._delivered:
+                    self._deliver(event)
                     os.pwrite(self._position, b"%020d\n" % self._seen, 0)
-            if is_over and not self._is_finished:
-                self._tell({"event": SUPERVISOR_GONE, "time": stamp(), "by": f"plugin {self._use.uses}"})
-            if is_over:
+            if input_ended and not self._is_finished:
+                self._deliver({"event": SUPERVISOR_GONE, "time": stamp(), "by": f"plugin {self._use.uses}"})
+            if input_ended:
                 return
-            if news.poll(LOOK_EVERY * 1000):
-                is_over = not os.read(0, 65536)
+            if wakeups.poll(LOOK_EVERY * 1000):
+                input_ended = not os.read(0, 65536)
 
-    def _tell(self, event: Event) -> None:
+    def _deliver(self, event: Event) -> None:
         kinds, tasks = getattr(self._plugin, "events", None), self._use.tasks
         if (kinds is not None and event["event"] not in kinds) or (
             tasks is not None and event.get("task") not in tasks
@@ -112,40 +112,40 @@ class Listener:
         sys.stderr.write(f"{stamp()} {masking.mask(text, self._run.secrets)}\n")
         self._faults += 1
         if self._faults <= MOST_FAULTS:
-            about = event or {}
+            details = event or {}
             fault = Fault(
                 plugin=self._use.uses,
                 time=stamp(),
                 error=masking.mask(f"{type(error).__name__}: {error}", self._run.secrets),
-                event=about.get("event"),
-                task=about.get("task"),
+                event=details.get("event"),
+                task=details.get("task"),
             )
-            _append(self._own, json.dumps(fault.to_json()) + "\n")
+            _append(self._files, json.dumps(fault.to_json()) + "\n")
 
 
 def main() -> int:
-    """Let one plugin hear of an experiment's events to their end."""
-    told = json.loads(_first_line())
-    files = ExperimentFiles(Path(told["directory"]))
-    number = told["number"]
+    """Deliver an experiment's events to one plugin until no more will come."""
+    request = json.loads(_first_line())
+    files = ExperimentFiles(Path(request["directory"]))
+    number = request["number"]
     if len(sys.argv) == 1 and locks.take(files.hearer(number).lock, patience=PREDECESSOR_WAIT) is None:
-        sys.stderr.write(f"{stamp()} another process of this plugin does not end\n")
+        sys.stderr.write(f"{stamp()} another process of this plugin is still running\n")
         return 1
     spec = Spec.from_json(json.loads(files.resolved.read_bytes()))
     signal.signal(signal.SIGALRM, _interrupt)
-    if spec.plugins[number].is_module:  # others might meet a namesake of what they import
+    if spec.plugins[number].is_module:  # only then: the folder could shadow imports of other plugins
         sys.path.insert(0, spec.folder)
-    run = Run(files, Home(Path(told["home"])), set(told["hidden"]))
-    hearer = Listener(number, spec.plugins[number], run)
-    if not hearer.make(told["secrets"]):
+    run = Run(files, Home(Path(request["home"])), set(request["hidden"]))
+    listener = Listener(number, spec.plugins[number], run)
+    if not listener.make(request["secrets"]):
         return 1
     with contextlib.suppress(ExpError):  # the experiment was removed meanwhile
-        hearer.listen()
+        listener.listen()
     return 0
 
 
 def _first_line() -> bytes:
-    """The orders, byte by byte: what follows them on the pipe is not for this."""
+    """The request, read byte by byte: what follows it on the pipe must stay unread."""
     line = b""
     while (byte := os.read(0, 1)) not in (b"", b"\n"):
         line += byte
@@ -154,11 +154,11 @@ def _first_line() -> bytes:
 
 def _interrupt(number: int, frame: object) -> None:
     del number, frame
-    raise TooLongError("it took longer over one event than its limit")
+    raise TooLongError("it exceeded its time limit for one event")
 
 
-def _append(own: ListenerFiles, line: str) -> None:
-    descriptor = os.open(own.faults, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+def _append(listener: ListenerFiles, line: str) -> None:
+    descriptor = os.open(listener.faults, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
     try:
         os.write(descriptor, line.encode())
     finally:

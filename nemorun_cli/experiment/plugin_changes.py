@@ -1,4 +1,4 @@
-"""The first hook: plugins change tasks and the options of their executors, before anything is created."""
+"""The `change` hook: plugins change tasks and executor options before anything is created."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 def given(plugins: Iterable[object]) -> tuple[GivenPlugin, ...]:
-    """Plugins for the experiment as a whole, or for tasks where they say so themselves by being a Given."""
-    return tuple(one if isinstance(one, GivenPlugin) else GivenPlugin(one) for one in plugins)
+    """Wrap plugins given in Python as `GivenPlugin`; by default, they apply to the whole experiment."""
+    return tuple(plugin if isinstance(plugin, GivenPlugin) else GivenPlugin(plugin) for plugin in plugins)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Active:
-    """A plugin that was made, under the name by which people know it."""
+    """A constructed plugin, with its name for messages."""
 
     name: str
     plugin: Any
@@ -45,99 +45,101 @@ class _Active:
 
 
 def changed(document: Document, spec: Spec, identity: Identity) -> Spec:
-    """The spec as its plugins want it, with those that hear of events marked.
+    """The spec as changed by its plugins; plugins that listen to events are marked.
 
     Raises:
-        SpecError: a plugin is not there, or its `with` is wrong.
-        UsageError: a plugin raised, or asks for what it cannot have; it is named.
+        SpecError: a plugin does not exist, or its `with` is wrong.
+        UsageError: a plugin raised, or requested a change that is not allowed; the message names it.
     """
     needs_folder = any(use.is_module for use in spec.plugins) or bool(document.plugins)
     with discovery.importing_from(spec.folder) if needs_folder else contextlib.nullcontext():
-        active, uses = _made(document, spec)
-        tasks, made = [], dict(spec.executors)
-        hooks = [one for one in active if has_hook(one.plugin, "change")]
+        active, uses = _construct(document, spec)
+        tasks, executors = [], dict(spec.executors)
+        hooks = [hook for hook in active if has_hook(hook.plugin, "change")]
         for task in spec.tasks if hooks else ():
             launch = before = _launch(task, spec, identity)
-            for one in hooks:
-                if one.is_for(task):
-                    launch = _called(one, launch, task)
-            tasks.append(_merged(task, before, launch, made))
-    return replace(spec, tasks=tuple(tasks) or spec.tasks, executors=made, plugins=tuple(uses))
+            for hook in hooks:
+                if hook.is_for(task):
+                    launch = _change(hook, launch, task)
+            tasks.append(_apply(task, before, launch, executors))
+    return replace(spec, tasks=tuple(tasks) or spec.tasks, executors=executors, plugins=tuple(uses))
 
 
-def _made(document: Document, spec: Spec) -> tuple[list[_Active], list[PluginUse]]:
-    """The plugins, and the uses of them that are written down: what hears is marked."""
+def _construct(document: Document, spec: Spec) -> tuple[list[_Active], list[PluginUse]]:
+    """Construct the plugins; returns them and the uses to store, with event listeners marked."""
     findings: list[Finding] = []
     active, uses = [], []
-    written = [_written(given, spec) for given in document.plugins if isinstance(given.plugin, Mapping)]
+    written = [
+        _use_from_mapping(entry, spec) for entry in document.plugins if isinstance(entry.plugin, Mapping)
+    ]
     for use in (*spec.plugins, *written):
         name = f"{use.uses} ({dotted(use.place)})"
         try:
-            found = discovery.find(use.uses)
-        except Exception as error:  # noqa: BLE001 - importing runs anybody's code
-            message = f"the plugin {use.uses!r} cannot be loaded: {_told(error)}"
+            plugin_class = discovery.find(use.uses)
+        except Exception as error:  # noqa: BLE001 - importing runs arbitrary code
+            message = f"the plugin {use.uses!r} cannot be loaded: {_describe(error)}"
             findings.append(Finding(place=(*use.place, "uses"), message=message))
             continue
         options = use.options_with(dict.fromkeys(use.secrets, MASK))
-        if wrong := plugin_uses.check(found, use):
-            findings += wrong
+        if problems := plugin_uses.check(plugin_class, use):
+            findings += problems
             continue
         try:
-            plugin = found(**options)
+            plugin = plugin_class(**options)
         except Exception as error:
-            raise UsageError(f"the plugin {name} cannot be made: {_told(error)}") from error
-        active.append(_Active(name=name, plugin=plugin, tasks=_names(use.tasks)))
+            raise UsageError(f"the plugin {name} cannot be constructed: {_describe(error)}") from error
+        active.append(_Active(name=name, plugin=plugin, tasks=_task_names(use.tasks)))
         uses.append(replace(use, hears=has_hook(plugin, "on_event")))
     if findings:
         raise SpecError(document.sources.in_order(findings))
-    for given in document.plugins:
-        if isinstance(given.plugin, Mapping):
+    for entry in document.plugins:
+        if isinstance(entry.plugin, Mapping):
             continue
-        name = f"{type(given.plugin).__name__} (given in Python)"
-        active.append(_Active(name=name, plugin=given.plugin, tasks=_names(given.tasks)))
-        if has_hook(given.plugin, "on_event"):
-            uses.append(_portable(given))
+        name = f"{type(entry.plugin).__name__} (given in Python)"
+        active.append(_Active(name=name, plugin=entry.plugin, tasks=_task_names(entry.tasks)))
+        if has_hook(entry.plugin, "on_event"):
+            uses.append(_use_from_instance(entry))
     return active, uses
 
 
-def _names(tasks: Sequence[str] | None) -> frozenset[str] | None:
+def _task_names(tasks: Sequence[str] | None) -> frozenset[str] | None:
     return None if tasks is None else frozenset(tasks)
 
 
-def _written(given: GivenPlugin, spec: Spec) -> PluginUse:
-    """A use that was given in Python as a spec would have it."""
-    entry: Any = given.plugin
-    if not isinstance(entry.get("uses"), str) or not isinstance(entry.get("with", {}), Mapping):
-        raise UsageError(f"{entry!r} is no plugin", hint="it is {'uses': 'name', 'with': {…}}")
-    options = dict(entry.get("with", {}))
-    use = PluginUse(uses=entry["uses"], options=options, tasks=given.tasks, place=("plugins",))
+def _use_from_mapping(given: GivenPlugin, spec: Spec) -> PluginUse:
+    """A plugin use given in Python as a mapping, as a spec would hold it."""
+    mapping: Any = given.plugin
+    if not isinstance(mapping.get("uses"), str) or not isinstance(mapping.get("with", {}), Mapping):
+        raise UsageError(f"{mapping!r} is no plugin", hint="write it as {'uses': 'name', 'with': {…}}")
+    options = dict(mapping.get("with", {}))
+    use = PluginUse(uses=mapping["uses"], options=options, tasks=given.tasks, place=("plugins",))
     if unknown := [name for name in use.secrets if name not in list(spec.secrets)]:
         raise UsageError(
             f"the plugin {use.uses} names a secret that the spec does not have: {unknown[0]!r}",
-            hint="give the source of a secret in the spec's own plugins",
+            hint="use secrets only in plugins that the spec itself names",
         )
     return use
 
 
-def _portable(given: GivenPlugin) -> PluginUse:
-    """What another process needs to make a plugin that was given in Python: its class and its fields."""
+def _use_from_instance(given: GivenPlugin) -> PluginUse:
+    """A plugin given in Python, as the class and fields from which another process can construct it."""
     kind: Any = type(given.plugin)
     name = f"{kind.__module__}:{kind.__qualname__}"
     if kind.__module__ == "__main__" or "<" in name:
         raise UsageError(
-            f"the plugin {kind.__name__} hears of events, in a process that cannot import it",
-            hint="put its class at the top of a module, or give it as {'uses': 'module:Class', 'with': {…}}",
+            f"the plugin {kind.__name__} listens to events, but its process could not import it",
+            hint="define its class at module level, or give it as {'uses': 'module:Class', 'with': {…}}",
         )
     if not hasattr(kind, "__dataclass_fields__"):
         raise UsageError(
-            f"the plugin {kind.__name__} hears of events, in a process that does not know how to make it",
+            f"the plugin {kind.__name__} listens to events, but its process could not construct it",
             hint=f"make it a dataclass, or give it as {{'uses': '{name}', 'with': {{…}}}}",
         )
     options = {item.name: getattr(given.plugin, item.name) for item in fields(kind) if item.init}
     try:
         json.dumps(options)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"the plugin {kind.__name__} has a field that is no JSON: {error}") from error
+        raise UsageError(f"the plugin {kind.__name__} has a field that is not JSON: {error}") from error
     return PluginUse(uses=name, options=options, tasks=given.tasks, place=("plugins",), hears=True)
 
 
@@ -166,48 +168,50 @@ def _launch(task: Task, spec: Spec, identity: Identity) -> Launch:
     )
 
 
-def _called(one: _Active, launch: Launch, task: Task) -> Launch:
-    """What a plugin makes of a launch."""
+def _change(active: _Active, launch: Launch, task: Task) -> Launch:
+    """The launch as changed by a plugin."""
     try:
-        found = one.plugin.change(launch)
+        result = active.plugin.change(launch)
     except Exception as error:
-        raise UsageError(f"the plugin {one.name} stopped at {task.id}: {_told(error)}") from error
-    if not isinstance(found, Launch):
+        raise UsageError(f"the plugin {active.name} failed at {task.id}: {_describe(error)}") from error
+    if not isinstance(result, Launch):
         raise UsageError(
-            f"the plugin {one.name} gave a {type(found).__name__} and not a Launch for {task.id}"
+            f"the plugin {active.name} returned {type(result).__name__}, not a Launch, for {task.id}"
         )
-    if wrong := next(plugin_checks.faults(launch, found, task), None):
-        raise UsageError(f"the plugin {one.name} asks for what {task.id} cannot have: {wrong}")
-    return found
+    if problem := next(plugin_checks.faults(launch, result, task), None):
+        raise UsageError(
+            f"the plugin {active.name} requested a change that {task.id} does not allow: {problem}"
+        )
+    return result
 
 
-def _merged(task: Task, before: Launch, found: Launch, made: dict[str, dict[str, Any]]) -> Task:
-    """The task as launched; options of its own make an executor of its own, which `made` gets."""
-    if found is before:
+def _apply(task: Task, before: Launch, after: Launch, executors: dict[str, dict[str, Any]]) -> Task:
+    """The task as changed; if its options changed, a new executor with them is added to `executors`."""
+    if after is before:
         return task
     executor = task.executor
-    if found.options != before.options:
-        entry = {"type": found.type, **found.options}
-        told = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()[:6]
-        executor = f"{task.executor}~{told}"
-        made[executor] = entry
+    if after.options != before.options:
+        entry = {"type": after.type, **after.options}
+        digest = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()[:6]
+        executor = f"{task.executor}~{digest}"
+        executors[executor] = entry
     return replace(
         task,
-        prefix=tuple(found.prefix),
-        args=plugin_checks.plain(found.args),
-        env=dict(found.env),
-        secrets=tuple(name for name in task.secrets if name not in found.env),
-        timeout=found.timeout,
-        retry=found.retry,
-        resources=found.resources,
-        stop_signal=found.stop_signal.removeprefix("SIG"),
-        stop_grace=float(found.stop_grace),
+        prefix=tuple(after.prefix),
+        args=plugin_checks.plain(after.args),
+        env=dict(after.env),
+        secrets=tuple(name for name in task.secrets if name not in after.env),
+        timeout=after.timeout,
+        retry=after.retry,
+        resources=after.resources,
+        stop_signal=after.stop_signal.removeprefix("SIG"),
+        stop_grace=float(after.stop_grace),
         executor=executor,
     )
 
 
-def _told(error: Exception) -> str:
-    """An error in a line, with where it was raised."""
+def _describe(error: Exception) -> str:
+    """An error on one line, with the place where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{where}"

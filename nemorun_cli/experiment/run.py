@@ -1,4 +1,4 @@
-"""Experiments from Python: start one, find one, ask, end or continue it. The command line lies on this."""
+"""Experiments from Python: find one, query, cancel or resume it. The command line is built on this."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 LATEST: Final = "latest"
 
-_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)  # an id, or a beginning of one
+_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)  # an id, or a prefix of one
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A handle of one experiment: where it lies, and the values that must not be shown.
+    """A handle of one experiment: its files, and the values that must not be shown.
 
-    `secrets` are those that this process resolved to start or resume it.
+    `secrets` are the values that this process resolved to start or resume it.
     """
 
     files: ExperimentFiles
@@ -54,11 +54,11 @@ class Run:
 
     @property
     def directory(self) -> Path:
-        """Where the experiment lies."""
+        """The folder of the experiment."""
         return self.files.directory
 
     def status(self, *, observe: bool = True) -> Snapshot:
-        """How the experiment stands now, looked at and not only remembered."""
+        """The current state of the experiment; with `observe`, the state of live tasks is also polled."""
         return look(self.files, home=self.home.directory, observe=observe)
 
     def spec(self) -> Spec:
@@ -66,26 +66,26 @@ class Run:
         return spec_copies.read_spec(self.files)
 
     def wait(self, *, timeout: float | None = None) -> Snapshot:
-        """Wait until the experiment has ended, or nothing is left that could end by itself.
+        """Wait until the experiment is no longer running.
 
         Args:
-            timeout: seconds; None waits for ever.
+            timeout: seconds; None waits forever.
 
         Raises:
-            NotOverError: the time is over, and the experiment is not.
+            NotOverError: the experiment is still running after the timeout.
         """
-        from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - not for a single look
+        from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - not for a single poll
 
-        end = None if timeout is None else time.monotonic() + timeout
-        with Watch(self.files, self.home) as watching:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with Watch(self.files, self.home) as watch:
             while True:
-                snapshot = watching.look()
+                snapshot = watch.look()
                 if snapshot.status is not ExperimentStatus.RUNNING:
                     return snapshot
-                left = None if end is None else end - time.monotonic()
-                if left is not None and left <= 0:
-                    raise NotOverError(f"{self.id} is not over after {timeout:g} s")
-                watching.pause(limit=left)
+                remaining = None if deadline is None else deadline - time.monotonic()
+                if remaining is not None and remaining <= 0:
+                    raise NotOverError(f"{self.id} is still running after {timeout:g} s")
+                watch.pause(limit=remaining)
 
     def cancel(
         self,
@@ -95,19 +95,19 @@ class Run:
         grace: float | None = None,
         abandon: bool = False,
     ) -> Snapshot:
-        """End tasks (default: the whole experiment) and return when they are gone.
+        """Cancel tasks (default: the whole experiment) and return when they have terminated.
 
         Args:
             tasks: ids of tasks or groups, globs, or their unique beginnings.
             signal: instead of each task's `stop_signal`.
             grace: seconds until KILL, instead of each task's `stop_grace`.
-            abandon: record CANCELLED without asking the engine.
+            abandon: record CANCELLED without confirmation from the engine.
 
         Raises:
-            NotOverError: something outlived it; the message names the survivors.
-            EngineError: it runs on another host.
+            NotOverError: some tasks are still running; the message names them.
+            EngineError: the experiment runs on another host.
         """
-        from nemorun_cli.experiment.cancel import cancel  # noqa: PLC0415 - only writers pay for what it needs
+        from nemorun_cli.experiment.cancel import cancel  # noqa: PLC0415 - only writers pay for its imports
 
         return cancel(self.files, self.home, tasks, signal=signal, grace=grace, abandon=abandon)
 
@@ -119,18 +119,18 @@ class Run:
         document: Document | None = None,
         accept_changes: bool = False,
     ) -> bool:
-        """Continue the experiment in a new supervisor; says whether there was anything to do.
+        """Continue the experiment in a new supervisor; returns whether there was anything to do.
 
         Args:
             below: tasks to run again even if they succeeded, with all that depend on them.
-            host_is_gone: the host where it ran will not come back; what ran there is lost.
-            document: a changed spec, as `load.changed` and `load.again` give it.
-            accept_changes: whether tasks that ran may be something else now, and run again.
+            host_is_gone: treat the original host as lost, with everything that ran on it.
+            document: a changed spec, from `load.changed` or `load.again`.
+            accept_changes: whether tasks that ran may be changed and run again.
 
         Raises:
             SpecError: a secret is missing.
-            UsageError: the spec cannot be changed so, or not now; or an attempt that was abandoned is alive.
-            EngineError: it runs on another host, or of an abandoned attempt it cannot be told.
+            UsageError: the change is refused, the experiment is running, or an abandoned attempt is alive.
+            EngineError: it runs on another host, or the state of an abandoned attempt is unknown.
         """
         from nemorun_cli.scheduler import resume_plan  # noqa: PLC0415 - only for a resume
         from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
@@ -144,15 +144,15 @@ class Run:
         if document is not None:
             from nemorun_cli.experiment import change_spec  # noqa: PLC0415 - only for a changed spec
 
-            order = change_spec.order(
+            change = change_spec.order(
                 self.files, self.home, document, snapshot, below=below, accepts=accept_changes
             )
-            if order is None:
+            if change is None:
                 return False
-            values = secret_values.resolve(order.spec, document)
-            ask_engines(order.spec)
-            with order.written() as told:
-                if not self._go(told, secrets=values, host_is_gone=host_is_gone):
+            values = secret_values.resolve(change.spec, document)
+            ask_engines(change.spec)
+            with change.written() as request:
+                if not self._go(request, secrets=values, host_is_gone=host_is_gone):
                     raise self._is_busy()
             return True
         names = snapshot.match_tasks(below)
@@ -164,11 +164,11 @@ class Run:
         return self._go({"from": names}, secrets=values, host_is_gone=host_is_gone)
 
     def require_gone(self, snapshot: Snapshot, *, host_is_gone: bool = False) -> None:
-        """See that nothing of it runs where this cannot look, or runs though it was given up.
+        """Refuse if a task may still run on another host, or after it was abandoned.
 
         Raises:
-            UsageError: an attempt that was abandoned is alive.
-            EngineError: it ran on another host, or of an abandoned attempt it cannot be told.
+            UsageError: an abandoned attempt is alive.
+            EngineError: it ran on another host, or the state of an abandoned attempt is unknown.
         """
         from nemorun_cli.experiment import abandoned  # noqa: PLC0415 - only for a resume
 
@@ -176,7 +176,7 @@ class Run:
             host = snapshot.holder.host if snapshot.holder else "another host"
             raise EngineError(
                 f"{self.id} ran on {host}, which may still be running it",
-                hint="resume it there, or if that host is gone for good use --host-is-gone",
+                hint="resume it on that host, or use --host-is-gone if the host is permanently lost",
             )
         if snapshot.supervisor != "alive":
             abandoned.refuse_alive(snapshot, host_is_gone=host_is_gone)
@@ -184,17 +184,17 @@ class Run:
     def _is_busy(self) -> UsageError:
         return UsageError(
             f"{self.id} is running: its spec cannot be changed now",
-            hint=f"wait for its end, or end it with: exp cancel {self.id}",
+            hint=f"wait until it has finished, or cancel it: exp cancel {self.id}",
         )
 
-    def _go(self, order: Mapping[str, Any], *, secrets: Mapping[str, str], host_is_gone: bool) -> bool:
+    def _go(self, fields: Mapping[str, Any], *, secrets: Mapping[str, str], host_is_gone: bool) -> bool:
         from nemorun_cli.storage import requests  # noqa: PLC0415 - the same
         from nemorun_cli.supervisor import client  # noqa: PLC0415 - only for a resume
 
         self.secrets.update(secrets.values())
-        wish = {**order, "by": requests.who(), "host_is_gone": host_is_gone}
+        request = {**fields, "by": requests.who(), "host_is_gone": host_is_gone}
         try:
-            client.take().go(self.files, home=self.home.directory, secrets=secrets, resume=wish)
+            client.take().go(self.files, home=self.home.directory, secrets=secrets, resume=request)
         except client.AlreadyRunning:
             return False
         return True
@@ -202,34 +202,34 @@ class Run:
     def plan_change(
         self, document: Document, *, below: Sequence[str] = (), snapshot: Snapshot | None = None
     ) -> SpecChange:
-        """What a resume with a changed spec would do; nothing is changed.
+        """Plan a resume with a changed spec; nothing is written.
 
         Raises:
             SpecError: the spec has problems.
-            UsageError: it is another experiment's, or it changes what is alive.
+            UsageError: it belongs to another experiment, or it changes a live task.
         """
         from nemorun_cli.experiment import change_spec  # noqa: PLC0415 - only for a resume
 
         return change_spec.plan(self.files, document, below=below, snapshot=snapshot or self.status())
 
     def plan_resume(self, *, below: Sequence[str] = (), snapshot: Snapshot | None = None) -> list[Decision]:
-        """What a resume would do with each task, and why; nothing is changed."""
+        """Plan what a resume would do with each task, and why; nothing is written."""
         from nemorun_cli.scheduler import resume_plan  # noqa: PLC0415 - only for a resume
         from nemorun_cli.scheduler.schedule import Schedule  # noqa: PLC0415 - the same
 
-        seen = snapshot or self.status()
-        return resume_plan.decide(Schedule(seen.spec, seen.history), below=seen.match_tasks(below))
+        current = snapshot or self.status()
+        return resume_plan.decide(Schedule(current.spec, current.history), below=current.match_tasks(below))
 
     def logs(self, task: str, *, attempt: int | None = None) -> Path:
         """The log file of a task's attempt (default: its latest).
 
         Raises:
-            NotFoundError: there is no such task, or it has not begun.
+            NotFoundError: there is no such task, or it has not started.
         """
         snapshot = self.status(observe=False)
         names = snapshot.match_tasks([task])
         if len(names) != 1:
-            raise AmbiguousError(f"{task!r} is several tasks: {', '.join(names[:10])}")
+            raise AmbiguousError(f"{task!r} matches several tasks: {', '.join(names[:10])}")
         number = attempt or snapshot.history.tasks[names[0]].attempt
         path = self.files.attempt(names[0], number).log
         if not path.exists():
@@ -238,19 +238,19 @@ class Run:
 
 
 def find(which: str = LATEST, *, home: Home | None = None) -> Run:
-    """The experiment of this id, name (its latest), unique beginning of an id, or the `latest` of all.
+    """Find an experiment by id, name (its latest), unique prefix of an id, or `latest` for the newest of all.
 
     Raises:
-        NotFoundError: there is none.
-        AmbiguousError: the beginning fits several, which are listed.
+        NotFoundError: none matches.
+        AmbiguousError: several ids have this prefix; the message lists them.
     """
     home = home or Home.from_environment()
-    if not _WORD.fullmatch(which):  # no id begins like this: an unset variable of a script, for one
-        raise NotFoundError(f"no experiment can be called {which[:80]!r}", hint="see what there is: exp list")
+    if not _WORD.fullmatch(which):  # no id starts like this; often an unset variable of a script
+        raise NotFoundError(f"no experiment can be called {which[:80]!r}", hint="list them with: exp list")
     if files := home.experiment(which):
         return Run(files, home)
-    if found := _newest(home, [which]):
-        return Run(found, home)
+    if newest := _newest(home, [which]):
+        return Run(newest, home)
     candidates = [
         experiment_id
         for name in home.names()
@@ -260,30 +260,30 @@ def find(which: str = LATEST, *, home: Home | None = None) -> Run:
     ]
     if len(candidates) > 1:
         listed = ", ".join(sorted(candidates, key=age_key)[-10:])
-        raise AmbiguousError(f"{which!r} fits {len(candidates)} experiments: {listed}")
+        raise AmbiguousError(f"{which!r} matches {len(candidates)} experiments: {listed}")
     if candidates and (files := home.experiment(candidates[0])):
         return Run(files, home)
     if which == LATEST:
-        if found := _newest(home, home.names()):
-            return Run(found, home)
+        if newest := _newest(home, home.names()):
+            return Run(newest, home)
         raise NotFoundError(
             f"there are no experiments under {home.directory} yet", hint="start one: exp run SPEC"
         )
     raise NotFoundError(
-        f"there is no experiment {which!r} under {home.directory}", hint="see what there is: exp list"
+        f"there is no experiment {which!r} under {home.directory}", hint="list them with: exp list"
     )
 
 
 def _newest(home: Home, names: Sequence[str]) -> ExperimentFiles | None:
-    ids = sorted((one for name in names for one in home.ids(name)), key=age_key, reverse=True)
-    for _, same_second in itertools.groupby(ids, key=lambda one: age_key(one)[0]):
-        if found := [files for one in same_second if (files := home.experiment(one))]:
-            return found[0] if len(found) == 1 else max(found, key=_created)
+    ids = sorted((run_id for name in names for run_id in home.ids(name)), key=age_key, reverse=True)
+    for _, same_second in itertools.groupby(ids, key=lambda run_id: age_key(run_id)[0]):
+        if newest := [files for run_id in same_second if (files := home.experiment(run_id))]:
+            return newest[0] if len(newest) == 1 else max(newest, key=_created)
     return None
 
 
 def _created(files: ExperimentFiles) -> str:
-    """When exactly it was made; experiments of two names may share a second."""
+    """The exact creation time; experiments of two names may share a second."""
     with files.ledger.open("rb") as stream:
         event = ledger.parse(stream.readline())
     return str(event.get("time", "")) if event else ""

@@ -1,7 +1,7 @@
-"""Shipping: what the packagers of a spec choose is kept by its hash, and copied for each experiment.
+"""Shipping: content chosen by the packagers of a spec is stored by its hash and copied for each experiment.
 
-First comes all that reads and can refuse, then the store, then the experiment: when a folder of the
-experiment is made, nothing can be wrong with the content any more.
+All steps that read or can refuse come first, then the store, then the experiment: once the experiment's
+folder exists, the content has no problems.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ if TYPE_CHECKING:
     from nemorun_cli.spec.document import Document
     from nemorun_cli.storage.paths import ExperimentFiles, Home
 
-MAX_SIZE: Final = "1G"  # of a content, unless the spec says otherwise
-NAMED: Final = 100  # of what is left out, recorded by name
-LARGEST: Final = 3  # files that are named where there is too much
+MAX_SIZE: Final = "1G"  # of one content, unless the spec sets a limit
+NAMED: Final = 100  # left-out paths that are recorded by name
+LARGEST: Final = 3  # files named in the message about too large a content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipment:
-    """What a packager ships, read and whole.
+    """The complete content that a packager ships.
 
-    `where` is its folder in the store; `scripts` are the paths of tasks' scripts that are among it.
+    `where` is its folder in the store; `scripts` are the paths of tasks' scripts that it contains.
     """
 
     packager: dict[str, Any]
@@ -57,7 +57,7 @@ class Shipment:
     scripts: tuple[str, ...]
 
     def package(self, files: ExperimentFiles) -> Package:
-        """What an experiment knows of it."""
+        """The package as an experiment records it."""
         left_out = self.content.left_out
         if len(left_out) > NAMED:
             left_out = (*left_out[:NAMED], f"{len(left_out) - NAMED} more")
@@ -79,20 +79,20 @@ class Shipment:
 
 @dataclass(frozen=True, slots=True)
 class Shipments:
-    """What all packagers of a spec ship."""
+    """The shipments of all packagers of a spec."""
 
     each: tuple[Shipment, ...]
 
     def packages(self, files: ExperimentFiles) -> tuple[Package, ...]:
-        """What an experiment of these files would know of them."""
+        """The packages as an experiment with these files would record them."""
         return tuple(shipment.package(files) for shipment in self.each)
 
     def unpack(self, files: ExperimentFiles) -> tuple[Package, ...]:
-        """The same, with the experiment's own copy of each content, the list of its files and the changes."""
+        """Copy each content, its file list and its diff to the experiment; returns the packages."""
         make_folder(files.code)
         for shipment in self.each:
             folder = Path(shipment.package(files).folder)
-            if not folder.exists():  # two packagers may have chosen the same
+            if not folder.exists():  # two packagers may have chosen the same content
                 content_store.copy(shipment.where, folder)
                 content_store.write(Path(f"{folder}.files"), shipment.listing.text.encode())
             if shipment.content.diff:
@@ -101,44 +101,44 @@ class Shipments:
 
 
 def look(spec: Spec, document: Document, home: Home) -> Shipments:
-    """What would be shipped for the tasks of a spec; nothing of it is written.
+    """Determine what would be shipped for the tasks of a spec; nothing is written.
 
     Raises:
-        SpecError: with all that forbids it.
+        SpecError: with all problems that prevent it.
     """
     kept = _kept(spec, document, home)
     with tempfile.TemporaryDirectory(prefix="exp-") as scratch:
         contents = _contents(spec, document, home, kept=kept, scratch=Path(scratch))
-        found = [
+        listed = [
             (options, content, listing(content.entries, digest=digest_of)) for options, content in contents
         ]
-    new = [_shipment(spec, *one, where=content_store.place(home, one[-1].hash)) for one in found]
+    new = [_shipment(spec, *parts, where=content_store.place(home, parts[-1].hash)) for parts in listed]
     return Shipments((*kept, *new))
 
 
 @contextlib.contextmanager
 def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments]:
-    """What is shipped for the tasks of a spec, put into the store and kept there while this is entered.
+    """Put what the tasks of a spec need into the store, and keep it there inside the block.
 
     Raises:
-        SpecError: with all that forbids it.
+        SpecError: with all problems that prevent it.
     """
     with content_store.used(home):
-        found = _kept(spec, document, home)
+        shipments = _kept(spec, document, home)
         with tempfile.TemporaryDirectory(prefix="exp-") as scratch:
-            for options, content in _contents(spec, document, home, kept=found, scratch=Path(scratch)):
-                where, told = content_store.put(home, content.entries)
-                found.append(_shipment(spec, options, content, told, where=where))
-        yield Shipments(tuple(found))
+            for options, content in _contents(spec, document, home, kept=shipments, scratch=Path(scratch)):
+                where, stored = content_store.put(home, content.entries)
+                shipments.append(_shipment(spec, options, content, stored, where=where))
+        yield Shipments(tuple(shipments))
 
 
 def _shipment(
-    spec: Spec, options: dict[str, Any], content: Content, told: Listing, *, where: Path
+    spec: Spec, options: dict[str, Any], content: Content, stored: Listing, *, where: Path
 ) -> Shipment:
-    files = {entry.path for entry in content.entries if entry.kind in ("file", "program")}
+    paths = {entry.path for entry in content.entries if entry.kind in ("file", "program")}
     bodies = (str(task.body) for task in spec.tasks if task.kind == "script" and task.packager == options)
-    scripts = tuple(body for body in dict.fromkeys(bodies) if _inside(content, body, spec) in files)
-    return Shipment(packager=options, content=content, listing=told, where=where, scripts=scripts)
+    scripts = tuple(body for body in dict.fromkeys(bodies) if _inside(content, body, spec) in paths)
+    return Shipment(packager=options, content=content, listing=stored, where=where, scripts=scripts)
 
 
 def _inside(content: Content, path: str, spec: Spec) -> str | None:
@@ -147,24 +147,29 @@ def _inside(content: Content, path: str, spec: Spec) -> str | None:
 
 
 def _kept(spec: Spec, document: Document, home: Home) -> list[Shipment]:
-    """What the experiment shipped that is to be run again: its own code is what runs, not that of now."""
+    """Shipments of the experiment to be rerun: it runs its original code, not the current one."""
     if document.shipped is None:
         return []
     packages = json.loads(document.shipped.resolved.read_bytes()).get("packages", ())
     wanted = _packagers(spec)
-    found = [Package.from_json(entry) for entry in packages if entry["packager"] in wanted]
-    kept = [_again(package, home) for package in found if content_store.place(home, package.hash).is_dir()]
+    reused = [Package.from_json(entry) for entry in packages if entry["packager"] in wanted]
+    kept = [
+        _restored(package, home) for package in reused if content_store.place(home, package.hash).is_dir()
+    ]
     if document.copies is not None:
         return kept
-    # A changed spec reads its scripts again, and one with another text does not run where the old one lies.
+    # A changed spec reads its scripts again; a script with a new text must not run from the old copy.
     return [
-        replace(one, scripts=tuple(script for script in one.scripts if _is_as_shipped(one, spec, script)))
-        for one in kept
+        replace(
+            shipment,
+            scripts=tuple(script for script in shipment.scripts if _is_as_shipped(shipment, spec, script)),
+        )
+        for shipment in kept
     ]
 
 
 def _is_as_shipped(shipment: Shipment, spec: Spec, script: str) -> bool:
-    """Whether a script still holds what was shipped."""
+    """Whether a script is unchanged since it was shipped."""
     inside = _inside(shipment.content, script, spec)
     try:
         return inside is not None and Path(script).read_bytes() == (shipment.where / inside).read_bytes()
@@ -172,8 +177,8 @@ def _is_as_shipped(shipment: Shipment, spec: Spec, script: str) -> bool:
         return False
 
 
-def _again(package: Package, home: Home) -> Shipment:
-    """A shipment as it was when it was made."""
+def _restored(package: Package, home: Home) -> Shipment:
+    """The shipment that a recorded package came from."""
     diff = Path(f"{package.folder}.diff")
     content = Content(
         entries=(),
@@ -184,7 +189,7 @@ def _again(package: Package, home: Home) -> Shipment:
         left_out=package.left_out,
         diff=diff.read_bytes() if diff.exists() else b"",
     )
-    told = Listing(
+    listed = Listing(
         text=Path(f"{package.folder}.files").read_text(encoding="utf-8"),
         hash=package.hash,
         files=package.files,
@@ -192,18 +197,18 @@ def _again(package: Package, home: Home) -> Shipment:
     )
     where = content_store.place(home, package.hash)
     return Shipment(
-        packager=package.packager, content=content, listing=told, where=where, scripts=package.scripts
+        packager=package.packager, content=content, listing=listed, where=where, scripts=package.scripts
     )
 
 
 def _contents(
     spec: Spec, document: Document, home: Home, *, kept: Sequence[Shipment], scratch: Path
 ) -> list[tuple[dict[str, Any], Content]]:
-    """The content of each packager that a task has and of which none is kept."""
-    found = []
+    """The content of each packager that tasks use and that has no kept shipment."""
+    contents = []
     findings = []
     present = [shipment.packager for shipment in kept]
-    for options in (one for one in _packagers(spec) if one not in present):
+    for options in (entry for entry in _packagers(spec) if entry not in present):
         limit = options.get("max_size", MAX_SIZE)
         given = {key: value for key, value in options.items() if key != "max_size"}
         try:
@@ -211,39 +216,39 @@ def _contents(
             content = _without_home(content, home)
             content = replace(content, entries=_with_workdirs(content, spec, options))
             _check_size(content.entries, limit)
-            found.append((options, content))
+            contents.append((options, content))
         except PackagerError as error:
             place = _place(document.data, options)
             findings.append(Finding(place=place, message=error.message, hint=error.hint))
-        except Exception as error:  # noqa: BLE001 - a packager may be anybody's code
+        except Exception as error:  # noqa: BLE001 - a packager may be third-party code
             message = f"the packager {options['type']!r} is at fault: {type(error).__name__}: {error}"
             findings.append(Finding(place=_place(document.data, options), message=message))
     if findings:
-        raise SpecError(document.sources.in_order([document.attributed(one) for one in findings]))
-    return found
+        raise SpecError(document.sources.in_order([document.attributed(finding) for finding in findings]))
+    return contents
 
 
 def _without_home(content: Content, home: Home) -> Content:
-    """The content without what `exp` itself writes, should its home lie in the user's own tree."""
+    """The content without the files of `exp` itself, in case its home is inside the user's tree."""
     own = home.directory.resolve()
     folders = {entry.source.parent for entry in content.entries if entry.source}
-    within_it = {folder for folder in folders if folder.resolve().is_relative_to(own)}
-    kept = tuple(one for one in content.entries if not one.source or one.source.parent not in within_it)
+    in_home = {folder for folder in folders if folder.resolve().is_relative_to(own)}
+    kept = tuple(entry for entry in content.entries if not entry.source or entry.source.parent not in in_home)
     if len(kept) == len(content.entries):
         return content
     return replace(content, entries=kept, left_out=(*content.left_out, f"{home.directory} (the home of exp)"))
 
 
 def _packagers(spec: Spec) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    packagers_used: list[dict[str, Any]] = []
     for task in spec.tasks:
-        if task.packager is not None and task.packager not in found:
-            found.append(task.packager)
-    return found
+        if task.packager is not None and task.packager not in packagers_used:
+            packagers_used.append(task.packager)
+    return packagers_used
 
 
 def _with_workdirs(content: Content, spec: Spec, options: dict[str, Any]) -> tuple[Entry, ...]:
-    """The entries, and the folders that tasks run in should nothing lie in them."""
+    """The entries, plus the workdirs of tasks that would otherwise be missing because they are empty."""
     taken = {entry.path for entry in content.entries if entry.kind != "folder"}
     folders: dict[str, Entry] = {}
     for workdir in {
@@ -269,10 +274,10 @@ def _check_size(entries: Sequence[Entry], limit: str) -> None:
 
 
 def _place(data: Any, options: Mapping[str, Any]) -> Place:
-    """Where the spec says so; the first place of any packager, should an expression have made it."""
+    """The place of a packager in the spec; if an expression made it, the first place of any packager."""
     places = list(_places(data, ()))
-    fitting = [place for place, value in places if packagers.normal(value) == options]
-    return next(iter([*fitting, *(place for place, _ in places)]), ())
+    matching = [place for place, value in places if packagers.normal(value) == options]
+    return next(iter([*matching, *(place for place, _ in places)]), ())
 
 
 def _places(data: Any, above: Place) -> Iterator[tuple[Place, Any]]:

@@ -1,1 +1,1 @@
-"""Plain values and their vocabulary: no effects, and no imports from other packages."""
+"""Plain values and their vocabulary: no side effects, and no imports from other packages."""

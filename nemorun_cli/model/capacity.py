@@ -1,4 +1,4 @@
-"""What a machine has for tasks, and what waits for it: plain values."""
+"""The capacity of a machine, and the pending requests for it: plain values."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What tasks of an executor may use of this machine; None is no limit, or what nobody can tell.
+    """The part of this machine that an executor's tasks may use; None means no limit, or unknown.
 
-    `gpus` are as `CUDA_VISIBLE_DEVICES` takes them, `marks` what each is known by among all
-    experiments, in the same order; `origin` says where the GPUs are known from.
+    `gpus` are ids as `CUDA_VISIBLE_DEVICES` takes them. `marks` are the ids that all experiments use for the
+    same GPUs, in the same order. `origin` names the source of the list of GPUs.
     """
 
     cpus: float | None = None
@@ -29,20 +29,20 @@ class Machine:
     origin: str = ""
 
     def why_unsatisfiable(self, wanted: Resources) -> str | None:
-        """Why so much can never be had here, or None."""
-        told = []
+        """Why this machine can never satisfy the request, or None if it can."""
+        shortages = []
         if self.cpus is not None and (wanted.cpus or 0) > self.cpus + SLACK:
-            told.append(f"{cpus_text(self.cpus)}, not {wanted.cpus:g}")
+            shortages.append(f"{cpus_text(self.cpus)}, not {wanted.cpus:g}")
         if self.memory is not None and (wanted.memory or 0) > self.memory:
-            told.append(f"{size_text(self.memory)} of memory, not {size_text(wanted.memory or 0)}")
+            shortages.append(f"{size_text(self.memory)} of memory, not {size_text(wanted.memory or 0)}")
         if (wanted.gpus or 0) > len(self.gpus):
-            told.append(f"{gpus_text(len(self.gpus))}, not {wanted.gpus} ({self.origin})")
-        return f"this machine has {'; '.join(told)}" if told else None
+            shortages.append(f"{gpus_text(len(self.gpus))}, not {wanted.gpus} ({self.origin})")
+        return f"this machine has {'; '.join(shortages)}" if shortages else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingRequest:
-    """Something that waits for a machine to have enough free; `task` is who for."""
+    """A request that waits for free capacity of a machine; `task` is the task that made it."""
 
     task: str
     machine: Machine
@@ -51,7 +51,7 @@ class PendingRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a task may start with: its GPUs as `CUDA_VISIBLE_DEVICES` takes them, and their marks."""
+    """The resources that a task may start with; `gpus` and `marks` are as in `Machine`."""
 
     wanted: Resources
     gpus: tuple[str, ...]
@@ -60,19 +60,20 @@ class Grant:
 
 @dataclass(slots=True)
 class Capacity:
-    """What of a machine is in use at a moment, and who may have of the rest.
+    """The part of a machine that is in use or reserved, and the allocation of the rest.
 
-    The rule: for whoever waits longer, what is free of what it needs is set aside; others get what is left.
-    So a large request gathers what becomes free, and is not overtaken for ever by small ones.
+    The rule: the free part of what a request needs is reserved for it, oldest request first; younger requests
+    get the remainder. So a large request collects capacity as it becomes free, and is not starved by others.
 
     Attributes:
-        machines: what executors may use, by their names; tasks of others need nothing from here.
-        cpus: CPUs in use or set aside; `memory` bytes; `gpus` the marks of GPUs.
-        later_requests: requests of others that have waited less; they come after this experiment's first one.
-        granted: who may start, and with what.
-        impossible: who may start only to be told that it can never run, and why.
-        refused: the first that has to wait.
-        is_closed: what is in use is not known now, and nobody may start.
+        machines: the machine as each executor may use it, by executor name; tasks of other executors need no
+            local capacity.
+        cpus: CPUs in use or reserved; `memory` the same in bytes; `gpus` the same as marks of GPUs.
+        later_requests: requests of other experiments that are younger than this experiment's first one.
+        granted: the tasks that may start, each with its resources.
+        impossible: the tasks that can never run on this machine, each with the reason.
+        refused: the first request that has to wait.
+        is_closed: whether the use of the machine is unknown now, so that no task may start.
     """
 
     machines: Mapping[str, Machine]
@@ -86,48 +87,50 @@ class Capacity:
     is_closed: bool = False
 
     def take(self, tasks: Sequence[Task]) -> bool:
-        """Whether these tasks can start now, all of them; if not, what they need is set aside."""
-        asking = [task for task in tasks if task.resources and task.executor in self.machines]
-        if not asking or self.is_closed:
-            return not asking
-        wishes = self._wishes(asking)
-        if told := next(
-            (text for one in wishes if (text := one.machine.why_unsatisfiable(one.wanted))), None
-        ):
-            self.impossible |= {task.id: told for task in asking}
+        """Whether all of these tasks may leave the queue now; if they do not fit, reserve what they need.
+
+        Returns True also for tasks that can never run here: they are added to `impossible`.
+        """
+        requesting = [task for task in tasks if task.resources and task.executor in self.machines]
+        if not requesting or self.is_closed:
+            return not requesting
+        requests = self._requests(requesting)
+        reasons = (request.machine.why_unsatisfiable(request.wanted) for request in requests)
+        if reason := next(filter(None, reasons), None):
+            self.impossible |= {task.id: reason for task in requesting}
             return True
         before = self.cpus, self.memory, set(self.gpus)
-        chosen: dict[str, Grant] = {}
-        for task in asking:
+        granted: dict[str, Grant] = {}
+        for task in requesting:
             machine = self.machines[task.executor]
             if not self._fits(task.resources, machine):
                 self.cpus, self.memory, self.gpus = before
-                return self._refuse(wishes)
-            chosen[task.id] = self._use(task.resources, machine)
-        self.granted |= chosen
-        for other in self.later_requests:
-            self.set_aside(other)
+                return self._refuse(requests)
+            granted[task.id] = self._use(task.resources, machine)
+        self.granted |= granted
+        for request in self.later_requests:
+            self.reserve(request)
         self.later_requests = []
         return True
 
-    def _refuse(self, wishes: Sequence[PendingRequest]) -> bool:
-        self.refused = self.refused or wishes[0]
-        for one in wishes:
-            self.set_aside(one)
+    def _refuse(self, requests: Sequence[PendingRequest]) -> bool:
+        self.refused = self.refused or requests[0]
+        for request in requests:
+            self.reserve(request)
         return False
 
-    def _wishes(self, tasks: Sequence[Task]) -> list[PendingRequest]:
-        """What the tasks need in all, by the machine as their executors see it."""
+    def _requests(self, tasks: Sequence[Task]) -> list[PendingRequest]:
+        """One request per executor, for all of its tasks together."""
         by_executor: dict[str, list[Task]] = {}
         for task in tasks:
             by_executor.setdefault(task.executor, []).append(task)
         return [
             PendingRequest(
-                task=several[0].id,
+                task=members[0].id,
                 machine=self.machines[name],
-                wanted=Resources.total(task.resources for task in several),
+                wanted=Resources.total(task.resources for task in members),
             )
-            for name, several in by_executor.items()
+            for name, members in by_executor.items()
         ]
 
     def _fits(self, wanted: Resources, machine: Machine) -> bool:
@@ -138,26 +141,26 @@ class Capacity:
         return has_cpus and has_memory and (wanted.gpus or 0) <= len(self._free_gpus(machine))
 
     def _free_gpus(self, machine: Machine) -> list[tuple[str, str]]:
-        both = zip(machine.gpus, machine.marks, strict=True)
-        return [(name, mark) for name, mark in both if mark not in self.gpus]
+        gpus = zip(machine.gpus, machine.marks, strict=True)
+        return [(name, mark) for name, mark in gpus if mark not in self.gpus]
 
     def _use(self, wanted: Resources, machine: Machine) -> Grant:
-        chosen = self._free_gpus(machine)[: wanted.gpus or 0]
+        free = self._free_gpus(machine)[: wanted.gpus or 0]
         grant = Grant(
-            wanted=wanted, gpus=tuple(name for name, _ in chosen), marks=tuple(mark for _, mark in chosen)
+            wanted=wanted, gpus=tuple(name for name, _ in free), marks=tuple(mark for _, mark in free)
         )
         self.add(wanted, grant.marks)
         return grant
 
     def add(self, wanted: Resources, marks: Iterable[str]) -> None:
-        """Count what somebody uses; `marks` are those of its GPUs."""
+        """Count resources as used; `marks` are those of the GPUs."""
         self.cpus += wanted.cpus or 0
         self.memory += wanted.memory or 0
         self.gpus.update(marks)
 
-    def set_aside(self, wish: PendingRequest) -> None:
-        """Let nobody else have what is free of what a wish needs."""
-        machine, wanted = wish.machine, wish.wanted
+    def reserve(self, request: PendingRequest) -> None:
+        """Reserve the free part of what a request needs."""
+        machine, wanted = request.machine, request.wanted
         if machine.cpus is not None:
             self.cpus += min(wanted.cpus or 0, max(0.0, machine.cpus - self.cpus))
         if machine.memory is not None:

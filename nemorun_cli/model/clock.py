@@ -1,4 +1,4 @@
-"""Times as they are written and read: UTC with milliseconds; waiting uses the monotonic clock instead."""
+"""Timestamps in files: UTC with milliseconds. Waiting uses the monotonic clock instead."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def _second(whole: int) -> str:
 
 def unix(text: str) -> float:
     """The Unix seconds of a stamp."""
-    from datetime import datetime  # noqa: PLC0415 - half of what importing this costs, and not all who do need it
+    from datetime import datetime  # noqa: PLC0415 - half of this module's import time, and not always needed
 
     return datetime.fromisoformat(text).timestamp()

@@ -1,10 +1,10 @@
-"""What was shipped for an experiment: which files, from where, and where they lie now.
+"""The files shipped for an experiment: their source, their list, and their location now.
 
-An executor that runs tasks elsewhere finds all it needs in `Plan.package`. `store` is the content as it
-was taken, a folder of this machine in which nothing ever runs: it is what has to be sent. Its name is
-made of `hash`, so a far side that has a whole folder of that name has all of it. A task's `workdir` lies
-in `folder`, the experiment's own copy, in which tasks may write: whoever maps the experiment's directory to
-a far one makes that copy over there, from the far store.
+An executor that runs tasks on another host finds all it needs in `Plan.package`. `store` is the content as
+shipped, a local folder in which no task runs: this folder is uploaded. Its name contains `hash`, so a remote
+host with a complete folder of that name has the whole content. A task's `workdir` is in `folder`, the
+experiment's own copy, in which tasks may write: an executor that maps the experiment's directory to a remote
+one makes that copy on the remote host, from the remote store.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from nemorun_cli.model import units
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SHORT: Final = 12  # digits of a hash that people are told
-NAMED: Final = 10  # paths left out that they are told
+SHORT: Final = 12  # digits of a hash that are shown
+NAMED: Final = 10  # paths in `left_out` that are shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,18 +28,18 @@ class Package:
     """What one packager shipped when the experiment was created.
 
     Attributes:
-        packager: its options, `type` included.
-        hash: SHA-256 of the list of its files, with their own hashes, in hexadecimal.
-        store: a folder of this machine with the content, which is never changed.
+        packager: the packager's options, including `type`.
+        hash: SHA-256 of the list of files with their own hashes, in hexadecimal.
+        store: the local folder with the content, which is never changed.
         folder: the experiment's own copy, in which its tasks run.
-        root: the folder that the content was taken from; None if that is not one folder.
-        place: where in the content the spec's folder lies; None if it is not among it.
-        files: how many there are, links included.
-        bytes: their size.
-        facts: what the packager says of it, such as the commit.
-        told: the same for people, in a few words.
-        left_out: what lies beside it and was not shipped, each with the reason.
-        scripts: the paths, on this machine, of those scripts of tasks that are among it.
+        root: the folder that the content was taken from; None if it came from several folders.
+        place: the spec's folder, relative to the content; None if the content does not include it.
+        files: the number of files, including links.
+        bytes: their total size.
+        facts: details from the packager, such as the commit.
+        told: the same details in a few words, for messages.
+        left_out: the paths next to the content that were not shipped, each with the reason.
+        scripts: the local paths of the tasks' scripts that were shipped.
     """
 
     packager: dict[str, Any]
@@ -56,24 +56,23 @@ class Package:
     scripts: tuple[str, ...] = ()
 
     def shipped(self, path: str, *, folder: str) -> str:
-        """Where a path of this machine is in the experiment's copy; one that was not shipped stays.
+        """A local path mapped into the experiment's copy; a path that was not shipped is returned unchanged.
 
-        `folder` is the spec's own. A task that runs in it runs in the root of the content where the
-        content is taken from elsewhere.
+        `folder` is the spec's own. If the content does not include it, it is mapped to the content's root.
         """
         inside = within(path, root=self.root, place=self.place, folder=folder)
         return path if inside is None else str(Path(self.folder, inside))
 
     def stored(self, path: str, *, folder: str) -> Path | None:
-        """The same in the store; None for what was not shipped."""
+        """A local path mapped into the store; None if it was not shipped."""
         inside = within(path, root=self.root, place=self.place, folder=folder)
         return None if inside is None else Path(self.store, inside)
 
     @property
     def commit(self) -> str | None:
-        """The commit that the code was taken at, if git was asked; of several parts the first one's."""
+        """The commit that was shipped, if the packager uses git; of several parts the first one's."""
         parts = self.facts.get("parts", {}).values()
-        return next((one["commit"] for one in (self.facts, *parts) if one.get("commit")), None)
+        return next((facts["commit"] for facts in (self.facts, *parts) if facts.get("commit")), None)
 
     def to_json(self) -> dict[str, Any]:
         """The form that `from_json` reads back."""
@@ -81,7 +80,7 @@ class Package:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
-        """A package as `to_json` wrote it; unknown fields of a later version are passed over."""
+        """A package from the output of `to_json`; unknown fields of a later version are ignored."""
         known = {item.name for item in fields(cls)}
         values = {key: value for key, value in document.items() if key in known}
         lists = {key: tuple(values.get(key, ())) for key in ("left_out", "scripts")}
@@ -89,36 +88,36 @@ class Package:
 
 
 def lines(package: Package) -> list[str]:
-    """What was shipped and what was not, for people."""
-    told = f", {package.told}" if package.told else ""
+    """The lines that show what was shipped and what was not."""
+    details = f", {package.told}" if package.told else ""
     size = units.size_text(package.bytes)
-    found = [f"{package.packager['type']}: {package.files} file(s), {size}{told} ({package.hash[:SHORT]})"]
+    shown = [f"{package.packager['type']}: {package.files} file(s), {size}{details} ({package.hash[:SHORT]})"]
     if package.left_out:
         more = f" and {len(package.left_out) - NAMED} more" if len(package.left_out) > NAMED else ""
-        found.append(f"left out: {', '.join(package.left_out[:NAMED])}{more}")
-    return found
+        shown.append(f"left out: {', '.join(package.left_out[:NAMED])}{more}")
+    return shown
 
 
-def code(several: Iterable[Package]) -> dict[str, str]:
-    """What was shipped, for comparing: the commit, and each file with its hash, or where a link leads.
+def code(packages: Iterable[Package]) -> dict[str, str]:
+    """What was shipped, for comparison: the commit, and for each file its hash, or the target of a link.
 
-    Of several packages each is led by its number.
+    If there are several packages, each key starts with the package's number.
     """
-    found: dict[str, str] = {}
-    packages = list(several)
-    for number, package in enumerate(packages):
-        lead = f"{number}: " if len(packages) > 1 else ""
+    contents: dict[str, str] = {}
+    shipped = list(packages)
+    for number, package in enumerate(shipped):
+        prefix = f"{number}: " if len(shipped) > 1 else ""
         if package.commit:
-            found[f"{lead}commit"] = package.commit
+            contents[f"{prefix}commit"] = package.commit
         listing = Path(f"{package.folder}.files")
         for line in listing.read_text(encoding="utf-8").splitlines() if listing.exists() else ():
             entry = json.loads(line)
-            found[lead + entry["path"]] = entry.get("sha256") or f"-> {entry.get('target', '')}"
-    return found
+            contents[prefix + entry["path"]] = entry.get("sha256") or f"-> {entry.get('target', '')}"
+    return contents
 
 
 def within(path: str, *, root: str | None, place: str | None, folder: str) -> str | None:
-    """Where in a content a path of this machine lies, or None where it is not among it."""
+    """A local path relative to the content, or None if the content does not include it."""
     wanted = Path(path)
     wanted = Path(*_normal(wanted.parts))
     if place is not None and wanted.is_relative_to(folder):
@@ -129,11 +128,11 @@ def within(path: str, *, root: str | None, place: str | None, folder: str) -> st
 
 
 def _normal(parts: tuple[str, ...]) -> list[str]:
-    """The parts of a path without `..`, each of which takes away the one before it."""
-    found: list[str] = []
+    """The parts of a path with each `..` resolved against the part before it."""
+    normal: list[str] = []
     for part in parts:
         if part != "..":
-            found.append(part)
-        elif len(found) > 1:
-            found.pop()
-    return found
+            normal.append(part)
+        elif len(normal) > 1:
+            normal.pop()
+    return normal

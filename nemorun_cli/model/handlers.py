@@ -1,4 +1,4 @@
-"""Handlers: tasks that run when all others are over, by how those came out. No effects."""
+"""Handlers: tasks that run after all others have finished, depending on the outcome. No side effects."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ RUN_AFTER: Final[dict[str, frozenset[ExperimentStatus]]] = {
 }
 LAST: Final = "on_exit"  # its handlers wait for those of the other sections
 
-DEFAULT_TIMEOUT: Final = 600.0  # seconds: nobody may be there any more to end one that hangs
-MOST_NAMED: Final = 100  # failed tasks in a variable, which the kernel lets have 128 KiB
+DEFAULT_TIMEOUT: Final = 600.0  # seconds: a handler that hangs must end even if nobody watches
+MOST_NAMED: Final = 100  # failed tasks listed in a variable, which the kernel limits to 128 KiB
 
 
 def mismatch(section: str, outcome: ExperimentStatus) -> str | None:
-    """Why handlers of this section do not run after such an outcome; None if they do."""
+    """Why handlers of this section do not run after the outcome; None if they do."""
     if outcome in RUN_AFTER[section]:
         return None
     wanted = " or ".join(sorted(RUN_AFTER[section]))

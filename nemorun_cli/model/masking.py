@@ -1,4 +1,4 @@
-"""Hiding the values of secrets in text."""
+"""Masking of secret values in text."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-SHORTEST_MASKED: Final = 6  # characters; hiding shorter values would hide half of a log
+SHORTEST_MASKED: Final = 6  # characters; masking shorter values would mask half of a log
 
 
 MASK: Final = "***"
 
 
 def mask(text: str, values: Iterable[str]) -> str:
-    """The text with each value of six characters and more hidden, values of several lines line by line."""
+    """The text with each value, and each line of a value, of SHORTEST_MASKED or more characters masked."""
     parts = {part for value in values for part in (value, *value.splitlines())}
-    for part in sorted(parts, key=len, reverse=True):  # one that holds another goes first
+    for part in sorted(parts, key=len, reverse=True):  # a value that contains another is masked first
         text = text.replace(part, MASK) if len(part) >= SHORTEST_MASKED else text
     return text

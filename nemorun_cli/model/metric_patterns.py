@@ -1,4 +1,4 @@
-"""Patterns of metrics: what finds numbers in a line that a task wrote."""
+"""Metric patterns, which find numbers in the lines of a task's output."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     Fields = dict[str, int | float]
     Finder = Callable[[str], Iterator[Fields]]
 
-JSON: Final = "json"  # the pattern that stands for lines which are JSON objects
-OVER: Final = frozenset(("step", "epoch"))  # what numbers are recorded over; alone they say nothing
-MAX_DEPTH: Final = 10  # levels of nesting whose numbers are taken
+JSON: Final = "json"  # the pattern for lines that are JSON objects
+OVER: Final = frozenset(("step", "epoch"))  # x-axes of the other numbers; not recorded by themselves
+MAX_DEPTH: Final = 10  # levels of nesting from which numbers are read
 
 _CONTROL: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|.)")
 
 
 class PatternError(ValueError):
-    """A pattern that finds nothing; `hint` says what to do."""
+    """A pattern is invalid or names no number; `hint` is the remedy."""
 
     def __init__(self, message: str, *, hint: str) -> None:
         super().__init__(message)
@@ -28,22 +28,22 @@ class PatternError(ValueError):
 
 
 def finder(pattern: str) -> Finder:
-    """What gives the numbers of a line, a row each time that the pattern fits.
+    """A function that returns the numbers of a line, one row per match of the pattern.
 
     Raises:
-        PatternError: it is no regular expression, or names nothing to record.
+        PatternError: the pattern is not a regular expression, or names no number to record.
     """
     if pattern == JSON:
         return _of_json
     try:
         compiled = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        hint = "it is a regular expression of Python in which named groups are numbers, or the word json"
-        raise PatternError(f"is no regular expression: {error}", hint=hint) from None
+        hint = "write a Python regular expression whose named groups are numbers, or the word json"
+        raise PatternError(f"is not a regular expression: {error}", hint=hint) from None
     if not any(name not in OVER and not name.startswith("_") for name in compiled.groupindex):
-        hint = r"name what is to be recorded, as in loss=(?P<loss>\S+), or write the word json"
-        what = "only names what to record it over" if compiled.groupindex else "names no number to record"
-        raise PatternError(what, hint=hint)
+        hint = r"name the number to record, as in loss=(?P<loss>\S+), or write the word json"
+        exception = " other than step and epoch" if compiled.groupindex else ""
+        raise PatternError(f"names no number to record{exception}", hint=hint)
 
     names = [name for name in compiled.groupindex if not name.startswith("_")]
 
@@ -58,12 +58,12 @@ def finder(pattern: str) -> Finder:
 
 
 def plain(line: str) -> str:
-    """The line without what colours it on a terminal."""
+    """The line without terminal escape sequences."""
     return _CONTROL.sub("", line) if "\x1b" in line else line
 
 
 def number(text: str | None) -> int | float | None:
-    """The number that a text is, or None."""
+    """The text as a number, or None if it is not one."""
     if text is None:
         return None
     for kind in (int, float):
@@ -75,24 +75,24 @@ def number(text: str | None) -> int | float | None:
 
 
 def _of_json(line: str) -> Iterator[Fields]:
-    """The numbers of a line that is a JSON object; nested ones under dotted names."""
+    """The numbers of a line that is a JSON object; nested numbers have dotted names."""
     text = line.strip()
     if not (text.startswith("{") and text.endswith("}")):
         return
     try:
-        found = json.loads(text)
+        fields = json.loads(text)
     except (ValueError, RecursionError):
         return
-    row = dict(_numbers(found, "", MAX_DEPTH))
+    row = dict(_numbers(fields, "", MAX_DEPTH))
     if row.keys() - OVER:
         yield row
 
 
-def _numbers(found: dict[str, Any], above: str, depth: int) -> Iterator[tuple[str, int | float]]:
-    for key, value in found.items():
+def _numbers(fields: dict[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, int | float]]:
+    for key, value in fields.items():
         if key.startswith("_"):
             continue
         if isinstance(value, dict) and depth:
-            yield from _numbers(value, f"{above}{key}.", depth - 1)
+            yield from _numbers(value, f"{prefix}{key}.", depth - 1)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            yield f"{above}{key}", value
+            yield f"{prefix}{key}", value

@@ -1,4 +1,4 @@
-"""Plain values as the text that a command line or an environment gets."""
+"""Plain values as text for command lines and environment variables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def text_of(value: Any) -> str:
-    """A value as text: numbers as they were written, true and false, lists and mappings as JSON."""
+    """A value as text: numbers as the spec writes them; booleans, lists and mappings as JSON."""
     if isinstance(value, str):
         return value
     written = getattr(value, "written", None)

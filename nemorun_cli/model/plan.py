@@ -1,4 +1,4 @@
-"""What exactly will run for one attempt at a task, decided without touching anything."""
+"""The plan of an attempt: what exactly will run, computed without side effects."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ PLAN_FORMAT: Final = "exp.attempt/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One attempt, ready for an executor.
+    """One attempt, ready for an executor. Times are in seconds.
 
-    `kind` is what the task is, in the words of a spec (`script`, `inline`, `command`, `partial`);
-    `folder` is the spec's own, to which paths in an executor's options are relative. `env` is what
-    the spec and `exp` give, without what is inherited and without secrets, of which only the names
-    are here. `script` and `call` are texts to be written into the attempt's folder. `partial` is a call
-    that can as well be made without the command line, for it has no launcher. `package` is what was
-    shipped for the task, in whose copy its `workdir` then lies. `artifacts` are globs of files in the
-    `workdir` that come back from another machine. `company` is the group whose members start
-    together with it, if that is `together`. `details` is the executor's own. Times are in seconds.
+    Attributes:
+        kind: the kind of task, as in a spec: `script`, `inline`, `command` or `partial`.
+        folder: the spec's folder, to which paths in an executor's options are relative.
+        env: the variables from the spec and from `exp`, without inherited ones and without secrets.
+        secrets: the names of the secrets.
+        script: a text to be written into the attempt's folder; `call` the same.
+        partial: a call that can also be made without the command line, because the task has no launcher.
+        package: what was shipped for the task; the `workdir` is then in the experiment's copy of it.
+        artifacts: globs of files in the `workdir` to be copied back from a remote host.
+        company: the co-scheduled group (`together`) that the task is a member of, if any.
+        details: data of the executor.
     """
 
     experiment: str
@@ -53,7 +56,7 @@ class Plan:
     details: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """What `plan.json` holds; the texts lie beside it in files of their own."""
+        """The content of `plan.json`; `script` and `call` have files of their own next to it."""
         return {
             "schema": PLAN_FORMAT,
             "experiment": self.experiment,

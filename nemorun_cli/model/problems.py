@@ -1,4 +1,4 @@
-"""Problems of a spec: what is wrong where, what to do about it, and how that is shown."""
+"""Problems of a spec: the message, the location, the hint, and how they are shown."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Place: TypeAlias = "tuple[str | int, ...]"
-"""Where a value stands in a spec: keys and list indices from the top."""
+"""The location of a value in a spec: keys and list indices from the top."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing that is wrong; `line` and `column` count from 1 and are None where no file is to blame.
+    """One problem of a spec.
 
-    `file` is the spec's path as it was given, or the option (`-p lr=x`) that brought the value.
-    `text` is the whole line that `line` names.
+    Attributes:
+        file: the spec's path as given, or the option (`-p lr=x`) that set the value.
+        line: counted from 1, as is `column`; None if the value is not from a file.
+        text: the whole line `line`.
     """
 
     message: str
@@ -51,10 +53,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A problem that still has to be placed in its file.
+    """A problem whose line in the file is not determined yet.
 
-    `on_key` says that the key at `place` is wrong rather than its value; `needle` is the part of
-    the value's text that is wrong; `option` is what brought the value, if the file did not.
+    Attributes:
+        on_key: whether the key at `place` is wrong, rather than its value.
+        needle: the part of the value's text that is wrong.
+        option: the option that set the value, if the file did not.
     """
 
     place: Place
@@ -67,7 +71,7 @@ class Finding:
     def problem(
         self, *, file: str, line: int | None = None, column: int | None = None, text: str | None = None
     ) -> Problem:
-        """The problem at its place in a file, or in an option."""
+        """The problem at its location in a file, or in an option."""
         return Problem(
             file=file,
             line=line,
@@ -80,39 +84,39 @@ class Finding:
 
 
 def render(problems: Iterable[Problem]) -> str:
-    """All problems for people: each with the line it is about and a caret under the place."""
+    """All problems as text: each with its line and a caret under the column."""
     return "\n".join(_with_line(problem) for problem in problems)
 
 
 def dotted(place: Place) -> str:
-    """A place as it is written in messages and in `--set`: `tasks.train.args.0`."""
+    """A place in the form of messages and of `--set`: `tasks.train.args.0`."""
     return ".".join(str(key) for key in place)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` was most likely meant to be, if one is near."""
+    """The known name that is most similar to `name`; None if no name is similar."""
     names = sorted(known)
     folded = {candidate.casefold(): candidate for candidate in names}
     if name.casefold() in folded:
         return folded[name.casefold()]
-    found = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return found[0] if found else None
+    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return matches[0] if matches else None
 
 
 def choices(name: str, known: Iterable[str]) -> str:
-    """A hint that lists what is there and leads with what was probably meant."""
+    """A hint that suggests the most similar known name, and lists the known names."""
     names = list(known)
-    meant = nearest(name, names)
+    suggestion = nearest(name, names)
     listed = "there are: " + ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
     if not names:
-        return "there are none"
-    if meant is None:
+        return "none exist"
+    if suggestion is None:
         return listed
-    return f"did you mean {meant}?" if len(names) > _FEW else f"did you mean {meant}? {listed}"
+    return f"did you mean {suggestion}?" if len(names) > _FEW else f"did you mean {suggestion}? {listed}"
 
 
 _LISTED = 25  # names in a hint; more would bury the message
-_FEW = 8  # names that are listed although one is near
+_FEW = 8  # up to so many names are listed even after a suggestion
 _SHOWN = 160  # characters of a line that are shown
 
 
@@ -127,12 +131,12 @@ def _with_line(problem: Problem) -> str:
 
 
 def _printable(text: str) -> str:
-    """The text without control characters, which could otherwise rewrite the terminal."""
+    """The text without control characters, which could otherwise change the terminal."""
     return "".join(char if char.isprintable() or char == "\t" else "·" for char in text)
 
 
 def shown(value: Any) -> str:
-    """A value as messages quote it: short, and without control characters."""
+    """A value in the form of messages: short, and without control characters."""
     written = getattr(value, "written", None)
     text = written if written is not None else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"

@@ -1,4 +1,4 @@
-"""What tasks ask of a machine and what a machine has: plain values, and the rule of who goes first. Pure."""
+"""The resources that tasks request, as plain values, and their wording in messages."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-SLACK: Final = 1e-6  # CPUs that adding up fractions may be wrong by
+SLACK: Final = 1e-6  # CPUs: tolerance for rounding errors in sums of fractions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What one task, or several together, need; None is what nothing is said of. `memory` is in bytes."""
+    """The resources that one or several tasks request; None if unspecified. `memory` is in bytes."""
 
     cpus: float | None = None
     memory: int | None = None
@@ -27,26 +27,26 @@ class Resources:
 
     @classmethod
     def total(cls, parts: Iterable[Resources]) -> Self:
-        """What several tasks need that run at the same time."""
-        several = list(parts)
+        """The sum of the resources of tasks that run at the same time."""
+        requests = list(parts)
         return cls(
-            cpus=sum(one.cpus or 0 for one in several),
-            memory=sum(one.memory or 0 for one in several),
-            gpus=sum(one.gpus or 0 for one in several),
+            cpus=sum(request.cpus or 0 for request in requests),
+            memory=sum(request.memory or 0 for request in requests),
+            gpus=sum(request.gpus or 0 for request in requests),
         )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Resources as `to_json` wrote them; keys of a later version are passed over."""
+        """Resources from the output of `to_json`; keys of a later version are ignored."""
         return cls(cpus=values.get("cpus"), memory=values.get("memory"), gpus=values.get("gpus"))
 
     def to_json(self) -> dict[str, float | int]:
-        """What is said of, by name."""
+        """The specified resources, by name."""
         values = {"cpus": self.cpus, "memory": self.memory, "gpus": self.gpus}
         return {name: value for name, value in values.items() if value is not None}
 
     def __str__(self) -> str:
-        """`2 CPUs, 4G of memory and 1 GPU`, for people."""
+        """`2 CPUs, 4G of memory and 1 GPU`."""
         parts = [
             cpus_text(self.cpus) if self.cpus else "",
             f"{size_text(self.memory)} of memory" if self.memory else "",

@@ -1,6 +1,6 @@
-"""The values of a resolved spec, and their JSON form: what `resolved.json` holds and the supervisor runs.
+"""The values of a resolved spec and their JSON form, which `resolved.json` holds and the supervisor runs.
 
-Everything here is plain data: no YAML, no schema and no expressions are needed to read it back.
+All values are plain data: reading them back needs no YAML, no schema and no expressions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEFAULT_STOP_GRACE = 10.0  # seconds between the stop signal and KILL
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What `${{ experiment.id }}`, `.name` and `.dir` give; `directory` is the experiment's own."""
+    """The values of `${{ experiment.id }}`, `.name` and `.dir`; `directory` is the experiment's folder."""
 
     id: str
     name: str
@@ -35,23 +35,22 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """When a task that failed is tried again; times in seconds."""
+    """When a failed task is retried; times are in seconds."""
 
     limit: int = 0
     delay: float = 0.0
     backoff: float = 1.0
     max_delay: float | None = None
     on: tuple[int | str, ...] = ("any",)
-    log: tuple[str, ...] = ()  # patterns that fit in the end of its output
+    log: tuple[str, ...] = ()  # patterns that are searched at the end of the output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One member, ready to be planned: what a group or a matrix expands to.
+    """One task, ready to be planned; groups and matrices are expanded into these. Times are in seconds.
 
-    `late` lists JSON pointers (RFC 6901) into this task of the texts that hold expressions
-    of other tasks' outputs; they are filled in when those have ended, and only they are
-    ever taken for expressions. Times are in seconds.
+    `late` lists JSON pointers (RFC 6901) to those texts of this task that contain expressions over other
+    tasks' outputs. They are evaluated after those tasks have finished; no other text is evaluated.
     """
 
     id: str
@@ -66,7 +65,7 @@ class Task:
     env: dict[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     env_inherit: str | tuple[str, ...] = "all"
-    dependencies: tuple[str, ...] = ()  # ids of members, groups already expanded
+    dependencies: tuple[str, ...] = ()  # ids of tasks, with groups expanded into their members
     dependency_type: DependencyType = "afterok"
     when: str | bool | None = None
     resources: Resources = NOTHING
@@ -77,23 +76,23 @@ class Task:
     allow_failure: bool = False
     tail_logs: bool | None = None
     artifacts: tuple[str, ...] = ()
-    metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)  # patterns in its output, by series
+    metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)  # patterns for its output, by series
     description: str | None = None
-    packager: dict[str, Any] | None = None  # its options; None where nothing is shipped
-    launcher: dict[str, Any] = field(default_factory=dict)  # by name, the leading one first; their options
+    packager: dict[str, Any] | None = None  # the packager's options; None if nothing is shipped
+    launcher: dict[str, Any] = field(default_factory=dict)  # launchers' options by name, outermost first
     late: tuple[str, ...] = ()
-    matrix: dict[str, Any] = field(default_factory=dict)  # what its matrix gives it
-    twins: dict[str, str | tuple[str, ...]] = field(default_factory=dict)  # by group, who of it is meant
-    handler: Handler | None = None  # after which outcome it runs, if it is a handler
-    prefix: tuple[str, ...] = ()  # words in front of the command, from plugins
+    matrix: dict[str, Any] = field(default_factory=dict)  # the values of this member's matrix axes
+    twins: dict[str, str | tuple[str, ...]] = field(default_factory=dict)  # ids of matching members, by group
+    handler: Handler | None = None  # the outcome after which a handler runs; None for other tasks
+    prefix: tuple[str, ...] = ()  # arguments that plugins put before the command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginUse:
-    """A plugin as the spec uses it, for the experiment as a whole or for these tasks.
+    """A plugin as the spec uses it, for the whole experiment or, with `tasks`, for these tasks.
 
-    Secrets in `options` are `{secret: name}`; their values go to the plugin alone. `hears` says whether the
-    supervisor lets it hear of events.
+    Secrets in `options` are `{secret: name}`; only the plugin receives their values. `hears` is whether the
+    supervisor sends it events.
     """
 
     uses: str
@@ -104,7 +103,7 @@ class PluginUse:
 
     @property
     def is_module(self) -> bool:
-        """Whether it is given as `module:Class`, which is looked for in the spec's folder first."""
+        """Whether it is given as `module:Class`, which is imported from the spec's folder first."""
         return ":" in self.uses
 
     def to_json(self) -> dict[str, Any]:
@@ -113,11 +112,11 @@ class PluginUse:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The names of the secrets that its options hold."""
+        """The names of the secrets in its options."""
         return tuple(_secrets_in(self.options))
 
     def options_with(self, values: Mapping[str, str]) -> dict[str, Any]:
-        """The options with secrets by their values."""
+        """The options with each secret replaced by its value."""
         return {key: _with_secrets(item, values) for key, item in self.options.items()}
 
 
@@ -138,15 +137,15 @@ def _with_secrets(value: Any, values: Mapping[str, str]) -> Any:
 
 
 def is_secret(value: Any) -> bool:
-    """Whether an option of a plugin stands for a secret."""
+    """Whether an option's value refers to a secret."""
     return isinstance(value, dict) and value.keys() == {"secret"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Several members that count as one task in the graph; with `axes` it is a sweep.
+    """Several members that form one node of the graph; with `axes` it is a sweep.
 
-    `max_parallel` is how many members run at once. After `max_failures` failed members the rest is skipped.
+    At most `max_parallel` members run at once. After `max_failures` failed members the rest are skipped.
     """
 
     id: str
@@ -161,7 +160,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """The `run:` section; `max_parallel` None means the number of CPUs, times in seconds."""
+    """The `run:` section; `max_parallel` None means the number of CPUs; times are in seconds."""
 
     detach: bool = False
     sequential: bool = False
@@ -176,8 +175,8 @@ class RunOptions:
 class Spec:
     """A spec as resolved for one experiment.
 
-    `executors` maps names to their options, `type` included. `secrets` maps names to where
-    they come from, never to what they are. `folder` is the spec file's own folder.
+    `executors` maps names to options, including `type`. `secrets` maps names to their sources, never to
+    their values. `folder` is the spec file's folder.
     """
 
     name: str
@@ -196,11 +195,11 @@ class Spec:
     tracking: dict[str, Any] = field(default_factory=dict)
     plugins: tuple[PluginUse, ...] = ()
     packages: tuple[Package, ...] = ()  # what was shipped when the experiment was created
-    revision: int = 1  # which one of the experiment's specs this is
-    removed: tuple[str, ...] = ()  # tasks that earlier revisions had
+    revision: int = 1  # the number of this revision of the experiment's spec
+    removed: tuple[str, ...] = ()  # ids of tasks that only earlier revisions have
 
     def package(self, task: Task) -> Package | None:
-        """What was shipped for a task, or None where it runs on the files as they are."""
+        """What was shipped for a task, or None if it runs in the original folder."""
         if task.packager is None:
             return None
         return next((package for package in self.packages if package.packager == task.packager), None)
@@ -208,8 +207,8 @@ class Spec:
     def to_json(self) -> dict[str, Any]:
         """The form that `from_json` reads back.
 
-        Values that equal their default are left out of tasks. What all members of a sweep have in
-        common stands once, in `shared`: there may be ten thousand of them.
+        Tasks omit values that equal their default. Values that all members of a sweep have in common are
+        stored once, in `shared`: a sweep may have ten thousand members.
         """
         document: dict[str, Any] = {"schema": RESOLVED_FORMAT}
         document |= {item.name: getattr(self, item.name) for item in fields(self)}
@@ -229,7 +228,7 @@ class Spec:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
-        """A spec as `to_json` wrote it; unknown fields of a later version are passed over."""
+        """A spec from the output of `to_json`; unknown fields of a later version are ignored."""
         known = {item.name for item in fields(cls)}
         values = {key: value for key, value in document.items() if key in known}
         shared = {name: _read(entry) for name, entry in document.get("shared", {}).items()}
@@ -248,9 +247,9 @@ _TASK_DEFAULTS: dict[str, Any] = {
     for item in fields(Task)
 }
 _TASK_TUPLES = ("entrypoint", "secrets", "dependencies", "artifacts", "late", "prefix")
-_OWN = frozenset(("id", "index", "matrix", "twins"))  # what members of a sweep never have in common
-_NESTED = ("retry", "resources")  # values with fields of their own
-_MERGED = ("args", "env")  # of which they may have some entries in common, if these are mappings
+_OWN = frozenset(("id", "index", "matrix", "twins"))  # fields that members of a sweep never share
+_NESTED = ("retry", "resources")  # fields whose values are dataclasses
+_MERGED = ("args", "env")  # fields of which members may share single entries, if they are mappings
 
 
 def _values(task: Task) -> dict[str, Any]:
@@ -258,7 +257,7 @@ def _values(task: Task) -> dict[str, Any]:
 
 
 def _compact(values: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
-    """The values that equal neither their default nor what is shared."""
+    """The values that equal neither their default nor the shared value."""
     entry: dict[str, Any] = {}
     for key, value in values.items():
         if key in shared:
@@ -271,34 +270,38 @@ def _compact(values: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
 
 
 def _common(tasks: list[Task]) -> dict[str, Any]:
-    """The values that all of the tasks have; of mappings the entries that all of them have."""
+    """The values that all tasks have in common; of the mappings in `_MERGED`, the common entries."""
     if not tasks:
         return {}
     common = {key: value for key, value in _values(tasks[0]).items() if key not in _OWN}
     for key in list(common):
-        others = [getattr(task, key) for task in tasks]
+        values = [getattr(task, key) for task in tasks]
         first = common[key]
-        if all(_is_same(value, first) for value in others):
+        if all(_is_same(value, first) for value in values):
             continue
         del common[key]
-        if key in _MERGED and all(isinstance(value, dict) for value in others):
+        if key in _MERGED and all(isinstance(value, dict) for value in values):
             common[key] = {
                 name: item
                 for name, item in first.items()
-                if all(name in value and _is_same(value[name], item) for value in others)
+                if all(name in value and _is_same(value[name], item) for value in values)
             }
     return common
 
 
 def _is_same(value: Any, other: Any) -> bool:
-    """Whether the values are equal for sure; of mappings and lists only the very same are, for 1 is true."""
+    """Whether the values are equal in value and type.
+
+    Mappings and lists count as equal only if they are the same object: their items may differ in type, as
+    `1 == True`.
+    """
     if value is other:
         return True
     return type(value) is type(other) and not isinstance(value, (dict, list)) and bool(value == other)
 
 
 def _read(entry: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a task by an entry of its JSON form."""
+    """The fields of a task from an entry of its JSON form."""
     values = {key: value for key, value in entry.items() if key in _TASK_DEFAULTS}
     for key in _TASK_TUPLES:
         if key in values:
@@ -313,7 +316,7 @@ def _read(entry: dict[str, Any]) -> dict[str, Any]:
     if "resources" in values:
         values["resources"] = Resources.from_json(values["resources"])
     if "metrics" in values:
-        values["metrics"] = {name: tuple(several) for name, several in values["metrics"].items()}
+        values["metrics"] = {name: tuple(patterns) for name, patterns in values["metrics"].items()}
     if "twins" in values:
         values["twins"] = {
             group: ids if isinstance(ids, str) else tuple(ids) for group, ids in values["twins"].items()
@@ -333,7 +336,7 @@ def _task(entry: dict[str, Any], shared: dict[str, dict[str, Any]]) -> Task:
 
 
 def _group_entry(group: Group, members: list[Task]) -> dict[str, Any]:
-    """A group's fields; the members of a sweep only if they are not all of the tasks that name it."""
+    """A group's fields; without `members` if it is a sweep whose members are all tasks that name it."""
     entry = {item.name: getattr(group, item.name) for item in fields(group)}
     if group.axes and group.members == tuple(task.id for task in members):
         del entry["members"]

@@ -1,4 +1,4 @@
-"""The states of tasks and experiments, the reasons they carry, and the one table of allowed moves."""
+"""The states of tasks and experiments, their reasons, and the table of allowed moves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 
 class TaskStatus(StrEnum):
-    """What a task can be; see `MOVES` for what may follow what."""
+    """The states of a task; `MOVES` lists the allowed transitions."""
 
     PENDING = "PENDING"
     SUBMITTED = "SUBMITTED"
@@ -20,7 +20,7 @@ class TaskStatus(StrEnum):
 
 
 class ExperimentStatus(StrEnum):
-    """What an experiment can be; INTERRUPTED is never written, it is found by looking."""
+    """The states of an experiment; INTERRUPTED is never written, only derived when the status is read."""
 
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
@@ -30,7 +30,7 @@ class ExperimentStatus(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a task is where it is: a closed list, for scripts."""
+    """The reasons for a task's status: a closed list, for scripts."""
 
     EXIT = "exit"
     SIGNAL = "signal"
@@ -53,9 +53,9 @@ class Reason(StrEnum):
 ENDS: Final = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED})
 LIVE: Final = frozenset({TaskStatus.SUBMITTED, TaskStatus.RUNNING, TaskStatus.UNKNOWN})
 
-# From a state to those that may follow it. A move from an end back to PENDING is a new attempt
-# (a retry or a resume). A submission in doubt may be repeated, hence SUBMITTED to SUBMITTED. What was queued
-# early may be given back by its engine without having begun, hence SUBMITTED and UNKNOWN to PENDING.
+# From each state to the states that may follow it. A move from a final state to PENDING is a new attempt
+# (a retry or a resume). An unconfirmed submission may be repeated, hence SUBMITTED to SUBMITTED. A task that
+# was queued early may be returned to the scheduler unstarted, hence SUBMITTED and UNKNOWN to PENDING.
 MOVES: Final[dict[TaskStatus, frozenset[TaskStatus]]] = {
     TaskStatus.PENDING: frozenset(
         {TaskStatus.SUBMITTED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED}
@@ -77,7 +77,7 @@ MOVES: Final[dict[TaskStatus, frozenset[TaskStatus]]] = {
     TaskStatus.SKIPPED: frozenset({TaskStatus.PENDING}),
 }
 
-# The word of `retry.on` that stands for each reason; reasons that are not here are never retried.
+# The value of `retry.on` that matches each reason; other reasons are never retried.
 RETRIED_AS: Final[dict[Reason, str]] = {
     Reason.EXIT: "exit",
     Reason.SIGNAL: "exit",

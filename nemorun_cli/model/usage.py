@@ -1,4 +1,4 @@
-"""What an attempt has used, as whoever could measure it tells: memory at its peak, and CPU time."""
+"""The measured usage of an attempt: peak memory and CPU time."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.resources import Resources
 
-LARGEST: Final = 1000  # bytes of a file about this that are read
-_UNIT: Final = 1 if sys.platform == "darwin" else 1024  # bytes in which a peak is told
+LARGEST: Final = 1000  # bytes that are read of a usage file
+_UNIT: Final = 1 if sys.platform == "darwin" else 1024  # bytes per unit of `ru_maxrss`
 _TIMES: Final = re.compile(r"(\d+)m([\d.]+)s (\d+)m([\d.]+)s", re.ASCII)
 _MINUTE: Final = 60.0
-_SHORT: Final = 60.0  # seconds below which parts of a second are told
+_SHORT: Final = 60.0  # seconds below which tenths of a second are shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What is known of it: `memory` in bytes, `cpu` in seconds; None is what nobody measured."""
+    """Peak `memory` in bytes and `cpu` time in seconds; None if not measured."""
 
     memory: int | None = None
     cpu: float | None = None
 
     @classmethod
     def of_child(cls, measured: resource.struct_rusage) -> Self:
-        """What `wait4` tells of a process and of all that it waited for; of memory the largest one's.
+        """The usage that `wait4` reports for a process and its descendants; `memory` is the largest peak.
 
-        A process begins with the peak of the one that started it: what does not pass that is not known.
+        A process starts with the peak of the process that started it: a peak that does not exceed that one is
+        unknown.
         """
         peak = measured.ru_maxrss
         floor = _own_peak()
@@ -47,46 +48,46 @@ class Usage:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Usage as `to_json` wrote it; keys of a later version are passed over."""
+        """Usage from the output of `to_json`; keys of a later version are ignored."""
         return cls(memory=values.get("memory"), cpu=values.get("cpu"))
 
     def to_json(self) -> dict[str, float | int]:
-        """What is known, by name."""
+        """The measured values, by name."""
         values = {"memory": self.memory, "cpu": self.cpu}
         return {name: value for name, value in values.items() if value is not None}
 
 
 def _own_peak() -> int:
-    """The peak that this process hands on, as `getrusage` counts it."""
-    told = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (_high_water() or told) if _has_inherited_peak() else told
+    """The peak that child processes inherit from this process, in units of `ru_maxrss`."""
+    reported = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return (_high_water() or reported) if _has_inherited_peak() else reported
 
 
 @cache
 def _has_inherited_peak() -> bool:
-    """Whether what `getrusage` tells of this process is its parent's peak, which it does not hand on."""
+    """Whether `getrusage` reports the parent's peak for this process; children do not inherit that one."""
     return (_high_water() or sys.maxsize) < resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _high_water() -> int | None:
-    """The peak of what this process itself has loaded, in KiB, where the system tells (Linux)."""
+    """The peak resident memory of this process itself, in KiB; None if not on Linux."""
     try:
-        found = re.search(rb"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_bytes(), re.MULTILINE)
+        match = re.search(rb"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_bytes(), re.MULTILINE)
     except OSError:
         return None
-    return int(found[1]) if found else None
+    return int(match[1]) if match else None
 
 
 def told(wanted: Resources, used: Mapping[str, Any] | None, wall: float | None) -> str:
-    """`asked 64G, peak 9G; 12.5s of CPU time in 20s`: what was asked for beside what was used, for people."""
+    """The requested and the used resources: `requested 64G, peak 9G; 12.5s of CPU time in 20s`."""
     usage = Usage.from_json(used or {})
-    asked = [
+    requested = [
         size_text(wanted.memory) if wanted.memory else "",
         cpus_text(wanted.cpus) if wanted.cpus else "",
         gpus_text(wanted.gpus) if wanted.gpus else "",
     ]
-    named = " and ".join(part for part in asked if part)
-    memory = [f"asked {named}"] if named else []
+    listed = " and ".join(part for part in requested if part)
+    memory = [f"requested {listed}"] if listed else []
     memory += [f"peak {size_text(usage.memory)}"] if usage.memory is not None else []
     parts = [", ".join(memory)] if memory else []
     if usage.cpu is not None:

@@ -1,4 +1,4 @@
-"""Durations, counts and reasons as people read them: each has one wording, used everywhere."""
+"""Durations, counts and reasons as text, each with a single wording for all commands."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ SHORT: Final = 10.0  # seconds below which tenths are shown
 
 
 def seconds(value: float | None) -> str:
-    """A duration for people; empty if there is none."""
+    """A duration as text; empty for None."""
     if value is None:
         return ""
     return f"{value:.1f}s" if value < SHORT else duration_text(int(value))
 
 
 def counts(numbers: Mapping[TaskStatus, int]) -> str:
-    """How many tasks stand how: `2 SUCCEEDED, 1 RUNNING`."""
+    """The number of tasks in each state: `2 SUCCEEDED, 1 RUNNING`."""
     return ", ".join(f"{numbers[status]} {status}" for status in TaskStatus if numbers.get(status))
 
 
 def why(reason: str | None, message: str | None, exit_code: int | None) -> str:
-    """Why a task is where it is, as `reason: message`; empty if there is nothing to say."""
+    """The reason for a task's status, as `reason: message`; empty if neither is known."""
     if reason == Reason.EXIT and not message:
         return f"exit code {exit_code}"
     if reason and message and message.startswith(reason):
-        return message  # `cancelled by …` says it already
+        return message  # `cancelled by …` already contains the reason
     return ": ".join(part for part in (reason, message) if part)

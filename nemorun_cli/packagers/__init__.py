@@ -1,8 +1,8 @@
-"""What a packager is, and where the core finds one by the name of its type.
+"""The packager protocol, and the registry that finds a packager class by its type.
 
-A packager says which files are shipped to where tasks run; copying and recording them is the core's.
-A new one is added by its file and a line in `REGISTRY`, or by a package of its own that names its
-class under the entry-point group `nemorun_cli.packagers`.
+A packager selects the files that are shipped with the tasks; the core copies and records them. To add one,
+write the module and add a line to `REGISTRY`, or register the class of another package under the
+entry-point group `nemorun_cli.packagers`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from nemorun_cli.packagers.content import Content
 
-NONE: Final = "none"  # the packager of who ships nothing
-HYBRID: Final = "hybrid"  # the one that is made of others
+NONE: Final = "none"  # the packager that ships nothing
+HYBRID: Final = "hybrid"  # the packager that combines others
 
 REGISTRY: Final = Registry(
     kind="packager",
@@ -33,30 +33,30 @@ REGISTRY: Final = Registry(
 
 
 class Packager(Protocol):
-    """What chooses the files; made with its options, checked against `options_schema`, without `type`."""
+    """Selects files; created with its options without `type`, validated against `options_schema`."""
 
     options_schema: ClassVar[Mapping[str, Any]]
 
     def __init__(self, options: Mapping[str, Any]) -> None: ...
 
     def look(self, folder: Path, *, scratch: Path) -> Content:
-        """What would be shipped for a spec of this folder.
+        """The content to ship for a spec in this folder.
 
-        Nothing is written but into `scratch`, an empty folder that is gone soon.
+        Writes only into `scratch`, an empty temporary folder.
 
         Raises:
-            PackagerError: something forbids it; the message names that and the remedy.
+            PackagerError: the files cannot be shipped; the message has the reason and the remedy.
         """
         ...
 
 
 def normal(value: str | Mapping[str, Any]) -> dict[str, Any]:
-    """The options that a spec gives for a packager, with the `type`: a name is short for a mapping."""
+    """The options of a packager with their `type`; a name alone means a mapping with that type."""
     return {"type": value} if isinstance(value, str) else dict(value)
 
 
 def make(value: str | Mapping[str, Any]) -> Packager:
-    """The packager that a spec describes."""
+    """The packager that a spec configures."""
     options = normal(value)
     packager: Packager = REGISTRY.find(options.pop("type"))(options)
     return packager

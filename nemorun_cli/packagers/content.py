@@ -1,4 +1,4 @@
-"""What a packager found: entries by their paths, and the list of them whose hash names the whole."""
+"""The content that a packager selects: entries by path, and the listing whose hash identifies it."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-BLOCK: Final = 1 << 20  # bytes that are read at a time
-SHOWN: Final = 10  # names in a message; more would bury it
+BLOCK: Final = 1 << 20  # bytes per read
+SHOWN: Final = 10  # names in a message
 
 Kind = Literal["file", "program", "link", "folder"]
 
 
 class PackagerError(UsageError):
-    """What a packager is to ship cannot be shipped as it is."""
+    """The selected files cannot be shipped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One path of a content, written with `/`.
 
-    `source` is where a file's bytes are now; `target` is what a link says.
+    `source` is the file to copy; `target` is the target of a link.
     """
 
     path: str
     kind: Kind
     source: Path | None = None
     target: str = ""
-    size: int = 0  # bytes, when it was looked at
+    size: int = 0  # bytes, at the time of the scan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a packager would ship.
+    """The files that a packager ships.
 
     Attributes:
         entries: by path, sorted.
-        root: the folder it is taken from; None if that is not one folder.
-        place: where in it the spec's folder lies; None if it is not among it.
-        facts: what is recorded of it, as plain values.
-        told: the same for people, in a few words.
-        left_out: what lies beside it and is not shipped, each with the reason.
-        diff: how the files differ from what is committed, as a patch.
+        root: the folder of the files; None if they are not from one folder.
+        place: the path of the spec's folder in the content; None if it is not in it.
+        facts: what is recorded about it, as plain values.
+        told: a short description of the same for the user.
+        left_out: paths near it that are not shipped, each with the reason.
+        diff: the changes since the commit, as a patch.
     """
 
     entries: tuple[Entry, ...]
@@ -62,7 +62,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The list of a content's entries with the hash of each, and the hash of the list."""
+    """The listing of a content's entries with their hashes, and the hash of the listing."""
 
     text: str
     hash: str
@@ -71,7 +71,7 @@ class Listing:
 
 
 def entry_of(source: Path, path: str) -> Entry | None:
-    """The entry for a path of this machine; None if it is gone, or neither a file nor a link."""
+    """The entry for a local path; None if it does not exist, or is neither a file nor a link."""
     try:
         status = source.lstat()
         if source.is_symlink():
@@ -85,30 +85,30 @@ def entry_of(source: Path, path: str) -> Entry | None:
 
 
 def checked(entries: Iterable[Entry], *, what: str) -> tuple[Entry, ...]:
-    """The entries by path, each path once (the last one counts), none of them leaving its place.
+    """The entries sorted by path, the last one of each path, after checking that none escapes the content.
 
     Raises:
-        PackagerError: a path or a link leads out of the content.
+        PackagerError: a path or a link points outside of the content.
     """
     by_path = {entry.path: entry for entry in entries}
     links = {entry.path for entry in by_path.values() if entry.kind == "link"}
-    wrong = [
+    unsafe = [
         *(path for path in by_path if not _is_safe(path)),
         *(path for path in by_path if any(above in by_path and above in links for above in _above(path))),
     ]
-    if wrong:
-        raise PackagerError(f"{what}: {listed(wrong)} would be written outside of its place")
+    if unsafe:
+        raise PackagerError(f"{what}: {listed(unsafe)} would be written outside of the content")
     leaving = [f"{path} -> {by_path[path].target}" for path in sorted(links) if leaves(by_path[path])]
     if leaving:
         raise PackagerError(
-            f"{what}: a link leads out of what is shipped: {listed(leaving)}",
-            hint="exclude it, ship what it leads to as well, or make it an absolute link",
+            f"{what}: a link points outside of what is shipped: {listed(leaving)}",
+            hint="exclude it, ship its target as well, or make it an absolute link",
         )
     return tuple(by_path[path] for path in sorted(by_path))
 
 
 def leaves(link: Entry) -> bool:
-    """Whether a link would lead elsewhere in a copy: a relative one that leads out of the content."""
+    """Whether a link is relative and points outside of the content, so that a copy would break it."""
     if link.target.startswith("/"):
         return False
     depth = link.path.count("/")
@@ -120,7 +120,7 @@ def leaves(link: Entry) -> bool:
 
 
 def listing(entries: Iterable[Entry], *, digest: Callable[[Entry], tuple[str, int]]) -> Listing:
-    """The list of the entries; `digest` gives the hash and the size of a file's bytes."""
+    """The listing of the entries; `digest` returns the hash and the size of a file."""
     lines: list[str] = []
     files = total = 0
     for entry in entries:
@@ -137,23 +137,25 @@ def listing(entries: Iterable[Entry], *, digest: Callable[[Entry], tuple[str, in
 
 
 def digest_of(entry: Entry) -> tuple[str, int]:
-    """SHA-256 of a file's bytes as they are now, and how many there are."""
-    found, size = hashlib.sha256(), 0
+    """SHA-256 and size in bytes of a file's current content."""
+    digest, size = hashlib.sha256(), 0
     for block in blocks(entry):
-        found.update(block)
+        digest.update(block)
         size += len(block)
-    return found.hexdigest(), size
+    return digest.hexdigest(), size
 
 
 def blocks(entry: Entry) -> Iterator[bytes]:
-    """A file's bytes; raises PackagerError where they cannot be read."""
+    """Yield a file's bytes in blocks. Raises PackagerError if they cannot be read."""
     assert entry.source is not None  # noqa: S101 - a file has a source
     try:
         with entry.source.open("rb") as stream:
             while block := stream.read(BLOCK):
                 yield block
     except FileNotFoundError:
-        raise PackagerError(f"{entry.source} vanished while it was being shipped", hint="try again") from None
+        raise PackagerError(
+            f"{entry.source} was deleted while it was being shipped", hint="try again"
+        ) from None
     except OSError as error:
         raise PackagerError(
             f"{entry.source} cannot be read: {error.strerror}", hint="make it readable, or exclude it"
@@ -161,14 +163,14 @@ def blocks(entry: Entry) -> Iterator[bytes]:
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first of the names, and how many more there are."""
-    every = [shown(name) for name in names]
-    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
-    return ", ".join(every[:SHOWN]) + more
+    """The first names, and the number of the others."""
+    escaped = [shown(name) for name in names]
+    more = f" and {len(escaped) - SHOWN} more" if len(escaped) > SHOWN else ""
+    return ", ".join(escaped[:SHOWN]) + more
 
 
 def shown(path: str) -> str:
-    """A path for people and for JSON: what is not printable, or no character at all, as an escape."""
+    """A path for messages and JSON: characters that are not printable or not decodable are escaped."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in path)
 
 

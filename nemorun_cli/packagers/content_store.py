@@ -1,4 +1,4 @@
-"""Contents by their hash under the home: each is written once, and never changed afterwards."""
+"""The store of contents by hash in the home: each content is written once and never changed."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from nemorun_cli.packagers.content import Entry
     from nemorun_cli.storage.paths import Home
 
-NAME_LENGTH: Final = 16  # digits of a hash that name its folder
-PART: Final = ".part-"  # begins the name of a content that is being written
+NAME_LENGTH: Final = 16  # digits of the hash in the name of its folder
+PART: Final = ".part-"  # prefix of a content that is being written
 PROGRAM_MODE: Final = 0o700
 
 
 def place(home: Home, digest: str) -> Path:
-    """Where the content of a hash lies, if it is there."""
+    """The folder of the content with this hash, which need not exist."""
     return home.code / digest[:NAME_LENGTH]
 
 
 @contextlib.contextmanager
 def used(home: Home) -> Iterator[None]:
-    """While this is entered, no content is collected that an experiment is about to refer to."""
+    """A context in which no content is deleted, so that an experiment can start to refer to one."""
     make_folder(home.code)
     descriptor = os.open(home.code_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
@@ -43,39 +43,39 @@ def used(home: Home) -> Iterator[None]:
 
 
 def put(home: Home, entries: Sequence[Entry]) -> tuple[Path, Listing]:
-    """The content in the store, and the list of what is in it.
+    """Store a content; return its folder and its listing.
 
-    Should a file just change, what was copied counts.
+    If a file changes in the meantime, the listing describes the copied version.
     """
-    told = listing(entries, digest=digest_of)
-    target = place(home, told.hash)
+    stored = listing(entries, digest=digest_of)
+    target = place(home, stored.hash)
     if target.is_dir():
-        return target, told
+        return target, stored
     part = Path(tempfile.mkdtemp(prefix=PART, dir=home.code))
     try:
-        told = _write(part, entries)
-        target = place(home, told.hash)
-        if not target.is_dir():  # a file changed, and became what another run has shipped
+        stored = _write(part, entries)
+        target = place(home, stored.hash)
+        if not target.is_dir():  # a file changed to a version that is already stored
             _rename(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return target, told
+    return target, stored
 
 
 def copy(source: Path, target: Path) -> None:
-    """A copy of a content that tasks may change."""
+    """Copy a content into a folder that tasks may change."""
     shutil.copytree(source, target, symlinks=True)
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write what is told of a content into a private file."""
+    """Write data about a content into a private file."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)
 
 
 def unused(home: Home, referred: set[str]) -> Iterator[Path]:
-    """The contents that no experiment refers to by their folder's name, and what was never written whole."""
+    """Yield contents whose folder name is not in `referred`, and incomplete ones."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for path in sorted(home.code.iterdir()):
             if path.is_dir() and not path.is_symlink() and path.name not in referred:
@@ -83,7 +83,7 @@ def unused(home: Home, referred: set[str]) -> Iterator[Path]:
 
 
 def discard(home: Home, path: Path) -> bool:
-    """Remove a content; False if an experiment is just being made, which may come to refer to it."""
+    """Remove a content; False if an experiment is being created, which may start to refer to it."""
     descriptor = os.open(home.code_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,7 +96,7 @@ def discard(home: Home, path: Path) -> bool:
 
 
 def _rename(part: Path, target: Path) -> None:
-    """Make a whole content known; should another run have been quicker, its own is the same."""
+    """Move a complete content to its final name; if another run was faster, its content is the same."""
     try:
         part.rename(target)
     except OSError:
@@ -105,7 +105,7 @@ def _rename(part: Path, target: Path) -> None:
 
 
 def _write(folder: Path, entries: Sequence[Entry]) -> Listing:
-    """Write the entries into a new folder; links come last, so that nothing is written through one."""
+    """Write the entries into a new folder; links last, so that no file is written through a link."""
     links = [entry for entry in entries if entry.kind == "link"]
     copied: dict[str, tuple[str, int]] = {}
     for entry in entries:
@@ -125,10 +125,10 @@ def _write(folder: Path, entries: Sequence[Entry]) -> Listing:
 def _copy(entry: Entry, target: Path) -> tuple[str, int]:
     mode = PROGRAM_MODE if entry.kind == "program" else FILE_MODE
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    found, size = hashlib.sha256(), 0
+    digest, size = hashlib.sha256(), 0
     with os.fdopen(descriptor, "wb") as stream:
         for block in blocks(entry):
             stream.write(block)
-            found.update(block)
+            digest.update(block)
             size += len(block)
-    return found.hexdigest(), size
+    return digest.hexdigest(), size

@@ -1,4 +1,4 @@
-"""What git knows of the spec's folder: the commit, and what is changed and new besides."""
+"""Ships the git repository of the spec's folder: the commit, and changed and new files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMED: Final = 100  # changed and new files that are recorded by name
 class _Tree:
     """A working tree, or a commit's files in a folder of their own.
 
-    `lead` is where it lies in the whole: empty, or a submodule's path and a `/`.
+    `lead` is its prefix in the outer repository: empty, or the path of a submodule and a `/`.
     """
 
     repository: Repository
@@ -31,19 +31,19 @@ class _Tree:
 
 
 class GitPackager:
-    """Ships the working tree as git sees it, or a commit alone."""
+    """Ships the working tree (tracked and new files), or only the commit."""
 
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "additionalProperties": False,
         "properties": {
             "dirty": {
-                "description": "What becomes of changes that are not committed, new files among them.",
+                "description": "How to treat uncommitted changes and new files.",
                 "enum": ["include", "refuse", "ignore"],
                 "default": "include",
             },
             "submodules": {
-                "description": "Whether submodules are shipped too.",
+                "description": "Whether submodules are shipped, too.",
                 "title": "true or false",
                 "type": "boolean",
                 "default": True,
@@ -63,16 +63,16 @@ class GitPackager:
         self._options = options
 
     def look(self, folder: Path, *, scratch: Path) -> Content:
-        """The files of the repository that the folder lies in.
+        """The files of the repository that contains the folder.
 
         Raises:
-            PackagerError: there is no git, no repository, no commit, or one of the options forbids it.
+            PackagerError: git, the repository or the commit is missing, or an option forbids shipping.
         """
-        return _Look(self._options, scratch).content(folder)
+        return _Collector(self._options, scratch).content(folder)
 
 
-class _Look:
-    """One look at a repository, which gathers what is left out on its way."""
+class _Collector:
+    """Collects the files of a repository, and the paths that are left out."""
 
     def __init__(self, options: Mapping[str, Any], scratch: Path) -> None:
         self._dirty: str = options.get("dirty", "include")
@@ -84,9 +84,9 @@ class _Look:
         self._left_out: list[str] = []
 
     def content(self, folder: Path) -> Content:
-        """What is found for a spec of this folder."""
-        said = os.fsdecode(Repository(folder).ask("rev-parse", "--show-prefix"))
-        prefix = said.removesuffix("\n").rstrip("/")
+        """The content for a spec in this folder."""
+        output = os.fsdecode(Repository(folder).ask("rev-parse", "--show-prefix"))
+        prefix = output.removesuffix("\n").rstrip("/")
         top = _top(folder, prefix)
         repository = Repository(top)
         commit = repository.text("rev-parse", "--verify", "--quiet", "HEAD")
@@ -114,21 +114,21 @@ class _Look:
             root=top / self._subpath,
             place=_relative(prefix, self._subpath),
             facts=facts,
-            told=self._told(commit, changed, new),
+            told=self._description(commit, changed, new),
             left_out=tuple(map(shown, self._left_out)),
             diff=self._diff(repository, commit) if commit and changed and self._dirty != "ignore" else b"",
         )
 
     def _changes(self, repository: Repository) -> tuple[list[str], list[str]]:
-        """What differs from the commit, and what it does not know at all."""
+        """The changed paths since the commit, and the untracked paths."""
         records = repository.lines(
             *("status", "--porcelain=v1", "-z", "--no-renames"),
             *("--untracked-files=all", "--ignore-submodules=none", *self._pathspec()),
         )
-        found = [(record[:2], record[3:]) for record in records]
-        found = [(state, path) for state, path in found if not self._is_excluded(self._below(path) or "")]
-        new = [path for state, path in found if state == "??"]
-        return [path for state, path in found if state != "??"], new
+        states = [(record[:2], record[3:]) for record in records]
+        states = [(state, path) for state, path in states if not self._is_excluded(self._below(path) or "")]
+        new = [path for state, path in states if state == "??"]
+        return [path for state, path in states if state != "??"], new
 
     def _check(self, top: Path, commit: str | None, dirty: list[str]) -> None:
         if self._subpath and not (top / self._subpath).is_dir():
@@ -142,7 +142,7 @@ class _Look:
             )
 
     def _entries(self, tree: _Tree) -> Iterator[Entry]:
-        """The files of a tree, and of its submodules; each by its path in the content."""
+        """The files of a tree and of its submodules, with their paths in the content."""
         within = [] if tree.lead else self._pathspec()
         for record in tree.repository.lines("ls-files", "-z", "--stage", *within):
             state, _, path = record.partition("\t")
@@ -168,7 +168,7 @@ class _Look:
         return entry_of(tree.files / path, below)
 
     def _submodule(self, tree: _Tree, path: str, commit: str) -> Iterator[Entry]:
-        """The files of a submodule, as they are or as they are pinned."""
+        """The files of a submodule: its working tree or its pinned commit."""
         lead = f"{tree.lead}{path}"
         if not self._submodules or self._is_excluded(self._below(lead) or ""):
             reason = "a submodule" if not self._submodules else "excluded"
@@ -177,24 +177,24 @@ class _Look:
         inner = Repository(tree.repository.folder / path)
         if not (inner.folder / ".git").exists():
             raise PackagerError(
-                f"the submodule {lead} is not there",
+                f"the submodule {lead} is not checked out",
                 hint=f"git -C {tree.repository.folder} submodule update --init {path}, or submodules: false",
             )
-        found = _Tree(repository=inner, files=inner.folder)
+        inner_tree = _Tree(repository=inner, files=inner.folder)
         if tree.repository.index is not None:
             if inner.text("cat-file", "-e", f"{commit}^{{commit}}") is None:
                 raise PackagerError(
                     f"the submodule {lead} does not have the commit {commit[:SHORT]}",
                     hint=f"git -C {tree.repository.folder} submodule update {path}",
                 )
-            found = _checked_out(inner, commit, self._scratch)
-        yield from self._entries(replace(found, lead=f"{lead}/"))
+            inner_tree = _checked_out(inner, commit, self._scratch)
+        yield from self._entries(replace(inner_tree, lead=f"{lead}/"))
 
     def _pathspec(self) -> list[str]:
         return ["--", f":(top,literal){self._subpath}"] if self._subpath else []
 
     def _below(self, path: str) -> str | None:
-        """A path of the repository as one of the content; None if it lies outside of the subpath."""
+        """A repository path as a path of the content; None if it is outside of the subpath."""
         if not self._subpath:
             return path
         if path == self._subpath:
@@ -219,7 +219,7 @@ class _Look:
             *(commit, *(self._pathspec() or ["--", ":(top)"]), *excluded),
         )
 
-    def _told(self, commit: str | None, changed: list[str], new: list[str]) -> str:
+    def _description(self, commit: str | None, changed: list[str], new: list[str]) -> str:
         base = f"commit {commit[:SHORT]}" if commit else "no commit yet"
         if self._dirty == "ignore":
             return base
@@ -228,7 +228,7 @@ class _Look:
 
 
 def _top(folder: Path, prefix: str) -> Path:
-    """The repository's folder, written as the spec's own folder is as far as that can be."""
+    """The repository's folder, as a parent of the spec's folder unless links make that impossible."""
     top = folder.parents[prefix.count("/")] if prefix else folder
     if not prefix or (top / prefix).resolve() == folder.resolve():
         return top
@@ -236,7 +236,7 @@ def _top(folder: Path, prefix: str) -> Path:
 
 
 def _relative(prefix: str, subpath: str) -> str | None:
-    """Where the spec's folder lies in the content."""
+    """The path of the spec's folder in the content; None if it is outside."""
     if not subpath:
         return prefix or "."
     if prefix == subpath:
@@ -245,11 +245,11 @@ def _relative(prefix: str, subpath: str) -> str | None:
 
 
 def _checked_out(repository: Repository, commit: str, scratch: Path) -> _Tree:
-    """A commit's files in a new folder of `scratch`, by an index that lies beside them."""
+    """Check out a commit into a new folder of `scratch`, with its own index next to that."""
     number = len(list(scratch.iterdir()))
     files, index = scratch / f"{number}", scratch / f"{number}.index"
     files.mkdir()
-    aside = Repository(repository.folder, index)
-    aside.ask("read-tree", commit)
-    aside.ask("checkout-index", "--all", "--force", f"--prefix={files}/")
-    return _Tree(repository=aside, files=files)
+    exported = Repository(repository.folder, index)
+    exported.ask("read-tree", commit)
+    exported.ask("checkout-index", "--all", "--force", f"--prefix={files}/")
+    return _Tree(repository=exported, files=files)

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PLACE: Final = r"^(?!/)(?!(.*/)?\.\.(/|$))[^\x00]+$"
+_RELATIVE_PATH: Final = r"^(?!/)(?!(.*/)?\.\.(/|$))[^\x00]+$"
 FOLDER: Final[Mapping[str, Any]] = {
     "title": "a folder, without .. in its path",
     "type": "string",
-    "pattern": _PLACE,
+    "pattern": _RELATIVE_PATH,
 }
 LIST: Final[Mapping[str, Any]] = {
     "type": "array",
     "items": {
         "title": "a glob: a path with * ? [a-z], and ** for any folders",
         "type": "string",
-        "pattern": _PLACE,
+        "pattern": _RELATIVE_PATH,
     },
 }
 
@@ -29,7 +29,7 @@ _MAGIC = re.compile(r"[*?\[]")
 
 @cache
 def compiled(pattern: str) -> re.Pattern[str]:
-    """What fits the paths that the pattern means; one that fits a folder means all that is in it."""
+    """The regular expression of a glob; a glob that matches a folder matches everything in it."""
     parts = names(pattern)
     text = ""
     for index, part in enumerate(parts):
@@ -42,34 +42,34 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def names(pattern: str) -> list[str]:
-    """The parts of a pattern that say something."""
+    """The parts of a path or pattern, without empty parts and `.`."""
     return [part for part in pattern.split("/") if part not in ("", ".")]
 
 
 def literal(pattern: str) -> str:
-    """The part of a pattern that comes before its first glob: the folder, or the one path, to look at."""
-    found: list[str] = []
+    """The literal prefix of a pattern: the folder, or the single path, to search."""
+    prefix: list[str] = []
     for part in names(pattern):
         if _MAGIC.search(part):
             break
-        found.append(part)
-    return "/".join(found)
+        prefix.append(part)
+    return "/".join(prefix)
 
 
 def _name(part: str) -> str:
-    """The regular expression of a glob within one name; a bracket that is not closed is a plain character."""
-    found, index = "", 0
+    """The regular expression of a glob within one name; an unclosed bracket is a plain character."""
+    regex, index = "", 0
     while index < len(part):
         char = part[index]
         index += 1
         if char == "*":
-            found += "[^/]*"
+            regex += "[^/]*"
         elif char == "?":
-            found += "[^/]"
+            regex += "[^/]"
         elif char == "[" and (end := part.find("]", index + 1)) > 0:
             inner = part[index:end].replace("\\", "\\\\").replace("[", "\\[")
-            found += f"[^/{inner[1:]}]" if inner[0] in "!^" else f"[{inner}]"
+            regex += f"[^/{inner[1:]}]" if inner[0] in "!^" else f"[{inner}]"
             index = end + 1
         else:
-            found += re.escape(char)
-    return found
+            regex += re.escape(char)
+    return regex

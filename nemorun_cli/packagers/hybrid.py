@@ -1,4 +1,4 @@
-"""What several packagers ship, each in a folder of its own."""
+"""Combines the contents of several packagers, each in its own folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class HybridPackager:
         "required": ["parts"],
         "properties": {
             "parts": {
-                "description": "Packagers by the folder that each one's content goes to; . is the root.",
+                "description": "Packagers by the target folder of their contents; . is the root.",
                 "type": "object",
                 "minProperties": 1,
                 "propertyNames": globs.FOLDER,
@@ -41,27 +41,25 @@ class HybridPackager:
         }
 
     def look(self, folder: Path, *, scratch: Path) -> Content:
-        """The contents of all parts, later ones over earlier ones.
+        """The contents of all parts; later parts replace files of earlier ones.
 
         Raises:
-            PackagerError: as one of them does.
+            PackagerError: a part cannot be shipped.
         """
-        found = {target: part.look(folder, scratch=scratch) for target, part in self._parts.items()}
+        contents = {target: part.look(folder, scratch=scratch) for target, part in self._parts.items()}
         entries: list[Entry] = []
-        for target, content in found.items():
+        for target, content in contents.items():
             lead = f"{target}/" if target else ""
             entries += [replace(entry, path=lead + entry.path) for entry in content.entries]
-        targets = [target or "." for target in found]
-        home = next((target for target, content in found.items() if content.place is not None), None)
-        content = found[next(iter(found)) if home is None else home]
+        parts = {target or ".": content for target, content in contents.items()}
+        home = next((target for target, content in contents.items() if content.place is not None), None)
+        content = contents[next(iter(contents)) if home is None else home]
         return Content(
             entries=checked(entries, what="hybrid"),
             root=content.root if home == "" else None,
             place=None if home is None else str(Path(home, content.place or ".")),
-            facts={"parts": {name: one.facts for name, one in zip(targets, found.values(), strict=True)}},
-            told="; ".join(
-                f"{name}: {one.told}" for name, one in zip(targets, found.values(), strict=True) if one.told
-            ),
-            left_out=tuple(dict.fromkeys(text for one in found.values() for text in one.left_out)),
-            diff=b"".join(one.diff for one in found.values()),
+            facts={"parts": {name: part.facts for name, part in parts.items()}},
+            told="; ".join(f"{name}: {part.told}" for name, part in parts.items() if part.told),
+            left_out=tuple(dict.fromkeys(text for part in parts.values() for text in part.left_out)),
+            diff=b"".join(part.diff for part in parts.values()),
         )

@@ -1,4 +1,4 @@
-"""The packager of who ships nothing: tasks find the code where it is."""
+"""The packager that ships nothing: tasks use the code in its original folder."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ class NoPackager:
         del options
 
     def look(self, folder: Path, *, scratch: Path) -> Content:
-        """Nothing, out of anywhere."""
+        """An empty content."""
         del folder, scratch
         return Content(entries=(), root=None, place=None)

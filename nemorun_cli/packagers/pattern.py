@@ -1,4 +1,4 @@
-"""Files that globs name, without git."""
+"""Ships the files that match globs, without git."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-ALWAYS_OUT: Final = ".git"  # never shipped: a repository is no content
+ALWAYS_OUT: Final = ".git"  # never shipped
 
 
 class PatternPackager:
-    """Ships what `include` names and `exclude` does not."""
+    """Ships the files that match `include` and not `exclude`."""
 
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
@@ -24,13 +24,13 @@ class PatternPackager:
         "required": ["include"],
         "properties": {
             "include": {
-                "description": "Globs of what is shipped; each has to fit something.",
+                "description": "Globs of what is shipped; each must match a file.",
                 **globs.LIST,
                 "minItems": 1,
             },
-            "exclude": {"description": "Globs of what is not shipped after all.", **globs.LIST},
+            "exclude": {"description": "Globs of matching files that are not shipped.", **globs.LIST},
             "root": {
-                "description": "The folder that globs begin at, relative to the spec's folder.",
+                "description": "The folder that globs are relative to, itself relative to the spec's folder.",
                 "title": "a path",
                 "type": "string",
                 "minLength": 1,
@@ -45,10 +45,10 @@ class PatternPackager:
         self._root: str = options.get("root", ".")
 
     def look(self, folder: Path, *, scratch: Path) -> Content:
-        """The files that fit.
+        """The matching files.
 
         Raises:
-            PackagerError: a glob fits nothing, or a folder cannot be looked into.
+            PackagerError: a glob matches nothing, or a folder cannot be read.
         """
         del scratch
         root = Path(os.path.normpath(folder / self._root))
@@ -56,21 +56,21 @@ class PatternPackager:
             raise PackagerError(f"root: there is no folder {root}")
         entries: list[Entry] = []
         left_out: list[str] = []
-        fruitless = []
+        unmatched = []
         for pattern in self._include:
-            found = list(self._fitting(root, pattern))
-            kept = [entry for entry in found if not self._is_excluded(entry.path)]
-            left_out += [f"{entry.path} (excluded)" for entry in found if self._is_excluded(entry.path)]
+            matches = list(self._matches(root, pattern))
+            kept = [entry for entry in matches if not self._is_excluded(entry.path)]
+            left_out += [f"{entry.path} (excluded)" for entry in matches if self._is_excluded(entry.path)]
             entries += kept
-            if not found:
-                fruitless.append(pattern)
-        if fruitless:
+            if not matches:
+                unmatched.append(pattern)
+        if unmatched:
             raise PackagerError(
-                f"nothing in {root} fits {listed(fruitless)}",
+                f"nothing in {root} matches {listed(unmatched)}",
                 hint="* stays within a folder and ** does not: src/**/*.py",
             )
         if not entries:
-            raise PackagerError(f"everything in {root} that include names is excluded")
+            raise PackagerError(f"all files in {root} that match include are excluded")
         return Content(
             entries=checked(entries, what=f"pattern in {root}"),
             root=root,
@@ -82,28 +82,30 @@ class PatternPackager:
     def _is_excluded(self, path: str) -> bool:
         return any(pattern.fullmatch(path) for pattern in self._exclude)
 
-    def _fitting(self, root: Path, pattern: str) -> Iterator[Entry]:
-        """The files that fit a glob, found without looking into folders where none can be."""
-        begin = globs.literal(pattern)
-        start = root / begin
-        if begin and not start.parent.resolve().is_relative_to(root.resolve()):
-            raise PackagerError(f"{pattern} leads out of {root} by a link", hint="name what it leads to")
+    def _matches(self, root: Path, pattern: str) -> Iterator[Entry]:
+        """The files that match a glob; reads only folders that can contain matches."""
+        prefix = globs.literal(pattern)
+        start = root / prefix
+        if prefix and not start.parent.resolve().is_relative_to(root.resolve()):
+            raise PackagerError(
+                f"{pattern} points outside of {root} through a link", hint="name the link's target"
+            )
         compiled = globs.compiled(pattern)
-        for path in self._walk(root, begin) if start.is_dir() and not start.is_symlink() else [begin]:
+        for path in self._walk(root, prefix) if start.is_dir() and not start.is_symlink() else [prefix]:
             if compiled.fullmatch(path) and (entry := entry_of(root / path, path)) is not None:
                 yield entry
 
-    def _walk(self, root: Path, begin: str) -> Iterator[str]:
-        """Every path below a folder that is no folder itself; links are not followed."""
+    def _walk(self, root: Path, prefix: str) -> Iterator[str]:
+        """Every path below a folder except folders; links are not followed."""
         try:
-            entries = sorted(os.scandir(root / begin), key=lambda entry: entry.name)
+            entries = sorted(os.scandir(root / prefix), key=lambda entry: entry.name)
         except OSError as error:
             raise PackagerError(
-                f"{root / begin} cannot be looked into: {error.strerror}",
+                f"{root / prefix} cannot be read: {error.strerror}",
                 hint="make it readable, or exclude it",
             ) from error
         for entry in entries:
-            path = f"{begin}/{entry.name}" if begin else entry.name
+            path = f"{prefix}/{entry.name}" if prefix else entry.name
             if entry.name == ALWAYS_OUT:
                 continue
             if not entry.is_dir(follow_symlinks=False):

@@ -1,6 +1,6 @@
-"""Plugins: code that changes tasks and their executors before launch, or hears of what happens.
+"""Plugins: code that changes tasks and their executors before launch, or receives events.
 
-A plugin is a class with one or both of the hooks below. A run without plugins imports nothing of this.
+A plugin is a class with one or both of the hooks below. A run without plugins does not import this package.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.model.spec import Identity, Kind, Retry
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
 
 ENTRY_POINTS: Final = "nemorun_cli.plugins"
-SUPERVISOR_GONE: Final = "supervisor_gone"  # told to plugins by their own process, and in no ledger
+SUPERVISOR_GONE: Final = "supervisor_gone"  # sent by the process of the plugin, not in the ledger
 
 BUILT_IN: Final = {
     "env": "nemorun_cli.plugins.builtin.env:Env",
@@ -33,17 +33,17 @@ BUILT_IN: Final = {
 class Launch:
     """One task as it will be started, with the options of its executor.
 
-    A plugin gives back a changed one (`dataclasses.replace`, or the methods below). It may change what
-    CHANGEABLE names; the rest tells what this is about. Times are in seconds.
+    A plugin returns a changed copy (`dataclasses.replace`, or the methods below). It may change the fields
+    in CHANGEABLE; the others are for information. Times are in seconds.
 
     Attributes:
         experiment: the id, the name and the directory of the experiment.
         tracked: the prefix under which the experiment is tracked.
-        executor: the name of the executor, and `type` its type.
-        secrets: the names of the secrets that it gets.
-        prefix: words in front of the command, as of a profiler; what they start has to start the rest.
-        env: variables; those of the spec are in it, `EXP_…` come over them.
-        options: of the executor, for this task.
+        executor: the name of the executor; `type` is its type.
+        secrets: the names of the secrets that the task receives.
+        prefix: words before the command, such as a profiler, which has to run the rest as a command.
+        env: variables, including those of the spec; `EXP_…` variables override them.
+        options: the options of the executor for this task.
     """
 
     experiment: Identity
@@ -67,15 +67,15 @@ class Launch:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def with_env(self, **variables: str) -> Self:
-        """The same with these variables set."""
+        """Return a copy with these variables set."""
         return replace(self, env={**self.env, **variables})
 
     def with_options(self, **options: Any) -> Self:
-        """The same with these options of its executor."""
+        """Return a copy with these options of its executor."""
         return replace(self, options={**self.options, **options})
 
     def with_prefix(self, *words: str) -> Self:
-        """The same with these words in front of its command, and of what is in front of it already."""
+        """Return a copy with these words before its command and before its current prefix."""
         return replace(self, prefix=(*words, *self.prefix))
 
 
@@ -93,11 +93,14 @@ CHANGEABLE: Final = (
 
 
 class Plugin:
-    """What plugins may derive from; a class with either hook will do.
+    """An optional base class of plugins; any class with either hook is a plugin.
 
-    It is made with what the spec gives it by `with`, as keyword arguments. `schema` is a JSON Schema of
-    these. `events` are the kinds of events that it hears of, None for all; see `exp events`. `limit` is how
-    many seconds it may take over one.
+    The `with` of the spec is passed to the class as keyword arguments.
+
+    Attributes:
+        schema: a JSON Schema of these arguments.
+        events: the kinds of events that it receives, None for all; see `exp events`.
+        limit: the seconds that it may spend on one event.
     """
 
     schema: ClassVar[Mapping[str, Any]] = {}
@@ -105,17 +108,17 @@ class Plugin:
     limit: ClassVar[float] = 60.0
 
     def change(self, launch: Launch) -> Launch:
-        """The launch of a task as it shall be; called for each task before anything is created.
+        """Return the launch, changed or not; called for each task before anything is created.
 
-        It may be called again for another id, so it decides by its arguments alone. What it raises stops
-        the launch.
+        It may be called again for another id, so the result must depend on the arguments alone. An exception
+        stops the launch.
         """
         return launch
 
     def on_event(self, event: Event, run: Any) -> None:
-        """Take note of an event of the ledger, in a process of this plugin's own, in their order.
+        """Process an event of the ledger; called in the order of events, in a separate process per plugin.
 
-        What it raises is recorded and changes nothing.
+        An exception is recorded and has no other effect.
 
         Args:
             event: the event, as `exp events --json` prints it.
@@ -125,9 +128,9 @@ class Plugin:
 
 @dataclass(frozen=True, slots=True)
 class GivenPlugin:
-    """A plugin that was given in Python, and the tasks or groups that it is for; None for all.
+    """A plugin passed in Python, and its tasks or groups; None for all.
 
-    `plugin` is one that was made, or a mapping as in a spec: `{"uses": …, "with": {…}}`.
+    `plugin` is an object, or a mapping as in a spec: `{"uses": …, "with": {…}}`.
     """
 
     plugin: object
@@ -135,6 +138,6 @@ class GivenPlugin:
 
 
 def has_hook(plugin: object, name: str) -> bool:
-    """Whether a plugin has a hook of its own, `change` or `on_event`."""
+    """Whether a plugin defines the hook `name`: `change` or `on_event`."""
     hook = getattr(type(plugin), name, None)
     return hook is not None and hook is not getattr(Plugin, name)

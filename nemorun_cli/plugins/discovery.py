@@ -1,4 +1,4 @@
-"""The class that a spec's `uses` names: looked up offline, or imported with the spec's folder first."""
+"""Finds the class that a spec's `uses` names: by metadata alone, or by importing it."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """The names that need no module: built in, and of installed packages, of which nothing is imported."""
-    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and only for names that are not built in
+    """Return the names of built-in plugins and of those in installed packages; imports none of them."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, only for plugins that are not built in
 
     return sorted({*BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINTS))})
 
 
 def target(uses: str) -> str | None:
-    """The `module:Class` behind what a spec says, or None if no plugin has that name."""
+    """Return the `module:Class` of a `uses`, or None if no plugin has that name."""
     if ":" in uses:
         return uses
     if built_in := BUILT_IN.get(uses):
         return built_in
     from importlib.metadata import entry_points  # noqa: PLC0415 - as in `names`
 
-    found = entry_points(group=ENTRY_POINTS, name=uses)
-    return next((point.value.replace(" ", "") for point in found), None)
+    points = entry_points(group=ENTRY_POINTS, name=uses)
+    return next((point.value.replace(" ", "") for point in points), None)
 
 
 def find(uses: str) -> type[Any]:
-    """The class, imported; raises whatever its module raises, and LookupError where it has no such name."""
-    wanted = target(uses)
-    if wanted is None:
+    """Import the class and return it; raises LookupError for an unknown name, and what its module raises."""
+    class_path = target(uses)
+    if class_path is None:
         raise LookupError(f"no plugin is called {uses!r} ({choices(uses, names())})")
-    module, _, path = wanted.partition(":")
-    found: Any = importlib.import_module(module)
+    module, _, path = class_path.partition(":")
+    plugin: Any = importlib.import_module(module)
     for name in path.split("."):
-        found = getattr(found, name)
-    if not isinstance(found, type):
-        raise TypeError(f"{wanted} is no class but of type {type(found).__name__}")
-    return found
+        plugin = getattr(plugin, name)
+    if not isinstance(plugin, type):
+        raise TypeError(f"{class_path} is not a class but a {type(plugin).__name__}")
+    return plugin
 
 
 @contextlib.contextmanager
 def importing_from(folder: str) -> Iterator[None]:
-    """While the block runs, modules are found in the folder first; after it those are forgotten.
+    """Search the folder first for modules within the block; afterwards remove those from `sys.modules`.
 
     Two specs in one program may each have a module `plugins` of their own.
     """

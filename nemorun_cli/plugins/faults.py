@@ -1,4 +1,4 @@
-"""What plugins raised when they heard of events."""
+"""Exceptions of plugins while they process events."""
 
 from __future__ import annotations
 
@@ -16,19 +16,14 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import PluginUse, Spec
     from nemorun_cli.storage.paths import ExperimentFiles
 
-
-SETTLE_WAIT: Final = 30.0  # seconds that a command which watched waits for plugins to hear of the end
-
-
-SETTLE_PAUSE: Final = 0.01  # seconds between its looks
-
-
-MOST_FAULTS: Final = 100  # of one plugin, that are told
+SETTLE_WAIT: Final = 30.0  # seconds that a watching command waits for plugins to process the last event
+SETTLE_PAUSE: Final = 0.01  # seconds between its checks
+MOST_FAULTS: Final = 100  # shown per plugin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What a plugin raised; `event` and `task` are None for what is about no event, as its own making."""
+    """An exception of a plugin; `event` and `task` are None outside of an event, as in its constructor."""
 
     plugin: str
     time: str
@@ -38,44 +33,44 @@ class Fault:
 
     @property
     def line(self) -> str:
-        """The same for people."""
+        """The fault as one line of text."""
         about = " ".join(part for part in (self.event, self.task) if part)
         return f"{self.plugin} failed{f' on {about}' if about else ''}: {self.error}"
 
     def to_json(self) -> dict[str, Any]:
-        """An entry of `faults` in `exp.show/1`, and a line of the file."""
+        """Return an entry of `faults` in `exp.show/1`, which is also a line of the file."""
         return asdict(self)
 
 
 def hearing(spec: Spec) -> Iterator[tuple[int, PluginUse]]:
-    """The plugins that listen to events, each with its number in the spec."""
+    """Yield the plugins that receive events, each with its number in the spec."""
     return ((number, use) for number, use in enumerate(spec.plugins) if use.hears)
 
 
 def settle(files: ExperimentFiles, spec: Spec, *, patience: float = SETTLE_WAIT) -> bool:
-    """Wait until all plugins have heard of everything, at most so many seconds; says whether they have."""
-    end = time.monotonic() + patience
+    """Wait at most `patience` seconds for plugins to process all events; return whether they have."""
+    deadline = time.monotonic() + patience
     for number, _ in hearing(spec):
         while locks.is_held(files.hearer(number).lock):
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 return False
             time.sleep(SETTLE_PAUSE)
     return True
 
 
 def faults(files: ExperimentFiles, spec: Spec) -> list[Fault]:
-    """What plugins raised when they heard of events, in the order of the spec."""
-    found: list[Fault] = []
+    """Return the exceptions of plugins while they processed events, in the order of the spec."""
+    recorded: list[Fault] = []
     for number, _ in hearing(spec):
         with contextlib.suppress(FileNotFoundError):
             lines = files.hearer(number).faults.read_text(encoding="utf-8").splitlines()
-            found += [Fault(**entry) for entry in map(_parsed, lines[:MOST_FAULTS]) if entry]
-    return found
+            recorded += [Fault(**entry) for entry in map(_parsed, lines[:MOST_FAULTS]) if entry]
+    return recorded
 
 
 def _parsed(line: str) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
     except ValueError:
-        return None  # torn by a crash
+        return None  # incomplete after a crash
     return entry if isinstance(entry, dict) else None

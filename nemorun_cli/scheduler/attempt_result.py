@@ -1,4 +1,4 @@
-"""What counts as the end of an attempt: its exit, unless it was cancelled or its outputs cannot be used."""
+"""The final result of an attempt: its exit, unless it was cancelled or its outputs are invalid."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 def conclude(
     ending: AttemptEnd,
     *,
-    told: Cancel | None,
-    wished: Cancel | None,
+    sent: Cancel | None,
+    requested: Cancel | None,
     written: Path,
     secrets: Mapping[str, str],
-) -> tuple[AttemptEnd, dict[str, Any]]:
-    """The end that is recorded, and the outputs that go with it.
+) -> AttemptEnd:
+    """Return the result to record, with the outputs of the task.
 
     Args:
-        ending: how the executor says it ended.
-        told: the cancel that the executor carried out.
-        wished: a cancel that was asked for, whoever carried it out, maybe somebody who died over it.
-        written: what the task wrote to `$EXP_OUTPUT`, if it is there.
-        secrets: the values that must not get into outputs.
+        ending: the result that the executor reported.
+        sent: the cancel that the executor carried out.
+        requested: a requested cancel, possibly carried out by a process that crashed.
+        written: the `$EXP_OUTPUT` file of the task; it may be missing.
+        secrets: values that must not appear in outputs.
     """
-    cancel = told or (wished if ending.status is TaskStatus.FAILED else None)
+    cancel = sent or (requested if ending.status is TaskStatus.FAILED else None)
     if cancel is not None:
         message = cancel.message or f"cancelled by {cancel.by}"
         ending = replace(ending, status=TaskStatus.CANCELLED, reason=Reason(cancel.reason), message=message)
@@ -44,16 +44,16 @@ def conclude(
     except (OSError, ValueError) as error:
         values = {}
         if ending.status is TaskStatus.SUCCEEDED:
-            message = f"its outputs cannot be used: {error}"
+            message = f"the outputs are invalid: {error}"
             ending = replace(ending, status=TaskStatus.FAILED, reason=Reason.OUTPUTS, message=message)
-    return ending, values
+    return replace(ending, outputs=values)
 
 
 def _refuse_secrets(values: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
     hidden = {value for value in secrets.values() if value}
     for key, value in values.items():
         if hidden and not hidden.isdisjoint(_texts(value)):
-            raise ValueError(f"{key} is or holds the value of a secret, which may not be an output")
+            raise ValueError(f"{key} is or contains the value of a secret, which must not be an output")
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The environment of handlers: how the tasks before them came out."""
+"""The environment variables of handlers, which describe the outcome of the tasks."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def variables(spec: Spec, history: ExperimentState) -> dict[str, str]:
-    """What handlers are told of the outcome: the environment variables that they get besides."""
+    """Return the variables that are added to the environment of handlers."""
     outcome = history.outcome or ExperimentStatus.COMPLETED
     states = [(task, history.tasks[task.id]) for task in spec.tasks if task.handler is None]
     failed = [task.id for task, state in states if state.status is TaskStatus.FAILED]
     begin = history.resumed or history.started
     end = max((state.ended for _, state in states if state.ended), default=None)
-    lasted = max(0.0, unix(end) - unix(begin)) if begin and end else 0.0
+    duration = max(0.0, unix(end) - unix(begin)) if begin and end else 0.0
     return {
         "EXP_STATUS": str(outcome),
         "EXP_EXIT_CODE": str(EXIT_CODES[outcome]),
         "EXP_FAILED_COUNT": str(len(failed)),
         "EXP_FAILED_TASKS": " ".join(failed[:MOST_NAMED]),
-        "EXP_DURATION": f"{lasted:.0f}",
+        "EXP_DURATION": f"{duration:.0f}",
     }

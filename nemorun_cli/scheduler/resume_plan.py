@@ -1,4 +1,4 @@
-"""What a resume runs again, and why: decided from the history alone, and then written down."""
+"""Decides from the state alone what a resume runs again, and why."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a resume does with one task: `keep` it, `adopt` what lives, let it `wait`, or `run` it again."""
+    """What a resume does with a task: `keep` a result, `adopt` a live attempt, `wait`, or `run` again."""
 
     task: str
     action: Literal["keep", "adopt", "wait", "run"]
@@ -28,37 +28,43 @@ class Decision:
 def decide(
     schedule: Schedule, *, below: Sequence[str] = (), changes: Mapping[str, str] | None = None
 ) -> list[Decision]:
-    """A decision for each task, in the order of the file.
+    """Return a decision for each task, in the order of the spec.
 
     Args:
-        schedule: the tasks, and how they stand.
-        below: tasks that run again in any case, with all that depend on them.
-        changes: tasks that do so because they are something else than they were, and what of them is.
+        schedule: the tasks and their states.
+        below: tasks that run again in any case, with all their descendants.
+        changes: tasks that run again because they changed, each with a text that names the change.
 
     Raises:
-        UsageError: something that would have to run again is still alive.
+        UsageError: a task that has to run again is still alive.
     """
     decisions = _decided(schedule, [*below, *(changes or {})])
     if not changes:
         return decisions
-    asked, due = schedule.below(below), schedule.below(changes)
-    reasons = {**dict.fromkeys(due - asked, "something that it depends on changed"), **changes}
+    requested, affected = schedule.below(below), schedule.below(changes)
+    reasons = {**dict.fromkeys(affected - requested, "a task that it depends on changed"), **changes}
     return [
-        replace(one, reason=reasons[one.task]) if one.action == "run" and one.task in reasons else one
-        for one in decisions
+        replace(decision, reason=reasons[decision.task])
+        if decision.action == "run" and decision.task in reasons
+        else decision
+        for decision in decisions
     ]
 
 
 def _decided(schedule: Schedule, below: Sequence[str]) -> list[Decision]:
     history = schedule.history
-    again = schedule.below(below)
+    requested = schedule.below(below)
     tasks = [task.id for task in schedule.spec.tasks if task.handler is None]
-    decisions = [_decide(name, history.tasks[name], name in again) for name in tasks]
-    if any(one.action != "keep" for one in decisions):
-        decisions += [_at_new_end(name, history.tasks[name]) for name in _handlers(schedule)]
+    decisions = [_decide(name, history.tasks[name], name in requested) for name in tasks]
+    if any(decision.action != "keep" for decision in decisions):
+        decisions += [_for_new_outcome(name, history.tasks[name]) for name in _handlers(schedule)]
     else:
-        decisions += [_at_same_end(name, history.tasks[name], name in again) for name in _handlers(schedule)]
-    alive = [one.task for one in decisions if one.action == "adopt" and one.task in again]
+        decisions += [
+            _for_same_outcome(name, history.tasks[name], name in requested) for name in _handlers(schedule)
+        ]
+    alive = [
+        decision.task for decision in decisions if decision.action == "adopt" and decision.task in requested
+    ]
     if alive:
         raise UsageError(
             f"still alive: {', '.join(alive)}", hint="cancel them first, then run them again with --from"
@@ -66,7 +72,7 @@ def _decided(schedule: Schedule, below: Sequence[str]) -> list[Decision]:
     return decisions
 
 
-def _decide(task_id: str, state: TaskState, wanted: bool) -> Decision:  # noqa: FBT001 - private, one caller
+def _decide(task_id: str, state: TaskState, is_requested: bool) -> Decision:  # noqa: FBT001 - private, one caller
     if state.is_live:
         return Decision(
             task=task_id,
@@ -75,20 +81,22 @@ def _decide(task_id: str, state: TaskState, wanted: bool) -> Decision:  # noqa: 
             attempt=state.attempt,
         )
     if state.status is TaskStatus.PENDING:
-        what = f"attempt {state.attempt}" if state.attempt > 1 else "it"
-        return Decision(task=task_id, action="wait", reason=f"{what} has not begun", attempt=state.attempt)
-    if state.status is TaskStatus.SUCCEEDED and not wanted:
+        subject = f"attempt {state.attempt}" if state.attempt > 1 else "it"
+        return Decision(
+            task=task_id, action="wait", reason=f"{subject} has not started", attempt=state.attempt
+        )
+    if state.status is TaskStatus.SUCCEEDED and not is_requested:
         return Decision(
             task=task_id,
             action="keep",
             reason=f"it succeeded in attempt {state.attempt}",
             attempt=state.attempt,
         )
-    why = "wanted by --from" if wanted else f"it was {state.status}"
-    if state.reason and not wanted:
-        why += f" ({state.reason}{': ' + state.message if state.message else ''})"
+    reason = "requested by --from" if is_requested else f"it was {state.status}"
+    if state.reason and not is_requested:
+        reason += f" ({state.reason}{': ' + state.message if state.message else ''})"
     return Decision(
-        task=task_id, action="run", reason=why, attempt=state.attempt + (1 if state.submitted else 0)
+        task=task_id, action="run", reason=reason, attempt=state.attempt + (1 if state.submitted else 0)
     )
 
 
@@ -96,37 +104,39 @@ def _handlers(schedule: Schedule) -> list[str]:
     return [task.id for task in schedule.spec.tasks if task.handler is not None]
 
 
-def _at_new_end(name: str, state: TaskState) -> Decision:
-    """A handler of an experiment that will end once more."""
-    decision = _decide(name, state, wanted=True)
+def _for_new_outcome(name: str, state: TaskState) -> Decision:
+    """The decision about a handler of an experiment that will have a new outcome."""
+    decision = _decide(name, state, is_requested=True)
     if decision.action == "adopt":
         return decision
-    reason = "it runs, or not, by how the experiment comes out"
+    reason = "whether it runs depends on the outcome of the experiment"
     return replace(decision, reason=reason)
 
 
-def _at_same_end(name: str, state: TaskState, wanted: bool) -> Decision:  # noqa: FBT001 - private, one caller
-    """A handler of an experiment whose tasks stay as they are."""
-    if state.reason == Reason.OUTCOME and not wanted:
+def _for_same_outcome(name: str, state: TaskState, is_requested: bool) -> Decision:  # noqa: FBT001 - private, one caller
+    """The decision about a handler of an experiment that keeps its outcome."""
+    if state.reason == Reason.OUTCOME and not is_requested:
         return Decision(task=name, action="keep", reason=state.message or "", attempt=state.attempt)
-    return _decide(name, state, wanted)
+    return _decide(name, state, is_requested)
 
 
 def refuse_late(history: ExperimentState, decisions: Sequence[Decision]) -> None:
-    """See that no handler lives that belongs to an end which will not stand.
+    """Check that no handler of an outcome that the resume discards is still alive.
 
     Raises:
-        UsageError: one does.
+        UsageError: such a handler is alive.
     """
     handlers = history.handlers
-    late = [one.task for one in decisions if one.action == "adopt" and one.task in handlers]
-    if late and any(one.action != "keep" and one.task not in handlers for one in decisions):
+    late = [
+        decision.task for decision in decisions if decision.action == "adopt" and decision.task in handlers
+    ]
+    if late and any(decision.action != "keep" and decision.task not in handlers for decision in decisions):
         raise UsageError(
-            f"still alive since the last end: {', '.join(late)}",
-            hint="wait until they are over (exp wait), or cancel them first",
+            f"handlers of the previous outcome are still alive: {', '.join(late)}",
+            hint="wait until they have finished (exp wait), or cancel them first",
         )
 
 
 def is_pointless(history: ExperimentState, decisions: Sequence[Decision]) -> bool:
     """Whether a resume would change nothing."""
-    return history.finished is not None and all(one.action == "keep" for one in decisions)
+    return history.finished is not None and all(decision.action == "keep" for decision in decisions)

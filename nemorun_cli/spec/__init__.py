@@ -1,1 +1,1 @@
-"""From a spec's YAML to a resolved `Spec`, or to all of its problems at once."""
+"""Turns the YAML of a spec into a resolved `Spec`, or reports all of its problems at once."""

@@ -1,4 +1,4 @@
-"""A spec as it was read: its text, its data and the options that change it; bound to no experiment yet."""
+"""A spec as read: its text, its data and the options that change it, not yet bound to an experiment."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 class Document:
     """A spec that was read and checked, not yet bound to an experiment.
 
-    `text` is the spec as it was given, for the experiment's own copy; `others` are the texts of the
-    files that it extends or includes and of the executors from outside, by their names, and `whole` is
-    the spec with all of that in it where there is any, before `sets`. `spec` is the resolved spec where
-    that is the same for every identity.
+    Attributes:
+        text: the spec as given, for the experiment's own copy.
+        others: by file name, the texts of the files that it extends or includes and of external executors.
+        whole: the spec merged with those files, before `sets`; None if there are no such files.
+        spec: the resolved spec if it is the same for every identity.
     """
 
     name: str
@@ -38,22 +39,26 @@ class Document:
     sources: Sources = field(repr=False)
     others: Mapping[str, str] = field(default_factory=dict, repr=False)
     whole: Mapping[str, Any] | None = field(default=None, repr=False)
-    origins: Mapping[str, ExecutorOrigin] = field(default_factory=dict, repr=False)  # of executors
-    brought: frozenset[str] = frozenset()  # executors from outside, which count only if a task names them
-    known: tuple[str, ...] = ()  # the names of executors outside
+    origins: Mapping[str, ExecutorOrigin] = field(
+        default_factory=dict, repr=False
+    )  # where each executor comes from
+    brought: frozenset[str] = frozenset()  # external executors, ignored unless a task names them
+    known: tuple[str, ...] = ()  # the names of all external executors
     data: Mapping[str, Any] = field(repr=False)
-    options: Mapping[Place, str] = field(default_factory=dict, repr=False)  # which --set brought what
+    options: Mapping[Place, str] = field(
+        default_factory=dict, repr=False
+    )  # the --set option behind each place
     params: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     executors: ExecutorTypes = field(repr=False)
-    copies: ExperimentFiles | None = None  # an experiment whose copies of scripts are taken
-    shipped: ExperimentFiles | None = None  # an experiment whose shipped code is taken
-    plugins: tuple[GivenPlugin, ...] = ()  # given in Python, after those of the spec
+    copies: ExperimentFiles | None = None  # the experiment whose copies of scripts are used
+    shipped: ExperimentFiles | None = None  # the experiment whose shipped code is used
+    plugins: tuple[GivenPlugin, ...] = ()  # passed in Python, after those of the spec
     spec: Spec | None = field(default=None, repr=False)
 
     def attributed(self, finding: Finding) -> Finding:
-        """The finding with the option that brought the value, if one did."""
+        """Return the finding with the option that set the value, if any."""
         for place, option in self.options.items():
             if finding.option is None and finding.place[: len(place)] == place:
                 return replace(finding, option=option)

@@ -1,4 +1,4 @@
-"""From a spec's YAML to a resolved Spec, or to all of its problems at once."""
+"""Loads specs: from YAML to a `Document`, and from a `Document` to a resolved `Spec`."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def read(
     home: Home | None = None,
     path: Path | None = None,
 ) -> Document:
-    """The spec, read and checked.
+    """Read and check a spec.
 
     Args:
-        source: a path, or the spec as data; then paths in it are relative to the working folder.
+        source: a path, or the spec as data, in which paths are relative to the working folder.
         params: values of params, each `name=value`.
         sets: changes of fields, each `path.to.key=value`.
-        only: the tasks, groups or members to run; all if there are none.
-        executors: the types there are; by default all, and no engine is asked whether requests can be met.
-        home: where the user's executors are described; by default the one of the environment.
-        path: what stands for the file of a spec that is given as data.
+        only: the tasks, groups or members to run; empty for all.
+        executors: the known types; by default all, without asking an engine whether requests are satisfiable.
+        home: the home with the user's executors; by default the one from the environment.
+        path: used as the path of a spec that is passed as data.
 
     Raises:
         SpecError: with all problems of the spec.
@@ -56,34 +56,34 @@ def read(
         params=tuple(params),
         sets=tuple(sets),
         only=tuple(only),
-        executors=executors or _unasked(),
+        executors=executors or _offline_types(),
         home=home,
     )
     if isinstance(source, (str, Path)) and _is_program(Path(source)):
-        return _built(Path(source), options)
-    text_source, found = _source(source, file="spec" if path is None else str(path))
-    return _read(text_source, path or found, options)
+        return _read_program(Path(source), options)
+    text_source, source_path = _open_spec(source, file="spec" if path is None else str(path))
+    return _read(text_source, path or source_path, options)
 
 
 def _is_program(path: Path) -> bool:
     return path.suffix == ".py" and path.is_file()
 
 
-def _built(program: Path, given: _Options) -> Document:
-    """What a Python program builds, with the options of a command over its own."""
+def _read_program(program: Path, options: _Options) -> Document:
+    """Read what a Python program builds; options of the command override those of the program."""
     from nemorun_cli.spec import python_specs  # noqa: PLC0415 - only for programs
 
-    built, own = python_specs.run(program)
-    options = replace(given, sets=(*own, *given.sets))
-    document = _read(_written(built.spec, file=str(program)), built.path, options)
+    built, program_sets = python_specs.run(program)
+    merged = replace(options, sets=(*program_sets, *options.sets))
+    document = _read(_source_of_data(built.spec, file=str(program)), built.path, merged)
     return with_plugins(document, built.plugins)
 
 
 def with_plugins(document: Document, plugins: Sequence[tuple[object, tuple[str, ...] | None]]) -> Document:
-    """The document with plugins that were made in Python, each with its tasks; None for all."""
+    """Return the document with plugin objects added, each with its tasks; None for all tasks."""
     if not plugins:
         return document
-    from nemorun_cli.plugins import GivenPlugin  # noqa: PLC0415 - only where there are some
+    from nemorun_cli.plugins import GivenPlugin  # noqa: PLC0415 - only with plugins
 
     return replace(document, plugins=tuple(GivenPlugin(plugin, tasks) for plugin, tasks in plugins))
 
@@ -96,33 +96,33 @@ def again(
     only: Sequence[str] = (),
     executors: ExecutorTypes | None = None,
 ) -> Document:
-    """The spec of an experiment with the options that it was started with, and more over them.
+    """Read the spec of an experiment with its original options, overridden by more.
 
-    Nothing of the spec's own files is needed: the experiment's copies are read, those of scripts too.
+    Reads only the experiment's copies, also of scripts; the files of the spec need not exist.
 
     Args:
         files: the experiment.
-        params: values of params, over those that it was given.
-        sets: changes of fields, over those that it was given.
-        only: the tasks to run, instead of those that were chosen.
+        params: values of params, which override the original ones.
+        sets: changes of fields, which override the original ones.
+        only: the tasks to run, in place of the original selection.
         executors: as for `read`.
 
     Raises:
-        SpecError: with all problems that the changes bring.
+        SpecError: with all problems that the changes cause.
         LedgerError: the experiment's copies cannot be read.
     """
-    from nemorun_cli.storage import spec_origin  # noqa: PLC0415 - not for a spec that is read from its file
+    from nemorun_cli.storage import spec_origin  # noqa: PLC0415 - not for a spec read from its own file
 
     origin = spec_origin.read(files)
     text = files.spec.read_text(encoding="utf-8")
     source = SpecSource(text, file=str(files.spec), has_lines=origin.is_file)
     if origin.whole is not None:
-        source = _written(origin.whole, file=str(files.spec))
+        source = _source_of_data(origin.whole, file=str(files.spec))
     options = _Options(
         params=(*origin.params, *params),
-        sets=(*(one for one in origin.sets if not one.startswith(_OF_THE_MOMENT)), *sets),
+        sets=(*(option for option in origin.sets if not option.startswith(_NOT_KEPT)), *sets),
         only=tuple(only or origin.only),
-        executors=executors or _unasked(),
+        executors=executors or _offline_types(),
     )
     document = _read(source, Path(origin.file), options, copies=files)
     return replace(
@@ -143,128 +143,133 @@ def changed(
     sets: Sequence[str] = (),
     executors: ExecutorTypes | None = None,
 ) -> Document:
-    """Another spec for an experiment, which keeps its name, with the options that it was started with.
+    """Read another spec for an experiment, which keeps its name and its original options.
 
-    Of those, values of params that the spec does not have any more do not count.
+    Ignores original values of params that the new spec does not declare.
 
     Args:
         files: the experiment.
         source: the spec's path.
-        params: values of params, over those that it was given.
-        sets: changes of fields, over those that it was given.
+        params: values of params, which override the original ones.
+        sets: changes of fields, which override the original ones.
         executors: as for `read`.
 
     Raises:
         SpecError: with all problems of the spec.
         LedgerError: the experiment's copies cannot be read.
     """
-    from nemorun_cli.storage import spec_origin  # noqa: PLC0415 - not for a spec that is read from its file
+    from nemorun_cli.storage import spec_origin  # noqa: PLC0415 - not for a spec read from its own file
 
     origin = spec_origin.read(files)
     options = _Options(
         known=origin.params,
         params=tuple(params),
-        sets=(*(one for one in origin.sets if not one.startswith(_OF_THE_MOMENT)), *sets),
+        sets=(*(option for option in origin.sets if not option.startswith(_NOT_KEPT)), *sets),
         only=origin.only,
-        executors=executors or _unasked(),
+        executors=executors or _offline_types(),
         name=files.directory.parent.name,
     )
     path = Path(source)
-    document = _built(path, options) if _is_program(path) else _read(open_source(path), path, options)
+    document = _read_program(path, options) if _is_program(path) else _read(open_source(path), path, options)
     return replace(document, shipped=files)
 
 
-# How the old one was started, rather than what it was.
-_OF_THE_MOMENT = ("run.detach=", "run.tail_logs=", "run.direct=")
+# Options for one start of the experiment, which a later start does not repeat.
+_NOT_KEPT = ("run.detach=", "run.tail_logs=", "run.direct=")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Options:
-    """What a spec is read with."""
+    """The options that a spec is read with."""
 
     params: tuple[str, ...]
     sets: tuple[str, ...]
     only: tuple[str, ...]
     executors: ExecutorTypes
     home: Home | None = None
-    known: tuple[str, ...] = ()  # values of params, for those that are there
-    name: str | None = None  # instead of the file's own, where the spec has none
+    known: tuple[str, ...] = ()  # values of params; undeclared ones are ignored
+    name: str | None = None  # used instead of the file's name if the spec has no name
 
 
 def _read(
-    text_source: SpecSource, path: Path, given: _Options, *, copies: ExperimentFiles | None = None
+    text_source: SpecSource, path: Path, options: _Options, *, copies: ExperimentFiles | None = None
 ) -> Document:
-    there = Path(os.path.abspath(path))  # noqa: PTH100 - keeps symbolic links
-    folder = there.parent
-    schemas, types = given.executors.options_schema, given.executors.names
-    composition = composed(text_source, there, folder=folder, options_schema=schemas, types=types)
-    places = ExecutorCatalog(
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - keeps symbolic links
+    folder = absolute.parent
+    schemas, types = options.executors.options_schema, options.executors.names
+    composition = composed(text_source, absolute, folder=folder, options_schema=schemas, types=types)
+    catalog = ExecutorCatalog(
         composition,
         folder=folder,
-        home=lambda: given.home or Home.from_environment(),
+        home=lambda: options.home or Home.from_environment(),
         options_schema=schemas,
         types=types,
     )
-    changed = applied(places.address(composition.data, given.sets), given.sets)
-    data = places.complete(changed.data)
-    sources = Sources([*composition.layers, *places.layers])
-    if places.problems:
-        raise SpecError(sources.in_order((), places.problems))
+    changed = applied(catalog.address(composition.data, options.sets), options.sets)
+    data = catalog.complete(changed.data)
+    sources = Sources([*composition.layers, *catalog.layers])
+    if catalog.problems:
+        raise SpecError(sources.in_order((), catalog.problems))
     declared = data["params"] if isinstance(data.get("params"), dict) else {}
     document = Document(
-        name=_name(data, given.name or path.stem),
+        name=_name(data, options.name or path.stem),
         path=path,
         text=text_source.text,
         is_file=text_source.has_lines,
         sources=sources,
-        others={one.source.file: one.source.text for one in sources.layers if one.source is not text_source},
-        whole=_whole(composition, places, data),
+        others={
+            layer.source.file: layer.source.text
+            for layer in sources.layers
+            if layer.source is not text_source
+        },
+        whole=_merged_data(composition, catalog, data),
         data=data,
         options=changed.options,
-        origins={name: places.origin(name) for name in (LOCAL, *_entries(data))},
-        brought=frozenset(places.brought),
-        known=tuple(places.known),
-        params=(*(one for one in given.known if one.partition("=")[0] in declared), *given.params),
-        sets=given.sets,
-        only=given.only,
-        executors=given.executors,
+        origins={name: catalog.origin(name) for name in (LOCAL, *_entries(data))},
+        brought=frozenset(catalog.brought),
+        known=tuple(catalog.known),
+        params=(*(param for param in options.known if param.partition("=")[0] in declared), *options.params),
+        sets=options.sets,
+        only=options.only,
+        executors=options.executors,
         copies=copies,
     )
-    resolution = Resolution(document, _tentative(document.name))
+    resolution = Resolution(document, _placeholder_identity(document.name))
     spec = resolution.spec(changed.findings)
     return replace(document, run=spec.run, spec=None if resolution.uses_identity else spec)
 
 
 def resolve(document: Document, identity: Identity) -> Spec:
-    """The spec as one experiment runs it; raises SpecError. Another identity gives another spec."""
+    """Return the spec as the experiment with this identity runs it; raise SpecError if it is invalid."""
     return document.spec or Resolution(document, identity).spec()
 
 
 def validate(
     source: Path | str | Mapping[str, Any], *, params: Sequence[str] = (), sets: Sequence[str] = ()
 ) -> Spec:
-    """The spec as it would be resolved for some identity; raises SpecError."""
+    """Return the spec as resolved for a placeholder identity; raise SpecError if it is invalid."""
     document = read(source, params=params, sets=sets)
-    return resolve(document, _tentative(document.name))
+    return resolve(document, _placeholder_identity(document.name))
 
 
-def _source(given: Path | str | Mapping[str, Any], *, file: str) -> tuple[SpecSource, Path]:
-    if isinstance(given, (str, Path)):
-        return open_source(Path(given)), Path(given)
-    return _written(given, file=file), Path.cwd() / "spec.yaml"
+def _open_spec(source: Path | str | Mapping[str, Any], *, file: str) -> tuple[SpecSource, Path]:
+    if isinstance(source, (str, Path)):
+        return open_source(Path(source)), Path(source)
+    return _source_of_data(source, file=file), Path.cwd() / "spec.yaml"
 
 
-def _written(given: Mapping[str, Any], *, file: str) -> SpecSource:
-    """The text of a spec that is given as data; its lines mean nothing to anyone."""
+def _source_of_data(data: Mapping[str, Any], *, file: str) -> SpecSource:
+    """Return the source of a spec passed as data; its line numbers are meaningless."""
     try:
-        text = json.dumps(given, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text)
+        text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text)
     except (TypeError, ValueError) as fault:
         raise SpecError([Problem(message=f"contains a value YAML cannot represent: {fault}")]) from None
-    text = _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    text = _UNPRINTABLE.sub(lambda char: f"\\u{ord(char[0]):04x}", text)
     return SpecSource(text + "\n", file=file, has_lines=False)
 
 
-_UNPRINTABLE = re.compile("[\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")  # that JSON writes and YAML refuses
+# Allowed in JSON, but not in YAML.
+_UNPRINTABLE = re.compile("[\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 def _as_text(value: object) -> str:
@@ -273,14 +278,14 @@ def _as_text(value: object) -> str:
     raise TypeError(f"a {type(value).__name__}")
 
 
-def _whole(
-    composition: Composition, places: ExecutorCatalog, data: Mapping[str, Any]
+def _merged_data(
+    composition: Composition, catalog: ExecutorCatalog, data: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """The data with all that other files give to it, for whoever has these files no more."""
-    named = {name: _entries(data)[name] for name in (*places.extended, *places.brought)}
-    if not named:
+    """Return the data merged with that of other files, which may be deleted later; None without any."""
+    external = {name: _entries(data)[name] for name in (*catalog.extended, *catalog.brought)}
+    if not external:
         return composition.data if composition.others else None
-    return {**composition.data, "executors": {**_entries(composition.data), **named}}
+    return {**composition.data, "executors": {**_entries(composition.data), **external}}
 
 
 def _entries(data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -288,17 +293,17 @@ def _entries(data: Mapping[str, Any]) -> Mapping[str, Any]:
     return executors if isinstance(executors, dict) else {}
 
 
-def _name(data: Mapping[str, Any], other: str) -> str:
-    """The spec's own name, or else the other one; what is wrong with either the schema tells."""
-    name = data.get("name", other)
-    return name if isinstance(name, str) else other
+def _name(data: Mapping[str, Any], default: str) -> str:
+    """Return the name of the spec, or else `default`; the schema checks it."""
+    name = data.get("name", default)
+    return name if isinstance(name, str) else default
 
 
-def _tentative(name: str) -> Identity:
+def _placeholder_identity(name: str) -> Identity:
     return Identity(id=f"{name}_0", name=name, directory=f"/nonexistent/{name}/{name}_0")
 
 
-def _unasked() -> ExecutorTypes:
-    from nemorun_cli import executors  # noqa: PLC0415 - seldom needed: commands bring theirs
+def _offline_types() -> ExecutorTypes:
+    from nemorun_cli import executors  # noqa: PLC0415 - seldom needed: commands pass theirs
 
     return executors.known(ask=False)

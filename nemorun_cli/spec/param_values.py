@@ -1,4 +1,4 @@
-"""Params: what a spec declares, and the values that `-p` gives them."""
+"""Params: the declarations in a spec, and their values from `-p` or by default."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.problems import Place
 
-_DECLARING = frozenset(("type", "default", "required"))  # keys that make a mapping a declaration
-_WORDS = {
+_DECLARATION_KEYS = frozenset(("type", "default", "required"))  # a mapping with any of these is a declaration
+_TYPE_NAMES = {
     "string": "text",
     "number": "a number",
     "integer": "a whole number",
@@ -29,7 +29,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Param:
-    """One declared param; `type` None takes anything."""
+    """One declared param; `type` None accepts any value."""
 
     name: str
     type: str | None = None
@@ -43,34 +43,33 @@ class Param:
     help: str | None = None
 
     def fault(self, value: Any) -> str | None:
-        """What is wrong with the value, if anything is."""
-        if self.type is not None and not _is_a(value, self.type):
-            return f"must be {_WORDS[self.type]}, not {shown(value)}"
+        """Return why the value is invalid, or None."""
+        if self.type is not None and not _has_type(value, self.type):
+            return f"must be {_TYPE_NAMES[self.type]}, not {shown(value)}"
         if self.choices is not None and value not in self.choices:
             return f"must be one of {', '.join(shown(choice) for choice in self.choices)}, not {shown(value)}"
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            # Written so that .nan, which compares with nothing, is within no bounds.
+            # The negations make .nan invalid: every comparison with it is false.
             if self.minimum is not None and not value >= self.minimum:
                 return f"must be at least {self.minimum}, not {shown(value)}"
             if self.maximum is not None and not value <= self.maximum:
                 return f"must be at most {self.maximum}, not {shown(value)}"
         if self.pattern is not None and isinstance(value, str) and not re.search(self.pattern, value):
-            return f"must match {self.pattern}, and {shown(value)} does not"
+            return f"must match {self.pattern}, not {shown(value)}"
         return None
 
 
 def declared(section: Mapping[str, Any]) -> dict[str, Param]:
-    """The params of a spec's `params` section, whose form was checked."""
+    """Return the params of a `params` section that has passed the schema."""
     return {name: _declaration(name, entry) for name, entry in section.items()}
 
 
 def values(
     section: Mapping[str, Any], given: Sequence[str], unconfirmed: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """The value of each param, given as `name=value` or by default, and what is wrong with them.
+    """Return the value of each param, from `given` (`name=value`) or its default, and the errors.
 
-    UNKNOWN stands for a value that is wrong, and for those of `unconfirmed` params, whose
-    declarations are wrong themselves.
+    The value is UNKNOWN if it is invalid, and for `unconfirmed` params, whose declarations are invalid.
     """
     options: dict[str, str] = {}
     findings: list[Finding] = []
@@ -87,33 +86,33 @@ def values(
             )
         else:
             options[name] = option
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, entry in section.items():
         param = None if name in unconfirmed else _declaration(name, entry)
-        found[name], finding_or_none = _value(name, param, options.get(name))
-        findings += [finding_or_none] if finding_or_none else []
-    return found, findings
+        values[name], problem = _value(name, param, options.get(name))
+        findings += [problem] if problem else []
+    return values, findings
 
 
 def _value(name: str, param: Param | None, option: str | None) -> tuple[Any, Finding | None]:
     if param is None:
         return UNKNOWN, None
     place: Place = ("params", name)
-    wrong = _declaration_fault(param)
-    if wrong is not None:
-        key, message = wrong
+    problem = _declaration_fault(param)
+    if problem is not None:
+        key, message = problem
         return UNKNOWN, Finding(place=(*place, key), message=message)
     if option is not None:
-        return _given(param, option)
+        return _option_value(param, option)
     if param.has_default:
         return (int(param.default) if _is_whole(param, param.default) else param.default), None
     if param.required:
-        hint = f"give it with -p {name}=… or by a default"
+        hint = f"set it with -p {name}=… or declare a default"
         return UNKNOWN, Finding(place=place, message="has no value", hint=hint, on_key=True)
     return None, None
 
 
-def _given(param: Param, option: str) -> tuple[Any, Finding | None]:
+def _option_value(param: Param, option: str) -> tuple[Any, Finding | None]:
     text = option.partition("=")[2]
     try:
         value = option_value(text)
@@ -121,7 +120,7 @@ def _given(param: Param, option: str) -> tuple[Any, Finding | None]:
         value, message = UNKNOWN, str(fault)
     else:
         if param.type == "string" and not isinstance(value, str):
-            value = text  # `-p version=3.10` for a text is the text 3.10
+            value = text  # `-p version=3.10` of a string param is the text 3.10
         message = param.fault(value) or ""
     if not message:
         return (int(value) if _is_whole(param, value) else value), None
@@ -134,7 +133,7 @@ def _is_whole(param: Param, value: Any) -> bool:
 
 
 def _declaration(name: str, entry: Any) -> Param:
-    if not (isinstance(entry, dict) and _DECLARING & entry.keys()):
+    if not (isinstance(entry, dict) and _DECLARATION_KEYS & entry.keys()):
         return Param(name=name, type=_type_of(entry), default=entry, has_default=True)
     allowed = entry.get("enum", entry.get("choices"))
     return Param(
@@ -152,31 +151,33 @@ def _declaration(name: str, entry: Any) -> Param:
 
 
 def _declaration_fault(param: Param) -> tuple[str, str] | None:
-    """The key of a declaration that is wrong, and why."""
+    """Return the key of an invalid declaration and the reason, or None."""
     if param.pattern is not None:
         try:
             re.compile(param.pattern)
         except re.error as fault:
-            return "pattern", f"is no regular expression: {fault}"
+            return "pattern", f"is not a regular expression: {fault}"
     if param.has_default and param.default is not None:
         message = param.fault(param.default)
         return None if message is None else ("default", message)
     return None
 
 
-def _is_a(value: Any, kind: str) -> bool:
+def _has_type(value: Any, type_name: str) -> bool:
     if isinstance(value, bool):
-        return kind == "boolean"
+        return type_name == "boolean"
     if isinstance(value, float):
-        return kind == "number" or (kind == "integer" and math.isfinite(value) and value.is_integer())
-    fitting = {"string": str, "number": int, "integer": int, "array": list, "object": dict}
-    return kind in fitting and isinstance(value, fitting[kind])
+        return type_name == "number" or (
+            type_name == "integer" and math.isfinite(value) and value.is_integer()
+        )
+    classes = {"string": str, "number": int, "integer": int, "array": list, "object": dict}
+    return type_name in classes and isinstance(value, classes[type_name])
 
 
 def _type_of(value: Any) -> str | None:
-    kinds = {str: "string", bool: "boolean", list: "array", dict: "object"}
-    for kind, name in kinds.items():
-        if isinstance(value, kind):
+    type_names = {str: "string", bool: "boolean", list: "array", dict: "object"}
+    for cls, name in type_names.items():
+        if isinstance(value, cls):
             return name
     if isinstance(value, int):
         return "integer"

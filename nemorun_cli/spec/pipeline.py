@@ -1,7 +1,7 @@
-"""One way from a document to a Spec: what each step refuses is cut out before the next.
+"""Resolves a document into a Spec; each step removes invalid parts from the data before the next.
 
-The steps: type the params; fill in the expressions; check the form; check the meaning and build the
-tasks; leave out what is not selected. What is wrong is told by all of them, each cause once.
+The steps: type the params; fill in the expressions; check against the schema; check the meaning and build
+the tasks; remove tasks that are not selected. All steps report errors, each cause once.
 """
 
 from __future__ import annotations
@@ -33,13 +33,12 @@ if TYPE_CHECKING:
     from nemorun_cli.spec.document import Document
     from nemorun_cli.spec.tasks.matrix import Sweep
 
-_SHARED_OPTIONS = frozenset(
-    ("type", "env", "env_file", "env_inherit", "packager")
-)  # of executors of every type
+# Options of executors of every type.
+_SHARED_OPTIONS = frozenset(("type", "env", "env_file", "env_inherit", "packager"))
 
 
 class Resolution:
-    """One way from a document to a Spec; each step adds to `findings`."""
+    """Resolves one document into a Spec; each step adds its errors to the findings."""
 
     def __init__(self, document: Document, identity: Identity) -> None:
         self.uses_identity = False
@@ -49,16 +48,16 @@ class Resolution:
         self._findings: list[Finding] = []
 
     def spec(self, findings: Sequence[Finding] = ()) -> Spec:
-        """The resolved spec; raises SpecError with these and all other findings."""
+        """Return the resolved spec; raise SpecError with these and all other findings."""
         self._findings += findings
         values = self._params()
         filler = self._filler(values)
         expansion = Expansion(filler)
         data = self._filled(filler, expansion)
-        data = self._with_right_form(data, filler, expansion)
+        data = self._without_invalid(data, filler, expansion)
         executors = {"local": {"type": "local"}, **data.get("executors", {})}
         self._check_options(executors)
-        spec = self._built(data, executors, values, filler, expansion)
+        spec = self._build(data, executors, values, filler, expansion)
         document = self._document
         if self._findings:
             findings = [document.attributed(finding) for finding in self._findings]
@@ -72,7 +71,7 @@ class Resolution:
         unconfirmed = frozenset(name for name, entry in section.items() if not checks.is_param(entry))
         if not (section or self._document.params):
             return {}
-        from nemorun_cli.spec import param_values as parameters  # noqa: PLC0415 - only for a spec that has some
+        from nemorun_cli.spec import param_values as parameters  # noqa: PLC0415 - only for a spec with params
 
         values, findings = parameters.values(section, self._document.params, unconfirmed)
         self._findings += findings
@@ -84,12 +83,12 @@ class Resolution:
             "matrix": {},
             "env": {},
             "experiment": experiment_names(self._identity),
-            "tasks": _outputs_to_come(self._document.data.get("tasks"), {}),
+            "tasks": _unknown_outputs(self._document.data.get("tasks"), {}),
         }
         return Filler(names)
 
     def _filled(self, filler: Filler, expansion: Expansion) -> dict[str, Any]:
-        """The data with its expressions filled in; first env and each matrix, which the others name."""
+        """Return the data with expressions filled in: first in env and each matrix, to which others refer."""
         data = dict(self._document.data)
         texts = [self._document.text, *self._document.others.values(), *self._document.options.values()]
         has_expressions = any(OPENING in text for text in texts)
@@ -99,7 +98,7 @@ class Resolution:
         if isinstance(tasks, dict):
             data["tasks"] = tasks = expansion.expand(tasks)
         if has_expressions:
-            filler.names["tasks"] = _outputs_to_come(tasks, expansion.sweeps)
+            filler.names["tasks"] = _unknown_outputs(tasks, expansion.sweeps)
             rest = {key: value for key, value in data.items() if key not in ("env", "env_file", "tasks")}
             data.update(filler.spec(rest))
             data["tasks"] = self._filled_tasks(tasks, filler, expansion)
@@ -129,42 +128,42 @@ class Resolution:
             data["env"] = {}
             for name, value in section.items():
                 filled = data["env"][name] = filler.tree(value, ("env", name))
-                in_doubt = isinstance(filled, (DoubtfulText, dict, list)) or filled is None
-                env[name] = UNKNOWN if in_doubt else text_of(filled)
+                is_unknown = isinstance(filled, (DoubtfulText, dict, list)) or filled is None
+                env[name] = UNKNOWN if is_unknown else text_of(filled)
 
-    def _with_right_form(self, data: dict[str, Any], filler: Filler, expansion: Expansion) -> dict[str, Any]:
-        """The data without what has a wrong form, or could not be filled."""
+    def _without_invalid(self, data: dict[str, Any], filler: Filler, expansion: Expansion) -> dict[str, Any]:
+        """Return the data without values that fail the schema or could not be filled in."""
         unfilled = filler.unfilled
-        in_doubt = unfilled | filler.varying  # whose form is checked where it is filled
-        findings = [found for found in checks.check_experiment(data) if found.place not in in_doubt]
+        unchecked = unfilled | filler.varying  # checked after they are filled in
+        findings = [finding for finding in checks.check_experiment(data) if finding.place not in unchecked]
         self._findings += findings
         name = self._document.name
         if "name" not in data and not checks.is_name(name):
-            message = f"has no name, and that of its file, {name!r}, is no name for an experiment"
+            message = f"has no name, and the name of its file, {name!r}, is not valid for an experiment"
             hint = "write name: … with letters, digits, . _ -"
             self._findings.append(Finding(place=(), message=message, hint=hint))
-        places = unfilled.union(found.place for found in findings)
+        places = unfilled.union(finding.place for finding in findings)
         places |= {("tasks", name) for name in expansion.unconfirmed}
         return cut(data, places) if places else data
 
     def _check_options(self, executors: Mapping[str, Mapping[str, Any]]) -> None:
         document = self._document
         for name, entry in executors.items():
-            kind = entry.get("type")
-            if kind is None:
+            executor_type = entry.get("type")
+            if executor_type is None:
                 continue
-            options_schema = document.executors.options_schema(kind)
+            options_schema = document.executors.options_schema(executor_type)
             if options_schema is None:
                 message, hint = (
-                    f"no type of executor is called {kind!r}",
-                    choices(kind, document.executors.names()),
+                    f"no type of executor is called {executor_type!r}",
+                    choices(executor_type, document.executors.names()),
                 )
                 self._findings.append(Finding(place=("executors", name, "type"), message=message, hint=hint))
                 continue
             options = {key: value for key, value in entry.items() if key not in _SHARED_OPTIONS}
             self._findings += checks.check(options, options_schema, ("executors", name))
 
-    def _built(
+    def _build(
         self,
         data: Mapping[str, Any],
         executors: Mapping[str, Mapping[str, Any]],
@@ -174,8 +173,8 @@ class Resolution:
     ) -> Spec:
         run = self._run(data.get("run", {}))
         graph, findings = dependencies.graph(data.get("tasks", {}), expansion, sequential=run.sequential)
-        chosen = self._chosen(graph, data) if self._document.only else None
-        building = TaskBuilder(
+        selected_ids = self._selected_ids(graph, data) if self._document.only else None
+        builder = TaskBuilder(
             data,
             folder=self._folder,
             executors=executors,
@@ -184,17 +183,21 @@ class Resolution:
             filled=frozenset(filler.filled),
             expansion=expansion,
             types=self._document.executors,
-            chosen=chosen,
-            ill={one.place[1] for one in self._findings if one.place[:1] == ("executors",) and one.place[1:]},
+            selected=selected_ids,
+            invalid_executors={
+                finding.place[1]
+                for finding in self._findings
+                if finding.place[:1] == ("executors",) and finding.place[1:]
+            },
         )
-        tasks = building.tasks(graph)
-        self._findings += [*findings, *building.findings, *filler.findings, *expansion.findings]
-        self._check_uses(tasks, building, graph)
-        plugins = self._plugins(data, building)
+        tasks = builder.tasks(graph)
+        self._findings += [*findings, *builder.findings, *filler.findings, *expansion.findings]
+        self._check_uses(tasks, builder, graph)
+        plugins = self._plugins(data, builder)
         groups = _groups(data.get("tasks", {}), graph, expansion)
         groups += _sections(tasks)
-        if chosen is not None:
-            tasks, groups = self._selected(tasks, groups, building, chosen)
+        if selected_ids is not None:
+            tasks, groups = self._keep_selected(tasks, groups, builder, selected_ids)
         if run.direct:
             self._check_direct(run, tasks, groups, executors)
         used = {task.executor for task in tasks} | executors.keys() - self._document.brought
@@ -216,34 +219,34 @@ class Resolution:
             run=run,
             params=dict(values),
             env=own_env.env,
-            secrets=building.secrets,
+            secrets=builder.secrets,
             description=data.get("description"),
             tags=tuple(data.get("tags", ())),
             bindrs=tuple(data.get("bindrs", ())),
             prefix=data.get("prefix"),
             tracking=dict(data.get("tracking", {})),
-            plugins=_of_these(plugins, tasks),
+            plugins=_uses_for(plugins, tasks),
         )
 
-    def _chosen(self, graph: dependencies.MemberGraph, data: Mapping[str, Any]) -> set[str]:
-        """The ids that `only` means."""
-        from nemorun_cli.spec.tasks.select import meant  # noqa: PLC0415 - only with `--only`
+    def _selected_ids(self, graph: dependencies.MemberGraph, data: Mapping[str, Any]) -> set[str]:
+        """Return the ids that `only` matches."""
+        from nemorun_cli.spec.tasks.select import matching  # noqa: PLC0415 - only with `--only`
 
-        handlers = {name: tuple(f"{name}/{one}" for one in data.get(name, {})) for name in RUN_AFTER}
+        handlers = {name: tuple(f"{name}/{handler}" for handler in data.get(name, {})) for name in RUN_AFTER}
         sections = {name: ids for name, ids in handlers.items() if ids}
-        chosen, findings = meant(self._document.only, {**graph.members, **sections})
+        selected_ids, findings = matching(self._document.only, {**graph.members, **sections})
         self._findings += findings
-        return chosen
+        return selected_ids
 
-    def _plugins(self, data: Mapping[str, Any], building: TaskBuilder) -> list[PluginUse]:
-        if not data.get("plugins") and not building.plugins:
+    def _plugins(self, data: Mapping[str, Any], builder: TaskBuilder) -> list[PluginUse]:
+        if not data.get("plugins") and not builder.plugins:
             return []
         from nemorun_cli.spec.tasks.plugin_uses import PluginUses  # noqa: PLC0415 - only for specs with plugins
 
-        plugged = PluginUses(self._folder, EnvLayering(self._folder), building.secrets)
-        found = plugged.of_all(data.get("plugins", ()), ("plugins",)) + plugged.of_tasks(building.plugins)
-        self._findings += plugged.findings
-        return found
+        uses = PluginUses(self._folder, EnvLayering(self._folder), builder.secrets)
+        plugins = uses.of_all(data.get("plugins", ()), ("plugins",)) + uses.of_tasks(builder.plugins)
+        self._findings += uses.findings
+        return plugins
 
     def _run(self, section: Mapping[str, Any]) -> RunOptions:
         values = dict(section)
@@ -256,20 +259,21 @@ class Resolution:
         return RunOptions(**values)
 
     def _check_uses(
-        self, tasks: Sequence[Task], building: TaskBuilder, graph: dependencies.MemberGraph
+        self, tasks: Sequence[Task], builder: TaskBuilder, graph: dependencies.MemberGraph
     ) -> None:
-        """A task may use the outputs of what it waits for, and of nothing else."""
-        known: set[tuple[str, str]] = set()  # whose members are all alike, and what they wait for
+        """Check that tasks use only outputs of tasks that they depend on."""
+        # Names and the tasks whose outputs they use; one check holds for all members of a name.
+        checked: set[tuple[str, str]] = set()
         for task in tasks:
             if task.handler is not None:
-                continue  # when it runs, all are over
+                continue  # handlers run after all tasks
             name = task.group or task.id
-            for text in building.late.get(task.id, ()):
+            for text in builder.late.get(task.id, ()):
                 for used, raw in text.uses.items():
-                    if used in task.twins or (name, used) in known:
+                    if used in task.twins or (name, used) in checked:
                         continue
-                    if name not in graph.twins:
-                        known.add((name, used))
+                    if name not in graph.matching:
+                        checked.add((name, used))
                     if not graph.waits_for(task.id, graph.members.get(used, (used,))):
                         message = f"{raw}: {name} does not depend on {used}"
                         hint = f"add {used} to the dependencies of {name}"
@@ -277,27 +281,33 @@ class Resolution:
                             Finding(place=text.place, message=message, hint=hint, needle=raw)
                         )
 
-    def _selected(
-        self, tasks: Sequence[Task], groups: Sequence[Group], building: TaskBuilder, chosen: set[str]
+    def _keep_selected(
+        self, tasks: Sequence[Task], groups: Sequence[Group], builder: TaskBuilder, selected_ids: set[str]
     ) -> tuple[list[Task], list[Group]]:
-        """The chosen tasks alone, and what is left of the groups."""
+        """Return only the selected tasks, and the groups with the members selected."""
         from nemorun_cli.spec.tasks.select import selected  # noqa: PLC0415 - only with `--only`
 
         members = {group.id: group.members for group in groups}
         for task in tasks:
-            if task.id in chosen:
-                self._check_selected_uses(task, building.late.get(task.id, ()), members, chosen)
-        kept = [replace(group, members=tuple(m for m in group.members if m in chosen)) for group in groups]
-        return selected(tasks, chosen), [group for group in kept if group.members]
+            if task.id in selected_ids:
+                self._check_selected_uses(task, builder.late.get(task.id, ()), members, selected_ids)
+        kept = [
+            replace(group, members=tuple(m for m in group.members if m in selected_ids)) for group in groups
+        ]
+        return selected(tasks, selected_ids), [group for group in kept if group.members]
 
     def _check_selected_uses(
-        self, task: Task, late: Sequence[LateText], members: Mapping[str, tuple[str, ...]], chosen: set[str]
+        self,
+        task: Task,
+        late: Sequence[LateText],
+        members: Mapping[str, tuple[str, ...]],
+        selected_ids: set[str],
     ) -> None:
         for text in late:
             for used, raw in text.uses.items():
-                twin = task.twins.get(used)
-                wanted = (twin,) if isinstance(twin, str) else twin or members.get(used, (used,))
-                if not chosen.issuperset(wanted):
+                matching = task.twins.get(used)
+                needed = (matching,) if isinstance(matching, str) else matching or members.get(used, (used,))
+                if not selected_ids.issuperset(needed):
                     message = f"{raw}: {task.id} needs the outputs of {used}, which --only leaves out"
                     hint = f"add --only {used}"
                     self._findings.append(Finding(place=text.place, message=message, hint=hint, needle=raw))
@@ -321,30 +331,30 @@ class Resolution:
                 self._findings.append(Finding(place=("run", "direct"), message=message))
 
 
-def _outputs_to_come(tasks: Any, sweeps: Mapping[str, Sweep]) -> dict[str, Any]:
-    """Every id that expressions can name, with outputs that are not known yet."""
-    found: dict[str, Any] = {}
-    to_come = {"outputs": UNKNOWN}
+def _unknown_outputs(tasks: Any, sweeps: Mapping[str, Sweep]) -> dict[str, Any]:
+    """Return every id that expressions can name, with outputs that are not known yet."""
+    by_id: dict[str, Any] = {}
+    unknown = {"outputs": UNKNOWN}
     for name, task in tasks.items() if isinstance(tasks, dict) else ():
-        found[name] = to_come
+        by_id[name] = unknown
         if not isinstance(task, dict):
             continue
         group, sweep = task.get("group", []), sweeps.get(name)
         if isinstance(group, list) and all(isinstance(member, dict) for member in group):
             ids = dependencies.member_ids(name, task, sweep)
-            found |= dict.fromkeys(ids, to_come)
-    return found
+            by_id |= dict.fromkeys(ids, unknown)
+    return by_id
 
 
-def _env_file_values(given: Any, folder: Path) -> dict[str, str]:
-    """What the spec's own env files give to expressions; what is wrong with them is told later."""
-    if not checks.is_env_file(given):
+def _env_file_values(section: Any, folder: Path) -> dict[str, str]:
+    """Return the variables of the spec's env files for expressions; errors are reported later."""
+    if not checks.is_env_file(section):
         return {}
-    return EnvLayering(folder).over(EnvLayers(), {"env_file": given}, ()).env
+    return EnvLayering(folder).over(EnvLayers(), {"env_file": section}, ()).env
 
 
 def _groups(tasks: Mapping[str, Any], graph: dependencies.MemberGraph, expansion: Expansion) -> list[Group]:
-    found: list[Group] = []
+    groups: list[Group] = []
     for name, task in tasks.items():
         sweep = expansion.sweeps.get(name)
         if sweep is None and "group" not in task:
@@ -364,12 +374,12 @@ def _groups(tasks: Mapping[str, Any], graph: dependencies.MemberGraph, expansion
                 max_parallel=sweep.max_parallel,
                 max_failures=sweep.max_failures,
             )
-        found.append(group)
-    return found
+        groups.append(group)
+    return groups
 
 
 def _sections(tasks: Sequence[Task]) -> list[Group]:
-    """The handlers of each section as a group, by whose name all of them can be meant."""
+    """Return the handlers of each section as a group, so that its name selects all of them."""
     members: dict[str, list[str]] = {}
     for task in tasks:
         if task.handler is not None:
@@ -377,11 +387,13 @@ def _sections(tasks: Sequence[Task]) -> list[Group]:
     return [Group(id=section, members=tuple(ids)) for section, ids in members.items()]
 
 
-def _of_these(plugins: Sequence[PluginUse], tasks: Sequence[Task]) -> tuple[PluginUse, ...]:
-    """The uses of plugins less the tasks that were left out, and less those that are for none."""
+def _uses_for(plugins: Sequence[PluginUse], tasks: Sequence[Task]) -> tuple[PluginUse, ...]:
+    """Return the plugin uses restricted to these tasks, without uses that apply to none of them."""
     ids = {task.id for task in tasks}
     kept = (
-        use if use.tasks is None else replace(use, tasks=tuple(one for one in use.tasks if one in ids))
+        use
+        if use.tasks is None
+        else replace(use, tasks=tuple(task_id for task_id in use.tasks if task_id in ids))
         for use in plugins
     )
     return tuple(use for use in kept if use.tasks != ())

@@ -1,4 +1,4 @@
-"""A spec's data without what was found wrong, so that the next check does not stumble over it again."""
+"""Removes invalid values from a spec's data, so that the next check does not report them again."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.problems import Place
 
-_NAMED = frozenset(("tasks", "executors"))  # whose entries others refer to by name
+_REFERENCED = frozenset(("tasks", "executors"))  # sections whose entries others refer to by name
 
 
 def cut(data: dict[str, Any], places: Iterable[Place]) -> dict[str, Any]:
-    """A copy of the data without the values at these places.
+    """Return a copy of the data without the values at these places.
 
-    An entry that others refer to by name, and a member of a group, is emptied instead; a list that
-    holds something wrong goes as a whole, for the places of its other items must not change.
+    Entries that others refer to by name, and members of a group, are emptied instead. A list with an
+    invalid item is removed as a whole, because the places of its other items must not change.
     """
     for place in sorted(places, key=len, reverse=True):
         if place:
@@ -34,7 +34,7 @@ def _without(value: Any, place: Place, above: Place) -> Any:
             rest = ()
         if rest:
             return {**value, key: _without(inner, rest, (*above, key))}
-        if len(above) == 1 and above[0] in _NAMED:
+        if len(above) == 1 and above[0] in _REFERENCED:
             return {**value, key: {}}
         return {name: item for name, item in value.items() if name != key}
     if isinstance(value, list) and isinstance(key, int) and key < len(value):

@@ -1,4 +1,4 @@
-"""Python programs in the place of a spec: run up to where they would run or show an experiment."""
+"""Python programs as specs: runs one until it would run or show an experiment."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ if TYPE_CHECKING:
 
 
 class BuiltSpec(Protocol):
-    """What a program hands over: the data of a spec, as a `nemorun_cli.Builder` holds it."""
+    """The data of a spec that a program built; a `nemorun_cli.Builder` has this form."""
 
     path: Path
 
     @property
     def spec(self) -> dict[str, Any]:
-        """What a YAML file would hold."""
+        """The content of an equivalent YAML file."""
 
     @property
     def plugins(self) -> list[tuple[object, tuple[str, ...] | None]]:
-        """Plugins that were made, each with the tasks that it is for; None for all."""
+        """Plugin objects, each with its tasks; None for all tasks."""
 
 
 class Built(BaseException):
-    """What a program builds, on its way to the command that asked; no `except Exception` keeps it."""
+    """Carries a built spec to the command that runs the program; `except Exception` does not catch it."""
 
     def __init__(self, builder: BuiltSpec, sets: list[str]) -> None:
         super().__init__("built")
         self.builder, self.sets = builder, sets
 
 
-_asked: ContextVar[bool] = ContextVar("asked", default=False)
+_only_build: ContextVar[bool] = ContextVar("only_build", default=False)
 
 
 def hand_over(builder: BuiltSpec, sets: list[str]) -> None:
-    """Leave the program here, if a command only wants to know what it builds."""
-    if _asked.get():
+    """Leave the program by raising Built, if the command only needs the built spec."""
+    if _only_build.get():
         raise Built(builder, sets)
 
 
 def run(path: Path) -> tuple[BuiltSpec, list[str]]:
-    """What a Python program builds: it is run up to where it would run or show an experiment.
+    """Run a Python program until it would run or show an experiment, and return what it built.
 
     Raises:
-        UsageError: it fails, or ends without that.
+        UsageError: the program fails, or ends before that.
     """
-    token = _asked.set(True)
+    token = _only_build.set(True)
     try:
         with _as_main(path), contextlib.redirect_stdout(sys.stderr):
             runpy.run_path(str(path), run_name="__main__")
@@ -61,15 +61,15 @@ def run(path: Path) -> tuple[BuiltSpec, list[str]]:
         return built.builder, built.sets
     except SystemExit:
         pass
-    except Exception as error:  # the user's own program may raise anything
+    except Exception as error:  # a user's program may raise anything
         own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = f":{own[-1].lineno}" if own else ""
         message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
         raise UsageError(f"{path}{line}: {message}", hint=getattr(error, "hint", None)) from error
     finally:
-        _asked.reset(token)
+        _only_build.reset(token)
     raise UsageError(
-        f"{path} runs no experiment", hint="make a nemorun_cli.Builder, add tasks to it, and call its run()"
+        f"{path} runs no experiment", hint="create a nemorun_cli.Builder, add tasks to it, and call its run()"
     )
 
 

@@ -1,4 +1,4 @@
-"""Secrets: where a spec says they come from, turned into what they are, in memory only."""
+"""Secrets: reads their values from the sources that a spec names; values are kept in memory only."""
 
 from __future__ import annotations
 
@@ -21,64 +21,64 @@ COMMAND_WAIT: Final = 60.0  # seconds that a `command` may take to print a secre
 
 
 def of_tasks(spec: Spec) -> set[str]:
-    """The names of the secrets that some task gets."""
+    """Return the names of the secrets that any task receives."""
     return {name for task in spec.tasks for name in task.secrets}
 
 
-def wanted(spec: Spec) -> list[str]:
-    """The names of the secrets that some task or plugin gets."""
+def names_in_use(spec: Spec) -> list[str]:
+    """Return the names of the secrets that any task or plugin receives."""
     return sorted(of_tasks(spec) | {name for use in spec.plugins for name in use.secrets})
 
 
 def resolve(spec: Spec, document: Document | None = None) -> dict[str, str]:
-    """The values of all secrets that tasks get; commands are run.
+    """Return the values of all secrets that tasks or plugins receive; runs commands.
 
     Args:
-        spec: the spec as it is to run.
-        document: what it was read from, so that problems can be told in their place.
+        spec: the resolved spec.
+        document: the document of the spec, to report problems with their place.
 
     Raises:
-        SpecError: some cannot be had; every one of them is named.
+        SpecError: with each secret that has no value.
     """
     values, findings = {}, []
-    for name in wanted(spec):
+    for name in names_in_use(spec):
         try:
             values[name] = _value(name, spec.secrets.get(name, {"env": name}), Path(spec.folder))
         except (OSError, ValueError) as error:
             place = _place(name, {} if document is None else document.data)
             findings.append(Finding(place=place, message=f"secret {name}: {error}"))
     if findings and document is not None:
-        raise SpecError(document.sources.in_order([document.attributed(one) for one in findings]))
+        raise SpecError(document.sources.in_order([document.attributed(finding) for finding in findings]))
     if findings:
-        raise SpecError([one.problem(file="spec") for one in findings])
+        raise SpecError([finding.problem(file="spec") for finding in findings])
     return values
 
 
 def _place(name: str, data: Mapping[str, Any]) -> Place:
-    """Where a spec first names a secret; one that a plugin alone gets is called by its place."""
+    """Return the place where a spec first names a secret; the name of a plugin's secret is its place."""
     if "." in name:
         return tuple(int(key) if key.isdigit() else key for key in name.split("."))
-    left: list[tuple[Place, Any]] = [((), data)]
-    for place, value in left:
+    pending: list[tuple[Place, Any]] = [((), data)]
+    for place, value in pending:
         if isinstance(value, dict):
             if isinstance(value.get("secrets"), dict) and name in value["secrets"]:
                 return (*place, "secrets", name)
-            left += (((*place, key), item) for key, item in value.items())
+            pending += (((*place, key), item) for key, item in value.items())
         elif isinstance(value, list):
-            left += (((*place, index), item) for index, item in enumerate(value))
+            pending += (((*place, index), item) for index, item in enumerate(value))
     return ("secrets", name)
 
 
 def known(spec: Spec) -> dict[str, str]:
-    """The values that can be had without running anything; for masking what is shown."""
+    """Return the values that are available without running a command, for masking output."""
     values = {}
-    for name in wanted(spec):
+    for name in names_in_use(spec):
         source = spec.secrets.get(name, {"env": name})
         if "command" not in source:
             try:
                 values[name] = _value(name, source, Path(spec.folder))
             except (OSError, ValueError):
-                continue  # what is not known here cannot be masked, nor be shown by knowing it
+                continue  # a value that is not available cannot be masked
     return values
 
 
@@ -122,11 +122,11 @@ def _from_command(command: str | list[str], folder: Path) -> str:
     try:
         done = subprocess.run(argv, cwd=folder, stdout=subprocess.PIPE, timeout=COMMAND_WAIT, check=False)
     except subprocess.TimeoutExpired:
-        raise ValueError(f"{argv[0]} did not end within {COMMAND_WAIT:g} s") from None
+        raise ValueError(f"{argv[0]} did not finish within {COMMAND_WAIT:g} s") from None
     except OSError as error:
         raise ValueError(f"{argv[0]} cannot be run: {error.strerror}") from None
     if done.returncode:
-        raise ValueError(f"{argv[0]} ended with exit code {done.returncode}")
+        raise ValueError(f"{argv[0]} failed with exit code {done.returncode}")
     value = done.stdout.decode("utf-8", errors="strict").rstrip("\r\n")
     if not value:
         raise ValueError(f"{argv[0]} printed nothing")

@@ -1,1 +1,1 @@
-"""An experiment on disk: its paths, its ledger and what the ledger adds up to, and the files of attempts."""
+"""An experiment on disk: its paths, its ledger, the state folded from it, and the files of attempts."""

@@ -1,4 +1,4 @@
-"""The files of an attempt: written before it starts, and read as evidence of how it went."""
+"""The files of an attempt: written before it starts, read as evidence of its result."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
 
 
 def make_folders(files: AttemptFiles) -> bool:
-    """Make the attempt's folder, and that of its task; says whether it is new."""
+    """Make the attempt's folder and its task's folder; return whether the attempt's folder is new."""
     try:
         files.directory.parent.mkdir(FOLDER_MODE)
     except FileExistsError:
         pass
-    except FileNotFoundError:  # the first task of all, or the first of a group
+    except FileNotFoundError:  # the first task of the experiment, or of a group
         make_folder(files.directory.parent)
     try:
         files.directory.mkdir(FOLDER_MODE)
@@ -42,7 +42,7 @@ def make_folders(files: AttemptFiles) -> bool:
 
 
 def write_plan(files: AttemptFiles, plan: Plan) -> None:
-    """Write into the attempt's folder what is to run; only for whom no task reads it yet."""
+    """Write the plan and its texts into the attempt's folder; call this before any task can read them."""
     write(files.plan, json.dumps(plan.to_json()))
     if plan.script is not None:
         write(files.script, plan.script)
@@ -52,7 +52,7 @@ def write_plan(files: AttemptFiles, plan: Plan) -> None:
 
 
 def claimed_pid(files: AttemptFiles) -> int | None:
-    """The pid of the shim that claimed the attempt; 0 if it could not say so, None if none did."""
+    """The pid of the shim that claimed the attempt; 0 if it could not write its pid, None without a claim."""
     try:
         text = files.claim.read_bytes().strip()
     except FileNotFoundError:
@@ -61,7 +61,7 @@ def claimed_pid(files: AttemptFiles) -> int | None:
 
 
 def read_ending(files: AttemptFiles) -> AttemptEnd | None:
-    """How the attempt ended, as its shim or its engine's record says; None while there is no whole one."""
+    """The attempt's end by the exit record of its shim or engine; None until a complete record exists."""
     try:
         descriptor = os.open(files.exit, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -80,11 +80,11 @@ def read_ending(files: AttemptFiles) -> AttemptEnd | None:
     if not _is_record(record):
         return lost(f"its exit record is unreadable: {files.exit}")
     ending = interpret(record, files, ended)
-    return ending if (used := read_usage(files.usage)) is None else replace(ending, usage=used)
+    return ending if (usage := read_usage(files.usage)) is None else replace(ending, usage=usage)
 
 
 def _is_record(record: Any) -> bool:
-    """Whether this can have been written by a shim; an exit code is missing only where there was none."""
+    """Whether a shim can have written this; only a failed launch or a timeout has no exit code."""
     if not isinstance(record, dict):
         return False
     code = record.get("exit_code")
@@ -93,13 +93,13 @@ def _is_record(record: Any) -> bool:
 
 
 def interpret(record: Mapping[str, Any], files: AttemptFiles, ended: float) -> AttemptEnd:
-    """What an exit record means; `ended` in Unix seconds, if the record does not know better."""
+    """The attempt's end by its exit record; `ended` (Unix seconds) is used if the record has no end time."""
     started = record.get("started", _modified(files.claim))
     ended = record.get("ended", ended)
     if "launch" in record:
-        trouble = LAUNCH_TROUBLE.get(record["launch"], str(record["launch"]))
+        message = LAUNCH_TROUBLE.get(record["launch"], str(record["launch"]))
         return AttemptEnd(
-            status=TaskStatus.FAILED, reason=Reason.LAUNCH, message=trouble, started=started, ended=ended
+            status=TaskStatus.FAILED, reason=Reason.LAUNCH, message=message, started=started, ended=ended
         )
     code = record.get("exit_code")
     if record.get("timeout"):
@@ -128,7 +128,10 @@ def _modified(path: Path) -> float | None:
 
 
 def read_usage(path: Path) -> Usage | None:
-    """What a shim wrote that nobody waited for: a line `memory BYTES`, and the output of `times`."""
+    """The usage in a file of a shim: a line `memory BYTES`, and the output of `times`; None if it is unknown.
+
+    A shim writes this file if its supervisor cannot measure it.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -140,8 +143,8 @@ def read_usage(path: Path) -> Usage | None:
     memory = re.search(r"^memory (\d{1,18})$", text, re.ASCII | re.MULTILINE)
     times = _TIMES.findall(text)
     cpu = None
-    if len(times) > 1:  # of the shell itself, and of what it waited for
+    if len(times) > 1:  # the shell's own times, then those of its children
         parts = [float(part) for part in times[1]]
         cpu = round((parts[0] + parts[2]) * _MINUTE + parts[1] + parts[3], 3)
-    found = Usage(memory=int(memory[1]) if memory else None, cpu=cpu)
-    return found if found.to_json() else None
+    usage = Usage(memory=int(memory[1]) if memory else None, cpu=cpu)
+    return usage if usage.to_json() else None

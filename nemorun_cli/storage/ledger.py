@@ -1,19 +1,20 @@
 """The append-only record of an experiment: JSON Lines in synced batches, each closed by a marker.
 
-A line is one event. A batch is written by one `write` under the file lock and ends with a marker
-that holds the number of its bytes and their CRC-32:
+Each line is one event. A batch is written by one `write` under the file lock and ends with a marker
+that holds the batch's size in bytes and its CRC-32:
 
     {"event": "submitted", …}
     {"event": "started", …}
     {"mark": 211, "crc": 2868613117}
 
-What follows the last intact marker is a torn tail: nothing was ever done on its strength, so readers
-pass over it and the next writer closes it off with a line that says from which byte on it is void:
+Bytes after the last intact marker are an incomplete batch, called a torn tail. No writer acts on an event
+before its batch is synced, so readers ignore the tail. The next writer closes it with a void marker, which
+names the byte where the tail begins:
 
     {"void": 4711}
 
-Any other damage is an error that names the line, and so is a ledger without an intact first batch: it
-comes into being whole. Readers take no lock.
+Any other damage is an error that names the line. A ledger without an intact first batch is damaged too:
+the file is created with its first batch complete. Readers take no lock.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import time
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
 from nemorun_cli.system import crashpoints
@@ -34,25 +35,26 @@ from nemorun_cli.system.files import FILE_MODE, sync_folder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nemorun_cli.storage.events import Event
+
 FORMAT: Final = "exp.ledger/1"
-LOCK_WAIT: Final = 30.0  # seconds before a writer gives up on the lock and names its holder
-LOCK_PAUSE: Final = 0.002  # seconds between the tries
+LOCK_WAIT: Final = 30.0  # seconds until a writer gives up on the lock and names its holder
+LOCK_PAUSE: Final = 0.002  # seconds between tries
 
-Event = dict[str, Any]
 
-# Made once: each event passes here.
+# Created once, because every event is encoded or decoded by them.
 _dump = json.JSONEncoder(separators=(",", ":")).encode
 _load = json.JSONDecoder().decode
 
 
 @dataclass(slots=True)
 class LedgerReader:
-    """Reads a ledger from where it last stopped; `torn` tells of bytes after the last intact marker.
+    """Reads a ledger incrementally, batch by batch.
 
     Attributes:
-        offset: bytes up to and with the last intact marker.
-        torn: bytes after it that are not (or not yet) a whole batch.
-        voids: how many torn tails of the past were closed off.
+        offset: bytes up to and including the last intact marker.
+        torn: bytes after it that are not (or not yet) a complete batch.
+        voids: how many torn tails have been closed by a void marker.
     """
 
     path: Path
@@ -65,9 +67,9 @@ class LedgerReader:
         """The events of all batches that were completed since the last call.
 
         Raises:
-            NotFoundError: there is no such ledger.
-            LedgerDamagedError: a line before an intact marker cannot be what was written.
-            LedgerNewerError: a newer version wrote it.
+            NotFoundError: the ledger does not exist.
+            LedgerDamagedError: a line before an intact marker is damaged.
+            LedgerNewerError: a newer version wrote the ledger.
         """
         try:
             with self.path.open("rb") as stream:
@@ -79,22 +81,20 @@ class LedgerReader:
         except OSError as error:
             raise LedgerError(f"cannot read {self.path}: {error.strerror}") from error
         if size < self.offset:
-            raise LedgerDamagedError(
-                f"{self.path} was cut off: {self.offset} bytes were read, {size} are left"
-            )
-        return self._take(data)
+            raise LedgerDamagedError(f"{self.path} was truncated: from {self.offset} to {size} bytes")
+        return self._completed_events(data)
 
     def skip(self, events: Sequence[Event], size: int) -> None:
-        """Go past a batch that this process itself has just written."""
+        """Advance past a batch that this process has just written."""
         self.offset += size
         self._lines += len(events) + 1
 
-    def _take(self, data: bytes) -> list[Event]:
+    def _completed_events(self, data: bytes) -> list[Event]:
         if self.offset == 0:
             self._check_format(data)
         events: list[Event] = []
         batch: list[Event] = []
-        intact = position = 0  # after the last intact marker; of the line
+        intact = position = 0  # offsets in `data`: end of the last intact marker; start of the line
         number = self._lines
         damaged: int | None = None
         while (end := data.find(b"\n", position)) >= 0:
@@ -112,7 +112,7 @@ class LedgerReader:
                 batch.append(entry)
             elif (start := start_of_batch(entry, data, position)) is None:
                 damaged = damaged or number
-            elif start != intact:  # what stands between two intact batches was once whole, too
+            elif start != intact:  # lines between two intact batches were intact once, too
                 raise self._damage(damaged or self._lines + 1)
             else:
                 events += batch
@@ -121,41 +121,41 @@ class LedgerReader:
             position = end + 1
         self.torn = len(data) - intact
         if self.offset == 0 and not events:
-            raise LedgerDamagedError(f"{self.path}:1: its beginning is damaged")
+            raise LedgerDamagedError(f"{self.path}:1: the first batch is damaged")
         self.offset += intact
         return events
 
     def _check_format(self, data: bytes) -> None:
         entry = parse(data[: data.find(b"\n") + 1])
-        form = entry.get("format") if entry else None
-        if form == FORMAT:
+        ledger_format = entry.get("format") if entry else None
+        if ledger_format == FORMAT:
             return
-        name, _, version = str(form).rpartition("/")
+        name, _, version = str(ledger_format).rpartition("/")
         if name == FORMAT.rpartition("/")[0] and version.isdigit():
             raise LedgerNewerError(
-                f"{self.path} was written by a newer version ({form}; this one knows {FORMAT})",
-                hint="use the newer exp that wrote it",
+                f"{self.path} was written by a newer version ({ledger_format}; this version reads {FORMAT})",
+                hint="use the newer version of exp that wrote it",
             )
-        raise LedgerDamagedError(f"{self.path} is no ledger of exp: its first line names no known format")
+        raise LedgerDamagedError(f"{self.path} is not a ledger of exp: its first line names no known format")
 
     def _damage(self, line: int) -> LedgerDamagedError:
         return LedgerDamagedError(
-            f"{self.path}:{line}: this line is damaged, and what follows it shows that it was once whole",
-            hint=f"see what is left with: exp fsck {self.path.parent.name}; rebuild with --repair",
+            f"{self.path}:{line}: this line is damaged, and the lines after it show that it was once intact",
+            hint=f"check what is readable with: exp fsck {self.path.parent.name}; rebuild with --repair",
         )
 
 
 def parse(line: bytes) -> Event | None:
-    """The object that stands in a line, or None if there is none."""
+    """The JSON object in a line, or None if the line holds something else."""
     try:
         entry = _load(line.decode())
-    except (ValueError, RecursionError):  # foreign files may be nested at will
+    except (ValueError, RecursionError):  # a file of another program may be nested to any depth
         return None
     return entry if isinstance(entry, dict) else None
 
 
 def start_of_batch(mark: Event, data: bytes, end: int) -> int | None:
-    """Where the batch begins that a marker at `end` closes; None if marker or batch are damaged."""
+    """The start of the batch that a marker at `end` closes; None if marker or batch is damaged."""
     size = mark["mark"]
     if not isinstance(size, int) or not 0 < size <= end:
         return None
@@ -163,13 +163,13 @@ def start_of_batch(mark: Event, data: bytes, end: int) -> int | None:
 
 
 def encode(events: Sequence[Event]) -> bytes:
-    """A batch as it stands in the file: the events' lines and the marker."""
+    """A batch as the file holds it: one line per event, then the marker."""
     lines = "".join(_dump(event) + "\n" for event in events).encode()
     return lines + f'{{"mark":{len(lines)},"crc":{zlib.crc32(lines)}}}\n'.encode()
 
 
 class Ledger:
-    """A ledger that is written to. Events of other writers come back from `append` and `news`."""
+    """A ledger opened for writing. `append` and `news` also return the events of other writers."""
 
     def __init__(self, path: Path, lock_path: Path, *, lock_wait: float = LOCK_WAIT) -> None:
         self.path = path
@@ -180,11 +180,15 @@ class Ledger:
         self._reader = LedgerReader(path)
 
     def create(self, event: Event) -> None:
-        """Begin the ledger, whole, with its first event, which carries the format; it must not exist yet."""
+        """Create the ledger atomically with its first event, to which the format is added.
+
+        Raises:
+            LedgerError: the ledger exists already, or cannot be written.
+        """
         if self.path.exists():
-            raise LedgerError(f"{self.path} exists already")
-        aside = self.path.with_suffix(".new")
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+            raise LedgerError(f"{self.path} already exists")
+        temporary = self.path.with_suffix(".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         data = encode([{**event, "format": FORMAT}])
         try:
             if os.write(descriptor, data) != len(data):
@@ -194,16 +198,16 @@ class Ledger:
             raise LedgerError(f"cannot write {self.path}: {error.strerror}") from error
         finally:
             os.close(descriptor)
-        aside.rename(self.path)
+        temporary.rename(self.path)
         sync_folder(self.path.parent)
 
     @property
     def torn(self) -> int:
-        """Bytes after the last intact marker, as of the last reading."""
+        """Bytes after the last intact marker, as of the last read."""
         return self._reader.torn
 
     def news(self) -> list[Event]:
-        """What has been appended, by whomever, since the last call or append."""
+        """The events that any writer has appended since the last call or append."""
         return self._reader.read()
 
     def has_news(self) -> bool:
@@ -211,11 +215,11 @@ class Ledger:
         return self.path.stat().st_size != self._reader.offset
 
     def append(self, events: Sequence[Event]) -> list[Event]:
-        """Write the events as one batch and sync it; gives all that is new, in the file's order.
+        """Write the events as one batch and sync it; return all new events, in the file's order.
 
         Raises:
-            LockHeldError: another process keeps the lock; it is named.
-            LedgerError: the disk is full, or the folder read-only; nothing but a torn tail was written.
+            LockHeldError: another process holds the lock; the message names it.
+            LedgerError: the disk is full, or the folder is read-only; at most a torn tail was written.
         """
         data = encode(events)
         crashpoints.point("ledger.before")
@@ -223,7 +227,7 @@ class Ledger:
         try:
             news = self._reader.read() if self.has_news() or not self._reader.offset else []
             if self._reader.torn:
-                # The `#` spoils a last line that lacks but its newline, for that must not become whole now.
+                # The `#` invalidates a last line that lacks only its newline: it must not become intact now.
                 void = b'#\n{"void":%d}\n' % self._reader.offset
                 self._write(void)
                 self._reader.read()
@@ -237,10 +241,11 @@ class Ledger:
         return [*news, *events]
 
     def sync(self) -> None:
-        """Wait until what was written is on the disk.
+        """Wait until everything written is on the disk.
 
         Raises:
-            LedgerError: the disk refuses; what is appended again then stands twice, which readers pass over.
+            LedgerError: the sync failed. Events that are then appended again are stored twice, which readers
+                tolerate.
         """
         try:
             if self._descriptor is not None:
@@ -249,7 +254,7 @@ class Ledger:
             raise LedgerError(f"cannot sync {self.path}: {error.strerror}") from error
 
     def close(self) -> None:
-        """Let the files go; a later append opens them again."""
+        """Close the files; a later append opens them again."""
         for descriptor in (self._descriptor, self._lock):
             if descriptor is not None:
                 os.close(descriptor)
@@ -266,8 +271,8 @@ class Ledger:
             raise LedgerError(f"cannot write {self.path}: {os.strerror(errno.ENOSPC)}")
 
     def _acquire(self) -> int:
-        """Take the lock on a descriptor that is kept; it is the one `filelock.FileLock` takes on the path."""
-        import filelock  # noqa: PLC0415 - half of what a reader would pay to start, and only writers need it
+        """Lock a descriptor that stays open, compatible with `filelock.FileLock` on the same path."""
+        import filelock  # noqa: PLC0415 - would take half of a reader's startup, and only writers need it
 
         try:
             if self._lock is None:
@@ -275,25 +280,25 @@ class Ledger:
             end = time.monotonic() + self._lock_wait
             while not filelock.lock_descriptor(self._lock, blocking=False):
                 if time.monotonic() > end:
-                    raise self._held()
+                    raise self._lock_held_error()
                 time.sleep(LOCK_PAUSE)
         except OSError as error:
             raise LedgerError(f"cannot lock {self._lock_path}: {error.strerror}") from error
         return self._lock
 
     def _release(self, lock: int) -> None:
-        import filelock  # noqa: PLC0415 - loaded by whoever took the lock
+        import filelock  # noqa: PLC0415 - `_acquire` has loaded it already
 
         filelock.unlock_descriptor(lock)
 
-    def _held(self) -> LockHeldError:
-        from nemorun_cli.system.locks import holder_by_kernel  # noqa: PLC0415 - only to tell of trouble
+    def _lock_held_error(self) -> LockHeldError:
+        from nemorun_cli.system.locks import holder_by_kernel  # noqa: PLC0415 - only needed for this error
 
         pid = holder_by_kernel(self._lock_path)
-        who = _describe(pid) if pid else "a process on another host, or one that this system does not name"
+        holder = _describe(pid) if pid else "an unknown process, possibly on another host"
         return LockHeldError(
-            f"{self._lock_path} has been held for more than {self._lock_wait:g} s by {who}",
-            hint="nothing was written; end that process if it hangs, then try again",
+            f"{self._lock_path} has been held for more than {self._lock_wait:g} s by {holder}",
+            hint="nothing was written; terminate that process if it hangs, then try again",
         )
 
 
@@ -306,10 +311,10 @@ def _describe(pid: int) -> str:
 
 
 def read_settled(path: Path, *, patience: float = 0.1) -> tuple[list[Event], LedgerReader]:
-    """All events, and the reader that got them, once no write is under way.
+    """All events and the reader that read them, once no write is in progress.
 
-    A tail that is torn may be one that a writer is just about to complete; only one that
-    stays for `patience` seconds is reported by the reader's `torn`.
+    A writer may be about to complete a torn tail: the reader's `torn` is nonzero only if the tail is still
+    there after `patience` seconds.
     """
     reader = LedgerReader(path)
     events = reader.read()

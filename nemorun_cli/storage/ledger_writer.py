@@ -1,4 +1,4 @@
-"""What one holder of the supervisor's lock writes: into the state at once, into the ledger in batches."""
+"""The ledger's writer, for the holder of the supervisor's lock: applies events at once, writes in batches."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nemorun_cli.storage.ledger import Event, Ledger
+    from nemorun_cli.storage.events import Event
+    from nemorun_cli.storage.ledger import Ledger
     from nemorun_cli.storage.state import ExperimentState
 
-DISK_PAUSE: Final = 1.0  # seconds until a failed write is tried again
-LONGEST_DISK_PAUSE: Final = 15.0  # the same, after it failed often
+DISK_PAUSE: Final = 1.0  # seconds until a failed write is repeated the first time
+LONGEST_DISK_PAUSE: Final = 15.0  # the longest pause, in seconds; each failure doubles it
 
 
 class LedgerWriter:
-    """A ledger and the state that it adds up to, kept in step.
+    """A ledger and the state folded from it, kept in step.
 
     Args:
-        ledger: where it is written.
-        history: the state, which every noted event is applied to at once.
-        by: who writes.
+        ledger: the ledger to write.
+        history: the state, to which every noted event is applied at once.
+        by: the writer's name, stored in each event.
         retries_on_full_disk: whether a write that fails is repeated until it succeeds, instead of raising.
-        tell: where to say that it refused.
-        hear: is told of each event that is noted, before it is written.
+        tell: receives a message when a write fails and will be repeated.
+        hear: receives each noted event before it is written.
     """
 
     def __init__(
@@ -42,35 +43,35 @@ class LedgerWriter:
         hear: Callable[[Event], None] = lambda _: None,
     ) -> None:
         self.ledger, self.history, self.by = ledger, history, by
-        self.is_urgent = False  # what is noted must be written before anything is done
-        self._insists = retries_on_full_disk
-        self._tell = tell
-        self._hear = hear
+        self.is_urgent = False  # the batch must be written before the writer acts on it
+        self._retries_on_full_disk = retries_on_full_disk
+        self._report = tell
+        self._on_event = hear
         self._batch: list[Event] = []
 
     def __bool__(self) -> bool:
         return bool(self._batch)
 
     def open(self) -> None:
-        """Take up the ledger as it stands; what stands there is told, not judged."""
+        """Apply the existing events of the ledger to the state; illegal moves among them do not raise."""
         self.history.strict = False
         self.history.apply_all(self.ledger.news())
         self.history.strict = True
 
     def note(self, event: str, *, is_urgent: bool = True, **fields: Any) -> None:
-        """Put an event into the batch, and into the state at once; fields that are None are left out."""
+        """Add an event to the batch and apply it to the state at once; fields that are None are left out."""
         entry: Event = {"event": event, "time": stamp(), "by": self.by}
         entry.update((key, value) for key, value in fields.items() if value is not None)
         self.history.apply(entry)
         self._batch.append(entry)
-        self._hear(entry)
+        self._on_event(entry)
         self.is_urgent |= is_urgent
 
     def flush(self) -> None:
-        """Write the batch and sync it, and take what others asked for meanwhile.
+        """Write the batch, sync it, and apply the requests that others appended meanwhile.
 
         Raises:
-            LedgerError: it cannot be written, and this journal does not insist, or waiting cannot help.
+            LedgerError: the write failed, and `retries_on_full_disk` is off or a retry cannot succeed.
         """
         batch, self._batch, self.is_urgent = self._batch, [], False
         if not batch:
@@ -82,24 +83,24 @@ class LedgerWriter:
             except (LedgerDamagedError, LedgerNewerError):
                 raise
             except LedgerError as error:
-                if not self._insists:
+                if not self._retries_on_full_disk:
                     raise
-                self._tell(f"{error}; trying again in {pause:g} s")
+                self._report(f"{error}; retrying in {pause:g} s")
                 time.sleep(pause)
                 pause = min(pause * 2, LONGEST_DISK_PAUSE)
             else:
-                self._take(news[: len(news) - len(batch)])
+                self._apply_requests(news[: len(news) - len(batch)])
                 return
 
     def take_requests(self) -> None:
-        """Take what others appended since the last look."""
+        """Apply the requests that others have appended since the last read."""
         if self.ledger.has_news():
-            self._take(self.ledger.news())
+            self._apply_requests(self.ledger.news())
 
-    def _take(self, news: Sequence[Event]) -> None:
-        """Only requests are for others to make."""
+    def _apply_requests(self, news: Sequence[Event]) -> None:
+        """Apply the cancel requests; other writers may append nothing else."""
         self.history.apply_all(event for event in news if event["event"] == events.CANCEL_REQUESTED)
 
     def close(self) -> None:
-        """Let the ledger go."""
+        """Close the ledger."""
         self.ledger.close()

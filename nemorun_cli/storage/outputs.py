@@ -1,4 +1,4 @@
-"""What a task wrote to `$EXP_OUTPUT`: `key=text`, `key:=json`, and lines from `key<<END` to `END`."""
+"""Parser of `$EXP_OUTPUT`, a task's outputs: `key=text`, `key:=json`, and lines from `key<<END` to `END`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 1_000_000
-MAX_DEPTH = 64  # of JSON; deeper values cannot be handed on
+MAX_DEPTH = 64  # levels of nesting in JSON; deeper values cannot be passed to other tasks
 
 _KEY = r"[A-Za-z_][A-Za-z0-9_.-]*"
 _LINE = re.compile(rf"(?P<key>{_KEY})(?P<form>:=|<<|=)(?P<rest>.*)", re.ASCII | re.DOTALL)
@@ -21,7 +21,7 @@ _SHOWN = 60  # characters of a line in a message
 
 
 class OutputsError(ValueError):
-    """The file cannot be used; `line` counts from 1 and is None where the whole file is meant."""
+    """The file is invalid; `line` counts from 1 and is None if the whole file is at fault."""
 
     def __init__(self, message: str, *, line: int | None = None) -> None:
         super().__init__(message if line is None else f"line {line}: {message}")
@@ -29,15 +29,15 @@ class OutputsError(ValueError):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The outputs in a file; of a key that is there twice the last counts.
+    """The outputs in a file; the last value of a repeated key is used.
 
     Raises:
-        OutputsError: it is no file, larger than MAX_BYTES or no UTF-8, or something in it is no output.
+        OutputsError: it is not a regular file, is larger than MAX_BYTES, is not UTF-8 or has an invalid line.
         OSError: it cannot be read.
     """
-    with open(path, "rb", opener=_open) as stream:  # only this one takes an opener
+    with open(path, "rb", opener=_open) as stream:  # `Path.open` takes no opener
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise OutputsError("it is no file")
+            raise OutputsError("it is not a regular file")
         content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise OutputsError(f"it is larger than {MAX_BYTES:,} bytes")
@@ -49,29 +49,31 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO may never have a writer
+    return os.open(path, flags | os.O_NONBLOCK)  # opening a FIFO without a writer would block
 
 
 def parse(text: str) -> dict[str, Any]:
     """The outputs in a text; raises OutputsError."""
     values: dict[str, Any] = {}
-    # Only \n ends a line: splitlines would tear a text at every separator that Unicode knows.
+    # Only \n ends a line: splitlines would also split at Unicode's other separators.
     lines = enumerate(text.split("\n"), start=1)
     for number, line in lines:
         stripped = line.removesuffix("\r")
         if not stripped.strip():
             continue
-        found = _LINE.fullmatch(stripped)
-        if found is None:
+        match = _LINE.fullmatch(stripped)
+        if match is None:
             shown = stripped if len(stripped) <= _SHOWN else stripped[: _SHOWN - 1] + "…"
-            raise OutputsError(f"{shown!r} is no output (write key=text, key:=json or key<<END)", line=number)
-        key, rest = found["key"], found["rest"]
-        if found["form"] == "=":
+            raise OutputsError(
+                f"{shown!r} is not an output (write key=text, key:=json or key<<END)", line=number
+            )
+        key, rest = match["key"], match["rest"]
+        if match["form"] == "=":
             values[key] = rest
-        elif found["form"] == ":=":
+        elif match["form"] == ":=":
             values[key] = _json(rest, key, number)
         else:
-            values[key] = _until(rest.strip(), key, number, lines)
+            values[key] = _text_until(rest.strip(), key, number, lines)
     return values
 
 
@@ -79,12 +81,12 @@ def _json(text: str, key: str, line: int) -> Any:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as fault:
-        message = f"the value of {key} is no JSON: {fault.msg} at column {fault.colno}"
+        message = f"the value of {key} is not JSON: {fault.msg} at column {fault.colno}"
         raise OutputsError(message, line=line) from None
     except (ValueError, RecursionError) as fault:
-        raise OutputsError(f"the value of {key} is no JSON: {fault}", line=line) from None
+        raise OutputsError(f"the value of {key} is not JSON: {fault}", line=line) from None
     if _depth_exceeds(value, MAX_DEPTH):
-        raise OutputsError(f"the value of {key} is nested more than {MAX_DEPTH} deep", line=line)
+        raise OutputsError(f"the value of {key} is nested more than {MAX_DEPTH} levels deep", line=line)
     return value
 
 
@@ -103,13 +105,13 @@ def _items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _until(end: str, key: str, line: int, lines: Iterator[tuple[int, str]]) -> str:
-    """The lines up to the one that is `end`, without the newline before it."""
-    if not end:
-        raise OutputsError(f"{key}<< names no end (write {key}<<END)", line=line)
+def _text_until(delimiter: str, key: str, line: int, lines: Iterator[tuple[int, str]]) -> str:
+    """The lines up to the delimiter, without the newline before it."""
+    if not delimiter:
+        raise OutputsError(f"{key}<< has no delimiter (write {key}<<END)", line=line)
     kept: list[str] = []
     for _, text in lines:
-        if text.removesuffix("\r") == end:
+        if text.removesuffix("\r") == delimiter:
             return "\n".join(kept)
         kept.append(text)
-    raise OutputsError(f"the text of {key} has no end: no line is {end!r}", line=line)
+    raise OutputsError(f"the text of {key} is not closed: no line is {delimiter!r}", line=line)

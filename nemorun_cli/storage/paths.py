@@ -1,4 +1,4 @@
-"""Every path and file name that `exp` uses; nothing else knows one."""
+"""All paths and file names that `exp` uses; no other module defines any."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _ID = re.compile(r"(?P<name>.+)_(?P<seconds>\d+)(?:-(?P<again>\d+))?")
 
 @dataclass(frozen=True, slots=True)
 class AttemptFiles:
-    """The files of one attempt; all lie in `directory`."""
+    """The files of one attempt, all in `directory`."""
 
     directory: Path
 
     @property
     def plan(self) -> Path:
-        """What was to run, as JSON; secrets by name only."""
+        """The plan of the attempt, as JSON; secrets by name only."""
         return self.directory / "plan.json"
 
     @property
@@ -54,27 +54,27 @@ class AttemptFiles:
 
     @property
     def lock(self) -> Path:
-        """Locked, through an inherited descriptor, for as long as the task lives."""
+        """Locked through an inherited descriptor for as long as a process of the task runs."""
         return self.directory / "lock"
 
     @property
     def claim(self) -> Path:
-        """Made by the one shim that runs the attempt; holds its pid."""
+        """Created by the shim that runs the attempt; holds the shim's pid."""
         return self.directory / "claim"
 
     @property
     def exit(self) -> Path:
-        """How the attempt ended, written by its shim."""
+        """The exit record of the attempt, written by its shim."""
         return self.directory / "exit.json"
 
     @property
     def timed_out(self) -> Path:
-        """Made when the attempt's time is over, before it is told to end."""
+        """Created when the attempt exceeds its timeout, before the stop signal is sent."""
         return self.directory / "timed-out"
 
     @property
     def usage(self) -> Path:
-        """What the attempt has used, written by a shim that nobody can ask afterwards."""
+        """The attempt's usage, written by a shim that its supervisor cannot measure."""
         return self.directory / "usage"
 
     @property
@@ -84,40 +84,40 @@ class AttemptFiles:
 
     @property
     def records(self) -> Path:
-        """Which records the task opened, as the SDK notes it there."""
+        """The tracking records that the task opened, listed by the SDK."""
         return self.directory / "records"
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerFiles:
-    """The files of one plugin that hears of events; all lie in `directory`."""
+    """The files of one plugin that listens to events, all in `directory`."""
 
     directory: Path
 
     @property
     def lock(self) -> Path:
-        """Locked by its process for as long as it has events to hear of."""
+        """Locked by the plugin's process while events remain to be processed."""
         return self.directory / "lock"
 
     @property
     def heard(self) -> Path:
-        """How many events of the ledger it has heard of."""
+        """The number of events of the ledger that the plugin has received."""
         return self.directory / "heard"
 
     @property
     def log(self) -> Path:
-        """What it printed, and the tracebacks of what it raised."""
+        """What the plugin printed, and the tracebacks of its exceptions."""
         return self.directory / "log"
 
     @property
     def faults(self) -> Path:
-        """What it raised on which event, as JSON Lines."""
+        """The plugin's exceptions, each with its event, as JSON Lines."""
         return self.directory / "faults.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentFiles:
-    """The files of one experiment; all lie in `directory`, whose name is the id."""
+    """The files of one experiment, all in `directory`, whose name is the id."""
 
     directory: Path
 
@@ -133,7 +133,7 @@ class ExperimentFiles:
 
     @property
     def revisions(self) -> Path:
-        """Each revision of a spec that was changed since, in a folder of its number."""
+        """The revisions of a spec that was changed on resume, each in a folder named after its number."""
         return self.directory / REVISIONS
 
     def revision(self, number: int) -> ExperimentFiles:
@@ -142,12 +142,12 @@ class ExperimentFiles:
 
     @property
     def source(self) -> Path:
-        """Where the spec came from: its file, the options given with it, and the files that it takes in."""
+        """The origin of the spec: its file, the options given with it, and the files that it includes."""
         return self.directory / "source.json"
 
     @property
     def resolved(self) -> Path:
-        """The spec as resolved: what runs, and what a resume continues."""
+        """The resolved spec: what runs, and what a resume continues."""
         return self.directory / "resolved.json"
 
     @property
@@ -162,41 +162,41 @@ class ExperimentFiles:
 
     @property
     def supervisor_lock(self) -> Path:
-        """Held for life by the supervisor; says who that is."""
+        """Locked by the supervisor until it exits; names the supervisor's process."""
         return self.directory / "supervisor.lock"
 
     @property
     def supervisor_log(self) -> Path:
-        """What the supervisor had to say, and its traceback if it broke."""
+        """The supervisor's log, with the traceback if it crashed."""
         return self.directory / "supervisor.log"
 
     @property
     def wake(self) -> Path:
-        """A FIFO: a byte written to it makes the supervisor look for requests."""
+        """A FIFO: a byte written to it makes the supervisor check for requests."""
         return self.directory / "wake"
 
     @property
     def shim(self) -> Path:
-        """This experiment's own copy of the shim, so that an upgrade changes nothing that runs."""
+        """The experiment's own copy of the shim: an upgrade of `exp` must not affect running tasks."""
         return self.directory / "shim"
 
     @property
     def partial(self) -> Path:
-        """This experiment's own copy of the program that runs partials."""
+        """The experiment's own copy of the program that runs partials."""
         return self.directory / "partial.py"
 
     @property
     def scripts(self) -> Path:
-        """Copies of the scripts that tasks name, made when the experiment was created."""
+        """Copies of the tasks' scripts, made when the experiment was created."""
         return self.directory / "scripts"
 
     @property
     def code(self) -> Path:
-        """What packagers shipped: a copy of each content, which its tasks run in, and what is told of it."""
+        """The shipped packages: a copy of each content, in which its tasks run, and the list of its files."""
         return self.directory / "code"
 
     def hearer(self, number: int) -> ListenerFiles:
-        """The files of a plugin that hears of events, by its number among the spec's plugins."""
+        """The files of a plugin that listens to events, by its index among the spec's plugins."""
         return ListenerFiles(self.directory / "plugins" / str(number))
 
     def task(self, task_id: str) -> Path:
@@ -209,30 +209,30 @@ class ExperimentFiles:
 
     @property
     def home(self) -> Path:
-        """The home that it lies in."""
+        """The folder of the home that contains the experiment."""
         return self.directory.parents[2]
 
     @property
     def rebuilt_ledger(self) -> Path:
-        """A ledger that a repair is writing, until it takes the place of the damaged one."""
+        """The ledger that a repair is writing, until it replaces the damaged one."""
         return self.directory / "ledger.rebuilt"
 
     @property
     def collected(self) -> Path:
-        """Where the experiment lies while it is being removed; no id looks like this."""
+        """The folder to which the experiment is moved while it is being removed; no id has this form."""
         return self.directory.with_name(f"{COLLECTED_LEAD}{self.id}{COLLECTED_END}")
 
     def damaged_ledger(self) -> Path:
-        """A name that is still free, for a ledger that is set aside."""
+        """An unused path to which a damaged ledger can be moved."""
         number = 1
-        while (aside := self.directory / f"ledger.damaged-{number}").exists():
+        while (path := self.directory / f"ledger.damaged-{number}").exists():
             number += 1
-        return aside
+        return path
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder under which everything is kept."""
+    """The folder that contains all experiments and the state they share."""
 
     directory: Path
 
@@ -241,21 +241,21 @@ class Home:
         """`$NEMORUN_HOME`, or `~/.nemo_run`.
 
         Raises:
-            UsageError: it is there and is no folder.
+            UsageError: it exists and is not a folder.
         """
-        given = os.environ.get(HOME_VARIABLE)
-        directory = Path(given).absolute() if given else Path.home() / ".nemo_run"
+        value = os.environ.get(HOME_VARIABLE)
+        directory = Path(value).absolute() if value else Path.home() / ".nemo_run"
         if directory.exists() and not directory.is_dir():
-            origin = f"${HOME_VARIABLE}" if given else "the home of exp"
+            origin = f"${HOME_VARIABLE}" if value else "the home of exp"
             raise UsageError(
                 f"{origin} is {directory}, which is not a folder",
-                hint=f"point {HOME_VARIABLE} to a folder, which is made when it is missing",
+                hint=f"point {HOME_VARIABLE} to a folder; a missing folder is created",
             )
         return cls(directory)
 
     @property
     def experiments(self) -> Path:
-        """One folder a name, and in it one folder an experiment."""
+        """A folder for each name, which contains a folder for each experiment of that name."""
         return self.directory / "experiments"
 
     @property
@@ -264,36 +264,36 @@ class Home:
         return self.directory / "keys"
 
     def slots(self, host: str) -> Path:
-        """Who uses, and who waits for, what this host has."""
+        """The tasks that use, or wait for, the local capacity of a host."""
         return self.directory / "slots" / host
 
     @property
     def executors(self) -> Path:
-        """The executors that the user describes for all specs."""
+        """The executors that the user defines for all specs."""
         return self.directory / EXECUTORS
 
     @property
     def code(self) -> Path:
-        """What packagers shipped, by hash; never changed, and removed when no experiment refers to it."""
+        """The shipped packages, by hash; never changed, and removed when no experiment refers to them."""
         return self.directory / "code"
 
     @property
     def code_lock(self) -> Path:
-        """Held shared while an experiment that refers to such contents is made."""
+        """Locked shared while an experiment that refers to shipped packages is created."""
         return self.code / "lock"
 
     @property
     def faults(self) -> Path:
-        """Tracebacks of faults in `exp` itself."""
+        """Tracebacks of internal errors of `exp`."""
         return self.directory / "faults"
 
     @property
     def dash(self) -> Path:
-        """Where records of tasks are kept unless a spec says otherwise."""
+        """The default folder of the tasks' tracking records."""
         return self.directory / "dash"
 
     def experiment(self, experiment_id: str) -> ExperimentFiles | None:
-        """The experiment of exactly this id, or None; other tools' folders are not ours."""
+        """The experiment with exactly this id, or None; a folder without a ledger is not an experiment."""
         match = _ID.fullmatch(experiment_id)
         if not match or os.sep in experiment_id or match["name"] in {".", ".."}:
             return None
@@ -301,14 +301,14 @@ class Home:
         return files if files.ledger.is_file() else None
 
     def names(self) -> list[str]:
-        """The names under which there are experiments, sorted."""
+        """The names of experiments, sorted."""
         try:
             return sorted(entry.name for entry in os.scandir(self.experiments) if entry.is_dir())
         except (FileNotFoundError, NotADirectoryError):
             return []
 
     def ids(self, name: str) -> Iterator[str]:
-        """The ids that stand under a name, in no order; whether they are ours is for `experiment` to say."""
+        """The ids under a name, in no order; `experiment` checks whether each is an experiment."""
         try:
             entries = os.scandir(self.experiments / name)
         except (FileNotFoundError, NotADirectoryError):
@@ -319,7 +319,7 @@ class Home:
                     yield entry.name
 
     def collected(self) -> Iterator[Path]:
-        """The experiments whose removal was begun and not finished."""
+        """The experiments whose removal was started but not finished."""
         for name in self.names():
             folder = self.experiments / name
             for path in sorted(folder.glob(f"{COLLECTED_LEAD}{name}_*{COLLECTED_END}")):
@@ -330,24 +330,25 @@ class Home:
 def project_executors(folder: Path) -> Path | None:
     """The executors of the project that a folder is in: the nearest `.nemorun/executors.yaml` upwards.
 
-    Folders in which anybody may write, as /tmp, are no project: what is there may be anybody's.
+    World-writable folders, such as /tmp, are skipped: any user can place a file there.
     """
-    for above in (folder, *folder.parents):
-        path = above / PROJECT_FOLDER / EXECUTORS
-        if path.is_file() and not any(one.stat().st_mode & stat.S_IWOTH for one in (above, path.parent)):
+    for project in (folder, *folder.parents):
+        path = project / PROJECT_FOLDER / EXECUTORS
+        folders = (project, path.parent)
+        if path.is_file() and not any(each.stat().st_mode & stat.S_IWOTH for each in folders):
             return path
     return None
 
 
 def age_key(experiment_id: str) -> tuple[int, int]:
-    """What orders ids by the time they were made: their second, and which one of that second."""
+    """The sort key of an id by creation time: its second, then its number within that second."""
     match = _ID.fullmatch(experiment_id)
     return (int(match["seconds"]), int(match["again"] or 1)) if match else (0, 0)
 
 
 def script_copy(source: str, files: ExperimentFiles) -> Path:
-    """Where the copy of a script lies; scripts of one name from two folders stay apart."""
-    import hashlib  # noqa: PLC0415 - seldom needed, and slow to load
+    """The path of a script's copy; scripts of the same name from different folders get different paths."""
+    import hashlib  # noqa: PLC0415 - rarely needed, and slow to load
 
     folder = hashlib.sha256(os.fsencode(source)).hexdigest()[:12]
     return files.scripts / folder / Path(source).name

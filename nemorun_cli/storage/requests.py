@@ -1,4 +1,4 @@
-"""Requests to an experiment's supervisor, written to its ledger by anybody."""
+"""Requests to an experiment's supervisor, which any process may write to the ledger."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
 from nemorun_cli.storage.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def wake(files: ExperimentFiles) -> None:
-    """Make a living supervisor look for requests now; without one nothing happens."""
+    """Make a running supervisor check for requests now; does nothing if none is running."""
     with contextlib.suppress(OSError):
         descriptor = os.open(files.wake, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -28,7 +28,7 @@ def wake(files: ExperimentFiles) -> None:
 
 
 def who() -> str:
-    """Who asks, for the ledger: user, host, pid and command."""
+    """The requester, as the ledger stores it: user, host, pid and command."""
     import getpass  # noqa: PLC0415 - only requests need it
 
     try:
@@ -39,7 +39,7 @@ def who() -> str:
 
 
 def _command(argv: Sequence[str]) -> str:
-    name = os.path.basename(argv[0]) if argv else "python"  # noqa: PTH119 - a text, not a file
+    name = os.path.basename(argv[0]) if argv else "python"  # noqa: PTH119 - argv[0] is any text, not always a path
     return " ".join([name, *argv[1:2]])
 
 
@@ -51,14 +51,17 @@ def request(
     grace: float | None = None,
     abandon: bool = False,
 ) -> None:
-    """Ask in the ledger for tasks, or with None for the whole experiment, to be ended; wait for nothing."""
+    """Write a request to cancel tasks, or with None the whole experiment, and return without waiting.
+
+    `grace` is in seconds.
+    """
     fields = {"tasks": names, "signal": signal, "grace": grace, "abandon": abandon or None}
-    request = {
+    event = {
         "event": events.CANCEL_REQUESTED,
         "time": stamp(),
         "by": who(),
         **{key: value for key, value in fields.items() if value is not None},
     }
     with contextlib.closing(Ledger(files.ledger, files.ledger_lock)) as ledger:
-        ledger.append([request])
+        ledger.append([event])
     wake(files)

@@ -1,4 +1,4 @@
-"""Which experiments were started under one key (or name), and the lock held while another one starts."""
+"""The experiments started under a key (or name), and the lock held while another one starts."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from nemorun_cli.storage.paths import Home
 
-KEY: Final = "key-"  # what the names of the files begin with
-NAME: Final = "name-"
-LOCK_WAIT: Final = 120.0  # seconds: as long as a `replace` may take to cancel what runs
-LOCK_PAUSE: Final = 0.05  # seconds between the tries
-LONGEST_NAME: Final = 180  # characters of a key that go into a file's name; the rest is hashed
+KEY: Final = "key-"  # prefix of the file of a key
+NAME: Final = "name-"  # prefix of the file of a name
+LOCK_WAIT: Final = 120.0  # seconds: the time that a `replace` may take to cancel the running experiment
+LOCK_PAUSE: Final = 0.05  # seconds between tries
+LONGEST_NAME: Final = 180  # characters of a key in its file's name; a longer key is cut and hashed
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class Holding:
     descriptor: int
 
     def ids(self) -> list[str]:
-        """The experiments that were started under it and are still there, oldest first."""
+        """The ids of the experiments started under it, oldest first; of a name only existing ones."""
         if self.name is not None:
             return sorted(self.home.ids(self.name), key=age_key)
         size = os.fstat(self.descriptor).st_size
         return os.pread(self.descriptor, size, 0).decode().split()
 
     def add(self, experiment_id: str) -> None:
-        """Remember one more."""
+        """Store another experiment's id."""
         if self.name is None:
             size = os.fstat(self.descriptor).st_size
             os.pwrite(self.descriptor, experiment_id.encode() + b"\n", size)
@@ -56,7 +56,7 @@ def hold(home: Home, *, key: str | None, name: str) -> Iterator[Holding]:
     """Hold a key, or without one a name, until the block is left.
 
     Raises:
-        LockHeldError: somebody else holds it for too long.
+        LockHeldError: another process has held it for LOCK_WAIT.
     """
     make_folder(home.keys)
     path = home.keys / (f"{KEY}{_encode(key)}" if key is not None else f"{NAME}{_encode(name)}")
@@ -68,7 +68,7 @@ def hold(home: Home, *, key: str | None, name: str) -> Iterator[Holding]:
 
 
 def leftovers(home: Home) -> Iterator[Path]:
-    """The files of keys and names under which there is no experiment any more."""
+    """The files of keys and names whose experiments have all been removed."""
     try:
         paths = sorted(home.keys.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -80,12 +80,12 @@ def leftovers(home: Home) -> Iterator[Path]:
             ids = list(home.ids(unquote(path.name.removeprefix(NAME))))
         else:
             continue
-        if not any(home.experiment(one) for one in ids):
+        if not any(home.experiment(experiment_id) for experiment_id in ids):
             yield path
 
 
 def discard(path: Path) -> bool:
-    """Remove the file of a key, unless somebody holds it; says whether it is gone."""
+    """Remove the file of a key unless it is locked; return whether it no longer exists."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -101,12 +101,12 @@ def discard(path: Path) -> bool:
 
 
 def _take(path: Path) -> int:
-    """The key's file, locked; one that was removed while it was waited for is made anew."""
+    """The descriptor of the key's file, locked; the file is created again if it was removed meanwhile."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
-            _wait(descriptor, path)
-            if _is_still(path, descriptor):
+            _lock(descriptor, path)
+            if _is_same_file(path, descriptor):
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -114,14 +114,14 @@ def _take(path: Path) -> int:
         os.close(descriptor)
 
 
-def _is_still(path: Path, descriptor: int) -> bool:
+def _is_same_file(path: Path, descriptor: int) -> bool:
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 
 
-def _wait(descriptor: int, path: Path) -> None:
+def _lock(descriptor: int, path: Path) -> None:
     end = time.monotonic() + LOCK_WAIT
     while True:
         try:
@@ -129,18 +129,18 @@ def _wait(descriptor: int, path: Path) -> None:
         except BlockingIOError:
             if time.monotonic() > end:
                 pid = holder_by_kernel(path)
-                who = f"pid {pid}" if pid else "somebody"
-                raise LockHeldError(f"{path} has been held for {LOCK_WAIT:g} s by {who}") from None
+                holder = f"pid {pid}" if pid else "an unknown process"
+                raise LockHeldError(f"{path} has been held for {LOCK_WAIT:g} s by {holder}") from None
             time.sleep(LOCK_PAUSE)
         else:
             return
 
 
 def _encode(text: str) -> str:
-    """A file name for any text, readable where it is short."""
+    """A file name for any text; a short text stays readable."""
     quoted = quote(text, safe="=+@,")
     if len(quoted) <= LONGEST_NAME:
         return quoted
-    import hashlib  # noqa: PLC0415 - seldom needed, and slow to load
+    import hashlib  # noqa: PLC0415 - rarely needed, and slow to load
 
     return f"{quoted[:LONGEST_NAME]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def read_spec(files: ExperimentFiles) -> Spec:
-    """The spec as resolved when the experiment was created, or when a resume changed it.
+    """The spec as resolved when the experiment was created, or when a resume last changed it.
 
     Raises:
-        LedgerError: it is missing or unreadable, though the ledger is there.
+        LedgerError: the copy is missing or unreadable.
     """
     spec = _read_spec(files)
     if files.revisions.is_dir() and (number := _revision(files)) > spec.revision:
@@ -26,11 +26,11 @@ def read_spec(files: ExperimentFiles) -> Spec:
 
 
 def _revision(files: ExperimentFiles) -> int:
-    """The present revision by the ledger, which knows of it before its copies lie at the top."""
+    """The current revision by the ledger, which is updated before the copies at the top of the folder."""
     try:
         events, _ = read_settled(files.ledger)
     except (LedgerError, NotFoundError):
-        return 1  # which others tell; the copies at the top have to do
+        return 1  # other readers report the error; the copies at the top are used
     return max((event["revision"] for event in events if event.get("revision")), default=1)
 
 

@@ -1,4 +1,4 @@
-"""What an experiment's spec was made of, kept with it: enough to make another one without the files."""
+"""The origin of an experiment's spec, stored with it, so that it can run again without the original files."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ ORIGIN_FORMAT: Final = "exp.source/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a spec came from.
+    """The sources of a spec.
 
     Attributes:
-        file: the spec's own path; its folder is where relative paths begin.
-        is_file: whether there was such a file, rather than values of a program.
-        params: what `-p` gave.
-        sets: what `--set` changed, the options of `run` among them.
-        only: the tasks that were chosen.
-        others: the texts of the files that it takes in, by their names.
-        whole: the spec together with them, before `sets`; None if the spec itself is all.
+        file: the spec's path; relative paths start at its folder.
+        is_file: whether the spec was read from that file, rather than built by a program.
+        params: the values of `-p`.
+        sets: the changes of `--set`, including the options of `run`.
+        only: the selected tasks.
+        others: the texts of the files that the spec includes, by name.
+        whole: the spec merged with them, before `sets`; None if it includes no files.
     """
 
     file: str
@@ -42,17 +42,17 @@ class Origin:
 
 
 def read(files: ExperimentFiles) -> Origin:
-    """The origin of an experiment's spec; raises LedgerError where it is not known."""
+    """The origin of an experiment's spec; raises LedgerError if it cannot be read."""
     try:
-        found = json.loads(files.source.read_bytes())
+        document = json.loads(files.source.read_bytes())
         return Origin(
-            file=found["file"],
-            is_file=found["is_file"],
-            params=tuple(found["params"]),
-            sets=tuple(found["sets"]),
-            only=tuple(found["only"]),
-            others=found["others"],
-            whole=found["whole"],
+            file=document["file"],
+            is_file=document["is_file"],
+            params=tuple(document["params"]),
+            sets=tuple(document["sets"]),
+            only=tuple(document["only"]),
+            others=document["others"],
+            whole=document["whole"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LedgerError(f"{files.source} cannot be read: {error}") from error

@@ -1,7 +1,8 @@
-"""The revisions of an experiment's spec, as they are kept.
+"""The stored revisions of an experiment's spec.
 
-The present one lies at the top of the experiment's folder, all of them in `revisions/`. The ledger says
-which one is present: who finds an older one at the top, as a crash may leave it, takes the one of the ledger.
+The current revision is at the top of the experiment's folder; all revisions are in `revisions/`. The ledger
+determines which one is current: after a crash the copies at the top may be older, and readers use the
+ledger's revision instead.
 """
 
 from __future__ import annotations
@@ -22,37 +23,39 @@ if TYPE_CHECKING:
 
     from nemorun_cli.storage.paths import ExperimentFiles
 
-    Texts = Callable[[str], str | None]  # what a script holds, by the path that a spec names
+    Texts = Callable[[str], str | None]  # from a script's path in the spec to its text
 
-COPIES: Final = ("spec.yaml", "source.json", "resolved.json")  # of which each revision has its own
+COPIES: Final = ("spec.yaml", "source.json", "resolved.json")  # the files of each revision
 
 
 def take(files: ExperimentFiles, folder: Path, *, present: int) -> None:
-    """Give a staged revision its number, and the present one a place beside it; for the lock's holder.
+    """Move a staged revision to `revisions/`, and copy the current one there if it is missing.
+
+    The caller holds the supervisor's lock. `present` is the number of the current revision.
 
     Raises:
-        ExpError: another one was taken meanwhile.
+        ExpError: another process has changed the spec meanwhile.
     """
     number = json.loads((folder / COPIES[-1]).read_bytes())["revision"]
     if number != present + 1:
-        raise ExpError(f"somebody else changed the spec of {files.id} meanwhile", hint="do it once more")
-    before = files.revision(present).directory
-    if not before.is_dir():
-        aside = before.with_name(f".old-{os.getpid()}")
-        shutil.rmtree(aside, ignore_errors=True)
-        make_folder(aside)
+        raise ExpError(f"another process changed the spec of {files.id} meanwhile", hint="try again")
+    current = files.revision(present).directory
+    if not current.is_dir():
+        temporary = current.with_name(f".old-{os.getpid()}")
+        shutil.rmtree(temporary, ignore_errors=True)
+        make_folder(temporary)
         for name in COPIES:
-            shutil.copyfile(files.directory / name, aside / name)
-        aside.rename(before)
-    after = files.revision(number).directory
-    shutil.rmtree(after, ignore_errors=True)  # of somebody who died before the ledger knew of it
-    folder.rename(after)
+            shutil.copyfile(files.directory / name, temporary / name)
+        temporary.rename(current)
+    target = files.revision(number).directory
+    shutil.rmtree(target, ignore_errors=True)  # left by a process that died before it wrote to the ledger
+    folder.rename(target)
     sync_folder(files.revisions)
     crashpoints.point("revision.taken")
 
 
 def install(files: ExperimentFiles, number: int) -> None:
-    """Put a revision to the top; what names it there, `resolved.json`, comes last."""
+    """Copy a revision to the top of the folder; `resolved.json`, which holds its number, comes last."""
     revision = files.revision(number)
     for source in sorted(revision.scripts.rglob("*")) if revision.scripts.is_dir() else ():
         if source.is_file():
@@ -65,15 +68,15 @@ def install(files: ExperimentFiles, number: int) -> None:
 
 
 def _replace(source: Path, target: Path) -> None:
-    """A copy in the place of what is there, which whoever reads it keeps."""
+    """Replace the target by a copy of the source; a process that has the old file open keeps its content."""
     make_folder(target.parent)
-    aside = target.with_name(f".{target.name}.new")
-    shutil.copy(source, aside)
-    aside.replace(target)
+    temporary = target.with_name(f".{target.name}.new")
+    shutil.copy(source, temporary)
+    temporary.replace(target)
 
 
 def texts(files: ExperimentFiles) -> Texts:
-    """What the experiment's copies of scripts hold."""
+    """A function that returns the text of the experiment's copy of a script; None if it has no copy."""
 
     def text(source: str) -> str | None:
         copy = paths.script_copy(source, files)

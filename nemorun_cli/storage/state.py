@@ -1,4 +1,4 @@
-"""The state of an experiment: what the events of its ledger add up to."""
+"""The state of an experiment, folded from the events of its ledger."""
 
 from __future__ import annotations
 
@@ -9,36 +9,38 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from nemorun_cli.errors import StateError
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.storage.events import (
+    CANCEL_REQUESTED,
+    CONCLUDED,
+    CREATED,
+    ENDED,
+    FINISHED,
+    QUEUED,
+    RESUMED,
+    RETRIED,
+    RETURNED,
+    SKIPPED,
+    STARTED,
+    SUBMITTED,
+    SUPERVISOR_ENDED,
+    SUPERVISOR_STARTED,
+    UNKNOWN,
+)
 from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
 
-CREATED: Final = "created"
-SUPERVISOR_STARTED: Final = "supervisor_started"
-SUPERVISOR_ENDED: Final = "supervisor_ended"
-SUBMITTED: Final = "submitted"
-QUEUED: Final = "queued"
-RETURNED: Final = "returned"
-STARTED: Final = "started"
-UNKNOWN: Final = "unknown"
-ENDED: Final = "ended"
-RETRIED: Final = "retried"
-SKIPPED: Final = "skipped"
-CANCEL_REQUESTED: Final = "cancel_requested"
-RESUMED: Final = "resumed"
-CONCLUDED: Final = "concluded"
-FINISHED: Final = "finished"
 
 _MAY_WAIT: Final = frozenset({TaskStatus.SUBMITTED, TaskStatus.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
-    """A request to end tasks; `signal` and `grace` (seconds) None mean the task's own."""
+    """A request to cancel tasks; with None, `signal` and `grace` (seconds) are the task's own."""
 
     by: str
     time: str
@@ -52,11 +54,11 @@ class Cancel:
 
 @dataclass(slots=True)
 class TaskState:
-    """Where one task stands. `attempt` counts from 1 and is the present or the coming one."""
+    """The state of one task. `attempt` counts from 1 and is the current or the next one."""
 
     status: TaskStatus = TaskStatus.PENDING
     attempt: int = 1
-    tries: int = 0  # retries used up since the start, or since a resume ran it again
+    tries: int = 0  # retries used since the start, or since a resume ran the task again
     job_id: str | None = None
     exit_code: int | None = None
     reason: str | None = None
@@ -67,30 +69,28 @@ class TaskState:
     not_before: str | None = None
     outputs: dict[str, Any] = field(default_factory=dict)
     usage: dict[str, Any] | None = None
-    symptom: str | None = None  # the pattern of `retry.on` that fits in its output
+    symptom: str | None = None  # the pattern of `retry.on` that matches the output
     evidence: str | None = None
-    holder: Holder | None = (
-        None  # the supervisor that submitted the attempt: its host and boot are the task's
-    )
+    holder: Holder | None = None  # the supervisor that submitted the attempt, on the same host and boot
     cancel: Cancel | None = None
 
     @property
     def is_over(self) -> bool:
-        """Whether it ended, for good as far as is known."""
+        """Whether the task is finished; a retry or a resume may still start another attempt."""
         return self.status in ENDS
 
     @property
     def is_live(self) -> bool:
-        """Whether an engine has it, or may have it."""
+        """Whether the attempt is, or may be, in an engine."""
         return self.status in LIVE
 
     def why(self) -> str:
-        """Why it is where it is, as `reason: message`; empty if there is nothing to say."""
+        """The reason for the status, as `reason: message`; empty without a reason."""
         return wording.why(self.reason, self.message, self.exit_code)
 
     @property
     def is_queued_early(self) -> bool:
-        """Whether it was given to its engine to wait there for others, and is not known to have begun."""
+        """Whether the attempt was queued early with a dependency on other jobs, and has not yet started."""
         return self.status in _MAY_WAIT and self.reason == Reason.DEPENDENCY
 
 
@@ -98,14 +98,14 @@ class TaskState:
 class ExperimentState:
     """The fold of a ledger; `apply` takes events in the file's order.
 
-    With `strict` an illegal move raises, as it must in a writer; a reader passes it over and
-    counts it in `ignored`. `outcome` is how the tasks came out, once they are over and handlers follow.
+    With `strict`, for writers, an illegal move raises; without it, for readers, the move is skipped and
+    listed in `ignored`. `outcome` is the result of the tasks, set when all have finished and handlers follow.
     """
 
     tasks: dict[str, TaskState]
     strict: bool = False
     handlers: frozenset[str] = frozenset()
-    removed: frozenset[str] = frozenset()  # tasks that were there once, whose events count no more
+    removed: frozenset[str] = frozenset()  # tasks of earlier revisions, whose events are ignored
     revision: int = 1  # of the spec
     created: Event = field(default_factory=dict)
     started: str | None = None
@@ -125,31 +125,31 @@ class ExperimentState:
 
     @classmethod
     def of(cls, spec: Spec, *, strict: bool = False) -> Self:
-        """The history of an experiment of which nothing is known yet but its spec."""
+        """The state of an experiment before its first event."""
         handlers = frozenset(task.id for task in spec.tasks if task.handler is not None)
         tasks = {task.id: TaskState() for task in spec.tasks}
         return cls(tasks, strict=strict, handlers=handlers, removed=frozenset(spec.removed))
 
     @property
     def status(self) -> ExperimentStatus | None:
-        """The end that was written down, or None while it is not over."""
+        """The final status from the ledger, or None while the experiment is not finished."""
         return ExperimentStatus(self.finished["status"]) if self.finished else None
 
     @property
     def is_settled(self) -> bool:
-        """Whether every task is over."""
+        """Whether every task is finished."""
         return sum(self.counts[status] for status in ENDS) == len(self.tasks)
 
     def apply_all(self, events: Iterable[Event]) -> None:
-        """Take several events."""
+        """Apply several events."""
         for event in events:
             self.apply(event)
 
     def apply(self, event: Event) -> None:
-        """Take one event.
+        """Apply one event.
 
         Raises:
-            StateError: the move it tells of is not allowed, and `strict` is on.
+            StateError: the event is an illegal move, and `strict` is on.
         """
         kind = event["event"]
         if handler := _TASK_EVENTS.get(kind):
@@ -157,25 +157,25 @@ class ExperimentState:
             if state is not None:
                 handler(self, state, event)
             elif event["task"] not in self.removed:
-                self._refuse(event, "no such task")
+                self._reject(event, "no such task")
         elif step := _EXPERIMENT_EVENTS.get(kind):
             step(self, event)
 
     def move(self, state: TaskState, status: TaskStatus, event: Event) -> bool:
-        """Go to `status` if the table allows it; says whether it did."""
+        """Change the task to `status` if `MOVES` allows it; return whether it did."""
         if status not in MOVES[state.status]:
-            self._refuse(event, f"{state.status} cannot become {status}")
+            self._reject(event, f"{state.status} cannot become {status}")
             return False
         self.counts[state.status] -= 1
         self.counts[status] += 1
         state.status = status
         return True
 
-    def _refuse(self, event: Event, why: str) -> None:
-        text = f"{event['event']} of {event.get('task')} at {event.get('time')}: {why}"
+    def _reject(self, event: Event, why: str) -> None:
+        message = f"{event['event']} of {event.get('task')} at {event.get('time')}: {why}"
         if self.strict:
-            raise StateError(f"the ledger's writer is at fault: {text}")
-        self.ignored.append(text)
+            raise StateError(f"the writer of the ledger made an illegal move: {message}")
+        self.ignored.append(message)
 
 
 def _submitted(history: ExperimentState, state: TaskState, event: Event) -> None:
@@ -189,20 +189,20 @@ def _submitted(history: ExperimentState, state: TaskState, event: Event) -> None
 
 
 def _queued(history: ExperimentState, state: TaskState, event: Event) -> None:
-    if _is_present(history, state, event) and history.move(state, TaskStatus.SUBMITTED, event):
+    if _is_current(history, state, event) and history.move(state, TaskStatus.SUBMITTED, event):
         state.job_id = event.get("job_id", state.job_id)
         state.message = event.get("message")
         state.evidence = event.get("evidence")
 
 
 def _returned(history: ExperimentState, state: TaskState, event: Event) -> None:
-    if _is_present(history, state, event) and history.move(state, TaskStatus.PENDING, event):
+    if _is_current(history, state, event) and history.move(state, TaskStatus.PENDING, event):
         state.job_id = state.reason = state.evidence = state.holder = None
         state.message = event.get("message")
 
 
 def _started(history: ExperimentState, state: TaskState, event: Event) -> None:
-    if _is_present(history, state, event) and history.move(state, TaskStatus.RUNNING, event):
+    if _is_current(history, state, event) and history.move(state, TaskStatus.RUNNING, event):
         state.started = event["time"]
         state.job_id = event.get("job_id", state.job_id)
         state.evidence = event.get("evidence")
@@ -210,13 +210,13 @@ def _started(history: ExperimentState, state: TaskState, event: Event) -> None:
 
 
 def _unknown(history: ExperimentState, state: TaskState, event: Event) -> None:
-    if _is_present(history, state, event) and history.move(state, TaskStatus.UNKNOWN, event):
+    if _is_current(history, state, event) and history.move(state, TaskStatus.UNKNOWN, event):
         state.message = event.get("message")
         state.evidence = event.get("evidence")
 
 
 def _ended(history: ExperimentState, state: TaskState, event: Event) -> None:
-    if _is_present(history, state, event) and history.move(state, TaskStatus(event["status"]), event):
+    if _is_current(history, state, event) and history.move(state, TaskStatus(event["status"]), event):
         state.ended = event["time"]
         state.started = event.get("started", state.started)
         state.job_id = event.get("job_id", state.job_id)
@@ -238,19 +238,19 @@ def _skipped(history: ExperimentState, state: TaskState, event: Event) -> None:
 
 def _retried(history: ExperimentState, state: TaskState, event: Event) -> None:
     if history.move(state, TaskStatus.PENDING, event):
-        _renew(state, event["attempt"])
+        _reset(state, event["attempt"])
         state.tries += 1
         state.not_before = event.get("not_before")
 
 
-def _is_present(history: ExperimentState, state: TaskState, event: Event) -> bool:
+def _is_current(history: ExperimentState, state: TaskState, event: Event) -> bool:
     if event["attempt"] == state.attempt:
         return True
-    history._refuse(event, f"the present attempt is {state.attempt}")  # noqa: SLF001 - a step of the same fold
+    history._reject(event, f"the current attempt is {state.attempt}")  # noqa: SLF001 - a step of the same fold
     return False
 
 
-def _renew(state: TaskState, attempt: int) -> None:
+def _reset(state: TaskState, attempt: int) -> None:
     state.attempt = attempt
     state.job_id = state.exit_code = state.reason = state.message = None
     state.submitted = state.started = state.ended = state.not_before = state.evidence = None
@@ -288,7 +288,7 @@ def _cancel_requested(history: ExperimentState, event: Event) -> None:
     if names is None:
         if history.finished:
             return
-        if history.outcome is None:  # the tasks; that they are over is settled before handlers run
+        if history.outcome is None:  # tasks still run; handlers are exempt, for they run after a cancel
             history.cancel = cancel
             names = history.tasks.keys() - history.handlers if history.handlers else history.tasks
         else:
@@ -308,7 +308,7 @@ def _resumed(history: ExperimentState, event: Event) -> None:
     history.finished = history.cancel = history.limit = None
     history.cancels = 0
     if not history.handlers.issuperset(event["tasks"]):
-        history.outcome = None  # there will be another end
+        history.outcome = None  # tasks run again, so the experiment will get a new result
     for state in history.tasks.values():
         state.cancel = None
     for name, attempt in event["tasks"].items():
@@ -316,7 +316,7 @@ def _resumed(history: ExperimentState, event: Event) -> None:
             continue
         state = history.tasks[name]
         if history.move(state, TaskStatus.PENDING, {**event, "task": name}):
-            _renew(state, attempt)
+            _reset(state, attempt)
             state.tries = 0
 
 

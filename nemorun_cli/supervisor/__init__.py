@@ -1,1 +1,1 @@
-"""The process that drives one experiment: its loop, the executors it calls, and what it tracks."""
+"""The process that drives one experiment: its loop, the executors it calls, and the records it tracks."""

@@ -1,4 +1,4 @@
-"""Starting a supervisor: a process and session of its own that inherits only a pipe with its orders."""
+"""Starts a supervisor: a process in its own session that inherits only the pipes for its order and answer."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
     from nemorun_cli.storage.paths import ExperimentFiles
 
-START_WAIT: Final = 60.0  # seconds until a supervisor that does not answer is given up
-MARK: Final = ("EXP_ID", "EXP_TASK", "EXP_ATTEMPT")  # a supervisor is no part of the task that started it
+START_WAIT: Final = 60.0  # seconds to wait for a supervisor's answer
+MARK: Final = ("EXP_ID", "EXP_TASK", "EXP_ATTEMPT")  # not passed on: a supervisor is not part of a task
 
 
-class AlreadyRunning(Exception):  # noqa: N818 - nothing is wrong: somebody else supervises
-    """A living supervisor holds the experiment."""
+class AlreadyRunning(Exception):  # noqa: N818 - not an error: another process supervises
+    """Another live supervisor drives the experiment."""
 
 
 class SupervisorHandle:
-    """A supervisor's process, started but not yet told what to do; it leaves if it never is."""
+    """A supervisor process that was started and waits for its order; without one it exits."""
 
     def __init__(self) -> None:
         self._is_told = self._is_abandoned = False
         _reap()
-        tell, self._tell = os.pipe()
-        self._answer, answer = os.pipe()
+        order_reader, self._order_writer = os.pipe()
+        self._answer_reader, answer_writer = os.pipe()
         environ = {name: value for name, value in os.environ.items() if name not in MARK}
         environ[SUPERVISOR_VARIABLE] = "1"
         try:
@@ -43,14 +43,17 @@ class SupervisorHandle:
                 sys.executable,
                 [sys.executable, "-P", "-m", "nemorun_cli.supervisor.process"],
                 environ,
-                file_actions=[(os.POSIX_SPAWN_DUP2, tell, 0), (os.POSIX_SPAWN_DUP2, answer, 1)],
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, order_reader, 0),
+                    (os.POSIX_SPAWN_DUP2, answer_writer, 1),
+                ],
                 setsid=True,
                 setsigmask=(),
                 setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT),
             )
         finally:
-            os.close(tell)
-            os.close(answer)
+            os.close(order_reader)
+            os.close(answer_writer)
         _children.add(self.pid)
 
     def go(
@@ -61,24 +64,24 @@ class SupervisorHandle:
         secrets: Mapping[str, str],
         resume: Mapping[str, Any] | None = None,
     ) -> None:
-        """Tell it what to supervise and wait until it holds its lock and has written `started`.
+        """Send the order and wait until the supervisor holds its lock and has written `started`.
 
         Raises:
-            AlreadyRunning: another supervisor lives.
-            ExpError: it could not start; what it said is the message.
+            AlreadyRunning: another supervisor is alive.
+            ExpError: it could not start; the message is its answer.
         """
-        told = {
+        order = {
             "directory": str(files.directory),
             "home": str(home),
             "secrets": dict(secrets),
             "resume": resume,
         }
         self._is_told = True
-        data = memoryview(json.dumps(told).encode())
-        with contextlib.suppress(BrokenPipeError):  # it died; what it answered says more
+        data = memoryview(json.dumps(order).encode())
+        with contextlib.suppress(BrokenPipeError):  # it died; its answer explains why
             while data:
-                data = data[os.write(self._tell, data) :]
-        os.close(self._tell)
+                data = data[os.write(self._order_writer, data) :]
+        os.close(self._order_writer)
         answer = self._read_answer(files)
         if answer.get("is_running"):
             raise AlreadyRunning
@@ -89,55 +92,55 @@ class SupervisorHandle:
 
     @property
     def is_told(self) -> bool:
-        """Whether it has been told what to supervise."""
+        """Whether the order was sent."""
         return self._is_told
 
     def abandon(self) -> None:
-        """End it: there is nothing to supervise after all. One that was told already stays."""
+        """Kill the process because nothing needs supervising; does nothing if the order was sent."""
         if self._is_told or self._is_abandoned:
             return
         self._is_abandoned = True
-        os.close(self._tell)
-        os.close(self._answer)
+        os.close(self._order_writer)
+        os.close(self._answer_reader)
         with contextlib.suppress(ChildProcessError, ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)  # it would leave by itself, once it is as far as to notice
+            os.kill(self.pid, signal.SIGKILL)  # it would exit at the end of input, but only once it reads
             os.waitpid(self.pid, 0)
 
     def _read_answer(self, files: ExperimentFiles) -> dict[str, Any]:
         data = b""
-        end = time.monotonic() + START_WAIT
+        deadline = time.monotonic() + START_WAIT
         poll = select.poll()  # `select` fails in a program that has many files open
-        poll.register(self._answer, select.POLLIN)
+        poll.register(self._answer_reader, select.POLLIN)
         try:
             while not data.endswith(b"\n"):
-                if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
+                if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
                     raise ExpError(
-                        f"the supervisor did not answer for {START_WAIT:g} s, see {files.supervisor_log}"
+                        f"the supervisor did not answer within {START_WAIT:g} s, see {files.supervisor_log}"
                     )
-                chunk = os.read(self._answer, 65536)
+                chunk = os.read(self._answer_reader, 65536)
                 if not chunk:
                     raise ExpError(
                         f"the supervisor died before it began, see {files.supervisor_log}",
-                        hint=f"go on with: exp resume {files.id}",
+                        hint=f"continue with: exp resume {files.id}",
                     )
                 data += chunk
         finally:
-            os.close(self._answer)
+            os.close(self._answer_reader)
         answer: dict[str, Any] = json.loads(data)
         return answer
 
 
-_children: set[int] = set()  # the supervisors that this process started and has not collected
-_early: list[SupervisorHandle] = []
+_children: set[int] = set()  # the supervisors that this process started and has not reaped
+_prepared: list[SupervisorHandle] = []
 
 
 def prepare() -> None:
-    """Start a supervisor before it is known what for, as the command line does while it is being imported."""
-    _early.append(SupervisorHandle())
+    """Start a supervisor before its order is known, as the command line does while its imports load."""
+    _prepared.append(SupervisorHandle())
 
 
 def _reap() -> None:
-    """Collect supervisors that ended: a notebook that starts many would keep them all as zombies."""
+    """Reap supervisors that exited: a notebook that starts many would keep them all as zombies."""
     for pid in list(_children):
         with contextlib.suppress(ChildProcessError):
             if os.waitpid(pid, os.WNOHANG) == (0, 0):
@@ -146,11 +149,11 @@ def _reap() -> None:
 
 
 def take() -> SupervisorHandle:
-    """The supervisor that was prepared, or a new one."""
-    return _early.pop() if _early else SupervisorHandle()
+    """The prepared supervisor, or a new one."""
+    return _prepared.pop() if _prepared else SupervisorHandle()
 
 
 def dismiss() -> None:
-    """End what was prepared and not taken."""
-    while _early:
-        _early.pop().abandon()
+    """Kill the prepared supervisors that were not taken."""
+    while _prepared:
+        _prepared.pop().abandon()

@@ -1,6 +1,6 @@
-"""The second hook, seen from a supervisor: a process for each plugin that hears of events, woken by a pipe.
+"""Starts one process for each plugin that listens to events and wakes it through a pipe.
 
-The ledger is the queue: the process reads it by itself, so that nothing here waits for a plugin.
+The ledger is the queue: the process reads it on its own, so the supervisor never waits for a plugin.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _MODULE: Final = "nemorun_cli.experiment.listener_process"
 
 
 class Listeners:
-    """The processes of the plugins that hear of an experiment's events.
+    """The processes of the plugins that listen to an experiment's events.
 
     Args:
-        files: where the experiment lies.
-        spec: the spec as resolved.
+        files: the paths of the experiment.
+        spec: the resolved spec.
         home: `$NEMORUN_HOME`.
-        secrets: values by name; a plugin gets those that its options name, and all as what not to tell.
-        tell: where to say what went wrong.
+        secrets: values by name; a plugin receives the ones its options name, and all values to mask.
+        tell: called with each error message.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Listeners:
         self._pipes: dict[str, int] = {}
         self._tell = tell
         for number, use in hearing(spec):
-            orders = {
+            order = {
                 "directory": str(files.directory),
                 "home": str(home),
                 "number": number,
@@ -57,33 +57,33 @@ class Listeners:
                 "hidden": sorted(secrets.values()),
             }
             try:
-                self._pipes[use.uses] = _start(files, number, orders, folder=spec.folder)
+                self._pipes[use.uses] = _start(files, number, order, folder=spec.folder)
             except OSError as error:
-                tell(f"the plugin {use.uses} cannot hear of anything: {error}")
+                tell(f"cannot start the listener of the plugin {use.uses}: {error}")
 
     def poke(self) -> None:
-        """Say that there may be news."""
+        """Wake the processes: the ledger may have new events."""
         for name, pipe in list(self._pipes.items()):
             try:
                 os.write(pipe, b"!")
             except BlockingIOError:
-                continue  # it has been told often enough
+                continue  # the pipe is full of unread wake-ups
             except OSError:
-                self._tell(f"the plugin {name} hears no more: its process is gone")
+                self._tell(f"the plugin {name} receives no more events: its process has terminated")
                 os.close(self._pipes.pop(name))
 
     def close(self) -> None:
-        """Say that there is nothing more; who hears goes on until it has heard of all."""
+        """Close the pipes: each process reads the remaining events and exits."""
         for pipe in self._pipes.values():
             os.close(pipe)
         self._pipes.clear()
 
 
-def _start(files: ExperimentFiles, number: int, orders: Mapping[str, Any], *, folder: str) -> int:
-    """Start one process, and give the end of the pipe that wakes it."""
+def _start(files: ExperimentFiles, number: int, order: Mapping[str, Any], *, folder: str) -> int:
+    """Start one process; returns the write end of the pipe that wakes it."""
     own = files.hearer(number)
     make_folder(own.directory)
-    # Locked from its first moment on, so that whoever waits for it does not come too early.
+    # Lock before the process starts: otherwise a command that waits for the listener could find it unlocked.
     lock = locks.try_take(own.lock)
     log = os.open(own.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     read, write = os.pipe2(os.O_CLOEXEC)
@@ -97,7 +97,7 @@ def _start(files: ExperimentFiles, number: int, orders: Mapping[str, Any], *, fo
             start_new_session=True,
             pass_fds=[lock] if lock is not None else [],
         )
-        os.write(write, json.dumps(orders).encode() + b"\n")
+        os.write(write, json.dumps(order).encode() + b"\n")
         os.set_blocking(write, False)
     except BaseException:
         os.close(write)

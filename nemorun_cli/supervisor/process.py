@@ -1,8 +1,8 @@
-"""The supervisor as a process: `python -m nemorun_cli.supervisor.process`; its orders come on standard input.
+"""The supervisor process, `python -m nemorun_cli.supervisor.process`; its order arrives on standard input.
 
-It is started early, so that its own start costs nothing while a spec is being checked, and waits for
-one JSON document; at the end of input without one it leaves. Secrets come that way and no other.
-It answers on standard output with one line, then lets go of all that it inherited.
+It is started while the spec is being checked, so that its own start costs no time, and waits for one JSON
+document; if the input ends without one, it exits. Secrets are passed only in this document.
+It answers with one line on standard output, then closes everything it inherited.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.scheduler.resume_plan import decide, refuse_late
-from nemorun_cli.storage import state
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
+from nemorun_cli.storage.events import SUPERVISOR_ENDED, SUPERVISOR_STARTED
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import crashpoints, locks
@@ -37,40 +37,40 @@ if TYPE_CHECKING:
 PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2): orphans of tasks become children of this process
 HIGHEST_INHERITED: Final = 1024  # descriptors below it are closed: a shell's `3>&1` must not hold up a pipe
 
-PREDECESSOR_WAIT: Final = 2.0  # seconds: one that has written its last may take a moment to be gone
+PREDECESSOR_WAIT: Final = 2.0  # seconds: the previous supervisor may exit shortly after its last event
 
 
 class Terminated(BaseException):
-    """Somebody asked this process, not the experiment, to end."""
+    """A signal asked this process, not the experiment, to terminate."""
 
 
 def main() -> int:
-    """Supervise one experiment to its end; gives the exit code of this process, which nobody needs."""
+    """Supervise one experiment until it is finished; returns the process's exit code, which nothing reads."""
     os.chdir("/")
     os.closerange(3, HIGHEST_INHERITED)
-    _load_ahead()
-    instructions = sys.stdin.buffer.read()
-    if not instructions:
+    _preload()
+    document = sys.stdin.buffer.read()
+    if not document:
         return 0
-    told = json.loads(instructions)
-    files = ExperimentFiles(Path(told["directory"]))
+    order = json.loads(document)
+    files = ExperimentFiles(Path(order["directory"]))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _terminate)
     try:
         _redirect(files.supervisor_log)
-        return _supervise(files, told)
-    except OSError as error:  # of the file system: it is full, or read-only
-        _say("".join(traceback.format_exception(error)))
+        return _supervise(files, order)
+    except OSError as error:  # the file system is full or read-only
+        _log("".join(traceback.format_exception(error)))
         where = error.filename or files.directory
         _answer({"error": f"{error.strerror}: {where}", "code": LedgerError.exit_code})
         return LedgerError.exit_code
-    except Exception as error:  # noqa: BLE001 - the end of the process: told to who waits, and kept in the log
+    except Exception as error:  # noqa: BLE001 - last handler of the process: answered to the command and kept in the log
         traceback.print_exc()
         _answer({"error": describe(error), "code": error.exit_code if isinstance(error, ExpError) else 70})
         return 70
 
 
-def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
+def _supervise(files: ExperimentFiles, order: dict[str, Any]) -> int:
     lock = locks.take(files.supervisor_lock, patience=PREDECESSOR_WAIT)
     if lock is None:
         _answer({"is_running": True})
@@ -79,76 +79,74 @@ def _supervise(files: ExperimentFiles, told: dict[str, Any]) -> int:
     locks.write_holder(lock, me)
     crashpoints.point("supervisor.locked")
     _become_subreaper()
-    wish = told.get("resume")
-    spec = _settled(files, wish)
-    supervision = SupervisorLoop(
+    resume_order = order.get("resume")
+    spec = _current_spec(files, resume_order)
+    loop = SupervisorLoop(
         files,
         spec,
-        secrets=told["secrets"],
-        home=Path(told["home"]),
+        secrets=order["secrets"],
+        home=Path(order["home"]),
         by=f"supervisor {me.pid}@{me.host}",
-        tell=_say,
+        tell=_log,
     )
-    supervision.open()
-    supervision.listen()
-    if wish is not None:
+    loop.open()
+    loop.listen()
+    if resume_order is not None:
         resume(
-            supervision,
-            below=wish["from"],
-            changes=wish.get("changes", {}),
-            by=wish["by"],
-            host_is_gone=wish["host_is_gone"],
-            revision=wish.get("revision"),
+            loop,
+            below=resume_order["from"],
+            changes=resume_order.get("changes", {}),
+            by=resume_order["by"],
+            host_is_gone=resume_order["host_is_gone"],
+            revision=resume_order.get("revision"),
         )
-        if wish.get("revision"):
-            from nemorun_cli.storage import spec_revisions  # noqa: PLC0415 - rarely
+        if resume_order.get("revision"):
+            from nemorun_cli.storage import spec_revisions  # noqa: PLC0415 - rarely needed
 
             crashpoints.point("revision.noted")
             spec_revisions.install(files, spec.revision)
-    supervision.record(
-        state.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=getpass.getuser()
-    )
+    loop.record(SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=getpass.getuser())
     crashpoints.point("supervisor.started")
     _answer({"started": True})
     reason = "finished"
     try:
-        status = supervision.run()
-        _say(f"finished: {status}")
-    except Terminated as wish:
-        reason = str(wish)
-        _say(f"ended by {reason}; what runs goes on")
-    with contextlib.suppress(LedgerError):  # on a full disk the lock that falls says the same
-        supervision.record(state.SUPERVISOR_ENDED, pid=me.pid, message=reason)
+        status = loop.run()
+        _log(f"finished: {status}")
+    except Terminated as termination:
+        reason = str(termination)
+        _log(f"terminated by {reason}; running tasks continue")
+    with contextlib.suppress(LedgerError):  # on a full disk the released lock shows the same
+        loop.record(SUPERVISOR_ENDED, pid=me.pid, message=reason)
     crashpoints.point("supervisor.ended")
-    supervision.close()
+    loop.close()
     return 0
 
 
-def _settled(files: ExperimentFiles, wish: dict[str, Any] | None) -> Spec:
-    """The spec that counts: the present one, put in its place should that not have happened, or a new one."""
-    at_top = Spec.from_json(json.loads(files.resolved.read_bytes()))
-    is_changed = wish is not None and wish.get("staged")
+def _current_spec(files: ExperimentFiles, resume_order: dict[str, Any] | None) -> Spec:
+    """The spec to run: the one staged by a resume, or the latest revision, installed if it was not yet."""
+    installed = Spec.from_json(json.loads(files.resolved.read_bytes()))
+    is_changed = resume_order is not None and resume_order.get("staged")
     if not (is_changed or files.revisions.is_dir()):
-        return at_top
+        return installed
     from nemorun_cli.storage import spec_copies, spec_revisions  # noqa: PLC0415 - only for specs that were changed
 
     spec = spec_copies.read_spec(files)
-    if at_top.revision < spec.revision:
+    if installed.revision < spec.revision:
         spec_revisions.install(files, spec.revision)
-    if wish is None or not is_changed:
+    if resume_order is None or not is_changed:
         return spec
-    spec_revisions.take(files, Path(wish["staged"]), present=spec.revision)
+    spec_revisions.take(files, Path(resume_order["staged"]), present=spec.revision)
     return Spec.from_json(json.loads(files.revision(spec.revision + 1).resolved.read_bytes()))
 
 
-def _load_ahead() -> None:
-    """While the spec is still being checked, load what is needed only after the first tasks have started."""
+def _preload() -> None:
+    """Import what is needed after the first tasks have started, unless the order has already arrived."""
     if not select.select([0], [], [], 0)[0]:
-        from nemorun_cli.tracking.access import supervisor_api  # noqa: F401, PLC0415 - as the docstring says
+        from nemorun_cli.tracking.access import supervisor_api  # noqa: F401, PLC0415 - see the docstring
 
 
 def describe(error: BaseException) -> str:
-    """An error as it is told to the command that waits for the start."""
+    """The message of an error for the command that waits for the start."""
     return error.message if isinstance(error, ExpError) else f"{type(error).__name__}: {error}"
 
 
@@ -158,14 +156,14 @@ def _terminate(number: int, frame: object) -> None:
 
 
 def _redirect(log: Path) -> None:
-    """Let go of the terminal: nothing reads, and what is said goes to the log."""
-    for number in (0, 2):  # should the log refuse, nothing is said into what was inherited
+    """Detach from the terminal: standard input is empty, and standard error goes to the log."""
+    for number in (0, 2):  # if the log cannot be opened, nothing is written to the inherited terminal
         _point(number, os.devnull, os.O_RDWR)
     _point(2, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
 def _point(number: int, path: str | Path, flags: int) -> None:
-    """Make a descriptor lead to a file; if it was closed, the file may have got its very number."""
+    """Open a file as this descriptor; if the descriptor was closed, `open` may return its number."""
     descriptor = os.open(path, flags, FILE_MODE)
     if descriptor != number:
         os.dup2(descriptor, number)
@@ -173,29 +171,29 @@ def _point(number: int, path: str | Path, flags: int) -> None:
 
 
 def _answer(answer: dict[str, Any]) -> None:
-    """Tell the command that waits, once; by then standard output already leads nowhere."""
-    waiting = os.dup(1)
+    """Answer the waiting command, once; standard output then leads to /dev/null."""
+    pipe = os.dup(1)
     _point(1, os.devnull, os.O_WRONLY)
-    with contextlib.suppress(OSError):  # it may have been killed meanwhile, which changes nothing here
-        os.write(waiting, json.dumps(answer).encode() + b"\n")
-    os.close(waiting)
+    with contextlib.suppress(OSError):  # the command may have been killed, which changes nothing here
+        os.write(pipe, json.dumps(answer).encode() + b"\n")
+    os.close(pipe)
 
 
-def _say(text: str) -> None:
-    with contextlib.suppress(OSError):  # the disk may be full, which is what it may be about
+def _log(text: str) -> None:
+    with contextlib.suppress(OSError):  # the disk may be full, which may be what the message reports
         os.write(2, f"{stamp()} {text}\n".encode())
 
 
 def _become_subreaper() -> None:
     if sys.platform != "linux":
         return
-    import ctypes  # noqa: PLC0415 - only where there is prctl
+    import ctypes  # noqa: PLC0415 - only on systems with prctl
 
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def resume(
-    supervision: SupervisorLoop,
+    loop: SupervisorLoop,
     *,
     below: Sequence[str],
     changes: Mapping[str, str],
@@ -203,18 +201,18 @@ def resume(
     host_is_gone: bool,
     revision: Mapping[str, Any] | None = None,
 ) -> None:
-    """Look how everything stands, and write down what runs again, and with which revision of the spec.
+    """Observe the live attempts, then record which tasks run again and with which revision of the spec.
 
     Raises:
-        UsageError: something that would have to run again is still alive.
+        UsageError: a task that would have to run again is still alive.
     """
-    supervision.look()
+    loop.look()
     if host_is_gone:
-        supervision.write_off()
-    decisions = decide(supervision.schedule, below=below, changes=changes)
-    refuse_late(supervision.history, decisions)
-    again = {one.task: one.attempt for one in decisions if one.action == "run"}
-    supervision.record(events.RESUMED, tasks=again, by=by, **(revision or {}))
+        loop.write_off()
+    decisions = decide(loop.schedule, below=below, changes=changes)
+    refuse_late(loop.history, decisions)
+    again = {decision.task: decision.attempt for decision in decisions if decision.action == "run"}
+    loop.record(events.RESUMED, tasks=again, by=by, **(revision or {}))
 
 
 if __name__ == "__main__":

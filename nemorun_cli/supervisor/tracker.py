@@ -1,7 +1,7 @@
-"""What a supervisor tracks: the run's own record, the params and metrics of tasks, a verdict on each attempt.
+"""Tracks a run: its own record, the params and output metrics of its tasks, the final status of each attempt.
 
-It hears of what happens and looks at what runs. Whatever is wrong with records is told and changes nothing
-about tasks, for a task that ran well has run well whether or not its disk was full.
+It receives the events and reads the output of running tasks. Errors with records are logged and never
+change a task's status: a task that succeeded has succeeded, whether or not the disk of its record was full.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import ExpError
 from nemorun_cli.executors import planning
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors import Job
     from nemorun_cli.model.spec import Spec, Task
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.supervisor.output_metrics import OutputMetrics
     from nemorun_cli.tracking.access.supervisor_api import TrackedAttempt
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.sessions import OpenSession
 
-LOOK_EVERY: Final = 1.0  # seconds between looks at the output of tasks with patterns
-LOOK_TIME: Final = 0.2  # seconds that one look may take
-REST_TIME: Final = 5.0  # seconds that reading what is left of a task's output may take when it is over
+LOOK_EVERY: Final = 1.0  # seconds between reads of the output of tasks with patterns
+LOOK_TIME: Final = 0.2  # seconds that one read of all tasks may take
+REST_TIME: Final = 5.0  # seconds that reading the rest of a finished task's output may take
 
 VERDICTS: Final = {
     TaskStatus.SUCCEEDED: ExperimentStatus.COMPLETED,
@@ -42,17 +42,17 @@ VERDICTS: Final = {
 
 
 class Tracker:
-    """The records of one experiment in the hands of whoever holds its `supervisor.lock`.
+    """Writes the records of one experiment for the process that holds its `supervisor.lock`.
 
     Args:
-        files: where the experiment lies.
-        spec: the spec as resolved.
+        files: the paths of the experiment.
+        spec: the resolved spec.
         home: `$NEMORUN_HOME`.
-        can_submit: whether this is the supervisor, whose life is that of the run's record.
-        tell: where to say what went wrong.
+        can_submit: whether this is the supervisor, which keeps the run's record open while it lives.
+        tell: called with each error message.
 
     Attributes:
-        writes: whether anything is written at all.
+        writes: whether records are written at all.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class Tracker:
         self._run: OpenSession | None = None
         self._has_begun = False
         self._patterns = {task.id: task.metrics for task in spec.tasks if task.metrics}
-        self._readings: dict[tuple[str, int], OutputMetrics] = {}
+        self._outputs: dict[tuple[str, int], OutputMetrics] = {}
         self._next_look = 0.0
 
-    # -- what happens -------------------------------------------------------------------------------
+    # -- inputs -------------------------------------------------------------------------------------
 
     def on_event(self, event: Event) -> None:
-        """Take note of an event, before it is written: an attempt is over, or the experiment."""
+        """Close the records of a finished attempt or experiment; called before the event is written."""
         if not self.writes:
             return
         if event["event"] == events.ENDED:
@@ -87,26 +87,26 @@ class Tracker:
             self._finish(event)
 
     def submit(self, task: Task, attempt: int) -> None:
-        """Note what is known of an attempt that is about to start; where that is nothing, no file is made."""
+        """Record the params of an attempt before it starts; creates no file without params and metrics."""
         params = params_of(task)
         if params or task.metrics:
-            with self._told(f"the params of {task.id}"):
+            with self._logging_errors(f"the params of {task.id}"):
                 self._open_attempt(task.id, attempt, params)
 
     def look(self, jobs: Iterable[Job]) -> None:
-        """See to the run's own record, and now and then to the output of tasks with patterns."""
+        """Open the run's record if needed and, once a second, read the output of tasks with patterns."""
         self._begin()
         now = time.monotonic()
         if not self._patterns or now < self._next_look:
             return
         live = [(job.task, job.attempt) for job in jobs if job.task in self._patterns]
         for task, attempt in live:
-            with self._told(f"the output of {task}"):
+            with self._logging_errors(f"the output of {task}"):
                 self._read(task, attempt, seconds=LOOK_TIME / len(live), is_over=False)
         self._next_look = time.monotonic() + LOOK_EVERY
 
     def close(self) -> None:
-        """Let go of the run's record: unless it was ended it now counts as lost."""
+        """Release the run's record; if it was not ended, it now counts as lost."""
         if self._run is not None:
             self._run.release()
             self._run = None
@@ -119,7 +119,7 @@ class Tracker:
         self._has_begun = True
         from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - first tasks start before it is loaded
 
-        with self._told("the record of the run"):
+        with self._logging_errors("the record of the run"):
             about = {
                 "description": self._spec.description,
                 "tags": list(self._spec.tags),
@@ -127,14 +127,16 @@ class Tracker:
                 "metadata": None,
             }
             place = self._place()
-            self._run = supervisor_api.open_run(place, self._whose(), folder=self._spec.folder, about=about)
+            self._run = supervisor_api.open_run(
+                place, self._attempt_id(), folder=self._spec.folder, about=about
+            )
             supervisor_api.set_params(place, self._run.id, self._spec.params)
 
     def _finish(self, event: Event) -> None:
         self._begin()
         status = ExperimentStatus(event["status"])
         counts = ", ".join(f"{count} {name}" for name, count in event.get("counts", {}).items())
-        with self._told("the record of the run"):
+        with self._logging_errors("the record of the run"):
             if self._run is not None:
                 run, self._run = self._run, None
                 run.end(status, message=counts)
@@ -142,12 +144,12 @@ class Tracker:
                 self._close_run(status, counts)
 
     def _close_run(self, status: ExperimentStatus, counts: str) -> None:
-        """Say how the run ended whose supervisor could not."""
-        from nemorun_cli.tracking.access import reader, supervisor_api  # noqa: PLC0415 - hardly ever needed
+        """Record the final status of a run whose supervisor died before it could."""
+        from nemorun_cli.tracking.access import reader, supervisor_api  # noqa: PLC0415 - rarely needed
 
-        left = supervisor_api.unended(self._place(), self._whose())
+        unended = supervisor_api.unended(self._place(), self._attempt_id())
         reader.close_openings(
-            self._root, self._prefix, exp_id=self._files.id, status=status, message=counts, only=left
+            self._root, self._prefix, exp_id=self._files.id, status=status, message=counts, only=unended
         )
 
     # -- attempts -----------------------------------------------------------------------------------
@@ -155,16 +157,16 @@ class Tracker:
     def _open_attempt(self, task: str, attempt: int, params: dict[str, Any]) -> str:
         from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - not for tasks that track nothing
 
-        return supervisor_api.open_attempt(self._place(task), self._whose(task, attempt), params)
+        return supervisor_api.open_attempt(self._place(task), self._attempt_id(task, attempt), params)
 
     def _close_attempt(self, event: Event) -> None:
-        """Read what is left to read, and have the last word on all records that the attempt opened."""
+        """Read the rest of the output and set the final status of all records that the attempt opened."""
         task, attempt = event["task"], event["attempt"]
         if task in self._patterns:
-            with self._told(f"the output of {task}"):
+            with self._logging_errors(f"the output of {task}"):
                 self._read_rest(task, attempt)
         for root, prefix in self._records(task, attempt):
-            with self._told(f"the record {prefix}"):
+            with self._logging_errors(f"the record {prefix}"):
                 from nemorun_cli.tracking.access import reader  # noqa: PLC0415 - not for tasks that track nothing
 
                 reader.close_openings(
@@ -180,38 +182,41 @@ class Tracker:
                 )
 
     def _records(self, task: str, attempt: int) -> list[tuple[str, str]]:
-        """The records that an attempt may have opened: its own, and those that it noted; costs two looks."""
+        """The records that an attempt may have opened: its own and the registered ones; two `stat` calls."""
         own = (self._root, f"{self._prefix}/{task}")
-        found = [own] if os.path.isdir(f"{self._root}/{own[1]}") else []  # noqa: PTH112 - for each task
-        noted = self._files.attempt(task, attempt).records
-        if noted.exists():
+        records = [own] if os.path.isdir(f"{self._root}/{own[1]}") else []  # noqa: PTH112 - called for each task
+        register = self._files.attempt(task, attempt).records
+        if register.exists():
             from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - not for tasks that track nothing
 
-            with self._told(f"the records of {task}"):
-                found += [place for place in supervisor_api.registered(noted) if place != own]
-        return found
+            with self._logging_errors(f"the records of {task}"):
+                records += [place for place in supervisor_api.registered(register) if place != own]
+        return records
 
     # -- output -------------------------------------------------------------------------------------
 
     def _read(self, task: str, attempt: int, *, seconds: float, is_over: bool) -> bool:
-        """Read on in the output of an attempt; where that fails, the next look begins after the rows."""
+        """Continue reading the output of an attempt; returns whether its end was reached.
+
+        If a read fails, the next one starts after the rows already written.
+        """
         key = (task, attempt)
-        reading = self._readings.pop(key, None)
-        if reading is None:
+        output = self._outputs.pop(key, None)
+        if output is None:
             if not self._files.attempt(task, attempt).log.exists():
                 return True
-            reading = self._open_readings(task, attempt)
-        is_all = reading.read(is_over=is_over, until=time.monotonic() + seconds)
-        self._readings[key] = reading
-        return is_all
+            output = self._open_output(task, attempt)
+        is_complete = output.read(is_over=is_over, until=time.monotonic() + seconds)
+        self._outputs[key] = output
+        return is_complete
 
     def _read_rest(self, task: str, attempt: int) -> None:
-        is_all = self._read(task, attempt, seconds=REST_TIME, is_over=True)
-        self._readings.pop((task, attempt), None)
-        if not is_all:
-            self._tell(f"tracking: the last part of the output of {task} was not read: it is too much")
+        is_complete = self._read(task, attempt, seconds=REST_TIME, is_over=True)
+        self._outputs.pop((task, attempt), None)
+        if not is_complete:
+            self._tell(f"tracking: the last part of the output of {task} was not read: it is too long")
 
-    def _open_readings(self, task: str, attempt: int) -> OutputMetrics:
+    def _open_output(self, task: str, attempt: int) -> OutputMetrics:
         from nemorun_cli.supervisor.output_metrics import OutputMetrics  # noqa: PLC0415 - only for tasks with patterns
 
         return OutputMetrics(
@@ -222,7 +227,7 @@ class Tracker:
             tell=lambda text: self._tell(f"tracking: {task}: {text}"),
         )
 
-    # -- the parts ----------------------------------------------------------------------------------
+    # -- parts --------------------------------------------------------------------------------------
 
     def _place(self, task: str | None = None) -> Place:
         from nemorun_cli.tracking.store import record_paths  # noqa: PLC0415 - not for tasks that track nothing
@@ -230,23 +235,23 @@ class Tracker:
         prefix = self._prefix if task is None else f"{self._prefix}/{task}"
         return record_paths.Place(self._root, record_paths.check_prefix(prefix))
 
-    def _whose(self, task: str | None = None, attempt: int | None = None) -> TrackedAttempt:
+    def _attempt_id(self, task: str | None = None, attempt: int | None = None) -> TrackedAttempt:
         from nemorun_cli.tracking.access.supervisor_api import TrackedAttempt  # noqa: PLC0415 - the same
 
         return TrackedAttempt(self._files.id, task, attempt)
 
     @contextlib.contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        """Tell of trouble instead of raising it."""
+    def _logging_errors(self, subject: str) -> Iterator[None]:
+        """Log errors instead of raising them."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - records may hold anything, and no task depends on them
+        except Exception as error:  # noqa: BLE001 - records may contain anything, and no task depends on them
             is_known = isinstance(error, (ExpError, OSError))
             text = str(error) if is_known else "".join(traceback.format_exception(error)).rstrip()
-            self._tell(f"tracking: {what}: {text}")
+            self._tell(f"tracking: {subject}: {text}")
 
 
 def params_of(task: Task) -> dict[str, Any]:
-    """What a task is run with: the arguments of a partial, and what its matrix gives it."""
+    """The params of a task: the arguments of a partial, and the values of its matrix."""
     arguments = task.args if isinstance(task.args, dict) else {}
     return {**{name: value for name, value in task.matrix.items() if name not in arguments}, **arguments}

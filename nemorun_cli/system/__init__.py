@@ -1,1 +1,1 @@
-"""This machine: files, locks, slots, hardware, threads and the environment."""
+"""The local machine: files, locks, slots, hardware, threads and the environment."""

@@ -1,6 +1,6 @@
-"""Places where a test can make this process die, so that crashes are tried at every write and not by luck.
+"""Points where tests can kill this process, to cover a crash at every write deterministically.
 
-`EXP_FAULT=<point>:<n>` kills the process with SIGKILL at the n-th passing of the point.
+`EXP_FAULT=<point>:<n>` kills the process with SIGKILL when it reaches the point for the n-th time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 VARIABLE: Final = "EXP_FAULT"
 
 _name, _, _count = os.environ.get(VARIABLE, "").partition(":")
-_left = int(_count or 1) if _name else 0
+_remaining = int(_count or 1) if _name else 0
 
 POINTS: Final = (
     "create.folder",
@@ -37,10 +37,10 @@ POINTS: Final = (
 
 
 def point(name: str) -> None:
-    """Die here, if this is the point and the passing that a test asked for."""
-    global _left  # noqa: PLW0603 - the count is of this process as a whole
+    """Kill this process if `EXP_FAULT` names this point and the count is reached."""
+    global _remaining  # noqa: PLW0603 - the process as a whole has one count
     if name != _name:
         return
-    _left -= 1
-    if _left == 0:
+    _remaining -= 1
+    if _remaining == 0:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Of an outer experiment or allocation: a task that saw them would take itself for a part of it.
+# Set by an enclosing experiment or allocation: a task that saw them would behave as a part of it.
 DROPPED: Final = ("EXP_", "SLURM_")
 RECORDED: Final = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "LOADEDMODULES", "PYTHONPATH")
 
 
 def inherited(which: str | tuple[str, ...]) -> dict[str, str]:
-    """What a task gets of this process's environment: `all`, `none` or the variables of these names."""
+    """The variables that a task inherits from this process: `all`, `none` or those with the given names."""
     return dict(_inherited(which))
 
 
@@ -23,17 +23,17 @@ def inherited(which: str | tuple[str, ...]) -> dict[str, str]:
 def _inherited(which: str | tuple[str, ...]) -> dict[str, str]:
     if which == "none":
         return {}
-    everything = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
     if which == "all":
-        return everything
-    return {name: everything[name] for name in which if name in everything}
+        return variables
+    return {name: variables[name] for name in which if name in variables}
 
 
 def recorded() -> dict[str, str | None]:
-    """What decides which programs a task finds; kept so that a resume can tell when it differs."""
+    """The variables that determine which programs a task finds; stored so that a resume can compare them."""
     return {name: os.environ.get(name) for name in RECORDED}
 
 
 def differences(before: Mapping[str, str | None]) -> list[str]:
-    """The names of the recorded variables that are not what they were."""
+    """The names of the recorded variables whose values have changed."""
     return [name for name in RECORDED if name in before and before[name] != os.environ.get(name)]

@@ -1,4 +1,4 @@
-"""Files and folders written whole, with private modes."""
+"""Private files and folders: created with modes that only their owner can access."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a private file in place."""
+    """Write a private file in place; not atomic, not synced."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
     try:
         data = memoryview(text.encode())
@@ -28,7 +28,7 @@ FILE_MODE: Final = 0o600
 
 
 def make_folder(path: Path) -> None:
-    """Make a private folder and those above it; one that is there already is left as it is."""
+    """Create a private folder and its missing parents; an existing folder is not changed."""
     missing = []
     folder = path
     while not folder.is_dir():
@@ -39,7 +39,7 @@ def make_folder(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a loss of power."""
+    """Sync a folder, so that new and renamed entries in it survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

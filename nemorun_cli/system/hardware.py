@@ -1,4 +1,4 @@
-"""What this machine has for tasks: CPUs, memory and GPUs, by the system or by an executor's options."""
+"""The local capacity for tasks: CPUs, memory and GPUs, as the system or an executor's options define it."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 ORDER: Final = "CUDA_DEVICE_ORDER"
 PROGRAM: Final = "nvidia-smi"
 QUERY: Final = ("--query-gpu=index,uuid", "--format=csv,noheader")
-PATIENCE: Final = 20.0  # seconds that nvidia-smi may take, which is long where a driver has to be loaded
+PATIENCE: Final = 20.0  # seconds that nvidia-smi may take, which is long because it may load the driver
 
-_CGROUP: Final = Path("/sys/fs/cgroup")  # of a container; that of a whole machine has no limits
-_NAMES: Final = ("GPU-", "MIG-")  # what ids begin with that are no numbers
+_CGROUP: Final = Path("/sys/fs/cgroup")  # in a container, the container's own; a host's root has no limits
+_NAMES: Final = ("GPU-", "MIG-")  # prefixes of ids that are not numbers
 
 OPTIONS: Final[Mapping[str, Any]] = {
     "cpus": {
-        "description": "How many CPUs tasks with `resources` share. Default: those that `exp` may use.",
+        "description": "Number of CPUs that tasks with `resources` share. Default: all that `exp` can use.",
         "title": "a number of CPUs",
         "type": "number",
         "minimum": 0,
         "examples": [8],
     },
     "memory": {
-        "description": "How much memory tasks with `resources` share. Default: that of this machine.",
+        "description": "Memory that tasks with `resources` share. Default: the memory of this machine.",
         "title": "a size: 512M, 4G, 1.5T",
         "type": "string",
         "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?[KMGTkmgt](i?[Bb])?(?![\s\S])",
         "examples": ["32G"],
     },
     "gpus": {
-        "description": "The GPUs that tasks with `resources` share: how many, or a list of their ids."
-        " Default: what nvidia-smi finds, or CUDA_VISIBLE_DEVICES names.",
+        "description": "GPUs that tasks with `resources` share: their number, or a list of their ids."
+        " Default: the GPUs in CUDA_VISIBLE_DEVICES, if it is set, or those that nvidia-smi reports.",
         "title": "a number of GPUs, or a list of their ids",
         "anyOf": [
             {"type": "integer", "minimum": 0},
@@ -63,16 +63,16 @@ OPTIONS: Final[Mapping[str, Any]] = {
 
 
 def find(options: Mapping[str, Any], *, with_gpus: bool) -> Machine:
-    """This machine, with what the options say instead of what the system does.
+    """This machine's capacity; options override the values of the system.
 
-    GPUs are looked for only `with_gpus`: that may start a program.
+    GPUs are detected only `with_gpus`, because that may run nvidia-smi.
     """
     gpus, origin = _gpus(options.get("gpus")) if with_gpus else ([], "")
     return Machine(
         cpus=float(options["cpus"]) if "cpus" in options else cpus(),
         memory=size(options["memory"]) if "memory" in options else memory(),
         gpus=tuple(gpus),
-        marks=tuple(_mark(name) for name in gpus),
+        marks=tuple(_shared_id(name) for name in gpus),
         origin=origin,
     )
 
@@ -82,12 +82,12 @@ def cpus() -> float:
     count = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     with contextlib.suppress(OSError, ValueError):
         quota, period = (_CGROUP / "cpu.max").read_text(encoding="ascii").split()
-        count = min(count, int(quota) / int(period))  # "max" is no number, and no limit
+        count = min(count, int(quota) / int(period))  # the quota "max", no limit, raises ValueError
     return count
 
 
 def memory() -> int | None:
-    """The bytes of memory of this machine, or of the container that this is; None if nobody tells."""
+    """The memory of this machine, or the limit of this container, in bytes; None if unknown."""
     try:
         count = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
@@ -98,63 +98,63 @@ def memory() -> int | None:
 
 
 def environment(gpus: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
-    """The variables by which a task sees these GPUs and no others.
+    """The variables that restrict a task to these GPUs.
 
-    Numbers mean what they mean to nvidia-smi, unless the environment as `given` says otherwise.
+    GPU numbers mean those of nvidia-smi, unless `given` or this process's environment sets an order.
     """
-    told = {VISIBLE: ",".join(gpus)}
+    variables = {VISIBLE: ",".join(gpus)}
     if gpus and all(name.isdigit() for name in gpus) and not {VISIBLE, ORDER} & {*given, *os.environ}:
-        told[ORDER] = "PCI_BUS_ID"
-    return told
+        variables[ORDER] = "PCI_BUS_ID"
+    return variables
 
 
-def _gpus(wanted: float | Sequence[float | str] | None) -> tuple[list[str], str]:
-    """The GPUs as `CUDA_VISIBLE_DEVICES` takes them, and where they are known from."""
+def _gpus(option: float | Sequence[float | str] | None) -> tuple[list[str], str]:
+    """The GPUs in the form of `CUDA_VISIBLE_DEVICES`, and the source of the list."""
     inherited = visible(os.environ.get(VISIBLE))
-    if isinstance(wanted, int | float):  # JSON Schema takes 2.0 for a whole number, too
-        count = int(wanted)
+    if isinstance(option, int | float):  # JSON Schema accepts 2.0 as an integer, too
+        count = int(option)
         known = [str(number) for number in range(count)] if inherited is None else inherited
         return known[:count], "the option gpus"
-    if wanted is not None:
-        names = [one if isinstance(one, str) else str(int(one)) for one in wanted]
-        marks = None if inherited is None else {_mark(name) for name in inherited}
-        return [name for name in names if marks is None or _mark(name) in marks], "the option gpus"
+    if option is not None:
+        names = [gpu if isinstance(gpu, str) else str(int(gpu)) for gpu in option]
+        allowed = None if inherited is None else {_shared_id(name) for name in inherited}
+        return [name for name in names if allowed is None or _shared_id(name) in allowed], "the option gpus"
     if inherited is not None:
         return inherited, f"{VISIBLE}={os.environ[VISIBLE]}"
-    found, origin = _asked()
-    return [number for number, _ in found], origin
+    gpus, origin = _query_nvidia_smi()
+    return [number for number, _ in gpus], origin
 
 
 def visible(text: str | None) -> list[str] | None:
-    """The GPUs that `CUDA_VISIBLE_DEVICES` names, up to the first that is none; None if it is unset."""
+    """The GPUs that `CUDA_VISIBLE_DEVICES` lists, up to the first invalid or repeated id; None for None."""
     if text is None:
         return None
-    found: list[str] = []
+    gpus: list[str] = []
     for name in (part.strip() for part in text.split(",")):
-        if not (name.isdigit() or name.startswith(_NAMES)) or name in found:
+        if not (name.isdigit() or name.startswith(_NAMES)) or name in gpus:
             break
-        found.append(name)
-    return found
+        gpus.append(name)
+    return gpus
 
 
-def _mark(name: str) -> str:
-    """What a GPU is known by among all experiments: its number, if that can be told."""
+def _shared_id(name: str) -> str:
+    """The id that all experiments use for a GPU: its number, if that can be determined."""
     if name.isdigit():
         return str(int(name))
-    for number, whole in _asked()[0]:
-        if whole.startswith(name):  # CUDA takes the beginning of an id for it
+    for number, gpu_id in _query_nvidia_smi()[0]:
+        if gpu_id.startswith(name):  # CUDA accepts a prefix of an id
             return number
     return name
 
 
 @cache
-def _asked() -> tuple[list[tuple[str, str]], str]:
-    """Number and id of each GPU that nvidia-smi tells of, or none and why."""
-    import subprocess  # noqa: PLC0415 - only where tasks ask for GPUs
+def _query_nvidia_smi() -> tuple[list[tuple[str, str]], str]:
+    """The number and id of each GPU that nvidia-smi reports, and the source; or nothing and the reason."""
+    import subprocess  # noqa: PLC0415 - only needed if tasks request GPUs
 
     program = shutil.which(PROGRAM)
     if program is None:
-        return [], f"there is no {PROGRAM} on the PATH"
+        return [], f"{PROGRAM} is not on the PATH"
     try:
         done = subprocess.run(
             [program, *QUERY],
@@ -165,7 +165,7 @@ def _asked() -> tuple[list[tuple[str, str]], str]:
             check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        return [], f"{PROGRAM} does not tell: {error}"
+        return [], f"{PROGRAM} failed: {error}"
     rows = (line.split(",") for line in done.stdout.splitlines())
-    found = [(row[0].strip(), row[1].strip()) for row in rows if len(row) == 2 and row[0].strip().isdigit()]  # noqa: PLR2004 - columns of QUERY
-    return found, f"asked {PROGRAM}"
+    gpus = [(row[0].strip(), row[1].strip()) for row in rows if len(row) == 2 and row[0].strip().isdigit()]  # noqa: PLR2004 - columns of QUERY
+    return gpus, f"reported by {PROGRAM}"

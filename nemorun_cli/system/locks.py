@@ -1,7 +1,7 @@
 """Locks that the kernel releases when their holder dies: `flock` on a descriptor that can be inherited.
 
-Probes take the lock shared and only for an instant, so that any number of them neither block
-nor see one another; a starter may collide with a probe and therefore tries again.
+A probe takes the lock shared and only for an instant, so that probes neither block nor see each other. A
+process that takes the lock may collide with a probe and therefore tries again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from nemorun_cli.system.files import FILE_MODE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PATIENCE: Final = 0.1  # seconds that a starter goes on trying, for what it met may be a probe
-PAUSE: Final = 0.002  # seconds between its tries
+PATIENCE: Final = 0.1  # seconds that `take` keeps trying, because the current holder may be a probe
+PAUSE: Final = 0.002  # seconds between tries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who holds a lock, as written into it: believed only on the host and boot it names."""
+    """The process that holds a lock, from the lock file; valid only on the host and boot that it names."""
 
     pid: int
     host: str
@@ -36,7 +36,7 @@ class Holder:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> Self:
-        """A holder as a ledger or a lock file describes it."""
+        """A holder from an event of the ledger or from a lock file."""
         pid = values.get("pid")
         return cls(
             pid=pid if isinstance(pid, int) else 0,
@@ -47,34 +47,34 @@ class Holder:
 
     @property
     def is_here(self) -> bool:
-        """Whether this is the host and the boot where the holder ran."""
+        """Whether the holder ran on this host and in its current boot."""
         return self.host == hostname() and self.boot == boot_id()
 
     @property
     def is_this_host(self) -> bool:
-        """Whether the holder ran on this host, be it before a restart."""
+        """Whether the holder ran on this host, in any boot."""
         return self.host == hostname()
 
 
 @cache
 def hostname() -> str:
-    """This machine's name."""
+    """The name of this host."""
     return os.uname().nodename
 
 
 @cache
 def boot_id() -> str:
-    """What changes when the machine restarts; empty where the system does not tell."""
+    """An id that changes when the machine restarts."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
-        import psutil  # noqa: PLC0415 - needed only where there is no /proc
+        import psutil  # noqa: PLC0415 - needed only without /proc
 
         return str(int(psutil.boot_time()))
 
 
 def take(path: Path, *, patience: float = PATIENCE) -> int | None:
-    """An exclusive lock on the file, made if missing: its descriptor, or None if somebody holds it.
+    """Lock the file exclusively, creating it if missing; return its descriptor, or None if it is held.
 
     `patience` is in seconds.
     """
@@ -85,7 +85,7 @@ def take(path: Path, *, patience: float = PATIENCE) -> int | None:
 
 
 def try_take(path: Path) -> int | None:
-    """Like `take`, but without a second try."""
+    """Like `take`, but with a single try."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -99,7 +99,7 @@ def try_take(path: Path) -> int | None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock; a file that is not there is held by nobody."""
+    """Whether a process holds the lock; False if the file does not exist."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -114,7 +114,7 @@ def is_held(path: Path) -> bool:
 
 
 def try_take_nameless(path: Path) -> int | None:
-    """Like `try_take`, for whoever is no supervisor: while it is held, the file says that of nobody."""
+    """Like `try_take`, for a process that is not a supervisor: the file names no holder while it is held."""
     descriptor = try_take(path)
     if descriptor is not None:
         os.ftruncate(descriptor, 0)
@@ -122,9 +122,10 @@ def try_take_nameless(path: Path) -> int | None:
 
 
 def is_held_by_name(path: Path) -> bool:
-    """Whether a supervisor holds the lock, and not somebody who only looks.
+    """Whether a supervisor holds the lock, rather than a probe.
 
-    What one that was killed was just starting has its descriptors for an instant, and is waited for.
+    A process that a killed supervisor was just starting keeps the lock's descriptor for an instant: the
+    function waits up to PATIENCE for its release.
     """
     if not is_held(path) or (holder := read_holder(path)) is None:
         return False
@@ -137,13 +138,13 @@ def is_held_by_name(path: Path) -> bool:
 
 
 def write_holder(descriptor: int, holder: Holder) -> None:
-    """Say in the lock file who holds it."""
+    """Write the holder into the lock file."""
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(asdict(holder)).encode() + b"\n", 0)
 
 
 def read_holder(path: Path) -> Holder | None:
-    """Who last held the lock, or None if nobody ever did; half-written is nobody."""
+    """The last holder of the lock that the file names; None if it names none, or is incomplete."""
     try:
         values = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
@@ -152,7 +153,7 @@ def read_holder(path: Path) -> Holder | None:
 
 
 def holder_by_kernel(path: Path) -> int | None:
-    """The pid that the kernel names as the holder of a `flock` on this file, where it tells (Linux)."""
+    """The pid of the process that holds a `flock` on this file, by /proc/locks (Linux); None if unknown."""
     try:
         status = path.stat()
         table = Path("/proc/locks").read_text(encoding="ascii")

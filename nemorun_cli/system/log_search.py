@@ -1,4 +1,4 @@
-"""What the end of an output says of a failure: the patterns of `retry.on`."""
+"""Search for the patterns of `retry.on` at the end of a failed task's output."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-WINDOW: Final = 1 << 16  # bytes at the end of an output that are looked at
-LONGEST: Final = 1 << 14  # bytes of a line that are looked at
+WINDOW: Final = 1 << 16  # bytes that are searched at the end of an output
+LONGEST: Final = 1 << 14  # bytes that are searched of a line
 
 
 class SearchPatternError(ValueError):
-    """What was given is no regular expression."""
+    """The pattern is not a regular expression."""
 
 
 @lru_cache(maxsize=64)
 def compiled(pattern: str) -> re.Pattern[str]:
-    """A pattern, ready to search.
+    """The compiled pattern.
 
     Raises:
-        PatternError: it is no regular expression.
+        SearchPatternError: it is not a regular expression.
     """
     try:
         return re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise SearchPatternError(f"is no regular expression: {error}") from None
+        raise SearchPatternError(f"is not a regular expression: {error}") from None
 
 
-def found(log: Path, wanted: Sequence[str], *, tell: Callable[[str], None]) -> str | None:
-    """The first of the patterns that fits in a line at the end of an output; None if none does.
+def found(log: Path, patterns: Sequence[str], *, tell: Callable[[str], None]) -> str | None:
+    """The first pattern that matches in a line at the end of an output; None if none does.
 
-    A pattern that takes too long is told and given up. What cannot be read says nothing.
+    A pattern that takes too long is skipped, and `tell` receives a message. A log that cannot be read has no
+    match.
     """
     try:
         with log.open("rb") as stream:
@@ -53,7 +54,7 @@ def found(log: Path, wanted: Sequence[str], *, tell: Callable[[str], None]) -> s
     ]
     watchdog = Watchdog()
     with watchdog:
-        for pattern in wanted:
+        for pattern in patterns:
             search = compiled(pattern).search
             try:
                 for line in lines:
@@ -61,7 +62,5 @@ def found(log: Path, wanted: Sequence[str], *, tell: Callable[[str], None]) -> s
                         if search(line):
                             return pattern
             except TooSlowError:
-                tell(
-                    f"the pattern {pattern!r} of retry.on needs more than {PATIENCE:g} s for a line: given up"
-                )
+                tell(f"the pattern {pattern!r} of retry.on took more than {PATIENCE:g} s for a line: skipped")
     return None

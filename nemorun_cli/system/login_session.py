@@ -1,4 +1,4 @@
-"""Whether the session manager ends what outlives a login, as a detached supervisor should."""
+"""The check whether the session manager would kill a detached supervisor at logout."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from pathlib import Path
 from typing import Final
 
 ASK_WAIT: Final = 3.0  # seconds that systemd may take to answer
-LINGERING: Final = Path("/var/lib/systemd/linger")  # a file a user whose services outlive logins
+LINGERING: Final = Path("/var/lib/systemd/linger")  # holds a file for each user whose services survive logout
 CGROUP: Final = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRisk:
-    """Why what is started here will not outlive the login, and what to do about it."""
+    """Why a process started here will not survive the logout, and what to do about it."""
 
     message: str
     remedy: str
 
 
 def danger(control_group: str | None = None) -> SessionRisk | None:
-    """What threatens a supervisor that is started from here; None outside of a login, or if nothing does.
+    """The risk that a supervisor started here is killed at logout; None if it is not.
 
-    Cheap where this process is in no session of systemd; else it asks `loginctl`.
+    Runs `loginctl` only if this process is in a session of systemd.
 
     Args:
-        control_group: that of the supervisor, as in proc(5); None is this process's own.
+        control_group: the supervisor's control group, as in proc(5); None means this process's own.
     """
     group = _control_group() if control_group is None else control_group
     if f"/user@{os.getuid()}.service" in group:
-        return None if _lingers() else _of_user_manager()
-    if "/session-" in group and _kills_sessions():
+        return None if _lingers() else _user_manager_risk()
+    if "/session-" in group and _kills_user_processes():
         return SessionRisk(
-            "systemd-logind ends everything of a session at logout (KillUserProcesses=yes)",
+            "systemd-logind kills all processes of a session at logout (KillUserProcesses=yes)",
             "start it in a scope of its own: systemd-run --user --scope exp run …"
             + ("" if _lingers() else f", after: loginctl enable-linger {_user()}"),
         )
     return None
 
 
-def _of_user_manager() -> SessionRisk:
+def _user_manager_risk() -> SessionRisk:
     return SessionRisk(
-        "this terminal belongs to your systemd user manager, which ends with your last login",
-        f"let it outlive logins: loginctl enable-linger {_user()}",
+        "this terminal belongs to your systemd user manager, which stops when you log out everywhere",
+        f"keep it running after logout: loginctl enable-linger {_user()}",
     )
 
 
@@ -54,15 +54,15 @@ def _control_group() -> str:
     try:
         return CGROUP.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""  # no Linux, no systemd
+        return ""  # not Linux, hence no systemd
 
 
 def _lingers() -> bool:
     return (LINGERING / _user()).exists()
 
 
-def _kills_sessions() -> bool:
-    """Whether logind says so; what does not answer is taken to spare them, as most systems are set up."""
+def _kills_user_processes() -> bool:
+    """Whether logind kills a session's processes at logout; the default, False, if it does not answer."""
     program = shutil.which("loginctl")
     if program is None:
         return False

@@ -6,7 +6,7 @@ import os
 
 
 def exists(pid: int) -> bool:
-    """Whether there is such a process, be it only waiting to be collected."""
+    """Whether a process with this pid exists; a zombie counts."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Classes that a spec names in a word: those built in, and those of installed packages."""
+"""Classes that a spec refers to by a short name: built-in ones, and those of installed packages."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """The classes of one kind; a built-in name wins over an installed one.
+    """The classes of one kind; a built-in name takes precedence over an installed one.
 
     Attributes:
-        kind: what they are called in messages.
-        group: the entry-point group under which packages name theirs.
+        kind: the kind's name in messages.
+        group: the entry-point group under which packages register their classes.
         built_in: `module:Class` by name.
     """
 
@@ -27,18 +27,18 @@ class Registry:
     built_in: Mapping[str, str]
 
     def names(self) -> list[str]:
-        """All that there are."""
+        """All registered names, sorted."""
         return sorted({*self.built_in, *(point.name for point in self._installed())})
 
     def has(self, name: str) -> bool:
-        """Whether there is one of this name."""
+        """Whether the name is registered."""
         return name in self.built_in or any(point.name == name for point in self._installed())
 
     def find(self, name: str) -> Any:
-        """The class behind a name.
+        """The class of a name.
 
         Raises:
-            UsageError: there is none, or its package cannot be loaded.
+            UsageError: the name is not registered, or its package cannot be loaded.
         """
         if path := self.built_in.get(name):
             module, _, attribute = path.partition(":")
@@ -49,7 +49,7 @@ class Registry:
         raise UsageError(f"there is no {self.kind} {name!r} (there are: {', '.join(self.names())})")
 
     def _installed(self) -> Iterable[Any]:
-        from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and only for what is not built in
+        from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and needed only for other packages
 
         return entry_points(group=self.group)
 
@@ -58,7 +58,7 @@ class Registry:
             return point.load()
         except ExpError:
             raise
-        except Exception as error:  # a package may raise anything; it is named, and the cause is kept
+        except Exception as error:  # a package may raise anything; the message names it, the cause is kept
             raise UsageError(
                 f"the {self.kind} {point.name!r} ({point.value}) cannot be loaded: {error}"
             ) from error

@@ -1,8 +1,8 @@
-"""Slots of this machine, shared by all experiments under one home: who uses how much of it, and who waits.
+"""Local capacity, shared by all experiments under one home: the tasks that use it and those that wait for it.
 
-Each running task that asked for resources has a file, locked through a descriptor that it inherited: the
-kernel frees its slots with its last process. Each experiment that waits has one file for the first task that
-does, locked by its supervisor. They are changed under one lock only; reading them takes none. On a file
+Each running task that requests resources has a file, locked through a descriptor that it inherited: the
+kernel releases its slots with its last process. Each experiment that waits has one file for its first waiting
+task, locked by its supervisor. All files are changed under a single lock; reading takes no lock. On a file
 system that several hosts share, each host has a folder of its own.
 """
 
@@ -25,12 +25,12 @@ from nemorun_cli.system.files import make_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-PATIENCE: Final = 1.0  # seconds that a turn waits for the lock, which is held for less than milliseconds
-FIRST_PAUSE: Final = 0.1  # seconds until what waits looks again
-LONGEST_PAUSE: Final = 1.0  # the same, after it looked often
-GROWTH: Final = 1.5  # by which the pause grows
+PATIENCE: Final = 1.0  # seconds that a turn waits for the lock, which is held for less than a millisecond
+FIRST_PAUSE: Final = 0.1  # seconds until a waiting experiment checks again the first time
+LONGEST_PAUSE: Final = 1.0  # seconds; the longest pause between checks
+GROWTH: Final = 1.5  # factor by which the pause grows
 
-LOWEST: Final = 10  # descriptor of an allocation, so that none is in the way where a task expects its own
+LOWEST: Final = 10  # lowest descriptor of an allocation, to stay clear of descriptors that a task may use
 
 _LOCK: Final = "lock"
 _USED: Final = ".used"
@@ -39,9 +39,9 @@ _WAITING: Final = ".waiting"
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """The slots of one attempt that is to start; whoever inherits the descriptor keeps them taken.
+    """The slots of one attempt that will start; they stay taken while a process holds the descriptor.
 
-    `gpus` are as `CUDA_VISIBLE_DEVICES` takes them.
+    `gpus` are ids as `CUDA_VISIBLE_DEVICES` takes them.
     """
 
     path: Path
@@ -49,14 +49,14 @@ class Allocation:
     gpus: tuple[str, ...]
 
     def keep_until(self, record: Path) -> None:
-        """Keep the slots taken until this file is there, for what cannot inherit a descriptor."""
+        """Keep the slots taken until this file exists, for a task that cannot inherit a descriptor."""
         values = _values(self.path)
         _write(self.descriptor, {**values, "until": str(record), "boot": locks.boot_id()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotUse:
-    """What one task has of this machine; `gpus` are their marks."""
+    """The local capacity that one task uses; `gpus` are marks, as in `Machine`."""
 
     experiment: str
     task: str
@@ -66,7 +66,7 @@ class SlotUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """The first task of an experiment that waits for slots; `number` tells who waits longer."""
+    """The first task of an experiment that waits for slots; a lower `number` has waited longer."""
 
     experiment: str
     number: int
@@ -74,83 +74,84 @@ class Waiting:
 
 
 class Slots:
-    """One experiment's part in the slots of this machine."""
+    """One experiment's share of the local capacity."""
 
     def __init__(self, folder: Path, experiment: str) -> None:
         self._folder = folder
         self._experiment = experiment
         self._allocations: dict[str, Allocation] = {}
-        self._waiting: int | None = None  # the descriptor of the file that says what is waited for
+        self._waiting: int | None = None  # the descriptor of the file of the pending request
         self._number = 0
-        self._made = 1
+        self._next_file = 1
         self._pause = FIRST_PAUSE
-        self.due: float | None = None  # the monotonic time to look again, while something waits
+        self.due: float | None = None  # the monotonic time of the next check, while a task waits
 
     @contextlib.contextmanager
     def turn(self, machines: Mapping[str, Machine]) -> Iterator[Capacity]:
-        """What is free now; what is taken of it is allocated at the end."""
+        """The current capacity; what the block takes of it is allocated when the block ends."""
         make_folder(self._folder)
         lock = locks.take(self._folder / _LOCK, patience=PATIENCE)
         if lock is None:
-            self._look_again()
+            self._schedule_check()
             yield Capacity(machines, is_closed=True)
             return
         try:
-            room = self._room(machines)
-            yield room
-            self._allocate(room)
-            self._wait(room)
+            capacity = self._capacity(machines)
+            yield capacity
+            self._allocate(capacity)
+            self._write_request(capacity)
         finally:
             os.close(lock)
 
     def allocation(self, task: str) -> Allocation | None:
-        """The slots that were allocated to a task, if it asked for any."""
+        """The slots that were allocated to a task, if it requested any."""
         return self._allocations.get(task)
 
     def release(self, task: str) -> list[str]:
-        """Let go of a task's slots, for it is over; gives the experiments that wait for some."""
+        """Release the slots of a finished task; return the other experiments that wait for slots."""
         if allocation := self._allocations.pop(task, None):
             os.close(allocation.descriptor)
         for path, values in _entries(self._folder, _USED):
             is_own = (values.get("experiment"), values.get("task")) == (self._experiment, task)
             if is_own and not locks.is_held(path):
                 path.unlink(missing_ok=True)
-        return [one.experiment for one in waiting(self._folder) if one.experiment != self._experiment]
+        experiments = [entry.experiment for entry in waiting(self._folder)]
+        return [experiment for experiment in experiments if experiment != self._experiment]
 
     def close(self) -> None:
-        """Let go of everything; the slots of what runs stay taken."""
+        """Close all files; the slots of running tasks stay taken."""
         for allocation in self._allocations.values():
             os.close(allocation.descriptor)
         self._allocations.clear()
         self._stop_waiting()
 
-    def _room(self, machines: Mapping[str, Machine]) -> Capacity:
-        room = Capacity(machines)
+    def _capacity(self, machines: Mapping[str, Machine]) -> Capacity:
+        capacity = Capacity(machines)
         for path, values in _entries(self._folder, _USED):
             if _is_taken(path, values):
                 use = _use(values)
-                room.add(use.wanted, use.gpus)
+                capacity.add(use.wanted, use.gpus)
             else:
                 path.unlink(missing_ok=True)
-        for one in self._queue():
-            if one.experiment == self._experiment:
+        for entry in self._queue():
+            if entry.experiment == self._experiment:
                 continue
-            if self._waiting is None or one.number < self._number:
-                room.set_aside(one.wish)
+            if self._waiting is None or entry.number < self._number:
+                capacity.reserve(entry.wish)
             else:
-                room.later_requests.append(one.wish)
-        return room
+                capacity.later_requests.append(entry.wish)
+        return capacity
 
     def _queue(self) -> list[Waiting]:
-        """Who waits; what supervisors left that were killed is removed."""
+        """The waiting experiments; files of killed supervisors are removed first."""
         for path, _ in _entries(self._folder, _WAITING):
             if not locks.is_held(path):
                 path.unlink(missing_ok=True)
         return waiting(self._folder)
 
-    def _allocate(self, room: Capacity) -> None:
-        """Take what was granted; what cannot be noted, on a full disk, cannot start either."""
-        for task, grant in room.granted.items():
+    def _allocate(self, capacity: Capacity) -> None:
+        """Allocate what was granted; a task whose file cannot be written, as on a full disk, cannot start."""
+        for task, grant in capacity.granted.items():
             values = {
                 "experiment": self._experiment,
                 "task": task,
@@ -158,18 +159,20 @@ class Slots:
                 "marks": grant.marks,
             }
             try:
-                self._allocations[task] = Allocation(*self._new(values), grant.gpus)
+                self._allocations[task] = Allocation(*self._new_file(values), grant.gpus)
             except OSError as error:
-                room.impossible[task] = f"its slots cannot be noted in {self._folder}: {error.strerror}"
+                capacity.impossible[task] = (
+                    f"its slots cannot be recorded in {self._folder}: {error.strerror}"
+                )
 
-    def _new(self, values: Mapping[str, Any]) -> tuple[Path, int]:
-        """A file that says who uses what, and the descriptor by which it is locked."""
-        while (path := self._folder / f"{self._experiment}.{self._made}{_USED}").exists():
-            self._made += 1
-        self._made += 1
+    def _new_file(self, values: Mapping[str, Any]) -> tuple[Path, int]:
+        """Create the file of an allocation; return its path and the descriptor that locks it."""
+        while (path := self._folder / f"{self._experiment}.{self._next_file}{_USED}").exists():
+            self._next_file += 1
+        self._next_file += 1
         descriptor = locks.take(path)
-        if descriptor is None:  # nobody else makes files while this lock of ours is held
-            raise BlockingIOError(0, "somebody holds the lock of a file that was just made")
+        if descriptor is None:  # not expected: only the holder of the folder's lock creates files
+            raise BlockingIOError(0, "another process holds the lock of a new file")
         try:
             _write(descriptor, values)
             return path, fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, LOWEST)
@@ -179,28 +182,28 @@ class Slots:
         finally:
             os.close(descriptor)
 
-    def _wait(self, room: Capacity) -> None:
-        """Say for what this experiment waits, or that it waits for nothing."""
-        wish = room.refused
-        if wish is None:
+    def _write_request(self, capacity: Capacity) -> None:
+        """Write the refused request to this experiment's file, or remove the file if none was refused."""
+        request = capacity.refused
+        if request is None:
             self._stop_waiting()
             return
         if self._waiting is None:
             self._waiting = locks.take(self._folder / f"{self._experiment}{_WAITING}")
             self._number = time.monotonic_ns()
-        elif room.granted:
-            self._number = time.monotonic_ns()  # it had its turn, and comes after whoever waits by now
+        elif capacity.granted:
+            self._number = time.monotonic_ns()  # it had its turn: all waiting experiments now come first
         if self._waiting is not None:
             values = {
                 "experiment": self._experiment,
-                "task": wish.task,
+                "task": request.task,
                 "number": self._number,
-                "wanted": wish.wanted.to_json(),
-                "machine": asdict(wish.machine),
+                "wanted": request.wanted.to_json(),
+                "machine": asdict(request.machine),
             }
-            with contextlib.suppress(OSError):  # a full disk: it waits, and others do not know
+            with contextlib.suppress(OSError):  # a full disk: the request waits, unknown to other experiments
                 _write(self._waiting, values)
-        self._look_again()
+        self._schedule_check()
 
     def _stop_waiting(self) -> None:
         self.due, self._pause = None, FIRST_PAUSE
@@ -209,27 +212,27 @@ class Slots:
             os.close(self._waiting)
             self._waiting = None
 
-    def _look_again(self) -> None:
+    def _schedule_check(self) -> None:
         self.due = time.monotonic() + self._pause
         self._pause = min(self._pause * GROWTH, LONGEST_PAUSE)
 
 
 def used(folder: Path) -> list[SlotUse]:
-    """What running tasks have of this machine, by experiment and task."""
-    found = [_use(values) for path, values in _entries(folder, _USED) if _is_taken(path, values)]
-    return sorted(found, key=lambda one: (one.experiment, one.task))
+    """The local capacity that running tasks use, sorted by experiment and task."""
+    uses = [_use(values) for path, values in _entries(folder, _USED) if _is_taken(path, values)]
+    return sorted(uses, key=lambda use: (use.experiment, use.task))
 
 
 def waiting(folder: Path) -> list[Waiting]:
-    """Who waits for slots of this machine, whoever waits longest first."""
-    found = [_waiting(values) for path, values in _entries(folder, _WAITING) if locks.is_held(path)]
-    return sorted(found, key=lambda one: one.number)
+    """The experiments that wait for local capacity, longest-waiting first."""
+    queue = [_waiting(values) for path, values in _entries(folder, _WAITING) if locks.is_held(path)]
+    return sorted(queue, key=lambda entry: entry.number)
 
 
-def _entries(folder: Path, ending: str) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """The files of a kind, with what they say."""
+def _entries(folder: Path, suffix: str) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """The files with this suffix, each with its values."""
     try:
-        paths = [Path(entry.path) for entry in os.scandir(folder) if entry.name.endswith(ending)]
+        paths = [Path(entry.path) for entry in os.scandir(folder) if entry.name.endswith(suffix)]
     except FileNotFoundError:
         return
     for path in paths:
@@ -237,7 +240,7 @@ def _entries(folder: Path, ending: str) -> Iterator[tuple[Path, Mapping[str, Any
 
 
 def _values(path: Path) -> Mapping[str, Any]:
-    """What a file says; one that is being written, or is gone by now, says nothing."""
+    """The values in a file; empty if it is being written or no longer exists."""
     try:
         values = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
@@ -246,7 +249,7 @@ def _values(path: Path) -> Mapping[str, Any]:
 
 
 def _is_taken(path: Path, values: Mapping[str, Any]) -> bool:
-    """Whether somebody lives who has these slots."""
+    """Whether the slots are in use: the file is locked, or the file that `until` names does not exist yet."""
     if locks.is_held(path):
         return True
     record = values.get("until")
@@ -256,7 +259,7 @@ def _is_taken(path: Path, values: Mapping[str, Any]) -> bool:
 
 
 def _write(descriptor: int, values: Mapping[str, Any]) -> None:
-    """Say something else in a file; in one write, so that who reads a text that grows never finds none."""
+    """Replace the values in a file: write once, then truncate, so that readers never find it empty."""
     data = json.dumps(values).encode() + b"\n"
     os.pwrite(descriptor, data, 0)
     os.ftruncate(descriptor, len(data))
@@ -273,7 +276,7 @@ def _use(values: Mapping[str, Any]) -> SlotUse:
 
 def _waiting(values: Mapping[str, Any]) -> Waiting:
     machine = values.get("machine", {})
-    wish = PendingRequest(
+    request = PendingRequest(
         task=str(values.get("task", "")),
         machine=Machine(
             cpus=machine.get("cpus"),
@@ -284,5 +287,5 @@ def _waiting(values: Mapping[str, Any]) -> Waiting:
         wanted=Resources.from_json(values.get("wanted", {})),
     )
     return Waiting(
-        experiment=str(values.get("experiment", "")), number=int(values.get("number", 0)), wish=wish
+        experiment=str(values.get("experiment", "")), number=int(values.get("number", 0)), wish=request
     )

@@ -1,4 +1,4 @@
-"""A few threads for questions that take long; none of them keeps the process from ending."""
+"""A small thread pool for slow requests to engines; its threads do not keep the process from exiting."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ T = TypeVar("T")
 class Workers:
     """Up to `count` threads, started when there is work.
 
-    Those of `concurrent.futures` are waited for when the interpreter ends, however long their work
-    takes; an engine that never answers must not hold up whoever asked.
+    At exit the interpreter waits for the threads of `concurrent.futures`, however long their work takes; an
+    engine that never answers must not block the exit.
     """
 
     def __init__(self, count: int, name: str) -> None:
@@ -29,9 +29,9 @@ class Workers:
         self._idle = threading.Semaphore(0)
 
     def submit(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> Future[T]:
-        """Have a function called; gives what will have its outcome."""
+        """Call a function in a thread; return the future of its result."""
         future: Future[T] = Future()
-        self._work.put(lambda: _fulfil(future, lambda: function(*args, **options)))
+        self._work.put(lambda: _complete(future, lambda: function(*args, **options)))
         if not self._idle.acquire(blocking=False) and len(self._threads) < self._count:
             thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
             self._threads.append(thread)
@@ -39,7 +39,7 @@ class Workers:
         return future
 
     def close(self, *, patience: float) -> None:
-        """Let the threads end when their work is done, and wait for that at most so many seconds."""
+        """Let the threads exit when their work is done, and wait for them at most `patience` seconds."""
         for _ in self._threads:
             self._work.put(None)
         end = time.monotonic() + patience
@@ -52,12 +52,12 @@ class Workers:
             self._idle.release()
 
 
-def _fulfil(future: Future[Any], call: Callable[[], Any]) -> None:
+def _complete(future: Future[Any], call: Callable[[], Any]) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:
         result = call()
-    except BaseException as error:  # noqa: BLE001 - it is raised again where the outcome is asked for
+    except BaseException as error:  # noqa: BLE001 - `Future.result` raises it again
         future.set_exception(error)
     else:
         future.set_result(result)

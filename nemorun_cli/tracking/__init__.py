@@ -1,6 +1,6 @@
 """Tracking: params, metrics, logs, files and tracks of a program, as plain files under a prefix.
 
-Importing this takes milliseconds, starts no thread and never touches the network.
+Importing this package takes milliseconds, starts no thread and never touches the network.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _OF_PROGRAMS = ("Experiment", "ml_dash_experiment")
 
 
 def __getattr__(name: str) -> Any:
-    """The public name, imported at its first use: who only writes needs no reading, a supervisor neither."""
+    """Import a public name at its first use: programs load no reader, and supervisors no writer."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module: Any
     if name in _OF_PROGRAMS:
-        from nemorun_cli.tracking import experiment  # noqa: PLC0415 - as the docstring says
+        from nemorun_cli.tracking import experiment  # noqa: PLC0415 - as the docstring explains
 
         module = experiment
     else:

@@ -14,7 +14,7 @@ ARGUMENT: Final = "experiment"
 
 
 class _Call(NamedTuple):
-    """The arguments of one call, the experiment among them if the function asks for it."""
+    """The arguments of one call, including the experiment if the function has a parameter for it."""
 
     positional: tuple[Any, ...]
     named: dict[str, Any]
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 def wrap(function: Function, opening: Callable[[], AbstractContextManager[Any]], *, params: bool) -> Function:
-    """The function with a record open while its body runs, to the last step of a generator or coroutine.
+    """Wrap a function so that a record is open while its body runs, also for generators and coroutines.
 
     Args:
-        function: what is called.
-        opening: gives what opens the record of one call, and an experiment when it is entered.
+        function: the function to wrap.
+        opening: returns a context manager that opens the record of one call and yields the experiment.
         params: whether to record the arguments as params.
     """
     signature = inspect.signature(function)
@@ -50,7 +50,7 @@ def wrap(function: Function, opening: Callable[[], AbstractContextManager[Any]],
 def _arguments(
     signature: inspect.Signature, positional: tuple[Any, ...], named: dict[str, Any]
 ) -> dict[str, Any]:
-    """What the function is called with, its defaults included, by name."""
+    """The arguments of a call by name, including defaults."""
     bound = signature.bind(*positional, **named)
     bound.apply_defaults()
     arguments = {name: value for name, value in bound.arguments.items() if name != ARGUMENT}
@@ -61,7 +61,7 @@ def _arguments(
 
 
 def _wrapper(function: Function) -> Callable[[Function, Opened], Function]:
-    """What wraps this kind of function."""
+    """The wrapper for this kind of function."""
     if inspect.isasyncgenfunction(function):
         return _async_generator
     if inspect.isgeneratorfunction(function):

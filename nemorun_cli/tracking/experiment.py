@@ -28,7 +28,7 @@ ARGUMENTS: Final = (
     *("prefix", "dash_root", "dash_url", "description", "readme", "tags", "bindrs", "metadata", "resume"),
     "print_logs",
 )
-# What ML-Dash and its older versions call things that have another name here.
+# Argument names of ML-Dash and its older versions that are different here.
 _RENAMED: Final = {
     "name": "prefix",
     "project": "prefix",
@@ -46,23 +46,23 @@ class Experiment:
             experiment.params.set(learning_rate=0.001)
             experiment.metrics("train").log(loss=0.5, epoch=1)
 
-    Nothing is written before `run` starts it. A record that is not open can be read. Inside a task of `exp
-    run` every argument has a default: the task's own record.
+    Nothing is written before `run` starts it. A record can be read without opening it. Inside a task of
+    `exp run`, every argument has a default: the task's own record.
 
     Args:
         prefix: owner/project/…/name; `{user}`, `{date}`, `{time}` and `{id}` are filled in.
         dash_root: the folder of all records; made absolute at once. Default: `$EXP_DASH_ROOT`, else `.dash`.
         dash_url: a server; not supported yet.
-        description: what this is, for people; `readme` is ML-Dash's name for it.
+        description: a text to display; `readme` is ML-Dash's name for it.
         tags: words to find it by.
-        bindrs: what it is bound to.
-        metadata: anything else, as a mapping.
-        resume: whether the record may (`allow`), must (`must`) or must not (`never`) be there already.
-        print_logs: whether `log` prints as well.
+        bindrs: ML-Dash's name for what it is bound to.
+        metadata: other data, as a mapping.
+        resume: whether the record may (`allow`), must (`must`) or must not (`never`) exist already.
+        print_logs: whether `log` also prints.
 
     Raises:
-        TypeError: an argument is not known; the nearest one is named.
-        UsageError: the prefix could leave its place, or there is none.
+        TypeError: an argument is unknown; the message names the closest one.
+        UsageError: the prefix could leave the root, or none is given.
     """
 
     def __init__(
@@ -84,15 +84,15 @@ class Experiment:
             raise _unknown_argument(next(iter(unknown)))
         if dash_url:
             raise UsageError(
-                "dash_url: there is no remote mode yet, records are kept on this machine",
-                hint="leave dash_url out and say where with dash_root",
+                "dash_url: there is no remote mode yet, records are stored on this machine",
+                hint="omit dash_url and set the folder with dash_root",
             )
         if resume not in RESUME:
             raise UsageError(f"resume is one of {', '.join(RESUME)}, not {resume!r}")
         if description is not None and readme is not None:
-            raise TypeError("description and readme are two names for one thing: give one of them")
+            raise TypeError("description and readme are two names of one argument: pass only one")
         self.place = record_paths.place(
-            dash_root or os.environ.get("EXP_DASH_ROOT") or DEFAULT_ROOT, prefix or _own_prefix()
+            dash_root or os.environ.get("EXP_DASH_ROOT") or DEFAULT_ROOT, prefix or _task_prefix()
         )
         self.resume = resume
         self.description = description if description is not None else readme
@@ -100,12 +100,12 @@ class Experiment:
         self.bindrs = _texts("bindrs", bindrs)
         self.metadata = None if metadata is None else plain(metadata, "metadata")
         self.writer = Writer()
-        moments = Timestamps()
-        self.metrics = Metrics(self.place, self.writer, moments)
+        timestamps = Timestamps()
+        self.metrics = Metrics(self.place, self.writer, timestamps)
         self.params = Params(self.place, self.writer)
         self.logs = Logs(self.place, self.writer, prints=print_logs)
         self.run: Lifecycle[Experiment] = Lifecycle(self)
-        self._moments = moments
+        self._timestamps = timestamps
         self._tracks: Tracks | None = None
         self._files: Files | None = None
 
@@ -114,7 +114,7 @@ class Experiment:
 
     @property
     def prefix(self) -> str:
-        """Where the record lies under `dash_root`."""
+        """The path of the record under `dash_root`."""
         return self.place.prefix
 
     @property
@@ -124,7 +124,7 @@ class Experiment:
 
     @property
     def owner(self) -> str | None:
-        """The first part of the prefix, if there are several."""
+        """The first part of the prefix, if it has several."""
         return self.prefix.split("/")[0] if "/" in self.prefix else None
 
     @property
@@ -139,7 +139,7 @@ class Experiment:
 
     @property
     def id(self) -> str | None:
-        """The id of the present opening; None while the record is not open."""
+        """The id of the current opening; None while the record is not open."""
         return self.run.opening
 
     @property
@@ -149,7 +149,7 @@ class Experiment:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What is kept of the arguments with each opening."""
+        """The arguments that are stored with each opening."""
         return {
             "description": self.description,
             "tags": self.tags,
@@ -161,18 +161,18 @@ class Experiment:
     def files(self) -> Files:
         """Saved files: `files("models").save(…)`."""
         if self._files is None:
-            from nemorun_cli.tracking.files import Files  # noqa: PLC0415 - hashing costs imports; not all save files
+            from nemorun_cli.tracking.files import Files  # noqa: PLC0415 - its imports are slow, and not all programs save files
 
             self._files = Files(self.place, self.writer)
         return self._files
 
     @property
     def tracks(self) -> Tracks:
-        """Rows with a time each: `tracks("robot/pose").append(x=…)`."""
+        """Rows with a time: `tracks("robot/pose").append(x=…)`."""
         if self._tracks is None:
             from nemorun_cli.tracking.tracks import Tracks  # noqa: PLC0415 - the same
 
-            self._tracks = Tracks(self.place, self.writer, self._moments)
+            self._tracks = Tracks(self.place, self.writer, self._timestamps)
         return self._tracks
 
     def log(
@@ -182,13 +182,13 @@ class Experiment:
         metadata: Mapping[str, Any] | None = None,
         **extra: Any,
     ) -> None:
-        """Write a line to the record's log, and print it unless that was turned off.
+        """Write a line to the record's log, and print it unless printing is off.
 
         Args:
             message: the text.
             level: debug, info (the default), warn, error or fatal.
-            metadata: values that belong to it.
-            extra: more of them.
+            metadata: values stored with the line.
+            extra: additional values, by name.
 
         Raises:
             StateError: the record is not open.
@@ -196,59 +196,59 @@ class Experiment:
         self.logs.write(level or "info", message, {**metadata, **extra} if metadata else extra)
 
     def flush(self) -> Experiment:
-        """Nothing is ever held back, so there is nothing to do; kept for ML-Dash's sake."""
+        """Do nothing, as nothing is buffered on disk; exists for compatibility with ML-Dash."""
         return self
 
     def openings(self) -> list[Session]:
-        """Every opening of the record, the oldest first."""
+        """All openings of the record, oldest first."""
         return read_all(self.place)[0]
 
     @property
     def status(self) -> str | None:
-        """RUNNING, COMPLETED, FAILED or CANCELLED as it is on disk; None where there is no record."""
-        told = status_of(self.openings()) if ids(self.place) else None
-        return str(told.status) if told else None
+        """RUNNING, COMPLETED, FAILED or CANCELLED, as stored on disk; None if there is no record."""
+        session = status_of(self.openings()) if ids(self.place) else None
+        return str(session.status) if session else None
 
 
-def _own_prefix() -> str:
-    """The prefix of the task that this runs in."""
+def _task_prefix() -> str:
+    """The prefix of the enclosing task."""
     prefix, task = os.environ.get("EXP_PREFIX"), os.environ.get("EXP_TASK")
     if not prefix:
         raise UsageError(
-            "a prefix is needed outside of a task of `exp run`",
+            "a prefix is required outside of a task of `exp run`",
             hint='Experiment(prefix="owner/project/name")',
         )
     return f"{prefix}/{task}" if task else prefix
 
 
-def _texts(what: str, given: Sequence[str] | None) -> list[str] | None:
-    if given is None:
+def _texts(name: str, values: Sequence[str] | None) -> list[str] | None:
+    if values is None:
         return None
-    if isinstance(given, str) or not all(isinstance(text, str) for text in given):
-        raise TypeError(f"{what} is a list of texts, not {given!r}")
-    return list(given)
+    if isinstance(values, str) or not all(isinstance(text, str) for text in values):
+        raise TypeError(f"{name} is a list of texts, not {values!r}")
+    return list(values)
 
 
 def _unknown_argument(name: str) -> TypeError:
-    import difflib  # noqa: PLC0415 - needed only for a mistake
+    import difflib  # noqa: PLC0415 - only needed for an error
 
-    near = [_RENAMED[name]] if name in _RENAMED else difflib.get_close_matches(name, ARGUMENTS, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(ARGUMENTS)}"
+    similar = [_RENAMED[name]] if name in _RENAMED else difflib.get_close_matches(name, ARGUMENTS, 1)
+    hint = f"did you mean {similar[0]!r}?" if similar else f"there are: {', '.join(ARGUMENTS)}"
     return TypeError(f"Experiment() has no argument {name!r} ({hint})")
 
 
 def ml_dash_experiment(
     prefix: str | os.PathLike[str] | None = None, *, params: bool = False, **options: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A decorator: each call of the function runs with a record of its own open.
+    """Return a decorator that opens a new record for each call of the function.
 
-    The function gets it as `experiment` if it has a parameter of that name. Coroutines and generators keep it
-    open until they are done.
+    The function receives it as `experiment` if it has a parameter of that name. For coroutines and
+    generators it stays open until they finish.
 
     Args:
         prefix: as for `Experiment`.
-        params: whether the arguments of the call become params.
-        options: whatever else `Experiment` takes.
+        params: whether to record the arguments of the call as params.
+        options: other arguments of `Experiment`.
     """
     for name in options:
         if name not in ARGUMENTS:

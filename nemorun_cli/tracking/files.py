@@ -1,4 +1,4 @@
-"""Files of a record: saved under a name, with every version, and read back."""
+"""Files of a record: saved under a name, with all versions, and read back."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif"
 class Files:
     """The files of a record, or those in one of its folders: `files("models").save(model, to="best.pt")`.
 
-    What is saved is copied and hashed at once: the file that is described by what is returned is there.
-    Saving under a name that is taken makes a new version; deleting hides a name and keeps its contents.
+    Saving copies and hashes the content before the call returns. Saving under an existing name creates a
+    new version; deleting hides a name and keeps its contents.
     """
 
     def __init__(self, place: Place, writer: Writer) -> None:
@@ -46,10 +46,10 @@ class Files:
         self._folder = ""
         self._about: dict[str, Any] = {}
 
-    def _at(self, folder: str, about: Mapping[str, Any]) -> Files:
-        """The same files, seen from a folder."""
+    def _in_folder(self, folder: str, about: Mapping[str, Any]) -> Files:
+        """The files of the same record, relative to a folder."""
         files = copy.copy(self)
-        files._folder = folder  # noqa: SLF001 - of this very class
+        files._folder = folder  # noqa: SLF001 - of this class
         files._about = dict(about)  # noqa: SLF001 - the same
         return files
 
@@ -63,43 +63,43 @@ class Files:
         bindrs: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Files:
-        """The files in a folder, or the one of this path or id; the rest is kept with those saved.
+        """The files in a folder, or one by path or id; the other arguments are stored with saved files.
 
         Raises:
             UsageError: the path could leave the record.
         """
         if file_id is not None:
-            found = self.find(file_id)
-            dir = full_path(found)  # noqa: A001 - the same
-        given = {"description": description, "tags": tags, "bindrs": bindrs, "metadata": metadata}
-        about = {**self._about, **{name: value for name, value in given.items() if value is not None}}
-        return self._at(join(self._folder, dir or ""), about)
+            file = self.find(file_id)
+            dir = full_path(file)  # noqa: A001 - the same
+        arguments = {"description": description, "tags": tags, "bindrs": bindrs, "metadata": metadata}
+        about = {**self._about, **{name: value for name, value in arguments.items() if value is not None}}
+        return self._in_folder(join(self._folder, dir or ""), about)
 
     def save(self, content: Any = None, *, to: str | None = None, **about: Any) -> File:
         """Save a value, or the file at a path.
 
-        A path that exists is uploaded. Bytes are saved as they are, mappings and lists as JSON, and by the
-        ending of `to`: arrays as images, figures as images or PDF, models and tensors for PyTorch, anything
-        as `.pkl`.
+        An existing path is uploaded. Bytes are saved unchanged, mappings and lists as JSON. The ending of
+        `to` selects other formats: arrays as images, figures as images or PDF, models and tensors with
+        PyTorch, any value as `.pkl`.
 
         Args:
-            content: what to save.
-            to: the name to save it under, in this folder; an uploaded file has one already.
+            content: the value or path to save.
+            to: the name to save it under, in this folder; default for an uploaded file: its own.
             about: description, tags, bindrs, metadata.
 
         Raises:
-            TypeError: it cannot be told how to save this.
+            TypeError: no format fits the value and the ending.
         """
         files = self(**about) if about else self
         if isinstance(content, os.PathLike) or (isinstance(content, str) and os.path.exists(content)):
             return files.upload(content, to=to)
         if to is None:
-            raise TypeError("to is needed: the name under which the value is saved")
-        return files._saver(content, os.path.splitext(to)[1].lower())(content, to=to)  # noqa: SLF001 - of this very class
+            raise TypeError("to is required: the name under which the value is saved")
+        return files._saver(content, os.path.splitext(to)[1].lower())(content, to=to)  # noqa: SLF001 - of this class
 
     def _saver(self, content: Any, ending: str) -> Callable[..., File]:
-        """What saves such a value under such a name: the first that fits."""
-        ways: tuple[tuple[bool, Callable[..., File]], ...] = (
+        """The method that saves a value with an ending: the first that matches."""
+        candidates: tuple[tuple[bool, Callable[..., File]], ...] = (
             (isinstance(content, (bytes, bytearray, memoryview)), self.save_blob),
             (ending in TORCH_ENDINGS, self.save_torch),
             (ending in PICKLE_ENDINGS, self.save_pkl),
@@ -108,11 +108,11 @@ class Files:
             (isinstance(content, (dict, list, tuple)) or ending == ".json", self.save_json),
             (isinstance(content, str) and bool(ending), self.save_text),
         )
-        for fits, saver in ways:
-            if fits:
+        for matches, saver in candidates:
+            if matches:
                 return saver
         raise TypeError(
-            f"cannot tell how to save {type(content).__qualname__} with the ending {ending!r}: use save_json,"
+            f"no format for {type(content).__qualname__} with the ending {ending!r}: use save_json,"
             " save_text, save_blob, save_pkl, save_torch, save_image or save_fig"
         )
 
@@ -125,13 +125,13 @@ class Files:
             about: description, tags, bindrs, metadata.
 
         Raises:
-            NotFoundError: it is not there, or a folder.
+            NotFoundError: it does not exist, or is a folder.
         """
         source = os.path.abspath(os.fspath(fpath))
         if not os.path.isfile(source):
             raise NotFoundError(f"there is no file {source}")
         files = self(**about) if about else self
-        return files._keep(to or os.path.basename(source), lambda: files._blobs.copy_in(source))  # noqa: SLF001 - of this very class
+        return files._store(to or os.path.basename(source), lambda: files._blobs.copy_in(source))  # noqa: SLF001 - of this class
 
     def save_blob(self, data: bytes, *, to: str) -> File:
         """Save bytes."""
@@ -145,56 +145,56 @@ class Files:
         """Save a value as JSON; NaN and infinities become the texts "NaN", "Infinity" and "-Infinity".
 
         Raises:
-            TypeError: it, or something in it, has no JSON form.
+            TypeError: the value, or a part of it, has no JSON form.
         """
         return self.save_blob(f"{dump(plain(content, to))}\n".encode("ascii"), to=to)
 
     def save_pkl(self, content: Any, *, to: str) -> File:
-        """Save a value with `pickle`; reading it back runs code, so read only your own."""
+        """Save a value with `pickle`; loading a pickle runs code, so load only your own."""
         import pickle  # noqa: PLC0415 - used only here
 
         return self.save_with(lambda stream: pickle.dump(content, stream), to=to)
 
     def save_torch(self, model: Any, *, to: str) -> File:
         """Save a model, a state dict or a tensor with PyTorch."""
-        from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - what needs other libraries
+        from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - depends on other libraries
 
         return self.save_with(savers.torch_writer(model), to=to)
 
     def save_image(self, array: Any, *, to: str, quality: int = 95) -> File:
-        """Save an array of height x width (x 1, 3 or 4 channels) as an image; its ending says which kind.
+        """Save an array of height x width (x 1, 3 or 4 channels) as an image in the format of the ending.
 
         Args:
-            array: uint8 as it is, booleans as black and white, floats from 0 to 1 scaled, other numbers from
+            array: uint8 unchanged, booleans as black and white, floats from 0 to 1 scaled, other numbers from
                 0 to 255.
             to: the name.
             quality: of JPEG, 1 to 100.
 
         Raises:
-            ValueError: the shape is no image's or a number is out of range.
+            ValueError: the shape is not that of an image, or a number is out of range.
         """
-        from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - what needs other libraries
+        from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - depends on other libraries
 
         return self.save_with(savers.image_writer(array, os.path.splitext(to)[1], quality), to=to)
 
     def save_fig(self, fig: Any = None, *, to: str, **options: Any) -> File:
         """Save a matplotlib figure (default: the current one) and close it; options are `savefig`'s."""
-        from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - what needs other libraries
+        from nemorun_cli.tracking.store import savers  # noqa: PLC0415 - depends on other libraries
 
         return self.save_with(savers.figure_writer(fig, os.path.splitext(to)[1], options), to=to)
 
     def save_with(self, write: Callable[[IO[bytes]], object], *, to: str) -> File:
-        """Save what a function writes into the binary stream it is given; if it raises, nothing is saved."""
+        """Save what a function writes to the binary stream passed to it; if it raises, nothing is saved."""
 
         def content() -> BlobContent:
             with self._blobs.staging() as staged:
                 write(staged.stream)
             return staged.done()
 
-        return self._keep(to, content)
+        return self._store(to, content)
 
-    def _keep(self, name: str, content: Callable[[], BlobContent]) -> File:
-        """Note a content under a name. The name and all about it is checked before anything is written."""
+    def _store(self, name: str, content: Callable[[], BlobContent]) -> File:
+        """Record a content under a name. The name and description are checked before anything is written."""
         path = join(self._folder, name)
         folder, _, filename = path.rpartition("/")
         if not filename:
@@ -204,7 +204,7 @@ class Files:
         )
         self._writer.require_open()
         checksum, size = content()
-        moment = time.time()
+        timestamp = time.time()
         file: File = {
             "id": os.urandom(8).hex(),
             "path": f"/{folder}",
@@ -215,58 +215,60 @@ class Files:
             **about,
             "tags": about["tags"] or [],
             "bindrs": about["bindrs"] or [],
-            "uploadedAt": clock.stamp(moment),
+            "uploadedAt": clock.stamp(timestamp),
         }
-        return self._index.add(file, moment=moment)
+        return self._index.add(file, timestamp=timestamp)
 
     def versions(self, *, openings: Collection[str] | None = None) -> FileList:
-        """Every version of every file, the oldest first, deleted ones included."""
+        """All versions of all files, oldest first, including deleted ones."""
         return [file for file in self._index.versions(openings) if _is_in(full_path(file), self._folder)]
 
     def list(self, pattern: str | None = None, *, openings: Collection[str] | None = None) -> FileList:
         """The latest version of each file in this folder and below it, by path.
 
         Args:
-            pattern: a glob, matched against the name, and against the path from here.
+            pattern: a glob, matched against the name and against the path relative to this folder.
             openings: only files saved in these openings.
         """
         present = self._index.present(openings)
         chosen = [file for path, file in present.items() if _is_in(path, self._folder)]
         return (
-            chosen if pattern is None else [file for file in chosen if self._fits(file, pattern.lstrip("/"))]
+            chosen
+            if pattern is None
+            else [file for file in chosen if self._matches(file, pattern.lstrip("/"))]
         )
 
-    def _fits(self, file: File, pattern: str) -> bool:
+    def _matches(self, file: File, pattern: str) -> bool:
         path = full_path(file)
-        below = path.removeprefix(f"{self._folder}/") if self._folder else path
-        anywhere = pattern.removeprefix("**/")  # which may stand for no folder at all
-        names = (file["filename"], below)
+        relative = path.removeprefix(f"{self._folder}/") if self._folder else path
+        anywhere = pattern.removeprefix("**/")  # `**/` also matches no folder
+        names = (file["filename"], relative)
         return any(fnmatch.fnmatchcase(name, glob) for name in names for glob in {pattern, anywhere})
 
     def exists(self, name: str = "") -> bool:
-        """Whether there is a file of this path, or any in this folder."""
+        """Whether there is a file at this path, or any file in this folder."""
         return bool(self(name).list())
 
     def find(self, name: str = "", *, version: int | None = None) -> File:
-        """The file of this path, or of this id, in its latest version or the one asked for.
+        """The file at a path or with an id, in its latest version or the given one.
 
         Raises:
-            NotFoundError: there is none; those that are near are listed.
+            NotFoundError: no file matches; the hint lists existing files.
         """
         path = join(self._folder, name)
-        every = self._index.versions()
-        for file in every:
+        versions = self._index.versions()
+        for file in versions:
             if file["id"] == name:
                 return file
         if version is not None:
-            found = [file for file in every if full_path(file) == path and file["version"] == version]
+            matching = [file for file in versions if full_path(file) == path and file["version"] == version]
         else:
-            found = [file for file in self(name).list() if full_path(file) == path]
-        if not found:
+            matching = [file for file in self(name).list() if full_path(file) == path]
+        if not matching:
             known = ", ".join(full_path(file) for file in self.list()[:20]) or "none"
             which = f"version {version} of " if version is not None else ""
             raise NotFoundError(f"there is no {which}file {path!r}", hint=f"there are: {known}")
-        return found[-1]
+        return matching[-1]
 
     def read_bytes(self, name: str = "", *, version: int | None = None) -> bytes:
         """The content of a file, checked against its checksum."""
@@ -279,26 +281,26 @@ class Files:
     def download(
         self, name: str = "", *, to: str | os.PathLike[str] | None = None, version: int | None = None
     ) -> str | PathList:
-        """Copy a file out and give its path; for a glob all that fit, and a list.
+        """Copy a file out of the record and return the path; for a glob, copy all matches and return a list.
 
         Args:
-            name: the path from here, or a glob.
-            to: the path to copy to; for a glob, and where it is a folder, the folder. Default: the working
+            name: the path in this folder, or a glob.
+            to: the target path, or the target folder; for a glob always a folder. Default: the working
                 folder, where a file with another content is not overwritten.
-            version: another one than the latest.
+            version: the version; default the latest.
 
         Raises:
             NotFoundError: there is no such file.
-            UsageError: something else has its name in the working folder.
-            LedgerDamagedError: the content is not what was saved.
+            UsageError: a file with another content exists in the working folder.
+            LedgerDamagedError: the content has changed since it was saved.
         """
         if any(character in name for character in "*?["):
-            found = self.list(name)
-            if not found:
-                raise NotFoundError(f"no file fits {name!r}")
+            files = self.list(name)
+            if not files:
+                raise NotFoundError(f"no file matches {name!r}")
             folder = os.path.abspath(os.fspath(to) if to is not None else ".")
             return [
-                self._copy_out(file, f"{folder}/{file['filename']}", replace=to is not None) for file in found
+                self._copy_out(file, f"{folder}/{file['filename']}", replace=to is not None) for file in files
             ]
         file = self.find(name, version=version)
         target = os.path.abspath(os.fspath(to) if to is not None else file["filename"])
@@ -307,40 +309,40 @@ class Files:
         return self._copy_out(file, target, replace=to is not None)
 
     def content_path(self, file: File) -> str:
-        """Where the content of a file lies, under its checksum; it is only to be read."""
+        """The path of the content of a file, named by its checksum; do not write to it."""
         return self._blobs.path(file["checksum"])
 
     def _copy_out(self, file: File, target: str, *, replace: bool) -> str:
-        check_path(file["filename"], what="file name")  # the index may come from elsewhere
+        check_path(file["filename"], what="file name")  # the index may come from another machine
         if not replace and os.path.exists(target):
-            if _holds(target, file["checksum"]):
+            if _has_checksum(target, file["checksum"]):
                 return target
-            raise UsageError(f"{target} is there and holds something else", hint="say where to with to=")
+            raise UsageError(f"{target} exists with another content", hint="set the target with to=")
         make_folder(os.path.dirname(target))
         self._blobs.copy_out(file["checksum"], target)
         return target
 
     def delete(self, name: str = "") -> File | FileList:
-        """Delete a file, or all that fit a glob: they are no longer listed; their contents and versions stay.
+        """Delete a file, or all that match a glob: they are no longer listed, but contents and versions stay.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: no file matches.
         """
         self._writer.require_open()
         is_glob = any(character in name for character in "*?[")
-        found = self.list(name) if is_glob else [self.find(name)]
-        if not found:
-            raise NotFoundError(f"no file fits {name!r}")
-        moment = time.time()
-        self._index.remove([full_path(file) for file in found], moment=moment)
-        gone = [{**file, "deletedAt": clock.stamp(moment)} for file in found]
-        return gone if is_glob else gone[0]
+        files = self.list(name) if is_glob else [self.find(name)]
+        if not files:
+            raise NotFoundError(f"no file matches {name!r}")
+        timestamp = time.time()
+        self._index.remove([full_path(file) for file in files], timestamp=timestamp)
+        deleted = [{**file, "deletedAt": clock.stamp(timestamp)} for file in files]
+        return deleted if is_glob else deleted[0]
 
     def duplicate(self, source: str | Mapping[str, Any], to: str) -> File:
-        """Save a file's content under another path too; the content is kept once.
+        """Save a file's content under another path as well; the content is stored once.
 
         Args:
-            source: what saving it returned, its id or its path.
+            source: the file as returned when it was saved, its id or its path.
             to: the path in the record.
 
         Raises:
@@ -348,14 +350,14 @@ class Files:
         """
         file = self.find(source if isinstance(source, str) else source["id"])
         path = self._blobs.path(file["checksum"])
-        return self._at("", self._about)._keep(to, lambda: self._blobs.copy_in(path))  # noqa: SLF001 - the same
+        return self._in_folder("", self._about)._store(to, lambda: self._blobs.copy_in(path))  # noqa: SLF001 - the same
 
 
 def _is_in(path: str, folder: str) -> bool:
     return not folder or path == folder or path.startswith(f"{folder}/")
 
 
-def _holds(path: str, checksum: str) -> bool:
+def _has_checksum(path: str, checksum: str) -> bool:
     import hashlib  # noqa: PLC0415 - used only here
 
     with open(path, "rb") as stream:

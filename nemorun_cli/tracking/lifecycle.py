@@ -1,4 +1,4 @@
-"""The life of a record in this process: `experiment.run`."""
+"""The lifecycle of a record in this process: `experiment.run`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import Writer
 
-MAX_TRACEBACK: Final = 65_536  # characters of a traceback that are kept, its end
+MAX_TRACEBACK: Final = 65_536  # characters kept from the end of a traceback
 
 
 class Recorded(Protocol):
-    """What a record's lifecycle needs of an experiment; see `Experiment` for what each is."""
+    """The attributes of an experiment that its lifecycle uses; `Experiment` describes them."""
 
     place: Place
     resume: str
@@ -37,11 +37,11 @@ class Recorded(Protocol):
 
     @property
     def prefix(self) -> str:
-        """Where the record is, under the folder of all records."""
+        """The path of the record, under the folder of all records."""
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the record is described as when it is opened."""
+        """The description stored with each opening of the record."""
 
 
 Owner = TypeVar("Owner", bound=Recorded)
@@ -50,52 +50,52 @@ Owner = TypeVar("Owner", bound=Recorded)
 class Lifecycle(Generic[Owner]):
     """Start and end of an experiment's record.
 
-    As a context manager it starts the record and ends it as the block ended; as a decorator it
+    As a context manager, it starts the record and ends it with the result of the block; as a decorator, it
     does so around each call.
     """
 
     def __init__(self, experiment: Owner) -> None:
         self._experiment = experiment
-        self._holder: OpenSession | None = None
-        self._pid = 0  # of the process that opened it
+        self._session: OpenSession | None = None
+        self._pid = 0  # of the process that opened the record
 
     @property
     def is_open(self) -> bool:
-        """Whether the record takes what is logged."""
-        return self._holder is not None
+        """Whether the record accepts data."""
+        return self._session is not None
 
     @property
     def _is_child(self) -> bool:
-        """Whether this process was forked from the one that opened the record, whose life it is."""
+        """Whether this process was forked from the one that opened the record and controls its end."""
         return os.getpid() != self._pid
 
     @property
     def opening(self) -> str | None:
-        """The id of the present opening, or None."""
-        return self._holder.id if self._holder else None
+        """The id of the current opening, or None."""
+        return self._session.id if self._session else None
 
     def start(self) -> Owner:
         """Open the record: it is RUNNING.
 
         Raises:
-            StateError: it is open already.
-            NotFoundError: `resume="must"`, and there is none.
-            UsageError: `resume="never"`, and there is one.
+            StateError: it is already open.
+            NotFoundError: `resume="must"`, and the record does not exist.
+            UsageError: `resume="never"`, and the record exists.
         """
-        if self._holder is not None:
-            raise StateError(f"the record {self._experiment.prefix!r} is running already")
+        if self._session is not None:
+            raise StateError(f"the record {self._experiment.prefix!r} is already running")
         experiment = self._experiment
         process = process_info.of_process(os.environ)
-        holder = OpenSession.start(
+        session = OpenSession.start(
             experiment.place, resume=experiment.resume, about=experiment.about, process=process
         )
-        self._holder = holder
+        self._session = session
         self._pid = os.getpid()
-        experiment.writer.open(holder.id)
+        experiment.writer.open(session.id)
         exit_hooks.watch(self)
-        _register(holder)
-        if not process["rank"]:  # one of the ranks is enough
-            _keep_environment(holder, process)
+        _register(session)
+        if not process["rank"]:  # rank 0 records it for all ranks
+            _record_environment(session, process)
         return experiment
 
     def complete(self) -> None:
@@ -107,7 +107,7 @@ class Lifecycle(Generic[Owner]):
         self._end(Status.COMPLETED, exit_code=0)
 
     def fail(self, reason: str | BaseException | None = None) -> None:
-        """End the record as FAILED, with a reason, an exception, or the one that is being handled.
+        """End the record as FAILED, with a reason, an exception, or the exception being handled.
 
         Raises:
             StateError: it is not running.
@@ -130,7 +130,7 @@ class Lifecycle(Generic[Owner]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._holder is None:  # the block itself said how it ended
+        if self._session is None:  # the block ended the record itself
             return
         status, details = verdict_of(error)
         try:
@@ -138,17 +138,17 @@ class Lifecycle(Generic[Owner]):
         except OSError as failure:
             if error is None:
                 raise
-            error.add_note(f"and the record {self._experiment.prefix!r} could not be closed: {failure}")
+            error.add_note(f"the record {self._experiment.prefix!r} also could not be closed: {failure}")
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function with the record open around each of its calls."""
+        """Wrap a function so that the record is open during each call."""
         from nemorun_cli.tracking.decorator import wrap  # noqa: PLC0415 - it needs inspect, which is slow to import
 
         return wrap(function, lambda: self, params=False)
 
     def _end(self, status: Status, **details: Any) -> None:
-        holder = self._holder
-        if holder is None:
+        session = self._session
+        if session is None:
             raise StateError(
                 f"the record {self._experiment.prefix!r} is not running, so it cannot become {status}",
                 hint="experiment.run.start() opens it",
@@ -156,45 +156,43 @@ class Lifecycle(Generic[Owner]):
         try:
             self._experiment.metrics.finish()
         finally:
-            if (
-                not self._is_child
-            ):  # else the record is the parent's, and only this process's own files are closed
-                holder.end(status, **details)
-            self._closed()
+            if not self._is_child:  # in a child the record is the parent's: close only this process's files
+                session.end(status, **details)
+            self._close()
 
-    def _closed(self) -> None:
-        self._holder = None
+    def _close(self) -> None:
+        self._session = None
         self._experiment.writer.close()
         exit_hooks.release(self)
 
     def exited(self, error: BaseException | None) -> None:
-        """The interpreter ends and nobody said how the record did: say what is known."""
-        if self._holder is None:
+        """Called when the interpreter exits without an explicit end of the record: record what is known."""
+        if self._session is None:
             return
         status, details = verdict_of(error) if error else (Status.COMPLETED, {})
         self._end(
             status,
             **details,
-            note="the program did not say how it ended; this was seen when its interpreter did",
+            note="the program did not end the record; its status was determined when the interpreter exited",
         )
 
     def terminated(self, signal_number: int) -> None:
-        """The process was told to end: the record is CANCELLED. In a child it stays the parent's."""
-        if self._holder is not None and not self._is_child:
+        """Called on a termination signal: the record is CANCELLED, unless this is a forked child."""
+        if self._session is not None and not self._is_child:
             name = signal.Signals(signal_number).name
             self._end(Status.CANCELLED, signal=name, message=f"ended by {name}")
 
     def forked(self) -> None:
-        """Go on in files of one's own; the record's life stays the parent's."""
-        if self._holder is not None:
-            self._holder.release()
+        """Called in a forked child: continue in separate files; the parent still ends the record."""
+        if self._session is not None:
+            self._session.release()
         self._experiment.writer.forked()
         self._experiment.metrics.forked()
 
 
 def verdict_of(error: BaseException | None) -> tuple[Status, dict[str, Any]]:
-    """What a record becomes whose block was left by this exception, or by none, and the details."""
-    if error is None or isinstance(error, GeneratorExit):  # a generator that its consumer had enough of
+    """The status of a record, with details, whose block was left by this exception or by none."""
+    if error is None or isinstance(error, GeneratorExit):  # the consumer closed the generator early
         return Status.COMPLETED, {"exit_code": 0}
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
@@ -215,7 +213,7 @@ def verdict_of(error: BaseException | None) -> tuple[Status, dict[str, Any]]:
 def _failure(error: BaseException | None) -> dict[str, Any]:
     if error is None:
         return {}
-    import traceback  # noqa: PLC0415 - needed only where something failed
+    import traceback  # noqa: PLC0415 - only needed after a failure
 
     text = "".join(traceback.format_exception(error))
     last = traceback.format_exception_only(error)[-1].strip()
@@ -233,38 +231,38 @@ def _failure(error: BaseException | None) -> dict[str, Any]:
     }
 
 
-def _register(holder: OpenSession) -> None:
-    """Inside a task, tell its supervisor of the record, which may lie anywhere.
+def _register(session: OpenSession) -> None:
+    """Inside a task, report the record, which may be in any folder, to the supervisor.
 
-    It helps to find the record and to close it after a crash; that it cannot be told is no reason not to run.
+    This helps to find the record and to close it after a crash. A failure to report it is ignored.
     """
-    outputs = os.environ.get("EXP_OUTPUT")
-    if not outputs:
+    output_file = os.environ.get("EXP_OUTPUT")
+    if not output_file:
         return
-    place = holder.place
-    line = dump({"dash_root": place.root, "prefix": place.prefix, "opening": holder.id})
+    place = session.place
+    line = dump({"dash_root": place.root, "prefix": place.prefix, "opening": session.id})
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     with contextlib.suppress(OSError):
-        descriptor = os.open(f"{os.path.dirname(outputs)}/{REGISTER}", flags, FILE_MODE)
+        descriptor = os.open(f"{os.path.dirname(output_file)}/{REGISTER}", flags, FILE_MODE)
         try:
             os.write(descriptor, f"{line}\n".encode("ascii"))
         finally:
             os.close(descriptor)
 
 
-def _keep_environment(holder: OpenSession, process: dict[str, Any]) -> None:
-    """Keep packages and uncommitted changes beside the opening.
+def _record_environment(session: OpenSession, process: dict[str, Any]) -> None:
+    """Record packages and uncommitted changes for the opening.
 
-    They help to repeat a run; that they cannot be kept is no reason not to run.
+    They help to repeat a run. A failure to record them is only a warning.
     """
-    from nemorun_cli.tracking.process import git_state  # noqa: PLC0415 - who only reads needs none of it
+    from nemorun_cli.tracking.process import git_state  # noqa: PLC0415 - not needed by readers
 
-    place = holder.place
+    place = session.place
     try:
         make_folder(place.environment)
-        write_aside(place.packages(holder.id), f"{dump(process_info.packages())}\n".encode("ascii"))
+        write_aside(place.packages(session.id), f"{dump(process_info.packages())}\n".encode("ascii"))
         if process["git"] and process["git"]["folder"]:
-            git_state.take_diff(process["git"]["folder"], place.diff(holder.id))
+            git_state.take_diff(process["git"]["folder"], place.diff(session.id))
     except OSError as error:
         warnings.warn(
             f"packages and uncommitted changes were not recorded: {error}", RuntimeWarning, stacklevel=4

@@ -1,4 +1,4 @@
-"""Log lines of a record: five levels, values that belong to a line, and reading them back."""
+"""Log lines of a record: five levels, metadata of a line, and reading them back."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.row_files import Row, Writer
     from nemorun_cli.tracking.store.row_selection import Span
 
-LEVELS: Final = ("debug", "info", "warn", "error", "fatal")  # the lowest first
-_ALSO: Final = {"warning": "warn", "critical": "fatal"}  # as Python's logging calls them
+LEVELS: Final = ("debug", "info", "warn", "error", "fatal")  # lowest first
+_ALIASES: Final = {"warning": "warn", "critical": "fatal"}  # the names in Python's logging
 _TO_STDERR: Final = frozenset({"error", "fatal"})
 _FROM_LOGGING: Final = ((50, "fatal"), (40, "error"), (30, "warn"), (20, "info"), (0, "debug"))
 
@@ -35,27 +35,27 @@ class Logs:
         self._writer = writer
 
     def debug(self, message: object, **metadata: Any) -> None:
-        """A line that helps to find a fault."""
+        """Log a line that helps to debug."""
         self.write("debug", message, metadata)
 
     def info(self, message: object, **metadata: Any) -> None:
-        """A line that tells how things go."""
+        """Log a line about the progress."""
         self.write("info", message, metadata)
 
     def warn(self, message: object, **metadata: Any) -> None:
-        """A line about what may be wrong."""
+        """Log a line about a possible problem."""
         self.write("warn", message, metadata)
 
     def error(self, message: object, **metadata: Any) -> None:
-        """A line about what is wrong."""
+        """Log a line about an error."""
         self.write("error", message, metadata)
 
     def fatal(self, message: object, **metadata: Any) -> None:
-        """A line about what ends the run."""
+        """Log a line about an error that ends the run."""
         self.write("fatal", message, metadata)
 
     def write(self, level: str, message: object, metadata: Mapping[str, Any] | None = None) -> None:
-        """A line of any level; it is in the file when this returns, and printed if printing is on.
+        """Log a line of any level; it is in the file when this returns, and printed if printing is on.
 
         Raises:
             UsageError: there is no such level.
@@ -80,63 +80,63 @@ class Logs:
         tail: int | None = None,
         openings: Collection[str] | None = None,
     ) -> Rows:
-        """Lines with `_ts`, `level`, `message` and maybe `metadata`, of all processes, in order.
+        """The lines of all processes, in order, with `_ts`, `level`, `message` and optionally `metadata`.
 
         Args:
-            level: this level and those above it.
-            contains: only messages with this text in them.
-            grep: only messages in which this regular expression is found.
+            level: only this level and those above it.
+            contains: only messages that contain this text.
+            grep: only messages that match this regular expression anywhere.
             time: (first, last) Unix time, None for no bound.
-            tail: only so many of the last lines that fit.
+            tail: only this many of the last matching lines.
             openings: only lines of these openings.
         """
         filters = level is not None or contains is not None or grep is not None or time is not None
-        found, torn = row_files.series(self._folder, openings=openings, tail=None if filters else tail)
+        lines, torn = row_files.series(self._folder, openings=openings, tail=None if filters else tail)
         if level is not None:
             accepted = LEVELS[LEVELS.index(_level(level)) :]
-            found = [line for line in found if line.get("level") in accepted]
+            lines = [line for line in lines if line.get("level") in accepted]
         if contains is not None:
-            found = [line for line in found if contains in line["message"]]
+            lines = [line for line in lines if contains in line["message"]]
         if grep is not None:
             pattern = re.compile(grep)
-            found = [line for line in found if pattern.search(line["message"])]
-        chosen = select(found, Selection(time=time), torn=torn)
-        return chosen if tail is None else select(chosen[max(0, len(chosen) - tail) :], torn=torn)
+            lines = [line for line in lines if pattern.search(line["message"])]
+        selected = select(lines, Selection(time=time), torn=torn)
+        return selected if tail is None else select(selected[max(0, len(selected) - tail) :], torn=torn)
 
     def handler(self, level: int | str = 0) -> logging.Handler:
-        """A handler that sends what a `logging` logger says to this record; it prints nothing."""
-        import logging  # noqa: PLC0415 - it takes 10 ms to import, and who asks has it already
+        """A handler that writes the messages of a `logging` logger to this record; it prints nothing."""
+        import logging  # noqa: PLC0415 - takes 10 ms to import, and callers have imported it already
 
         logs = self
 
         class RecordHandler(logging.Handler):
-            """Writes to the record for as long as it is open."""
+            """Writes log records to the tracking record while that is open."""
 
             def emit(self, record: logging.LogRecord) -> None:
                 try:
                     logs.take(record, self.format(record))
-                except Exception:  # noqa: BLE001 - what logging asks of handlers: a fault in them is shown, not raised
+                except Exception:  # noqa: BLE001 - logging expects handlers to report errors, not to raise them
                     self.handleError(record)
 
         return RecordHandler(level)
 
     def take(self, record: logging.LogRecord, text: str) -> None:
-        """Write what came through `logging`, with the logger it came from."""
-        level = next(name for least, name in _FROM_LOGGING if record.levelno >= least)
+        """Write a message from `logging`, with the name of its logger."""
+        level = next(name for minimum, name in _FROM_LOGGING if record.levelno >= minimum)
         line: Row = {"level": level, "message": text, "metadata": {"logger": record.name}}
         self._writer.append(self._folder, encode_row(record.created, line))
 
 
 def _level(name: str) -> str:
     level = str(name).lower()
-    level = _ALSO.get(level, level)
+    level = _ALIASES.get(level, level)
     if level not in LEVELS:
         raise UsageError(f"there is no log level {name!r} (there are: {', '.join(LEVELS)})")
     return level
 
 
 def _print(level: str, message: str, metadata: Mapping[str, Any] | None) -> None:
-    """Show a line as ML-Dash does; a stream that cannot show a character gets it escaped."""
+    """Print a line in the format of ML-Dash; characters that the stream cannot encode are escaped."""
     stream = sys.stderr if level in _TO_STDERR else sys.stdout
     if stream is None:  # a program without a console
         return

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.row_selection import Span, Statistics
     from nemorun_cli.tracking.timestamps import Timestamps
 
-ABOUT = "about.json"  # what a metric was described as
+ABOUT = "about.json"  # the description of a metric
 
 
 class Metric:
-    """One series: `metrics("train")`. Reading needs no open record and sees all processes' rows."""
+    """One series: `metrics("train")`. Reading needs no open record and includes the rows of all processes."""
 
     def __init__(
-        self, name: str | None, folder: str, writer: Writer, moments: Timestamps, metrics: Metrics
+        self, name: str | None, folder: str, writer: Writer, timestamps: Timestamps, metrics: Metrics
     ) -> None:
         self.name = name
         self.summary_cache = SummaryCache(self.log)
         self.folder = folder
         self._append = writer.append
-        self._moment = moments.take
+        self._timestamp = timestamps.take
         self._metrics = metrics
 
     def log(
@@ -45,13 +45,13 @@ class Metric:
         _ts: float | None = None,
         **named: Any,
     ) -> Self:
-        """Append one row; it is in the file when this returns.
+        """Append one row; it is written to the file before this returns.
 
         Args:
             fields: the fields as a mapping, a dataclass or the like.
-            step: becomes the field `step`, which `read(step=…)` selects by.
+            step: the field `step`, by which `read(step=…)` selects.
             _ts: the row's Unix time; -1 is that of the thread's last row; default now.
-            named: the fields by name; they win over those of the mapping.
+            named: the fields by name; they override those of the mapping.
 
         Raises:
             TypeError: a value cannot be recorded. Nothing is written.
@@ -61,11 +61,11 @@ class Metric:
             named = {**as_fields(fields), **named}
         if step is not None:
             named["step"] = step
-        self._append(self.folder, encode_row(self._moment(_ts), named))
+        self._append(self.folder, encode_row(self._timestamp(_ts), named))
         return self
 
     def buffer(self, **named: float | None) -> Self:
-        """Keep numbers for `metrics.buffer.log_summary()`, which closing the record does if nobody did."""
+        """Buffer numbers for `metrics.buffer.log_summary()`; closing the record logs the remaining ones."""
         self._metrics.buffer.store(self.name, named)
         return self
 
@@ -84,78 +84,78 @@ class Metric:
         """The rows of all processes that logged here, in order.
 
         Args:
-            start_index: how many rows to leave out.
-            limit: how many to give at most.
+            start_index: how many rows to skip.
+            limit: the maximum number of rows.
             keys: only these fields (and `_ts`); rows with none of them are left out.
             step: one step, or (first, last), both included, None for no bound.
             time: the same for Unix times.
-            tail: only so many of the last rows; taken first.
-            downsample: at most so many rows, keeping the extremes.
+            tail: only this many of the last rows; applied first.
+            downsample: at most this many rows, keeping the extremes.
             openings: only rows of these openings.
 
         Raises:
-            LedgerDamagedError: a file is damaged in the midst. A torn last line is passed over and told in
-                `torn`.
+            LedgerDamagedError: a file is damaged before its last line. An incomplete last line is skipped and
+                reported in `torn`.
         """
         chosen = Selection(keys=keys, step=step, time=time, downsample=downsample)
-        found, torn = row_files.series(self.folder, openings=openings, tail=tail)
-        return select(found, chosen, start=start_index, limit=limit, torn=torn)
+        rows, torn = row_files.series(self.folder, openings=openings, tail=tail)
+        return select(rows, chosen, start=start_index, limit=limit, torn=torn)
 
     def last(
         self, key: str | None = None, default: Any = None, *, openings: Collection[str] | None = None
     ) -> Any:
-        """The last row, or the last value of one field, or the default where there is none."""
+        """The last row, or the last value of one field; the default if none exists."""
         if key is None:
-            found, _ = row_files.series(self.folder, openings=openings, tail=1)
-            return found[-1] if found else default
+            rows, _ = row_files.series(self.folder, openings=openings, tail=1)
+            return rows[-1] if rows else default
         count = 1
         while True:
-            found, _ = row_files.series(self.folder, openings=openings, tail=count)
-            for row in reversed(found):
+            rows, _ = row_files.series(self.folder, openings=openings, tail=count)
+            for row in reversed(rows):
                 if key in row:
                     return row[key]
-            if len(found) < count:
+            if len(rows) < count:
                 return default
             count *= 16
 
     def stats(self, *, openings: Collection[str] | None = None) -> dict[str, Statistics]:
-        """Of each field that holds numbers: last, min, max, mean, count, and how many are NaN."""
-        found, _ = row_files.series(self.folder, openings=openings)
-        return statistics(found)
+        """The last, min, max, mean and count of each numeric field, and how many values are NaN."""
+        rows, _ = row_files.series(self.folder, openings=openings)
+        return statistics(rows)
 
     def about(self) -> dict[str, Any]:
-        """The description, tags and metadata the metric was last given."""
+        """The latest description, tags and metadata of the metric."""
         try:
             with open(f"{self.folder}/{ABOUT}", encoding="ascii") as stream:
-                found = json.load(stream)
+                description = json.load(stream)
         except FileNotFoundError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return description if isinstance(description, dict) else {}
 
     def describe(self, about: Mapping[str, Any]) -> None:
-        """Keep a description, tags and metadata."""
+        """Store a description, tags and metadata."""
         text = dump(plain(about, "metrics"))
         make_folder(self.folder)
         write_aside(f"{self.folder}/{ABOUT}", f"{text}\n".encode("ascii"))
 
     def list_all(self) -> list[dict[str, Any]]:
-        """As `metrics.list_all()`, where ML-Dash has it."""
+        """The same as `metrics.list_all()`; ML-Dash has it here."""
         return self._metrics.list_all()
 
     def flush(self) -> Self:
-        """Nothing is held back; kept for ML-Dash's sake."""
+        """Do nothing, as nothing is buffered on disk; exists for compatibility with ML-Dash."""
         return self
 
 
 class Metrics:
     """All series of a record: `metrics("train").log(…)`, `metrics.log(epoch=1, train={…})`."""
 
-    def __init__(self, place: Place, writer: Writer, moments: Timestamps) -> None:
+    def __init__(self, place: Place, writer: Writer, timestamps: Timestamps) -> None:
         self.buffer = Buffers(lambda name, fields: self(name).log(fields))
         self._place = place
         self._writer = writer
-        self._moments = moments
-        self._known: dict[str | None, Metric] = {}
+        self._timestamps = timestamps
+        self._series: dict[str | None, Metric] = {}
 
     def __call__(
         self,
@@ -169,10 +169,10 @@ class Metrics:
         Raises:
             UsageError: the name is empty or too long.
         """
-        metric = self._known.get(name)
+        metric = self._series.get(name)
         if metric is None:
             folder = self._place.metric(name)
-            metric = self._known[name] = Metric(name, folder, self._writer, self._moments, self)
+            metric = self._series[name] = Metric(name, folder, self._writer, self._timestamps, self)
         if description is not None or tags is not None or metadata is not None:
             self._writer.require_open()
             metric.describe({"description": description, "tags": tags, "metadata": metadata})
@@ -188,9 +188,9 @@ class Metrics:
         _flush: bool = False,
         **named: Any,
     ) -> Self:
-        """Log each mapping to the series it is named after, with the plain fields; those also alone.
+        """Log each mapping with the plain fields to the series of its name, and the plain fields alone too.
 
-        `metrics.log(epoch=3, train={"loss": 0.1})` is a row of `train` and one of the unnamed series.
+        `metrics.log(epoch=3, train={"loss": 0.1})` adds a row to `train` and one to the unnamed series.
 
         Raises:
             TypeError: a value cannot be recorded. Nothing is written.
@@ -202,47 +202,47 @@ class Metrics:
             named["step"] = step
         nested = {name: value for name, value in named.items() if isinstance(value, Mapping)}
         shared = {name: value for name, value in named.items() if name not in nested}
-        moment = self._moments.take(_ts)
-        lines = [(self(name), encode_row(moment, {**shared, **inner})) for name, inner in nested.items()]
+        timestamp = self._timestamps.take(_ts)
+        lines = [(self(name), encode_row(timestamp, {**shared, **inner})) for name, inner in nested.items()]
         if shared:
-            lines.insert(0, (self(), encode_row(moment, shared)))
+            lines.insert(0, (self(), encode_row(timestamp, shared)))
         for metric, line in lines:
             self._writer.append(metric.folder, line)
         return self
 
     def names(self) -> list[str | None]:
-        """The series that somebody logged to, sorted; None is the unnamed one."""
-        found = [decode_name(folder) for folder in row_files.names(self._place.metrics)]
-        return sorted(found, key=lambda name: (name is not None, name or ""))
+        """The names of the series with rows, sorted; None is the unnamed series."""
+        names = [decode_name(folder) for folder in row_files.names(self._place.metrics)]
+        return sorted(names, key=lambda name: (name is not None, name or ""))
 
     def list_all(self) -> list[dict[str, Any]]:
-        """Each series with its name and what it was described as."""
+        """Each series with its name and description."""
         return [{"name": name, **self(name).about()} for name in self.names()]
 
     def flush(self) -> Self:
-        """Nothing is held back; kept for ML-Dash's sake."""
+        """Do nothing, as nothing is buffered on disk; exists for compatibility with ML-Dash."""
         return self
 
     def finish(self) -> None:
-        """Before the record closes: summarise what was buffered and never summarised."""
+        """Log a summary of the remaining buffered numbers, before the record closes."""
         self.buffer.finish()
-        for metric in self._known.values():
+        for metric in self._series.values():
             metric.summary_cache.summarize()
 
     def forked(self) -> None:
-        """In a child process: what the parent buffered is for the parent to summarise."""
+        """In a forked child, clear the buffers: the parent summarises its own numbers."""
         self.buffer.clear()
-        for metric in self._known.values():
+        for metric in self._series.values():
             metric.summary_cache.clear()
 
 
-def as_fields(given: Any) -> Mapping[str, Any]:
-    """The fields of a row that were given as one value.
+def as_fields(value: Any) -> Mapping[str, Any]:
+    """The fields of a row, given as one value.
 
     Raises:
         TypeError: it has no fields.
     """
-    fields = fields_of(given)
+    fields = fields_of(value)
     if fields is None:
-        raise TypeError(f"the fields of a row are a mapping, not {type(given).__qualname__}: {given!r:.80}")
+        raise TypeError(f"the fields of a row are a mapping, not {type(value).__qualname__}: {value!r:.80}")
     return fields

@@ -1,4 +1,4 @@
-"""Parameters of a record: nested values under dotted names, with every change kept."""
+"""Parameters of a record: nested values under dotted names, with a history of all changes."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Params:
     def __init__(self, place: Place, writer: Writer) -> None:
         self._folder = place.params
         self._writer = writer
-        self._known: _Names | None = None  # what is set, for finding clashes; read once an opening
-        self._known_in: str | None = None
+        self._cached_names: _Names | None = None  # to detect conflicts; read once per opening
+        self._cached_for: str | None = None
 
     def set(self, *groups: Any, **named: Any) -> Self:
-        """Set parameters; those that are there and not named stay.
+        """Set parameters; others keep their values.
 
         Args:
             groups: mappings, dataclasses, attrs or pydantic objects, argparse namespaces or classes, whose
@@ -48,47 +48,47 @@ class Params:
 
         Raises:
             TypeError: a value cannot be recorded. Nothing is changed.
-            UsageError: a name would stand for a value and for a group (`model` and `model.depth`), or is
-                given twice. Nothing is changed.
+            UsageError: a name would be both a value and a group (`model` and `model.depth`), or is given
+                twice. Nothing is changed.
             StateError: the record is not open.
         """
         flat = flattened(*groups, **named)
         if not flat:
             return self
         self._writer.require_open()
-        known = self._names()
-        known.check(flat)
+        names = self._names()
+        names.check(flat)
         self._writer.append(self._folder, encode_row(time.time(), {"set": flat}))
-        known.add(flat)
+        names.add(flat)
         return self
 
     def log(self, *groups: Any, **named: Any) -> Self:
-        """The same as `set`, as in ML-Dash."""
+        """The same as `set`; the name in ML-Dash."""
         return self.set(*groups, **named)
 
     def unset(self, *keys: str) -> Self:
         """Remove parameters, or all below a name; the history keeps them.
 
         Raises:
-            UsageError: one is not there. Nothing is changed.
+            UsageError: one is not set. Nothing is changed.
             StateError: the record is not open.
         """
         self._writer.require_open()
         present = self.get()
-        gone = [name for key in keys for name in present if name == key or name.startswith(f"{key}.")]
+        removed = [name for key in keys for name in present if name == key or name.startswith(f"{key}.")]
         for key in keys:
-            if not any(name == key or name.startswith(f"{key}.") for name in gone):
+            if not any(name == key or name.startswith(f"{key}.") for name in removed):
                 raise UsageError(
                     f"there is no parameter {key!r}", hint=f"there are: {', '.join(present) or 'none'}"
                 )
-        self._writer.append(self._folder, encode_row(time.time(), {"unset": gone}))
-        self._known = None
+        self._writer.append(self._folder, encode_row(time.time(), {"unset": removed}))
+        self._cached_names = None
         return self
 
     def get(self, *, flatten: bool = True, openings: Collection[str] | None = None) -> dict[str, Any]:
         """All parameters by dotted name, or nested.
 
-        Where two processes set `a` and `a.b` without knowing of each other, the later one counts.
+        If two processes set `a` and `a.b` concurrently, the later one takes effect.
         """
         flat = _state(row_files.series(self._folder, openings=openings)[0])
         return flat if flatten else nested(flat)
@@ -96,7 +96,7 @@ class Params:
     def history(
         self, key: str | None = None, *, openings: Collection[str] | None = None
     ) -> list[ParamChange]:
-        """Every change, or those of one parameter, the oldest first."""
+        """All changes, or those of one parameter, oldest first."""
         changes = []
         for row in row_files.series(self._folder, openings=openings)[0]:
             changes += [
@@ -107,42 +107,42 @@ class Params:
         return [change for change in changes if key in {None, change.key}]
 
     def _names(self) -> _Names:
-        if self._known is None or self._known_in != self._writer.name:
-            self._known = _Names()
-            self._known.add(self.get())
-            self._known_in = self._writer.name
-        return self._known
+        if self._cached_names is None or self._cached_for != self._writer.name:
+            self._cached_names = _Names()
+            self._cached_names.add(self.get())
+            self._cached_for = self._writer.name
+        return self._cached_names
 
 
 def flattened(*groups: Any, **named: Any) -> Flat:
-    """The parameters that `set` makes of these, by dotted name; raises as it does."""
+    """The parameters that `set` would record, by dotted name; raises the same errors as `set`."""
     flat: Flat = {}
     for group in groups:
-        _flatten(_group(group), "", flat, 0)
+        _flatten(_as_fields(group), "", flat, 0)
     _flatten(named, "", flat, 0)
     return flat
 
 
 class _Names:
-    """Which names stand for values and which for groups."""
+    """The names of values and of groups."""
 
     def __init__(self) -> None:
-        self.values: dict[str, bool] = {}  # and whether it is an empty group, which may be filled
+        self.values: dict[str, bool] = {}  # name -> whether it is an empty group, which may be filled
         self.groups: set[str] = set()
 
     def check(self, flat: Flat) -> None:
-        """Raise if one of these names is taken for the other thing.
+        """Raise if one of these names is already used in the other role.
 
         Raises:
-            UsageError: it is; both are named.
+            UsageError: a name would be both a value and a group; the message names it.
         """
-        fresh = {name: _is_empty(value) for name, value in flat.items()}
-        fresh_groups = {group for name in flat for group in _groups_of(name)}
-        for name, is_empty in fresh.items():
-            if not is_empty and (name in self.groups or name in fresh_groups):
+        new_values = {name: _is_empty(value) for name, value in flat.items()}
+        new_groups = {group for name in flat for group in _groups_of(name)}
+        for name, is_empty in new_values.items():
+            if not is_empty and (name in self.groups or name in new_groups):
                 raise _clash(name, "it is a group of parameters")
             for group in _groups_of(name):
-                if not self.values.get(group, True) or not fresh.get(group, True):
+                if not self.values.get(group, True) or not new_values.get(group, True):
                     raise _clash(name, f"{group!r} is a value")
 
     def add(self, flat: Flat) -> None:
@@ -150,78 +150,78 @@ class _Names:
         self.groups.update(group for name in flat for group in _groups_of(name))
 
 
-def _clash(name: str, why: str) -> UsageError:
+def _clash(name: str, reason: str) -> UsageError:
     return UsageError(
-        f"the parameter {name!r} cannot be set: {why}", hint="params.unset() removes what is there"
+        f"the parameter {name!r} cannot be set: {reason}", hint="remove the existing one with params.unset()"
     )
 
 
 def _is_empty(value: object) -> bool:
-    return isinstance(value, dict)  # a mapping that is a value is empty: others are flattened
+    return isinstance(value, dict)  # only an empty mapping is a value: others are flattened
 
 
 def _groups_of(name: str) -> list[str]:
-    """`a.b.c` lies in `a` and `a.b`."""
+    """The groups of a name: `a` and `a.b` for `a.b.c`."""
     parts = name.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
-def _group(given: Any) -> Any:
-    """What has parameters as its fields.
+def _as_fields(value: Any) -> Any:
+    """The fields of a value that groups parameters.
 
     Raises:
-        TypeError: it has none.
+        TypeError: it has no fields.
     """
-    fields = attributes_of(given) if isinstance(given, type) else fields_of(given)
+    fields = attributes_of(value) if isinstance(value, type) else fields_of(value)
     if fields is None:
         raise TypeError(
-            f"parameters are given by name or as a mapping, not as {type(given).__qualname__}: {given!r:.80}"
+            f"parameters are given by name or as a mapping, not as {type(value).__qualname__}: {value!r:.80}"
         )
     return fields
 
 
-def _flatten(given: Any, above: str, flat: Flat, depth: int) -> None:
-    """Put the fields under their dotted names; an empty mapping is a value."""
+def _flatten(fields: Any, above: str, flat: Flat, depth: int) -> None:
+    """Add the fields to `flat` under their dotted names; an empty mapping is a value."""
     if depth > MAX_DEPTH:
         raise TypeError(f"{above}: nested more than {MAX_DEPTH} levels deep, or within itself")
-    for key, value in given.items():
-        (own,) = plain({key: None}, above or "params")
-        name = f"{above}.{own}" if above else own
-        if "" in own.split("."):
+    for key, value in fields.items():
+        (part,) = plain({key: None}, above or "params")
+        name = f"{above}.{part}" if above else part
+        if "" in part.split("."):
             raise UsageError(f"the parameter {name!r} has an empty part in its name")
-        inner = attributes_of(value) if isinstance(value, type) else fields_of(value)
-        if not inner and isinstance(value, type):
+        nested_fields = attributes_of(value) if isinstance(value, type) else fields_of(value)
+        if not nested_fields and isinstance(value, type):
             raise TypeError(
-                f"{name}: the class {value.__qualname__} holds no values to record (its name can be)"
+                f"{name}: the class {value.__qualname__} has no values to record (record its name instead)"
             )
-        if inner:
-            _flatten(inner, name, flat, depth + 1)
+        if nested_fields:
+            _flatten(nested_fields, name, flat, depth + 1)
         elif name in flat:
             raise UsageError(f"the parameter {name!r} is given twice in one call")
         else:
-            flat[name] = {} if inner is not None else plain(value, name)
+            flat[name] = {} if nested_fields is not None else plain(value, name)
 
 
 def _state(changes: list[row_files.Row]) -> Flat:
-    """What the changes add up to; a later one displaces what cannot stand beside it."""
+    """The values after all changes; a later change removes values that conflict with it."""
     flat: Flat = {}
     groups: set[str] = set()
     for change in changes:
         for name in change.get("unset", ()):
             flat.pop(name, None)
         for name, value in change.get("set", {}).items():
-            above = _groups_of(name)
-            for group in above:
+            groups_above = _groups_of(name)
+            for group in groups_above:
                 if group in flat:
                     del flat[group]
             if name in groups:
-                below = [other for other in flat if other.startswith(f"{name}.")]
-                if below and _is_empty(value):
+                values_below = [other for other in flat if other.startswith(f"{name}.")]
+                if values_below and _is_empty(value):
                     continue
-                for other in below:
+                for other in values_below:
                     del flat[other]
             flat[name] = value
-            groups.update(above)
+            groups.update(groups_above)
     return flat
 
 

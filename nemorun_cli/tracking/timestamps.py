@@ -1,4 +1,4 @@
-"""The times of rows: now, given, or that of the thread's last row."""
+"""The times of rows: the current time, a given time, or that of the thread's last row."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import threading
 import time
 from typing import Final
 
-INHERIT: Final = -1  # ML-Dash's way to say: the time of the row before
+INHERIT: Final = -1  # ML-Dash's value for the time of the previous row
 
 
 class Timestamps(threading.local):
-    """The time of the last row of this thread, over all metrics and tracks of an experiment."""
+    """The time of the last row of this thread, across all metrics and tracks of an experiment."""
 
     last: float | None = None
 
@@ -19,30 +19,30 @@ class Timestamps(threading.local):
         """The Unix time of a row: now for None, that of the thread's last row for -1.
 
         Raises:
-            TypeError: it is no finite number.
+            TypeError: it is not a finite number.
         """
         if given is None:
-            moment = time.time()
+            timestamp = time.time()
         elif given == INHERIT and self.last is not None:
             return self.last
         elif given == INHERIT:
-            moment = time.time()
+            timestamp = time.time()
         else:
-            moment = as_moment(given)
-        self.last = moment
-        return moment
+            timestamp = as_moment(given)
+        self.last = timestamp
+        return timestamp
 
 
 def as_moment(given: object) -> float:
     """A time as Unix seconds.
 
     Raises:
-        TypeError: it is no finite number.
+        TypeError: it is not a finite number.
     """
     try:
-        moment = float(given)  # type: ignore[arg-type] # what is no number raises, and that is told
+        timestamp = float(given)  # type: ignore[arg-type] # other types raise, which is reported
     except (TypeError, ValueError):
         raise TypeError(f"_ts is a Unix time in seconds, not {given!r}") from None
-    if not math.isfinite(moment):
+    if not math.isfinite(timestamp):
         raise TypeError(f"_ts is a Unix time in seconds, not {given!r}")
-    return moment
+    return timestamp

@@ -1,4 +1,4 @@
-"""Tracks: rows that are looked up by their time, such as poses of a robot."""
+"""Tracks: rows that are looked up by time, such as poses of a robot."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 class Track:
     """One topic: `tracks("robot/pose")`."""
 
-    def __init__(self, topic: str, folder: str, writer: Writer, moments: Timestamps) -> None:
+    def __init__(self, topic: str, folder: str, writer: Writer, timestamps: Timestamps) -> None:
         self.topic = topic
         self._folder = folder
         self._append = writer.append
-        self._moments = moments
+        self._timestamps = timestamps
         self._latest = -math.inf
 
     def append(
         self, fields: Mapping[str, Any] | None = None, /, *, _ts: float | None = None, **named: Any
     ) -> Self:
-        """Append one entry; it is in the file when this returns.
+        """Append one entry; it is written to the file before this returns.
 
         Args:
             fields: the fields as a mapping, a dataclass or the like.
-            _ts: the Unix time of the entry; -1 is that of the thread's last row; default now, and never the
-                same twice.
+            _ts: the Unix time of the entry; -1 is that of the thread's last row; default now, increased if
+                needed so that no two entries have the same time.
             named: the fields by name.
 
         Raises:
@@ -49,13 +49,13 @@ class Track:
         if fields is not None:
             named = {**as_fields(fields), **named}
         if "timestamp" in named:
-            raise TypeError("timestamp is what the time of an entry is read back as: give it as _ts")
-        moment = self._moments.take(_ts)
+            raise TypeError("timestamp is reserved for the time of an entry when read: pass it as _ts")
+        timestamp = self._timestamps.take(_ts)
         if _ts is None:
-            while moment <= self._latest:  # the clock's step is coarser than this call
-                moment = self._moments.take(math.nextafter(self._latest, math.inf))
-            self._latest = moment
-        self._append(self._folder, encode_row(moment, named))
+            while timestamp <= self._latest:  # the clock's resolution is coarser than the time between calls
+                timestamp = self._timestamps.take(math.nextafter(self._latest, math.inf))
+            self._latest = timestamp
+        self._append(self._folder, encode_row(timestamp, named))
         return self
 
     @overload
@@ -86,24 +86,24 @@ class Track:
         *,
         openings: Collection[str] | None = None,
     ) -> Entries | bytes:
-        """The entries by time, both bounds included, each with its time as `timestamp`.
+        """The entries sorted by time, both bounds included, each with its time as `timestamp`.
 
-        Entries of one process with the same time are one entry; of a field they share, the later value
-        counts.
+        Entries of one process with the same time are merged; for a field in several, the later value is
+        used.
 
         Args:
             start_timestamp: the first Unix time.
-            end_timestamp: the last one.
+            end_timestamp: the last Unix time.
             columns: only these fields.
-            format: `json` (Python values) or `jsonl` (bytes, one entry a line).
+            format: `json` (Python values) or `jsonl` (bytes, one entry per line).
             openings: only entries of these openings.
         """
         if format not in {"json", "jsonl"}:
             raise UsageError(f"there is no format {format!r} (there are: json, jsonl)")
         entries = self._entries(openings)
-        moments = [entry["timestamp"] for entry in entries]
-        first = 0 if start_timestamp is None else bisect.bisect_left(moments, start_timestamp)
-        end = len(entries) if end_timestamp is None else bisect.bisect_right(moments, end_timestamp)
+        timestamps = [entry["timestamp"] for entry in entries]
+        first = 0 if start_timestamp is None else bisect.bisect_left(timestamps, start_timestamp)
+        end = len(entries) if end_timestamp is None else bisect.bisect_right(timestamps, end_timestamp)
         chosen = Entries(entries[first:end], torn=entries.torn)
         if columns is not None:
             wanted = {"timestamp", *columns}
@@ -116,35 +116,35 @@ class Track:
         return chosen
 
     def slice(self, start_timestamp: float | None = None, end_timestamp: float | None = None) -> Slice:
-        """The entries between two times, both included, to go through and to look up in."""
+        """The entries between two times, both included, for iteration and lookup."""
         return Slice(self, start_timestamp, end_timestamp)
 
     def list_entries(self) -> list[Row]:
-        """All entries, by time."""
+        """All entries, sorted by time."""
         return list(self.read())
 
     def flush(self) -> Self:
-        """Nothing is held back; kept for ML-Dash's sake."""
+        """Do nothing, as nothing is buffered; exists for compatibility with ML-Dash."""
         return self
 
     def _entries(self, openings: Collection[str] | None) -> Entries:
-        """All entries, sorted by time; among equal times the order of writing stands."""
+        """All entries, sorted by time; entries with equal times keep the order in which they were written."""
         torn: list[IncompleteRow] = []
         entries: list[Row] = []
         for source in row_files.sources(self._folder, openings):
-            found, incomplete = row_files.read(source.path)
+            rows, incomplete = row_files.read(source.path)
             torn += [incomplete] if incomplete else []
             by_time: dict[float, Row] = {}
-            for row in found:
-                moment = row.pop("_ts")
-                by_time.setdefault(moment, {"timestamp": moment}).update(row)
+            for row in rows:
+                timestamp = row.pop("_ts")
+                by_time.setdefault(timestamp, {"timestamp": timestamp}).update(row)
             entries += by_time.values()
         entries.sort(key=lambda entry: float(entry["timestamp"]))
         return Entries(entries, torn=torn)
 
 
 class Entries(Rows):
-    """Entries of a track; also answers to ML-Dash's `entries` and `count`."""
+    """Entries of a track; also supports the keys `entries` and `count` of ML-Dash."""
 
     def _as_ml_dash(self, key: str) -> Any:
         return (
@@ -155,7 +155,7 @@ class Entries(Rows):
 
 
 class Slice:
-    """A stretch of a track, read when it is first needed."""
+    """A time range of a track, read at its first use."""
 
     def __init__(self, track: Track, start_timestamp: float | None, end_timestamp: float | None) -> None:
         self._track = track
@@ -181,17 +181,17 @@ class Slice:
     @overload
     def find_by_time(self, timestamp: list[float]) -> list[Row]: ...
     def find_by_time(self, timestamp: float | list[float]) -> Row | list[Row]:
-        """The last entry that is not later than the time; for a list of times, a list of them.
+        """The last entry at or before a time; for a list of times, a list of entries.
 
         Raises:
-            NotFoundError: all entries are later, or there are none.
+            NotFoundError: all entries are later, or the track is empty.
         """
         if isinstance(timestamp, (list, tuple)):
             return [self.find_by_time(moment) for moment in timestamp]
         entries = self._load()
         index = bisect.bisect_right(entries, timestamp, key=lambda entry: float(entry["timestamp"]))
         if index == 0:
-            earliest = f"the earliest is at {entries[0]['timestamp']}" if entries else "there are none"
+            earliest = f"the earliest is at {entries[0]['timestamp']}" if entries else "it is empty"
             raise NotFoundError(
                 f"track {self._track.topic!r} has no entry at or before {timestamp} ({earliest})"
             )
@@ -203,11 +203,11 @@ class Slice:
 class Tracks:
     """The tracks of a record."""
 
-    def __init__(self, place: Place, writer: Writer, moments: Timestamps) -> None:
+    def __init__(self, place: Place, writer: Writer, timestamps: Timestamps) -> None:
         self._place = place
         self._writer = writer
-        self._moments = moments
-        self._known: dict[str, Track] = {}
+        self._timestamps = timestamps
+        self._tracks: dict[str, Track] = {}
 
     def __call__(self, topic: str) -> Track:
         """The track of this topic.
@@ -215,17 +215,19 @@ class Tracks:
         Raises:
             UsageError: the topic is empty or too long.
         """
-        track = self._known.get(topic)
+        track = self._tracks.get(topic)
         if track is None:
-            track = self._known[topic] = Track(topic, self._place.track(topic), self._writer, self._moments)
+            track = self._tracks[topic] = Track(
+                topic, self._place.track(topic), self._writer, self._timestamps
+            )
         return track
 
     def names(self) -> list[str]:
-        """The topics that somebody appended to, sorted."""
+        """The topics with entries, sorted."""
         return sorted(name for folder in row_files.names(self._place.tracks) if (name := decode_name(folder)))
 
     def flush(self) -> Self:
-        """Nothing is held back; kept for ML-Dash's sake."""
+        """Do nothing, as nothing is buffered; exists for compatibility with ML-Dash."""
         return self
 
 

@@ -1,1 +1,1 @@
-"""How an experiment stands, read from its ledger and its attempts; writes nothing to a screen."""
+"""The state of an experiment, read from its ledger and its attempts; prints nothing."""

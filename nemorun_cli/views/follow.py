@@ -1,4 +1,4 @@
-"""Following an experiment through its ledger: cheap looks, and pauses that end when something may be new."""
+"""Follows an experiment through its ledger: cheap looks, and pauses that end early on changes."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 TICK: Final = 0.1  # seconds between looks at the ledger of a living supervisor
-LOOK_EVERY: Final = 0.5  # seconds between looks at the tasks themselves where none lives
+LOOK_EVERY: Final = 0.5  # seconds between looks at the tasks themselves if no supervisor is alive
 
 
 @dataclass(slots=True)
 class Watch:
-    """An experiment under watch; `news` holds the events that the last look brought.
+    """A watched experiment; `news` contains the events that the last look read.
 
-    While a supervisor lives, a look reads only what was appended. Without one it looks at the
-    tasks, as `observation.look` does.
+    While a supervisor is alive, a look reads only what was appended to the ledger. Without one it looks
+    at the tasks themselves, as `observe.look` does.
     """
 
     files: ExperimentFiles
@@ -53,7 +53,7 @@ class Watch:
         self._reader = LedgerReader(self.files.ledger)
 
     def renew(self) -> None:
-        """Take up another revision of the spec, if there is one now; what was seen is not told again."""
+        """Switch to a new revision of the spec if one exists; events already read are not repeated."""
         spec = spec_copies.read_spec(self.files)
         if spec.revision != self.spec.revision:
             self.spec, self.history = spec, ExperimentState.of(spec)
@@ -69,17 +69,17 @@ class Watch:
 
     @property
     def has_looked(self) -> bool:
-        """Whether there was a look already."""
+        """Whether `look` was called before."""
         return self._size >= 0
 
     @property
     def is_supervised(self) -> bool:
-        """Whether somebody held the supervisor's lock at the last look, so that more may still be written."""
+        """Whether a process held the supervisor's lock at the last look and may still write events."""
         return self._is_supervised
 
     def look(self) -> Snapshot:
-        """How the experiment stands now."""
-        # The lock first: a supervisor lets go of it only after it has written the end.
+        """The current state of the experiment."""
+        # Check the lock first: a supervisor releases it only after it has written the final event.
         self._is_supervised = locks.is_held_by_name(self.files.supervisor_lock)
         self.news = self._read()
         if not self._is_supervised and self.history.finished is None:
@@ -98,7 +98,7 @@ class Watch:
         )
 
     def pause(self, *, limit: float | None = None, also: Sequence[int] = ()) -> None:
-        """Sleep a tick, at most `limit` seconds; the supervisor's end and readable descriptors end it too."""
+        """Sleep a tick, at most `limit` seconds; ends if the supervisor exits or a descriptor is readable."""
         seconds = TICK if self._is_supervised else LOOK_EVERY
         if limit is not None:
             seconds = max(0.0, min(seconds, limit))

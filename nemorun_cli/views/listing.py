@@ -1,6 +1,6 @@
-"""All experiments at a glance: what the first and the last lines of their ledgers tell.
+"""Summaries of all experiments, read from the first and last lines of their ledgers.
 
-Of what is over, those lines say it all. Of what is not, nothing but a look at it is the truth.
+For a finished experiment those lines are enough; the state of any other one requires a full look.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.model.clock import unix
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.model.wording import seconds
+from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage import ledger
-from nemorun_cli.storage import state as kinds
 from nemorun_cli.storage.paths import LEDGER, REVISIONS, age_key
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import Home
 
 LIST_FORMAT: Final = "exp.list/1"
 ENDS: Final = 4096  # bytes read at either end of a ledger
 CLOCK_SLACK: Final = 60.0  # seconds by which an id may be older than its `created` event
 
-# Events that may follow the end of an experiment and change nothing about it.
-AFTERWARDS: Final = frozenset({kinds.SUPERVISOR_ENDED, kinds.CANCEL_REQUESTED})
+# Events that may follow `finished` without changing the result.
+AFTERWARDS: Final = frozenset(name for name, kind in kinds.KINDS.items() if kind.may_follow_end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """One experiment in a list; `status` is None, with a `problem`, where its ledger cannot be read."""
+    """One experiment in a list; `status` is None and `problem` is the reason if its ledger is unreadable."""
 
     id: str
     name: str
@@ -66,33 +66,33 @@ class Summary:
 def newest_first(
     home: Home, *, names: Sequence[str] | None = None, since: str | None = None
 ) -> Iterator[Summary]:
-    """Every experiment (of these names), created at the stamp `since` or later; read when it is asked for."""
+    """Every experiment (of these names) created at the timestamp `since` or later; each is read on demand."""
     ids = [
-        (age_key(one), one, name)
+        (age_key(experiment_id), experiment_id, name)
         for name in (home.names() if names is None else names)
-        for one in home.ids(name)
+        for experiment_id in home.ids(name)
     ]
     ids.sort(reverse=True)
-    # As text: joining paths would take a quarter of the time that ten thousand experiments take.
+    # As text: joining paths would take a quarter of the total time for ten thousand experiments.
     folder = str(home.experiments)
-    # The second in an id is the one in which it was made, or (where the clock was moved) not far from it.
+    # An id contains the second of its creation; after a clock change it may differ slightly from `created`.
     earliest = unix(since) - CLOCK_SLACK if since is not None else 0.0
-    for made, entries in itertools.groupby(ids, key=lambda entry: entry[0][0]):
-        if made < earliest:
+    for second, entries in itertools.groupby(ids, key=lambda entry: entry[0][0]):
+        if second < earliest:
             return
-        of_one_second = [
-            found
+        summaries = [
+            summary
             for _, experiment_id, name in entries
-            if (found := _summarize(home, experiment_id, name, f"{folder}/{name}/{experiment_id}/{LEDGER}"))
+            if (summary := _summarize(home, experiment_id, name, f"{folder}/{name}/{experiment_id}/{LEDGER}"))
         ]
-        of_one_second.sort(key=lambda summary: summary.created or "", reverse=True)
-        for found in of_one_second:
-            if since is None or found.created is None or found.created >= since:
-                yield found
+        summaries.sort(key=lambda summary: summary.created or "", reverse=True)
+        for summary in summaries:
+            if since is None or summary.created is None or summary.created >= since:
+                yield summary
 
 
 def duration_text(summary: Summary) -> str:
-    """How long it took, or has been taking."""
+    """The duration of the experiment, until now if it is not finished."""
     if summary.created is None:
         return ""
     end = unix(summary.ended) if summary.ended else time.time()
@@ -100,7 +100,7 @@ def duration_text(summary: Summary) -> str:
 
 
 def _summarize(home: Home, experiment_id: str, name: str, path: str) -> Summary | None:
-    """One experiment, or None if its folder is not ours."""
+    """The summary of one experiment, or None if the folder is not an experiment."""
     try:
         head, tail = _ends(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -123,13 +123,13 @@ def _summarize(home: Home, experiment_id: str, name: str, path: str) -> Summary 
 
 
 def _was_changed(head: bytes, path: str) -> bool:
-    """Whether a resume changed the spec, and perhaps the tags; a ledger that was read whole tells it."""
-    may_be = len(head) == ENDS or b'"revision"' in head
-    return may_be and os.path.isdir(f"{path[: -len(LEDGER)]}{REVISIONS}")  # noqa: PTH112 - as text, as above
+    """Whether a resume changed the spec, and perhaps its tags; `head` decides if it is the whole ledger."""
+    may_be_changed = len(head) == ENDS or b'"revision"' in head
+    return may_be_changed and os.path.isdir(f"{path[: -len(LEDGER)]}{REVISIONS}")  # noqa: PTH112 - as text, as above
 
 
 def _ends(path: str) -> tuple[bytes, bytes]:
-    """The first and the last bytes of a file; the same ones where it is small."""
+    """The first and the last bytes of a file; the same bytes if it is small."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         head = os.read(descriptor, ENDS)
@@ -142,20 +142,20 @@ def _ends(path: str) -> tuple[bytes, bytes]:
 
 
 def _created(head: bytes) -> Event | None:
-    """The event that began the experiment, as this version writes it."""
+    """The `created` event, if it has the format of this version."""
     event = ledger.parse(head.partition(b"\n")[0])
     return event if event is not None and event.get("format") == ledger.FORMAT else None
 
 
 def _finished(tail: bytes) -> Event | None:
-    """The event that ended it, if it is in the last batches, all whole and with nothing else after it."""
+    """The `finished` event, if it is in the last complete batches and only `AFTERWARDS` events follow it."""
     end = len(tail)
     while tail[:end].endswith(b"\n"):
         begin = tail.rfind(b"\n", 0, end - 1) + 1
         mark = ledger.parse(tail[begin:end])
         start = ledger.start_of_batch(mark, tail, begin) if mark is not None and "mark" in mark else None
         if start is None:
-            return None  # a torn tail, or a batch that begins before these bytes
+            return None  # an incomplete batch at the end, or one that begins before these bytes
         for line in reversed(tail[start:begin].splitlines()):
             event = ledger.parse(line)
             kind = event.get("event") if event is not None else None

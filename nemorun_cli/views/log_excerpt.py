@@ -1,4 +1,4 @@
-"""The end of a task's log for people: its last lines, and the one that most likely says what went wrong."""
+"""Excerpts of task logs: the last lines, and the one that most likely explains the failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LINES: Final = 20  # lines that are shown
-WINDOW: Final = 64 * 1024  # bytes at the end of a log that are looked at
+WINDOW: Final = 64 * 1024  # bytes at the end of a log that are read
 LONGEST_LINE: Final = 500  # characters of a line that are shown
 
 _TRACEBACK: Final = "Traceback (most recent call last):"
@@ -28,7 +28,7 @@ _CONTROL: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """The last lines of a log, secrets masked; `error` is the line that tells of trouble, if there is one."""
+    """The last lines of a log, secrets masked; `error` is the line that reports an error, or None."""
 
     path: Path
     lines: tuple[str, ...]
@@ -36,14 +36,14 @@ class Excerpt:
 
 
 def read(path: Path, *, secrets: Collection[str], lines: int = LINES) -> Excerpt | None:
-    """The end of a log, or None if there is no such file; one that cannot be read is told as its `error`.
+    """The end of a log, or None if it does not exist; if it cannot be read, `error` says so.
 
     Args:
         path: the log, of any size; only its last part is read.
-        secrets: values that are hidden.
-        lines: how many lines at most.
+        secrets: values to mask.
+        lines: the maximum number of lines.
     """
-    # So much more that no value is cut where the part that is shown begins.
+    # Read this much more, so that no secret is cut at the start of the shown part and stays unmasked.
     margin = max((len(value.encode()) for value in secrets), default=0)
     try:
         with path.open("rb") as stream:
@@ -58,24 +58,24 @@ def read(path: Path, *, secrets: Collection[str], lines: int = LINES) -> Excerpt
     text = mask(data.decode(errors="replace"), secrets)
     if start:
         text = text[margin:]
-    found = [_shown(line) for line in text.removesuffix("\n").split("\n")] if text else []
-    return Excerpt(path, tuple(found[-lines:]), _error(found))
+    shown = [_displayed(line) for line in text.removesuffix("\n").split("\n")] if text else []
+    return Excerpt(path, tuple(shown[-lines:]), _error(shown))
 
 
-def _shown(line: str) -> str:
-    """A line as a terminal would leave it standing: what a carriage return overwrote is gone."""
+def _displayed(line: str) -> str:
+    """A line as a terminal displays it: without the text that a carriage return overwrote."""
     line = _CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2])
     line = "".join(char if char.isprintable() or char == "\t" else "·" for char in line)
     return line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + "…"
 
 
 def _error(lines: list[str]) -> str | None:
-    """What the last traceback ends with; without one the last line that speaks of trouble."""
+    """The final line of the last traceback, or else the last line that contains a word for an error."""
     for index in reversed(range(len(lines))):
         if _TRACEBACK in lines[index]:
             indent = len(lines[index]) - len(lines[index].lstrip())
             rest = (line for line in lines[index + 1 :] if line.strip())
-            ends = (line for line in rest if len(line) - len(line.lstrip()) <= indent)
-            if (end := next(ends, None)) is not None:
-                return end.strip()
+            dedented = (line for line in rest if len(line) - len(line.lstrip()) <= indent)
+            if (final := next(dedented, None)) is not None:
+                return final.strip()
     return next((line.strip() for line in reversed(lines) if _TROUBLE.search(line)), None)

@@ -1,4 +1,4 @@
-"""What tasks wrote to their standard output and error, line by line: as it is, or as it comes."""
+"""Reads the logs of tasks (standard output and error) line by line, once or while they grow."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 LOGS_FORMAT: Final = "exp.logs/1"
 CHUNK: Final = 1 << 18  # bytes read at a time
-LONGEST: Final = 1 << 20  # bytes of an unfinished line that are kept waiting for its end
+LONGEST: Final = 1 << 20  # bytes of an incomplete line that are buffered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """One line of a log, without its end; `offset` is the byte of the file where it begins."""
+    """One line of a log, without its newline; `offset` is the byte of the file where it begins."""
 
     task: str
     attempt: int
@@ -46,15 +46,15 @@ class LogLine:
 
 @dataclass(slots=True)
 class LogFeed:
-    """The lines of some tasks, each given once; a task's later attempts follow the earlier ones.
+    """The log lines of the given tasks, each returned once; later attempts of a task follow earlier ones.
 
     Args:
-        files: the experiment's.
-        tasks: ids, in the order in which they are asked.
-        attempt: only this one; None begins with the latest of each task when first read.
-        secrets: values that are hidden.
-        pattern: only lines in which it is found.
-        last: of what is there when first read, only so many lines of each task.
+        files: the paths of the experiment.
+        tasks: the ids of the tasks, in the order in which they are read.
+        attempt: only this attempt; None starts with the latest attempt of each task at the first read.
+        secrets: values to mask.
+        pattern: only lines that match it.
+        last: at the first read, only this many last lines of each task.
     """
 
     files: ExperimentFiles
@@ -66,7 +66,7 @@ class LogFeed:
     _cursors: dict[str, _Cursor] = field(default_factory=dict)
 
     def read(self, history: ExperimentState) -> Iterator[LogLine]:
-        """What was written since the last call, as far as its lines are whole or their writer is gone."""
+        """The lines since the last call; an incomplete last line is included once its attempt is finished."""
         for task in self.tasks:
             state = history.tasks[task]
             cursor = self._cursors.get(task)
@@ -75,41 +75,41 @@ class LogFeed:
                     continue
                 yield from self._first(cursor, is_over=self._is_over(cursor, state))
             else:
-                yield from self._kept(cursor.read(is_over=self._is_over(cursor, state)))
+                yield from self._filtered(cursor.read(is_over=self._is_over(cursor, state)))
             while self.attempt is None and cursor.attempt < state.attempt:
                 if not (following := self.files.attempt(task, cursor.attempt + 1)).log.exists():
                     break
                 cursor = self._open(task, cursor.attempt + 1, following)
-                yield from self._kept(cursor.read(is_over=self._is_over(cursor, state)))
+                yield from self._filtered(cursor.read(is_over=self._is_over(cursor, state)))
 
     def skip(self, history: ExperimentState) -> None:
-        """Pass over all that is there by now."""
+        """Skip all existing lines."""
         for task in self.tasks:
             if cursor := self._begin(task, history.tasks[task]):
                 cursor.go_to(cursor.path.stat().st_size)
 
     def _begin(self, task: str, state: TaskState) -> _Cursor | None:
         number = self.attempt or latest_attempt(self.files, task, state)
-        if number is None or not (own := self.files.attempt(task, number)).log.exists():
+        if number is None or not (attempt_files := self.files.attempt(task, number)).log.exists():
             return None
-        return self._open(task, number, own)
+        return self._open(task, number, attempt_files)
 
-    def _open(self, task: str, number: int, own: AttemptFiles) -> _Cursor:
-        cursor = self._cursors[task] = _Cursor(task, number, own.log)
+    def _open(self, task: str, number: int, attempt_files: AttemptFiles) -> _Cursor:
+        cursor = self._cursors[task] = _Cursor(task, number, attempt_files.log)
         return cursor
 
     def _first(self, cursor: _Cursor, *, is_over: bool) -> Iterable[LogLine]:
         if self.last is None:
-            return self._kept(cursor.read(is_over=is_over))
+            return self._filtered(cursor.read(is_over=is_over))
         if self.pattern is None:
             cursor.go_to(last_lines(cursor.path, self.last))
-            return self._kept(cursor.read(is_over=is_over))
-        return deque(self._kept(cursor.read(is_over=is_over)), maxlen=self.last)
+            return self._filtered(cursor.read(is_over=is_over))
+        return deque(self._filtered(cursor.read(is_over=is_over)), maxlen=self.last)
 
-    def _kept(self, lines: Iterable[LogLine]) -> Iterator[LogLine]:
+    def _filtered(self, lines: Iterable[LogLine]) -> Iterator[LogLine]:
         for line in lines:
             if self.secrets:
-                line = LogLine(  # noqa: PLW2901 - the same line, as it may be shown
+                line = LogLine(  # noqa: PLW2901 - the same line, masked
                     task=line.task,
                     attempt=line.attempt,
                     offset=line.offset,
@@ -125,21 +125,21 @@ class LogFeed:
 
 @dataclass(slots=True)
 class _Cursor:
-    """How far one log was read."""
+    """The read position in one log."""
 
     task: str
     attempt: int
     path: Path
     _offset: int = 0  # where the next read begins
-    _rest: bytes = b""  # read, and not yet a whole line
+    _rest: bytes = b""  # read, but not yet a complete line
     _is_done: bool = False
 
     def go_to(self, offset: int) -> None:
-        """Go on from this byte."""
+        """Continue at this byte."""
         self._offset = offset
 
     def read(self, *, is_over: bool) -> Iterator[LogLine]:
-        """The lines since the last call; with `is_over` an unfinished one at the end too, then no more."""
+        """The lines since the last call; `is_over` includes an incomplete last line and ends the reading."""
         if self._is_done:
             return
         with self.path.open("rb") as stream:
@@ -156,10 +156,10 @@ class _Cursor:
     def _split(self, data: bytes) -> Iterator[LogLine]:
         data = self._rest + data
         begin = self._offset - len(data)
-        *whole, self._rest = data.split(b"\n")
-        for part in whole:
-            yield self._line(part, begin)
-            begin += len(part) + 1
+        *complete, self._rest = data.split(b"\n")
+        for line in complete:
+            yield self._line(line, begin)
+            begin += len(line) + 1
         if len(self._rest) > LONGEST:
             rest, self._rest = self._rest, b""
             yield self._line(rest, begin)
@@ -171,7 +171,7 @@ class _Cursor:
 
 
 def latest_attempt(files: ExperimentFiles, task: str, state: TaskState) -> int | None:
-    """The number of the latest attempt that has a log, or None if there is none yet."""
+    """The number of the latest attempt that has a log, or None."""
     for number in (state.attempt, state.attempt - 1):
         if number > 0 and files.attempt(task, number).log.exists():
             return number
@@ -185,26 +185,26 @@ def last_lines(path: Path, count: int, *, chunk: int = CHUNK) -> int:
         if not count or not end:
             return end
         stream.seek(end - 1)
-        left = count if stream.read(1) == b"\n" else count - 1  # line ends before the one we look for
+        remaining = count if stream.read(1) == b"\n" else count - 1  # newlines to pass before the one we want
         position = end
         while position > 0:
             start = max(0, position - chunk)
             stream.seek(start)
             data = stream.read(position - start)
-            while (found := data.rfind(b"\n")) >= 0:
-                if left == 0:
-                    return start + found + 1
-                left -= 1
-                data = data[:found]
+            while (newline := data.rfind(b"\n")) >= 0:
+                if remaining == 0:
+                    return start + newline + 1
+                remaining -= 1
+                data = data[:newline]
             position = start
     return 0
 
 
 def demand(snapshot: Snapshot, task: str, *, attempt: int | None) -> None:
-    """See that a task has a log to show.
+    """Check that a task has a log to show.
 
     Raises:
-        NotFoundError: it has not begun, or not this attempt; the message says why.
+        NotFoundError: the task, or this attempt, has not started; the message contains the reason.
     """
     state = snapshot.history.tasks[task]
     number = attempt or latest_attempt(snapshot.files, task, state)
@@ -213,10 +213,10 @@ def demand(snapshot: Snapshot, task: str, *, attempt: int | None) -> None:
     if attempt is not None:
         raise NotFoundError(
             f"{snapshot.files.id} has no log of attempt {attempt} of {task}",
-            hint=f"its present attempt is {state.attempt}",
+            hint=f"its current attempt is {state.attempt}",
         )
     raise NotFoundError(
-        f"{task} is {state.status}, and there is no log of it",
+        f"{task} is {state.status} and has no log",
         hint=f"see why with: exp why {snapshot.files.id} {task}"
         if state.is_over
         else f"wait for it with: exp logs {snapshot.files.id} {task} -f",

@@ -1,4 +1,4 @@
-"""Looks at an experiment: its ledger, its supervisor, and without one its attempts."""
+"""Takes a snapshot of an experiment from its ledger, its supervisor and, without one, its attempts."""
 
 from __future__ import annotations
 
@@ -23,28 +23,26 @@ if TYPE_CHECKING:
     from nemorun_cli.system.locks import Holder
 
 
-LOOKERS_PATIENCE: Final = 1.0  # seconds for which a look waits while somebody else takes one
-
-
-LOOKERS_PAUSE: Final = 0.01  # seconds between its tries
+LOOKERS_PATIENCE: Final = 1.0  # seconds to wait while another process observes
+LOOKERS_PAUSE: Final = 0.01  # seconds between attempts to observe
 
 
 def look(
     files: ExperimentFiles, *, home: Path, observe: bool = True, patience: float = LOOKERS_PATIENCE
 ) -> Snapshot:
-    """How an experiment stands now.
+    """The current state of an experiment.
 
     Args:
-        files: where it lies.
+        files: the paths of the experiment.
         home: `$NEMORUN_HOME`.
-        observe: whether to look at the tasks themselves where no supervisor does, and write it down.
-        patience: seconds to wait for others who look; then the ledger has to do.
+        observe: whether to look at the tasks themselves if no supervisor is alive, and record the result.
+        patience: seconds to wait while another process observes; after that, only the ledger is used.
 
     Raises:
         LedgerError: its files cannot be read.
-        NotFoundError: it is not there (any more).
+        NotFoundError: it does not exist (any more).
     """
-    # The lock first: a supervisor lets go of it only after it has written the end.
+    # Check the lock first: a supervisor releases it only after it has written the final event.
     is_held = locks.is_held_by_name(files.supervisor_lock)
     spec = read_spec(files)
     history = ExperimentState.of(spec)
@@ -58,9 +56,9 @@ def look(
         history.counts[status] for status in (TaskStatus.SUBMITTED, TaskStatus.RUNNING, TaskStatus.UNKNOWN)
     )
     if state == "gone" and observe:
-        if found := _observe(files, spec, home):
-            history, live = found
-        elif patience > 0:  # somebody else looks, or a supervisor is just beginning
+        if observed := _observe(files, spec, home):
+            history, live = observed
+        elif patience > 0:  # another process observes, or a supervisor is starting
             time.sleep(LOOKERS_PAUSE)
             return look(files, home=home, patience=patience - LOOKERS_PAUSE)
     return Snapshot(
@@ -77,7 +75,7 @@ def look(
 
 
 def _waiting(files: ExperimentFiles, spec: Spec, history: ExperimentState) -> PendingRequest | None:
-    """What the experiment waits for on this machine, asked only where a task may."""
+    """The request for local capacity that the experiment waits for, if any."""
     if not history.counts[TaskStatus.PENDING] or not any(task.resources for task in spec.tasks):
         return None
     from nemorun_cli.views import resource_wait  # noqa: PLC0415 - few experiments wait for slots
@@ -97,8 +95,11 @@ def _supervisor_state(history: ExperimentState, holder: Holder | None, *, is_hel
 
 
 def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[ExperimentState, int] | None:
-    """One observing turn; None if somebody else holds the lock by now."""
-    from nemorun_cli.spec import secret_values  # noqa: PLC0415 - only where no supervisor lives
+    """Make one observing turn; returns the history and the number of live attempts.
+
+    None if another process has acquired the lock.
+    """
+    from nemorun_cli.spec import secret_values  # noqa: PLC0415 - only if no supervisor is alive
     from nemorun_cli.storage.requests import who  # noqa: PLC0415 - the same
     from nemorun_cli.supervisor.loop import SupervisorLoop  # noqa: PLC0415 - the same
 
@@ -107,19 +108,20 @@ def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[Experiment
         if lock is None:
             return None
     except OSError:
-        lock = -1  # a home that is read-only: nothing is written, what is found is shown
+        lock = -1  # a read-only home: the result is shown, but not recorded
     secrets = secret_values.known(spec)
-    can_check = set(secrets) >= secret_values.of_tasks(spec)  # else an output might hold one unseen
-    supervision = SupervisorLoop(files, spec, secrets=secrets, home=home, by=who(), can_submit=False)
+    # With unknown secrets, an output that contains one would be recorded.
+    can_check = set(secrets) >= secret_values.of_tasks(spec)
+    loop = SupervisorLoop(files, spec, secrets=secrets, home=home, by=who(), can_submit=False)
     try:
-        supervision.open()
-        supervision.observe(writes=lock >= 0 and can_check)
+        loop.open()
+        loop.observe(writes=lock >= 0 and can_check)
     except (LedgerDamagedError, LedgerNewerError, NotFoundError):
         raise
     except LedgerError:
-        pass  # what was learned cannot be written down now, and is shown all the same
+        pass  # the result cannot be recorded now, but is still shown
     finally:
-        supervision.close()
+        loop.close()
         if lock >= 0:
             os.close(lock)
-    return supervision.history, supervision.live
+    return loop.history, loop.live

@@ -1,4 +1,4 @@
-"""What a task that waits for slots of this machine waits for, and who has it: sentences for people."""
+"""Explains in sentences which local capacity a task waits for, and which tasks hold it."""
 
 from __future__ import annotations
 
@@ -21,26 +21,29 @@ MOST_NAMED: Final = 5  # holders that one sentence names
 
 
 def waiting_of(files: ExperimentFiles) -> Waiting | None:
-    """For what the experiment waits on this machine, if it waits for slots."""
-    return next((one for one in slots.waiting(_folder(files)) if one.experiment == files.id), None)
+    """The experiment's entry in the queue for local capacity, if it waits."""
+    return next((entry for entry in slots.waiting(_folder(files)) if entry.experiment == files.id), None)
 
 
 def explain(files: ExperimentFiles, task: Task) -> str | None:
-    """For what a task waits, how much there is, and who has it; None if it does not wait for slots."""
+    """What a task waits for, how much of it is free, and which tasks hold it; None if it does not wait."""
     queue = slots.waiting(_folder(files))
-    own = next((one for one in queue if one.experiment == files.id), None)
+    own = next((entry for entry in queue if entry.experiment == files.id), None)
     if own is None:
         return None
-    if own.wish.task != task.id:
-        return f"it waits for {task.resources}, behind {own.wish.task}, which waits for {own.wish.wanted}"
+    request = own.wish
+    if request.task != task.id:
+        return f"it waits for {task.resources}, after {request.task}, which waits for {request.wanted}"
     used = slots.used(_folder(files))
     missing, free = _missing(own, used)
     if missing:
-        holders = [one for one in used if _has_some(one.wanted, missing)]
+        holders = [use for use in used if _has_some(use.wanted, missing)]
         return f"it waits for {missing}: {free}{_held_by(holders, files.id)}"
-    before = [one for one in queue if one.number < own.number]
-    named = ", ".join(f"{one.experiment} {one.wish.task} ({one.wish.wanted})" for one in before[:MOST_NAMED])
-    return f"it waits for {own.wish.wanted}, set aside for who waits longer: {named or 'somebody until now'}"
+    earlier = [entry for entry in queue if entry.number < own.number]
+    named = ", ".join(
+        f"{entry.experiment} {entry.wish.task} ({entry.wish.wanted})" for entry in earlier[:MOST_NAMED]
+    )
+    return f"it waits for {request.wanted}, reserved for earlier requests: {named or 'one that just ended'}"
 
 
 def _folder(files: ExperimentFiles) -> Path:
@@ -48,25 +51,25 @@ def _folder(files: ExperimentFiles) -> Path:
 
 
 def _missing(own: Waiting, used: Sequence[SlotUse]) -> tuple[Resources, str]:
-    """What of a wish is not free, and how much of that is."""
-    machine, wanted, total = own.wish.machine, own.wish.wanted, Resources.total(one.wanted for one in used)
+    """The requested resources that are not free, and a text with the free amounts."""
+    machine, wanted, total = own.wish.machine, own.wish.wanted, Resources.total(use.wanted for use in used)
     parts: list[str] = []
     cpus = memory = gpus = None
     if wanted.cpus and machine.cpus is not None:
-        free = max(0.0, machine.cpus - (total.cpus or 0))
-        if free + SLACK < wanted.cpus:
+        free_cpus = max(0.0, machine.cpus - (total.cpus or 0))
+        if free_cpus + SLACK < wanted.cpus:
             cpus = wanted.cpus
-            parts.append(f"{free:g} of {cpus_text(machine.cpus)}")
+            parts.append(f"{free_cpus:g} of {cpus_text(machine.cpus)}")
     if wanted.memory and machine.memory is not None:
-        left = max(0, machine.memory - (total.memory or 0))
-        if left < wanted.memory:
+        free_memory = max(0, machine.memory - (total.memory or 0))
+        if free_memory < wanted.memory:
             memory = wanted.memory
-            parts.append(f"{size_text(left)} of {size_text(machine.memory)} of memory")
-    taken = {mark for one in used for mark in one.gpus}
-    there = [mark for mark in machine.marks if mark not in taken]
-    if len(there) < (wanted.gpus or 0):
+            parts.append(f"{size_text(free_memory)} of {size_text(machine.memory)} of memory")
+    taken = {mark for use in used for mark in use.gpus}
+    free_gpus = [mark for mark in machine.marks if mark not in taken]
+    if len(free_gpus) < (wanted.gpus or 0):
         gpus = wanted.gpus
-        parts.append(f"{len(there)} of {gpus_text(len(machine.marks))}")
+        parts.append(f"{len(free_gpus)} of {gpus_text(len(machine.marks))}")
     return Resources(cpus=cpus, memory=memory, gpus=gpus), f"{joined(parts)} free"
 
 
@@ -80,7 +83,7 @@ def _held_by(holders: Sequence[SlotUse], experiment: str) -> str:
     if not holders:
         return ""
     named = [
-        f"{one.task if one.experiment == experiment else f'{one.experiment} {one.task}'} ({one.wanted})"
-        for one in holders[:MOST_NAMED]
+        f"{use.task if use.experiment == experiment else f'{use.experiment} {use.task}'} ({use.wanted})"
+        for use in holders[:MOST_NAMED]
     ]
     return f"; held by {', '.join(named)}" + (", …" if len(holders) > MOST_NAMED else "")

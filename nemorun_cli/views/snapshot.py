@@ -1,7 +1,7 @@
-"""The truth about an experiment at this moment, whether a supervisor lives or not.
+"""The state of an experiment at one moment, with or without a live supervisor.
 
-Where none lives, whoever gets its lock without waiting makes one observing turn: it looks at the
-attempts, writes down what it learned, starts nothing, and lets go.
+If no supervisor is alive, the process that acquires the lock without waiting makes one observing turn:
+it looks at the attempts, records what it learned, starts nothing, and releases the lock.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ SupervisorState = Literal["alive", "gone", "ended", "elsewhere"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """How an experiment stands.
+    """The state of an experiment.
 
     Attributes:
-        supervisor: whether one drives it; `holder` says which one it is or was.
-        live: how many attempts may still end by themselves.
-        torn: bytes at the end of the ledger that were never completed.
-        seen: when this was looked at, in Unix seconds.
-        waiting: which task waits for slots of this machine, and for what.
+        supervisor: the supervisor's state; `holder` identifies the current or last one.
+        live: the number of attempts that may still end on their own.
+        torn: bytes of an incomplete batch at the end of the ledger.
+        seen: when the snapshot was taken, in Unix seconds.
+        waiting: the task that waits for local capacity, and its request.
     """
 
     files: ExperimentFiles
@@ -58,7 +58,7 @@ class Snapshot:
 
     @property
     def status(self) -> ExperimentStatus:
-        """The experiment's status, INTERRUPTED if nothing is left that could end by itself."""
+        """The experiment's status; INTERRUPTED if no supervisor and no attempt is alive."""
         if written := self.history.status:
             return written
         if self.supervisor == "gone" and not self.live:
@@ -67,12 +67,12 @@ class Snapshot:
 
     @property
     def exit_code(self) -> int:
-        """The exit code that stands for the status."""
+        """The exit code of the status."""
         return EXIT_CODES[self.status]
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended for good."""
+        """Whether the experiment is finished."""
         return self.history.finished is not None
 
     def task_json(self, task_id: str, index: int) -> dict[str, Any]:
@@ -107,20 +107,20 @@ class Snapshot:
         }
 
     def message(self, task_id: str) -> str | None:
-        """What is to be said of a task besides its reason."""
+        """The message shown for a task next to its reason."""
         state = self.history.tasks[task_id]
         if self.waiting is not None and self.waiting.task == task_id and state.status is TaskStatus.PENDING:
             return f"waits for {self.waiting.wanted}"
         return state.message
 
     def match_tasks(self, wanted: Sequence[str]) -> list[str]:
-        """The ids of the tasks that are meant, in the order of the spec.
+        """The ids of the matching tasks, in the order of the spec.
 
-        Each of `wanted` is an exact id, a group, a glob, a unique beginning, or a number in `exp status`.
+        Each item of `wanted` is an exact id, a group, a glob, a unique prefix, or a number from `exp status`.
 
         Raises:
-            NotFoundError: one fits nothing.
-            AmbiguousError: one is a beginning of several.
+            NotFoundError: an item matches nothing.
+            AmbiguousError: an item is a prefix of several ids.
         """
         chosen: set[str] = set()
         for text in wanted:
@@ -136,25 +136,25 @@ class Snapshot:
         for group in self.spec.groups:
             if group.id == text:
                 return set(group.members)
-            if text.startswith(f"{group.id}/") and (found := _combination(group, text)):
-                return found
-        if found := set(fnmatch.filter(ids, text)):
-            return found
-        found = {one for one in ids if one.startswith(text)}
-        if len(found) > 1:
-            listed = ", ".join(sorted(found)[:10])
+            if text.startswith(f"{group.id}/") and (matching := _combination(group, text)):
+                return matching
+        if matching := set(fnmatch.filter(ids, text)):
+            return matching
+        matching = {task_id for task_id in ids if task_id.startswith(text)}
+        if len(matching) > 1:
+            listed = ", ".join(sorted(matching)[:10])
             raise AmbiguousError(
-                f"{text!r} fits {len(found)} tasks of {self.files.id}: {listed}",
+                f"{text!r} matches {len(matching)} tasks of {self.files.id}: {listed}",
                 hint=f"for all of them: '{text}*'",
             )
-        if not found and text.isdigit() and int(text) < len(ids):
+        if not matching and text.isdigit() and int(text) < len(ids):
             return {ids[int(text)]}
-        if not found:
+        if not matching:
             near = difflib.get_close_matches(text, ids, n=1)
             known = ", ".join(ids[:10]) + (", …" if len(ids) > 10 else "")  # noqa: PLR2004 - as many as fit a line
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {known}"
             raise NotFoundError(f"{self.files.id} has no task {text!r}", hint=hint)
-        return found
+        return matching
 
     def to_json(self) -> dict[str, Any]:
         """The document `exp.status/1`."""
@@ -212,5 +212,5 @@ class Snapshot:
 
 
 def _combination(group: Group, text: str) -> set[str]:
-    """The members of a group with a matrix that have the values of one combination: `train/lr=0.1`."""
+    """The members of a matrix group that share a partial combination of values, such as `train/lr=0.1`."""
     return {member for member in group.members if member.startswith(f"{text}/")}

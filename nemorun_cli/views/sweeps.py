@@ -1,4 +1,4 @@
-"""How a sweep stands: how many of its members are done, how many failed, and how long the rest may take."""
+"""Progress of a sweep: how many members are done, how many failed, and the estimated time left."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import Group, Spec
     from nemorun_cli.storage.state import TaskState
 
-PACE_OF: Final = 50  # members whose ends tell the pace
+PACE_OF: Final = 50  # recently finished members from which the pace is computed
 MINUTE: Final = 60
 HOUR: Final = 3_600
 DAY: Final = 86_400
-_TOLD: Final = (TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED, TaskStatus.UNKNOWN)
+_LISTED: Final = (TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED, TaskStatus.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How the members of a sweep stand; `seconds_left` is estimated, None where nothing is known yet."""
+    """The statuses of a sweep's members; `seconds_left` is an estimate, None if nothing is known yet."""
 
     group: Group
     counts: Mapping[TaskStatus, int]
@@ -33,10 +33,10 @@ class Progress:
 
     @property
     def line(self) -> str:
-        """`37/100 done · 3 failed · ~2h10 left`; done is what succeeded."""
+        """`37/100 done · 3 failed · ~2h10 left`; `done` counts the members that succeeded."""
         parts = [_counted(self.group, self.counts)]
         left = self.seconds_left or 0.0
-        if round(left):  # it is 0 where members take longer than others did, and they are not over
+        if round(left):  # 0 if the running members already take longer than the others did
             parts.append(f"~{left_text(left)} left")
         return " · ".join(parts)
 
@@ -52,48 +52,48 @@ class Progress:
 
 
 def of(spec: Spec) -> list[Group]:
-    """The sweeps of a spec: groups whose members a matrix tells apart."""
+    """The sweeps of a spec: groups whose members come from a matrix."""
     return [group for group in spec.groups if group.axes]
 
 
 def standing(states: Sequence[TaskState], group: Group) -> str:
-    """How many members of a group are done, and how many ended otherwise: `1/2 done · 1 failed`."""
+    """The number of members that are done, and of those that are not: `1/2 done · 1 failed`."""
     return _counted(group, Counter(state.status for state in states))
 
 
 def _counted(group: Group, counts: Mapping[TaskStatus, int]) -> str:
-    told = [f"{counts[status]} {status.lower()}" for status in _TOLD if counts.get(status)]
-    return " · ".join([f"{counts.get(TaskStatus.SUCCEEDED, 0)}/{len(group.members)} done", *told])
+    others = [f"{counts[status]} {status.lower()}" for status in _LISTED if counts.get(status)]
+    return " · ".join([f"{counts.get(TaskStatus.SUCCEEDED, 0)}/{len(group.members)} done", *others])
 
 
 def progress(states: Sequence[TaskState], group: Group, *, now: float, is_supervised: bool) -> Progress:
-    """How a sweep's members stand at `now`, in Unix seconds, and how long the rest may take.
+    """The progress of a sweep at `now`, in Unix seconds.
 
-    The time left is estimated from what members took so far and how many run at once; only a
-    supervisor starts the rest, so without one it is not known.
+    The time left is estimated from the durations so far and the number of members that run at once. Only a
+    supervisor starts the remaining members, so without one it is None.
     """
     counts = Counter(state.status for state in states)
-    left = _left(states, counts, now) if is_supervised else None
+    left = _estimate(states, counts, now) if is_supervised else None
     return Progress(group=group, counts=counts, seconds_left=left)
 
 
-def _left(states: Sequence[TaskState], counts: Mapping[TaskStatus, int], now: float) -> float | None:
+def _estimate(states: Sequence[TaskState], counts: Mapping[TaskStatus, int], now: float) -> float | None:
     live = sum(counts[status] for status in LIVE)
-    took = _durations(states, (TaskStatus.SUCCEEDED,)) or _durations(states, (TaskStatus.FAILED,))
-    if not took or not live or sum(counts[status] for status in ENDS) == len(states):
+    durations = _durations(states, (TaskStatus.SUCCEEDED,)) or _durations(states, (TaskStatus.FAILED,))
+    if not durations or not live or sum(counts[status] for status in ENDS) == len(states):
         return None
-    mean = sum(took) / len(took)
-    begun = [
+    mean = sum(durations) / len(durations)
+    remaining = [
         max(0.0, mean - (now - unix(state.started))) if state.started else mean
         for state in states
         if state.is_live
     ]
     pending = counts[TaskStatus.PENDING]
-    return max((sum(begun) + mean * pending) / live, *begun, _at_pace(states, pending, now))
+    return max((sum(remaining) + mean * pending) / live, *remaining, _at_pace(states, pending, now))
 
 
 def _at_pace(states: Sequence[TaskState], count: int, now: float) -> float:
-    """How long so many members take at the pace of late, which counts in their start; 0 if unknown."""
+    """Seconds that `count` members take at the recent pace, including their start; 0 if unknown."""
     latest = heapq.nlargest(PACE_OF, (state.ended for state in states if state.started and state.ended))
     return count * (now - unix(latest[-1])) / PACE_OF if len(latest) == PACE_OF else 0.0
 
@@ -107,7 +107,7 @@ def _durations(states: Sequence[TaskState], statuses: tuple[TaskStatus, ...]) ->
 
 
 def left_text(seconds: float) -> str:
-    """A time that is only estimated, in at most two units: `45s`, `12m`, `2h10`, `3d4h`."""
+    """An estimated time in at most two units: `45s`, `12m`, `2h10`, `3d4h`."""
     whole = round(seconds)
     if whole < MINUTE:
         return f"{whole}s"

@@ -132,7 +132,7 @@ def test_mapping_of_other_values_is_no_output_and_no_failure(
     done = run(folder, target, args)
 
     assert done.returncode == 0
-    assert "not kept as outputs" in done.stderr
+    assert "not saved as outputs" in done.stderr
     assert not (folder / "outputs").exists()
 
 

@@ -234,6 +234,17 @@ def test_watchdog_leaves_with_its_task(attempt: Path, shell: list[str]) -> None:
     eventually(lambda: not watchdog(attempt) and not group(process.pid))
 
 
+@pytest.mark.parametrize("stop", ["TERM", "USR1", "HUP"])
+@pytest.mark.parametrize("shell", SHELLS)
+def test_watchdog_leaves_where_hangups_are_ignored(attempt: Path, shell: list[str], stop: str) -> None:
+    """Under nohup, whose ignored signal no shell can trap, a task that ends in time is recorded at once."""
+    line = ("/bin/sh", "-c", "exit 3")
+    with start(attempt, *line, shell=["nohup", *shell], timeout="1000", stop=stop) as process:  # noqa: S604 - a list
+        process.communicate(timeout=60)
+    assert record(attempt) == {"exit_code": 3}
+    eventually(lambda: not watchdog(attempt) and not group(process.pid))
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_watchdog_leaves_with_a_task_that_ends_within_the_grace_period(
     attempt: Path, shell: list[str]

@@ -125,7 +125,7 @@ def test_the_dry_run_tells_and_ships_nothing(exp: Exp, repo: Repo) -> None:
         ({"type": "git", "dirt": "refuse"}, "packager.dirt", "unknown key 'dirt'"),
         ({"type": "git", "dirty": "maybe"}, "packager.dirty", "must be one of include, refuse, ignore"),
         ({"type": "git", "subpath": "../up"}, "packager.subpath", "must be a folder"),
-        ({"type": "git", "max_size": "much"}, "packager.max_size", "no size"),
+        ({"type": "git", "max_size": "much"}, "packager.max_size", "not a size"),
         ({"type": "git", "max_size": "1K"}, "packager", "would be shipped"),
         ({"type": "git", "dirty": "refuse"}, "packager", "changes that are not committed"),
         ({"type": "pattern", "include": ["/etc/passwd"]}, "packager.include.0", "must be a glob"),

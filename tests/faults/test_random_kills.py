@@ -13,7 +13,7 @@ from support.extent import amount
 from support.workspace import NOTE, events, kill, kill_supervisor, statuses, until
 
 from nemorun_cli.model.status import TaskStatus
-from nemorun_cli.storage.state import ENDED, RETRIED, SKIPPED, SUBMITTED
+from nemorun_cli.storage.events import ENDED, RETRIED, SKIPPED, SUBMITTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -55,9 +55,9 @@ def test_other_lines_are_no_json(line: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "why"),
     [
-        (r"loss=(\S+", "is no regular expression"),
+        (r"loss=(\S+", "is not a regular expression"),
         (r"loss=(\S+)", "names no number to record"),
-        (r"epoch (?P<epoch>\d+) (?P<_x>.)", "only names what to record it over"),
+        (r"epoch (?P<epoch>\d+) (?P<_x>.)", "names no number to record other than step and epoch"),
     ],
 )
 def test_a_pattern_that_can_find_nothing_is_refused(pattern: str, why: str) -> None:

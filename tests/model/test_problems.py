@@ -71,7 +71,7 @@ def test_choices_list_what_there_is() -> None:
     """A hint lists the known names, led by the one that was probably meant; many are cut short."""
     assert choices("moon", ["local", "cluster"]) == "there are: local, cluster"
     assert choices("locl", ["local", "cluster"]) == "did you mean local? there are: local, cluster"
-    assert choices("x", []) == "there are none"
+    assert choices("x", []) == "none exist"
     assert choices("zzz", [f"name-{number}" for number in range(100)]).endswith(", …")
 
 

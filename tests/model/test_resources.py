@@ -46,7 +46,7 @@ def test_sizes_are_powers_of_1024(text: str, count: int) -> None:
 @pytest.mark.parametrize("text", ["4", "G", "0G", "-1G", "4X", "1e3G", "4 G", ""])
 def test_size_without_a_unit_is_refused(text: str) -> None:
     """A size is a number and its unit: a bare number is as likely meant in megabytes as in bytes."""
-    with pytest.raises(ValueError, match="is no size"):
+    with pytest.raises(ValueError, match="is not a size"):
         units.size(text)
 
 

@@ -35,7 +35,7 @@ def test_peak_and_time_of_a_local_task_are_told(bench: Bench) -> None:
     entry = bench.exp.task("a")
     assert (entry["usage"], entry["resources"]) == (used, {"cpus": 1, "memory": 1 << 30})
     for command in (("why", run.id, "a"), ("show", run.id), ("status", run.id, "a")):
-        assert "asked 1G and 1 CPU, peak 1" in bench.exp(*command).stdout
+        assert "requested 1G and 1 CPU, peak 1" in bench.exp(*command).stdout
     assert "s of CPU time in " in bench.exp("why", run.id, "a").stdout
 
 
@@ -93,7 +93,7 @@ def test_shim_measures_who_was_adopted(bench: Bench) -> None:
     assert used
     assert list(used) == ["cpu"]
     assert used["cpu"] > 0.02
-    assert "asked 512M; " in bench.exp("status", run.id, "a").stdout
+    assert "requested 512M; " in bench.exp("status", run.id, "a").stdout
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,12 @@ def test_shim_in_a_job_writes_down_what_it_used(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("wanted", "used", "wall", "text"),
     [
-        (Resources(memory=64 << 30), {"memory": 9 << 30}, None, "asked 64G, peak 9G"),
+        (Resources(memory=64 << 30), {"memory": 9 << 30}, None, "requested 64G, peak 9G"),
         (
             Resources(cpus=2, gpus=1),
             {"cpu": 12.34},
             20.0,
-            "asked 2 CPUs and 1 GPU; 12.3s of CPU time in 20.0s",
+            "requested 2 CPUs and 1 GPU; 12.3s of CPU time in 20.0s",
         ),
         (Resources(), {"memory": 300 * MEGA, "cpu": 600.0}, 310.0, "peak 300M; 10m of CPU time in 5m10s"),
         (Resources(), None, 3.0, ""),

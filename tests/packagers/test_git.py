@@ -265,6 +265,6 @@ class TestSubmodules:
     def test_one_that_is_not_there_is_a_problem(self, outer: Repo) -> None:
         """A submodule that was not initialised is named, with the command for it."""
         outer.git("submodule", "--quiet", "deinit", "--force", "third/lib")
-        with pytest.raises(PackagerError, match="third/lib is not there") as refused:
+        with pytest.raises(PackagerError, match="third/lib is not checked out") as refused:
             look(outer)
         assert "submodule update --init" in str(refused.value.hint)

@@ -236,7 +236,7 @@ def test_cancel_without_a_supervisor_starts_no_handler(bench: Bench) -> None:
     assert run.cancel().status is CANCELLED
     state = run.status().history.tasks["on_exit/clean"]
     assert state.status is TaskStatus.CANCELLED
-    assert "without a supervisor" in (state.message or "")
+    assert "no supervisor" in (state.message or "")
     assert bench.lines() == []
 
 
@@ -312,7 +312,7 @@ def test_handler_of_the_last_end_must_be_over_before_another(bench: Bench) -> No
     run = bench.start({"a": "exit 1"}, on_exit={"clean": {"inline": until("go")}})
     pid = shim_pid(run, "on_exit/clean")
     kill_supervisor(run)
-    with pytest.raises(UsageError, match="still alive since the last end: on_exit/clean"):
+    with pytest.raises(UsageError, match="handlers of the previous outcome are still alive: on_exit/clean"):
         run.resume()
     bench.touch("go")
     eventually(lambda: not is_running(pid))
@@ -399,12 +399,12 @@ def test_any_graph_ends_with_the_handlers_of_its_outcome(tasks: list[Task], data
         ("on_exit: {x: {group: [{command: 'true'}]}}", "on_exit.x.group: unknown key"),
         (
             "on_exit: {x: {command: 'true', allow_failure: true}}",
-            "on_exit.x.allow_failure: is not for a handler",
+            "on_exit.x.allow_failure: does not apply to handlers",
         ),
         ("on_exit: {x: {command: 'true', executor: moon}}", "no executor is called 'moon'"),
         ("on_exit: {'../x': {command: 'true'}}", "is not a name"),
         ("on_exit: {x: {command: '${{ tasks.b.outputs.k }}'}}", "tasks.b"),
-        ("on_exit: {x: {}}", "says nothing to run"),
+        ("on_exit: {x: {}}", "has nothing to run"),
         ("on_exits: {x: {command: 'true'}}", "did you mean on_exit?"),
     ],
 )
@@ -444,7 +444,7 @@ def test_direct_run_has_handlers(exp: Exp) -> None:
 def test_dry_run_and_graph_show_handlers(exp: Exp) -> None:
     """The dry run says when they run, and the graph draws them below everything else."""
     spec = exp.spec("tasks: {a: {command: 'true'}, b: {command: 'true'}}\non_exit: {x: {command: 'true'}}")
-    assert "runs:     when all tasks are over (on_exit)" in exp("run", spec, "--dry-run").stdout
+    assert "runs:     when all tasks are finished (on_exit)" in exp("run", spec, "--dry-run").stdout
     found = exp("graph", spec, "--json").json
     assert [node["id"] for node in found["nodes"]] == ["a", "b", "on_exit/x"]
     assert [(edge["from"], edge["to"], edge["type"]) for edge in found["edges"]] == [

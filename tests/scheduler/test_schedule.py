@@ -12,7 +12,7 @@ from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.spec import Group, Retry, Task
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler.schedule import Schedule, rule_of
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
 from nemorun_cli.storage.state import TaskState
 
 

@@ -283,8 +283,8 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused
         ),
         ("tasks: {g: {group: [{inline: x}], executor: [local, local]}}", "names 2 executors for 1 members"),
         ("tasks: {a: {inline: x, executor: [local]}}", "is a list, which only a group can have"),
-        ("tasks: {a: {inline: x, fail_fast: true}}", "is for groups and tasks with a matrix only"),
-        ("tasks: {a: {command: x, entrypoint: sh}}", "is not for a command"),
+        ("tasks: {a: {inline: x, fail_fast: true}}", "applies only to groups and tasks with a matrix"),
+        ("tasks: {a: {command: x, entrypoint: sh}}", "does not apply to a command"),
         ("tasks: {a: {inline: x, args: {b: 1}}}", "must be a list for inline"),
         ("tasks: {a: {partial: 'mod:f', args: [1]}}", "must be a mapping for a partial"),
         ("tasks: {a: {script: sub}}", "is a folder"),
@@ -303,7 +303,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused
         ('tasks: {a: {inline: x, env: {A: "a\\0b"}}}', "holds a NUL"),
         ("tasks: {a: {inline: x, env_file: none.env}}", "there is no file none.env"),
         ("tasks: {a: {inline: x, when: 'true'}}", "must be an expression that gives a boolean"),
-        ("tasks: {a: {inline: x, when: '${{ 1 }}'}}", "gives 1, not true or false"),
+        ("tasks: {a: {inline: x, when: '${{ 1 }}'}}", "evaluates to 1, not true or false"),
         ("run: {direct: true, detach: true}\ntasks: {a: {inline: x}}", "is not possible with run.detach"),
         ("run: {direct: true}\ntasks: {g: {group: [{inline: x}]}}", "is not possible with groups (g)"),
         (
@@ -319,22 +319,22 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused
         ("tasks: {a: {inline: '${{ tasks.a.outputs.x }}'}}", "a does not depend on a"),
         (
             "tasks: {a: {inline: x}, b: {inline: x, dependencies: [a], timeout: '${{ tasks.a.outputs.x }}'}}",
-            "come later",
+            "not known yet",
         ),
-        ("env: {A: '${{ tasks.a.outputs.x }}'}\ntasks: {a: {inline: x}}", "come later"),
+        ("env: {A: '${{ tasks.a.outputs.x }}'}\ntasks: {a: {inline: x}}", "not known yet"),
         (
             "params: {p: 'a b'}\ntasks: {a: {inline: 'echo ${{ params.p }}'}}",
-            "an inline script does not take",
+            "cannot be put into an inline script",
         ),
         (
             "tasks: {a: {inline: x, secrets: {S: {env: A}}}, b: {inline: x, secrets: {S: {env: B}}}}",
-            "comes from elsewhere",
+            "has another source",
         ),
         ("- a", "must be a mapping with tasks in it"),
         ("", "is empty"),
         ("name: a/b\ntasks: {a: {inline: x}}", "name: must be a name"),
         ("name: " + "a" * 300 + "\ntasks: {a: {inline: x}}", "a name"),
-        ("tasks: {a: {inline: x}, a: {inline: y}}", "the key 'a' is there twice"),
+        ("tasks: {a: {inline: x}, a: {inline: y}}", "duplicate key 'a'"),
     ],
 )
 def test_each_wrong_meaning_is_one_problem(refused: Refused, text: str, expected: str) -> None:
@@ -351,7 +351,7 @@ def test_file_whose_name_is_none_needs_a_name_in_the_spec(folder: Path) -> None:
 
     with pytest.raises(SpecError) as caught:
         load.read(path)
-    assert "'my spec', is no name" in str(caught.value.problems[0])
+    assert "'my spec', is not valid for an experiment" in str(caught.value.problems[0])
 
 
 def test_task_may_use_outputs_of_what_it_waits_for_indirectly(read: Read) -> None:
@@ -535,13 +535,13 @@ def test_options_can_be_added_one_by_one(read: Read) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("tasks:\n\ta: {inline: x}", "(indent with spaces: YAML takes no tabs)"),
+        ("tasks:\n\ta: {inline: x}", "(indent with spaces: YAML does not allow tabs)"),
         ("tasks: {a: {command: [x, ${{ params.x }}]}}", '(put the expression in quotes: "${{ … }}")'),
         (
             "tasks: {a: {inline: x}}\non_exit: {b: {inline: x, dependencies: [a]}}",
             "handlers wait for all tasks",
         ),
-        ("tasks: {a: {group: [{inline: x, dependencies: [a]}]}}", "write dependencies beside group"),
+        ("tasks: {a: {group: [{inline: x, dependencies: [a]}]}}", "write dependencies next to group"),
         (
             "tasks: {a: {inline: x}}\nplugins: [{uses: notify, with: {}}]",
             "needs the key 'command' or 'webhook'",
@@ -560,14 +560,14 @@ def test_problem_says_what_to_do(refused: Refused, text: str, expected: str) -> 
     [
         ("tasks.b.timeout=1", "tasks has no 'b' (there are: a)"),
         ("nope.x=1", "the spec has no 'nope'"),
-        ("tasks.a.command.7=x", "tasks.a.command has no item '7' (its items are 0 to 1)"),
+        ("tasks.a.command.7=x", "tasks.a.command has no item '7' (valid items are 0 to 1)"),
         ("tasks.a.command.0.x=1", "which has no keys"),
         ("tasks.a.retry.limt=1", "tasks.a.retry has no 'limt' (did you mean limit?"),
         ("params.new=1", "params has no 'new'"),
         ("run.max_parallel=none", "run.max_parallel: must be a whole number"),
         ("tasks.a.timeout=[1", "is not YAML"),
-        ("x", "is no path=value"),
-        ("=1", "is no path=value"),
+        ("x", "is not path=value"),
+        ("=1", "is not path=value"),
     ],
 )
 def test_setting_what_is_not_there_is_a_problem_of_the_option(

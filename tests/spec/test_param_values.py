@@ -102,7 +102,7 @@ def test_param_without_default_needs_a_value() -> None:
     [
         ({"type": "number", "default": "x"}, "must be a number"),
         ({"default": 3, "minimum": 5}, "must be at least 5"),
-        ({"type": "string", "pattern": "("}, "is no regular expression"),
+        ({"type": "string", "pattern": "("}, "is not a regular expression"),
     ],
 )
 def test_declaration_that_contradicts_itself_is_refused(entry: Any, message: str) -> None:

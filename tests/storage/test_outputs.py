@@ -44,16 +44,16 @@ def test_carriage_returns_at_line_ends_do_not_count() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("hello", "line 1: 'hello' is no output"),
+        ("hello", "line 1: 'hello' is not an output"),
         ("a=1\n1b=2", "line 2"),
         ("a b=1", "line 1"),
-        ("a:={", "no JSON"),
-        ("a:=", "no JSON"),
+        ("a:={", "is not JSON"),
+        ("a:=", "is not JSON"),
         ("a:=" + "[" * 100 + "]" * 100, "nested"),
-        ("a:=" + "[" * 100_000, "no JSON"),
-        ("a:=" + "9" * 5000, "no JSON"),
-        ("\na<<END\nx\n", "line 2: the text of a has no end"),
-        ("a<<\nx", "names no end"),
+        ("a:=" + "[" * 100_000, "is not JSON"),
+        ("a:=" + "9" * 5000, "is not JSON"),
+        ("\na<<END\nx\n", "line 2: the text of a is not closed"),
+        ("a<<\nx", "has no delimiter"),
     ],
 )
 def test_rubbish_is_refused_with_its_line(text: str, message: str) -> None:

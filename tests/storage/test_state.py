@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nemorun_cli.errors import StateError
 from nemorun_cli.model.status import ENDS, MOVES, ExperimentStatus, TaskStatus
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
 from nemorun_cli.storage.state import ExperimentState, TaskState
 
 KINDS = {

@@ -36,9 +36,9 @@ def test_supervisor_that_is_not_needed_leaves(bench: Bench) -> None:
 def test_supervisor_whose_command_died_leaves() -> None:
     """When the command that started it dies before it knew what for, the supervisor ends by itself."""
     supervisor = client.SupervisorHandle()
-    os.close(supervisor._tell)
+    os.close(supervisor._order_writer)
     assert os.waitpid(supervisor.pid, 0)[1] == 0
-    os.close(supervisor._answer)
+    os.close(supervisor._answer_reader)
 
 
 def test_supervisor_is_a_session_of_its_own(bench: Bench) -> None:
@@ -173,7 +173,7 @@ def test_supervisor_that_cannot_start_says_why(bench: Bench) -> None:
     run.wait(timeout=60)
     eventually(lambda: events(run)[-1]["event"] == "supervisor_ended")
     run.files.ledger.write_bytes(b"rubbish\n")
-    with pytest.raises(ExpError, match="no ledger of exp") as caught:
+    with pytest.raises(ExpError, match="not a ledger of exp") as caught:
         client.SupervisorHandle().go(run.files, home=bench.home.directory, secrets={})
     assert caught.value.exit_code == 7
 

@@ -11,8 +11,8 @@ from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.experiment import create
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.spec import load
+from nemorun_cli.storage.events import SUPERVISOR_STARTED
 from nemorun_cli.storage.paths import Home
-from nemorun_cli.storage.state import SUPERVISOR_STARTED
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import locks
 

@@ -12,7 +12,7 @@ from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Group, Retry, RunOptions, Spec, Task
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.scheduler.schedule import Readiness, Schedule
-from nemorun_cli.storage import state as events
+from nemorun_cli.storage import events
 from nemorun_cli.storage.state import ExperimentState, TaskState
 
 S, F, C, K = TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED

@@ -68,7 +68,7 @@ def test_why_tells_the_rule(bench: Bench) -> None:
     run.wait(timeout=60)
     told = bench.exp("why", run.id, "a").stdout
     assert "attempt 2 is a retry by retry.on (log: NCCL), after exit" in told
-    assert "it is not tried again: retry.on (log: NCCL) does not name this failure" in told
+    assert "it is not retried: retry.on (log: NCCL) does not name this failure" in told
     assert "by retry.on log: NCCL" in bench.exp("events", run.id).stdout
 
 
@@ -86,7 +86,7 @@ def test_pattern_that_is_none_is_told_once(bench: Bench) -> None:
     )
     told = bench.exp("validate", spec, code=2).stderr
     assert told.count("tasks.a.retry.on") == 1
-    assert "'a(' is no regular expression: missing )" in told
+    assert "'a(' is not a regular expression: missing )" in told
 
 
 def test_only_the_end_of_an_output_counts(tmp_path: Path) -> None:
@@ -113,10 +113,10 @@ def test_pattern_that_takes_for_ever_is_given_up(tmp_path: Path) -> None:
     before = time.monotonic()
     assert log_search.found(log, ["(a+)+$", "!"], tell=told.append) == "!"
     assert time.monotonic() - before < 10
-    assert told == ["the pattern '(a+)+$' of retry.on needs more than 1 s for a line: given up"]
+    assert told == ["the pattern '(a+)+$' of retry.on took more than 1 s for a line: skipped"]
 
 
 def test_no_pattern_is_an_error() -> None:
     """What is no regular expression is refused."""
-    with pytest.raises(SearchPatternError, match="is no regular expression"):
+    with pytest.raises(SearchPatternError, match="is not a regular expression"):
         log_search.compiled("(")

@@ -170,7 +170,7 @@ def test_large_request_is_not_overtaken(bench: Bench) -> None:
     waits(small)
     bench.touch("left")
     assert completed(left)
-    eventually(lambda: "set aside for who waits longer" in bench.exp("why", small.id, "a").stdout)
+    eventually(lambda: "reserved for earlier requests" in bench.exp("why", small.id, "a").stdout)
     assert status(small, "a") == "PENDING"
     bench.touch("right")
     eventually(lambda: status(large, "a") == "RUNNING")
@@ -192,7 +192,7 @@ def test_who_waits_says_so_and_can_be_cancelled(bench: Bench) -> None:
     assert "waiting:    a for 0.1 CPUs and 1 GPU" in told
     assert bench.exp.task("a", second.id)["resources"] == {"gpus": 1, "cpus": 0.1}
     why = bench.exp("why", second.id, "b").stdout
-    assert "it waits for 0.1 CPUs and 1 GPU, behind a" in why
+    assert "it waits for 0.1 CPUs and 1 GPU, after a" in why
     second.cancel()
     assert slots.waiting(bench.home.slots(locks.hostname())) == []
     bench.touch("go")
@@ -202,7 +202,7 @@ def test_who_waits_says_so_and_can_be_cancelled(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("wanted", "told"),
     [
-        ({"gpus": 3}, "this machine has 2 GPUs, not 3 (asked nvidia-smi)"),
+        ({"gpus": 3}, "this machine has 2 GPUs, not 3 (reported by nvidia-smi)"),
         ({"cpus": 100000}, "CPUs, not 100000"),
         ({"memory": "900T"}, "of memory, not 900T"),
     ],
@@ -333,7 +333,7 @@ def test_machine_that_shrank_fails_the_task_on_resume(bench: Bench, gpus: Path) 
     assert run.resume()
     state = run.wait(timeout=60).history.tasks["a"]
     assert (state.status, state.reason) == ("FAILED", "launch")
-    assert state.message == "this machine has 1 GPU, not 2 (asked nvidia-smi)"
+    assert state.message == "this machine has 1 GPU, not 2 (reported by nvidia-smi)"
 
 
 def test_executor_whose_options_are_wrong_is_not_asked(exp: Exp) -> None:
@@ -358,7 +358,9 @@ def test_devices_in_env_contradict_gpus(exp: Exp) -> None:
     spec = exp.spec(
         "name: a\nenv: {CUDA_VISIBLE_DEVICES: '3'}\ntasks: {t: {command: [echo], resources: {gpus: 1}}}\n"
     )
-    assert "CUDA_VISIBLE_DEVICES: does not go with resources.gpus" in exp("validate", spec, code=2).stderr
+    assert (
+        "CUDA_VISIBLE_DEVICES: cannot be combined with resources.gpus" in exp("validate", spec, code=2).stderr
+    )
 
 
 def test_experiments_without_resources_make_no_slots(bench: Bench) -> None:

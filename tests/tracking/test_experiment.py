@@ -120,7 +120,7 @@ def test_everything_has_a_default_inside_a_task(root: Path, monkeypatch: pytest.
 
 def test_prefix_is_needed_outside_of_a_task() -> None:
     """Without a prefix and without a task around it, the error says what to write."""
-    with pytest.raises(UsageError, match="prefix is needed") as caught:
+    with pytest.raises(UsageError, match="prefix is required") as caught:
         Experiment()
     assert caught.value.hint == 'Experiment(prefix="owner/project/name")'
 

@@ -126,7 +126,7 @@ def test_forgotten_complete_is_completed_at_exit(program: Program, root: Path) -
     told = _record(root)
     assert told.status == "COMPLETED"
     assert told.openings[0].end is not None
-    assert "did not say" in told.openings[0].end["note"]
+    assert "did not end the record" in told.openings[0].end["note"]
     assert [row.get("x", row.get("y.mean")) for row in told.data().metrics("m").read()] == [1, 3.0]
 
 
@@ -264,7 +264,7 @@ def test_verdict_is_about_the_attempt_it_names(program: Program, root: Path) -> 
 
 def test_verdict_is_an_end(root: Path) -> None:
     """A supervisor cannot say RUNNING, and a record that is not there has no openings to close."""
-    with pytest.raises(ValueError, match="no end"):
+    with pytest.raises(ValueError, match="not a final status"):
         close_openings(root, "a", exp_id="x", status="RUNNING")
     assert close_openings(root, "a", exp_id="x", status="COMPLETED") == []
     assert not root.exists()

@@ -30,7 +30,7 @@ def test_entries_come_back_by_time(experiment: Experiment) -> None:
     assert [entry["x"] for entry in track.slice().findByTime([1.0, 1000.0])] == [1.0, 100.0]
     with pytest.raises(NotFoundError, match=r"at or before 0.5 \(the earliest is at 1.0\)"):
         track.slice().findByTime(0.5)
-    with pytest.raises(NotFoundError, match="there are none"):
+    with pytest.raises(NotFoundError, match="it is empty"):
         experiment.tracks("empty").slice().findByTime(1)
 
 

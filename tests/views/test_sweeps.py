@@ -198,7 +198,7 @@ def test_a_sweep_is_one_row_that_can_be_opened(exp: Exp) -> None:
 def test_failures_are_told_by_what_they_say(exp: Exp) -> None:
     """While it is watched the first failure is shown at once, and all of a kind are one line at the end."""
     told = exp("run", exp.spec(FAILING), code=1).stderr
-    assert "the first failure of train, others are counted\n  | " in told
+    assert "the first failure of train, further ones are only counted\n  | " in told
     assert told.count("Traceback (most recent call last)") == 1
     assert "train: 6/9 done · 3 failed\n" in told
     assert told.count("3 × AssertionError: CUDA out of memory") == 1  # noqa: RUF001

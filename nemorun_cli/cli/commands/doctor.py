@@ -59,7 +59,7 @@ def command(
                 "schema": doctor_report.DOCTOR_FORMAT,
                 "id": snapshot.files.id if snapshot is not None else None,
                 "home": str(home.directory),
-                "is_ok": all(check.state == "well" for check in checks),
+                "is_well": all(check.state == "well" for check in checks),
                 "checks": [check.to_json() for check in checks],
             }
         )

@@ -10,15 +10,15 @@ from nemorun_cli.cli import terminal
 from nemorun_cli.cli.options import ExperimentGiven, Json
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage import ledger
 from nemorun_cli.storage.ledger import LedgerReader
-from nemorun_cli.views import timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nemorun_cli.experiment.run import Run
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
 
 EVENTS_FORMAT: Final = "exp.events/1"
 KIND_WIDTH: Final = 18  # characters of the longest kind of event
@@ -78,6 +78,6 @@ def _line(event: Event) -> str:
         event["time"],
         f"{event['event']:<{KIND_WIDTH}}",
         event.get("task", ""),
-        timeline.describe(event),
+        kinds.describe(event),
     ]
     return "  ".join(part for part in parts if part)

@@ -58,7 +58,7 @@ def _document(run: Run, examination: LedgerCheck, done: Repair | None) -> dict[s
         "is_sound": examination.is_sound,
         "is_repaired": done is not None,
         "events": len(examination.events),
-        "unconfirmed": len(examination.read.unconfirmed),
+        "doubtful": len(examination.read.unconfirmed),
         "findings": [finding.to_json() for finding in examination.findings],
         "set_aside": str(done.set_aside) if done else None,
         "added": done.added if done else 0,

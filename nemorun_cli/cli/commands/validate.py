@@ -83,7 +83,7 @@ def _document(
         "engines": [
             {
                 "engine": diagnosis.engine,
-                "is_ok": diagnosis.is_ok,
+                "is_well": diagnosis.is_ok,
                 "message": diagnosis.message,
                 "remedy": diagnosis.remedy,
             }

@@ -1,1 +1,1 @@
-"""Containers of a Docker engine: `executor` is what the core talks to, the others are what it is made of."""
+"""The Docker executor: `executor` implements the protocol with the other modules."""

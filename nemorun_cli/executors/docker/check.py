@@ -1,4 +1,4 @@
-"""What is wrong with a Docker engine, and how it is mended."""
+"""Checks whether a Docker engine can run tasks, with a remedy for each problem."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import Diagnosis
-from nemorun_cli.executors.docker.client import DownError, Engine, GoneError, RefusedError
+from nemorun_cli.executors.docker.client import DownError, Engine, NoSuchObjectError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-NVIDIA_HOOK: Final = "nvidia-container-runtime-hook"  # what Docker looks for when GPUs are asked for
+NVIDIA_HOOK: Final = "nvidia-container-runtime-hook"  # the program that Docker needs for GPUs
 
 
 def diagnose(engine: Engine, options: Mapping[str, Any]) -> Iterator[Diagnosis]:
-    """Everything that stands between a task and its container, as far as it can be seen."""
+    """Check everything that a container of a task needs, as far as it can be checked in advance."""
     try:
-        yield _answer(engine)
-        if image := options.get("image"):  # the doctor asks without any options
+        yield _version(engine)
+        if image := options.get("image"):  # `doctor` passes no options
             yield _image(engine, image, options.get("pull", "missing"))
         if "gpus" in options:
             yield _gpus(engine)
@@ -27,19 +27,19 @@ def diagnose(engine: Engine, options: Mapping[str, Any]) -> Iterator[Diagnosis]:
             yield _runtime(engine, runtime)
     except DownError as error:
         yield Diagnosis(engine="docker", is_ok=False, message=error.message, remedy=_remedy(engine, error))
-    except (RefusedError, GoneError) as error:
+    except (RefusedError, NoSuchObjectError) as error:
         yield Diagnosis(
             engine="docker",
             is_ok=False,
-            message=f"the Docker engine at {engine.address} refuses: {error}",
-            remedy="see what it says about that: journalctl -u docker",
+            message=f"the Docker engine at {engine.address} refused a request: {error}",
+            remedy="read its log: journalctl -u docker",
         )
     finally:
         engine.close()
 
 
-def _answer(engine: Engine) -> Diagnosis:
-    path = engine.socket_path  # refuses engines of other machines
+def _version(engine: Engine) -> Diagnosis:
+    path = engine.socket_path  # raises for an engine on another machine
     return Diagnosis(engine="docker", is_ok=True, message=f"{engine.ask_version()} at {path}")
 
 
@@ -47,31 +47,31 @@ def _remedy(engine: Engine, error: DownError) -> str:
     if error.hint:
         return error.hint
     path = engine.socket_path
-    if os.path.exists(path):  # noqa: PTH110 - a path that may not be looked into is an answer, too
+    if os.path.exists(path):  # noqa: PTH110 - for a path that is not accessible False is a valid answer
         if not os.access(path, os.R_OK | os.W_OK):
             return (
-                f"you may not use {path}: become a member of its group with "
+                f"you have no permission to use {path}: join its group with "
                 "`sudo usermod -aG docker $USER` and log in again"
             )
         return "it is not running: start it with `sudo systemctl start docker`"
     if shutil.which("dockerd") is None:
-        return "install it (Debian: apt-get install docker.io), or point DOCKER_HOST to the socket of another"
-    return "start it with `sudo systemctl start docker`, or point DOCKER_HOST to the socket of another"
+        return "install it (Debian: apt-get install docker.io), or set DOCKER_HOST to another engine's socket"
+    return "start it with `sudo systemctl start docker`, or set DOCKER_HOST to another engine's socket"
 
 
 def _image(engine: Engine, image: str, pull: str) -> Diagnosis:
     if pull != "always" and engine.has_image(image):
-        return Diagnosis(engine="docker", is_ok=True, message=f"the image {image} is there")
+        return Diagnosis(engine="docker", is_ok=True, message=f"the image {image} exists")
     if pull == "never":
         return Diagnosis(
             engine="docker",
             is_ok=False,
-            message=f"there is no image {image}, and `pull: never` forbids to fetch it",
+            message=f"there is no image {image}, and `pull: never` forbids pulling it",
             remedy=f"docker pull {image}, or build it",
         )
     try:
-        engine.can_pull(image)
-    except (RefusedError, GoneError) as error:
+        engine.check_pull(image)
+    except (RefusedError, NoSuchObjectError) as error:
         return Diagnosis(
             engine="docker",
             is_ok=False,
@@ -86,7 +86,7 @@ def _gpus(engine: Engine) -> Diagnosis:
     return Diagnosis(
         engine="docker",
         is_ok=is_ok,
-        message="the engine can give GPUs" if is_ok else "the engine has no way to give GPUs to a container",
+        message="the engine supports GPUs" if is_ok else "the engine does not support GPUs",
         remedy=None
         if is_ok
         else "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker "
@@ -100,6 +100,6 @@ def _runtime(engine: Engine, runtime: str) -> Diagnosis:
     return Diagnosis(
         engine="docker",
         is_ok=is_ok,
-        message=f"the runtime {runtime} is there" if is_ok else f"there is no runtime {runtime!r}",
-        remedy=None if is_ok else f"the engine knows: {', '.join(known)}; add others to its daemon.json",
+        message=f"the runtime {runtime} exists" if is_ok else f"there is no runtime {runtime!r}",
+        remedy=None if is_ok else f"the engine has: {', '.join(known)}; add others to its daemon.json",
     )

@@ -1,7 +1,7 @@
-"""One Docker engine: what is asked of it, each question on its own, and the streams that are read from it.
+"""The client of a Docker engine: single requests, and the streams of events and logs.
 
-The questions go through the Docker SDK and may take long; they are for threads of a small pool. The
-streams (events, logs) are read without the SDK, whose own would each occupy a thread.
+Requests use the Docker SDK and may be slow; call them from a thread pool. Streams (events, logs) do
+not use the SDK, because each of its streams would occupy a thread.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 UNIX: Final = "unix://"
-PATIENCE: Final = 60  # seconds that one question may take
+PATIENCE: Final = 60  # seconds that one request may take
 CHUNK: Final = 65536
-AT_ONCE: Final = 16  # pieces of a log that are taken in one go
-FRAME_HEADER: Final = 8  # bytes before each piece of a log: the stream's number, and the piece's length
+AT_ONCE: Final = 16  # chunks of a log that are read per call
+FRAME_HEADER: Final = 8  # bytes before each frame of a log: the stream's number, and the frame's length
 OK: Final = 200
 NOT_FOUND: Final = 404
 CONFLICT: Final = 409
 
 
 class RefusedError(Exception):
-    """The engine answers that it will not; the message is for people."""
+    """The engine refused the request; the message is for the user."""
 
 
-class GoneError(Exception):
-    """There is no such container, or no such image."""
+class NoSuchObjectError(Exception):
+    """The container or the image does not exist."""
 
 
 class DownError(EngineError):
@@ -45,18 +45,18 @@ class DownError(EngineError):
 
 
 def host() -> str:
-    """The address of the engine that the `docker` command would use here."""
-    if given := os.environ.get("DOCKER_HOST"):
-        return given
+    """The address of the engine that the `docker` command would use on this machine."""
+    if address := os.environ.get("DOCKER_HOST"):
+        return address
     if not os.environ.get("DOCKER_CONTEXT") and not _has_chosen_context():
         return DEFAULT_HOST
     from docker.context import ContextAPI  # noqa: PLC0415 - heavy, and contexts are rare
 
-    name = os.environ.get("DOCKER_CONTEXT")  # which the SDK would not look for
+    name = os.environ.get("DOCKER_CONTEXT")  # the SDK does not read it
     context = ContextAPI.get_context(name or None)
     if context is None:
-        name = name or "of the name that was chosen"
-        raise EngineError(f"there is no Docker context {name}", hint="see which there are: docker context ls")
+        message = f"there is no Docker context {name}" if name else "the current Docker context is missing"
+        raise EngineError(message, hint="list the contexts: docker context ls")
     return str(context.Host)
 
 
@@ -69,9 +69,10 @@ def _has_chosen_context() -> bool:
 
 
 class Engine:
-    """The engine at an address. Every method asks one thing, and may be called from any thread.
+    """The engine at an address. Every method is one request, and may be called from any thread.
 
-    All raise DownError if there is no answer, Gone if there is no such thing, and Refused for other answers.
+    All raise DownError without an answer, NoSuchObjectError if the object does not exist, and RefusedError
+    for other errors.
     """
 
     def __init__(self, address: str) -> None:
@@ -80,59 +81,59 @@ class Engine:
         self._connection: Any = None
 
     @property
-    def is_here(self) -> bool:
-        """Whether it listens on this machine; it must, for it mounts this machine's folders."""
+    def is_local(self) -> bool:
+        """Whether it listens on this machine; it must, because it mounts local folders."""
         return self.address.startswith(UNIX)
 
     @property
     def socket_path(self) -> str:
-        """Where it listens."""
-        if not self.is_here:
+        """The path of its socket."""
+        if not self.is_local:
             raise DownError(
-                f"the Docker engine at {self.address} is on another machine, whose folders are others",
-                hint="point DOCKER_HOST to the socket of an engine of this machine",
+                f"the Docker engine at {self.address} is on another machine and cannot mount local folders",
+                hint="set DOCKER_HOST to the socket of an engine on this machine",
             )
         return self.address.removeprefix(UNIX)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         if self._connection is not None:
             self._connection.close()
 
     def ask_version(self) -> str:
-        """What answers, for people."""
-        answer = self._told("/version")
+        """The engine's version, as text."""
+        answer = self._get("/version")
         return f"Docker {answer['Version']} (API {answer['ApiVersion']})"
 
     def runtimes(self) -> list[str]:
-        """The OCI runtimes that the engine knows."""
-        return sorted(self._told("/info").get("Runtimes", {}))
+        """The OCI runtimes of the engine."""
+        return sorted(self._get("/info").get("Runtimes", {}))
 
     def has_image(self, image: str) -> bool:
-        """Whether the image is there."""
+        """Whether the engine has the image."""
         try:
-            self._told(f"/images/{quote(image, safe='/:@')}/json")
-        except GoneError:
+            self._get(f"/images/{quote(image, safe='/:@')}/json")
+        except NoSuchObjectError:
             return False
         return True
 
-    def can_pull(self, image: str) -> None:
-        """See that the registry has the image and gives it, without pulling it."""
-        with self._asked() as docker:
+    def check_pull(self, image: str) -> None:
+        """Check that the image can be pulled from its registry, without pulling it."""
+        with self._sdk() as docker:
             docker.api.inspect_distribution(image)
 
     def pull(self, image: str) -> None:
         """Pull the image, with the credentials of Docker's own configuration."""
-        with self._asked() as docker:
+        with self._sdk() as docker:
             docker.images.pull(
                 image if ":" in image.rpartition("/")[2] or "@" in image else f"{image}:latest"
             )
 
     def create(self, arguments: Mapping[str, Any]) -> str | None:
-        """Create a container and give its id; None if its name is taken."""
+        """Create a container and return its id; None if its name is in use."""
         from docker.errors import APIError  # noqa: PLC0415 - heavy
 
-        with self._asked() as docker:
+        with self._sdk() as docker:
             try:
                 return str(docker.containers.create(**arguments).id)
             except APIError as error:
@@ -141,84 +142,84 @@ class Engine:
                 raise
 
     def start(self, container: str, secrets: Mapping[str, str]) -> None:
-        """Start a container and hand over the secrets it waits for."""
-        with self._asked() as docker, contextlib.ExitStack() as stack:
+        """Start a container and send the secrets that it waits for."""
+        with self._sdk() as docker, contextlib.ExitStack() as stack:
             if secrets:
-                # Attached first: the container sees the end of its input when we are gone, at any moment.
+                # Attached first: if this process dies, the container reads the end of its input.
                 stream = docker.api.attach_socket(container, params={"stdin": 1, "stream": 1})
                 stack.callback(_close, stream)
                 docker.api.start(container)
-                stream._sock.sendall(secrets_text(secrets))  # noqa: SLF001 - the SDK gives no other way to write
+                stream._sock.sendall(secrets_text(secrets))  # noqa: SLF001 - the SDK has no other way to write
             else:
                 docker.api.start(container)
 
     def list(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
-        """The containers that carry all these labels, whether they run or not."""
+        """The containers that have all these labels, running or not."""
         wanted = [f"{label}={value}" for label, value in labels.items()]
-        with self._asked() as docker:
-            found: list[dict[str, Any]] = docker.api.containers(all=True, filters={"label": wanted})
-        return found
+        with self._sdk() as docker:
+            containers: list[dict[str, Any]] = docker.api.containers(all=True, filters={"label": wanted})
+        return containers
 
     def inspect(self, container: str) -> dict[str, Any]:
-        """All that is known of a container."""
-        with self._asked() as docker:
-            found: dict[str, Any] = docker.api.inspect_container(container)
-        return found
+        """The engine's description of a container."""
+        with self._sdk() as docker:
+            description: dict[str, Any] = docker.api.inspect_container(container)
+        return description
 
-    def last_words(self, container: str, *, lines: int = 5) -> str:
-        """The end of a container's own log, where its init process and its shell complain."""
+    def log_tail(self, container: str, *, lines: int = 5) -> str:
+        """The last lines of the container's log, where its init process and its shell report errors."""
         try:
-            with self._asked() as docker:
+            with self._sdk() as docker:
                 data: bytes = docker.api.logs(container, tail=lines)
-        except RefusedError:  # its log cannot be read back
+        except RefusedError:  # its log driver does not support reading
             return ""
         return data.decode("utf-8", errors="replace").strip()
 
     def signal(self, container: str, name: str, *, to_all: bool) -> None:
         """Send a signal to the container; `to_all` reaches every process in it and needs its `sh`."""
-        with contextlib.suppress(GoneError), self._asked() as docker:
+        with contextlib.suppress(NoSuchObjectError), self._sdk() as docker:
             if to_all and name != "KILL":
                 script = ["sh", "-c", f"kill -s {name} -1"]
-                with contextlib.suppress(RefusedError), self._asked():
+                with contextlib.suppress(RefusedError), self._sdk():
                     call = docker.api.exec_create(container, script, user="0")
                     docker.api.exec_start(call["Id"])
                     if docker.api.exec_inspect(call["Id"])["ExitCode"] == 0:
                         return
-            with contextlib.suppress(RefusedError), self._asked():  # it is over meanwhile
+            with contextlib.suppress(RefusedError), self._sdk():  # it has exited in the meantime
                 docker.api.kill(container, signal=name)
 
     def remove(self, container: str) -> None:
-        """Remove a container that does not run, with its anonymous volumes; one that is gone is fine."""
-        with contextlib.suppress(GoneError), self._asked() as docker:
+        """Remove a stopped container with its anonymous volumes, if it still exists."""
+        with contextlib.suppress(NoSuchObjectError), self._sdk() as docker:
             docker.api.remove_container(container, v=True)
 
     def events(self, labels: Mapping[str, str], *, since: float) -> Stream:
-        """What happens to containers that carry all these labels, as lines of JSON."""
+        """The events of containers that have all these labels, as lines of JSON."""
         wanted = [f"{label}={value}" for label, value in labels.items()]
         filters = {"type": ["container"], "event": ["die", "oom"], "label": wanted}
         return self._stream(f"/events?since={since:.0f}&filters={quote(json.dumps(filters))}")
 
     def log(self, container: str, *, follow: bool) -> Stream:
-        """What a container wrote so far, and with `follow` what it will write."""
+        """The output of a container so far; with `follow` also what it will write."""
         return self._stream(f"/containers/{container}/logs?stdout=1&stderr=1&follow={int(follow)}")
 
     def _stream(self, path: str) -> Stream:
         return Stream(self.socket_path, path)
 
-    def _told(self, path: str) -> dict[str, Any]:
-        """A short answer, without the SDK, whose import takes longer than all of them together."""
+    def _get(self, path: str) -> dict[str, Any]:
+        """GET a short answer without the SDK, whose import takes longer than all these requests together."""
         with self._stream(path) as stream:
             body = b"".join(stream.read_all())
             if stream.status == NOT_FOUND:
-                raise GoneError(path)
+                raise NoSuchObjectError(path)
             if stream.status != OK:
                 raise RefusedError(f"{path}: status {stream.status}")
         answer: dict[str, Any] = json.loads(body)
         return answer
 
     @contextlib.contextmanager
-    def _asked(self) -> Iterator[Any]:
-        """The SDK's client; its many errors come out as three."""
+    def _sdk(self) -> Iterator[Any]:
+        """The SDK's client; its errors are mapped to the three of this module."""
         try:
             from docker.errors import APIError, DockerException, NotFound  # noqa: PLC0415 - heavy
             from requests.exceptions import RequestException  # noqa: PLC0415 - the same
@@ -227,7 +228,7 @@ class Engine:
         try:
             yield self._client()
         except NotFound as error:
-            raise GoneError(_explanation(error)) from None
+            raise NoSuchObjectError(_explanation(error)) from None
         except APIError as error:
             raise RefusedError(_explanation(error)) from None
         except (DockerException, RequestException, OSError) as error:
@@ -238,31 +239,31 @@ class Engine:
 
         with self._lock:
             if self._connection is None:
-                with _connected(self.socket_path):  # says plainly what the SDK wraps three times
+                with _connected(self.socket_path):  # has a clear message, which the SDK wraps three times
                     pass
                 self._connection = DockerClient(base_url=self.address, version="auto", timeout=PATIENCE)
             return self._connection
 
 
 class Stream:
-    """An answer of the engine that goes on: `fileno` becomes readable when `read` has more.
+    """A streamed answer of the engine: `fileno` becomes readable when `read` has more data.
 
-    It is asked for in HTTP/1.0, in which the body is what follows the head until the end.
+    The request uses HTTP/1.0, in which the body follows the head without any framing.
     """
 
     def __init__(self, path: str, target: str) -> None:
-        self.is_over = False  # also if the engine refuses; `status` says what it answered
+        self.has_ended = False  # also if the engine refuses; `status` is then its answer
         self.status: int | None = None
         self._head: bytes | None = b""
         self._socket = _connected(path, f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
         self._socket.setblocking(False)
 
     def fileno(self) -> int:
-        """The descriptor to wait for."""
+        """The descriptor to poll."""
         return self._socket.fileno()
 
     def read(self) -> bytes:
-        """What has come since, maybe nothing; sets `is_over` at the end, and if the engine refuses."""
+        """The data since the last call, possibly none; sets `has_ended` at the end or on a refusal."""
         data = self._receive()
         if self._head is None:
             return data
@@ -273,14 +274,14 @@ class Stream:
         self._head = None
         self.status = int(head.split(None, 2)[1])
         if self.status != OK:
-            self.is_over = True
+            self.has_ended = True
             return b""
         return body
 
     def read_all(self) -> Iterator[bytes]:
-        """Everything to the end, waiting for it."""
+        """All data up to the end; blocks."""
         self._socket.settimeout(PATIENCE)
-        while not self.is_over:
+        while not self.has_ended:
             if data := self.read():
                 yield data
 
@@ -290,14 +291,14 @@ class Stream:
         except BlockingIOError:
             return b""
         except TimeoutError:
-            raise DownError("the Docker engine stopped in the middle of an answer") from None
+            raise DownError("the Docker engine stopped responding in the middle of an answer") from None
         except OSError:
             data = b""
-        self.is_over = not data
+        self.has_ended = not data
         return data
 
     def close(self) -> None:
-        """Stop listening."""
+        """Close the connection."""
         self._socket.close()
 
     def __enter__(self) -> Self:
@@ -308,33 +309,33 @@ class Stream:
 
 
 class LogFile:
-    """The log of a container without the shim, brought into the attempt's file piece by piece.
+    """The log of a container without the shim, copied into the attempt's file in chunks.
 
-    The file holds what the engine's log holds, from its beginning, so its length says where to go on.
+    The file is a prefix of the engine's log, so its length is the position at which to continue.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._known = os.fstat(self._file).st_size
-        self._rest = b""
-        self.has_failed = False  # something is missing in the file
+        self._to_skip = os.fstat(self._file).st_size
+        self._incomplete = b""
+        self.has_failed = False  # the file is incomplete
 
     def feed(self, data: bytes) -> None:
-        """Take more of the engine's stream and write the part of it that is new."""
-        self._rest += data
-        pieces = []
+        """Accept the next data of the engine's stream and write the part that the file does not have."""
+        self._incomplete += data
+        frames = []
         begin = 0
-        while len(self._rest) >= begin + FRAME_HEADER:
-            length = int.from_bytes(self._rest[begin + 4 : begin + FRAME_HEADER], "big")
+        while len(self._incomplete) >= begin + FRAME_HEADER:
+            length = int.from_bytes(self._incomplete[begin + 4 : begin + FRAME_HEADER], "big")
             end = begin + FRAME_HEADER + length
-            if len(self._rest) < end:
+            if len(self._incomplete) < end:
                 break
-            pieces.append(self._rest[begin + FRAME_HEADER : end])
+            frames.append(self._incomplete[begin + FRAME_HEADER : end])
             begin = end
-        self._rest = self._rest[begin:]
-        text = b"".join(pieces)
-        skipped = min(self._known, len(text))
-        self._known -= skipped
+        self._incomplete = self._incomplete[begin:]
+        text = b"".join(frames)
+        skipped = min(self._to_skip, len(text))
+        self._to_skip -= skipped
         view = memoryview(text)[skipped:]
         try:
             while view and not self.has_failed:
@@ -344,12 +345,12 @@ class LogFile:
             raise
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._file)
 
 
 class ContainerLog:
-    """The log of a container without the shim, as it comes; `fileno` becomes readable when there is more."""
+    """Follows the log of a container without the shim; `fileno` becomes readable when it has more."""
 
     def __init__(self, engine: Engine, container: str, path: Path) -> None:
         self._file = LogFile(path)
@@ -360,22 +361,22 @@ class ContainerLog:
             raise
 
     def fileno(self) -> int:
-        """The descriptor to wait for."""
+        """The descriptor to poll."""
         return self._stream.fileno()
 
     def take(self) -> None:
-        """Bring what came into the file, not too much at once."""
-        with contextlib.suppress(OSError):  # a full disk; it is completed in the end, from the beginning
+        """Write available data into the file, a limited amount per call."""
+        with contextlib.suppress(OSError):  # a full disk; `lifecycle.finish` completes the file
             for _ in range(AT_ONCE):
                 data = self._stream.read()
                 self._file.feed(data)
-                if self._stream.is_over or not data:
+                if self._stream.has_ended or not data:
                     break
 
     @property
-    def is_over(self) -> bool:
-        """Whether there will be no more."""
-        return self._stream.is_over
+    def has_ended(self) -> bool:
+        """Whether the log is complete."""
+        return self._stream.has_ended
 
     def close(self) -> None:
         """Stop following."""
@@ -383,17 +384,17 @@ class ContainerLog:
         self._file.close()
 
 
-def _connected(path: str, question: bytes = b"") -> socket.socket:
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _connected(path: str, request: bytes = b"") -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        made.connect(path)
-        made.sendall(question)
+        connection.connect(path)
+        connection.sendall(request)
     except OSError as error:
-        made.close()
+        connection.close()
         raise DownError(
             f"the Docker engine at {UNIX}{path} does not answer: {error.strerror or error}"
         ) from None
-    return made
+    return connection
 
 
 def _close(stream: Any) -> None:
@@ -407,10 +408,10 @@ def _explanation(error: Any) -> str:
 
 def _cause(error: BaseException) -> str:
     """The innermost reason, which the SDK and its libraries wrap three times."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        inner = next((one for one in seen.args if isinstance(one, BaseException)), None)
-        seen = inner or seen.__cause__ or seen.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        inner = next((item for item in cause.args if isinstance(item, BaseException)), None)
+        cause = inner or cause.__cause__ or cause.__context__
     return str(error)

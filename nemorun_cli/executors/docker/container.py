@@ -1,4 +1,4 @@
-"""The container of an attempt as plain values: options, name, labels, mounts and first instructions."""
+"""The container of an attempt as plain values: options, name, labels, mounts and start script."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
 
-LABEL: Final = "nemorun."  # what the names of our labels begin with
+LABEL: Final = "nemorun."  # the prefix of our labels
 NO_PROGRAM: Final = 124  # exit code of a container whose image lacks the task's program
-NO_SECRETS: Final = 125  # that of one whose secrets did not arrive whole: nothing was begun
-NO_SHELL: Final = 127  # what docker-init says of a program that is not there
+NO_SECRETS: Final = 125  # exit code of a container that did not receive all secrets: the task was not started
+NO_SHELL: Final = 127  # exit code of docker-init for a program that does not exist
 LAST_LINE: Final = "# that is all"  # ends the secrets on a container's standard input
 LOG_DRIVER: Final = {"type": "local", "config": {"max-size": "1t", "max-file": "1", "compress": "false"}}
-LONGEST_NAME: Final = 60  # characters of a container's name that people can read
-MARK: Final = "sha256"  # what tells the names of attempts apart
+LONGEST_NAME: Final = 60  # characters of the readable part of a container's name
+NAME_HASH: Final = "sha256"  # the hash that makes the names of attempts unique
 
 _SIZE: Final = r"^[0-9]+(\.[0-9]+)?([bB]|[kKmMgGtT][bB]?)?$"
-_NAMESPACE_WORDS: Final = re.compile(r"[^A-Za-z0-9.-]+")
-_TAKEN: Final = [  # arguments of the SDK's create that are not for `extra`
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9.-]+")
+_RESERVED: Final = [  # arguments of the SDK's create that `extra` may not set
     *("image", "name", "command", "entrypoint", "environment", "working_dir", "mounts", "stdin_open"),
     *("tty", "detach", "auto_remove", "remove", "restart_policy"),
 ]
-_SDK_WORDS: Final = {"ipc": "ipc_mode", "network": "network_mode"}  # Compose's word, and the SDK's
-_SAYS_TOO: Final = {  # what of `extra` says the same as resources do
+_SDK_NAMES: Final = {"ipc": "ipc_mode", "network": "network_mode"}  # Compose's name: the SDK's name
+_SAME_LIMITS: Final = {  # arguments in `extra` that set the same limit as a resource
     "cpus": ("nano_cpus", "cpu_quota", "cpu_period", "cpuset_cpus"),
     "memory": ("mem_limit",),
     "gpus": ("device_requests",),
 }
-_AS_THEY_ARE: Final = ("shm_size", "ipc", "network", "privileged", "runtime", "init")
+_PASSED_ON: Final = ("shm_size", "ipc", "network", "privileged", "runtime", "init")
 
-# Standard output leads to the attempt's log from here on, whoever watches. Secrets come by standard
-# input and go into the environment without touching a file. Names begin with EXP_, which none of the
-# task's own may: assigning to a variable of the task would change what the task sees.
-FIRST_INSTRUCTIONS: Final = f"""\
+# Redirects output to the attempt's log, so that no process has to copy it. Secrets arrive on standard
+# input and are exported without being written to a file. Variables begin with EXP_, which no variable of the
+# task may: assigning to a variable of the task would change the environment that the task sees.
+START_SCRIPT: Final = f"""\
 exec >>"$1" 2>&1
 unset TINI_KILL_PROCESS_GROUP
 if [ "$2" = secrets ]; then
@@ -78,7 +78,7 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "properties": {
         "image": {"description": "The image that tasks run in.", **_TEXT},
         "pull": {
-            "description": "When the image is pulled: if it is not there, once for every run, or never.",
+            "description": "When to pull the image: if it is missing, once for every run, or never.",
             "enum": ["missing", "always", "never"],
             "default": "missing",
         },
@@ -89,7 +89,7 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
             "examples": [["./data:/data:ro"]],
         },
         "gpus": {
-            "description": "GPUs: all, how many, or a list of their ids.",
+            "description": "GPUs: all, a number, or a list of ids.",
             "anyOf": [
                 {"enum": ["all"]},
                 {"type": "integer", "minimum": 1},
@@ -97,7 +97,7 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
             ],
         },
         "shm_size": {
-            "description": "The size of /dev/shm, as 512M or 8g.",
+            "description": "The size of /dev/shm, such as 512M or 8g.",
             "anyOf": [{"type": "string", "pattern": _SIZE}, {"type": "integer", "minimum": 1}],
         },
         "ulimits": {
@@ -118,23 +118,26 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
         },
         "ipc": {"description": "The IPC namespace: private, shareable, host or container:NAME.", **_TEXT},
         "network": {
-            "description": "The network; by default Docker's own.",
+            "description": "The network; by default Docker's default network.",
             **_TEXT,
             "examples": ["none", "host"],
         },
-        "privileged": {"description": "Whether the container may do what root may.", "type": "boolean"},
+        "privileged": {
+            "description": "Whether the container has all privileges of root.",
+            "type": "boolean",
+        },
         "runtime": {"description": "The OCI runtime.", **_TEXT, "examples": ["nvidia"]},
         "user": {
-            "description": "Who runs the task: UID[:GID] or a name of the image; by default who calls exp.",
+            "description": "The task's user: UID[:GID] or a name in the image; by default the user of exp.",
             "type": ["string", "integer"],
         },
         "init": {
-            "description": "Whether an init process collects orphans and passes signals on.",
+            "description": "Whether an init process reaps orphans and forwards signals.",
             "type": "boolean",
             "default": True,
         },
         "healthcheck": {
-            "description": "What tells Docker that the container is well.",
+            "description": "How Docker checks that the container is healthy.",
             "type": "object",
             "additionalProperties": False,
             "required": ["test"],
@@ -149,7 +152,7 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
         "extra": {
             "description": "Further arguments of the Docker SDK's `containers.create`, under its names.",
             "type": "object",
-            "propertyNames": {"not": {"enum": _TAKEN}},
+            "propertyNames": {"not": {"enum": _RESERVED}},
             "examples": [{"mem_limit": "8g", "cap_add": ["SYS_PTRACE"]}],
         },
     },
@@ -157,87 +160,89 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
 
 
 def needs_shell(plan: Plan) -> bool:
-    """Whether the attempt runs under the shim; a bare command does not, unless it is to get secrets."""
+    """Whether the attempt runs under the shim; a bare command does not, unless it needs secrets."""
     return plan.kind != "command" or bool(plan.secrets)
 
 
 def details(plan: Plan, options: Mapping[str, Any], *, host: str) -> dict[str, Any]:
-    """What the engine is told besides the command and its environment, as the SDK's `create` takes it.
+    """The arguments of the SDK's `create`, without the command and its environment.
 
-    `host` is the engine's address, by which whoever adopts the attempt finds the same one.
+    `host` is the engine's address; a supervisor that adopts the attempt connects to the same engine.
     """
-    told: dict[str, Any] = {
+    create: dict[str, Any] = {
         "image": options["image"],
         "user": str(options.get("user", f"{os.geteuid()}:{os.getegid()}")),
         "init": True,
-        **{_SDK_WORDS.get(word, word): options[word] for word in _AS_THEY_ARE if word in options},
+        **{_SDK_NAMES.get(key, key): options[key] for key in _PASSED_ON if key in options},
     }
     if volumes := options.get("volumes"):
-        told["volumes"] = [volume(text, plan.folder) for text in volumes]
+        create["volumes"] = [volume(text, plan.folder) for text in volumes]
     if (gpus := options.get("gpus")) is not None:
-        told["device_requests"] = [_gpus(gpus)]
+        create["device_requests"] = [_gpus(gpus)]
     if limits := options.get("ulimits"):
-        told["ulimits"] = [{"name": name, **_limit(limit)} for name, limit in limits.items()]
+        create["ulimits"] = [{"name": name, **_limit(limit)} for name, limit in limits.items()]
     if check := options.get("healthcheck"):
-        told["healthcheck"] = _healthcheck(check)
-    told |= _limits(plan.resources)
-    told["mounts"] = [{"Type": "bind", "Source": path, "Target": path} for path in own_folders(plan)]
-    return {"host": host, "create": {**told, **options.get("extra", {})}}
+        create["healthcheck"] = _healthcheck(check)
+    create |= _limits(plan.resources)
+    create["mounts"] = [{"Type": "bind", "Source": path, "Target": path} for path in own_folders(plan)]
+    return {"host": host, "create": {**create, **options.get("extra", {})}}
 
 
 def _limits(wanted: Resources) -> dict[str, Any]:
-    """The limits that resources stand for; which GPUs a container gets is known when it starts."""
-    told: dict[str, Any] = {}
+    """The limits for the requested resources; the GPU ids are chosen when the container starts."""
+    limits: dict[str, Any] = {}
     if wanted.cpus:
-        told["nano_cpus"] = round(wanted.cpus * 1e9)
+        limits["nano_cpus"] = round(wanted.cpus * 1e9)
     if wanted.memory:
-        told["mem_limit"] = wanted.memory
+        limits["mem_limit"] = wanted.memory
     if wanted.gpus:
-        told["device_requests"] = [_gpus(wanted.gpus)]
-    return told
+        limits["device_requests"] = [_gpus(wanted.gpus)]
+    return limits
 
 
 def clash(options: Mapping[str, Any], wanted: Resources) -> str | None:
-    """What the options of an executor and the resources of a task both say, or None."""
+    """The conflict between the options of an executor and the resources of a task, or None."""
     extra = options.get("extra", {})
-    told = [
-        f"extra.{word}" for name, words in _SAYS_TOO.items() if name in wanted.to_json() for word in words
+    limited = [
+        name for resource, names in _SAME_LIMITS.items() if resource in wanted.to_json() for name in names
     ]
-    found = [word for word in told if word.removeprefix("extra.") in extra]
-    found += ["gpus"] if wanted.gpus is not None and "gpus" in options else []
-    return f"its options say that already: {', '.join(found)}; leave out one of the two" if found else None
+    conflicts = [f"extra.{name}" for name in limited if name in extra]
+    conflicts += ["gpus"] if wanted.gpus is not None and "gpus" in options else []
+    if not conflicts:
+        return None
+    return f"its options say that already: {', '.join(conflicts)}; leave out one of the two"
 
 
 def arguments(job: Job, plan: Plan) -> dict[str, Any]:
     """All arguments of the SDK's `create` for an attempt."""
-    told = dict(plan.details["create"])
-    if job.allocation and job.allocation.gpus:  # those that nobody else on this machine has
-        told["device_requests"] = [_gpus(list(job.allocation.gpus))]
-    told["environment"] = dict(plan.env)
-    if told.get("init"):
-        told["environment"]["TINI_KILL_PROCESS_GROUP"] = "1"  # a signal is for all that the task started
-    told["labels"] = {**told.get("labels", {}), **labels(job, plan.executor)}
+    create = dict(plan.details["create"])
+    if job.allocation and job.allocation.gpus:  # reserved for this attempt on this machine
+        create["device_requests"] = [_gpus(list(job.allocation.gpus))]
+    create["environment"] = dict(plan.env)
+    if create.get("init"):
+        create["environment"]["TINI_KILL_PROCESS_GROUP"] = "1"  # signals go to all processes of the task
+    create["labels"] = {**create.get("labels", {}), **labels(job, plan.executor)}
     if needs_shell(plan):
         shim = shim_line(job.files.directory, plan, plan.argv[0])[1:]
-        first = ["-c", FIRST_INSTRUCTIONS, "exp", str(job.files.log), "secrets" if plan.secrets else ""]
-        told |= {"entrypoint": ["sh"], "command": [*first, *shim], "stdin_open": bool(plan.secrets)}
+        script = ["-c", START_SCRIPT, "exp", str(job.files.log), "secrets" if plan.secrets else ""]
+        create |= {"entrypoint": ["sh"], "command": [*script, *shim], "stdin_open": bool(plan.secrets)}
     else:
-        told |= {"entrypoint": [plan.argv[0]], "command": list(plan.argv[1:]), "working_dir": plan.workdir}
-        told["labels"][LABEL + "timeout"] = f"{plan.timeout or 0:g}"
-        # The one driver that keeps every byte as it is; its own default would forget all but the last 100 MB.
-        told.setdefault("log_config", LOG_DRIVER)
-    return {**told, "name": name(job)}
+        create |= {"entrypoint": [plan.argv[0]], "command": list(plan.argv[1:]), "working_dir": plan.workdir}
+        create["labels"][LABEL + "timeout"] = f"{plan.timeout or 0:g}"
+        # The only driver that keeps every byte unchanged; its default limit would keep only the last 100 MB.
+        create.setdefault("log_config", LOG_DRIVER)
+    return {**create, "name": name(job)}
 
 
 def name(job: Job) -> str:
-    """What the container of an attempt is called, the same whenever it is asked for."""
-    readable = _NAMESPACE_WORDS.sub("_", f"{job.experiment}.{job.task}")[:LONGEST_NAME]
-    mark = hashlib.new(MARK, os.fsencode(os.path.realpath(job.files.directory))).hexdigest()[:12]
-    return f"exp-{readable}.{job.attempt}-{mark}"
+    """The name of an attempt's container, always the same for the same attempt."""
+    readable = _NOT_IN_NAMES.sub("_", f"{job.experiment}.{job.task}")[:LONGEST_NAME]
+    digest = hashlib.new(NAME_HASH, os.fsencode(os.path.realpath(job.files.directory))).hexdigest()[:12]
+    return f"exp-{readable}.{job.attempt}-{digest}"
 
 
 def labels(job: Job, executor: str) -> dict[str, str]:
-    """By what the container of an attempt is found."""
+    """The labels by which the container of an attempt is found."""
     return {
         **shared_labels(job),
         LABEL + "executor": executor,
@@ -248,23 +253,23 @@ def labels(job: Job, executor: str) -> dict[str, str]:
 
 def shared_labels(job: Job) -> dict[str, str]:
     """The labels that all containers of an experiment have in common."""
-    depth = job.task.count("/") + 2  # tasks/<task>/attempt-<n>; members of groups lie one folder deeper
+    depth = job.task.count("/") + 2  # tasks/<task>/attempt-<n>; members of groups are one folder deeper
     directory = Path(os.path.realpath(job.files.directory)).parents[depth]
     home = directory.parents[2]  # <home>/experiments/<name>/<id>
     return {LABEL + "experiment": job.experiment, LABEL + "home": str(home)}
 
 
 def own_folders(plan: Plan) -> list[str]:
-    """The folders that a task finds at their own paths: the experiment's, its records' and its workdir."""
+    """The folders mounted at their own paths: the experiment's, its records' and the workdir."""
     wanted = [plan.env["EXP_DIR"], plan.env["EXP_DASH_ROOT"]]
-    if Path(plan.workdir).is_dir():  # otherwise it is one of the image's
+    if Path(plan.workdir).is_dir():  # otherwise it is a folder of the image
         wanted.append(plan.workdir)
     wanted = sorted({os.path.abspath(path) for path in wanted}, key=len)  # noqa: PTH100 - links stay as named
-    found: list[str] = []
+    folders: list[str] = []
     for path in wanted:
-        if not any(Path(path).is_relative_to(other) for other in found):
-            found.append(path)
-    return found
+        if not any(Path(path).is_relative_to(other) for other in folders):
+            folders.append(path)
+    return folders
 
 
 def volume(text: str, folder: str) -> str:
@@ -276,13 +281,13 @@ def volume(text: str, folder: str) -> str:
 
 
 def missing_sources(plan: Plan) -> list[str]:
-    """The paths of volumes that are not there; Docker would make them, as folders of root."""
+    """The source paths of volumes that do not exist; Docker would create them as folders of root."""
     sources = (text.split(":", 1)[0] for text in plan.details["create"].get("volumes", ()))
     return [source for source in sources if source.startswith("/") and not Path(source).exists()]
 
 
 def secrets_text(values: Mapping[str, str]) -> bytes:
-    """What is written to the standard input of a container that waits for secrets."""
+    """The text that a container that waits for secrets reads from standard input."""
     lines = [f"export {variable}={shlex.quote(value)}" for variable, value in values.items()]
     return "\n".join([*lines, LAST_LINE, ""]).encode()
 
@@ -290,7 +295,7 @@ def secrets_text(values: Mapping[str, str]) -> bytes:
 def _gpus(wanted: str | int | list[Any]) -> dict[str, Any]:
     request: dict[str, Any] = {"capabilities": [["gpu"]]}
     if isinstance(wanted, list):
-        return {**request, "device_ids": [str(one) for one in wanted]}
+        return {**request, "device_ids": [str(device) for device in wanted]}
     return {**request, "count": -1 if wanted == "all" else wanted}
 
 
@@ -299,8 +304,8 @@ def _limit(limit: int | Mapping[str, int]) -> dict[str, int]:
 
 
 def _healthcheck(check: Mapping[str, Any]) -> dict[str, Any]:
-    told = dict(check)
-    for word in ("interval", "timeout", "start_period"):
-        if word in told:
-            told[word] = int(units.duration(told[word]) * 1_000_000_000)  # Docker counts nanoseconds
-    return told
+    arguments = dict(check)
+    for key in ("interval", "timeout", "start_period"):
+        if key in arguments:
+            arguments[key] = int(units.duration(arguments[key]) * 1_000_000_000)  # Docker expects nanoseconds
+    return arguments

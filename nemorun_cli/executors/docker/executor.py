@@ -1,8 +1,8 @@
-"""Tasks as containers of a Docker engine of this machine, under the same shim as everywhere.
+"""Runs tasks as containers of a local Docker engine, under the same shim as the other executors.
 
-The container's name is the attempt's key, so that starting twice finds what is there. Ends come from
-the engine's event stream. How an attempt ended is written into its own folder before its container is
-removed, so this module remembers nothing that the engine and the attempts do not tell.
+The container's name identifies the attempt, so a second start finds the existing container. The engine's
+event stream reports ends. The result of an attempt is written into its folder before its container is
+removed, so all state of this module can be restored from the engine and the attempt files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker import lifecycle
 from nemorun_cli.executors.docker.check import diagnose
 from nemorun_cli.executors.docker.client import ContainerLog, DownError, Engine, RefusedError, Stream, host
-from nemorun_cli.executors.docker.lifecycle import Begun, Images
+from nemorun_cli.executors.docker.lifecycle import Images, StartedContainer
 from nemorun_cli.executors.docker.orphans import Orphans
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import failed_launch
@@ -37,53 +37,53 @@ if TYPE_CHECKING:
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
 
-WORKERS: Final = 4  # threads that start containers, and as many that end them, however many there are
-FIRST_LOOK: Final = 10.0  # seconds that an answer may take when attempts are taken up
-OVERLAP: Final = 2.0  # seconds of past events that are asked for, so that none falls between
-FIRST_PAUSE: Final = 0.5  # seconds until an engine that does not answer is asked again
-LONGEST_PAUSE: Final = 10.0  # the same, after it was asked often
-KILL_AGAIN: Final = 5.0  # seconds between KILLs for what does not go
-START_PATIENCE: Final = 2.0  # seconds that leaving waits for containers being started
-END_PATIENCE: Final = 10.0  # the same, for ends being written down
-ALIVE: Final = frozenset({"running", "paused"})  # Docker's words for what has not ended
-LOOK_ANYWAY: Final = 60.0  # seconds between looks for an end whose event got lost
+WORKERS: Final = 4  # threads that start containers, and as many that finish them
+ADOPTION_TIMEOUT: Final = 10.0  # seconds that an answer may take when attempts are adopted
+OVERLAP: Final = 2.0  # seconds of past events that are requested, so that none is missed
+FIRST_PAUSE: Final = 0.5  # seconds until the first retry of an engine that does not answer
+LONGEST_PAUSE: Final = 10.0  # the same, after several retries
+KILL_AGAIN: Final = 5.0  # seconds between KILLs of a container that does not terminate
+START_PATIENCE: Final = 2.0  # seconds that `close` waits for containers being started
+END_PATIENCE: Final = 10.0  # the same, for containers being finished
+ALIVE: Final = frozenset({"running", "paused"})  # Docker's states of a container that has not ended
+CHECK_EVERY: Final = 60.0  # seconds between checks for ends whose event was lost
 
 
 @dataclass(slots=True)
-class _Held:
-    """An attempt in hand: being started, running, or being ended."""
+class _Tracked:
+    """A tracked attempt: being started, running, or being finished."""
 
     job: Job
     container: str | None = None
-    is_bare: bool = False  # it runs without the shim, and the container is its only record
-    work: Future[Any] | None = None  # its start or its end, under way
-    gate: threading.Lock = field(default_factory=threading.Lock)  # see `begin`
-    is_doubtful: bool = False  # the engine was lost meanwhile, and with it maybe news of this
+    is_bare: bool = False  # it runs without the shim; the container is its only record
+    work: Future[Any] | None = None  # the start or finish in progress
+    gate: threading.Lock = field(default_factory=threading.Lock)  # see `lifecycle.start`
+    is_unconfirmed: bool = False  # the connection was lost, and possibly events of this attempt
     has_died: bool = False
     saw_oom: bool = False
-    deadline: float | None = None  # monotonic time at which one without the shim has run long enough
+    deadline: float | None = None  # monotonic time of the timeout, if it runs without the shim
     log: ContainerLog | None = None
 
 
 @dataclass(slots=True)
 class _Stop:
-    """The ending of one attempt: the signal, a grace period, then KILL until it is gone."""
+    """The termination of an attempt: the signal, a grace period, then KILL until it has exited."""
 
     signal: str
     grace: float
     due: float = 0.0  # monotonic time of the next step
-    has_told: bool = False
+    has_signalled: bool = False
 
 
 class DockerExecutor:
-    """Runs tasks in containers; options are in Compose's words."""
+    """Runs tasks in containers; the options have the names that Compose uses."""
 
     counts_toward_max_parallel: ClassVar[bool] = True
     options_schema: ClassVar[Mapping[str, Any]] = containers.OPTIONS_SCHEMA
 
     @staticmethod
     def has_remote_paths(options: Mapping[str, Any]) -> bool:
-        """Those of the image."""
+        """Always: tasks see the folders of the image."""
         del options
         return True
 
@@ -95,120 +95,120 @@ class DockerExecutor:
         self._engine: Engine | None = None
         self._labels: Mapping[str, str] = {}
         self._events: Stream | None = None
-        self._text = b""  # the beginning of an event whose rest has not come yet
+        self._partial_event = b""  # the beginning of an event that is not complete yet
         self._down: str | None = None
-        self._next_try = 0.0
+        self._next_retry = 0.0
         self._pause = FIRST_PAUSE
-        self._next_look = time.monotonic() + LOOK_ANYWAY
-        self._held: dict[Key, _Held] = {}
+        self._next_check = time.monotonic() + CHECK_EVERY
+        self._tracked: dict[Key, _Tracked] = {}
         self._names: dict[str, Key] = {}
         self._stops: dict[Key, _Stop] = {}
-        self._forgotten = Orphans()
-        self._news: list[AttemptStatus] = []
+        self._orphans = Orphans()
+        self._reports: list[AttemptStatus] = []
         self._done: deque[tuple[Key, Future[Any]]] = deque()
         self._starters = Workers(WORKERS, "docker-start")
         self._enders = Workers(WORKERS, "docker-end")
         self._selector = selectors.DefaultSelector()
-        self._bell, self._ring = os.pipe()
-        os.set_blocking(self._bell, False)
-        self._selector.register(self._bell, selectors.EVENT_READ)
+        self._wakeup_read, self._wakeup_write = os.pipe()
+        os.set_blocking(self._wakeup_read, False)
+        self._selector.register(self._wakeup_read, selectors.EVENT_READ)
 
     def plan(self, plan: Plan) -> Plan:
-        """The plan with what the engine will be told."""
+        """The plan with the arguments of the container."""
         return replace(plan, details=containers.details(plan, self._options, host=self._address))
 
     def submit(self, jobs: Sequence[Job]) -> Iterable[AttemptStatus]:
-        """Begin to start attempts; `poll` tells when they run."""
+        """Start attempts in threads; `poll` reports when they run."""
         for job in jobs:
             plan = job.plan
             assert plan is not None  # noqa: S101 - the core submits nothing without a plan
             engine = self._connect(job)
-            held = self._hold(job)
-            held.is_bare = not containers.needs_shell(plan)
-            if job.allocation:  # no container can inherit it
+            tracked = self._track(job)
+            tracked.is_bare = not containers.needs_shell(plan)
+            if job.allocation:  # a container cannot inherit it
                 job.allocation.keep_until(job.files.exit)
             work = self._starters.submit(
-                lifecycle.begin,
+                lifecycle.start,
                 engine,
                 job,
                 plan,
                 images=self._images,
                 secrets=self._secrets,
-                gate=held.gate,
+                gate=tracked.gate,
             )
-            self._await(held, work)
+            self._await_work(tracked, work)
             yield AttemptStatus(key=job.key, state="queued")
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[AttemptStatus]:
-        """What the engine told since, and how those stand that are not in hand yet."""
+        """Events since the last call, and the status of attempts that are not tracked yet."""
         self._read()
-        in_hand = {*self._held, *self._forgotten, *(sighting.key for sighting in self._news)}
-        unseen = [job for key, job in jobs.items() if key not in in_hand]
-        if self._down is None or time.monotonic() >= self._next_try:
+        known = {*self._tracked, *self._orphans, *(status.key for status in self._reports)}
+        unseen = [job for key, job in jobs.items() if key not in known]
+        if self._down is None or time.monotonic() >= self._next_retry:
             self._down = None
-            self._take_up(unseen, jobs)
-        if self._held and time.monotonic() >= self._next_look:
-            self._look_anyway()
+            self._adopt_all(unseen, jobs)
+        if self._tracked and time.monotonic() >= self._next_check:
+            self._check_all()
         self._advance()
         self._collect()
-        self._see_forgotten(jobs)
-        news, self._news = self._news, []
-        return news
+        self._poll_orphans(jobs)
+        reports, self._reports = self._reports, []
+        return reports
 
     def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> None:
         """Signal every process of each container, and KILL it after the grace period."""
         for job in jobs:
             name = attempt_end.short_signal(signal or job.stop_signal)
-            patience = job.stop_grace if grace is None else grace
-            if job.key in self._forgotten:
-                self._forgotten.cancel(job, name, patience)
+            seconds = job.stop_grace if grace is None else grace
+            if job.key in self._orphans:
+                self._orphans.cancel(job, name, seconds)
             else:
-                self._stops[job.key] = _Stop(name, patience)
+                self._stops[job.key] = _Stop(name, seconds)
 
     def wakeup(self) -> int | None:
-        """The descriptor behind which the events, the logs and the finished work are."""
+        """The descriptor that watches the events, the logs and the threads."""
         return self._selector.fileno()
 
     def due(self) -> float | None:
-        """When something is to be killed, or an engine that was down to be asked again."""
-        times = [stop.due for key, stop in self._stops.items() if self._can_be_told(key)]
-        times += [held.deadline for held in self._held.values() if held.deadline is not None]
+        """The time of the next signal, scan or check, or of the next retry of an engine that is down."""
+        times = [stop.due for key, stop in self._stops.items() if self._can_signal(key)]
+        times += [tracked.deadline for tracked in self._tracked.values() if tracked.deadline is not None]
         if self._down is not None:
-            times.append(self._next_try)
-        elif self._held:
-            times.append(self._next_look)
-        if (look := self._forgotten.due()) is not None:
-            times.append(look)
+            times.append(self._next_retry)
+        elif self._tracked:
+            times.append(self._next_check)
+        if (scan := self._orphans.due()) is not None:
+            times.append(scan)
         return min(times, default=None)
 
     def check(self) -> Iterable[Diagnosis]:
-        """Whether the engine answers, has the image or can get it, and has GPUs if they are asked for."""
+        """Check that the engine answers, has or can pull the image, and supports GPUs if requested."""
         return diagnose(Engine(self._address), self._options)
 
     def machine(self, *, with_gpus: bool) -> Machine:
-        """What this machine has, where the engine is, too."""
+        """The hardware of this machine, which is also the engine's."""
         return hardware.find({}, with_gpus=with_gpus)
 
     def why_unsatisfiable(self, wanted: Resources, *, ask: bool) -> str | None:
-        """What the options say otherwise, or more than this machine has."""
-        if told := containers.clash(self._options, wanted):
-            return told
+        """Why the options or this machine can never satisfy a request, or None."""
+        if conflict := containers.clash(self._options, wanted):
+            return conflict
         return self.machine(with_gpus=bool(wanted.gpus)).why_unsatisfiable(wanted) if ask else None
 
     def close(self) -> None:
-        """Finish what is being written down and let go of the engine; what runs goes on."""
-        for held in self._held.values():
-            held.gate.acquire(blocking=False)  # what has not begun does not begin any more
+        """Finish the results in progress and disconnect; running containers continue."""
+        for tracked in self._tracked.values():
+            tracked.gate.acquire(blocking=False)  # starts that have not passed their gate are abandoned
         self._starters.close(patience=START_PATIENCE)
         self._enders.close(patience=END_PATIENCE)
-        for held in self._held.values():
-            self._unfollow(held)
+        for tracked in self._tracked.values():
+            self._unfollow(tracked)
         self._disconnect()
         if self._engine is not None:
             self._engine.close()
         self._selector.close()
-        os.close(self._bell)
-        os.close(self._ring)
+        os.close(self._wakeup_read)
+        os.close(self._wakeup_write)
 
     # -- the engine ---------------------------------------------------------------------------------
 
@@ -217,17 +217,17 @@ class DockerExecutor:
         return self._engine.address if self._engine else host()
 
     def _connect(self, job: Job) -> Engine:
-        """The engine, chosen by the first attempt, and listened to if it answers."""
+        """The engine, chosen by the first attempt; subscribes to its events if it answers."""
         if self._engine is None:
             self._engine = Engine(_recorded_host(job) or host())
             self._labels = containers.shared_labels(job)
-        if self._events is None and time.monotonic() >= self._next_try:
+        if self._events is None and time.monotonic() >= self._next_retry:
             try:
                 self._events = self._engine.events(self._labels, since=time.time() - OVERLAP)
             except DownError as error:
-                self._lose(error.message)
+                self._on_unreachable(error.message)
             else:
-                self._text = b""
+                self._partial_event = b""
                 self._selector.register(self._events, selectors.EVENT_READ)
         return self._engine
 
@@ -237,309 +237,314 @@ class DockerExecutor:
             self._events.close()
             self._events = None
 
-    def _lose(self, message: str) -> None:
-        """The engine is gone for now: what was known of running containers is not known any more."""
+    def _on_unreachable(self, message: str) -> None:
+        """Handle an engine that does not answer: the status of its containers is unknown from now on."""
         self._disconnect()
         self._down = message
-        self._next_try = time.monotonic() + self._pause
+        self._next_retry = time.monotonic() + self._pause
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        for key, held in list(self._held.items()):
-            held.is_doubtful = True
-            if held.work is None:
-                self._doubt(key, message)
+        for key, tracked in list(self._tracked.items()):
+            tracked.is_unconfirmed = True
+            if tracked.work is None:
+                self._report_unknown(key, message)
 
-    def _doubt(self, key: Key, message: str) -> None:
-        self._drop(key)
-        self._news.append(AttemptStatus(key=key, state="unknown", message=message, evidence="docker"))
+    def _report_unknown(self, key: Key, message: str) -> None:
+        self._untrack(key)
+        self._reports.append(AttemptStatus(key=key, state="unknown", message=message, evidence="docker"))
         if stop := self._stops.get(key):
-            stop.has_told = False  # whether the signal arrived is as unknown as the rest
+            stop.has_signalled = False  # whether the signal arrived is unknown, too
 
     # -- work in threads ----------------------------------------------------------------------------
 
-    def _await(self, held: _Held, work: Future[Any]) -> None:
-        """Be woken when the work on an attempt is done; `_collect` sees its outcome."""
-        held.work = work
-        work.add_done_callback(lambda work: self._finish(held.job.key, work))
+    def _await_work(self, tracked: _Tracked, work: Future[Any]) -> None:
+        """Wake up when the work on an attempt is done; `_collect` reads its outcome."""
+        tracked.work = work
+        work.add_done_callback(lambda work: self._on_work_done(tracked.job.key, work))
 
-    def _finish(self, key: Key, work: Future[Any]) -> None:
-        """Called in the thread that did the work."""
+    def _on_work_done(self, key: Key, work: Future[Any]) -> None:
+        """Queue the finished work; called in the thread that did it."""
         self._done.append((key, work))
-        with contextlib.suppress(OSError):  # closed meanwhile: nobody waits any more
-            os.write(self._ring, b"!")
+        with contextlib.suppress(OSError):  # closed in the meantime
+            os.write(self._wakeup_write, b"!")
 
     def _collect(self) -> None:
         while self._done:
             key, work = self._done.popleft()
-            held = self._held.get(key)
-            if held is None or held.work is not work:
+            tracked = self._tracked.get(key)
+            if tracked is None or tracked.work is not work:
                 continue
-            held.work = None
+            tracked.work = None
             try:
                 outcome = work.result()
             except RefusedError as refusal:
-                self._over(AttemptStatus(key=key, state="over", ending=failed_launch(str(refusal))))
+                self._report_end(AttemptStatus(key=key, state="over", ending=failed_launch(str(refusal))))
             except DownError as error:
-                self._doubt(key, error.message)
-                self._lose(error.message)
-            except OSError as error:  # of this machine, such as a full disk
-                if held.container is not None:
+                self._report_unknown(key, error.message)
+                self._on_unreachable(error.message)
+            except OSError as error:  # an error of this machine, such as a full disk
+                if tracked.container is not None:
                     raise
-                self._enders.submit(self._remove, containers.name(held.job))
-                self._over(AttemptStatus(key=key, state="over", ending=failed_launch(_trouble(error))))
+                self._enders.submit(self._remove, containers.name(tracked.job))
+                self._report_end(AttemptStatus(key=key, state="over", ending=failed_launch(_describe(error))))
             else:
-                self._take(held, outcome)
+                self._apply(tracked, outcome)
 
-    def _take(self, held: _Held, outcome: Begun | AttemptStatus) -> None:
-        key = held.job.key
+    def _apply(self, tracked: _Tracked, outcome: StartedContainer | AttemptStatus) -> None:
+        key = tracked.job.key
         if isinstance(outcome, AttemptStatus):
-            self._over(outcome)
+            self._report_end(outcome)
             return
-        if held.is_doubtful:
-            self._doubt(key, "the Docker engine went away while it was started")
+        if tracked.is_unconfirmed:
+            self._report_unknown(key, "the Docker engine became unreachable during the start")
             return
         short, since = outcome.container[:12], outcome.since
-        self._news.append(AttemptStatus(key=key, state="running", job_id=short, since=since))
-        timeout = held.job.plan.timeout if held.job.plan and held.is_bare else None
-        self._watch(held, outcome.container, since=since, timeout=timeout)
-        if held.has_died or outcome.is_over:
-            self._end(held)
+        self._reports.append(AttemptStatus(key=key, state="running", job_id=short, since=since))
+        timeout = tracked.job.plan.timeout if tracked.job.plan and tracked.is_bare else None
+        self._watch(tracked, outcome.container, since=since, timeout=timeout)
+        if tracked.has_died or outcome.has_ended:
+            self._finish(tracked)
 
-    def _over(self, sighting: AttemptStatus) -> None:
-        self._drop(sighting.key)
-        self._stops.pop(sighting.key, None)
-        self._news.append(sighting)
+    def _report_end(self, status: AttemptStatus) -> None:
+        self._untrack(status.key)
+        self._stops.pop(status.key, None)
+        self._reports.append(status)
 
-    # -- attempts in hand ---------------------------------------------------------------------------
+    # -- tracked attempts ---------------------------------------------------------------------------
 
-    def _hold(self, job: Job) -> _Held:
-        held = self._held[job.key] = _Held(job)
+    def _track(self, job: Job) -> _Tracked:
+        tracked = self._tracked[job.key] = _Tracked(job)
         self._names[containers.name(job)] = job.key
-        return held
+        return tracked
 
-    def _drop(self, key: Key) -> None:
-        if held := self._held.pop(key, None):
-            self._names.pop(containers.name(held.job), None)
-            self._unfollow(held)
+    def _untrack(self, key: Key) -> None:
+        if tracked := self._tracked.pop(key, None):
+            self._names.pop(containers.name(tracked.job), None)
+            self._unfollow(tracked)
 
-    def _watch(self, held: _Held, container: str, *, since: float, timeout: float | None) -> None:
-        held.container = container
+    def _watch(self, tracked: _Tracked, container: str, *, since: float, timeout: float | None) -> None:
+        tracked.container = container
         if timeout:
-            held.deadline = time.monotonic() + since + timeout - time.time()
-        if held.is_bare and self._engine is not None and held.log is None:
-            with contextlib.suppress(DownError, OSError):  # at its end the log is completed in any case
-                held.log = ContainerLog(self._engine, container, held.job.files.log)
-                self._selector.register(held.log, selectors.EVENT_READ, held)
+            tracked.deadline = time.monotonic() + since + timeout - time.time()
+        if tracked.is_bare and self._engine is not None and tracked.log is None:
+            with contextlib.suppress(DownError, OSError):  # `lifecycle.finish` completes the log in any case
+                tracked.log = ContainerLog(self._engine, container, tracked.job.files.log)
+                self._selector.register(tracked.log, selectors.EVENT_READ, tracked)
 
-    def _follow(self, held: _Held) -> None:
-        if held.log is not None:
-            held.log.take()
-            if held.log.is_over:
-                self._unfollow(held)
+    def _follow(self, tracked: _Tracked) -> None:
+        if tracked.log is not None:
+            tracked.log.take()
+            if tracked.log.has_ended:
+                self._unfollow(tracked)
 
-    def _unfollow(self, held: _Held) -> None:
-        if held.log is not None:
-            self._selector.unregister(held.log)
-            held.log.close()
-            held.log = None
+    def _unfollow(self, tracked: _Tracked) -> None:
+        if tracked.log is not None:
+            self._selector.unregister(tracked.log)
+            tracked.log.close()
+            tracked.log = None
 
-    def _end(self, held: _Held) -> None:
-        """Write down how a container ended, and remove it."""
-        if self._engine is None or held.container is None:
+    def _finish(self, tracked: _Tracked) -> None:
+        """Record how a container ended, and remove it."""
+        if self._engine is None or tracked.container is None:
             return
-        self._follow(held)
-        self._unfollow(held)
-        held.deadline = None
+        self._follow(tracked)
+        self._unfollow(tracked)
+        tracked.deadline = None
         work = self._enders.submit(
-            lifecycle.end,
+            lifecycle.finish,
             self._engine,
-            held.job,
-            held.container,
-            saw_oom=lambda: held.saw_oom,
-            is_stopped=held.job.key in self._stops,
+            tracked.job,
+            tracked.container,
+            saw_oom=lambda: tracked.saw_oom,
+            is_stopped=tracked.job.key in self._stops,
         )
-        self._await(held, work)
+        self._await_work(tracked, work)
 
     def _remove(self, container: str) -> None:
-        """Remove what does not run, if it is there."""
+        """Remove a stopped container, if it exists."""
         with contextlib.suppress(RefusedError, DownError):
             if self._engine is not None:
                 self._engine.remove(container)
 
-    def _take_up(self, unseen: Sequence[Job], jobs: Mapping[Key, Job]) -> None:
-        """How attempts stand that were submitted by somebody else, or before the engine was lost."""
-        here = [job for job in unseen if job.holder is None or job.holder.is_this_host]
+    def _adopt_all(self, unseen: Sequence[Job], jobs: Mapping[Key, Job]) -> None:
+        """Adopt attempts that another process submitted, or that ran before the connection was lost."""
+        local = [job for job in unseen if job.holder is None or job.holder.is_this_host]
         for job in unseen:
-            if job not in here:
+            if job not in local:
                 message = f"it runs on {job.holder.host}" if job.holder else None
-                self._news.append(
+                self._reports.append(
                     AttemptStatus(key=job.key, state="unknown", message=message, evidence=ELSEWHERE)
                 )
-        if not here:
+        if not local:
             return
-        self._connect(here[0])
+        self._connect(local[0])
         try:
-            found = self._list()
+            listed = self._list()
         except DownError as error:
             if self._down is None:
-                self._lose(error.message)
-            for job in here:
-                self._doubt(job.key, error.message)
+                self._on_unreachable(error.message)
+            for job in local:
+                self._report_unknown(job.key, error.message)
             return
         self._pause = FIRST_PAUSE
-        by_name = {one["Names"][0].removeprefix("/"): one for one in found if one["Names"]}
-        ending = [work for job in here if (work := self._adopt(job, by_name.get(containers.name(job))))]
-        self._sweep(found, jobs)
-        wait(ending, FIRST_LOOK)
+        by_name = {entry["Names"][0].removeprefix("/"): entry for entry in listed if entry["Names"]}
+        work = [work for job in local if (work := self._adopt(job, by_name.get(containers.name(job))))]
+        self._sweep(listed, jobs)
+        wait(work, ADOPTION_TIMEOUT)
 
     def _list(self) -> list[dict[str, Any]]:
-        """All containers of the experiment. Raises DownError if the engine does not tell in time."""
+        """All containers of the experiment. Raises DownError if the engine does not answer in time."""
         if self._down is not None or self._engine is None:
             raise DownError(self._down or "there is no Docker engine")
         try:
-            return self._enders.submit(self._engine.list, self._labels).result(FIRST_LOOK)
+            return self._enders.submit(self._engine.list, self._labels).result(ADOPTION_TIMEOUT)
         except TimeoutError:
-            message = f"the Docker engine at {self._address} does not answer within {FIRST_LOOK:g} s"
+            message = f"the Docker engine at {self._address} does not answer within {ADOPTION_TIMEOUT:g} s"
             raise DownError(message) from None
 
-    def _look_anyway(self) -> None:
-        """End what has ended without an event: the engine drops some for listeners that were too slow."""
-        self._next_look = time.monotonic() + LOOK_ANYWAY
+    def _check_all(self) -> None:
+        """Finish containers that ended without an event: the engine drops events for slow listeners."""
+        self._next_check = time.monotonic() + CHECK_EVERY
         if self._down is not None:
             return
         try:
-            states = {one["Id"]: one["State"] for one in self._list()}
+            states = {entry["Id"]: entry["State"] for entry in self._list()}
         except DownError as error:
-            self._lose(error.message)
+            self._on_unreachable(error.message)
             return
-        for held in self._held.values():
-            if held.container and held.work is None and states.get(held.container) not in ALIVE:
-                self._end(held)
+        for tracked in self._tracked.values():
+            if tracked.container and tracked.work is None and states.get(tracked.container) not in ALIVE:
+                self._finish(tracked)
 
-    def _adopt(self, job: Job, found: Mapping[str, Any] | None) -> Future[Any] | None:
-        """Take an attempt in hand as it stands; gives the work on it if it has ended."""
-        if found is None:
-            self._news.append(lifecycle.vanished(job))
+    def _adopt(self, job: Job, entry: Mapping[str, Any] | None) -> Future[Any] | None:
+        """Track an attempt by its container; return the work that finishes it if it has ended."""
+        if entry is None:
+            self._reports.append(lifecycle.without_container(job))
             return None
-        timeout = found["Labels"].get(containers.LABEL + "timeout")
-        if found["State"] == "created":
-            self._news.append(
-                self._forgotten.take(job) or lifecycle.unstarted(job, is_bare=timeout is not None)
+        timeout = entry["Labels"].get(containers.LABEL + "timeout")
+        if entry["State"] == "created":
+            self._reports.append(
+                self._orphans.adopt(job) or lifecycle.never_started(job, is_bare=timeout is not None)
             )
-            if job.key in self._forgotten and (stop := self._stops.pop(job.key, None)):
-                self._forgotten.cancel(job, stop.signal, stop.grace)
+            if job.key in self._orphans and (stop := self._stops.pop(job.key, None)):
+                self._orphans.cancel(job, stop.signal, stop.grace)
             return None
-        held = self._hold(job)
-        held.is_bare, held.container = timeout is not None, found["Id"]
-        if found["State"] not in ALIVE:
-            self._end(held)
-            return held.work
+        tracked = self._track(job)
+        tracked.is_bare, tracked.container = timeout is not None, entry["Id"]
+        if entry["State"] not in ALIVE:
+            self._finish(tracked)
+            return tracked.work
         since = lifecycle.claimed(job)
-        self._news.append(
+        self._reports.append(
             AttemptStatus(
                 key=job.key,
                 state="running",
-                job_id=found["Id"][:12],
+                job_id=entry["Id"][:12],
                 since=since,
                 evidence="its container runs",
             )
         )
-        self._watch(held, found["Id"], since=since or time.time(), timeout=float(timeout or 0))
+        self._watch(tracked, entry["Id"], since=since or time.time(), timeout=float(timeout or 0))
         return None
 
-    def _see_forgotten(self, jobs: Mapping[Key, Job]) -> None:
-        for sighting in self._forgotten.poll():
-            self._news.append(sighting)
-            if self._engine and sighting.key in jobs:
-                self._enders.submit(self._engine.remove, containers.name(jobs[sighting.key]))
+    def _poll_orphans(self, jobs: Mapping[Key, Job]) -> None:
+        for status in self._orphans.poll():
+            self._reports.append(status)
+            if self._engine and status.key in jobs:
+                self._enders.submit(self._engine.remove, containers.name(jobs[status.key]))
 
-    def _sweep(self, found: Sequence[Mapping[str, Any]], jobs: Mapping[Key, Job]) -> None:
-        """Remove what is left of attempts that are over; what still runs was given up, and is left alone."""
-        for one in found:
-            labels = one["Labels"]
+    def _sweep(self, listed: Sequence[Mapping[str, Any]], jobs: Mapping[Key, Job]) -> None:
+        """Remove stopped containers of finished attempts; a running one was abandoned and is not touched."""
+        for entry in listed:
+            labels = entry["Labels"]
             key = labels[containers.LABEL + "task"], int(labels[containers.LABEL + "attempt"])
             is_ours = labels[containers.LABEL + "executor"] == self.name
-            if is_ours and key not in jobs and one["State"] in {"created", "exited", "dead"} and self._engine:
-                self._enders.submit(self._engine.remove, one["Id"])
+            if (
+                is_ours
+                and key not in jobs
+                and entry["State"] in {"created", "exited", "dead"}
+                and self._engine
+            ):
+                self._enders.submit(self._engine.remove, entry["Id"])
 
-    # -- news ---------------------------------------------------------------------------------------
+    # -- events -------------------------------------------------------------------------------------
 
     def _read(self) -> None:
         for ready, _ in self._selector.select(0):
             if ready.fileobj is self._events:
                 self._read_events(self._events)
-            elif isinstance(ready.data, _Held):
+            elif isinstance(ready.data, _Tracked):
                 self._follow(ready.data)
             else:
                 with contextlib.suppress(BlockingIOError):
-                    os.read(self._bell, 4096)
+                    os.read(self._wakeup_read, 4096)
         self._collect()
 
     def _read_events(self, events: Stream) -> None:
-        self._text += events.read()
-        *lines, self._text = self._text.split(b"\n")
+        self._partial_event += events.read()
+        *lines, self._partial_event = self._partial_event.split(b"\n")
         for line in lines:
-            self._hear(json.loads(line))
-        if events.is_over:
-            self._lose(f"the Docker engine at {self._address} went away")
+            self._on_event(json.loads(line))
+        if events.has_ended:
+            self._on_unreachable(f"the Docker engine at {self._address} closed the connection")
 
-    def _hear(self, event: Mapping[str, Any]) -> None:
+    def _on_event(self, event: Mapping[str, Any]) -> None:
         key = self._names.get(event["Actor"]["Attributes"].get("name", ""))
-        held = self._held.get(key) if key else None
-        if held is None or (held.container and held.container != event["Actor"]["ID"]):
+        tracked = self._tracked.get(key) if key else None
+        if tracked is None or (tracked.container and tracked.container != event["Actor"]["ID"]):
             return
         if event["Action"] == "oom":
-            held.saw_oom = True
-        elif held.container and held.work is None:
-            self._end(held)
+            tracked.saw_oom = True
+        elif tracked.container and tracked.work is None:
+            self._finish(tracked)
         else:
-            held.has_died = True
+            tracked.has_died = True
 
-    # -- ending -------------------------------------------------------------------------------------
+    # -- termination --------------------------------------------------------------------------------
 
-    def _can_be_told(self, key: Key) -> bool:
-        held = self._held.get(key)
-        return held is not None and held.container is not None and held.work is None
+    def _can_signal(self, key: Key) -> bool:
+        tracked = self._tracked.get(key)
+        return tracked is not None and tracked.container is not None and tracked.work is None
 
     def _advance(self) -> None:
         now = time.monotonic()
-        for held in self._held.values():
-            if held.deadline is not None and held.deadline <= now:
-                held.deadline = None
-                held.job.files.timed_out.touch()
-                name = attempt_end.short_signal(held.job.stop_signal)
-                self._stops.setdefault(held.job.key, _Stop(name, held.job.stop_grace))
+        for tracked in self._tracked.values():
+            if tracked.deadline is not None and tracked.deadline <= now:
+                tracked.deadline = None
+                tracked.job.files.timed_out.touch()
+                name = attempt_end.short_signal(tracked.job.stop_signal)
+                self._stops.setdefault(tracked.job.key, _Stop(name, tracked.job.stop_grace))
         for key, stop in list(self._stops.items()):
             if stop.due <= now:
                 self._stop(key, stop, now)
 
     def _stop(self, key: Key, stop: _Stop, now: float) -> None:
-        held = self._held.get(key)
-        if held is None:
-            return  # it is taken up first, or is over
-        if held.container is None and held.gate.acquire(blocking=False):
-            self._over(
-                AttemptStatus(key=key, state="over", ending=failed_launch("it was ended before it began"))
+        tracked = self._tracked.get(key)
+        if tracked is None:
+            return  # it is not adopted yet, or has finished
+        if tracked.container is None and tracked.gate.acquire(blocking=False):
+            self._report_end(
+                AttemptStatus(key=key, state="over", ending=failed_launch(lifecycle.CANCELLED_BEFORE_START))
             )
-        elif held.container is not None and held.work is None and self._engine is not None:
-            is_last = stop.has_told or stop.grace <= 0
+        elif tracked.container is not None and tracked.work is None and self._engine is not None:
+            is_last = stop.has_signalled or stop.grace <= 0
             name = "KILL" if is_last else stop.signal
-            self._enders.submit(self._engine.signal, held.container, name, to_all=not held.is_bare)
-            stop.has_told = True
+            self._enders.submit(self._engine.signal, tracked.container, name, to_all=not tracked.is_bare)
+            stop.has_signalled = True
             stop.due = now + (KILL_AGAIN if is_last else stop.grace)
 
 
-def _trouble(error: OSError) -> str:
-    """What this machine refused, for people."""
-    where = f": {error.filename}" if error.filename else ""
-    return f"it could not be started: {error.strerror or error}{where}"
+def _describe(error: OSError) -> str:
+    """The message for an error of this machine."""
+    path = f": {error.filename}" if error.filename else ""
+    return f"it could not be started: {error.strerror or error}{path}"
 
 
 def _recorded_host(job: Job) -> str | None:
-    """The engine that an attempt was submitted to, which may not be the one that is chosen now."""
+    """The engine that an attempt was submitted to; it may differ from the one configured now."""
     if job.plan is not None:
         return str(job.plan.details["host"])
     try:
-        found = json.loads(job.files.plan.read_bytes())["details"].get("host")
+        recorded = json.loads(job.files.plan.read_bytes())["details"].get("host")
     except (OSError, ValueError, KeyError):
         return None
-    return str(found) if found else None
+    return str(recorded) if recorded else None

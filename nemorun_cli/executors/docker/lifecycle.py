@@ -1,7 +1,7 @@
-"""The two pieces of work on a container that take time, each for a thread of its own: begin and end it.
+"""The two slow operations on a container, which run in threads: start it, and finish it.
 
-Both can be killed between any two lines and done again. A container is removed only after the
-attempt's own folder says how it ended, so that nothing depends on who looks when.
+Both can be killed at any line and repeated. A container is removed only after its result is recorded in
+the attempt's folder, so the result does not depend on which process reads it, or when.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import AttemptStatus, Job
 from nemorun_cli.executors.docker import container as containers
-from nemorun_cli.executors.docker.client import Engine, GoneError, LogFile, RefusedError
+from nemorun_cli.executors.docker.client import Engine, LogFile, NoSuchObjectError, RefusedError
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import lost
 from nemorun_cli.storage import attempts
@@ -30,194 +30,195 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.plan import Plan
 
-TRIES: Final = 5  # how often a name is asked for that somebody else is just giving back
-PROGRAM_POSITION: Final = 12  # -c, the instructions, exp, log, secrets, and seven arguments of the shim
-INIT_COMPLAINS: Final = "[FATAL tini"  # how docker-init begins to say that it cannot run a program
-KILLED: Final = attempt_end.SIGNAL_BASE + 9  # exit code of what KILL has ended
-LOOKS: Final = 4  # at a container that was killed, for the reason
-BETWEEN_LOOKS: Final = 0.1  # seconds
-NO_RECORD: Final = "its container ended well, but without an exit record"
-NO_TRACE: Final = "the engine has forgotten its container, and it left no process and no exit record"
-NO_VIEW: Final = "it began, but the engine says it did not; whether it still runs only root can see"
-NO_START: Final = "0001"  # the year in which Docker says that a container started which never did
+TRIES: Final = 5  # attempts to create a container whose name another process is releasing
+PROGRAM_POSITION: Final = 12  # after -c, the script, exp, log, secrets, and seven arguments of the shim
+INIT_COMPLAINS: Final = "[FATAL tini"  # start of the message of docker-init when it cannot run a program
+KILLED: Final = attempt_end.SIGNAL_BASE + 9  # exit code after KILL
+INSPECTIONS: Final = 4  # of a killed container, to learn the reason
+INSPECTION_PAUSE: Final = 0.1  # seconds
+NO_RECORD: Final = "its container exited successfully, but without an exit record"
+NO_TRACE: Final = "the engine lost its container, and it left no process and no exit record"
+NO_VIEW: Final = (
+    "it was started, but the engine reports that it was not; only root can check whether it still runs"
+)
+CANCELLED_BEFORE_START: Final = "it was cancelled before it started"
+NO_START: Final = "0001"  # the year that Docker reports as the start of a container that was never started
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A container that was started, by us or earlier; `since` in Unix seconds."""
+class StartedContainer:
+    """A started container, by this call or an earlier one; `since` in Unix seconds."""
 
     container: str
     since: float
-    is_over: bool = False
+    has_ended: bool = False
 
 
 class Images:
-    """Which images have been seen to be there; each is asked for, or pulled, once."""
+    """The images known to be available; each is checked, or pulled, once."""
 
     def __init__(self, pull: str) -> None:
         self._pull = pull
         self._lock = threading.Lock()
-        self._there: set[str] = set()
+        self._available: set[str] = set()
 
-    def need(self, engine: Engine, image: str) -> None:
-        """See that an image is there. Raises Refused if it is not and cannot be had."""
+    def ensure(self, engine: Engine, image: str) -> None:
+        """Make sure that an image is available. Raises RefusedError if it is not and cannot be pulled."""
         with self._lock:
-            if image in self._there:
+            if image in self._available:
                 return
-            is_there = self._pull != "always" and engine.has_image(image)
-            if not is_there and self._pull == "never":
-                raise RefusedError(f"there is no image {image} here, and `pull: never` forbids to fetch it")
-            if not is_there:
+            is_available = self._pull != "always" and engine.has_image(image)
+            if not is_available and self._pull == "never":
+                raise RefusedError(f"there is no image {image}, and `pull: never` forbids pulling it")
+            if not is_available:
                 try:
                     engine.pull(image)
-                except (RefusedError, GoneError) as error:
+                except (RefusedError, NoSuchObjectError) as error:
                     raise RefusedError(
-                        f"there is no image {image} here, and it cannot be pulled: {error}"
+                        f"there is no image {image}, and it cannot be pulled: {error}"
                     ) from None
-            self._there.add(image)
+            self._available.add(image)
 
 
-def begin(
+def start(
     engine: Engine, job: Job, plan: Plan, *, images: Images, secrets: Mapping[str, str], gate: threading.Lock
-) -> Begun:
-    """Create and start the container of an attempt; one that was started already is only found.
+) -> StartedContainer:
+    """Create and start the container of an attempt, or return the one that was already started.
 
-    `gate` is for whoever comes first: this, once nothing slow is left to do, or a cancel.
+    Either this function, after its slow steps, or a cancel acquires `gate`; the other does nothing more.
 
     Raises:
-        Refused: it cannot be started; the message says why.
+        RefusedError: the container cannot be started; the message has the reason.
         DownError: the engine does not answer.
     """
-    if not engine.is_here:
+    if not engine.is_local:
         raise RefusedError(
-            f"the Docker engine at {engine.address} is on another machine, whose folders are others"
+            f"the Docker engine at {engine.address} is on another machine and cannot mount local folders"
         )
     attempts.make_folders(job.files)
     attempts.write_plan(job.files, plan)
     if missing := containers.missing_sources(plan):
-        raise RefusedError(f"a volume's source is not there: {', '.join(missing)}")
+        raise RefusedError(f"the source of a volume does not exist: {', '.join(missing)}")
     make_folder(Path(plan.env["EXP_DASH_ROOT"]))
     image = plan.details["create"]["image"]
-    images.need(engine, image)
+    images.ensure(engine, image)
     if not gate.acquire(blocking=False):
-        raise RefusedError("it was ended before it began")
+        raise RefusedError(CANCELLED_BEFORE_START)
     since = time.time()
-    container, found = _create(engine, job, plan)
-    if found is not None:
-        return Begun(container, claimed(job) or since, is_over=not found["State"]["Running"])
+    container, existing = _create(engine, job, plan)
+    if existing is not None:
+        return StartedContainer(container, claimed(job) or since, has_ended=not existing["State"]["Running"])
     crashpoints.point("attempt.locked")
     if containers.needs_shell(plan):
-        files.write(job.files.usage, "container\n")  # for the shim: it is alone in there, and can measure
+        files.write(job.files.usage, "container\n")  # so that the shim records the usage of the container
     else:
         files.write(job.files.claim, container)
     try:
         engine.start(container, {name: secrets[name] for name in plan.secrets})
-    except (RefusedError, GoneError) as error:
+    except (RefusedError, NoSuchObjectError) as error:
         engine.remove(container)
-        raise RefusedError(_explain(str(error), image, plan)) from None
+        raise RefusedError(_explain_refusal(str(error), image, plan)) from None
     crashpoints.point("attempt.spawned")
-    return Begun(container, since)
+    return StartedContainer(container, since)
 
 
 def _create(engine: Engine, job: Job, plan: Plan) -> tuple[str, dict[str, Any] | None]:
-    """A new container for the attempt, or the one it has, with all that is known of that."""
+    """A new container for the attempt, or its existing one with the engine's description."""
     name = containers.name(job)
     for _ in range(TRIES):
         try:
             if container := engine.create(containers.arguments(job, plan)):
                 return container, None
-            found = engine.inspect(name)
-            if found["State"]["Status"] != "created":
-                return str(found["Id"]), found
-            # Whoever made it died before starting it, or is starting it: then it cannot be removed.
+            existing = engine.inspect(name)
+            if existing["State"]["Status"] != "created":
+                return str(existing["Id"]), existing
+            # The process that created it died before starting it, or is starting it: then removal fails.
             with contextlib.suppress(RefusedError):
                 engine.remove(name)
-        except GoneError as error:
+        except NoSuchObjectError as error:
             if "image" in str(error):
-                raise RefusedError(
-                    f"there is no image {plan.details['create']['image']} here (any more)"
-                ) from None
-        except (TypeError, ValueError) as error:  # what `extra` holds is for the SDK to judge
-            raise RefusedError(f"the Docker SDK does not take these options: {error}") from None
-    raise RefusedError(f"the name {name} is taken by a container that neither starts nor goes away")
+                raise RefusedError(f"there is no image {plan.details['create']['image']} any more") from None
+        except (TypeError, ValueError) as error:  # the SDK validates `extra`
+            raise RefusedError(f"the Docker SDK rejects these options: {error}") from None
+    raise RefusedError(f"the name {name} is in use by a container that neither starts nor can be removed")
 
 
-def end(
+def finish(
     engine: Engine, job: Job, container: str, *, saw_oom: Callable[[], bool], is_stopped: bool
 ) -> AttemptStatus:
-    """Write down how a container ended, then remove it.
+    """Record how a container ended, then remove it.
 
     Args:
-        engine: where it is.
-        job: the attempt that it is of.
+        engine: the engine of the container.
+        job: its attempt.
         container: its id.
-        saw_oom: whether the engine has told that its memory did not suffice.
-        is_stopped: whether it was ended by us.
+        saw_oom: whether the engine has reported that it ran out of memory.
+        is_stopped: whether this process terminated it.
 
     Raises:
         DownError: the engine does not answer.
     """
     try:
-        found = engine.inspect(container)
-        if found["State"]["ExitCode"] == KILLED and not is_stopped:
-            found = _looked_again(engine, container, found, saw_oom)
-    except GoneError:
-        return vanished(job)
-    state, short = found["State"], found["Id"][:12]
+        description = engine.inspect(container)
+        if description["State"]["ExitCode"] == KILLED and not is_stopped:
+            description = _await_reason(engine, container, description, saw_oom)
+    except NoSuchObjectError:
+        return without_container(job)
+    state, short = description["State"], description["Id"][:12]
     if state["Running"]:
         return AttemptStatus(key=job.key, state="running", job_id=short)
-    is_bare = containers.LABEL + "timeout" in found["Config"]["Labels"]
-    # Even if it was followed to its end: an engine may stop telling before the last lines have come.
+    is_bare = containers.LABEL + "timeout" in description["Config"]["Labels"]
+    # Even if the log was followed: the engine may end its stream before the last lines arrive.
     log_is_whole = not is_bare or _complete_log(engine, job, container)
-    words = engine.last_words(container) if state["ExitCode"] and (is_bare or not claimed(job)) else ""
+    output = engine.log_tail(container) if state["ExitCode"] and (is_bare or not claimed(job)) else ""
     is_oom = saw_oom() or state["OOMKilled"]
-    record = _bare_record(job, found, words) if is_bare else _shim_record(job, found, words)
+    record = _bare_record(job, description, output) if is_bare else _shim_record(job, description, output)
     if record is None and not claimed(job) and attempts.read_ending(job.files) is None:
         engine.remove(container)
         return AttemptStatus(key=job.key, state="absent")
-    is_kept = _keep(job, record, is_oom=is_oom)
+    is_saved = _save_record(job, record, is_oom=is_oom)
     ending = attempts.read_ending(job.files)
     if ending is None:
         ending = attempts.interpret(record, job.files, time.time()) if record else lost(NO_RECORD)
-    if is_kept and log_is_whole:
-        with contextlib.suppress(RefusedError):  # found by its label, and removed, at the next look
+    if is_saved and log_is_whole:
+        with contextlib.suppress(RefusedError):  # `_sweep` removes it later
             engine.remove(container)
     return AttemptStatus(
         key=job.key, state="over", job_id=short, ending=ending, evidence="its container and its exit record"
     )
 
 
-def _looked_again(
-    engine: Engine, container: str, found: dict[str, Any], saw_oom: Callable[[], bool]
+def _await_reason(
+    engine: Engine, container: str, description: dict[str, Any], saw_oom: Callable[[], bool]
 ) -> dict[str, Any]:
-    """What was killed, once the engine has had the time to say why: it tells of the end first.
+    """Inspect a killed container until the engine reports the reason, which it does after it reports the end.
 
     Raises:
-        Gone: somebody removed it.
+        NoSuchObjectError: the container was removed.
     """
-    for _ in range(LOOKS):
-        if found["State"]["Running"] or found["State"]["OOMKilled"] or saw_oom():
+    for _ in range(INSPECTIONS):
+        if description["State"]["Running"] or description["State"]["OOMKilled"] or saw_oom():
             break
-        time.sleep(BETWEEN_LOOKS)
-        found = engine.inspect(container)
-    return found
+        time.sleep(INSPECTION_PAUSE)
+        description = engine.inspect(container)
+    return description
 
 
-def vanished(job: Job) -> AttemptStatus:
-    """How an attempt stands whose container is not there (any more)."""
+def without_container(job: Job) -> AttemptStatus:
+    """The status of an attempt that has no container (any more)."""
     if ending := attempts.read_ending(job.files):
         return AttemptStatus(
             key=job.key, state="over", job_id=job.job_id, ending=ending, evidence="its exit record"
         )
     if claimed(job):
-        ending = lost("its container is gone, and it left no exit record: was it removed by hand?")
+        ending = lost("its container no longer exists, and it left no exit record: was it removed manually?")
         return AttemptStatus(key=job.key, state="over", job_id=job.job_id, ending=ending)
     return AttemptStatus(key=job.key, state="absent")
 
 
-def unstarted(job: Job, *, is_bare: bool) -> AttemptStatus:
-    """How an attempt stands whose container never started, as the engine says, and of which nothing runs."""
-    if is_bare or not claimed(job):  # without the shim it is claimed before its start
+def never_started(job: Job, *, is_bare: bool) -> AttemptStatus:
+    """The status of an attempt without processes whose container, according to the engine, never started."""
+    if is_bare or not claimed(job):  # without the shim the claim is created before the start
         return AttemptStatus(key=job.key, state="absent")
     if ending := attempts.read_ending(job.files):
         return AttemptStatus(key=job.key, state="over", ending=ending, evidence="its exit record")
@@ -227,7 +228,7 @@ def unstarted(job: Job, *, is_bare: bool) -> AttemptStatus:
 
 
 def _complete_log(engine: Engine, job: Job, container: str) -> bool:
-    """Bring what is missing into the attempt's log; says whether the disk took it."""
+    """Write the missing part of the attempt's log; return whether it could be written."""
     try:
         with contextlib.closing(LogFile(job.files.log)) as log, engine.log(container, follow=False) as stream:
             for data in stream.read_all():
@@ -237,12 +238,12 @@ def _complete_log(engine: Engine, job: Job, container: str) -> bool:
     return True
 
 
-def _bare_record(job: Job, found: Mapping[str, Any], words: str) -> dict[str, Any]:
-    """The exit record of what ran without the shim: the container's own."""
-    code = found["State"]["ExitCode"]
-    image, program = found["Config"]["Image"], found["Config"]["Entrypoint"][0]
-    record: dict[str, Any] = {"exit_code": code, **_times(found)}
-    if code == containers.NO_SHELL and words.startswith(INIT_COMPLAINS):
+def _bare_record(job: Job, description: Mapping[str, Any], output: str) -> dict[str, Any]:
+    """The exit record of a container without the shim, from the engine's description."""
+    code = description["State"]["ExitCode"]
+    image, program = description["Config"]["Image"], description["Config"]["Entrypoint"][0]
+    record: dict[str, Any] = {"exit_code": code, **_times(description)}
+    if code == containers.NO_SHELL and output.startswith(INIT_COMPLAINS):
         record["launch"] = no_program(image, program)
     elif job.files.timed_out.exists():
         record["timeout"] = True
@@ -251,29 +252,29 @@ def _bare_record(job: Job, found: Mapping[str, Any], words: str) -> dict[str, An
     return record
 
 
-def _shim_record(job: Job, found: Mapping[str, Any], words: str) -> dict[str, Any] | None:
-    """What the shim could not write itself; None if it wrote, or if nothing of the task ran."""
-    code = found["State"]["ExitCode"]
+def _shim_record(job: Job, description: Mapping[str, Any], output: str) -> dict[str, Any] | None:
+    """The exit record that the shim could not write; None if it did, or if the task was not started."""
+    code = description["State"]["ExitCode"]
     if attempts.read_ending(job.files) or (code == containers.NO_SECRETS and not claimed(job)):
         return None
     if claimed(job) or code > attempt_end.SIGNAL_BASE:
-        # It was killed. A shim that lost the claim to another ends with 0 and knows nothing.
-        return {"exit_code": code, **_times(found)} if code else None
-    return {"exit_code": None, "launch": _launch_trouble(found, words), **_times(found)}
+        # It was killed. A shim that lost the claim to another shim exits with 0 and writes no record.
+        return {"exit_code": code, **_times(description)} if code else None
+    return {"exit_code": None, "launch": _launch_failure(description, output), **_times(description)}
 
 
-def _launch_trouble(found: Mapping[str, Any], words: str) -> str:
-    """Why nothing of the task ran."""
-    code, image = found["State"]["ExitCode"], found["Config"]["Image"]
+def _launch_failure(description: Mapping[str, Any], output: str) -> str:
+    """Why the task was not started."""
+    code, image = description["State"]["ExitCode"], description["Config"]["Image"]
     if code == containers.NO_PROGRAM:
-        return no_program(image, found["Config"]["Cmd"][PROGRAM_POSITION])
+        return no_program(image, description["Config"]["Cmd"][PROGRAM_POSITION])
     if code == containers.NO_SHELL:
         return no_shell(image)
-    return f"its shim could not begin (exit code {code}): {words or 'it said nothing'}"
+    return f"its shim could not start (exit code {code}): {output or 'it printed nothing'}"
 
 
-def _keep(job: Job, record: dict[str, Any] | None, *, is_oom: bool) -> bool:
-    """Write the record, or mend that of the shim, so that it survives a crash; says whether it is safe."""
+def _save_record(job: Job, record: dict[str, Any] | None, *, is_oom: bool) -> bool:
+    """Write the record, or complete the shim's record, durably; return whether it will survive a crash."""
     path = job.files.exit
     try:
         if record is None and is_oom and path.exists():
@@ -283,15 +284,15 @@ def _keep(job: Job, record: dict[str, Any] | None, *, is_oom: bool) -> bool:
             return True
         if is_oom:
             record["oom"] = True
-        aside = path.with_name(path.name + ".new")
-        files.write(aside, json.dumps(record) + "\n")
-        _sync(aside)
-        aside.replace(path)
+        temporary = path.with_name(path.name + ".new")
+        files.write(temporary, json.dumps(record) + "\n")
+        _sync(temporary)
+        temporary.replace(path)
         _sync(path.parent)
     except FileNotFoundError:
-        return True  # there is nothing to keep
+        return True  # no record to save
     except (OSError, ValueError):
-        return False  # the container remains as the record
+        return False  # the container is kept as the record
     return True
 
 
@@ -303,26 +304,26 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _times(found: Mapping[str, Any]) -> dict[str, float]:
-    state = found["State"]
+def _times(description: Mapping[str, Any]) -> dict[str, float]:
+    state = description["State"]
     times = {"started": state["StartedAt"], "ended": state["FinishedAt"]}
     return {
-        word: datetime.fromisoformat(text).timestamp()
-        for word, text in times.items()
+        key: datetime.fromisoformat(text).timestamp()
+        for key, text in times.items()
         if not text.startswith(NO_START)
     }
 
 
 def claimed(job: Job) -> float | None:
-    """When the attempt was claimed, in Unix seconds; None if it was not."""
+    """The time at which the attempt was claimed, in Unix seconds; None if it was not."""
     try:
         return job.files.claim.stat().st_mtime
     except OSError:
         return None
 
 
-def _explain(message: str, image: str, plan: Plan) -> str:
-    """What the engine says of a failed start, in words of the spec where we know them."""
+def _explain_refusal(message: str, image: str, plan: Plan) -> str:
+    """The engine's message about a failed start, rephrased in terms of the spec where possible."""
     if "executable file not found" in message or "no such file or directory: unknown" in message:
         return no_shell(image) if containers.needs_shell(plan) else no_program(image, plan.argv[0])
     if "could not select device driver" in message:
@@ -331,10 +332,10 @@ def _explain(message: str, image: str, plan: Plan) -> str:
 
 
 def no_program(image: str, program: str) -> str:
-    """What is told when an image lacks a task's program."""
+    """The message for an image without the task's program."""
     return f"the image {image} has no program {program!r}"
 
 
 def no_shell(image: str) -> str:
-    """What is told when an image lacks the shell."""
-    return f"the image {image} has no `sh`, which all but a `command` without secrets needs"
+    """The message for an image without a shell."""
+    return f"the image {image} has no `sh`, which every task needs except a `command` without secrets"

@@ -1,8 +1,8 @@
-"""Attempts that run although the engine says that their containers never started.
+"""Attempts that run although the engine reports that their containers never started.
 
-An engine that crashes after it has started a container, and before it has written that down, takes the
-container for a new one when it is back: it can neither end it nor start it, and lets it be removed while
-its processes go on. What is left to go by are these, by their mark, and the attempt's own record.
+An engine that crashes after starting a container and before recording the start treats the container as
+new after its restart: it can neither stop nor start it, and allows its removal while its processes
+continue. Such an attempt is tracked by the processes with its marker and by its exit record.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors import Job, Key
 
-LOOK_EVERY: Final = 1.0  # seconds between looks at the processes
-EVIDENCE: Final = "its processes run, and the engine has forgotten that it started them"
+SCAN_EVERY: Final = 1.0  # seconds between scans of the processes
+EVIDENCE: Final = "its processes run, and the engine has no record of starting them"
 
 
 class Orphans:
-    """The attempts of this kind that one executor looks after."""
+    """The orphaned attempts that an executor tracks."""
 
     def __init__(self) -> None:
         self._jobs: dict[Key, Job] = {}
         self._stops: dict[Key, process_tree.TreeStop] = {}
-        self._next_look = 0.0
+        self._next_scan = 0.0
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._jobs)
 
     def due(self) -> float | None:
-        """The monotonic time of the next look, or None if there is nothing to look at."""
+        """The monotonic time of the next scan, or None if no attempt is tracked."""
         times = [stop.due for stop in self._stops.values()]
-        return min([self._next_look, *times]) if self._jobs else None
+        return min([self._next_scan, *times]) if self._jobs else None
 
-    def take(self, job: Job) -> AttemptStatus | None:
-        """Look after an attempt, if processes of it are there."""
+    def adopt(self, job: Job) -> AttemptStatus | None:
+        """Track an attempt if it has processes; return its status, or None."""
         if not process_tree.tree(_mark(job), process_tree.scan()):
             return None
         self._jobs[job.key] = job
-        self._next_look = time.monotonic() + LOOK_EVERY
+        self._next_scan = time.monotonic() + SCAN_EVERY
         return AttemptStatus(key=job.key, state="running", since=lifecycle.claimed(job), evidence=EVIDENCE)
 
     def cancel(self, job: Job, signal: str, grace: float) -> None:
-        """Begin to end the processes of an attempt."""
+        """Start to terminate the processes of an attempt."""
         number = attempt_end.signal_number(signal)
         if stop := self._stops.get(job.key):
             stop.hurry(number, grace)
@@ -58,12 +58,12 @@ class Orphans:
             self._stops[job.key] = process_tree.TreeStop(mark=_mark(job), signal=number, grace=grace)
 
     def poll(self) -> Iterator[AttemptStatus]:
-        """The ends that have come since."""
+        """The attempts that have ended since the last call."""
         due = self.due()
         now = time.monotonic()
         if due is None or now < due:
             return
-        self._next_look = now + LOOK_EVERY
+        self._next_scan = now + SCAN_EVERY
         seen = process_tree.scan()
         for key, job in list(self._jobs.items()):
             stop = self._stops.get(key)

@@ -1,8 +1,8 @@
-"""What a launcher is: it leads a task's command line with a program that starts the task's processes.
+"""The launcher protocol: a launcher prefixes a task's command line with a program that starts its processes.
 
-A launcher is pure: what it makes of a command line is part of the plan, and the dry run shows it. A new
-one is added by its file and a line in `REGISTRY`, or by a package of its own that names its class under the
-entry-point group `nemorun_cli.launchers`.
+A launcher is pure: its result is part of the plan, and the dry run shows it. To add one, write the module
+and add a line to `REGISTRY`, or register the class of another package under the entry-point group
+`nemorun_cli.launchers`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nemorun_cli.system.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-NONE: Final = "none"  # in place of a launcher: the task is started as it is
+NONE: Final = "none"  # in place of a launcher: the task is started directly
 
 REGISTRY: Final = Registry(
     kind="launcher",
@@ -30,46 +30,46 @@ REGISTRY: Final = Registry(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchSetting:
-    """Where a launched task runs: the options of its executor as the spec gives them, and its own GPUs."""
+    """Where a launched task runs: its executor's options from the spec, and its requested GPUs."""
 
     executor: Mapping[str, Any] = field(default_factory=dict)
     gpus: int | None = None
 
 
 class Launcher(Protocol):
-    """Made with its options as a spec gives them, checked against `options_schema`."""
+    """Created with its options from the spec, validated against `options_schema`."""
 
     options_schema: ClassVar[Mapping[str, Any]]
 
     def __init__(self, options: Any) -> None: ...
 
     def problems(self, setting: LaunchSetting) -> Iterable[str]:
-        """What makes it impossible there, each with what to do about it."""
+        """The reasons why it cannot launch a task there, each with a remedy."""
         ...
 
     def argv(self, argv: tuple[str, ...], setting: LaunchSetting) -> tuple[str, ...]:
-        """The command line that launches the given one."""
+        """The command line that launches `argv`."""
         ...
 
 
 def normal(value: str | Mapping[str, Any]) -> dict[str, Any]:
-    """Launchers by name with their options, the leading one first; a name is short for one without any."""
+    """Launchers by name with their options, outermost first; a name alone means no options."""
     named = {value: None} if isinstance(value, str) else dict(value)
     named.pop(NONE, None)
     return {name: {} if options is None else options for name, options in named.items()}
 
 
 def make(name: str, options: Any) -> Launcher:
-    """The launcher of a name."""
+    """The launcher with this name and these options."""
     launcher: Launcher = REGISTRY.find(name)(options)
     return launcher
 
 
 def launched(argv: tuple[str, ...], launchers: Mapping[str, Any], setting: LaunchSetting) -> tuple[str, ...]:
-    """The command line led by all of the launchers, of which the first comes first.
+    """The command line with the prefixes of all launchers, the first one outermost.
 
     Raises:
-        EngineError: one of them fails, which is anybody's code.
+        EngineError: a launcher, which may be user code, raised an exception.
     """
     for name, options in reversed(list(launchers.items())):
         try:

@@ -1,6 +1,6 @@
-"""torchrun: the processes of a distributed training, on one node or on all nodes of a Slurm job.
+"""torchrun: starts distributed training on one node or on all nodes of a Slurm job.
 
-Its options are those of `torch.distributed.run`, written with `_`, which every version of it understands.
+Its options are those of `torch.distributed.run`, written with `_`, which every version accepts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.launchers import LaunchSetting
 
 PROGRAM: Final = "torchrun"
-FIRST_PORT: Final = 29500  # torchrun's own; jobs that share a node differ by their ids
+FIRST_PORT: Final = 29500  # torchrun's default; jobs on one node get different ports by their ids
 PORTS: Final = 1000
 
 _PYTHON: Final = re.compile(r"python[0-9.]*")
@@ -26,11 +26,11 @@ _STREAMS: Final = {
 }
 _PORT: Final = {"title": "a port", "type": "integer", "minimum": 1, "maximum": 65535}
 
-# What meets the others is given by hand as soon as one of these is.
-_MEETING: Final = frozenset(("rdzv_endpoint", "master_addr", "node_rank"))
+# If one of these options is set, the user configures the rendezvous.
+_RENDEZVOUS: Final = frozenset(("rdzv_endpoint", "master_addr", "node_rank"))
 
-# Runs on each node. Names begin with EXP_, which none of the task's own may. The first host of a list such as
-# gpu[03-05,9]-ib,login is put together from what stands before, between and behind its brackets.
+# Runs on each node. Variables begin with EXP_, which no variable of the task may. The first host of a list
+# such as gpu[03-05,9]-ib,login is the text before the brackets, the first item in them, and the text after.
 _ON_SLURM: Final = """\
 EXP_REST=${{SLURM_STEP_NODELIST:-${{SLURM_JOB_NODELIST:-}}}} EXP_HOST=
 if [ -z "$EXP_REST" ]; then
@@ -49,12 +49,12 @@ done
 exec "$0" {nnodes}--node_rank="${{SLURM_NODEID:-0}}" --rdzv_id="${{SLURM_JOB_ID:-0}}" \\
     --rdzv_endpoint="$EXP_HOST:{port}" "$@"
 """
-_OWN_COUNT: Final = '--nnodes="${SLURM_STEP_NUM_NODES:-${SLURM_NNODES:-1}}" '
-_OWN_PORT: Final = f"$(({FIRST_PORT} + ${{SLURM_JOB_ID:-0}} % {PORTS}))"
+_NODE_COUNT: Final = '--nnodes="${SLURM_STEP_NUM_NODES:-${SLURM_NNODES:-1}}" '
+_PORT_BY_JOB: Final = f"$(({FIRST_PORT} + ${{SLURM_JOB_ID:-0}} % {PORTS}))"
 
 
 class Torchrun:
-    """Leads with torchrun; the rendezvous is its own on one node, and Slurm's first node on several."""
+    """Launches with torchrun; on several nodes the rendezvous is at the first node of the Slurm job."""
 
     options_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
@@ -100,7 +100,7 @@ class Torchrun:
         self._options = options
 
     def problems(self, setting: LaunchSetting) -> Iterable[str]:
-        """What of an executor does not go with it: torchrun is started once on each node."""
+        """Executor options that conflict with torchrun, which is started once on each node."""
         executor = setting.executor
         for name in ("ntasks_per_node", "ntasks"):
             allowed = (1, executor.get("nodes", 1)) if name == "ntasks" else (1,)
@@ -109,19 +109,19 @@ class Torchrun:
                     f"torchrun starts the processes of a node itself, and {name} is {executor[name]}:"
                     " use nproc_per_node"
                 )
-        if self._meets_by_slurm(setting) and executor.get("srun") is False:
+        if self._uses_slurm_rendezvous(setting) and executor.get("srun") is False:
             yield "torchrun is started on each node by srun, and srun is false: leave that out"
 
     def argv(self, argv: tuple[str, ...], setting: LaunchSetting) -> tuple[str, ...]:
         """The command line of torchrun, for one node or for each of several."""
         options = {**self._defaults(setting), **self._options}
         port = options.pop("rdzv_port", None)
-        if self._meets_by_slurm(setting):
+        if self._uses_slurm_rendezvous(setting):
             options = {"rdzv_backend": "c10d", **options}
-            nnodes = "" if "nnodes" in options else _OWN_COUNT
-            text = _ON_SLURM.format(nnodes=nnodes, port=_OWN_PORT if port is None else port)
+            nnodes = "" if "nnodes" in options else _NODE_COUNT
+            text = _ON_SLURM.format(nnodes=nnodes, port=_PORT_BY_JOB if port is None else port)
             lead: tuple[str, ...] = ("sh", "-c", text, PROGRAM)
-        elif port is not None or options.keys() & (_MEETING | {"rdzv_backend"}):
+        elif port is not None or options.keys() & (_RENDEZVOUS | {"rdzv_backend"}):
             if port is not None and "rdzv_endpoint" not in options:
                 options["rdzv_endpoint"] = f"localhost:{port}"
             lead = (PROGRAM,)
@@ -129,15 +129,15 @@ class Torchrun:
             lead = (PROGRAM, "--standalone")
         return (*lead, *(_flag(name, value) for name, value in options.items()), *_program(argv))
 
-    def _meets_by_slurm(self, setting: LaunchSetting) -> bool:
+    def _uses_slurm_rendezvous(self, setting: LaunchSetting) -> bool:
         nodes = self._options.get("nnodes", setting.executor.get("nodes", 1))
-        return nodes not in (1, "1") and not self._options.keys() & _MEETING
+        return nodes not in (1, "1") and not self._options.keys() & _RENDEZVOUS
 
     def _defaults(self, setting: LaunchSetting) -> dict[str, Any]:
-        """A process for each GPU that the task has on a node, where the spec says how many these are."""
-        given = str(setting.executor.get("gpus_per_node", "")).rpartition(":")[2]
-        gpus = int(given) if given.isdecimal() else None
-        if gpus is None and not self._meets_by_slurm(setting):
+        """One process for each GPU of the task on a node, if the spec sets that number."""
+        count = str(setting.executor.get("gpus_per_node", "")).rpartition(":")[2]
+        gpus = int(count) if count.isdecimal() else None
+        if gpus is None and not self._uses_slurm_rendezvous(setting):
             gpus = setting.gpus
         return {"nproc_per_node": gpus} if gpus else {}
 
@@ -149,7 +149,7 @@ def _flag(name: str, value: Any) -> str:
 
 
 def _program(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """What torchrun is to start: its own python runs scripts and modules, all else runs as it is."""
+    """The program for torchrun: its own Python runs scripts and modules; other programs run directly."""
     program, *rest = argv
     if _PYTHON.fullmatch(program):
         script = rest[1:] if rest[:1] == ["-u"] else rest

@@ -1,4 +1,4 @@
-"""Any program that takes a command line: nsys, valgrind, numactl, time."""
+"""Runs a task under any program that takes a command line: nsys, valgrind, numactl, time."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class Wrap:
         self._lead = tuple(_words(options))
 
     def problems(self, setting: LaunchSetting) -> Iterable[str]:
-        """None: whether the program is there is seen where it runs."""
+        """None: only the host of the task can check whether the program exists."""
         del setting
         return ()
 
     def argv(self, argv: tuple[str, ...], setting: LaunchSetting) -> tuple[str, ...]:
-        """The arguments, and then the command line."""
+        """The arguments, followed by the command line."""
         del setting
         return (*self._lead, *argv)
 
 
 def _words(options: Any) -> list[str]:
-    """The arguments. Expressions in them have their values already, word by word."""
+    """The arguments. Expressions are already resolved, word by word."""
     if not isinstance(options, str):
         return [item if isinstance(item, str) else text_of(item) for item in options]
     try:

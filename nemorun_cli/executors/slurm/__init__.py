@@ -1,1 +1,1 @@
-"""Jobs of a Slurm cluster: `executor` is what the core talks to, the others are what it is made of."""
+"""Runs tasks as jobs of a Slurm cluster; the core uses only `executor`."""

@@ -1,7 +1,7 @@
-"""Where a cluster is: its commands, and the files of attempts as its jobs see and write them.
+"""Access to a cluster: its commands, and its view of the files of attempts.
 
-The executor decides by the attempts' own folders alone. Where jobs write straight into these there is
-nothing to do; from elsewhere what was written has to be brought before the executor looks.
+The executor decides only by the attempts' local folders. On a shared file system jobs write there directly;
+from a remote cluster, the files are fetched before the executor reads them.
 """
 
 from __future__ import annotations
@@ -24,151 +24,151 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.model.plan import Plan
 
-NEWS_EVERY: Final = 0.25  # seconds between looks at the file to which jobs add a line
+NEWS_EVERY: Final = 0.25  # seconds between checks of the file to which jobs append a line
 
 
 class ClusterAccess(Protocol):
-    """A cluster's commands and files, here or far away.
+    """A cluster's commands and files, local or remote.
 
     Attributes:
-        commands: how Slurm is asked.
+        commands: runs Slurm's commands.
     """
 
     commands: SlurmCommands
 
     def check(self) -> Iterable[Diagnosis]:
-        """Whether the way there is well; what lies behind it is not looked at."""
+        """Whether the cluster can be reached; Slurm itself is not checked."""
         ...
 
     def plan(self, plan: Plan) -> Plan:
-        """The plan with all paths as they are there; pure."""
+        """The plan with all paths as the cluster sees them; pure."""
         ...
 
-    def place(self, path: Path) -> Path:
-        """Where a file of an experiment lies there."""
+    def cluster_path(self, path: Path) -> Path:
+        """The path of an experiment's file on the cluster."""
         ...
 
     def submit(
         self, submission: Submission, jobs: Iterable[Job], secrets: Mapping[Path, Secrets]
     ) -> PendingCommand:
-        """Hand a submission to sbatch, with all that its jobs need.
+        """Pass a submission to sbatch, with everything that its jobs need.
 
         Args:
-            submission: its texts are written.
-            jobs: the attempts that it is for.
-            secrets: of those that have any, by the attempt's folder.
+            submission: its files are already written.
+            jobs: its attempts.
+            secrets: of the attempts that have any, by the attempt's folder.
         """
         ...
 
-    def look(self, news: Iterable[Path], jobs: Iterable[Job]) -> bool:
-        """Bring what the jobs of these attempts wrote; says whether one may have begun or ended.
+    def refresh(self, news: Iterable[Path], jobs: Iterable[Job]) -> bool:
+        """Update the local files of these attempts; returns whether one may have started or finished.
 
         Args:
-            news: the files to which jobs add a line when they begin and end.
-            jobs: the attempts that are looked after.
+            news: the files to which jobs append a line when they start and finish.
+            jobs: all tracked attempts.
         """
         ...
 
-    def look_now(self, news: Iterable[Path], jobs: Iterable[Job]) -> None:
-        """The same, for who looks only once: waits for the answer, but not for ever."""
+    def refresh_now(self, news: Iterable[Path], jobs: Iterable[Job]) -> None:
+        """The same, but wait for the answer, up to a time limit."""
         ...
 
     def due(self) -> float:
-        """The monotonic time of the next look."""
+        """The monotonic time of the next refresh."""
         ...
 
     @property
-    def trouble(self) -> str | None:
-        """Why what jobs wrote cannot be seen now; None if it can."""
+    def problem(self) -> str | None:
+        """Why the files that jobs write cannot be read at present; None if they can."""
         ...
 
     def is_behind(self, job: Job) -> bool:
-        """Whether an attempt wrote more than is to be seen here by now."""
+        """Whether an attempt is known to have written more than the local files contain."""
         ...
 
     def shortfall(self, job: Job) -> str | None:
-        """Why not all that an attempt left behind is here, though it has ended; None if it is."""
+        """Why some files of a finished attempt are missing locally; None if all exist."""
         ...
 
-    def has_seen(self, moment: float) -> bool:
-        """Whether what jobs wrote up to a monotonic time is to be seen here."""
+    def is_current(self, moment: float) -> bool:
+        """Whether the local files contain what jobs wrote up to a monotonic time."""
         ...
 
-    def forget(self, job: Job) -> None:
-        """Remove what must not outlive an attempt."""
+    def remove_secrets(self, job: Job) -> None:
+        """Remove the secrets of an attempt that must not outlive it."""
         ...
 
 
 class SharedCluster:
-    """A cluster whose commands are on this machine, and which shares its file system."""
+    """A cluster whose commands run on this machine, and which shares its file system."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.commands: SlurmCommands = Commands(options)
         self._seen: dict[Path, tuple[int, int]] = {}
 
     def check(self) -> Iterable[Diagnosis]:
-        """There is no way to go."""
+        """Nothing to check: the cluster is local."""
         return ()
 
     def plan(self, plan: Plan) -> Plan:
-        """The plan as it is."""
+        """The plan, unchanged."""
         return plan
 
-    def place(self, path: Path) -> Path:
+    def cluster_path(self, path: Path) -> Path:
         """The same path."""
         return path
 
     def submit(
         self, submission: Submission, jobs: Iterable[Job], secrets: Mapping[Path, Secrets]
     ) -> PendingCommand:
-        """Ask sbatch; each attempt's secrets wait for its job in a private file."""
+        """Call sbatch; the secrets of each attempt are stored in a private file for its job."""
         del jobs
         for folder, values in secrets.items():
             files.write(folder / SECRETS, secrets_text(values))
         return self.commands.ask(["sbatch", "--parsable", str(submission.script)])
 
-    def look(self, news: Iterable[Path], jobs: Iterable[Job]) -> bool:
-        """Whether a job has begun or ended, as it says itself in a file."""
+    def refresh(self, news: Iterable[Path], jobs: Iterable[Job]) -> bool:
+        """Whether a job has started or finished, according to the news files."""
         del jobs
         has_news = False
         for path in news:
             with contextlib.suppress(FileNotFoundError):
-                # Opened and not only looked at, so that a network file system asks its server.
+                # Opening the file makes a network file system ask its server; stat alone may be cached.
                 descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                seen = os.fstat(descriptor)
+                status = os.fstat(descriptor)
                 os.close(descriptor)
-                mark = seen.st_mtime_ns, seen.st_size
-                has_news |= self._seen.get(path) != mark
-                self._seen[path] = mark
+                version = status.st_mtime_ns, status.st_size
+                has_news |= self._seen.get(path) != version
+                self._seen[path] = version
         return has_news
 
-    def look_now(self, news: Iterable[Path], jobs: Iterable[Job]) -> None:
-        """Nothing has to be brought."""
+    def refresh_now(self, news: Iterable[Path], jobs: Iterable[Job]) -> None:
+        """Nothing to fetch."""
 
     def due(self) -> float:
-        """Soon, for it costs little."""
+        """Soon, because a refresh is cheap."""
         return time.monotonic() + NEWS_EVERY
 
     @property
-    def trouble(self) -> str | None:
-        """None: what a file system that fails has to say is raised."""
+    def problem(self) -> str | None:
+        """None: errors of the file system are raised."""
         return None
 
     def is_behind(self, job: Job) -> bool:
-        """Never, as far as can be known."""
+        """False: this cannot be determined on a shared file system."""
         del job
         return False
 
     def shortfall(self, job: Job) -> str | None:
-        """None: it was written here."""
+        """None: jobs write to the local files."""
         del job
         return None
 
-    def has_seen(self, moment: float) -> bool:
-        """Always, as far as can be known."""
+    def is_current(self, moment: float) -> bool:
+        """True: this cannot be determined on a shared file system."""
         del moment
         return True
 
-    def forget(self, job: Job) -> None:
+    def remove_secrets(self, job: Job) -> None:
         """Remove secrets that no job has read."""
         (job.files.directory / SECRETS).unlink(missing_ok=True)

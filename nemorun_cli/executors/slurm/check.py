@@ -1,4 +1,4 @@
-"""Whether a Slurm cluster would run what an executor's options ask for, and what is to be done if not."""
+"""Checks whether a Slurm cluster would run what an executor's options request, and suggests remedies."""
 
 from __future__ import annotations
 
@@ -15,51 +15,54 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.commands import SlurmCommands
     from nemorun_cli.model.resources import Resources
 
-PATIENCE: Final = 15.0  # seconds for each question
+TIMEOUT: Final = 15.0  # seconds for each command
 ENGINE: Final = "slurm"
 _NO_NODE: Final = "node configuration is not available"
 _TOO_MUCH: Final = re.compile(
     rf"{_NO_NODE}|memory specification|more processors|cpu count|invalid generic resource|gres", re.IGNORECASE
 )
-_AT_WORK: Final = re.compile(r"(IDLE|MIXED|ALLOCATED)(\+(COMPLETING|PLANNED|CLOUD|RESERVED|POWER\w+))*")
+_AVAILABLE: Final = re.compile(r"(IDLE|MIXED|ALLOCATED)(\+(COMPLETING|PLANNED|CLOUD|RESERVED|POWER\w+))*")
 
 
 def diagnose(options: Mapping[str, Any], commands: SlurmCommands) -> Iterator[Diagnosis]:
-    """What is well and what is not, from the ground up; what rests on a fault is not asked any more."""
-    found = _controller(_ask(commands, ["scontrol", "ping"]))
-    yield found
-    if not found.is_ok:
+    """Check the controller, squeue, the partitions and a trial request; stops at the first failure."""
+    diagnosis = _controller(_ask(commands, ["scontrol", "ping"]))
+    yield diagnosis
+    if not diagnosis.is_ok:
         return
-    found = _questions(_ask(commands, ["squeue", "--noheader", "--me"]))
-    yield found
-    if not found.is_ok:
+    diagnosis = _queue(_ask(commands, ["squeue", "--noheader", "--me"]))
+    yield diagnosis
+    if not diagnosis.is_ok:
         return
     for name in _partitions(options):
-        found = _partition(name, _ask(commands, ["scontrol", "show", "partition", name]), commands)
-        yield found
-        if not found.is_ok:
+        diagnosis = _partition(name, _ask(commands, ["scontrol", "show", "partition", name]), commands)
+        yield diagnosis
+        if not diagnosis.is_ok:
             return
     trial = ["sbatch", "--test-only", *sbatch_flags(options), "--wrap=true"]
-    answer, away = _ask(commands, trial), []
+    answer, unavailable = _ask(commands, trial), []
     if _NO_NODE in answer.complaint:
-        away = _away(_ask(commands, ["scontrol", "show", "node", "--oneliner"]), _partitions(options))
-        answer = _ask(commands, trial)  # a node may have come back between the two questions
-    yield _request(answer, away)
+        nodes = _ask(commands, ["scontrol", "show", "node", "--oneliner"])
+        unavailable = _unavailable(nodes, _partitions(options))
+        answer = _ask(commands, trial)  # a node may have become available between the two commands
+    yield _request(answer, unavailable)
 
 
 def why_unsatisfiable(options: Mapping[str, Any], wanted: Resources, commands: SlurmCommands) -> str | None:
-    """Why no node can ever give what is wanted, as Slurm says it; None if it can, or does not say."""
+    """Why no node can ever provide these resources, as Slurm reports it; None if one can or it is unknown."""
     trial = ["sbatch", "--test-only", *sbatch_flags(options, wanted), "--wrap=true"]
     if not _is_too_much(_ask(commands, trial)):
         return None
     if not _ask(commands, ["sbatch", "--test-only", *sbatch_flags(options), "--wrap=true"]).is_good:
-        return None  # these options alone are the trouble, which is told as theirs
+        return None  # the options alone are refused, which is reported as their own problem
     nodes = _ask(commands, ["scontrol", "show", "node", "--oneliner"])
-    answer = _ask(commands, trial)  # a node may have come back between the questions
-    if not _is_too_much(answer) or (_NO_NODE in answer.complaint and _away(nodes, _partitions(options))):
+    answer = _ask(commands, trial)  # a node may have become available between the commands
+    if not _is_too_much(answer) or (
+        _NO_NODE in answer.complaint and _unavailable(nodes, _partitions(options))
+    ):
         return None
-    said = answer.complaint.replace("\n", "; ")
-    return f"Slurm would not take a job that asks for {wanted}: {said}"
+    reason = answer.complaint.replace("\n", "; ")
+    return f"Slurm would not accept a job that requests {wanted}: {reason}"
 
 
 def _is_too_much(answer: CommandResult) -> bool:
@@ -67,85 +70,90 @@ def _is_too_much(answer: CommandResult) -> bool:
 
 
 def _ask(commands: SlurmCommands, argv: Sequence[str]) -> CommandResult:
-    answer = commands.ask(argv).wait(PATIENCE)
-    return answer or CommandResult(code=None, complaint=f"{argv[0]} did not answer within {PATIENCE:g} s")
+    answer = commands.ask(argv).wait(TIMEOUT)
+    return answer or CommandResult(code=None, complaint=f"{argv[0]} did not answer within {TIMEOUT:g} s")
 
 
 def _controller(answer: CommandResult) -> Diagnosis:
     if "there is no scontrol" in answer.complaint:
-        return _ill(answer.complaint, "install Slurm's client commands, or log in where they are")
-    if found := _munge(answer):  # without it the controller seems to be down
-        return found
-    if up := re.search(r".*\bis UP\b.*", answer.output):  # it, or one that took its place
-        return _well(up[0].strip())
-    said = (answer.output.strip() or answer.complaint).partition("\n")[0]
-    return _ill(
-        f"its controller does not answer: {said}",
-        "see on its host whether slurmctld runs; tasks are UNKNOWN meanwhile, and go on",
+        return _failed(answer.complaint, "install Slurm's client commands, or log in to a host that has them")
+    if diagnosis := _munge(answer):  # without munge the controller seems to be down
+        return diagnosis
+    if up := re.search(r".*\bis UP\b.*", answer.output):  # the primary or a backup controller
+        return _ok(up[0].strip())
+    reason = (answer.output.strip() or answer.complaint).partition("\n")[0]
+    return _failed(
+        f"its controller does not answer: {reason}",
+        "check on its host whether slurmctld runs; until then, tasks are UNKNOWN and continue",
     )
 
 
-def _questions(answer: CommandResult) -> Diagnosis:
+def _queue(answer: CommandResult) -> Diagnosis:
     if answer.is_good:
-        return _well("squeue answers")
-    return _munge(answer) or _ill(f"squeue does not answer: {answer.complaint}", "see slurmctld's log")
+        return _ok("squeue answers")
+    return _munge(answer) or _failed(f"squeue does not answer: {answer.complaint}", "see slurmctld's log")
 
 
 def _munge(answer: CommandResult) -> Diagnosis | None:
     if not re.search("munge|authentication", answer.complaint, re.IGNORECASE):
         return None
-    told = re.search(r"Munge \w+ failed: .*", answer.complaint)
-    said = told[0] if told else answer.complaint.partition("\n")[0]
-    return _ill(f"munge does not work here: {said}", "start munged, and try: munge -n | unmunge")
+    match = re.search(r"Munge \w+ failed: .*", answer.complaint)
+    reason = match[0] if match else answer.complaint.partition("\n")[0]
+    return _failed(f"munge does not work on this host: {reason}", "start munged, and try: munge -n | unmunge")
 
 
 def _partition(name: str, answer: CommandResult, commands: SlurmCommands) -> Diagnosis:
     if not answer.is_good:
         known = _ask(commands, ["sinfo", "--noheader", "--format=%R"]).output.split()
-        return _ill(
-            f"there is no partition {name!r}", f"write one of: {', '.join(dict.fromkeys(known)) or 'none'}"
+        return _failed(
+            f"there is no partition {name!r}", f"use one of: {', '.join(dict.fromkeys(known)) or 'none'}"
         )
     state = re.search(r"\bState=(\w+)", answer.output)
     if state and state[1] == "INACTIVE":
-        return _ill(f"partition {name!r} is INACTIVE and takes no jobs", "choose another one; see: sinfo")
+        return _failed(
+            f"partition {name!r} is INACTIVE and accepts no jobs", "choose another one; see: sinfo"
+        )
     if state and state[1] != "UP":
-        return _well(f"partition {name!r} is {state[1]}: jobs wait there until it is UP")
-    return _well(f"partition {name!r} is UP")
+        return _ok(f"partition {name!r} is {state[1]}: jobs wait in it until it is UP")
+    return _ok(f"partition {name!r} is UP")
 
 
-def _away(answer: CommandResult, partitions: Sequence[str]) -> list[str]:
-    """The nodes that run no jobs now, but may again: a request that wants them only has to wait."""
-    away = []
+def _unavailable(answer: CommandResult, partitions: Sequence[str]) -> list[str]:
+    """The nodes that run no jobs at present, but may later: a request for them only has to wait."""
+    unavailable = []
     for line in answer.output.splitlines():
         node = dict(re.findall(r"(?:^|\s)(\w+)=(\S*)", line))
         state = node.get("State", "")
-        has_reported = node.get("BootTime") != "None"  # to the controller that runs now
-        is_at_work = _AT_WORK.fullmatch(state) and (has_reported or "POWER" in state)
-        is_meant = not partitions or set(partitions) & set(node.get("Partitions", "").split(","))
-        if is_meant and not is_at_work:
-            away.append(f"{node.get('NodeName')}: {state if has_reported else 'not yet heard of'}")
-    return away
+        has_registered = node.get("BootTime") != "None"  # with the running controller
+        is_available = _AVAILABLE.fullmatch(state) and (has_registered or "POWER" in state)
+        is_requested = not partitions or set(partitions) & set(node.get("Partitions", "").split(","))
+        if is_requested and not is_available:
+            unavailable.append(f"{node.get('NodeName')}: {state if has_registered else 'not yet registered'}")
+    return unavailable
 
 
-def _request(answer: CommandResult, away: Sequence[str]) -> Diagnosis:
-    said = (answer.complaint or answer.output.strip()).replace("\n", "; ")
+def _request(answer: CommandResult, unavailable: Sequence[str]) -> Diagnosis:
+    message = (answer.complaint or answer.output.strip()).replace("\n", "; ")
     if answer.is_good:
-        return _well(f"it would take a job of these options: {said}" if said else "it would take a job")
-    if _NO_NODE in said and away:
-        return _well(f"a job of these options may have to wait, for nodes are away ({', '.join(away[:5])})")
-    return _ill(
-        f"it would not take a job of these options: {said}", "mend the executor's options in the spec"
+        accepted = "Slurm would accept a job with these options"
+        return _ok(f"{accepted}: {message}" if message else accepted)
+    if _NO_NODE in message and unavailable:
+        nodes = ", ".join(unavailable[:5])
+        return _ok(f"a job with these options may have to wait, because nodes are unavailable ({nodes})")
+    return _failed(
+        f"Slurm would not accept a job with these options: {message}",
+        "correct the executor's options in the spec",
     )
 
 
 def _partitions(options: Mapping[str, Any]) -> list[str]:
-    wanted = options.get("partition", [])
-    return wanted.split(",") if isinstance(wanted, str) else list(wanted)
+    names = options.get("partition", [])
+    return names.split(",") if isinstance(names, str) else list(names)
 
 
-def _well(message: str) -> Diagnosis:
+def _ok(message: str) -> Diagnosis:
     return Diagnosis(engine=ENGINE, is_ok=True, message=message)
 
 
-def _ill(message: str, remedy: str) -> Diagnosis:
+def _failed(message: str, remedy: str) -> Diagnosis:
     return Diagnosis(engine=ENGINE, is_ok=False, message=message, remedy=remedy)

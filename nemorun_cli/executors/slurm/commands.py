@@ -1,4 +1,4 @@
-"""Slurm's commands, run without waiting for them: each is a question, and its answer comes when it ends."""
+"""Runs Slurm's commands in the background: each is started at once, and its answer is collected later."""
 
 from __future__ import annotations
 
@@ -15,93 +15,94 @@ from typing import IO, TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-PATIENCE: Final = 60.0  # seconds that a command may take: sbatch itself tries again while Slurm is busy
-LOOK_AGAIN: Final = 0.05  # seconds between looks where no descriptor tells of an end
-MOST_TOLD: Final = 500  # characters of what a command complains of
+TIMEOUT: Final = 60.0  # seconds that a command may take: sbatch itself retries while Slurm is busy
+POLL_EVERY: Final = 0.05  # seconds between polls where no descriptor signals the end of a process
+MOST_SHOWN: Final = 500  # characters of a command's error output that are kept
 
-# What commands, and by way of sbatch jobs, get of this process's environment: of SLURM_ and SBATCH_ only
-# where the cluster is, and those defaults that sites tell their users to set.
+# What commands, and jobs through sbatch, inherit from the environment of this process: of SLURM_ and SBATCH_
+# only the variable that locates the cluster, and the defaults that sites ask their users to set.
 KEPT: Final = ("SLURM_CONF", "HOME", "USER", "LOGNAME", "SHELL", "TZ", "LANG", "LC_ALL", "KRB5CCNAME")
 DEFAULTS: Final = ("account", "partition", "qos", "reservation", "constraint")
-PATH: Final = "/usr/local/bin:/usr/bin:/bin"  # of jobs, until their login files make their own
-SHOWING: Final = ("squeue", "sacct")
+PATH: Final = "/usr/local/bin:/usr/bin:/bin"  # of jobs, until their login files set their own
+PRINTS_TIMES: Final = ("squeue", "sacct")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandResult:
-    """What a command said.
+    """The result of a command.
 
     Attributes:
-        code: its exit code; None if it could not be run, or had to be killed.
+        code: its exit code; None if it could not be run, or was killed.
+        complaint: its error output; of a failed command without any, its standard output.
         asked: the monotonic time at which it was started.
-        is_lost: whether it is not even known if it was run, for the way to it broke.
+        connection_failed: the connection broke, so that it is unknown whether the command ran.
     """
 
     code: int | None
     output: str = ""
     complaint: str = ""
     asked: float = 0.0
-    is_lost: bool = False
+    connection_failed: bool = False
 
     @property
     def is_good(self) -> bool:
-        """Whether the command did what it was asked for."""
+        """Whether the command succeeded."""
         return self.code == 0
 
 
 class PendingCommand(Protocol):
-    """A command that was asked for, and has or has not answered yet."""
+    """A command that was started; its answer may be pending."""
 
     def answer(self) -> CommandResult | None:
-        """The answer, if it is there; a command that takes too long is given up, and that is the answer."""
+        """The answer, or None if it is pending; a command that exceeds its timeout fails."""
         ...
 
     def wait(self, seconds: float) -> CommandResult | None:
-        """The answer, waited for; None if it is not there in time."""
+        """Wait for the answer; None if it does not arrive in time."""
         ...
 
 
 class SlurmCommands(Protocol):
-    """How Slurm is asked, wherever it is.
+    """Runs Slurm's commands, locally or on a remote host.
 
     Attributes:
-        own: the flag of squeue for the jobs of this user.
-        count: questions so far.
+        own: the flag that restricts squeue to the jobs of this user.
+        count: the number of commands so far.
     """
 
     own: str
     count: int
 
     def fileno(self) -> int | None:
-        """A descriptor that becomes readable when there may be an answer, where there is one."""
+        """A descriptor that becomes readable when an answer may have arrived; None if not supported."""
         ...
 
     def ask(self, argv: Sequence[str]) -> PendingCommand:
-        """Ask one of Slurm's commands."""
+        """Start one of Slurm's commands."""
         ...
 
     def collect(self) -> None:
-        """Go on with what was asked, and take in the answers that nobody waits for."""
+        """Advance pending commands, and collect answers that no caller waits for."""
         ...
 
     def due(self) -> float | None:
-        """The monotonic time at which to look without being woken."""
+        """The monotonic time at which to call `collect` without a wakeup."""
         ...
 
     def close(self) -> None:
-        """Let go of what was asked; it goes on."""
+        """Release pending commands; they continue to run."""
         ...
 
 
 class LocalCommand:
-    """A command of this machine that was started, or could not be."""
+    """A command on this machine that was started, or could not be."""
 
     def __init__(
-        self, argv: Sequence[str], env: Mapping[str, str], *, told: bytes = b"", patience: float = PATIENCE
+        self, argv: Sequence[str], env: Mapping[str, str], *, stdin: bytes = b"", timeout: float = TIMEOUT
     ) -> None:
-        self.argv, self.asked, self.patience = argv, time.monotonic(), patience
-        self.watch: int | None = None
-        self.output = self.complaint = b""  # the bytes of its answer
+        self.argv, self.asked, self.timeout = argv, time.monotonic(), timeout
+        self.pidfd: int | None = None
+        self.output = self.complaint = b""  # the raw bytes of its answer
         self._answer: CommandResult | None = None
         self._files: tuple[IO[bytes], ...] = ()
         program = shutil.which(argv[0])
@@ -110,30 +111,30 @@ class LocalCommand:
                 code=None, complaint=f"there is no {argv[0]} on PATH", asked=self.asked
             )
             return
-        # Files and not pipes: nobody reads while it runs, and an answer for a thousand jobs is long.
-        self._files = tuple(tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115 - `close` does
-        with _readable(told) as stdin:
+        # Files, because a pipe that is not read would block a command with a long answer.
+        self._files = tuple(tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115 - `close` closes them
+        with _readable(stdin) as descriptor:
             self._process = subprocess.Popen(
                 [program, *argv[1:]],
-                stdin=stdin,
+                stdin=descriptor,
                 stdout=self._files[0],
                 stderr=self._files[1],
                 env=env,
                 start_new_session=True,
             )
         if hasattr(os, "pidfd_open"):
-            self.watch = os.pidfd_open(self._process.pid)
+            self.pidfd = os.pidfd_open(self._process.pid)
 
     @property
-    def overdue(self) -> float:
-        """The monotonic time at which it is given up."""
-        return self.asked + self.patience
+    def deadline(self) -> float:
+        """The monotonic time at which it is killed."""
+        return self.asked + self.timeout
 
     def answer(self) -> CommandResult | None:
-        """The answer, if it is there; a process that takes too long is killed, and that is the answer."""
+        """The answer, or None while the process runs; a process that exceeds its timeout is killed."""
         if self._answer is None:
             code = self._process.poll()
-            if code is None and time.monotonic() < self.overdue:
+            if code is None and time.monotonic() < self.deadline:
                 return None
             if code is None:
                 self._process.kill()
@@ -143,21 +144,21 @@ class LocalCommand:
         return self._answer
 
     def wait(self, seconds: float) -> CommandResult | None:
-        """The answer, waited for; None if it is not there in time."""
+        """Wait for the answer; None if it does not arrive in time."""
         if self._answer is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)
         return self.answer()
 
     def close(self) -> None:
-        """Let go of it; what still runs goes on."""
-        if self.watch is not None:
-            os.close(self.watch)
-            self.watch = None
+        """Release its descriptors; a running process continues."""
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
         for file in self._files:
             file.close()
         if self._answer is None:
-            self._process.returncode = 0  # nobody waits for it any more, and Popen shall not complain
+            self._process.returncode = 0  # otherwise Popen warns that the process still runs
 
     def _read(self, code: int | None) -> CommandResult:
         for file in self._files:
@@ -166,59 +167,59 @@ class LocalCommand:
         output = self.output.decode(errors="surrogateescape")
         complaint = self.complaint.decode(errors="surrogateescape").strip()
         if code is None:
-            complaint = f"{self.argv[0]} did not end within {self.patience:g} s. {complaint}".strip()
+            complaint = f"{self.argv[0]} did not end within {self.timeout:g} s. {complaint}".strip()
         elif code:
             complaint = complaint or output.strip()
-        return CommandResult(code=code, output=output, complaint=complaint[:MOST_TOLD], asked=self.asked)
+        return CommandResult(code=code, output=output, complaint=complaint[:MOST_SHOWN], asked=self.asked)
 
 
 class LocalCommands:
-    """The processes of this machine that were started, and not collected yet."""
+    """The commands on this machine that were started and not yet collected."""
 
     def __init__(self) -> None:
-        self._ends = select.epoll() if hasattr(select, "epoll") else None
+        self._epoll = select.epoll() if hasattr(select, "epoll") else None
         self._running: list[LocalCommand] = []
 
     def fileno(self) -> int | None:
-        """A descriptor that becomes readable when a command has ended, where there is one."""
-        return self._ends.fileno() if self._ends else None
+        """A descriptor that becomes readable when a command has finished; None if not supported."""
+        return self._epoll.fileno() if self._epoll else None
 
     def start(
-        self, argv: Sequence[str], env: Mapping[str, str], *, told: bytes = b"", patience: float = PATIENCE
+        self, argv: Sequence[str], env: Mapping[str, str], *, stdin: bytes = b"", timeout: float = TIMEOUT
     ) -> LocalCommand:
-        """Start a command; it reads `told` from its standard input, and may take `patience` seconds."""
+        """Start a command that reads `stdin` and is killed after `timeout` seconds."""
         self.collect()
-        process = LocalCommand(argv, env, told=told, patience=patience)
-        if process.answer() is None:
-            self._running.append(process)
-            if self._ends and process.watch is not None:
-                self._ends.register(process.watch, select.EPOLLIN)
-        return process
+        command = LocalCommand(argv, env, stdin=stdin, timeout=timeout)
+        if command.answer() is None:
+            self._running.append(command)
+            if self._epoll and command.pidfd is not None:
+                self._epoll.register(command.pidfd, select.EPOLLIN)
+        return command
 
     def collect(self) -> None:
-        """Take in what has ended, also the answers that nobody waits for."""
-        self._running = [one for one in self._running if one.answer() is None]
+        """Collect finished commands, also those that no caller waits for."""
+        self._running = [command for command in self._running if command.answer() is None]
 
     def due(self) -> float | None:
-        """The monotonic time at which to look without being woken."""
-        if any(one.watch is None for one in self._running):
-            return time.monotonic() + LOOK_AGAIN
-        return min((one.overdue for one in self._running), default=None)
+        """The monotonic time at which to call `collect` without a wakeup."""
+        if any(command.pidfd is None for command in self._running):
+            return time.monotonic() + POLL_EVERY
+        return min((command.deadline for command in self._running), default=None)
 
     def close(self) -> None:
-        """Let go of what runs: a submission goes on, and is found again by its name."""
-        for question in self._running:
-            question.close()
+        """Release running commands: a submission continues, and is found later by its job name."""
+        for command in self._running:
+            command.close()
         self._running.clear()
-        if self._ends:
-            self._ends.close()
+        if self._epoll:
+            self._epoll.close()
 
 
 class Commands(LocalCommands):
     """Runs Slurm's commands on this machine.
 
     Args:
-        given: sbatch's options that a spec gives, whose defaults in the environment do not count.
+        given: the sbatch options that the spec sets; their defaults in the environment are ignored.
     """
 
     def __init__(self, given: Iterable[str] = ()) -> None:
@@ -235,24 +236,24 @@ class Commands(LocalCommands):
 
 
 def kept(command: str, given: Collection[str]) -> Sequence[str]:
-    """The variables that a command gets as they are, and by way of sbatch a job."""
+    """The names of the variables that a command, and a job through sbatch, inherits."""
     if command != "sbatch":
         return KEPT
     return (*KEPT, *(f"SBATCH_{name.upper()}" for name in DEFAULTS if name not in given))
 
 
 def fixed(command: str) -> dict[str, str]:
-    """The variables that a command gets besides."""
-    return {"SLURM_TIME_FORMAT": "%s"} if command in SHOWING else {}
+    """The variables that are set for a command."""
+    return {"SLURM_TIME_FORMAT": "%s"} if command in PRINTS_TIMES else {}
 
 
 @contextlib.contextmanager
 def _readable(data: bytes) -> Iterator[int]:
-    """A descriptor to read these bytes from: no file of any disk, for there may be secrets in them."""
+    """A descriptor to read these bytes from; in memory, because they may contain secrets."""
     if not data:
         yield subprocess.DEVNULL
         return
-    descriptor = os.memfd_create("told")
+    descriptor = os.memfd_create("stdin")
     try:
         view = memoryview(data)
         while view:

@@ -1,4 +1,4 @@
-"""Whom jobs wait for, in sbatch's words, and which of them share a job array all the same. Pure."""
+"""Dependencies between jobs as sbatch takes them, and which dependent jobs share a job array. Pure."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
     from nemorun_cli.executors import Job, Upstream
     from nemorun_cli.executors.slurm.sbatch_options import Request
 
-# In an attempt's folder: its job did not run it, for the ends of its parents do not say that it may.
-STOOD_BACK: Final = "stood-back"
-# In an attempt's folder: whom it waits for in Slurm's queue, as `arguments` tells it, each ended by NUL.
-BEHIND: Final = "behind"
-# In an attempt's folder: its job was sent a signal, so that its end may be a cancel.
+# In an attempt's folder: its job did not run the task, because its parents' records do not permit it.
+DECLINED: Final = "stood-back"
+# In an attempt's folder: its upstream jobs in Slurm's queue, as `arguments` returns them, each ended by NUL.
+UPSTREAM: Final = "behind"
+# In an attempt's folder: its job received a signal, so that a failure may be a cancel.
 SIGNALLED: Final = "signalled"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one call of sbatch is for.
+    """The input of one call of sbatch.
 
     Attributes:
         jobs: the members.
-        asked: what all of them ask for.
-        dependency: whom all of them wait for, as `--dependency` takes it; empty if nobody.
-        indices: of the members in the array, if not by their order.
-        each: what each of them asks for, if they are to start together, as steps of one job.
+        request: what all of them request.
+        dependency: the value of `--dependency` for all of them; empty for none.
+        indices: of the members in the array; None if they are numbered in order.
+        each: the request of each member, if they are co-scheduled as steps of one job.
     """
 
     jobs: Sequence[Job]
-    asked: Request
+    request: Request
     dependency: str = ""
     indices: tuple[int, ...] | None = None
     each: tuple[Request, ...] = ()
@@ -43,67 +43,68 @@ class Batch:
 def batches(
     requests: Iterable[tuple[Job, Request]], *, longest: Callable[[], int], size: Callable[[str], int | None]
 ) -> Iterator[Batch]:
-    """The jobs in as few calls of sbatch as can be.
+    """Group the jobs into as few calls of sbatch as possible.
 
     Args:
-        requests: the jobs with what they ask for.
-        longest: how many members an array may have.
-        size: how many members the array of an id has; None for what is not known as one.
+        requests: the jobs with their requests.
+        longest: returns how many members an array may have.
+        size: returns the number of members of the array with an id; None if no such array is known.
     """
     groups: dict[tuple[Request, str], list[Job]] = {}
-    twins: dict[tuple[Request, str], list[Job]] = {}
-    companies: dict[str, list[tuple[Job, Request]]] = {}
-    for job, asked in requests:
+    matching: dict[tuple[Request, str], list[Job]] = {}  # each waits for one member of the same array
+    coscheduled: dict[str, list[tuple[Job, Request]]] = {}
+    for job, request in requests:
         if job.plan is not None and job.plan.company:
-            companies.setdefault(job.plan.company, []).append((job, asked))
-        elif base := _array_awaited(job):
-            twins.setdefault((asked, base), []).append(job)
+            coscheduled.setdefault(job.plan.company, []).append((job, request))
+        elif array_id := _upstream_array(job):
+            matching.setdefault((request, array_id), []).append(job)
         else:
-            groups.setdefault((asked, text(job.upstream, size)), []).append(job)
-    for several in companies.values():
-        each = tuple(asked for _, asked in several) if len(several) > 1 else ()
-        yield Batch([job for job, _ in several], several[0][1], each=each)
-    for (asked, base), jobs in twins.items():
+            groups.setdefault((request, text(job.upstream, size)), []).append(job)
+    for members in coscheduled.values():
+        each = tuple(request for _, request in members) if len(members) > 1 else ()
+        yield Batch([job for job, _ in members], members[0][1], each=each)
+    for (request, array_id), jobs in matching.items():
         indices = tuple(int(job.upstream[0].job_id.partition("_")[2]) for job in jobs)
         if 1 < len(jobs) == len(set(indices)):
-            yield Batch(jobs, asked, f"aftercorr:{base}", indices)
+            yield Batch(jobs, request, f"aftercorr:{array_id}", indices)
             continue
         for job in jobs:
-            groups.setdefault((asked, text(job.upstream, size)), []).append(job)
-    for (asked, dependency), jobs in groups.items():
+            groups.setdefault((request, text(job.upstream, size)), []).append(job)
+    for (request, dependency), jobs in groups.items():
         most = max(1, longest()) if len(jobs) > 1 else 1
         for first in range(0, len(jobs), most):
-            yield Batch(jobs[first : first + most], asked, dependency)
+            yield Batch(jobs[first : first + most], request, dependency)
 
 
-_WORDS: Final[Mapping[str, str]] = {"success": "afterok", "failure": "afternotok"}
+_TYPES: Final[Mapping[str, str]] = {"success": "afterok", "failure": "afternotok"}
 
 
-def text(behind: Sequence[Upstream], size: Callable[[str], int | None]) -> str:
-    """What `--dependency` gets: `afterok:7:9_3,afterany:12`; an array that is waited for whole by its own id.
+def text(upstream: Sequence[Upstream], size: Callable[[str], int | None]) -> str:
+    """The value of `--dependency`, such as `afterok:7:9_3,afterany:12`; a whole array is one id.
 
-    Slurm knows exit codes and no more. Where that does not say it all, a job waits for any end, and its
-    script looks at the records of its parents.
+    Slurm knows only exit codes. Where these are not sufficient, a job waits for any end, and its script
+    checks the records of its parents.
     """
-    found: dict[str, list[str]] = {}
-    is_one_of_several = sum(one.need == "failure" for one in behind) > 1
-    for one in behind:
-        word = "afterany" if is_one_of_several else _WORDS.get(one.need, "afterany")
-        # Of a heterogeneous job's components Slurm takes only the first: 7 for 7+1.
-        found.setdefault(word, []).append(one.job_id.partition("+")[0])
-    return ",".join(":".join([word, *_shortened(ids, size)]) for word, ids in found.items())
+    ids_by_type: dict[str, list[str]] = {}
+    any_failure_suffices = sum(parent.need == "failure" for parent in upstream) > 1
+    for parent in upstream:
+        kind = "afterany" if any_failure_suffices else _TYPES.get(parent.need, "afterany")
+        # Slurm accepts only the first component of a heterogeneous job: 7 for 7+1.
+        ids_by_type.setdefault(kind, []).append(parent.job_id.partition("+")[0])
+    return ",".join(":".join([kind, *_shortened(ids, size)]) for kind, ids in ids_by_type.items())
 
 
-def arguments(behind: Sequence[Upstream], place: Callable[[Path], Path]) -> list[str]:
-    """The same for the job script: need, whether the outputs may hold secrets, and folder of each.
+def arguments(upstream: Sequence[Upstream], cluster_path: Callable[[Path], Path]) -> list[str]:
+    """The dependencies for the job script: need, `secret` or `plain` outputs, and folder of each parent.
 
     Args:
-        behind: who is waited for.
-        place: where a folder lies for the jobs, as of a `Site`.
+        upstream: the parents.
+        cluster_path: returns a folder's path on the cluster, as in `ClusterAccess`.
     """
     words = []
-    for one in behind:
-        words += [one.need, "secret" if one.has_secrets else "plain", str(place(one.files.directory))]
+    for parent in upstream:
+        folder = cluster_path(parent.files.directory)
+        words += [parent.need, "secret" if parent.has_secrets else "plain", str(folder)]
     return words
 
 
@@ -120,12 +121,16 @@ def array(indices: Sequence[int]) -> str:
 
 def _shortened(ids: Sequence[str], size: Callable[[str], int | None]) -> list[str]:
     counts = Counter(job_id.partition("_")[0] for job_id in ids if "_" in job_id)
-    whole = {base for base, count in counts.items() if count == size(base)}
-    return list(dict.fromkeys(base if (base := one.partition("_")[0]) in whole else one for one in ids))
+    whole = {array_id for array_id, count in counts.items() if count == size(array_id)}
+    return list(
+        dict.fromkeys(
+            array_id if (array_id := job_id.partition("_")[0]) in whole else job_id for job_id in ids
+        )
+    )
 
 
-def _array_awaited(job: Job) -> str | None:
-    """The array of whose one member a job needs the success: so may others, each of its own one."""
+def _upstream_array(job: Job) -> str | None:
+    """The array of the one member whose success a job needs; other jobs may need other members of it."""
     if len(job.upstream) == 1 and job.upstream[0].need == "success" and "_" in job.upstream[0].job_id:
         return job.upstream[0].job_id.partition("_")[0]
     return None

@@ -1,4 +1,4 @@
-"""The texts of a submission: the job's name, the script that sbatch gets, and what each member runs. Pure."""
+"""Renders a submission: the job's name, the script for sbatch, and the text of each member. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.dependency import BEHIND, SIGNALLED, STOOD_BACK, array
+from nemorun_cli.executors.slurm.dependency import DECLINED, SIGNALLED, UPSTREAM, array
 from nemorun_cli.executors.slurm.het_job import components
 from nemorun_cli.executors.slurm.job_script_templates import BODY_TEXT, FORWARD, GATE, STEPS
 from nemorun_cli.executors.slurm.sbatch_options import NOTICE
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.sbatch_options import Request
     from nemorun_cli.model.plan import Plan
 
-LONGEST_KEY: Final = 180  # characters of a job's name; accounting keeps 255
-NEAR_LIMIT: Final = "near-its-limit"  # in an attempt's folder: it got the signal that announces the end
-BODY: Final = "body"  # in a submission's folder: what runs one of several members that start together
+LONGEST_KEY: Final = 180  # characters of a job's name; accounting stores 255
+NEAR_LIMIT: Final = "near-its-limit"  # in an attempt's folder: the task received the signal before the limit
+BODY: Final = "body"  # in a submission's folder: the script that runs one member of a co-scheduled group
 SECRETS: Final = "secrets"  # in an attempt's folder, until its job has read it
 
-RUNNING: Final = "running"  # in an attempt's folder, while its job script looks after the task
-KILL_NOTICE: Final = "URG"  # what tells a job script to kill the task and all it started
-LOOKS_A_SECOND: Final = 10  # at what a task left behind
-MOST_LOOKS: Final = 50  # until what cannot be killed is left to Slurm
+RUNNING: Final = "running"  # in an attempt's folder, while its job script supervises the task
+KILL_NOTICE: Final = "URG"  # the signal that makes a job script kill the task and all that it started
+CHECKS_PER_SECOND: Final = 10  # for processes that a finished task left running
+MOST_CHECKS: Final = 50  # after KILL, before remaining processes are left to Slurm
 
 _PLAIN_OPTION: Final = re.compile(r"[A-Za-z0-9_./:@%+=,~-]*")
 
 
 def job_name(experiment: str, members: Sequence[tuple[str, int]], folder: PurePath) -> str:
-    """The key of a submission in characters that no tool trips over, and what tells two homes apart.
+    """A submission's key in safe characters, with a hash of its folder that differs between two homes.
 
-    By it a submission in doubt is found again; an id that Slurm gave away again has another.
+    An unconfirmed submission is found again by its name; a reused Slurm id has another name.
     """
     task, attempt = members[0]
     more = f"+{len(members) - 1}" if len(members) > 1 else ""
     key = re.sub(r"[^A-Za-z0-9._=/+-]", "_", f"{experiment}/{task}{more}/{attempt}")
-    place = hashlib.sha256(str(folder).encode(errors="surrogateescape")).hexdigest()[:8]
-    return f"{key[:LONGEST_KEY]}~{place}"
+    folder_hash = hashlib.sha256(str(folder).encode(errors="surrogateescape")).hexdigest()[:8]
+    return f"{key[:LONGEST_KEY]}~{folder_hash}"
 
 
 def job_script(
-    asked: Request,
+    request: Request,
     *,
     name: str,
     folder: PurePath,
@@ -57,38 +57,40 @@ def job_script(
     dependency: str = "",
     each: Sequence[Request] = (),
 ) -> str:
-    """What sbatch gets: one job, or an array with one job a member.
+    """The script for sbatch: one job, or an array with one job per member.
 
     Args:
-        asked: what all members ask for.
+        request: what all members request.
         name: the job's name.
-        folder: where the members' own texts lie, each under its index.
-        indices: of the members in the array; none for a job of its own.
-        news: the file that gets a line when one begins or ends.
-        dependency: whom it waits for in Slurm's queue; empty if nobody.
-        each: what each member asks for, if they are steps of one job; what they run is then `body_text`.
+        folder: contains the members' texts, each named by its index.
+        indices: of the members in the array; empty for a single job.
+        news: the file to which a job appends a line when it starts or finishes.
+        dependency: the value of `--dependency`; empty for none.
+        each: the request of each member, if they are steps of one job; each step then runs `body_text`.
     """
-    own = [f"--job-name={name}"]
-    if not any(option.startswith("--comment=") for option in asked.options):
-        own.append(f"--comment={folder}")
+    common = [f"--job-name={name}"]
+    if not any(option.startswith("--comment=") for option in request.options):
+        common.append(f"--comment={folder}")
     if indices:
-        own.append(f"--array={array(indices)}" + (f"%{asked.max_parallel}" if asked.max_parallel else ""))
-    # What login files and Slurm itself say is not the task's output, whose log the script opens.
-    own += ["--output=/dev/null", "--open-mode=append", "--no-requeue", "--export=ALL", "--chdir=/"]
-    # What can no longer run leaves the queue, whatever the cluster does by default.
-    waiting = [f"--dependency={dependency}", "--kill-on-invalid-dep=yes"] if dependency else []
-    head = "#!/bin/bash -l" if asked.login else "#!/bin/bash"
+        common.append(
+            f"--array={array(indices)}" + (f"%{request.max_parallel}" if request.max_parallel else "")
+        )
+    # The output of login files and of Slurm is discarded; the script itself opens the log of the task.
+    common += ["--output=/dev/null", "--open-mode=append", "--no-requeue", "--export=ALL", "--chdir=/"]
+    # A job whose dependency cannot be met leaves the queue, whatever the cluster's default is.
+    dependencies = [f"--dependency={dependency}", "--kill-on-invalid-dep=yes"] if dependency else []
+    head = "#!/bin/bash -l" if request.login else "#!/bin/bash"
     if each:
-        parts = [(*own, *options) for options in components(each)]
+        parts = [(*common, *options) for options in components(each)]
         lines = "\n#SBATCH hetjob\n".join("\n".join(map(_sbatch_line, part)) for part in parts)
         members = " ".join(str(index) for index in range(len(each)))
         script = STEPS.format(
             body=shlex.quote(f"{folder}/{BODY}"), members=members, kill=KILL_NOTICE, notice=NOTICE
         )
         return f"{head}\n{lines}\n{script}"
-    lines = "\n".join(map(_sbatch_line, (*own, *asked.options, *waiting)))
+    lines = "\n".join(map(_sbatch_line, (*common, *request.options, *dependencies)))
     body = body_text(
-        asked, folder=folder, news=news, index="${SLURM_ARRAY_TASK_ID:-0}", is_gated=bool(dependency)
+        request, folder=folder, news=news, index="${SLURM_ARRAY_TASK_ID:-0}", is_gated=bool(dependency)
     )
     return f"{head}\n{lines}\n{body}"
 
@@ -97,34 +99,36 @@ def _sbatch_line(option: str) -> str:
     return f"#SBATCH {directive(option)}"
 
 
-def body_text(asked: Request, *, folder: PurePath, news: PurePath, index: str, is_gated: bool = False) -> str:
-    """The shell that runs one member.
+def body_text(
+    request: Request, *, folder: PurePath, news: PurePath, index: str, is_gated: bool = False
+) -> str:
+    """The shell text that runs one member.
 
     Args:
-        asked: what it asks for.
-        folder: where the members' own texts lie, each under its index.
-        news: the file that gets a line when it begins or ends.
-        index: what gives the member's index, in shell.
-        is_gated: whether it has to look first at those it waited for.
+        request: what it requests.
+        folder: contains the members' texts, each named by its index.
+        news: the file to which it appends a line when it starts or finishes.
+        index: a shell expression for the member's index.
+        is_gated: whether it checks its parents' records before it runs the task.
     """
-    marker = "timed-out" if asked.ends_time else NEAR_LIMIT
-    forward = FORWARD.format(marker=marker, signal=asked.forward, notice=NOTICE) if asked.forward else ""
+    marker = "timed-out" if request.ends_time else NEAR_LIMIT
+    forward = FORWARD.format(marker=marker, signal=request.forward, notice=NOTICE) if request.forward else ""
     return BODY_TEXT.format(
         index=index,
         folder=shlex.quote(str(folder)),
         news=shlex.quote(str(news)),
-        setup="\n".join(asked.setup_lines) or ":",
+        setup="\n".join(request.setup_lines) or ":",
         forward=forward,
-        gate=GATE.format(stood_back=STOOD_BACK, signalled=SIGNALLED, behind=BEHIND) if is_gated else "",
+        gate=GATE.format(declined=DECLINED, signalled=SIGNALLED, behind=UPSTREAM) if is_gated else "",
         kill=KILL_NOTICE,
         signalled=SIGNALLED,
         running=RUNNING,
-        most_looks=MOST_LOOKS,
+        most_looks=MOST_CHECKS,
     )
 
 
 def directive(option: str) -> str:
-    """An option as a line of `#SBATCH` takes it: only double quotes keep every character."""
+    """An option as an `#SBATCH` line takes it: only double quotes preserve every character."""
     flag, equals, value = option.partition("=")
     if _PLAIN_OPTION.fullmatch(value):
         return option
@@ -141,15 +145,15 @@ def member_text(
     arguments: Sequence[str],
     upstream: Sequence[str] = (),
 ) -> str:
-    """What one job runs, for the job script to read.
+    """The variables of one member, for the job script to read.
 
     Args:
-        plan: what was planned.
+        plan: the plan of the attempt.
         attempt: the attempt's folder.
         mask: the task's umask, in octal.
         env: its environment, without secrets.
         arguments: the shim and its arguments.
-        upstream: whose ends have to allow it, as `dependency.arguments` gives it.
+        upstream: the parents whose records have to permit it, as `dependency.arguments` returns them.
     """
     missing = {"exit_code": None, "launch": f"there is no program {plan.argv[0]!r} on the PATH of its job"}
     values = {
@@ -160,7 +164,7 @@ def member_text(
         "missing": shlex.quote(json.dumps(missing)),
         "mark": shlex.quote(f"EXP_OUTPUT={plan.env['EXP_OUTPUT']}"),
         "stop": shlex.quote(short_signal(plan.stop_signal)),
-        "patience": str(math.ceil(plan.stop_grace * LOOKS_A_SECOND)),
+        "patience": str(math.ceil(plan.stop_grace * CHECKS_PER_SECOND)),
         "environment": _array(f"{name}={value}" for name, value in env.items()),
         "command": _array(arguments),
     }
@@ -170,7 +174,7 @@ def member_text(
 
 
 def secrets_text(values: Mapping[str, str]) -> str:
-    """Secrets for the job script to read."""
+    """The secrets of one member, for the job script to read."""
     return f"_exp_secrets={_array(f'{name}={value}' for name, value in values.items())}\n"
 
 

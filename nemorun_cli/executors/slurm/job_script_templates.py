@@ -1,17 +1,17 @@
-"""The shell of jobs: what their scripts do, as texts that are filled in elsewhere."""
+"""Shell templates of job scripts; `job_script` fills them in."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# Every name begins with _exp_: the task's own variables are set in the same shell.
+# Every name begins with _exp_, because the task's own variables are set in the same shell.
 BODY_TEXT: Final = """\
 # One job of exp: it runs one member of a submission under the experiment's shim.
 _exp_folder={folder}
 _exp_news={news}
 _exp_index={index}
 _exp_secrets=() _exp_task='' _exp_running=''
-# shellcheck disable=SC1090 # what a member runs lies beside this script
+# shellcheck disable=SC1090 # the members' files are next to this script
 . "$_exp_folder/$_exp_index" || exit
 umask 077
 {gate}exec >>"$_exp_attempt/log" 2>&1 </dev/null
@@ -22,7 +22,7 @@ if [ -e "$_exp_attempt/secrets" ]; then
 fi
 
 _exp_record() {{
-    # Not what a shim said: of several jobs for one attempt, one runs it and the others leave.
+    # Never overwrite the shim's record: of several jobs for one attempt, one runs it and the others exit.
     [ -e "$_exp_attempt/claim" ] || [ -e "$_exp_attempt/exit.json" ] ||
         printf '%s\\n' "$1" >"$_exp_attempt/exit.json"
 }}
@@ -40,7 +40,7 @@ _exp_export() {{
 }}
 _exp_export "${{_exp_environment[@]}}" 2>/dev/null
 umask "$_exp_mask"
-cd -- "$_exp_workdir" 2>/dev/null || true # the shim tells of it
+cd -- "$_exp_workdir" 2>/dev/null || true # the shim reports it
 
 # setup_lines
 {setup}
@@ -59,7 +59,8 @@ case $_exp_program in
 esac
 
 _exp_pids() {{
-    # Who carries the attempt's mark, looked for by nobody who carries it: no pipe, whose other end would.
+    # The processes with the attempt's marker in their environment. grep itself has none, and there is no
+    # pipe, whose other side would have it.
     local path
     for path in $(/usr/bin/env -i grep -lzFx -e "$_exp_mark" /proc/[0-9]*/environ 2>/dev/null); do
         path=${{path#/proc/}}
@@ -67,7 +68,7 @@ _exp_pids() {{
     done
 }}
 _exp_forward() {{
-    # To the task's process group, and to those of its processes that left it.
+    # To the task's process group, and to those of its processes that have left the group.
     local pid stat
     kill -s "$1" -- "-$_exp_task" 2>/dev/null
     for pid in $(_exp_pids); do
@@ -81,15 +82,15 @@ _exp_pass_on() {{
     _exp_forward "$1"
 }}
 
-# Slurm signals this script alone, which outlives the task and sends on what it gets. With job control the
-# task is a process group of its own, in which INT and QUIT are not ignored.
+# Slurm signals only this script, which outlives the task and forwards each signal. With job control the
+# task has its own process group, in which INT and QUIT are not ignored.
 for _exp_signal in HUP INT QUIT TERM USR1 USR2 ALRM; do
-    # shellcheck disable=SC2064 # the name of now
+    # shellcheck disable=SC2064 # the present value is intended
     trap "_exp_pass_on $_exp_signal" "$_exp_signal"
 done
 trap '_exp_forward KILL' {kill}
 set -m
-# While this file is there, an exit record does not mean that nothing of the task is left.
+# While this file exists, processes of the task may still run although there is an exit record.
 if (set -C && true >"$_exp_attempt/{running}") 2>/dev/null; then _exp_running=$_exp_attempt/{running}; fi
 echo "$_exp_index" >>"$_exp_news"
 /usr/bin/env -- "${{_exp_environment[@]}}" /bin/sh "${{_exp_command[@]}}" 9>&- &
@@ -98,7 +99,7 @@ _exp_task=$!
 wait "$_exp_task"
 _exp_code=$?
 
-# What the task left behind is ended before its job is.
+# Terminate the task's remaining processes before the job ends.
 _exp_looks=0
 while [ -n "$(_exp_pids)" ]; do
     [ "$_exp_looks" -gt 0 ] || _exp_forward "$_exp_stop"
@@ -110,26 +111,26 @@ done
 exit "$_exp_code"
 """
 
-# For a job that was queued before its task could run. That Slurm let it begin is not enough: the records of
-# those it waited for have to say so beyond doubt. Else it stands back, and whoever looks next decides.
+# For a job that was queued before its task was ready. A dependency that Slurm considers met is not enough:
+# the records of its parents have to confirm it. Otherwise the job declines, and the scheduler decides.
 GATE: Final = """\
-_exp_end_of() {{ # DIRECTORY: how an attempt ended, as far as its files tell
+_exp_end_of() {{ # DIRECTORY: print how an attempt ended, according to its files
     # success, failure, killed (a failure or a cancel), unconfirmed (a success or a cancel), none, unclear
     local record='' looks=0
     until read -r record 2>/dev/null <"$1/exit.json" || [ ! -e "$1/claim" ] || [ "$looks" -ge 20 ]; do
-        looks=$((looks + 1)) # a record may take a moment to get here from another node
+        looks=$((looks + 1)) # a record from another node may take a moment to appear
         sleep 0.25
     done
     if [ -z "$record" ]; then
         if [ -e "$1/claim" ]; then echo killed
-        elif [ -e "$1/{stood_back}" ]; then echo unclear
+        elif [ -e "$1/{declined}" ]; then echo unclear
         else echo none; fi
     elif [ "$record" = '{{"exit_code":0}}' ]; then
         if [ -e "$1/{signalled}" ]; then echo unconfirmed; else echo success; fi
     elif [ -e "$1/{signalled}" ]; then echo killed
     else echo failure; fi
 }}
-_exp_has_plain_outputs() {{ # DIRECTORY, plain or secret: whether nothing can be wrong with what was put out
+_exp_has_plain_outputs() {{ # DIRECTORY, plain or secret: whether the outputs are certainly valid
     [ -e "$1/outputs" ] || return 0
     [ -f "$1/outputs" ] || return 1
     [ -s "$1/outputs" ] || return 0
@@ -137,7 +138,7 @@ _exp_has_plain_outputs() {{ # DIRECTORY, plain or secret: whether nothing can be
     local value='=[ -~]*|:=(-?(0|[1-9][0-9]*)([.][0-9]+)?|true|false|null)'
     ! LC_ALL=C grep -qvxE "([A-Za-z_][A-Za-z0-9_.-]*($value))?" "$1/outputs"
 }}
-_exp_is_skipped() {{ # DIRECTORY: whether what never ran there never can, by whom it waited for
+_exp_is_skipped() {{ # DIRECTORY: whether its parents' ends make it certain that it never runs
     local need folder end all=''
     [ -e "$1/{behind}" ] || return 1
     while IFS= read -r -d '' need && IFS= read -r -d '' _ && IFS= read -r -d '' folder; do
@@ -151,7 +152,7 @@ _exp_is_skipped() {{ # DIRECTORY: whether what never ran there never can, by who
     done <"$1/{behind}"
     [ "$all" = yes ]
 }}
-_exp_may_run() {{ # NEED, plain or secret, DIRECTORY, and so on
+_exp_may_run() {{ # NEED, plain or secret, DIRECTORY; the same for each further parent
     local end need wanted='' found=''
     while [ "$#" -gt 0 ]; do
         need=$1
@@ -172,15 +173,15 @@ _exp_may_run() {{ # NEED, plain or secret, DIRECTORY, and so on
     [ "$wanted" = "$found" ]
 }}
 if ! _exp_may_run "${{_exp_behind[@]}}"; then
-    true >"$_exp_attempt/{stood_back}"
+    true >"$_exp_attempt/{declined}"
     echo "$_exp_index" >>"$_exp_news"
     exit 1
 fi
 """
 
-# The job of members that start together: each is a step of its own, looked after by a shell of its own.
+# The job of a co-scheduled group: each member is a separate step, supervised by its own shell.
 STEPS: Final = """\
-# One job of exp: the members of a group that start together, each under the experiment's shim.
+# One job of exp: it runs the members of a co-scheduled group, each under the experiment's shim.
 _exp_members=()
 for _exp_one in {members}; do
     /bin/bash {body} "$_exp_one" </dev/null >/dev/null 2>&1 &
@@ -198,6 +199,6 @@ exit "$_exp_code"
 """
 
 FORWARD: Final = """\
-# Slurm tells that the time is nearly over: the task gets the signal that is meant for it.
+# Slurm announces the time limit: forward the configured signal to the task.
 trap 'true >"$_exp_attempt/{marker}"; _exp_forward {signal}' {notice}
 """

@@ -1,4 +1,4 @@
-"""What is asked of Slurm for a task: the options of a spec, checked and turned into sbatch's flags. Pure."""
+"""The sbatch options of a spec: their schema, and their translation into flags. Pure."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
 
-END_OF_FLAGS: Final = "--"  # of srun, where something has to be put behind them
+END_OF_FLAGS: Final = "--"  # of srun, where arguments are inserted after them
 MINUTE: Final = 60
 HOUR: Final = 3600
 SIGNAL_SLACK: Final = 60  # seconds by which Slurm may send `--signal` too early
-NOTICE: Final = "XCPU"  # what tells a job script that its time is nearly over; no task ever gets it
+NOTICE: Final = "XCPU"  # the signal that announces the time limit to a job script; never sent to a task
 
 MEGA: Final = 1024**2
 
-_SAYS_TOO: Final = {  # which fields say the same as resources do
+_OVERLAPPING: Final = {  # the options that request the same as a resource
     "cpus": ("cpus_per_task", "cpus_per_gpu"),
     "memory": ("mem", "mem_per_cpu", "mem_per_gpu"),
     "gpus": ("gpus", "gpus_per_node", "gpus_per_socket", "gpus_per_task"),
@@ -37,7 +37,7 @@ _TEXT: Final = {
     "type": "string",
     "pattern": r"^[^\n\r\x00]+(?![\s\S])",
 }
-_COUNT: Final = {"title": "a whole number from 0 on", "type": "integer", "minimum": 0}
+_COUNT: Final = {"title": "a whole number, 0 or more", "type": "integer", "minimum": 0}
 _NUMBER: Final = {"title": "a whole number", "type": "integer"}
 _FLAG: Final = {"title": "true or false", "type": "boolean"}
 _AMOUNT: Final = {"title": "a whole number, or a text such as 2-4, 16G or a100:2", "anyOf": [_COUNT, _TEXT]}
@@ -64,31 +64,31 @@ _ARGUMENTS: Final = {
 }
 
 
-def _of(form: Mapping[str, Any], names: str) -> dict[str, Mapping[str, Any]]:
-    return dict.fromkeys(names.split(), form)
+def _fields(schema: Mapping[str, Any], names: str) -> dict[str, Mapping[str, Any]]:
+    return dict.fromkeys(names.split(), schema)
 
 
-# The long options of sbatch's manual. Left out are those that `exp` gives itself (job-name, output,
-# array, export, requeue, …) and those that do something else than submit (test-only, wrap, …).
+# The long options in sbatch's manual, without those that `exp` sets itself (job-name, output, array, export,
+# requeue, …) and those that change what sbatch does (test-only, wrap, …).
 FIELDS: Final[Mapping[str, Any]] = {
-    **_of(
+    **_fields(
         _TEXT,
         "account acctg_freq batch bb bbf begin cluster_constraint comment cpu_freq deadline"
         " distribution extra_node_info gpu_bind gpu_freq gres_flags hint mail_user mcs_label mem_bind"
         " network nodefile power prefer profile propagate reservation switches tmp wckey",
     ),
-    **_of(_LIST, "constraint exclude gres licenses mail_type nodelist partition qos"),
-    **_of(
+    **_fields(_LIST, "constraint exclude gres licenses mail_type nodelist partition qos"),
+    **_fields(
         _COUNT,
         "core_spec cores_per_socket cpus_per_gpu cpus_per_task delay_boot mincpus ntasks ntasks_per_core"
         " ntasks_per_gpu ntasks_per_node ntasks_per_socket sockets_per_node thread_spec threads_per_core"
         " wait_all_nodes",
     ),
-    **_of(
+    **_fields(
         _AMOUNT, "gpus gpus_per_node gpus_per_socket gpus_per_task mem mem_per_cpu mem_per_gpu nodes priority"
     ),
-    **_of(_FLAG, "contiguous overcommit oversubscribe reboot spread_job use_min_nodes"),
-    **_of(_CHOICE, "exclusive no_kill"),
+    **_fields(_FLAG, "contiguous overcommit oversubscribe reboot spread_job use_min_nodes"),
+    **_fields(_CHOICE, "exclusive no_kill"),
     "nice": _NUMBER,
     "signal": _SIGNAL,
     "time": _TIME,
@@ -111,7 +111,7 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
         "container_image": _TEXT,
         "container_mounts": _LIST,
         "tunnel": ssh.OPTIONS_SCHEMA,
-        "max_parallel": {"title": "a whole number from 1 on", "type": "integer", "minimum": 1},
+        "max_parallel": {"title": "a whole number, 1 or more", "type": "integer", "minimum": 1},
         "additional_parameters": {
             "title": "a mapping of sbatch's flags",
             "type": "object",
@@ -130,17 +130,16 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a task asks for; members whose requests are equal share one job array.
+    """What a task requests; members with equal requests share one job array.
 
     Attributes:
-        options: sbatch's, without those that tell one submission from another.
+        options: of sbatch, without those that differ between submissions.
         setup_lines: shell that the job script runs before the task.
-        login: whether login files make the job's environment.
+        login: whether login files set up the job's environment.
         max_parallel: how many members of an array run at once.
-        forward: the signal that the job script sends to the task when Slurm tells it that the time
-            is nearly over.
-        ends_time: whether that signal is the end of the task's time, as `stop_signal` is; one that
-            the spec chose by `signal` only announces it.
+        forward: the signal that the job script sends to the task shortly before the time limit.
+        ends_time: whether that signal makes the end of the task a timeout, as `stop_signal` does; a signal
+            that the spec sets by `signal` only announces the limit.
     """
 
     options: tuple[str, ...]
@@ -151,33 +150,33 @@ class Request:
     ends_time: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """What a dry run shows of it, and a plan keeps."""
-        found: dict[str, Any] = {"sbatch": list(self.options)}
+        """The fields for a dry run and the plan."""
+        fields: dict[str, Any] = {"sbatch": list(self.options)}
         if self.setup_lines:
-            found["setup_lines"] = list(self.setup_lines)
-        return found
+            fields["setup_lines"] = list(self.setup_lines)
+        return fields
 
 
 def request(options: Mapping[str, Any], plan: Plan) -> Request:
-    """What these options ask for a plan.
+    """The request of a plan with these options.
 
     Raises:
-        EngineError: a value holds a line break.
+        EngineError: a value contains a line break.
     """
-    asked_signal = options.get("signal")
+    user_signal = options.get("signal")
     flags = sbatch_flags(options, plan.resources)
     if "time" not in options and plan.timeout is not None:
         flags.append(f"--time={_minutes(plan.timeout + plan.stop_grace)}")
-    notice = _notice(asked_signal, options.get("time"), plan)
+    notice = _notice(user_signal, options.get("time"), plan)
     forward = None
     if notice:
         signal, seconds = notice
-        # Without srun the job script is all there is to signal, and sends it on.
+        # Without srun, Slurm signals only the job script, which forwards the signal.
         forward = None if uses_srun(options) or plan.company else signal
         flags.append(f"--signal={f'B:{NOTICE}' if forward else signal}@{seconds}")
     for flag in flags:
         if re.search(r"[\n\r\x00]", flag):
-            raise EngineError(f"sbatch takes no line break in an option: {flag!r}")
+            raise EngineError(f"an option of sbatch contains a line break: {flag!r}")
     lines = options.get("setup_lines", ())
     return Request(
         options=tuple(flags),
@@ -185,57 +184,68 @@ def request(options: Mapping[str, Any], plan: Plan) -> Request:
         login=plan.env_inherit != "none",
         max_parallel=options.get("max_parallel"),
         forward=forward,
-        ends_time=asked_signal is None,
+        ends_time=user_signal is None,
     )
 
 
 def sbatch_flags(options: Mapping[str, Any], wanted: Resources = NOTHING) -> list[str]:
-    """The flags of an executor's options and of resources: all but `--signal`, and a timeout's time limit."""
-    given = {name.replace("_", "-"): options[name] for name in FIELDS if name in options and name != "signal"}
-    named = {**given, **options.get("additional_parameters", {})}
+    """The flags of an executor's options and of resources, without `--signal` and a timeout's `--time`."""
+    fields = {
+        name.replace("_", "-"): options[name] for name in FIELDS if name in options and name != "signal"
+    }
+    flags = {**fields, **options.get("additional_parameters", {})}
     if wanted.cpus:
-        named.setdefault("cpus-per-task", math.ceil(wanted.cpus))
+        flags.setdefault("cpus-per-task", math.ceil(wanted.cpus))
     if wanted.memory:
-        named.setdefault("mem", f"{math.ceil(wanted.memory / MEGA)}M")
+        flags.setdefault("mem", f"{math.ceil(wanted.memory / MEGA)}M")
     if wanted.gpus:
-        others = named.get("gres")
-        named["gres"] = _joined([*(_listed(others) if others else ()), f"gpu:{wanted.gpus}"])
-    return [flag for name, value in named.items() for flag in _flags(name, value)]
+        others = flags.get("gres")
+        flags["gres"] = _joined([*(_listed(others) if others else ()), f"gpu:{wanted.gpus}"])
+    return [flag for name, value in flags.items() for flag in _flags(name, value)]
 
 
 def clash(options: Mapping[str, Any], wanted: Resources) -> str | None:
-    """What the options of an executor and the resources of a task both say, or None."""
-    named = {*options, *(name.replace("-", "_") for name in options.get("additional_parameters", {}))}
-    found = [word for name, words in _SAYS_TOO.items() if name in wanted.to_json() for word in words]
-    found = [word for word in found if word in named]
+    """An error message if an executor's options and a task's resources request the same, else None."""
+    given = {*options, *(name.replace("-", "_") for name in options.get("additional_parameters", {}))}
+    requested = wanted.to_json()
+    overlapping = [
+        option
+        for name, names in _OVERLAPPING.items()
+        if name in requested
+        for option in names
+        if option in given
+    ]
     gres = ",".join(_listed(options.get("gres", [])))
     if wanted.gpus is not None and re.search(r"(^|,)(gres/)?gpu\b", gres):
-        found.append("gres")
-    return f"its options say that already: {', '.join(found)}; leave out one of the two" if found else None
+        overlapping.append("gres")
+    if not overlapping:
+        return None
+    return f"its options already request this: {', '.join(overlapping)}; remove one of the two"
 
 
 def argv(options: Mapping[str, Any], plan: Plan) -> tuple[str, ...]:
-    """The task's command line as its job runs it: under srun if that has to spread it or make a container."""
+    """The task's command line: under srun if it is spread, in a container or co-scheduled."""
     if not (uses_srun(options) or plan.company):
         return plan.argv
     container: list[str] = []
     if image := options.get("container_image"):
         mounts = options.get("container_mounts", [])
-        own = dict.fromkeys((plan.env["EXP_DIR"], plan.workdir))
+        mounted = dict.fromkeys((plan.env["EXP_DIR"], plan.workdir))
         container = [
             f"--container-image={image}",
-            f"--container-mounts={_joined([*(f'{path}:{path}' for path in own), *_listed(mounts)])}",
+            f"--container-mounts={_joined([*(f'{path}:{path}' for path in mounted), *_listed(mounts)])}",
             f"--container-workdir={plan.workdir}",
-            f"--container-env={_joined([*plan.env, *plan.secrets])}",  # else the image's own would win
+            # Without this, the variables of the image have precedence.
+            f"--container-env={_joined([*plan.env, *plan.secrets])}",
         ]
     flags = ("srun", *container, *(str(part) for part in options.get("srun_args", ())))
     return (*flags, END_OF_FLAGS, *plan.argv) if plan.company else (*flags, *plan.argv)
 
 
 def uses_srun(options: Mapping[str, Any]) -> bool:
-    """Whether the task is run by srun, once for each of Slurm's tasks."""
-    if (wanted := options.get("srun")) is not None:
-        return bool(wanted)
+    """Whether srun runs the task, once per Slurm task."""
+    if (srun := options.get("srun")) is not None:
+        return bool(srun)
     if "srun_args" in options or "container_image" in options:
         return True
     counts = (options.get(name, 1) for name in ("nodes", "ntasks", "ntasks_per_node"))
@@ -243,7 +253,7 @@ def uses_srun(options: Mapping[str, Any]) -> bool:
 
 
 def seconds_of(time: str) -> int | None:
-    """A time as Slurm writes it, in seconds; None where it is no limit."""
+    """A time in Slurm's notation, in seconds; None for no limit."""
     if time in ("UNLIMITED", "INFINITE"):
         return None
     days, dash, rest = time.rpartition("-")
@@ -257,15 +267,15 @@ def seconds_of(time: str) -> int | None:
     return sum(hour) * HOUR + minutes * MINUTE + seconds
 
 
-def _notice(asked: str | None, time: str | None, plan: Plan) -> tuple[str, int] | None:
-    """The signal that comes before the time limit, and how many seconds before it."""
-    if asked is not None:
-        name, _, seconds = asked.partition("@")
+def _notice(signal: str | None, time: str | None, plan: Plan) -> tuple[str, int] | None:
+    """The signal that Slurm sends before the time limit, and how many seconds before it."""
+    if signal is not None:
+        name, _, seconds = signal.partition("@")
         return name.removeprefix("SIG"), int(seconds or MINUTE)
     grace = max(1, math.ceil(plan.stop_grace))
     limit = seconds_of(time) if time else None
     if limit is None or limit < 2 * (grace + SIGNAL_SLACK):
-        return None  # a signal that may come a minute early would take too much of a short limit
+        return None  # the signal may be a minute early, which is too much of a short limit
     return short_signal(plan.stop_signal), grace
 
 

@@ -1,4 +1,4 @@
-"""How a job is ended: what waits is taken back, what runs gets its signal and, after a grace period, KILL."""
+"""Cancels jobs: queued ones are removed; running ones receive a signal and, after a grace period, KILL."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from nemorun_cli.executors.slurm.job_script import KILL_NOTICE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-BETWEEN: Final = 0.1  # seconds from one command to the next that builds on it
-KILLING: Final = 1.0  # seconds that a job script has to kill its task before Slurm ends the job
-AGAIN: Final = 5.0  # seconds until a job that should be gone is cancelled once more
+BETWEEN: Final = 0.1  # seconds between a command and the next one, which requires its effect
+KILLING: Final = 1.0  # seconds that a job script has to kill its task before Slurm terminates the job
+AGAIN: Final = 5.0  # seconds until scancel is repeated for a job that still exists
 
 _SIGNAL, _KILL, _CANCEL = "signal", "kill", "cancel"
 _NEXT: Final = {_SIGNAL: _KILL, _KILL: _CANCEL, _CANCEL: _CANCEL}
@@ -21,7 +21,7 @@ Command = tuple[str, ...]
 
 
 class JobStop:
-    """One job on its way to its end.
+    """The cancellation of one job.
 
     Args:
         signal: a signal's short name.
@@ -32,12 +32,12 @@ class JobStop:
     def __init__(self, *, signal: str, grace: float, by_steps: bool) -> None:
         self._signal, self._by_steps = signal, by_steps
         self._stage = _SIGNAL
-        self.told: float | None = None  # the monotonic time of the first command
-        self.due = self.made = time.monotonic()
+        self.first_sent: float | None = None  # the monotonic time of the first command
+        self.due = self.requested = time.monotonic()
         self._deadline = self.due if signal == "KILL" else self.due + grace
 
     def hurry(self, *, signal: str, grace: float) -> None:
-        """Begin again with another signal or a shorter grace period; one that kills already goes on."""
+        """Change the signal or shorten the grace period; a KILL that was already sent is not undone."""
         now = time.monotonic()
         self._deadline = now if signal == "KILL" else min(self._deadline, now + grace)
         if self._stage in (_KILL, _CANCEL) and self.due > self._deadline:
@@ -46,19 +46,19 @@ class JobStop:
             self._stage, self.due = _SIGNAL, now
         self._signal = signal
 
-    def step(self, *, is_queued: bool) -> Command:
-        """The beginning of the command that is due now; the next one builds on it.
+    def next_command(self, *, is_queued: bool) -> Command:
+        """The command that is due now, without job ids; schedules the next one.
 
-        What waits is only taken back. Never by `--state=PENDING`, with which scancel takes the whole
-        of an array for one of its jobs.
+        A queued job is only removed, and never with `--state=PENDING`: then scancel would remove the whole
+        array for one of its jobs.
         """
         now, stage = time.monotonic(), self._stage
         if is_queued:
             stage = _CANCEL
         elif stage == _SIGNAL and now >= self._deadline:
             stage = _KILL
-        if self.told is None:
-            self.told = now
+        if self.first_sent is None:
+            self.first_sent = now
         if not is_queued:
             self._stage = _NEXT[stage]
         self.due = now + BETWEEN
@@ -70,29 +70,29 @@ class JobStop:
             self.due = now + AGAIN
         return self._command(stage)
 
-    def step_alone(self) -> Command:
-        """The same, for one step of a job whose others go on: its signal, then KILL as often as needed."""
+    def next_step_command(self) -> Command:
+        """The same for one step of a job whose other steps continue: its signal, then KILL until it ends."""
         now = time.monotonic()
         signal = "KILL" if self._stage != _SIGNAL or now >= self._deadline else self._signal
-        self.told, self._stage = self.told or now, _KILL
+        self.first_sent, self._stage = self.first_sent or now, _KILL
         self.due = max(now + BETWEEN, self._deadline) if signal != "KILL" else now + AGAIN
         return ("scancel", "--quiet", f"--signal={signal}")
 
     def _command(self, stage: str) -> Command:
         if stage == _SIGNAL:
-            # Steps get it from Slurm; else the job script does, and sends it on.
-            whom = () if self._by_steps else ("--batch",)
-            return ("scancel", "--quiet", *whom, f"--signal={self._signal}")
+            # Slurm signals steps; without srun the job script receives the signal and forwards it.
+            target = () if self._by_steps else ("--batch",)
+            return ("scancel", "--quiet", *target, f"--signal={self._signal}")
         if stage == _KILL:
-            # The job script kills all that there is of the task; scancel alone would wait for KillWait, and
-            # take only what the cluster's way of tracking processes finds.
+            # The job script kills all processes of the task. scancel alone would wait for KillWait, and kill
+            # only the processes that the cluster's process tracking finds.
             return ("scancel", "--quiet", "--batch", f"--signal={KILL_NOTICE}")
         return ("scancel", "--quiet")
 
 
-def commands(steps: Iterable[tuple[Command, str]]) -> list[list[str]]:
-    """One command for all jobs that get the same."""
-    grouped: dict[Command, list[str]] = {}
-    for command, job_id in steps:
-        grouped.setdefault(command, []).append(job_id)
-    return [[*command, *dict.fromkeys(ids)] for command, ids in grouped.items()]
+def grouped(commands: Iterable[tuple[Command, str]]) -> list[list[str]]:
+    """Join equal commands into one for all of their job ids."""
+    ids_by_command: dict[Command, list[str]] = {}
+    for command, job_id in commands:
+        ids_by_command.setdefault(command, []).append(job_id)
+    return [[*command, *dict.fromkeys(ids)] for command, ids in ids_by_command.items()]

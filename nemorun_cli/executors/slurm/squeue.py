@@ -1,4 +1,4 @@
-"""What Slurm says of jobs: the questions for squeue and sacct, their answers, what the states mean. Pure."""
+"""Queries for squeue and sacct, the parsers of their answers, and the meaning of job states. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Phase = Literal["queued", "running", "ending", "over"]
 
-# Every state of squeue's manual, and what it is to exp; docs/slurm.md has the same table.
+# Every state in squeue's manual, and its phase for exp; docs/slurm.md has the same table.
 PHASES: Final[dict[str, Phase]] = {
     **dict.fromkeys(("PENDING", "CONFIGURING", "RESV_DEL_HOLD"), "queued"),
     **dict.fromkeys(("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"), "queued"),
@@ -25,7 +25,7 @@ PHASES: Final[dict[str, Phase]] = {
     **dict.fromkeys(("NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY", "REVOKED", "LAUNCH_FAILED"), "over"),
 }
 
-# What Slurm did to a job, told whatever exit code the task had by then.
+# Why Slurm terminated a job; has precedence over the exit code of the task.
 CAUSES: Final[dict[str, tuple[Reason, str]]] = {
     "TIMEOUT": (Reason.TIMEOUT, "it reached its time limit in Slurm"),
     "DEADLINE": (Reason.TIMEOUT, "it reached its deadline in Slurm"),
@@ -33,14 +33,14 @@ CAUSES: Final[dict[str, tuple[Reason, str]]] = {
     "NODE_FAIL": (Reason.NODE_FAIL, "its node failed"),
     "BOOT_FAIL": (Reason.NODE_FAIL, "its node did not boot"),
     "LAUNCH_FAILED": (Reason.NODE_FAIL, "its node could not start it"),
-    "OUT_OF_MEMORY": (Reason.OOM, "it used more memory than Slurm gave it"),
+    "OUT_OF_MEMORY": (Reason.OOM, "it used more memory than Slurm allocated"),
 }
 
-# `-o` and not `-O`, whose columns older versions cut. Free text comes last, so that nothing in it can be
-# taken for another field; jobs of an array come one a line.
-LITTLE: Final = 600.0  # seconds by which an estimate has to move to be told again
-MOVED: Final = 0.1  # or this part of the whole wait
+MIN_MOVE: Final = 600.0  # seconds by which an estimated start has to move to be reported again
+MIN_MOVE_FRACTION: Final = 0.1  # the same, as a fraction of the whole wait
 SEPARATOR: Final = "\x1f"
+# `-o`, because older versions truncate the columns of `-O`. The name is free text and therefore comes last;
+# `--array` prints one line per array job.
 _SQUEUE_FIELDS: Final = ("%i", "%T", "%V", "%S", "%e", "%r", "%j")
 SQUEUE: Final = (
     "squeue", "--noheader", "--array", "--states=all", f"--format={SEPARATOR.join(_SQUEUE_FIELDS)}"
@@ -50,16 +50,16 @@ SACCT: Final = (
     "--format=JobID,State,Submit,Start,End,ExitCode,JobName",
 )  # fmt: skip
 _NO_EXIT_CODE: Final = None
-LONG_BEFORE: Final = 86_400.0  # seconds by which no two clocks differ
-NEVER: Final = "DependencyNeverSatisfied"  # the reason of a job that waited for what did not come to pass
+LONG_BEFORE: Final = 86_400.0  # seconds; more than any two clocks differ
+NEVER: Final = "DependencyNeverSatisfied"  # the reason of a job whose dependency can no longer be met
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
-    """A job as squeue or sacct tells it; times in Unix seconds, None where Slurm has none.
+    """A job as squeue or sacct reports it; times in Unix seconds, None where Slurm has none.
 
-    `start` is when it began or is expected to; `code` is its exit code as a shell tells it, which only
-    accounting knows.
+    `start` is the actual or expected start; `code` is the exit code as a shell reports it, known only to
+    accounting.
     """
 
     job_id: str
@@ -73,16 +73,16 @@ class QueueRow:
 
     @property
     def phase(self) -> Phase | None:
-        """What the state is to exp; None for one that exp does not know."""
+        """The phase of the state; None for an unknown state."""
         return PHASES.get(self.state)
 
 
 def parse_squeue(text: str) -> Iterator[QueueRow]:
-    """The jobs in an answer of squeue to `SQUEUE`, with `SLURM_TIME_FORMAT=%s`."""
+    """The jobs in the output of `SQUEUE`, run with `SLURM_TIME_FORMAT=%s`."""
     for line in text.splitlines():
         fields = line.split(SEPARATOR, len(_SQUEUE_FIELDS) - 1)
         if len(fields) != len(_SQUEUE_FIELDS):
-            continue  # the rest of a name with a line break in it, which is none of ours
+            continue  # the rest of a name with a line break, which exp never creates
         job_id, state, submit, start, end, reason, name = fields
         yield QueueRow(
             job_id=job_id,
@@ -96,7 +96,7 @@ def parse_squeue(text: str) -> Iterator[QueueRow]:
 
 
 def parse_sacct(text: str) -> Iterator[QueueRow]:
-    """The jobs in an answer of sacct to `SACCT`, with `SLURM_TIME_FORMAT=%s`."""
+    """The jobs in the output of `SACCT`, run with `SLURM_TIME_FORMAT=%s`."""
     for line in text.splitlines():
         job_id, state, submit, start, end, code, name = line.split(SEPARATOR, 6)
         yield QueueRow(
@@ -111,16 +111,16 @@ def parse_sacct(text: str) -> Iterator[QueueRow]:
 
 
 def is_of(row: QueueRow, *, name: str, made: float) -> bool:
-    """Whether a job is that of a submission; an id that Slurm gave to another since has another name.
+    """Whether a job belongs to a submission: a job that reuses its id has another name.
 
-    Nor is it one that was submitted long before, as when both ids and names began anew.
+    A job that was submitted long before does not belong to it: ids and names may both have been reused.
     """
     return row.name == name and (row.submit is None or row.submit > made - LONG_BEFORE)
 
 
 def waiting_message(row: QueueRow) -> str:
-    """Why a job waits, in Slurm's words, and when Slurm expects it to start."""
-    text = f"Slurm: {row.state}" if row.state != "PENDING" else "it waits in Slurm's queue"
+    """Why a job waits, as Slurm reports it, and when Slurm expects it to start."""
+    text = f"Slurm: {row.state}" if row.state != "PENDING" else "waiting in Slurm's queue"
     if row.reason:
         text += f": {row.reason}"
     if row.state == "PENDING" and row.start is not None:
@@ -129,17 +129,17 @@ def waiting_message(row: QueueRow) -> str:
 
 
 def is_news(before: QueueRow, row: QueueRow) -> bool:
-    """Whether there is more to tell than that Slurm moved its estimate a little, as it does all the time."""
+    """Whether a change is worth reporting; small moves of the estimated start are not."""
     if (before.state, before.reason) != (row.state, row.reason):
         return True
     if before.start is None or row.start is None:
         return before.start is not row.start
     moved = abs(row.start - before.start)
-    return moved > max(LITTLE, MOVED * (row.start - (row.submit or row.start)))
+    return moved > max(MIN_MOVE, MIN_MOVE_FRACTION * (row.start - (row.submit or row.start)))
 
 
 def ending_of(row: QueueRow) -> AttemptEnd:
-    """How a job ended of which only Slurm can tell."""
+    """The end of an attempt without an exit record, according to Slurm."""
     if cause := CAUSES.get(row.state):
         reason, message = cause
         return AttemptEnd(
@@ -149,23 +149,23 @@ def ending_of(row: QueueRow) -> AttemptEnd:
         return AttemptEnd(
             status=TaskStatus.CANCELLED,
             reason=Reason.CANCELLED,
-            message="it was cancelled in Slurm, and not by exp",
+            message="it was cancelled in Slurm, not by exp",
             ended=row.end,
         )
     if row.state == "FAILED" and row.code:
         return from_exit_code(row.code, started=row.start, ended=row.end)
-    return lost(f"Slurm says {row.state} of job {row.job_id}, and it left no exit record")
+    return lost(f"Slurm reports {row.state} for job {row.job_id}, which left no exit record")
 
 
 def expand(job_id: str) -> Sequence[str]:
-    """The ids that an id of squeue stands for: `7_[1-2,5%3]` for three members, any other for itself."""
-    found = re.fullmatch(r"(\d+)_\[([0-9,-]+)(?:%\d+)?\]", job_id)
-    if not found:
+    """The job ids that an id of squeue stands for: three for `7_[1-2,5%3]`, any other id for itself."""
+    array = re.fullmatch(r"(\d+)_\[([0-9,-]+)(?:%\d+)?\]", job_id)
+    if not array:
         return (job_id,)
     ids = []
-    for part in found[2].split(","):
+    for part in array[2].split(","):
         first, _, last = part.partition("-")
-        ids += [f"{found[1]}_{index}" for index in range(int(first), int(last or first) + 1)]
+        ids += [f"{array[1]}_{index}" for index in range(int(first), int(last or first) + 1)]
     return ids
 
 

@@ -1,4 +1,4 @@
-"""OpenSSH's own client, as it is called: one connection that all share, and what its complaints mean."""
+"""Command lines for the OpenSSH client with one shared connection, and the meaning of its errors."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SOCKETS: Final = "/tmp/exp-ssh-{uid}"  # noqa: S108 - a socket's path has to be short; the folder is checked
-PERSIST: Final = 3600  # seconds for which a connection that nobody uses is kept
+PERSIST: Final = 3600  # seconds for which an unused connection stays open
 CONNECT: Final = 10  # seconds that connecting may take
-ALIVE_EVERY: Final = 15  # seconds between questions whether the other side is still there
-ALIVE_COUNT: Final = 3  # how many of them may stay without an answer
+ALIVE_EVERY: Final = 15  # seconds between keepalive messages
+ALIVE_COUNT: Final = 3  # how many of them may remain unanswered
 FAILED: Final = 255  # ssh's exit code for its own failures
 
 _NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
-    "title": "how the cluster is reached: host, job_dir, and user, port, identity, artifacts",
+    "title": "how the cluster is reached: host, job_dir, and optionally user, port, identity, artifacts",
     "type": "object",
     "additionalProperties": False,
     "required": ["host", "job_dir"],
@@ -38,10 +38,14 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
             "type": "string",
             "pattern": r"^[A-Za-z0-9_:][A-Za-z0-9._:%-]*(?![\s\S])",
         },
-        "user": {"title": "the name of a user there", "type": "string", "pattern": rf"^{_NAME}(?![\s\S])"},
+        "user": {
+            "title": "the name of a user on the host",
+            "type": "string",
+            "pattern": rf"^{_NAME}(?![\s\S])",
+        },
         "port": {"title": "a port", "type": "integer", "minimum": 1, "maximum": 65535},
         "identity": {
-            "title": "the path of a private key, from / or ~/ on",
+            "title": "the path of a private key that begins with / or ~/",
             "type": "string",
             "pattern": r"^~?/[^\n\r\x00]+(?![\s\S])",
         },
@@ -49,20 +53,20 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
             "title": "a list of globs of files in the experiment's folder, such as results/**",
             "type": "array",
             "items": {
-                "title": "a glob without .. that leads down from the experiment's folder",
+                "title": "a glob relative to the experiment's folder, without ..",
                 "type": "string",
                 "pattern": r"^(?!.*(^|/)\.\.(/|(?![\s\S])))[^/\n\r\x00-][^\n\r\x00]*(?![\s\S])",
             },
         },
         "job_dir": {
-            "title": "an absolute path on the far side, of letters, digits and ./_=@%+,~-",
+            "title": "an absolute path on the remote host, of letters, digits and ./_=@%+,~-",
             "type": "string",
             "pattern": r"^/(?!.*(^|/)\.\.(/|(?![\s\S])))[A-Za-z0-9./_=@%+,~-]*(?![\s\S])",
         },
     },
 }
 
-# What only a person can mend: by a password, a second factor, a passphrase, or a look at a host key.
+# Errors that need a person: for a password, a second factor, a passphrase, or to verify a host key.
 _PERSON: Final = re.compile(
     r"permission denied|host key verification failed|identification has changed|authentication fail"
     r"|too many authentication|no more authentication|passphrase|host key .* (is not|not) known"
@@ -73,11 +77,11 @@ _PERSON: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tunnel:
-    """A machine that is reached by ssh.
+    """How a remote host is reached by ssh.
 
     Attributes:
-        host: as ssh takes it; what is not said here, `~/.ssh/config` says.
-        job_dir: the folder on it under which the files of experiments lie.
+        host: as ssh takes it; `~/.ssh/config` provides the settings that are not given here.
+        job_dir: the folder on it that contains the files of experiments.
     """
 
     host: str
@@ -88,26 +92,26 @@ class Tunnel:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Tunnel:
-        """The tunnel that a spec names."""
+        """The tunnel of a spec's options."""
         return cls(**options)
 
     @property
     def socket(self) -> Path:
-        """Where the connection that all share listens; `%C` is ssh's own hash of where it leads."""
+        """The socket of the shared connection; `%C` is ssh's own hash of its destination."""
         key = "\0".join(map(str, (self.host, self.user, self.port, self.identity)))
         folder = Path(SOCKETS.format(uid=os.getuid()))
         return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:8]}-%C"
 
     @property
     def remote(self) -> str:
-        """The host as rsync takes it before a path."""
+        """The host in the notation that rsync takes before a path."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
     def ssh(self, *, asks: bool = False) -> list[str]:
-        """The client with its options, without a host; `asks` whether it may ask a person.
+        """The client with its options, without a host; `asks`: whether it may prompt a person.
 
         Raises:
-            EngineError: the folder of the sockets is not ours alone.
+            EngineError: other users can access the folder of the sockets.
         """
         _make_private(self.socket.parent)
         settings = {
@@ -132,16 +136,16 @@ class Tunnel:
         return argv
 
     def shell(self, *, asks: bool = False) -> list[str]:
-        """A shell there that reads its commands from standard input, whatever the user's own shell is."""
+        """A POSIX shell on the host that reads commands from standard input, whatever the login shell is."""
         return [*self.ssh(asks=asks), "--", self.host, "exec /bin/sh"]
 
     def rsync(self, *arguments: str) -> list[str]:
-        """Rsync over the same connection."""
+        """Rsync over the shared connection."""
         return ["rsync", "--rsh", shlex.join(self.ssh()), "--timeout=60", *arguments]
 
 
 def environment() -> dict[str, str]:
-    """What ssh gets: what leads to keys, agents and people, and nothing that marks a process as of a task."""
+    """The environment of ssh: this process's, without the variables that mark a process as part of a task."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -150,24 +154,25 @@ def environment() -> dict[str, str]:
 
 
 def needs_person(complaint: str) -> bool:
-    """Whether what ssh complains of is for a person to mend, and not for time."""
+    """Whether an error of ssh needs a person; other errors may disappear with time."""
     return _PERSON.search(complaint) is not None
 
 
-def is_lost(argv: Sequence[str], code: int | None, complaint: str) -> bool:
-    """Whether a command of these over ssh failed for the connection's sake."""
+def is_connection_failure(argv: Sequence[str], code: int | None, complaint: str) -> bool:
+    """Whether ssh or rsync failed because of the connection."""
     if argv[0] == "ssh":
         return code in (None, FAILED)
-    # rsync: 12 is a broken stream, 30 and 35 are timeouts, 20 is a signal; 127 and 126 are no rsync there.
-    is_there = "command not found" not in complaint and "not found" not in complaint
-    return code in (None, FAILED, 12, 20, 30, 35) and is_there
+    # rsync: 12 is a broken stream, 30 and 35 are timeouts, 20 is a signal; 127 and 126 mean that the remote
+    # host has no rsync.
+    is_installed = "command not found" not in complaint and "not found" not in complaint
+    return code in (None, FAILED, 12, 20, 30, 35) and is_installed
 
 
 def _make_private(folder: Path) -> None:
     folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
-    seen = folder.lstat()
-    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o077:
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise EngineError(
-            f"{folder} is not a folder of yours alone, and connections are kept there",
-            hint=f"see whose it is, and remove it: ls -ld {folder}",
+            f"{folder}, the folder for ssh connections, is not private to you",
+            hint=f"check who owns it, then remove it: ls -ld {folder}",
         )

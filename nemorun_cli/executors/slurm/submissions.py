@@ -1,4 +1,4 @@
-"""The files of submissions, in the experiment's folder: what sbatch got, for whom, and the id it gave."""
+"""The files of submissions in the experiment's folder: the script for sbatch, the members, and Slurm's id."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors import Job, Key
     from nemorun_cli.executors.slurm.dependency import Batch
 
-FOLDER: Final = "slurm"  # in the experiment's own folder
+FOLDER: Final = "slurm"  # in the experiment's folder
 NEWS: Final = "news"
 
 
@@ -30,12 +30,12 @@ class Submission:
 
     Attributes:
         made: when it was made, in Unix seconds.
-        by_steps: whether its tasks are run by srun, and signalled as its steps.
-        is_early: whether it was made before its members could run, to wait in Slurm's queue.
-        places: of the members in the array, if not by their order.
-        is_together: whether its members are steps of one job, of as many `components` as that has.
-        job_id: Slurm's id, once that is known.
-        sent: the monotonic time at which this process learned it.
+        by_steps: whether srun runs its tasks, so that signals go to job steps.
+        is_early: whether it was made before its members were ready, to wait in Slurm's queue.
+        array_indices: of the members in the array; None if they are numbered in order.
+        is_coscheduled: whether its members are steps of one job, which has `components` components.
+        job_id: Slurm's id; None until it is known.
+        sent: the monotonic time at which this process learned the id.
     """
 
     folder: Path
@@ -44,44 +44,44 @@ class Submission:
     made: float
     by_steps: bool = False
     is_early: bool = False
-    places: tuple[int, ...] | None = None
-    is_together: bool = False
+    array_indices: tuple[int, ...] | None = None
+    is_coscheduled: bool = False
     components: int = 1
     job_id: str | None = None
     sent: float = 0.0
     indices: dict[Key, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        places = self.places or range(len(self.members))
-        self.indices = dict(zip(self.members, places, strict=True))
+        indices = self.array_indices or range(len(self.members))
+        self.indices = dict(zip(self.members, indices, strict=True))
 
     @property
     def script(self) -> Path:
-        """What sbatch gets."""
+        """The script for sbatch."""
         return self.folder / "script"
 
     @property
     def is_array(self) -> bool:
         """Whether its members are jobs of an array."""
-        return len(self.members) > 1 and not self.is_together
+        return len(self.members) > 1 and not self.is_coscheduled
 
     def id_of(self, key: Key) -> str | None:
-        """What Slurm calls the job of one member."""
+        """Slurm's id of one member's job."""
         if self.job_id is not None and self.is_array:
             return f"{self.job_id}_{self.indices[key]}"
         if self.job_id is not None and self.components > 1:
             return f"{self.job_id}+{self.indices[key]}"
         return self.job_id
 
-    def remember(self, job_id: str) -> None:
-        """Write down Slurm's id; without it the name would have to do."""
+    def save_id(self, job_id: str) -> None:
+        """Store Slurm's id; without it the job can only be found by its name."""
         self.job_id = job_id
         self.sent = time.monotonic()
         files.write(self.folder / "job", job_id)
 
 
 class Submissions:
-    """All submissions of one experiment, by the attempts that they are for."""
+    """All submissions of one experiment, by attempt."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -99,51 +99,64 @@ class Submissions:
 
     @property
     def news(self) -> Path:
-        """The file to which jobs add a line when they begin and end."""
+        """The file to which jobs append a line when they start and finish."""
         return self.folder / NEWS
 
     def of(self, key: Key) -> Sequence[Submission]:
-        """The submissions for an attempt; more than one if some were in doubt."""
+        """The submissions of an attempt; more than one if an earlier one was unconfirmed or declined."""
         return self._by_key.get(key, ())
 
     def size(self, job_id: str) -> int | None:
-        """How many members the array of an id has, also of another executor; None if there is no such."""
+        """The number of members of an array, also of another executor's; None if the id is no array's."""
         for is_fresh in (False, True):
             if is_fresh:
                 self._read()
-            for several in self._by_key.values():
-                for one in several:
-                    if one.job_id == job_id and one.is_array:
-                        return len(one.members)
+            for submissions in self._by_key.values():
+                for submission in submissions:
+                    if submission.job_id == job_id and submission.is_array:
+                        return len(submission.members)
         return None
 
     def make(
-        self, batch: Batch, members: Mapping[Key, str], *, by_steps: bool, place: Callable[[Path], Path]
+        self,
+        batch: Batch,
+        members: Mapping[Key, str],
+        *,
+        by_steps: bool,
+        cluster_path: Callable[[Path], Path],
     ) -> Submission:
-        """Write down a submission before it is made, with the text of each member; `place` as of a `Site`."""
+        """Write the files of a submission before sbatch is called.
+
+        Args:
+            batch: the attempts and their requests.
+            members: the text of each member.
+            by_steps: whether srun runs the tasks.
+            cluster_path: returns a file's path on the cluster, as in `ClusterAccess`.
+        """
         folder = self._make_folder()
         keys = tuple(job.key for job in batch.jobs)
-        name = job_name(batch.jobs[0].experiment, keys, place(folder))
+        name = job_name(batch.jobs[0].experiment, keys, cluster_path(folder))
         submission = Submission(
             folder, name, keys, time.time(), by_steps, bool(batch.dependency), batch.indices
         )
+        news = cluster_path(self.news)
         if batch.each:
-            submission.is_together, submission.components = True, len(components(batch.each))
-            body = body_text(batch.asked, folder=place(folder), news=place(self.news), index="$1")
+            submission.is_coscheduled, submission.components = True, len(components(batch.each))
+            body = body_text(batch.request, folder=cluster_path(folder), news=news, index="$1")
             files.write(folder / BODY, body)
         for key, index in submission.indices.items():
             files.write(folder / str(index), members[key])
         text = job_script(
-            batch.asked,
+            batch.request,
             name=name,
-            folder=place(folder),
+            folder=cluster_path(folder),
             indices=tuple(submission.indices.values()) if submission.is_array else (),
-            news=place(self.news),
+            news=news,
             dependency=batch.dependency,
             each=batch.each,
         )
         files.write(submission.script, text)
-        # Last, and in one piece: a submission without it was never made.
+        # Written last and atomically: without this file, the submission was never made.
         record = {"name": name, "made": submission.made, "members": keys, "by_steps": by_steps}
         if batch.dependency:
             record |= {"dependency": batch.dependency, "indices": batch.indices}
@@ -159,7 +172,7 @@ class Submissions:
         while True:
             self._count += 1
             folder = self.folder / str(self._count)
-            with contextlib.suppress(FileExistsError):  # of another executor of this experiment
+            with contextlib.suppress(FileExistsError):  # made by another executor of this experiment
                 folder.mkdir(mode=FOLDER_MODE)
                 return folder
 
@@ -170,8 +183,8 @@ class Submissions:
             self._by_key.setdefault(key, []).append(submission)  # type: ignore[arg-type]
 
 
-def place(job: Job) -> Path:
-    """Where the submissions of a job's experiment lie."""
+def submissions_folder(job: Job) -> Path:
+    """The folder of the submissions of a job's experiment."""
     above = len(Path(job.task).parts) + 1  # attempt-1, the parts of the task's id, and `tasks`
     return job.files.directory.parents[above] / FOLDER
 
@@ -182,7 +195,7 @@ def _read(folder: Path) -> Submission | None:
     except FileNotFoundError:
         return None
     members = tuple((str(task), int(attempt)) for task, attempt in record["members"])
-    places = record.get("indices")
+    indices = record.get("indices")
     submission = Submission(
         folder,
         record["name"],
@@ -190,7 +203,7 @@ def _read(folder: Path) -> Submission | None:
         record["made"],
         record["by_steps"],
         "dependency" in record,
-        tuple(places) if places else None,
+        tuple(indices) if indices else None,
         "components" in record,
         record.get("components", 1),
     )

@@ -1,4 +1,4 @@
-"""What can be removed from the home: leftovers, and experiments that ended long ago; no other ones."""
+"""What `exp gc` can remove from the home: leftovers, and experiments that finished long ago."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RemovableKind = Literal["experiment", "collected", "wake", "rebuilt", "key", "fa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removable:
-    """One thing that can go; `id` is that of the experiment that it is, or belongs to."""
+    """One removable item; `id` is the experiment that it is or belongs to."""
 
     kind: RemovableKind
     path: Path
@@ -45,7 +45,7 @@ class Removable:
 
 
 def leftovers(home: Home) -> Iterator[Removable]:
-    """What no experiment needs any more, whatever its age."""
+    """Items that no experiment needs any more, regardless of age."""
     for path in home.collected():
         yield Removable(kind="collected", path=path, size=_size(path))
     for files in _experiments(home):
@@ -61,13 +61,13 @@ def leftovers(home: Home) -> Iterator[Removable]:
 
 
 def expired(home: Home, *, older: float) -> Iterator[Removable]:
-    """Experiments that ended more than so many seconds ago, and tracebacks of faults that are as old."""
+    """Experiments that finished more than `older` seconds ago, and fault tracebacks of that age."""
     limit = time.time() - older
-    for found in listing.newest_first(home, names=home.names()):
-        files = home.experiment(found.id)
-        if files is None or files.directory.is_symlink() or not found.ended:
+    for entry in listing.newest_first(home, names=home.names()):
+        files = home.experiment(entry.id)
+        if files is None or files.directory.is_symlink() or not entry.ended:
             continue
-        if unix(found.ended) < limit:
+        if unix(entry.ended) < limit:
             yield Removable(kind="experiment", path=files.directory, size=_size(files.directory), id=files.id)
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for path in sorted(home.faults.iterdir()):
@@ -77,14 +77,14 @@ def expired(home: Home, *, older: float) -> Iterator[Removable]:
 
 
 def remove(home: Home, item: Removable) -> str | None:
-    """Remove one thing, if that is still right; None if it is gone, else why it stays."""
+    """Remove one item if it is still removable; returns None if it no longer exists, else why it stays."""
     try:
         if item.kind == "experiment":
             return _remove_experiment(home, ExperimentFiles(item.path))
         if item.kind == "collected":
             _delete(item.path)
         elif item.kind == "code":
-            return None if content_store.discard(home, item.path) else "an experiment is just being made"
+            return None if content_store.discard(home, item.path) else "an experiment is being created"
         elif item.kind == "key":
             return None if run_keys.discard(item.path) else "it is held"
         elif item.kind == "fault":
@@ -97,19 +97,19 @@ def remove(home: Home, item: Removable) -> str | None:
 
 
 def _unused_code(home: Home) -> Iterator[Removable]:
-    """What was shipped for experiments that are gone."""
+    """Code that was shipped for experiments that no longer exist."""
     if not home.code.is_dir():
         return
-    referred: set[str] = set()
+    referenced: set[str] = set()
     for files in _experiments(home):
         with contextlib.suppress(FileNotFoundError):
-            referred.update(path.name for path in files.code.iterdir())
-    for path in content_store.unused(home, referred):
+            referenced.update(path.name for path in files.code.iterdir())
+    for path in content_store.unused(home, referenced):
         yield Removable(kind="code", path=path, size=_size(path))
 
 
 def _experiments(home: Home) -> Iterator[ExperimentFiles]:
-    """The experiments of the home that are folders of its own, not links to others."""
+    """The experiments of the home that are real folders, not symbolic links."""
     for name in home.names():
         for experiment_id in sorted(home.ids(name)):
             files = home.experiment(experiment_id)
@@ -122,14 +122,14 @@ def _remove_experiment(home: Home, files: ExperimentFiles) -> str | None:
     if lock is None:
         return "it is supervised"
     try:
-        # Only now nobody can resume it any more.
+        # From here on, no other process can resume it.
         snapshot = observe.look(files, home=home.directory, observe=False)
         if not snapshot.is_over:
-            return "it is not over any more"
-        aside = files.collected
-        files.directory.rename(aside)
-        sync_folder(aside.parent)
-        _delete(aside)
+            return "it was resumed"
+        renamed = files.collected
+        files.directory.rename(renamed)
+        sync_folder(renamed.parent)
+        _delete(renamed)
     except NotFoundError:
         return None
     except LedgerError as error:
@@ -151,9 +151,9 @@ def _remove_file(files: ExperimentFiles, path: Path) -> str | None:
 
 
 def _delete(folder: Path) -> None:
-    """Remove a folder that was set aside; its ledger goes last, for it is what makes the folder ours."""
+    """Remove a folder renamed for removal; the ledger goes last, as it marks the folder as an experiment."""
     ledger = ExperimentFiles(folder).ledger
-    _open_up(folder)
+    _make_writable(folder)
     for path in list(folder.iterdir()):
         if path == ledger:
             continue
@@ -163,21 +163,21 @@ def _delete(folder: Path) -> None:
             path.unlink()
     ledger.unlink()
     folder.rmdir()
-    with contextlib.suppress(OSError):  # there are others of its name
+    with contextlib.suppress(OSError):  # other experiments have the same name
         folder.parent.rmdir()
 
 
-def _open_up(folder: Path) -> None:
-    """Make folders writable that tasks have closed: what is in them could not be removed."""
+def _make_writable(folder: Path) -> None:
+    """Make folders writable whose permissions tasks restricted, so that their content can be removed."""
     if folder.stat().st_mode & FOLDER_MODE != FOLDER_MODE:
         folder.chmod(FOLDER_MODE)
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
-            _open_up(path)
+            _make_writable(path)
 
 
 def _size(folder: Path | str) -> int:
-    """The bytes of all files in a folder, as far as it may be looked into; links are not followed."""
+    """The bytes of all files in a folder, as far as it is readable; links are not followed."""
     total = 0
     try:
         entries = list(os.scandir(folder))

@@ -1,4 +1,4 @@
-"""Checking a ledger: whether it is whole, whether it is possible, and whether the attempts on disk agree."""
+"""Checks a ledger: whether it is complete and consistent, and whether the attempts on disk agree with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nemorun_cli.experiment.maintenance import salvage
 from nemorun_cli.experiment.maintenance.salvage import Salvage
 from nemorun_cli.model.status import MOVES, Reason, TaskStatus
 from nemorun_cli.storage import attempts, ledger
-from nemorun_cli.storage import state as kinds
+from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage.state import ExperimentState
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
 
 FSCK_FORMAT: Final = "exp.fsck/1"
@@ -31,7 +31,7 @@ Key = tuple[str, int]  # task id, attempt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerFinding:
-    """One thing that is not as it should be; a note (`is_damage` false) is told and left as it is.
+    """One problem of a ledger; a note (`is_damage` false) is reported but not repaired.
 
     `kind` is a word for scripts: damaged_line, no_beginning, illegal_move, unknown_attempt,
     different_end, torn_tail or missing_attempt.
@@ -51,13 +51,13 @@ class LedgerFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerCheck:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
-        events: what the ledger tells and can be true, in its order.
-        read: all that could be read of the ledger.
-        begun: the attempts on disk that were begun, in their order.
-        endings: by attempt, how its exit record says that it ended, where the ledger says otherwise.
+        events: the possible events of the ledger, in its order.
+        read: everything that could be read of the ledger.
+        begun: the attempts on disk that a shim started, in their order.
+        endings: by attempt, the end in its exit record, where the ledger has a different one.
     """
 
     events: tuple[Event, ...]
@@ -77,20 +77,21 @@ def examine(files: ExperimentFiles, spec: Spec) -> LedgerCheck:
 
     Raises:
         LedgerNewerError: a newer version wrote the ledger.
-        NotFoundError: it is not there (any more).
+        NotFoundError: the experiment does not exist (any more).
     """
-    begun = tuple(_begun(files, spec))  # before the ledger, which knows of an attempt before there is one
+    begun = tuple(_begun(files, spec))  # read before the ledger, which records an attempt before it exists
     read = _read(files)
     events, refused = possible(read.events, spec)
     known = {(event["task"], event["attempt"]) for event in events if event["event"] == kinds.SUBMITTED}
-    endings = dict(_different(files, read.events))
+    endings = dict(_different_ends(files, read.events))
+    missing = [key for key in sorted(known) if not files.attempt(*key).directory.is_dir()]
     return LedgerCheck(
         events=tuple(events),
         findings=(
-            *_of_ledger(files, read, refused),
-            *(_of_unknown(key) for key in begun if key not in known),
-            *(_of_ending(key, ending, read.events) for key, ending in endings.items()),
-            *(_of_missing(files, key) for key in sorted(known) if not files.attempt(*key).directory.is_dir()),
+            *_ledger_findings(files, read, refused),
+            *(_unknown_attempt(key) for key in begun if key not in known),
+            *(_different_end(key, ending, read.events) for key, ending in endings.items()),
+            *(_missing_attempt(files, key) for key in missing),
         ),
         read=read,
         begun=begun,
@@ -99,20 +100,20 @@ def examine(files: ExperimentFiles, spec: Spec) -> LedgerCheck:
 
 
 def possible(events: Iterable[Event], spec: Spec) -> tuple[list[Event], list[str]]:
-    """The events that can follow one another, and what is wrong with the others."""
+    """The events that can follow one another, and the problems of the others."""
     history = ExperimentState.of(spec)
     kept: list[Event] = []
     refused: list[str] = []
     for event in events:
-        if (why := refusal(history, event)) is None:
+        if (reason := refusal(history, event)) is None:
             kept.append(event)
         else:
-            refused.append(why)
+            refused.append(reason)
     return kept, refused
 
 
 def refusal(history: ExperimentState, event: Event) -> str | None:
-    """Apply an event; if it cannot follow what was before, nothing is applied, and this says why."""
+    """Apply an event, or return the reason why it cannot follow the earlier events."""
     if event["event"] == kinds.RESUMED:
         states = [history.tasks.get(name) for name in event["tasks"] if name not in history.removed]
         if not all(state and TaskStatus.PENDING in MOVES[state.status] for state in states):
@@ -122,7 +123,7 @@ def refusal(history: ExperimentState, event: Event) -> str | None:
         if state is not None and state.attempt != event["attempt"]:
             return (
                 f"submitted of {event['task']} at {event['time']}: "
-                f"attempt {event['attempt']} comes where attempt {state.attempt} should"
+                f"attempt {event['attempt']} is in the place of attempt {state.attempt}"
             )
     before = len(history.ignored)
     history.apply(event)
@@ -150,64 +151,66 @@ def _begun(files: ExperimentFiles, spec: Spec) -> Iterator[Key]:
                 yield task.id, number
 
 
-def _different(files: ExperimentFiles, events: Sequence[Event]) -> Iterator[tuple[Key, AttemptEnd]]:
-    """The ends that the ledger tells otherwise than the attempt's own record, which wins."""
+def _different_ends(files: ExperimentFiles, events: Sequence[Event]) -> Iterator[tuple[Key, AttemptEnd]]:
+    """The ends where the ledger differs from the attempt's own record, which takes precedence."""
     for event in events:
         if event["event"] != kinds.ENDED or event.get("reason") == Reason.ABANDONED:
             continue
         ending = attempts.read_ending(files.attempt(event["task"], event["attempt"]))
         if ending is None or ending.reason is Reason.LOST:
             continue
-        told = event.get("exit_code")
-        if told is None and event["status"] == TaskStatus.CANCELLED:
-            continue  # nobody waited for it
-        if told != ending.exit_code and (told is None or ending.exit_code is not None):
+        exit_code = event.get("exit_code")
+        if exit_code is None and event["status"] == TaskStatus.CANCELLED:
+            continue  # cancelled without waiting for it
+        if exit_code != ending.exit_code and (exit_code is None or ending.exit_code is not None):
             yield (event["task"], event["attempt"]), ending
 
 
-def _of_ledger(files: ExperimentFiles, read: Salvage, refused: Sequence[str]) -> Iterator[LedgerFinding]:
+def _ledger_findings(
+    files: ExperimentFiles, read: Salvage, refused: Sequence[str]
+) -> Iterator[LedgerFinding]:
     for number in read.damaged:
         yield LedgerFinding(
-            kind="damaged_line", line=number, message=f"{files.ledger}:{number}: not what was written"
+            kind="damaged_line", line=number, message=f"{files.ledger}:{number}: damaged since it was written"
         )
     if not read.events or read.events[0]["event"] != kinds.CREATED:
         yield LedgerFinding(
-            kind="no_beginning", message=f"{files.ledger} does not begin with how it was created"
+            kind="no_beginning", message=f"{files.ledger} does not begin with the creation of the experiment"
         )
     for text in refused:
         yield LedgerFinding(kind="illegal_move", message=text)
     if read.torn:
         text = f"the last {read.torn} bytes of {files.ledger} were never completed"
         yield LedgerFinding(
-            kind="torn_tail", message=f"{text}; the next writer closes them off", is_damage=False
+            kind="torn_tail", message=f"{text}; the next writer marks them as void", is_damage=False
         )
 
 
-def _of_unknown(key: Key) -> LedgerFinding:
+def _unknown_attempt(key: Key) -> LedgerFinding:
     task, number = key
-    text = f"attempt {number} of {task} was begun, and the ledger does not know of it"
+    text = f"attempt {number} of {task} was started, but is not in the ledger"
     return LedgerFinding(kind="unknown_attempt", task=task, attempt=number, message=text)
 
 
-def _of_ending(key: Key, ending: AttemptEnd, events: Sequence[Event]) -> LedgerFinding:
+def _different_end(key: Key, ending: AttemptEnd, events: Sequence[Event]) -> LedgerFinding:
     task, number = key
-    told = next(
+    recorded = next(
         event
         for event in events
         if event["event"] == kinds.ENDED and (event["task"], event["attempt"]) == key
     )
     text = (
-        f"attempt {number} of {task} ended with {_code(ending.exit_code)} by its own record, "
-        f"and with {_code(told.get('exit_code'))} by the ledger"
+        f"attempt {number} of {task} ended with {_exit_code_text(ending.exit_code)} in its own record, "
+        f"but with {_exit_code_text(recorded.get('exit_code'))} in the ledger"
     )
     return LedgerFinding(kind="different_end", task=task, attempt=number, message=text)
 
 
-def _code(value: int | None) -> str:
+def _exit_code_text(value: int | None) -> str:
     return "no known exit code" if value is None else f"exit code {value}"
 
 
-def _of_missing(files: ExperimentFiles, key: Key) -> LedgerFinding:
+def _missing_attempt(files: ExperimentFiles, key: Key) -> LedgerFinding:
     task, number = key
-    text = f"attempt {number} of {task} is in the ledger, and {files.attempt(*key).directory} is gone"
+    text = f"attempt {number} of {task} is in the ledger, but {files.attempt(*key).directory} does not exist"
     return LedgerFinding(kind="missing_attempt", task=task, attempt=number, message=text, is_damage=False)

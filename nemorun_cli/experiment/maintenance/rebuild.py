@@ -1,17 +1,21 @@
-"""The events of a ledger to be believed again: what is left of the damaged one, and what attempts prove."""
+"""The events of a rebuilt ledger: those left of the damaged one, and those that attempts on disk prove."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import planning
 from nemorun_cli.experiment.maintenance import fsck
 from nemorun_cli.model import attempt_end
+from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.scheduler.attempt_result import conclude
 from nemorun_cli.scheduler.schedule import Schedule
+from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import attempts, ledger, requests
-from nemorun_cli.storage import state as kinds
+from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks
 
@@ -20,72 +24,69 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.experiment.maintenance.fsck import Key, LedgerCheck
-    from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
 
 MARK: Final = "rebuilt"  # the field of events that no supervisor wrote
 
-_OF_ATTEMPTS: Final = frozenset(
-    {kinds.SUBMITTED, kinds.QUEUED, kinds.RETURNED, kinds.STARTED, kinds.UNKNOWN, kinds.ENDED}
-)
 
-
-def rebuild(files: ExperimentFiles, spec: Spec, found: LedgerCheck, *, home: Path) -> list[Event]:
-    """The events in an order in which each can follow those before it."""
+def rebuild(files: ExperimentFiles, spec: Spec, check: LedgerCheck, *, home: Path) -> list[Event]:
+    """The events of the new ledger, in an order in which each can follow those before it."""
     by = requests.who()
-    made = _Rebuilding(files, spec, begun=set(found.begun), by=by)
-    events = list(found.read.events)
+    builder = _LedgerBuilder(files, spec, begun=set(check.begun), by=by)
+    events = list(check.read.events)
     if not events or events[0]["event"] != kinds.CREATED:
-        made.add(_beginning(files, spec, home=home, by=by))
+        builder.add(_created_event(files, spec, home=home, by=by))
     for index, event in enumerate(events):
-        if index in found.read.unconfirmed and not _is_of_here(event, files):
+        if index in check.read.unconfirmed and not _is_plausible(event, files):
             continue
-        ending = _ending_of(event, found)
-        made.take(made.ended(event["task"], event["attempt"], ending) if ending else event)
-    for task, number in found.begun:
-        made.complete(task, number)
-    made.drop_false_end()
-    made.events[0] = {**made.events[0], "format": ledger.FORMAT}
-    return made.events
+        ending = _ending_of(event, check)
+        builder.add_old(builder.corrected(event, ending) if ending else event)
+    for task, number in check.begun:
+        builder.complete(task, number)
+    builder.drop_false_end()
+    builder.events[0] = {**builder.events[0], "format": ledger.FORMAT}
+    return builder.events
 
 
-def _is_of_here(event: Event, files: ExperimentFiles) -> bool:
-    """Whether a supervisor ran where it is said to have: a wrong host would hide its tasks for good."""
+def _is_plausible(event: Event, files: ExperimentFiles) -> bool:
+    """Whether an unconfirmed event can be trusted: a wrong supervisor host would hide tasks permanently."""
     if event["event"] != kinds.SUPERVISOR_STARTED:
         return True
-    said = (event["pid"], event["host"], event.get("boot"))
+    recorded = (event["pid"], event["host"], event.get("boot"))
     holder = locks.read_holder(files.supervisor_lock)
-    if holder is not None and said == (holder.pid, holder.host, holder.boot):
+    if holder is not None and recorded == (holder.pid, holder.host, holder.boot):
         return True
-    return said[1:] == (locks.hostname(), locks.boot_id())
+    return recorded[1:] == (locks.hostname(), locks.boot_id())
 
 
-def _ending_of(event: Event, found: LedgerCheck) -> AttemptEnd | None:
+def _ending_of(event: Event, check: LedgerCheck) -> AttemptEnd | None:
     if event["event"] != kinds.ENDED:
         return None
-    return found.endings.get((event["task"], event["attempt"]))
+    return check.endings.get((event["task"], event["attempt"]))
 
 
-class _Rebuilding:
-    """The new ledger in the making, and the state that it adds up to."""
+class _LedgerBuilder:
+    """Builds the new ledger, and tracks the state that results from it."""
 
     def __init__(self, files: ExperimentFiles, spec: Spec, *, begun: Collection[Key], by: str) -> None:
         self.events: list[Event] = []
         self._files, self._spec, self._begun, self._by = files, spec, begun, by
         self._history = ExperimentState.of(spec)
+        self._secrets = secret_values.known(spec)
+        self._can_check = set(self._secrets) >= secret_values.of_tasks(spec)
 
     def add(self, event: Event) -> None:
         """Add an event that is known to be possible."""
         self._history.apply(event)
         self.events.append(event)
 
-    def take(self, event: Event) -> None:
-        """Add an event of the old ledger, led by those that it must have lost, unless it is impossible."""
+    def add_old(self, event: Event) -> None:
+        """Add a possible event of the old ledger, preceded by the events that must have been lost."""
         kind = event["event"]
-        if kind in _OF_ATTEMPTS and event["task"] in self._history.tasks:
-            self._lead_to(event["task"], event["attempt"], is_submitted=kind != kinds.SUBMITTED)
+        if (row := kinds.KINDS.get(kind)) and row.is_of_attempt and event["task"] in self._history.tasks:
+            self._advance_to(event["task"], event["attempt"], is_submitted=kind != kinds.SUBMITTED)
         elif kind in (kinds.RETRIED, kinds.RESUMED):
             for name in event["tasks"] if kind == kinds.RESUMED else [event["task"]]:
                 self._end(name)
@@ -93,19 +94,19 @@ class _Rebuilding:
             self.events.append(event)
 
     def complete(self, task: str, number: int) -> None:
-        """Add an attempt that was begun and is still missing; its end is for the next who looks."""
+        """Add an attempt that was started and is still missing; the next observer records its end."""
         if number >= self._history.tasks[task].attempt:
-            self._lead_to(task, number, is_submitted=True)
+            self._advance_to(task, number, is_submitted=True)
             if self._history.tasks[task].status is TaskStatus.SUBMITTED:
                 self.add(self._begin(kinds.STARTED, task, number))
 
     def drop_false_end(self) -> None:
-        """Leave out an end of the experiment that is not true: whoever looks next writes the true one."""
+        """Drop a wrong end of the experiment: the next observer records the correct one."""
         finished, outcome = self._history.finished, self._history.outcome
         schedule = Schedule(self._spec, self._history)
         schedule.begin()
-        told = {finished["status"] if finished else None, outcome} - {None}
-        is_false = not schedule.tasks_are_over or told - {schedule.final_status()}
+        recorded = {finished["status"] if finished else None, outcome} - {None}
+        is_false = not schedule.tasks_are_over or recorded - {schedule.final_status()}
         if outcome and is_false:
             self._drop_last(kinds.CONCLUDED)
         if finished and (is_false or not self._history.is_settled):
@@ -116,18 +117,37 @@ class _Rebuilding:
         del self.events[last]
 
     def ended(self, task: str, number: int, ending: AttemptEnd) -> Event:
-        """The end of an attempt by its own record."""
-        fields = {
-            "status": ending.status,
-            "exit_code": ending.exit_code,
-            "reason": ending.reason,
-            "message": ending.message,
-        }
-        known = {key: value for key, value in fields.items() if value is not None}
-        return {**self._event(kinds.ENDED, task, number, stamp(ending.ended)), **known}
+        """The event of an end, by the attempt's own record."""
+        return {**self._event(kinds.ENDED, task, number, stamp(ending.ended)), **ending.to_event()}
 
-    def _lead_to(self, task: str, number: int, *, is_submitted: bool) -> None:
-        """Bring a task to this attempt, if that was begun, through all that were before it."""
+    def corrected(self, event: Event, ending: AttemptEnd) -> Event:
+        """An event `ended` whose result contradicts the attempt's record, with the result of the record.
+
+        Everything else that the event says of the attempt, such as its outputs, remains.
+        """
+        recorded = AttemptEnd.from_event(event)
+        ending = replace(
+            recorded,
+            status=ending.status,
+            exit_code=ending.exit_code,
+            reason=ending.reason,
+            message=ending.message,
+            usage=ending.usage or recorded.usage,
+        )
+        return self.ended(event["task"], event["attempt"], replace(ending, ended=ending.ended))
+
+    def _recorded_end(self, task: str, number: int) -> AttemptEnd:
+        """The end of an attempt by what it left behind, its outputs included if no secret can be in them."""
+        files = self._files.attempt(task, number)
+        ending = attempts.read_ending(files)
+        if ending is None:
+            return attempt_end.lost("its end is no longer known")
+        if not self._can_check:
+            return ending
+        return conclude(ending, sent=None, requested=None, written=files.outputs, secrets=self._secrets)
+
+    def _advance_to(self, task: str, number: int, *, is_submitted: bool) -> None:
+        """Advance a task to this attempt, if that was started, through all earlier attempts."""
         state = self._history.tasks[task]
         if (task, number) not in self._begun:
             return
@@ -136,7 +156,7 @@ class _Rebuilding:
             self._end(task)
             self.add(self._begin(kinds.RETRIED, task, state.attempt + 1))
         if state.attempt == number and not state.submitted and state.is_over:
-            self.add(self._begin(kinds.RETRIED, task, number))  # it was over without having begun
+            self.add(self._begin(kinds.RETRIED, task, number))  # it was terminal without having started
         if is_submitted:
             self._submit(task)
 
@@ -146,13 +166,10 @@ class _Rebuilding:
             self.add(self._begin(kinds.SUBMITTED, task, state.attempt))
 
     def _end(self, task: str) -> None:
-        """End an attempt that cannot have gone on, by its own record."""
+        """End an attempt that cannot have continued, according to its own record."""
         state = self._history.tasks.get(task)
         if state is not None and state.is_live:
-            ending = attempts.read_ending(self._files.attempt(task, state.attempt))
-            self.add(
-                self.ended(task, state.attempt, ending or attempt_end.lost("its end is not known any more"))
-            )
+            self.add(self.ended(task, state.attempt, self._recorded_end(task, state.attempt)))
 
     def _begin(self, kind: str, task: str, number: int) -> Event:
         claim = self._files.attempt(task, number).claim
@@ -164,7 +181,7 @@ class _Rebuilding:
         return {"event": kind, "time": time, "by": self._by, "task": task, "attempt": number, MARK: True}
 
 
-def _beginning(files: ExperimentFiles, spec: Spec, *, home: Path, by: str) -> Event:
+def _created_event(files: ExperimentFiles, spec: Spec, *, home: Path, by: str) -> Event:
     event: dict[str, Any] = {
         "event": kinds.CREATED,
         "time": stamp(files.spec.stat().st_mtime if files.spec.exists() else None),

@@ -1,4 +1,4 @@
-"""Rebuilding a damaged ledger from what is left of it and from the attempts; the damaged one is kept."""
+"""Replaces a damaged ledger by one rebuilt from its remains and the attempts; the damaged one is kept."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.maintenance.fsck import LedgerCheck
     from nemorun_cli.model.spec import Spec
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repair:
-    """What a repair did: where the damaged ledger lies now, and how many events the new one has of where."""
+    """The result of a repair: the new path of the damaged ledger, and how many events were kept and added."""
 
     set_aside: Path
     kept: int
@@ -36,32 +36,32 @@ class Repair:
 
 
 def repair(files: ExperimentFiles, *, home: Path) -> tuple[LedgerCheck, Repair | None]:
-    """Check an experiment and rebuild its ledger if that is damaged; gives what was found, and what was done.
+    """Check an experiment and rebuild its ledger if damaged; returns the check, and the repair if any.
 
     Raises:
-        LockHeldError: a supervisor lives, or may live on another host; nothing was changed.
+        LockHeldError: a supervisor is alive, or may be on another host; nothing was changed.
         LedgerNewerError: a newer version wrote the ledger; nothing was changed.
-        LedgerError: the rebuilt one cannot be written; nothing was changed.
+        LedgerError: the rebuilt ledger cannot be written; nothing was changed.
     """
     spec = read_spec(files)
-    with _alone(files):
-        found = fsck.examine(files, spec)
-        if found.is_sound:
-            return found, None
-        _refuse_elsewhere(files, found.read.events, spec)
-        events = rebuild.rebuild(files, spec, found, home=home)
+    with _exclusive(files):
+        check = fsck.examine(files, spec)
+        if check.is_sound:
+            return check, None
+        _refuse_elsewhere(files, check.read.events, spec)
+        events = rebuild.rebuild(files, spec, check, home=home)
         try:
-            aside = _replace(files, ledger.encode(events))
+            damaged = _replace(files, ledger.encode(events))
         except OSError as error:
             raise LedgerError(f"cannot rebuild {files.ledger}: {error.strerror}") from error
     added = sum(rebuild.MARK in event for event in events)
-    return found, Repair(set_aside=aside, kept=len(events) - added, added=added)
+    return check, Repair(set_aside=damaged, kept=len(events) - added, added=added)
 
 
 @contextlib.contextmanager
-def _alone(files: ExperimentFiles) -> Iterator[None]:
+def _exclusive(files: ExperimentFiles) -> Iterator[None]:
     """Keep supervisors and all writers away while the block runs."""
-    import filelock  # noqa: PLC0415 - heavy, and only for a repair
+    import filelock  # noqa: PLC0415 - slow to import, and only for a repair
 
     supervisor = locks.take(files.supervisor_lock)
     if supervisor is None:
@@ -69,44 +69,46 @@ def _alone(files: ExperimentFiles) -> Iterator[None]:
         who = f" (pid {holder.pid} on {holder.host})" if holder else ""
         raise LockHeldError(
             f"{files.id} is supervised{who}; nothing was repaired",
-            hint=f"repair it when that has ended, or end it: exp cancel {files.id}",
+            hint=f"repair it when it has finished, or cancel it: exp cancel {files.id}",
         )
     try:
         with filelock.FileLock(files.ledger_lock, timeout=ledger.LOCK_WAIT, mode=FILE_MODE):
             yield
     except filelock.Timeout:
         pid = locks.holder_by_kernel(files.ledger_lock)
-        raise LockHeldError(f"{files.ledger_lock} is held by {f'pid {pid}' if pid else 'somebody'}") from None
+        raise LockHeldError(
+            f"{files.ledger_lock} is held by {f'pid {pid}' if pid else 'another process'}"
+        ) from None
     finally:
         os.close(supervisor)
 
 
 def _refuse_elsewhere(files: ExperimentFiles, events: Iterable[Event], spec: Spec) -> None:
-    """A lock is believed only on the host of its holder."""
+    """Refuse if the supervisor may be alive on another host, where its lock cannot be checked."""
     holder = locks.read_holder(files.supervisor_lock)
     history = ExperimentState.of(spec)
     history.apply_all(events)
     if holder is not None and not holder.is_this_host and not history.supervisor_is_over:
         raise LockHeldError(
-            f"{files.id} is supervised on {holder.host}, as far as is known; nothing was repaired",
-            hint=f"repair it there; if that host will not come back: rm {files.supervisor_lock}",
+            f"{files.id} may still be supervised on {holder.host}; nothing was repaired",
+            hint=f"repair it on that host; if the host is lost: rm {files.supervisor_lock}",
         )
 
 
 def _replace(files: ExperimentFiles, data: bytes) -> Path:
-    """Put the rebuilt ledger in the place of the damaged one, which gets a name of its own."""
-    aside, rebuilt = files.damaged_ledger(), files.rebuilt_ledger
+    """Put the rebuilt ledger in the place of the damaged one, which is renamed."""
+    damaged, rebuilt = files.damaged_ledger(), files.rebuilt_ledger
     descriptor = os.open(rebuilt, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
     try:
-        aside.hardlink_to(files.ledger)
+        damaged.hardlink_to(files.ledger)
     except OSError:  # a file system without hard links
-        shutil.copyfile(files.ledger, aside)
-        aside.chmod(FILE_MODE)
+        shutil.copyfile(files.ledger, damaged)
+        damaged.chmod(FILE_MODE)
     sync_folder(files.directory)
     rebuilt.replace(files.ledger)
     sync_folder(files.directory)
-    return aside
+    return damaged

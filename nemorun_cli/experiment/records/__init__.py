@@ -1,1 +1,1 @@
-"""The tracking records that a command is about, their series, and how they compare."""
+"""The tracking records that a command selects, their series, and their comparison."""

@@ -1,4 +1,4 @@
-"""The numbers of records for people and scripts: series of rows, and what they come to."""
+"""Series of metric rows read from records, with their statistics and their text form."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.row_files import IncompleteRow, Row
     from nemorun_cli.tracking.store.row_selection import Statistics
 
-DIGITS: Final = 6  # significant ones of a number in a table
+DIGITS: Final = 6  # significant digits of a number in a table
 TIME: Final = "_ts"
 
 
@@ -33,7 +33,7 @@ class Series:
 
     @property
     def title(self) -> str:
-        """The name for people."""
+        """The name to display."""
         return self.name or "(unnamed)"
 
     def key(self, field: str) -> str:
@@ -41,10 +41,10 @@ class Series:
         return key_of(self.name, field)
 
     def statistics(self) -> dict[str, Statistics]:
-        """What the numbers of each field come to, without what they are recorded over."""
+        """The statistics of each numeric field, without the axes (step, epoch, time)."""
         return {
-            field: told
-            for field, told in row_selection.statistics(self.rows).items()
+            field: values
+            for field, values in row_selection.statistics(self.rows).items()
             if field not in NOT_PLOTTED
         }
 
@@ -59,30 +59,30 @@ class Series:
 
 
 def key_of(series: str | None, field: str) -> str:
-    """The one name of a field in a series."""
+    """The full name of a field in a series."""
     return field if series is None else f"{series}/{field}"
 
 
 def read(chosen: TargetRecord, *, wanted: Sequence[str] = (), tail: int | None = None) -> Iterator[Series]:
-    """The series of a record that hold something that is wanted.
+    """The series of a record that contain a requested field.
 
     Args:
         chosen: the record.
-        wanted: globs of keys (`train/loss`), fields or series; everything if there are none.
-        tail: only so many of the last rows of each.
+        wanted: globs of keys (`train/loss`), fields or series; empty for everything.
+        tail: only this many of the last rows of each series.
     """
     data = chosen.data
     for name in data.metrics.names():
-        found = data.metrics(name).read(tail=tail, openings=chosen.ids)
-        kept = only(found, name, wanted)
+        series_rows = data.metrics(name).read(tail=tail, openings=chosen.ids)
+        kept = only(series_rows, name, wanted)
         if kept:
-            yield Series(of=chosen, name=name, rows=kept, torn=found.torn)
+            yield Series(of=chosen, name=name, rows=kept, torn=series_rows.torn)
 
 
-def only(found: Sequence[Row], series: str | None, wanted: Sequence[str]) -> list[Row]:
-    """The rows with the fields that are wanted and what they are recorded over, without notes of our own."""
+def only(all_rows: Sequence[Row], series: str | None, wanted: Sequence[str]) -> list[Row]:
+    """The rows with the requested fields and the axes, without internal fields."""
     kept = []
-    for row in found:
+    for row in all_rows:
         fields = {name: value for name, value in row.items() if name == TIME or not name.startswith("_")}
         if wanted:
             fields = {
@@ -95,20 +95,25 @@ def only(found: Sequence[Row], series: str | None, wanted: Sequence[str]) -> lis
     return kept
 
 
-def fields(found: Sequence[Series]) -> list[tuple[str | None, str]]:
-    """All that series hold, each once as a series and a field, without what it is recorded over."""
-    names = [(one.name, field) for one in found for field in columns(one.rows) if field not in NOT_PLOTTED]
+def fields(all_series: Sequence[Series]) -> list[tuple[str | None, str]]:
+    """Every pair of series and field, each once, without the axes."""
+    names = [
+        (series.name, field)
+        for series in all_series
+        for field in columns(series.rows)
+        if field not in NOT_PLOTTED
+    ]
     return list(dict.fromkeys(names))
 
 
 def is_wanted(series: str | None, field: str, wanted: Sequence[str]) -> bool:
-    """Whether a field of a series is meant by one of these globs."""
+    """Whether one of these globs matches a field of a series."""
     names = (key_of(series, field), field, series or "")
     return not wanted or any(fnmatch.fnmatchcase(name, glob) for glob in wanted for name in names)
 
 
 def text(value: Any) -> str:
-    """A value in a table: numbers with as many digits as can be read, texts as they are, the rest as JSON."""
+    """A value as text in a table: floats with `DIGITS` digits, texts unchanged, the rest as JSON."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -119,7 +124,7 @@ def text(value: Any) -> str:
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The fields of rows, what they are recorded over first and the time left out."""
+    """The fields of rows, the axes first, without the time."""
     names = dict.fromkeys(name for row in rows for name in row if name != TIME)
     return sorted(names, key=lambda name: (name not in NOT_PLOTTED, list(names).index(name)))
 

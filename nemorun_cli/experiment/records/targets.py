@@ -1,4 +1,4 @@
-"""The records that a command is about: those of an experiment and its tasks, or those under a prefix."""
+"""The records that a command selects: those of an experiment and its tasks, or those under a prefix."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ GLOB: Final = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetRecord:
-    """A record, or what one experiment wrote to it.
+    """A record, or the part of it that one experiment wrote.
 
     Attributes:
-        experiment: the experiment whose part it is; None for all of the record.
-        task: the task whose part it is; None for that of the experiment itself, or where tasks share it.
-        openings: what belongs to it.
-        is_own: whether it is the record that the experiment or the task has anyway, not one opened besides.
+        experiment: the experiment that wrote the part; None for the whole record.
+        task: the task that wrote the part; None for the experiment itself, or if several tasks share it.
+        openings: the openings that belong to the part.
+        is_own: whether it is the default record of the experiment or task, not an additional one.
     """
 
     record: Record
@@ -46,17 +46,17 @@ class TargetRecord:
 
     @property
     def label(self) -> str:
-        """What it is called in a list of several: by task or experiment, or by prefix if it is another."""
+        """The name in a list: the task or experiment, or the prefix of an additional record."""
         return ((self.task or self.experiment) if self.is_own else None) or self.record.prefix
 
     @property
     def is_of_experiment(self) -> bool:
-        """Whether it is the experiment's own, besides those of its tasks."""
+        """Whether it is the experiment's own record, not that of a task."""
         return self.experiment is not None and self.task is None and self.is_own
 
     @property
     def ids(self) -> list[str] | None:
-        """What readers take as `openings`: None for all of them."""
+        """The `openings` argument of readers: None for all openings."""
         return None if self.experiment is None else [opening.id for opening in self.openings]
 
     @property
@@ -66,14 +66,14 @@ class TargetRecord:
 
     @property
     def decisive(self) -> Session:
-        """The opening that says how it stands."""
-        found = opened.status_of(list(self.openings))
-        assert found is not None  # noqa: S101 - nothing is chosen without openings
-        return found
+        """The opening that determines the status."""
+        session = opened.status_of(list(self.openings))
+        assert session is not None  # noqa: S101 - a selected record has openings
+        return session
 
     @property
     def status(self) -> ExperimentStatus:
-        """How it stands."""
+        """The status of its decisive opening."""
         return self.decisive.status
 
     def params(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class TargetRecord:
         return self.data.params.get(openings=self.ids)
 
     def to_json(self) -> dict[str, Any]:
-        """Which one it is: the fields that its entries in all documents have."""
+        """The identifying fields, shared by its entries in all JSON documents."""
         return {
             "prefix": self.record.prefix,
             "dash_root": self.record.root,
@@ -93,7 +93,7 @@ class TargetRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a command was asked about: `run` is the experiment, or `root` and `prefix` where records lie."""
+    """What a command selects: the experiment `run`, or the records under `prefix` in `root`."""
 
     run: Run | None = None
     task: str | None = None
@@ -105,31 +105,31 @@ class Target:
 
         Raises:
             NotFoundError: there is no record under the prefix, or no such task.
-            LedgerDamagedError: one cannot be read.
+            LedgerDamagedError: a record cannot be read.
         """
         return self.choose_of(self.run.status()) if self.run is not None else self._under_prefix()
 
     def choose_of(self, snapshot: Snapshot) -> list[TargetRecord]:
-        """The same where it is known how the experiment stands."""
+        """The records, given the state of the experiment."""
         assert self.run is not None  # noqa: S101 - a snapshot is of an experiment
         return list(of_experiment(snapshot, home=self.run.home.directory, task=self.task))
 
     def _under_prefix(self) -> list[TargetRecord]:
-        found = [under(record) for record in records(self.root or Path(), self.prefix)]
-        if not found:
+        matching = [under(record) for record in records(self.root or Path(), self.prefix)]
+        if not matching:
             raise NotFoundError(
                 f"there is no record {self.prefix!r} in {self.root}",
-                hint=f"see what there is: exp records '*' --dash-root {self.root}",
+                hint=f"list them with: exp records '*' --dash-root {self.root}",
             )
-        return found
+        return matching
 
 
 def target(which: str | None, task: str | None, *, dash_root: str | None) -> Target:
-    """What is meant: a prefix if a root is given or it holds a `/`, else an experiment.
+    """The target of an argument: a prefix if a root is given or it contains a `/`, else an experiment.
 
     Raises:
         NotFoundError: there is no such experiment.
-        UsageError: a task of a prefix is asked for.
+        UsageError: a task is given with a prefix.
     """
     if dash_root is None and (which is None or "/" not in which):
         return Target(run=find(which or LATEST), task=task)
@@ -139,39 +139,39 @@ def target(which: str | None, task: str | None, *, dash_root: str | None) -> Tar
 
 
 def root(given: str | None) -> Path:
-    """The folder of records: as given, or of the experiment that this runs in, or the home's."""
-    found = given or os.environ.get("EXP_DASH_ROOT")
-    return Path(found).absolute() if found else Home.from_environment().dash
+    """The folder of records: the given one, that of the enclosing experiment, or that of the home."""
+    folder = given or os.environ.get("EXP_DASH_ROOT")
+    return Path(folder).absolute() if folder else Home.from_environment().dash
 
 
 def prefixes(folder: Path, pattern: str) -> Iterator[str]:
-    """The prefixes of records that fit a glob, or that are or lie below a prefix."""
+    """The prefixes of records that match a glob, or that equal a prefix or are below it."""
     if GLOB & set(pattern):
         yield from reader.prefixes(folder, pattern)
         return
     if opened.ids(record_paths.Place(str(folder), record_paths.check_prefix(pattern))):
         yield pattern
-    for below in reader.prefixes(folder / pattern):
-        yield f"{pattern}/{below}"
+    for inner in reader.prefixes(folder / pattern):
+        yield f"{pattern}/{inner}"
 
 
 def records(folder: Path, pattern: str) -> Iterator[Record]:
     """The records under these prefixes."""
     for prefix in prefixes(folder, pattern):
-        if (found := reader.record(folder, prefix)) is not None:
-            yield found
+        if (existing := reader.record(folder, prefix)) is not None:
+            yield existing
 
 
 def under(record: Record) -> TargetRecord:
-    """All of a record."""
+    """The whole of a record."""
     return TargetRecord(record=record, openings=record.openings)
 
 
 def of_experiment(snapshot: Snapshot, *, home: Path, task: str | None = None) -> Iterator[TargetRecord]:
-    """What an experiment wrote: to its own record, and each task to its own and wherever it said to.
+    """What an experiment wrote: its own record, the record of each task, and additional records.
 
     Args:
-        snapshot: how the experiment stands.
+        snapshot: the state of the experiment.
         home: `$NEMORUN_HOME`.
         task: only this task, group or glob.
     """
@@ -180,7 +180,7 @@ def of_experiment(snapshot: Snapshot, *, home: Path, task: str | None = None) ->
     folder = os.path.abspath(planning.dash_root(snapshot.spec, home))  # noqa: PTH100 - as tracking does it
     if task is None:
         yield from _part(folder, prefix, exp_id=exp_id, tasks=[None], is_own=True)
-    names = [one.id for one in snapshot.spec.tasks] if task is None else snapshot.match_tasks([task])
+    names = [each.id for each in snapshot.spec.tasks] if task is None else snapshot.match_tasks([task])
     owners = {(folder, f"{prefix}/{name}"): name for name in names}
     writers: dict[tuple[str, str], list[str | None]] = {}
     for name in names:
@@ -189,12 +189,15 @@ def of_experiment(snapshot: Snapshot, *, home: Path, task: str | None = None) ->
     for place, tasks in writers.items():
         owner = owners.get(place)
         yield from _part(
-            *place, exp_id=exp_id, tasks=[owner, *tasks] if owner else tasks, is_own=owner is not None
+            *place,
+            exp_id=exp_id,
+            tasks=[owner, *tasks] if owner else tasks,
+            is_own=owner is not None,
         )
 
 
 def _registered(snapshot: Snapshot, task: str) -> Iterable[tuple[str, str]]:
-    """The records that the attempts at a task noted to have opened."""
+    """The records that the attempts at a task registered."""
     for number in range(1, snapshot.history.tasks[task].attempt + 1):
         yield from supervisor_api.registered(snapshot.files.attempt(task, number).records)
 
@@ -202,17 +205,17 @@ def _registered(snapshot: Snapshot, task: str) -> Iterable[tuple[str, str]]:
 def _part(
     folder: str, prefix: str, *, exp_id: str, tasks: Sequence[str | None], is_own: bool
 ) -> Iterator[TargetRecord]:
-    """What an experiment (None) or tasks wrote to a record, if they did; its own task stands first."""
+    """The part of a record that an experiment (None) or tasks wrote, if any; the own task comes first."""
     record = reader.record(folder, prefix)
     if record is None:
         return
-    own = tuple(
+    written = tuple(
         opening
         for opening in record.openings
         if opening.facts.get("exp_id") == exp_id and opening.facts.get("task") in tasks
     )
-    wrote = {opening.facts.get("task") for opening in own}
-    if own:
-        whose = {tasks[0]} if is_own else wrote
-        task = whose.pop() if len(whose) == 1 else None
-        yield TargetRecord(record=record, experiment=exp_id, task=task, openings=own, is_own=is_own)
+    writers = {opening.facts.get("task") for opening in written}
+    if written:
+        candidates = {tasks[0]} if is_own else writers
+        task = candidates.pop() if len(candidates) == 1 else None
+        yield TargetRecord(record=record, experiment=exp_id, task=task, openings=written, is_own=is_own)

@@ -1,1 +1,1 @@
-"""The plugins that are installed with `exp`, one module each."""
+"""The plugins installed with `exp`, one module each."""

@@ -1,4 +1,4 @@
-"""The plugin `env`: variables that say what each task is, and how many threads it may use."""
+"""The plugin `env`: sets variables from the names of a task, and limits the threads of libraries."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Env(Plugin):
         "minProperties": 1,
         "properties": {
             "set": {
-                "description": f"Variables; in their texts {WORDS} stand for what the task is.",
+                "description": f"Variables; their values may contain {WORDS}.",
                 "type": "object",
                 "minProperties": 1,
                 "additionalProperties": {"type": ["string", "number", "boolean"]},
             },
             "threads": {
-                "description": "As many threads for libraries as the task's resources have CPUs, or so many.",
+                "description": "Threads for libraries: a number, or true for as many as the task has CPUs.",
                 "title": "true or a number of threads",
                 "anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 1}],
             },
@@ -46,14 +46,14 @@ class Env(Plugin):
     def __init__(
         self,
         *,
-        set: Mapping[str, Any] | None = None,  # noqa: A002 - the key of its `with`
+        set: Mapping[str, Any] | None = None,  # noqa: A002 - a key of its `with`
         threads: bool | int = False,
     ) -> None:
         self._set = {name: text_of(value) for name, value in (set or {}).items()}
         self._threads = threads
 
     def change(self, launch: Launch) -> Launch:
-        """With the variables; the number of threads gives way to what the spec says of it."""
+        """Set the variables; the spec takes precedence for the number of threads."""
         count = self._threads
         if count is True:
             count = max(1, math.floor(launch.resources.cpus)) if launch.resources.cpus else 0

@@ -1,4 +1,4 @@
-"""The plugin `mlflow`: runs that a task starts in MLflow say which experiment and task they belong to."""
+"""The plugin `mlflow`: tags the MLflow runs that a task starts with their experiment and task."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Mlflow(Plugin):
             "experiment": {"description": f"MLflow's experiment, with {WORDS}. Default: {{name}}.", **_TEXT},
             "run_name": {"description": "The name of the run. Default: {task}.", **_TEXT},
             "tags": {
-                "description": "Tags of the runs, besides exp.id, exp.task, exp.tracked and exp.matrix.AXIS.",
+                "description": "Tags, in addition to exp.id, exp.task, exp.tracked and exp.matrix.AXIS.",
                 "type": "object",
                 "additionalProperties": {"type": ["string", "number", "boolean"]},
             },
@@ -41,12 +41,12 @@ class Mlflow(Plugin):
         run_name: str = "{task}",
         tags: Mapping[str, Any] | None = None,
     ) -> None:
-        self._wanted = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_NAME": experiment}
+        self._variables = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_NAME": experiment}
         self._run_name = run_name
         self._tags = {name: text_of(value) for name, value in (tags or {}).items()}
 
     def change(self, launch: Launch) -> Launch:
-        """With the variables; tags both as MLflow itself reads them and as Transformers does."""
+        """Set the variables; tags in the form that MLflow reads and in that of Transformers."""
         tags = {
             "exp.id": launch.experiment.id,
             "exp.task": launch.task,
@@ -54,9 +54,9 @@ class Mlflow(Plugin):
             **{f"exp.matrix.{axis}": text_of(value) for axis, value in launch.matrix.items()},
             **{name: filled(text, launch) for name, text in self._tags.items()},
         }
-        named = {"mlflow.runName": filled(self._run_name, launch), **tags}
-        found = with_defaults(launch, self._wanted, {"MLFLOW_EXPERIMENT_NAME": "{name}"})
-        return found.with_env(
-            MLFLOW_RUN_CONTEXT=json.dumps(named, ensure_ascii=False),
+        context = {"mlflow.runName": filled(self._run_name, launch), **tags}
+        changed = with_defaults(launch, self._variables, {"MLFLOW_EXPERIMENT_NAME": "{name}"})
+        return changed.with_env(
+            MLFLOW_RUN_CONTEXT=json.dumps(context, ensure_ascii=False),
             MLFLOW_TAGS=json.dumps(tags, ensure_ascii=False),
         )

@@ -1,4 +1,4 @@
-"""The plugin `notify`: runs a command or calls a webhook when an experiment ends, or a task of it fails."""
+"""The plugin `notify`: runs a command or calls a webhook when an experiment ends or a task fails."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from nemorun_cli.model import masking, units, wording
 from nemorun_cli.model.clock import unix
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin
-from nemorun_cli.storage.state import ENDED, FINISHED
+from nemorun_cli.storage.events import ENDED, FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nemorun_cli.experiment.run import Run
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.views.snapshot import Snapshot
 
 NOTIFY_FORMAT: Final = "exp.notify/1"
-MOST_FAILED: Final = 20  # tasks that are told one by one
-OUTPUT_SHOWN: Final = 500  # characters of what a command printed that failed
-PAUSE: Final = 2.0  # seconds before the first repetition; each further one takes twice as long
+MOST_FAILED: Final = 20  # tasks that are listed
+OUTPUT_SHOWN: Final = 500  # characters of the output of a failed command
+PAUSE: Final = 2.0  # seconds before the first retry; doubled for each further one
 
-_ENDS: Final = {
+_RESULTS: Final = {
     "success": ExperimentStatus.COMPLETED,
     "failure": ExperimentStatus.FAILED,
     "cancel": ExperimentStatus.CANCELLED,
 }
-_OCCASIONS: Final = ("end", *_ENDS, "interrupted", "first_failure", "each_failure")
+_OCCASIONS: Final = ("end", *_RESULTS, "interrupted", "first_failure", "each_failure")
 _TEXT: Final = {"type": "string", "minLength": 1}
-_LONGEST: Final = 60.0  # seconds of one try
+_MAX_TIMEOUT: Final = 60.0  # seconds per attempt
 
 
 class NotifyError(Exception):
-    """Nobody could be told."""
+    """A notification could not be sent."""
 
 
 class Notify(Plugin):
-    """Tells people or programs about an experiment. See docs/plugins.md."""
+    """Notifies people or programs of an experiment. See docs/plugins.md."""
 
     schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "additionalProperties": False,
         "properties": {
             "on": {
-                "description": "When it tells: at every end of the experiment, at one of a kind, when its "
-                "supervisor is gone before, when the first task has failed for good, or when each one has.",
+                "description": "When to notify: when the experiment ends, or ends with a given result; when "
+                "its supervisor is lost; when the first task or each task has failed without further retry.",
                 "title": f"one of {', '.join(_OCCASIONS)}, or a list of these",
                 "anyOf": [
                     {"type": "string", "enum": list(_OCCASIONS)},
@@ -63,7 +63,7 @@ class Notify(Plugin):
                 "default": "end",
             },
             "command": {
-                "description": "A command, run in the spec's folder with exp.notify/1 as its input and the "
+                "description": "A command, run in the spec's folder with exp.notify/1 on stdin and the "
                 "text in $EXP_TEXT.",
                 "title": "an argument list",
                 "type": "array",
@@ -71,8 +71,8 @@ class Notify(Plugin):
                 "items": _TEXT,
             },
             "webhook": {
-                "description": "An address that it is posted to; better a secret: {secret: {env: NAME}}.",
-                "title": "an address, http:// or https://",
+                "description": "The URL to post to; preferably a secret: {secret: {env: NAME}}.",
+                "title": "a URL, http:// or https://",
                 "type": "string",
                 "pattern": "^https?://",
             },
@@ -82,22 +82,22 @@ class Notify(Plugin):
                 "additionalProperties": {"type": "string"},
             },
             "form": {
-                "description": "What is posted: exp.notify/1, its text, or that as Slack or Discord want it.",
+                "description": "What is posted: exp.notify/1, its text, or the text for Slack or Discord.",
                 "type": "string",
                 "enum": ["json", "text", "slack", "discord"],
                 "default": "json",
             },
             "timeout": {
-                "description": "For one try, at most a minute.",
+                "description": "Per attempt, at most a minute.",
                 "title": "a duration of at most a minute, such as 10s",
                 "type": ["string", "number"],
                 "pattern": r"^([0-9]+(\.[0-9]+)?s?|1m)$",
                 "minimum": 0.1,
-                "maximum": _LONGEST,
+                "maximum": _MAX_TIMEOUT,
                 "default": "10s",
             },
             "retries": {
-                "description": "How often it is tried again, after 2 s, 4 s and so on.",
+                "description": "How often to retry, after 2 s, 4 s and so on.",
                 "type": "integer",
                 "minimum": 0,
                 "maximum": 4,
@@ -123,86 +123,88 @@ class Notify(Plugin):
         self._on = {on} if isinstance(on, str) else set(on)
         self._command, self._webhook, self._headers = list(command), webhook, dict(headers or {})
         self._form, self._retries = form, retries
-        self._timeout = min(units.duration(timeout), _LONGEST)
+        self._timeout = min(units.duration(timeout), _MAX_TIMEOUT)
         if webhook is not None and not webhook.startswith(("http://", "https://", masking.MASK)):
-            raise ValueError("the webhook is no address that begins with http:// or https://")
-        self._has_failed = False
+            raise ValueError("the webhook does not begin with http:// or https://")
+        self._any_failed = False
 
     def on_event(self, event: Event, run: Run) -> None:
-        """Tell of it, if it is something to be told of."""
+        """Send a notification if `on` includes the event."""
         if event["event"] == FINISHED:
             status = event["status"]
-            ends = [name for name, end in _ENDS.items() if end == status]
-            if self._on.intersection(("end", *ends)):
-                self._tell(document(run.status(observe=False), "end", event), run)
+            results = [name for name, result in _RESULTS.items() if result == status]
+            if self._on.intersection(("end", *results)):
+                self._send(document(run.status(observe=False), "end", event), run)
         elif event["event"] == SUPERVISOR_GONE:
             if "interrupted" in self._on:
-                self._tell(document(run.status(observe=False), "interrupted", event), run)
+                self._send(document(run.status(observe=False), "interrupted", event), run)
         elif event["status"] == TaskStatus.FAILED and self._on & {"first_failure", "each_failure"}:
-            self._hear_failure(event, run)
+            self._on_failure(event, run)
 
-    def _hear_failure(self, event: Event, run: Run) -> None:
-        if self._has_failed and "each_failure" not in self._on:
+    def _on_failure(self, event: Event, run: Run) -> None:
+        if self._any_failed and "each_failure" not in self._on:
             return
         snapshot = run.status(observe=False)
         state = snapshot.history.tasks[event["task"]]
         if state.status is not TaskStatus.FAILED or state.attempt != event["attempt"]:
             return  # it is tried again
-        self._has_failed = True
+        self._any_failed = True
         first = min(_failed(snapshot), key=lambda name: snapshot.history.tasks[name].ended or "")
         if first == event["task"] and "first_failure" in self._on:
-            self._tell(document(snapshot, "first_failure", event), run)
+            self._send(document(snapshot, "first_failure", event), run)
         elif "each_failure" in self._on:
-            self._tell(document(snapshot, "each_failure", event), run)
+            self._send(document(snapshot, "each_failure", event), run)
 
-    def _tell(self, told: dict[str, Any], run: Run) -> None:
-        told = json.loads(masking.mask(json.dumps(told, ensure_ascii=False), run.secrets))
+    def _send(self, message: dict[str, Any], run: Run) -> None:
+        message = json.loads(masking.mask(json.dumps(message, ensure_ascii=False), run.secrets))
         channels = [*([self._call] if self._webhook else []), *([self._run] if self._command else [])]
-        if wrong := [error for channel in channels if (error := self._tried(channel, told))]:
-            raise NotifyError("; ".join(wrong))
+        if errors := [error for channel in channels if (error := self._send_by(channel, message))]:
+            raise NotifyError("; ".join(errors))
 
-    def _tried(self, channel: Callable[[dict[str, Any]], None], told: dict[str, Any]) -> str | None:
-        """What went wrong at the last try, or None if one went well."""
+    def _send_by(self, channel: Callable[[dict[str, Any]], None], message: dict[str, Any]) -> str | None:
+        """Send with retries; return the error of the last attempt, or None."""
         for number in range(self._retries + 1):
             if number:
                 time.sleep(PAUSE * 2 ** (number - 1))
             try:
-                channel(told)
+                channel(message)
             except (NotifyError, OSError, subprocess.SubprocessError) as error:
-                wrong = str(error) or type(error).__name__
+                problem = str(error) or type(error).__name__
             else:
                 return None
-        return wrong
+        return problem
 
-    def _run(self, told: dict[str, Any]) -> None:
+    def _run(self, message: dict[str, Any]) -> None:
         try:
             done = subprocess.run(
                 self._command,
-                input=json.dumps(told).encode() + b"\n",
+                input=json.dumps(message).encode() + b"\n",
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 timeout=self._timeout,
-                env={**os.environ, **_variables(told)},
+                env={**os.environ, **_variables(message)},
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise NotifyError(f"{self._command[0]} did not end within {self._timeout:g} s") from None
+            raise NotifyError(f"{self._command[0]} did not finish within {self._timeout:g} s") from None
         if done.returncode:
             printed = done.stdout.decode(errors="replace").strip()[-OUTPUT_SHOWN:]
-            raise NotifyError(f"{self._command[0]} ended with exit code {done.returncode}: {printed}")
+            raise NotifyError(f"{self._command[0]} failed with exit code {done.returncode}: {printed}")
 
-    def _call(self, told: dict[str, Any]) -> None:
+    def _call(self, message: dict[str, Any]) -> None:
         import urllib.error  # noqa: PLC0415 - not for commands
         import urllib.request  # noqa: PLC0415 - the same
 
-        body = {"slack": {"text": told["text"]}, "discord": {"content": told["text"]}}.get(self._form, told)
+        body = {"slack": {"text": message["text"]}, "discord": {"content": message["text"]}}.get(
+            self._form, message
+        )
         is_text = self._form == "text"
-        data = told["text"].encode() if is_text else json.dumps(body).encode()
-        kind = "text/plain; charset=utf-8" if is_text else "application/json"
-        request = urllib.request.Request(  # noqa: S310 - the schema lets only http and https through
+        data = message["text"].encode() if is_text else json.dumps(body).encode()
+        content_type = "text/plain; charset=utf-8" if is_text else "application/json"
+        request = urllib.request.Request(  # noqa: S310 - the schema allows only http and https
             str(self._webhook),
             data=data,
-            headers={"Content-Type": kind, "User-Agent": "exp", **self._headers},
+            headers={"Content-Type": content_type, "User-Agent": "exp", **self._headers},
         )
         try:
             with urllib.request.urlopen(request, timeout=self._timeout) as answer:  # noqa: S310 - checked
@@ -214,13 +216,13 @@ class Notify(Plugin):
 
 
 def document(snapshot: Snapshot, occasion: str, event: Event) -> dict[str, Any]:
-    """The document `exp.notify/1`."""
+    """Return the document `exp.notify/1`."""
     states = snapshot.history
-    begin = states.resumed or states.started
-    lasted = max(0.0, unix(event["time"]) - unix(begin)) if begin else None
+    started = states.resumed or states.started
+    duration = max(0.0, unix(event["time"]) - unix(started)) if started else None
     failed = _failed(snapshot)
     task = event.get("task")
-    told = {
+    message = {
         "schema": NOTIFY_FORMAT,
         "occasion": occasion,
         "text": "",
@@ -230,8 +232,8 @@ def document(snapshot: Snapshot, occasion: str, event: Event) -> dict[str, Any]:
         "directory": str(snapshot.files.directory),
         "host": os.uname().nodename,
         "time": event["time"],
-        "started": begin,
-        "duration": None if lasted is None else round(lasted, 3),
+        "started": started,
+        "duration": None if duration is None else round(duration, 3),
         "counts": {str(status): count for status, count in states.counts.items() if count},
         "task": task,
         "failed_count": len(failed),
@@ -245,7 +247,7 @@ def document(snapshot: Snapshot, occasion: str, event: Event) -> dict[str, Any]:
             for name in ([task] if task else failed[:MOST_FAILED])
         ],
     }
-    return {**told, "text": "\n".join(_lines(told, snapshot))}
+    return {**message, "text": "\n".join(_lines(message, snapshot))}
 
 
 def _failed(snapshot: Snapshot) -> list[str]:
@@ -253,29 +255,30 @@ def _failed(snapshot: Snapshot) -> list[str]:
     return [name for name, state in states.items() if state.status is TaskStatus.FAILED]
 
 
-def _lines(told: Mapping[str, Any], snapshot: Snapshot) -> Iterator[str]:
-    """What is told, for people."""
-    host = told["host"]
-    if told["occasion"] == "interrupted":
-        yield f"{told['id']} lost its supervisor on {host} ({wording.counts(snapshot.history.counts)})"
-        yield f"exp resume {told['id']}"
+def _lines(message: Mapping[str, Any], snapshot: Snapshot) -> Iterator[str]:
+    """Yield the lines of the message's text."""
+    host = message["host"]
+    if message["occasion"] == "interrupted":
+        yield f"{message['id']} lost its supervisor on {host} ({wording.counts(snapshot.history.counts)})"
+        yield f"exp resume {message['id']}"
         return
-    if told["task"]:
-        why = snapshot.history.tasks[told["task"]].why()
-        yield f"{told['id']}: {told['task']} failed ({why}) on {host}"
+    if message["task"]:
+        reason = snapshot.history.tasks[message["task"]].why()
+        yield f"{message['id']}: {message['task']} failed ({reason}) on {host}"
     else:
-        lasted = wording.seconds(told["duration"])
-        after = f" after {lasted}" if lasted else ""
-        yield f"{told['id']} {told['status']}{after} on {host} ({wording.counts(snapshot.history.counts)})"
-        for entry in told["failed"]:
+        duration = wording.seconds(message["duration"])
+        after = f" after {duration}" if duration else ""
+        counts = wording.counts(snapshot.history.counts)
+        yield f"{message['id']} {message['status']}{after} on {host} ({counts})"
+        for entry in message["failed"]:
             yield f"  {entry['id']}: {snapshot.history.tasks[entry['id']].why()}"
-        if told["failed_count"] > len(told["failed"]):
-            yield f"  … and {told['failed_count'] - len(told['failed'])} more"
-    yield f"exp status {told['id']}"
+        if message["failed_count"] > len(message["failed"]):
+            yield f"  … and {message['failed_count'] - len(message['failed'])} more"
+    yield f"exp status {message['id']}"
 
 
-def _variables(told: Mapping[str, Any]) -> dict[str, str]:
-    """What a command gets besides its input, for those that are short."""
+def _variables(message: Mapping[str, Any]) -> dict[str, str]:
+    """Return the environment variables of a command, for short scripts."""
     names = {"EXP_ID": "id", "EXP_NAME": "name", "EXP_STATUS": "status", "EXP_TEXT": "text"}
     more = {"EXP_DIR": "directory", "EXP_OCCASION": "occasion", "EXP_TASK": "task"}
-    return {variable: str(told[key] or "") for variable, key in {**names, **more}.items()}
+    return {variable: str(message[key] or "") for variable, key in {**names, **more}.items()}

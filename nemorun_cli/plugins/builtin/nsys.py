@@ -1,4 +1,4 @@
-"""The plugin `nsys`: tasks run under NVIDIA Nsight Systems, with a report for each attempt."""
+"""The plugin `nsys`: runs tasks under NVIDIA Nsight Systems, with one report per attempt."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Nsys(Plugin):
                 "default": ["cuda", "nvtx", "osrt"],
             },
             "capture": {
-                "description": "Profile only between the program's own marks: cuda (cudaProfilerStart and "
+                "description": "Profile only a range that the program marks: cuda (cudaProfilerStart and "
                 "cudaProfilerStop) or the name of an NVTX range.",
                 **_TEXT,
             },
             "delay": {"description": "How long to wait before profiling.", **_DURATION},
             "duration": {"description": "How long to profile.", **_DURATION},
             "output": {
-                "description": f"The report, without its ending, with {WORDS}. "
+                "description": f"The path of the report without its suffix; may contain {WORDS}. "
                 "Default: {task_dir}/nsys-N for attempt N.",
                 **_TEXT,
             },
@@ -47,7 +47,7 @@ class Nsys(Plugin):
                 "items": _TEXT,
                 "examples": [["--gpu-metrics-devices=all"]],
             },
-            "program": {"description": "The program itself.", "default": "nsys", **_TEXT},
+            "program": {"description": "The nsys executable.", "default": "nsys", **_TEXT},
         },
     }
 
@@ -63,19 +63,19 @@ class Nsys(Plugin):
         program: str = "nsys",
     ) -> None:
         self._program, self._output = program, output
-        self._words = [f"--trace={','.join(trace)}", *_captured(capture)]
+        self._options = [f"--trace={','.join(trace)}", *_capture_options(capture)]
         for name, value in (("delay", delay), ("duration", duration)):
             if value is not None:
-                self._words.append(f"--{name}={units.duration(value):g}")
-        self._words += options
+                self._options.append(f"--{name}={units.duration(value):g}")
+        self._options += options
 
     def change(self, launch: Launch) -> Launch:
-        """With the profiler in front; nsys itself puts the attempt's number into `%q{EXP_ATTEMPT}`."""
+        """Put the profiler before the command; nsys itself expands `%q{EXP_ATTEMPT}`."""
         output = f"--output={filled(self._output, launch)}"
-        return launch.with_prefix(self._program, "profile", output, "--force-overwrite=true", *self._words)
+        return launch.with_prefix(self._program, "profile", output, "--force-overwrite=true", *self._options)
 
 
-def _captured(capture: str | None) -> list[str]:
+def _capture_options(capture: str | None) -> list[str]:
     if capture is None:
         return []
     if capture == "cuda":

@@ -1,4 +1,4 @@
-"""The plugin `preemption`: tasks are told in time that they have to go, and go on from their checkpoint."""
+"""The plugin `preemption`: signals tasks before they are killed, and retries them from their checkpoint."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ _CAUSES = ("timeout", "preempted", "node_fail", "lost", "oom")
 
 
 class Preemption(Plugin):
-    """Sets what a task needs to be stopped and tried again. See docs/plugins.md."""
+    """Sets the stop signal, the grace period, the retries and the checkpoint folder. See docs/plugins.md."""
 
     schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
         "additionalProperties": False,
         "properties": {
             "signal": {
-                "description": "What tells a task that it has to save its work and leave.",
+                "description": "The signal on which a task has to save its state and exit.",
                 "title": "the name of a signal, such as USR1 or TERM",
                 "type": "string",
                 "pattern": "^(SIG)?(TERM|INT|HUP|QUIT|USR1|USR2)$",
                 "default": "USR1",
             },
             "before": {
-                "description": "How long it has for that before it is killed.",
+                "description": "How long the task has for that before it is killed.",
                 "title": "a duration such as 2m",
                 "type": ["string", "number"],
                 "default": "2m",
             },
             "retries": {
-                "description": "How often it may go on.",
+                "description": "How often to retry.",
                 "type": "integer",
                 "minimum": 0,
                 "default": 10,
             },
             "on": {
-                "description": "After which ends it goes on.",
+                "description": "The causes of failure to retry after.",
                 "type": "array",
                 "minItems": 1,
                 "uniqueItems": True,
@@ -56,7 +56,7 @@ class Preemption(Plugin):
                 "minLength": 1,
             },
             "variable": {
-                "description": "The variable that tells a task of that folder.",
+                "description": "The variable that is set to that folder.",
                 "type": "string",
                 "minLength": 1,
                 "default": "CHECKPOINT_DIR",
@@ -79,7 +79,7 @@ class Preemption(Plugin):
         self._checkpoints, self._variable = checkpoints, variable
 
     def change(self, launch: Launch) -> Launch:
-        """With the signal, the time, the folder, and retries besides those that the spec wants."""
+        """Set the signal, the grace period and the folder, and add to the retries of the spec."""
         retry = launch.retry
         causes: tuple[int | str, ...] = self._on
         if retry.limit:

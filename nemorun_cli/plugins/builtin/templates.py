@@ -1,4 +1,4 @@
-"""Texts that name a task: `{name}/{task}` and the like, as options of plugins have them."""
+"""Placeholders in the options of plugins, such as `{name}/{task}`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _WORD: Final = re.compile(
 
 
 def filled(text: str, launch: Launch) -> str:
-    """The text with what it says of the task put in; other braces stay.
+    """Return the text with its placeholders filled in; other braces remain.
 
     Raises:
-        ValueError: it names an axis that the task's matrix does not have.
+        ValueError: a placeholder names an axis that the task's matrix does not have.
     """
-    words: Mapping[str, Any] = {
+    values: Mapping[str, Any] = {
         "task": launch.task,
         "group": launch.group or launch.task,
         "experiment": launch.experiment.id,
@@ -35,21 +35,21 @@ def filled(text: str, launch: Launch) -> str:
         "task_dir": f"{launch.experiment.directory}/tasks/{launch.task}",
     }
 
-    def fill(found: re.Match[str]) -> str:
-        axis = found[2]
+    def fill(placeholder: re.Match[str]) -> str:
+        axis = placeholder[2]
         if axis is None:
-            return str(words[found[1]])
+            return str(values[placeholder[1]])
         if axis not in launch.matrix:
             known = ", ".join(launch.matrix) or "none"
-            raise ValueError(f"{found[0]}: {launch.task} has no such axis (there are: {known})")
+            raise ValueError(f"{placeholder[0]}: {launch.task} has no such axis (there are: {known})")
         return text_of(launch.matrix[axis])
 
     return _WORD.sub(fill, text)
 
 
-def with_defaults(launch: Launch, wanted: Mapping[str, str | None], defaults: Mapping[str, str]) -> Launch:
-    """The launch with the variables that are wanted, and with defaults for those that nobody sets."""
-    chosen = {name: filled(text, launch) for name, text in wanted.items() if text is not None}
-    known = chosen.keys() | launch.env.keys() | set(launch.secrets)
-    rest = {name: filled(text, launch) for name, text in defaults.items() if name not in known}
-    return launch.with_env(**{**rest, **chosen})
+def with_defaults(launch: Launch, variables: Mapping[str, str | None], defaults: Mapping[str, str]) -> Launch:
+    """Return the launch with these variables, and with defaults for those not set by it or the spec."""
+    explicit = {name: filled(text, launch) for name, text in variables.items() if text is not None}
+    assigned = explicit.keys() | launch.env.keys() | set(launch.secrets)
+    implicit = {name: filled(text, launch) for name, text in defaults.items() if name not in assigned}
+    return launch.with_env(**{**implicit, **explicit})

@@ -1,4 +1,4 @@
-"""The plugin `wandb`: each task is a run of its own in Weights & Biases, the same one in every attempt."""
+"""The plugin `wandb`: makes each task one run in Weights & Biases, shared by all of its attempts."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Wandb(Plugin):
             "project": {"description": "The project. Default: {name}.", **_TEXT},
             "entity": {"description": "The user or team.", **_TEXT},
             "name": {"description": f"The name of the run, with {WORDS}. Default: {{task}}.", **_TEXT},
-            "group": {"description": "What runs are grouped by. Default: {experiment}.", **_TEXT},
+            "group": {"description": "The group of the run. Default: {experiment}.", **_TEXT},
             "job_type": {"description": "The kind of run. Default: {group}.", **_TEXT},
             "tags": {"description": "Tags of the runs.", "type": "array", "items": _TEXT},
-            "mode": {"description": "Where runs go.", "enum": ["online", "offline", "disabled"]},
-            "dir": {"description": "The folder for its files.", **_TEXT},
+            "mode": {"description": "The mode of W&B.", "enum": ["online", "offline", "disabled"]},
+            "dir": {"description": "The folder for the files of W&B.", **_TEXT},
             "resume": {
-                "description": "Whether later attempts and resumes go on with the run of the first one.",
+                "description": "Whether later attempts and resumes continue the run of the first attempt.",
                 "type": "boolean",
                 "default": True,
             },
@@ -45,12 +45,12 @@ class Wandb(Plugin):
         **names: str,
     ) -> None:
         self._resume = resume
-        self._wanted = {f"WANDB_{_VARIABLES.get(key, key.upper())}": text for key, text in names.items()}
+        self._variables = {f"WANDB_{_VARIABLES.get(key, key.upper())}": text for key, text in names.items()}
         if tags:
-            self._wanted["WANDB_TAGS"] = ",".join(tags)
+            self._variables["WANDB_TAGS"] = ",".join(tags)
 
     def change(self, launch: Launch) -> Launch:
-        """With the variables; those that nobody asked for give way to what the spec sets."""
+        """Set the variables; variables of the spec take precedence over the defaults."""
         defaults = {
             "WANDB_PROJECT": "{name}",
             "WANDB_NAME": "{task}",
@@ -59,13 +59,13 @@ class Wandb(Plugin):
         }
         if self._resume:
             defaults |= {"WANDB_RUN_ID": run_id(launch), "WANDB_RESUME": "allow"}
-        return with_defaults(launch, self._wanted, defaults)
+        return with_defaults(launch, self._variables, defaults)
 
 
 _VARIABLES = {"group": "RUN_GROUP"}
 
 
 def run_id(launch: Launch) -> str:
-    """An id for a task of an experiment, the same for all of its attempts and for no other task anywhere."""
-    place = f"{launch.tracked}\n{launch.experiment.directory}\n{launch.task}"
-    return hashlib.sha256(place.encode()).hexdigest()[:16]
+    """Return a globally unique id for a task of an experiment, the same for all of its attempts."""
+    identity = f"{launch.tracked}\n{launch.experiment.directory}\n{launch.task}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""A spec with the files that it extends and includes: one tree of data, and where each value stands."""
+"""Merges a spec with the files that it extends and includes; keeps the source of each value."""
 
 from __future__ import annotations
 
@@ -24,69 +24,71 @@ if TYPE_CHECKING:
     OptionsSchema = Callable[[str], Mapping[str, Any] | None]
     Types = Callable[[], Sequence[str]]
 
-REFERENCES: Final = ("include", "extends")  # keys that name files; what they name stands in their place
+REFERENCES: Final = ("include", "extends")  # keys that name files; the contents of the files replace them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """One file's part in a tree: what it says at `inside` counts at the place `at` of the tree."""
+    """The part of a tree that comes from one file: its data at `inside` applies at `at` in the tree."""
 
     source: SpecSource
     data: Mapping[str, Any]
     at: Place = ()
     inside: Place = ()
 
-    def place(self, wanted: Place) -> Place | None:
-        """Where in the file a place of the tree is; None if this layer has no part in it."""
-        if wanted[: len(self.at)] != self.at:
+    def place(self, place: Place) -> Place | None:
+        """Return the place in the file of a place in the tree; None if it is outside of this layer."""
+        if place[: len(self.at)] != self.at:
             return None
-        return (*self.inside, *wanted[len(self.at) :])
+        return (*self.inside, *place[len(self.at) :])
 
-    def depth(self, wanted: Place) -> int:
-        """How many steps of a place of the tree the file has; -1 if this layer has no part in it."""
-        own = self.place(wanted)
-        if own is None:
+    def depth(self, place: Place) -> int:
+        """Return how many keys of a place in the tree the file has; -1 if it is outside of this layer."""
+        place_in_file = self.place(place)
+        if place_in_file is None:
             return -1
         value: Any = self.data
-        for number, key in enumerate(own):
+        for number, key in enumerate(place_in_file):
             if isinstance(value, dict) and str(key) in value:
                 value = value[str(key)]
             elif isinstance(value, list) and isinstance(key, int) and key < len(value):
                 value = value[key]
             else:
                 return number - len(self.inside) + len(self.at) if number >= len(self.inside) else -1
-        return len(wanted)
+        return len(place)
 
 
 class Sources:
-    """The files that a tree of data comes from, the ones that win first."""
+    """The files that a tree of data comes from, those of highest precedence first."""
 
     def __init__(self, layers: Iterable[Layer]) -> None:
         self.layers = list(layers)
 
     def problem(self, finding: Finding) -> Problem:
-        """The finding in the file, at the line and the column that it is about."""
-        layer = max(self.layers, key=lambda layer: layer.depth(finding.place))  # of equals the first
+        """Return the finding with its file, line and column."""
+        layer = max(self.layers, key=lambda layer: layer.depth(finding.place))  # the first of equal ones
         return layer.source.problem(finding, at=layer.place(finding.place))
 
     def in_order(self, findings: Sequence[Finding], problems: Sequence[Problem] = ()) -> list[Problem]:
-        """The findings and problems in the order of the files and of their lines, each told once."""
-        found = dict.fromkeys([*problems, *(self.problem(finding) for finding in findings)])
+        """Return the findings and problems without duplicates, sorted by file and line."""
+        unique = dict.fromkeys([*problems, *(self.problem(finding) for finding in findings)])
         files = list(dict.fromkeys(layer.source.file for layer in self.layers))
         ranks = {file: rank for rank, file in enumerate(files)}
-        return sorted(found, key=lambda one: (ranks.get(one.file, -1), one.line or 0, one.column or 0))
+        return sorted(
+            unique, key=lambda problem: (ranks.get(problem.file, -1), problem.line or 0, problem.column or 0)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composition:
-    """A tree of data without references to files, its layers, and the files besides the first."""
+    """The merged data without references to files, and the layers it consists of."""
 
     data: dict[str, Any]
     layers: tuple[Layer, ...]
 
     @property
     def others(self) -> tuple[SpecSource, ...]:
-        """The files besides the first."""
+        """The files other than the spec itself."""
         return tuple(dict.fromkeys(layer.source for layer in self.layers[1:]))
 
 
@@ -99,18 +101,18 @@ def composed(
     types: Types,
     is_whole: bool = True,
 ) -> Composition:
-    """The data of a source with what it extends below it and what it includes beside it.
+    """Return the data of a source merged with the files that it extends and includes.
 
     Args:
         source: the text.
-        path: its file, whose folder the paths in it begin at.
-        folder: where relative paths of the tree begin; those from elsewhere are made absolute.
-        options_schema: the schema of the options of a type of executors.
-        types: tells which types there are.
-        is_whole: whether it is a spec, rather than a part for specs, which may be empty.
+        path: its file; paths in the text are relative to the folder of this file.
+        folder: relative paths in the result are relative to it; paths from other folders become absolute.
+        options_schema: returns the schema for the options of a type of executors.
+        types: returns the known types of executors.
+        is_whole: whether the source is a whole spec; a partial file may be empty.
 
     Raises:
-        SpecError: with the problems of all files, each in its own.
+        SpecError: with the problems of all files.
     """
     composer = _Composer(folder, options_schema, types)
     data = mapping(source, is_whole=is_whole)
@@ -125,21 +127,21 @@ def composed(
 
 
 def mapping(source: SpecSource, *, is_whole: bool = True) -> dict[str, Any]:
-    """The data of a source, which must be a mapping; what only is a part may be empty. Raises SpecError."""
+    """Return the data of a source, which must be a mapping; a partial file may be empty. Raises SpecError."""
     data = parse(source)
     if isinstance(data, dict):
         return data
     if data is None and not is_whole:
         return {}
     if data is None and not source.text.strip():
-        hint = "a spec has at least tasks; begin with: exp init"
+        hint = "a spec needs at least one task; start with: exp init"
         raise SpecError([Finding(place=(), message="is empty", hint=hint).problem(file=source.file)])
     message = f"must be a mapping with tasks in it, not {shown(data)}"
     raise SpecError([source.problem(Finding(place=(), message=message))])
 
 
 class _Composer:
-    """Reads each file once, and collects what is wrong with any of them."""
+    """Reads each file once and collects the problems of all files."""
 
     def __init__(self, folder: Path, options_schema: OptionsSchema, types: Types) -> None:
         self.problems: list[Problem] = []
@@ -151,47 +153,47 @@ class _Composer:
     def whole(
         self, source: SpecSource, data: Mapping[str, Any], path: Path, chain: tuple[tuple[str, str], ...]
     ) -> tuple[dict[str, Any], tuple[Layer, ...]]:
-        """The tree of one file and its layers; `chain` is who wanted it, as real paths and as written."""
+        """Return the tree of a file and its layers; `chain` is the referring files: real path, shown path."""
         chain = (*chain, (os.path.realpath(path), source.file))
         own: dict[str, Any] = {key: value for key, value in data.items() if key not in REFERENCES}
         if os.path.normpath(path.parent) != os.path.normpath(self._folder):
             own = self.relocated(own, path.parent)
         layers = [Layer(source=source, data=data)]
-        for tree, theirs in self._named(source, data, path, "include", chain):
+        for tree, tree_layers in self._referenced(source, data, path, "include", chain):
             own, clashes = united(own, tree, other=source.file)
-            self.problems += [Sources(theirs).problem(finding) for finding in clashes]
-            layers += theirs
+            self.problems += [Sources(tree_layers).problem(finding) for finding in clashes]
+            layers += tree_layers
         below: dict[str, Any] = {}
         lower: list[Layer] = []
-        for tree, theirs in self._named(source, data, path, "extends", chain):
+        for tree, tree_layers in self._referenced(source, data, path, "extends", chain):
             below = merged(below, tree)
-            lower = [*theirs, *lower]
+            lower = [*tree_layers, *lower]
         return merged(below, own), (*layers, *lower)
 
     def relocated(self, data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-        """The data of a file of this folder as it is in a tree of another one."""
-        found = {
+        """Return the data of a file in this folder with its relative paths made absolute."""
+        result = {
             key: relocated(value, walk.below(walk.experiment(), key), folder) for key, value in data.items()
         }
-        executors = found.get("executors")
+        executors = result.get("executors")
         if isinstance(executors, dict):
-            found["executors"] = {
+            result["executors"] = {
                 name: relocated(entry, self._options(entry, executors), folder)
                 for name, entry in executors.items()
             }
-        return found
+        return result
 
     def _options(self, entry: Any, executors: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """The schemas that may hold for the options of an executor: one, if its type is known."""
+        """Return the schemas that may apply to the options of an executor; only one if its type is known."""
         seen: list[Any] = []
         while isinstance(entry, dict) and "type" not in entry and entry not in seen:
             seen.append(entry)
             entry = executors.get(str(entry.get("extends")))
         kind = entry.get("type") if isinstance(entry, dict) else None
         kinds = [kind] if isinstance(kind, str) else self._types()
-        return [found for one in kinds if (found := self._options_schema(one)) is not None]
+        return [schema for kind in kinds if (schema := self._options_schema(kind)) is not None]
 
-    def _named(
+    def _referenced(
         self,
         source: SpecSource,
         data: Mapping[str, Any],
@@ -199,18 +201,18 @@ class _Composer:
         key: str,
         chain: tuple[tuple[str, str], ...],
     ) -> list[tuple[dict[str, Any], tuple[Layer, ...]]]:
-        """The files that a key names, each with all that it takes in itself."""
+        """Return the tree and the layers of each file that a key names."""
         value = data.get(key)
         if value is None and key not in data:
             return []
-        if wrong := checks.check_files(value, (key,)):
-            self.problems += [source.problem(finding) for finding in wrong]
+        if findings := checks.check_files(value, (key,)):
+            self.problems += [source.problem(finding) for finding in findings]
             return []
-        named: list[tuple[Place, str]] = [((key,), str(value))]
+        references: list[tuple[Place, str]] = [((key,), str(value))]
         if isinstance(value, list):
-            named = [((key, index), written) for index, written in enumerate(value)]
-        found = [self._file(source, path, place, written, chain) for place, written in named]
-        return [one for one in found if one is not None]
+            references = [((key, index), written) for index, written in enumerate(value)]
+        files = [self._file(source, path, place, written, chain) for place, written in references]
+        return [file for file in files if file is not None]
 
     def _file(
         self, source: SpecSource, path: Path, place: Place, written: str, chain: tuple[tuple[str, str], ...]
@@ -219,32 +221,32 @@ class _Composer:
             self.problems.append(source.problem(Finding(place=place, message=message, hint=hint)))
 
         if OPENING in written:
-            refuse("files are read before expressions are filled in", "write the path itself")
+            refuse("files are read before expressions are evaluated", "write a literal path")
             return None
-        wanted = Path(os.path.normpath(path.parent / Path(written).expanduser()))
-        real = os.path.realpath(wanted)
-        called = [file for known, file in chain if known == real]
-        if called:
+        target = Path(os.path.normpath(path.parent / Path(written).expanduser()))
+        real = os.path.realpath(target)
+        repeated = [file for known, file in chain if known == real]
+        if repeated:
             names = [file for _, file in chain]
-            round_trip = [*names[names.index(called[0]) :], called[0]]
-            refuse(f"leads back to where it began: {' → '.join(round_trip)}")
+            cycle = [*names[names.index(repeated[0]) :], repeated[0]]
+            refuse(f"forms a cycle: {' → '.join(cycle)}")
             return None
         if real in self._done:
             return self._done[real]
-        shown_as = wanted if Path(written).expanduser().is_absolute() else _beside(source.file, written)
+        shown_as = target if Path(written).expanduser().is_absolute() else _beside(source.file, written)
         try:
-            other = open_source(wanted, file=str(shown_as))
+            other = open_source(target, file=str(shown_as))
         except SpecError as fault:
             refuse(f"{shown_as}: {fault.problems[0].message}", fault.problems[0].hint)
             return None
         try:
-            found = self.whole(other, mapping(other, is_whole=False), wanted, chain)
+            tree = self.whole(other, mapping(other, is_whole=False), target, chain)
         except SpecError as fault:
             self.problems += fault.problems
             return None
-        self._done[real] = found
-        return found
+        self._done[real] = tree
+        return tree
 
 
 def _beside(file: str, written: str) -> str:
-    return os.path.normpath(os.path.join(os.path.dirname(file), written))  # noqa: PTH118, PTH120 - a text
+    return os.path.normpath(os.path.join(os.path.dirname(file), written))  # noqa: PTH118, PTH120 - text in and out

@@ -1,4 +1,4 @@
-"""The executors that a spec can name: its own, those of its project, those of its user, in this order."""
+"""Finds the executors that a spec names: in the spec, then the project file, then the user file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nemorun_cli.spec.compose.composition import Composition, OptionsSchema, Types
     from nemorun_cli.storage.paths import Home
 
-LOCAL: Final = "local"  # the executor that is there without being described
+LOCAL: Final = "local"  # the built-in executor
 _ALLOWED: Final = frozenset(("version", "executors"))
 _LOCAL_ENTRY: Final = {"type": LOCAL}
 
@@ -30,7 +30,7 @@ Word: TypeAlias = Literal["built in", "spec", "project", "user"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorOrigin:
-    """Where an executor is described: the file, and whose that is."""
+    """Where an executor is defined: the level and the file."""
 
     word: Word
     file: str | None = None
@@ -44,14 +44,14 @@ class _Level:
 
 
 class ExecutorCatalog:
-    """Finds executors by name and puts together those that extend others.
+    """Finds executors by name and merges those that extend others.
 
     Args:
         own: the spec as composed.
-        folder: the spec's folder, from which the project's file is looked for upwards.
-        home: gives the home with the user's file, asked only where something is looked for outside.
-        options_schema: the schema of the options of a type.
-        types: tells which types there are.
+        folder: the folder of the spec; the project file is searched in it and its parents.
+        home: returns the home with the user file; called only if an executor is not in the spec.
+        options_schema: returns the schema for the options of a type.
+        types: returns the known types.
     """
 
     def __init__(
@@ -64,16 +64,16 @@ class ExecutorCatalog:
         types: Types,
     ) -> None:
         self.problems: list[Problem] = []
-        self.layers: list[Layer] = []  # what executors have from elsewhere
+        self.layers: list[Layer] = []  # the parts of executors that come from other files
         self._own = own
         self._folder, self._home = folder, home
         self._options_schema, self._types = options_schema, types
         self._outside: list[_Level] | None = None
         self._brought: dict[str, _Level] = {}
-        self.extended: tuple[str, ...] = ()  # those of the spec that extend others
+        self.extended: tuple[str, ...] = ()  # executors of the spec that extend others
 
     def address(self, data: dict[str, Any], sets: Sequence[str]) -> dict[str, Any]:
-        """The data with those executors from outside, and the built-in one, that a `--set` changes."""
+        """Return the data with the shared or built-in executors added that a `--set` changes."""
         names = [text.split(".", 2)[1] for text in sets if text.startswith("executors.") and "=" in text]
         executors = data.get("executors", {})
         if LOCAL in names and isinstance(executors, dict) and LOCAL not in executors:
@@ -81,7 +81,7 @@ class ExecutorCatalog:
         return self._with(data, [name for name in names if "=" not in name])
 
     def complete(self, data: dict[str, Any]) -> dict[str, Any]:
-        """The data with all executors that it names, each put together of what it extends."""
+        """Return the data with all executors that it names, each merged with those it extends."""
         executors = data.get("executors", {})
         if not isinstance(executors, dict):
             return data
@@ -97,7 +97,7 @@ class ExecutorCatalog:
         return self._with(data, self._wanted(data))
 
     def origin(self, name: str) -> ExecutorOrigin:
-        """Where an executor of the completed data is described."""
+        """Return where an executor of the completed data is defined."""
         if level := self._brought.get(name):
             return ExecutorOrigin(word=level.word, file=_file_of(level.sources.layers, name))
         file = _file_of(self._own.layers, name)
@@ -105,69 +105,69 @@ class ExecutorCatalog:
 
     @property
     def brought(self) -> list[str]:
-        """The names of those that came from outside."""
+        """The names of the executors that were added from shared files."""
         return list(self._brought)
 
     @property
     def known(self) -> list[str]:
-        """The names of those that are described outside, as far as that was looked at."""
+        """The names of the executors in shared files, if those were read."""
         return [name for level in self._outside or () for name in level.executors]
 
     # -- names --------------------------------------------------------------------------------------
 
     def _wanted(self, data: Mapping[str, Any]) -> list[str]:
-        """The names that stand where executors are named; if one is not known yet, all there are."""
-        named = list(dict.fromkeys(_named(data)))
-        if any(OPENING in name for name in named):
-            named += [name for level in self._levels() for name in level.executors]
-        return named
+        """Return the names of executors in the data; if one is an expression, all shared executors too."""
+        names = list(dict.fromkeys(_references(data)))
+        if any(OPENING in name for name in names):
+            names += [name for level in self._levels() for name in level.executors]
+        return names
 
     def _with(self, data: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
         executors = data.get("executors", {})
         if not isinstance(executors, dict):
             return data
-        found: dict[str, Any] = {}
+        added: dict[str, Any] = {}
         for name in names:
-            if name in executors or name in found or name == LOCAL:
+            if name in executors or name in added or name == LOCAL:
                 continue
             levels = self._levels()
-            level = next((one for one in levels if name in one.executors), None)
+            level = next((level for level in levels if name in level.executors), None)
             if level is not None:
                 self._brought[name] = level
-                found[name] = self._extended(name, levels[levels.index(level) :])
-        return {**data, "executors": {**executors, **found}} if found else data
+                added[name] = self._extended(name, levels[levels.index(level) :])
+        return {**data, "executors": {**executors, **added}} if added else data
 
     # -- entries ------------------------------------------------------------------------------------
 
     def _extended(self, name: str, levels: Sequence[_Level]) -> dict[str, Any]:
-        """An entry over all that it extends, directly or not; its first level is where it stands."""
+        """Return an entry of the first level merged with all that it extends, directly or indirectly."""
         parts: list[Mapping[str, Any]] = []
         chain: list[tuple[int, str]] = []
-        number, wanted = 0, name
+        number, entry_name = 0, name
         while True:
             level = levels[number]
-            entry = level.executors[wanted]
-            self._add_layers(name, wanted, level)
+            entry = level.executors[entry_name]
+            self._add_layers(name, entry_name, level)
             if not isinstance(entry, dict):
-                return self._laid(name, parts) if parts else entry
+                return self._merged_entry(name, parts) if parts else entry
             parts.append({key: value for key, value in entry.items() if key != "extends"})
-            chain.append((number, wanted))
+            chain.append((number, entry_name))
             target = entry.get("extends")
             if not isinstance(target, str):
-                return self._laid(name, parts)
-            found = _find(target, levels, number + 1 if target == wanted else number)
-            if found is None or (found, target) in chain:
-                self._refuse(levels[number], wanted, target, chain=chain, levels=levels)
-                return self._laid(name, parts)
-            if found >= len(levels):
-                return self._laid(name, [*parts, _LOCAL_ENTRY])
-            number, wanted = found, target
+                return self._merged_entry(name, parts)
+            target_level = _find(target, levels, number + 1 if target == entry_name else number)
+            if target_level is None or (target_level, target) in chain:
+                self._refuse(levels[number], entry_name, target, chain=chain, levels=levels)
+                return self._merged_entry(name, parts)
+            if target_level >= len(levels):
+                return self._merged_entry(name, [*parts, _LOCAL_ENTRY])
+            number, entry_name = target_level, target
 
-    def _laid(self, name: str, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    def _merged_entry(self, name: str, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        entry: dict[str, Any] = {}
         for part in reversed(parts):
-            found = merged(found, part, ("executors", name))
-        return found
+            entry = merged(entry, part, ("executors", name))
+        return entry
 
     def _refuse(
         self,
@@ -178,24 +178,25 @@ class ExecutorCatalog:
         chain: Sequence[tuple[int, str]],
         levels: Sequence[_Level],
     ) -> None:
-        names = [one for _, one in chain]
+        names = [link for _, link in chain]
         hint = None
-        if any(one == target for _, one in chain) and target != name:
-            message = f"leads back to where it began: {' → '.join([*names[names.index(target) :], target])}"
+        if target in names and target != name:
+            message = f"forms a cycle: {' → '.join([*names[names.index(target) :], target])}"
         else:
-            known = dict.fromkeys([LOCAL, *(one for other in levels for one in other.executors)])
-            where = " further out" if target == name else ""
-            message = f"no executor is called {target!r}{where}"
-            hint = choices(target, [one for one in known if one != name])
+            known = dict.fromkeys([LOCAL, *(executor for other in levels for executor in other.executors)])
+            kind = "other executor" if target == name else "executor"
+            message = f"no {kind} is called {target!r}"
+            hint = choices(target, [executor for executor in known if executor != name])
         place = ("executors", name, "extends")
         self.problems.append(level.sources.problem(Finding(place=place, message=message, hint=hint)))
 
-    def _add_layers(self, name: str, wanted: str, level: _Level) -> None:
-        at, inside = ("executors", name), ("executors", wanted)
-        if level.word == "spec" and name == wanted:
+    def _add_layers(self, name: str, entry_name: str, level: _Level) -> None:
+        at, inside = ("executors", name), ("executors", entry_name)
+        if level.word == "spec" and name == entry_name:
             return
         self.layers += [
-            Layer(source=one.source, data=one.data, at=at, inside=inside) for one in level.sources.layers
+            Layer(source=layer.source, data=layer.data, at=at, inside=inside)
+            for layer in level.sources.layers
         ]
 
     # -- files --------------------------------------------------------------------------------------
@@ -211,10 +212,10 @@ class ExecutorCatalog:
         return self._outside
 
     def _read(self, word: Word, path: Path) -> None:
-        assert self._outside is not None  # noqa: S101 - made before anything is read into it
+        assert self._outside is not None  # noqa: S101 - set by the caller
         try:
             source = open_source(path)
-            found = composed(
+            composition = composed(
                 source,
                 path,
                 folder=self._folder,
@@ -225,28 +226,30 @@ class ExecutorCatalog:
         except SpecError as fault:
             self.problems += fault.problems
             return
-        sources = Sources(found.layers)
-        for key in found.data:
+        sources = Sources(composition.layers)
+        for key in composition.data:
             if key not in _ALLOWED:
-                hint = "a file of executors has executors, and files that it extends or includes"
-                finding = Finding(place=(key,), on_key=True, message=f"{key} does not belong here", hint=hint)
+                hint = "an executor file may contain executors, extends and include"
+                finding = Finding(
+                    place=(key,), on_key=True, message=f"{key} is not allowed in an executor file", hint=hint
+                )
                 self.problems.append(sources.problem(finding))
-        executors = found.data.get("executors", {})
+        executors = composition.data.get("executors", {})
         if not isinstance(executors, dict):
             finding = Finding(place=("executors",), message="must be a mapping of names to executors")
             self.problems.append(sources.problem(finding))
             executors = {}
         if LOCAL in executors:
-            hint = "give it another name: every spec takes local for granted"
+            hint = "give it another name: local is the built-in executor of every spec"
             finding = Finding(
-                place=("executors", LOCAL), on_key=True, message="cannot be described here", hint=hint
+                place=("executors", LOCAL), on_key=True, message="cannot be redefined here", hint=hint
             )
             self.problems.append(sources.problem(finding))
         self._outside.append(_Level(word=word, executors=executors, sources=sources))
 
 
 def _find(name: str, levels: Sequence[_Level], start: int) -> int | None:
-    """The number of the first level from `start` on with an executor of this name; one more for `local`."""
+    """Return the index of the first level from `start` on with this executor; `len(levels)` for `local`."""
     for number in range(start, len(levels)):
         if name in levels[number].executors:
             return number
@@ -261,8 +264,8 @@ def _file_of(layers: Iterable[Layer], name: str) -> str | None:
     return None
 
 
-def _named(data: Mapping[str, Any]) -> Iterator[str]:
-    """Every text that stands where an executor is named."""
+def _references(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the values of all `executor` keys."""
     yield from _names(data.get("executor"))
     for key, section in data.items():
         if key in OF_TASKS and isinstance(section, dict):
@@ -281,6 +284,6 @@ def _of_members(group: Any) -> Iterator[str]:
 
 
 def _names(value: Any) -> Iterator[str]:
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, str):
-            yield one
+    for name in value if isinstance(value, list) else [value]:
+        if isinstance(name, str):
+            yield name

@@ -1,4 +1,4 @@
-"""One spec's data over another's: mappings key by key, everything else replaced."""
+"""Merges the data of specs: mappings key by key, everything else replaced."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.problems import Place
 
-# What a task runs, with what belongs to that: another one takes the place of all of it.
+# Keys that define what a task runs. A body of another kind replaces the body and its arguments.
 BODIES: Final = frozenset(("script", "inline", "command", "partial", "group"))
-OF_TASKS: Final = frozenset(("tasks", *RUN_AFTER))  # sections that hold tasks by name
+OF_TASKS: Final = frozenset(("tasks", *RUN_AFTER))  # sections with tasks by name
 _OF_BODY: Final = BODIES | {"args", "entrypoint"}
-_VALUES: Final = frozenset(("args", "params", "matrix", "with"))  # in which null is a value like any other
+_VALUES: Final = frozenset(("args", "params", "matrix", "with"))  # in these, null is an ordinary value
 _TASK_DEPTH: Final = 2
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any], place: Place = ()) -> dict[str, Any]:
-    """What is above over what is below: mappings key by key, lists and scalars replaced.
+    """Return `above` merged over `below`: mappings key by key, lists and scalars replaced.
 
-    A null takes away what is below, except where null is a value. What can only be one of several
-    things is replaced as a whole: what a task runs, an executor of another type, a secret's source.
+    A null removes the value below, except where null is an ordinary value. The body of a task, an executor
+    of another type and the source of a secret are replaced as a whole.
     """
-    found = dict(_left(below, above, place))
-    takes_away = not _VALUES.intersection(place)
+    result = dict(_kept(below, above, place))
+    null_removes = not _VALUES.intersection(place)
     for key, value in above.items():
-        old = found.get(key)
-        if value is None and takes_away and key in found and key not in _VALUES:
-            del found[key]
+        old = result.get(key)
+        if value is None and null_removes and key in result and key not in _VALUES:
+            del result[key]
         elif isinstance(value, dict) and isinstance(old, dict):
-            found[key] = merged(old, value, (*place, key))
+            result[key] = merged(old, value, (*place, key))
         else:
-            found[key] = value
-    return found
+            result[key] = value
+    return result
 
 
-def _left(below: Mapping[str, Any], above: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
-    """What is left of what is below when something above takes its place."""
+def _kept(below: Mapping[str, Any], above: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
+    """Return the part of `below` that `above` does not replace as a whole."""
     is_entry = len(place) == _TASK_DEPTH
     if is_entry and place[0] in OF_TASKS:
         kinds = BODIES.intersection(above)
@@ -61,24 +61,24 @@ def _left(below: Mapping[str, Any], above: Mapping[str, Any], place: Place) -> M
 def united(
     first: Mapping[str, Any], second: Mapping[str, Any], *, other: str, place: Place = ()
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """Both together, and what both have and is not the same.
+    """Return the union of two mappings, and a finding for each key with different values in both.
 
     Args:
-        first: what is there.
-        second: what is added.
-        other: how the file of the first is called, for people.
-        place: where both stand.
+        first: the existing data.
+        second: the data to add.
+        other: the name of the file of the first, for messages.
+        place: the place of both in the spec.
     """
-    found, findings = dict(first), []
+    union, findings = dict(first), []
     for key, value in second.items():
-        there = (*place, key)
-        if key not in found:
-            found[key] = value
-        elif not place and isinstance(value, dict) and isinstance(found[key], dict):
-            found[key], clashes = united(found[key], value, other=other, place=there)
+        key_place = (*place, key)
+        if key not in union:
+            union[key] = value
+        elif not place and isinstance(value, dict) and isinstance(union[key], dict):
+            union[key], clashes = united(union[key], value, other=other, place=key_place)
             findings += clashes
-        elif found[key] != value:
-            message = f"{dotted(there)} is in {other} too"
-            hint = "rename one of them, or take the file by extends, so that one lies over the other"
-            findings.append(Finding(place=there, on_key=True, message=message, hint=hint))
-    return found, findings
+        elif union[key] != value:
+            message = f"{dotted(key_place)} is also in {other}"
+            hint = "rename one of them, or use extends instead of include, so that one overrides the other"
+            findings.append(Finding(place=key_place, on_key=True, message=message, hint=hint))
+    return union, findings

@@ -1,4 +1,4 @@
-"""`--set path.to.key=value`: any field of a spec, changed before it is checked."""
+"""`--set path.to.key=value`: changes any field of a spec before the spec is checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OverriddenSpec:
-    """The spec's data as changed, which option brought what, and which options are wrong."""
+    """The changed data of a spec, the option that set each place, and the problems of the options."""
 
     data: dict[str, Any]
     options: dict[Place, str]
@@ -26,7 +26,7 @@ class OverriddenSpec:
 
 
 def applied(data: dict[str, Any], sets: Sequence[str]) -> OverriddenSpec:
-    """The data with each `path=value` put in; what was there before is left as it is."""
+    """Return a copy of the data with each `path=value` set; the original is not modified."""
     options: dict[Place, str] = {}
     findings: list[Finding] = []
     for text in sets:
@@ -35,14 +35,14 @@ def applied(data: dict[str, Any], sets: Sequence[str]) -> OverriddenSpec:
         try:
             place = _place(data, path, text)
             data = _with(data, place, _value(written))
-        except _RefusedError as fault:
+        except _OptionError as fault:
             findings.append(Finding(place=(path,), option=option, message=fault.message, hint=fault.hint))
         else:
             options[place] = option
     return OverriddenSpec(data, options, findings)
 
 
-class _RefusedError(Exception):
+class _OptionError(Exception):
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
         self.message, self.hint = message, hint
@@ -52,18 +52,18 @@ def _value(written: str) -> Any:
     try:
         return option_value(written)
     except ValueError as fault:
-        raise _RefusedError(str(fault)) from None
+        raise _OptionError(str(fault)) from None
 
 
 def _place(data: dict[str, Any], path: str, text: str) -> Place:
-    """The keys of a path; names with dots in them are found where they are there."""
+    """Return the keys of a path; existing names that contain dots are recognized."""
     if not path or path == text:
-        raise _RefusedError("is no path=value", "write --set run.max_parallel=2")
+        raise _OptionError("is not path=value", "write for example --set run.max_parallel=2")
     parts = path.split(".")
     place: list[str | int] = []
     value: Any = data
     if parts[0] in REFERENCES:
-        raise _RefusedError(f"{parts[0]} names files, which are read before", "write it into a file")
+        raise _OptionError(f"{parts[0]} cannot be changed by --set", "write it in the spec")
     while parts:
         if isinstance(value, list):
             key: str | int = _index(value, parts.pop(0), place)
@@ -72,7 +72,7 @@ def _place(data: dict[str, Any], path: str, text: str) -> Place:
             key, parts = _key(value, parts, place)
             value = value.get(key, {})
         else:
-            raise _RefusedError(f"{dotted(tuple(place))} holds {shown(value)}, which has no keys")
+            raise _OptionError(f"{dotted(tuple(place))} is {shown(value)}, which has no keys")
         place.append(key)
     return tuple(place)
 
@@ -81,29 +81,29 @@ def _index(value: list[Any], part: str, place: list[str | int]) -> int:
     if part.isascii() and part.isdigit() and int(part) < len(value):
         return int(part)
     where = dotted(tuple(place))
-    raise _RefusedError(
-        f"{where} has no item {part!r}", f"its items are 0 to {len(value) - 1}" if value else None
+    raise _OptionError(
+        f"{where} has no item {part!r}", f"valid items are 0 to {len(value) - 1}" if value else None
     )
 
 
 def _key(value: dict[str, Any], parts: list[str], place: list[str | int]) -> tuple[str, list[str]]:
-    """The key that the path goes on with, and what is left of the path."""
+    """Return the next key of the path, and the rest of the path."""
     for count in range(len(parts), 0, -1):
         if ".".join(parts[:count]) in value:
             return ".".join(parts[:count]), parts[count:]
     key, rest = parts[0], parts[1:]
     known, takes_names = walk.keys_at(tuple(place))
     is_leaf_name = takes_names and not rest and place != ["params"]
-    # Options of executors, plugins and launchers are for these to know: what is wrong is told later.
+    # Executors, plugins and launchers check their own options later.
     is_option = (place[:1] == ["executors"] and len(place) > 1) or walk.is_free_at(tuple(place))
     if key in known or is_leaf_name or is_option:
         return key, rest
     where = dotted(tuple(place)) or "the spec"
-    raise _RefusedError(f"{where} has no {key!r}", choices(key, [*value] if takes_names else known))
+    raise _OptionError(f"{where} has no {key!r}", choices(key, [*value] if takes_names else known))
 
 
 def _with(value: Any, place: Place, new: Any) -> Any:
-    """A copy of the value with the new one at the place; nothing else is copied."""
+    """Return a copy of the value with `new` at the place; only the containers on the way are copied."""
     if not place:
         return new
     key, rest = place[0], place[1:]

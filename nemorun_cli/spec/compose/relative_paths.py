@@ -1,7 +1,7 @@
-"""Paths in data that comes from another folder: made to lead from there, whoever uses the data.
+"""Makes the relative paths absolute in data that comes from a file in another folder.
 
-Which values are paths is what schemas say: `format: path`, and `format: mount` for SOURCE:TARGET, whose
-source is a path where it begins with a dot.
+The schemas mark the values that are paths: `format: path`, and `format: mount` for SOURCE:TARGET, where the
+source is a path if it begins with a dot.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ _NOT_RELATIVE = ("/", "~", "${{")
 
 
 def relocated(value: Any, parts: Iterable[Mapping[str, Any]], folder: Path) -> Any:
-    """The value with its relative paths made absolute.
+    """Return the value with its relative paths made absolute.
 
     Args:
         value: data of a spec.
-        parts: the parts of schemas that hold for it.
-        folder: where its relative paths begin.
+        parts: the parts of schemas that apply to it.
+        folder: the folder that its relative paths are relative to.
     """
-    known = list(parts)
-    if not known:
+    schemas = list(parts)
+    if not schemas:
         return value
     if isinstance(value, dict):
-        return {key: relocated(item, _below(known, key), folder) for key, item in value.items()}
+        return {key: relocated(item, _below(schemas, key), folder) for key, item in value.items()}
     if isinstance(value, list):
-        return [relocated(item, _below(known, str(index)), folder) for index, item in enumerate(value)]
-    return _leading(value, known, folder) if isinstance(value, str) else value
+        return [relocated(item, _below(schemas, str(index)), folder) for index, item in enumerate(value)]
+    return _absolute(value, schemas, folder) if isinstance(value, str) else value
 
 
-def _leading(value: str, parts: Iterable[Mapping[str, Any]], folder: Path) -> str:
+def _absolute(value: str, parts: Iterable[Mapping[str, Any]], folder: Path) -> str:
     formats = {piece.get("format") for part in parts for piece in walk.pieces(part)}
     if "path" in formats and value and not value.startswith(_NOT_RELATIVE):
         return os.path.normpath(folder / value)
@@ -47,4 +47,4 @@ def _leading(value: str, parts: Iterable[Mapping[str, Any]], folder: Path) -> st
 
 
 def _below(parts: Iterable[Mapping[str, Any]], key: str) -> list[Mapping[str, Any]]:
-    return [found for part in parts for found in walk.below(part, key)]
+    return [inner for part in parts for inner in walk.below(part, key)]

@@ -1,1 +1,1 @@
-"""Expressions `${{ … }}`: found, filled in and evaluated."""
+"""Parses and evaluates expressions `${{ … }}`, and fills in their values."""

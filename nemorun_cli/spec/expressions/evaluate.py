@@ -1,4 +1,4 @@
-"""Expressions `${{ … }}` given their values: as a spec is resolved, or when a task's parents are over."""
+"""Evaluates expressions `${{ … }}` when a spec is resolved or when the parents of a task have finished."""
 
 from __future__ import annotations
 
@@ -39,39 +39,39 @@ __all__ = [
     "text_of",
 ]
 
-MAX_TEXT = 1_000_000  # characters of a text that was filled in
+MAX_TEXT = 1_000_000  # characters of a text after its expressions are filled in
 
 _SAFE = re.compile(r"[A-Za-z0-9_./:=@%+,-]*", re.ASCII)
 
 
 def evaluate(expression: Expression, names: Mapping[str, Any]) -> Any:
-    """The expression's value as plain data; raises TemplateError with what it cannot make of it."""
+    """Return the value of an expression as plain data; raises TemplateError if it cannot be evaluated."""
     with named(expression):
         return value_of(_checked(expression, names), names)
 
 
-def value_of(found: Parsed, names: Mapping[str, Any]) -> Any:
-    """The value of an expression that was parsed and checked already; raises TemplateError."""
-    if found.sole is not None:
-        return _looked_up(found.sole, names)
-    from nemorun_cli.spec.expressions import sandbox  # noqa: PLC0415 - Jinja2 is imported only where a name is not enough
+def value_of(expression: Parsed, names: Mapping[str, Any]) -> Any:
+    """Return the value of an expression that was already parsed and checked; raises TemplateError."""
+    if expression.sole is not None:
+        return _looked_up(expression.sole, names)
+    from nemorun_cli.spec.expressions import sandbox  # noqa: PLC0415 - Jinja2 is slow to import, and not needed for a plain name
 
-    return sandbox.evaluate(found.code, names)
+    return sandbox.evaluate(expression.code, names)
 
 
 def compile_only(expression: Expression, names: Mapping[str, Any]) -> Parsed:
-    """The expression checked for syntax and names, for when its values come later; raises TemplateError."""
+    """Check the syntax and the names of an expression that is evaluated later; raises TemplateError."""
     with named(expression):
-        found = _checked(expression, names)
-        if found.sole is None:
+        checked = _checked(expression, names)
+        if checked.sole is None:
             from nemorun_cli.spec.expressions import sandbox  # noqa: PLC0415 - as in evaluate
 
-            sandbox.compiled(found.code)
-        return found
+            sandbox.compiled(checked.code)
+        return checked
 
 
 def fill(text: str, names: Mapping[str, Any]) -> Any:
-    """The text with its expressions' values put in; one that is nothing but an expression keeps its type."""
+    """Return the text with its expressions filled in; a text that is a single expression keeps its type."""
     if OPENING not in text:
         return text
     sole = sole_expression(text)
@@ -79,13 +79,13 @@ def fill(text: str, names: Mapping[str, Any]) -> Any:
 
 
 def fill_text(text: str, names: Mapping[str, Any]) -> str:
-    """The text with its expressions' values put in as text; raises TemplateError."""
+    """Return the text with its expressions filled in as text; raises TemplateError."""
     parts = [part if isinstance(part, str) else text_of(evaluate(part, names)) for part in pieces(text)]
     return _joined(parts)
 
 
 def fill_inline(text: str, names: Mapping[str, Any]) -> str:
-    """A script's text with values put in that cannot be taken for more than a word; raises TemplateError."""
+    """Return the text of a script with its expressions filled in as plain words; raises TemplateError."""
     return _joined(
         [part if isinstance(part, str) else word_of(part, evaluate(part, names)) for part in pieces(text)]
     )
@@ -94,10 +94,10 @@ def fill_inline(text: str, names: Mapping[str, Any]) -> str:
 def fill_late(
     task: Task, *, spec: Spec, identity: Identity, outputs: Mapping[str, Mapping[str, Any]]
 ) -> Task:
-    """The task with every text that `late` names filled in; raises TemplateError.
+    """Return the task with every text that `late` names filled in; raises TemplateError.
 
-    `outputs` maps the ids of tasks that are over to what they put out. Only the texts that
-    `late` names are looked at, so that no value is ever taken for an expression.
+    `outputs` maps the ids of finished tasks to their outputs. Texts that `late` does not name are
+    not searched, so that a value is never mistaken for an expression.
     """
     if not task.late:
         return task
@@ -116,19 +116,19 @@ def fill_late(
 def decide_when(
     task: Task, *, spec: Spec, identity: Identity, outputs: Mapping[str, Mapping[str, Any]]
 ) -> bool:
-    """Whether the task's `when` lets it run; raises TemplateError where that is no boolean."""
+    """Whether the `when` of a task lets it run; raises TemplateError if that is not a boolean."""
     if task.when is None or isinstance(task.when, bool):
         return task.when is not False
     value = fill(task.when, names_of(spec, identity, outputs, task))
     if isinstance(value, bool):
         return value
-    raise TemplateError(f"when: {task.when} gives {shown(value)}, not true or false")
+    raise TemplateError(f"when: {task.when} evaluates to {shown(value)}, not true or false")
 
 
 def names_of(
     spec: Spec, identity: Identity, outputs: Mapping[str, Mapping[str, Any]], task: Task
 ) -> dict[str, Any]:
-    """What expressions of a task can name while the experiment runs."""
+    """The names that expressions of a task can use while the experiment runs."""
     return {
         "params": spec.params,
         "matrix": task.matrix,
@@ -139,14 +139,14 @@ def names_of(
 
 
 def experiment_names(identity: Identity) -> dict[str, Any]:
-    """What `experiment` gives in expressions."""
+    """The value of `experiment` in expressions."""
     return {"id": identity.id, "name": identity.name, "dir": identity.directory}
 
 
 class _Tasks(Mapping[str, Any]):
-    """Task and group ids with their outputs, looked up one by one: there may be ten thousand.
+    """Outputs by task and group id, looked up on demand because there may be ten thousand tasks.
 
-    Of a group that the task has `twins` in, these stand for the whole.
+    A group in which the task has matching members (`twins`) is reduced to these.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class _Tasks(Mapping[str, Any]):
 
 @contextmanager
 def named(expression: Expression) -> Iterator[None]:
-    """Puts the expression before what is wrong with it."""
+    """Prefix the message of a TemplateError with the expression."""
     try:
         yield
     except TemplateError as fault:
@@ -190,27 +190,27 @@ def named(expression: Expression) -> Iterator[None]:
 
 
 def _checked(expression: Expression, names: Mapping[str, Any]) -> Parsed:
-    """The expression parsed, and its names looked at as far as they are written out."""
-    found = parsed(expression.code, names)
-    for reference in found.references:
+    """Return the parsed expression after checking the names that are written literally."""
+    result = parsed(expression.code, names)
+    for reference in result.references:
         _check_reference(reference, names)
-    return found
+    return result
 
 
 def _check_reference(reference: Reference, names: Mapping[str, Any]) -> None:
     root, keys = reference.root, reference.keys
     if root == "secrets":
-        hint = "a task has it as an environment variable"
-        raise TemplateError("secrets cannot be named in expressions", hint=hint)
+        hint = "a task reads it from its environment variable"
+        raise TemplateError("secrets cannot be used in expressions", hint=hint)
     known = names.get(root, {})
     if known is UNKNOWN:
         return
     if root == "matrix" and not known:
-        hint = "give the task a matrix: {lr: [0.1, 0.01]}"
-        raise TemplateError("matrix is for tasks that have one", hint=hint)
+        hint = "add one to the task, such as matrix: {lr: [0.1, 0.01]}"
+        raise TemplateError("matrix can be used only in tasks with a matrix", hint=hint)
     if keys and keys[0] not in known:
-        what = _KINDS_OF_NAMES.get(root, "value")
-        raise TemplateError(f"{root}: no {what} is called {keys[0]!r}", hint=choices(keys[0], known))
+        kind = _KINDS_OF_NAMES.get(root, "value")
+        raise TemplateError(f"{root}: no {kind} is called {keys[0]!r}", hint=choices(keys[0], known))
     if root == "tasks" and (len(keys) < _OUTPUTS_DEPTH or keys[1] != "outputs"):
         raise TemplateError(f"{reference} cannot be used", hint="write tasks.<id>.outputs.<key>")
 
@@ -221,7 +221,7 @@ _KINDS_OF_NAMES = {
     "env": "variable of the spec's env",
     "tasks": "task",
 }
-_OUTPUTS_DEPTH = 2  # keys up to and with `outputs`
+_OUTPUTS_DEPTH = 2  # keys up to and including `outputs`
 
 
 def _looked_up(reference: Reference, names: Mapping[str, Any]) -> Any:
@@ -229,30 +229,33 @@ def _looked_up(reference: Reference, names: Mapping[str, Any]) -> Any:
         return lookup(names, reference)
     except KeyError as fault:
         path, key = fault.args
-        around = lookup(names, Reference(path[0], path[1:]))
-        hint = choices(key, map(str, around)) if isinstance(around, Mapping) else None
+        parent = lookup(names, Reference(path[0], path[1:]))
+        hint = choices(key, map(str, parent)) if isinstance(parent, Mapping) else None
         raise TemplateError(f"{'.'.join(path)} has no {key!r}", hint=hint) from None
 
 
 def _joined(parts: list[str]) -> str:
     if sum(map(len, parts)) > MAX_TEXT:
-        raise TemplateError(f"the text grows past {MAX_TEXT:,} characters")
+        raise TemplateError(f"the text with its values is longer than {MAX_TEXT:,} characters")
     return "".join(parts)
 
 
 def word_of(expression: Expression, value: Any) -> str:
-    """The value as an inline script takes it: a number, a boolean or a plain word; raises TemplateError."""
+    """Return the value as a word for an inline script: a number, a boolean or a plain word.
+
+    Raises TemplateError for any other value.
+    """
     if isinstance(value, (str, int, float)):
         text = text_of(value)
         if _SAFE.fullmatch(text):
             return text
-    hint = "pass it by env, or by args and read $1"
-    message = f"{expression.raw} gives {shown(value)}, which an inline script does not take"
+    hint = "pass it by env, or by args and use $1"
+    message = f"{expression.raw} evaluates to {shown(value)}, which cannot be put into an inline script"
     raise TemplateError(message, hint=hint, raw=expression.raw)
 
 
 def _with_filled(value: Any, keys: list[str], filled: Callable[[str], Any]) -> Any:
-    """A copy of the value in which the text at the keys is filled."""
+    """Return a copy of the value in which the text at the keys is filled in."""
     if not keys:
         return filled(value)
     key, *rest = keys
@@ -270,18 +273,18 @@ def _filled_field(task: Task, field: str, names: Mapping[str, Any], text: str) -
         return fill(text, names)
     filled = fill_text(text, names)
     if "\0" in filled:
-        raise TemplateError(f"{text} gives a text with a NUL in it, which no process takes")
+        raise TemplateError(f"{text} evaluates to text with a NUL character, which a process cannot receive")
     return filled
 
 
 _SHOWN = 60  # characters of an expression in a message
 
 
-def touches_unknown(found: Parsed, names: Mapping[str, Any]) -> bool:
-    """Whether a value that the expression names is itself in doubt, so that nothing can be said about it."""
-    for reference in found.references:
+def touches_unknown(expression: Parsed, names: Mapping[str, Any]) -> bool:
+    """Whether the expression uses a value that is unknown because of another problem."""
+    for reference in expression.references:
         if reference.root in ("tasks", "matrix"):
-            continue  # outputs and a member's own values are to come, not in doubt
+            continue  # outputs and matrix values come later
         try:
             value = lookup(names, reference)
         except KeyError:

@@ -1,4 +1,4 @@
-"""A spec's tree with its expressions filled in, as far as they do not wait for a task's outputs."""
+"""Fills in the expressions of a spec, except those that need the outputs of tasks."""
 
 from __future__ import annotations
 
@@ -33,34 +33,34 @@ if TYPE_CHECKING:
     from nemorun_cli.model.problems import Place
     from nemorun_cli.spec.expressions.syntax import Parsed
 
-LITERAL_SECTIONS = frozenset(("version", "name", "params"))  # where `${{` is text like any other
+LITERAL_SECTIONS = frozenset(("version", "name", "params"))  # in these, `${{` is ordinary text
 _TASKS = frozenset(("tasks", *RUN_AFTER))
 LATE_KEYS = frozenset(("args", "command", "inline", "env", "workdir", "when"))  # of tasks
 
 
-class LateText(str):  # noqa: SLOT000 - a text cannot have slots beside its own
-    """A text that stays as it is written until the tasks that it uses are over."""
+class LateText(str):  # noqa: SLOT000 - a subclass of str cannot have nonempty slots
+    """A text that stays unfilled until the tasks that it uses have finished."""
 
     place: Place
     uses: Mapping[str, str]  # ids of tasks and groups, each with an expression that names it
 
 
 class DoubtfulText(str):
-    """A text whose value is in doubt because of another problem; nothing is said about it."""
+    """A text whose value is unknown because of another problem; it causes no further messages."""
 
     __slots__ = ()
 
 
-class VaryingText(str):  # noqa: SLOT000 - as Late
-    """A text of a task with a matrix that each combination of values fills in for itself."""
+class VaryingText(str):  # noqa: SLOT000 - as LateText
+    """A text of a task with a matrix, filled in for each combination of values."""
 
     place: Place
-    fill: Callable[[Mapping[str, Any], str], Any]  # from names and whose they are
+    fill: Callable[[Mapping[str, Any], str], Any]  # from names and the id of the member
 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """An expression that waits for the values of a combination, parsed once for all of them."""
+    """An expression that uses matrix values, parsed once for all combinations."""
 
     expression: Expression
     parsed: Parsed
@@ -72,9 +72,9 @@ class _Pending:
 
 
 class Filler:
-    """Fills the texts of one spec; what is wrong in them is in `findings`.
+    """Fills in the texts of a spec; collects the problems in `findings`.
 
-    `filled`, `unfilled` and `varying` are the places of texts that held expressions.
+    `filled`, `unfilled` and `varying` are the places of texts with expressions.
     """
 
     def __init__(self, names: dict[str, Any]) -> None:
@@ -84,16 +84,16 @@ class Filler:
         self.unfilled: set[Place] = set()
         self.varying: set[Place] = set()
         self.uses_identity = False
-        self.doubts = 0  # texts left as they are, each time that they were to be filled
+        self.doubts = 0  # how many times a text could not be filled in
 
     def spec(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The whole spec, filled."""
+        """Return the whole spec, filled in."""
         return {
             key: value if key in LITERAL_SECTIONS else self.tree(value, (key,)) for key, value in data.items()
         }
 
     def tree(self, value: Any, place: Place) -> Any:
-        """A part of the spec, filled; `place` says what its texts are."""
+        """Return a part of the spec, filled in; its `place` determines the roles of its texts."""
         if isinstance(value, str):
             return self._text(value, place) if OPENING in value else value
         if isinstance(value, dict):
@@ -105,14 +105,16 @@ class Filler:
     def _text(self, text: str, place: Place) -> Any:
         role = _role(place)
         try:
-            found = [text] if role == "words" else pieces(text)
+            text_parts = [text] if role == "words" else pieces(text)
             if role == "words":
                 return self._words(text, place)
         except TemplateError as fault:
             self._find(fault, place)
             return self._unfilled(text, place)
         uses: dict[str, str] = {}
-        parts = [part if isinstance(part, str) else self._part(part, role, place, uses) for part in found]
+        parts = [
+            part if isinstance(part, str) else self._part(part, role, place, uses) for part in text_parts
+        ]
         if any(part is UNKNOWN for part in parts):
             return self._unfilled(text, place)
         if any(isinstance(part, _Pending) for part in parts):
@@ -128,13 +130,13 @@ class Filler:
             return self._unfilled(text, place)
 
     def _varying(self, text: str, parts: list[Any], role: str, place: Place, uses: dict[str, str]) -> str:
-        def fill(names: Mapping[str, Any], whose: str) -> Any:
+        def fill(names: Mapping[str, Any], member: str) -> Any:
             try:
                 values = [part.value(names, role) if isinstance(part, _Pending) else part for part in parts]
                 return self._late(values, place, uses) if uses else self._whole(values, role)
             except TemplateError as fault:
-                if place not in self.unfilled:  # told once, by the first that has it
-                    message = f"{fault.message} (of {whose})"
+                if place not in self.unfilled:  # reported once, for the first member with the problem
+                    message = f"{fault.message} (of {member})"
                     self._find(TemplateError(message, hint=fault.hint, raw=fault.raw), place)
                 return self._unfilled(text, place)
 
@@ -145,18 +147,18 @@ class Filler:
         return varying
 
     def _part(self, part: Expression, role: str, place: Place, uses: dict[str, str]) -> Any:
-        """The value of an expression, itself if it has to wait, UNKNOWN if it is wrong or in doubt."""
+        """Return the value of an expression, itself if it is filled in later, UNKNOWN if it has a problem."""
         try:
-            found = compile_only(part, self.names)
-            used = {name.keys[0]: part.raw for name in found.references if name.root == "tasks"}
-            if used:
-                uses.update(used)
+            checked = compile_only(part, self.names)
+            tasks = {name.keys[0]: part.raw for name in checked.references if name.root == "tasks"}
+            if tasks:
+                uses.update(tasks)
                 return part
-            if touches_unknown(found, self.names):
+            if touches_unknown(checked, self.names):
                 return UNKNOWN
-            self.uses_identity |= any(name.root == "experiment" for name in found.references)
-            if any(name.root == "matrix" for name in found.references):
-                return _Pending(part, found)
+            self.uses_identity |= any(name.root == "experiment" for name in checked.references)
+            if any(name.root == "matrix" for name in checked.references):
+                return _Pending(part, checked)
             value = evaluate(part, self.names)
             return word_of(part, value) if role == "inline" else value
         except TemplateError as fault:
@@ -168,20 +170,20 @@ class Filler:
         if len(parts) > 1 or role in ("inline", "word"):
             return "".join(text_of(part) for part in parts)
         if role == "when" and not isinstance(parts[0], bool):
-            raise TemplateError(f"gives {shown(parts[0])}, not true or false")
+            raise TemplateError(f"evaluates to {shown(parts[0])}, not true or false")
         return parts[0]
 
     def _late(self, parts: list[Any], place: Place, uses: dict[str, str]) -> str:
         if not _may_be_late(place):
-            hint = f"outputs can be used in {', '.join(sorted(LATE_KEYS))} of tasks"
-            self._find(TemplateError("needs the outputs of a task, which come later", hint=hint), place)
+            hint = f"outputs can be used in these keys of tasks: {', '.join(sorted(LATE_KEYS))}"
+            self._find(TemplateError("uses outputs of a task, which are not known yet", hint=hint), place)
             return self._unfilled("", place)
-        late = LateText(_kept(parts))
+        late = LateText(_with_known_values(parts))
         late.place, late.uses = place, uses
         return late
 
     def _words(self, text: str, place: Place) -> list[Any]:
-        """The words of a command with each one filled by itself, so that one value is one argument."""
+        """Split a command into words, then fill in each word, so that a value is always a single argument."""
         return [
             self._text(word, (*place, index)) if OPENING in word else word
             for index, word in enumerate(split(text))
@@ -196,31 +198,31 @@ class Filler:
         return DoubtfulText(text)
 
 
-def _kept(parts: list[Any]) -> str:
-    """A text that waits, with what is known already put in so that it cannot be taken for an expression."""
+def _with_known_values(parts: list[Any]) -> str:
+    """Return a late text with its known values inserted so that they are not parsed as expressions."""
     plain = "".join(part.raw if isinstance(part, Expression) else text_of(part) for part in parts)
     waiting = [part for part in parts if isinstance(part, Expression)]
     try:
         if [part for part in pieces(plain) if isinstance(part, Expression)] == waiting:
             return plain
     except TemplateError:
-        pass  # a known value holds what looks like the beginning of an expression
+        pass  # a known value contains what looks like the beginning of an expression
     return "".join(
         part.raw if isinstance(part, Expression) else _as_literals(text_of(part)) for part in parts
     )
 
 
 def _as_literals(text: str) -> str:
-    """Expressions that give the text."""
+    """Return expressions that evaluate to the text."""
     chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
     return "".join(f"{OPENING} {json.dumps(chunk, ensure_ascii=False)} }}}}" for chunk in chunks)
 
 
-_CHUNK = MAX_LENGTH // 6  # characters, of which each may be written as six
+_CHUNK = MAX_LENGTH // 6  # characters; the JSON form of a character may take six
 
 
 def late_texts(value: Any, pointer: str) -> Iterator[tuple[str, LateText]]:
-    """The texts that wait for outputs, by JSON pointers (RFC 6901)."""
+    """Yield the late texts with their JSON pointers (RFC 6901)."""
     if isinstance(value, LateText):
         yield pointer, value
     elif isinstance(value, dict):
@@ -232,7 +234,7 @@ def late_texts(value: Any, pointer: str) -> Iterator[tuple[str, LateText]]:
 
 
 def as_plain(value: Any) -> Any:
-    """The value with the texts that wait as ordinary ones."""
+    """Return the value with late texts as plain strings."""
     if isinstance(value, LateText):
         return str(value)
     if isinstance(value, dict):
@@ -243,28 +245,28 @@ def as_plain(value: Any) -> Any:
 
 
 def split(text: str) -> list[str]:
-    """The words of a text as a shell would split it, without tearing expressions; raises TemplateError."""
+    """Split a text into words as a shell would, keeping expressions whole; raises TemplateError."""
     if not any(char in text for char in "'\"\\$"):
         return text.split()
-    found = pieces(text)
-    marker = "\x00"  # cannot be in a word: no process takes it
+    parts = pieces(text)
+    marker = "\x00"  # cannot be part of an argument of a process
     if marker in text:
-        raise TemplateError("holds a NUL, which no process takes")
+        raise TemplateError("contains a NUL character, which a process cannot receive")
     bare = "".join(
-        part if isinstance(part, str) else f"{marker}{index}{marker}" for index, part in enumerate(found)
+        part if isinstance(part, str) else f"{marker}{index}{marker}" for index, part in enumerate(parts)
     )
     try:
         words = shlex.split(bare)
     except ValueError as fault:
         raise TemplateError(f"cannot be split: {str(fault).lower()}", hint="close the quote") from None
-    for index, part in enumerate(found):
+    for index, part in enumerate(parts):
         if isinstance(part, Expression):
             words = [word.replace(f"{marker}{index}{marker}", part.raw) for word in words]
     return words
 
 
 def _task_keys(place: Place) -> Place:
-    """The part of a place that is within a task, a member or the defaults."""
+    """Return the keys of a place below its task, member or `defaults`; empty outside of these."""
     if place[0] == "defaults":
         return place[1:]
     if place[0] not in _TASKS:
@@ -273,7 +275,7 @@ def _task_keys(place: Place) -> Place:
 
 
 def _role(place: Place) -> str:
-    """How a text is filled: as words, one word, a script, a condition, or any value."""
+    """Return how a text is filled in: as words, word, inline, when or value."""
     keys = _task_keys(place)
     is_secret = place[-3:-2] == ("secrets",) and place[-1] == "command"
     if is_secret or keys in (("command",), ("entrypoint",), ("launcher", "wrap")):
@@ -289,7 +291,7 @@ def _may_be_late(place: Place) -> bool:
 
 
 def words(value: Any) -> list[str]:
-    """An argument list, from one or from a text that is split as a shell would; raises TemplateError."""
+    """Return an argument list from a list, or from a text split as a shell would; raises TemplateError."""
     return split(value) if isinstance(value, str) else [_word(item) for item in value]
 
 

@@ -1,4 +1,4 @@
-"""Jinja2's sandbox, narrowed to expressions over plain values: no attributes, few methods, bounds."""
+"""Jinja2's sandbox restricted to expressions over plain values: no attributes, few methods, size limits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_SIZE = 1_000_000  # characters and items of a value
 MAX_RANGE = 10_000
 _MAX_BITS = 4_096  # of a power
-_MAX_PRECISION = 300  # digits that round keeps; a float has no more
+_MAX_PRECISION = 300  # digits; a float has no more
 
 _FAULTS = (
     jinja2.TemplateError,
@@ -34,7 +34,7 @@ _FAULTS = (
     TypeError,
     ValueError,
 )
-"""What evaluating may raise for a spec's own fault; anything else is a fault of exp."""
+"""Exceptions that an error in a spec can cause; any other one is a bug in exp."""
 
 _METHODS = frozenset(
     [
@@ -100,50 +100,50 @@ _FILTERS = [
 
 @functools.lru_cache(maxsize=512)
 def compiled(code: str) -> TemplateExpression:
-    """The expression, ready to be evaluated; raises TemplateError for wrong syntax and unknown names."""
+    """Return the compiled expression; raises TemplateError for wrong syntax and unknown names."""
     environment = _environment()
     try:
-        # The parser that meta needs sees a template, so the expression is put into one.
+        # `meta` works on templates, so the expression is parsed within one.
         tree = environment.parse("{{ " + code + "\n}}")
         unknown = meta.find_undeclared_variables(tree) - {*ROOTS, "range"}
         if unknown:
             name = min(unknown)
-            raise TemplateError(f"no name {name!r} is known in expressions", hint=choices(name, ROOTS))
+            raise TemplateError(f"unknown name {name!r} in an expression", hint=choices(name, ROOTS))
         return environment.compile_expression(code, undefined_to_none=False)
     except jinja2.TemplateSyntaxError as fault:
-        raise TemplateError(f"is no valid expression: {fault.message}") from None
+        raise TemplateError(f"is not a valid expression: {fault.message}") from None
     except RecursionError:
-        raise TemplateError("is nested too deep") from None
+        raise TemplateError("is nested too deeply") from None
 
 
 def evaluate(code: str, names: Mapping[str, Any]) -> Any:
-    """The expression's value as plain data; raises TemplateError."""
+    """Return the value of the expression as plain data; raises TemplateError."""
     expression = compiled(code)
     try:
         value = expression(**names)
         if isinstance(value, jinja2.Undefined):
-            str(value)  # a strict undefined raises what it has to say
+            str(value)  # a strict undefined raises its message
         return _plain(value, SizeBudget())
     except _FAULTS as fault:
         message = getattr(fault, "message", None) or str(fault) or type(fault).__name__
-        raise TemplateError(f"cannot be given a value: {message}") from None
+        raise TemplateError(f"cannot be evaluated: {message}") from None
 
 
 class SizeBudget:
-    """How much a value may still hold."""
+    """The remaining size that a value may have."""
 
     def __init__(self) -> None:
-        self._left = MAX_SIZE
+        self._remaining = MAX_SIZE
 
     def spend(self, size: int) -> None:
-        """Counts characters or items; raises ValueError past the bound."""
-        self._left -= size
-        if self._left < 0:
+        """Count characters or items; raises ValueError when MAX_SIZE is exceeded."""
+        self._remaining -= size
+        if self._remaining < 0:
             raise ValueError(f"the result is larger than {MAX_SIZE:,} characters")
 
 
 def _plain(value: Any, budget: SizeBudget) -> Any:
-    """The value with tuples, ranges and generators as lists, so that it is what YAML and JSON can hold."""
+    """Return the value with tuples, ranges and generators as lists, which YAML and JSON can represent."""
     if value is None or isinstance(value, (bool, float)):
         budget.spend(1)
         return value
@@ -155,19 +155,19 @@ def _plain(value: Any, budget: SizeBudget) -> Any:
         return str(value) if type(value) is not str else value
     budget.spend(1)
     if isinstance(value, jinja2.Undefined) or callable(value):
-        raise TypeError("the result is no plain value")
+        raise TypeError("the result is not a plain value")
     if isinstance(value, Mapping):
         return {str(key): _plain(item, budget) for key, item in value.items()}
     if isinstance(value, Iterable):
         return [_plain(item, budget) for item in value]
-    raise TypeError(f"the result is a {type(value).__name__}, no plain value")
+    raise TypeError(f"the result is a {type(value).__name__}, not a plain value")
 
 
 _KINDS: dict[type, str] = {int: "a number", float: "a number", bool: "a boolean", list: "a list"}
 
 
 class _Sandbox(SandboxedEnvironment):
-    """Mappings show their keys and nothing else; texts a few methods; other values nothing at all."""
+    """Allows access to the keys of mappings and a few methods of text, and to nothing else."""
 
     intercepted_binops = frozenset(("*", "**", "%"))
 
@@ -182,20 +182,20 @@ class _Sandbox(SandboxedEnvironment):
         if isinstance(obj, Mapping):
             if argument in obj:
                 return obj[argument]
-            return self.undefined(f"there is no {argument!r} ({choices(str(argument), map(str, obj))})")
+            return self.undefined(f"no {argument!r} exists ({choices(str(argument), map(str, obj))})")
         if isinstance(obj, (str, list, tuple, range)) and isinstance(argument, int):
             try:
                 return obj[argument]
             except IndexError:
-                return self.undefined(f"there is no item {argument} among {len(obj)}")
-        what = "text" if isinstance(obj, str) else _KINDS.get(type(obj), "this value")
-        return self.undefined(f"{what} has no {argument!r} here (filters work: x | upper)")
+                return self.undefined(f"no item {argument} exists among {len(obj)}")
+        kind = "text" if isinstance(obj, str) else _KINDS.get(type(obj), "this value")
+        return self.undefined(f"{kind} has no {argument!r} (filters can be used: x | upper)")
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**":
             _check_power(left, right)
         elif operator == "%" and not isinstance(left, (int, float)):
-            raise TypeError("% is for numbers")
+            raise TypeError("% works on numbers only")
         elif operator == "*" and not all(isinstance(side, (int, float)) for side in (left, right)):
             _check_repetition(left, right)
         return super().call_binop(context, operator, left, right)
@@ -203,7 +203,7 @@ class _Sandbox(SandboxedEnvironment):
     def is_safe_callable(self, obj: Any) -> bool:
         owner = None if isinstance(obj, jinja2.Undefined) else getattr(obj, "__self__", None)
         is_method = isinstance(owner, str) and obj.__name__ in _METHODS
-        # An undefined name says what it is when it is called.
+        # Calling an undefined name raises its message.
         return obj is _range or is_method or isinstance(obj, jinja2.Undefined)
 
 
@@ -215,13 +215,13 @@ def _check_power(left: Any, right: Any) -> None:
 def _check_repetition(left: Any, right: Any) -> None:
     text, count = (left, right) if isinstance(left, str) else (right, left)
     if not isinstance(text, str) or not isinstance(count, int):
-        raise TypeError("* is for numbers, or repeats a text")  # lists of lists of lists would be bombs
+        raise TypeError("* works on numbers, or repeats text")  # nested lists could grow without bound
     SizeBudget().spend(len(text) * max(count, 0))
 
 
 def _round(value: float, precision: int = 0, method: str = "common") -> float:
     if abs(precision) > _MAX_PRECISION:
-        raise ValueError(f"round takes at most {_MAX_PRECISION} digits")
+        raise ValueError(f"round accepts at most {_MAX_PRECISION} digits")
     rounded: float = FILTERS["round"](value, precision, method)
     return rounded
 
@@ -229,25 +229,25 @@ def _round(value: float, precision: int = 0, method: str = "common") -> float:
 def _range(*bounds: int) -> list[int]:
     numbers = range(*bounds)
     if len(numbers) > MAX_RANGE:
-        raise ValueError(f"range gives more than {MAX_RANGE:,} numbers")
+        raise ValueError(f"range has more than {MAX_RANGE:,} numbers")
     return list(numbers)
 
 
 def _bounded(values: Iterable[Any]) -> list[Any]:
-    """A list of the values, refused when its texts grow past the bound."""
-    budget, found = SizeBudget(), []
+    """Return a list of the values; raises ValueError when MAX_SIZE is exceeded."""
+    budget, items = SizeBudget(), []
     for value in values:
         budget.spend(len(value) if isinstance(value, str) else 1)
-        found.append(value)
-    return found
+        items.append(value)
+    return items
 
 
 def _join(values: Iterable[Any], separator: str = "", attribute: str | int | None = None) -> str:
-    found = [value if isinstance(value, str) else _text(value) for value in values]
+    texts = [value if isinstance(value, str) else _text(value) for value in values]
     if attribute is not None:
-        raise ValueError("join takes no attribute; use map(attribute=…) before it")
-    SizeBudget().spend(sum(len(value) + len(separator) for value in found))
-    return separator.join(_bounded(found))
+        raise ValueError("join has no attribute argument; use map(attribute=…) before it")
+    SizeBudget().spend(sum(len(text) + len(separator) for text in texts))
+    return separator.join(_bounded(texts))
 
 
 def _replace(text: str, old: str, new: str) -> str:
@@ -260,7 +260,7 @@ def _json(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    from nemorun_cli.model.plain_text import text_of  # noqa: PLC0415 - it imports this module where needed
+    from nemorun_cli.model.plain_text import text_of  # noqa: PLC0415 - avoids an import cycle
 
     return text_of(_plain(value, SizeBudget()))
 

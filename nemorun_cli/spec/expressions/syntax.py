@@ -1,4 +1,4 @@
-"""Where expressions `${{ … }}` stand in a text, and which names they use; nothing is evaluated here."""
+"""Finds expressions `${{ … }}` in texts and the names that they use; evaluates nothing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nemorun_cli.errors import ExpError
 
 OPENING = "${{"
 MAX_LENGTH = 2_000  # characters of one expression
-ROOTS = ("params", "matrix", "env", "experiment", "tasks")  # what an expression may name
+ROOTS = ("params", "matrix", "env", "experiment", "tasks")  # names that an expression may use
 REFUSED_ROOTS = ("secrets",)
 
 
 class TemplateError(ExpError):
-    """An expression is malformed, or cannot be given a value; `raw` is the expression as it is written."""
+    """An expression is malformed or cannot be evaluated; `raw` is the expression as written."""
 
     exit_code = 2
 
@@ -27,7 +27,7 @@ class TemplateError(ExpError):
 
 
 class Unknown:
-    """Stands among names for a value that is not known yet."""
+    """A placeholder for a value that is not known yet."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"
@@ -38,7 +38,7 @@ UNKNOWN = Unknown()
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """One expression as it stands in a text: `raw` with its braces, `code` without."""
+    """An expression in a text: `raw` with its braces, `code` without."""
 
     raw: str
     code: str
@@ -46,7 +46,7 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A name that an expression uses, as far as it is written out: `params`, then keys."""
+    """A name that an expression uses, with its literal keys: `params`, then keys."""
 
     root: str
     keys: tuple[str, ...]
@@ -57,9 +57,9 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """An expression with its names in the one form that Jinja reads right: `tasks["my-task"]["outputs"]`.
+    """An expression with its names rewritten for Jinja: `tasks["my-task"]["outputs"]`.
 
-    `sole` is the reference that is the whole expression, if it is nothing else.
+    `sole` is the reference if the whole expression is a single reference.
     """
 
     code: str
@@ -68,34 +68,34 @@ class Parsed:
 
 
 def pieces(text: str) -> list[str | Expression]:
-    """The text cut into what is literal and what is an expression; raises TemplateError if one has no end."""
-    found: list[str | Expression] = []
+    """Split a text into literal parts and expressions; raises TemplateError for an unclosed expression."""
+    parts: list[str | Expression] = []
     start = 0
     while (opening := text.find(OPENING, start)) >= 0:
         end = _end(text, opening + len(OPENING))
         if opening > start:
-            found.append(text[start:opening])
+            parts.append(text[start:opening])
         raw = text[opening:end]
         code = raw[len(OPENING) : -2].strip()
         if not code:
-            raise TemplateError(f"{raw} is empty", hint="write a name such as params.lr in it")
+            raise TemplateError(f"{raw} is empty", hint="write a name such as params.lr between the braces")
         if len(code) > MAX_LENGTH:
             raise TemplateError(f"an expression is longer than {MAX_LENGTH:,} characters")
-        found.append(Expression(raw, code))
+        parts.append(Expression(raw, code))
         start = end
     if start < len(text):
-        found.append(text[start:])
-    return found
+        parts.append(text[start:])
+    return parts
 
 
 def sole_expression(text: str) -> Expression | None:
-    """The expression that is the whole text, if it is nothing else."""
-    found = pieces(text)
-    return found[0] if len(found) == 1 and isinstance(found[0], Expression) else None
+    """Return the expression if the whole text is a single expression."""
+    parts = pieces(text)
+    return parts[0] if len(parts) == 1 and isinstance(parts[0], Expression) else None
 
 
 def parsed(code: str, names: Mapping[str, Any]) -> Parsed:
-    """The expression with its references rewritten; `names` settles how far a name with `-` or `.` goes."""
+    """Return an expression with its references rewritten; `names` decides where `a-b` and `a.b` end."""
     rewritten: list[str] = []
     references: list[Reference] = []
     position = 0
@@ -119,7 +119,7 @@ def parsed(code: str, names: Mapping[str, Any]) -> Parsed:
 
 
 def lookup(names: Mapping[str, Any], reference: Reference) -> Any:
-    """The value of a reference; raises KeyError(keys so far, key) where a mapping has no such key."""
+    """Return the value of a reference; raises KeyError(keys so far, key) if a mapping has no such key."""
     value: Any = names[reference.root]
     for index, key in enumerate(reference.keys):
         if not isinstance(value, Mapping) or key not in value:
@@ -133,7 +133,7 @@ def _quoted(key: str) -> str:
 
 
 def _end(text: str, start: int) -> int:
-    """Where the expression that begins at `start` is over: past the `}}` outside of quotes and braces."""
+    """Return the end of the expression at `start`: after the `}}` outside of quotes and braces."""
     depth, position = 0, start
     while position < len(text):
         char = text[position]
@@ -148,12 +148,12 @@ def _end(text: str, start: int) -> int:
             return position + 2
         position += 1
     shown = text[start - len(OPENING) :].partition("\n")[0][:60]
-    raise TemplateError(f"{shown} has no end", hint="close it with }}")
+    raise TemplateError(f"{shown} is not closed", hint="close it with }}")
 
 
 def _string_end(text: str, start: int) -> int:
-    found = _STRING.match(text, start)
-    return found.end() if found else len(text)
+    string = _STRING.match(text, start)
+    return string.end() if string else len(text)
 
 
 _STRING = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
@@ -161,19 +161,19 @@ _WORD = re.compile(r"[^\W\d]\w*|\d[\w.]*")
 _ALL_ROOTS = frozenset(ROOTS + REFUSED_ROOTS)
 _ROOT_FOLLOWS = re.compile(rf"-(?:{'|'.join(ROOTS + REFUSED_ROOTS)})(?!\w)")
 _SHAPE = re.compile(r"[A-Za-z0-9_]+(?:-[A-Za-z_][A-Za-z0-9_]*)*", re.ASCII)
-_NAME_CHARACTERS = re.compile(r"[A-Za-z0-9_.=,~/-]+", re.ASCII)  # what ids and keys can be made of
+_NAME_CHARACTERS = re.compile(r"[A-Za-z0-9_.=,~/-]+", re.ASCII)  # characters of ids and keys
 _SUBSCRIPT = re.compile(r"\[\s*('(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")\s*\]")
 
 
 def _stands_alone(code: str, word: re.Match[str]) -> bool:
-    """Whether the word is a name of its own: no attribute of another, and no keyword argument."""
+    """Whether the word is a name: not an attribute of another name, and not a keyword argument."""
     before, after = code[: word.start()].rstrip(), code[word.end() :].lstrip()
     is_keyword = after.startswith("=") and not after.startswith("==")
     return not before.endswith(".") and not is_keyword
 
 
 def _reference(code: str, word: re.Match[str], names: Mapping[str, Any]) -> tuple[Reference, int]:
-    """The reference that begins with a root, and where it ends."""
+    """Return the reference that begins with a root, and its end."""
     keys: list[str] = []
     position = word.end()
     value: Any = names.get(word[0], UNKNOWN)
@@ -196,7 +196,7 @@ def _reference(code: str, word: re.Match[str], names: Mapping[str, Any]) -> tupl
 
 
 def _dotted_key(code: str, start: int, value: Mapping[str, Any] | Unknown) -> str | None:
-    """The key after a dot: the longest that is known, else what has the shape of one; None before a call."""
+    """Return the key after a dot: the longest known key, else a name by its characters; None for a call."""
     shape = _SHAPE.match(code, start)
     guess = _cut_at_root(shape[0]) if shape else None
     if isinstance(value, Mapping):
@@ -213,6 +213,6 @@ def _dotted_key(code: str, start: int, value: Mapping[str, Any] | Unknown) -> st
 
 
 def _cut_at_root(name: str) -> str:
-    """The name up to where another reference is subtracted from it: `a-params` is `a`, less `params`."""
-    found = _ROOT_FOLLOWS.search(name)
-    return name[: found.start()] if found else name
+    """Return the name before a subtracted reference: `a-params` means `a - params`."""
+    subtraction = _ROOT_FOLLOWS.search(name)
+    return name[: subtraction.start()] if subtraction else name

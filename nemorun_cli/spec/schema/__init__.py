@@ -1,1 +1,1 @@
-"""The JSON Schema of a spec: checked, explained, and its violations in words."""
+"""The JSON Schema of a spec: validation, reference text, and messages for violations."""

@@ -1,4 +1,4 @@
-"""The check of a spec's form against its JSON Schema, and what is wrong in words."""
+"""Checks specs and their parts against the JSON Schema, with a finding for each violation."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 
 def check_experiment(data: Any) -> list[Finding]:
-    """What is wrong with the form of a spec."""
-    return [] if _experiment_check()(data) else _wrong(_suspects(data), _whole(), ())
+    """Return the violations in a spec."""
+    return [] if _experiment_check()(data) else _violations(_without_valid_tasks(data), _whole(), ())
 
 
-def _suspects(data: Any) -> Any:
-    """The data less the tasks that are right, for jsonschema takes a second for a thousand of them."""
+def _without_valid_tasks(data: Any) -> Any:
+    """Return the data without its valid tasks, since jsonschema needs a second for a thousand tasks."""
     tasks = data.get("tasks") if isinstance(data, dict) else None
     if not isinstance(tasks, dict):
         return data
     is_task = _part("#/$defs/task")
-    wrong = {name: task for name, task in tasks.items() if not (is_name(name) and is_task(task))}
-    # One stays, so that the tasks do not seem to be missing.
-    return {**data, "tasks": wrong or dict(list(tasks.items())[:1])}
+    invalid = {name: task for name, task in tasks.items() if not (is_name(name) and is_task(task))}
+    # One task stays, since an empty `tasks` would be a violation.
+    return {**data, "tasks": invalid or dict(list(tasks.items())[:1])}
 
 
 def check(data: Any, schema: Mapping[str, Any], place: Place = ()) -> list[Finding]:
-    """What is wrong with the data at `place` by a schema of its own, such as an executor's."""
+    """Return the violations in the data at `place` of a separate schema, such as an executor's."""
     try:
         if compiled(schema)(data):
             return []
     except UnsupportedError:
-        pass  # jsonschema knows every keyword
-    return _wrong(data, schema, place)
+        pass  # jsonschema supports every keyword
+    return _violations(data, schema, place)
 
 
 @functools.cache
@@ -46,40 +46,40 @@ def _part(reference: str) -> Any:
 
 
 def is_param(entry: Any) -> bool:
-    """Whether an entry of `params` has the right form."""
+    """Whether an entry of `params` is valid."""
     return bool(_part("#/$defs/param")(entry))
 
 
 def is_name(text: str) -> bool:
-    """Whether the text can name an experiment, a task or a member."""
+    """Whether the text is a valid name of an experiment, a task or a member."""
     return bool(_part("#/$defs/name")(text))
 
 
 def is_matrix(entry: Any) -> bool:
-    """Whether the value of a `matrix` has the right form."""
+    """Whether the value of a `matrix` is valid."""
     return bool(_part("#/$defs/matrix")(entry))
 
 
 def check_task(entry: Any, place: Place) -> list[Finding]:
-    """What is wrong with the form of one task."""
+    """Return the violations in one task."""
     part = {"$ref": "#/$defs/task", "$defs": experiment()["$defs"]}
-    return [] if _part("#/$defs/task")(entry) else _wrong(entry, part, place)
+    return [] if _part("#/$defs/task")(entry) else _violations(entry, part, place)
 
 
 def check_files(entry: Any, place: Place) -> list[Finding]:
-    """What is wrong with the form of an `extends` or an `include`."""
+    """Return the violations in an `extends` or an `include`."""
     part = {"$ref": "#/$defs/files", "$defs": experiment()["$defs"]}
-    return [] if _part("#/$defs/files")(entry) else _wrong(entry, part, place)
+    return [] if _part("#/$defs/files")(entry) else _violations(entry, part, place)
 
 
 def is_env_file(entry: Any) -> bool:
-    """Whether the value of an `env_file` has the right form."""
+    """Whether the value of an `env_file` is valid."""
     return bool(_part("#/$defs/envFile")(entry))
 
 
 @functools.cache
 def _whole() -> dict[str, Any]:
-    """The schema of a spec together with all that it takes in; its parts alone may lack something."""
+    """Return the schema of a spec after merging its files; a single file may lack required keys."""
     parts: dict[str, Any] = experiment()["$defs"]
     executor = {**parts["executor"], "required": ["type"]}
     return {**experiment(), "required": ["tasks"], "$defs": {**parts, "executor": executor}}
@@ -90,8 +90,8 @@ def _experiment_check() -> Any:
     return compiled(_whole())
 
 
-def _wrong(data: Any, schema: Mapping[str, Any], place: Place) -> list[Finding]:
-    # jsonschema takes longer to import than most specs take to check, and only wrong ones need it.
-    from nemorun_cli.spec.schema import violations  # noqa: PLC0415
+def _violations(data: Any, schema: Mapping[str, Any], place: Place) -> list[Finding]:
+    # Importing jsonschema takes longer than checking most specs, and only invalid specs need it.
+    from nemorun_cli.spec.schema import violations  # noqa: PLC0415 - see above
 
-    return list(violations.found(data, schema, place))
+    return list(violations.find(data, schema, place))

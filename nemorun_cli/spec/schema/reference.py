@@ -1,4 +1,4 @@
-"""What a spec can hold, for people: the text of `exp schema PATH`, made from the JSON Schema."""
+"""The text of `exp schema PATH`, generated from the JSON Schema of a spec."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _TYPES = {
 
 
 def describe(path: str = "") -> str:
-    """The part of the schema at a path such as `tasks.retry` or `tasks.train.retry.limit`.
+    """Describe the part of the schema at a path such as `tasks.retry` or `tasks.train.retry.limit`.
 
-    Names of the user's may be left out or be anything. Raises NotFoundError, which lists what is there.
+    User-defined names in the path may be arbitrary or omitted. Raises NotFoundError with the known keys.
     """
     part = _part(path)
-    lines = [path or "spec", *_wrapped(_said(part, "description") or "", _INDENT)]
+    lines = [path or "spec", *_wrapped(_keyword(part, "description") or "", _INDENT)]
     kind = _kind(part)
     if kind and kind != "a mapping":
         lines += ["", *_wrapped(kind, _INDENT)]
@@ -45,73 +45,73 @@ def describe(path: str = "") -> str:
 
 
 def keys(path: str = "") -> list[str]:
-    """The keys that can follow a path; raises like `describe`."""
-    found = _part(path)
-    return [*walk.properties(found), *_entries(found)]
+    """Return the keys that can follow a path; raises like `describe`."""
+    schema = _part(path)
+    return [*walk.properties(schema), *_entries(schema)]
 
 
 def meant(path: str) -> str | None:
-    """The path with a key where it has a name of the user's that looks like this key mistyped."""
+    """Return the path with a user-defined name replaced by the key that it probably misspells, or None."""
     part: Mapping[str, Any] = walk.experiment()
     parts = [key for key in path.split(".") if key]
     for index, key in enumerate(parts):
         entries = _entries(part)
         if key not in entries and key not in walk.properties(part) and (near := nearest(key, entries)):
             return ".".join([*parts[:index], near, *parts[index + 1 :]])
-        found = _below(part, key)
-        if found is None:
+        inner = _below(part, key)
+        if inner is None:
             return None
-        part = found
+        part = inner
     return None
 
 
 def part(path: str = "") -> dict[str, Any]:
-    """The JSON Schema of that part, its references with what they refer to; raises like `describe`."""
-    found = dict(_part(path))
-    return {**found, "$defs": walk.experiment()["$defs"]} if path else found
+    """Return the JSON Schema of the part, with the definitions it refers to; raises like `describe`."""
+    schema = dict(_part(path))
+    return {**schema, "$defs": walk.experiment()["$defs"]} if path else schema
 
 
 def _part(path: str) -> Mapping[str, Any]:
     part: Mapping[str, Any] = walk.experiment()
     walked: list[str] = []
     for key in filter(None, path.split(".")):
-        found = _below(part, key)
-        if found is None:
+        inner = _below(part, key)
+        if inner is None:
             where = ".".join(walked) or "a spec"
             known = [*walk.properties(part), *_entries(part)]
             raise NotFoundError(f"{where} has no key {key!r}", hint=choices(key, known))
-        part = found
+        part = inner
         walked.append(key)
     return part
 
 
 def _below(part: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
-    """The part under a key: under one of the user's names too where the name was left out."""
+    """Return the part under a key, or under a key of an entry whose user-defined name was omitted."""
     entries = _entries(part)
     if key in entries and key not in walk.properties(part):
         return entries[key]
-    found = walk.below(part, key)
-    return found[0] if found else None
+    inner = walk.below(part, key)
+    return inner[0] if inner else None
 
 
 def _entries(part: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The keys of what stands under the user's names, or in a list."""
-    inner = walk.names(part)
+    """Return the keys of the entries under user-defined names or in a list."""
+    named = walk.names(part)
     items = [piece["items"] for piece in walk.pieces(part) if "items" in piece]
-    found: dict[str, Mapping[str, Any]] = {}
-    for entry in ([inner] if inner is not None else []) + items:
-        found |= walk.properties(entry)
-    return found
+    keys_of_entries: dict[str, Mapping[str, Any]] = {}
+    for entry in ([named] if named is not None else []) + items:
+        keys_of_entries |= walk.properties(entry)
+    return keys_of_entries
 
 
 def _entry(part: Mapping[str, Any]) -> list[str]:
     if any("not" in piece for piece in walk.pieces(part)):
         return [
-            *_wrapped(_said(part, "description") or "", _INDENT * 4),
-            _INDENT * 4 + "not in this version yet",
+            *_wrapped(_keyword(part, "description") or "", _INDENT * 4),
+            _INDENT * 4 + "not supported in this version",
         ]
     kind = _kind(part)
-    lines = _wrapped(_said(part, "description") or "", _INDENT * 4)
+    lines = _wrapped(_keyword(part, "description") or "", _INDENT * 4)
     return [
         *lines,
         *(_wrapped(kind, _INDENT * 4) if kind else []),
@@ -121,35 +121,35 @@ def _entry(part: Mapping[str, Any]) -> list[str]:
 
 def _facts(part: Mapping[str, Any]) -> list[str]:
     facts = []
-    default = _said(part, "default")
+    default = _keyword(part, "default")
     if default is not None:
         facts.append(f"default: {_written(default)}")
-    examples = _said(part, "examples")
+    examples = _keyword(part, "examples")
     if examples:
         facts.append("example: " + "   ".join(_written(example) for example in examples))
     return facts
 
 
 def _kind(part: Mapping[str, Any]) -> str:
-    """What the value has to be, in words."""
-    title = _said(part, "title")
+    """Describe the allowed values in words."""
+    title = _keyword(part, "title")
     if title:
         return str(title)
-    allowed = _said(part, "enum")
+    allowed = _keyword(part, "enum")
     if allowed:
         return "one of " + ", ".join(map(str, allowed))
-    given = _said(part, "type")
-    names = [given] if isinstance(given, str) else given or []
+    types = _keyword(part, "type")
+    names = [types] if isinstance(types, str) else types or []
     return " or ".join(_TYPES[name] for name in names)
 
 
-def _said(part: Mapping[str, Any], keyword: str) -> Any:
-    """What the part says itself, or else what it refers to."""
+def _keyword(part: Mapping[str, Any], keyword: str) -> Any:
+    """Return the value of a keyword in the part, or else in the definition that it refers to."""
     if keyword in part:
         return part[keyword]
     if "$ref" not in part:
         return None
-    return _said(walk.experiment()["$defs"][part["$ref"].removeprefix("#/$defs/")], keyword)
+    return _keyword(walk.experiment()["$defs"][part["$ref"].removeprefix("#/$defs/")], keyword)
 
 
 def _written(value: Any) -> str:

@@ -1,8 +1,8 @@
-"""A quick yes or no to whether a value conforms to a JSON Schema, compiled to closures.
+"""A fast JSON Schema validator, compiled to closures, that only decides whether a value is valid.
 
-It answers for the keywords it knows, exactly as jsonschema does, and refuses to compile any other,
-so that a yes can be relied on. What is wrong with a value is jsonschema's to say: importing it takes
-longer than reading a thousand tasks, and a spec without problems never needs it.
+It gives the same result as jsonschema for the keywords it supports, and refuses to compile any other
+keyword. Only jsonschema explains violations; importing it takes longer than reading a thousand tasks,
+and a valid spec never needs it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class UnsupportedError(ValueError):
-    """The schema holds a keyword that only jsonschema understands."""
+    """The schema contains a keyword that only jsonschema supports."""
 
 
 def compiled(schema: Mapping[str, Any]) -> Check:
-    """The check of a schema; `$ref` reaches its own `$defs` only. Raises UnsupportedError."""
+    """Compile a schema to a check; `$ref` can refer only to its own `$defs`. Raises UnsupportedError."""
     return _Compiler(schema).check(schema)
 
 
@@ -34,7 +34,7 @@ _HANDLED_TOGETHER = frozenset(
 
 
 class _Compiler:
-    """Compiles the parts of one schema, each `$ref` once."""
+    """Compiles a schema; each `$ref` is compiled once."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
@@ -114,7 +114,7 @@ class _Compiler:
         return check
 
     def _evaluated(self, schema: Mapping[str, Any]) -> set[str]:
-        """The keys that `properties` of the schema and of what it takes in by allOf and $ref know."""
+        """Return the keys in `properties` of the schema and of the schemas it includes by allOf and $ref."""
         if schema.keys() & {"anyOf", "if", "dependentSchemas", "patternProperties"}:
             raise UnsupportedError("unevaluatedProperties")
         if any(part.keys() - {"required"} for part in schema.get("oneOf", ())):
@@ -199,9 +199,9 @@ def _type(names: str | list[str]) -> Check:
 
 
 def _enum(values: list[Any]) -> Check:
-    """Equality is Python's for texts and numbers, except that true is not 1; nothing else is compared."""
+    """Check membership by Python's equality of strings and numbers, except that true does not equal 1."""
     if not all(isinstance(value, str) or _is_number(value) for value in values):
-        raise UnsupportedError("enum of other than texts and numbers")
+        raise UnsupportedError("enum of values other than strings and numbers")
     return lambda value: (isinstance(value, str) or _is_number(value)) and value in values
 
 
@@ -214,9 +214,9 @@ def _required(names: list[str]) -> Check:
     return lambda value: not isinstance(value, dict) or all(name in value for name in names)
 
 
-def _unique_items(wanted: object) -> Check:
+def _unique_items(is_required: object) -> Check:
     def check(value: Any) -> bool:
-        if not wanted or not isinstance(value, list):
+        if not is_required or not isinstance(value, list):
             return True
         return len({_frozen(item) for item in value}) == len(value)
 
@@ -224,7 +224,7 @@ def _unique_items(wanted: object) -> Check:
 
 
 def _frozen(value: Any) -> object:
-    """Something hashable that is equal where JSON Schema calls the values equal."""
+    """Return a hashable value; two are equal if JSON Schema regards the values as equal."""
     if isinstance(value, bool):
         return ("boolean", value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What jsonschema finds wrong, in words: one finding a cause, at the place that has to be changed."""
+"""Translates errors of jsonschema into findings: one per cause, at the place that has to be changed."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
     from nemorun_cli.model.problems import Place
 
 
-def found(data: Any, schema: Mapping[str, Any], place: Place = ()) -> Iterator[Finding]:
-    """What is wrong with the data at `place`, each cause once."""
-    told: set[Place] = set()
+def find(data: Any, schema: Mapping[str, Any], place: Place = ()) -> Iterator[Finding]:
+    """Yield the violations in the data at `place`, each cause once."""
+    reported: set[Place] = set()
     for error in sorted(Draft202012Validator(schema).iter_errors(data), key=_rank):
-        explained = _wants_a_key(error) and _has_unknown_key(error, place, told)
+        explained = _wants_a_key(error) and _has_unknown_key(error, place, reported)
         for finding in () if explained else _translate(error, place):
-            if finding.place not in told:
-                told.add(finding.place)
+            if finding.place not in reported:
+                reported.add(finding.place)
                 yield finding
 
 
 def _wants_a_key(error: ValidationError) -> bool:
-    """Whether the error says that one of several keys has to be there."""
+    """Whether the error means that one of several keys is required."""
     return str(error.validator) in ("oneOf", "anyOf") and all(
         isinstance(branch, dict) and branch.keys() == {"required"} for branch in _argument(error)
     )
 
 
-def _has_unknown_key(error: ValidationError, base: Place, told: set[Place]) -> bool:
-    """Whether the key that is missing is there, but mistyped or not where it belongs."""
+def _has_unknown_key(error: ValidationError, base: Place, reported: set[Place]) -> bool:
+    """Whether an unknown key was reported here, which is probably the missing key misspelled or misplaced."""
     place = (*base, *error.absolute_path)
-    return any(given[:-1] == place for given in told if given)
+    return any(key_place[:-1] == place for key_place in reported if key_place)
 
 
 _RANKS = {"type": 0, "unevaluatedProperties": 1, "additionalProperties": 1, "not": 1, "oneOf": 3}
 
 
 def _rank(error: ValidationError) -> int:
-    """A value of a wrong type is told as that only; a task without a kind only where nothing explains it."""
+    """Rank an error: a wrong type hides further errors at its place, a missing body is reported last."""
     return _RANKS.get(str(error.validator), 2)
 
 
@@ -64,8 +64,8 @@ def _translate(error: ValidationError, base: Place) -> Iterator[Finding]:
             yield _kinds(error, place)
     elif keyword == "anyOf" and _wants_a_key(error):
         if isinstance(instance, dict):
-            wanted = " or ".join(repr(branch["required"][0]) for branch in argument)
-            yield Finding(place=place, on_key=True, message=f"needs the key {wanted}")
+            keys = " or ".join(repr(branch["required"][0]) for branch in argument)
+            yield Finding(place=place, on_key=True, message=f"needs the key {keys}")
     elif keyword in ("anyOf", "oneOf"):
         yield from _branches(error, place, base)
     else:
@@ -74,8 +74,8 @@ def _translate(error: ValidationError, base: Place) -> Iterator[Finding]:
 
 def _key_finding(error: ValidationError, place: Place) -> Finding:
     name = str(_instance(error))
-    wanted = _schema(error).get("title") or f"what matches {_argument(error)}"
-    return Finding(place=(*place, name), on_key=True, message=f"{name!r} is not {wanted}")
+    allowed = _schema(error).get("title") or f"text that matches {_argument(error)}"
+    return Finding(place=(*place, name), on_key=True, message=f"{name!r} is not {allowed}")
 
 
 def _unknown_keys(error: ValidationError, place: Place) -> Iterator[Finding]:
@@ -87,16 +87,16 @@ def _unknown_keys(error: ValidationError, place: Place) -> Iterator[Finding]:
 
 
 def _hint_elsewhere(key: str, place: Place) -> str | None:
-    """What to do with a key of tasks that handlers and members of groups do not have."""
+    """Return a hint for a key of tasks that handlers or members of groups do not have."""
     if len(place) == len(("on_exit", "name")) and place[0] in RUN_AFTER:
         return _OF_HANDLERS.get(key)
     if len(place) == len(("tasks", "name", "group", 0)) and place[::2] == ("tasks", "group"):
-        return f"write {key} beside group: it holds for all members" if key in _OF_GROUPS else None
+        return f"write {key} next to group: it applies to all members" if key in _OF_GROUPS else None
     return None
 
 
 _OF_HANDLERS: Final = {
-    "dependencies": "leave it out: handlers wait for all tasks",
+    "dependencies": "remove it: handlers wait for all tasks",
     "group": "write one handler for each",
     "matrix": "write one handler for each",
 }
@@ -106,15 +106,15 @@ _OF_GROUPS: Final = frozenset(("dependencies", "matrix"))
 def _missing_key(error: ValidationError, place: Place) -> Iterator[Finding]:
     keys, known = _instance(error), known_keys(_schema(error))
     if _schema(error).get("additionalProperties") is False and any(key not in known for key in keys):
-        return  # the unknown key is told, and most likely it is the missing one mistyped
+        return  # the unknown key is reported, and is probably the missing one misspelled
     missing = next(name for name in _argument(error) if name not in keys)
     hint = _key_hint(error, missing)
     yield Finding(place=place, on_key=True, message=f"needs the key {missing!r}", hint=hint)
 
 
 def _key_hint(error: ValidationError, missing: str) -> str | None:
-    meant = nearest(missing, _instance(error))
-    return f"is {meant!r} meant to be it?" if meant else None
+    misspelled = nearest(missing, _instance(error))
+    return f"is {misspelled!r} a misspelling of it?" if misspelled else None
 
 
 def _kinds(error: ValidationError, place: Place) -> Finding:
@@ -122,17 +122,15 @@ def _kinds(error: ValidationError, place: Place) -> Finding:
     present = [name for name in names if name in _instance(error)]
     listed = ", ".join(names[:-1]) + f" or {names[-1]}"
     if not present:
-        return Finding(
-            place=place, on_key=True, message="says nothing to run", hint=f"give it one of {listed}"
-        )
+        return Finding(place=place, on_key=True, message="has nothing to run", hint=f"add one of {listed}")
     both = " and ".join(present)
     return Finding(
-        place=(*place, present[1]), on_key=True, message=f"has {both}", hint=f"it is exactly one of {listed}"
+        place=(*place, present[1]), on_key=True, message=f"has {both}", hint=f"use exactly one of {listed}"
     )
 
 
 def _branches(error: ValidationError, place: Place, base: Place) -> Iterator[Finding]:
-    """What is wrong by the alternative that the value was meant to be: the first one whose type it has."""
+    """Yield the violations of the probably intended alternative: the first with the type of the value."""
     for inners in _alternatives(error):
         if not any(_misses_type(inner) for inner in inners):
             is_within = any(inner.relative_path or _about_keys(inner) for inner in inners)
@@ -144,15 +142,15 @@ def _branches(error: ValidationError, place: Place, base: Place) -> Iterator[Fin
 
 
 def _alternatives(error: ValidationError) -> list[list[ValidationError]]:
-    """The errors of each alternative."""
-    found: dict[Any, list[ValidationError]] = {}
+    """Return the errors of each alternative."""
+    alternatives: dict[Any, list[ValidationError]] = {}
     for inner in error.context or ():
-        found.setdefault(inner.relative_schema_path[0], []).append(inner)
-    return list(found.values())
+        alternatives.setdefault(inner.relative_schema_path[0], []).append(inner)
+    return list(alternatives.values())
 
 
 def _misses_type(error: ValidationError) -> bool:
-    """Whether the error says that the value is of another type altogether."""
+    """Whether the error means that the value has a different type."""
     if error.relative_path:
         return False
     if error.validator == "anyOf":
@@ -160,9 +158,9 @@ def _misses_type(error: ValidationError) -> bool:
     return error.validator == "type"
 
 
-def _meant(given: Any, wanted: Sequence[Any]) -> str | None:
-    meant = nearest(given, map(str, wanted)) if isinstance(given, str) else None
-    return f"did you mean {meant}?" if meant else None
+def _suggestion(given: Any, allowed: Sequence[Any]) -> str | None:
+    closest = nearest(given, map(str, allowed)) if isinstance(given, str) else None
+    return f"did you mean {closest}?" if closest else None
 
 
 def _instance(error: ValidationError) -> Any:
@@ -182,18 +180,18 @@ def _about_keys(error: ValidationError) -> bool:
 
 
 def _value_finding(error: ValidationError, place: Place, keyword: str) -> Finding:
-    given, wanted, title = _instance(error), _argument(error), _schema(error).get("title")
-    empty = keyword in ("minLength", "minItems", "minProperties") and wanted == 1
+    given, argument, title = _instance(error), _argument(error), _schema(error).get("title")
+    empty = keyword in ("minLength", "minItems", "minProperties") and argument == 1
     if empty and not given:
         return Finding(place=place, message="must not be empty")
     if keyword == "uniqueItems":
-        return Finding(place=place, message="names something twice")
+        return Finding(place=place, message="contains a value twice")
     if keyword == "enum":
-        listed = ", ".join(str(value) for value in wanted)
-        hint = _meant(given, wanted)
+        listed = ", ".join(str(value) for value in argument)
+        hint = _suggestion(given, argument)
         return Finding(place=place, message=f"must be one of {listed}, not {shown(given)}", hint=hint)
     if title is None:
-        title = _plain_wish(keyword, wanted)
+        title = _plain_requirement(keyword, argument)
     return Finding(place=place, message=f"must be {title}, not {shown(given)}")
 
 
@@ -208,18 +206,18 @@ _TYPE_WORDS = {
 }
 
 
-def _plain_wish(keyword: str, wanted: Any) -> str:
+def _plain_requirement(keyword: str, argument: Any) -> str:
     if keyword == "type":
-        names: Sequence[str] = [wanted] if isinstance(wanted, str) else wanted
+        names: Sequence[str] = [argument] if isinstance(argument, str) else argument
         return " or ".join(_TYPE_WORDS[name] for name in names)
     phrases = {
-        "const": shown(wanted),
-        "minimum": f"at least {wanted}",
-        "maximum": f"at most {wanted}",
-        "exclusiveMinimum": f"more than {wanted}",
-        "exclusiveMaximum": f"less than {wanted}",
-        "pattern": f"text that matches {wanted}",
-        "maxLength": f"at most {wanted} characters long",
-        "maxItems": f"at most {wanted} items long",
+        "const": shown(argument),
+        "minimum": f"at least {argument}",
+        "maximum": f"at most {argument}",
+        "exclusiveMinimum": f"more than {argument}",
+        "exclusiveMaximum": f"less than {argument}",
+        "pattern": f"text that matches {argument}",
+        "maxLength": f"at most {argument} characters long",
+        "maxItems": f"at most {argument} items long",
     }
-    return phrases.get(keyword, f"valid by {keyword}: {shown(wanted)}")
+    return phrases.get(keyword, f"valid for {keyword}: {shown(argument)}")

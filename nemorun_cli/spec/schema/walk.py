@@ -1,4 +1,4 @@
-"""Walks the JSON Schema: the keys it allows at a place, through `$ref`, branches and conditions."""
+"""Walks the JSON Schema: finds the keys allowed at a place, through `$ref`, branches and conditions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @functools.cache
 def folder() -> Path:
-    """Where the published schemas are: in the package as installed, beside it in a checkout."""
+    """Return the folder of the schemas: inside of an installed package, next to the package in a checkout."""
     package = Path(__file__).parents[2]  # nemorun_cli
     inside = package / "schemas"
     return inside if inside.is_dir() else package.parent / "schemas"
@@ -23,25 +23,25 @@ def folder() -> Path:
 
 @functools.cache
 def experiment() -> dict[str, Any]:
-    """The schema of a spec."""
+    """Return the schema of a spec."""
     document: dict[str, Any] = json.loads((folder() / "experiment.schema.json").read_bytes())
     return document
 
 
 def keys_at(place: Place) -> tuple[list[str], bool]:
-    """The keys that a mapping at the place can have, and whether it takes names of the user's besides."""
+    """Return the keys that a mapping at the place can have, and whether it also allows user-defined names."""
     parts: list[Mapping[str, Any]] = [experiment()]
     for key in place:
-        parts = [found for part in parts for found in below(part, str(key))]
+        parts = [inner for part in parts for inner in below(part, str(key))]
     keys = dict.fromkeys(name for part in parts for name in properties(part))
     return list(keys), any(names(part) is not None for part in parts)
 
 
 def is_free_at(place: Place) -> bool:
-    """Whether a mapping at the place takes any keys, as options do that others check."""
+    """Whether a mapping at the place allows any key, such as options with a schema of their own."""
     parts: list[Mapping[str, Any]] = [experiment()]
     for key in place:
-        parts = [found for part in parts for found in below(part, str(key))]
+        parts = [inner for part in parts for inner in below(part, str(key))]
         if any(_is_free(piece) for part in parts for piece in pieces(part)):
             return True
     return False
@@ -54,25 +54,25 @@ def _is_free(piece: Mapping[str, Any]) -> bool:
 
 
 def below(part: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    """What the schema says of a key, of a name of the user's, or of an item of a list."""
+    """Return the parts of the schema for a key, a user-defined name or an item of a list."""
     if key in (known := properties(part)):
         return [known[key]]
-    named = names(part)
-    if named is not None:
-        return [named]
+    entry = names(part)
+    if entry is not None:
+        return [entry]
     return [piece["items"] for piece in pieces(part) if "items" in piece and key.isdigit()]
 
 
 def properties(part: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The keys that a part of the schema knows, those of what it takes in and of its alternatives too."""
-    found: dict[str, Mapping[str, Any]] = {}
+    """Return the keys of a part of the schema, including those of its references and alternatives."""
+    keys: dict[str, Mapping[str, Any]] = {}
     for piece in pieces(part):
-        found |= piece.get("properties", {})
-    return found
+        keys |= piece.get("properties", {})
+    return keys
 
 
 def names(part: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What the schema says of entries under names of the user's; None where it takes none."""
+    """Return the schema of entries under user-defined names; None if these are not allowed."""
     for piece in pieces(part):
         if isinstance(piece.get("additionalProperties"), dict):
             entry: Mapping[str, Any] = piece["additionalProperties"]
@@ -81,12 +81,12 @@ def names(part: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def known_keys(part: Mapping[str, Any]) -> list[str]:
-    """The keys that a mapping of this schema can have, in the order in which it tells them."""
+    """Return the keys that a mapping can have, in the order of the schema."""
     return list(properties(part))
 
 
 def pieces(part: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A part of the schema, and whatever holds besides or instead: `$ref`, `allOf`, `anyOf`, `then`."""
+    """Yield a part of the schema and the schemas it refers to by `$ref`, `allOf`, `anyOf` and `then`."""
     if "$ref" in part:
         yield from pieces(experiment()["$defs"].get(part["$ref"].removeprefix("#/$defs/"), {}))
     for keyword in ("allOf", "anyOf"):

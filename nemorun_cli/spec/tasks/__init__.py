@@ -1,1 +1,1 @@
-"""The tasks of a resolved spec: expanded, connected, and each section of them checked."""
+"""Expands the tasks of a spec, connects them by their dependencies, and checks each of their sections."""

@@ -1,4 +1,4 @@
-"""Whether a callable that a spec names is there: its file and its name are looked up, nothing is imported."""
+"""Checks that a callable named in a spec exists: looks up its file and its name, imports nothing."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from nemorun_cli.model.problems import Place
 
 
-class NotThereError(LookupError):
-    """What a target names is not there; `hint` says what is."""
+class TargetNotFoundError(LookupError):
+    """The target does not exist; `hint` names what does."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -29,70 +29,72 @@ class NotThereError(LookupError):
 
 
 def search_path(workdir: str, *, python_path: str, interpreter: str) -> tuple[str, ...]:
-    """The folders in which a task's interpreter finds modules, as far as that is known without asking it."""
+    """Return the folders where a task's interpreter finds modules, as far as known without running it."""
     own = [entry for entry in sys.path if entry]
     return (workdir, *filter(None, python_path.split(":")), *_site_packages(interpreter), *own)
 
 
 @functools.cache
 def look_up(target: str, folders: tuple[str, ...]) -> None:
-    """Nothing if `module:name` is in one of the folders; raises NotThereError otherwise."""
+    """Raise TargetNotFoundError unless `module:name` is in one of the folders."""
     module, _, path = target.partition(":")
     name = path.partition(".")[0]
     spec = _find(module, folders)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         if spec is not None and not spec.submodule_search_locations:
-            return  # compiled or built in: there is no source to look into
-        raise NotThereError(f"there is no module {module!r}", hint=f"looked in {folders[0]} and sys.path")
-    names, is_open = _defined(Path(spec.origin))
+            return  # compiled or built in: there is no source to parse
+        raise TargetNotFoundError(
+            f"there is no module {module!r}", hint=f"looked in {folders[0]} and sys.path"
+        )
+    names, is_open = _defined_names(Path(spec.origin))
     if name not in names and not is_open:
         hint = choices(name, sorted(known for known in names if not known.startswith("_")))
-        raise NotThereError(f"there is no {name!r} in {spec.origin}", hint=hint)
+        raise TargetNotFoundError(f"there is no {name!r} in {spec.origin}", hint=hint)
 
 
 def targets(value: Any, place: Place) -> list[tuple[str, Place]]:
-    """Every `_target_` in a partial's arguments, and where it stands."""
+    """Return every `_target_` in a partial's arguments with its place."""
     if isinstance(value, dict):
         own = [(str(value["_target_"]), (*place, "_target_"))] if "_target_" in value else []
-        return own + [found for key, item in value.items() for found in targets(item, (*place, key))]
+        return own + [target for key, item in value.items() for target in targets(item, (*place, key))]
     if isinstance(value, list):
-        return [found for index, item in enumerate(value) for found in targets(item, (*place, index))]
+        return [target for index, item in enumerate(value) for target in targets(item, (*place, index))]
     return []
 
 
 def _find(module: str, folders: Sequence[str]) -> ModuleSpec | None:
-    """The module's spec, found through its packages by path only, so that none of them runs."""
+    """Find a module's spec through its packages by path alone, so that none of their code runs."""
     if module in sys.builtin_module_names:
         return BuiltinImporter.find_spec(module)
-    where: Sequence[str] | None = folders
+    search: Sequence[str] | None = folders
     name, spec = "", None
     for part in module.split("."):
         name = f"{name}.{part}" if name else part
-        if where is None:
+        if search is None:
             return None
-        spec = PathFinder.find_spec(name, list(where))
+        spec = PathFinder.find_spec(name, list(search))
         if spec is None and "." not in name:
             spec = FrozenImporter.find_spec(name)
         if spec is None:
             return None
-        where = spec.submodule_search_locations
+        search = spec.submodule_search_locations
     return spec
 
 
 @functools.cache
-def _defined(path: Path) -> tuple[frozenset[str], bool]:
-    """The names that a module's top level binds, and whether it may bind others that cannot be seen."""
+def _defined_names(path: Path) -> tuple[frozenset[str], bool]:
+    """Return the names that a module binds at top level, and whether it may bind others."""
     try:
         tree = ast.parse(path.read_bytes())
     except SyntaxError as fault:
-        raise NotThereError(f"{path} is no Python: {fault.msg} in line {fault.lineno}") from None
+        raise TargetNotFoundError(f"{path} is not valid Python: {fault.msg} in line {fault.lineno}") from None
     except (OSError, ValueError) as fault:
-        raise NotThereError(f"{path} cannot be read: {fault}") from None
-    names = frozenset(_bound(tree.body))
+        raise TargetNotFoundError(f"{path} cannot be read: {fault}") from None
+    names = frozenset(_bound_names(tree.body))
     return names, "*" in names or "__getattr__" in names
 
 
-def _bound(body: Sequence[ast.stmt]) -> Iterator[str]:
+def _bound_names(body: Sequence[ast.stmt]) -> Iterator[str]:
     for statement in body:
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield statement.name
@@ -100,14 +102,14 @@ def _bound(body: Sequence[ast.stmt]) -> Iterator[str]:
             for alias in statement.names:
                 yield alias.asname or alias.name.partition(".")[0]
         else:
-            yield from _assigned(statement)
+            yield from _assigned_names(statement)
             for field in ("body", "orelse", "finalbody"):
-                yield from _bound(getattr(statement, field, ()))
+                yield from _bound_names(getattr(statement, field, ()))
             for handler in getattr(statement, "handlers", ()):
-                yield from _bound(handler.body)
+                yield from _bound_names(handler.body)
 
 
-def _assigned(statement: ast.stmt) -> Iterator[str]:
+def _assigned_names(statement: ast.stmt) -> Iterator[str]:
     targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
     for target in targets:
         if target is not None:
@@ -116,10 +118,10 @@ def _assigned(statement: ast.stmt) -> Iterator[str]:
 
 @functools.cache
 def _site_packages(interpreter: str) -> tuple[str, ...]:
-    """The folders of installed packages beside an interpreter, which need not be the one that runs exp."""
-    found = shutil.which(interpreter)
-    if found is None:
+    """Return the folders of packages installed for an interpreter, which may differ from the one of exp."""
+    program = shutil.which(interpreter)
+    if program is None:
         return ()
-    prefixes = {Path(found).absolute().parent.parent, Path(found).resolve().parent.parent}
+    prefixes = {Path(program).absolute().parent.parent, Path(program).resolve().parent.parent}
     patterns = ("lib/python3*/site-packages", "lib/python3/dist-packages", "local/lib/python3*/dist-packages")
     return tuple(str(path) for prefix in prefixes for pattern in patterns for path in prefix.glob(pattern))

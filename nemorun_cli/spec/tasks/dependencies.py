@@ -1,4 +1,4 @@
-"""What tasks expand to and what depends on what: members, names in `dependencies`, twins, cycles."""
+"""The dependency graph: members of each task, resolved `dependencies`, matching members, cycles."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from nemorun_cli.spec.tasks.expand import Expansion
     from nemorun_cli.spec.tasks.matrix import Sweep
 
-MOST_EDGES = 1_000_000  # from members to members
-Twins: TypeAlias = "dict[str, str | tuple[str, ...]]"
-"""By sweep, who of it is meant: one member, or several."""
+MOST_EDGES = 1_000_000  # between members
+Matching: TypeAlias = "dict[str, str | tuple[str, ...]]"
+"""Per sweep, its matching member; several in a tuple."""
 
-_MAX_CYCLES = 20  # told at once; each is found by a search of the whole graph
+_MAX_CYCLES = 20  # reported at once; each takes a search of the whole graph
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One task to be, as it stands in the spec; `group` is the task that it is a member of."""
+    """One future task, as written in the spec; `group` is the entry of the group it belongs to."""
 
     id: str
     name: str
@@ -40,113 +40,125 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class MemberGraph:
-    """The tasks of a spec: `members` of each name in the order of the file, `needs` as ids of members.
+    """The dependencies between the tasks of a spec.
 
-    `owners` gives the name that a member belongs to. `twins` gives, of names that depend on their
-    twins in a sweep, for each of their members who that is.
+    Attributes:
+        members: the ids of the members of each name, in the order of the file.
+        needs: the ids of the members that all members of a name depend on.
+        owners: the name that each member belongs to.
+        matching: for names with `same: matrix`, the matching members that each of their members depends on.
     """
 
     members: dict[str, tuple[str, ...]]
     needs: dict[str, tuple[str, ...]]
     owners: dict[str, str]
-    twins: dict[str, dict[str, Twins]] = field(default_factory=dict)
+    matching: dict[str, dict[str, Matching]] = field(default_factory=dict)
 
     def needs_of(self, member: str) -> tuple[str, ...]:
-        """What one member waits for: the very same tuple for all that have no twins."""
+        """Return the dependencies of a member; members without matching members share one tuple."""
         name = self.owners[member]
         shared = self.needs[name]
-        found = self.twins.get(name, {}).get(member)
-        if not found:
+        matching = self.matching.get(name, {}).get(member)
+        if not matching:
             return shared
-        own = (one for ids in found.values() for one in ((ids,) if isinstance(ids, str) else ids))
+        own = (match for ids in matching.values() for match in ((ids,) if isinstance(ids, str) else ids))
         return tuple(dict.fromkeys((*shared, *own)))
 
-    def waits_for(self, member: str, wanted: Iterable[str]) -> bool:
-        """Whether all of these members have to be over before this one begins."""
-        missing = set(wanted)
+    def waits_for(self, member: str, upstream: Iterable[str]) -> bool:
+        """Whether a member starts only after all of these members have finished."""
+        missing = set(upstream)
         seen: set[str] = set()
-        left = list(self.needs_of(member))
-        while left and missing:
-            member = left.pop()
+        pending = list(self.needs_of(member))
+        while pending and missing:
+            member = pending.pop()
             if member not in seen:
                 seen.add(member)
                 missing.discard(member)
-                left += self.needs_of(member)
+                pending += self.needs_of(member)
         return not missing
 
 
 def graph(
     tasks: Mapping[str, Any], expansion: Expansion, *, sequential: bool
 ) -> tuple[MemberGraph, list[Finding]]:
-    """The graph of a spec's tasks, less what is wrong with their dependencies, and what that is."""
+    """Return the graph of a spec's tasks without invalid dependencies, and a finding for each of those."""
     sweeps = expansion.sweeps
     members = {name: member_ids(name, task, sweeps.get(name)) for name, task in tasks.items()}
     owners = {member: name for name, ids in members.items() for member in ids} | {n: n for n in members}
-    findings = [found for name, task in tasks.items() if "group" in task for found in _namesakes(name, task)]
+    findings = [
+        finding
+        for name, task in tasks.items()
+        if "group" in task
+        for finding in _check_member_names(name, task)
+    ]
     if sequential:
-        chain, refused = _chain(tasks, members, owners)
-        return chain, [*findings, *refused]
+        chain, errors = _chain(tasks, members, owners)
+        return chain, [*findings, *errors]
     needs: dict[str, tuple[str, ...]] = {}
     edges: dict[str, list[str]] = {}
-    twins: dict[str, dict[str, Twins]] = {}
+    matching: dict[str, dict[str, Matching]] = {}
     for name, task in tasks.items():
-        given = task.get("dependencies")
-        if not given:
+        entries = task.get("dependencies")
+        if not entries:
             needs[name], edges[name] = (), []
             continue
-        known = _known(name, given, owners, expansion.unconfirmed, findings)
+        known = _resolved(name, entries, owners, expansion.unconfirmed, findings)
         edges[name] = list(dict.fromkeys(owners[dependency] for dependency in known))
         ids = (member for dependency in known for member in members.get(dependency, (dependency,)))
         needs[name] = tuple(dict.fromkeys(ids))
         if len(members[name]) * len(needs[name]) > MOST_EDGES:
             findings.append(_too_many(name, len(members[name]), len(needs[name])))
-        named = [one for one in given if isinstance(one, dict)]
-        if named and name not in expansion.unconfirmed:
-            from nemorun_cli.spec.tasks.same_matrix import twins_in  # noqa: PLC0415 - only sweeps have twins
+        if any(isinstance(entry, dict) for entry in entries) and name not in expansion.unconfirmed:
+            from nemorun_cli.spec.tasks.same_matrix import matching_members  # noqa: PLC0415 - only for sweeps
 
-            found = twins_in(name, given, members, expansion)
-            twins[name] = found.twins
-            edges[name] += found.sweeps
-            findings += found.findings
+            resolved = matching_members(name, entries, members, expansion)
+            matching[name] = resolved.matching
+            edges[name] += resolved.sweeps
+            findings += resolved.findings
     findings += _cycles(edges)
-    return MemberGraph(members, needs, owners, twins), findings
+    return MemberGraph(members, needs, owners, matching), findings
 
 
-def _namesakes(name: str, task: Mapping[str, Any]) -> Iterator[Finding]:
-    """The members of a group that have the name of an earlier one, or none yet; no name is a number."""
+def _check_member_names(name: str, task: Mapping[str, Any]) -> Iterator[Finding]:
+    """Find members of a group named like an earlier one, or by an expression.
+
+    Members without a name get their index as id, which cannot clash: no name is a number.
+    """
     first: dict[str, int] = {}
     for index, member in enumerate(task["group"]):
         if "name" not in member:
             continue
         called, place = member["name"], ("tasks", name, "group", index, "name")
         if OPENING in called:
-            message, hint = f"{called} is not known when members get their ids", "write the name itself"
+            message, hint = f"{called} is not known yet when members get their ids", "write a literal name"
             yield Finding(place=place, message=message, hint=hint)
         elif (other := first.setdefault(called, index)) != index:
-            message = f"two members of {name} are called {called!r}: item {other} of the group is one already"
+            message = f"two members of {name} are called {called!r}: see item {other} of the group"
             hint = "give each member a name of its own"
             yield Finding(place=place, message=message, hint=hint)
 
 
 def _too_many(name: str, count: int, needed: int) -> Finding:
     message = f"{count:,} members would wait for {needed:,} tasks each"
-    hint = "put one task between them, or name the twin: {task: …, same: matrix}"
+    hint = "put one task between them, or name the matching member: {task: …, same: matrix}"
     return Finding(place=("tasks", name, "dependencies"), message=message, hint=hint)
 
 
 def member_ids(name: str, task: Mapping[str, Any], sweep: Sweep | None = None) -> tuple[str, ...]:
-    """The ids that a task expands to: its own, or one a member."""
-    leads = [name] if sweep is None else [f"{name}/{one.name}" for one in sweep.combinations]
+    """Return the ids that a task expands to: its own, or one per member."""
+    prefixes = (
+        [name] if sweep is None else [f"{name}/{combination.name}" for combination in sweep.combinations]
+    )
     if "group" not in task:
-        return tuple(leads)
+        return tuple(prefixes)
     names = [member.get("name", index) for index, member in enumerate(task["group"])]
-    return tuple(f"{lead}/{member}" for lead in leads for member in names)
+    return tuple(f"{prefix}/{member}" for prefix in prefixes for member in names)
 
 
 def members_of(
     name: str, entry: Mapping[str, Any], ids: Sequence[str], matrix: Mapping[str, Any] | None = None
 ) -> Iterator[Member]:
-    """The task itself, or each member of a group, under its id, as one combination of a matrix has it."""
+    """Yield the task itself or each member of its group, for one combination of its matrix."""
     if "group" not in entry:
         yield Member(ids[0], name, entry, ("tasks", name), matrix=matrix)
         return
@@ -154,29 +166,29 @@ def members_of(
         yield Member(member_id, name, own, ("tasks", name, "group", number), entry, number, matrix)
 
 
-def _known(
+def _resolved(
     name: str,
-    given: Sequence[Any],
+    entries: Sequence[Any],
     owners: Mapping[str, str],
     unconfirmed: Collection[str],
     findings: list[Finding],
 ) -> list[str]:
-    """The names and ids that dependencies name; globs as what they fit, twins left out."""
+    """Return the names and ids in `dependencies`, globs expanded; skip entries with `same: matrix`."""
     known: list[str] = []
-    for index, dependency in enumerate(given):
+    for index, dependency in enumerate(entries):
         place = ("tasks", name, "dependencies", index)
         if not isinstance(dependency, str) or dependency.partition("/")[0] in unconfirmed:
             continue
         if dependency not in owners and any(char in dependency for char in "*?["):
-            taken = set(known)
-            found = [one for one in fnmatch.filter(owners, dependency) if one not in taken]
-            if not found:
-                findings.append(Finding(place=place, message=f"no task fits {dependency!r}"))
-            elif any(owners[one] == name for one in found):
-                message = f"{name} cannot depend on itself, which {dependency!r} fits too"
+            already = set(known)
+            matches = [match for match in fnmatch.filter(owners, dependency) if match not in already]
+            if not matches:
+                findings.append(Finding(place=place, message=f"no task matches {dependency!r}"))
+            elif any(owners[match] == name for match in matches):
+                message = f"{name} cannot depend on itself, but {dependency!r} matches it"
                 findings.append(Finding(place=place, message=message))
             else:
-                known += found
+                known += matches
         elif dependency not in owners:
             message = f"no task is called {dependency!r}"
             findings.append(Finding(place=place, message=message, hint=choices(dependency, list(owners))))
@@ -192,10 +204,11 @@ def _known(
 def _chain(
     tasks: Mapping[str, Any], members: dict[str, tuple[str, ...]], owners: dict[str, str]
 ) -> tuple[MemberGraph, list[Finding]]:
-    """Each task after the one before it in the file."""
-    hint = "leave them out, or leave out run.sequential"
+    """Return a graph in which each task depends on the previous one in the file."""
+    hint = "remove them or run.sequential"
+    message = "cannot be combined with run.sequential"
     findings = [
-        Finding(place=("tasks", name, "dependencies"), message="are refused by run.sequential", hint=hint)
+        Finding(place=("tasks", name, "dependencies"), message=message, hint=hint)
         for name, task in tasks.items()
         if task.get("dependencies")
     ]
@@ -207,19 +220,19 @@ def _chain(
 
 
 def _cycles(edges: dict[str, list[str]]) -> list[Finding]:
-    """One finding a cycle, at the first of its tasks in the file."""
+    """Return one finding per cycle, at its first task in the file."""
     findings: list[Finding] = []
     order = {name: index for index, name in enumerate(edges)}
     while len(findings) < _MAX_CYCLES:
         try:
             TopologicalSorter(edges).prepare()
         except CycleError as fault:
-            # graphlib names each task before the one that needs it; people read "a needs b" from a to b.
+            # graphlib lists a task before the one that needs it; readers expect "a needs b" as a -> b.
             cycle = list(reversed(fault.args[1][1:]))
             first = min(range(len(cycle)), key=lambda index: order[cycle[index]])
             cycle = cycle[first:] + cycle[:first]
             shown = " -> ".join([*cycle, cycle[0]])
-            hint = "one of them has to go first"
+            hint = "remove one of these dependencies"
             place = ("tasks", cycle[0], "dependencies")
             findings.append(Finding(place=place, message=f"is a cycle: {shown}", hint=hint))
             following = cycle[1 % len(cycle)]

@@ -1,4 +1,4 @@
-"""A task's environment and secrets, laid over each other: executor, spec, defaults, group, task."""
+"""Merges a task's environment and secrets from its executor, the spec, the defaults, its group and itself."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _VARIABLE = re.compile(r"(?!EXP_|NEMORUN_HOME\Z)[A-Za-z_][A-Za-z0-9_]*", re.ASCI
 
 @dataclass(frozen=True, slots=True)
 class EnvLayers:
-    """Variables with their texts, and secrets with where they come from; a name is in one of the two."""
+    """Variables with their values, and secrets with their sources; no name is in both."""
 
     env: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class EnvLayering:
-    """Lays environments over each other; reads each env file once and collects what is wrong."""
+    """Merges environments; reads each env file once and collects errors in `findings`."""
 
     def __init__(self, folder: Path) -> None:
         self.findings: list[Finding] = []
         self._folder = folder
         self._files: dict[Path, dict[str, str]] = {}
 
-    def over(self, below: EnvLayers, section: Mapping[str, Any], place: Place) -> EnvLayers:
-        """What is below with the section's `env_file`, `env` and `secrets` laid over it, in this order."""
+    def over(self, layers: EnvLayers, section: Mapping[str, Any], place: Place) -> EnvLayers:
+        """Return the layers overridden by the section's `env_file`, `env` and `secrets`, in this order."""
         if not ("env" in section or "env_file" in section or "secrets" in section):
-            return below
-        env, secrets = dict(below.env), dict(below.secrets)
+            return layers
+        env, secrets = dict(layers.env), dict(layers.secrets)
         for path, is_secret, entry_place in self._env_files(section, place):
             for name, value in self._read(path, entry_place).items():
                 if is_secret:
@@ -59,16 +59,16 @@ class EnvLayering:
         return EnvLayers(env, secrets)
 
     def _env_files(self, section: Mapping[str, Any], place: Place) -> list[tuple[Path, bool, Place]]:
-        given = section.get("env_file", [])
-        entries: list[tuple[Any, Place]] = [(given, (*place, "env_file"))]
-        if isinstance(given, list):
-            entries = [(entry, (*place, "env_file", index)) for index, entry in enumerate(given)]
-        found = []
+        env_file = section.get("env_file", [])
+        entries: list[tuple[Any, Place]] = [(env_file, (*place, "env_file"))]
+        if isinstance(env_file, list):
+            entries = [(entry, (*place, "env_file", index)) for index, entry in enumerate(env_file)]
+        files = []
         for entry, entry_place in entries:
             is_mapping = isinstance(entry, dict)
             path = entry["path"] if is_mapping else entry
-            found.append((self._path(path), is_mapping and entry.get("secret", False), entry_place))
-        return found
+            files.append((self._path(path), is_mapping and entry.get("secret", False), entry_place))
+        return files
 
     def _path(self, text: str) -> Path:
         return self._folder / Path(text).expanduser()
@@ -80,7 +80,7 @@ class EnvLayering:
         return self._files[path]
 
     def source(self, source: Mapping[str, Any]) -> dict[str, Any]:
-        """Where a secret comes from, with its path or its words as they are used."""
+        """Return a secret's source, with its path or its command as used."""
         if "file" in source:
             return {"file": str(self._path(source["file"]))}
         if "command" in source:
@@ -89,7 +89,7 @@ class EnvLayering:
 
 
 def read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:
-    """The variables of a file in dotenv's form, taken literally, and what is wrong with the file."""
+    """Read the variables of a file in dotenv format without expanding them; return them and the errors."""
     # python-dotenv takes 5 ms to import, and few specs have an env file.
     from dotenv.parser import parse_stream  # noqa: PLC0415
 
@@ -101,14 +101,14 @@ def read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:
     except FileNotFoundError:
         return {}, [f"there is no file {path}"]
     except (OSError, ValueError) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else "it is no UTF-8"
+        reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
         return {}, [f"{path} cannot be read: {reason}"]
     for binding in bindings:
         line = f"{path}, line {binding.original.line}"
         if binding.error:
             faults.append(f"{line}: is not NAME=value")
         elif binding.key is not None and not _VARIABLE.fullmatch(binding.key):
-            faults.append(f"{line}: {binding.key!r} cannot be the name of a variable here")
+            faults.append(f"{line}: {binding.key!r} is not allowed as the name of a variable")
         elif binding.key is not None and binding.value is None:
             faults.append(f"{line}: {binding.key} has no value")
         elif binding.key is not None:

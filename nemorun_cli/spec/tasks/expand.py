@@ -1,4 +1,4 @@
-"""Tasks with a matrix, filled in for each of its combinations: what does not vary is shared by all."""
+"""Fills in tasks with a matrix for each combination, which share the values that do not vary."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     Names = Mapping[str, Any]
     Fill = Callable[[Names, str], Any]
 
-# Keys whose texts stay texts whatever is put in, so that their form need not be checked again.
-_FREE = frozenset(("command", "inline", "args", "env", "when"))
+# Values of these keys remain strings after filling, so their schema is not checked again.
+_ALWAYS_TEXT = frozenset(("command", "inline", "args", "env", "when"))
 
 
 class Expansion:
     """The sweeps of one spec.
 
     Attributes:
-        sweeps: what the matrix of each task stands for.
-        unconfirmed: tasks whose matrix has problems; nothing more is said about them.
-        findings: what is wrong.
+        sweeps: the expanded matrix of each task.
+        unconfirmed: tasks whose matrix is invalid; later checks skip them.
+        findings: the errors.
     """
 
     def __init__(self, filler: Filler) -> None:
@@ -37,21 +37,21 @@ class Expansion:
         self.unconfirmed: set[str] = set()
         self.findings: list[Finding] = []
         self._filler = filler
-        self._names: dict[str, list[str]] = {}  # what the matrix of each task gives, as far as that is known
+        self._names: dict[str, list[str]] = {}  # the keys of each task's matrix, where known
 
     def expand(self, tasks: Mapping[str, Any]) -> dict[str, Any]:
-        """The tasks with each matrix filled in, and expanded into `sweeps`."""
-        found = dict(tasks)
+        """Fill in each matrix, expand it into `sweeps`, and return the tasks."""
+        expanded = dict(tasks)
         for name, task in tasks.items():
             if isinstance(task, dict) and "matrix" in task:
                 section = self._filler.tree(task["matrix"], ("tasks", name, "matrix"))
-                found[name] = {**task, "matrix": section}
-                self._expand(name, found[name])
-        return found
+                expanded[name] = {**task, "matrix": section}
+                self._expand(name, expanded[name])
+        return expanded
 
     def _expand(self, name: str, task: Mapping[str, Any]) -> None:
         place: Place = ("tasks", name, "matrix")
-        is_unfilled = any(one[: len(place)] == place for one in self._filler.unfilled)
+        is_unfilled = any(unfilled[: len(place)] == place for unfilled in self._filler.unfilled)
         if is_unfilled or not checks.is_matrix(task["matrix"]):
             self.unconfirmed.add(name)
             return
@@ -68,7 +68,7 @@ class Expansion:
             self.sweeps[name] = sweep
 
     def filled(self, name: str, task: Mapping[str, Any]) -> dict[str, Any]:
-        """A task with what all of its combinations have in common filled in."""
+        """Return a task with the expressions filled in that do not depend on its combination."""
         known = self._names.get(name)
         self._filler.names["matrix"] = UNKNOWN if known is None else dict.fromkeys(known, UNKNOWN)
         rest = {key: value for key, value in task.items() if key != "matrix"}
@@ -77,47 +77,47 @@ class Expansion:
         return {key: filled[key] for key in task}
 
     def entries(self, name: str, task: Mapping[str, Any]) -> Iterator[tuple[Combination, dict[str, Any]]]:
-        """The task as each combination has it; those whose values do not fit are told, and left out."""
+        """Yield each combination with its task; report and skip those with invalid values."""
         rest = {key: value for key, value in task.items() if key != "matrix"}
         fill = _fill_of(rest)
-        needs_check = any(key not in _FREE and _fill_of(value) for key, value in rest.items())
+        needs_check = any(key not in _ALWAYS_TEXT and _fill_of(value) for key, value in rest.items())
         needs_check |= isinstance(rest.get("args"), VaryingText)
-        told: set[Place] = set()
-        for one in self.sweeps[name].combinations:
+        reported: set[Place] = set()
+        for combination in self.sweeps[name].combinations:
             if fill is None:
-                yield one, rest
+                yield combination, rest
                 continue
-            before = self._filler.doubts
-            filled = fill({**self._filler.names, "matrix": one.values}, f"{name}/{one.name}")
-            if self._filler.doubts > before:
+            doubts_before = self._filler.doubts
+            filled = fill({**self._filler.names, "matrix": combination.values}, f"{name}/{combination.name}")
+            if self._filler.doubts > doubts_before:
                 continue
-            if needs_check and (wrong := checks.check_task(filled, ("tasks", name))):
-                self._tell(wrong, f"{name}/{one.name}", told)
+            if needs_check and (findings := checks.check_task(filled, ("tasks", name))):
+                self._report(findings, f"{name}/{combination.name}", reported)
                 continue
-            yield one, filled
+            yield combination, filled
 
-    def _tell(self, wrong: list[Finding], member: str, told: set[Place]) -> None:
-        """Each place once, by the first member whose value does not fit there."""
-        for finding in wrong:
-            if finding.place in self._filler.varying and finding.place not in told:
-                told.add(finding.place)
+    def _report(self, findings: list[Finding], member: str, reported: set[Place]) -> None:
+        """Report each place once, for the first member with an invalid value."""
+        for finding in findings:
+            if finding.place in self._filler.varying and finding.place not in reported:
+                reported.add(finding.place)
                 message = f"{finding.message} (of {member})"
                 self.findings.append(Finding(place=finding.place, message=message, hint=finding.hint))
 
 
 def _fill_of(value: Any) -> Fill | None:
-    """What fills a value in for a combination; None for one that does not vary."""
+    """Return the function that fills in a value for a combination, or None if the value does not vary."""
     if isinstance(value, VaryingText):
         return value.fill
     if isinstance(value, dict):
         parts = {key: fill for key, item in value.items() if (fill := _fill_of(item))}
         if not parts:
             return None
-        return lambda names, whose: {**value, **{key: fill(names, whose) for key, fill in parts.items()}}
+        return lambda names, member: {**value, **{key: fill(names, member) for key, fill in parts.items()}}
     if isinstance(value, list):
         items = [_fill_of(item) for item in value]
         if not any(items):
             return None
         pairs = list(zip(value, items, strict=True))
-        return lambda names, whose: [fill(names, whose) if fill else item for item, fill in pairs]
+        return lambda names, member: [fill(names, member) if fill else item for item, fill in pairs]
     return None

@@ -1,4 +1,4 @@
-"""The `metrics` of a task: patterns by series, from the task, its group and the defaults."""
+"""The `metrics` of a task: patterns per series, from the task, its group and the defaults."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ if TYPE_CHECKING:
 
 
 class MetricSection:
-    """Collects patterns; each one is checked once, and what is wrong is in `findings`."""
+    """Collects patterns and checks each once; collects errors in `findings`."""
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
         self._checked: set[Place] = set()
 
     def patterns(self, sections: Iterable[tuple[Mapping[str, Any], Place]]) -> dict[str, tuple[str, ...]]:
-        """The patterns of each series; of sections, each with its place, later ones win."""
-        found: dict[str, tuple[str, ...]] = {}
+        """Return the patterns of each series; `sections` have their places, later ones win."""
+        by_series: dict[str, tuple[str, ...]] = {}
         for section, place in sections:
-            for name, given in section.get("metrics", {}).items():
-                several = given if isinstance(given, list) else [given]
-                found[name] = tuple(several)
-                at: Place = (*place, "metrics", name)
-                if at not in self._checked:
-                    self._checked.add(at)
-                    self._check(name, several, at, is_list=isinstance(given, list))
-        return found
+            for name, value in section.get("metrics", {}).items():
+                patterns = value if isinstance(value, list) else [value]
+                by_series[name] = tuple(patterns)
+                series_place: Place = (*place, "metrics", name)
+                if series_place not in self._checked:
+                    self._checked.add(series_place)
+                    self._check(name, patterns, series_place, is_list=isinstance(value, list))
+        return by_series
 
-    def _check(self, name: str, several: list[str], place: Place, *, is_list: bool) -> None:
+    def _check(self, name: str, patterns: list[str], place: Place, *, is_list: bool) -> None:
         try:
             encode_name(name)
         except UsageError as fault:
             self.findings.append(Finding(place=place, message=fault.message, on_key=True))
-        for index, pattern in enumerate(several):
+        for index, pattern in enumerate(patterns):
             try:
                 finder(pattern)
             except PatternError as fault:
-                at = (*place, index) if is_list else place
-                self.findings.append(Finding(place=at, message=str(fault), hint=fault.hint))
+                pattern_place = (*place, index) if is_list else place
+                self.findings.append(Finding(place=pattern_place, message=str(fault), hint=fault.hint))

@@ -1,6 +1,6 @@
-"""The plugins that a spec uses: their names, their secrets and, of built-in ones, what `with` gives them.
+"""The plugins that a spec uses: checks their names, their secrets and the `with` of built-in plugins.
 
-Nothing that is not part of `exp` is imported: whether another plugin's `with` is right is told by a run.
+Only built-in plugins are imported; the `with` of other plugins is checked when a run starts.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
 
 
 class PluginUses:
-    """The uses of plugins in one spec; what is wrong with them is in `findings`.
+    """Reads the uses of plugins in one spec; collects errors in `findings`.
 
-    `secrets` gets where the secrets come from that plugins name in their options.
+    Adds the sources of secrets in plugin options to `secrets`.
     """
 
-    def __init__(self, folder: Path, laying: EnvLayering, secrets: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, folder: Path, env_layering: EnvLayering, secrets: dict[str, dict[str, Any]]) -> None:
         self.findings: list[Finding] = []
-        self._folder, self._laying, self._secrets = folder, laying, secrets
+        self._folder, self._env_layering, self._secrets = folder, env_layering, secrets
 
     def of_all(self, entries: Sequence[Any], place: Place) -> list[PluginUse]:
-        """Those of the experiment as a whole."""
+        """Return the uses for the whole experiment."""
         return [self._use(entry, (*place, index), None) for index, entry in enumerate(entries)]
 
-    def of_tasks(self, found: Iterable[tuple[str, Sequence[Any], Place]]) -> list[PluginUse]:
-        """Those of tasks; what several tasks use alike is one use."""
-        alike: dict[tuple[Place, str], tuple[Any, list[str]]] = {}
-        for task, entries, place in found:
+    def of_tasks(self, entries_by_task: Iterable[tuple[str, Sequence[Any], Place]]) -> list[PluginUse]:
+        """Return the uses of tasks; equal entries of several tasks become one use."""
+        tasks_by_entry: dict[tuple[Place, str], tuple[Any, list[str]]] = {}
+        for task, entries, place in entries_by_task:
             for index, entry in enumerate(entries):
                 key = ((*place, index), json.dumps(entry))
-                alike.setdefault(key, (entry, []))[1].append(task)
-        return [self._use(entry, place, tasks) for (place, _), (entry, tasks) in alike.items()]
+                tasks_by_entry.setdefault(key, (entry, []))[1].append(task)
+        return [self._use(entry, place, tasks) for (place, _), (entry, tasks) in tasks_by_entry.items()]
 
     def _use(self, entry: Mapping[str, Any], place: Place, tasks: list[str] | None) -> PluginUse:
         options = self._options(entry.get("with", {}), (*place, "with"))
@@ -60,16 +60,16 @@ class PluginUses:
         return use
 
     def _options(self, value: Any, place: Place) -> Any:
-        """The options with each secret by a name, under which its source is known."""
+        """Return the options with the name of each secret in place of its source, which goes to `secrets`."""
         if is_secret(value):
             source = value["secret"]
             if isinstance(source, str):
                 if source not in self._secrets:
                     hint = choices(source, sorted(self._secrets))
-                    self._find((*place, "secret"), f"no secret is called {source!r}", hint)
+                    self._report((*place, "secret"), f"no secret is called {source!r}", hint)
                 return {"secret": source}
             name = dotted(place)
-            self._secrets[name] = self._laying.source(source)
+            self._secrets[name] = self._env_layering.source(source)
             return {"secret": name}
         if isinstance(value, dict):
             return {key: self._options(item, (*place, key)) for key, item in value.items()}
@@ -84,24 +84,24 @@ class PluginUses:
         elif ":" in use.uses:
             try:
                 callables.look_up(use.uses, (str(self._folder), *filter(None, sys.path)))
-            except callables.NotThereError as fault:
-                self._find(place, fault.message, fault.hint)
+            except callables.TargetNotFoundError as fault:
+                self._report(place, fault.message, fault.hint)
         elif use.uses not in (known := discovery.names()):
             hint = choices(use.uses, known)
-            self._find(place, f"no plugin is called {use.uses!r}", f"{hint}; or write module:Class")
+            self._report(place, f"no plugin is called {use.uses!r}", f"{hint}; or write module:Class")
 
-    def _find(self, place: Place, message: str, hint: str | None) -> None:
+    def _report(self, place: Place, message: str, hint: str | None) -> None:
         self.findings.append(Finding(place=place, message=message, hint=hint))
 
 
-def check(found: type[Any], use: PluginUse) -> list[Finding]:
-    """What is wrong with the `with` of a plugin: by its own schema, or by the arguments that it takes.
+def check(plugin: type[Any], use: PluginUse) -> list[Finding]:
+    """Check the `with` of a plugin against its schema, or against its arguments if it has none.
 
-    What stands for a secret is believed to be what the plugin wants.
+    Placeholders for secrets are assumed to be valid.
     """
     options, place = use.options_with(dict.fromkeys(use.secrets, MASK)), (*use.place, "with")
-    wrong = _wrong(found, options, place)
-    return [one for one in wrong if not is_secret(_at(use.options, one.place[len(place) :]))]
+    findings = _check_options(plugin, options, place)
+    return [finding for finding in findings if not is_secret(_at(use.options, finding.place[len(place) :]))]
 
 
 def _at(value: Any, place: Place) -> Any:
@@ -113,13 +113,13 @@ def _at(value: Any, place: Place) -> Any:
     return value
 
 
-def _wrong(found: type[Any], options: Mapping[str, Any], place: Place) -> list[Finding]:
-    if own := getattr(found, "schema", None):
-        return checks.check(dict(options), own, place)
+def _check_options(plugin: type[Any], options: Mapping[str, Any], place: Place) -> list[Finding]:
+    if schema := getattr(plugin, "schema", None):
+        return checks.check(dict(options), schema, place)
     try:
-        inspect.signature(found).bind(**options)
+        inspect.signature(plugin).bind(**options)
     except TypeError as error:
-        return [Finding(place=place, message=f"does not fit {found.__name__}: {error}")]
-    except ValueError:  # of a class whose signature nobody knows
+        return [Finding(place=place, message=f"does not fit {plugin.__name__}: {error}")]
+    except ValueError:  # the class has no known signature
         return []
     return []

@@ -1,4 +1,4 @@
-"""The `resources` of a task, from the task, its group and the defaults, and whether they can ever be had."""
+"""The `resources` of a task, from the task, its group and the defaults, and whether they are satisfiable."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 
 
 class ResourceRequests:
-    """Collects requests; each one is checked once for each executor, and what is wrong is in `findings`.
+    """Collects requests and checks each once per executor; collects errors in `findings`.
 
     Args:
-        executors: the options of each by its name.
-        why_unsatisfiable: why an executor (name, options) can never meet a request; None skips the question.
+        executors: the options of each executor by its name.
+        why_unsatisfiable: returns why an executor (name, options) can never satisfy a request; None skips
+            the check.
     """
 
     def __init__(
@@ -34,58 +35,61 @@ class ResourceRequests:
     ) -> None:
         self.findings: list[Finding] = []
         self._executors = executors
-        self._misfit = why_unsatisfiable
-        self._known: dict[tuple[tuple[str, Any], ...], Resources] = {}
+        self._why_unsatisfiable = why_unsatisfiable
+        self._by_section: dict[tuple[tuple[str, Any], ...], Resources] = {}
         self._checked: set[tuple[str, Resources, Place]] = set()
 
-    def of(self, sections: Iterable[Section], executor: str, *, is_asked: bool = True) -> Resources:
-        """What a task asks for; of sections, each with its place, later ones win key by key.
+    def of(self, sections: Iterable[Section], executor: str, *, is_checked: bool = True) -> Resources:
+        """Return what a task requests; `sections` have their places, later ones win key by key.
 
-        Unless `is_asked`, nobody asks whether it can be had: the task is left out.
+        Args:
+            sections: the defaults, the group and the task.
+            executor: the executor of the task.
+            is_checked: whether to check that the executor can satisfy it; not for a task that is not run.
         """
         merged: dict[str, Any] = {}
-        at: Place = ()
+        own_place: Place = ()
         for section, place in sections:
-            if given := section.get("resources"):
-                merged |= given
-                at = (*place, "resources")
+            if own := section.get("resources"):
+                merged |= own
+                own_place = (*place, "resources")
         if not merged:
             return NOTHING
         key = tuple(sorted(merged.items()))
-        if key not in self._known:
-            self._known[key] = self._read(merged, at)
-        wanted = self._known[key]
-        if is_asked:
-            self._check(executor, wanted, at)
-        return wanted
+        if key not in self._by_section:
+            self._by_section[key] = self._read(merged, own_place)
+        request = self._by_section[key]
+        if is_checked:
+            self._check(executor, request, own_place)
+        return request
 
     def check_together(self, tasks: Sequence[Task], place: Place) -> None:
-        """Whether what starts at once can be had at once."""
+        """Check that an executor can satisfy the requests of tasks that start together."""
         for executor in dict.fromkeys(task.executor for task in tasks):
-            several = [task.resources for task in tasks if task.executor == executor]
-            if len(several) > 1 and any(several):
-                self._check(executor, Resources.total(several), (*place, "together"))
+            requests = [task.resources for task in tasks if task.executor == executor]
+            if len(requests) > 1 and any(requests):
+                self._check(executor, Resources.total(requests), (*place, "together"))
 
-    def _read(self, given: Mapping[str, Any], place: Place) -> Resources:
-        memory = given.get("memory")
+    def _read(self, section: Mapping[str, Any], place: Place) -> Resources:
+        memory = section.get("memory")
         try:
             size = None if memory is None else units.size(memory)
         except ValueError as fault:
             self.findings.append(Finding(place=(*place, "memory"), message=str(fault)))
             size = None
-        gpus = given.get("gpus")  # JSON Schema takes 1.0 for a whole number, too
-        return Resources(cpus=given.get("cpus"), memory=size, gpus=None if gpus is None else int(gpus))
+        gpus = section.get("gpus")  # JSON Schema accepts 1.0 as an integer
+        return Resources(cpus=section.get("cpus"), memory=size, gpus=None if gpus is None else int(gpus))
 
-    def _check(self, executor: str, wanted: Resources, place: Place) -> None:
-        if self._misfit is None or executor not in self._executors or not wanted:
+    def _check(self, executor: str, request: Resources, place: Place) -> None:
+        if self._why_unsatisfiable is None or executor not in self._executors or not request:
             return
-        if (executor, wanted, place) in self._checked:
+        if (executor, request, place) in self._checked:
             return
-        self._checked.add((executor, wanted, place))
+        self._checked.add((executor, request, place))
         try:
-            told = self._misfit(executor, self._executors[executor], wanted)
-        except ExpError:  # what is wrong with the executor itself is told of it
+            reason = self._why_unsatisfiable(executor, self._executors[executor], request)
+        except ExpError:  # an error of the executor itself is reported elsewhere
             return
-        if told:
-            hint = "ask for less, or name another executor"
-            self.findings.append(Finding(place=place, message=f"on {executor}: {told}", hint=hint))
+        if reason:
+            hint = "request less, or name another executor"
+            self.findings.append(Finding(place=place, message=f"on {executor}: {reason}", hint=hint))

@@ -1,4 +1,4 @@
-"""Who of a sweep is meant by `{task: train, same: matrix}`: those with a member's own values."""
+"""Resolves `{task: train, same: matrix}`: the members of a sweep that match a member by its values."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class SameMatrix:
-    """The twins of each member of one task, the sweeps that they are of, and what is wrong."""
+    """The matching members of each member of one task, the sweeps they are in, and the errors."""
 
-    twins: dict[str, dict[str, str | tuple[str, ...]]] = field(default_factory=dict)
+    matching: dict[str, dict[str, str | tuple[str, ...]]] = field(default_factory=dict)
     sweeps: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
 
-def twins_in(
-    name: str, given: Sequence[Any], members: Mapping[str, tuple[str, ...]], expansion: Expansion
+def matching_members(
+    name: str, entries: Sequence[Any], members: Mapping[str, tuple[str, ...]], expansion: Expansion
 ) -> SameMatrix:
-    """Who is meant by each of the dependencies that are mappings."""
-    found = SameMatrix()
+    """Resolve the dependencies that are mappings."""
+    result = SameMatrix()
     own = expansion.sweeps.get(name)
-    for index, entry in enumerate(given):
+    for index, entry in enumerate(entries):
         if not isinstance(entry, dict) or entry["task"] in expansion.unconfirmed:
             continue
         other, place = entry["task"], ("tasks", name, "dependencies", index)
-        problem = _refused(name, other, own, members, expansion)
-        if problem is None and (other in given or other in found.sweeps):
+        problem = _problem(name, other, own, members, expansion)
+        if problem is None and (other in entries or other in result.sweeps):
             problem = f"{other} is named twice", None
         if problem is not None:
             message, hint = problem
-            found.findings.append(Finding(place=place, message=message, hint=hint))
+            result.findings.append(Finding(place=place, message=message, hint=hint))
             continue
-        assert own is not None  # noqa: S101 - else it was refused
-        found.sweeps.append(other)
-        _match(found, (name, own), (other, expansion.sweeps[other]), members, place)
-    return found
+        assert own is not None  # noqa: S101 - otherwise there is a problem
+        result.sweeps.append(other)
+        _match(result, (name, own), (other, expansion.sweeps[other]), members, place)
+    return result
 
 
-def _refused(
+def _problem(
     name: str,
     other: str,
     own: Sweep | None,
@@ -60,43 +60,47 @@ def _refused(
     if other == name:
         return f"{name} cannot depend on itself", None
     if own is None:
-        return f"{name} has no matrix to be the same", f"write {other} to depend on all of its members"
+        return f"{name} has no matrix of its own", f"write {other} to depend on all of its members"
     if other not in expansion.sweeps:
         return f"{other} has no matrix", f"write {other} alone"
     theirs = expansion.sweeps[other]
     if not set(own.axes) & set(theirs.axes):
-        told = f"{', '.join(own.axes)} here and {', '.join(theirs.axes)} there"
-        return f"{name} and {other} have no axis in common: {told}", None
+        axes = f"{name} has {', '.join(own.axes)}; {other} has {', '.join(theirs.axes)}"
+        return f"{name} and {other} have no axis in common: {axes}", None
     return None
 
 
 def _match(
-    found: SameMatrix,
-    mine: tuple[str, Sweep],
-    theirs: tuple[str, Sweep],
+    result: SameMatrix,
+    dependent: tuple[str, Sweep],
+    upstream: tuple[str, Sweep],
     members: Mapping[str, tuple[str, ...]],
     place: Place,
 ) -> None:
-    """Note the twins of every member; the first that has none is told."""
-    (name, own), (other, sweep) = mine, theirs
+    """Add the matching members of every member; report the first member without any."""
+    (name, own), (other, sweep) = dependent, upstream
     axes = [axis for axis in sweep.axes if axis in own.axes]
     size = len(members[other]) // len(sweep.combinations)
     by_values: dict[Any, list[str]] = {}
-    for number, one in enumerate(sweep.combinations):
-        by_values.setdefault(_key(one, axes), []).extend(members[other][number * size : (number + 1) * size])
-    is_one = size == 1 and len(axes) == len(sweep.axes)
-    count = len(members[name]) // len(own.combinations)
-    for number, one in enumerate(own.combinations):
-        ids = by_values.get(_key(one, axes))
+    for number, combination in enumerate(sweep.combinations):
+        by_values.setdefault(_key(combination, axes), []).extend(
+            members[other][number * size : (number + 1) * size]
+        )
+    is_single = size == 1 and len(axes) == len(sweep.axes)
+    own_size = len(members[name]) // len(own.combinations)
+    for number, combination in enumerate(own.combinations):
+        ids = by_values.get(_key(combination, axes))
         if ids is None:
-            wanted = ", ".join(f"{axis}={one.values[axis]}" for axis in axes if axis in one.values)
-            message = f"{name}/{one.name} has no twin: no member of {other} has {wanted}"
-            found.findings.append(Finding(place=place, message=message))
+            values = ", ".join(
+                f"{axis}={combination.values[axis]}" for axis in axes if axis in combination.values
+            )
+            message = f"{name}/{combination.name} has no matching member: no member of {other} has {values}"
+            result.findings.append(Finding(place=place, message=message))
             return
-        twin = ids[0] if is_one and len(ids) == 1 else tuple(ids)
-        for member in members[name][number * count : (number + 1) * count]:
-            found.twins.setdefault(member, {})[other] = twin
+        matching = ids[0] if is_single and len(ids) == 1 else tuple(ids)
+        for member in members[name][number * own_size : (number + 1) * own_size]:
+            result.matching.setdefault(member, {})[other] = matching
 
 
-def _key(one: Combination, axes: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(key_of(one.values[axis]) if axis in one.values else None for axis in axes)
+def _key(combination: Combination, axes: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(key_of(combination.values[axis]) if axis in combination.values else None for axis in axes)

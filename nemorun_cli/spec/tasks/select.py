@@ -1,4 +1,4 @@
-"""Which tasks `--only` means, and what they wait for when others are left out."""
+"""Selects tasks for `--only`, and connects them across the tasks that are left out."""
 
 from __future__ import annotations
 
@@ -14,50 +14,52 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import Task
 
 
-def meant(names: Sequence[str], members: Mapping[str, Sequence[str]]) -> tuple[set[str], list[Finding]]:
-    """The ids of the tasks that these names, ids and globs mean, and which of them mean none.
+def matching(names: Sequence[str], members: Mapping[str, Sequence[str]]) -> tuple[set[str], list[Finding]]:
+    """Return the ids that these names, ids and globs match, and a finding for each that matches none.
 
     Args:
-        names: what was given to `--only`.
-        members: by the name of a task, group or section of handlers, the ids that it stands for.
+        names: the values of `--only`.
+        members: the ids of each task, group or section of handlers by its name.
     """
-    ids = [one for several in members.values() for one in several]
+    ids = [member for of_name in members.values() for member in of_name]
     known = {*ids, *members}
-    found: set[str] = set()
+    selected_ids: set[str] = set()
     findings: list[Finding] = []
     for name in names:
-        fitting = () if name in known else fnmatch.filter(ids, name)
-        if name not in known and not fitting:
+        matches = () if name in known else fnmatch.filter(ids, name)
+        if name not in known and not matches:
             message, hint = f"no task is called {name!r}", choices(name, sorted(known))
             findings.append(Finding(place=(), option=f"--only {name}", message=message, hint=hint))
-        found.update(fitting or members.get(name, (name,)))
-    return found, findings
+        selected_ids.update(matches or members.get(name, (name,)))
+    return selected_ids, findings
 
 
-def selected(tasks: Sequence[Task], chosen: Collection[str]) -> list[Task]:
-    """The chosen tasks alone, each after those that it waited for through what is left out."""
+def selected(tasks: Sequence[Task], ids: Collection[str]) -> list[Task]:
+    """Return only the tasks with these ids; dependencies on other tasks are replaced by theirs."""
     by_id = {task.id: task for task in tasks}
-    needs: dict[tuple[str, ...], tuple[str, ...]] = {}  # members of a sweep have the very same ones
-    found: list[Task] = []
+    replaced: dict[tuple[str, ...], tuple[str, ...]] = {}  # members of a sweep share one tuple
+    kept: list[Task] = []
     for task in tasks:
-        if task.id in chosen:
-            given = task.dependencies
-            if given not in needs:
-                needs[given] = _reached(given, by_id, chosen)
-            found.append(replace(task, index=len(found), dependencies=needs[given]))
-    return found
+        if task.id in ids:
+            before = task.dependencies
+            if before not in replaced:
+                replaced[before] = _nearest(before, by_id, ids)
+            kept.append(replace(task, index=len(kept), dependencies=replaced[before]))
+    return kept
 
 
-def _reached(given: tuple[str, ...], by_id: Mapping[str, Task], chosen: Collection[str]) -> tuple[str, ...]:
-    """The nearest chosen tasks on every way back from these: what is named itself first."""
-    found = [one for one in given if one in chosen]
-    seen = set(given)
-    left = [one for one in given if one not in chosen]
-    behind: list[str] = []
-    while left:
-        task = by_id.get(left.pop())
-        for one in () if task is None else task.dependencies:
-            if one not in seen:
-                seen.add(one)
-                (behind if one in chosen else left).append(one)
-    return (*found, *sorted(behind, key=lambda one: by_id[one].index if one in by_id else 0))
+def _nearest(
+    upstream: tuple[str, ...], by_id: Mapping[str, Task], selected: Collection[str]
+) -> tuple[str, ...]:
+    """Return the nearest selected tasks on each path upstream, direct dependencies first."""
+    direct = [task_id for task_id in upstream if task_id in selected]
+    seen = set(upstream)
+    pending = [task_id for task_id in upstream if task_id not in selected]
+    indirect: list[str] = []
+    while pending:
+        task = by_id.get(pending.pop())
+        for task_id in () if task is None else task.dependencies:
+            if task_id not in seen:
+                seen.add(task_id)
+                (indirect if task_id in selected else pending).append(task_id)
+    return (*direct, *sorted(indirect, key=lambda task_id: by_id[task_id].index if task_id in by_id else 0))

@@ -1,1 +1,1 @@
-"""YAML as specs are written in it, with the place of every value."""
+"""Parses the YAML of specs and locates values in the text."""

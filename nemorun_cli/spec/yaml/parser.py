@@ -1,7 +1,7 @@
-"""YAML as specs are written in it: one document of plain data by the 1.2 core schema.
+"""Parses the YAML of a spec: one document of plain data by the YAML 1.2 core schema.
 
-Values are built from PyYAML's events (libyaml's, where it is there), so nothing of PyYAML's own
-construction is in play.
+Values are built from the events of PyYAML, or of libyaml if it is installed, so the constructors of
+PyYAML are never used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nemorun_cli.spec.yaml.source import SpecSource
 if TYPE_CHECKING:
     from nemorun_cli.model.problems import Problem
 
-MAX_VALUES = 2_000_000  # in a document, those that aliases repeat included
+MAX_VALUES = 2_000_000  # in a document, including values repeated by aliases
 MAX_DEPTH = 64  # collections within collections
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -35,7 +35,7 @@ _TAG = "tag:yaml.org,2002:"
 
 
 def parse(source: SpecSource) -> Any:
-    """The one document of the source as plain data; raises SpecError with what YAML or exp refuses in it."""
+    """Return the document of a source as plain data; raises SpecError with all its problems."""
     builder = _Builder(source)
     try:
         value = builder.document()
@@ -47,9 +47,9 @@ def parse(source: SpecSource) -> Any:
 
 
 def option_value(text: str) -> Any:
-    """A value as `-p` and `--set` take it: a scalar or a flow collection; raises ValueError for neither.
+    """Return the value of a `-p` or `--set`: a scalar or a flow collection; raises ValueError for neither.
 
-    What does not begin with a bracket or a quote is never YAML syntax: `a: b` and `# x` are text.
+    Only a text that begins with a bracket or a quote is parsed as YAML: `a: b` and `# x` are plain text.
     """
     if text[:1] in ("[", "{"):
         try:
@@ -65,20 +65,18 @@ def option_value(text: str) -> Any:
     return scalar(text)
 
 
-class _Stop(Exception):  # noqa: N818 - a way out of the recursion, never seen outside this module
-    """Building cannot go on; the problem is recorded."""
+class _Stop(Exception):  # noqa: N818 - only ends the recursion, never leaves this module
+    """Parsing cannot continue; the problem is already recorded."""
 
 
 class _Builder:
-    """Builds the data of one document and collects what is refused in it."""
+    """Builds the data of a document and collects its problems."""
 
     def __init__(self, source: SpecSource) -> None:
         self.problems: list[Problem] = []
         self._source = source
-        self._anchors: dict[
-            str | None, tuple[Any, int]
-        ] = {}  # an anchor's value and how many values are in it
-        self._open: set[str | None] = set()  # anchors whose values are being built
+        self._anchors: dict[str | None, tuple[Any, int]] = {}  # value and number of values in it
+        self._open: set[str | None] = set()  # anchors with values still being built
         self._count = 0
         self._place: list[str | int] = []
 
@@ -142,13 +140,13 @@ class _Builder:
     def _alias(self, event: AliasEvent) -> Any:
         name = event.anchor
         if name in self._open:
-            self._stop(event, f"*{name} stands inside what it repeats")
+            self._stop(event, f"*{name} is inside the value that it repeats")
         if name not in self._anchors:
             self._stop(event, f"no anchor is called &{name}")
         value, size = self._anchors[name]
         self._count += size
         if self._count > MAX_VALUES:
-            self._stop(event, f"aliases make this document more than {MAX_VALUES:,} values long")
+            self._stop(event, f"with its aliases the document has more than {MAX_VALUES:,} values")
         return value
 
     def _stop(self, event: Any, message: str) -> None:
@@ -156,7 +154,7 @@ class _Builder:
         raise _Stop
 
     def _tagged(self, event: ScalarEvent) -> Any:
-        """The value of a scalar that is quoted, or says its type by a tag."""
+        """Return the value of a scalar that is quoted or has a tag."""
         tag, text = event.tag, event.value
         if tag is None:
             return self._plain(event) if event.implicit[0] else text
@@ -169,19 +167,23 @@ class _Builder:
         if name not in fits or not tag.startswith(_TAG):
             self._refuse_tag(event)
         elif not fits[name]:
-            self.refuse(event.start_mark, f"{text!r} is no !!{name}")
+            self.refuse(event.start_mark, f"{text!r} is not a valid !!{name}")
         return float(value) if name == "float" and _is(value, int) else value
 
     def _plain(self, event: ScalarEvent) -> Any:
         try:
             return scalar(event.value)
         except ValueError as fault:
-            self.refuse(event.start_mark, str(fault), "put it in quotes if it is text")
+            self.refuse(event.start_mark, str(fault), "quote it if it is text")
             return None
 
     def _refuse_tag(self, event: Any) -> None:
         shown = event.tag.replace(_TAG, "!!")
-        self.refuse(event.start_mark, f"the tag {shown} is refused", "specs hold plain data; leave it out")
+        self.refuse(
+            event.start_mark,
+            f"the tag {shown} is not allowed",
+            "specs contain plain data only; remove the tag",
+        )
 
     def _collection(self, event: Any, depth: int) -> Any:
         if depth >= MAX_DEPTH:
@@ -211,7 +213,7 @@ class _Builder:
                 merged += self._merged(depth)
             else:
                 if key in values:
-                    self.refuse(event.start_mark, f"the key {key!r} is there twice", "remove one of them")
+                    self.refuse(event.start_mark, f"duplicate key {key!r}", "remove one of them")
                 values[key] = self._value(self._next(), depth)
             place.pop()
         for other in merged:
@@ -230,7 +232,7 @@ class _Builder:
         if isinstance(key, str):
             return key
         shown = event.value if type(event) is ScalarEvent else "a collection"
-        self.refuse(mark, f"a key must be text, and {shown or 'nothing'} is not", "put it in quotes")
+        self.refuse(mark, f"a key must be text, which {shown or 'an empty key'} is not", "put it in quotes")
         return str(shown)
 
     def _merged(self, depth: int) -> list[dict[str, Any]]:
@@ -239,7 +241,7 @@ class _Builder:
         values = value if isinstance(value, list) else [value]
         if all(isinstance(item, dict) for item in values):
             return values
-        self.refuse(event.start_mark, "<< takes a mapping or a list of mappings")
+        self.refuse(event.start_mark, "<< needs a mapping or a list of mappings")
         return []
 
 
@@ -248,13 +250,13 @@ def _is(value: Any, kinds: type | tuple[type, ...]) -> bool:
 
 
 def _syntax_hint(lines: list[str], mark: Any) -> str | None:
-    """What to do about the two mistakes that YAML's own words explain to nobody."""
+    """Return a hint for the two mistakes that the messages of YAML do not explain."""
     line = lines[mark.line] if mark.line < len(lines) else ""
     if line[mark.column : mark.column + 1] == "\t":
-        return "indent with spaces: YAML takes no tabs"
+        return "indent with spaces: YAML does not allow tabs"
     if _EXPRESSION in line[: mark.column + len(_EXPRESSION)]:
         return 'put the expression in quotes: "${{ … }}"'
     return None
 
 
-_EXPRESSION: Final = "${{"  # whose braces YAML reads as its own, within brackets and braces
+_EXPRESSION: Final = "${{"  # YAML parses its braces as a mapping within brackets and braces

@@ -1,4 +1,4 @@
-"""Plain scalars by YAML 1.2's core schema: what `on`, `010`, `1e-3` and `12:00:00` are."""
+"""Types of plain scalars by the YAML 1.2 core schema, such as `on`, `010`, `1e-3` and `12:00:00`."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _INFINITY = re.compile(r"[-+]?\.(?:inf|Inf|INF)")
 _NAN = re.compile(r"\.(?:nan|NaN|NAN)")
-NOT_TEXT_STARTS = frozenset("-+.0123456789~nNtTfF")  # what a plain scalar that is no text begins with
+NOT_TEXT_STARTS = frozenset("-+.0123456789~nNtTfF")  # first characters of plain scalars that may not be text
 
 
 class WrittenInt(int):
-    """An integer that was not written the way Python writes it: `010`, `0x1F`, `+5`."""
+    """An integer that is written differently in Python: `010`, `0x1F`, `+5`."""
 
     written: str
 
 
 class WrittenFloat(float):
-    """A number that was not written the way Python writes it: `3.10`, `1e-3`."""
+    """A number that is written differently in Python: `3.10`, `1e-3`."""
 
     written: str
 
 
 def scalar(text: str) -> Any:
-    """What a plain scalar is by YAML 1.2's core schema; raises ValueError for numbers past all bounds."""
+    """Return the value of a plain scalar by the core schema; raises ValueError for an overlong number."""
     if text[:1] not in NOT_TEXT_STARTS and text:
         return text
     if text in _NULLS:
@@ -40,10 +40,10 @@ def scalar(text: str) -> Any:
         return _integer(text, 10)
     if _FLOAT.fullmatch(text):
         return _number(text, float(text))
-    return _rarer(text)
+    return _rare_number(text)
 
 
-def _rarer(text: str) -> Any:
+def _rare_number(text: str) -> Any:
     if _OCTAL.fullmatch(text):
         return _integer(text, 8)
     if _HEXADECIMAL.fullmatch(text):
@@ -55,7 +55,7 @@ def _rarer(text: str) -> Any:
     return text
 
 
-_LONGEST_INTEGER = 1_000  # digits; Python itself gives up at 4,300
+_LONGEST_INTEGER = 1_000  # digits; the limit of Python is 4,300
 
 
 def _integer(text: str, base: int) -> int:
@@ -64,14 +64,14 @@ def _integer(text: str, base: int) -> int:
     value = int(text, base)
     if str(value) == text:
         return value
-    kept = WrittenInt(value)
-    kept.written = text
-    return kept
+    number = WrittenInt(value)
+    number.written = text
+    return number
 
 
 def _number(text: str, value: float) -> float:
     if repr(value) == text:
         return value
-    kept = WrittenFloat(value)
-    kept.written = text
-    return kept
+    number = WrittenFloat(value)
+    number.written = text
+    return number

@@ -1,6 +1,6 @@
-"""A spec's text: read from its file, and the place of each value in it.
+"""Reads the text of a spec and finds the line and column of each value in it.
 
-Positions cost nothing until a problem asks for them: then the text is composed once more and walked.
+Positions are computed only for a problem: the text is then parsed again to a tree of nodes.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.problems import Place
 
-MAX_BYTES = 32_000_000  # of a spec; ten thousand tasks take two
+MAX_BYTES = 32_000_000  # of a spec; ten thousand tasks need about two million
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class SpecSource:
-    """A spec's text under the name people know it by; finds the place of a value when asked.
+    """The text of a spec and its displayed name; finds the position of a value in the text.
 
-    `has_lines` is False where the text was made from values, so that its lines mean nothing to anyone.
+    `has_lines` is False if the text was generated from values, so that its lines mean nothing to a user.
     """
 
     def __init__(self, text: str, *, file: str, has_lines: bool = True) -> None:
@@ -39,9 +39,9 @@ class SpecSource:
         self._root: Node | None = None
 
     def problem(self, finding: Finding, *, at: Place | None = None) -> Problem:
-        """The finding with its line and column; the nearest one around where the value is not there.
+        """Return the finding with its line and column; those of the nearest parent if the value is missing.
 
-        `at` is where in this text it is, should that be another place than people are told.
+        `at` is the place in this text, if it differs from the displayed place.
         """
         if finding.option is not None:
             return finding.problem(file=finding.option)
@@ -51,7 +51,7 @@ class SpecSource:
         return self.problem_at(line, column, finding)
 
     def problem_at(self, line: int, column: int, finding: Finding) -> Problem:
-        """The finding at a line and a column, both counted from 0."""
+        """Return the finding at a line and a column, both counted from 0."""
         if not self.has_lines:
             return finding.problem(file=self.file)
         if self._lines is None:
@@ -67,9 +67,9 @@ class SpecSource:
         key, node = _walk(self._root, finding.place)
         mark = (key if key is not None and finding.on_key else node).start_mark
         if finding.needle is not None:
-            found = self.text.find(finding.needle, mark.index, node.end_mark.index)
-            if found >= 0:
-                before = self.text[mark.index : found]
+            index = self.text.find(finding.needle, mark.index, node.end_mark.index)
+            if index >= 0:
+                before = self.text[mark.index : index]
                 breaks = before.count("\n")
                 column = len(before) - before.rfind("\n") - 1 if breaks else mark.column + len(before)
                 return mark.line + breaks, column
@@ -77,7 +77,7 @@ class SpecSource:
 
 
 def open_source(path: Path, *, file: str | None = None) -> SpecSource:
-    """The text of a spec file, which people know as `file`; raises SpecError where it is no UTF-8."""
+    """Read a spec file, displayed as `file`; raises SpecError if it is unreadable, too large or not UTF-8."""
     file = file or str(path)
 
     def refuse(message: str, hint: str | None = None) -> SpecError:
@@ -87,9 +87,9 @@ def open_source(path: Path, *, file: str | None = None) -> SpecSource:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise refuse("there is no such file") from None
+        raise refuse("does not exist") from None
     except IsADirectoryError:
-        raise refuse("is a directory, not a spec", "name the YAML file in it") from None
+        raise refuse("is a directory, not a spec", "give the path of the YAML file in it") from None
     except (OSError, ValueError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else str(fault)
         raise refuse(f"cannot be read: {reason}") from fault
@@ -103,18 +103,18 @@ def open_source(path: Path, *, file: str | None = None) -> SpecSource:
 
 
 def _walk(root: Node, place: Place) -> tuple[Node | None, Node]:
-    """The key's and the value's node of a place, or of the nearest place around it that is there."""
+    """Return the nodes of key and value at a place, or at its nearest existing parent."""
     key: Node | None = None
     node = root
     for step in place:
-        found: tuple[Node | None, Node] | None = None
+        entry: tuple[Node | None, Node] | None = None
         if isinstance(node, MappingNode):
-            found = _entry(node, str(step))
+            entry = _entry(node, str(step))
         elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
-            found = (None, node.value[step])
-        if found is None:
+            entry = (None, node.value[step])
+        if entry is None:
             break
-        key, node = found
+        key, node = entry
     return key, node
 
 
@@ -125,7 +125,7 @@ def _entry(node: MappingNode, name: str) -> tuple[Node, Node] | None:
             return key, value
         if isinstance(key, ScalarNode) and key.value == "<<":
             merged += value.value if isinstance(value, SequenceNode) else [value]
-    found: Iterable[tuple[Node, Node] | None] = (
+    entries: Iterable[tuple[Node, Node] | None] = (
         _entry(other, name) for other in merged if isinstance(other, MappingNode)
     )
-    return next((entry for entry in found if entry is not None), None)
+    return next((entry for entry in entries if entry is not None), None)

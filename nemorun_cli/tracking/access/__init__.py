@@ -1,1 +1,1 @@
-"""Records as commands and the supervisor use them: found, read, followed and closed."""
+"""Access to records for commands and the supervisor: finding, reading, following and closing."""

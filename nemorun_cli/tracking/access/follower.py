@@ -1,4 +1,4 @@
-"""Rows as they come: what was appended to the metrics of a record since the last look."""
+"""Follows the metrics of a record: returns the rows appended since the last read."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 
 class MetricFollower:
-    """The metrics of one record; each look reads only what is new."""
+    """Follows the metrics of one record; each read returns only new rows."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._offsets: dict[str, int] = {}
 
     def read(self, openings: Collection[str] | None = None) -> dict[str | None, list[Row]]:
-        """By series the rows that were completed since the last call, of all openings or of those given.
+        """The rows completed since the last call, by series, of all openings or of the given ones.
 
         Raises:
-            LedgerDamagedError: a whole line is no row.
+            LedgerDamagedError: a complete line is not a row.
         """
-        found: dict[str | None, list[Row]] = {}
+        new_rows: dict[str | None, list[Row]] = {}
         for folder in sorted(row_files.names(self._place.metrics)):
-            together = [
-                self._rest_of(source.path)
+            by_writer = [
+                self._read_new(source.path)
                 for source in row_files.sources(f"{self._place.metrics}/{folder}", openings)
             ]
-            if fresh := row_files.merge(together):
-                found[decode_name(folder)] = fresh
-        return found
+            if rows := row_files.merge(by_writer):
+                new_rows[decode_name(folder)] = rows
+        return new_rows
 
-    def _rest_of(self, path: str) -> list[Row]:
+    def _read_new(self, path: str) -> list[Row]:
         offset = self._offsets.get(path, 0)
         with open(path, "rb") as stream:
             stream.seek(offset)

@@ -1,4 +1,4 @@
-"""Records as commands and the supervisor see them: found by prefix, read unopened, closed from outside."""
+"""Reads records: finds them by prefix, reads them without opening, and closes openings from outside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Record(NamedTuple):
-    """What is known of a record: status of its latest opening, the rest as it was last said."""
+    """A record: the status of its latest opening, and the latest description, tags and metadata."""
 
     root: str
     prefix: str
@@ -39,7 +39,7 @@ class Record(NamedTuple):
     def ids(
         self, *, exp_id: str | None = None, task: str | None = None, attempt: int | None = None
     ) -> list[str]:
-        """The openings of an experiment, a task, an attempt: what readers take as `openings`."""
+        """The ids of the openings of an experiment, task or attempt, as readers take them as `openings`."""
         return [
             opening.id
             for opening in self.openings
@@ -48,7 +48,7 @@ class Record(NamedTuple):
 
     def data(self) -> Experiment:
         """The params, metrics, logs, files and tracks, for reading."""
-        from nemorun_cli.tracking.experiment import Experiment  # noqa: PLC0415 - a supervisor needs none of it
+        from nemorun_cli.tracking.experiment import Experiment  # noqa: PLC0415 - not needed by supervisors
 
         return Experiment(self.prefix, dash_root=self.root)
 
@@ -56,9 +56,9 @@ class Record(NamedTuple):
 def belongs(
     opening: Session, *, exp_id: str | None = None, task: str | None = None, attempt: int | None = None
 ) -> bool:
-    """Whether an opening is of this experiment, task and attempt; None asks nothing."""
-    asked = (("exp_id", exp_id), ("task", task), ("attempt", attempt))
-    return all(value is None or opening.facts.get(name) == value for name, value in asked)
+    """Whether an opening belongs to this experiment, task and attempt; None matches any."""
+    criteria = (("exp_id", exp_id), ("task", task), ("attempt", attempt))
+    return all(value is None or opening.facts.get(name) == value for name, value in criteria)
 
 
 def record(dash_root: str | os.PathLike[str], prefix: str) -> Record | None:
@@ -69,8 +69,8 @@ def record(dash_root: str | os.PathLike[str], prefix: str) -> Record | None:
         LedgerDamagedError: an opening cannot be read.
     """
     place = record_paths.Place(os.path.abspath(os.fspath(dash_root)), record_paths.check_prefix(prefix))
-    found, torn = opened.read_all(place)
-    decisive = opened.status_of(found)
+    openings, torn = opened.read_all(place)
+    decisive = opened.status_of(openings)
     if decisive is None:
         return None
     return Record(
@@ -79,27 +79,27 @@ def record(dash_root: str | os.PathLike[str], prefix: str) -> Record | None:
         status=decisive.status,
         reason=decisive.reason,
         message=decisive.message,
-        opened=found[0].opened,
+        opened=openings[0].opened,
         ended=decisive.ended,
-        description=_latest(found, "description"),
-        tags=_latest(found, "tags") or [],
-        bindrs=_latest(found, "bindrs") or [],
-        metadata=_latest(found, "metadata"),
-        openings=tuple(found),
+        description=_latest(openings, "description"),
+        tags=_latest(openings, "tags") or [],
+        bindrs=_latest(openings, "bindrs") or [],
+        metadata=_latest(openings, "metadata"),
+        openings=tuple(openings),
         torn=tuple(torn),
     )
 
 
-def _latest(found: list[Session], name: str) -> Any:
+def _latest(openings: list[Session], name: str) -> Any:
     return next(
-        (opening.facts[name] for opening in reversed(found) if opening.facts.get(name) is not None), None
+        (opening.facts[name] for opening in reversed(openings) if opening.facts.get(name) is not None), None
     )
 
 
 def prefixes(dash_root: str | os.PathLike[str], pattern: str = "*") -> Iterator[str]:
-    """The prefixes under which there are records, sorted; those that fit a glob, in which `*` also spans `/`.
+    """The prefixes of records, sorted, that match a glob, in which `*` also matches `/`.
 
-    What cannot be a prefix of ours (a link to elsewhere, say) is passed over.
+    Symbolic links to other folders are not followed.
     """
     root = os.path.abspath(os.fspath(dash_root))
     for folder, inner, _ in os.walk(root):
@@ -114,7 +114,7 @@ def prefixes(dash_root: str | os.PathLike[str], pattern: str = "*") -> Iterator[
 def environment(
     dash_root: str | os.PathLike[str], prefix: str, opening: str
 ) -> tuple[dict[str, str], str | None]:
-    """The packages of an opening, and its uncommitted changes if they could be taken whole."""
+    """The packages of an opening, and its uncommitted changes if they were recorded completely."""
     place = record_paths.Place(os.path.abspath(os.fspath(dash_root)), record_paths.check_prefix(prefix))
     try:
         with open(place.packages(opening), encoding="ascii") as stream:
@@ -142,9 +142,9 @@ def close_openings(
     exit_code: int | None = None,
     only: Collection[str] | None = None,
 ) -> list[str]:
-    """Write a supervisor's verdict about openings of an experiment, task or attempt: it wins.
+    """Write a supervisor's verdict on openings of an experiment, task or attempt; it overrides their own end.
 
-    It is for when what wrote them is known to be over. Repeating it changes nothing.
+    Call this only when the writing processes are known to have terminated. Repeating it changes nothing.
 
     Args:
         dash_root: the folder of all records.
@@ -152,20 +152,20 @@ def close_openings(
         exp_id: the experiment's id.
         status: COMPLETED, FAILED or CANCELLED.
         task: only openings of this task.
-        attempt: only those of this attempt at it.
+        attempt: only openings of this attempt at the task.
         reason: a word, such as `lost` or `timeout`.
-        message: the same for people.
+        message: a text to display.
         exit_code: of the attempt, if there was one.
         only: only these openings.
 
     Returns:
-        The ids of the openings it is about; none where there is no record.
+        The ids of the openings that are now closed; empty if there is no record.
     """
     status = Status(status)
     if status not in opened.ENDS:
-        raise ValueError(f"{status} is no end of a record")
+        raise ValueError(f"{status} is not a final status of a record")
     place = record_paths.Place(os.path.abspath(os.fspath(dash_root)), record_paths.check_prefix(prefix))
-    told = {
+    outcome = {
         "status": str(status),
         "reason": reason,
         "message": message,
@@ -176,9 +176,9 @@ def close_openings(
     for opening in opened.read_all(place)[0]:
         chosen = only is None or opening.id in only
         if chosen and belongs(opening, exp_id=exp_id, task=task, attempt=attempt):
-            known = opening.verdict or {}
-            if any(known.get(name) != value for name, value in told.items()):
-                verdict = {**told, "time": clock.stamp()}
+            current = opening.verdict or {}
+            if any(current.get(name) != value for name, value in outcome.items()):
+                verdict = {**outcome, "time": clock.stamp()}
                 record_paths.write_aside(
                     place.verdict(opening.id), f"{json_values.dump(verdict)}\n".encode("ascii")
                 )

@@ -1,4 +1,4 @@
-"""Openings that a supervisor makes: of its run, while it lives, and of tasks for what it knows of them."""
+"""Openings that a supervisor creates: one for its run, and one for each attempt that it records data of."""
 
 from __future__ import annotations
 
@@ -17,57 +17,59 @@ if TYPE_CHECKING:
 
     from nemorun_cli.tracking.store.record_paths import Place
 
-MAX_REGISTERED: Final = 1_000  # records of one attempt that are seen to
+MAX_REGISTERED: Final = 1_000  # records of one attempt that are closed
 
 
 class TrackedAttempt(NamedTuple):
-    """One attempt at a task, or with no task the run itself."""
+    """One attempt at a task; without a task, the run itself."""
 
     exp_id: str
     task: str | None = None
     attempt: int | None = None
 
 
-def open_run(place: Place, whose: TrackedAttempt, *, folder: str, about: Mapping[str, Any]) -> OpenSession:
-    """Open the record of a run: RUNNING until it is ended, or lost when this process dies.
+def open_run(place: Place, attempt: TrackedAttempt, *, folder: str, about: Mapping[str, Any]) -> OpenSession:
+    """Open the record of a run: RUNNING until it is ended, lost if this process dies.
 
     Args:
         place: the record.
-        whose: the run.
-        folder: where its spec lies.
-        about: description, tags and the like, already plain.
+        attempt: the run.
+        folder: the folder of its spec.
+        about: description, tags and the like, as plain values.
     """
-    process = {**_process(whose), "folder": folder, "git": git_state.commit(folder)}
+    process = {**_process(attempt), "folder": folder, "git": git_state.commit(folder)}
     return OpenSession.start(place, about=about, process=process)
 
 
-def open_attempt(place: Place, whose: TrackedAttempt, params: Mapping[str, Any]) -> str:
-    """The opening that stands for what a supervisor knows of an attempt; made only once, with the params.
+def open_attempt(place: Place, attempt: TrackedAttempt, params: Mapping[str, Any]) -> str:
+    """The opening for the data that a supervisor records of an attempt; created once, with the params.
 
-    It is RUNNING until there is a verdict, whatever becomes of this process.
+    It is RUNNING until a verdict is written, even if this process dies.
     """
-    known = find(place, whose)
-    if known is not None:
-        return known
-    holder = OpenSession.start(place, about={}, process={**_process(whose), "supervised": True})
-    holder.release()
-    set_params(place, holder.id, params)
-    return holder.id
+    existing = find(place, attempt)
+    if existing is not None:
+        return existing
+    session = OpenSession.start(place, about={}, process={**_process(attempt), "supervised": True})
+    session.release()
+    set_params(place, session.id, params)
+    return session.id
 
 
-def find(place: Place, whose: TrackedAttempt) -> str | None:
-    """The opening that a supervisor made for an attempt, or None."""
+def find(place: Place, attempt: TrackedAttempt) -> str | None:
+    """The opening that a supervisor created for an attempt, or None."""
     if not os.path.isdir(place.openings):
         return None
     for opening in reversed(sessions.read_all(place)[0]):
-        told = opening.facts
-        if told.get("supervised") and all(told.get(name) == value for name, value in whose._asdict().items()):
+        facts = opening.facts
+        if facts.get("supervised") and all(
+            facts.get(name) == value for name, value in attempt._asdict().items()
+        ):
             return opening.id
     return None
 
 
 def set_params(place: Place, opening: str, params: Mapping[str, Any]) -> None:
-    """Note params as those of an opening; what cannot stand beside them gives way when they are read."""
+    """Record params of an opening; when read, they override params that conflict with them."""
     flat = flattened(params)
     if flat:
         writer = row_files.Writer()
@@ -78,19 +80,19 @@ def set_params(place: Place, opening: str, params: Mapping[str, Any]) -> None:
             writer.close()
 
 
-def unended(place: Place, whose: TrackedAttempt) -> list[str]:
-    """The openings of a run itself that nothing was said of yet."""
+def unended(place: Place, attempt: TrackedAttempt) -> list[str]:
+    """The openings of the run itself that have no end yet."""
     return [
         opening.id
         for opening in sessions.read_all(place)[0]
-        if opening.facts.get("exp_id") == whose.exp_id
+        if opening.facts.get("exp_id") == attempt.exp_id
         and opening.facts.get("task") is None
         and opening.state != "ended"
     ]
 
 
 def registered(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
-    """The records, as root and prefix, that an attempt noted to have opened; other lines are passed over."""
+    """The records that an attempt registered, as root and prefix; other lines are skipped."""
     try:
         with open(path, "rb") as stream:
             lines = stream.read().splitlines()[:MAX_REGISTERED]
@@ -105,15 +107,15 @@ def _notes(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
             note = json_values.load(line.decode("ascii"))
             place = note["dash_root"], record_paths.check_prefix(note["prefix"])
         except (ValueError, LookupError, TypeError, UsageError):
-            continue  # a line that is torn, or not ours
+            continue  # an incomplete or foreign line
         if isinstance(place[0], str) and os.path.isabs(place[0]):
             yield place
 
 
-def _process(whose: TrackedAttempt) -> dict[str, Any]:
-    """Who writes, as far as readers ask for it."""
+def _process(attempt: TrackedAttempt) -> dict[str, Any]:
+    """The facts about this process that readers use."""
     return {
-        **whose._asdict(),
+        **attempt._asdict(),
         "rank": None,
         "host": process_info.host(),
         "boot": process_info.boot(),

@@ -1,1 +1,1 @@
-"""The process that tracks: how it ends, what it runs on, and the code it was started from."""
+"""The tracked process: how it ends, its machine, and the code it was started from."""

@@ -1,6 +1,6 @@
-"""How a process can end while it has records open: a normal exit, an unhandled exception, SIGTERM, a fork.
+"""Hooks for the end of a process with open records: normal exit, unhandled exception, SIGTERM, fork.
 
-The hooks are set when the first record of the process opens and taken back when its last one closes.
+The hooks are set when the first record of the process opens and removed when its last one closes.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class OpenRecord(Protocol):
-    """What has a record open."""
+    """The owner of an open record."""
 
     def exited(self, error: BaseException | None) -> None:
-        """The interpreter ends, after this exception or without one."""
+        """Called when the interpreter exits, with the unhandled exception if there was one."""
 
     def terminated(self, signal_number: int) -> None:
-        """The process was told to end."""
+        """Called when the process received a signal to terminate."""
 
     def forked(self) -> None:
-        """This process is a child of the one that opened the record."""
+        """Called in a forked child of the process that opened the record."""
 
 
 _open: list[OpenRecord] = []
@@ -37,38 +37,38 @@ _handles_sigterm = False
 
 
 def watch(record: OpenRecord) -> None:
-    """See to this record however the process ends."""
+    """Register a record to be closed when the process ends."""
     _open.append(record)
     if len(_open) == 1:
-        _take_excepthook()
-    _take_sigterm()
+        _set_excepthook()
+    _set_sigterm()
 
 
 def release(record: OpenRecord) -> None:
-    """The record is closed."""
+    """Unregister a record that was closed."""
     if record in _open:
         _open.remove(record)
     if not _open:
-        _give_back()
+        _restore_hooks()
 
 
-def _take_excepthook() -> None:
+def _set_excepthook() -> None:
     global _previous_hook, _unhandled  # noqa: PLW0603 - hooks belong to the process as a whole
     _unhandled = None
     _previous_hook = sys.excepthook
     sys.excepthook = _note_unhandled
 
 
-def _take_sigterm() -> None:
-    """Set the handler where that is the default's place; only the main thread may."""
+def _set_sigterm() -> None:
+    """Set the handler if the default one is active; only the main thread can."""
     global _handles_sigterm  # noqa: PLW0603 - the same
     if _is_main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _on_sigterm)
         _handles_sigterm = True
 
 
-def _give_back() -> None:
-    """Take the hooks back where nobody has set others since."""
+def _restore_hooks() -> None:
+    """Restore the previous hooks unless others were set since."""
     global _handles_sigterm  # noqa: PLW0603 - the same
     if sys.excepthook is _note_unhandled:
         sys.excepthook = _previous_hook
@@ -82,7 +82,7 @@ def _is_main_thread() -> bool:
 
 
 def _note_unhandled(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Remember what ends the program (at a prompt it ends nothing) and go on as before."""
+    """Remember the exception that ends the program (at a prompt none does) and call the previous hook."""
     global _unhandled  # noqa: PLW0603 - the same
     if not hasattr(sys, "ps1"):
         _unhandled = error
@@ -90,7 +90,7 @@ def _note_unhandled(kind: type[BaseException], error: BaseException, trace: Trac
 
 
 def _on_sigterm(number: int, _frame: FrameType | None) -> None:
-    """Mark what is open, then end as if there had been no handler, so that the exit status stays true."""
+    """End the open records, then terminate as without a handler, so that the exit status is correct."""
     try:
         for record in reversed(_open.copy()):
             record.terminated(number)
@@ -101,13 +101,13 @@ def _on_sigterm(number: int, _frame: FrameType | None) -> None:
 
 @atexit.register
 def _at_exit() -> None:
-    with ExitStack() as stack:  # the youngest first, and each one even if another fails
+    with ExitStack() as stack:  # newest first, and each even if another fails
         for record in _open.copy():
             stack.callback(record.exited, _unhandled)
 
 
 class _Mask(threading.local):
-    """The signals this thread blocked before it forked."""
+    """The signals that this thread had blocked before it forked."""
 
     before: set[int | signal.Signals] | None = None
 
@@ -116,7 +116,7 @@ _mask = _Mask()
 
 
 def _before_fork() -> None:
-    """Hold SIGTERM back: the interpreter would forget one that a child gets before it is set up."""
+    """Block SIGTERM: the interpreter would lose one that a child receives before it is set up."""
     if _handles_sigterm:
         _mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
@@ -128,7 +128,7 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    """Leave SIGTERM to the system: the child has no record to mark, and a handler may come too late."""
+    """Restore the default of SIGTERM: the child has no record to end, and a handler may run too late."""
     global _handles_sigterm  # noqa: PLW0603 - the same
     for record in _open.copy():
         record.forked()

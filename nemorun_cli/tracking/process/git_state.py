@@ -1,7 +1,7 @@
-"""The code a program was started from: its commit, read by hand, and its changes, taken by git.
+"""The code a program was started from: its commit, read from `.git`, and its changes, from `git diff`.
 
-Reading `.git` costs a tenth of a millisecond, starting git ten. Its `diff` therefore runs beside
-the program, bounded in time and size, and leaves its file only if it ended well.
+Reading `.git` takes a tenth of a millisecond, starting git takes ten. `git diff` therefore runs in the
+background, bounded in time and size, and its output is kept only if it succeeds.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ MAX_DIFF: Final = 10 * 1024  # kilobytes
 MAX_SECONDS: Final = 20  # of processor time
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 
-# $1: where the changes are to stand; the rest: the command. In the background, so that nobody has
-# to wait for it, and away from the terminal's signals.
+# $1: the target file of the changes; the rest: the command. It runs in the background, so that the
+# program does not wait for it, and is not reached by the terminal's signals.
 _TAKE: Final = f"""umask 077
 ( ulimit -t {MAX_SECONDS}; ulimit -f {MAX_DIFF * 2}
   target=$1; shift
@@ -25,12 +25,12 @@ _TAKE: Final = f"""umask 077
 
 class _Repository(NamedTuple):
     top: str  # the folder of the working files
-    git: str  # where HEAD lies
-    common: str  # where references lie; another folder only in a linked working tree
+    git: str  # the folder of HEAD
+    common: str  # the folder of references; differs from `git` only in a linked working tree
 
 
 def commit(folder: str | None) -> dict[str, str | None] | None:
-    """The commit and branch that are checked out where the folder lies; None outside of git."""
+    """The commit and branch checked out in the repository around a folder; None outside of git."""
     repository = _find(folder)
     if repository is None:
         return None
@@ -57,13 +57,13 @@ def _find(folder: str | None) -> _Repository | None:
             target = os.path.normpath(os.path.join(folder, target))
             common = _text(f"{target}/commondir")
             return _Repository(folder, target, os.path.join(target, common) if common else target)
-        above = os.path.dirname(folder)
-        folder = above if above != folder else None
+        parent = os.path.dirname(folder)
+        folder = parent if parent != folder else None
     return None
 
 
 def _resolve(repository: _Repository, reference: str) -> str | None:
-    """The commit that a reference stands for: in its own file, or among the packed ones."""
+    """The commit of a reference, from its own file or the packed references."""
     if ".." in reference.split("/"):
         return None
     for folder in (repository.git, repository.common):
@@ -87,8 +87,8 @@ def _text(path: str) -> str | None:
 def take_diff(folder: str, target: str) -> None:
     """Start writing the uncommitted changes of tracked files to `target`, and return without waiting.
 
-    External diff programs, text converters and file system monitors that the repository's configuration
-    names are not run.
+    External diff programs, text converters and file system monitors configured in the repository are not
+    run.
     """
     command = (
         *("git", "-C", folder, "-c", "core.fsmonitor=false", "diff"),

@@ -1,4 +1,4 @@
-"""What is kept of the program that tracks: process, machine, code, packages; gathered in a millisecond."""
+"""Facts about the tracked program: process, machine, code, packages; gathered in a millisecond."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _UNSAFE: Final = r"[^A-Za-z0-9._-]"  # in a part of a prefix
 
 
 def of_process(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Who writes: this process, its machine, its command, its code and its part in an experiment."""
-    from nemorun_cli.tracking.process import git_state  # noqa: PLC0415 - who only reads needs none of it
+    """The facts of this process: its machine, command and code, and its task in an experiment."""
+    from nemorun_cli.tracking.process import git_state  # noqa: PLC0415 - not needed by readers
 
     folder = _folder()
     return {
         "exp_id": environment.get("EXP_ID") or None,
         "task": environment.get("EXP_TASK") or None,
-        "attempt": _whole(environment.get("EXP_ATTEMPT")),
+        "attempt": _whole_number(environment.get("EXP_ATTEMPT")),
         "rank": rank(environment),
         "host": host(),
         "boot": boot(),
@@ -39,36 +39,36 @@ def of_process(environment: Mapping[str, str]) -> dict[str, Any]:
         "executable": sys.executable,
         "platform": sys.platform,
         "slurm": {name: environment[name] for name in SLURM if name in environment} or None,
-        "git": _shipped(environment) or git_state.commit(_code_folder()) or git_state.commit(folder),
+        "git": _shipped_commit(environment) or git_state.commit(_code_folder()) or git_state.commit(folder),
     }
 
 
-def _shipped(environment: Mapping[str, str]) -> dict[str, str | None] | None:
-    """The commit of code that was shipped: no repository is around it any more, or another one."""
+def _shipped_commit(environment: Mapping[str, str]) -> dict[str, str | None] | None:
+    """The commit of shipped code, which is no longer in its own repository."""
     commit = environment.get("EXP_COMMIT")
     return {"folder": None, "commit": commit, "branch": None} if commit else None
 
 
 def rank(environment: Mapping[str, str]) -> int | None:
-    """Which of several processes of one job this is, as its launcher says; None where it says nothing."""
+    """The rank of this process among those of its job, as set by the launcher; None if it is not set."""
     for name in RANKS:
-        value = _whole(environment.get(name))
+        value = _whole_number(environment.get(name))
         if value is not None:
             return value
     return None
 
 
-def _whole(text: str | None) -> int | None:
+def _whole_number(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() else None
 
 
 def host() -> str:
-    """This machine's name."""
+    """The host name of this machine."""
     return os.uname().nodename
 
 
 def boot() -> str:
-    """What changes when the machine restarts; empty where the system does not tell."""
+    """An id that changes when the machine restarts; empty where the system provides none."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
             return stream.read().strip()
@@ -77,7 +77,7 @@ def boot() -> str:
 
 
 def started(pid: int) -> int | None:
-    """When a process started, in ticks since boot, which tells it from a later one with its pid, or None."""
+    """The start of a process in ticks since boot, to distinguish processes with the same pid; or None."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
             fields = stream.read().rpartition(")")[2].split()
@@ -87,13 +87,13 @@ def started(pid: int) -> int | None:
 
 
 def _argv() -> list[str]:
-    """The command line, without what is past the limit."""
+    """The command line, cut at the limit."""
     kept: list[str] = []
-    room = MAX_ARGV
+    remaining = MAX_ARGV
     for argument in getattr(sys, "orig_argv", sys.argv):
-        kept.append(argument[:room])
-        room -= len(argument)
-        if room <= 0:
+        kept.append(argument[:remaining])
+        remaining -= len(argument)
+        if remaining <= 0:
             break
     return kept
 
@@ -106,18 +106,18 @@ def _folder() -> str | None:
 
 
 def _code_folder() -> str | None:
-    """The folder of the program that runs, where it is a file."""
+    """The folder of the running program, if it is a file."""
     path = getattr(sys.modules.get("__main__"), "__file__", None)
     return os.path.dirname(os.path.abspath(path)) if isinstance(path, str) else None
 
 
 def packages() -> dict[str, str]:
-    """The packages that can be imported here and their versions.
+    """The importable packages and their versions.
 
-    Both stand in the names of the folders that installers leave, so none of their files is read
+    Both are in the names of the folders that installers create, so no file is read
     (`importlib.metadata` takes hundreds of milliseconds for the same).
     """
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for folder in sys.path:
         try:
             names = os.listdir(folder or ".")
@@ -126,15 +126,15 @@ def packages() -> dict[str, str]:
         for name in names:
             if name.endswith(_PACKAGE_ENDINGS):
                 package, _, version = name.rpartition(".")[0].partition("-")
-                found.setdefault(package, version.partition("-py")[0])
-    return dict(sorted(found.items()))
+                versions.setdefault(package, version.partition("-py")[0])
+    return dict(sorted(versions.items()))
 
 
 def user() -> str:
-    """Who runs this, as one plain part of a path."""
+    """The user name, as one plain part of a path."""
     name = os.environ.get("USER") or os.environ.get("LOGNAME")
     if not name:
-        import pwd  # noqa: PLC0415 - asked only where the environment does not tell
+        import pwd  # noqa: PLC0415 - only if the environment does not contain the name
 
         try:
             name = pwd.getpwuid(os.getuid()).pw_name

@@ -1,1 +1,1 @@
-"""A record's files: where they are, how rows and values are written, and who has the record open."""
+"""The files of a record: their paths, the format of rows and values, and the openings of the record."""

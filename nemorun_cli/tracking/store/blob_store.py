@@ -1,4 +1,4 @@
-"""The contents of saved files, each kept once under its SHA-256."""
+"""The contents of saved files, each stored once under its SHA-256."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ ALGORITHM: Final = "sha256"
 
 
 class BlobContent(NamedTuple):
-    """What a file held: its checksum and its size in bytes."""
+    """The content of a file: its checksum and its size in bytes."""
 
     checksum: str
     size: int
 
 
 class StagedBlob:
-    """Bytes on their way in; `content` is there once they are all in."""
+    """Bytes being stored; `content` is set once they are complete."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream = stream
         self.content: BlobContent | None = None
 
     def done(self) -> BlobContent:
-        """What was staged."""
+        """The staged content."""
         if self.content is None:
-            raise RuntimeError("the content is known when the staging is over")
+            raise RuntimeError("the content is known only after the staging block")
         return self.content
 
 
@@ -45,21 +45,21 @@ class Blobs:
         self._folder = folder
 
     def path(self, checksum: str) -> str:
-        """Where a content lies.
+        """The path of a content.
 
         Raises:
-            NotFoundError: this is no checksum, so it may be no file of ours.
+            NotFoundError: this is not a checksum, so the path could be outside of the store.
         """
         if len(checksum) != 64 or not all(character in "0123456789abcdef" for character in checksum):  # noqa: PLR2004 - hexadecimal digits of SHA-256
-            raise NotFoundError(f"{checksum!r:.80} is no checksum")
+            raise NotFoundError(f"{checksum!r:.80} is not a checksum")
         return f"{self._folder}/{checksum[:2]}/{checksum}"
 
     @contextmanager
     def staging(self) -> Iterator[StagedBlob]:
-        """A file to write a content into; it takes its place when the block ends, or leaves no trace."""
+        """A file to write a content to; it is stored when the block ends, and removed if the block fails."""
         make_folder(self._folder)
-        aside = f"{self._folder}/staged-{os.getpid()}-{os.urandom(6).hex()}"
-        descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        temporary = f"{self._folder}/staged-{os.getpid()}-{os.urandom(6).hex()}"
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
             with open(descriptor, "w+b") as stream:
                 staged = StagedBlob(stream)
@@ -70,59 +70,59 @@ class Blobs:
                 staged.content = BlobContent(checksum, os.fstat(stream.fileno()).st_size)
             path = self.path(checksum)
             make_folder(os.path.dirname(path))
-            os.replace(aside, path)
+            os.replace(temporary, path)
         except BaseException:
-            os.unlink(aside)
+            os.unlink(temporary)
             raise
 
     def copy_in(self, source: str) -> BlobContent:
-        """Take a copy of a file; the file itself is only read."""
+        """Store a copy of a file; the file itself is only read."""
         with open(source, "rb") as original, self.staging() as staged:
             shutil.copyfileobj(original, staged.stream, 1 << 20)
         return staged.done()
 
     def copy_out(self, checksum: str, target: str) -> None:
-        """Put a copy of a content at a path, whole or not at all.
+        """Copy a content to a path, completely or not at all.
 
         Raises:
-            NotFoundError: the content is not here.
-            LedgerDamagedError: it is not what it was when it was saved.
+            NotFoundError: the content does not exist.
+            LedgerDamagedError: it has changed since it was saved.
         """
-        aside = f"{target}.{os.getpid()}-{os.urandom(4).hex()}"
+        temporary = f"{target}.{os.getpid()}-{os.urandom(4).hex()}"
         try:
-            with self.open(checksum) as original, open(aside, "xb") as copy:
+            with self.open(checksum) as original, open(temporary, "xb") as copy:
                 digest = hashlib.new(ALGORITHM)
                 while block := original.read(1 << 20):
                     digest.update(block)
                     copy.write(block)
             self._check(digest.hexdigest(), checksum)
-            os.replace(aside, target)
+            os.replace(temporary, target)
         except BaseException:
-            if os.path.exists(aside):
-                os.unlink(aside)
+            if os.path.exists(temporary):
+                os.unlink(temporary)
             raise
 
     def read(self, checksum: str) -> bytes:
-        """A content.
+        """Read and check a content.
 
         Raises:
-            NotFoundError: it is not here.
-            LedgerDamagedError: it is not what it was when it was saved.
+            NotFoundError: it does not exist.
+            LedgerDamagedError: it has changed since it was saved.
         """
         with self.open(checksum) as stream:
             data = stream.read()
         self._check(hashlib.new(ALGORITHM, data).hexdigest(), checksum)
         return data
 
-    def _check(self, found: str, checksum: str) -> None:
-        if found != checksum:
+    def _check(self, actual: str, checksum: str) -> None:
+        if actual != checksum:
             raise LedgerDamagedError(f"{self.path(checksum)}: its content has changed since it was saved")
 
     def open(self, checksum: str) -> IO[bytes]:
-        """A content as a stream; whether it is still what was saved is not checked.
+        """Open a content as a stream, without checking it.
 
         Raises:
-            NotFoundError: it is not here.
+            NotFoundError: it does not exist.
         """
         path = self.path(checksum)
         try:

@@ -1,9 +1,9 @@
-"""Values as they are recorded: what Python, NumPy, PyTorch and others hold, as valid JSON and back.
+"""Converts values of Python, NumPy, PyTorch and others to valid JSON and back.
 
 JSON has no NaN and no infinities: they are written as the texts "NaN", "Infinity" and "-Infinity"
-(the spelling of the JSON form of Protocol Buffers, which pandas reads too). A text that is one of these is
-wrapped as {"$text": "NaN"}, and a mapping with the one key "$text" is wrapped once more, so
-that everything comes back as it was.
+(as in the JSON form of Protocol Buffers, which pandas also reads). A text equal to one of these is wrapped as
+{"$text": "NaN"}, and a mapping with "$text" as its only key is wrapped once more, so that every value is read
+back unchanged.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_DEPTH: Final = 100  # levels of nesting; more is a mistake, or a mapping that holds itself
+MAX_DEPTH: Final = 100  # levels of nesting; more is a mistake, or a mapping that contains itself
 WRAP: Final = "$text"
 
 _NONFINITE: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-# Without one of the second of these a text needs no unwrapping. The first, one character of it, is looked for
-# fifty times as fast, and most texts hold none of them.
+# A text without any of the second items needs no unwrapping. The first item is one character of the second:
+# searching for it is fifty times as fast, and most texts contain none.
 _MARKS: Final = (("N", 'NaN"'), ("I", 'Infinity"'), ("$", f'"{WRAP}"'))
 _SPELLED: Final = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
 
@@ -30,17 +30,17 @@ _AS_TEXT: Final = {("torch", "device"), ("torch", "dtype"), ("uuid", "UUID")}
 
 _encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _quote: Final = json.encoder.encode_basestring_ascii
-_heads: dict[str, str] = {}  # field name -> `,"name":`, so that a name is quoted once
+_heads: dict[str, str] = {}  # field name -> `,"name":`, so that each name is quoted only once
 _HEADS_LIMIT: Final = 10_000
 
 
-def encode_row(moment: float, fields: Mapping[str, Any]) -> bytes:
+def encode_row(timestamp: float, fields: Mapping[str, Any]) -> bytes:
     """One line of a row file: the fields after their Unix time `_ts`.
 
     Raises:
-        TypeError: a value cannot be recorded; it is named.
+        TypeError: a value cannot be recorded; the message names it.
     """
-    parts = [f'{{"_ts":{moment!r}']
+    parts = [f'{{"_ts":{timestamp!r}']
     try:
         for key, value in fields.items():
             head = _heads.get(key)
@@ -55,8 +55,8 @@ def encode_row(moment: float, fields: Mapping[str, Any]) -> bytes:
             elif kind is bool:
                 parts.append("true" if value else "false")
             else:
-                plainer = plain(value, key)
-                parts.append(_float(plainer) if type(plainer) is float else dump(plainer))
+                converted = plain(value, key)
+                parts.append(_float(converted) if type(converted) is float else dump(converted))
     except ValueError as error:  # an integer of thousands of digits
         raise TypeError(f"{key}: {error}") from None
     parts.append("}\n")
@@ -64,15 +64,15 @@ def encode_row(moment: float, fields: Mapping[str, Any]) -> bytes:
 
 
 def _float(value: float) -> str:
-    # inf - inf and nan - nan are no zero: two operations tell all finite numbers
+    # inf - inf and nan - nan are not zero: this detects all finite numbers with two operations
     return repr(value) if value - value == 0.0 else _SPELLED[repr(value)]
 
 
 def _head(key: str) -> str:
     if type(key) is not str:
-        raise TypeError(f"the name of a field is a text, not {key!r}")
+        raise TypeError(f"the name of a field must be text, not {key!r}")
     if key == "_ts":
-        raise TypeError("_ts is the time of the row and takes a number")
+        raise TypeError("_ts is the time of the row and must be a number")
     head = f",{_quote(key)}:"
     if len(_heads) < _HEADS_LIMIT:
         _heads[key] = head
@@ -102,22 +102,22 @@ def _wrap(value: Any) -> Any:
 
 
 def load(text: str) -> Any:
-    """What `dump` made this text of.
+    """The value of a text written by `dump`.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
     value = json.loads(text)
     return unwrap(value) if needs_unwrapping(text) else value
 
 
 def needs_unwrapping(text: str) -> bool:
-    """Whether JSON may hold what `dump` had to spell or to wrap."""
+    """Whether a JSON text may contain values that `dump` spelled out or wrapped."""
     return any(first in text and mark in text for first, mark in _MARKS)
 
 
 def unwrap(value: Any) -> Any:
-    """A value with its NaN, its infinities and its wrapped texts as they were."""
+    """A value with its NaN, infinities and wrapped texts restored."""
     if isinstance(value, str):
         return _NONFINITE.get(value, value)
     if isinstance(value, list):
@@ -130,16 +130,16 @@ def unwrap(value: Any) -> Any:
     return value
 
 
-def plain(value: Any, where: str, *, depth: int = 0) -> Any:  # noqa: PLR0911 - one a kind of value
-    """The value as None, bool, int, float, text, list and mapping.
+def plain(value: Any, where: str, *, depth: int = 0) -> Any:  # noqa: PLR0911 - one return per kind of value
+    """Convert a value to None, bool, int, float, text, list and mapping.
 
     Args:
-        value: anything that can be recorded.
-        where: its name, for the message.
-        depth: how many levels it lies in.
+        value: any value that can be recorded.
+        where: its name, for messages.
+        depth: its level of nesting.
 
     Raises:
-        TypeError: it, or something in it, cannot be recorded.
+        TypeError: the value, or a part of it, cannot be recorded.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -163,7 +163,7 @@ def plain(value: Any, where: str, *, depth: int = 0) -> Any:  # noqa: PLR0911 - 
     if isinstance(value, (set, frozenset)):
         items = [plain(item, where, depth=depth + 1) for item in value]
         return sorted(items, key=dump)
-    return _foreign(value, where, depth)
+    return _convert(value, where, depth)
 
 
 def _integer(value: int, where: str) -> int:
@@ -175,7 +175,7 @@ def _integer(value: int, where: str) -> int:
 
 
 def _enum(value: Enum, where: str) -> Any:
-    """An enum's value where that is plain, else its name."""
+    """The value of an enum member if it is plain, else the name."""
     inner = value.value
     return plain(inner, where) if inner is None or isinstance(inner, (bool, int, float, str)) else value.name
 
@@ -189,11 +189,11 @@ def _key(key: object, where: str) -> str:
         return _encode(key) if key == key else "NaN"  # noqa: PLR0124 - only NaN differs from itself
     if hasattr(key, "item"):  # a NumPy scalar
         return _key(key.item(), where)
-    raise TypeError(f"{where}: a key is a text, a number or an enum, not {_kind(key)}")
+    raise TypeError(f"{where}: a key must be a text, a number or an enum, not {_kind(key)}")
 
 
-def fields_of(value: Any) -> Mapping[Any, Any] | None:  # noqa: PLR0911 - one a kind of value
-    """The fields of a mapping, dataclass, named tuple, attrs or pydantic object or namespace; else None."""
+def fields_of(value: Any) -> Mapping[Any, Any] | None:  # noqa: PLR0911 - one return per kind of value
+    """The fields of a mapping, dataclass, named tuple, namespace, attrs or pydantic object; else None."""
     if isinstance(value, Mapping):
         return value
     kind = type(value)
@@ -214,19 +214,19 @@ def fields_of(value: Any) -> Mapping[Any, Any] | None:  # noqa: PLR0911 - one a 
 
 
 def attributes_of(kind: type) -> dict[str, Any]:
-    """The public values of a class that holds settings, also those it inherits; no methods."""
-    found: dict[str, Any] = {}
+    """The public values of a class of settings, including inherited ones; no methods."""
+    values: dict[str, Any] = {}
     for ancestor in reversed(kind.__mro__[:-1]):
         for name, value in vars(ancestor).items():
             if isinstance(value, type) and not name.startswith("_"):
-                found[name] = attributes_of(value)
+                values[name] = attributes_of(value)
             elif not (name.startswith("_") or callable(value) or hasattr(type(value), "__get__")):
-                found[name] = value
-    return found
+                values[name] = value
+    return values
 
 
-def _foreign(value: Any, where: str, depth: int) -> Any:
-    """Paths, times, arrays, tensors, exact numbers: told by what they can do, so no library is loaded."""
+def _convert(value: Any, where: str, depth: int) -> Any:
+    """Convert paths, times, arrays, tensors and exact numbers, detected without importing libraries."""
     if isinstance(value, os.PathLike):
         return os.fsdecode(value)
     convert: Callable[[Any], Any] | None = None
@@ -242,18 +242,18 @@ def _foreign(value: Any, where: str, depth: int) -> Any:
         convert = str
     if convert is None or isinstance(value, type):
         raise TypeError(
-            f"{where}: {_kind(value)} cannot be recorded (what can: numbers, texts, booleans, None, lists,"
+            f"{where}: {_kind(value)} cannot be recorded (allowed: numbers, texts, booleans, None, lists,"
             " mappings, dataclasses, enums, paths, dates, arrays and tensors)"
         )
     return plain(convert(value), where, depth=depth + 1)
 
 
 def _array(value: Any) -> Any:
-    """An array or tensor as a list, and one number as that number."""
-    if hasattr(value, "detach"):  # a tensor that takes part in autograd, maybe on a GPU
+    """An array or tensor as a list, and a scalar as a number."""
+    if hasattr(value, "detach"):  # a tensor that may require gradients or be on a GPU
         value = value.detach().cpu()
-    plainer = value.tolist()
-    return float(plainer) if type(plainer) is type(value) else plainer
+    converted = value.tolist()
+    return float(converted) if type(converted) is type(value) else converted
 
 
 def _kind(value: object) -> str:

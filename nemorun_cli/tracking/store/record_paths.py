@@ -1,7 +1,7 @@
-"""Where a record lies: its prefix, the names in it, and every path that tracking uses.
+"""The paths of a record: its prefix, the names in it, and every path that tracking uses.
 
-Paths are text here and in the rest of tracking: `pathlib` would cost a third of what
-importing the SDK may take.
+Paths are text here and in the rest of tracking: `pathlib` would take a third of the time that importing the
+SDK is allowed to take.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 
 RECORD: Final = ".record"
-REGISTER: Final = "records"  # in the folder of a task's attempt: which records it opened
+REGISTER: Final = "records"  # a file in the folder of an attempt: the records it opened
 MAX_PREFIX: Final = 1024  # bytes
-MAX_PART: Final = 200  # bytes of one part of a prefix, and of a name as it stands on disk
+MAX_PART: Final = 200  # bytes of one part of a prefix, and of an encoded name
 
-UNNAMED: Final = "@"  # the folder of the unnamed metric; no name is encoded to it
+UNNAMED: Final = "@"  # the folder of the unnamed metric; no name encodes to it
 
-# Compiled when they are used: that would be a tenth of what importing the SDK takes.
+# Compiled when used: compiling takes a tenth of the import time of the SDK.
 _TEMPLATE: Final = r"\{([^{}]*)\}"
 
 
 class Place:
-    """One record: the folder that all records of a root lie in, and the prefix within it."""
+    """The location of a record: the root folder of all records, and the prefix in it."""
 
     __slots__ = ("prefix", "root")
 
@@ -42,47 +42,47 @@ class Place:
 
     @property
     def record(self) -> str:
-        """The folder of the record's own files; records below the prefix lie beside it."""
+        """The folder of the record's own files; records below the prefix are next to it."""
         return f"{self.root}/{self.prefix}/{RECORD}"
 
     @property
     def openings(self) -> str:
-        """One file an opening, and beside it the verdict of a supervisor."""
+        """The folder with one file per opening, and the verdicts of supervisors."""
         return f"{self.record}/openings"
 
     @property
     def environment(self) -> str:
-        """Packages and uncommitted changes of each opening."""
+        """The folder of packages and uncommitted changes of each opening."""
         return f"{self.record}/environment"
 
     @property
     def params(self) -> str:
-        """What was set, one file a writer."""
+        """The folder of params, one file per writer."""
         return f"{self.record}/params"
 
     @property
     def logs(self) -> str:
-        """Log lines, one file a writer."""
+        """The folder of log lines, one file per writer."""
         return f"{self.record}/logs"
 
     @property
     def metrics(self) -> str:
-        """One folder a metric, in it one file a writer."""
+        """The folder of metrics: one folder per metric, with one file per writer."""
         return f"{self.record}/metrics"
 
     @property
     def tracks(self) -> str:
-        """One folder a track, in it one file a writer."""
+        """The folder of tracks: one folder per track, with one file per writer."""
         return f"{self.record}/tracks"
 
     @property
     def files(self) -> str:
-        """What was saved and deleted under which name, one file a writer."""
+        """The folder of the index of saved files, one file per writer."""
         return f"{self.record}/files"
 
     @property
     def blobs(self) -> str:
-        """The contents of saved files, by their checksum."""
+        """The folder of the contents of saved files, by checksum."""
         return f"{self.record}/blobs"
 
     def metric(self, name: str | None) -> str:
@@ -98,29 +98,29 @@ class Place:
         return f"{self.openings}/{opening}.jsonl"
 
     def verdict(self, opening: str) -> str:
-        """The last word of a supervisor about one opening."""
+        """The file of the latest verdict of a supervisor on one opening."""
         return f"{self.openings}/{opening}.verdict.json"
 
     def packages(self, opening: str) -> str:
-        """The names and versions of the packages that an opening could import."""
+        """The file of the names and versions of the packages that an opening could import."""
         return f"{self.environment}/{opening}.packages.json"
 
     def diff(self, opening: str) -> str:
-        """The uncommitted changes when an opening began; there only if they could be taken whole."""
+        """The file of the uncommitted changes at the start of an opening; absent if they are incomplete."""
         return f"{self.environment}/{opening}.diff"
 
 
 def place(root: str | os.PathLike[str], prefix: str | os.PathLike[str]) -> Place:
-    """The record of a prefix, with its templates filled in and the root made absolute now.
+    """The place of a prefix, with its templates filled in and the root made absolute.
 
     Raises:
-        UsageError: the prefix could leave the root, or names a template that is not there.
+        UsageError: the prefix could leave the root, or contains an unknown template.
     """
     return Place(os.path.abspath(os.fspath(root)), check_prefix(expand(os.fspath(prefix))))
 
 
 def check_prefix(prefix: str) -> str:
-    """The prefix, if every part of it is a plain name.
+    """Return the prefix if every part of it is a plain name.
 
     Raises:
         UsageError: it is empty, absolute, too long, or a part is not a plain name.
@@ -151,15 +151,15 @@ def check_path(path: str, *, what: str) -> str:
 
 
 def _part_problem(part: str) -> str | None:
-    """What keeps this from being one part of a path, or None."""
+    """Why this cannot be one part of a path, or None."""
     if not part:
-        return "it has an empty part (a slash at an end, or two in a row)"
+        return "it has an empty part (a slash at the start or the end, or two in a row)"
     if part in {".", ".."}:
-        return f"{part!r} would lead out of its place"
+        return f"{part!r} could leave the folder of records"
     if part == RECORD:
-        return f"{RECORD!r} is where records keep their own files"
+        return f"{RECORD!r} is reserved for the files of a record"
     if any(ord(character) < 32 or ord(character) == 127 for character in part):  # noqa: PLR2004 - ASCII
-        return "it holds a control character"
+        return "it contains a control character"
     try:
         length = len(part.encode())
     except UnicodeEncodeError:
@@ -171,7 +171,7 @@ def expand(prefix: str) -> str:
     """The prefix with `{user}`, `{date}`, `{time}` and `{id}` filled in.
 
     Raises:
-        UsageError: another template, or a brace without its partner.
+        UsageError: an unknown template, or an unmatched brace.
     """
     if "{" not in prefix and "}" not in prefix:
         return prefix
@@ -185,12 +185,12 @@ def expand(prefix: str) -> str:
 
     filled = re.sub(_TEMPLATE, fill, prefix)
     if "{" in filled or "}" in filled:
-        raise UsageError(f"prefix {prefix!r}: a brace has no partner")
+        raise UsageError(f"prefix {prefix!r}: unmatched brace")
     return filled
 
 
 def unique() -> str:
-    """An id that no other process makes: sorts by time."""
+    """A unique id that sorts by time."""
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(8).hex()}"
 
 
@@ -203,16 +203,16 @@ TEMPLATES: Final[dict[str, Callable[[], str]]] = {
 
 
 def encode_name(name: str) -> str:
-    """A name of a metric or track as one file name; `decode_name` gives it back.
+    """Encode the name of a metric or track as one file name; `decode_name` is the inverse.
 
-    Letters, digits and `_ - .` stay, all else is `%XX` of its UTF-8 bytes, as in a URL, and so is
-    a leading dot: `a/b` and `a_b` never meet, and nothing leaves its folder.
+    Letters, digits and `_ - .` stay; all other characters and a leading dot become `%XX` of their UTF-8
+    bytes, as in a URL: `a/b` and `a_b` never collide, and no name leaves its folder.
 
     Raises:
-        UsageError: it is empty, no text, or too long.
+        UsageError: it is empty, not text, or too long.
     """
     if not isinstance(name, str) or not name:
-        raise UsageError(f"a name is a text that is not empty, not {name!r}")
+        raise UsageError(f"a name must be a text that is not empty, not {name!r}")
     encoded = "".join(
         character
         if character.isalnum() or character in "_-" or (character == "." and index)
@@ -229,7 +229,7 @@ def _escape(character: str) -> str:
 
 
 def decode_name(encoded: str) -> str | None:
-    """The name that `encode_name` made this of; None for the unnamed metric."""
+    """The name that was encoded; None for the unnamed metric."""
     if encoded == UNNAMED:
         return None
     raw = re.sub(rb"%([0-9A-F]{2})", lambda match: bytes.fromhex(match[1].decode()), encoded.encode())
@@ -237,7 +237,7 @@ def decode_name(encoded: str) -> str | None:
 
 
 def make_folder(path: str) -> None:
-    """Make a private folder and those above it; one that is there already is left as it is."""
+    """Create a private folder and its parents; an existing folder is left unchanged."""
     try:
         os.mkdir(path, FOLDER_MODE)
     except FileExistsError:
@@ -249,13 +249,13 @@ def make_folder(path: str) -> None:
 
 
 def write_aside(path: str, data: bytes) -> None:
-    """Put a whole private file in place at once; whoever reads sees the old one or the new one."""
-    aside = f"{path}.{os.getpid()}-{os.urandom(4).hex()}"
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    """Write a private file atomically: readers see the old content or the new one."""
+    temporary = f"{path}.{os.getpid()}-{os.urandom(4).hex()}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
         with open(descriptor, "wb") as stream:
             stream.write(data)
-        os.replace(aside, path)
+        os.replace(temporary, path)
     except BaseException:
-        os.unlink(aside)
+        os.unlink(temporary)
         raise

@@ -1,8 +1,8 @@
-"""Row files: one JSON object a line, appended by one writer only, read by anybody at any time.
+"""Row files: one JSON object per line, appended by a single writer, readable at any time.
 
-A writer is one process of one opening; its name starts with the id of the opening, and with it
-with the generation (see `openings`). As no two writers share a file, a torn line can only be the
-last one of a file: it is passed over and told. Any other damage is an error that names the line.
+A writer is one process of one opening; its name starts with the id of the opening, and so with the
+generation (see `sessions`). As no two writers share a file, only the last line of a file can be incomplete:
+it is skipped and reported. Any other damage is an error that names the line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-MAX_OPEN: Final = 128  # descriptors a writer keeps; a process may commonly hold 1,024
+MAX_OPEN: Final = 128  # descriptors a writer keeps open; the usual limit of a process is 1,024
 BLOCK: Final = 1 << 16  # bytes read at a time from the end of a file
 SUFFIX: Final = ".jsonl"
 
@@ -32,8 +32,8 @@ SUFFIX: Final = ".jsonl"
 class Writer:
     """The row files of one process in one opening.
 
-    An append is one `write` to a descriptor that appends: the line is in the file when the call returns,
-    whole or not at all. The lock is reentrant because a signal handler may append in the midst of an append.
+    An append is one `write` to a descriptor in append mode: the line is in the file when the call returns,
+    completely or not at all. The lock is reentrant because a signal handler may append during an append.
     """
 
     def __init__(self) -> None:
@@ -42,11 +42,11 @@ class Writer:
         self._descriptors: dict[str, int] = {}
 
     def open(self, name: str) -> None:
-        """Take up writing under a name that no other process has."""
+        """Start writing under a name that no other process uses."""
         self.name = name
 
     def require_open(self) -> None:
-        """Raise unless what is appended would be written.
+        """Raise unless lines can be appended.
 
         Raises:
             StateError: the record is not open.
@@ -57,21 +57,21 @@ class Writer:
             )
 
     def append(self, folder: str, line: bytes) -> None:
-        """Append a line to this writer's file in a folder, which is made when it is missing.
+        """Append a line to this writer's file in a folder, which is created if needed.
 
         Raises:
             StateError: the record is not open.
-            OSError: the line could not be written; nothing of it stays.
+            OSError: the line could not be written; the file is unchanged.
         """
         with self._lock:
             descriptor = self._descriptors.get(folder)
             if descriptor is None:
-                descriptor = self._take(folder)
+                descriptor = self._open_file(folder)
             written = os.write(descriptor, line)
             if written != len(line):
                 finish(descriptor, line, written)
 
-    def _take(self, folder: str) -> int:
+    def _open_file(self, folder: str) -> int:
         self.require_open()
         while len(self._descriptors) >= MAX_OPEN:
             os.close(self._descriptors.pop(next(iter(self._descriptors))))
@@ -86,14 +86,14 @@ class Writer:
         return descriptor
 
     def close(self) -> None:
-        """Let go of the files; what is appended afterwards is refused."""
+        """Close the files; later appends are refused."""
         with self._lock:
             self.name = None
             while self._descriptors:
                 os.close(self._descriptors.popitem()[1])
 
     def forked(self) -> None:
-        """In a child process: go on in files of one's own, with a lock that no thread of the parent holds."""
+        """In a forked child, continue in new files, with a lock that no thread of the parent holds."""
         self._lock = RLock()
         while self._descriptors:
             os.close(self._descriptors.popitem()[1])
@@ -102,10 +102,10 @@ class Writer:
 
 
 def finish(descriptor: int, line: bytes, written: int) -> None:
-    """Write the rest of a line the system took only a part of, or take that part back.
+    """Write the rest of a partly written line, or remove the written part.
 
     Raises:
-        OSError: it could not be written, and nothing of it stays.
+        OSError: the rest could not be written; the file is unchanged.
     """
     try:
         while written < len(line):
@@ -116,7 +116,7 @@ def finish(descriptor: int, line: bytes, written: int) -> None:
 
 
 class IncompleteRow(NamedTuple):
-    """A file whose last line is not whole: its writer died in the midst of it, or is at it now."""
+    """A file with an incomplete last line: its writer died while writing it, or is still writing."""
 
     path: str
     bytes: int
@@ -131,18 +131,18 @@ class RowSource(NamedTuple):
 
 
 def sources(folder: str, openings: Collection[str] | None = None) -> list[RowSource]:
-    """The files of a folder by generation and opening; of all openings, or of those given."""
-    found = []
+    """The files of a folder sorted by generation and opening, of all openings or of the given ones."""
+    files = []
     for name in names(folder):
         if name.endswith(SUFFIX):
             opening = name.removesuffix(SUFFIX).partition(".")[0]
             if openings is None or opening in openings:
-                found.append(RowSource(f"{folder}/{name}", generation_of(opening), opening))
-    return sorted(found, key=lambda source: (source.generation, source.path))
+                files.append(RowSource(f"{folder}/{name}", generation_of(opening), opening))
+    return sorted(files, key=lambda source: (source.generation, source.path))
 
 
 def names(folder: str) -> list[str]:
-    """What lies in a folder, in no order; nothing where there is none."""
+    """The names in a folder, unsorted; empty if the folder does not exist."""
     try:
         return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
@@ -150,16 +150,16 @@ def names(folder: str) -> list[str]:
 
 
 def generation_of(opening: str) -> int:
-    """The generation that an opening's id starts with; 0 where something else lies."""
-    head = opening.partition("-")[0]
-    return int(head) if head.isdecimal() else 0
+    """The generation at the start of an opening's id; 0 for other names."""
+    first = opening.partition("-")[0]
+    return int(first) if first.isdecimal() else 0
 
 
 def read(path: str) -> tuple[list[Row], IncompleteRow | None]:
-    """All whole rows of a file, and its torn last line if there is one.
+    """All complete rows of a file, and its incomplete last line, if any.
 
     Raises:
-        LedgerDamagedError: a line that is not the last one is no row.
+        LedgerDamagedError: a line before the last one is not a row.
     """
     with open(path, "rb") as stream:
         data = stream.read()
@@ -169,15 +169,15 @@ def read(path: str) -> tuple[list[Row], IncompleteRow | None]:
 
 
 def parse(data: bytes, path: str) -> list[Row]:
-    """The rows of whole lines.
+    """The rows of complete lines.
 
     Raises:
-        LedgerDamagedError: a line is no row; it is named.
+        LedgerDamagedError: a line is not a row; the message names it.
     """
     if not data:
         return []
     try:
-        # as one array: half the time of a call for each line
+        # parsed as one array: half the time of one call per line
         text = data[:-1].decode("ascii").replace("\n", ",")
         with _collector_paused():
             rows = json.loads(f"[{text}]")
@@ -190,7 +190,7 @@ def parse(data: bytes, path: str) -> list[Row]:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Rows hold no cycles: looking for them costs a third of the time of reading many."""
+    """Pause the garbage collector: rows contain no cycles, and it takes a third of the reading time."""
     if not gc.isenabled():
         yield
         return
@@ -202,15 +202,15 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _parse_lines(data: bytes, path: str) -> list[Row]:
-    """One line at a time, to say which one is damaged."""
+    """Parse one line at a time, to report which one is damaged."""
     rows = []
     for number, line in enumerate(data[:-1].split(b"\n"), 1):
         try:
             row = json_values.load(line.decode("ascii"))
         except ValueError as error:
-            raise LedgerDamagedError(f"{path}:{number}: this is no row: {error}") from error
+            raise LedgerDamagedError(f"{path}:{number}: not a row: {error}") from error
         if not isinstance(row, dict):
-            raise LedgerDamagedError(f"{path}:{number}: this is no row: it is no JSON object")
+            raise LedgerDamagedError(f"{path}:{number}: not a row: not a JSON object")
         rows.append(row)
     return rows
 
@@ -221,71 +221,71 @@ def read_tail(path: str, count: int) -> tuple[list[Row], IncompleteRow | None]:
         position = size = stream.seek(0, os.SEEK_END)
         data = b""
         while position > 0 and data.count(b"\n") <= count:
-            step = min(position, max(BLOCK, len(data)))
-            position -= step
+            length = min(position, max(BLOCK, len(data)))
+            position -= length
             stream.seek(position)
-            data = stream.read(step) + data
+            data = stream.read(length) + data
     data = data[: size - position]
     end = data.rfind(b"\n") + 1
     torn = IncompleteRow(path, len(data) - end) if end < len(data) else None
     lines = data[:end].split(b"\n")[:-1]
     if position > 0:
-        lines = lines[1:]  # the first one may be the end of a longer one
+        lines = lines[1:]  # the first one may be the end of a longer line
     try:
         return parse(b"".join(line + b"\n" for line in lines[-count:]), path), torn
     except LedgerDamagedError:
-        rows, torn = read(path)  # which names the line, counted from the start
+        rows, torn = read(path)  # raises with the line number counted from the start
         return rows[-count:], torn
 
 
 def series(
     folder: str, *, openings: Collection[str] | None = None, tail: int | None = None
 ) -> tuple[list[Row], list[IncompleteRow]]:
-    """The rows of a folder as one series, or its last ones, and the torn lines that were passed over.
+    """The rows of a folder as one series, or the last ones, and the incomplete lines that were skipped.
 
-    Generations follow one another, whatever the clocks of their machines said. Within one, writers are merged
-    by time, and each one's own order stands even where its clock went back.
+    Generations are in order, regardless of the clocks of their machines. Within a generation, writers are
+    merged by time, and the rows of each writer keep their order even if its clock was set back.
 
     Raises:
-        LedgerDamagedError: a line that is not the last one of its file is no row.
+        LedgerDamagedError: a line before the last one of its file is not a row.
     """
     generations: dict[int, list[RowSource]] = {}
     for source in sources(folder, openings):
         generations.setdefault(source.generation, []).append(source)
     parts: list[list[Row]] = []
     torn: list[IncompleteRow] = []
-    missing = tail
+    remaining = tail
     for generation in sorted(generations, reverse=True):
-        if missing is not None and missing <= 0:
+        if remaining is not None and remaining <= 0:
             break
-        together = []
+        by_writer = []
         for source in generations[generation]:
-            rows, incomplete = read(source.path) if missing is None else read_tail(source.path, missing)
-            together.append(rows)
+            rows, incomplete = read(source.path) if remaining is None else read_tail(source.path, remaining)
+            by_writer.append(rows)
             torn += [incomplete] if incomplete else []
-        merged = merge(together)
-        if missing is not None:
-            merged = merged[-missing:]
-            missing -= len(merged)
+        merged = merge(by_writer)
+        if remaining is not None:
+            merged = merged[-remaining:]
+            remaining -= len(merged)
         parts.append(merged)
     return [row for part in reversed(parts) for row in part] if len(parts) != 1 else parts[0], torn
 
 
-def merge(together: list[list[Row]]) -> list[Row]:
-    """The rows of writers that wrote at the same time, by time; each one's own order stands."""
-    together = [rows for rows in together if rows]
-    if len(together) <= 1:
-        return together[0] if together else []
-    timed = [pair for rows in together for pair in _timed(rows)]
+def merge(by_writer: list[list[Row]]) -> list[Row]:
+    """Merge the rows of concurrent writers by time; the rows of each writer keep their order."""
+    by_writer = [rows for rows in by_writer if rows]
+    if len(by_writer) <= 1:
+        return by_writer[0] if by_writer else []
+    timed = [pair for rows in by_writer for pair in _timed(rows)]
     timed.sort(key=itemgetter(0))
     return [row for _, row in timed]
 
 
 def _timed(rows: list[Row]) -> Iterator[tuple[float, Row]]:
-    """Each row with the latest time of it and those before it: sorting by that keeps their order."""
+    """Each row with the latest time up to it: sorting by that time keeps the order of the rows."""
     latest = float("-inf")
     for row in rows:
-        moment = row.get("_ts")
-        if isinstance(moment, (int, float)) and moment > latest:
-            latest = moment
+        timestamp = row.get("_ts")
+        if isinstance(timestamp, (int, float)) and timestamp > latest:
+            latest = timestamp
         yield latest, row

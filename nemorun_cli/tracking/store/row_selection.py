@@ -1,4 +1,4 @@
-"""Choosing among rows, thinning them out for a plot, and what their numbers come to."""
+"""Selects rows, downsamples them for a plot, and computes statistics of their fields."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     Span = float | tuple[float | None, float | None] | None
 
-NOT_PLOTTED: Final = frozenset({"_ts", "step", "epoch"})  # what rows are plotted over, not what is plotted
-MAX_PLOTTED: Final = 8  # fields whose extremes are kept when none are named
+NOT_PLOTTED: Final = frozenset({"_ts", "step", "epoch"})  # the axes of a plot
+MAX_PLOTTED: Final = 8  # fields whose extremes are kept if no keys are given
 
 
 class Statistics(TypedDict):
-    """What the numbers of one field come to; NaN counts in `count` and `nan` and in nothing else."""
+    """The statistics of one numeric field; NaN is included only in `last`, `count` and `nan`."""
 
     last: float
     min: float
@@ -33,24 +33,24 @@ class Statistics(TypedDict):
 class Rows(list["Row"]):
     """Rows that were read, in order.
 
-    It also answers to the keys of the mapping that ML-Dash returns: `data`, `startIndex`, `endIndex`,
+    It also supports the keys of the mapping that ML-Dash returns: `data`, `startIndex`, `endIndex`,
     `total`, `hasMore`.
 
     Attributes:
-        start: how many rows lie before the first.
-        has_more: whether rows follow the last.
-        torn: the files whose last line is not whole; it was passed over.
+        start: the number of rows before the first.
+        has_more: whether more rows follow the last.
+        torn: the files whose incomplete last line was skipped.
     """
 
     def __init__(
         self,
-        found: Iterable[Row] = (),
+        rows: Iterable[Row] = (),
         *,
         start: int = 0,
         has_more: bool = False,
         torn: Sequence[IncompleteRow] = (),
     ) -> None:
-        super().__init__(found)
+        super().__init__(rows)
         self.start = start
         self.has_more = has_more
         self.torn = tuple(torn)
@@ -82,13 +82,13 @@ class Rows(list["Row"]):
         raise KeyError(key)
 
     def columns(self) -> dict[str, list[Any]]:
-        """Each field with its value in every row, None where a row has none."""
+        """Each field with its values in all rows, None where a row lacks it."""
         names = dict.fromkeys(name for row in self for name in row)
         return {name: [row.get(name) for row in self] for name in names}
 
 
 class Selection(NamedTuple):
-    """Which rows, and what of them."""
+    """Which rows to select, and which of their fields."""
 
     keys: Collection[str] | None = None
     step: Span = None
@@ -104,13 +104,13 @@ def select(
     limit: int | None = None,
     torn: Sequence[IncompleteRow] = (),
 ) -> Rows:
-    """The rows that were chosen, from the start-th on, at most so many.
+    """The selected rows, from index `start`, at most `limit`.
 
     Raises:
-        ValueError: a number makes no sense.
+        ValueError: a number is out of range.
     """
     if start < 0 or (limit is not None and limit < 0):
-        raise ValueError(f"start_index and limit are not negative, not {start} and {limit}")
+        raise ValueError(f"start_index and limit must not be negative, not {start} and {limit}")
     if chosen.step is not None:
         rows = _within(rows, "step", chosen.step)
     if chosen.time is not None:
@@ -139,34 +139,36 @@ def _only(rows: list[Row], keys: Collection[str]) -> list[Row]:
 
 
 def number(value: object) -> float | None:
-    """The value if it is a number that can be compared; None for all else, NaN, True and False."""
+    """The value if it is a comparable number; None for all others, including NaN, True and False."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value  # noqa: PLR0124 - not NaN
     return cast("float", value) if is_number else None
 
 
 def downsample(rows: list[Row], count: int, *, keys: Collection[str] | None = None) -> list[Row]:
-    """At most so many rows: the first, the last, and the extremes of each field in equal stretches.
+    """Reduce rows to at most `count`: the first, the last, and the extremes of each field in equal segments.
 
-    So a spike in the loss survives however few are kept.
+    A spike in the loss is kept however small `count` is.
 
     Raises:
-        ValueError: fewer than two are to be kept.
+        ValueError: `count` is less than two.
     """
     if count < 2:  # noqa: PLR2004 - the first and the last
-        raise ValueError(f"downsample is 2 or more, not {count}")
+        raise ValueError(f"downsample must be 2 or more, not {count}")
     if len(rows) <= count:
         return rows
-    plotted = (keys,) if isinstance(keys, str) else tuple(keys or _numeric(rows))
-    stretches = (count - 2) // (2 * len(plotted)) if plotted else 0
-    if stretches == 0:
+    names = (keys,) if isinstance(keys, str) else tuple(keys or _numeric(rows))
+    segments = (count - 2) // (2 * len(names)) if names else 0
+    if segments == 0:
         stride = (len(rows) - 1) / (count - 1)
         return [rows[round(index * stride)] for index in range(count)]
     kept = {0, len(rows) - 1}
-    for stretch in range(stretches):
-        first, end = (stretch * len(rows) // stretches, (stretch + 1) * len(rows) // stretches)
-        for key in plotted:
+    for segment in range(segments):
+        first, end = (segment * len(rows) // segments, (segment + 1) * len(rows) // segments)
+        for key in names:
             points = [
-                (value, at) for at in range(first, end) if (value := number(rows[at].get(key))) is not None
+                (value, index)
+                for index in range(first, end)
+                if (value := number(rows[index].get(key))) is not None
             ]
             if points:
                 kept |= {min(points)[1], max(points)[1]}
@@ -174,7 +176,7 @@ def downsample(rows: list[Row], count: int, *, keys: Collection[str] | None = No
 
 
 def _numeric(rows: list[Row]) -> list[str]:
-    """The fields of the first and last row that hold numbers and are plotted."""
+    """The plotted numeric fields of the first and last row."""
     names = dict.fromkeys(
         name
         for row in (rows[0], rows[-1])
@@ -185,7 +187,7 @@ def _numeric(rows: list[Row]) -> list[str]:
 
 
 def statistics(rows: Iterable[Row]) -> dict[str, Statistics]:
-    """What the numbers of each field come to; fields without numbers are left out, and so is `_ts`."""
+    """The statistics of each numeric field, without `_ts`."""
     numbers: dict[str, list[float]] = {}
     for row in rows:
         for key, value in row.items():
@@ -212,10 +214,10 @@ def _statistics(series: list[float]) -> Statistics:
 
 
 def mean(numbers: Sequence[float]) -> float:
-    """The mean, also where the sum is past the largest float or infinities of both signs make it NaN."""
+    """The mean, also if the sum exceeds the largest float, or infinities of both signs make it NaN."""
     try:
         return math.fsum(numbers) / len(numbers)
     except OverflowError:
         return math.fsum(number / len(numbers) for number in numbers)
-    except ValueError:  # both infinities are there
+    except ValueError:  # infinities of both signs
         return math.nan

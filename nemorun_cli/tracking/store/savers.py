@@ -1,4 +1,4 @@
-"""What is saved with the help of other libraries, each imported when it is first needed."""
+"""Saves values with other libraries, each imported at its first use."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 _PILLOW_FORMATS: Final = {"jpg": "JPEG", "tif": "TIFF"}
 _CHANNELS: Final = (3, 4)
-_LARGEST: Final = 255  # of an image's byte
+_LARGEST: Final = 255  # value of a byte of an image
 
 
 def library(name: str, package: str, purpose: str) -> Any:
-    """The library.
+    """Import a library.
 
     Raises:
-        UsageError: it is not installed; the message says how to.
+        UsageError: it is not installed; the hint shows how to install it.
     """
     try:
         return importlib.import_module(name)
@@ -32,13 +32,13 @@ def library(name: str, package: str, purpose: str) -> Any:
 
 
 def torch_writer(model: Any) -> Write:
-    """What writes a model, a state dict or a tensor."""
+    """A function that writes a model, a state dict or a tensor to a stream."""
     torch = library("torch", "torch", "save_torch")
     return lambda stream: torch.save(model, stream)
 
 
 def figure_writer(figure: Any, ending: str, options: Mapping[str, Any]) -> Write:
-    """What writes a matplotlib figure and closes it."""
+    """A function that writes a matplotlib figure to a stream and closes the figure."""
     pyplot = library("matplotlib.pyplot", "matplotlib", "save_fig")
     chosen = pyplot.gcf() if figure is None else figure
 
@@ -50,28 +50,28 @@ def figure_writer(figure: Any, ending: str, options: Mapping[str, Any]) -> Write
 
 
 def image_writer(array: Any, ending: str, quality: int) -> Write:
-    """What writes an array as an image.
+    """A function that writes an array as an image to a stream.
 
     Raises:
-        ValueError: the shape is no image's or a number is out of range.
+        ValueError: the shape is not that of an image, or a number is out of range.
     """
     pillow = library("PIL.Image", "Pillow", "save_image")
     image = pillow.fromarray(as_bytes(array))
     kind = ending.lstrip(".").lower()
-    form = _PILLOW_FORMATS.get(kind, kind.upper())
-    if form == "JPEG" and image.mode == "RGBA":  # it knows no transparency: put it on white
+    pillow_format = _PILLOW_FORMATS.get(kind, kind.upper())
+    if pillow_format == "JPEG" and image.mode == "RGBA":  # JPEG has no transparency: use a white background
         white = pillow.new("RGB", image.size, (_LARGEST, _LARGEST, _LARGEST))
         white.paste(image, mask=image.getchannel("A"))
         image = white
-    options = {"quality": quality, "optimize": True} if form == "JPEG" else {}
-    return lambda stream: image.save(stream, format=form, **options)
+    options = {"quality": quality, "optimize": True} if pillow_format == "JPEG" else {}
+    return lambda stream: image.save(stream, format=pillow_format, **options)
 
 
 def as_bytes(array: Any) -> Any:
-    """An array of height x width or height x width x 3 or 4 as bytes; contrast is never changed.
+    """Convert an array of height x width or height x width x 3 or 4 to bytes; contrast is never changed.
 
     Raises:
-        ValueError: the shape is no image's or a number is out of range.
+        ValueError: the shape is not that of an image, or a number is out of range.
     """
     numpy = library("numpy", "numpy", "save_image")
     if hasattr(array, "detach"):  # a tensor
@@ -87,7 +87,7 @@ def as_bytes(array: Any) -> Any:
         return pixels.astype(numpy.uint8) * _LARGEST
     low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
     if not 0 <= low <= high <= _LARGEST:
-        raise ValueError(f"the numbers of an image go from 0 to 1 or from 0 to 255, not from {low} to {high}")
+        raise ValueError(f"the numbers of an image are from 0 to 1 or 0 to 255, not {low} to {high}")
     if numpy.issubdtype(pixels.dtype, numpy.floating) and high <= 1:
         pixels = pixels * _LARGEST
     return numpy.rint(pixels).astype(numpy.uint8)

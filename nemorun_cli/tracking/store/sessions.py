@@ -1,11 +1,12 @@
-"""Openings of a record: who had it open, when, and how it ended.
+"""Openings of a record: which process had it open, when, and with which result.
 
-An opening is one file, `openings/<id>.jsonl`: its first line says who opened the record, a later one how that
-ended. Whoever opened it holds a lock on this very file, which the kernel releases when the process dies: an
-opening without an end whose lock is free was lost. A supervisor's verdict lies beside it and wins.
+An opening is one file, `openings/<id>.jsonl`: its first line identifies the process, a later one records the
+end. The process holds a lock on the file, which the kernel releases when the process dies: an opening without
+a recorded end whose lock is free was lost. A supervisor's verdict is a second file, and overrides the end.
 
-Openings that overlap (the ranks of a job) share a generation; one that begins when all others are over starts
-the next. The id begins with it, so that openings are in order even if the clocks of two machines disagree.
+Openings that overlap (the ranks of a job) share a generation; one that starts when all others have finished
+starts the next. The id begins with the generation, so that openings are in order even if the clocks of two
+machines disagree.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ ENDS: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
 
 class Session(NamedTuple):
-    """One opening as it is read.
+    """One opening as read from disk.
 
-    `state` is `alive` (its lock is held), `ended`, `gone` (the lock is free and there is no end: FAILED with
-    the reason `lost`), `elsewhere` (another machine's lock, which cannot be seen from here: still RUNNING) or
-    `supervised` (made by a supervisor for a task, which alone says how it ends: still RUNNING).
+    `state` is `alive` (its lock is held), `ended`, `gone` (its lock is free and no end is recorded: FAILED
+    with the reason `lost`), `elsewhere` (another machine's lock, which cannot be checked here: RUNNING) or
+    `supervised` (created by a supervisor for a task, and ended only by its verdict: RUNNING).
     """
 
     id: str
@@ -55,12 +56,12 @@ class Session(NamedTuple):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more can come from it."""
+        """Whether it is final: its process writes nothing more."""
         return self.state in {"ended", "gone"}
 
 
 class OpenSession:
-    """An opening of this process: holds its lock until it is ended."""
+    """An opening of this process, which holds its lock until it ends."""
 
     def __init__(self, place: Place, opening: str, descriptor: int) -> None:
         self.place = place
@@ -72,26 +73,26 @@ class OpenSession:
     def start(
         cls, place: Place, *, resume: str = "allow", about: Mapping[str, Any], process: Mapping[str, Any]
     ) -> Self:
-        """Open the record: from now on it is RUNNING.
+        """Open the record, which is RUNNING from then on.
 
         Args:
             place: the record.
-            resume: `allow`, `must` (it is there already) or `never` (it is not).
-            about: description, tags and the like, already plain.
-            process: what `facts.of_process` says.
+            resume: `allow`, `must` (the record exists) or `never` (it does not).
+            about: description, tags and the like, as plain values.
+            process: the facts from `process_info.of_process`.
 
         Raises:
-            NotFoundError: it must be there and is not.
-            UsageError: it must not be there and is.
+            NotFoundError: the record must exist and does not.
+            UsageError: the record must not exist and does.
         """
         generation = _generation(place, resume)
-        moment = time.time()
-        opening = f"{generation:04d}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(moment))}-{os.getpid()}"
+        now = time.time()
+        opening = f"{generation:04d}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{os.getpid()}"
         opening = f"{opening}-{os.urandom(4).hex()}"
         make_folder(place.openings)
         path = place.opening(opening)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        event = {"event": "opened", "format": FORMAT, "id": opening, "time": clock.stamp(moment)}
+        event = {"event": "opened", "format": FORMAT, "id": opening, "time": clock.stamp(now)}
         try:
             locked = _lock(descriptor)
             first = {**event, "prefix": place.prefix, "locked": locked, **about, **process}
@@ -103,10 +104,10 @@ class OpenSession:
         return cls(place, opening, descriptor)
 
     def end(self, status: Status, **details: Any) -> None:
-        """Write down how it ended, and let go of the lock.
+        """Record the end, and release the lock.
 
         Raises:
-            StateError: it has ended already, or this is no end.
+            StateError: it has already ended, or the status is not final.
         """
         if self.status is not Status.RUNNING or status not in ENDS:
             raise StateError(f"the record cannot go from {self.status} to {status}")
@@ -115,17 +116,17 @@ class OpenSession:
         self.release()
 
     def release(self) -> None:
-        """Close the file. In a forked child the parent's lock stays: it ends with the parent's own."""
+        """Close the file. In a forked child, the parent keeps the lock until it closes its own descriptor."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
 def _lock(descriptor: int) -> bool:
-    """Lock the new file; False where the file system knows no locks."""
+    """Lock the new file; returns False if the file system does not support locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:  # a reader looks at it: it lets go at once
+    except BlockingIOError:  # a reader is probing the lock and releases it at once
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError:
         return False
@@ -133,7 +134,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def _write(descriptor: int, event: Mapping[str, Any]) -> None:
-    """Append one event whole or not at all."""
+    """Append one event completely or not at all."""
     line = f"{json_values.dump(event)}\n".encode("ascii")
     written = os.write(descriptor, line)
     if written != len(line):
@@ -141,17 +142,17 @@ def _write(descriptor: int, event: Mapping[str, Any]) -> None:
 
 
 def _generation(place: Place, resume: str) -> int:
-    """The generation that an opening of now belongs to."""
+    """The generation of an opening that starts now."""
     if resume not in RESUME:
         raise UsageError(f"resume is one of {', '.join(RESUME)}, not {resume!r}")
     if resume == "never":
         make_folder(os.path.dirname(place.record))
         try:
-            os.mkdir(place.record, 0o700)  # which only one of several can
+            os.mkdir(place.record, 0o700)  # only one of several processes can
         except FileExistsError:
             raise UsageError(
-                f"there is a record at {place.prefix!r} already, and resume is 'never'",
-                hint="choose another prefix, for instance with {id} in it",
+                f"there is already a record at {place.prefix!r}, and resume is 'never'",
+                hint="choose another prefix, for example one with {id}",
             ) from None
         return 1
     names = ids(place)
@@ -162,25 +163,25 @@ def _generation(place: Place, resume: str) -> int:
             )
         return 1
     latest = row_files.generation_of(names[-1])
-    youngest = [name for name in names if row_files.generation_of(name) == latest]
-    # the youngest first: it is the one most likely to be still open
-    is_open = any(not _is_over(place, name) for name in reversed(youngest))
+    candidates = [name for name in names if row_files.generation_of(name) == latest]
+    # newest first: it is the most likely to be open
+    is_open = any(not _is_over(place, name) for name in reversed(candidates))
     return latest if is_open else latest + 1
 
 
 def _is_over(place: Place, opening: str) -> bool:
-    found = read(place, opening)
-    return found.is_over if found else not _is_held(place.opening(opening))
+    session = read(place, opening)
+    return session.is_over if session else not _is_held(place.opening(opening))
 
 
 def ids(place: Place) -> list[str]:
-    """The openings of a record, the oldest first; none where there is no record."""
+    """The ids of the openings of a record, oldest first; empty if there is no record."""
     names = [source.opening for source in row_files.sources(place.openings)]
     return sorted(names, key=lambda name: (row_files.generation_of(name), name))
 
 
 def read(place: Place, opening: str) -> Session | None:
-    """One opening as it stands; None while (or because) its first line is not whole.
+    """The current state of an opening; None if its first line is incomplete.
 
     Raises:
         LedgerDamagedError: a line cannot be read.
@@ -192,25 +193,25 @@ def read(place: Place, opening: str) -> Session | None:
     state = "ended"
     if verdict is None and len(events) < 2:  # noqa: PLR2004 - the start and the end
         state = _state(path, events[0] if events else {})
-        if state == "gone":  # it may have ended between the two looks
+        if state == "gone":  # it may have ended between the two reads
             events, _ = row_files.read(path)
     if not events:
         return None
     if events[0].get("format") != FORMAT:
         raise LedgerNewerError(f"{path} has the format {events[0].get('format')!r}, not {FORMAT}")
     end = next((event for event in events[1:] if event.get("event") == "ended"), None)
-    return _told(opening, events[0], end, verdict, "ended" if end or verdict else state)
+    return _session(opening, events[0], end, verdict, "ended" if end or verdict else state)
 
 
-def _told(opening: str, first: Row, end: Row | None, verdict: Row | None, state: str) -> Session:
-    last = verdict or end or {}
-    status = Status(last.get("status", Status.RUNNING))
-    reason, message = last.get("reason"), last.get("message")
-    if message is None and end and end.get("status") == last.get("status"):
-        message = end.get("message")  # a verdict may know no more than the exit code
+def _session(opening: str, first: Row, end: Row | None, verdict: Row | None, state: str) -> Session:
+    outcome = verdict or end or {}
+    status = Status(outcome.get("status", Status.RUNNING))
+    reason, message = outcome.get("reason"), outcome.get("message")
+    if message is None and end and end.get("status") == outcome.get("status"):
+        message = end.get("message")  # a verdict may contain only the exit code
     if state == "gone":
         status, reason = Status.FAILED, str(Reason.LOST)
-        message = f"process {first.get('pid')} on {first.get('host')} vanished without saying how it ended"
+        message = f"process {first.get('pid')} on {first.get('host')} terminated without recording its end"
     return Session(
         id=opening,
         generation=row_files.generation_of(opening),
@@ -219,7 +220,7 @@ def _told(opening: str, first: Row, end: Row | None, verdict: Row | None, state:
         reason=reason,
         message=message,
         opened=str(first.get("time")),
-        ended=last.get("time"),
+        ended=outcome.get("time"),
         facts=first,
         end=end,
         verdict=verdict,
@@ -227,30 +228,33 @@ def _told(opening: str, first: Row, end: Row | None, verdict: Row | None, state:
 
 
 def _state(path: str, first: Row) -> str:
-    """What the lock tells of an opening without an end; it is believed only where it was taken."""
-    boot, here = first.get("boot", ""), process_info.boot()
+    """The state of an opening without a recorded end; its lock is only valid on the machine that took it."""
+    boot, current_boot = first.get("boot", ""), process_info.boot()
     same_machine = (
-        boot == here if boot and here else first.get("host", process_info.host()) == process_info.host()
+        boot == current_boot
+        if boot and current_boot
+        else first.get("host", process_info.host()) == process_info.host()
     )
     if not first:
         return "alive" if _is_held(path) else "gone"
     if first.get("supervised"):
         return "supervised"
     if not same_machine:
-        return "gone" if first.get("host") == process_info.host() else "elsewhere"  # gone: restarted since
+        # the same host with another boot id was restarted since
+        return "gone" if first.get("host") == process_info.host() else "elsewhere"
     if first.get("locked", True):
         return "alive" if _is_held(path) else "gone"
     return "alive" if process_info.started(int(first["pid"])) == first.get("process_started") else "gone"
 
 
 def _is_held(path: str) -> bool:
-    """Whether the process that opened it lives. The look is shared and lasts an instant."""
+    """Whether the lock is held, so the process is alive. The probe takes a shared lock for an instant."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # the file system knows no locks
+    except OSError:  # the file system does not support locks
         return False
     finally:
         os.close(descriptor)
@@ -258,7 +262,7 @@ def _is_held(path: str) -> bool:
 
 
 def read_verdict(place: Place, opening: str) -> Row | None:
-    """What a supervisor said last of an opening, or None."""
+    """The latest verdict of a supervisor on an opening, or None."""
     try:
         with open(place.verdict(opening), encoding="ascii") as stream:
             verdict = json_values.load(stream.read())
@@ -268,24 +272,24 @@ def read_verdict(place: Place, opening: str) -> Row | None:
 
 
 def read_all(place: Place) -> tuple[list[Session], list[IncompleteRow]]:
-    """Every opening of a record, the oldest first, and those files that end in the midst of a line."""
-    found = []
+    """All openings of a record, oldest first, and the files that contain only an incomplete line."""
+    sessions = []
     torn: list[IncompleteRow] = []
     for opening in ids(place):
-        told = read(place, opening)
-        if told:
-            found.append(told)
+        session = read(place, opening)
+        if session:
+            sessions.append(session)
         else:
             path = place.opening(opening)
             torn.append(row_files.IncompleteRow(path, os.path.getsize(path)))
-    return found, torn
+    return sessions, torn
 
 
 def status_of(openings: list[Session]) -> Session | None:
-    """The opening that decides on a record: of the latest generation one that runs, failed, was cancelled."""
+    """The opening that decides the status: of the latest generation, RUNNING, else FAILED, else CANCELLED."""
     if not openings:
         return None
     latest = max(opening.generation for opening in openings)
     order = (Status.RUNNING, Status.FAILED, Status.CANCELLED, Status.COMPLETED)
-    youngest = [opening for opening in openings if opening.generation == latest]
-    return min(youngest, key=lambda opening: order.index(opening.status))
+    candidates = [opening for opening in openings if opening.generation == latest]
+    return min(candidates, key=lambda opening: order.index(opening.status))

@@ -1,1 +1,1 @@
-"""Longer answers about an experiment: why, doctor, diff, graph and dry run."""
+"""Reports about an experiment: why, doctor, diff, graph and dry run."""

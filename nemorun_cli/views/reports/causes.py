@@ -1,4 +1,4 @@
-"""What keeps a task where it is, or brought it there, as sentences and as words for scripts."""
+"""The causes of a task's status, as sentences for people and as kinds for scripts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.units import duration_text
 from nemorun_cli.scheduler.schedule import Schedule, rule_of
-from nemorun_cli.storage import state as kinds
-from nemorun_cli.views import resource_wait, timeline
+from nemorun_cli.storage import events as kinds
+from nemorun_cli.views import resource_wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.model.spec import Task
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -31,14 +31,16 @@ _VERBS: Final = {
     TaskStatus.CANCELLED: "was cancelled",
     TaskStatus.SKIPPED: "was skipped",
 }
-_PLAIN: Final = frozenset({Reason.EXIT, Reason.SIGNAL, Reason.CANCELLED})  # said by the rest of the sentence
+_IMPLIED: Final = frozenset(
+    {Reason.EXIT, Reason.SIGNAL, Reason.CANCELLED}
+)  # implied by the rest of the sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """One thing that keeps a task where it is, or brought it there.
+    """One cause of a task's status.
 
-    `kind` is a word for scripts; `task` and `status` are those of another task, if one is the cause.
+    `kind` is for scripts; `task` and `status` are those of another task, if it is the cause.
     """
 
     kind: str
@@ -50,7 +52,7 @@ class Cause:
 
 
 class CauseReader:
-    """Draws causes from a snapshot and the events that led to it; every method only computes."""
+    """Derives causes from a snapshot and the events that led to it; no method has effects."""
 
     def __init__(self, snapshot: Snapshot, events: Sequence[Event]) -> None:
         self.snapshot = snapshot
@@ -59,8 +61,8 @@ class CauseReader:
         self._events = events
 
     def causes(self, task: Task, state: TaskState) -> list[Cause]:
-        """What keeps the task where it is, the nearest cause first."""
-        tell = {
+        """The causes of the task's status, the nearest one first."""
+        by_status = {
             TaskStatus.PENDING: self._pending,
             TaskStatus.SUBMITTED: self._submitted,
             TaskStatus.RUNNING: self._running,
@@ -70,28 +72,28 @@ class CauseReader:
             TaskStatus.CANCELLED: self._cancelled,
             TaskStatus.SKIPPED: self._skipped,
         }
-        return [*tell[state.status](task, state), *self._retried(task, state)]
+        return [*by_status[state.status](task, state), *self._retried(task, state)]
 
     def _retried(self, task: Task, state: TaskState) -> list[Cause]:
-        """By what rule the present attempt is another one."""
-        event = timeline.last_event(self._events, task.id, kinds.RETRIED)
+        """The rule by which the current attempt is a retry."""
+        event = kinds.last(self._events, task.id, kinds.RETRIED)
         if event is None or event["attempt"] != state.attempt or not event.get("rule"):
             return []
         text = f"attempt {state.attempt} is a retry by retry.on ({event['rule']}), after {event.get('after')}"
         return [Cause(kind="retried", message=text, time=event["time"])]
 
     def chain(self, task: Task) -> list[Cause]:
-        """From a task that was skipped for its dependencies up to the one that first went wrong."""
+        """The chain of dependencies from a skipped task up to the task that caused it."""
         links: list[Cause] = []
         while self.history.tasks[task.id].reason == Reason.DEPENDENCY:
-            parent = next((name for name in task.dependencies if self._went_wrong(name)), None)
+            parent = next((name for name in task.dependencies if self._blocks(name)), None)
             if parent is None:
                 break
             task, state = self.schedule.tasks[parent], self.history.tasks[parent]
             links.append(_of_task("dependency", parent, state, f"{parent} {_described(state)}"))
         return links
 
-    def _went_wrong(self, name: str) -> bool:
+    def _blocks(self, name: str) -> bool:
         state = self.history.tasks[name]
         if state.status is TaskStatus.FAILED:
             return not self.schedule.tasks[name].allow_failure
@@ -103,21 +105,21 @@ class CauseReader:
             causes.append(_requested(state))
         if self.snapshot.supervisor in ("gone", "elsewhere"):
             causes.append(self._without_supervisor())
-        waits = [name for name in task.dependencies if not self.history.tasks[name].is_over]
+        unfinished = [name for name in task.dependencies if not self.history.tasks[name].is_over]
         if task.handler is not None and self.history.outcome is None:
-            text = f"it is a handler ({task.handler}): it waits until all tasks are over"
+            text = f"it is a handler ({task.handler}): it waits until all tasks are finished"
             return [*causes, Cause(kind="handler", message=text)]
-        for name in waits:
+        for name in unfinished:
             other = self.history.tasks[name]
             causes.append(
                 _of_task("dependency", name, other, f"it waits for {name}, which is {other.status}")
             )
-        if waits:
+        if unfinished:
             return causes
-        if state.not_before and (left := unix(state.not_before) - self.snapshot.seen) > 0:
-            text = f"it is tried again in {duration_text(max(1, round(left)))}, after a delay"
+        if state.not_before and (delay := unix(state.not_before) - self.snapshot.seen) > 0:
+            text = f"it is retried in {duration_text(max(1, round(delay)))}, after a delay"
             causes.append(Cause(kind="delay", message=text, time=state.not_before))
-        causes += [*self._company(task), *self._sweep(task)]
+        causes += [*self._together(task), *self._sweep(task)]
         if not causes:
             causes += self._slots(task) or self._resources(task)
         return causes or [Cause(kind="starting", message="ready, starting next")]
@@ -127,25 +129,24 @@ class CauseReader:
         where = f" (pid {holder.pid} on {holder.host})" if holder else ""
         if self.snapshot.supervisor == "elsewhere":
             return Cause(kind="elsewhere", message=f"its supervisor is on another host{where}")
-        text = (
-            f"nothing starts it: its supervisor{where} is gone; exp resume {self.snapshot.files.id} goes on"
-        )
+        resume = f"continue it with: exp resume {self.snapshot.files.id}"
+        text = f"nothing starts it: its supervisor{where} has terminated; {resume}"
         return Cause(kind="supervisor", message=text)
 
-    def _company(self, task: Task) -> list[Cause]:
-        """The rest of a group that starts together or not at all."""
+    def _together(self, task: Task) -> list[Cause]:
+        """The members of its co-scheduled group that delay the group."""
         group = self.schedule.groups.get(task.group or "")
         if group is None or not group.together:
             return []
-        late = [name for name in group.members if name != task.id and self.history.tasks[name].not_before]
+        delayed = [name for name in group.members if name != task.id and self.history.tasks[name].not_before]
         return [
             _of_task("group", name, self.history.tasks[name], f"{group.id} starts together, and {name} waits")
-            for name in late
+            for name in delayed
             if self.history.tasks[name].status is TaskStatus.PENDING
         ]
 
     def _sweep(self, task: Task) -> list[Cause]:
-        """The limit of a sweep's members at once."""
+        """The `max_parallel` limit of its sweep, if it is reached."""
         group = self.schedule.groups.get(task.group or "")
         if group is None or group.max_parallel is None:
             return []
@@ -157,22 +158,22 @@ class CauseReader:
         return [Cause(kind="slots", message=text)]
 
     def _slots(self, task: Task) -> list[Cause]:
-        """The limit of tasks at once, and who uses it up."""
-        written = self.snapshot.spec.run.max_parallel
-        if not self._needs_slot(task, is_written=written is not None):
+        """The limit of parallel tasks, and the tasks that use it, if it is reached."""
+        max_parallel = self.snapshot.spec.run.max_parallel
+        if not self._needs_slot(task, is_limit_set=max_parallel is not None):
             return []
-        limit = written or os.cpu_count() or 1
+        limit = max_parallel or os.cpu_count() or 1
         using = [
             other.id
             for other in self.snapshot.spec.tasks
             if self.history.tasks[other.id].is_live
-            and self._needs_slot(other, is_written=written is not None)
+            and self._needs_slot(other, is_limit_set=max_parallel is not None)
         ]
         group = self.schedule.groups.get(task.group or "")
         need = len(group.members) if group is not None and group.together else 1
         if len(using) + need <= limit:
             return []
-        origin = "run.max_parallel" if written else "the number of CPUs, for run.max_parallel is not set"
+        origin = "run.max_parallel" if max_parallel else "the number of CPUs, as run.max_parallel is not set"
         named = ", ".join(using[:MOST_NAMED]) + (", …" if len(using) > MOST_NAMED else "")
         text = (
             f"it waits for {'a slot' if need == 1 else f'{need} slots'}: {limit} may run at once ({origin})"
@@ -180,25 +181,27 @@ class CauseReader:
         return [Cause(kind="slots", message=f"{text}, and {len(using)} do: {named}" if using else text)]
 
     def _resources(self, task: Task) -> list[Cause]:
-        """The slots of this machine that others have."""
+        """The local capacity that other tasks hold, if the task waits for it."""
         if not task.resources or self.snapshot.supervisor != "alive":
             return []
         text = resource_wait.explain(self.snapshot.files, task)
         return [Cause(kind="resources", message=text)] if text else []
 
-    def _needs_slot(self, task: Task, *, is_written: bool) -> bool:
+    def _needs_slot(self, task: Task, *, is_limit_set: bool) -> bool:
         options = self.snapshot.spec.executors.get(task.executor, {})
-        return is_written or executors.find(options.get("type", task.executor)).counts_toward_max_parallel
+        return is_limit_set or executors.find(options.get("type", task.executor)).counts_toward_max_parallel
 
     def _submitted(self, task: Task, state: TaskState) -> list[Cause]:
         job = f" as {state.job_id}" if state.job_id else ""
         text = f"{task.executor} has it{job} and has not started it yet"
         causes = [Cause(kind="engine", message=_with(text, state.message), time=state.submitted)]
         if state.reason == Reason.DEPENDENCY:
-            waits = [name for name in task.dependencies if not self.history.tasks[name].is_over]
+            unfinished = [name for name in task.dependencies if not self.history.tasks[name].is_over]
             causes += [
-                _of_task("dependency", name, self.history.tasks[name], f"it is queued early, behind {name}")
-                for name in waits
+                _of_task(
+                    "dependency", name, self.history.tasks[name], f"it is queued with a dependency on {name}"
+                )
+                for name in unfinished
             ]
         return causes + ([_requested(state)] if state.cancel else [])
 
@@ -208,19 +211,19 @@ class CauseReader:
         causes = [Cause(kind="running", message=text, time=state.started)]
         if task.timeout is not None and state.started:
             ends = stamp(unix(state.started) + task.timeout)
-            causes.append(Cause(kind="timeout", message=f"its timeout ends it at {ends}", time=ends))
+            causes.append(Cause(kind="timeout", message=f"it times out at {ends}", time=ends))
         return causes + ([_requested(state)] if state.cancel else [])
 
     def _unknown(self, task: Task, state: TaskState) -> list[Cause]:
-        event = timeline.last_event(self._events, task.id, "unknown") or {}
+        event = kinds.last(self._events, task.id, "unknown") or {}
         since = event.get("time")
         age = f" for {duration_text(max(1, round(self.snapshot.seen - unix(since))))}" if since else ""
-        text = f"{task.executor} has not said{age} how it stands"
+        text = f"{task.executor} has not reported its status{age}"
         text = _with(text, state.message) + (f"; known by {state.evidence}" if state.evidence else "")
         return [Cause(kind="unknown", message=text, time=since)]
 
     def _usage(self, task: Task, state: TaskState) -> list[Cause]:
-        """What was asked for and what was used, where there is anything to compare."""
+        """The requested and the used resources, if both are known."""
         if not state.usage or not (task.resources or state.status is TaskStatus.FAILED):
             return []
         text = usage.told(task.resources, state.usage, self.snapshot.duration(state))
@@ -236,7 +239,7 @@ class CauseReader:
         if (why := self._why_no_retry(task, state)) is not None:
             causes.append(Cause(kind="retry", message=why))
         if task.allow_failure:
-            text = "it may fail (allow_failure): what depends on it goes on"
+            text = "it may fail (allow_failure): its dependents continue"
             causes.append(Cause(kind="allow_failure", message=text))
         return causes + self._usage(task, state)
 
@@ -245,10 +248,10 @@ class CauseReader:
         if not retry.limit or not state.submitted:
             return None
         if state.tries >= retry.limit:
-            return f"it is not tried again: {state.tries} of {retry.limit} retries are used up"
+            return f"it is not retried: {state.tries} of {retry.limit} retries are used"
         if rule_of(retry, state) is None:
             named = ", ".join([*map(str, retry.on), *(f"log: {pattern}" for pattern in retry.log)])
-            return f"it is not tried again: retry.on ({named}) does not name this failure"
+            return f"it is not retried: retry.on ({named}) does not name this failure"
         return None
 
     def _cancelled(self, task: Task, state: TaskState) -> list[Cause]:
@@ -256,8 +259,8 @@ class CauseReader:
         cancel = state.cancel
         if cancel is None:
             return [Cause(kind="cancelled", message=state.message or "it was cancelled", time=state.ended)]
-        what = "the whole experiment was cancelled" if cancel.whole else "it was cancelled"
-        text = _with(f"{what} by {cancel.by} at {cancel.time}", cancel.message)
+        subject = "the whole experiment" if cancel.whole else "it"
+        text = _with(f"{subject} was cancelled by {cancel.by} at {cancel.time}", cancel.message)
         kind = "abandoned" if cancel.abandon else cancel.reason
         causes = [Cause(kind=kind, message=text, time=cancel.time, by=cancel.by)]
         if cancel.abandon:
@@ -266,7 +269,7 @@ class CauseReader:
 
     def _skipped(self, task: Task, state: TaskState) -> list[Cause]:
         if state.reason == Reason.DEPENDENCY:
-            parent = next((name for name in task.dependencies if self._went_wrong(name)), None)
+            parent = next((name for name in task.dependencies if self._blocks(name)), None)
             rule = f"{task.dependency_type} of {', '.join(task.dependencies[:MOST_NAMED])}"
             text = _with(f"it needs {rule}", state.message)
             status = self.history.tasks[parent].status if parent else None
@@ -283,23 +286,23 @@ def _of_task(kind: str, name: str, state: TaskState, message: str) -> Cause:
 
 def _requested(state: TaskState) -> Cause:
     cancel = state.cancel
-    assert cancel is not None  # noqa: S101 - asked only where there is one
-    text = f"a cancel is under way, requested by {cancel.by} at {cancel.time}"
+    assert cancel is not None  # noqa: S101 - called only for tasks with a cancel
+    text = f"a cancel is in progress, requested by {cancel.by} at {cancel.time}"
     return Cause(kind="cancelled", message=_with(text, cancel.message), time=cancel.time, by=cancel.by)
 
 
 def _described(state: TaskState) -> str:
-    """`failed with exit code 127: a program was not found`: an end, in one breath."""
+    """The result of a task as one phrase: `failed with exit code 127: a program was not found`."""
     text = _VERBS.get(state.status, f"is {state.status}")
     if state.status is TaskStatus.FAILED and state.exit_code is not None:
         text += f" with exit code {state.exit_code}"
-    if state.reason and state.reason not in _PLAIN:
+    if state.reason and state.reason not in _IMPLIED:
         text += f" ({state.reason})"
     return _with(text, state.message)
 
 
 def signal_of(state: TaskState) -> str | None:
-    """The signal that ended a task, by its exit code."""
+    """The signal that terminated a task, derived from its exit code; None if none did."""
     if state.exit_code is None or state.exit_code <= SIGNAL_BASE:
         return None
     return signal_name(state.exit_code - SIGNAL_BASE)

@@ -1,4 +1,4 @@
-"""What `exp doctor` looks at: engines, the home and its locks, programs, the session, and one experiment."""
+"""The checks of `exp doctor`: engines, the home and its locks, programs, the session, and one experiment."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from nemorun_cli.views.snapshot import Snapshot
 
 DOCTOR_FORMAT: Final = "exp.doctor/1"
-LITTLE_SPACE: Final = 1 << 30  # bytes free below which it is said
-NO_SPACE: Final = 10 << 20  # bytes free below which nothing can be relied on
-FEW_FILES: Final = 1000  # free inodes below which it is said
-CHILD_WAIT: Final = 10.0  # seconds that a child may take to end
+LITTLE_SPACE: Final = 1 << 30  # free bytes below which a warning is shown
+NO_SPACE: Final = 10 << 20  # free bytes below which writes are likely to fail
+FEW_FILES: Final = 1000  # free inodes below which a warning is shown
+CHILD_WAIT: Final = 10.0  # seconds that a child may take to exit
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
-# File systems on which locks of another host are not seen, or may not be.
+# File systems on which locks held by another host are not visible, or may not be.
 SHARED: Final = frozenset(
     [
         "nfs",
@@ -55,7 +55,7 @@ TOOLS: Final = {
     "bash": "runs `script` and `inline` tasks unless they name another entrypoint",
     "python3": "runs partials unless they name another entrypoint",
     "env": "starts tasks",
-    "sleep": "watches over timeouts",
+    "sleep": "enforces timeouts",
 }
 
 State = Literal["well", "warning", "trouble"]
@@ -63,7 +63,7 @@ State = Literal["well", "warning", "trouble"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at; `remedy` is there unless it is well."""
+    """The result of one check; `remedy` is None if the state is `well`."""
 
     subject: str
     state: State
@@ -77,7 +77,7 @@ class Check:
 
 
 def exit_code(checks: Sequence[Check]) -> int:
-    """7 if the home is in trouble, 6 if engines alone are, else 0."""
+    """7 if the home has trouble, 6 if only engines have, else 0."""
     trouble = [check for check in checks if check.state == "trouble"]
     if not trouble:
         return 0
@@ -85,22 +85,22 @@ def exit_code(checks: Sequence[Check]) -> int:
 
 
 def of_engines(wanted: Mapping[str, Mapping[str, Any]] | None) -> Iterator[Check]:
-    """What executors say of their engines.
+    """The checks that executors make of their engines.
 
     Args:
-        wanted: executors by name with their options; None asks every type that there is.
+        wanted: executors by name with their options; None checks every known type.
     """
     for name, options in (wanted or {kind: {"type": kind} for kind in executors.types()}).items():
         subject = f"executor {name}"
         try:
             executor = executors.make(name, options, {})
             try:
-                for found in executor.check():
+                for result in executor.check():
                     yield Check(
-                        subject=subject if found.engine == name else f"{subject} ({found.engine})",
-                        state="well" if found.is_ok else "trouble",
-                        message=found.message,
-                        remedy=found.remedy,
+                        subject=subject if result.engine == name else f"{subject} ({result.engine})",
+                        state="well" if result.is_ok else "trouble",
+                        message=result.message,
+                        remedy=result.remedy,
                         is_engine=True,
                     )
             finally:
@@ -116,21 +116,21 @@ def _broken(subject: str, message: str, remedy: str | None) -> Check:
 
 
 def of_home(home: Home) -> Iterator[Check]:
-    """Whether the home can be written, is private, has space, and keeps locks."""
+    """Whether the home is writable, is private, has space, and supports locks."""
     folder = home.directory
     if not folder.is_dir():
         yield _of_missing_home(folder)
         return
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as probe:
-            yield Check(subject="home", state="well", message=f"{folder} can be written")
+            yield Check(subject="home", state="well", message=f"{folder} is writable")
             yield _of_locks(Path(probe.name))
     except OSError as error:
         yield Check(
             subject="home",
             state="trouble",
-            message=f"{folder} cannot be written: {error.strerror}",
-            remedy="make it yours, or point NEMORUN_HOME to a folder that is",
+            message=f"{folder} is not writable: {error.strerror}",
+            remedy="change its owner to you, or set NEMORUN_HOME to a folder of yours",
         )
     yield _of_privacy(home)
     yield _of_space(folder)
@@ -138,43 +138,43 @@ def of_home(home: Home) -> Iterator[Check]:
         yield Check(
             subject="file system",
             state="warning",
-            message=f"{folder} is on {kind}: what runs on one host is not seen by the locks of another",
-            remedy="ask and resume experiments on the host that runs them",
+            message=f"{folder} is on {kind}: a lock held on one host is not visible on another",
+            remedy="query and resume experiments on the host that runs them",
         )
 
 
 def _of_missing_home(folder: Path) -> Check:
     above = next(parent for parent in folder.parents if parent.exists())
     if os.access(above, os.W_OK | os.X_OK) and above.is_dir():
-        return Check(subject="home", state="well", message=f"{folder} is made by the first run")
+        return Check(subject="home", state="well", message=f"the first run creates {folder}")
     return Check(
         subject="home",
         state="trouble",
-        message=f"{folder} is not there, and {above} cannot be written",
-        remedy="point NEMORUN_HOME to a folder of yours",
+        message=f"{folder} does not exist, and {above} is not writable",
+        remedy="set NEMORUN_HOME to a folder of yours",
     )
 
 
 def _of_locks(path: Path) -> Check:
-    """A lock that a child inherits has to be seen from here, and to be free when the child is gone."""
+    """A lock that a child inherits must be visible to this process, and free after the child has exited."""
     try:
         is_seen, is_freed = _try_lock(path)
     except (OSError, subprocess.SubprocessError) as error:
-        return _of_broken_locks(f"they cannot be tried: {error}")
+        return _of_broken_locks(f"cannot test them: {error}")
     if not is_seen:
-        return _of_broken_locks("a lock that another process holds is not seen")
+        return _of_broken_locks("a lock that another process holds is not visible")
     if not is_freed:
-        return _of_broken_locks("a lock stays although its holder is gone")
-    return Check(subject="locks", state="well", message="they pass to children, are seen, and end with them")
+        return _of_broken_locks("a lock is still held after its holder has exited")
+    return Check(subject="locks", state="well", message="children inherit them, and exiting releases them")
 
 
 def _of_broken_locks(message: str) -> Check:
-    remedy = "point NEMORUN_HOME to a local disk, or mount that file system with locks"
+    remedy = "set NEMORUN_HOME to a local disk, or mount that file system with locks"
     return Check(subject="locks", state="trouble", message=message, remedy=remedy)
 
 
 def _try_lock(path: Path) -> tuple[bool, bool]:
-    """Whether a lock that only a child holds is seen, and whether it is free after the child."""
+    """Whether a lock that only a child holds is visible, and whether it is free after the child exits."""
     lock = locks.take(path)
     if lock is None:
         return False, False
@@ -194,10 +194,10 @@ def _of_privacy(home: Home) -> Check:
         return Check(
             subject="privacy",
             state="warning",
-            message=f"others may look into {folder} (mode {mode:03o}), where logs and outputs are",
+            message=f"other users can access {folder} (mode {mode:03o}), which contains logs and outputs",
             remedy=f"chmod 700 {folder}",
         )
-    return Check(subject="privacy", state="well", message=f"only you may look into {folder}")
+    return Check(subject="privacy", state="well", message=f"only you can access {folder}")
 
 
 def _of_space(folder: Path) -> Check:
@@ -210,13 +210,13 @@ def _of_space(folder: Path) -> Check:
     if free < LITTLE_SPACE:
         return Check(subject="space", state="warning", message=text, remedy=remedy)
     if status.f_files and status.f_favail < FEW_FILES:
-        text = f"only {status.f_favail} more files can be made"
+        text = f"only {status.f_favail} more files can be created"
         return Check(subject="space", state="warning", message=text, remedy=remedy)
     return Check(subject="space", state="well", message=text)
 
 
 def file_system(folder: Path) -> str | None:
-    """The kind of the file system that a folder is on, as the system's table of mounts names it."""
+    """The type of the file system that contains a folder, as in the mount table; None if unknown."""
     import psutil  # noqa: PLC0415 - heavy, and only for the doctor
 
     resolved, kind, longest = folder.resolve(), None, -1
@@ -237,49 +237,50 @@ def of_tools() -> Iterator[Check]:
         if path is not None:
             yield Check(subject=name, state="well", message=path)
         else:
-            text = f"there is no {name} on the PATH; it {use}"
+            text = f"{name} is not on the PATH; it {use}"
             yield Check(
                 subject=name, state="warning", message=text, remedy=f"install {name}, or extend the PATH"
             )
 
 
 def of_machine() -> Check:
-    """What there is for tasks that ask for resources."""
-    from nemorun_cli.system import hardware  # noqa: PLC0415 - only for the doctor, and for who asks for resources
+    """The local capacity for tasks that request resources."""
+    from nemorun_cli.system import hardware  # noqa: PLC0415 - only for the doctor, and for tasks with resources
 
-    found = hardware.find({}, with_gpus=True)
-    memory = f", {size_text(found.memory)} of memory" if found.memory else ""
-    text = f"{cpus_text(found.cpus or 0)}{memory}, {gpus_text(len(found.gpus))} ({found.origin})"
+    machine = hardware.find({}, with_gpus=True)
+    memory = f", {size_text(machine.memory)} of memory" if machine.memory else ""
+    text = f"{cpus_text(machine.cpus or 0)}{memory}, {gpus_text(len(machine.gpus))} ({machine.origin})"
     return Check(subject="machine", state="well", message=text)
 
 
 def of_session() -> Check:
-    """Whether a detached experiment outlives the login."""
-    found = login_session.danger()
-    if found is None:
-        return Check(subject="session", state="well", message="nothing here ends what outlives a login")
-    return Check(subject="session", state="warning", message=found.message, remedy=found.remedy)
+    """Whether a detached experiment survives the logout."""
+    danger = login_session.danger()
+    if danger is None:
+        return Check(subject="session", state="well", message="detached processes survive a logout")
+    return Check(subject="session", state="warning", message=danger.message, remedy=danger.remedy)
 
 
 def of_experiment(snapshot: Snapshot) -> Check:
-    """Whether an experiment that is not over has a supervisor."""
-    subject, which = f"experiment {snapshot.files.id}", snapshot.files.id
+    """Whether an unfinished experiment has a supervisor."""
+    experiment_id = snapshot.files.id
+    subject = f"experiment {experiment_id}"
     where = f"pid {snapshot.holder.pid} on {snapshot.holder.host}" if snapshot.holder else "none yet"
     if snapshot.is_over:
-        return Check(subject=subject, state="well", message=f"it is over: {snapshot.status}")
+        return Check(subject=subject, state="well", message=f"finished: {snapshot.status}")
     if snapshot.supervisor == "gone":
-        rest = f"; {snapshot.live} of its tasks go on by themselves" if snapshot.live else ""
+        rest = f"; {snapshot.live} of its tasks continue without it" if snapshot.live else ""
         return Check(
             subject=subject,
             state="warning",
-            message=f"its supervisor is gone ({where}){rest}",
-            remedy=f"continue it: exp resume {which}",
+            message=f"its supervisor has terminated ({where}){rest}",
+            remedy=f"continue it: exp resume {experiment_id}",
         )
     if snapshot.supervisor == "elsewhere":
         return Check(
             subject=subject,
             state="warning",
-            message=f"its supervisor is on another host ({where}), which is not asked from here",
-            remedy=f"ask there; if that host will not come back: exp resume {which} --host-is-gone",
+            message=f"its supervisor is on another host ({where}), which cannot be queried from this one",
+            remedy=f"query it there; if that host is lost: exp resume {experiment_id} --host-is-gone",
         )
     return Check(subject=subject, state="well", message=f"{snapshot.status}, supervised ({where})")

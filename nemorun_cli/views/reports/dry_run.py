@@ -1,4 +1,4 @@
-"""What a run would do, decided without doing any of it: the plan of every task, secrets by name only."""
+"""The plan of a run without running it: every task's plan, with secrets by name only."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ MOST_NAMED: Final = 5  # tasks that one line names
 def document(
     spec: Spec, *, identity: Identity, home: Home, origins: Mapping[str, ExecutorOrigin]
 ) -> dict[str, Any]:
-    """The document `exp.plan/1`: tasks in an order in which each comes after what it needs.
+    """The document `exp.plan/1`, with each task after its dependencies.
 
-    The id is the one that the experiment would get at this moment; `origins` says where executors are
-    described.
+    The id is the one that the experiment would get now; `origins` names the file that describes each
+    executor.
     """
     files = ExperimentFiles(Path(identity.directory))
-    makers = {name: executors.make(name, options, {}) for name, options in _used(spec).items()}
+    by_name = {name: executors.make(name, options, {}) for name, options in _used(spec).items()}
     try:
-        rules = Rules(spec, {name: executors.queue(one) for name, one in makers.items()})
+        rules = Rules(spec, {name: executors.queue(executor) for name, executor in by_name.items()})
         tasks = [
-            _entry(task, spec, files, home, makers[task.executor]) | _early(task, rules)
+            _entry(task, spec, files, home, by_name[task.executor]) | _early(task, rules)
             for task in in_order(spec)
         ]
     finally:
-        for executor in makers.values():
+        for executor in by_name.values():
             executor.close()
     return {
         "schema": PLAN_FORMAT,
@@ -76,21 +76,21 @@ def places(spec: Spec, origins: Mapping[str, ExecutorOrigin]) -> list[dict[str, 
     ]
 
 
-def place_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The same for people, less what needs no file."""
+def place_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The entries of `places` as lines for people, without executors that need no file."""
     return [
-        f"executor {one['name']}: {one['type']}, of the {one['origin']}, described in {one['file']}"
-        for one in found
-        if one["file"] is not None
+        f"executor {entry['name']}: {entry['type']}, of the {entry['origin']}, described in {entry['file']}"
+        for entry in entries
+        if entry["file"] is not None
     ]
 
 
 def in_order(spec: Spec) -> list[Task]:
-    """The tasks, each behind those it depends on, and otherwise in the order of the spec."""
+    """The tasks, each after its dependencies, and otherwise in the order of the spec."""
     by_id = {task.id: task for task in spec.tasks}
-    everything = [task.id for task in spec.tasks if task.handler is None]
+    before_handlers = [task.id for task in spec.tasks if task.handler is None]
     sorter = graphlib.TopologicalSorter(
-        {task.id: task.dependencies if task.handler is None else everything for task in spec.tasks}
+        {task.id: task.dependencies if task.handler is None else before_handlers for task in spec.tasks}
     )
     sorter.prepare()
     ordered: list[Task] = []
@@ -108,7 +108,7 @@ def _used(spec: Spec) -> dict[str, dict[str, Any]]:
 def _entry(
     task: Task, spec: Spec, files: ExperimentFiles, home: Home, executor: executors.Executor
 ) -> dict[str, Any]:
-    made = executor.plan(planning.make(task, spec=spec, files=files, attempt=1, home=home.directory))
+    task_plan = executor.plan(planning.make(task, spec=spec, files=files, attempt=1, home=home.directory))
     return {
         "id": task.id,
         "index": task.index,
@@ -119,24 +119,26 @@ def _entry(
         "dependencies": list(task.dependencies),
         "dependency_type": task.dependency_type,
         "when": task.when,
-        "argv": list(made.argv),
-        "workdir": made.workdir,
-        "env": {**made.env, **dict.fromkeys(made.secrets, MASK)},
-        "env_inherit": made.env_inherit if isinstance(made.env_inherit, str) else list(made.env_inherit),
-        "secrets": list(made.secrets),
-        "script": made.script if made.script is not None else _source(task),
-        "call": json.loads(made.call) if made.call else None,
+        "argv": list(task_plan.argv),
+        "workdir": task_plan.workdir,
+        "env": {**task_plan.env, **dict.fromkeys(task_plan.secrets, MASK)},
+        "env_inherit": task_plan.env_inherit
+        if isinstance(task_plan.env_inherit, str)
+        else list(task_plan.env_inherit),
+        "secrets": list(task_plan.secrets),
+        "script": task_plan.script if task_plan.script is not None else _source(task),
+        "call": json.loads(task_plan.call) if task_plan.call else None,
         "resources": task.resources.to_json(),
-        "timeout": made.timeout,
+        "timeout": task_plan.timeout,
         "retry": asdict(task.retry),
         "late": list(task.late),
         "handler": task.handler,
-        "details": made.details,
+        "details": task_plan.details,
     }
 
 
 def _source(task: Task) -> str | None:
-    """The text of a script that is a file of its own."""
+    """The text of a `script` task's file, or None."""
     if task.kind != "script":
         return None
     try:
@@ -146,20 +148,20 @@ def _source(task: Task) -> str | None:
 
 
 def lines(plans: dict[str, Any]) -> list[str]:
-    """The same for people."""
-    found = [f"{plans['name']}: {len(plans['tasks'])} task(s); nothing is created"]
-    found += [*place_lines(plans["executors"]), ""]
+    """The document as lines for people."""
+    text = [f"{plans['name']}: {len(plans['tasks'])} task(s); nothing is created"]
+    text += [*place_lines(plans["executors"]), ""]
     if plans["plugins"]:
-        found += ["plugins", *(f"   {_plugin_text(use)}" for use in plans["plugins"]), ""]
+        text += ["plugins", *(f"   {_plugin_text(use)}" for use in plans["plugins"]), ""]
     for package in plans["packages"]:
-        found += [
+        text += [
             "would ship",
             *(f"   {line}" for line in code_package.lines(Package.from_json(package))),
             "",
         ]
     for number, task in enumerate(plans["tasks"], start=1):
-        found += [*_task_lines(number, task), ""]
-    return found[:-1]
+        text += [*_task_lines(number, task), ""]
+    return text[:-1]
 
 
 def _task_lines(number: int, task: dict[str, Any]) -> list[str]:
@@ -171,7 +173,7 @@ def _task_lines(number: int, task: dict[str, Any]) -> list[str]:
             f"{task['executor']}" + (f" ({task['type']})" if task["type"] != task["executor"] else ""),
         ),
         ("needs", f"{needs} ({task['dependency_type']})" if needs else ""),
-        ("runs", f"when all tasks are over ({task['handler']})" if task["handler"] else ""),
+        ("runs", f"when all tasks are finished ({task['handler']})" if task["handler"] else ""),
         ("early", _early_text(task["queued_early"]) if task["queued_early"] else ""),
         ("when", "" if task["when"] is None else str(task["when"])),
         ("command", shlex.join(task["argv"])),
@@ -181,18 +183,21 @@ def _task_lines(number: int, task: dict[str, Any]) -> list[str]:
         ("timeout", duration_text(task["timeout"]) if task["timeout"] is not None else ""),
         ("retries", str(retry) if retry else ""),
         ("inherits", "" if task["env_inherit"] == "all" else str(task["env_inherit"])),
-        ("later", f"filled in when what it needs is over: {', '.join(task['late'])}" if task["late"] else ""),
+        (
+            "later",
+            f"filled in after its dependencies finish: {', '.join(task['late'])}" if task["late"] else "",
+        ),
     ]
-    found = [f"{number}. {task['id']}", *(f"   {label + ':':<10}{text}" for label, text in fields if text)]
-    found += [f"   {'env:':<10}{name}={shlex.quote(value)}" for name, value in task["env"].items()]
-    found += [f"   {key + ':':<10}{_detail_text(value)}" for key, value in task["details"].items()]
+    text = [f"{number}. {task['id']}", *(f"   {label + ':':<10}{value}" for label, value in fields if value)]
+    text += [f"   {'env:':<10}{name}={shlex.quote(value)}" for name, value in task["env"].items()]
+    text += [f"   {key + ':':<10}{_detail_text(value)}" for key, value in task["details"].items()]
     if task["script"] is not None:
-        found += ["   script:", *(f"     | {line}" for line in task["script"].splitlines())]
-    return found
+        text += ["   script:", *(f"     | {line}" for line in task["script"].splitlines())]
+    return text
 
 
 def _detail_text(value: Any) -> str:
-    """What an executor adds to a plan: a text, an argument list as a shell would read it, or else JSON."""
+    """A detail that an executor adds to a plan: text, an argument list quoted for a shell, or JSON."""
     if isinstance(value, list) and all(isinstance(word, str) for word in value):
         return shlex.join(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -204,20 +209,20 @@ def _early(task: Task, rules: Rules) -> dict[str, Any]:
 
 
 def _early_text(queued: dict[str, list[str]]) -> str:
-    """Whom a task waits for in its engine's own queue."""
-    text = f"queued early behind {_named(queued['behind'])}"
-    return f"{text}, once {_named(queued['after'])} is over" if queued["after"] else text
+    """The tasks that a task waits for in the backend's queue."""
+    text = f"queued early, with a dependency on {_named(queued['behind'])}"
+    return f"{text}, once {_named(queued['after'])} has finished" if queued["after"] else text
 
 
 def _named(names: list[str]) -> str:
-    """Some of the names, and how many more there are."""
+    """The first names, and the number of the others."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _plugin_text(use: dict[str, Any]) -> str:
-    whose = "" if use["tasks"] is None else f" for {len(use['tasks'])} task(s)"
-    return f"{use['uses']}{whose}{', hears of events' if use['hears'] else ''}"
+    scope = "" if use["tasks"] is None else f" for {len(use['tasks'])} task(s)"
+    return f"{use['uses']}{scope}{', listens to events' if use['hears'] else ''}"
 
 
 def _arguments(args: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""What is different between two resolved specs, field by field. No effects.
+"""The differences between two resolved specs, field by field. No effects.
 
-Fields are found in the values themselves: a new one of a task or a spec needs no line here.
+Fields are read from the dataclasses: a new field of a task or a spec needs no change in this module.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.storage.spec_revisions import Texts
 
-# What follows from other fields, or from the place in a file, and is no difference of its own.
+# Fields derived from other fields, or from the position in a file; not differences of their own.
 _DERIVED: Final = frozenset(("id", "index", "kind", "body", "group", "late", "twins"))
 _APART: Final = frozenset(("tasks", "groups", "revision", "removed", "packages"))
-_OF_WATCHING: Final = frozenset(("detach", "tail_logs", "direct"))  # how a command goes along with it
+_OF_WATCHING: Final = frozenset(("detach", "tail_logs", "direct"))  # how a command follows the run
 _OF_GROUPS: Final = frozenset(("id", "members"))
-TEXT: Final = "text of the script"  # the field that stands for what a script's file holds
+TEXT: Final = "text of the script"  # the field for the content of a script's file
 
 
 class _Absent:
-    """The value of a field that is not there."""
+    """The value of a missing field."""
 
     def __repr__(self) -> str:
         return "ABSENT"
@@ -38,17 +38,17 @@ ABSENT: Final = _Absent()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One field with two values; ABSENT where it is not there.
+    """One field with two values; ABSENT if it is missing.
 
-    `tasks` are the tasks that it is a field of, which all have the same two values; there are none if
-    it is one of the spec as a whole. `path` is where in the task or the spec it is.
+    `tasks` are the tasks with this field, which all have the same two values; empty for a field of the
+    spec. `path` is the field's path in the task or the spec.
     """
 
     path: Place
     before: Any
     after: Any
     tasks: tuple[str, ...] = ()
-    group: str | None = None  # of which all these tasks are members
+    group: str | None = None  # the group of all these tasks
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `spec` in `exp.diff/1` and of `changes` in `exp.resume/1`."""
@@ -63,7 +63,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Differences:
-    """All that is different; `removed` and `added` are tasks that only the one or the other has."""
+    """All differences; `removed` and `added` are the tasks that only the old or the new spec has."""
 
     fields: tuple[Difference, ...]
     removed: tuple[str, ...]
@@ -74,38 +74,38 @@ def of_specs(before: Spec, after: Spec, *, old_text: Texts, new_text: Texts) -> 
     """The differences between two specs.
 
     Args:
-        before: the one.
-        after: the other.
-        old_text: what the scripts of the one hold.
-        new_text: what the scripts of the other hold.
+        before: the old spec.
+        after: the new spec.
+        old_text: returns the content of a script of the old spec.
+        new_text: returns the content of a script of the new spec.
     """
     old, new = ({task.id: task for task in spec.tasks} for spec in (before, after))
-    told: dict[tuple[Any, ...], Difference] = {}
+    distinct: dict[tuple[Any, ...], Difference] = {}
     members: dict[tuple[Any, ...], list[str]] = {}
     for name, task in old.items():
         if name not in new:
             continue
-        for found in of_tasks(task, new[name], old_text=old_text, new_text=new_text):
+        for difference in of_tasks(task, new[name], old_text=old_text, new_text=new_text):
             # All members of a sweep with the same two values are one difference.
-            key = (task.group or name, found.path, _key(found.before), _key(found.after))
-            told.setdefault(key, found)
+            key = (task.group or name, difference.path, _key(difference.before), _key(difference.after))
+            distinct.setdefault(key, difference)
             members.setdefault(key, []).append(name)
-    of_all = [
-        Difference(path=path, before=one, after=other)
-        for path, one, other in of_values(_of_spec(before, after), _of_spec(after, before))
+    spec_differences = [
+        Difference(path=path, before=old_value, after=new_value)
+        for path, old_value, new_value in of_values(_of_spec(before, after), _of_spec(after, before))
     ]
-    of_each = [
+    task_differences = [
         Difference(
-            path=found.path,
-            before=found.before,
-            after=found.after,
+            path=difference.path,
+            before=difference.before,
+            after=difference.after,
             tasks=tuple(members[key]),
             group=key[0] if members[key] != [key[0]] else None,
         )
-        for key, found in told.items()
+        for key, difference in distinct.items()
     ]
     return Differences(
-        fields=(*of_all, *of_each),
+        fields=(*spec_differences, *task_differences),
         removed=tuple(name for name in old if name not in new),
         added=tuple(name for name in new if name not in old),
     )
@@ -113,8 +113,8 @@ def of_specs(before: Spec, after: Spec, *, old_text: Texts, new_text: Texts) -> 
 
 def of_tasks(before: Task, after: Task, *, old_text: Texts, new_text: Texts) -> Iterator[Difference]:
     """The fields in which two versions of one task differ."""
-    for path, one, other in of_values(_of_task(before), _of_task(after)):
-        yield Difference(path=path, before=one, after=other, tasks=(after.id,))
+    for path, old_value, new_value in of_values(_of_task(before), _of_task(after)):
+        yield Difference(path=path, before=old_value, after=new_value, tasks=(after.id,))
     if before.kind == after.kind == "script":
         old, new = old_text(str(before.body)), new_text(str(after.body))
         if old != new:
@@ -122,34 +122,33 @@ def of_tasks(before: Task, after: Task, *, old_text: Texts, new_text: Texts) -> 
 
 
 def of_values(before: Any, after: Any, path: Place = ()) -> Iterator[tuple[Place, Any, Any]]:
-    """The places in which two values differ: mappings key by key, lists of one length item by item."""
+    """The paths at which two values differ, comparing mappings by key and lists of equal length by item."""
     if type(before) is type(after) and before == after and not isinstance(before, (dict, list)):
         return
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys([*before, *after]):
             yield from of_values(before.get(key, ABSENT), after.get(key, ABSENT), (*path, key))
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for index, (one, other) in enumerate(zip(before, after, strict=True)):
-            yield from of_values(one, other, (*path, index))
+        for index, (old_item, new_item) in enumerate(zip(before, after, strict=True)):
+            yield from of_values(old_item, new_item, (*path, index))
     elif _key(before) != _key(after):
         yield path, before, after
 
 
 def _key(value: Any) -> str:
-    """A text that is the same for values that are the same, types included."""
+    """A text that is equal for equal values of equal types."""
     return repr(value) if value is ABSENT else json.dumps(value, sort_keys=True, default=str)
 
 
 def _of_task(task: Task) -> dict[str, Any]:
-    """A task's own fields; what it runs under the word for it."""
-    values = {task.kind: _plain(task.body)}
-    return values | _fields(task, without=_DERIVED)
+    """A task's own fields; its body is under the key of its kind."""
+    return {task.kind: _plain(task.body)} | _fields(task, without=_DERIVED)
 
 
 def _of_spec(spec: Spec, other: Spec) -> dict[str, Any]:
-    """A spec's own fields, and those of groups that the other one has too."""
-    both = {group.id for group in other.groups}
-    groups = {group.id: _fields(group, without=_OF_GROUPS) for group in spec.groups if group.id in both}
+    """A spec's own fields, and those of the groups that both specs have."""
+    shared = {group.id for group in other.groups}
+    groups = {group.id: _fields(group, without=_OF_GROUPS) for group in spec.groups if group.id in shared}
     run = _fields(spec.run, without=_OF_WATCHING)
     return {**_fields(spec, without=_APART), "run": run, "groups": groups}
 
@@ -161,7 +160,7 @@ def _fields(value: Any, *, without: Iterable[str]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON has it, all mappings with keys of text."""
+    """The value in JSON types, with strings as the keys of mappings."""
     if is_dataclass(value) and not isinstance(value, type):
         return _plain(asdict(value))
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""The graph of an experiment: its tasks, groups as one node each, and what depends on what."""
+"""The dependency graph of an experiment: its tasks, with each group as one node, and their dependencies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GRAPH_FORMAT: Final = "exp.graph/1"
 DEFAULT_TYPE: Final[DependencyType] = "afterok"
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
-# The status that stands for several members: the first of these that one of them has.
+# The status of a group: the first of these that a member has.
 _PRECEDENCE: Final = (
     TaskStatus.UNKNOWN,
     TaskStatus.RUNNING,
@@ -34,7 +34,7 @@ _PRECEDENCE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A task, or a group with its members; of a spec `status` is None and `counts` is empty."""
+    """A task, or a group with its members; in the graph of a spec, `status` is None and `counts` is empty."""
 
     id: str
     members: tuple[str, ...]
@@ -47,7 +47,7 @@ class Node:
 
     @property
     def label(self) -> str:
-        """The name as drawings show it, with the number of members of a group."""
+        """The name shown in drawings, with the number of members of a group."""
         return f"{self.id} {TIMES}{len(self.members)}" if self.is_group else self.id
 
     def to_json(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """`target` depends on `source`, or is a handler that runs when it is over like everything else."""
+    """`target` depends on `source`, or is a handler that runs after all tasks are finished."""
 
     source: str
     target: str
@@ -78,7 +78,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskGraph:
-    """Nodes in an order in which everything stands below what it depends on."""
+    """The nodes, each after those it depends on, and the edges between them."""
 
     name: str
     nodes: tuple[Node, ...]
@@ -86,7 +86,7 @@ class TaskGraph:
     groups: tuple[dict[str, Any], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The document `exp.graph/1`, without what is known only of an experiment."""
+        """The document `exp.graph/1`, without the fields that only an experiment has."""
         return {
             "schema": GRAPH_FORMAT,
             "name": self.name,
@@ -97,7 +97,7 @@ class TaskGraph:
 
 
 def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> TaskGraph:
-    """The graph of a spec, with the states of its tasks where it is that of an experiment."""
+    """The graph of a spec; `states` are the states of its tasks if it belongs to an experiment."""
     by_node: defaultdict[str, list[Task]] = defaultdict(list)
     for task in spec.tasks:
         by_node[_node_of(task)].append(task)
@@ -106,12 +106,12 @@ def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> TaskGraph:
     for task in spec.tasks:
         for parent in task.dependencies:
             source, target = node_of[parent], node_of[task.id]
-            wanted = task.handler or task.dependency_type
-            edges[source, target] = Edge(source=source, target=target, type=wanted)
+            edge_type = task.handler or task.dependency_type
+            edges[source, target] = Edge(source=source, target=target, type=edge_type)
     edges |= _edges_to_handlers(spec, edges)
-    about = {group.id: group.description for group in spec.groups}
+    descriptions = {group.id: group.description for group in spec.groups}
     nodes = {
-        name: _node(name, tasks, states, description=about.get(name, tasks[0].description))
+        name: _node(name, tasks, states, description=descriptions.get(name, tasks[0].description))
         for name, tasks in by_node.items()
     }
     return TaskGraph(
@@ -132,15 +132,15 @@ def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> TaskGraph:
 
 
 def _edges_to_handlers(spec: Spec, known: Collection[tuple[str, str]]) -> dict[tuple[str, str], Edge]:
-    """From each task on which nothing depends to the handlers that come first: with it all is over."""
+    """The edges from each node without dependents to the handlers that run first."""
     first = [task for task in spec.tasks if task.handler and not task.dependencies]
-    above = {source for source, _ in known}
-    last = dict.fromkeys(_node_of(task) for task in spec.tasks if not task.handler) if first else {}
+    sources = {source for source, _ in known}
+    nodes = dict.fromkeys(_node_of(task) for task in spec.tasks if not task.handler) if first else {}
     return {
         (name, task.id): Edge(source=name, target=task.id, type=task.handler)
         for task in first
-        for name in last
-        if name not in above and task.handler
+        for name in nodes
+        if name not in sources and task.handler
     }
 
 
@@ -165,7 +165,7 @@ def _node(
 
 
 def _in_order(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[str]:
-    """Everything below what it depends on, and as near to it as can be: few lines run side by side."""
+    """The names in topological order, each close to its dependencies, so that few edges are parallel."""
     children, waiting = defaultdict(list), Counter(target for _, target in edges)
     for source, target in edges:
         children[source].append(target)
@@ -184,7 +184,7 @@ def _in_order(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[st
 
 
 def to_mermaid(graph: TaskGraph) -> str:
-    """The graph for Mermaid; names are quoted, so that none can be taken for syntax."""
+    """The graph for Mermaid; names are quoted, so that none is read as syntax."""
     numbers = {node.id: f"n{index}" for index, node in enumerate(graph.nodes)}
     lines = ["flowchart TD"]
     for node in graph.nodes:
@@ -200,7 +200,7 @@ def to_mermaid(graph: TaskGraph) -> str:
 
 
 def to_dot(graph: TaskGraph) -> str:
-    """The graph for Graphviz; names are quoted, so that none can be taken for syntax."""
+    """The graph for Graphviz; names are quoted, so that none is read as syntax."""
     lines = [f"digraph {_quoted(graph.name)} {{", "    node [shape=box, style=filled, fillcolor=white];"]
     for node in graph.nodes:
         details = [f"label={_quoted(node.label)}"]
@@ -214,7 +214,7 @@ def to_dot(graph: TaskGraph) -> str:
 
 
 def _entities(text: str) -> str:
-    """Mermaid's own escapes, which are written with a number sign instead of an ampersand."""
+    """The text in Mermaid's escapes, which start with a number sign instead of an ampersand."""
     return "".join(char if char.isalnum() or char in _PLAIN else f"#{ord(char)};" for char in text)
 
 

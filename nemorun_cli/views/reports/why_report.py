@@ -1,4 +1,4 @@
-"""Why a task is where it is: what it waits for, what ended it, what its log says, and what a resume does."""
+"""Explains a task's status: its causes, the end of its log, its attempts, and what a resume would do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.spec import Task
     from nemorun_cli.scheduler.resume_plan import Decision
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.log_excerpt import Excerpt
     from nemorun_cli.views.snapshot import Snapshot
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 WHY_FORMAT: Final = "exp.why/1"
 
-# Endings whose log says something about the cause.
-_TELLING: Final = frozenset({TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.UNKNOWN})
+# Statuses for which the log helps to explain the cause.
+_WITH_LOG: Final = frozenset({TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Why one task is where it is; `chain` leads from it up to what first went wrong."""
+    """Why one task has its status; `chain` goes up its dependencies to the first failure."""
 
     task: Task
     state: TaskState
@@ -41,7 +41,7 @@ class Explanation:
     entry: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """An entry of `tasks` in `exp.why/1`: that of `exp.status/1`, and why."""
+        """An entry of `tasks` in `exp.why/1`: that of `exp.status/1` plus the explanation."""
         log = self.excerpt
         return {
             **self.entry,
@@ -49,7 +49,7 @@ class Explanation:
             "causes": [asdict(cause) for cause in self.causes],
             "chain": [asdict(cause) for cause in self.chain],
             "log": {"path": str(log.path), "lines": list(log.lines), "error": log.error} if log else None,
-            "attempts": [one.to_json() for one in self.attempts],
+            "attempts": [attempt.to_json() for attempt in self.attempts],
             "resume": asdict(self.resume) if self.resume else None,
         }
 
@@ -57,26 +57,26 @@ class Explanation:
 def explain(
     snapshot: Snapshot, names: Sequence[str], events: Sequence[Event], *, secrets: Collection[str]
 ) -> list[Explanation]:
-    """Why each of these tasks is where it is.
+    """Explain the status of each of these tasks.
 
     Args:
-        snapshot: how the experiment stands.
+        snapshot: the current state of the experiment.
         names: the ids of the tasks.
-        events: the ledger, for what happened before.
-        secrets: values that are hidden in what logs say.
+        events: all events of the ledger.
+        secrets: values to mask in log lines.
     """
     reader = CauseReader(snapshot, events)
     past = timeline.attempts(snapshot, events)
-    decisions = {one.task: one for one in resume_plan.decide(reader.schedule)}
-    found = []
+    decisions = {decision.task: decision for decision in resume_plan.decide(reader.schedule)}
+    explanations = []
     for name in names:
         task, state = reader.schedule.tasks[name], snapshot.history.tasks[name]
         excerpt = None
-        if state.status in _TELLING and state.submitted:
+        if state.status in _WITH_LOG and state.submitted:
             log = snapshot.files.attempt(name, state.attempt).log
             excerpt = log_excerpt.read(log, secrets=secrets)
         can_resume = snapshot.supervisor in ("gone", "ended") or state.is_over
-        found.append(
+        explanations.append(
             Explanation(
                 task=task,
                 state=state,
@@ -88,4 +88,4 @@ def explain(
                 entry=snapshot.task_json(name, task.index),
             )
         )
-    return found
+    return explanations

@@ -83,5 +83,5 @@ def test_a_run_whose_tasks_recorded_nothing_is_compared_by_its_params(exp: Exp) 
 def test_a_condition_that_is_mistyped_is_refused(swept: Exp, condition: str) -> None:
     """What is no comparison is refused with the operators there are, instead of fitting nothing."""
     told = swept("compare", "--where", condition, code=2).stderr
-    assert f"--where {condition}: it is no condition" in told
+    assert f"--where {condition}: not a condition" in told
     assert "the operators are =, ==, !=, <, <=, > and >=" in told

@@ -42,7 +42,7 @@ def test_doctor_finds_a_machine_well(exp: Exp) -> None:
 
 def test_doctor_makes_nothing(exp: Exp) -> None:
     """A home that is not there yet is made by the first run, not by the doctor."""
-    assert "made by the first run" in checks(exp)["home"]["message"]
+    assert "the first run creates" in checks(exp)["home"]["message"]
     assert not exp.home.exists()
 
 
@@ -92,7 +92,7 @@ def test_doctor_finds_a_dead_supervisor(bench: Bench) -> None:
     kill_supervisor(run)
     found = checks(bench.exp, run.id)[f"experiment {run.id}"]
     assert (found["state"], found["remedy"]) == ("warning", f"continue it: exp resume {run.id}")
-    assert "1 of its tasks go on by themselves" in found["message"]
+    assert "1 of its tasks continue without it" in found["message"]
     assert f"-> continue it: exp resume {run.id}" in bench.exp("doctor", run.id).stdout
     run.cancel()
 

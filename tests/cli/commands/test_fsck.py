@@ -167,7 +167,7 @@ def test_an_end_that_its_own_record_contradicts(bench: Bench, ended: Run) -> Non
     document = found(bench.exp, ended, code=7)
     (finding,) = document["findings"]
     assert (finding["kind"], finding["task"], finding["attempt"]) == ("different_end", "bad", 1)
-    assert "exit code 0 by its own record, and with exit code 3" in finding["message"]
+    assert "exit code 0 in its own record, but with exit code 3" in finding["message"]
     bench.exp("fsck", ended.id, "--repair")
     assert bench.exp.task("bad")["status"] == "SUCCEEDED"
     assert found(bench.exp, ended, code=0)["findings"] == []

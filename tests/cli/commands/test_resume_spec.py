@@ -89,14 +89,14 @@ def test_what_a_task_is_needs_a_word(exp: Exp, study: Path) -> None:
     change(study, ("lr: 0.1", "lr: 0.5"))
 
     refused = exp("resume", "study", "--spec", study, code=2).stderr
-    assert "not what they were when they ran: train (args.0)" in refused
+    assert "changed since they ran: train (args.0)" in refused
     assert "--accept-changes" in refused
     assert exp.status()["status"] == "COMPLETED"
     found = plan(exp, "--spec", study)
     assert (found["revision"], found["unaccepted"]) == (2, ["train"])
     assert found["tasks"]["prepare"] == ("keep", "it succeeded in attempt 1")
     assert found["tasks"]["train"] == ("run", "changed: args.0")
-    assert found["tasks"]["report"] == ("run", "something that it depends on changed")
+    assert found["tasks"]["report"] == ("run", "a task that it depends on changed")
 
     exp("resume", "study", "--spec", study, "--accept-changes")
     assert attempts(exp) == {"prepare": 1, "train": 3, "scaled": 1, "report": 2}
@@ -176,7 +176,9 @@ def test_a_task_that_comes_back_runs_again(exp: Exp, study: Path) -> None:
     exp("resume", "study", "--spec", study)
     study.write_text(before)
 
-    assert plan(exp, "--spec", study)["tasks"]["scaled"][1] == "it was removed before, and is there again"
+    assert (
+        plan(exp, "--spec", study)["tasks"]["scaled"][1] == "removed by an earlier revision and added again"
+    )
     exp("resume", "study", "--spec", study)
 
     assert attempts(exp)["scaled"] == 2

@@ -33,7 +33,7 @@ def test_params_and_fields_are_checked_too(exp: Exp) -> None:
 def test_engines_are_asked_on_demand(exp: Exp) -> None:
     """`--engines` asks each engine that the tasks use."""
     (engine,) = exp("validate", exp.spec(GOOD), "--engines", "--json").json["engines"]
-    assert (engine["engine"], engine["is_ok"]) == ("local", True)
+    assert (engine["engine"], engine["is_well"]) == ("local", True)
     assert "local: ok" in exp("validate", exp.spec(GOOD), "--engines").stdout
 
 

@@ -6,9 +6,9 @@ from support.patience import eventually
 from support.workspace import kill_supervisor, until
 
 from nemorun_cli.experiment.run import Run
+from nemorun_cli.storage.events import UNKNOWN
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.paths import Home
-from nemorun_cli.storage.state import UNKNOWN
 
 if TYPE_CHECKING:
     from support.workspace import Bench, Exp
@@ -111,7 +111,7 @@ def test_why_says_why_a_failure_is_not_retried(exp: Exp) -> None:
         "  other: {inline: exit 3, retry: {limit: 2, on: [4, timeout]}}\n"
     )
     exp("run", spec, code=1)
-    assert "2 of 2 retries are used up" in exp("why", "latest", "often").stdout
+    assert "2 of 2 retries are used" in exp("why", "latest", "often").stdout
     assert len(explained(exp, "often")["attempts"]) == 3
     assert "retry.on (4, timeout) does not name this failure" in exp("why", "latest", "other").stdout
 

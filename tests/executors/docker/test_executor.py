@@ -248,7 +248,7 @@ def test_gpus_that_the_engine_cannot_give_are_told(bench: Bench) -> None:
     """Where there are no GPUs a spec that asks for them is refused at once, with the remedy."""
     if "False" not in executors_check(gpus="all"):
         pytest.skip("this engine gives GPUs")
-    with pytest.raises(EngineError, match="no way to give GPUs") as refused:
+    with pytest.raises(EngineError, match="does not support GPUs") as refused:
         bench.start({"one": "true"}, **box(gpus="all"))
     assert "nvidia-container-toolkit" in str(refused.value.hint)
 
@@ -620,7 +620,7 @@ def test_a_socket_that_may_not_be_used_is_told(docker_engine: Dockerd) -> None:
         [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
     )
     assert "ermission denied" in done.stdout
-    assert f"you may not use {docker_engine.host.removeprefix('unix://')}" in done.stdout
+    assert f"you have no permission to use {docker_engine.host.removeprefix('unix://')}" in done.stdout
     assert "usermod -aG docker" in done.stdout
 
 
@@ -819,7 +819,7 @@ def test_resources_reach_the_engine_and_are_measured(bench: Bench, engine: Docke
     assert used["cpu"] > 0
     assert 20_000_000 < used["memory"] <= 64 << 20
     assert slots.used(bench.home.slots(locks.hostname())) == []
-    assert "asked 64M and 0.5 CPUs, peak " in bench.exp("why", run.id, "one").stdout
+    assert "requested 64M and 0.5 CPUs, peak " in bench.exp("why", run.id, "one").stdout
 
 
 @pytest.mark.usefixtures("engine")

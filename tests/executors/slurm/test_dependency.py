@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nemorun_cli.executors import Job, Upstream
-from nemorun_cli.executors.slurm.dependency import SIGNALLED, STOOD_BACK, array, batches, text
+from nemorun_cli.executors.slurm.dependency import DECLINED, SIGNALLED, array, batches, text
 from nemorun_cli.executors.slurm.job_script import job_script, member_text
 from nemorun_cli.executors.slurm.sbatch_options import Request
 from nemorun_cli.model.plan import Plan
@@ -108,7 +108,7 @@ OK, BAD, LATE = '{"exit_code":0}\n', '{"exit_code":3}\n', '{"exit_code":0,"timeo
         ("end", {"exit.json": BAD, "claim": "", SIGNALLED: ""}, True),
         ("end", {"claim": ""}, True),
         ("end", {}, False),
-        ("end", {STOOD_BACK: ""}, False),
+        ("end", {DECLINED: ""}, False),
         ("failure", {"exit.json": BAD, "claim": ""}, True),
         ("failure", {"claim": ""}, True),
         ("failure", {"exit.json": OK, "claim": ""}, False),
@@ -181,5 +181,5 @@ def does_run(place: Path, need: str, parent: Path) -> bool:
     (place / "script").write_text(text, encoding="utf-8")
     subprocess.run(["/bin/bash", str(place / "script")], cwd=place, check=False, timeout=30)
     assert news.exists()
-    assert (own / STOOD_BACK).exists() is not (own / "log").exists()
+    assert (own / DECLINED).exists() is not (own / "log").exists()
     return (own / "log").exists()

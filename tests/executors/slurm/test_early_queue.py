@@ -318,11 +318,11 @@ def test_why_and_dry_run_tell_of_the_queue(bench: Bench) -> None:
     spec = bench.spec(tasks, **header())
     plans = json.loads(bench.exp("run", spec, "--dry-run", "--json").stdout)["tasks"]
     assert [task["queued_early"] for task in plans] == [None, {"behind": ["one"], "after": []}]
-    assert "queued early behind one" in bench.exp("run", spec, "--dry-run").stdout
+    assert "queued early, with a dependency on one" in bench.exp("run", spec, "--dry-run").stdout
     run = bench.start(tasks, **header())
     soon(lambda: are_queued(run, "two") and "Dependency" in (now(run, "two").message or ""))
     said = bench.exp("why", run.id, "two", code=None).stdout
-    assert "it is queued early, behind one" in said
+    assert "it is queued with a dependency on one" in said
     assert str(now(run, "two").job_id) in said
     bench.touch("go")
     run.wait(timeout=LONG)

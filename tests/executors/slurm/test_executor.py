@@ -42,7 +42,7 @@ def test_what_no_node_has_is_refused_with_its_place(bench: Bench) -> None:
     """More than any node can give is a problem of the spec, in Slurm's words; offline nobody is asked."""
     spec = bench.spec({"one": {"inline": "true", "resources": {"cpus": 4096}}}, **header())
     refused = bench.exp("validate", spec, "--engines", code=2).stderr
-    assert "tasks.one.resources: on cluster: Slurm would not take a job that asks for 4096 CPUs" in refused
+    assert "tasks.one.resources: on cluster: Slurm would not accept a job that requests 4096 CPUs" in refused
     bench.exp("validate", spec)
 
 
@@ -398,7 +398,7 @@ def doctor(options: dict[str, Any]) -> list[dict[str, Any]]:
     [
         ({}, None, None),
         ({"partition": "nowhere"}, "no partition 'nowhere'", "main"),
-        ({"cpus_per_task": 4096}, "would not take", "options"),
+        ({"cpus_per_task": 4096}, "would not accept", "options"),
     ],
 )
 @pytest.mark.usefixtures("slurm")

@@ -54,13 +54,13 @@ def test_equal_members_are_one_request(each: list[list[str]], parts: list[list[s
 def test_a_step_gets_its_part_of_the_allocation() -> None:
     """It has the member's own counts, or its component, and writes down which step it is."""
     argv = ("srun", "--mpi=none", "--", "python", "a b")
-    found = step(asks("--cpus-per-task=2"), argv, mark="/m", component=None)
+    found = step(asks("--cpus-per-task=2"), argv, id_file="/m", component=None)
     assert found[:6] == ("srun", "--nodes=1", "--ntasks=1", "--cpus-per-task=2", "--exact", "--mpi=none")
     assert found[6:9] == ("--", "/bin/sh", "-c")
     assert found[-4:] == ('echo "$SLURM_JOB_ID.$SLURM_STEP_ID" >"$0"; exec "$@"', "/m", "python", "a b")
-    found = step(asks("--gres=gpu:2", "--mem=4G"), argv, mark="/m", component=None)
+    found = step(asks("--gres=gpu:2", "--mem=4G"), argv, id_file="/m", component=None)
     assert found[:6] == ("srun", "--nodes=1", "--ntasks=1", "--gpus=2", "--mem-per-cpu=4096M", "--exact")
-    found = step(asks("--nodes=2", "--ntasks-per-node=4"), argv, mark="/m", component=1)
+    found = step(asks("--nodes=2", "--ntasks-per-node=4"), argv, id_file="/m", component=1)
     assert found[:4] == ("srun", "--nodes=2", "--ntasks=8", "--het-group=1")
     assert found[-4].startswith('echo "$SLURM_JOB_ID_HET_GROUP_1.')
 

@@ -90,7 +90,7 @@ def test_options_that_say_what_resources_say_are_told(
     given: dict[str, Any], wanted: Resources, told: str | None
 ) -> None:
     """An option and a resource that mean the same are told by the option's name; others go together."""
-    said = None if told is None else f"its options say that already: {told}; leave out one of the two"
+    said = None if told is None else f"its options already request this: {told}; remove one of the two"
     assert clash(given, wanted) == said
 
 

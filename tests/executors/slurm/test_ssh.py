@@ -75,7 +75,7 @@ def test_a_wrong_tunnel_is_told_with_its_place(exp: Exp) -> None:
     told = exp("validate", spec, code=2).stderr
     assert "spec.yaml:3:" in told
     assert "executors.far.tunnel.job_dir" in told
-    assert "an absolute path on the far side" in told
+    assert "an absolute path on the remote host" in told
 
 
 def test_the_supervisor_never_asks() -> None:
@@ -94,12 +94,12 @@ def test_sockets_lie_where_nobody_else_can(tmp_path: Path, monkeypatch: pytest.M
     """A folder for connections that others may enter, or that is a link, is not used."""
     monkeypatch.setattr(ssh, "SOCKETS", str(tmp_path / "open"))
     (tmp_path / "open").mkdir(mode=0o755)
-    with pytest.raises(EngineError, match="not a folder of yours alone"):
+    with pytest.raises(EngineError, match="not private to you"):
         TUNNEL.ssh()
     (tmp_path / "private").mkdir(mode=0o700)
     (tmp_path / "open").rmdir()
     (tmp_path / "open").symlink_to(tmp_path / "private")
-    with pytest.raises(EngineError, match="not a folder of yours alone"):
+    with pytest.raises(EngineError, match="not private to you"):
         TUNNEL.ssh()
 
 
@@ -157,7 +157,7 @@ def test_a_place_stays_what_it_was(tmp_path: Path) -> None:
     files = ExperimentFiles(tmp_path / "experiments" / "tried" / "tried_17")
     files.directory.mkdir(parents=True)
     first = RemotePaths(TUNNEL, files)
-    first.remember()
+    first.save()
     later = RemotePaths(Tunnel(host="login", job_dir="/elsewhere"), files)
     assert later.folder == first.folder
     assert json.loads((files.directory / "slurm" / "there").read_text())["host"] == "login"

@@ -64,7 +64,7 @@ def test_the_best_is_found_by_a_metric_and_a_direction(found: list[ComparedRow])
     """The least or the largest of what a metric ever was; it has to be said which is better."""
     assert names(compare(found, best="train/loss:min")) == "a"
     assert names(compare(found, best="train/loss:max")) == "b"
-    with pytest.raises(UsageError, match="does not say what is better"):
+    with pytest.raises(UsageError, match="the direction is missing"):
         compare(found, best="train/loss")
 
 
@@ -96,8 +96,8 @@ def test_conditions_choose_rows(found: list[ComparedRow], where: list[str], left
         ({"sort": "loose"}, "no metric or param 'loose'"),
         ({"sort": "loss"}, "several metrics: eval/loss, train/loss"),
         ({"keys": ["lr"]}, "is a param, not a metric"),
-        ({"where": ["lr"]}, "is no condition"),
-        ({"where": ["lr<much"]}, "'much' is no number"),
+        ({"where": ["lr"]}, "not a condition"),
+        ({"where": ["lr<much"]}, "'much' is not a number"),
         ({"where": ["nothing=1"]}, "no metric or param"),
     ],
 )

@@ -14,7 +14,7 @@ from support.workspace import attempt, kill_supervisor, shim_pid, until
 
 from nemorun_cli.plugins.builtin import notify
 from nemorun_cli.plugins.faults import faults, settle
-from nemorun_cli.storage import state
+from nemorun_cli.storage import events
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import locks
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from support.workspace import Bench
 
     from nemorun_cli.experiment.run import Run
-    from nemorun_cli.storage.ledger import Event
+    from nemorun_cli.storage.events import Event
 
 NOTE = ["sh", "-c", 'cat >>told; printf "%s %s %s\\n" "$EXP_OCCASION" "$EXP_STATUS" "$EXP_TASK" >>said']
 
@@ -124,7 +124,7 @@ def test_plugins_hear_before_anybody_can_read_of_the_end(bench: Bench) -> None:
     ledger, heard = supervision.journal.ledger, []
 
     def append(batch: Sequence[Event]) -> list[Event]:
-        if batch[-1]["event"] == state.FINISHED:
+        if batch[-1]["event"] == events.FINISHED:
             heard.append(locks.is_held(run.files.hearer(0).lock))
         return Ledger.append(ledger, batch)
 
@@ -233,8 +233,8 @@ def test_command_that_fails_is_recorded(bench: Bench) -> None:
     settled(run)
     errors = [fault.error for fault in faults(run.files, run.spec())]
     assert errors == [
-        "NotifyError: sh ended with exit code 3: no mail here",
-        "NotifyError: sleep did not end within 0.3 s",
+        "NotifyError: sh failed with exit code 3: no mail here",
+        "NotifyError: sleep did not finish within 0.3 s",
     ]
 
 

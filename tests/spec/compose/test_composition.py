@@ -118,8 +118,8 @@ def test_include_adds_and_never_overrides(write: Write) -> None:
     spec.write_text("include: parts/more.yaml\nparams: {lr: 2}\ntasks: {more: {inline: echo two}}\n")
 
     assert [text.partition(" (")[0] for text in problems(spec)] == [
-        "parts/more.yaml:1:10: params.lr: params.lr is in spec.yaml too",
-        "parts/more.yaml:3:3: tasks.more: tasks.more is in spec.yaml too",
+        "parts/more.yaml:1:10: params.lr: params.lr is also in spec.yaml",
+        "parts/more.yaml:3:3: tasks.more: tasks.more is also in spec.yaml",
     ]
 
 
@@ -140,7 +140,7 @@ def test_cycles_are_refused_with_their_chain(write: Write) -> None:
     write("a.yaml", "include: sub/b.yaml\n")
     spec = write("spec.yaml", "extends: a.yaml\ntasks: {t: {inline: echo}}\n")
 
-    message = "extends: leads back to where it began: a.yaml → sub/b.yaml → a.yaml"
+    message = "extends: forms a cycle: a.yaml → sub/b.yaml → a.yaml"
     assert problems(spec) == [f"sub/b.yaml:1:10: {message}"]
 
     spec.write_text("extends: spec.yaml\n")
@@ -166,7 +166,7 @@ def test_problems_are_told_in_the_file_they_are_in(write: Write) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("extends: nowhere.yaml", "spec.yaml:1:10: extends: nowhere.yaml: there is no such file"),
+        ("extends: nowhere.yaml", "spec.yaml:1:10: extends: nowhere.yaml: does not exist"),
         ("extends: [a, 1]", "spec.yaml:1:14: extends.1: must be text, not 1"),
         (
             "extends: '${{ a }}.yaml'",
@@ -211,7 +211,7 @@ def test_references_cannot_be_set(write: Write) -> None:
     spec = write("spec.yaml", "tasks: {t: {inline: echo}}\n")
 
     assert problems(spec, sets=["extends=other.yaml"]) == [
-        "--set extends=other.yaml: extends: extends names files, which are read before (write it into a file)"
+        "--set extends=other.yaml: extends: extends cannot be changed by --set (write it in the spec)"
     ]
 
 

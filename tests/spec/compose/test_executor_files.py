@@ -129,16 +129,16 @@ def test_problems_are_told_in_the_file_of_executors(exp: Exp, user: Path) -> Non
 
     user.write_text("executors:\n  a: {extends: b}\n  b: {extends: a}\n  bare: {extends: a}\n")
     told = exp("validate", exp.spec(SPEC), code=2).stderr
-    assert f"{user}:3:16: executors.b.extends: leads back to where it began: a → b → a" in told
+    assert f"{user}:3:16: executors.b.extends: forms a cycle: a → b → a" in told
 
     user.write_text("executors: {bare: {extends: bare}}\n")
     told = exp("validate", exp.spec(SPEC), code=2).stderr
-    assert f"{user}:1:29: executors.bare.extends: no executor is called 'bare' further out" in told
+    assert f"{user}:1:29: executors.bare.extends: no other executor is called 'bare'" in told
 
     user.write_text("tasks: {}\nexecutors: {local: {type: local}, bare: {type: local}}\n")
     told = exp("validate", exp.spec(SPEC), code=2).stderr
-    assert f"{user}:1:1: tasks: tasks does not belong here" in told
-    assert f"{user}:2:13: executors.local: cannot be described here" in told
+    assert f"{user}:1:1: tasks: tasks is not allowed in an executor file" in told
+    assert f"{user}:2:13: executors.local: cannot be redefined here" in told
 
 
 def test_unknown_executors_are_told_with_those_outside(exp: Exp, user: Path) -> None:

@@ -104,9 +104,9 @@ def test_expression_has_its_value(code: str, value: object) -> None:
     [
         ("params.lrr", "no param is called 'lrr'"),
         ("params.learning-rat", "no param is called 'learning-rat'"),
-        ("lr", "no name 'lr' is known"),
-        ("secrets.KEY", "secrets cannot be named"),
-        ("matrix.lr", "matrix is for tasks that have one"),
+        ("lr", "unknown name 'lr'"),
+        ("secrets.KEY", "secrets cannot be used"),
+        ("matrix.lr", "matrix can be used only in tasks with a matrix"),
         ("env.PATH", "no variable of the spec's env is called 'PATH'"),
         ("experiment.key", "no value is called 'key'"),
         ("tasks.trian.outputs.x", "no task is called 'trian'"),
@@ -115,17 +115,17 @@ def test_expression_has_its_value(code: str, value: object) -> None:
         ("tasks[params.name].outputs", "cannot be used"),
         ("tasks.train.outputs.los", "tasks.train.outputs has no 'los'"),
         ("params.model.dept", "params.model has no 'dept'"),
-        ("params.lr +", "is no valid expression"),
-        ("params.lr | frobnicate", "is no valid expression"),
-        ("1 / 0", "cannot be given a value"),
-        ("params.name + 1", "cannot be given a value"),
+        ("params.lr +", "is not a valid expression"),
+        ("params.lr | frobnicate", "is not a valid expression"),
+        ("1 / 0", "cannot be evaluated"),
+        ("params.name + 1", "cannot be evaluated"),
         ("params.list[9]", "no item 9"),
         ("9 ** 99999 ** 9", "the power is too large"),
         ("'x' * 99999999", "larger than"),
-        ("[1] * 3", "* is for numbers, or repeats a text"),
-        ("1 | round(-99999999)", "round takes at most"),
-        ("range(999999999)", "range gives more"),
-        ("'%99999999d' % 1", "% is for numbers"),
+        ("[1] * 3", "* works on numbers, or repeats text"),
+        ("1 | round(-99999999)", "round accepts at most"),
+        ("range(999999999)", "range has more"),
+        ("'%99999999d' % 1", "% works on numbers only"),
         ("params.name.format(1)", "has no 'format'"),
         ("params.name.join(params.list)", "has no 'join'"),
         ("''.__class__", "text has no '__class__'"),
@@ -135,16 +135,16 @@ def test_expression_has_its_value(code: str, value: object) -> None:
         ("self.__init__.__globals__", "has no '__init__'"),
         ("range.__globals__", "has no '__globals__'"),
         ("(params.list | map('upper')).__class__", "has no '__class__'"),
-        ("1e999", "cannot be given a value"),
+        ("1e999", "cannot be evaluated"),
         ("params.lr.real", "a number has no 'real'"),
         ("params.list.append(1)", "a list has no 'append'"),
-        ("params.name | attr('__class__')", "is no valid expression"),
-        ("params.name.upper", "no plain value"),
-        ("cycler", "no name 'cycler' is known"),
+        ("params.name | attr('__class__')", "is not a valid expression"),
+        ("params.name.upper", "not a plain value"),
+        ("cycler", "unknown name 'cycler'"),
         ("(" * 900 + "1" + ")" * 900, "too deep"),
         ("'a' | replace('a', 'b' * 900000) | replace('b', 'c' * 900000)", "larger than"),
-        ("range(9999) | map('replace', '1', 'x' * 9999) | list", "cannot be given a value"),
-        ("self", "no plain value"),
+        ("range(9999) | map('replace', '1', 'x' * 9999) | list", "cannot be evaluated"),
+        ("self", "not a plain value"),
     ],
 )
 def test_expression_without_a_value_is_refused_quickly(code: str, message: str) -> None:
@@ -229,7 +229,7 @@ def test_inline_scripts_take_plain_words_only(value: object) -> None:
     with pytest.raises(TemplateError) as caught:
         fill_inline("echo ${{ params.v }}", {**NAMES, "params": {"v": value}})
 
-    assert caught.value.hint == "pass it by env, or by args and read $1"
+    assert caught.value.hint == "pass it by env, or by args and use $1"
 
 
 @pytest.mark.parametrize("value", ["a-b_c./:=@%+,", 1, 0.5, True, ""])
@@ -319,7 +319,7 @@ def test_unsafe_output_does_not_get_into_an_inline_script() -> None:
     """An output that is no plain word makes the task fail by its template, with the remedy."""
     task = late_task(kind="inline", body="echo ${{ tasks.a.outputs.t }}", late=("/body",))
 
-    with pytest.raises(TemplateError, match="does not take"):
+    with pytest.raises(TemplateError, match="cannot be put into"):
         filled(task, {"a": {"t": "$(rm -rf /)"}})
 
 

@@ -101,7 +101,7 @@ def test_every_example_is_valid() -> None:
             "tasks.a.dependencies.0.same",
             "must be one of matrix",
         ),
-        ({"tasks": {"a": {}}}, "tasks.a", "says nothing to run"),
+        ({"tasks": {"a": {}}}, "tasks.a", "has nothing to run"),
         ({"tasks": {"a": {"inline": "x", "script": "y"}}}, "tasks.a.inline", "has script and inline"),
         ({"tasks": {"a": 3}}, "tasks.a", "must be a mapping, not 3"),
         ({"tasks": {"../x": {"inline": "x"}}}, "tasks.../x", "'../x' is not a name"),
@@ -243,7 +243,12 @@ def test_part_of_the_schema_is_described_for_people() -> None:
     """`exp schema tasks.retry` tells each key with its meaning, form, default and an example."""
     text = reference.describe("tasks.retry")
 
-    for expected in ("limit", "How often a task that failed is tried again.", "default: 0", "example: 30s"):
+    for expected in (
+        "limit",
+        "The maximum number of retries of a failed task.",
+        "default: 0",
+        "example: 30s",
+    ):
         assert expected in text
 
 
@@ -255,7 +260,7 @@ def test_part_of_the_schema_is_described_for_people() -> None:
         ("run.max_parallel", "whole number"),
         ("executors", "type"),
         ("tasks.group.0.name", "<group>/<name>"),
-        ("params.lr.minimum", "least"),
+        ("params.lr.minimum", "smallest"),
         ("tasks.matrix", "combination"),
     ],
 )

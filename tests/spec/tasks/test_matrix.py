@@ -204,15 +204,15 @@ def test_a_share_of_failures_is_rounded_up(limit: int | str, count: int, expecte
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"a": [1, 1.0]}, "m.a.1: 1.0 is there twice"),
-        ({"a": [1, "1"]}, 'm.a.1: "1" is there twice'),
-        ({"a": [1, 1], "b": [2, 2], "zip": ["a", "b"]}, "m.a.1: 1 is there twice, with b"),
-        ({"a": [1], "b": [1, 2], "zip": ["a", "b"]}, "m.zip: the axes are not of one length: a 1, b 2"),
+        ({"a": [1, 1.0]}, "m.a.1: 1.0 is listed twice"),
+        ({"a": [1, "1"]}, 'm.a.1: "1" is listed twice'),
+        ({"a": [1, 1], "b": [2, 2], "zip": ["a", "b"]}, "m.a.1: 1 is listed twice, with b"),
+        ({"a": [1], "b": [1, 2], "zip": ["a", "b"]}, "m.zip: the axes differ in length: a 1, b 2"),
         ({"a": [1], "b": [1], "zip": ["a", "c"]}, "m.zip.1: no axis is called 'c'"),
         ({"a": [1], "b": [1], "zip": [["a", "b"], ["b", "a"]]}, "m.zip.1.0: b is zipped twice"),
         ({"a": [1], "exclude": [{"b": 1}]}, "m.exclude.0.b: no axis is called 'b'"),
         ({"a": [1], "exclude": [{"a": 1}]}, "m: leaves nothing to run"),
-        ({"include": [{"a": 1}, {"a": 1}]}, "m.include.1: is there already"),
+        ({"include": [{"a": 1}, {"a": 1}]}, "m.include.1: repeats a combination"),
         (
             {"a": list(range(1000)), "b": list(range(101))},
             "m: expands to 101,000 members, which is more than",
@@ -309,7 +309,7 @@ def test_twins_are_the_members_with_the_same_values(tmp_path: Path) -> None:
             "a: {inline: '${{ matrix.x }}', matrix: {lr: [1]}}",
             "matrix: no axis is called 'x' (there are: lr)",
         ),
-        ("a: {inline: '${{ matrix.x }}'}", "matrix is for tasks that have one"),
+        ("a: {inline: '${{ matrix.x }}'}", "matrix can be used only in tasks with a matrix"),
         (
             "a: {inline: x, timeout: '${{ matrix.t }}', matrix: {t: [1, soon]}}",
             'must be a duration: 90s, 10m, 2h, 1d, 1h30m, or a number of seconds, not "soon" (of a/t=soon)',
@@ -320,17 +320,17 @@ def test_twins_are_the_members_with_the_same_values(tmp_path: Path) -> None:
         ),
         (
             "a: {inline: 'echo ${{ matrix.x }}', matrix: {x: ['; rm']}}",
-            "which an inline script does not take",
+            "which cannot be put into an inline script",
         ),
-        ("a: {inline: x, matrix: {x: [1]}, together: true}", "does not go with a matrix"),
+        ("a: {inline: x, matrix: {x: [1]}, together: true}", "cannot be combined with a matrix"),
         ("a: {inline: x, executor: '${{ matrix.x }}', matrix: {x: [moon]}}", "no executor is called 'moon'"),
         (
             "a: {inline: x, matrix: {x: [1]}}, b: {inline: x, matrix: {x: [2]}, dependencies: [*a]}",
-            "b/x=2 has no twin: no member of a has x=2",
+            "b/x=2 has no matching member: no member of a has x=2",
         ),
         (
             "a: {inline: x, matrix: {x: [1]}}, b: {inline: x, dependencies: [{task: a, same: matrix}]}",
-            "b has no matrix to be the same",
+            "b has no matrix of its own",
         ),
         (
             "a: {inline: x}, b: {inline: x, matrix: {x: [1]}, dependencies: [{task: a, same: matrix}]}",
@@ -340,7 +340,7 @@ def test_twins_are_the_members_with_the_same_values(tmp_path: Path) -> None:
             "a: {inline: x, matrix: {y: [1]}}, b: {inline: x, matrix: {x: [1]}, dependencies: [*a]}",
             "b and a have no axis in common",
         ),
-        ("a: {inline: x, dependencies: ['b*']}", "no task fits 'b*'"),
+        ("a: {inline: x, dependencies: ['b*']}", "no task matches 'b*'"),
         ("a: {inline: x, matrix: {x: [1]}, dependencies: ['a*']}", "a cannot depend on itself"),
         (
             "a: {inline: x, matrix: {x: [1]}}, b: {inline: '${{ tasks.a.outputs }}'}",

@@ -54,7 +54,7 @@ def test_patterns_come_back_from_the_resolved_spec() -> None:
 def test_what_is_wrong_with_a_pattern_is_told_at_its_place(tmp_path: Path) -> None:
     """Every pattern that can find nothing is a problem of its own, with what to write."""
     (unclosed,) = problems(tmp_path, "{train: 'loss=(?P<loss>'}")
-    assert unclosed.startswith("tasks.t.metrics.train: is no regular expression")
+    assert unclosed.startswith("tasks.t.metrics.train: is not a regular expression")
     several = problems(tmp_path, r"{a: ['loss=(\S+)', json, 'epoch (?P<epoch>\d+)'], b: 7, '': json}")
     assert [one.partition(": ")[0] for one in several] == [
         "tasks.t.metrics.a.0",

@@ -114,8 +114,8 @@ def test_quoted_scalars_are_text() -> None:
 def test_duplicate_keys_are_all_refused_at_their_second_place() -> None:
     """A key that is there twice is a problem, with the place of the second."""
     assert refused("a: {x: 1, x: 2}\nb: 1\nb: 2\n") == [
-        "spec.yaml:1:11: a.x: the key 'x' is there twice (remove one of them)",
-        "spec.yaml:3:1: b: the key 'b' is there twice (remove one of them)",
+        "spec.yaml:1:11: a.x: duplicate key 'x' (remove one of them)",
+        "spec.yaml:3:1: b: duplicate key 'b' (remove one of them)",
     ]
 
 
@@ -134,7 +134,7 @@ def test_core_tags_are_taken() -> None:
     """The core schema's own tags convert, and are refused where they do not fit."""
     assert read("x: [!!str 1, !!float 3, !!int 010, !!null ~, ! 5]")["x"] == ["1", 3.0, 10, None, "5"]
     assert read("x: !!map {a: !!seq [1]}")["x"] == {"a": [1]}
-    assert "no !!int" in refused("x: !!int abc")[0]
+    assert "not a valid !!int" in refused("x: !!int abc")[0]
 
 
 def test_alias_bomb_is_refused_without_being_expanded() -> None:
@@ -156,7 +156,7 @@ def test_aliases_and_merge_keys_work() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: &a [*a]", "stands inside"),
+        ("a: &a [*a]", "inside the value that it repeats"),
         ("a: *x", "no anchor"),
         ("a: 1\n---\nb: 2\n", "second document"),
         ("a: [1", "is not YAML"),
@@ -166,7 +166,7 @@ def test_aliases_and_merge_keys_work() -> None:
         ("[a]: x", "a key must be text"),
         ("a: " + "[" * 100 + "]" * 100, "nested more than"),
         ("a: " + "9" * 2000, "digits"),
-        ("a: {<<: 3}", "takes a mapping"),
+        ("a: {<<: 3}", "needs a mapping"),
     ],
 )
 def test_what_is_no_plain_document_is_refused(text: str, message: str) -> None:
@@ -227,7 +227,7 @@ def test_missing_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         open_source(tmp_path / "none.yaml")
 
-    assert "no such file" in str(caught.value.problems[0])
+    assert "does not exist" in str(caught.value.problems[0])
 
 
 def test_byte_order_mark_is_passed_over(tmp_path: Path) -> None:

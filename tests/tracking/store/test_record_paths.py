@@ -62,7 +62,7 @@ def test_templates_are_a_closed_set(root: Path, monkeypatch: pytest.MonkeyPatch)
     assert "{" not in filled
     with pytest.raises(UsageError, match=r"\{RUN.id\}.*\{user\} \{date\} \{time\} \{id\}"):
         Experiment("a/{RUN.id}", dash_root=root)
-    with pytest.raises(UsageError, match="partner"):
+    with pytest.raises(UsageError, match="unmatched brace"):
         Experiment("a/{id", dash_root=root)
 
 

@@ -1,7 +1,7 @@
-"""The folders of attempts here, kept as their jobs write them on the far side.
+"""Keeps local copies of the files that jobs write to attempts' folders on the remote host.
 
-What is known of a file there is its copy: size and time of change are the same. Nothing else is remembered,
-so that whoever looks next goes on where the last one was ended.
+Each copy has the size and modification time of the original; no other state is kept. A new process therefore
+continues where the previous one stopped.
 """
 
 from __future__ import annotations
@@ -20,76 +20,76 @@ if TYPE_CHECKING:
 
 EXIT: Final = "exit.json"
 RECORDS: Final = "records"
-COPIES: Final = {RECORDS: "records.there"}  # whose paths are those of the far side
+COPIES: Final = {RECORDS: "records.there"}  # copied under another name, because it contains remote paths
 
 MILLI: Final = 1_000
-NANO: Final = 1_000_000  # nanoseconds of a thousandth of a second
+NANO: Final = 1_000_000  # nanoseconds per millisecond
 
 
-def known(folders: Mapping[str, Path]) -> Iterator[KnownFile]:
-    """What is here of the evidence.
+def known_files(folders: Mapping[str, Path]) -> Iterator[KnownFile]:
+    """The evidence files that have a local copy.
 
     Args:
-        folders: those of attempts, by their paths on the far side.
+        folders: the local folders of attempts, by their remote paths.
     """
-    for there, here in folders.items():
+    for remote, local in folders.items():
         for name in EVIDENCE:
             try:
-                seen = (here / COPIES.get(name, name)).stat()
+                status = (local / COPIES.get(name, name)).stat()
             except FileNotFoundError:
                 continue
-            yield KnownFile(path=f"{there}/{name}", mtime=_text(seen.st_mtime_ns), size=seen.st_size)
+            yield KnownFile(path=f"{remote}/{name}", mtime=_text(status.st_mtime_ns), size=status.st_size)
 
 
-def take(
+def write_pieces(
     pieces: Iterable[FilePiece], folders: Mapping[str, Path], *, is_complete: Callable[[str], bool]
 ) -> tuple[set[str], set[str]]:
-    """Write what a trip brought; gives the folders that changed, and those of which more is to be brought.
+    """Write what a round trip returned; returns the changed folders, and those with more data to fetch.
 
-    That an attempt has ended is written last: when all that it wrote before is here.
+    The exit record is written last, when everything that the attempt wrote before exists locally.
 
     Args:
-        pieces: what was brought; what is not of these folders is passed over.
-        folders: those of attempts, by their paths on the far side.
-        is_complete: whether what is brought in other ways is here, for a folder whose attempt has ended.
+        pieces: the files that were fetched; files outside of these folders are ignored.
+        folders: the local folders of attempts, by their remote paths.
+        is_complete: whether the other files of a finished attempt have been fetched, by its remote folder.
     """
     changed: set[str] = set()
     behind: set[str] = set()
-    ends: dict[str, FilePiece] = {}
+    exit_records: dict[str, FilePiece] = {}
     for piece in pieces:
-        there, _, name = piece.path.rpartition("/")
-        if there not in folders or name not in EVIDENCE:
+        folder, _, name = piece.path.rpartition("/")
+        if folder not in folders or name not in EVIDENCE:
             continue
         if name == EXIT:
-            ends[there] = piece
+            exit_records[folder] = piece
             continue
-        changed.add(there)
+        changed.add(folder)
         if name == GROWS:
-            _grow(folders[there] / name, piece)
+            _grow(folders[folder] / name, piece)
             if piece.data is not None and len(piece.data) >= MOST:
-                behind.add(there)
+                behind.add(folder)
         else:
-            _replace(folders[there] / COPIES.get(name, name), piece)
-    for there, piece in ends.items():
-        if there not in behind and is_complete(there):
-            _replace(folders[there] / EXIT, piece)
-            changed.add(there)
+            _replace(folders[folder] / COPIES.get(name, name), piece)
+    for folder, piece in exit_records.items():
+        if folder not in behind and is_complete(folder):
+            _replace(folders[folder] / EXIT, piece)
+            changed.add(folder)
         else:
-            behind.add(there)
+            behind.add(folder)
     return changed, behind
 
 
 def _grow(path: Path, piece: FilePiece) -> None:
-    """Put bytes where they are there; two that look at once write the same."""
+    """Write bytes at their offset; concurrent processes write the same bytes."""
     if piece.data is None:
         return
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
     descriptor = os.open(path, flags if piece.offset else flags | os.O_TRUNC, FILE_MODE)
     try:
-        data, at = memoryview(piece.data), piece.offset
+        data, offset = memoryview(piece.data), piece.offset
         while data:
-            written = os.pwrite(descriptor, data, at)
-            data, at = data[written:], at + written
+            written = os.pwrite(descriptor, data, offset)
+            data, offset = data[written:], offset + written
         os.utime(descriptor, ns=_times(piece))
     finally:
         os.close(descriptor)
@@ -99,8 +99,8 @@ def _replace(path: Path, piece: FilePiece) -> None:
     if piece.data is None:
         path.unlink(missing_ok=True)
         return
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
     try:
         data = memoryview(piece.data)
         while data:
@@ -108,16 +108,16 @@ def _replace(path: Path, piece: FilePiece) -> None:
         os.utime(descriptor, ns=_times(piece))
     finally:
         os.close(descriptor)
-    aside.rename(path)
+    temporary.rename(path)
 
 
 def _times(piece: FilePiece) -> tuple[int, int]:
-    seconds, _, part = piece.mtime.partition(".")
-    moment = (int(seconds) * MILLI + int(part[:3].ljust(3, "0"))) * NANO
-    return moment, moment
+    seconds, _, fraction = piece.mtime.partition(".")
+    mtime = (int(seconds) * MILLI + int(fraction[:3].ljust(3, "0"))) * NANO
+    return mtime, mtime
 
 
-def _text(moment: int) -> str:
-    """A time in nanoseconds as `%.3Y` of stat writes it."""
-    seconds, milli = divmod(moment // NANO, MILLI)
+def _text(mtime: int) -> str:
+    """A time in nanoseconds in the format `%.3Y` of stat."""
+    seconds, milli = divmod(mtime // NANO, MILLI)
     return f"{seconds}.{milli:03d}"

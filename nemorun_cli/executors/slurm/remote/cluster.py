@@ -1,4 +1,4 @@
-"""A cluster that is reached by ssh: files go there by rsync, and what its jobs write is copied back."""
+"""A cluster that is reached by ssh: files are uploaded by rsync, and what its jobs write is copied back."""
 
 from __future__ import annotations
 
@@ -28,151 +28,155 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.model.plan import Plan
 
-AT_ONCE: Final = 0.1  # seconds from one look to the next, while more is to be brought
-SHORTEST: Final = 0.5  # the same, after something happened
-LONGEST: Final = 5.0  # the same, when nothing happens for long
+AT_ONCE: Final = 0.1  # seconds between refreshes while there is more to fetch
+SHORTEST: Final = 0.5  # the same, after an event
+LONGEST: Final = 5.0  # the same, after a long time without events
 GROWTH: Final = 1.3
-FIRST_ANSWER: Final = 20.0  # seconds that a look from outside waits for what has ended to be brought
+FIRST_ANSWER: Final = 20.0  # seconds that the first refresh waits for the files of finished attempts
 
 
 class RemoteCluster:
-    """A cluster on the far side of a tunnel, for one experiment.
+    """A cluster behind a tunnel, for one experiment.
 
     Args:
-        options: the executor's, with `tunnel`.
+        options: of the executor, with `tunnel`.
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        given = dict(options["tunnel"])
-        artifacts = given.pop("artifacts", [])
-        self._tunnel = Tunnel.of(given)
-        self._trips = Connection(self._tunnel, options, watched=self._watched, take=self._take)
-        self.commands: SlurmCommands = self._trips
-        self._fetching = ResultFetcher(self._trips, artifacts)
-        self._layout: RemotePaths | None = None
-        self._jobs: dict[str, Path] = {}  # the attempts' folders here, by their paths in the experiment's
-        self._is_common_there = False
-        self._shipped: set[str] = set()  # the contents that are there, by their folders in the store
+        tunnel_options = dict(options["tunnel"])
+        artifacts = tunnel_options.pop("artifacts", [])
+        self._tunnel = Tunnel.of(tunnel_options)
+        self._connection = Connection(
+            self._tunnel, options, watched=self._watched, on_pieces=self._write_pieces
+        )
+        self.commands: SlurmCommands = self._connection
+        self._results = ResultFetcher(self._connection, artifacts)
+        self._paths: RemotePaths | None = None
+        self._folders: dict[str, Path] = {}  # the attempts' local folders, by path in the experiment's folder
+        self._has_uploaded_common = False
+        self._uploaded: set[str] = set()  # the code packages on the host, by their folders in the store
         self._next, self._pause = 0.0, SHORTEST
         self._has_news = False
-        self._told: str | None = None  # the trouble that was told last
+        self._last_problem: str | None = None
         self._behind: set[str] = set()
 
     def check(self) -> Iterable[Diagnosis]:
-        """Whether the host lets us in, and has what is needed; asks a person at the terminal."""
+        """Whether the host accepts the login and has what is needed; may prompt a person at the terminal."""
         from nemorun_cli.executors.slurm.remote import reachability  # noqa: PLC0415 - only in the foreground
 
-        return reachability.diagnose(self._tunnel, self._trips)
+        return reachability.diagnose(self._tunnel, self._connection)
 
     # -- submitting -------------------------------------------------------------------------------
 
     def plan(self, plan: Plan) -> Plan:
-        """The plan with the experiment's folder, its home and its records where they are there."""
-        return self._lay_out(ExperimentFiles(Path(plan.env["EXP_DIR"]))).plan(plan)
+        """The plan with the remote paths of the experiment's folder, its home and its records."""
+        return self._paths_for(ExperimentFiles(Path(plan.env["EXP_DIR"]))).plan(plan)
 
-    def place(self, path: Path) -> Path:
-        """Where a file of the experiment lies there."""
-        assert self._layout is not None  # noqa: S101 - whoever asks has planned or looked
-        return self._layout.place(path)
+    def cluster_path(self, path: Path) -> Path:
+        """The remote path of an experiment's file."""
+        assert self._paths is not None  # noqa: S101 - set by `plan` and `refresh`, which come first
+        return self._paths.remote(path)
 
     def submit(self, submission: Submission, jobs: Iterable[Job], secrets: Mapping[Path, Secrets]) -> Upload:
-        """Bring the texts there by rsync, then ask sbatch; secrets go by the tunnel alone."""
+        """Upload the files by rsync, then call sbatch; secrets are sent only through ssh."""
         jobs = list(jobs)
-        layout = self._lay_out(files_of(jobs[0]))
-        layout.remember()
+        paths = self._paths_for(files_of(jobs[0]))
+        paths.save()
         packages = {job.plan.package.store: job.plan.package for job in jobs if job.plan and job.plan.package}
-        new = [package for store, package in packages.items() if store not in self._shipped]
+        new = [package for store, package in packages.items() if store not in self._uploaded]
         folders = [*(job.files.directory for job in jobs), submission.folder]
         pushes = [
-            upload.push_files(layout, self._trips, folders, with_common=not self._is_common_there),
-            *(upload.push_code(layout, self._trips, package) for package in new),
+            upload.push_files(paths, self._connection, folders, with_common=not self._has_uploaded_common),
+            *(upload.push_code(paths, self._connection, package) for package in new),
         ]
-        ask = self._trips.text(["sbatch", "--parsable", str(layout.place(submission.script))])
-        text = upload.text(layout, ask, packages=packages.values(), secrets=secrets)
+        sbatch = self._connection.text(["sbatch", "--parsable", str(paths.remote(submission.script))])
+        text = upload.text(paths, sbatch, packages=packages.values(), secrets=secrets)
 
-        def done() -> None:
-            self._is_common_there = True
-            self._shipped.update(packages)
+        def on_uploaded() -> None:
+            self._has_uploaded_common = True
+            self._uploaded.update(packages)
 
-        return Upload(self._trips, pushes, text, done=done)
+        return Upload(self._connection, pushes, text, on_uploaded=on_uploaded)
 
-    def _lay_out(self, files: ExperimentFiles) -> RemotePaths:
-        if self._layout is None or self._layout.files != files:
-            self._layout = RemotePaths(self._tunnel, files)
-            self._trips.experiment = files.id
-        return self._layout
+    def _paths_for(self, files: ExperimentFiles) -> RemotePaths:
+        if self._paths is None or self._paths.files != files:
+            self._paths = RemotePaths(self._tunnel, files)
+            self._connection.experiment = files.id
+        return self._paths
 
-    # -- looking ----------------------------------------------------------------------------------
+    # -- fetching ---------------------------------------------------------------------------------
 
-    def look(self, news: Iterable[Path], jobs: Iterable[Job]) -> bool:
-        """Go on looking, ever less often while nothing happens; says whether something was brought."""
+    def refresh(self, news: Iterable[Path], jobs: Iterable[Job]) -> bool:
+        """Fetch new files, at growing intervals while nothing changes; returns whether anything changed."""
         del news
         jobs = list(jobs)
         if jobs:
-            layout = self._lay_out(files_of(jobs[0]))
-            self._jobs = {str(layout.relative(job.files.directory)): job.files.directory for job in jobs}
-            self._fetching.refresh(layout, self._jobs)
-        self._trips.arrive()
-        if self._told != self._trips.trouble:
-            self._told, self._has_news = self._trips.trouble, True
+            paths = self._paths_for(files_of(jobs[0]))
+            self._folders = {str(paths.relative(job.files.directory)): job.files.directory for job in jobs}
+            self._results.refresh(paths, self._folders)
+        self._connection.receive()
+        if self._last_problem != self._connection.problem:
+            self._last_problem, self._has_news = self._connection.problem, True
         now = time.monotonic()
-        if now >= self._next and self._trips.is_idle:
-            self._trips.look()
+        if now >= self._next and self._connection.is_idle:
+            self._connection.request_refresh()
             self._next = now + self._pause
             self._pause = min(LONGEST, self._pause * GROWTH)
         has_news, self._has_news = self._has_news, False
         return has_news
 
-    def look_now(self, news: Iterable[Path], jobs: Iterable[Job]) -> None:
-        """Look until nothing that ended is left to be brought, but not for ever."""
+    def refresh_now(self, news: Iterable[Path], jobs: Iterable[Job]) -> None:
+        """Fetch until the files of all finished attempts exist locally, at most `FIRST_ANSWER` seconds."""
         del news, jobs
         end = time.monotonic() + FIRST_ANSWER
-        while self._behind and not self._trips.trouble and (left := end - time.monotonic()) > 0:
-            self._fetching.wait(left)
-            self._trips.look()
-            self._trips.wait(lambda: self._trips.is_idle, left)
+        while self._behind and not self._connection.problem and (remaining := end - time.monotonic()) > 0:
+            self._results.wait(remaining)
+            self._connection.request_refresh()
+            self._connection.wait(lambda: self._connection.is_idle, remaining)
 
     def due(self) -> float:
-        """When to look again."""
+        """The monotonic time of the next refresh."""
         return self._next
 
     @property
-    def trouble(self) -> str | None:
-        """Why the far side was not reached the last time."""
-        return self._trips.trouble
+    def problem(self) -> str | None:
+        """Why the last round trip to the remote host failed."""
+        return self._connection.problem
 
     def is_behind(self, job: Job) -> bool:
-        """Whether an attempt wrote more than has been brought."""
-        return any(self._jobs.get(folder) == job.files.directory for folder in self._behind)
+        """Whether an attempt wrote more than has been fetched."""
+        return any(self._folders.get(folder) == job.files.directory for folder in self._behind)
 
     def shortfall(self, job: Job) -> str | None:
-        """Why not all that an attempt left behind was brought."""
-        if self._layout is None:
+        """Why some files of a finished attempt were not fetched."""
+        if self._paths is None:
             return None
-        complaint = self._fetching.complaint(str(self._layout.relative(job.files.directory)))
-        return complaint and f"not all of its files came back: {complaint}"
+        complaint = self._results.complaint(str(self._paths.relative(job.files.directory)))
+        return complaint and f"not all of its files were fetched: {complaint}"
 
-    def has_seen(self, moment: float) -> bool:
-        """Whether there was a look since; if not, the next one begins at once."""
-        if self._trips.looked >= moment:
+    def is_current(self, moment: float) -> bool:
+        """Whether a round trip started after this time succeeded; if not, the next one starts at once."""
+        if self._connection.last_success >= moment:
             return True
         self._next = min(self._next, moment)
         return False
 
-    def forget(self, job: Job) -> None:
-        """Remove secrets that no job has read; one that has begun has removed them."""
+    def remove_secrets(self, job: Job) -> None:
+        """Remove secrets that no job has read; a job that has started has removed them itself."""
         secrets = job.plan.secrets if job.plan else _secrets_of(job)
         if secrets and attempts.claimed_pid(job.files) is None:
-            self._trips.send(f"rm -f -- {self.place(job.files.directory / SECRETS)}", name="rm")
+            self._connection.send(f"rm -f -- {self.cluster_path(job.files.directory / SECRETS)}", name="rm")
 
     def _watched(self) -> WatchedFiles | None:
-        if not self._jobs or self._layout is None:
+        if not self._folders or self._paths is None:
             return None
-        known = list(attempt_sync.known(self._jobs))
-        return WatchedFiles(root=str(self._layout.folder), folders=list(self._jobs), known=known)
+        known = list(attempt_sync.known_files(self._folders))
+        return WatchedFiles(root=str(self._paths.folder), folders=list(self._folders), known=known)
 
-    def _take(self, pieces: Sequence[FilePiece]) -> None:
-        changed, self._behind = attempt_sync.take(pieces, self._jobs, is_complete=self._is_complete)
+    def _write_pieces(self, pieces: Sequence[FilePiece]) -> None:
+        changed, self._behind = attempt_sync.write_pieces(
+            pieces, self._folders, is_complete=self._is_complete
+        )
         if changed or self._behind:
             self._has_news = True
             self._pause = SHORTEST
@@ -180,13 +184,13 @@ class RemoteCluster:
             self._next = min(self._next, time.monotonic() + pause)
 
     def _is_complete(self, folder: str) -> bool:
-        assert self._layout is not None  # noqa: S101 - nothing is brought before it is known from where
-        return self._fetching.is_complete(self._layout, folder)
+        assert self._paths is not None  # noqa: S101 - set before anything is fetched
+        return self._results.is_complete(self._paths, folder)
 
 
 def _secrets_of(job: Job) -> Sequence[str]:
     try:
-        found: Sequence[str] = json.loads(job.files.plan.read_bytes())["secrets"]
+        secrets: Sequence[str] = json.loads(job.files.plan.read_bytes())["secrets"]
     except (OSError, ValueError, LookupError):
         return ()
-    return found
+    return secrets

@@ -1,4 +1,4 @@
-"""Slurm asked over ssh: all that is to be asked and to be looked at goes in one round trip at a time."""
+"""Runs Slurm's commands over ssh: one round trip at a time carries all pending commands and file checks."""
 
 from __future__ import annotations
 
@@ -22,44 +22,45 @@ if TYPE_CHECKING:
     )
     from nemorun_cli.executors.slurm.ssh import Tunnel
 
-PATIENCE: Final = 90.0  # seconds that a trip may take; sbatch itself tries for a minute while Slurm is busy
-AGAIN: Final = 0.05  # seconds between looks at whether a trip is back, for who waits for it
-MOST_TOLD: Final = 500  # characters of what ssh complains of
+TIMEOUT: Final = 90.0  # seconds that a round trip may take; sbatch itself retries for a minute
+TRANSFER_TIMEOUT: Final = 3600.0  # seconds that an rsync may take; it ends by itself when no data arrives
+POLL_EVERY: Final = 0.05  # seconds between polls while a caller waits for a round trip
+MOST_SHOWN: Final = 500  # characters of ssh's error output that are shown
 
 
 class RemoteRequest:
-    """One command that a trip does there."""
+    """One shell command that a round trip runs on the remote host."""
 
-    def __init__(self, trips: Connection, text: str, name: str) -> None:
-        self._trips, self.text, self.name = trips, text, name
+    def __init__(self, connection: Connection, text: str, name: str) -> None:
+        self._connection, self.text, self.name = connection, text, name
         self.asked = time.monotonic()
-        self.told: CommandResult | None = None
+        self.result: CommandResult | None = None
 
     def answer(self) -> CommandResult | None:
-        """The answer, if it is back."""
-        if self.told is None:
-            self._trips.arrive()
-        return self.told
+        """The answer; None until it has arrived."""
+        if self.result is None:
+            self._connection.receive()
+        return self.result
 
     def wait(self, seconds: float) -> CommandResult | None:
-        """The answer, waited for; None if it is not back in time."""
-        self._trips.wait(lambda: self.told is not None, seconds)
-        return self.told
+        """Wait for the answer; None if it does not arrive in time."""
+        self._connection.wait(lambda: self.result is not None, seconds)
+        return self.result
 
 
 class Connection:
-    """Asks Slurm's commands on the far side, one round trip at a time.
+    """Runs commands on the remote host, one round trip at a time.
 
     Args:
-        tunnel: how it is reached.
-        given: sbatch's options that a spec gives, whose defaults in the environment do not count.
-        watched: what every trip looks at besides.
-        take: gets what it found.
+        tunnel: how the host is reached.
+        given: the sbatch options that the spec sets; their defaults in the environment are ignored.
+        watched: returns the files that each round trip checks; None for no files.
+        on_pieces: receives the files that a round trip fetched.
 
     Attributes:
-        experiment: whose trips these are, for a person who has to help.
-        trouble: why the last trip failed; None if it did not.
-        looked: the monotonic time at which the last one left that came to its end.
+        experiment: the experiment's id, for messages to a person.
+        problem: why the last round trip failed; None if it succeeded.
+        last_success: the monotonic start time of the last successful round trip.
     """
 
     def __init__(
@@ -68,135 +69,132 @@ class Connection:
         given: Iterable[str],
         *,
         watched: Callable[[], WatchedFiles | None],
-        take: Callable[[Sequence[FilePiece]], None],
+        on_pieces: Callable[[Sequence[FilePiece]], None],
     ) -> None:
         self.tunnel, self.processes = tunnel, LocalCommands()
         self.own, self.count = "--me", 0
         self.experiment = "EXP"
-        self.trouble: str | None = None
-        self.looked = 0.0
-        self._given, self._watched, self._take = frozenset(given), watched, take
+        self.problem: str | None = None
+        self.last_success = 0.0
+        self._given, self._watched, self._on_pieces = frozenset(given), watched, on_pieces
         self._waiting: list[RemoteRequest] = []
         self._sent: list[RemoteRequest] = []
         self._process: LocalCommand | None = None
-        self._mark = ""
-        self._is_look_due = False
+        self._marker = ""
+        self._is_refresh_requested = False
 
-    # -- asking -----------------------------------------------------------------------------------
+    # -- requests ---------------------------------------------------------------------------------
 
     def fileno(self) -> int | None:
-        """A descriptor that becomes readable when a trip is over."""
+        """A descriptor that becomes readable when a round trip has finished."""
         return self.processes.fileno()
 
     def ask(self, argv: Sequence[str]) -> RemoteRequest:
-        """Ask one of Slurm's commands, with the next trip."""
+        """Run one of Slurm's commands in the next round trip."""
         return self.send(self.text(argv), name=argv[0])
 
     def text(self, argv: Sequence[str]) -> str:
-        """The shell text that asks one of Slurm's commands."""
+        """The shell text that runs one of Slurm's commands."""
         kept = commands.kept(argv[0], self._given)
         return protocol.ask(argv, settings=kept, fixed=commands.fixed(argv[0]), path=commands.PATH)
 
     def send(self, text: str, *, name: str) -> RemoteRequest:
-        """Have this shell text run there, with the next trip."""
+        """Run this shell text in the next round trip."""
         self.count += 1
-        errand = RemoteRequest(self, text, name)
-        self._waiting.append(errand)
-        return errand
+        request = RemoteRequest(self, text, name)
+        self._waiting.append(request)
+        return request
 
-    def look(self) -> None:
-        """Have the next trip begin now, also if nothing is to be asked."""
-        self._is_look_due = True
+    def request_refresh(self) -> None:
+        """Start the next round trip as soon as possible, even without pending requests."""
+        self._is_refresh_requested = True
 
     def collect(self) -> None:
-        """Take in a trip that is back, and send what waits."""
-        self.arrive()
-        if self._process is None and (self._waiting or self._is_look_due):
-            self._go()
+        """Receive a finished round trip, and start the next one if requests are pending."""
+        self.receive()
+        if self._process is None and (self._waiting or self._is_refresh_requested):
+            self._start()
 
     def due(self) -> float | None:
-        """At once if something waits to be sent, else when a trip takes too long."""
-        if self._process is None and (self._waiting or self._is_look_due):
+        """Now if a round trip can start, otherwise when the running one exceeds its timeout."""
+        if self._process is None and (self._waiting or self._is_refresh_requested):
             return time.monotonic()
         return self.processes.due()
 
-    def wait(self, is_enough: Callable[[], bool], seconds: float) -> None:
-        """Go on with trips until it is enough, or the time is over."""
+    def wait(self, is_done: Callable[[], bool], seconds: float) -> None:
+        """Make round trips until `is_done` or the time limit."""
         end = time.monotonic() + seconds
-        while not is_enough() and (left := end - time.monotonic()) > 0:
+        while not is_done() and (remaining := end - time.monotonic()) > 0:
             self.collect()
             if self._process is not None:
-                self._process.wait(min(left, AGAIN))
-            self.arrive()
+                self._process.wait(min(remaining, POLL_EVERY))
+            self.receive()
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is under way, and nothing waits to be sent."""
-        return self._process is None and not self._waiting and not self._is_look_due
+        """Whether no round trip is running or pending."""
+        return self._process is None and not self._waiting and not self._is_refresh_requested
 
     def close(self) -> None:
-        """Send what still waits, and let go: it goes on without us."""
+        """Send pending requests, and release the round trip; it continues without this process."""
         if self._process is None and self._waiting:
-            self._go()
+            self._start()
         self.processes.close()
 
-    # -- trips ------------------------------------------------------------------------------------
+    # -- round trips ------------------------------------------------------------------------------
 
-    def _go(self) -> None:
-        self._mark = f"exp-{secrets.token_hex(16)}"
-        self._sent, self._waiting, self._is_look_due = self._waiting, [], False
+    def _start(self) -> None:
+        self._marker = f"exp-{secrets.token_hex(16)}"
+        self._sent, self._waiting, self._is_refresh_requested = self._waiting, [], False
         now = time.monotonic()
-        for errand in self._sent:
-            errand.asked = now
-        text = protocol.script([errand.text for errand in self._sent], self._watched(), mark=self._mark)
+        for request in self._sent:
+            request.asked = now
+        text = protocol.script([request.text for request in self._sent], self._watched(), marker=self._marker)
         self._process = self.processes.start(
             self.tunnel.shell(),
             ssh.environment(),
-            told=text.encode(errors="surrogateescape"),
-            patience=PATIENCE,
+            stdin=text.encode(errors="surrogateescape"),
+            timeout=TIMEOUT,
         )
 
-    def arrive(self) -> None:
-        """Take in a trip that is back: first what it found, so that nothing said of it is newer."""
+    def receive(self) -> None:
+        """Process a finished round trip: the files first, so that no answer is newer than the files."""
         process = self._process
         answer = process.answer() if process else None
         if process is None or answer is None:
             return
         self._process = None
-        report = protocol.parse(process.output, process.complaint, mark=self._mark)
-        self.trouble = None if report.is_whole else self.explain(report.rest or answer.complaint)
+        report = protocol.parse(process.output, process.complaint, marker=self._marker)
+        self.problem = None if report.is_whole else self.explain(report.rest or answer.complaint)
         if report.is_whole:
-            self.looked = process.asked
+            self.last_success = process.asked
         try:
-            self._take(report.pieces)
-        finally:  # also if there is no room here for what was found
-            self._tell(report, asked=self._sent)
+            self._on_pieces(report.pieces)
+        finally:  # also if the files could not be written, for example to a full disk
+            self._deliver(report, requests=self._sent)
 
-    def _tell(self, report: RoundTripReport, *, asked: Sequence[RemoteRequest]) -> None:
-        for index, errand in enumerate(asked):
-            if index < len(report.said):
-                errand.told = _answer(report.said[index], errand)
+    def _deliver(self, report: RoundTripReport, *, requests: Sequence[RemoteRequest]) -> None:
+        for index, request in enumerate(requests):
+            if index < len(report.outputs):
+                request.result = _result(report.outputs[index], request)
             else:
-                errand.told = CommandResult(
-                    code=None, complaint=self.trouble or "", asked=errand.asked, is_lost=True
+                request.result = CommandResult(
+                    code=None, complaint=self.problem or "", asked=request.asked, connection_failed=True
                 )
 
     def explain(self, complaint: str) -> str:
-        """What a failure of ssh means for who looks at a task."""
+        """The message for an error of ssh, to show as the state of a task."""
         if ssh.needs_person(complaint):
             return f"ssh needs you: exp doctor {self.experiment}"
-        said = " ".join(complaint.split())[:MOST_TOLD]
-        return f"ssh does not reach {self.tunnel.host}: {said or 'the connection broke'}"
+        reason = " ".join(complaint.split())[:MOST_SHOWN]
+        return f"ssh cannot reach {self.tunnel.host}: {reason or 'the connection broke'}"
 
 
-def _answer(said: CommandOutput, errand: RemoteRequest) -> CommandResult:
-    output = said.output.decode(errors="surrogateescape")
-    complaint = said.complaint.decode(errors="surrogateescape").strip()
-    if said.code:
-        complaint = complaint or output.strip()
+def _result(output: CommandOutput, request: RemoteRequest) -> CommandResult:
+    text = output.output.decode(errors="surrogateescape")
+    complaint = output.complaint.decode(errors="surrogateescape").strip()
+    if output.code:
+        complaint = complaint or text.strip()
     return CommandResult(
-        code=said.code, output=output, complaint=complaint[: commands.MOST_TOLD], asked=errand.asked
+        code=output.code, output=text, complaint=complaint[: commands.MOST_SHOWN], asked=request.asked
     )
-
-
-TRAVEL: Final = 3600.0  # seconds that bringing files may take; rsync itself ends when nothing moves

@@ -1,8 +1,8 @@
-"""One round trip to the far side: the shell text that is sent there, and what comes back. Pure.
+"""One round trip to the remote host: the shell text that is sent, and the parser of its output. Pure.
 
-All commands go in one text by standard input, so that no argument of any process shows them, and as the
-body of a function, so that a text that was cut short runs nothing. What they print is told apart by a line
-that nobody can know beforehand. Only POSIX sh, awk, xargs, head, tail and stat are needed there.
+All commands are sent as one text through standard input, so that they appear in no process's arguments. They
+are the body of a function, so that a truncated text runs nothing. A line with a random marker separates their
+outputs. The remote host needs only POSIX sh, awk, xargs, head, tail and stat.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-MOST: Final = 4 << 20  # bytes of one file that one trip brings; the next one brings more
+MOST: Final = 4 << 20  # bytes of one file that one round trip fetches; the next one continues
 
-# The files of an attempt that tell how it stands.
+# The files of an attempt that determine its state; the exit record is last, after all that precedes it.
 EVIDENCE: Final = (
     "claim", "running", "near-its-limit", "timed-out", "stood-back", "step",
     "log", "outputs", "records", "usage", "exit.json",
 )  # fmt: skip
-GROWS: Final = "log"  # is only ever appended to
+GROWS: Final = "log"  # only appended to
 
 _HEAD: Final = """\
 exp_trip() {{
 umask 077
 exp_mark={mark}
 exp_rsync=$(command -v rsync)
-# What is not on the PATH of a session without a terminal may be on that of a login.
+# Commands that are missing from the PATH of a session without a terminal may be on the PATH of a login.
 if ! command -v sbatch >/dev/null 2>&1 && [ -r /etc/profile ]; then . /etc/profile; fi >/dev/null 2>&1
 exp_ask() {{
-    # One of Slurm's commands, with just that environment which it gets on a machine of the cluster.
+    # Run one of Slurm's commands with the same environment as on a host of the cluster.
     exp_settings=$1 exp_path=$2 exp_name=$3
     shift 3
     if ! exp_program=$(command -v -- "$exp_name"); then
@@ -43,7 +43,7 @@ exp_ask() {{
     env -i "$@" </dev/null
 }}
 exp_said() {{
-    # The exit code ends what a command printed; on standard error the mark alone.
+    # Marker and exit code end a command's output; the marker alone ends its error output.
     exp_code=$?
     printf '\\n%s %s\\n' "$exp_mark" "$exp_code"
     printf '\\n%s\\n' "$exp_mark" >&2
@@ -62,17 +62,17 @@ exp_look() {{
             awk '{{ n = split("{names}", name, " "); for (i = 1; i <= n; i++) print $0 "/" name[i] }}' |
             xargs stat -c '%.3Y %s %n' -- 2>/dev/null
     }} | awk '
-        !told && $0 == "" {{ told = 1; next }}
-        !told {{ mtime[$3] = $1; size[$3] = $2; next }}
+        !known && $0 == "" {{ known = 1; next }}
+        !known {{ mtime[$3] = $1; size[$3] = $2; next }}
         {{
             there[$3] = 1
             from = $3 ~ /\\/{grows}$/ && $2 + 0 >= size[$3] + 0 ? size[$3] + 0 : 0
             if ($1 != mtime[$3] || $2 != size[$3]) print $1, $2, from, $3
         }}
-        END {{ for (path in size) if (!(path in there)) print "gone", 0, 0, path }}
+        END {{ for (path in size) if (!(path in there)) print "deleted", 0, 0, path }}
     ' | while read -r exp_mtime exp_size exp_from exp_path; do
         printf '\\n%s %s %s %s %s\\n' "$exp_mark" "$exp_mtime" "$exp_size" "$exp_from" "$exp_path"
-        [ "$exp_mtime" = gone ] || tail -c "+$((exp_from + 1))" -- "$exp_path" | head -c {most}
+        [ "$exp_mtime" = deleted ] || tail -c "+$((exp_from + 1))" -- "$exp_path" | head -c {most}
     done
 }}
 """
@@ -80,7 +80,7 @@ exp_look() {{
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFile:
-    """A file as it is known on this side; `mtime` as `%.3Y` of stat writes it."""
+    """A local copy of a remote file; `mtime` in the format `%.3Y` of stat."""
 
     path: str
     mtime: str
@@ -89,7 +89,7 @@ class KnownFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedFiles:
-    """What to look at: folders of attempts, relative to `root`, and what is known of their files."""
+    """What to check: folders of attempts, relative to `root`, and the local copies of their files."""
 
     root: str
     folders: Sequence[str]
@@ -98,7 +98,7 @@ class WatchedFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilePiece:
-    """A file that is new or has changed: its bytes from an offset on; None for one that is gone."""
+    """A new or changed file: its bytes from an offset; `data` is None for a deleted file."""
 
     path: str
     mtime: str
@@ -109,7 +109,7 @@ class FilePiece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandOutput:
-    """What one command printed, and its exit code."""
+    """The output, error output and exit code of one command."""
 
     code: int
     output: bytes
@@ -118,46 +118,46 @@ class CommandOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundTripReport:
-    """What a trip brought back.
+    """The result of a round trip.
 
     Attributes:
-        said: by the commands, as far as the trip came.
-        pieces: of the files that are looked at.
-        is_whole: whether it came to its end.
-        rest: what was printed to standard error behind all commands: ssh's own complaints, if any.
+        outputs: of the commands that finished, in order.
+        pieces: of the files that are checked.
+        is_whole: whether the round trip was completed.
+        rest: the error output after the last command: ssh's own errors, if any.
     """
 
-    said: Sequence[CommandOutput]
+    outputs: Sequence[CommandOutput]
     pieces: Sequence[FilePiece]
     is_whole: bool
     rest: str
 
 
 def ask(argv: Sequence[str], *, settings: Sequence[str], fixed: Mapping[str, str], path: str) -> str:
-    """The text that runs one of Slurm's commands.
+    """The shell text that runs one of Slurm's commands.
 
     Args:
         argv: the command.
-        settings: names of variables that it gets as they are there.
-        fixed: variables that it gets besides.
+        settings: names of variables that it inherits on the remote host.
+        fixed: further variables, with their values.
         path: its PATH.
     """
-    passed = " ".join(f'${{{name}+"{name}=${name}"}}' for name in settings)
-    given = " ".join(shlex.quote(f"{name}={value}") for name, value in fixed.items())
-    return f"exp_ask {shlex.quote(f'{passed} {given}')} {shlex.join([path, *argv])}"
+    inherited = " ".join(f'${{{name}+"{name}=${name}"}}' for name in settings)
+    assigned = " ".join(shlex.quote(f"{name}={value}") for name, value in fixed.items())
+    return f"exp_ask {shlex.quote(f'{inherited} {assigned}')} {shlex.join([path, *argv])}"
 
 
 def put(path: str, text: str) -> str:
-    """The text that writes a private file; `printf` is the shell's own, so that no process shows it."""
+    """The shell text that writes a private file; `printf` is a builtin, so that no process shows the text."""
     return f"printf %s {shlex.quote(text)} >|{shlex.quote(path)}"
 
 
-def script(commands: Iterable[str], watched: WatchedFiles | None, *, mark: str) -> str:
-    """The whole text of a trip: the commands first, so that what is looked at is newer than what they say."""
-    parts = [_HEAD.format(mark=mark)]
+def script(commands: Iterable[str], watched: WatchedFiles | None, *, marker: str) -> str:
+    """The text of a round trip: the commands first, so that the files are newer than the answers."""
+    parts = [_HEAD.format(mark=marker)]
     parts += [f"{{ {command}\n}}; exp_said\n" for command in commands]
     if watched and watched.folders:
-        known = "".join(f"{one.mtime} {one.size} {one.path}\n" for one in watched.known)
+        known = "".join(f"{file.mtime} {file.size} {file.path}\n" for file in watched.known)
         folders = "".join(f"{folder}\n" for folder in watched.folders)
         parts += [_listing("exp_known", known), _listing("exp_folders", folders)]
         look = _LOOK.format(root=shlex.quote(watched.root), names=" ".join(EVIDENCE), grows=GROWS, most=MOST)
@@ -170,32 +170,32 @@ def _listing(name: str, lines: str) -> str:
     return f"{name}() {{ cat <<'exp-end'\n{lines}exp-end\n}}\n"
 
 
-def parse(output: bytes, complaint: bytes, *, mark: str) -> RoundTripReport:
-    """What a trip brought back."""
-    said: list[CommandOutput] = []
+def parse(output: bytes, complaint: bytes, *, marker: str) -> RoundTripReport:
+    """Parse the output and error output of a round trip."""
+    outputs: list[CommandOutput] = []
     pieces: list[FilePiece] = []
     is_whole = False
-    parts = re.split(rb"\n%b ([^\n]*)\n" % mark.encode(), output)
-    complaints = complaint.split(b"\n%b\n" % mark.encode())
-    # Whatever login files print comes before the first mark. A command's code follows what it printed, and
-    # a file's head comes before it.
+    parts = re.split(rb"\n%b ([^\n]*)\n" % marker.encode(), output)
+    complaints = complaint.split(b"\n%b\n" % marker.encode())
+    # The output of login files precedes the first marker. An exit code follows the command's output; a file's
+    # header precedes its bytes.
     for index, (head, body) in enumerate(_pairs(parts)):
         fields = head.decode(errors="replace").split(" ", 3)
         if fields == ["end"]:
             is_whole = True
         elif len(fields) == 1 and index:
-            told = complaints[index] if index < len(complaints) else b""
-            said.append(CommandOutput(code=int(fields[0]), output=parts[2 * index], complaint=told))
+            error = complaints[index] if index < len(complaints) else b""
+            outputs.append(CommandOutput(code=int(fields[0]), output=parts[2 * index], complaint=error))
         elif len(fields) == 4:  # noqa: PLR2004 - time, size, offset, path
             mtime, size, offset, path = fields
-            data = None if mtime == "gone" else body
+            data = None if mtime == "deleted" else body
             pieces.append(FilePiece(path=path, mtime=mtime, size=int(size), offset=int(offset), data=data))
     if not is_whole and pieces:
-        pieces.pop()  # it may have been cut short
+        pieces.pop()  # it may be truncated
     rest = complaints[-1].decode(errors="replace").strip()
-    return RoundTripReport(said=said, pieces=pieces, is_whole=is_whole, rest=rest)
+    return RoundTripReport(outputs=outputs, pieces=pieces, is_whole=is_whole, rest=rest)
 
 
 def _pairs(parts: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Each mark's own text, with what follows it."""
+    """The text after each marker on its line, with everything up to the next marker."""
     yield from zip(parts[1::2], parts[2::2], strict=True)

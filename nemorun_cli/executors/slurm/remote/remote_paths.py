@@ -1,4 +1,4 @@
-"""Where the files of one experiment lie on the far side of a tunnel."""
+"""The paths of one experiment's files on a remote host."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from nemorun_cli.model.code_package import Package
     from nemorun_cli.model.plan import Plan
 
-NOTE: Final = "there"  # in the experiment's folder of submissions: where its files lie on the far side
+NOTE: Final = "there"  # in the experiment's folder of submissions: its remote folder
 
 
 class RemotePaths:
-    """The folders of an experiment, here and there.
+    """The local and remote folders of an experiment.
 
     Attributes:
-        files: here.
-        folder: there; the same for good once something was submitted, whatever this host is called then.
+        files: the local files.
+        folder: the remote folder; fixed by the first submission, even if the name of this host changes.
     """
 
     def __init__(self, tunnel: Tunnel, files: ExperimentFiles) -> None:
@@ -43,63 +43,63 @@ class RemotePaths:
 
     @property
     def home(self) -> Path:
-        """The folder there of all experiments of this home."""
+        """The remote folder of all experiments of this home."""
         return self.folder.parents[1]
 
     @property
     def records(self) -> Path:
-        """Where all records of this home lie there."""
+        """The remote folder of all records of this home."""
         return self.home / "dash"
 
     def code(self, package: Package) -> Path:
-        """Where a content lies there that any experiment of this home may have shipped."""
+        """The remote folder of a code package, shared by all experiments of this home."""
         return self.home / "code" / Path(package.store).name
 
-    def place(self, path: Path) -> Path:
-        """Where a file of the experiment lies there."""
+    def remote(self, path: Path) -> Path:
+        """The remote path of an experiment's file."""
         return self.folder / self.relative(path)
 
     def relative(self, path: Path) -> Path:
-        """Where it lies in the experiment's folder, here and there."""
+        """Its path in the experiment's folder, the same locally and remotely."""
         return path.relative_to(self.files.directory)
 
-    def remember(self) -> None:
-        """Write down where that is, before anything is brought there."""
+    def save(self) -> None:
+        """Store the remote folder, before anything is uploaded."""
         if not self._note.exists():
             make_folder(self._note.parent)
             write(self._note, json.dumps({"host": self._tunnel.host, "folder": str(self.folder)}))
 
     def plan(self, plan: Plan) -> Plan:
-        """The plan as it runs there, also where the spec's own texts name the experiment's folder."""
+        """The plan with remote paths, also where the spec's own texts contain the experiment's folder."""
         return replace(
             plan,
-            argv=tuple(map(self._moved, plan.argv)),
-            workdir=self._moved(plan.workdir),
+            argv=tuple(map(self._replaced, plan.argv)),
+            workdir=self._replaced(plan.workdir),
             env={
-                **{name: self._moved(value) for name, value in plan.env.items()},
+                **{name: self._replaced(value) for name, value in plan.env.items()},
                 "NEMORUN_HOME": str(self.home),
                 "EXP_DASH_ROOT": str(self.records),
             },
-            script=plan.script and self._moved(plan.script),
-            call=plan.call and self._moved(plan.call),
+            script=plan.script and self._replaced(plan.script),
+            call=plan.call and self._replaced(plan.call),
             details={**plan.details, "host": self._tunnel.host, "records": plan.env["EXP_DASH_ROOT"]},
         )
 
-    def _moved(self, text: str) -> str:
-        return self._here.sub(lambda _: str(self.folder), text)
+    def _replaced(self, text: str) -> str:
+        return self._local_folder.sub(lambda _: str(self.folder), text)
 
     @cached_property
-    def _here(self) -> re.Pattern[str]:
+    def _local_folder(self) -> re.Pattern[str]:
         return re.compile(re.escape(str(self.files.directory)) + r"(?![A-Za-z0-9._-])")
 
 
 def owner(home: Path) -> str:
-    """What a home of this machine is called there, where several may share an account."""
+    """The remote name of a local home; several homes may share a remote account."""
     key = f"{socket.gethostname()}\0{home}"
     return f"exp-{hashlib.sha256(key.encode(errors='surrogateescape')).hexdigest()[:12]}"
 
 
 def files_of(job: Job) -> ExperimentFiles:
-    """The experiment that an attempt is of."""
+    """The files of an attempt's experiment."""
     above = len(Path(job.task).parts) + 1  # attempt-1, the parts of the task's id, and `tasks`
     return ExperimentFiles(job.files.directory.parents[above])

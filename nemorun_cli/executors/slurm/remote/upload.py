@@ -1,4 +1,4 @@
-"""A submission on its way to the far side: its files by rsync, its secrets and the call of sbatch by ssh."""
+"""Uploads a submission to the remote host: files by rsync, secrets and the call of sbatch by ssh."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nemorun_cli.executors.slurm import ssh
 from nemorun_cli.executors.slurm.job_script import SECRETS, secrets_text
 from nemorun_cli.executors.slurm.remote import protocol
-from nemorun_cli.executors.slurm.remote.connection import TRAVEL
+from nemorun_cli.executors.slurm.remote.connection import TRANSFER_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,34 +22,36 @@ if TYPE_CHECKING:
     from nemorun_cli.model.code_package import Package
 
 
-Push = tuple[list[str], bytes]  # an rsync, and what it reads
+Push = tuple[list[str], bytes]  # the command line of an rsync, and its standard input
 
 
 class Upload:
-    """Files first, then sbatch.
+    """Uploads the files, then calls sbatch.
 
     Args:
-        trips: to the far side.
-        pushes: what brings the files, one after the other.
-        text: what asks sbatch.
-        done: called when all files are there.
+        connection: to the remote host.
+        pushes: upload the files, one after the other.
+        text: the shell text that calls sbatch.
+        on_uploaded: called when all files are uploaded.
     """
 
     def __init__(
-        self, trips: Connection, pushes: Sequence[Push], text: str, *, done: Callable[[], None]
+        self, connection: Connection, pushes: Sequence[Push], text: str, *, on_uploaded: Callable[[], None]
     ) -> None:
-        self._trips, self._text, self._done = trips, text, done
+        self._connection, self._text, self._on_uploaded = connection, text, on_uploaded
         self._pushes = list(pushes)
         self._push = self._next()
-        self._errand: RemoteRequest | None = None
+        self._sbatch: RemoteRequest | None = None
 
     def _next(self) -> LocalCommand:
-        argv, told = self._pushes.pop(0)
-        return self._trips.processes.start(argv, ssh.environment(), told=told, patience=TRAVEL)
+        argv, stdin = self._pushes.pop(0)
+        return self._connection.processes.start(
+            argv, ssh.environment(), stdin=stdin, timeout=TRANSFER_TIMEOUT
+        )
 
     def answer(self) -> CommandResult | None:
-        """What sbatch said, or why it was not asked."""
-        while self._errand is None:
+        """The answer of sbatch, or why it was not called."""
+        while self._sbatch is None:
             pushed = self._push.answer()
             if pushed is None:
                 return None
@@ -58,68 +60,73 @@ class Upload:
             if self._pushes:
                 self._push = self._next()
             else:
-                self._done()
-                self._errand = self._trips.send(self._text, name="sbatch")
-        return self._errand.answer()
+                self._on_uploaded()
+                self._sbatch = self._connection.send(self._text, name="sbatch")
+        return self._sbatch.answer()
 
     def wait(self, seconds: float) -> CommandResult | None:
-        """The answer, waited for."""
+        """Wait for the answer; None if it does not arrive in time."""
         end = time.monotonic() + seconds
-        while self.answer() is None and (left := end - time.monotonic()) > 0:
-            if self._errand:
-                self._errand.wait(left)
+        while self.answer() is None and (remaining := end - time.monotonic()) > 0:
+            if self._sbatch:
+                self._sbatch.wait(remaining)
             else:
-                self._push.wait(left)
+                self._push.wait(remaining)
         return self.answer()
 
     def _explained(self, pushed: CommandResult) -> CommandResult:
-        complaint, host = pushed.complaint, self._trips.tunnel.host
-        if ssh.is_lost(self._push.argv, pushed.code, complaint):
-            return replace(pushed, complaint=self._trips.explain(complaint), is_lost=True)
+        complaint, host = pushed.complaint, self._connection.tunnel.host
+        if ssh.is_connection_failure(self._push.argv, pushed.code, complaint):
+            explanation = self._connection.explain(complaint)
+            return replace(pushed, complaint=explanation, connection_failed=True)
         if "not found" in complaint or complaint.startswith("there is no rsync"):
             where = "this machine" if complaint.startswith("there is no") else host
-            complaint = f"there is no rsync on {where}: install it"
-        return replace(pushed, complaint=f"its files could not be brought to {host}: {complaint}")
+            complaint = f"rsync is not installed on {where}"
+        return replace(pushed, complaint=f"its files could not be uploaded to {host}: {complaint}")
 
 
-def push_files(layout: RemotePaths, trips: Connection, folders: Iterable[Path], *, with_common: bool) -> Push:
-    """What brings folders of the experiment there, and what all its tasks need."""
-    files = layout.files
+def push_files(
+    paths: RemotePaths, connection: Connection, folders: Iterable[Path], *, with_common: bool
+) -> Push:
+    """An rsync of folders of the experiment and, `with_common`, of the files that all its tasks need."""
+    files = paths.files
     common = [path for path in (files.shim, files.partial, files.scripts) if with_common and path.exists()]
-    names = [str(layout.relative(path)) for path in (*folders, *common)]
-    argv = _rsync(trips, "-rpt", "--from0", "--files-from=-", here=files.directory, there=layout.folder)
+    names = [str(paths.relative(path)) for path in (*folders, *common)]
+    flags = ("-rpt", "--from0", "--files-from=-")
+    argv = _rsync(connection, *flags, local=files.directory, remote=paths.folder)
     return argv, "\0".join(names).encode(errors="surrogateescape")
 
 
-def push_code(layout: RemotePaths, trips: Connection, package: Package) -> Push:
-    """What brings a content there, once: what lies there already is not sent again."""
-    return _rsync(trips, "-rlpt", "--delete", here=Path(package.store), there=layout.code(package)), b""
+def push_code(paths: RemotePaths, connection: Connection, package: Package) -> Push:
+    """An rsync of a code package; files that the remote host already has are not sent again."""
+    argv = _rsync(connection, "-rlpt", "--delete", local=Path(package.store), remote=paths.code(package))
+    return argv, b""
 
 
-def _rsync(trips: Connection, *flags: str, here: Path, there: Path) -> list[str]:
-    make = f"--rsync-path=umask 077 && mkdir -p {there} && rsync"
-    return trips.tunnel.rsync(*flags, make, "--", f"{here}/", f"{trips.tunnel.remote}:{there}/")
+def _rsync(connection: Connection, *flags: str, local: Path, remote: Path) -> list[str]:
+    make = f"--rsync-path=umask 077 && mkdir -p {remote} && rsync"
+    return connection.tunnel.rsync(*flags, make, "--", f"{local}/", f"{connection.tunnel.remote}:{remote}/")
 
 
 def text(
-    layout: RemotePaths,
-    ask: str,
+    paths: RemotePaths,
+    sbatch: str,
     *,
     packages: Iterable[Package],
     secrets: Mapping[Path, Secrets],
 ) -> str:
-    """The shell text that asks sbatch when all that does not travel by rsync is there."""
-    texts = [_copy_code(layout, package) for package in packages]
+    """The shell text that copies the code, writes the secrets, and then calls sbatch."""
+    texts = [_copy_code(paths, package) for package in packages]
     texts += [
-        protocol.put(str(layout.place(folder / SECRETS)), secrets_text(values))
+        protocol.put(str(paths.remote(folder / SECRETS)), secrets_text(values))
         for folder, values in secrets.items()
     ]
-    return " && ".join([*texts, ask])
+    return " && ".join([*texts, sbatch])
 
 
-def _copy_code(layout: RemotePaths, package: Package) -> str:
-    """What makes the experiment's own copy of a content, in which its tasks may write."""
-    store, copy = layout.code(package), layout.place(Path(package.folder))
+def _copy_code(paths: RemotePaths, package: Package) -> str:
+    """The shell text that makes the experiment's own copy of a code package, which its tasks may modify."""
+    store, copy = paths.code(package), paths.remote(Path(package.folder))
     part = copy.with_name(f".part-{copy.name}")
     return (
         f"{{ [ -d {copy} ] || {{ mkdir -p {copy.parent} && rm -rf {part} &&"

@@ -32,9 +32,9 @@ def travel(
     commands: Sequence[str], watched: WatchedFiles | None = None, *, noise: str = "", cut: int | None = None
 ) -> RoundTripReport:
     """What a trip brings back that any POSIX shell makes."""
-    text = noise + protocol.script(commands, watched, mark=MARK)
+    text = noise + protocol.script(commands, watched, marker=MARK)
     done = subprocess.run(["sh"], input=text.encode()[:cut], capture_output=True, timeout=30, check=False)
-    return protocol.parse(done.stdout, done.stderr, mark=MARK)
+    return protocol.parse(done.stdout, done.stderr, marker=MARK)
 
 
 def ask(*argv: str, settings: Sequence[str] = (), **fixed: str) -> str:
@@ -44,14 +44,14 @@ def ask(*argv: str, settings: Sequence[str] = (), **fixed: str) -> str:
 
 def test_arguments_arrive_as_they_are() -> None:
     """Nothing in an argument is anything to the shell there."""
-    (said,) = travel([ask("printf", "%s\\0", *NASTY)]).said
+    (said,) = travel([ask("printf", "%s\\0", *NASTY)]).outputs
     assert said.output.split(b"\0")[:-1] == [text.encode() for text in NASTY]
 
 
 def test_each_command_has_its_own_answer() -> None:
     """Output, complaint and exit code of each command are told apart, whatever login files print."""
     report = travel(["echo one; echo no >&2; (exit 3)", "printf 'no end'", "cat"], noise="echo Welcome; ")
-    assert [(said.code, said.output, said.complaint.strip()) for said in report.said] == [
+    assert [(said.code, said.output, said.complaint.strip()) for said in report.outputs] == [
         (3, b"one\n", b"no"),
         (0, b"no end", b""),
         (0, b"", b""),
@@ -63,21 +63,21 @@ def test_a_command_gets_no_other_environment(monkeypatch: pytest.MonkeyPatch) ->
     """A command gets the variables that it is to get, as they are there, and those that are given."""
     monkeypatch.setenv("KEPT", 'it\'s $HOME\nand "more"')
     monkeypatch.setenv("OTHER", "x")
-    (said,) = travel([ask("env", "-0", settings=["KEPT", "MISSING"], GIVEN="%s")]).said
+    (said,) = travel([ask("env", "-0", settings=["KEPT", "MISSING"], GIVEN="%s")]).outputs
     found = dict(part.split(b"=", 1) for part in said.output.split(b"\0")[:-1])
     assert found == {b"KEPT": b'it\'s $HOME\nand "more"', b"GIVEN": b"%s", b"PATH": b"/usr/bin:/bin"}
 
 
 def test_a_missing_command_is_named() -> None:
     """What is not on PATH there is told as that."""
-    (said,) = travel([ask("no-such-command")]).said
+    (said,) = travel([ask("no-such-command")]).outputs
     assert (said.code, said.complaint.strip()) == (127, b"there is no no-such-command on PATH")
 
 
 @pytest.mark.parametrize("part", [0.3, 0.9, 0.99])
 def test_a_text_that_was_cut_short_runs_nothing(tmp_path: Path, part: float) -> None:
     """If the connection breaks while a trip is sent, none of its commands is run."""
-    text = protocol.script([f"touch {tmp_path}/ran"], None, mark=MARK)
+    text = protocol.script([f"touch {tmp_path}/ran"], None, marker=MARK)
     report = travel([f"touch {tmp_path}/ran"], cut=int(len(text) * part))
     assert not report.is_whole
     assert list(tmp_path.iterdir()) == []
@@ -87,19 +87,20 @@ def test_an_answer_that_was_cut_short_is_not_whole() -> None:
     """What a broken connection leaves of an answer counts as far as it is complete."""
     done = subprocess.run(
         ["sh"],
-        input=protocol.script(["echo one", "echo two"], None, mark=MARK).encode(),
+        input=protocol.script(["echo one", "echo two"], None, marker=MARK).encode(),
         capture_output=True,
         check=True,
     )
     for end in range(len(done.stdout)):
-        report = protocol.parse(done.stdout[:end], b"", mark=MARK)
+        report = protocol.parse(done.stdout[:end], b"", marker=MARK)
         assert not report.is_whole
-        assert [said.output for said in report.said] == [b"one\n", b"two\n"][: len(report.said)]
+        assert [said.output for said in report.outputs] == [b"one\n", b"two\n"][: len(report.outputs)]
 
 
 def test_secrets_are_written_privately(tmp_path: Path) -> None:
     """What is put there is byte for byte what was sent, in a file for its owner alone."""
-    (said,) = travel([protocol.put(str(tmp_path / "secrets"), "\0".join(NASTY[1:]).replace("\0", "\n"))]).said
+    text = protocol.put(str(tmp_path / "secrets"), "\n".join(NASTY[1:]))
+    (said,) = travel([text]).outputs
     assert said.code == 0
     assert (tmp_path / "secrets").read_text() == "\n".join(NASTY[1:])
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o600
@@ -123,11 +124,11 @@ class Sides:
         watched = WatchedFiles(
             root=str(self.root),
             folders=list(self.folders),
-            known=list(attempt_sync.known(self.folders)),
+            known=list(attempt_sync.known_files(self.folders)),
             **changes,
         )
         pieces = travel([], watched).pieces
-        changed, behind = attempt_sync.take(pieces, self.folders, is_complete=lambda _: is_complete)
+        changed, behind = attempt_sync.write_pieces(pieces, self.folders, is_complete=lambda _: is_complete)
         return bool(changed), bool(behind)
 
     def same(self) -> bool:
@@ -182,9 +183,10 @@ def test_nothing_is_written_elsewhere(sides: Sides) -> None:
     head = f"\n{MARK} 1.000 4 0 "
     names = ["../../escaped", "tasks/a=1,b/attempt-1/plan.json", "tasks/a=1,b/attempt-1/../x", "/tmp/escaped"]  # noqa: S108
     text = "".join(f"{head}{name}\nevil" for name in names)
-    report = protocol.parse(f"\n{MARK} 0\n{text}\n{MARK} end\n".encode(), b"", mark=MARK)
+    report = protocol.parse(f"\n{MARK} 0\n{text}\n{MARK} end\n".encode(), b"", marker=MARK)
     assert len(report.pieces) == len(names)
-    assert attempt_sync.take(report.pieces, sides.folders, is_complete=lambda _: True) == (set(), set())
+    written = attempt_sync.write_pieces(report.pieces, sides.folders, is_complete=lambda _: True)
+    assert written == (set(), set())
     assert list(sides.here.iterdir()) == []
 
 

@@ -1,0 +1,302 @@
+"""The events of a ledger: every kind with its fields, how readers treat it, and how it is shown.
+
+This is the only list of them. A new kind is one entry of `KINDS` and a step in `storage.state`; salvage,
+rebuilding, the timeline, the listing and the published schema take the rest from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.model.attempt_end import signal_number
+from nemorun_cli.model.clock import unix
+from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+Event = dict[str, Any]
+
+CREATED: Final = "created"
+SUPERVISOR_STARTED: Final = "supervisor_started"
+SUPERVISOR_ENDED: Final = "supervisor_ended"
+SUBMITTED: Final = "submitted"
+QUEUED: Final = "queued"
+RETURNED: Final = "returned"
+STARTED: Final = "started"
+UNKNOWN: Final = "unknown"
+ENDED: Final = "ended"
+RETRIED: Final = "retried"
+SKIPPED: Final = "skipped"
+CANCEL_REQUESTED: Final = "cancel_requested"
+RESUMED: Final = "resumed"
+CONCLUDED: Final = "concluded"
+FINISHED: Final = "finished"
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_integer(value: Any) -> bool:
+    return type(value) is int
+
+
+def _is_positive(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        unix(value)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        return False
+    return True
+
+
+def _is_signal(value: Any) -> bool:
+    try:
+        signal_number(value)
+    except (ValueError, AttributeError):
+        return False
+    return True
+
+
+def _is_reason(value: Any) -> bool:
+    return value in set(Reason)
+
+
+def _are_tasks(value: Any) -> bool:
+    """Of a cancel the task names, of a resume attempt numbers by task, of the creation a count."""
+    if isinstance(value, dict):
+        return all(map(_is_positive, value.values()))
+    return _are_texts(value) or _is_integer(value)
+
+
+FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "time": _is_time,
+    "by": _is_text,
+    "task": _is_text,
+    "attempt": _is_positive,
+    "status": _is_text,
+    "reason": _is_reason,
+    "message": _is_text,
+    "exit_code": _is_integer,
+    "job_id": _is_text,
+    "started": _is_time,
+    "not_before": _is_time,
+    "evidence": _is_text,
+    "outputs": _is_mapping,
+    "usage": _is_mapping,
+    "symptom": _is_text,
+    "gpus": _is_text,
+    "after": _is_text,
+    "rule": _is_text,
+    "tasks": _are_tasks,
+    "signal": _is_signal,
+    "grace": _is_number,
+    "abandon": _is_flag,
+    "pid": _is_positive,
+    "host": _is_text,
+    "boot": _is_text,
+    "user": _is_text,
+    "counts": _is_mapping,
+    "revision": _is_positive,
+    "changed": _are_texts,
+    "added": _are_texts,
+    "removed": _are_texts,
+    "id": _is_text,
+    "name": _is_text,
+    "format": _is_text,
+    "rebuilt": _is_flag,
+}
+"""The type of each field that some event has; a field has one meaning in all events."""
+
+
+def _nothing(event: Event) -> list[str]:
+    del event
+    return []
+
+
+def _cancel_details(event: Event) -> list[str]:
+    names = event.get("tasks")
+    parts = ["all tasks" if names is None else ", ".join(names)]
+    parts += [f"{word} {event[word]}" for word in ("signal", "grace") if word in event]
+    return parts + (["abandoning running attempts"] if event.get("abandon") else [])
+
+
+def _resume_details(event: Event) -> list[str]:
+    parts = [f"to run again: {', '.join(event['tasks']) or 'nothing'}"]
+    return parts + ([f"with revision {event['revision']} of the spec"] if event.get("revision") else [])
+
+
+def _status_details(event: Event) -> list[str]:
+    return [event["status"]]
+
+
+def _supervisor_details(event: Event) -> list[str]:
+    return [f"pid {event.get('pid')} on {event.get('host')}"]
+
+
+_DETAILS: Final = {
+    "exit_code": "exit code",
+    "job_id": "job",
+    "gpus": "GPUs",
+    "after": "after",
+    "rule": "by retry.on",
+    "not_before": "not before",
+    "evidence": "evidence:",
+}
+
+
+def _task_details(event: Event) -> list[str]:
+    parts = [f"attempt {event['attempt']}"] if "attempt" in event else []
+    parts += [str(event[key]) for key in ("status", "reason") if event.get(key)]
+    parts += [f"{word} {event[key]}" for key, word in _DETAILS.items() if event.get(key) is not None]
+    return parts + ([f"outputs {', '.join(event['outputs'])}"] if event.get("outputs") else [])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventKind:
+    """One kind of event.
+
+    Attributes:
+        required: the fields that it always has, besides `event`, `time` and `by`.
+        optional: the fields that it may have.
+        statuses: the values that its field `status` can have.
+        is_of_attempt: whether it is about one attempt at a task, which was submitted before it.
+        is_request: whether a person or a program asked for it, so that `by` is shown.
+        may_follow_end: whether it can come after `finished` without a resume between the two.
+        details: what it says besides its kind, its task and its message, as parts of a line for people.
+    """
+
+    required: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+    statuses: frozenset[str] = frozenset()
+    is_of_attempt: bool = False
+    is_request: bool = False
+    may_follow_end: bool = False
+    details: Callable[[Event], list[str]] = _nothing
+
+    @property
+    def is_of_task(self) -> bool:
+        """Whether it is about one task, and not about the experiment as a whole."""
+        return "task" in self.required
+
+
+def _of_attempt(required: str = "", optional: str = "", **more: Any) -> EventKind:
+    return EventKind(
+        required=frozenset({"task", "attempt", *required.split()}),
+        optional=frozenset({"message", *optional.split()}),
+        is_of_attempt=True,
+        details=_task_details,
+        **more,
+    )
+
+
+_ATTEMPT_ENDS: Final = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED})
+
+KINDS: Final[Mapping[str, EventKind]] = {
+    CREATED: EventKind(
+        required=frozenset({"id", "name", "format"}),
+        optional=frozenset({"tasks", "message"}),
+        is_request=True,
+    ),
+    SUPERVISOR_STARTED: EventKind(
+        required=frozenset({"pid", "host"}),
+        optional=frozenset({"boot", "user", "message"}),
+        details=_supervisor_details,
+    ),
+    SUPERVISOR_ENDED: EventKind(optional=frozenset({"pid", "message"}), may_follow_end=True),
+    SUBMITTED: _of_attempt(optional="reason gpus job_id"),
+    QUEUED: _of_attempt(optional="job_id evidence"),
+    RETURNED: _of_attempt(),
+    STARTED: _of_attempt(optional="job_id evidence"),
+    UNKNOWN: _of_attempt(optional="evidence"),
+    ENDED: _of_attempt(
+        required="status",
+        optional="exit_code reason outputs usage started job_id symptom evidence",
+        statuses=_ATTEMPT_ENDS,
+    ),
+    RETRIED: EventKind(
+        required=frozenset({"task", "attempt"}),
+        optional=frozenset({"not_before", "after", "rule", "message"}),
+        details=_task_details,
+    ),
+    SKIPPED: EventKind(
+        required=frozenset({"task", "reason"}), optional=frozenset({"message"}), details=_task_details
+    ),
+    CANCEL_REQUESTED: EventKind(
+        required=frozenset({"by"}),
+        optional=frozenset({"tasks", "signal", "grace", "abandon", "reason", "message"}),
+        is_request=True,
+        may_follow_end=True,
+        details=_cancel_details,
+    ),
+    RESUMED: EventKind(
+        required=frozenset({"tasks"}),
+        optional=frozenset({"revision", "changed", "added", "removed", "message"}),
+        is_request=True,
+        details=_resume_details,
+    ),
+    CONCLUDED: EventKind(
+        required=frozenset({"status"}),
+        optional=frozenset({"message"}),
+        statuses=frozenset(ExperimentStatus),
+        details=_status_details,
+    ),
+    FINISHED: EventKind(
+        required=frozenset({"status"}),
+        optional=frozenset({"counts", "message"}),
+        statuses=frozenset(ExperimentStatus),
+        details=_status_details,
+    ),
+}
+
+
+def is_valid(entry: Event | None) -> bool:
+    """Whether an entry has the form of an event that this version writes, field by field."""
+    kind = KINDS.get(str(entry.get("event"))) if entry is not None else None
+    if entry is None or kind is None or not {"time", *kind.required} <= entry.keys():
+        return False
+    if not all(fits(entry[name]) for name, fits in FIELDS.items() if name in entry):
+        return False
+    return not kind.statuses or entry["status"] in kind.statuses
+
+
+def last(events: Sequence[Event], task_id: str, kind: str) -> Event | None:
+    """The latest event of this kind about a task."""
+    return next(
+        (event for event in reversed(events) if event["event"] == kind and event.get("task") == task_id), None
+    )
+
+
+def summary(event: Event) -> str:
+    """What an event says besides its time, its kind, its task and who asked for it, in one line."""
+    kind = KINDS.get(event["event"])
+    details = kind.details if kind is not None else _task_details  # a kind of a later version, by its fields
+    return ", ".join([*details(event), *([str(event["message"])] if event.get("message") else [])])
+
+
+def describe(event: Event) -> str:
+    """The summary of an event, and who asked for it if it is a request, in one line for people."""
+    kind = KINDS.get(event["event"])
+    asker = [f"by {event['by']}"] if kind is not None and kind.is_request and event.get("by") else []
+    return ", ".join(part for part in [summary(event), *asker] if part)

@@ -1,0 +1,98 @@
+"""The packages: what they import, and that every text that names a module names one that exists."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grimp
+import pytest
+
+import nemorun_cli
+from nemorun_cli.cli import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(nemorun_cli.__file__).parent
+PICTURE = PACKAGE.parent / "docs" / "architecture.md"
+MODULE = re.compile(r"nemorun_cli(\.[a-z_]+)+(:\w+)?")  # or a class in one
+GROUPS = {f"nemorun_cli.{kind}" for kind in ("executors", "launchers", "packagers", "plugins")}
+"""Entry-point groups, which are named like packages and need not be any."""
+UPWARDS = {("plugins", "experiment"), ("plugins", "views")}
+"""What the plugin `notify` imports, written against the public API."""
+
+
+def picture() -> dict[str, list[str]]:
+    """The rows of the picture: each package, and those that it imports."""
+    text = PICTURE.read_text(encoding="utf-8")
+    block = text.partition("```text\n")[2].partition("```")[0]
+    rows = {}
+    for line in block.splitlines():
+        name, _, imported = line.partition("─▶")
+        rows[name.strip()] = re.split(r" {2,}", imported.strip())[0].split()
+    return rows
+
+
+def part(module: str) -> str:
+    """The package, or the module of the root, that a module belongs to."""
+    return module.split(".")[1]
+
+
+def test_the_picture_of_the_packages_is_true() -> None:
+    """docs/architecture.md shows each package with exactly those that it imports."""
+    graph = grimp.build_graph("nemorun_cli", cache_dir=None)
+    found: dict[str, set[str]] = {part(module): set() for module in graph.modules if "." in module}
+    for module in graph.modules - {"nemorun_cli"}:
+        for imported in graph.find_modules_directly_imported_by(module):
+            assert imported != "nemorun_cli", f"{module} imports the root, which imports everything"
+            if (part(module), part(imported)) not in UPWARDS and part(module) != part(imported):
+                found[part(module)].add(part(imported))
+    assert {name: set(row) for name, row in picture().items()} == found
+
+
+def test_arrows_point_down() -> None:
+    """A package imports only packages of rows below its own."""
+    rows = list(picture())
+    for name, imported in picture().items():
+        assert [other for other in imported if rows.index(other) <= rows.index(name)] == []
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Every text in the package that reads like the name of a module, or of a class in one."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and MODULE.fullmatch(text) and text not in GROUPS:
+                yield str(path.relative_to(PACKAGE)), text
+
+
+@pytest.mark.parametrize(("path", "text"), list(texts()))
+def test_a_text_that_names_a_module_names_one_that_exists(path: str, text: str) -> None:
+    """What is imported by its name alone, as registries and processes do it, can be imported."""
+    del path
+    module, _, name = text.partition(":")
+    found = importlib.import_module(module)
+    assert not name or hasattr(found, name)
+
+
+def test_texts_that_name_modules_are_found() -> None:
+    """The search sees the registries, the public names and the programs of other processes."""
+    found = {text for _, text in texts()}
+    assert {"nemorun_cli.supervisor.process", "nemorun_cli.experiment.listener_process"} <= found
+    assert "nemorun_cli.executors.local:LocalExecutor" in found
+
+
+@pytest.mark.parametrize("name", app.COMMANDS)
+def test_every_command_has_its_module(name: str) -> None:
+    """The module of a command is found by the command's name."""
+    assert callable(importlib.import_module(f"nemorun_cli.cli.commands.{name}").command)
+
+
+@pytest.mark.parametrize("name", nemorun_cli.__all__)
+def test_every_public_name_can_be_imported(name: str) -> None:
+    """Public names are imported at their first use, from a module that has them."""
+    assert getattr(nemorun_cli, name) is not None
