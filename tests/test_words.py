@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import re
+import tokenize
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -13,6 +16,7 @@ from support.documents import DOCUMENTS, ROOT
 
 LIST: Final = Path(__file__).with_name("banned_words.txt")
 PAGES: Final = (*DOCUMENTS, ROOT / "CHANGELOG.md")
+MODULES: Final = sorted((ROOT / "nemorun_cli").rglob("*.py"))
 
 # File, as a glob relative to the root; expression; reason. Text that the expression matches is not searched.
 EXCEPTIONS: Final = (
@@ -24,6 +28,13 @@ EXCEPTIONS: Final = (
     ("*", r"(?<=[`\"'])gone(?=[`\"'])", "a state of supervisors in JSON"),
 )
 
+# Names in code that older experiments have on disk, by the glob of their files.
+NAMES: Final = (
+    ("nemorun_cli/model/code_package.py", r"\btold\b", "a field of `resolved.json`"),
+    ("nemorun_cli/model/plan.py", r"\bcompany\b", "a field of `plan.json`"),
+)
+
+_JSON_TEXT = re.compile(r'"(?:title|description)"\s*:\s*"((?:[^"\\]|\\.)*)"')
 _CODE = re.compile(
     r"^```.*?^```$"  # fenced blocks
     r"|<!--.*?-->"  # comments
@@ -63,6 +74,29 @@ def markdown_prose(text: str) -> str:
     return blanked(_CODE, text)
 
 
+def python_prose(text: str) -> str:
+    """The comments and the texts of a Python file, its docstrings and messages, at their lines.
+
+    Texts of a single word are names, and what braces of an f-string contain is code.
+    """
+    lines = [""] * (text.count("\n") + 2)
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            lines[token.start[0]] += token.string
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            for offset, line in enumerate(node.value.split("\n")[: len(lines) - node.lineno]):
+                lines[node.lineno + offset] += f" | {line}"
+    return markdown_prose("\n".join(lines[1:]))
+
+
+def json_prose(text: str) -> str:
+    """The titles and descriptions of a JSON Schema, at their lines."""
+    kept = [" | ".join(match[1] for match in _JSON_TEXT.finditer(line)) for line in text.splitlines()]
+    return markdown_prose("\n".join(kept))
+
+
 def findings(name: str, prose: str) -> list[str]:
     """Each banned word in the prose of a file, with its line and the plain term.
 
@@ -70,7 +104,7 @@ def findings(name: str, prose: str) -> list[str]:
         name: the file, relative to the root; selects the exceptions.
         prose: its text, with marks in place of everything that is not prose.
     """
-    for glob, regex, _ in EXCEPTIONS:
+    for glob, regex, _ in (*EXCEPTIONS, *NAMES):
         if fnmatch(name, glob):
             prose = blanked(re.compile(regex), prose)
     return [
@@ -88,6 +122,29 @@ def test_a_document_uses_plain_words(path: Path) -> None:
     """README, changelog and docs contain no banned word outside of code."""
     prose = markdown_prose(path.read_text(encoding="utf-8"))
     assert findings(path.relative_to(ROOT).as_posix(), prose) == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_module_uses_plain_words(path: Path) -> None:
+    """Comments, docstrings and messages contain no banned word."""
+    prose = python_prose(path.read_text(encoding="utf-8"))
+    assert findings(path.relative_to(ROOT).as_posix(), prose) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "schemas").glob("*.json")), ids=lambda path: path.name)
+def test_a_schema_uses_plain_words(path: Path) -> None:
+    """Titles and descriptions, which `exp schema` and editors show, contain no banned word."""
+    prose = json_prose(path.read_text(encoding="utf-8"))
+    assert findings(path.relative_to(ROOT).as_posix(), prose) == []
+
+
+def test_the_prose_of_a_module_is_found() -> None:
+    """Comments, docstrings and the texts of f-strings are searched; code in braces and names are not."""
+    text = 'x = "told"  # it is told\ny = f"it lies in {told} here"\n'
+    assert findings("module.py", python_prose(text)) == [
+        "module.py:1: 'told': use reported, shown, passed to; or name the message",
+        "module.py:2: 'lies': use is in, is next to, overrides",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLOURS: Final = ("cyan", "yellow", "magenta", "green", "red", "blue", "white")
 MOST_CURVES: Final = len(COLOURS)  # in one picture: each has a colour of its own
 MOST_POINTS: Final = 1_000  # of one curve
-BESIDES: Final = 24  # columns beside a picture for its axes
+BESIDES: Final = 24  # columns next to a picture for its axes
 FEWEST_COLUMNS: Final = 20
 LARGEST: Final = 1e300  # larger values are drawn here: differences between them overflow
 SMALLEST: Final = 1e-300  # smallest range that is drawn to scale

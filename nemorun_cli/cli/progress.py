@@ -101,7 +101,7 @@ class LineDisplay(LogsOnlyDisplay):
 
     def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
         """Show a line for each task whose status changed."""
-        for change in self._changes.tell(snapshot, news):
+        for change in self._changes.since(snapshot, news):
             terminal.say(change.text)
             for line in change.lines:
                 terminal.say(f"  | {line}")
@@ -144,7 +144,7 @@ class LiveDisplay:
     def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
         """Redraw, and print a line for each task that finished."""
         self._snapshot = snapshot
-        for change in self._changes.tell(snapshot, news):
+        for change in self._changes.since(snapshot, news):
             if change.status in MARKS:
                 self._print(f"{MARKS[change.status]} {change.text}", STYLES[change.status])
                 for line in change.lines:

@@ -48,5 +48,5 @@ tasks:
 
 
 def text(name: str, *, file: str) -> str:
-    """The spec for an experiment of this name, as it stands in `file`."""
+    """The spec for an experiment of this name, as the content of `file`."""
     return _TEXT.substitute(name=name, file=file)

@@ -58,13 +58,13 @@ def _lines(watching: Watch, names: Sequence[str] | None) -> Snapshot:
     """Write the status once, then a line for each change of a task."""
     changes = Transitions(folds=names is None)
     snapshot = watching.look()
-    changes.tell(snapshot, watching.news)
+    changes.since(snapshot, watching.news)
     show(snapshot, names, is_json=False, quiet=False)
     terminal.flush()
     while snapshot.status is ExperimentStatus.RUNNING:
         watching.pause()
         snapshot = watching.look()
-        for change in changes.tell(snapshot, watching.news):
+        for change in changes.since(snapshot, watching.news):
             if names is None or change.task in names:
                 terminal.write_line(change.text)
         terminal.flush()

@@ -153,7 +153,7 @@ def task_details(snapshot: Snapshot, task: Task) -> list[str]:
         ("task", f"{task.id}  (number {task.index})"),
         ("status", entry["status"]),
         ("reason", snapshot.history.tasks[task.id].why() or entry["message"]),
-        ("resources", usage.told(task.resources, entry["usage"], entry["duration"])),
+        ("resources", usage.summary(task.resources, entry["usage"], entry["duration"])),
         ("exit code", "" if entry["exit_code"] is None else str(entry["exit_code"])),
         ("attempt", str(entry["attempt"])),
         (

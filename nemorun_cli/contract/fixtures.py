@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.snapshot import Snapshot
 
-PATIENCE: Final = 60.0  # seconds until something that should come to pass has failed to
+PATIENCE: Final = 60.0  # seconds until an expected condition has failed
 PAUSE: Final = 0.01  # seconds between looks
 NOTE: Final = 'echo "$EXP_TASK $EXP_ATTEMPT" >>ran'  # so that running twice is seen
-CANNOT: Final = "cannot be: "  # what the reason of a skip begins with that is not for want of an engine
+CANNOT: Final = "cannot be: "  # how the reason of a skip begins where an engine exists
 EXECUTOR: Final = "tested"  # what the specs of the contract call the executor
 
 
@@ -52,9 +52,9 @@ class Subject:
         options: the executor as a spec has it, with its `type`. Where its tasks run there must be `sh`,
             `bash` and `python3`.
         needs: the name of a session fixture that gets its engine going, if there is one.
-        left: what the engine still has of experiments under a home, once they are over.
-        shown: everything the engine tells anybody about experiments under a home, for secrets to be
-            looked for in.
+        left: the objects of the engine that remain of experiments under a home after their end.
+        shown: everything that the engine shows to others about experiments under a home; it must
+            contain no secret.
         work: where working folders are made, for an engine that is another user's and sees no other ones.
         cannot: names of rules that its engine makes impossible, each with the reason.
     """
@@ -158,17 +158,17 @@ def until(name: str) -> str:
 
 
 def eventually(condition: Callable[[], Any], *, within: float = PATIENCE) -> Any:
-    """The first true value of a condition; fails if there is none within so many seconds."""
+    """The first true value of a condition; fails if it is not true within so many seconds."""
     end = time.monotonic() + within
     while not (value := condition()):
         if time.monotonic() > end:
-            pytest.fail(f"did not come to pass within {within:g} s: {condition}")
+            pytest.fail(f"did not happen within {within:g} s: {condition}")
         time.sleep(PAUSE)
     return value
 
 
 def kill_supervisor(run: Run) -> None:
-    """End the supervisor as a crash would, and wait until it is gone."""
+    """End the supervisor as a crash would, and wait until it has terminated."""
     holder = run.status(observe=False).holder
     assert holder is not None
     with contextlib.suppress(ProcessLookupError):

@@ -19,7 +19,7 @@ HEAD: Final = """\
 # The contract of executors, as it was run
 
 Made by a run of the tests, with `EXP_CONTRACT_MATRIX=docs/executors-matrix.md`; [executors.md](executors.md)
-says what is run.
+describes it.
 
 """
 
@@ -38,7 +38,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the matrix, and write it where $EXP_CONTRACT_MATRIX says."""
+    """Print the matrix, and write it to the file $EXP_CONTRACT_MATRIX."""
     found = table(terminalreporter.stats)
     if not found:
         return

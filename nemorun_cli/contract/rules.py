@@ -40,7 +40,7 @@ NASTY: Final = [
     "%s %d",
     "  spaces around  ",
 ]
-TELL: Final = 'printf "%s\\0" "$@" >told'  # writes its arguments down, each ended by NUL
+PRINT: Final = 'printf "%s\\0" "$@" >seen'  # writes its arguments down, each ended by NUL
 SECRET: Final = "s3cret'\"$HOME`id` \\ with\nthree\nlines"  # noqa: S105 - not a real one
 
 # -- how a task ends --------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def test_commands_scripts_and_partials_run(workspace: Workspace) -> None:
 
 
 def test_a_task_runs_in_its_workdir(workspace: Workspace) -> None:
-    """Relative paths are those of `workdir`, which is the spec's folder unless the task says otherwise."""
+    """Relative paths are those of `workdir`, which is the spec's folder unless the task overrides it."""
     (workspace.folder / "deeper").mkdir()
     tasks = {
         "default": {"command": ["touch", "default"]},
@@ -147,7 +147,7 @@ def test_a_task_runs_on_what_was_shipped(workspace: Workspace, kind: str) -> Non
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
 def test_a_launcher_leads(workspace: Workspace, kind: str) -> None:
-    """A launcher stands in front of the command, whatever the task is."""
+    """A launcher precedes the command, whatever the task is."""
     say = 'printf "%s %s" "$LED" "$1"'
     body = {"command": ["sh", "-c", say, "sh"]} if kind == "command" else {"inline": say}
     task = {**body, "args": ["a 'b'"], "launcher": {"wrap": ["env", "LED=by two words"]}}
@@ -176,20 +176,20 @@ def test_nothing_is_to_be_read(workspace: Workspace) -> None:
     assert log(run, "script") == b"1\n"
 
 
-# -- what a task is told ----------------------------------------------------------------------------
+# -- what a task receives ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["command", "script", "inline"])
 def test_arguments_arrive_as_they_are(workspace: Workspace, kind: str) -> None:
     """Arguments arrive byte for byte: spaces, quotes, `$`, backticks, newlines, non-ASCII, empty ones."""
-    (workspace.folder / "tell.sh").write_text(TELL)
+    (workspace.folder / "print.sh").write_text(PRINT)
     tasks: dict[str, Any] = {
-        "command": {"command": ["sh", "tell.sh", *NASTY]},
-        "script": {"script": "tell.sh", "entrypoint": "sh", "args": NASTY},
-        "inline": {"inline": TELL, "entrypoint": "sh", "args": NASTY},
+        "command": {"command": ["sh", "print.sh", *NASTY]},
+        "script": {"script": "print.sh", "entrypoint": "sh", "args": NASTY},
+        "inline": {"inline": PRINT, "entrypoint": "sh", "args": NASTY},
     }
     workspace.one(tasks[kind])
-    assert (workspace.folder / "told").read_bytes().split(b"\0")[:-1] == [text.encode() for text in NASTY]
+    assert (workspace.folder / "seen").read_bytes().split(b"\0")[:-1] == [text.encode() for text in NASTY]
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
@@ -197,22 +197,22 @@ def test_the_environment_arrives_as_it_is(workspace: Workspace, kind: str) -> No
     """Variables arrive byte for byte, whatever they are called."""
     names = ["A", "attempt", "code", "timeout", "signal", "mask", "grace", "workdir", "watchdog", "line"]
     env = {f"NASTY_{index}": value for index, value in enumerate(NASTY)} | dict.fromkeys(names, "mine")
-    program = "import json, os; json.dump(dict(os.environ), open('told', 'w'))"
+    program = "import json, os; json.dump(dict(os.environ), open('seen', 'w'))"
     tasks: dict[str, Any] = {
         "command": {"command": ["python3", "-c", program], "env": env, "timeout": "1m"},
         "inline": {"inline": program, "entrypoint": "python3", "env": env, "timeout": "1m"},
     }
     workspace.one(tasks[kind])
-    told = json.loads((workspace.folder / "told").read_text(encoding="utf-8"))
+    told = json.loads((workspace.folder / "seen").read_text(encoding="utf-8"))
     assert {name: told.get(name) for name in env} == env
 
 
 def test_a_task_knows_its_place(workspace: Workspace) -> None:
-    """`EXP_ID`, `EXP_DIR` and the other variables of `exp` tell a task which attempt of what it is."""
-    program = "import json, os; json.dump(dict(os.environ), open('told', 'w'))"
+    """`EXP_ID`, `EXP_DIR` and the other variables of `exp` identify the attempt to its task."""
+    program = "import json, os; json.dump(dict(os.environ), open('seen', 'w'))"
     run = workspace.start({"one": {"inline": program, "entrypoint": "python3"}})
     run.wait(timeout=60)
-    told = json.loads((workspace.folder / "told").read_text(encoding="utf-8"))
+    told = json.loads((workspace.folder / "seen").read_text(encoding="utf-8"))
     wanted = {
         "EXP_ID": run.id,
         "EXP_NAME": "tried",
@@ -239,7 +239,7 @@ def test_files_belong_to_who_calls(workspace: Workspace) -> None:
     assert {(path.stat().st_uid, path.stat().st_gid) for path in files} == {(os.geteuid(), os.getegid())}
 
 
-# -- what a task says -------------------------------------------------------------------------------
+# -- what a task reports -------------------------------------------------------------------------------
 
 
 def test_logs_are_complete_and_in_order(workspace: Workspace) -> None:
@@ -291,7 +291,7 @@ def test_outputs_are_passed_on(workspace: Workspace) -> None:
 
 
 def test_the_children_of_a_failure_are_skipped(workspace: Workspace) -> None:
-    """What depends on a failed task never runs, and independent tasks go on."""
+    """What depends on a failed task never runs, and independent tasks continue."""
     tasks = {
         "fails": "exit 1",
         "child": {"inline": NOTE, "dependencies": ["fails"]},
@@ -416,7 +416,7 @@ def test_cancel_sends_the_stop_signal(workspace: Workspace, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
 def test_cancel_ends_a_deaf_task(workspace: Workspace, kind: str) -> None:
-    """A task that ignores the signal is killed after its grace; when cancel returns it is gone."""
+    """A task that ignores the signal is killed after its grace; when cancel returns it has terminated."""
     script = f'trap "" TERM INT HUP; touch up; {until("never")}'
     task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
     run = workspace.start({"one": {**task, "stop_grace": "1s"}})
@@ -462,7 +462,7 @@ def test_cancel_at_once(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
 def test_a_task_outlives_its_supervisor(workspace: Workspace, kind: str) -> None:
-    """After kill -9 of the supervisor the task goes on, its log too, and its true exit code is known."""
+    """After kill -9 of the supervisor the task continues, its log too, and its true exit code is known."""
     script = f"echo begun; echo up >up; {until('go')}; {NOTE}; echo done; exit 5"
     task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
     run = workspace.start({"one": task})
@@ -477,7 +477,7 @@ def test_a_task_outlives_its_supervisor(workspace: Workspace, kind: str) -> None
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
 def test_resume_adopts_what_runs(workspace: Workspace, kind: str) -> None:
-    """A resume takes up the running task, starts no second one, and goes on with what follows."""
+    """A resume adopts the running task, starts no second one, and continues with its dependents."""
     script = f"touch up; {until('go')}; {NOTE}"
     task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
     run = workspace.start({"one": task, "two": {"inline": NOTE, "dependencies": ["one"]}})
@@ -524,7 +524,7 @@ def test_a_crash_at_any_point_runs_nothing_twice(
 
 
 def test_cancel_without_a_supervisor(workspace: Workspace) -> None:
-    """A task whose supervisor is gone is cancelled all the same."""
+    """A task whose supervisor has terminated can still be cancelled."""
     run = workspace.start({"one": f"touch up; {until('never')}"})
     eventually((workspace.folder / "up").exists)
     kill_supervisor(run)
@@ -532,7 +532,7 @@ def test_cancel_without_a_supervisor(workspace: Workspace) -> None:
     assert workspace.left() == []
 
 
-# -- what is told and what is not -------------------------------------------------------------------
+# -- what is shown and what is not -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
@@ -540,7 +540,7 @@ def test_secrets_are_nowhere_to_be_found(
     workspace: Workspace, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A task gets its secret byte for byte; no file, no command line and no engine shows it."""
-    script = f'printf %s "$TOKEN" | sha256sum | cut -d" " -f1 >told; touch up; {until("go")}'
+    script = f'printf %s "$TOKEN" | sha256sum | cut -d" " -f1 >seen; touch up; {until("go")}'
     task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
     with monkeypatch.context() as patch:
         patch.setenv("A_SECRET", SECRET)
@@ -556,11 +556,11 @@ def test_secrets_are_nowhere_to_be_found(
         assert not any(part in text for part in parts)
     workspace.touch("go")
     run.wait(timeout=60)
-    assert workspace.lines("told") == [hashlib.sha256(SECRET.encode()).hexdigest()]
+    assert workspace.lines("seen") == [hashlib.sha256(SECRET.encode()).hexdigest()]
 
 
 def test_a_task_runs_with_what_it_asks_for(workspace: Workspace) -> None:
-    """Tasks that ask for CPUs and memory run, and are told with what they asked for and what they used."""
+    """Tasks that ask for CPUs and memory run, and are shown with the requested and the used amounts."""
     wanted = {"cpus": 1, "memory": "64M"}
     tasks = {name: {"inline": "true", "resources": wanted} for name in ("one", "two")}
     run = workspace.start(tasks)
@@ -572,7 +572,7 @@ def test_a_task_runs_with_what_it_asks_for(workspace: Workspace) -> None:
 
 
 def test_what_can_never_be_had_is_refused(workspace: Workspace) -> None:
-    """A request that can never be met is a problem of the spec, told before anything is created."""
+    """A request that can never be met is a problem of the spec, reported before anything is created."""
     with pytest.raises(SpecError, match="resources: on tested: "):
         workspace.start({"one": {"inline": "true", "resources": {"cpus": 90_000}}})
     assert not Path(workspace.home.experiments).exists()
@@ -608,7 +608,7 @@ def test_the_status_tells_where_a_task_runs(workspace: Workspace) -> None:
 
 
 def test_the_dry_run_shows_what_will_run(workspace: Workspace) -> None:
-    """`--dry-run` tells the executor and the exact command, and creates nothing."""
+    """`--dry-run` prints the executor and the exact command, and creates nothing."""
     spec = workspace.spec({"one": {"command": ["echo", "a 'b' $c"]}})
     document = json.loads(workspace.command("run", spec, "--dry-run", "--json"))
     text = json.dumps(document)
@@ -628,7 +628,7 @@ def test_the_engine_is_well(workspace: Workspace) -> None:
 
 
 def test_a_finished_experiment_needs_no_engine(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The status of what is over is told from the ledger, whatever has become of the engine."""
+    """The status of a finished task is read from the ledger, whatever the state of the engine."""
     run = workspace.start({"one": "true"})
     run.wait(timeout=60)
     monkeypatch.setenv("PATH", "/nowhere")

@@ -31,9 +31,9 @@ def make(
     files: ExperimentFiles,
     attempt: int,
     home: Path,
-    told: Mapping[str, str] = _NOTHING,
+    variables: Mapping[str, str] = _NOTHING,
 ) -> Plan:
-    """The plan of an attempt at a task with all expressions resolved; `told` is added to its environment."""
+    """The plan of an attempt at a task with all expressions resolved, with `variables` in its environment."""
     own = files.attempt(task.id, attempt)
     package = spec.package(task)
     argv, script, call = _command(task, spec, files, own)
@@ -60,7 +60,7 @@ def make(
             "EXP_ATTEMPT": str(attempt),
             "EXP_OUTPUT": str(own.outputs),
             **({"EXP_COMMIT": package.commit} if package and package.commit else {}),
-            **told,
+            **variables,
         },
         env_inherit=task.env_inherit,
         secrets=task.secrets,

@@ -23,7 +23,7 @@ def names(snapshot: Snapshot, among: Iterable[str] | None = None) -> list[str]:
     return [name for name in (states if among is None else among) if states[name].reason == Reason.ABANDONED]
 
 
-def told(snapshot: Snapshot, tasks: Iterable[str]) -> str:
+def description(snapshot: Snapshot, tasks: Iterable[str]) -> str:
     """The attempts to look for on their hosts: `train (attempt 1, job id 4711)`."""
     states = snapshot.history.tasks
     return ", ".join(
@@ -64,13 +64,13 @@ def refuse_alive(snapshot: Snapshot, *, host_is_gone: bool) -> None:
     resume = f"exp resume {snapshot.files.id}"
     if alive:
         raise UsageError(
-            f"abandoned, but still alive: {told(snapshot, alive)}; its task would run twice",
+            f"abandoned, but still alive: {description(snapshot, alive)}; its task would run twice",
             hint=f"wait until it has finished or terminate it on its host, then: {resume}",
         )
     if unknown and not host_is_gone:
         cause = next((f": {message}" for message in messages if message), "")
         raise EngineError(
-            f"abandoned, and may still be running: {told(snapshot, unknown)}{cause}",
+            f"abandoned, and may still be running: {description(snapshot, unknown)}{cause}",
             hint=f"make sure that it has terminated, then: {resume} --host-is-gone",
         )
 

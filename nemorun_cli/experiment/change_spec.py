@@ -9,7 +9,7 @@ import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment import create
@@ -20,6 +20,7 @@ from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.storage import ledger, spec_revisions
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.storage.state import ExperimentState
+from nemorun_cli.supervisor.assignment import ResumeRequest
 from nemorun_cli.system.files import make_folder
 from nemorun_cli.views.reports import spec_diff
 
@@ -222,23 +223,24 @@ class AcceptedChange:
         return self.change.revision.spec
 
     @contextlib.contextmanager
-    def written(self) -> Iterator[dict[str, Any]]:
-        """Stage the new revision for the supervisor; yields the fields of the resume request."""
+    def written(self, by: str) -> Iterator[ResumeRequest]:
+        """Stage the new revision for the supervisor; yields the request to resume with it."""
         revision = self.change.revision
         with create.shipping(self.spec, self.document, self.home) as shipments:
             packages = shipments.unpack(self.files) if shipments else ()
             staged = _stage(self.files, self.document, replace(self.spec, packages=packages))
-        request = {
-            "from": self.change.below,
-            "changes": revision.reasons(),
-            "staged": str(staged),
-            "revision": {
+        request = ResumeRequest(
+            by=by,
+            below=tuple(self.change.below),
+            changes=revision.reasons(),
+            staged=staged,
+            revision={
                 "revision": self.spec.revision,
                 "changed": list(revision.changed),
                 "added": list(revision.found.added),
                 "removed": list(revision.found.removed),
             },
-        }
+        )
         try:
             yield request
         finally:

@@ -81,14 +81,10 @@ def create(
     try:
         with shipping(spec, document, home) as shipments:
             files = _make_folder(identity, home)
-            if files.id != identity.id:
-                renamed = Identity(id=files.id, name=identity.name, directory=str(files.directory))
-                spec = replace(resolve(document, renamed), run=spec.run)
             crashpoints.point("create.folder")
-            if shipments:
-                spec = replace(spec, packages=shipments.unpack(files))
-            shutil.copyfile(shim_call.SHIM, files.shim)
-            files.shim.chmod(0o700)
+            spec = _resolved_for(files, document, spec, identity)
+            spec = replace(spec, packages=shipments.unpack(files)) if shipments else spec
+            _copy_shim(files)
             write_copies(files, document, spec)
             crashpoints.point("create.files")
             _begin_ledger(files, spec, home=home, by=by, key=key, document=document)
@@ -126,6 +122,19 @@ def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
         else:
             sync_folder(folder)
             return ExperimentFiles(folder / name)
+
+
+def _resolved_for(files: ExperimentFiles, document: Document, spec: Spec, identity: Identity) -> Spec:
+    """The spec, resolved again if another process took the id that it was resolved for."""
+    if files.id == identity.id:
+        return spec
+    renamed = Identity(id=files.id, name=identity.name, directory=str(files.directory))
+    return replace(resolve(document, renamed), run=spec.run)
+
+
+def _copy_shim(files: ExperimentFiles) -> None:
+    shutil.copyfile(shim_call.SHIM, files.shim)
+    files.shim.chmod(0o700)
 
 
 def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None:

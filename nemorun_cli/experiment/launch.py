@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nemorun_cli.errors import RunningError, UsageError
 from nemorun_cli.executors import ask_engines
-from nemorun_cli.experiment.run import Run, find
+from nemorun_cli.experiment.run import Run
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from nemorun_cli.model.spec import Spec
     from nemorun_cli.spec.document import Document
+    from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.supervisor.client import SupervisorHandle
 
 
@@ -94,41 +96,52 @@ def launch(
     key: str | None = None,
     if_running: IfRunning | None = None,
 ) -> Run:
-    """Create the experiment of a document and hand it to a supervisor; see `run`."""
+    """Create the experiment of a document and hand it to a supervisor; see `run`.
+
+    The steps are in order: each takes what the one before it returned.
+    """
     from nemorun_cli.experiment import create  # noqa: PLC0415 - only for starting
     from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
     from nemorun_cli.storage import requests, run_keys  # noqa: PLC0415 - the same
+    from nemorun_cli.supervisor.assignment import Assignment  # noqa: PLC0415 - the same
 
-    identity = create.tentative(document, home)
-    spec = create.resolve(document, identity)
-    values = secret_values.resolve(spec, document)
-    ask_engines(spec)
     if key == "":
         raise UsageError("the key is empty", hint="is a variable of the script unset?")
     policy = if_running or ("fail" if key else None)
+    identity = create.tentative(document, home)
+    spec = create.resolve(document, identity)
+    secrets = secret_values.resolve(spec, document)
+    ask_engines(spec)
     with run_keys.hold(home, key=key, name=document.name) if policy else contextlib.nullcontext() as holding:
-        if holding and (running := [run_id for run_id in holding.ids() if _is_running(run_id, home)]):
-            existing = find(running[-1], home=home)
-            if policy == "fail":
-                raise RunningError(f"{existing.id} is running", hint=f"see it with: exp status {existing.id}")
-            if policy == "skip":
-                supervisor.abandon()
-                return existing
-            if any(task.packager for task in spec.tasks):
-                from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for specs with packagers
-
-                ship.look(spec, document, home)  # reports problems before anything is cancelled
-            for run_id in running:
-                replaced = find(run_id, home=home)
-                replaced.cancel()
-                replaced.wait()  # for its handlers, which may clean up what the new experiment needs
+        running = [Run(files, home) for files in _running(holding.ids(), home)] if holding else []
+        if running and policy == "fail":
+            existing = running[-1].id
+            raise RunningError(f"{existing} is running", hint=f"see it with: exp status {existing}")
+        if running and policy == "skip":
+            supervisor.abandon()
+            return running[-1]
+        if running:
+            _replace(running, document, spec, home)
         files, spec = create.create(document, spec, identity, home=home, by=requests.who(), key=key)
         if holding:
             holding.add(files.id)
-        supervisor.go(files, home=home.directory, secrets=values)
-    return Run(files, home, set(values.values()))
+        supervisor.go(Assignment(directory=files.directory, home=home.directory, secrets=secrets))
+    return Run(files, home, set(secrets.values()))
 
 
-def _is_running(experiment_id: str, home: Home) -> bool:
-    files = home.experiment(experiment_id)
-    return files is not None and Run(files, home).status().status is ExperimentStatus.RUNNING
+def _running(ids: Iterable[str], home: Home) -> Iterator[ExperimentFiles]:
+    for experiment_id in ids:
+        files = home.experiment(experiment_id)
+        if files is not None and Run(files, home).status().status is ExperimentStatus.RUNNING:
+            yield files
+
+
+def _replace(running: Iterable[Run], document: Document, spec: Spec, home: Home) -> None:
+    """Cancel running experiments, once it is certain that the new one can be created."""
+    if any(task.packager for task in spec.tasks):
+        from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for specs with packagers
+
+        ship.look(spec, document, home)  # reports problems before anything is cancelled
+    for run in running:
+        run.cancel()
+        run.wait()  # for its handlers, which may clean up what the new experiment needs

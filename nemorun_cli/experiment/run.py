@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import (
     AmbiguousError,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.spec.document import Document
+    from nemorun_cli.supervisor.assignment import ResumeRequest
     from nemorun_cli.views.snapshot import Snapshot
 
 LATEST: Final = "latest"
@@ -134,7 +135,10 @@ class Run:
         """
         from nemorun_cli.scheduler import resume_plan  # noqa: PLC0415 - only for a resume
         from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
+        from nemorun_cli.storage import requests  # noqa: PLC0415 - the same
+        from nemorun_cli.supervisor.assignment import ResumeRequest  # noqa: PLC0415 - the same
 
+        by = requests.who()
         snapshot = self.status()
         self.require_gone(snapshot, host_is_gone=host_is_gone)
         if snapshot.supervisor == "alive":
@@ -151,8 +155,8 @@ class Run:
                 return False
             values = secret_values.resolve(change.spec, document)
             ask_engines(change.spec)
-            with change.written() as request:
-                if not self._go(request, secrets=values, host_is_gone=host_is_gone):
+            with change.written(by) as request:
+                if not self._go(replace(request, host_is_gone=host_is_gone), values):
                     raise self._is_busy()
             return True
         names = snapshot.match_tasks(below)
@@ -161,7 +165,7 @@ class Run:
             return False
         resume_plan.refuse_late(snapshot.history, decisions)
         values = secret_values.resolve(snapshot.spec)
-        return self._go({"from": names}, secrets=values, host_is_gone=host_is_gone)
+        return self._go(ResumeRequest(by=by, below=tuple(names), host_is_gone=host_is_gone), values)
 
     def require_gone(self, snapshot: Snapshot, *, host_is_gone: bool = False) -> None:
         """Refuse if a task may still run on another host, or after it was abandoned.
@@ -187,14 +191,16 @@ class Run:
             hint=f"wait until it has finished, or cancel it: exp cancel {self.id}",
         )
 
-    def _go(self, fields: Mapping[str, Any], *, secrets: Mapping[str, str], host_is_gone: bool) -> bool:
-        from nemorun_cli.storage import requests  # noqa: PLC0415 - the same
+    def _go(self, request: ResumeRequest, secrets: Mapping[str, str]) -> bool:
         from nemorun_cli.supervisor import client  # noqa: PLC0415 - only for a resume
+        from nemorun_cli.supervisor.assignment import Assignment  # noqa: PLC0415 - the same
 
         self.secrets.update(secrets.values())
-        request = {**fields, "by": requests.who(), "host_is_gone": host_is_gone}
+        assignment = Assignment(
+            directory=self.directory, home=self.home.directory, secrets=secrets, resume=request
+        )
         try:
-            client.take().go(self.files, home=self.home.directory, secrets=secrets, resume=request)
+            client.take().go(assignment)
         except client.AlreadyRunning:
             return False
         return True

@@ -71,7 +71,7 @@ class Shipment:
             files=self.listing.files,
             bytes=self.listing.bytes,
             facts=self.content.facts,
-            told=self.content.told,
+            told=self.content.summary,
             left_out=left_out,
             scripts=self.scripts,
         )
@@ -185,7 +185,7 @@ def _restored(package: Package, home: Home) -> Shipment:
         root=None if package.root is None else Path(package.root),
         place=package.place,
         facts=package.facts,
-        told=package.told,
+        summary=package.told,
         left_out=package.left_out,
         diff=diff.read_bytes() if diff.exists() else b"",
     )

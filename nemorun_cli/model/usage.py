@@ -78,7 +78,7 @@ def _high_water() -> int | None:
     return int(match[1]) if match else None
 
 
-def told(wanted: Resources, used: Mapping[str, Any] | None, wall: float | None) -> str:
+def summary(wanted: Resources, used: Mapping[str, Any] | None, wall: float | None) -> str:
     """The requested and the used resources: `requested 64G, peak 9G; 12.5s of CPU time in 20s`."""
     usage = Usage.from_json(used or {})
     requested = [

@@ -46,7 +46,7 @@ class Content:
         root: the folder of the files; None if they are not from one folder.
         place: the path of the spec's folder in the content; None if it is not in it.
         facts: what is recorded about it, as plain values.
-        told: a short description of the same for the user.
+        summary: a short description of the same for the user.
         left_out: paths near it that are not shipped, each with the reason.
         diff: the changes since the commit, as a patch.
     """
@@ -55,7 +55,7 @@ class Content:
     root: Path | None
     place: str | None
     facts: dict[str, Any] = field(default_factory=dict)
-    told: str = ""
+    summary: str = ""
     left_out: tuple[str, ...] = ()
     diff: bytes = b""
 

@@ -114,7 +114,7 @@ class _Collector:
             root=top / self._subpath,
             place=_relative(prefix, self._subpath),
             facts=facts,
-            told=self._description(commit, changed, new),
+            summary=self._description(commit, changed, new),
             left_out=tuple(map(shown, self._left_out)),
             diff=self._diff(repository, commit) if commit and changed and self._dirty != "ignore" else b"",
         )

@@ -59,7 +59,7 @@ class HybridPackager:
             root=content.root if home == "" else None,
             place=None if home is None else str(Path(home, content.place or ".")),
             facts={"parts": {name: part.facts for name, part in parts.items()}},
-            told="; ".join(f"{name}: {part.told}" for name, part in parts.items() if part.told),
+            summary="; ".join(f"{name}: {part.summary}" for name, part in parts.items() if part.summary),
             left_out=tuple(dict.fromkeys(text for part in parts.values() for text in part.left_out)),
             diff=b"".join(part.diff for part in parts.values()),
         )

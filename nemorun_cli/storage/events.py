@@ -178,13 +178,13 @@ class EventKind:
     """One kind of event.
 
     Attributes:
-        required: the fields that it always has, besides `event`, `time` and `by`.
+        required: the fields that it always has, in addition to `event`, `time` and `by`.
         optional: the fields that it may have.
         statuses: the values that its field `status` can have.
         is_of_attempt: whether it is about one attempt at a task, which was submitted before it.
         is_request: whether a person or a program asked for it, so that `by` is shown.
         may_follow_end: whether it can come after `finished` without a resume between the two.
-        details: what it says besides its kind, its task and its message, as parts of a line for people.
+        details: its content without its kind, task and message, as parts of a line for people.
     """
 
     required: frozenset[str] = frozenset()
@@ -289,14 +289,14 @@ def last(events: Sequence[Event], task_id: str, kind: str) -> Event | None:
 
 
 def summary(event: Event) -> str:
-    """What an event says besides its time, its kind, its task and who asked for it, in one line."""
+    """The content of an event without its time, kind, task and author, in one line for people."""
     kind = KINDS.get(event["event"])
     details = kind.details if kind is not None else _task_details  # a kind of a later version, by its fields
     return ", ".join([*details(event), *([str(event["message"])] if event.get("message") else [])])
 
 
 def describe(event: Event) -> str:
-    """The summary of an event, and who asked for it if it is a request, in one line for people."""
+    """The summary of an event, and the author if it is a request, in one line for people."""
     kind = KINDS.get(event["event"])
     asker = [f"by {event['by']}"] if kind is not None and kind.is_request and event.get("by") else []
     return ", ".join(part for part in [summary(event), *asker] if part)

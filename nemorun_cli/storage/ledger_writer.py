@@ -28,8 +28,8 @@ class LedgerWriter:
         history: the state, to which every noted event is applied at once.
         by: the writer's name, stored in each event.
         retries_on_full_disk: whether a write that fails is repeated until it succeeds, instead of raising.
-        tell: receives a message when a write fails and will be repeated.
-        hear: receives each noted event before it is written.
+        report: receives a message when a write fails and will be repeated.
+        on_event: receives each noted event before it is written.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class LedgerWriter:
         *,
         by: str,
         retries_on_full_disk: bool,
-        tell: Callable[[str], None],
-        hear: Callable[[Event], None] = lambda _: None,
+        report: Callable[[str], None],
+        on_event: Callable[[Event], None] = lambda _: None,
     ) -> None:
         self.ledger, self.history, self.by = ledger, history, by
         self.is_urgent = False  # the batch must be written before the writer acts on it
         self._retries_on_full_disk = retries_on_full_disk
-        self._report = tell
-        self._on_event = hear
+        self._report = report
+        self._on_event = on_event
         self._batch: list[Event] = []
 
     def __bool__(self) -> bool:

@@ -15,10 +15,8 @@ from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.executors.process_tree import SUPERVISOR_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.supervisor.assignment import Assignment
 
 START_WAIT: Final = 60.0  # seconds to wait for a supervisor's answer
 MARK: Final = ("EXP_ID", "EXP_TASK", "EXP_ATTEMPT")  # not passed on: a supervisor is not part of a task
@@ -32,7 +30,7 @@ class SupervisorHandle:
     """A supervisor process that was started and waits for its order; without one it exits."""
 
     def __init__(self) -> None:
-        self._is_told = self._is_abandoned = False
+        self._is_assigned = self._is_abandoned = False
         _reap()
         order_reader, self._order_writer = os.pipe()
         self._answer_reader, answer_writer = os.pipe()
@@ -56,33 +54,22 @@ class SupervisorHandle:
             os.close(answer_writer)
         _children.add(self.pid)
 
-    def go(
-        self,
-        files: ExperimentFiles,
-        *,
-        home: Path,
-        secrets: Mapping[str, str],
-        resume: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Send the order and wait until the supervisor holds its lock and has written `started`.
+    def go(self, assignment: Assignment) -> None:
+        """Send the assignment and wait until the supervisor holds its lock and has written `started`.
 
         Raises:
             AlreadyRunning: another supervisor is alive.
             ExpError: it could not start; the message is its answer.
         """
-        order = {
-            "directory": str(files.directory),
-            "home": str(home),
-            "secrets": dict(secrets),
-            "resume": resume,
-        }
-        self._is_told = True
-        data = memoryview(json.dumps(order).encode())
+        from nemorun_cli.storage.paths import ExperimentFiles  # noqa: PLC0415 - the process starts before it is loaded
+
+        self._is_assigned = True
+        data = memoryview(assignment.encode())
         with contextlib.suppress(BrokenPipeError):  # it died; its answer explains why
             while data:
                 data = data[os.write(self._order_writer, data) :]
         os.close(self._order_writer)
-        answer = self._read_answer(files)
+        answer = self._read_answer(ExperimentFiles(assignment.directory))
         if answer.get("is_running"):
             raise AlreadyRunning
         if not answer.get("started"):
@@ -91,13 +78,13 @@ class SupervisorHandle:
             raise error
 
     @property
-    def is_told(self) -> bool:
-        """Whether the order was sent."""
-        return self._is_told
+    def is_assigned(self) -> bool:
+        """Whether the assignment was sent."""
+        return self._is_assigned
 
     def abandon(self) -> None:
-        """Kill the process because nothing needs supervising; does nothing if the order was sent."""
-        if self._is_told or self._is_abandoned:
+        """Kill the process because nothing needs supervising; does nothing if the assignment was sent."""
+        if self._is_assigned or self._is_abandoned:
             return
         self._is_abandoned = True
         os.close(self._order_writer)

@@ -40,13 +40,13 @@ class Dispatcher:
         secrets: Mapping[str, str],
         makers: Mapping[str, Callable[[], Executor]],
         poll: select.poll,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self._spec = spec
         self._secrets = secrets
         self._makers = makers
         self._poll = poll
-        self._tell = tell
+        self._report = report
         self._faulty: dict[str, float] = {}  # by executor, until when (monotonic) it is not polled
         self._executors: dict[str, Executor] = {}
         self._jobs: dict[str, dict[Key, Job]] = {}
@@ -174,7 +174,7 @@ class Dispatcher:
 
     def _log_fault(self, name: str, error: Exception) -> str:
         """Log the traceback of an executor's error; returns the error as one line."""
-        self._tell("".join(traceback.format_exception(error)).rstrip())
+        self._report("".join(traceback.format_exception(error)).rstrip())
         if isinstance(error, EngineError):
             return error.message
         return f"the executor {name!r} is at fault: {type(error).__name__}: {error}"

@@ -34,7 +34,7 @@ class Listeners:
         spec: the resolved spec.
         home: `$NEMORUN_HOME`.
         secrets: values by name; a plugin receives the ones its options name, and all values to mask.
-        tell: called with each error message.
+        report: called with each error message.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class Listeners:
         *,
         home: Path,
         secrets: Mapping[str, str],
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self._pipes: dict[str, int] = {}
-        self._tell = tell
+        self._report = report
         for number, use in hearing(spec):
             order = {
                 "directory": str(files.directory),
@@ -59,7 +59,7 @@ class Listeners:
             try:
                 self._pipes[use.uses] = _start(files, number, order, folder=spec.folder)
             except OSError as error:
-                tell(f"cannot start the listener of the plugin {use.uses}: {error}")
+                report(f"cannot start the listener of the plugin {use.uses}: {error}")
 
     def poke(self) -> None:
         """Wake the processes: the ledger may have new events."""
@@ -69,7 +69,7 @@ class Listeners:
             except BlockingIOError:
                 continue  # the pipe is full of unread wake-ups
             except OSError:
-                self._tell(f"the plugin {name} receives no more events: its process has terminated")
+                self._report(f"the plugin {name} receives no more events: its process has terminated")
                 os.close(self._pipes.pop(name))
 
     def close(self) -> None:

@@ -63,7 +63,7 @@ class SupervisorLoop:
         by: the writer's name in the ledger.
         can_submit: whether tasks are started; an observer only records what it finds.
         makers: factories that replace the executors of these names.
-        tell: called with each message that does not belong in the ledger.
+        report: called with each message that does not belong in the ledger.
     """
 
     def __init__(
@@ -76,27 +76,34 @@ class SupervisorLoop:
         by: str,
         can_submit: bool = True,
         makers: Mapping[str, Callable[[], Executor]] | None = None,
-        tell: Callable[[str], None] = lambda _: None,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.files, self.spec, self.home = files, spec, home
         self.history = ExperimentState.of(spec, strict=True)
         ledger = Ledger(files.ledger, files.ledger_lock)
-        self._tracker = Tracker(files, spec, home=home, can_submit=can_submit, tell=tell)
+        self._tracker = Tracker(files, spec, home=home, can_submit=can_submit, report=report)
         self.journal = LedgerWriter(
-            ledger, self.history, by=by, retries_on_full_disk=can_submit, tell=tell, hear=self._on_event
+            ledger,
+            self.history,
+            by=by,
+            retries_on_full_disk=can_submit,
+            report=report,
+            on_event=self._on_event,
         )
         self.schedule = Schedule(spec, self.history)
         self._decisions = Decisions(self.schedule, self.journal, can_submit=can_submit)
         self.can_submit = can_submit
         self._secrets = secrets
         self._poll = select.poll()
-        self._dispatcher = Dispatcher(spec, secrets=secrets, makers=makers or {}, poll=self._poll, tell=tell)
+        self._dispatcher = Dispatcher(
+            spec, secrets=secrets, makers=makers or {}, poll=self._poll, report=report
+        )
         self._admission = Admission(self.schedule, self._dispatcher, home=home, experiment=files.id)
         self._early_queue: EarlyQueue | None = None  # set if a backend's queue supports dependencies
         self._interrupts: list[str] = []
         self._was_interrupted = False
         self._listeners: Listeners | None = None
-        self._tell = tell
+        self._report = report
         self._unconfirmed: list[str] = []  # recorded as submitted, but unknown to the backend
         self._statuses: list[JobStatus] = []  # received after this turn's poll
         self._wake: int | None = None
@@ -247,7 +254,7 @@ class SupervisorLoop:
             from nemorun_cli.supervisor.listeners import Listeners  # noqa: PLC0415 - only for specs with such plugins
 
             self._listeners = Listeners(
-                self.files, self.spec, home=self.home, secrets=self._secrets, tell=self._tell
+                self.files, self.spec, home=self.home, secrets=self._secrets, report=self._report
             )
 
     # -- observing ----------------------------------------------------------------------------------
@@ -366,7 +373,7 @@ class SupervisorLoop:
             return None
         from nemorun_cli.system import log_search  # noqa: PLC0415 - only for tasks with log patterns
 
-        return log_search.found(job.files.log, task.retry.log, tell=self._tell)
+        return log_search.found(job.files.log, task.retry.log, report=self._report)
 
     # -- starting -----------------------------------------------------------------------------------
 
@@ -401,7 +408,7 @@ class SupervisorLoop:
                 files=self.files,
                 attempt=state.attempt,
                 home=self.home,
-                told=handlers.variables(self.spec, self.history) if task.handler else {},
+                variables=handlers.variables(self.spec, self.history) if task.handler else {},
             )
             job = replace(self._job(task, self._dispatcher.plan(task.executor, task_plan)), upstream=upstream)
         except EngineError as error:

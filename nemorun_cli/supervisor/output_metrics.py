@@ -33,7 +33,7 @@ class OutputMetrics:
         place: the task's record.
         opening: the session id under which rows are written.
         wanted: the patterns of each series.
-        tell: called with a message if a pattern is dropped.
+        report: called with a message if a pattern is dropped.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class OutputMetrics:
         place: Place,
         opening: str,
         wanted: Mapping[str, Sequence[str]],
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self._log = log
-        self._tell = tell
+        self._report = report
         self._finders = [
             (place.metric(name), pattern, metric_patterns.finder(pattern))
             for name, patterns in wanted.items()
@@ -121,7 +121,7 @@ class OutputMetrics:
                     matches = list(find(text))
             except TooSlowError:
                 self._finders.remove(entry)
-                self._tell(f"the pattern {pattern!r} needs more than {PATIENCE:g} s for a line: dropped")
+                self._report(f"the pattern {pattern!r} needs more than {PATIENCE:g} s for a line: dropped")
                 continue
             for fields in matches:
                 self._append(folder, fields, start)

@@ -15,7 +15,6 @@ import select
 import signal
 import sys
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError, LedgerError
@@ -25,13 +24,16 @@ from nemorun_cli.scheduler.resume_plan import decide, refuse_late
 from nemorun_cli.storage import events
 from nemorun_cli.storage.events import SUPERVISOR_ENDED, SUPERVISOR_STARTED
 from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.supervisor.assignment import Assignment
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import crashpoints, locks
 from nemorun_cli.system.files import FILE_MODE
 from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from nemorun_cli.supervisor.assignment import ResumeRequest
 
 
 PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2): orphans of tasks become children of this process
@@ -52,13 +54,13 @@ def main() -> int:
     document = sys.stdin.buffer.read()
     if not document:
         return 0
-    order = json.loads(document)
-    files = ExperimentFiles(Path(order["directory"]))
+    assignment = Assignment.decode(document)
+    files = ExperimentFiles(assignment.directory)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _terminate)
     try:
         _redirect(files.supervisor_log)
-        return _supervise(files, order)
+        return _supervise(files, assignment)
     except OSError as error:  # the file system is full or read-only
         _log("".join(traceback.format_exception(error)))
         where = error.filename or files.directory
@@ -70,7 +72,7 @@ def main() -> int:
         return 70
 
 
-def _supervise(files: ExperimentFiles, order: dict[str, Any]) -> int:
+def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
     lock = locks.take(files.supervisor_lock, patience=PREDECESSOR_WAIT)
     if lock is None:
         _answer({"is_running": True})
@@ -79,28 +81,21 @@ def _supervise(files: ExperimentFiles, order: dict[str, Any]) -> int:
     locks.write_holder(lock, me)
     crashpoints.point("supervisor.locked")
     _become_subreaper()
-    resume_order = order.get("resume")
-    spec = _current_spec(files, resume_order)
+    request = assignment.resume
+    spec = _current_spec(files, request)
     loop = SupervisorLoop(
         files,
         spec,
-        secrets=order["secrets"],
-        home=Path(order["home"]),
+        secrets=assignment.secrets,
+        home=assignment.home,
         by=f"supervisor {me.pid}@{me.host}",
-        tell=_log,
+        report=_log,
     )
     loop.open()
     loop.listen()
-    if resume_order is not None:
-        resume(
-            loop,
-            below=resume_order["from"],
-            changes=resume_order.get("changes", {}),
-            by=resume_order["by"],
-            host_is_gone=resume_order["host_is_gone"],
-            revision=resume_order.get("revision"),
-        )
-        if resume_order.get("revision"):
+    if request is not None:
+        resume(loop, request)
+        if request.revision:
             from nemorun_cli.storage import spec_revisions  # noqa: PLC0415 - rarely needed
 
             crashpoints.point("revision.noted")
@@ -122,20 +117,20 @@ def _supervise(files: ExperimentFiles, order: dict[str, Any]) -> int:
     return 0
 
 
-def _current_spec(files: ExperimentFiles, resume_order: dict[str, Any] | None) -> Spec:
+def _current_spec(files: ExperimentFiles, request: ResumeRequest | None) -> Spec:
     """The spec to run: the one staged by a resume, or the latest revision, installed if it was not yet."""
     installed = Spec.from_json(json.loads(files.resolved.read_bytes()))
-    is_changed = resume_order is not None and resume_order.get("staged")
-    if not (is_changed or files.revisions.is_dir()):
+    staged = request.staged if request is not None else None
+    if staged is None and not files.revisions.is_dir():
         return installed
     from nemorun_cli.storage import spec_copies, spec_revisions  # noqa: PLC0415 - only for specs that were changed
 
     spec = spec_copies.read_spec(files)
     if installed.revision < spec.revision:
         spec_revisions.install(files, spec.revision)
-    if resume_order is None or not is_changed:
+    if staged is None:
         return spec
-    spec_revisions.take(files, Path(resume_order["staged"]), present=spec.revision)
+    spec_revisions.take(files, staged, present=spec.revision)
     return Spec.from_json(json.loads(files.revision(spec.revision + 1).resolved.read_bytes()))
 
 
@@ -192,27 +187,19 @@ def _become_subreaper() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def resume(
-    loop: SupervisorLoop,
-    *,
-    below: Sequence[str],
-    changes: Mapping[str, str],
-    by: str,
-    host_is_gone: bool,
-    revision: Mapping[str, Any] | None = None,
-) -> None:
+def resume(loop: SupervisorLoop, request: ResumeRequest) -> None:
     """Observe the live attempts, then record which tasks run again and with which revision of the spec.
 
     Raises:
         UsageError: a task that would have to run again is still alive.
     """
     loop.look()
-    if host_is_gone:
+    if request.host_is_gone:
         loop.write_off()
-    decisions = decide(loop.schedule, below=below, changes=changes)
+    decisions = decide(loop.schedule, below=request.below, changes=request.changes)
     refuse_late(loop.history, decisions)
     again = {decision.task: decision.attempt for decision in decisions if decision.action == "run"}
-    loop.record(events.RESUMED, tasks=again, by=by, **(revision or {}))
+    loop.record(events.RESUMED, tasks=again, by=request.by, **request.revision)
 
 
 if __name__ == "__main__":

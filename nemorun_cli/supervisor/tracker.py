@@ -49,7 +49,7 @@ class Tracker:
         spec: the resolved spec.
         home: `$NEMORUN_HOME`.
         can_submit: whether this is the supervisor, which keeps the run's record open while it lives.
-        tell: called with each error message.
+        report: called with each error message.
 
     Attributes:
         writes: whether records are written at all.
@@ -62,10 +62,10 @@ class Tracker:
         *,
         home: Path,
         can_submit: bool,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self.writes = True
-        self._files, self._spec, self._tell = files, spec, tell
+        self._files, self._spec, self._report = files, spec, report
         self._is_supervisor = can_submit
         self._root = os.path.abspath(planning.dash_root(spec, home))  # noqa: PTH100 - as tracking does it
         self._prefix = planning.prefix(spec, files.id)
@@ -214,7 +214,7 @@ class Tracker:
         is_complete = self._read(task, attempt, seconds=REST_TIME, is_over=True)
         self._outputs.pop((task, attempt), None)
         if not is_complete:
-            self._tell(f"tracking: the last part of the output of {task} was not read: it is too long")
+            self._report(f"tracking: the last part of the output of {task} was not read: it is too long")
 
     def _open_output(self, task: str, attempt: int) -> OutputMetrics:
         from nemorun_cli.supervisor.output_metrics import OutputMetrics  # noqa: PLC0415 - only for tasks with patterns
@@ -224,7 +224,7 @@ class Tracker:
             place=self._place(task),
             opening=self._open_attempt(task, attempt, {}),
             wanted=self._patterns[task],
-            tell=lambda text: self._tell(f"tracking: {task}: {text}"),
+            report=lambda text: self._report(f"tracking: {task}: {text}"),
         )
 
     # -- parts --------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ class Tracker:
         except Exception as error:  # noqa: BLE001 - records may contain anything, and no task depends on them
             is_known = isinstance(error, (ExpError, OSError))
             text = str(error) if is_known else "".join(traceback.format_exception(error)).rstrip()
-            self._tell(f"tracking: {subject}: {text}")
+            self._report(f"tracking: {subject}: {text}")
 
 
 def params_of(task: Task) -> dict[str, Any]:

@@ -35,11 +35,11 @@ def compiled(pattern: str) -> re.Pattern[str]:
         raise SearchPatternError(f"is not a regular expression: {error}") from None
 
 
-def found(log: Path, patterns: Sequence[str], *, tell: Callable[[str], None]) -> str | None:
+def found(log: Path, patterns: Sequence[str], *, report: Callable[[str], None]) -> str | None:
     """The first pattern that matches in a line at the end of an output; None if none does.
 
-    A pattern that takes too long is skipped, and `tell` receives a message. A log that cannot be read has no
-    match.
+    A pattern that takes too long is skipped, and `report` receives a message. A log that cannot be read
+    has no match.
     """
     try:
         with log.open("rb") as stream:
@@ -62,5 +62,7 @@ def found(log: Path, patterns: Sequence[str], *, tell: Callable[[str], None]) ->
                         if search(line):
                             return pattern
             except TooSlowError:
-                tell(f"the pattern {pattern!r} of retry.on took more than {PATIENCE:g} s for a line: skipped")
+                report(
+                    f"the pattern {pattern!r} of retry.on took more than {PATIENCE:g} s for a line: skipped"
+                )
     return None

@@ -70,7 +70,7 @@ class Waiting:
 
     experiment: str
     number: int
-    wish: PendingRequest
+    request: PendingRequest
 
 
 class Slots:
@@ -137,9 +137,9 @@ class Slots:
             if entry.experiment == self._experiment:
                 continue
             if self._waiting is None or entry.number < self._number:
-                capacity.reserve(entry.wish)
+                capacity.reserve(entry.request)
             else:
-                capacity.later_requests.append(entry.wish)
+                capacity.later_requests.append(entry.request)
         return capacity
 
     def _queue(self) -> list[Waiting]:
@@ -287,5 +287,5 @@ def _waiting(values: Mapping[str, Any]) -> Waiting:
         wanted=Resources.from_json(values.get("wanted", {})),
     )
     return Waiting(
-        experiment=str(values.get("experiment", "")), number=int(values.get("number", 0)), wish=request
+        experiment=str(values.get("experiment", "")), number=int(values.get("number", 0)), request=request
     )

@@ -81,7 +81,7 @@ def _waiting(files: ExperimentFiles, spec: Spec, history: ExperimentState) -> Pe
     from nemorun_cli.views import resource_wait  # noqa: PLC0415 - few experiments wait for slots
 
     waiting = resource_wait.waiting_of(files)
-    return waiting.wish if waiting else None
+    return waiting.request if waiting else None
 
 
 def _supervisor_state(history: ExperimentState, holder: Holder | None, *, is_held: bool) -> SupervisorState:

@@ -31,7 +31,7 @@ def explain(files: ExperimentFiles, task: Task) -> str | None:
     own = next((entry for entry in queue if entry.experiment == files.id), None)
     if own is None:
         return None
-    request = own.wish
+    request = own.request
     if request.task != task.id:
         return f"it waits for {task.resources}, after {request.task}, which waits for {request.wanted}"
     used = slots.used(_folder(files))
@@ -41,7 +41,7 @@ def explain(files: ExperimentFiles, task: Task) -> str | None:
         return f"it waits for {missing}: {free}{_held_by(holders, files.id)}"
     earlier = [entry for entry in queue if entry.number < own.number]
     named = ", ".join(
-        f"{entry.experiment} {entry.wish.task} ({entry.wish.wanted})" for entry in earlier[:MOST_NAMED]
+        f"{entry.experiment} {entry.request.task} ({entry.request.wanted})" for entry in earlier[:MOST_NAMED]
     )
     return f"it waits for {request.wanted}, reserved for earlier requests: {named or 'one that just ended'}"
 
@@ -52,7 +52,11 @@ def _folder(files: ExperimentFiles) -> Path:
 
 def _missing(own: Waiting, used: Sequence[SlotUse]) -> tuple[Resources, str]:
     """The requested resources that are not free, and a text with the free amounts."""
-    machine, wanted, total = own.wish.machine, own.wish.wanted, Resources.total(use.wanted for use in used)
+    machine, wanted, total = (
+        own.request.machine,
+        own.request.wanted,
+        Resources.total(use.wanted for use in used),
+    )
     parts: list[str] = []
     cpus = memory = gpus = None
     if wanted.cpus and machine.cpus is not None:

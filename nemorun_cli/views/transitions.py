@@ -53,7 +53,7 @@ class Transitions:
         self._next: dict[str, float] = {}  # by sweep, the monotonic time of its next report
         self._lines: dict[str, tuple[float, str]] = {}  # by sweep, when it was counted, and its line
 
-    def tell(self, snapshot: Snapshot, news: Sequence[Event]) -> list[Transition]:
+    def since(self, snapshot: Snapshot, news: Sequence[Event]) -> list[Transition]:
         """The new transition of each task that the events are about.
 
         SUBMITTED is reported only if it still applies at the next call: most tasks start at once.

@@ -148,7 +148,7 @@ def test_asked_and_used_stand_side_by_side(
     wanted: Resources, used: dict[str, float] | None, wall: float | None, text: str
 ) -> None:
     """What was asked for is told beside what was used, each only where it is known."""
-    assert usage.told(wanted, used, wall) == text
+    assert usage.summary(wanted, used, wall) == text
 
 
 def test_peak_is_compared_with_that_of_this_process() -> None:

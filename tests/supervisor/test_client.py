@@ -19,6 +19,7 @@ from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import requests
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervisor import client
+from nemorun_cli.supervisor.assignment import Assignment
 
 if TYPE_CHECKING:
     from support.workspace import Exp
@@ -94,7 +95,7 @@ def test_second_supervisor_does_not_start(bench: Bench) -> None:
     run = bench.start({"a": f"{NOTE}; {until('gate')}"})
     shim_pid(run, "a")
     with pytest.raises(client.AlreadyRunning):
-        client.SupervisorHandle().go(run.files, home=bench.home.directory, secrets={})
+        client.SupervisorHandle().go(Assignment(directory=run.directory, home=bench.home.directory))
     bench.touch("gate")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert bench.lines() == ["a 1"]
@@ -174,7 +175,7 @@ def test_supervisor_that_cannot_start_says_why(bench: Bench) -> None:
     eventually(lambda: events(run)[-1]["event"] == "supervisor_ended")
     run.files.ledger.write_bytes(b"rubbish\n")
     with pytest.raises(ExpError, match="not a ledger of exp") as caught:
-        client.SupervisorHandle().go(run.files, home=bench.home.directory, secrets={})
+        client.SupervisorHandle().go(Assignment(directory=run.directory, home=bench.home.directory))
     assert caught.value.exit_code == 7
 
 

@@ -77,7 +77,7 @@ def supervise(tmp_path: Path, executor: Faulty) -> tuple[SupervisorLoop, Experim
         home=home.directory,
         by="a test",
         makers={"odd": lambda: executor},
-        tell=told.append,
+        report=told.append,
     )
     supervision.open()
     supervision.listen()

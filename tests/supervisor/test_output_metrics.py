@@ -37,7 +37,7 @@ class Log:
     def readings(self, wanted: Mapping[str, Sequence[str]] = LOSS) -> OutputMetrics:
         """What a new supervisor reads with."""
         return OutputMetrics(
-            str(self.path), place=self.place, opening=self.opening, wanted=wanted, tell=self.told.append
+            str(self.path), place=self.place, opening=self.opening, wanted=wanted, report=self.told.append
         )
 
     def losses(self, series: str = "train") -> list[float]:

@@ -93,17 +93,17 @@ def test_only_the_end_of_an_output_counts(tmp_path: Path) -> None:
     """Of an output of any size the last 64 KiB are looked at."""
     log = tmp_path / "log"
     log.write_text("early\n" + "x" * 70_000 + "\nlate\n")
-    assert log_search.found(log, ["early"], tell=print) is None
-    assert log_search.found(log, ["early", "late"], tell=print) == "late"
-    assert log_search.found(tmp_path / "none", ["late"], tell=print) is None
+    assert log_search.found(log, ["early"], report=print) is None
+    assert log_search.found(log, ["early", "late"], report=print) == "late"
+    assert log_search.found(tmp_path / "none", ["late"], report=print) is None
 
 
 def test_lines_are_looked_at_without_their_colours(tmp_path: Path) -> None:
     """Colours are taken out, a carriage return ends a line, and what is no text does no harm."""
     log = tmp_path / "log"
     log.write_bytes(b"\x1b[31mError\x1b[0m: 5%\rdone\xff\n")
-    assert log_search.found(log, ["^Error: 5%$"], tell=print)
-    assert log_search.found(log, ["^done"], tell=print)
+    assert log_search.found(log, ["^Error: 5%$"], report=print)
+    assert log_search.found(log, ["^done"], report=print)
 
 
 def test_pattern_that_takes_for_ever_is_given_up(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_pattern_that_takes_for_ever_is_given_up(tmp_path: Path) -> None:
     log, told = tmp_path / "log", list[str]()
     log.write_text("a" * 60 + "!\n")
     before = time.monotonic()
-    assert log_search.found(log, ["(a+)+$", "!"], tell=told.append) == "!"
+    assert log_search.found(log, ["(a+)+$", "!"], report=told.append) == "!"
     assert time.monotonic() - before < 10
     assert told == ["the pattern '(a+)+$' of retry.on took more than 1 s for a line: skipped"]
 

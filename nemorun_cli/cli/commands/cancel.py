@@ -92,7 +92,7 @@ def _report(snapshot: Snapshot, ended: list[str]) -> None:
     if unconfirmed:
         terminal.warn(
             f"recorded as CANCELLED without confirmation from the engine; {len(unconfirmed)} may still run: "
-            f"{abandoned.told(snapshot, unconfirmed)}"
+            f"{abandoned.description(snapshot, unconfirmed)}"
         )
     if snapshot.history.outcome and not snapshot.is_over:
         terminal.warn("its handlers are running now; run exp cancel again to cancel them too")

@@ -141,13 +141,13 @@ def _run(
 ) -> int:
     from nemorun_cli.cli.interrupts import Interrupts  # noqa: PLC0415 - imported while the supervisor starts
 
-    with Interrupts(is_armed=lambda: supervisor.is_told) as interrupts:
+    with Interrupts(is_armed=lambda: supervisor.is_assigned) as interrupts:
         run = launch.launch(document, supervisor=supervisor, home=home, key=key, if_running=policy)
-        if not supervisor.is_told and not (quiet or is_json):
+        if not supervisor.is_assigned and not (quiet or is_json):
             terminal.warn(f"{run.id} is already running")
-        if supervisor.is_told and not (quiet or is_json):
+        if supervisor.is_assigned and not (quiet or is_json):
             _report_shipped(run)
-        if document.run.detach or not supervisor.is_told:
+        if document.run.detach or not supervisor.is_assigned:
             return _report_started(run, is_json=is_json, quiet=quiet)
         if quiet:
             terminal.write_line(run.id)

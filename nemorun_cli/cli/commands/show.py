@@ -177,7 +177,7 @@ def _attempt_rows(snapshot: Snapshot, past: Mapping[str, Sequence[PastAttempt]])
             wording.seconds(attempt.duration),
             "" if attempt.exit_code is None else str(attempt.exit_code),
             ": ".join(part for part in (attempt.reason, attempt.message) if part),
-            usage.told(requested[name], attempt.usage, attempt.duration),
+            usage.summary(requested[name], attempt.usage, attempt.duration),
         ]
         for name, attempts in past.items()
         for attempt in attempts

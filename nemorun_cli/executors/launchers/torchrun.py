@@ -34,7 +34,7 @@ _RENDEZVOUS: Final = frozenset(("rdzv_endpoint", "master_addr", "node_rank"))
 _ON_SLURM: Final = """\
 EXP_REST=${{SLURM_STEP_NODELIST:-${{SLURM_JOB_NODELIST:-}}}} EXP_HOST=
 if [ -z "$EXP_REST" ]; then
-    echo 'exp: torchrun finds other nodes by variables of Slurm, and there are none: give rdzv_endpoint' >&2
+    echo 'exp: torchrun finds other nodes by variables of Slurm, which are not set: give rdzv_endpoint' >&2
     exit 2
 fi
 while :; do

@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.dependency import DECLINED
+from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE
 from nemorun_cli.executors.slurm.het_job import STEP
 from nemorun_cli.executors.slurm.submissions import Submission, Submissions, submissions_folder
 from nemorun_cli.storage import attempts
@@ -112,4 +112,4 @@ class AttemptJobs:
         """Whether its job found that the task may not run, or not yet."""
         if not self.is_early(job) or attempts.claimed_pid(job.files) is not None:
             return False
-        return (job.files.directory / DECLINED).exists()
+        return any((job.files.directory / name).exists() for name in (DECLINED, DECLINED_BEFORE))

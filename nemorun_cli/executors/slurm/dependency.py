@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.sbatch_options import Request
 
 # In an attempt's folder: its job did not run the task, because its parents' records do not permit it.
-DECLINED: Final = "stood-back"
+DECLINED: Final = "declined"
+DECLINED_BEFORE: Final = "stood-back"  # its name in experiments that began before 0.1.0
 # In an attempt's folder: its upstream jobs in Slurm's queue, as `arguments` returns them, each ended by NUL.
 UPSTREAM: Final = "behind"
 # In an attempt's folder: its job received a signal, so that a failure may be a cancel.

@@ -19,7 +19,7 @@ from nemorun_cli.executors.slurm import het_job
 from nemorun_cli.executors.slurm.access import SharedCluster
 from nemorun_cli.executors.slurm.attempt_jobs import LOST_AFTER, AttemptJobs
 from nemorun_cli.executors.slurm.dependency import UPSTREAM, Batch, arguments, batches
-from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT, RUNNING, member_text
+from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT, NEAR_LIMIT_BEFORE, RUNNING, member_text
 from nemorun_cli.executors.slurm.job_states import URGENT, JobStates
 from nemorun_cli.executors.slurm.sbatch_options import (
     OPTIONS_SCHEMA,
@@ -402,7 +402,8 @@ class SlurmExecutor:
             return replace(
                 ending, status=cancelled.status, reason=cancelled.reason, message=cancelled.message
             )
-        if (tracked.job.files.directory / NEAR_LIMIT).exists():
+        markers = (NEAR_LIMIT, NEAR_LIMIT_BEFORE)
+        if any((tracked.job.files.directory / name).exists() for name in markers):
             message = "it ended after the signal that announced its time limit"
             return replace(ending, reason=Reason.TIMEOUT, message=message)
         return ending

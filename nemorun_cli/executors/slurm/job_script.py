@@ -9,7 +9,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.dependency import DECLINED, SIGNALLED, UPSTREAM, array
+from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE, SIGNALLED, UPSTREAM, array
 from nemorun_cli.executors.slurm.het_job import components
 from nemorun_cli.executors.slurm.job_script_templates import BODY_TEXT, FORWARD, GATE, STEPS
 from nemorun_cli.executors.slurm.sbatch_options import NOTICE
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from nemorun_cli.model.plan import Plan
 
 LONGEST_KEY: Final = 180  # characters of a job's name; accounting stores 255
-NEAR_LIMIT: Final = "near-its-limit"  # in an attempt's folder: the task received the signal before the limit
+NEAR_LIMIT: Final = (
+    "time-limit-signal"  # in an attempt's folder: the task received the signal before the limit
+)
+NEAR_LIMIT_BEFORE: Final = "near-its-limit"  # its name in experiments that began before 0.1.0
 BODY: Final = "body"  # in a submission's folder: the script that runs one member of a co-scheduled group
 SECRETS: Final = "secrets"  # in an attempt's folder, until its job has read it
 
@@ -119,7 +122,11 @@ def body_text(
         news=shlex.quote(str(news)),
         setup="\n".join(request.setup_lines) or ":",
         forward=forward,
-        gate=GATE.format(declined=DECLINED, signalled=SIGNALLED, behind=UPSTREAM) if is_gated else "",
+        gate=GATE.format(
+            declined=DECLINED, declined_before=DECLINED_BEFORE, signalled=SIGNALLED, behind=UPSTREAM
+        )
+        if is_gated
+        else "",
         kill=KILL_NOTICE,
         signalled=SIGNALLED,
         running=RUNNING,

@@ -123,7 +123,7 @@ _exp_end_of() {{ # DIRECTORY: print how an attempt ended, according to its files
     done
     if [ -z "$record" ]; then
         if [ -e "$1/claim" ]; then echo killed
-        elif [ -e "$1/{declined}" ]; then echo unclear
+        elif [ -e "$1/{declined}" ] || [ -e "$1/{declined_before}" ]; then echo unclear
         else echo none; fi
     elif [ "$record" = '{{"exit_code":0}}' ]; then
         if [ -e "$1/{signalled}" ]; then echo unconfirmed; else echo success; fi

@@ -117,13 +117,13 @@ class _LedgerBuilder:
         del self.events[last]
 
     def ended(self, task: str, number: int, ending: AttemptEnd) -> Event:
-        """The event of an end, by the attempt's own record."""
+        """The event `ended` of an attempt, by the attempt's own record."""
         return {**self._event(kinds.ENDED, task, number, stamp(ending.ended)), **ending.to_event()}
 
     def corrected(self, event: Event, ending: AttemptEnd) -> Event:
         """An event `ended` whose result contradicts the attempt's record, with the result of the record.
 
-        Everything else that the event says of the attempt, such as its outputs, remains.
+        All other fields of the event, such as the outputs, remain.
         """
         recorded = AttemptEnd.from_event(event)
         ending = replace(

@@ -226,7 +226,7 @@ class CauseReader:
         """The requested and the used resources, if both are known."""
         if not state.usage or not (task.resources or state.status is TaskStatus.FAILED):
             return []
-        text = usage.told(task.resources, state.usage, self.snapshot.duration(state))
+        text = usage.summary(task.resources, state.usage, self.snapshot.duration(state))
         return [Cause(kind="usage", message=text)] if text else []
 
     def _succeeded(self, task: Task, state: TaskState) -> list[Cause]:

@@ -39,7 +39,7 @@ def test_it_returns_when_it_is_over(exp: Exp) -> None:
 def test_a_timeout_is_code_4(exp: Exp) -> None:
     """After `--timeout` the experiment is not over yet, which a document tells too."""
     exp("run", exp.spec(WAITING), "-d")
-    assert "not over" in exp("wait", "--timeout", "0.1", code=4).stderr
+    assert "still running" in exp("wait", "--timeout", "0.1", code=4).stderr
     document = exp("wait", "--timeout", "0.1", "--json", code=4).json
     assert (document["schema"], document["status"], document["ended"]) == ("exp.wait/1", "RUNNING", None)
     exp("wait", "--timeout", "never", code=2)

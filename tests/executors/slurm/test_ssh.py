@@ -160,4 +160,4 @@ def test_a_place_stays_what_it_was(tmp_path: Path) -> None:
     first.save()
     later = RemotePaths(Tunnel(host="login", job_dir="/elsewhere"), files)
     assert later.folder == first.folder
-    assert json.loads((files.directory / "slurm" / "there").read_text())["host"] == "login"
+    assert json.loads((files.directory / "slurm" / "remote.json").read_text())["host"] == "login"

@@ -19,7 +19,8 @@ MOST: Final = 4 << 20  # bytes of one file that one round trip fetches; the next
 
 # The files of an attempt that determine its state; the exit record is last, after all that precedes it.
 EVIDENCE: Final = (
-    "claim", "running", "near-its-limit", "timed-out", "stood-back", "step",
+    "claim", "running", "time-limit-signal", "timed-out", "declined", "step",
+    "near-its-limit", "stood-back",  # of experiments that began before 0.1.0
     "log", "outputs", "records", "usage", "exit.json",
 )  # fmt: skip
 GROWS: Final = "log"  # only appended to

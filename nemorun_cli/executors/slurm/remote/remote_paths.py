@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from nemorun_cli.model.code_package import Package
     from nemorun_cli.model.plan import Plan
 
-NOTE: Final = "there"  # in the experiment's folder of submissions: its remote folder
+NOTE: Final = "remote.json"  # in the experiment's folder of submissions: its remote folder
+NOTE_BEFORE: Final = "there"  # its name in experiments that began before 0.1.0
 
 
 class RemotePaths:
@@ -35,8 +36,10 @@ class RemotePaths:
     def __init__(self, tunnel: Tunnel, files: ExperimentFiles) -> None:
         self.files, self._tunnel = files, tunnel
         self._note = files.directory / FOLDER / NOTE
+        before = files.directory / FOLDER / NOTE_BEFORE
         try:
-            self.folder = Path(json.loads(self._note.read_bytes())["folder"])
+            note = before if before.exists() else self._note
+            self.folder = Path(json.loads(note.read_bytes())["folder"])
         except FileNotFoundError:
             name = files.directory.parent.name
             self.folder = Path(tunnel.job_dir, owner(files.home), name, files.id)
