@@ -127,5 +127,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.engine)
         if alone:
             item.add_marker(pytest.mark.xdist_group(alone))
-        ranks[item] = ALONE[alone] if alone else len(ALONE) + ("docker_engine" not in needed)
+        rank = ALONE[alone] if alone else len(ALONE) + ("docker_engine" not in needed)
+        ranks[item] = (rank, "e2e" not in item.path.parts)  # the longest first, so that no worker ends late
     items.sort(key=ranks.__getitem__)

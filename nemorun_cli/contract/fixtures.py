@@ -135,19 +135,21 @@ class Workspace:
         own = (str(process) for process in self.processes(marked="EXP_TASK"))
         return [*own, *self.subject.left(self.home.directory)]
 
-    def processes(self, *, marked: str = HOME_VARIABLE) -> Iterator[psutil.Process]:
+    def processes(self, *, marked: str = HOME_VARIABLE) -> list[psutil.Process]:
         """The living processes of experiments of this home, supervisors included, that have a variable."""
         return processes_of(self.home.directory, marked=marked)
 
 
-def processes_of(home: Path, *, marked: str = HOME_VARIABLE) -> Iterator[psutil.Process]:
+def processes_of(home: Path, *, marked: str = HOME_VARIABLE) -> list[psutil.Process]:
     """The living processes of experiments under a home, supervisors included, that have a variable."""
+    found = []
     for process in psutil.process_iter(["cmdline"]):
         with contextlib.suppress(psutil.Error):
             env = process.environ()
             is_ours = env.get(HOME_VARIABLE) == str(home) and marked in env
             if is_ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
-                yield process
+                found.append(process)
+    return found
 
 
 def until(name: str) -> str:
@@ -214,7 +216,7 @@ def workspace(
     with _folder(subject, tmp_path) as folder:
         made = Workspace(home, folder, subject)
         yield made
-        eventually(lambda: not made.left() and not list(made.processes()))
+        eventually(lambda: not made.left() and not made.processes())
 
 
 @contextlib.contextmanager

@@ -252,7 +252,7 @@ def test_validate_imports_nothing(bench: Bench) -> None:
     bench.exp("validate", spec)
     bench.exp("graph", spec)
     assert bench.lines() == []
-    bench.exp("run", spec, "--dry-run")
+    bench.exp.process("run", spec, "--dry-run")
     assert (bench.folder / "ran").exists()
 
 

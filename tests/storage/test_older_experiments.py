@@ -402,7 +402,7 @@ def check_stood_back(older: Older, run: Run) -> None:
     assert statuses(look(run)) == {"prepare": "SUCCEEDED", "train": "PENDING", "clean": "PENDING"}
     returned = [event for event in LedgerReader(run.files.ledger).read() if event["event"] == "returned"]
     assert {event["task"] for event in returned} == {"train", "clean"}
-    assert all("did not say that it may run" in event["message"] for event in returned)
+    assert all("did not permit it to run" in event["message"] for event in returned)
 
 
 @older("slurm-near-its-limit-interrupted")

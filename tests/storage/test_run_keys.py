@@ -109,6 +109,6 @@ def test_key_of_an_experiment_that_was_removed_is_free(bench: Bench) -> None:
     bench.touch("gate")
     first = start(bench, key="k")
     first.wait(timeout=60)
-    eventually(lambda: not list(bench.processes()))
+    eventually(lambda: not bench.processes())
     shutil.rmtree(first.directory)
     assert start(bench, key="k").wait(timeout=60).status is ExperimentStatus.COMPLETED

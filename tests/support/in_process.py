@@ -17,13 +17,11 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 120.0  # seconds until a call that does not return ends the test's process
 
-# What these functions remember is valid for one command only: it depends on the environment or on files.
-REMEMBERED: Final = (
-    ("nemorun_cli.system.environment", "_inherited"),
-    ("nemorun_cli.spec.tasks.callables", "look_up"),
-    ("nemorun_cli.spec.tasks.callables", "_defined_names"),
-    ("nemorun_cli.spec.tasks.callables", "_site_packages"),
-    ("nemorun_cli.experiment.plugin_checks", "_why_unsatisfiable"),
+# What functions of these modules remember depends on the environment or on files: it is of one command only.
+REMEMBERING: Final = (
+    "nemorun_cli.system.environment",
+    "nemorun_cli.spec.tasks.callables",
+    "nemorun_cli.experiment.plugin_checks",
 )
 
 
@@ -57,9 +55,10 @@ def _text(stream: io.TextIOWrapper) -> str:
 
 
 def _forget() -> None:
-    for module, function in REMEMBERED:
-        if module in sys.modules:
-            getattr(sys.modules[module], function).cache_clear()
+    for name in REMEMBERING:
+        for value in list(vars(sys.modules.get(name, object)).values()):
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
 
 
 @contextlib.contextmanager
