@@ -11,10 +11,10 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from nemorun_cli import executors
 from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.executors import planning
 from nemorun_cli.experiment import plugin_checks
-from nemorun_cli import executors
 from nemorun_cli.model.masking import MASK
 from nemorun_cli.model.problems import Finding, dotted
 from nemorun_cli.model.spec import PluginUse
