@@ -382,7 +382,7 @@ def test_packager_keeps_what_was_there(exp: Exp) -> None:
 def test_torchrun_starts_the_processes(exp: Exp) -> None:
     """Each process has its rank, a wrapper leads, and on several nodes Slurm's variables are used."""
     spec = SPECS / "torchrun.yaml"
-    standin = {"PATH": f"{ROOT / 'tests' / 'programs'}{os.pathsep}{PATH['PATH']}"}
+    standin = {"PATH": f"{ROOT / 'tests' / 'executors' / 'launchers' / 'programs'}{os.pathsep}{PATH['PATH']}"}
     exp("run", spec, "--only", "train", "--only", "timed", "-p", "processes=3", env=standin)
     assert outputs(exp, "train") == {"processes": 3}
     assert sorted(log(exp, "train").splitlines()) == [f"process {n} of 3, profile off" for n in range(3)]

@@ -78,7 +78,7 @@ def test_caller_may_have_closed_its_descriptors(bench: Bench, closed: str) -> No
     assert bench.lines() == ["a 1"]
     files = ExperimentFiles(bench.exp.directory())
     assert b"finished" in files.ledger.read_bytes()
-    assert "finished" in files.supervisor_log.read_text()
+    eventually(lambda: "finished" in files.supervisor_log.read_text())  # written after the ledger
 
 
 def test_started_means_started(bench: Bench) -> None:
