@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nemorun_cli.scheduler.parallel_limit import ParallelLimit
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import locks
 from nemorun_cli.system.slots import Slots
@@ -36,18 +36,13 @@ class Admission:
     def __init__(self, schedule: Schedule, dispatcher: Dispatcher, *, home: Path, experiment: str) -> None:
         self._schedule, self._dispatcher = schedule, dispatcher
         self._home = Home(home)
-        self._needs_slot: dict[str, bool] = {}
+        self._limit = ParallelLimit.of(schedule.spec)
         self._machines: dict[str, Machine] = {}  # by executor, if its tasks request local resources
         self._slots = Slots(self._home.slots(locks.hostname()), experiment)
 
     def begin(self) -> None:
         """Ask the executors which local resources their tasks use."""
         spec = self._schedule.spec
-        is_limit_set = spec.run.max_parallel is not None
-        for name in {task.executor for task in spec.tasks}:
-            self._needs_slot[name] = (
-                is_limit_set or self._dispatcher.capabilities(name).counts_toward_max_parallel
-            )
         requesting = [task for task in spec.tasks if task.resources]
         for name in {task.executor for task in requesting}:
             with_gpus = any(task.resources.gpus for task in requesting if task.executor == name)
@@ -68,10 +63,11 @@ class Admission:
         )
 
     def _take_ready(self, capacity: Capacity | None) -> list[str]:
-        used = self._dispatcher.count(of=(name for name, needs in self._needs_slot.items() if needs))
-        limit = self._schedule.spec.run.max_parallel or os.cpu_count() or 1
+        limit = self._limit
+        used = self._dispatcher.count(of=(name for name, counts in limit.counts.items() if counts))
+        free = max(0, limit.most - used)
         return self._schedule.take_ready(
-            time.time(), max(0, limit - used), needs_slot=self._needs_slot, most=limit, machine=capacity
+            time.time(), free, needs_slot=limit.counts, most=limit.most, machine=capacity
         )
 
     def allocation(self, task: str) -> Allocation | None:

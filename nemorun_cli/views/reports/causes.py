@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli import executors
 from nemorun_cli.model import usage
 from nemorun_cli.model.attempt_end import SIGNAL_BASE, signal_name
 from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.units import duration_text
+from nemorun_cli.scheduler.parallel_limit import ParallelLimit
 from nemorun_cli.scheduler.schedule import Schedule, rule_of
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.views import resource_wait
@@ -159,25 +158,21 @@ class CauseReader:
 
     def _slots(self, task: Task) -> list[Cause]:
         """The limit of parallel tasks, and the tasks that use it, if it is reached."""
-        max_parallel = self.snapshot.spec.run.max_parallel
-        if not self._needs_slot(task, is_limit_set=max_parallel is not None):
+        limit = ParallelLimit.of(self.snapshot.spec)
+        if not limit.counts[task.executor]:
             return []
-        limit = max_parallel or os.cpu_count() or 1
         using = [
             other.id
             for other in self.snapshot.spec.tasks
-            if self.history.tasks[other.id].is_live
-            and self._needs_slot(other, is_limit_set=max_parallel is not None)
+            if self.history.tasks[other.id].is_live and limit.counts[other.executor]
         ]
         group = self.schedule.groups.get(task.group or "")
         need = len(group.members) if group is not None and group.together else 1
-        if len(using) + need <= limit:
+        if len(using) + need <= limit.most:
             return []
-        origin = "run.max_parallel" if max_parallel else "the number of CPUs, as run.max_parallel is not set"
+        origin = "run.max_parallel" if limit.is_set else "the number of CPUs, as run.max_parallel is not set"
         named = ", ".join(using[:MOST_NAMED]) + (", …" if len(using) > MOST_NAMED else "")
-        text = (
-            f"it waits for {'a slot' if need == 1 else f'{need} slots'}: {limit} may run at once ({origin})"
-        )
+        text = f"it waits for {'a slot' if need == 1 else f'{need} slots'}: {limit.most} may run at once ({origin})"
         return [Cause(kind="slots", message=f"{text}, and {len(using)} do: {named}" if using else text)]
 
     def _resources(self, task: Task) -> list[Cause]:
@@ -186,10 +181,6 @@ class CauseReader:
             return []
         text = resource_wait.explain(self.snapshot.files, task)
         return [Cause(kind="resources", message=text)] if text else []
-
-    def _needs_slot(self, task: Task, *, is_limit_set: bool) -> bool:
-        options = self.snapshot.spec.executors.get(task.executor, {})
-        return is_limit_set or executors.capabilities(task.executor, options).counts_toward_max_parallel
 
     def _submitted(self, task: Task, state: TaskState) -> list[Cause]:
         job = f" as {state.job_id}" if state.job_id else ""
