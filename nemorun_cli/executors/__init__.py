@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self,
 from nemorun_cli.errors import EngineError, UsageError
 from nemorun_cli.executors.capabilities import Capabilities as Capabilities
 from nemorun_cli.executors.executor_types import ExecutorTypes
+from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system.registry import Registry
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Spec, Task
-    from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
+    from nemorun_cli.storage.paths import AttemptFiles
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.system.locks import Holder
     from nemorun_cli.system.slots import Allocation
@@ -94,6 +95,11 @@ class Job:
             stop_signal=task.stop_signal,
             stop_grace=task.stop_grace,
         )
+
+    @property
+    def experiment_files(self) -> ExperimentFiles:
+        """The files of its experiment."""
+        return ExperimentFiles.of_attempt(self.files, self.task)
 
     @property
     def key(self) -> Key:

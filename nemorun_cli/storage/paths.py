@@ -7,7 +7,7 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from nemorun_cli.errors import UsageError
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 HOME_VARIABLE: Final = "NEMORUN_HOME"
 LEDGER: Final = "ledger.jsonl"
+# In an experiment's folder: what `exp` itself writes, as globs; nothing that tasks leave may replace it.
+OWN_NAMES: Final = (
+    "spec.yaml", "source.json", "resolved.json", f"{LEDGER}*", "ledger.*", "supervisor.*", "revision*",
+    "plugins", "wake", "shim", "partial.py", "scripts", "code", "slurm",
+    "tasks/**/attempt-*", "tasks/*/attempt-*",
+)  # fmt: skip
 REVISIONS: Final = "revisions"
 EXECUTORS: Final = "executors.yaml"
 PROJECT_FOLDER: Final = ".nemorun"
@@ -206,6 +212,12 @@ class ExperimentFiles:
     def attempt(self, task_id: str, number: int) -> AttemptFiles:
         """The files of one attempt at a task, counted from 1."""
         return AttemptFiles(Path(f"{self.directory}/tasks/{task_id}/attempt-{number}"))
+
+    @classmethod
+    def of_attempt(cls, attempt: AttemptFiles, task_id: str) -> Self:
+        """The files of the experiment that an attempt at this task belongs to."""
+        depth = task_id.count("/") + 2  # tasks/TASK/attempt-N; members of groups are one folder deeper
+        return cls(attempt.directory.parents[depth])
 
     @property
     def home(self) -> Path:

@@ -47,7 +47,7 @@ def explain(files: ExperimentFiles, task: Task) -> str | None:
 
 
 def _folder(files: ExperimentFiles) -> Path:
-    return Home(files.directory.parents[2]).slots(locks.hostname())
+    return Home(files.home).slots(locks.hostname())
 
 
 def _missing(own: Waiting, used: Sequence[SlotUse]) -> tuple[Resources, str]:

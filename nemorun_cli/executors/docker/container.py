@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors.shim_call import shim_line
 from nemorun_cli.model import units
+from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -253,10 +254,8 @@ def labels(job: Job, executor: str) -> dict[str, str]:
 
 def shared_labels(job: Job) -> dict[str, str]:
     """The labels that all containers of an experiment have in common."""
-    depth = job.task.count("/") + 2  # tasks/<task>/attempt-<n>; members of groups are one folder deeper
-    directory = Path(os.path.realpath(job.files.directory)).parents[depth]
-    home = directory.parents[2]  # <home>/experiments/<name>/<id>
-    return {LABEL + "experiment": job.experiment, LABEL + "home": str(home)}
+    files = ExperimentFiles(Path(os.path.realpath(job.experiment_files.directory)))
+    return {LABEL + "experiment": job.experiment, LABEL + "home": str(files.home)}
 
 
 def own_folders(plan: Plan) -> list[str]:

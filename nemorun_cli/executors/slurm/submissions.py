@@ -6,7 +6,6 @@ import contextlib
 import json
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.het_job import components
@@ -16,6 +15,7 @@ from nemorun_cli.system.files import FOLDER_MODE, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from nemorun_cli.executors import Job, Key
     from nemorun_cli.executors.slurm.dependency import Batch
@@ -185,8 +185,7 @@ class Submissions:
 
 def submissions_folder(job: Job) -> Path:
     """The folder of the submissions of a job's experiment."""
-    above = len(Path(job.task).parts) + 1  # attempt-1, the parts of the task's id, and `tasks`
-    return job.files.directory.parents[above] / FOLDER
+    return job.experiment_files.directory / FOLDER
 
 
 def _read(folder: Path) -> Submission | None:

@@ -172,7 +172,8 @@ class CauseReader:
             return []
         origin = "run.max_parallel" if limit.is_set else "the number of CPUs, as run.max_parallel is not set"
         named = ", ".join(using[:MOST_NAMED]) + (", …" if len(using) > MOST_NAMED else "")
-        text = f"it waits for {'a slot' if need == 1 else f'{need} slots'}: {limit.most} may run at once ({origin})"
+        slots = "a slot" if need == 1 else f"{need} slots"
+        text = f"it waits for {slots}: {limit.most} may run at once ({origin})"
         return [Cause(kind="slots", message=f"{text}, and {len(using)} do: {named}" if using else text)]
 
     def _resources(self, task: Task) -> list[Cause]:

@@ -11,7 +11,7 @@ from nemorun_cli.executors.slurm.job_script import SECRETS
 from nemorun_cli.executors.slurm.remote import attempt_sync, upload
 from nemorun_cli.executors.slurm.remote.connection import Connection
 from nemorun_cli.executors.slurm.remote.protocol import WatchedFiles
-from nemorun_cli.executors.slurm.remote.remote_paths import RemotePaths, files_of
+from nemorun_cli.executors.slurm.remote.remote_paths import RemotePaths
 from nemorun_cli.executors.slurm.remote.results import ResultFetcher
 from nemorun_cli.executors.slurm.remote.upload import Upload
 from nemorun_cli.executors.slurm.ssh import Tunnel
@@ -80,7 +80,7 @@ class RemoteCluster:
     def submit(self, submission: Submission, jobs: Iterable[Job], secrets: Mapping[Path, Secrets]) -> Upload:
         """Upload the files by rsync, then call sbatch; secrets are sent only through ssh."""
         jobs = list(jobs)
-        paths = self._paths_for(files_of(jobs[0]))
+        paths = self._paths_for(jobs[0].experiment_files)
         paths.save()
         packages = {job.plan.package.store: job.plan.package for job in jobs if job.plan and job.plan.package}
         new = [package for store, package in packages.items() if store not in self._uploaded]
@@ -111,7 +111,7 @@ class RemoteCluster:
         del news
         jobs = list(jobs)
         if jobs:
-            paths = self._paths_for(files_of(jobs[0]))
+            paths = self._paths_for(jobs[0].experiment_files)
             self._folders = {str(paths.relative(job.files.directory)): job.files.directory for job in jobs}
             self._results.refresh(paths, self._folders)
         self._connection.receive()

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.submissions import FOLDER
-from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system.files import make_folder, write
 
 if TYPE_CHECKING:
-    from nemorun_cli.executors import Job
     from nemorun_cli.executors.slurm.ssh import Tunnel
     from nemorun_cli.model.code_package import Package
     from nemorun_cli.model.plan import Plan
+    from nemorun_cli.storage.paths import ExperimentFiles
 
 NOTE: Final = "remote.json"  # in the experiment's folder of submissions: its remote folder
 NOTE_BEFORE: Final = "there"  # its name in experiments that began before 0.1.0
@@ -100,9 +99,3 @@ def owner(home: Path) -> str:
     """The remote name of a local home; several homes may share a remote account."""
     key = f"{socket.gethostname()}\0{home}"
     return f"exp-{hashlib.sha256(key.encode(errors='surrogateescape')).hexdigest()[:12]}"
-
-
-def files_of(job: Job) -> ExperimentFiles:
-    """The files of an attempt's experiment."""
-    above = len(Path(job.task).parts) + 1  # attempt-1, the parts of the task's id, and `tasks`
-    return ExperimentFiles(job.files.directory.parents[above])

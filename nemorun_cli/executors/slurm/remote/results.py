@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.executors.slurm import ssh
 from nemorun_cli.executors.slurm.remote.attempt_sync import COPIES, RECORDS
 from nemorun_cli.executors.slurm.remote.connection import TRANSFER_TIMEOUT
-from nemorun_cli.storage.paths import LEDGER
+from nemorun_cli.storage.paths import OWN_NAMES
 from nemorun_cli.system import files
 from nemorun_cli.system.files import make_folder
 from nemorun_cli.tracking.store.record_paths import RECORD
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 ARTIFACTS: Final = "artifacts"  # in an attempt's folder: the files that were fetched from its workdir
 NO_REASON: Final = "rsync failed without an error message"
 RECORDS_EVERY: Final = 10.0  # seconds between fetches of the records of running tasks
-
-# In the experiment's folder: local files that are never overwritten from the remote host.
-PROTECTED: Final = (
-    "spec.yaml", "source.json", "resolved.json", f"{LEDGER}*", "ledger.*", "supervisor.*", "revision*",
-    "plugins", "wake", "shim", "partial.py", "scripts", "code", "slurm",
-    "tasks/**/attempt-*", "tasks/*/attempt-*",
-)  # fmt: skip
 
 
 class ResultFetcher:
@@ -122,7 +115,7 @@ class ResultFetcher:
             make_folder(target)
             commands.append(self._rsync(*rules(globs), source=Path(plan["workdir"]), target=target))
         if self._artifacts:
-            protected = (f"--exclude=/{name}" for name in PROTECTED)
+            protected = (f"--exclude=/{name}" for name in OWN_NAMES)
             flags = [*protected, *rules(self._artifacts)]
             commands.append(self._rsync(*flags, source=paths.folder, target=paths.files.directory))
         return commands
