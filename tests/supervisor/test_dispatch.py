@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -156,14 +156,15 @@ def test_an_error_about_one_polled_job_makes_it_alone_unknown(tmp_path: Path) ->
     assert {event["task"] for event in events if event.get("event") == "unknown"} == {"there"}
 
 
-def test_an_executor_of_an_earlier_protocol_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_executor_of_an_earlier_protocol_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An executor without capabilities is refused with the page that has the new names."""
-
-    class Old:
-        options_schema: ClassVar[dict[str, object]] = {}
-        takes_slots = True
-
-    monkeypatch.setattr(executors._TYPES, "find", lambda _: Old)
+    (tmp_path / "earlier_executor.py").write_text(
+        "class Old:\n    options_schema = {}\n    takes_slots = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(executors._TYPES.built_in, "old", "earlier_executor:Old")
     with pytest.raises(UsageError, match="implements an earlier protocol") as refused:
         executors.make("old", {"type": "old"}, {})
     assert "docs/executors.md" in str(refused.value.hint)
