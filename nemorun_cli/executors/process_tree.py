@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.system.environment import SUPERVISOR_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import psutil
 
-SUPERVISOR_VARIABLE: Final = "EXP_SUPERVISOR"  # set for a supervisor, which belongs to no task
 WATCHDOG_VARIABLE: Final = "EXP_WATCHDOG"  # set for a shim's watchdog: the folder of the attempt
 FIRST_LOOK: Final = 0.01  # seconds from the signal to the second scan
 LONGEST_PAUSE: Final = 0.5  # seconds between scans

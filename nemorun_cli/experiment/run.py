@@ -15,7 +15,6 @@ from nemorun_cli.errors import (
     NotOverError,
     UsageError,
 )
-from nemorun_cli.executors import ask_engines
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import ledger, spec_copies
 from nemorun_cli.storage.paths import ExperimentFiles, Home, age_key
@@ -146,7 +145,8 @@ class Run:
                 raise self._is_busy()
             return False
         if document is not None:
-            from nemorun_cli.experiment import change_spec  # noqa: PLC0415 - only for a changed spec
+            from nemorun_cli import executors  # noqa: PLC0415 - only for a changed spec
+            from nemorun_cli.experiment import change_spec  # noqa: PLC0415 - the same
 
             change = change_spec.order(
                 self.files, self.home, document, snapshot, below=below, accepts=accept_changes
@@ -154,7 +154,7 @@ class Run:
             if change is None:
                 return False
             values = secret_values.resolve(change.spec, document)
-            ask_engines(change.spec)
+            executors.ask_engines(change.spec)
             with change.written(by) as request:
                 if not self._go(replace(request, host_is_gone=host_is_gone), values):
                     raise self._is_busy()

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model.attempt_end import signal_number
 from nemorun_cli.model.clock import unix
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 
@@ -72,6 +71,8 @@ def _is_time(value: Any) -> bool:
 
 
 def _is_signal(value: Any) -> bool:
+    from nemorun_cli.model.attempt_end import signal_number  # noqa: PLC0415 - only to check an event
+
     try:
         signal_number(value)
     except (ValueError, AttributeError):

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError, LedgerError
-from nemorun_cli.executors.process_tree import SUPERVISOR_VARIABLE
+from nemorun_cli.system.environment import SUPERVISOR_VARIABLE
 
 if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # Set by an enclosing experiment or allocation: a task that saw them would behave as a part of it.
 DROPPED: Final = ("EXP_", "SLURM_")
+SUPERVISOR_VARIABLE: Final = "EXP_SUPERVISOR"  # set for a supervisor, which belongs to no task
 RECORDED: Final = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "LOADEDMODULES", "PYTHONPATH")
 
 

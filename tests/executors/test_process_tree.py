@@ -17,12 +17,12 @@ from support.workspace import is_running
 from nemorun_cli.executors import process_tree
 from nemorun_cli.executors.process_tree import (
     NOWHERE,
-    SUPERVISOR_VARIABLE,
     WATCHDOG_VARIABLE,
     ScannedProcess,
     TreeStop,
     tree,
 )
+from nemorun_cli.system.environment import SUPERVISOR_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
