@@ -96,3 +96,17 @@ def test_every_command_has_its_module(name: str) -> None:
 def test_every_public_name_can_be_imported(name: str) -> None:
     """Public names are imported at their first use, from a module that has them."""
     assert getattr(nemorun_cli, name) is not None
+
+
+def test_a_class_can_be_searched_by_its_name() -> None:
+    """No two modules define a public class of the same name, but for the values of a Builder.
+
+    These are called like the executors that they stand for, as in NeMo-Run.
+    """
+    places: dict[str, list[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = str(path.relative_to(PACKAGE))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and module != "parts.py":
+                places.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
