@@ -46,7 +46,7 @@ SECRET: Final = "s3cret'\"$HOME`id` \\ with\nthree\nlines"  # noqa: S105 - not a
 # -- how a task ends --------------------------------------------------------------------------------
 
 
-def test_exit_codes_are_told(workspace: Workspace) -> None:
+def test_exit_codes_are_reported(workspace: Workspace) -> None:
     """The exit code of a task is known, and any but 0 is a failure."""
     codes = [0, 1, 42, 126, 255]
     history = workspace.run(
@@ -60,13 +60,13 @@ def test_exit_codes_are_told(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(("signal", "code"), [("KILL", 137), ("TERM", 143), ("SEGV", 139)])
-def test_a_death_by_signal_is_told(workspace: Workspace, signal: str, code: int) -> None:
+def test_a_death_by_signal_is_reported(workspace: Workspace, signal: str, code: int) -> None:
     """A task that a signal ends has 128 and its number as exit code, and the reason `signal`."""
     state = workspace.one(f"kill -{signal} $$")
     assert (state.status, state.reason, state.exit_code) == (TaskStatus.FAILED, Reason.SIGNAL, code)
 
 
-def test_a_program_that_is_not_there_is_told(workspace: Workspace) -> None:
+def test_a_program_that_does_not_exist_is_reported(workspace: Workspace) -> None:
     """A command, and an entrypoint, that cannot be found is a failed launch that names it."""
     tasks = {
         "command": {"command": ["no-such-program", "x"]},
@@ -156,7 +156,7 @@ def test_a_launcher_leads(workspace: Workspace, kind: str) -> None:
     assert log(run, "one") == b"by two words a 'b'"
 
 
-def test_a_workdir_that_is_missing_is_told(workspace: Workspace) -> None:
+def test_a_workdir_that_is_missing_is_reported(workspace: Workspace) -> None:
     """A script whose workdir is not there (any more) does not run, and the reason is `launch`."""
     (workspace.folder / "short-lived").mkdir()
     tasks = {
@@ -203,8 +203,8 @@ def test_the_environment_arrives_as_it_is(workspace: Workspace, kind: str) -> No
         "inline": {"inline": program, "entrypoint": "python3", "env": env, "timeout": "1m"},
     }
     workspace.one(tasks[kind])
-    told = json.loads((workspace.folder / "seen").read_text(encoding="utf-8"))
-    assert {name: told.get(name) for name in env} == env
+    seen = json.loads((workspace.folder / "seen").read_text(encoding="utf-8"))
+    assert {name: seen.get(name) for name in env} == env
 
 
 def test_a_task_knows_its_place(workspace: Workspace) -> None:
@@ -212,7 +212,7 @@ def test_a_task_knows_its_place(workspace: Workspace) -> None:
     program = "import json, os; json.dump(dict(os.environ), open('seen', 'w'))"
     run = workspace.start({"one": {"inline": program, "entrypoint": "python3"}})
     run.wait(timeout=60)
-    told = json.loads((workspace.folder / "seen").read_text(encoding="utf-8"))
+    seen = json.loads((workspace.folder / "seen").read_text(encoding="utf-8"))
     wanted = {
         "EXP_ID": run.id,
         "EXP_NAME": "tried",
@@ -224,7 +224,7 @@ def test_a_task_knows_its_place(workspace: Workspace) -> None:
         "NEMORUN_HOME": str(workspace.home.directory),
         "EXP_DASH_ROOT": str(workspace.home.dash),
     }
-    assert {name: told.get(name) for name in wanted} == wanted
+    assert {name: seen.get(name) for name in wanted} == wanted
 
 
 def test_files_belong_to_who_calls(workspace: Workspace) -> None:
@@ -565,10 +565,10 @@ def test_a_task_runs_with_what_it_asks_for(workspace: Workspace) -> None:
     tasks = {name: {"inline": "true", "resources": wanted} for name in ("one", "two")}
     run = workspace.start(tasks)
     run.wait(timeout=60)
-    told = run.status().to_json()["tasks"]
-    assert [task["status"] for task in told] == ["SUCCEEDED", "SUCCEEDED"]
-    assert all(task["resources"] == {"cpus": 1, "memory": 64 << 20} for task in told)
-    assert all(task["usage"] is None or task["usage"]["cpu"] >= 0 for task in told)
+    tasks = run.status().to_json()["tasks"]
+    assert [task["status"] for task in tasks] == ["SUCCEEDED", "SUCCEEDED"]
+    assert all(task["resources"] == {"cpus": 1, "memory": 64 << 20} for task in tasks)
+    assert all(task["usage"] is None or task["usage"]["cpu"] >= 0 for task in tasks)
 
 
 def test_what_can_never_be_had_is_refused(workspace: Workspace) -> None:
