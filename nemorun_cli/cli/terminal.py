@@ -122,8 +122,9 @@ def warn(text: str) -> None:
 
 
 def suggest(text: str, *, is_wanted: bool) -> None:
-    """Write the hint that names the next commands, unless a script ran the command."""
+    """Write the hint that names the next commands after all output, unless a script ran the command."""
     if is_wanted:
+        flush()
         say(f"hint: {text}")
 
 

@@ -32,13 +32,7 @@ class Session:
     def __init__(self, exp: Exp) -> None:
         self.folder = exp.folder
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        # The pages show the two outputs in the order in which a terminal shows them.
-        self.env = {
-            **exp.env,
-            "PATH": programs,
-            "HOME": str(exp.home.parent),
-            "PYTHONUNBUFFERED": "1",
-        }
+        self.env = {**exp.env, "PATH": programs, "HOME": str(exp.home.parent)}
         self._variables = self.folder / ".variables"
         self._variables.touch()
 
