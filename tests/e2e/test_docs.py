@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from support.workspace import Exp
 
 SCHEMA = json.loads((ROOT / "schemas" / "experiment.schema.json").read_text())
+MOST_LINES = 120  # of the architecture page: what somebody new reads at one sitting
 
 
 def keys(schema: Any) -> Iterator[str]:
@@ -85,7 +86,7 @@ def test_every_word_of_the_json_is_explained() -> None:
 
 
 def test_the_architecture_names_modules_that_are_there() -> None:
-    """Each module that docs/architecture.md names exists, but for those that a reader would add."""
+    """The architecture page is short; each module that it names exists, except those that a reader adds."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     named = set(re.findall(r"[\w/]+\.(?:py|sh)\b", text)) - {
         "partial.py",  # in an experiment's folder
@@ -94,6 +95,7 @@ def test_the_architecture_names_modules_that_are_there() -> None:
     }
     folders = (ROOT / "nemorun_cli", ROOT)
     assert [name for name in sorted(named) if not any((base / name).is_file() for base in folders)] == []
+    assert len(text.splitlines()) <= MOST_LINES
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
