@@ -216,7 +216,7 @@ def _preview(
     ]
     tables.show(COLUMNS, rows)
     if revision is not None and revision.begun:
-        terminal.flush()  # the message stands below the tables in a pipe too
+        terminal.flush()  # in a pipe, too, the message comes after the tables
         terminal.warn(f"needs --accept-changes: {', '.join(revision.begun)}")
 
 
