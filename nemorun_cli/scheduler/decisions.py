@@ -101,7 +101,12 @@ class Decisions:
         if ending.reason in (Reason.DEPENDENCY, Reason.LIMIT):
             self._skip(task_id, ending.reason, ending.message)
             return True
-        readiness = self.schedule.readiness(task_id) if state.cancel is None else None
+        if state.cancel is not None:  # decided here, and not yet passed to the executor
+            if state.cancel.reason not in (Reason.DEPENDENCY, Reason.LIMIT):
+                return False
+            self._skip(task_id, Reason(state.cancel.reason), state.cancel.message)
+            return True
+        readiness = self.schedule.readiness(task_id)
         if readiness is None or readiness.may_run:
             return False
         self._skip(task_id, Reason.DEPENDENCY, readiness.message)

@@ -6,8 +6,9 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE
+from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE, excludes, parents_of
 from nemorun_cli.executors.slurm.het_job import STEP
+from nemorun_cli.executors.slurm.squeue import NEVER
 from nemorun_cli.executors.slurm.submissions import Submission, Submissions, submissions_folder
 from nemorun_cli.storage import attempts
 
@@ -107,6 +108,26 @@ class AttemptJobs:
         """Whether its job was queued before the task was ready, and has to check first whether it may run."""
         submissions = self.submissions(job)
         return bool(submissions) and submissions[-1].is_early
+
+    def can_never_start(self, job: Job, row: QueueRow) -> bool:
+        """Whether its job's dependency can no longer be met, so that Slurm itself cancels the job.
+
+        Slurm reports this together with the parent's end, whose record may become visible later.
+
+        Args:
+            job: an attempt.
+            row: its job as Slurm last reported it.
+        """
+        if not self.is_early(job) or attempts.claimed_pid(job.files) is not None:
+            return False
+        submission = self.submissions(job)[-1]
+        return row.reason == NEVER or any(
+            excludes(kind, parent)
+            for kind, job_id in parents_of(submission.dependency, submission.indices[job.key])
+            for parent in self._states.rows_of(job_id)
+            # Slurm may have begun to count anew, so that another, later job has the parent's id.
+            if parent.submit is None or row.submit is None or parent.submit <= row.submit
+        )
 
     def has_declined(self, job: Job) -> bool:
         """Whether its job found that the task may not run, or not yet."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors import Job, Upstream
     from nemorun_cli.executors.slurm.sbatch_options import Request
+    from nemorun_cli.executors.slurm.squeue import QueueRow
 
 # In an attempt's folder: its job did not run the task, because its parents' records do not permit it.
 DECLINED: Final = "declined"
@@ -93,6 +94,28 @@ def text(upstream: Sequence[Upstream], size: Callable[[str], int | None]) -> str
         # Slurm accepts only the first component of a heterogeneous job: 7 for 7+1.
         ids_by_type.setdefault(kind, []).append(parent.job_id.partition("+")[0])
     return ",".join(":".join([kind, *_shortened(ids, size)]) for kind, ids in ids_by_type.items())
+
+
+def parents_of(dependency: str, index: int) -> Iterator[tuple[str, str]]:
+    """The type and the id of each job that one member of a submission waits for, from `--dependency`.
+
+    Args:
+        dependency: as `text` returns it, or `aftercorr:ID`.
+        index: the member's index in its array.
+    """
+    for group in dependency.split(",") if dependency else ():
+        kind, *ids = group.split(":")
+        if kind == "aftercorr":
+            yield "afterok", f"{ids[0]}_{index}"
+        else:
+            yield from ((kind, job_id) for job_id in ids)
+
+
+def excludes(kind: str, parent: QueueRow) -> bool:
+    """Whether a job has ended in a way that a dependency of this type does not permit."""
+    if parent.phase != "over" or kind == "afterany":
+        return False
+    return (parent.state == "COMPLETED") is (kind == "afternotok")
 
 
 def arguments(upstream: Sequence[Upstream], cluster_path: Callable[[Path], Path]) -> list[str]:

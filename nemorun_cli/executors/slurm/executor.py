@@ -62,6 +62,8 @@ RECORD_DELAY: Final = 3.0  # seconds that an exit record may be delayed after th
 CAUSE_DELAY: Final = 5.0  # seconds that a recorded end waits for Slurm to report a cause
 CANCEL_DELAY: Final = 30.0  # the same while the job is being cancelled: it also has to have left Slurm
 
+_NEVER_STARTS: Final = "Slurm reports that its dependency can never be satisfied"
+
 # Errors of commands while Slurm is not available; all other errors are refusals.
 _OUTAGE: Final = re.compile(
     r"unable to contact|timed out|connection (refused|reset)|zero bytes|temporarily (unable|unavailable)"
@@ -345,10 +347,10 @@ class SlurmExecutor:
         if row.phase is None:
             message = f"Slurm reports {row.state}, which exp does not know"
             return self._report_new(tracked, "unknown", message=message)
-        if row.reason == NEVER and attempts.claimed_pid(tracked.job.files) is None:
+        if (row.reason == NEVER or row.state == "CANCELLED") and self._jobs.can_never_start(tracked.job, row):
             if row.phase == "queued":
                 self._commands.ask(["scancel", "--quiet", row.job_id])
-            return self._report_absent(tracked, "Slurm reports that its dependency can never be satisfied")
+            return self._report_absent(tracked, _NEVER_STARTS)
         if row.phase == "over":
             return self._status_unrecorded(tracked, row)
         if row.phase == "queued":
@@ -442,6 +444,8 @@ class SlurmExecutor:
             return self._report_absent(tracked, None)
         self._states.query_accounting([job_id] if job_id else [])
         if claimed is None and (ending := self._queue_cancel(tracked)):
+            if tracked.queued_row and self._jobs.can_never_start(tracked.job, tracked.queued_row):
+                return self._report_absent(tracked, _NEVER_STARTS)
             return self._report_finished(tracked, ending)
         is_silent = tracked.is_adopted and self._jobs.is_silent(tracked.job)
         is_lost = is_silent or self._has_settled(tracked, LOST_AFTER)

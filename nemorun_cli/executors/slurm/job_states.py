@@ -17,7 +17,7 @@ from nemorun_cli.executors.slurm.squeue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from nemorun_cli.executors import Key
     from nemorun_cli.executors.slurm.commands import PendingCommand, SlurmCommands
@@ -95,6 +95,12 @@ class JobStates:
             if row is not None and is_of(row, name=submission.name, made=submission.made):
                 return row
         return None
+
+    def rows_of(self, job_id: str) -> Sequence[QueueRow]:
+        """The jobs of an id as `--dependency` takes it: `7_2` is one job, `7` may be a whole array."""
+        if row := self._rows.get(job_id):
+            return [row]
+        return [row for listed, row in self._rows.items() if listed.startswith((f"{job_id}_", f"{job_id}+"))]
 
     def query_accounting(self, ids: Iterable[str]) -> None:
         """Query accounting, if the cluster has it, for jobs that squeue no longer lists."""

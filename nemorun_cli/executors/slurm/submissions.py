@@ -31,7 +31,7 @@ class Submission:
     Attributes:
         made: when it was made, in Unix seconds.
         by_steps: whether srun runs its tasks, so that signals go to job steps.
-        is_early: whether it was made before its members were ready, to wait in Slurm's queue.
+        dependency: the value of its `--dependency`; empty if its members were ready.
         array_indices: of the members in the array; None if they are numbered in order.
         is_coscheduled: whether its members are steps of one job, which has `components` components.
         job_id: Slurm's id; None until it is known.
@@ -43,7 +43,7 @@ class Submission:
     members: tuple[Key, ...]
     made: float
     by_steps: bool = False
-    is_early: bool = False
+    dependency: str = ""
     array_indices: tuple[int, ...] | None = None
     is_coscheduled: bool = False
     components: int = 1
@@ -59,6 +59,11 @@ class Submission:
     def script(self) -> Path:
         """The script for sbatch."""
         return self.folder / "script"
+
+    @property
+    def is_early(self) -> bool:
+        """Whether it was made before its members were ready, to wait in Slurm's queue."""
+        return bool(self.dependency)
 
     @property
     def is_array(self) -> bool:
@@ -136,9 +141,7 @@ class Submissions:
         folder = self._make_folder()
         keys = tuple(job.key for job in batch.jobs)
         name = job_name(batch.jobs[0].experiment, keys, cluster_path(folder))
-        submission = Submission(
-            folder, name, keys, time.time(), by_steps, bool(batch.dependency), batch.indices
-        )
+        submission = Submission(folder, name, keys, time.time(), by_steps, batch.dependency, batch.indices)
         news = cluster_path(self.news)
         if batch.each:
             submission.is_coscheduled, submission.components = True, len(components(batch.each))
@@ -201,7 +204,7 @@ def _read(folder: Path) -> Submission | None:
         members,
         record["made"],
         record["by_steps"],
-        "dependency" in record,
+        record.get("dependency", ""),
         tuple(indices) if indices else None,
         "components" in record,
         record.get("components", 1),

@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nemorun_cli.executors import Job, Upstream
-from nemorun_cli.executors.slurm.dependency import DECLINED, SIGNALLED, array, batches, text
+from nemorun_cli.executors.slurm.dependency import (
+    DECLINED,
+    SIGNALLED,
+    array,
+    batches,
+    excludes,
+    parents_of,
+    text,
+)
 from nemorun_cli.executors.slurm.job_script import job_script, member_text
 from nemorun_cli.executors.slurm.sbatch_options import Request
+from nemorun_cli.executors.slurm.squeue import QueueRow
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.storage.paths import AttemptFiles
 
@@ -59,6 +68,31 @@ def made(*jobs: Job) -> list[tuple[Sequence[str], str, Any]]:
 def test_dependencies_in_the_words_of_sbatch(behind: list[Upstream], said: str) -> None:
     """An array that is waited for whole is named once; that one of several failed is not Slurm's to tell."""
     assert text(behind, size) == said
+
+
+def test_the_jobs_of_a_dependency_are_those_that_were_named() -> None:
+    """What is read back from a submission, also after a resume, is what sbatch was given."""
+    assert list(parents_of("afterok:5:7_1,afterany:9", 0)) == [
+        ("afterok", "5"),
+        ("afterok", "7_1"),
+        ("afterany", "9"),
+    ]
+    assert list(parents_of("aftercorr:7", 3)) == [("afterok", "7_3")]
+    assert list(parents_of("", 0)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "states"),
+    [
+        ("afterok", {"FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"}),
+        ("afternotok", {"COMPLETED"}),
+        ("afterany", set()),
+    ],
+)
+def test_only_an_end_can_exclude_a_dependency(kind: str, states: set[str]) -> None:
+    """As long as a parent may still end either way, its child may still start."""
+    known = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "COMPLETING", "RUNNING", "PENDING")
+    assert {state for state in known if excludes(kind, QueueRow(job_id="5", state=state, name="p"))} == states
 
 
 def test_equal_dependencies_share_an_array() -> None:

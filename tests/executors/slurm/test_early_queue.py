@@ -157,6 +157,31 @@ def test_a_queued_child_is_cancelled_alone(bench: Bench, slurm: Slurm) -> None:
     assert slurm.jobs(bench.home.directory) == []
 
 
+def test_a_child_is_skipped_though_its_parent_leaves_no_record(bench: Bench, slurm: Slurm) -> None:
+    """Slurm cancels it before the parent's end is known here; its own verdict waits for that end."""
+    tasks = {"one": until("go"), "two": behind("one"), "three": behind("two"), "four": behind("one")}
+    run = bench.start(tasks, **header())
+    soon(lambda: are_queued(run, "two", "three", "four") and is_running(run))
+    slurm.ask("scancel", "--full", "--signal=KILL", str(now(run).job_id))
+    snapshot = run.wait(timeout=LONG)
+    assert statuses(snapshot) == {"one": "CANCELLED", "two": "SKIPPED", "three": "SKIPPED", "four": "SKIPPED"}
+    assert ends(run)[0] == "one CANCELLED"
+    assert bench.lines() == []
+
+
+def test_scancel_of_a_queued_child_is_its_end(bench: Bench, slurm: Slurm) -> None:
+    """It is CANCELLED at once, not when its parent has ended, and does not run again."""
+    tasks = {"one": until("go"), "two": behind("one"), "three": behind("two")}
+    run = bench.start(tasks, **header())
+    soon(lambda: are_queued(run, "two", "three") and is_running(run))
+    slurm.ask("scancel", str(now(run, "two").job_id))
+    soon(lambda: now(run, "three").status == "SKIPPED")
+    assert statuses(run.status()) == {"one": "RUNNING", "two": "CANCELLED", "three": "SKIPPED"}
+    bench.touch("go")
+    assert statuses(run.wait(timeout=LONG))["one"] == "SUCCEEDED"
+    assert bench.lines() == []
+
+
 @pytest.mark.usefixtures("slurm")
 def test_what_a_cancelled_parent_leaves_is_skipped(bench: Bench) -> None:
     """A cancelled parent takes along what waits for its success, even if it ended with exit code 0."""
