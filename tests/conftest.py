@@ -18,6 +18,7 @@ from engines.sshd import sshd, sshd_session  # noqa: F401 - fixtures
 from hypothesis import HealthCheck, settings
 from support.ci_skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds hooks here
 from support.extent import IS_LONG, amount
+from support.failures import pytest_configure  # noqa: F401 - a hook, too
 from support.patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
 from support.workspace import Bench, Exp
 
