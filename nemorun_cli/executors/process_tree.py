@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.system.backoff import Backoff
 from nemorun_cli.system.environment import SUPERVISOR_VARIABLE
 
 if TYPE_CHECKING:
@@ -137,7 +138,9 @@ class TreeStop:
     is_done: bool = False
     has_killed: bool = False
     _deadline: float | None = None
-    _pause: float = FIRST_LOOK
+    _scans: Backoff = field(
+        default_factory=lambda: Backoff(first=FIRST_LOOK, longest=LONGEST_PAUSE, growth=1.5)
+    )
     _empty: int = 0
     _signalled: set[int] = field(default_factory=set)
 
@@ -167,8 +170,7 @@ class TreeStop:
             # Parents first: a parent that outlives its child, even briefly, would start its next step.
             _send_signal((seen[pid].process for pid in sorted(pids - self._signalled)), self.signal)
             self._signalled |= pids
-        self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
-        self.due = min(now + self._pause, max(self._deadline, now + FIRST_LOOK))
+        self.due = min(self._scans.due(), max(self._deadline, now + FIRST_LOOK))
 
 
 def _send_signal(targets: Iterable[psutil.Process], number: int) -> None:

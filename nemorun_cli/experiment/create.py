@@ -20,7 +20,7 @@ from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.storage.spec_origin import Origin
 from nemorun_cli.system import crashpoints, environment
-from nemorun_cli.system.files import FOLDER_MODE, make_folder, sync_folder, write
+from nemorun_cli.system.files import FOLDER_MODE, make_folder, sync, write
 from nemorun_cli.version import __version__
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
         except FileNotFoundError:  # `exp gc` removed the folder of the name because it was empty
             make_folder(folder)
         else:
-            sync_folder(folder)
+            sync(folder)
             return ExperimentFiles(folder / name)
 
 
@@ -155,11 +155,7 @@ def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None
         copy.chmod(0o700)
     write(files.resolved, json.dumps(spec.to_json()))
     for path in (files.spec, files.resolved):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(path)
 
 
 def _shipped(source: str, spec: Spec) -> Path | None:

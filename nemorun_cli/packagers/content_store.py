@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.packagers.content import Listing, blocks, digest_of, listing
-from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, make_folder
+from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, make_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,9 +69,7 @@ def copy(source: Path, target: Path) -> None:
 
 def write(path: Path, data: bytes) -> None:
     """Write data about a content into a private file."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
+    write_whole(path, data)
 
 
 def unused(home: Home, referred: set[str]) -> Iterator[Path]:

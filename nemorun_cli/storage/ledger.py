@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
 from nemorun_cli.system import crashpoints
-from nemorun_cli.system.files import FILE_MODE, sync_folder
+from nemorun_cli.system.files import FILE_MODE, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,19 +187,10 @@ class Ledger:
         """
         if self.path.exists():
             raise LedgerError(f"{self.path} already exists")
-        temporary = self.path.with_suffix(".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        data = encode([{**event, "format": FORMAT}])
         try:
-            if os.write(descriptor, data) != len(data):
-                raise LedgerError(f"cannot write {self.path}: {os.strerror(errno.ENOSPC)}")
-            os.fdatasync(descriptor)
+            write_whole(self.path, encode([{**event, "format": FORMAT}]), is_durable=True)
         except OSError as error:
             raise LedgerError(f"cannot write {self.path}: {error.strerror}") from error
-        finally:
-            os.close(descriptor)
-        temporary.rename(self.path)
-        sync_folder(self.path.parent)
 
     @property
     def torn(self) -> int:

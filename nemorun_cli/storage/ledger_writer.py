@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.storage import events
+from nemorun_cli.system.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,7 +77,7 @@ class LedgerWriter:
         batch, self._batch, self.is_urgent = self._batch, [], False
         if not batch:
             return
-        pause = DISK_PAUSE
+        pauses = Backoff(first=DISK_PAUSE, longest=LONGEST_DISK_PAUSE)
         while True:
             try:
                 news = self.ledger.append(batch)
@@ -85,9 +86,9 @@ class LedgerWriter:
             except LedgerError as error:
                 if not self._retries_on_full_disk:
                     raise
+                pause = pauses.next()
                 self._report(f"{error}; retrying in {pause:g} s")
                 time.sleep(pause)
-                pause = min(pause * 2, LONGEST_DISK_PAUSE)
             else:
                 self._apply_requests(news[: len(news) - len(batch)])
                 return

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.storage import paths
 from nemorun_cli.system import crashpoints
-from nemorun_cli.system.files import make_folder, sync_folder
+from nemorun_cli.system.files import make_folder, sync, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ def take(files: ExperimentFiles, folder: Path, *, present: int) -> None:
     target = files.revision(number).directory
     shutil.rmtree(target, ignore_errors=True)  # left by a process that died before it wrote to the ledger
     folder.rename(target)
-    sync_folder(files.revisions)
+    sync(files.revisions)
     crashpoints.point("revision.taken")
 
 
@@ -70,9 +71,8 @@ def install(files: ExperimentFiles, number: int) -> None:
 def _replace(source: Path, target: Path) -> None:
     """Replace the target by a copy of the source; a process that has the old file open keeps its content."""
     make_folder(target.parent)
-    temporary = target.with_name(f".{target.name}.new")
-    shutil.copy(source, temporary)
-    temporary.replace(target)
+    with source.open("rb") as original, whole(target, mode=stat.S_IMODE(source.stat().st_mode)) as copy:
+        shutil.copyfileobj(original, copy)
 
 
 def texts(files: ExperimentFiles) -> Texts:

@@ -1,16 +1,24 @@
-"""Private files and folders: created with modes that only their owner can access."""
+"""Private files and folders, which only their owner can access, and the one way to write a file whole.
+
+Every program that tracks loads this module; it imports nothing that takes time.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
+
+FOLDER_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path | str, text: str) -> None:
     """Write a private file in place; not atomic, not synced."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
     try:
@@ -21,26 +29,71 @@ def write(path: Path, text: str) -> None:
         os.close(descriptor)
 
 
-FOLDER_MODE: Final = 0o700
+def write_whole(
+    path: Path | str, data: bytes, *, is_durable: bool = False, mtime_ns: int | None = None
+) -> None:
+    """Write a private file as `whole` does.
+
+    Args:
+        path: the file.
+        data: its new content.
+        is_durable: whether it must survive a power failure once this returns.
+        mtime_ns: its modification time, in nanoseconds since 1970; None for now.
+    """
+    with whole(path, is_durable=is_durable) as stream:
+        stream.write(data)
+        if mtime_ns is not None:
+            stream.flush()
+            os.utime(stream.fileno(), ns=(mtime_ns, mtime_ns))
 
 
-FILE_MODE: Final = 0o600
+@contextlib.contextmanager
+def whole(path: Path | str, *, mode: int = FILE_MODE, is_durable: bool = False) -> Iterator[BinaryIO]:
+    """A stream whose content replaces a file when the block ends; if the block fails, the file is unchanged.
+
+    A reader sees the old content or the new one, also after a crash. What has the old file open keeps it.
+
+    Args:
+        path: the file; its folder must exist.
+        mode: the permissions of a private file, or of a private program.
+        is_durable: whether it must survive a power failure once the block has ended.
+    """
+    folder = os.path.dirname(os.fspath(path))  # noqa: PTH120 - this imports no pathlib
+    temporary = os.path.join(folder, f".new-{os.getpid()}-{os.urandom(4).hex()}")  # noqa: PTH118 - the same
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with open(descriptor, "wb") as stream:  # noqa: PTH123 - it has no path
+            yield stream
+            if is_durable:
+                stream.flush()
+                os.fsync(descriptor)
+        os.replace(temporary, path)  # noqa: PTH105 - the same
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108 - the same
+        raise
+    if is_durable:
+        sync(folder or ".")
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path | str) -> None:
     """Create a private folder and its missing parents; an existing folder is not changed."""
-    missing = []
-    folder = path
-    while not folder.is_dir():
-        missing.append(folder)
-        folder = folder.parent
-    for folder in reversed(missing):
-        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    try:
+        os.mkdir(path, FOLDER_MODE)  # noqa: PTH102 - the same
+    except FileExistsError:
+        if not os.path.isdir(path):  # noqa: PTH112 - the same
+            raise
+    except FileNotFoundError:
+        parent = os.path.dirname(os.fspath(path))  # noqa: PTH120 - the same
+        if not parent:
+            raise
+        make_folder(parent)
+        make_folder(path)
 
 
-def sync_folder(folder: Path) -> None:
-    """Sync a folder, so that new and renamed entries in it survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync(path: Path | str) -> None:
+    """Sync a file, or a folder, so that new and renamed entries in it survive a power failure."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

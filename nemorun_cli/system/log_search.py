@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model import metric_patterns
+from nemorun_cli.system.file_end import last_bytes
 from nemorun_cli.system.regex_timeout import PATIENCE, TooSlowError, Watchdog
 
 if TYPE_CHECKING:
@@ -43,9 +43,7 @@ def found(log: Path, patterns: Sequence[str], *, report: Callable[[str], None]) 
     """
     try:
         with log.open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, size - WINDOW))
-            data = stream.read(WINDOW)
+            data, _ = last_bytes(stream.fileno(), WINDOW)
     except OSError:
         return None
     lines = [

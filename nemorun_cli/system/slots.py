@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.model.capacity import Capacity, Machine, PendingRequest
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.system import locks
+from nemorun_cli.system.backoff import Backoff
 from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Slots:
         self._waiting: int | None = None  # the descriptor of the file of the pending request
         self._number = 0
         self._next_file = 1
-        self._pause = FIRST_PAUSE
+        self._pauses = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE, growth=GROWTH)
         self.due: float | None = None  # the monotonic time of the next check, while a task waits
 
     @contextlib.contextmanager
@@ -206,15 +207,15 @@ class Slots:
         self._schedule_check()
 
     def _stop_waiting(self) -> None:
-        self.due, self._pause = None, FIRST_PAUSE
+        self.due = None
+        self._pauses.reset()
         if self._waiting is not None:
             (self._folder / f"{self._experiment}{_WAITING}").unlink(missing_ok=True)
             os.close(self._waiting)
             self._waiting = None
 
     def _schedule_check(self) -> None:
-        self.due = time.monotonic() + self._pause
-        self._pause = min(self._pause * GROWTH, LONGEST_PAUSE)
+        self.due = self._pauses.due()
 
 
 def used(folder: Path) -> list[SlotUse]:

@@ -11,10 +11,11 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.model import clock
+from nemorun_cli.system.files import make_folder
 from nemorun_cli.tracking.store.blob_store import Blobs
 from nemorun_cli.tracking.store.file_index import FileIndex, full_path, join
 from nemorun_cli.tracking.store.json_values import dump, plain
-from nemorun_cli.tracking.store.record_paths import check_path, make_folder
+from nemorun_cli.tracking.store.record_paths import check_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

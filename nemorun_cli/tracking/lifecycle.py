@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from nemorun_cli.errors import StateError
 from nemorun_cli.model.status import ExperimentStatus as Status
+from nemorun_cli.system.files import FILE_MODE, make_folder, write_whole
 from nemorun_cli.tracking.process import exit_hooks, process_info
 from nemorun_cli.tracking.store.json_values import dump
-from nemorun_cli.tracking.store.record_paths import FILE_MODE, REGISTER, make_folder, write_aside
+from nemorun_cli.tracking.store.record_paths import REGISTER
 from nemorun_cli.tracking.store.sessions import OpenSession
 
 if TYPE_CHECKING:
@@ -260,7 +261,7 @@ def _record_environment(session: OpenSession, process: dict[str, Any]) -> None:
     place = session.place
     try:
         make_folder(place.environment)
-        write_aside(place.packages(session.id), f"{dump(process_info.packages())}\n".encode("ascii"))
+        write_whole(place.packages(session.id), f"{dump(process_info.packages())}\n".encode("ascii"))
         if process["git"] and process["git"]["folder"]:
             git_state.take_diff(process["git"]["folder"], place.diff(session.id))
     except OSError as error:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from nemorun_cli.system.files import make_folder, write_whole
 from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import dump, encode_row, fields_of, plain
-from nemorun_cli.tracking.store.record_paths import decode_name, make_folder, write_aside
+from nemorun_cli.tracking.store.record_paths import decode_name
 from nemorun_cli.tracking.store.row_selection import Rows, Selection, select, statistics
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Metric:
         """Store a description, tags and metadata."""
         text = dump(plain(about, "metrics"))
         make_folder(self.folder)
-        write_aside(f"{self.folder}/{ABOUT}", f"{text}\n".encode("ascii"))
+        write_whole(f"{self.folder}/{ABOUT}", f"{text}\n".encode("ascii"))
 
     def list_all(self) -> list[dict[str, Any]]:
         """The same as `metrics.list_all()`; ML-Dash has it here."""

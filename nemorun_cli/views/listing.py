@@ -18,6 +18,7 @@ from nemorun_cli.model.wording import seconds
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage import ledger
 from nemorun_cli.storage.paths import LEDGER, REVISIONS, age_key
+from nemorun_cli.system.file_end import last_bytes
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
@@ -135,8 +136,7 @@ def _ends(path: str) -> tuple[bytes, bytes]:
         head = os.read(descriptor, ENDS)
         if len(head) < ENDS:
             return head, head
-        size = os.fstat(descriptor).st_size
-        return head, os.pread(descriptor, ENDS, max(0, size - ENDS))
+        return head, last_bytes(descriptor, ENDS)[0]
     finally:
         os.close(descriptor)
 

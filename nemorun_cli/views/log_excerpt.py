@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model.masking import mask
+from nemorun_cli.system.file_end import last_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -47,10 +47,7 @@ def read(path: Path, *, secrets: Collection[str], lines: int = LINES) -> Excerpt
     margin = max((len(value.encode()) for value in secrets), default=0)
     try:
         with path.open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            start = max(0, size - WINDOW - margin)
-            stream.seek(start)
-            data = stream.read()
+            data, start = last_bytes(stream.fileno(), WINDOW + margin)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import NotFoundError
 from nemorun_cli.model.masking import mask
+from nemorun_cli.system.file_end import last_lines
 
 if TYPE_CHECKING:
     import re
@@ -102,7 +102,8 @@ class LogFeed:
         if self.last is None:
             return self._filtered(cursor.read(is_over=is_over))
         if self.pattern is None:
-            cursor.go_to(last_lines(cursor.path, self.last))
+            with cursor.path.open("rb") as stream:
+                cursor.go_to(last_lines(stream, self.last))
             return self._filtered(cursor.read(is_over=is_over))
         return deque(self._filtered(cursor.read(is_over=is_over)), maxlen=self.last)
 
@@ -176,28 +177,6 @@ def latest_attempt(files: ExperimentFiles, task: str, state: TaskState) -> int |
         if number > 0 and files.attempt(task, number).log.exists():
             return number
     return None
-
-
-def last_lines(path: Path, count: int, *, chunk: int = CHUNK) -> int:
-    """The byte at which the last `count` lines of a file begin; `chunk` bytes are read at a time."""
-    with path.open("rb") as stream:
-        end = stream.seek(0, os.SEEK_END)
-        if not count or not end:
-            return end
-        stream.seek(end - 1)
-        remaining = count if stream.read(1) == b"\n" else count - 1  # newlines to pass before the one we want
-        position = end
-        while position > 0:
-            start = max(0, position - chunk)
-            stream.seek(start)
-            data = stream.read(position - start)
-            while (newline := data.rfind(b"\n")) >= 0:
-                if remaining == 0:
-                    return start + newline + 1
-                remaining -= 1
-                data = data[:newline]
-            position = start
-    return 0
 
 
 def demand(snapshot: Snapshot, task: str, *, attempt: int | None) -> None:

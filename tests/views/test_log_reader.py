@@ -112,15 +112,3 @@ def test_secrets_are_hidden_before_a_pattern_sees_them(files: ExperimentFiles) -
     feed = log_reader.LogFeed(files, ["a"], secrets={"hunter22"}, pattern=re.compile("hunter"))
     assert _texts(feed, OVER) == []
     assert _texts(log_reader.LogFeed(files, ["a"], secrets={"hunter22"}), OVER) == ["the *** is here"]
-
-
-@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 1 << 18])
-@pytest.mark.parametrize("data", [b"", b"x", b"x\n", b"\n\n\n", b"a\nb\nc", b"a\nb\nc\n", b"one\n\ntwo\r\n"])
-def test_the_last_lines_are_found_from_the_end(tmp_path: Path, data: bytes, chunk: int) -> None:
-    """The beginning of the last lines is the same as if all had been read, for any size of the pieces."""
-    path = tmp_path / "log"
-    path.write_bytes(data)
-    lines = data.splitlines(keepends=True) if b"\r" not in data else [b"one\n", b"\n", b"two\r\n"]
-    for count in range(len(lines) + 2):
-        expected = len(data) - sum(map(len, lines[len(lines) - count :] if count < len(lines) else lines))
-        assert log_reader.last_lines(path, count, chunk=chunk) == (len(data) if count == 0 else expected)

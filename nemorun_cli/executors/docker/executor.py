@@ -38,6 +38,7 @@ from nemorun_cli.executors.docker.orphans import Orphans
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import failed_launch
 from nemorun_cli.system import hardware
+from nemorun_cli.system.backoff import Backoff
 from nemorun_cli.system.threads import Workers
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class DockerExecutor:
         self._partial_event = b""  # the beginning of an event that is not complete yet
         self._down: str | None = None
         self._next_retry = 0.0
-        self._pause = FIRST_PAUSE
+        self._retries = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         self._next_check = time.monotonic() + CHECK_EVERY
         self._tracked: dict[Key, _Tracked] = {}
         self._names: dict[str, Key] = {}
@@ -253,8 +254,7 @@ class DockerExecutor:
         """Handle an engine that does not answer: the status of its containers is unknown from now on."""
         self._disconnect()
         self._down = message
-        self._next_retry = time.monotonic() + self._pause
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._next_retry = self._retries.due()
         for key, tracked in list(self._tracked.items()):
             tracked.is_unconfirmed = True
             if tracked.work is None:
@@ -397,7 +397,7 @@ class DockerExecutor:
             for job in local:
                 self._report_unknown(job.key, error.message)
             return
-        self._pause = FIRST_PAUSE
+        self._retries.reset()
         by_name = {entry["Names"][0].removeprefix("/"): entry for entry in listed if entry["Names"]}
         work = [work for job in local if (work := self._adopt(job, by_name.get(containers.name(job))))]
         self._sweep(listed, jobs)

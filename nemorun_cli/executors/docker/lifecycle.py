@@ -280,28 +280,16 @@ def _save_record(job: Job, record: dict[str, Any] | None, *, is_oom: bool) -> bo
         if record is None and is_oom and path.exists():
             record = json.loads(path.read_bytes())
         if record is None:
-            _sync(path)
+            files.sync(path)
             return True
         if is_oom:
             record["oom"] = True
-        temporary = path.with_name(path.name + ".new")
-        files.write(temporary, json.dumps(record) + "\n")
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
+        files.write_whole(path, f"{json.dumps(record)}\n".encode(), is_durable=True)
     except FileNotFoundError:
         return True  # no record to save
     except (OSError, ValueError):
         return False  # the container is kept as the record
     return True
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _times(description: Mapping[str, Any]) -> dict[str, float]:

@@ -125,7 +125,7 @@ class AttemptJobs:
             excludes(kind, parent)
             for kind, job_id in parents_of(submission.dependency, submission.indices[job.key])
             for parent in self._states.rows_of(job_id)
-            # Slurm may have begun to count anew, so that another, later job has the parent's id.
+            # Slurm may have restarted its count, so that another, later job has the parent's id.
             if parent.submit is None or row.submit is None or parent.submit <= row.submit
         )
 

@@ -15,6 +15,7 @@ from nemorun_cli.executors.slurm.squeue import (
     parse_sacct,
     parse_squeue,
 )
+from nemorun_cli.system.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,7 +51,7 @@ class JobStates:
         self._accounting: PendingCommand | None = None
         self._has_accounting: bool | None = None
         self._next_accounting = 0.0
-        self._pause = SHORTEST
+        self._pauses = Backoff(first=SHORTEST, longest=LONGEST, growth=GROWTH)
         self._max_array: int | None = None
         self._next = 0.0
         self.complaint: str | None = None
@@ -64,7 +65,7 @@ class JobStates:
 
     def hurry(self, within: float = SHORTEST) -> None:
         """Query soon, and often for a while, because of an event."""
-        self._pause = min(self._pause, within)
+        self._pauses.shorten(within)
         if self._query is None:
             self._next = min(self._next, time.monotonic() + within)
 
@@ -127,8 +128,7 @@ class JobStates:
             return False
         self._query = None
         self.answers += 1
-        self._next = time.monotonic() + self._pause
-        self._pause = min(LONGEST, self._pause * GROWTH)
+        self._next = self._pauses.due()
         if not answer.is_good:
             reason = answer.complaint or f"squeue failed with exit code {answer.code}"
             self.complaint = reason if answer.connection_failed else f"Slurm does not answer: {reason}"

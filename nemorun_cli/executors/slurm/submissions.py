@@ -165,8 +165,7 @@ class Submissions:
             record |= {"dependency": batch.dependency, "indices": batch.indices}
         if batch.each:
             record["components"] = submission.components
-        files.write(folder / "members.new", json.dumps(record))
-        (folder / "members.new").rename(folder / "members.json")
+        files.write_whole(folder / "members.json", json.dumps(record).encode())
         self._add(submission)
         return submission
 

@@ -16,7 +16,7 @@ from nemorun_cli.packagers import content_store
 from nemorun_cli.storage import run_keys
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system import locks
-from nemorun_cli.system.files import FOLDER_MODE, sync_folder
+from nemorun_cli.system.files import FOLDER_MODE, sync
 from nemorun_cli.views import listing, observe
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _remove_experiment(home: Home, files: ExperimentFiles) -> str | None:
             return "it was resumed"
         renamed = files.collected
         files.directory.rename(renamed)
-        sync_folder(renamed.parent)
+        sync(renamed.parent)
         _delete(renamed)
     except NotFoundError:
         return None

@@ -14,7 +14,7 @@ from nemorun_cli.storage import ledger
 from nemorun_cli.storage.spec_copies import read_spec
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks
-from nemorun_cli.system.files import FILE_MODE, sync_folder
+from nemorun_cli.system.files import FILE_MODE, sync, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -98,17 +98,13 @@ def _refuse_elsewhere(files: ExperimentFiles, events: Iterable[Event], spec: Spe
 def _replace(files: ExperimentFiles, data: bytes) -> Path:
     """Put the rebuilt ledger in the place of the damaged one, which is renamed."""
     damaged, rebuilt = files.damaged_ledger(), files.rebuilt_ledger
-    descriptor = os.open(rebuilt, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
+    write_whole(rebuilt, data, is_durable=True)
     try:
         damaged.hardlink_to(files.ledger)
     except OSError:  # a file system without hard links
         shutil.copyfile(files.ledger, damaged)
         damaged.chmod(FILE_MODE)
-    sync_folder(files.directory)
+    sync(files.directory)
     rebuilt.replace(files.ledger)
-    sync_folder(files.directory)
+    sync(files.directory)
     return damaged

@@ -13,6 +13,7 @@ from nemorun_cli.model.clock import unix
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin
 from nemorun_cli.storage.events import ENDED, FINISHED
+from nemorun_cli.system.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ NOTIFY_FORMAT: Final = "exp.notify/1"
 MOST_FAILED: Final = 20  # tasks that are listed
 OUTPUT_SHOWN: Final = 500  # characters of the output of a failed command
 PAUSE: Final = 2.0  # seconds before the first retry; doubled for each further one
+LONGEST_PAUSE: Final = 60.0  # the longest pause, in seconds
 
 _RESULTS: Final = {
     "success": ExperimentStatus.COMPLETED,
@@ -163,9 +165,10 @@ class Notify(Plugin):
 
     def _send_by(self, channel: Callable[[dict[str, Any]], None], message: dict[str, Any]) -> str | None:
         """Send with retries; return the error of the last attempt, or None."""
+        pauses = Backoff(first=PAUSE, longest=LONGEST_PAUSE)
         for number in range(self._retries + 1):
             if number:
-                time.sleep(PAUSE * 2 ** (number - 1))
+                time.sleep(pauses.next())
             try:
                 channel(message)
             except (NotifyError, OSError, subprocess.SubprocessError) as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nemorun_cli.model import clock
 from nemorun_cli.model.status import ExperimentStatus as Status
+from nemorun_cli.system.files import write_whole
 from nemorun_cli.tracking.store import json_values, record_paths
 from nemorun_cli.tracking.store import sessions as opened
 
@@ -179,8 +180,6 @@ def close_openings(
             current = opening.verdict or {}
             if any(current.get(name) != value for name, value in outcome.items()):
                 verdict = {**outcome, "time": clock.stamp()}
-                record_paths.write_aside(
-                    place.verdict(opening.id), f"{json_values.dump(verdict)}\n".encode("ascii")
-                )
+                write_whole(place.verdict(opening.id), f"{json_values.dump(verdict)}\n".encode("ascii"))
             closed.append(opening.id)
     return closed

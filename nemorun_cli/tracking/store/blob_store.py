@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from nemorun_cli.errors import LedgerDamagedError, NotFoundError
-from nemorun_cli.tracking.store.record_paths import FILE_MODE, make_folder
+from nemorun_cli.system.files import FILE_MODE, make_folder, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ALGORITHM: Final = "sha256"
+PUBLIC_MODE: Final = 0o666  # of a copy for the user, less the umask
 
 
 class BlobContent(NamedTuple):
@@ -88,19 +89,12 @@ class Blobs:
             NotFoundError: the content does not exist.
             LedgerDamagedError: it has changed since it was saved.
         """
-        temporary = f"{target}.{os.getpid()}-{os.urandom(4).hex()}"
-        try:
-            with self.open(checksum) as original, open(temporary, "xb") as copy:
-                digest = hashlib.new(ALGORITHM)
-                while block := original.read(1 << 20):
-                    digest.update(block)
-                    copy.write(block)
+        with self.open(checksum) as original, whole(target, mode=PUBLIC_MODE) as copy:
+            digest = hashlib.new(ALGORITHM)
+            while block := original.read(1 << 20):
+                digest.update(block)
+                copy.write(block)
             self._check(digest.hexdigest(), checksum)
-            os.replace(temporary, target)
-        except BaseException:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
-            raise
 
     def read(self, checksum: str) -> bytes:
         """Read and check a content.

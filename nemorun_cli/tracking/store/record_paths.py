@@ -17,9 +17,6 @@ from nemorun_cli.tracking.process.process_info import user
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FOLDER_MODE: Final = 0o700
-FILE_MODE: Final = 0o600
-
 RECORD: Final = ".record"
 REGISTER: Final = "records"  # a file in the folder of an attempt: the records it opened
 MAX_PREFIX: Final = 1024  # bytes
@@ -234,28 +231,3 @@ def decode_name(encoded: str) -> str | None:
         return None
     raw = re.sub(rb"%([0-9A-F]{2})", lambda match: bytes.fromhex(match[1].decode()), encoded.encode())
     return raw.decode(errors="surrogatepass")
-
-
-def make_folder(path: str) -> None:
-    """Create a private folder and its parents; an existing folder is left unchanged."""
-    try:
-        os.mkdir(path, FOLDER_MODE)
-    except FileExistsError:
-        if not os.path.isdir(path):
-            raise
-    except FileNotFoundError:
-        make_folder(os.path.dirname(path))
-        make_folder(path)
-
-
-def write_aside(path: str, data: bytes) -> None:
-    """Write a private file atomically: readers see the old content or the new one."""
-    temporary = f"{path}.{os.getpid()}-{os.urandom(4).hex()}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-    try:
-        with open(descriptor, "wb") as stream:
-            stream.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -16,8 +16,9 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from nemorun_cli.errors import LedgerDamagedError, StateError
+from nemorun_cli.system.file_end import last_lines
+from nemorun_cli.system.files import FILE_MODE, make_folder
 from nemorun_cli.tracking.store import json_values
-from nemorun_cli.tracking.store.record_paths import FILE_MODE, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -218,19 +219,11 @@ def _parse_lines(data: bytes, path: str) -> list[Row]:
 def read_tail(path: str, count: int) -> tuple[list[Row], IncompleteRow | None]:
     """The last rows of a file; only its end is read."""
     with open(path, "rb") as stream:
-        position = size = stream.seek(0, os.SEEK_END)
-        data = b""
-        while position > 0 and data.count(b"\n") <= count:
-            length = min(position, max(BLOCK, len(data)))
-            position -= length
-            stream.seek(position)
-            data = stream.read(length) + data
-    data = data[: size - position]
+        stream.seek(last_lines(stream, count + 1))  # the last one may be incomplete
+        data = stream.read()
     end = data.rfind(b"\n") + 1
     torn = IncompleteRow(path, len(data) - end) if end < len(data) else None
     lines = data[:end].split(b"\n")[:-1]
-    if position > 0:
-        lines = lines[1:]  # the first one may be the end of a longer line
     try:
         return parse(b"".join(line + b"\n" for line in lines[-count:]), path), torn
     except LedgerDamagedError:

@@ -20,13 +20,14 @@ from nemorun_cli.errors import LedgerNewerError, NotFoundError, StateError, Usag
 from nemorun_cli.model import clock
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.model.status import Reason
+from nemorun_cli.system.files import FILE_MODE, make_folder
 from nemorun_cli.tracking.process import process_info
 from nemorun_cli.tracking.store import json_values, row_files
-from nemorun_cli.tracking.store.record_paths import FILE_MODE, Place, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nemorun_cli.tracking.store.record_paths import Place
     from nemorun_cli.tracking.store.row_files import IncompleteRow, Row
 
 FORMAT: Final = "exp.record/1"

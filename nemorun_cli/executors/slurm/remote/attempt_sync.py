@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, GROWS, MOST, KnownFile
-from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system.files import FILE_MODE, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -90,7 +90,7 @@ def _grow(path: Path, piece: FilePiece) -> None:
         while data:
             written = os.pwrite(descriptor, data, offset)
             data, offset = data[written:], offset + written
-        os.utime(descriptor, ns=_times(piece))
+        os.utime(descriptor, ns=(_mtime_ns(piece),) * 2)
     finally:
         os.close(descriptor)
 
@@ -99,22 +99,12 @@ def _replace(path: Path, piece: FilePiece) -> None:
     if piece.data is None:
         path.unlink(missing_ok=True)
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
-    try:
-        data = memoryview(piece.data)
-        while data:
-            data = data[os.write(descriptor, data) :]
-        os.utime(descriptor, ns=_times(piece))
-    finally:
-        os.close(descriptor)
-    temporary.rename(path)
+    write_whole(path, piece.data, mtime_ns=_mtime_ns(piece))
 
 
-def _times(piece: FilePiece) -> tuple[int, int]:
+def _mtime_ns(piece: FilePiece) -> int:
     seconds, _, fraction = piece.mtime.partition(".")
-    mtime = (int(seconds) * MILLI + int(fraction[:3].ljust(3, "0"))) * NANO
-    return mtime, mtime
+    return (int(seconds) * MILLI + int(fraction[:3].ljust(3, "0"))) * NANO
 
 
 def _text(mtime: int) -> str:

@@ -17,6 +17,7 @@ from nemorun_cli.executors.slurm.remote.upload import Upload
 from nemorun_cli.executors.slurm.ssh import Tunnel
 from nemorun_cli.storage import attempts
 from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.system.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +56,8 @@ class RemoteCluster:
         self._folders: dict[str, Path] = {}  # the attempts' local folders, by path in the experiment's folder
         self._has_uploaded_common = False
         self._uploaded: set[str] = set()  # the code packages on the host, by their folders in the store
-        self._next, self._pause = 0.0, SHORTEST
+        self._next = 0.0
+        self._pauses = Backoff(first=SHORTEST, longest=LONGEST, growth=GROWTH)
         self._has_news = False
         self._last_problem: str | None = None
         self._behind: set[str] = set()
@@ -120,8 +122,7 @@ class RemoteCluster:
         now = time.monotonic()
         if now >= self._next and self._connection.is_idle:
             self._connection.request_refresh()
-            self._next = now + self._pause
-            self._pause = min(LONGEST, self._pause * GROWTH)
+            self._next = self._pauses.due()
         has_news, self._has_news = self._has_news, False
         return has_news
 
@@ -179,7 +180,7 @@ class RemoteCluster:
         )
         if changed or self._behind:
             self._has_news = True
-            self._pause = SHORTEST
+            self._pauses.reset()
             pause = AT_ONCE if self._behind else SHORTEST
             self._next = min(self._next, time.monotonic() + pause)
 
