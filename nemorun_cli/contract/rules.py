@@ -550,7 +550,7 @@ def test_secrets_are_nowhere_to_be_found(
     eventually((workspace.folder / "up").exists)
     parts = {SECRET.encode(), *SECRET.encode().split(b"\n")} - {b"three", b"lines"}
     files = [path for path in workspace.home.directory.rglob("*") if path.is_file() and not path.is_symlink()]
-    lines = [" ".join(process.cmdline()).encode() for process in workspace.processes()]
+    lines = [" ".join(process.info["cmdline"] or ()).encode() for process in workspace.processes()]
     shown = workspace.subject.shown(workspace.home.directory).encode()
     for text in (*(path.read_bytes() for path in files), *lines, shown):
         assert not any(part in text for part in parts)

@@ -74,6 +74,9 @@ _PERSON: Final = re.compile(
     re.IGNORECASE,
 )
 
+# The shared connection had broken, and ssh noticed it when it sent the command: the host did not receive it.
+_NOT_SENT: Final = re.compile(r"mux_client_request_(session: write packet|alive)|master alive request failed")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tunnel:
@@ -156,6 +159,11 @@ def environment() -> dict[str, str]:
 def needs_person(complaint: str) -> bool:
     """Whether an error of ssh needs a person; other errors may disappear with time."""
     return _PERSON.search(complaint) is not None
+
+
+def was_not_sent(complaint: str) -> bool:
+    """Whether a command did not reach the host, because the shared connection had broken before."""
+    return _NOT_SENT.search(complaint) is not None
 
 
 def is_connection_failure(argv: Sequence[str], code: int | None, complaint: str) -> bool:

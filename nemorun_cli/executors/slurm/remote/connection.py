@@ -81,7 +81,7 @@ class Connection:
         self._sent: list[RemoteRequest] = []
         self._process: LocalCommand | None = None
         self._marker = ""
-        self._is_refresh_requested = False
+        self._is_refresh_requested = self._is_repeated = False
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -165,7 +165,14 @@ class Connection:
             return
         self._process = None
         report = protocol.parse(process.output, process.complaint, marker=self._marker)
-        self.problem = None if report.is_whole else self.explain(report.rest or answer.complaint)
+        complaint = report.rest or answer.complaint
+        if not report.is_whole and not self._is_repeated and ssh.was_not_sent(complaint):
+            self._is_repeated = True
+            self._waiting = [*self._sent, *self._waiting]
+            self._start()
+            return
+        self._is_repeated = False
+        self.problem = None if report.is_whole else self.explain(complaint)
         if report.is_whole:
             self.last_success = process.asked
         try:

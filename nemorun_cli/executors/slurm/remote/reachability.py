@@ -44,8 +44,14 @@ def diagnose(tunnel: Tunnel, connection: Connection) -> Iterator[Diagnosis]:
         yield failure
 
 
-def login(tunnel: Tunnel, *, asks: bool) -> Diagnosis:
-    """Open the shared connection, unless it is open; `asks`: whether ssh may prompt at the terminal."""
+def login(tunnel: Tunnel, *, asks: bool, is_repeated: bool = False) -> Diagnosis:
+    """Open the shared connection, unless it is open.
+
+    Args:
+        tunnel: how the host is reached.
+        asks: whether ssh may prompt at the terminal.
+        is_repeated: whether this is the second try, because the shared connection had broken.
+    """
     with tempfile.TemporaryFile() as stderr:  # a pipe would stay open with the connection, and block
         try:
             done = subprocess.run(
@@ -64,6 +70,8 @@ def login(tunnel: Tunnel, *, asks: bool) -> Diagnosis:
             )
         stderr.seek(0)
         complaint = stderr.read().decode(errors="replace").strip()
+    if ssh.was_not_sent(complaint) and not is_repeated:
+        return login(tunnel, asks=asks, is_repeated=True)
     if done.returncode == 0:
         return _ok(f"{tunnel.host} accepts the login")
     return _refused(tunnel, complaint, code=done.returncode)

@@ -148,7 +148,7 @@ def test_metrics_come_while_a_task_runs(exp: Exp, bench: Bench, far: Far, spot: 
     task = {"inline": program, "entrypoint": "python3", "env": {"PYTHONPATH": str(spot)}}
     run = bench.start({"one": task}, **header(far, spot))
     soon(lambda: "loss" in exp("metrics", run.id, code=None).stdout)
-    assert status(run, "one") == "RUNNING"
+    soon(lambda: status(run, "one") == "RUNNING")
     (spot / "go").touch()
     assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
 
@@ -327,6 +327,31 @@ def test_a_person_at_a_terminal_is_asked(exp: Exp, bench: Bench, far: Far, spot:
         assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
     finally:
         path.write_bytes(kept)
+
+
+def test_a_command_that_a_broken_connection_did_not_take_is_sent_again(
+    bench: Bench, far: Far, spot: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The client notices only then that the connection is gone; its next call opens another one."""
+    real = shutil.which("ssh")
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    refusal = "mux_client_request_session: write packet: Broken pipe"
+    program.write_text(
+        f'#!/bin/sh\nif mkdir "{tmp_path}/once" 2>/dev/null; then echo "{refusal}" >&2; exit 255; fi\n'
+        f'exec "{real}" "$@"\n'
+    )
+    program.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+        run = bench.start({"one": f"touch begun; {until('go')}"}, **header(far, spot))
+        assert (tmp_path / "once").is_dir(), "the check of the login"
+        soon((spot / "begun").exists)
+        (tmp_path / "once").rmdir()
+        soon((tmp_path / "once").is_dir)
+    (spot / "go").touch()
+    assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
+    assert [event for event in events(run) if event["event"] == "unknown"] == []
 
 
 def test_nobody_is_let_in_by_another_host_key(bench: Bench, far: Far, spot: Path) -> None:
