@@ -179,7 +179,8 @@ class Executor(Protocol):
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
         """Status changes of these attempts; on the first call, the status of each.
 
-        An attempt that cannot be examined is answered with an error, and is UNKNOWN until it can.
+        An attempt that cannot be examined is answered with an error, and is UNKNOWN until it can: the next
+        call examines it again, even if nothing announces its change a second time.
         """
         ...
 

@@ -101,6 +101,7 @@ class LocalExecutor:
         self._next_poll = 0.0
         self._scan: dict[int, process_tree.ScannedProcess] | None = None
         self._unwatched: set[Key] = set()  # alive, without a descriptor that reports their end
+        self._unexamined: set[Key] = set()  # something happened to them that was not reported yet
 
     def plan(self, plan: Plan) -> Plan:
         """The plan unchanged: the shim needs no further parameters."""
@@ -120,8 +121,9 @@ class LocalExecutor:
             self._next_poll = now + POLL_INTERVAL
             self._reap_strays()
         unseen = {key for key in jobs if key not in self._children and key not in self._unwatched}
-        wanted = [jobs[key] for key in {*ready, *unseen, *(self._unwatched if is_due else ())} if key in jobs]
-        return [*answer_each(wanted, self._status), *self._advance(jobs)]
+        self._unexamined |= ready | unseen | (self._unwatched if is_due else set())
+        wanted = [jobs[key] for key in self._unexamined if key in jobs]
+        return [*answer_each(wanted, self._examine), *self._advance(jobs)]
 
     def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> Iterable[JobError]:
         """Signal the whole tree of each task, and KILL it after the grace period."""
@@ -246,6 +248,7 @@ class LocalExecutor:
 
     def _forget(self, key: Key) -> None:
         self._unwatched.discard(key)
+        self._unexamined.discard(key)
         if child := self._children.pop(key, None):
             self._shims.discard(child.pid)
             if child.watch is not None:
@@ -267,6 +270,12 @@ class LocalExecutor:
             if self._children[key].wait(os.WNOHANG):
                 ready.add(key)
         return ready
+
+    def _examine(self, job: Job) -> AttemptStatus | None:
+        """The status of an attempt to which something happened; after an error it is examined again."""
+        status = self._status(job)
+        self._unexamined.discard(job.key)
+        return status
 
     def _status(self, job: Job) -> AttemptStatus | None:
         """The status of an attempt by its exit record, its lock and its marker, in this order of trust."""
@@ -350,9 +359,10 @@ class LocalExecutor:
                 continue
             stop.advance(seen)
             if stop.is_done:
-                del self._stops[key]
+                self._unexamined.add(key)
                 if key in jobs:
                     terminated.append(self._terminated(jobs[key], stop))
+                del self._stops[key]
         return terminated
 
     def _terminated(self, job: Job, stop: process_tree.TreeStop) -> AttemptStatus:

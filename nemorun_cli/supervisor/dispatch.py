@@ -122,19 +122,20 @@ class Dispatcher:
         return statuses
 
     def _poll_executor(self, name: str, jobs: Mapping[Key, Job]) -> list[JobStatus]:
+        answers: dict[Key, list[AttemptStatus]] = {}
         try:
-            executor = self.executor(name)
-            answers = [(jobs[answer.key], answer) for answer in executor.poll(jobs) if answer.key in jobs]
+            for answer in self.executor(name).poll(jobs):
+                answers.setdefault(answer.key, []).append(_polled(answer))
         except Exception as error:  # noqa: BLE001 - an executor may be third-party code
             message = self._log_fault(name, error)
             self._set_wakeup(name, enabled=False)
             self._faulty[name] = time.monotonic() + FAULT_PAUSE
-            return [
-                (job, AttemptStatus(key=key, state="unknown", message=message)) for key, job in jobs.items()
-            ]
-        if self._faulty.pop(name, None) is not None:
-            self._set_wakeup(name, enabled=True)
-        return [(job, _polled(answer)) for job, answer in answers]
+            for key in jobs.keys() - answers.keys():
+                answers[key] = [AttemptStatus(key=key, state="unknown", message=message)]
+        else:
+            if self._faulty.pop(name, None) is not None:
+                self._set_wakeup(name, enabled=True)
+        return [(jobs[key], status) for key, found in answers.items() if key in jobs for status in found]
 
     def _set_wakeup(self, name: str, *, enabled: bool) -> None:
         """Register or unregister the wake-up of an executor: a faulty one would wake the loop forever."""

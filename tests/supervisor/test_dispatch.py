@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nemorun_cli import executors
 from nemorun_cli.errors import UsageError
-from nemorun_cli.executors import JobError
+from nemorun_cli.executors import AttemptStatus, JobError
 from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.experiment import create
 from nemorun_cli.model.status import ExperimentStatus
@@ -89,8 +91,38 @@ class Refusing(Faulty):
         return True
 
 
+class Unreadable(LocalExecutor):
+    """A local executor that cannot examine the task `there` at its end, the first few times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__("odd", {}, {})
+        self.left = times
+
+    def _status(self, job: Job) -> AttemptStatus | None:
+        if self.left and job.task == "there" and job.files.exit.exists():
+            self.left -= 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return super()._status(job)
+
+
+class Interrupted(LocalExecutor):
+    """A local executor that breaks, once, after it has reported the end of a task."""
+
+    def __init__(self) -> None:
+        super().__init__("odd", {}, {})
+        self.has_broken = False
+
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
+        """Break between two answers."""
+        for answer in super().poll(jobs):
+            yield answer
+            if not self.has_broken and isinstance(answer, AttemptStatus) and answer.state == "over":
+                self.has_broken = True
+                raise RuntimeError("it broke")
+
+
 def supervise(
-    tmp_path: Path, executor: Faulty, text: str = SPEC
+    tmp_path: Path, executor: LocalExecutor, text: str = SPEC
 ) -> tuple[SupervisorLoop, ExperimentStatus, list[str]]:
     """Run the spec to its end with this executor in the place of `odd`."""
     path = tmp_path / "spec.yaml"
@@ -154,6 +186,23 @@ def test_an_error_about_one_polled_job_makes_it_alone_unknown(tmp_path: Path) ->
     assert status is ExperimentStatus.COMPLETED
     events = [json.loads(line) for line in supervision.files.ledger.read_text().splitlines()]
     assert {event["task"] for event in events if event.get("event") == "unknown"} == {"there"}
+
+
+def test_an_end_that_could_not_be_examined_is_examined_again(tmp_path: Path) -> None:
+    """What announced the end of a process, which it does once, is not lost to an error in the same look."""
+    executor = Unreadable(times=2)
+    supervision, status, _ = supervise(tmp_path, executor, SIBLINGS)
+    assert (status, executor.left) == (ExperimentStatus.COMPLETED, 0)
+    assert supervision.history.tasks["there"].exit_code == 0
+
+
+def test_what_was_answered_before_a_fault_counts(tmp_path: Path) -> None:
+    """The end that an executor had reported when it broke is recorded; the others are UNKNOWN for a while."""
+    executor = Interrupted()
+    supervision, status, told = supervise(tmp_path, executor, SIBLINGS)
+    assert (status, executor.has_broken) == (ExperimentStatus.COMPLETED, True)
+    assert "it broke" in "".join(told)
+    assert supervision.history.ignored == []
 
 
 def test_an_executor_of_an_earlier_protocol_is_refused(
