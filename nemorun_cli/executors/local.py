@@ -282,6 +282,8 @@ class LocalExecutor:
         if job.key in self._stops:
             return None
         if job.holder and not job.holder.is_this_host:
+            if ending := attempts.read_ending(job.files):  # complete, on whatever host it was written
+                return self._finished(job, None, ending)
             self._unwatched.add(job.key)
             return AttemptStatus(
                 key=job.key, state="unknown", message=f"it runs on {job.holder.host}", evidence=ELSEWHERE
@@ -402,15 +404,15 @@ def _program(plan: Plan, env: Mapping[str, str]) -> str:
     name, path = plan.argv[0], env.get("PATH", os.defpath)
     if "/" in name:
         return name
-    program = _on_path(name, path)
+    return _on_path(name, path)
+
+
+@lru_cache(maxsize=64)  # an error is not kept: an earlier task may install the program
+def _on_path(name: str, path: str) -> str:
+    program = shutil.which(name, path=path)
     if program is None:
         raise FileNotFoundError(f"there is no program {name!r} on its PATH ({path})")
     return program
-
-
-@lru_cache(maxsize=64)
-def _on_path(name: str, path: str) -> str | None:
-    return shutil.which(name, path=path)
 
 
 def _explain(error: Exception, plan: Plan) -> str:

@@ -147,14 +147,16 @@ def _shared_id(name: str) -> str:
     return name
 
 
-@cache
 def _query_nvidia_smi() -> tuple[list[tuple[str, str]], str]:
     """The number and id of each GPU that nvidia-smi reports, and the source; or nothing and the reason."""
+    program = shutil.which(PROGRAM)
+    return _answer_of(program) if program else ([], f"{PROGRAM} is not on the PATH")
+
+
+@cache
+def _answer_of(program: str) -> tuple[list[tuple[str, str]], str]:
     import subprocess  # noqa: PLC0415 - only needed if tasks request GPUs
 
-    program = shutil.which(PROGRAM)
-    if program is None:
-        return [], f"{PROGRAM} is not on the PATH"
     try:
         done = subprocess.run(
             [program, *QUERY],

@@ -204,6 +204,16 @@ def test_resume_of_what_a_lost_host_ran(bench: Bench, elsewhere: Run) -> None:
     assert bench.lines() == ["a 1", "a 2"]
 
 
+def test_what_ended_on_a_lost_host_counts(bench: Bench, elsewhere: Run) -> None:
+    """A task that left its exit record has ended as that says, and does not run again."""
+    pid = shim_pid(elsewhere, "a")
+    bench.touch("gate")
+    eventually(lambda: not is_running(pid))
+    elsewhere.resume(host_is_gone=True)
+    assert elsewhere.wait(timeout=60).status is ExperimentStatus.COMPLETED
+    assert bench.lines() == ["a 1"]
+
+
 def test_abandon_gives_up_on_what_another_host_runs(elsewhere: Run) -> None:
     """With `abandon` it is recorded as cancelled without a word from there, and the record says so."""
     snapshot = elsewhere.cancel(abandon=True)

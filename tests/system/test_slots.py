@@ -18,7 +18,7 @@ from nemorun_cli.errors import ExpError, SpecError
 from nemorun_cli.experiment import launch
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.system import crashpoints, locks, slots
+from nemorun_cli.system import crashpoints, hardware, locks, slots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +66,17 @@ def used(bench: Bench) -> list[str]:
 
 def completed(run: Run) -> bool:
     return run.wait(timeout=60).status is ExperimentStatus.COMPLETED
+
+
+def test_a_machine_is_asked_anew_when_its_program_has_come(
+    gpus: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A program that ran experiments before there were GPUs, such as a notebook, sees those that came."""
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        assert hardware.find({}, with_gpus=True).gpus == ()
+    assert gpus.exists()
+    assert hardware.find({}, with_gpus=True).gpus == ("0", "1")
 
 
 def test_two_experiments_never_share_a_gpu(bench: Bench) -> None:

@@ -179,6 +179,7 @@ def _report_started(run: Run, *, is_json: bool, quiet: bool) -> int:
         terminal.write_json(document_of(run.status(observe=False)))
     else:
         terminal.write_line(run.id)
+    terminal.flush()  # the id comes before all messages, in a pipe too
     if not quiet and (danger := login_session.danger()):
         terminal.warn(f"warning: {danger.message}; {danger.remedy}")
     terminal.suggest(

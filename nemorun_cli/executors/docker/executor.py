@@ -37,6 +37,7 @@ from nemorun_cli.executors.docker.lifecycle import Images, StartedContainer
 from nemorun_cli.executors.docker.orphans import Orphans
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import failed_launch
+from nemorun_cli.storage import attempts
 from nemorun_cli.system import hardware
 from nemorun_cli.system.backoff import Backoff
 from nemorun_cli.system.threads import Workers
@@ -382,6 +383,9 @@ class DockerExecutor:
         local = [job for job in unseen if job.holder is None or job.holder.is_this_host]
         for job in unseen:
             if job not in local:
+                if ending := attempts.read_ending(job.files):  # of a task that ended on the other host
+                    self._report_end(AttemptStatus(key=job.key, state="over", ending=ending))
+                    continue
                 message = f"it runs on {job.holder.host}" if job.holder else None
                 self._reports.append(
                     AttemptStatus(key=job.key, state="unknown", message=message, evidence=ELSEWHERE)

@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,7 +56,28 @@ def test_detach_prints_the_id_alone(exp: Exp) -> None:
     (experiment_id,) = told.stdout.splitlines()
     assert exp.status(experiment_id)["started"] is not None
     assert "hint: " in told.stderr
-    exp("wait", experiment_id)
+
+
+def test_the_id_comes_before_every_message(exp: Exp) -> None:
+    """Also before the warning of a login that will end the experiment, when both outputs are one pipe."""
+    program = (
+        "from types import SimpleNamespace as N; from nemorun_cli.system import login_session;"
+        "login_session.danger = lambda: N(message='it ends', remedy='stay');"
+        "from nemorun_cli.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "run", str(exp.spec(HELLO)), "-d"],
+        cwd=exp.folder,
+        env=exp.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    )
+    first, second, *_ = done.stdout.splitlines()
+    assert first.startswith("hello_")
+    assert second == "exp: warning: it ends; stay"
+    exp("wait", first)
 
 
 def test_the_spec_can_ask_to_detach_and_be_overruled(exp: Exp) -> None:
