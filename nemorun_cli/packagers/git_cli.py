@@ -21,6 +21,7 @@ _QUIETLY: Final = (
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.untrackedCache=false"),
     *("-c", "core.splitIndex=false"),
+    *("-c", "diff.autoRefreshIndex=false"),
     *("-c", "core.quotePath=false"),
     *("-c", "color.ui=false"),
 )

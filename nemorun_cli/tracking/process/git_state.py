@@ -91,7 +91,7 @@ def take_diff(folder: str, target: str) -> None:
     run.
     """
     command = (
-        *("git", "-C", folder, "-c", "core.fsmonitor=false", "diff"),
+        *("git", "-C", folder, "-c", "core.fsmonitor=false", "-c", "diff.autoRefreshIndex=false", "diff"),
         *("--no-ext-diff", "--no-textconv", "--no-color", "HEAD"),
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
