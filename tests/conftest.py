@@ -16,6 +16,7 @@ from engines.far import far, far_session  # noqa: F401 - fixtures
 from engines.slurm_cluster import slurm, slurm_accounting, slurm_alone, slurm_session  # noqa: F401 - fixtures
 from engines.sshd import sshd, sshd_session  # noqa: F401 - fixtures
 from hypothesis import HealthCheck, settings
+from support import warm_supervisors
 from support.ci_skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds hooks here
 from support.extent import IS_LONG, amount
 from support.failures import pytest_configure  # noqa: F401 - a hook, too
@@ -24,9 +25,12 @@ from support.workspace import Bench, Exp
 
 from nemorun_cli.contract.fixtures import processes_of
 from nemorun_cli.storage.paths import Home
+from nemorun_cli.supervisor import client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+SPAWN = client.spawn
 
 # The tests start thousands of processes, each of which would compile the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -100,6 +104,24 @@ def _no_ignored_signals() -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _warm_supervisors() -> Iterator[None]:
+    """Supervisors that tests start from Python do not import everything anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        if warm_supervisors.are_possible():
+            patch.setattr(client, "spawn", warm_supervisors.spawn)
+        yield
+    warm_supervisors.close()
+
+
+@pytest.fixture
+def cold_supervisors() -> Iterator[None]:
+    """Ordinary supervisors, for what is about how they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "spawn", SPAWN)
+        yield
 
 
 ENGINES = {

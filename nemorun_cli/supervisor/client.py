@@ -15,6 +15,8 @@ from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.system.environment import SUPERVISOR_VARIABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.supervisor.assignment import Assignment
 
@@ -24,6 +26,25 @@ MARK: Final = ("EXP_ID", "EXP_TASK", "EXP_ATTEMPT")  # not passed on: a supervis
 
 class AlreadyRunning(Exception):  # noqa: N818 - not an error: another process supervises
     """Another live supervisor drives the experiment."""
+
+
+def spawn(environ: Mapping[str, str], order: int, answer: int) -> int:
+    """Start the process and return its pid.
+
+    Args:
+        environ: its environment.
+        order: the descriptor from which it reads its order, as its standard input.
+        answer: the descriptor to which it writes its answer, as its standard output.
+    """
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-P", "-m", "nemorun_cli.supervisor.process"],
+        environ,
+        file_actions=[(os.POSIX_SPAWN_DUP2, order, 0), (os.POSIX_SPAWN_DUP2, answer, 1)],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT),
+    )
 
 
 class SupervisorHandle:
@@ -37,18 +58,7 @@ class SupervisorHandle:
         environ = {name: value for name, value in os.environ.items() if name not in MARK}
         environ[SUPERVISOR_VARIABLE] = "1"
         try:
-            self.pid = os.posix_spawn(
-                sys.executable,
-                [sys.executable, "-P", "-m", "nemorun_cli.supervisor.process"],
-                environ,
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, order_reader, 0),
-                    (os.POSIX_SPAWN_DUP2, answer_writer, 1),
-                ],
-                setsid=True,
-                setsigmask=(),
-                setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT),
-            )
+            self.pid = spawn(environ, order_reader, answer_writer)
         finally:
             os.close(order_reader)
             os.close(answer_writer)

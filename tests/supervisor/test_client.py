@@ -24,6 +24,8 @@ from nemorun_cli.supervisor.assignment import Assignment
 if TYPE_CHECKING:
     from support.workspace import Exp
 
+pytestmark = pytest.mark.usefixtures("cold_supervisors")
+
 
 def test_supervisor_that_is_not_needed_leaves(bench: Bench) -> None:
     """A supervisor that was started early and is never told anything is gone when it is let go of."""
