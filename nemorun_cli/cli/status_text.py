@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.model import wording
-from nemorun_cli.model.clock import unix
+from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.views import sweeps
 
@@ -83,19 +83,19 @@ def _duration_note(snapshot: Snapshot) -> str:
     if begin is None:
         return ""
     if finished is not None:
-        return f"  (took {wording.seconds(unix(finished['time']) - unix(begin))})"
+        return f"  (took {wording.seconds(seconds_between(begin, finished['time']))})"
     return f"  (for {elapsed(snapshot)})"
 
 
 def elapsed(snapshot: Snapshot) -> str:
     """How long the experiment has been running."""
     begin = snapshot.history.started
-    return wording.seconds(max(0.0, time.time() - unix(begin))) if begin else ""
+    return wording.seconds(seconds_between(begin, time.time())) if begin else ""
 
 
 def running_for(state: TaskState, now: float) -> str:
     """How long an unfinished task has been running; empty if it has not started."""
-    return wording.seconds(max(0.0, now - unix(state.started))) if state.started else ""
+    return wording.seconds(seconds_between(state.started, now)) if state.started else ""
 
 
 def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import progress, terminal
 from nemorun_cli.model import wording
-from nemorun_cli.model.clock import unix
+from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import requests
@@ -135,11 +135,11 @@ def _cancel_here(run: Run, interrupts: Interrupts, *, times: int) -> Snapshot:
 def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collection[str]) -> None:
     """Print the final status and why tasks failed, with the end of each log unless it was shown."""
     history = snapshot.history
-    duration = ""
+    after = ""
     begin = history.resumed or history.started
     if history.finished and begin:
-        duration = f" after {wording.seconds(unix(history.finished['time']) - unix(begin))}"
-    terminal.warn(f"{snapshot.files.id} {snapshot.status}{duration} ({wording.counts(history.counts)})")
+        after = f" after {wording.seconds(seconds_between(begin, history.finished['time']))}"
+    terminal.warn(f"{snapshot.files.id} {snapshot.status}{after} ({wording.counts(history.counts)})")
     groups = sweeps.of(snapshot.spec)
     for group in groups:
         _summarize_sweep(snapshot, group, secrets=secrets)

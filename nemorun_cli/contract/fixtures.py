@@ -143,13 +143,25 @@ class Workspace:
 def processes_of(home: Path, *, marked: str = HOME_VARIABLE) -> list[psutil.Process]:
     """The living processes of experiments under a home, supervisors included, that have a variable."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
+    for pid in psutil.pids():
         with contextlib.suppress(psutil.Error):
+            if pid == os.getpid() or not _may_have(pid, f"{HOME_VARIABLE}={home}"):
+                continue
+            process = psutil.Process(pid)
             env = process.environ()
             is_ours = env.get(HOME_VARIABLE) == str(home) and marked in env
-            if is_ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
+                process.info = process.as_dict(["cmdline"])
                 found.append(process)
     return found
+
+
+def _may_have(pid: int, variable: str) -> bool:
+    """Whether a process may have a variable: where there is /proc, this takes a tenth of asking psutil."""
+    try:
+        return os.fsencode(variable) in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return sys.platform != "linux"
 
 
 def until(name: str) -> str:

@@ -28,6 +28,7 @@ from nemorun_cli.executors import (
     answer_each,
     process_tree,
 )
+from nemorun_cli.executors.escalation import Escalation
 from nemorun_cli.executors.shim_call import shim_line
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
@@ -128,12 +129,12 @@ class LocalExecutor:
     def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> Iterable[JobError]:
         """Signal the whole tree of each task, and KILL it after the grace period."""
         for job in jobs:
-            number = attempt_end.signal_number(signal or job.stop_signal)
+            name = attempt_end.short_signal(signal or job.stop_signal)
             seconds = job.stop_grace if grace is None else grace
             if stop := self._stops.get(job.key):
-                stop.hurry(number, seconds)
+                stop.hurry(name, seconds)
             else:
-                self._stops[job.key] = _stop(job, number, seconds)
+                self._stops[job.key] = _stop(job, name, seconds)
         return ()
 
     def wakeup(self) -> int | None:
@@ -296,7 +297,7 @@ class LocalExecutor:
         if ending:  # the task has finished, but a process that it started is still running
             # The grace period starts at that end, because this may be the only check that this process makes.
             remaining = job.stop_grace - max(0.0, time.time() - (ending.ended or 0.0))
-            self._stops[job.key] = _stop(job, attempt_end.signal_number(job.stop_signal), max(0.0, remaining))
+            self._stops[job.key] = _stop(job, attempt_end.short_signal(job.stop_signal), remaining)
             return None
         return self._status_unended(job, child, is_held=is_held)
 
@@ -375,8 +376,8 @@ class LocalExecutor:
         if ending is None and child and child.wait_status is not None:
             ending = _from_wait(child.wait_status, child.pid)
         if ending is None:
-            signal_name = "KILL" if stop.has_killed else attempt_end.short_signal(str(stop.signal))
-            ending = lost(f"it was terminated by {signal_name}; its exit code is not known")
+            name = stop.last_signal or stop.escalation.signal
+            ending = lost(f"it was terminated by {name}; its exit code is not known")
         return self._finished(job, child, ending)
 
     def _finished(self, job: Job, child: _Child | None, ending: AttemptEnd) -> AttemptStatus:
@@ -437,8 +438,8 @@ def _from_wait(status: int, claimed: int | None) -> AttemptEnd:
     return attempt_end.from_exit_code(code, ended=time.time())
 
 
-def _stop(job: Job, number: int, grace: float) -> process_tree.TreeStop:
-    return process_tree.TreeStop(mark=_mark(job), signal=number, grace=grace)
+def _stop(job: Job, signal: str, grace: float) -> process_tree.TreeStop:
+    return process_tree.TreeStop(mark=_mark(job), escalation=Escalation(signal, grace))
 
 
 def _mark(job: Job) -> process_tree.Mark:

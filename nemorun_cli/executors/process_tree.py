@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.executors.escalation import KILL, Escalation
+from nemorun_cli.model.attempt_end import signal_number
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system.backoff import Backoff
 from nemorun_cli.system.environment import SUPERVISOR_VARIABLE
@@ -132,23 +133,20 @@ class TreeStop:
     """Terminates a task's processes: the signal, a grace period, KILL, until two scans find none."""
 
     mark: Mark
-    signal: int
-    grace: float
+    escalation: Escalation
     due: float = 0.0  # monotonic time of the next scan
     is_done: bool = False
-    has_killed: bool = False
-    _deadline: float | None = None
+    last_signal: str | None = None  # the short name of the last signal that was sent
     _scans: Backoff = field(
         default_factory=lambda: Backoff(first=FIRST_LOOK, longest=LONGEST_PAUSE, growth=1.5)
     )
     _empty: int = 0
     _signalled: set[int] = field(default_factory=set)
 
-    def hurry(self, number: int, grace: float) -> None:
-        """Use another signal and grace from now on; a later KILL overrides an earlier TERM."""
-        self.signal, self.grace = number, grace
+    def hurry(self, signal: str, grace: float) -> None:
+        """Apply another request to terminate them."""
+        self.escalation.hurry(signal, grace)
         self._signalled.clear()
-        self._deadline = None
         self.due = 0.0
 
     def advance(self, seen: Mapping[int, ScannedProcess]) -> None:
@@ -161,16 +159,12 @@ class TreeStop:
             self.due = now + FIRST_LOOK
             return
         self._empty = 0
-        if self._deadline is None:
-            self._deadline = now + self.grace
-        if now >= self._deadline:
-            _send_signal((seen[pid].process for pid in sorted(pids)), signal.SIGKILL)
-            self.has_killed = True
-        else:
-            # Parents first: a parent that outlives its child, even briefly, would start its next step.
-            _send_signal((seen[pid].process for pid in sorted(pids - self._signalled)), self.signal)
-            self._signalled |= pids
-        self.due = min(self._scans.due(), max(self._deadline, now + FIRST_LOOK))
+        self.last_signal = self.escalation.next_signal()
+        # Parents first: a parent that outlives its child, even briefly, would start its next step.
+        chosen = sorted(pids if self.last_signal == KILL else pids - self._signalled)
+        _send_signal((seen[pid].process for pid in chosen), signal_number(self.last_signal))
+        self._signalled |= pids
+        self.due = min(self._scans.due(), max(self.escalation.deadline, now + FIRST_LOOK))
 
 
 def _send_signal(targets: Iterable[psutil.Process], number: int) -> None:

@@ -23,3 +23,8 @@ def unix(text: str) -> float:
     from datetime import datetime  # noqa: PLC0415 - half of this module's import time, and not always needed
 
     return datetime.fromisoformat(text).timestamp()
+
+
+def seconds_between(begin: str, end: str | float) -> float:
+    """Seconds from a stamp to another one or to Unix seconds; not below 0, although clocks may differ."""
+    return max(0.0, (unix(end) if isinstance(end, str) else end) - unix(begin))

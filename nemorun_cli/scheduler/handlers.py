@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nemorun_cli.model.clock import unix
+from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.handlers import MOST_NAMED
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
 
@@ -20,11 +20,11 @@ def variables(spec: Spec, history: ExperimentState) -> dict[str, str]:
     failed = [task.id for task, state in states if state.status is TaskStatus.FAILED]
     begin = history.resumed or history.started
     end = max((state.ended for _, state in states if state.ended), default=None)
-    duration = max(0.0, unix(end) - unix(begin)) if begin and end else 0.0
+    seconds = seconds_between(begin, end) if begin and end else 0.0
     return {
         "EXP_STATUS": str(outcome),
         "EXP_EXIT_CODE": str(EXIT_CODES[outcome]),
         "EXP_FAILED_COUNT": str(len(failed)),
         "EXP_FAILED_TASKS": " ".join(failed[:MOST_NAMED]),
-        "EXP_DURATION": f"{duration:.0f}",
+        "EXP_DURATION": f"{seconds:.0f}",
     }

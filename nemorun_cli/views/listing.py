@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError, NotFoundError
-from nemorun_cli.model.clock import unix
+from nemorun_cli.model.clock import seconds_between, unix
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.model.wording import seconds
 from nemorun_cli.storage import events as kinds
@@ -96,8 +96,7 @@ def duration_text(summary: Summary) -> str:
     """The duration of the experiment, until now if it is not finished."""
     if summary.created is None:
         return ""
-    end = unix(summary.ended) if summary.ended else time.time()
-    return seconds(max(0.0, end - unix(summary.created)))
+    return seconds(seconds_between(summary.created, summary.ended or time.time()))
 
 
 def _summarize(home: Home, experiment_id: str, name: str, path: str) -> Summary | None:

@@ -15,7 +15,7 @@ from nemorun_cli.errors import (
     AmbiguousError,
     NotFoundError,
 )
-from nemorun_cli.model.clock import stamp, unix
+from nemorun_cli.model.clock import seconds_between, stamp
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
 from nemorun_cli.views import sweeps
 
@@ -198,8 +198,7 @@ class Snapshot:
         """Seconds from the start of a task to its end, or until now."""
         if state.started is None:
             return None
-        end = unix(state.ended) if state.ended else self.seen
-        return round(max(0.0, end - unix(state.started)), 3)
+        return round(seconds_between(state.started, state.ended or self.seen), 3)
 
     def _evidence(self, state: TaskState) -> str | None:
         if state.evidence:

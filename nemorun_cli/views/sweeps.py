@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model.clock import unix
+from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.status import ENDS, LIVE, TaskStatus
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _estimate(states: Sequence[TaskState], counts: Mapping[TaskStatus, int], now
         return None
     mean = sum(durations) / len(durations)
     remaining = [
-        max(0.0, mean - (now - unix(state.started))) if state.started else mean
+        max(0.0, mean - seconds_between(state.started, now)) if state.started else mean
         for state in states
         if state.is_live
     ]
@@ -95,12 +95,12 @@ def _estimate(states: Sequence[TaskState], counts: Mapping[TaskStatus, int], now
 def _at_pace(states: Sequence[TaskState], count: int, now: float) -> float:
     """Seconds that `count` members take at the recent pace, including their start; 0 if unknown."""
     latest = heapq.nlargest(PACE_OF, (state.ended for state in states if state.started and state.ended))
-    return count * (now - unix(latest[-1])) / PACE_OF if len(latest) == PACE_OF else 0.0
+    return count * seconds_between(latest[-1], now) / PACE_OF if len(latest) == PACE_OF else 0.0
 
 
 def _durations(states: Sequence[TaskState], statuses: tuple[TaskStatus, ...]) -> list[float]:
     return [
-        unix(state.ended) - unix(state.started)
+        seconds_between(state.started, state.ended)
         for state in states
         if state.status in statuses and state.started and state.ended
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.model.clock import unix
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage.state import ExperimentState, TaskState
 
@@ -69,17 +68,13 @@ def steps(events: Iterable[Event]) -> list[dict[str, Any]]:
 
 
 def _attempt(state: TaskState, snapshot: Snapshot) -> PastAttempt:
-    duration = None
-    if state.started is not None:
-        end = unix(state.ended) if state.ended else snapshot.seen
-        duration = round(max(0.0, end - unix(state.started)), 3)
     return PastAttempt(
         attempt=state.attempt,
         status=state.status,
         submitted=state.submitted,
         started=state.started,
         ended=state.ended,
-        duration=duration,
+        duration=snapshot.duration(state),
         exit_code=state.exit_code,
         reason=state.reason,
         message=state.message,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from support.workspace import is_running
 
 from nemorun_cli.executors import process_tree
+from nemorun_cli.executors.escalation import Escalation
 from nemorun_cli.executors.process_tree import (
     NOWHERE,
     WATCHDOG_VARIABLE,
@@ -108,14 +109,14 @@ def test_stop_goes_from_the_signal_to_kill_until_two_looks_find_none(
     tmp_path: Path, marked: subprocess.Popen[bytes]
 ) -> None:
     """It signals once, kills after the grace period, and is done only when all is gone."""
-    stop = TreeStop(process_tree.mark(tmp_path / "tasks" / "a" / "attempt-1"), signal.SIGTERM, 0.1)
+    stop = TreeStop(process_tree.mark(tmp_path / "tasks" / "a" / "attempt-1"), Escalation("TERM", 0.1))
     looks = 0
     end = time.monotonic() + 20
     while not stop.is_done and time.monotonic() < end:
         stop.advance(process_tree.scan())
         looks += 1
     assert stop.is_done
-    assert stop.has_killed
+    assert stop.last_signal == "KILL"
     assert looks > 2
     assert not is_running(marked.pid)
 

@@ -10,7 +10,7 @@ from nemorun_cli.cli.options import ExperimentOrLatest, Json
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.experiment.run import LATEST, find
 from nemorun_cli.model import code_package, usage, wording
-from nemorun_cli.model.clock import unix
+from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.storage import ledger
 from nemorun_cli.views import timeline
 
@@ -74,14 +74,11 @@ def _document(
     document = snapshot.to_json()
     for task in document["tasks"]:
         task["attempts"] = [attempt.to_json() for attempt in past[task["id"]]]
-    duration = None
-    if snapshot.history.started:
-        end = unix(finished["time"]) if finished else snapshot.seen
-        duration = round(max(0.0, end - unix(snapshot.history.started)), 3)
+    begin, end = snapshot.history.started, finished["time"] if finished else snapshot.seen
     return {
         **document,
         "schema": SHOW_FORMAT,
-        "duration": duration,
+        "duration": round(seconds_between(begin, end), 3) if begin else None,
         "version": created.get("version"),
         "lineage": {
             "rerun_of": created.get("rerun_of"),

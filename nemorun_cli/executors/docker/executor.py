@@ -35,6 +35,7 @@ from nemorun_cli.executors.docker.check import diagnose
 from nemorun_cli.executors.docker.client import ContainerLog, DownError, Engine, RefusedError, Stream, host
 from nemorun_cli.executors.docker.lifecycle import Images, StartedContainer
 from nemorun_cli.executors.docker.orphans import Orphans
+from nemorun_cli.executors.escalation import KILL, Escalation
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import failed_launch
 from nemorun_cli.storage import attempts
@@ -79,12 +80,10 @@ class _Tracked:
 
 @dataclass(slots=True)
 class _Stop:
-    """The termination of an attempt: the signal, a grace period, then KILL until it has exited."""
+    """The termination of an attempt."""
 
-    signal: str
-    grace: float
-    due: float = 0.0  # monotonic time of the next step
-    has_signalled: bool = False
+    escalation: Escalation
+    due: float = 0.0  # monotonic time of the next signal
 
 
 class DockerExecutor:
@@ -175,8 +174,11 @@ class DockerExecutor:
             seconds = job.stop_grace if grace is None else grace
             if job.key in self._orphans:
                 self._orphans.cancel(job, name, seconds)
+            elif stop := self._stops.get(job.key):
+                stop.escalation.hurry(name, seconds)
+                stop.due = 0.0
             else:
-                self._stops[job.key] = _Stop(name, seconds)
+                self._stops[job.key] = _Stop(Escalation(name, seconds))
         return ()
 
     def wakeup(self) -> int | None:
@@ -265,7 +267,7 @@ class DockerExecutor:
         self._untrack(key)
         self._reports.append(AttemptStatus(key=key, state="unknown", message=message, evidence="docker"))
         if stop := self._stops.get(key):
-            stop.has_signalled = False  # whether the signal arrived is unknown, too
+            stop.due = 0.0  # whether the signal arrived is unknown, too
 
     # -- work in threads ----------------------------------------------------------------------------
 
@@ -442,7 +444,7 @@ class DockerExecutor:
                 self._orphans.adopt(job) or lifecycle.never_started(job, is_bare=timeout is not None)
             )
             if job.key in self._orphans and (stop := self._stops.pop(job.key, None)):
-                self._orphans.cancel(job, stop.signal, stop.grace)
+                self._orphans.take_over(job, stop.escalation)
             return None
         tracked = self._track(job)
         tracked.is_bare, tracked.container = timeout is not None, entry["Id"]
@@ -528,7 +530,8 @@ class DockerExecutor:
                 tracked.deadline = None
                 tracked.job.files.timed_out.touch()
                 name = attempt_end.short_signal(tracked.job.stop_signal)
-                self._stops.setdefault(tracked.job.key, _Stop(name, tracked.job.stop_grace))
+                stop = _Stop(Escalation(name, tracked.job.stop_grace))
+                self._stops.setdefault(tracked.job.key, stop)
         for key, stop in list(self._stops.items()):
             if stop.due <= now:
                 self._stop(key, stop, now)
@@ -542,11 +545,9 @@ class DockerExecutor:
                 AttemptStatus(key=key, state="over", ending=failed_launch(lifecycle.CANCELLED_BEFORE_START))
             )
         elif tracked.container is not None and tracked.work is None and self._engine is not None:
-            is_last = stop.has_signalled or stop.grace <= 0
-            name = "KILL" if is_last else stop.signal
+            name = stop.escalation.next_signal()
             self._enders.submit(self._engine.signal, tracked.container, name, to_all=not tracked.is_bare)
-            stop.has_signalled = True
-            stop.due = now + (KILL_AGAIN if is_last else stop.grace)
+            stop.due = now + KILL_AGAIN if name == KILL else stop.escalation.deadline
 
 
 def _describe(error: OSError) -> str:

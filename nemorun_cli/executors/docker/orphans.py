@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors import AttemptStatus, process_tree
 from nemorun_cli.executors.docker import lifecycle
-from nemorun_cli.model import attempt_end
+from nemorun_cli.executors.escalation import Escalation
 from nemorun_cli.model.attempt_end import lost
 from nemorun_cli.storage import attempts
 
@@ -51,11 +51,14 @@ class Orphans:
 
     def cancel(self, job: Job, signal: str, grace: float) -> None:
         """Start to terminate the processes of an attempt."""
-        number = attempt_end.signal_number(signal)
         if stop := self._stops.get(job.key):
-            stop.hurry(number, grace)
+            stop.hurry(signal, grace)
         else:
-            self._stops[job.key] = process_tree.TreeStop(mark=_mark(job), signal=number, grace=grace)
+            self.take_over(job, Escalation(signal, grace))
+
+    def take_over(self, job: Job, escalation: Escalation) -> None:
+        """Continue to terminate the processes of an attempt whose container can no longer be signalled."""
+        self._stops[job.key] = process_tree.TreeStop(mark=_mark(job), escalation=escalation)
 
     def poll(self) -> Iterator[AttemptStatus]:
         """The attempts that have ended since the last call."""

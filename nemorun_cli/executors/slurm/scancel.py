@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.executors.escalation import KILL, Escalation
 from nemorun_cli.executors.slurm.job_script import KILL_NOTICE
 
 if TYPE_CHECKING:
@@ -30,21 +31,19 @@ class JobStop:
     """
 
     def __init__(self, *, signal: str, grace: float, by_steps: bool) -> None:
-        self._signal, self._by_steps = signal, by_steps
+        self._escalation, self._by_steps = Escalation(signal, grace), by_steps
         self._stage = _SIGNAL
         self.first_sent: float | None = None  # the monotonic time of the first command
         self.due = self.requested = time.monotonic()
-        self._deadline = self.due if signal == "KILL" else self.due + grace
 
     def hurry(self, *, signal: str, grace: float) -> None:
         """Change the signal or shorten the grace period; a KILL that was already sent is not undone."""
-        now = time.monotonic()
-        self._deadline = now if signal == "KILL" else min(self._deadline, now + grace)
-        if self._stage in (_KILL, _CANCEL) and self.due > self._deadline:
-            self.due = self._deadline
-        if self._stage == _KILL and signal != self._signal:
-            self._stage, self.due = _SIGNAL, now
-        self._signal = signal
+        is_other = signal != self._escalation.signal
+        self._escalation.hurry(signal, grace)
+        if self._stage in (_KILL, _CANCEL):
+            self.due = min(self.due, self._escalation.deadline)
+        if self._stage == _KILL and is_other:
+            self._stage, self.due = _SIGNAL, time.monotonic()
 
     def next_command(self, *, is_queued: bool) -> Command:
         """The command that is due now, without job ids; schedules the next one.
@@ -55,7 +54,7 @@ class JobStop:
         now, stage = time.monotonic(), self._stage
         if is_queued:
             stage = _CANCEL
-        elif stage == _SIGNAL and now >= self._deadline:
+        elif stage == _SIGNAL and self._escalation.is_last:
             stage = _KILL
         if self.first_sent is None:
             self.first_sent = now
@@ -63,7 +62,7 @@ class JobStop:
             self._stage = _NEXT[stage]
         self.due = now + BETWEEN
         if stage == _SIGNAL:
-            self.due = max(self.due, self._deadline)
+            self.due = max(self.due, self._escalation.deadline)
         elif stage == _KILL:
             self.due = now + KILLING
         elif stage == _CANCEL:
@@ -73,16 +72,16 @@ class JobStop:
     def next_step_command(self) -> Command:
         """The same for one step of a job whose other steps continue: its signal, then KILL until it ends."""
         now = time.monotonic()
-        signal = "KILL" if self._stage != _SIGNAL or now >= self._deadline else self._signal
+        signal = KILL if self._stage != _SIGNAL else self._escalation.next_signal()
         self.first_sent, self._stage = self.first_sent or now, _KILL
-        self.due = max(now + BETWEEN, self._deadline) if signal != "KILL" else now + AGAIN
+        self.due = now + AGAIN if signal == KILL else max(now + BETWEEN, self._escalation.deadline)
         return ("scancel", "--quiet", f"--signal={signal}")
 
     def _command(self, stage: str) -> Command:
         if stage == _SIGNAL:
             # Slurm signals steps; without srun the job script receives the signal and forwards it.
             target = () if self._by_steps else ("--batch",)
-            return ("scancel", "--quiet", *target, f"--signal={self._signal}")
+            return ("scancel", "--quiet", *target, f"--signal={self._escalation.signal}")
         if stage == _KILL:
             # The job script kills all processes of the task. scancel alone would wait for KillWait, and kill
             # only the processes that the cluster's process tracking finds.

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.model import masking, units, wording
-from nemorun_cli.model.clock import unix
+from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin
 from nemorun_cli.storage.events import ENDED, FINISHED
@@ -222,7 +222,7 @@ def document(snapshot: Snapshot, occasion: str, event: Event) -> dict[str, Any]:
     """Return the document `exp.notify/1`."""
     states = snapshot.history
     started = states.resumed or states.started
-    duration = max(0.0, unix(event["time"]) - unix(started)) if started else None
+    seconds = seconds_between(started, event["time"]) if started else None
     failed = _failed(snapshot)
     task = event.get("task")
     message = {
@@ -236,7 +236,7 @@ def document(snapshot: Snapshot, occasion: str, event: Event) -> dict[str, Any]:
         "host": os.uname().nodename,
         "time": event["time"],
         "started": started,
-        "duration": None if duration is None else round(duration, 3),
+        "duration": None if seconds is None else round(seconds, 3),
         "counts": {str(status): count for status, count in states.counts.items() if count},
         "task": task,
         "failed_count": len(failed),
