@@ -13,7 +13,13 @@ import psutil
 import pytest
 from engines.dockerd import docker_engine  # noqa: F401 - a fixture
 from engines.far import far, far_session  # noqa: F401 - fixtures
-from engines.slurm_cluster import slurm, slurm_accounting, slurm_alone, slurm_session  # noqa: F401 - fixtures
+from engines.slurm_cluster import (  # noqa: F401 - fixtures
+    slurm,
+    slurm_accounting,
+    slurm_alone,
+    slurm_alone_session,
+    slurm_session,
+)
 from engines.sshd import sshd, sshd_session  # noqa: F401 - fixtures
 from hypothesis import HealthCheck, settings
 from support import warm_supervisors
@@ -128,28 +134,27 @@ ENGINES = {
     "docker_engine",
     "slurm",
     "slurm_alone",
+    "slurm_alone_session",
     "slurm_session",
     "sshd",
     "sshd_session",
     "far",
     "far_session",
 }
-ALONE = {"slurm_alone": 0, "own_engine": 1}
-"""What stops an engine, or starts one of its own: such tests are one worker's, and begin first."""
+ALONE = {"slurm_alone", "own_engine"}
+"""What stops an engine, or starts one of its own: such tests run one after the other."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist, which puts what is of one group on one worker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that want a real engine, and put them in the order in which they wait least."""
     ranks = {}
     for item in items:
         subject = item.callspec.params.get("subject") if hasattr(item, "callspec") else None
         needed = {getattr(subject, "needs", None), *getattr(item, "fixturenames", ())}
-        alone = next((name for name in ALONE if name in needed), None)
         if needed & ENGINES:
             item.add_marker(pytest.mark.engine)
-        if alone:
-            item.add_marker(pytest.mark.xdist_group(alone))
-        rank = ALONE[alone] if alone else len(ALONE) + ("docker_engine" not in needed)
-        ranks[item] = (rank, "e2e" not in item.path.parts)  # the longest first, so that no worker ends late
+        if needed & ALONE:
+            item.add_marker(pytest.mark.alone)
+        # The longest first, so that no worker ends late.
+        ranks[item] = ("docker_engine" not in needed, "e2e" not in item.path.parts)
     items.sort(key=ranks.__getitem__)

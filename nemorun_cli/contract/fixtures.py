@@ -20,6 +20,7 @@ import pytest
 from nemorun_cli.experiment import launch
 from nemorun_cli.storage.paths import HOME_VARIABLE, Home
 from nemorun_cli.system import locks
+from nemorun_cli.system.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from nemorun_cli.views.snapshot import Snapshot
 
 PATIENCE: Final = 60.0  # seconds until an expected condition has failed
-PAUSE: Final = 0.01  # seconds between looks
+PAUSE: Final = 0.01  # seconds until the second look
+LONGEST_PAUSE: Final = 0.1  # seconds between looks at what takes long: a look costs more than it seems
 NOTE: Final = 'echo "$EXP_TASK $EXP_ATTEMPT" >>ran'  # so that running twice is seen
 CANNOT: Final = "cannot be: "  # how the reason of a skip begins where an engine exists
 EXECUTOR: Final = "tested"  # what the specs of the contract call the executor
@@ -165,17 +167,18 @@ def _may_have(pid: int, variable: str) -> bool:
 
 
 def until(name: str) -> str:
-    """Shell text that waits for a file."""
-    return f"until [ -e {name} ]; do sleep 0.02; done"
+    """A shell command that waits for a file, by sleeps that become longer: each is a process."""
+    return f"{{ _s=2; until [ -e {name} ]; do sleep 0.0$_s; [ $_s -gt 8 ] || _s=$((_s + 1)); done; }}"
 
 
 def eventually(condition: Callable[[], Any], *, within: float = PATIENCE) -> Any:
     """The first true value of a condition; fails if it is not true within so many seconds."""
     end = time.monotonic() + within
+    pauses = Backoff(first=PAUSE, longest=LONGEST_PAUSE, growth=1.2)
     while not (value := condition()):
         if time.monotonic() > end:
             pytest.fail(f"did not happen within {within:g} s: {condition}")
-        time.sleep(PAUSE)
+        time.sleep(pauses.next())
     return value
 
 

@@ -307,6 +307,29 @@ def test_the_children_of_a_failure_are_skipped(workspace: Workspace) -> None:
     assert workspace.lines() == []
 
 
+def test_what_cannot_be_started_fails_alone(workspace: Workspace) -> None:
+    """Of tasks that start together, the one whose folder cannot be made fails with reason launch."""
+    tasks: dict[str, Any] = {
+        "first": until("go"),
+        "bad": {"inline": NOTE, "dependencies": ["first"]},
+        "good": {"inline": NOTE, "dependencies": ["first"]},
+        "other": {"inline": NOTE, "dependencies": ["first"]},
+    }
+    run = workspace.start(tasks, run={"max_parallel": 8})  # with a limit, nothing is submitted early
+    eventually(lambda: run.status().history.tasks["first"].status is TaskStatus.RUNNING)
+    run.files.task("bad").touch()  # a file where its folder has to be
+    workspace.touch("go")
+    snapshot = run.wait(timeout=120)
+    assert statuses(snapshot) == {
+        "first": "SUCCEEDED",
+        "bad": "FAILED",
+        "good": "SUCCEEDED",
+        "other": "SUCCEEDED",
+    }
+    assert snapshot.history.tasks["bad"].reason == "launch"
+    assert sorted(workspace.lines()) == ["good 1", "other 1"]
+
+
 def test_dependents_run_as_their_type_says(workspace: Workspace) -> None:
     """`afterok`, `afterany` and `afternotok` decide alike, also behind what was skipped or timed out."""
 

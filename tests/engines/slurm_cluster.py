@@ -7,7 +7,6 @@ import fcntl
 import os
 import shutil
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,14 +120,14 @@ def missing() -> str | None:
 
 
 @contextlib.contextmanager
-def shared_cluster() -> Iterator[Slurm]:
-    """The cluster of this session; whoever is the last to leave ends what was started."""
+def shared_cluster(folder: Path = SHARED) -> Iterator[Slurm]:
+    """A cluster of this session; whoever is the last to leave ends what was started."""
     if reason := missing():
         pytest.skip(reason)
-    cluster = Slurm(SHARED)
-    with _open("starting") as starting, _open("using") as using:
+    cluster = Slurm(folder)
+    with _open(folder, "starting") as starting, _open(folder, "using") as using:
         fcntl.flock(starting, fcntl.LOCK_EX)
-        with contextlib.suppress(BlockingIOError):  # others use it, or have stopped it for a test
+        with contextlib.suppress(BlockingIOError):  # others use it
             fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
             cluster.run("down")  # what a session left that was killed
             cluster.run("up")
@@ -142,30 +141,8 @@ def shared_cluster() -> Iterator[Slurm]:
             cluster.run("down")
 
 
-@contextlib.contextmanager
-def turn(kind: int) -> Iterator[None]:
-    """A test's turn at the cluster, in order of asking: one that stops it has it alone, others share it."""
-    with _open("turn") as lock:
-        with _open("asking") as asking:  # nobody who asks later overtakes
-            end = time.monotonic() + START_WAIT
-            _lock(asking, fcntl.LOCK_EX, end)
-            _lock(lock, kind, end)
-        yield
-
-
-def _lock(file: Any, kind: int, end: float) -> None:
-    while True:
-        try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            assert time.monotonic() < end, "the cluster was not free in time"
-            time.sleep(0.02)
-        else:
-            return
-
-
-def _open(name: str) -> Any:
-    return SHARED.with_name(f"{SHARED.name}.{name}").open("w", encoding="ascii")
+def _open(folder: Path, name: str) -> Any:
+    return folder.with_name(f"{folder.name}.{name}").open("w", encoding="ascii")
 
 
 @pytest.fixture(scope="session")
@@ -177,19 +154,27 @@ def slurm_session() -> Iterator[Slurm]:
 
 
 @pytest.fixture
-def slurm(slurm_session: Slurm) -> Iterator[Slurm]:
+def slurm(slurm_session: Slurm) -> Slurm:
     """The cluster, shared with other tests."""
-    with turn(fcntl.LOCK_SH):
-        yield slurm_session
+    return slurm_session
+
+
+@pytest.fixture(scope="session")
+def slurm_alone_session() -> Iterator[Slurm]:
+    """A cluster beside the shared one, for tests that stop it or change how it works, one after the other."""
+    with shared_cluster(shared_folder("slurm-alone")) as cluster:
+        yield cluster
 
 
 @pytest.fixture
-def slurm_alone(slurm_session: Slurm) -> Iterator[Slurm]:
-    """The cluster, for a test that stops it or changes how it works; it runs again afterwards."""
-    with turn(fcntl.LOCK_EX):
-        yield slurm_session
-        slurm_session.run("stop-controller")
-        slurm_session.run("start-controller")
+def slurm_alone(slurm_alone_session: Slurm) -> Iterator[Slurm]:
+    """That cluster, which this test has for itself; it is as at first afterwards."""
+    with _open(slurm_alone_session.folder, "turn") as turn, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        patch.setenv("SLURM_CONF", str(slurm_alone_session.config))
+        yield slurm_alone_session
+        slurm_alone_session.run("stop-controller")
+        slurm_alone_session.run("start-controller")
 
 
 @pytest.fixture

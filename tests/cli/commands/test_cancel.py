@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 PAIR = """
 name: pair
 tasks:
-  a: {inline: "touch begun; while [ ! -e go ]; do sleep 0.02; done"}
-  b: {inline: "while [ ! -e go ]; do sleep 0.02; done"}
+  a: {inline: "touch begun; while [ ! -e go ]; do sleep 0.05; done"}
+  b: {inline: "while [ ! -e go ]; do sleep 0.05; done"}
   c: {inline: echo after, dependencies: [a]}
 """
 DEAF = """
 name: deaf
 tasks:
-  a: {inline: "trap '' TERM; touch begun; while [ ! -e go ]; do sleep 0.02; done", stop_grace: 1h}
+  a: {inline: "trap '' TERM; touch begun; while [ ! -e go ]; do sleep 0.05; done", stop_grace: 1h}
 """
 
 

@@ -14,7 +14,7 @@ BAD = "name: bad\ntags: [x]\ntasks: {a: {command: 'false'}}\n"
 WAITING = """
 name: waiting
 tasks:
-  a: {inline: "touch begun; while [ ! -e go ]; do sleep 0.02; done"}
+  a: {inline: "touch begun; while [ ! -e go ]; do sleep 0.05; done"}
 """
 
 

@@ -19,7 +19,7 @@ tasks:
 WAITING = """
 name: waiting
 tasks:
-  first: {inline: "echo one; touch begun; while [ ! -e go ]; do sleep 0.02; done; echo two"}
+  first: {inline: "echo one; touch begun; while [ ! -e go ]; do sleep 0.05; done; echo two"}
   second: {inline: "echo three", dependencies: [first]}
 """
 RETRIED = """
@@ -133,7 +133,7 @@ def test_following_goes_on_with_new_attempts(exp: Exp) -> None:
         "  a:\n"
         "    inline: |\n"
         "      echo attempt $EXP_ATTEMPT; touch begun$EXP_ATTEMPT\n"
-        '      while [ ! -e go ]; do sleep 0.02; done; test "$EXP_ATTEMPT" = 2\n'
+        '      while [ ! -e go ]; do sleep 0.05; done; test "$EXP_ATTEMPT" = 2\n'
         "    retry: {limit: 1}\n"
     )
     exp("run", spec, "-d")

@@ -20,7 +20,7 @@ tasks:
 WAITING = """
 name: waiting
 tasks:
-  a: {inline: "touch begun; while [ ! -e go ]; do sleep 0.02; done"}
+  a: {inline: "touch begun; while [ ! -e go ]; do sleep 0.05; done"}
   b: {inline: echo next, dependencies: [a]}
 """
 

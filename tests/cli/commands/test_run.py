@@ -30,12 +30,12 @@ tasks:
 WAITING = """
 name: waiting
 tasks:
-  a: {inline: "touch begun; while [ ! -e go ]; do sleep 0.02; done; echo done"}
+  a: {inline: "touch begun; while [ ! -e go ]; do sleep 0.05; done; echo done"}
 """
 DEAF = """
 name: deaf
 tasks:
-  a: {inline: "trap '' TERM; touch begun; while [ ! -e go ]; do sleep 0.02; done", stop_grace: 1h}
+  a: {inline: "trap '' TERM; touch begun; while [ ! -e go ]; do sleep 0.05; done", stop_grace: 1h}
 """
 SECRETIVE = """
 name: secret

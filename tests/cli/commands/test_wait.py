@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 WAITING = """
 name: waiting
 tasks:
-  a: {inline: "touch begun; while [ ! -e go ]; do sleep 0.02; done"}
+  a: {inline: "touch begun; while [ ! -e go ]; do sleep 0.05; done"}
 """
 
 

@@ -7,19 +7,21 @@ continues where the previous one stopped.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, GROWS, MOST, KnownFile
+from nemorun_cli.storage.paths import AttemptFiles
 from nemorun_cli.system.files import FILE_MODE, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from nemorun_cli.executors.slurm.remote.protocol import FilePiece
 
-EXIT: Final = "exit.json"
-RECORDS: Final = "records"
+_NAMES: Final = AttemptFiles(Path())
+EXIT: Final = _NAMES.exit.name
+RECORDS: Final = _NAMES.records.name
 COPIES: Final = {RECORDS: "records.there"}  # copied under another name, because it contains remote paths
 
 MILLI: Final = 1_000

@@ -10,7 +10,13 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE
+from nemorun_cli.executors.slurm.het_job import STEP
+from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT, NEAR_LIMIT_BEFORE, RUNNING
+from nemorun_cli.storage.paths import AttemptFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,12 +24,23 @@ if TYPE_CHECKING:
 MOST: Final = 4 << 20  # bytes of one file that one round trip fetches; the next one continues
 
 # The files of an attempt that determine its state; the exit record is last, after all that precedes it.
+_NAMES: Final = AttemptFiles(Path())
 EVIDENCE: Final = (
-    "claim", "running", "time-limit-signal", "timed-out", "declined", "step",
-    "near-its-limit", "stood-back",  # of experiments that began before 0.1.0
-    "log", "outputs", "records", "usage", "exit.json",
-)  # fmt: skip
-GROWS: Final = "log"  # only appended to
+    _NAMES.claim.name,
+    RUNNING,
+    NEAR_LIMIT,
+    _NAMES.timed_out.name,
+    DECLINED,
+    STEP,
+    NEAR_LIMIT_BEFORE,
+    DECLINED_BEFORE,
+    _NAMES.log.name,
+    _NAMES.outputs.name,
+    _NAMES.records.name,
+    _NAMES.usage.name,
+    _NAMES.exit.name,
+)
+GROWS: Final = _NAMES.log.name  # only appended to
 
 _HEAD: Final = """\
 exp_trip() {{
