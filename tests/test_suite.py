@@ -15,7 +15,7 @@ TIMEOUT = 120.0  # seconds
 
 
 @pytest.mark.parametrize("extra", [{}, {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}], ids=str)
-def test_python_is_that_of_the_tests(extra: dict[str, str]) -> None:
+def test_python_is_that_of_the_tests(extra: dict[str, str], tmp_path: Path) -> None:
     """Tasks run the interpreter of the tests, whatever PATH and the PYTHON variables of the caller are."""
     rules = (
         "test_builder.py::test_exp_runs_a_program",
@@ -23,7 +23,7 @@ def test_python_is_that_of_the_tests(extra: dict[str, str]) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(str(HERE / it) for it in rules)],
-        env={**BARE, **extra},
+        env={**BARE, **extra, "PYTEST_DEBUG_TEMPROOT": str(tmp_path)},  # it cleans up what earlier runs left
         cwd=HERE.parent,
         capture_output=True,
         text=True,
