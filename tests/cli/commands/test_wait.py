@@ -53,6 +53,7 @@ def test_it_is_left_with_ctrl_c(exp: Exp) -> None:
     eventually((exp.folder / "begun").exists)
     terminal = Terminal([*exp.argv, "wait"], env=exp.env, cwd=exp.folder)
     terminal.type(CTRL_C)
-    assert terminal.end() in {130, -2}  # the latter if the command had not even begun
+    # The others are the interpreter's own, where it had not begun, or was importing `site`, before `exp` was.
+    assert terminal.end() in {130, -2, 1}
     assert exp.status()["status"] == "RUNNING"
     exp("cancel", "waiting")
