@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ from support.workspace import events, kill_supervisor, log, status, statuses, un
 
 import nemorun_cli
 from nemorun_cli.executors import make
+from nemorun_cli.executors.slurm.ssh import Tunnel
 from nemorun_cli.model.status import Reason
 from nemorun_cli.tracking.access import reader
 
@@ -70,14 +72,13 @@ def copy_package(spot: Path) -> None:
     shutil.copytree(source, spot / source.name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def connections(sshd_folder: Path) -> list[psutil.Process]:
-    """The connections that all share, of ssh clients with this configuration."""
-    found = []
-    for process in psutil.process_iter(["name", "cmdline"]):
-        line = " ".join(process.info["cmdline"] or ())
-        if process.info["name"] == "ssh" and ("[mux]" in line or str(sshd_folder) in line):
-            found.append(process)
-    return found
+def end_shared_connection(far: Far) -> None:
+    """End the process that keeps the shared connection to this server, and no other's, if there is one."""
+    tunnel = Tunnel.of(far.options()["tunnel"])
+    argv = [*tunnel.ssh(), "-O", "check", tunnel.host]
+    answer = subprocess.run(argv, capture_output=True, text=True, check=False).stderr
+    if found := re.search(r"\(pid=(\d+)\)", answer):
+        psutil.Process(int(found[1])).kill()
 
 
 # -- what runs there --------------------------------------------------------------------------------------
@@ -148,7 +149,7 @@ def test_metrics_come_while_a_task_runs(exp: Exp, bench: Bench, far: Far, spot: 
     task = {"inline": program, "entrypoint": "python3", "env": {"PYTHONPATH": str(spot)}}
     run = bench.start({"one": task}, **header(far, spot))
     soon(lambda: "loss" in exp("metrics", run.id, code=None).stdout)
-    soon(lambda: status(run, "one") == "RUNNING")
+    assert status(run, "one") == "RUNNING"
     (spot / "go").touch()
     assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
 
@@ -245,8 +246,7 @@ def test_a_connection_that_drops_ends_nothing(bench: Bench, far: Far, spot: Path
     run = bench.start(tasks, **header(far, spot))
     soon(lambda: status(run, "one") == "RUNNING")
     far.sshd.run("drop")
-    for process in connections(far.sshd.folder):
-        process.kill()
+    end_shared_connection(far)
     (spot / "go").touch()
     assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED", "two": "SUCCEEDED"}
     assert (spot / "ran").read_text().splitlines() == ["one 1", "two 1"]
