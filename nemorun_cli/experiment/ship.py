@@ -28,7 +28,7 @@ from nemorun_cli.packagers.content import (
     digest_of,
     listing,
 )
-from nemorun_cli.system.files import make_folder
+from nemorun_cli.system.files import make_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -94,9 +94,9 @@ class Shipments:
             folder = Path(shipment.package(files).folder)
             if not folder.exists():  # two packagers may have chosen the same content
                 content_store.copy(shipment.where, folder)
-                content_store.write(Path(f"{folder}.files"), shipment.listing.text.encode())
+                write_whole(Path(f"{folder}.files"), shipment.listing.text.encode())
             if shipment.content.diff:
-                content_store.write(Path(f"{folder}.diff"), shipment.content.diff)
+                write_whole(Path(f"{folder}.diff"), shipment.content.diff)
         return self.packages(files)
 
 

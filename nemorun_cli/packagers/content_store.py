@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.packagers.content import Listing, blocks, digest_of, listing
-from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, make_folder, write_whole
+from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,11 +65,6 @@ def put(home: Home, entries: Sequence[Entry]) -> tuple[Path, Listing]:
 def copy(source: Path, target: Path) -> None:
     """Copy a content into a folder that tasks may change."""
     shutil.copytree(source, target, symlinks=True)
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write data about a content into a private file."""
-    write_whole(path, data)
 
 
 def unused(home: Home, referred: set[str]) -> Iterator[Path]:

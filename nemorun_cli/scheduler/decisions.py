@@ -98,15 +98,11 @@ class Decisions:
         """Record an early-queued task as skipped if its job was cancelled for that; return whether it was."""
         if not state.is_queued_early or ending.status is not TaskStatus.CANCELLED:
             return False
-        if ending.reason in (Reason.DEPENDENCY, Reason.LIMIT):
-            self._skip(task_id, ending.reason, ending.message)
-            return True
-        if state.cancel is not None:  # decided here, and not yet passed to the executor
-            if state.cancel.reason not in (Reason.DEPENDENCY, Reason.LIMIT):
-                return False
-            self._skip(task_id, Reason(state.cancel.reason), state.cancel.message)
-            return True
-        readiness = self.schedule.readiness(task_id)
+        for cause in (ending, state.cancel):  # a cancel that was decided may not have reached the engine yet
+            if cause is not None and cause.reason in (Reason.DEPENDENCY, Reason.LIMIT):
+                self._skip(task_id, Reason(cause.reason), cause.message)
+                return True
+        readiness = self.schedule.readiness(task_id) if state.cancel is None else None
         if readiness is None or readiness.may_run:
             return False
         self._skip(task_id, Reason.DEPENDENCY, readiness.message)

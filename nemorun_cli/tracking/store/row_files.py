@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 MAX_OPEN: Final = 128  # descriptors a writer keeps open; the usual limit of a process is 1,024
-BLOCK: Final = 1 << 16  # bytes read at a time from the end of a file
 SUFFIX: Final = ".jsonl"
 
 

@@ -70,7 +70,7 @@ def login(tunnel: Tunnel, *, asks: bool, is_repeated: bool = False) -> Diagnosis
             )
         stderr.seek(0)
         complaint = stderr.read().decode(errors="replace").strip()
-    if done.returncode == ssh.FAILED and not is_repeated and (ssh.was_not_sent(complaint) or not complaint):
+    if ssh.was_not_sent(complaint) and not is_repeated:
         return login(tunnel, asks=asks, is_repeated=True)
     if done.returncode == 0:
         return _ok(f"{tunnel.host} accepts the login")
