@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 MAX_OPEN: Final = 128  # descriptors a writer keeps open; the usual limit of a process is 1,024
+BLOCK: Final = 1 << 16  # bytes read at a time from the end of a file
 SUFFIX: Final = ".jsonl"
 
 
@@ -218,7 +219,7 @@ def _parse_lines(data: bytes, path: str) -> list[Row]:
 def read_tail(path: str, count: int) -> tuple[list[Row], IncompleteRow | None]:
     """The last rows of a file; only its end is read."""
     with open(path, "rb") as stream:
-        stream.seek(last_lines(stream, count + 1))  # the last one may be incomplete
+        stream.seek(last_lines(stream, count + 1, chunk=BLOCK))  # the last one may be incomplete
         data = stream.read()
     end = data.rfind(b"\n") + 1
     torn = IncompleteRow(path, len(data) - end) if end < len(data) else None
