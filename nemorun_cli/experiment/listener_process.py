@@ -128,9 +128,11 @@ def main() -> int:
     request = json.loads(_first_line())
     files = ExperimentFiles(Path(request["directory"]))
     number = request["number"]
-    if len(sys.argv) == 1 and locks.take(files.hearer(number).lock, patience=PREDECESSOR_WAIT) is None:
-        sys.stderr.write(f"{stamp()} another process of this plugin is still running\n")
-        return 1
+    if len(sys.argv) > 1:  # "waiting", and the descriptor that shows this
+        if locks.take(files.hearer(number).lock, patience=PREDECESSOR_WAIT) is None:
+            sys.stderr.write(f"{stamp()} another process of this plugin is still running\n")
+            return 1
+        os.close(int(sys.argv[2]))
     spec = Spec.from_json(json.loads(files.resolved.read_bytes()))
     signal.signal(signal.SIGALRM, _interrupt)
     if spec.plugins[number].is_module:  # only then: the folder could shadow imports of other plugins

@@ -51,7 +51,9 @@ def settle(files: ExperimentFiles, spec: Spec, *, patience: float = SETTLE_WAIT)
     """Wait at most `patience` seconds for plugins to process all events; return whether they have."""
     deadline = time.monotonic() + patience
     for number, _ in hearing(spec):
-        while locks.is_held(files.hearer(number).lock):
+        listener = files.hearer(number)
+        # In this order: a process that waited holds the lock before it ceases to wait.
+        while locks.is_shared(listener.waiting) or locks.is_held(listener.lock):
             if time.monotonic() > deadline:
                 return False
             time.sleep(SETTLE_PAUSE)

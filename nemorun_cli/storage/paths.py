@@ -106,6 +106,11 @@ class ListenerFiles:
         return self.directory / "lock"
 
     @property
+    def waiting(self) -> Path:
+        """Locked shared by processes of the plugin that wait for the lock of an earlier supervisor's."""
+        return self.directory / "waiting"
+
+    @property
     def heard(self) -> Path:
         """The number of events of the ledger that the plugin has received."""
         return self.directory / "heard"

@@ -84,18 +84,21 @@ def _start(files: ExperimentFiles, number: int, order: Mapping[str, Any], *, fol
     own = files.hearer(number)
     make_folder(own.directory)
     # Lock before the process starts: otherwise a command that waits for the listener could find it unlocked.
+    # If the process of an earlier supervisor still has the lock, the new one is known to wait for it.
+    waiting = locks.share(own.waiting)
     lock = locks.try_take(own.lock)
+    role, held = (["waiting", str(waiting)], waiting) if lock is None else ([], lock)
     log = os.open(own.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     read, write = os.pipe2(os.O_CLOEXEC)
     try:
         subprocess.Popen(
-            [sys.executable, "-P", "-m", _MODULE, *([str(lock)] if lock is not None else [])],
+            [sys.executable, "-P", "-m", _MODULE, *role],
             stdin=read,
             stdout=log,
             stderr=log,
             cwd=folder if os.path.isdir(folder) else "/",  # noqa: PTH112 - a text
             start_new_session=True,
-            pass_fds=[lock] if lock is not None else [],
+            pass_fds=[held],
         )
         os.write(write, json.dumps(order).encode() + b"\n")
         os.set_blocking(write, False)
@@ -103,6 +106,6 @@ def _start(files: ExperimentFiles, number: int, order: Mapping[str, Any], *, fol
         os.close(write)
         raise
     finally:
-        for descriptor in (read, log, *([lock] if lock is not None else [])):
+        for descriptor in (read, log, waiting, *([lock] if lock is not None else [])):
             os.close(descriptor)
     return write

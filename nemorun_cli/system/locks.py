@@ -113,6 +113,32 @@ def is_held(path: Path) -> bool:
     return False
 
 
+def share(path: Path) -> int:
+    """Lock the file shared, creating it if missing; return its descriptor. No process holds it for long."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def is_shared(path: Path) -> bool:
+    """Whether a process shares the lock, or probes it as this does; False if the file does not exist."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def try_take_nameless(path: Path) -> int | None:
     """Like `try_take`, for a process that is not a supervisor: the file names no holder while it is held."""
     descriptor = try_take(path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
@@ -10,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.formats import checked
 from support.patience import eventually
-from support.workspace import attempt, kill_supervisor, shim_pid, until
+from support.workspace import attempt, kill, kill_supervisor, shim_pid, until
 
+from nemorun_cli.contract.fixtures import processes_of
 from nemorun_cli.plugins.builtin import notify
 from nemorun_cli.plugins.faults import faults, settle
 from nemorun_cli.storage import events
@@ -71,6 +74,15 @@ def inbox() -> Iterator[Inbox]:
 
 def uses(**options: Any) -> list[dict[str, Any]]:
     return [{"uses": "notify", "with": options}]
+
+
+def listeners(bench: Bench) -> set[int]:
+    """The processes of plugins under the home of a test."""
+    return {
+        process.pid
+        for process in processes_of(bench.exp.home)
+        if any("listener_process" in argument for argument in process.info["cmdline"] or [])
+    }
 
 
 def settled(run: Run) -> None:
@@ -136,6 +148,27 @@ def test_plugins_hear_before_anybody_can_read_of_the_end(bench: Bench) -> None:
         supervision.close()
     settled(run)
     assert (heard, bench.lines("said")) == ([True], ["end COMPLETED "])
+
+
+def test_a_process_that_waits_for_its_predecessor_is_waited_for(bench: Bench) -> None:
+    """Between the end of a first supervisor's process and the turn of the second's, nobody is told yet."""
+    run = bench.start({"a": until("go")}, plugins=uses(command=NOTE))
+    eventually(run.files.hearer(0).heard.exists)
+    (first,) = listeners(bench)
+    os.kill(first, signal.SIGSTOP)
+    kill_supervisor(run)
+    run.resume()
+    (second,) = eventually(lambda: listeners(bench) - {first})
+    eventually(lambda: locks.is_shared(run.files.hearer(0).waiting))
+    os.kill(second, signal.SIGSTOP)
+    bench.touch("go")
+    run.wait(timeout=60)
+    kill(first)
+    assert not locks.is_held(run.files.hearer(0).lock)
+    assert not settle(run.files, run.spec(), patience=0.1)
+    os.kill(second, signal.SIGCONT)
+    settled(run)
+    assert bench.lines("said") == ["end COMPLETED "]
 
 
 def test_end_of_the_supervisor_is_told(bench: Bench) -> None:
