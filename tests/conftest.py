@@ -105,6 +105,14 @@ def _no_leaked_environment() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _own_user_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the caller's login shell, git and ssh do by the files of the caller is no part of a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("user")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _no_ignored_signals() -> None:
     """What a shell or nohup starts in the background ignores these, and so would every command of a test."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):

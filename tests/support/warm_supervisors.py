@@ -29,9 +29,17 @@ MOST: Final = 1 << 20  # bytes of a request, which is an environment
 ROOM: Final = 100_000  # bytes for the environment of a supervisor
 PRELOADED: Final = (
     "nemorun_cli.supervisor.process",
+    "nemorun_cli.executors.docker.executor",
     "nemorun_cli.executors.local",
+    "nemorun_cli.executors.slurm.executor",
+    "nemorun_cli.executors.slurm.remote.cluster",
+    "nemorun_cli.executors.slurm.remote.results",
+    "nemorun_cli.executors.slurm.remote.upload",
+    "nemorun_cli.system.log_search",
     "nemorun_cli.supervisor.output_metrics",
     "nemorun_cli.tracking.access.supervisor_api",
+    *("concurrent.futures.thread", "decimal", "docker", "encodings.ascii", "filelock", "netrc", "psutil"),
+    *("subprocess", "tempfile"),
 )
 
 _servers: dict[int, socket.socket] = {}  # by the pid of the worker
