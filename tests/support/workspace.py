@@ -19,6 +19,7 @@ from nemorun_cli.contract.fixtures import NOTE, eventually, is_running, kill_sup
 from nemorun_cli.experiment.run import find
 from nemorun_cli.storage.ledger import LedgerReader
 from nemorun_cli.storage.paths import Home
+from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
     from nemorun_cli.experiment.run import Run
@@ -40,6 +41,10 @@ __all__ = [
     "statuses",
     "until",
 ]
+
+
+FOR_A_PROCESS = (crashpoints.VARIABLE, "LANG", "LC_", "PYTHON", "TZ")
+"""How variables begin that are read only when a process starts, or that end it."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +84,15 @@ class Exp:
     ) -> Result:
         """Run the command to its end and check its exit code; None accepts any.
 
-        It runs in this process, unless it gets input or an environment of its own or runs code of users.
+        It runs in this process, unless it gets input, runs code of users, or is to crash or start in another way.
         """
-        argv = [str(argument) for argument in args]
-        if env or stdin or "--direct" in argv or any(argument.endswith(".py") for argument in argv):
+        argv, own = [str(argument) for argument in args], env or {}
+        runs_code = "--direct" in argv or any(argument.endswith(".py") for argument in argv)
+        if stdin or runs_code or any(name.startswith(FOR_A_PROCESS) for name in own):
             return self.process(*args, code=code, env=env, stdin=stdin)
+        given = {**self.env, **own}
         return _checked(
-            Result(*in_process.run(argv, program=self.argv[0], folder=self.folder, env=self.env)), code
+            Result(*in_process.run(argv, program=self.argv[0], folder=self.folder, env=given)), code
         )
 
     def process(

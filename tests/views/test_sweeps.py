@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SPECS = Path(__file__).parents[2] / "examples" / "specs"
 PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}  # as in an active venv
-FITS = amount(24, long=200)  # 200, as in the example, take two CPUs some minutes
+FITS = amount(16, long=200)  # 200, as in the example, take two CPUs some minutes
 
 FAILING = """
 name: failing
