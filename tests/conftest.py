@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -153,6 +154,20 @@ ALONE = {"slurm_alone", "own_engine"}
 """What stops an engine, or starts one of its own: such tests run one after the other."""
 
 
+@cache
+def _names_an_engine(path: Path) -> bool:
+    """Whether a file of tests can want a real engine; those of the contract do by their subjects."""
+    text = path.read_text(encoding="utf-8")
+    return any(name in text for name in {*ENGINES, *ALONE, "contract"})
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import what has no test on an engine, where only those are wanted."""
+    is_for_engines = config.option.markexpr.startswith("engine")
+    is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    return True if is_for_engines and is_test and not _names_an_engine(collection_path) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that want a real engine, and put them in the order in which they wait least."""
     ranks = {}
@@ -160,6 +175,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         subject = item.callspec.params.get("subject") if hasattr(item, "callspec") else None
         needed = {getattr(subject, "needs", None), *getattr(item, "fixturenames", ())}
         if needed & ENGINES:
+            assert _names_an_engine(item.path), f"{item.path} is not collected with -m engine"
             item.add_marker(pytest.mark.engine)
         if needed & ALONE:
             item.add_marker(pytest.mark.alone)

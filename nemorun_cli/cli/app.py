@@ -12,6 +12,7 @@ import inspect
 import os
 import sys
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -171,6 +172,7 @@ class CommandGroup(typer.core.TyperGroup):
         return name, build(name) if stub is not None and name in COMMANDS else stub, rest
 
 
+@cache
 def build(name: str) -> Any:
     """The command of this name, ready to run; imports its module."""
     module = importlib.import_module(f"nemorun_cli.cli.commands.{name}")
@@ -211,6 +213,7 @@ def _root(
     del version  # its callback prints it
 
 
+@cache
 def application() -> Any:
     """The whole command line as a Click group."""
     app = typer.Typer(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -83,6 +84,7 @@ def serve(requests: socket.socket) -> None:
     """Fork a supervisor for each request, until the worker has ended."""
     for name in PRELOADED:
         importlib.import_module(name)
+    gc.freeze()  # a collection in a forked process would copy the memory of all that is loaded
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended supervisors leave no zombies
     while True:
         message, descriptors, _, _ = socket.recv_fds(requests, MOST, 3)

@@ -84,7 +84,7 @@ class Exp:
     ) -> Result:
         """Run the command to its end and check its exit code; None accepts any.
 
-        It runs in this process, unless it gets input, runs code of users, or is to crash or start in another way.
+        It runs in this process, unless it gets input, runs code of users, or is to crash or start otherwise.
         """
         argv, own = [str(argument) for argument in args], env or {}
         runs_code = "--direct" in argv or any(argument.endswith(".py") for argument in argv)
