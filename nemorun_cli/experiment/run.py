@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.errors import (
     AmbiguousError,
     EngineError,
+    LockHeldError,
     NotFoundError,
     NotOverError,
     UsageError,
@@ -18,6 +19,7 @@ from nemorun_cli.errors import (
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import ledger, spec_copies
 from nemorun_cli.storage.paths import ExperimentFiles, Home, age_key
+from nemorun_cli.system import pids
 from nemorun_cli.views.observe import look
 
 if TYPE_CHECKING:
@@ -131,6 +133,7 @@ class Run:
             SpecError: a secret is missing.
             UsageError: the change is refused, the experiment is running, or an abandoned attempt is alive.
             EngineError: it runs on another host, or the state of an abandoned attempt is unknown.
+            LockHeldError: its supervisor is stopped, or another command works on it, such as a cancel.
         """
         from nemorun_cli.scheduler import resume_plan  # noqa: PLC0415 - only for a resume
         from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
@@ -141,6 +144,7 @@ class Run:
         snapshot = self.status()
         self.require_gone(snapshot, host_is_gone=host_is_gone)
         if snapshot.supervisor == "alive":
+            self._require_responding(snapshot)
             if document is not None:
                 raise self._is_busy()
             return False
@@ -155,8 +159,9 @@ class Run:
                 return False
             values = secret_values.resolve(change.spec, document)
             executors.ask_engines(change.spec)
-            with change.written(by) as request:
-                if not self._go(replace(request, host_is_gone=host_is_gone), values):
+            with change.written(by) as planned:
+                request = replace(planned, host_is_gone=host_is_gone, seen=snapshot.history.resumed)
+                if not self._go(request, values):
                     raise self._is_busy()
             return True
         names = snapshot.match_tasks(below)
@@ -165,7 +170,10 @@ class Run:
             return False
         resume_plan.refuse_late(snapshot.history, decisions)
         values = secret_values.resolve(snapshot.spec)
-        return self._go(ResumeRequest(by=by, below=tuple(names), host_is_gone=host_is_gone), values)
+        request = ResumeRequest(
+            by=by, seen=snapshot.history.resumed, below=tuple(names), host_is_gone=host_is_gone
+        )
+        return self._go(request, values)
 
     def require_gone(self, snapshot: Snapshot, *, host_is_gone: bool = False) -> None:
         """Refuse if a task may still run on another host, or after it was abandoned.
@@ -184,6 +192,15 @@ class Run:
             )
         if snapshot.supervisor != "alive":
             abandoned.refuse_alive(snapshot, host_is_gone=host_is_gone)
+
+    def _require_responding(self, snapshot: Snapshot) -> None:
+        """Refuse if the supervisor is stopped, by SIGSTOP or a debugger: nothing would go on."""
+        holder = snapshot.holder
+        if holder is not None and holder.is_here and pids.is_stopped(holder.pid):
+            raise LockHeldError(
+                f"{self.id} has a supervisor that is stopped and does not respond: process {holder.pid}",
+                hint=f"let it go on with: kill -CONT {holder.pid}",
+            )
 
     def _is_busy(self) -> UsageError:
         return UsageError(

@@ -122,7 +122,7 @@ class Decisions:
             after=state.reason,
             rule=rule_of(task.retry, state),
         )
-        self.schedule.add_ready(task.id, not_before=due)
+        self.schedule.add_ready(task.id)
 
     def cancel_waiting(self) -> None:
         """End tasks that were cancelled before they started."""

@@ -90,18 +90,23 @@ class Schedule:
     def begin(self) -> list[Readiness]:
         """Load the current state; return the decisions about pending tasks that follow from it."""
         decided = []
+        retried = []
         for task in self.spec.tasks:
             state = self.history.tasks[task.id]
             if state.is_over and not self.retry_is_due(task.id):
                 decided += self.over(task.id)
             elif state.status is TaskStatus.PENDING and state.not_before:
-                heapq.heappush(self._delayed, (unix(state.not_before), task.index, task.id))
+                retried.append(task)
             elif state.status is TaskStatus.PENDING and not task.dependencies:
                 if task.handler is None:
                     decided.append(Readiness(task.id, may_run=True))
             elif state.is_live and (group := self._queue_key(task)[0]):
                 self._running.setdefault(group, set()).add(task.id)
         decided += self.concluded()
+        for task in retried:  # a resume may have reset what it depends on; then it is decided again
+            readiness = self.readiness(task.id)
+            if readiness is not None and readiness.may_run:
+                self.add_ready(task.id)
         # Tasks that were decided before a crash, or wait for a retry, are not decided again.
         delayed = {name for _, _, name in self._delayed}
         states = self.history.tasks
@@ -192,14 +197,17 @@ class Schedule:
             return self.tasks[task_id].allow_failure
         return state.status is TaskStatus.SUCCEEDED
 
-    def add_ready(self, task_id: str, *, not_before: float | None = None) -> None:
-        """Queue a task for a slot, from `not_before` (Unix seconds) on if given."""
-        task = self.tasks[task_id]
-        if not_before is None:
-            heapq.heappush(self._ready.setdefault(self._queue_key(task), []), (task.index, task_id))
-            self._queued.add(task_id)
+    def add_ready(self, task_id: str) -> None:
+        """Queue a task for a slot; one that waits for a retry is queued once its delay has passed."""
+        if not_before := self.history.tasks[task_id].not_before:
+            heapq.heappush(self._delayed, (unix(not_before), self.tasks[task_id].index, task_id))
         else:
-            heapq.heappush(self._delayed, (not_before, task.index, task_id))
+            self._add_to_queue(task_id)
+
+    def _add_to_queue(self, task_id: str) -> None:
+        task = self.tasks[task_id]
+        heapq.heappush(self._ready.setdefault(self._queue_key(task), []), (task.index, task_id))
+        self._queued.add(task_id)
 
     def _queue_key(self, task: Task) -> QueueKey:
         group = self.groups.get(task.group or "")
@@ -234,7 +242,7 @@ class Schedule:
             machine: the free resources.
         """
         while self._delayed and self._delayed[0][0] <= now:
-            self.add_ready(heapq.heappop(self._delayed)[2])
+            self._add_to_queue(heapq.heappop(self._delayed)[2])
         turn = _Turn(
             slots=slots,
             needs_slot=needs_slot,

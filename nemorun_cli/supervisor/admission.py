@@ -54,17 +54,20 @@ class Admission:
         tasks = self._schedule.tasks
         requesting = [name for name in unconfirmed if tasks[name].resources]
         if not (self._machines and (requesting or self._schedule.asks_for_resources)):
-            return AdmittedTasks([*unconfirmed, *self._take_ready(None)])
+            return AdmittedTasks([*unconfirmed, *self._take_ready(None, unconfirmed)])
         with self._slots.turn(self._machines) as capacity:
             waiting = [name for name in requesting if not capacity.take([tasks[name]])]
-            admitted = [*(name for name in unconfirmed if name not in waiting), *self._take_ready(capacity)]
+            ready = self._take_ready(capacity, unconfirmed)
+            admitted = [*(name for name in unconfirmed if name not in waiting), *ready]
         return AdmittedTasks(
             [name for name in admitted if name not in capacity.impossible], waiting, capacity.impossible
         )
 
-    def _take_ready(self, capacity: Capacity | None) -> list[str]:
-        limit = self._limit
+    def _take_ready(self, capacity: Capacity | None, unconfirmed: Sequence[str]) -> list[str]:
+        """The ready tasks that start now; unconfirmed ones have their slots already."""
+        limit, tasks = self._limit, self._schedule.tasks
         used = self._dispatcher.count(of=(name for name, counts in limit.counts.items() if counts))
+        used += sum(limit.counts[tasks[name].executor] for name in unconfirmed)
         free = max(0, limit.most - used)
         return self._schedule.take_ready(
             time.time(), free, needs_slot=limit.counts, most=limit.most, machine=capacity

@@ -17,6 +17,7 @@ class ResumeRequest:
 
     Attributes:
         by: who asked, for the ledger.
+        seen: when the experiment had been resumed last, as far as the command knew.
         below: the tasks to run again even if they succeeded, with their dependents.
         host_is_gone: whether attempts of the original host are lost.
         changes: by task, what a new revision of the spec changed.
@@ -25,6 +26,7 @@ class ResumeRequest:
     """
 
     by: str
+    seen: str | None = None
     below: tuple[str, ...] = ()
     host_is_gone: bool = False
     changes: Mapping[str, str] = field(default_factory=dict)

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.errors import ExpError, LedgerError
+from nemorun_cli.errors import ExpError, LedgerError, LockHeldError
 from nemorun_cli.system.environment import SUPERVISOR_VARIABLE
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class SupervisorHandle:
         """Send the assignment and wait until the supervisor holds its lock and has written `started`.
 
         Raises:
-            AlreadyRunning: another supervisor is alive.
+            AlreadyRunning: another supervisor is alive, or has done what was asked.
+            LockHeldError: another process works on the experiment, such as a cancel.
             ExpError: it could not start; the message is its answer.
         """
         from nemorun_cli.storage.paths import ExperimentFiles  # noqa: PLC0415 - the process starts before it is loaded
@@ -82,6 +83,12 @@ class SupervisorHandle:
         answer = self._read_answer(ExperimentFiles(assignment.directory))
         if answer.get("is_running"):
             raise AlreadyRunning
+        if "held_by" in answer:
+            who = f"process {answer['held_by']}" if answer["held_by"] else "another process"
+            raise LockHeldError(
+                f"{who} works on the experiment, such as exp cancel, and has not finished",
+                hint="wait until it has, then resume",
+            )
         if not answer.get("started"):
             error = ExpError(f"the supervisor could not start: {answer.get('error')}")
             error.exit_code = int(answer.get("code", LedgerError.exit_code))

@@ -75,7 +75,9 @@ def main() -> int:
 def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
     lock = locks.take(files.supervisor_lock, patience=PREDECESSOR_WAIT)
     if lock is None:
-        _answer({"is_running": True})
+        is_supervised = locks.is_held_by_name(files.supervisor_lock)
+        holder = locks.holder_by_kernel(files.supervisor_lock)
+        _answer({"is_running": True} if is_supervised else {"held_by": holder})
         return 0
     me = Holder(pid=os.getpid(), host=locks.hostname(), boot=locks.boot_id(), since=stamp())
     locks.write_holder(lock, me)
@@ -92,6 +94,10 @@ def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
         report=_log,
     )
     loop.open()
+    if request is not None and loop.history.finished and loop.history.resumed != request.seen:
+        _answer({"is_running": True})  # of several resumes at once, another one has done what was asked
+        loop.close()
+        return 0
     loop.listen()
     if request is not None:
         resume(loop, request)

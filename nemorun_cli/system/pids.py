@@ -1,8 +1,9 @@
-"""Whether a process exists."""
+"""Whether a process exists, and whether it is stopped."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 
 def exists(pid: int) -> bool:
@@ -14,3 +15,12 @@ def exists(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped, by SIGSTOP or a debugger; False where there is no /proc."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] in ("T", "t")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from support.schedules import C, Drive, F, K, S, graphs, schedule, task
 
 from nemorun_cli.model.capacity import Machine
+from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.spec import Group, Retry, Task
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
@@ -173,8 +174,12 @@ def test_group_that_is_together_waits_for_the_last_of_its_members() -> None:
 
 def test_delayed_task_waits_for_its_time() -> None:
     """What may not start before a time does not, and the schedule says when that is."""
-    drive = Drive(schedule(task("a")))
-    drive.schedule.add_ready("a", not_before=100.0)
+    drive = Drive(schedule(task("a", retry=Retry(limit=1))))
+    drive.begin()
+    assert drive.start() == ["a"]
+    drive.note(events.ENDED, "a", status=F, reason="exit")
+    drive.note(events.RETRIED, "a", attempt=2, not_before=stamp(100.0))
+    drive.schedule.add_ready("a")
     assert drive.start(now=99.9) == []
     assert drive.schedule.next_delay() == 100.0
     assert drive.start(now=100.0) == ["a"]
