@@ -20,7 +20,7 @@ import typer.core
 import typer.main
 
 from nemorun_cli.cli import terminal
-from nemorun_cli.errors import ExpError, SpecError
+from nemorun_cli.errors import ExpError, SpecError, UsageError
 from nemorun_cli.version import __version__
 
 if TYPE_CHECKING:
@@ -249,10 +249,21 @@ def _end(error: BaseException, argv: Sequence[str], *, is_json: bool) -> int:
             terminal.say(error.format_message())
             return int(error.exit_code)
         error = _usage(error, argv)
+    if isinstance(error, FileNotFoundError) and not _has_folder():
+        error = UsageError("the working folder was removed", hint="cd to a folder that exists")
     if not isinstance(error, ExpError):
         error = _fault(error)
     _report(error, is_json=is_json)
     return error.exit_code
+
+
+def _has_folder() -> bool:
+    """Whether the working folder still exists."""
+    try:
+        os.getcwd()  # noqa: PTH109 - the same, and only to see whether it works
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _is_help(error: Any) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.storage.paths import script_copy
+from nemorun_cli.system import user
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,9 +131,4 @@ def _shared_environment(
     }
 
 
-@cache
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a uid without a name, as in some containers
-        return str(os.getuid())
+_user = cache(user.name)

@@ -194,12 +194,12 @@ class Run:
             abandoned.refuse_alive(snapshot, host_is_gone=host_is_gone)
 
     def _require_responding(self, snapshot: Snapshot) -> None:
-        """Refuse if the supervisor is stopped, by SIGSTOP or a debugger: nothing would go on."""
+        """Refuse if the supervisor is stopped, by SIGSTOP or a debugger: nothing would continue."""
         holder = snapshot.holder
         if holder is not None and holder.is_here and pids.is_stopped(holder.pid):
             raise LockHeldError(
                 f"{self.id} has a supervisor that is stopped and does not respond: process {holder.pid}",
-                hint=f"let it go on with: kill -CONT {holder.pid}",
+                hint=f"continue it with: kill -CONT {holder.pid}",
             )
 
     def _is_busy(self) -> UsageError:

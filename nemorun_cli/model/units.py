@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Final
 
 DURATION = re.compile(
     r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII
@@ -14,6 +15,10 @@ _LONGEST = 86_400.0 * 36_500  # seconds; a century, beyond which clocks and coun
 _SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([KMGT])(?:i?B)?", re.ASCII | re.IGNORECASE)
 _LETTERS = "KMGT"
 _KILO = 1024
+
+
+NO_LIMIT: Final = "must be longer than 0"  # of a timeout
+NO_LIMIT_HINT: Final = "for no limit, leave the key out"
 
 
 def duration(value: float | str) -> float:

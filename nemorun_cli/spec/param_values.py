@@ -116,12 +116,13 @@ def _option_value(param: Param, option: str) -> tuple[Any, Finding | None]:
     text = option.partition("=")[2]
     try:
         value = option_value(text)
-    except ValueError as fault:
-        value, message = UNKNOWN, str(fault)
-    else:
-        if param.type == "string" and not isinstance(value, str):
-            value = text  # `-p version=3.10` of a string param is the text 3.10
-        message = param.fault(value) or ""
+        fault = None
+    except ValueError as error:
+        value, fault = UNKNOWN, str(error)
+    if param.type == "string" and not isinstance(value, str):
+        # `-p version=3.10` of a string param is the text 3.10, and `[INST] hello` need not be YAML.
+        value, fault = text, None
+    message = fault or param.fault(value) or ""
     if not message:
         return (int(value) if _is_whole(param, value) else value), None
     place: Place = ("params", param.name)

@@ -256,6 +256,9 @@ class Resolution:
             except ValueError as fault:
                 self._findings.append(Finding(place=("run", "timeout"), message=str(fault)))
                 del values["timeout"]
+        if values.get("timeout") == 0:
+            finding = Finding(place=("run", "timeout"), message=units.NO_LIMIT, hint=units.NO_LIMIT_HINT)
+            self._findings.append(finding)
         return RunOptions(**values)
 
     def _check_uses(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import stat
 from typing import TYPE_CHECKING, Any
+
+from nemorun_cli.system import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,10 +35,13 @@ def read(path: Path) -> dict[str, Any]:
         OutputsError: it is not a regular file, is larger than MAX_BYTES, is not UTF-8 or has an invalid line.
         OSError: it cannot be read.
     """
-    with open(path, "rb", opener=_open) as stream:  # `Path.open` takes no opener
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise OutputsError("it is not a regular file")
-        content = stream.read(MAX_BYTES + 1)
+    try:
+        with files.open_to_read(path) as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        if error.strerror == files.NOT_REGULAR:
+            raise OutputsError(files.NOT_REGULAR) from None
+        raise
     if len(content) > MAX_BYTES:
         raise OutputsError(f"it is larger than {MAX_BYTES:,} bytes")
     try:
@@ -46,10 +49,6 @@ def read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as fault:
         line = content.count(b"\n", 0, fault.start) + 1
         raise OutputsError("is not UTF-8", line=line) from None
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # opening a FIFO without a writer would block
 
 
 def parse(text: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.storage import events
 from nemorun_cli.storage.ledger import Ledger
+from nemorun_cli.system import user
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,13 +30,7 @@ def wake(files: ExperimentFiles) -> None:
 
 def who() -> str:
     """The requester, as the ledger stores it: user, host, pid and command."""
-    import getpass  # noqa: PLC0415 - only requests need it
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"{user}@{os.uname().nodename}:{os.getpid()} ({_command(sys.argv)})"
+    return f"{user.name()}@{os.uname().nodename}:{os.getpid()} ({_command(sys.argv)})"
 
 
 def _command(argv: Sequence[str]) -> str:

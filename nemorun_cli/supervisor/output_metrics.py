@@ -11,6 +11,7 @@ import time
 from typing import IO, TYPE_CHECKING, Final
 
 from nemorun_cli.model import metric_patterns
+from nemorun_cli.system.files import open_to_read
 from nemorun_cli.system.regex_timeout import PATIENCE, TooSlowError, Watchdog
 from nemorun_cli.tracking.store import json_values, row_files
 
@@ -74,7 +75,7 @@ class OutputMetrics:
         try:
             if os.stat(self._log).st_size <= self._offset and not (is_over and self._rest):  # noqa: PTH116 - called each second
                 return True
-            with open(self._log, "rb") as stream, self._watchdog:  # noqa: PTH123 - the same
+            with open_to_read(self._log) as stream, self._watchdog:
                 stream.seek(self._offset)
                 self._writer.open(self._name)
                 return self._read_stream(stream, is_over=is_over, until=until)

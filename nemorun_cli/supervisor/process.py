@@ -8,7 +8,6 @@ It answers with one line on standard output, then closes everything it inherited
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import os
 import select
@@ -26,7 +25,7 @@ from nemorun_cli.storage.events import SUPERVISOR_ENDED, SUPERVISOR_STARTED
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervisor.assignment import Assignment
 from nemorun_cli.supervisor.loop import SupervisorLoop
-from nemorun_cli.system import crashpoints, locks
+from nemorun_cli.system import crashpoints, locks, user
 from nemorun_cli.system.files import FILE_MODE
 from nemorun_cli.system.locks import Holder
 
@@ -106,7 +105,7 @@ def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
 
             crashpoints.point("revision.noted")
             spec_revisions.install(files, spec.revision)
-    loop.record(SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=getpass.getuser())
+    loop.record(SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=user.name())
     crashpoints.point("supervisor.started")
     _answer({"started": True})
     reason = "finished"

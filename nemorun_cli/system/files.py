@@ -1,4 +1,4 @@
-"""Private files and folders, which only their owner can access, and the one way to write a file whole.
+"""Private files and folders, the one way to write a file whole, and the one to read what others write.
 
 Every program that tracks loads this module; it imports nothing that takes time.
 """
@@ -6,7 +6,9 @@ Every program that tracks loads this module; it imports nothing that takes time.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
+NOT_REGULAR: Final = "it is not a regular file"
 
 
 def write(path: Path | str, text: str) -> None:
@@ -98,3 +101,24 @@ def sync(path: Path | str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def open_to_read(path: str | Path) -> BinaryIO:
+    """Open a file that others write: never waits, as opening a FIFO does.
+
+    Raises:
+        OSError: it cannot be opened, or is not a regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
+    return open(descriptor, "rb")  # noqa: PTH123 - a descriptor
+
+
+def is_regular(path: Path) -> bool:
+    """Whether there is a file that can be read without waiting."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False

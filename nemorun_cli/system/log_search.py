@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model import metric_patterns
 from nemorun_cli.system.file_end import last_bytes
+from nemorun_cli.system.files import open_to_read
 from nemorun_cli.system.regex_timeout import PATIENCE, TooSlowError, Watchdog
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def found(log: Path, patterns: Sequence[str], *, report: Callable[[str], None]) 
     has no match.
     """
     try:
-        with log.open("rb") as stream:
+        with open_to_read(log) as stream:
             data, _ = last_bytes(stream.fileno(), WINDOW)
     except OSError:
         return None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from nemorun_cli.system import user
 
 ASK_WAIT: Final = 3.0  # seconds that systemd may take to answer
 LINGERING: Final = Path("/var/lib/systemd/linger")  # holds a file for each user whose services survive logout
@@ -38,7 +39,7 @@ def danger(control_group: str | None = None) -> SessionRisk | None:
         return SessionRisk(
             "systemd-logind kills all processes of a session at logout (KillUserProcesses=yes)",
             "start it in a scope of its own: systemd-run --user --scope exp run …"
-            + ("" if _lingers() else f", after: loginctl enable-linger {_user()}"),
+            + ("" if _lingers() else f", after: loginctl enable-linger {user.name()}"),
         )
     return None
 
@@ -46,7 +47,7 @@ def danger(control_group: str | None = None) -> SessionRisk | None:
 def _user_manager_risk() -> SessionRisk:
     return SessionRisk(
         "this terminal belongs to your systemd user manager, which stops when you log out everywhere",
-        f"keep it running after logout: loginctl enable-linger {_user()}",
+        f"keep it running after logout: loginctl enable-linger {user.name()}",
     )
 
 
@@ -58,7 +59,7 @@ def _control_group() -> str:
 
 
 def _lingers() -> bool:
-    return (LINGERING / _user()).exists()
+    return (LINGERING / user.name()).exists()
 
 
 def _kills_user_processes() -> bool:
@@ -78,10 +79,3 @@ def _kills_user_processes() -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return "KillUserProcesses=yes" in done.stdout
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a uid without a name
-        return str(os.getuid())

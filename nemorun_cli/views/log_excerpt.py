@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model.masking import mask
 from nemorun_cli.system.file_end import last_bytes
+from nemorun_cli.system.files import open_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -46,7 +47,7 @@ def read(path: Path, *, secrets: Collection[str], lines: int = LINES) -> Excerpt
     # Read this much more, so that no secret is cut at the start of the shown part and stays unmasked.
     margin = max((len(value.encode()) for value in secrets), default=0)
     try:
-        with path.open("rb") as stream:
+        with open_to_read(path) as stream:
             data, start = last_bytes(stream.fileno(), WINDOW + margin)
     except FileNotFoundError:
         return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import NotFoundError
 from nemorun_cli.model.masking import mask
 from nemorun_cli.system.file_end import last_lines
+from nemorun_cli.system.files import is_regular, open_to_read
 
 if TYPE_CHECKING:
     import re
@@ -77,7 +78,8 @@ class LogFeed:
             else:
                 yield from self._filtered(cursor.read(is_over=self._is_over(cursor, state)))
             while self.attempt is None and cursor.attempt < state.attempt:
-                if not (following := self.files.attempt(task, cursor.attempt + 1)).log.exists():
+                following = self.files.attempt(task, cursor.attempt + 1)
+                if not is_regular(following.log):
                     break
                 cursor = self._open(task, cursor.attempt + 1, following)
                 yield from self._filtered(cursor.read(is_over=self._is_over(cursor, state)))
@@ -90,9 +92,10 @@ class LogFeed:
 
     def _begin(self, task: str, state: TaskState) -> _Cursor | None:
         number = self.attempt or latest_attempt(self.files, task, state)
-        if number is None or not (attempt_files := self.files.attempt(task, number)).log.exists():
+        if number is None:
             return None
-        return self._open(task, number, attempt_files)
+        attempt_files = self.files.attempt(task, number)
+        return self._open(task, number, attempt_files) if is_regular(attempt_files.log) else None
 
     def _open(self, task: str, number: int, attempt_files: AttemptFiles) -> _Cursor:
         cursor = self._cursors[task] = _Cursor(task, number, attempt_files.log)
@@ -102,7 +105,7 @@ class LogFeed:
         if self.last is None:
             return self._filtered(cursor.read(is_over=is_over))
         if self.pattern is None:
-            with cursor.path.open("rb") as stream:
+            with open_to_read(cursor.path) as stream:
                 cursor.go_to(last_lines(stream, self.last))
             return self._filtered(cursor.read(is_over=is_over))
         return deque(self._filtered(cursor.read(is_over=is_over)), maxlen=self.last)
@@ -143,7 +146,7 @@ class _Cursor:
         """The lines since the last call; `is_over` includes an incomplete last line and ends the reading."""
         if self._is_done:
             return
-        with self.path.open("rb") as stream:
+        with open_to_read(self.path) as stream:
             stream.seek(self._offset)
             while data := stream.read(CHUNK):
                 self._offset += len(data)
@@ -187,7 +190,12 @@ def demand(snapshot: Snapshot, task: str, *, attempt: int | None) -> None:
     """
     state = snapshot.history.tasks[task]
     number = attempt or latest_attempt(snapshot.files, task, state)
-    if number is not None and snapshot.files.attempt(task, number).log.exists():
+    if number is not None and (log := snapshot.files.attempt(task, number).log).exists():
+        if not is_regular(log):
+            raise NotFoundError(
+                f"the log of attempt {number} of {task} is not a regular file any more: {log}",
+                hint="the task, or something else that can write there, has replaced it",
+            )
         return
     if attempt is not None:
         raise NotFoundError(

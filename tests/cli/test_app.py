@@ -193,6 +193,25 @@ def test_a_reader_that_leaves_is_no_fault(exp: Exp, arguments: tuple[str, ...]) 
     assert stderr == ""
 
 
+def test_a_removed_working_folder_is_told(exp: Exp) -> None:
+    """In a folder that was removed, a relative path is wrong usage; what needs no folder works."""
+    exp.spec("tasks: {a: {command: 'true'}}")
+    exp.spec("", "gone/x")
+
+    def called(words: str) -> subprocess.CompletedProcess[str]:
+        script = f"rm -r ../gone; {shlex.join(exp.argv)} {words}"
+        folder = exp.folder / "gone"
+        folder.mkdir(exist_ok=True)
+        return subprocess.run(
+            ["bash", "-c", script], cwd=folder, env=exp.env, capture_output=True, text=True, check=False
+        )
+
+    refused = called("run ../spec.yaml")
+    assert refused.returncode == 2
+    assert "the working folder was removed" in refused.stderr
+    assert called("list").returncode == 0
+
+
 def test_a_full_disk_is_reported(exp: Exp) -> None:
     """A failed write to standard output is reported as an error."""
     exp("run", exp.spec(HELLO))

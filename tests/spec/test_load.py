@@ -234,6 +234,19 @@ def test_document_is_resolved_for_each_identity(folder: Path) -> None:
     assert bodies == ["echo x_1", "echo x_2"]
 
 
+@pytest.mark.parametrize("value", ["0", "0s", "'0'", "0.0", "'${{ params.n }}'"])
+def test_a_timeout_of_nothing_is_refused_everywhere(refused: Refused, value: str) -> None:
+    """A timeout of 0 would mean none to some and at once to others: how to have none is told."""
+    problems = refused(
+        f"params: {{n: 0}}\nrun: {{timeout: {value}}}\ntasks:\n  a: {{inline: x, timeout: {value}}}\n"
+        f"on_exit: {{h: {{inline: x, timeout: {value}}}}}\n"
+    )
+    assert len(problems) == 3
+    for problem in problems:
+        assert "timeout: must be longer than 0" in problem
+        assert "for no limit, leave the key out" in problem
+
+
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused) -> None:
     """Form, meaning and expressions are checked together, each cause is told once, first line first."""
     problems = refused(

@@ -142,7 +142,9 @@ def _key(value: Any) -> str:
 
 def _of_task(task: Task) -> dict[str, Any]:
     """A task's own fields; its body is under the key of its kind."""
-    return {task.kind: _plain(task.body)} | _fields(task, without=_DERIVED)
+    values = {task.kind: _plain(task.body)} | _fields(task, without=_DERIVED)
+    # Values of a matrix in another order are the same members: what depends on all of them is the same.
+    return {**values, "dependencies": sorted(task.dependencies)}
 
 
 def _of_spec(spec: Spec, other: Spec) -> dict[str, Any]:

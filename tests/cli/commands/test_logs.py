@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 from support.patience import eventually
 from support.terminals import CTRL_C, Terminal
 
@@ -154,3 +155,19 @@ def test_following_is_left_with_ctrl_c(exp: Exp) -> None:
     assert terminal.end() == 130
     (exp.folder / "go").touch()
     exp("wait")
+
+
+@pytest.mark.parametrize("kind", ["mkfifo", "mkdir"])
+def test_a_log_that_is_no_file_any_more_is_told(exp: Exp, kind: str) -> None:
+    """What a task puts in the place of its log hangs no command, and the other logs are shown."""
+    replaced = f"L=$(readlink /proc/$$/fd/1); rm $L; {kind} $L; exit 1"
+    exp.spec(
+        "name: s\ntasks:\n  ok: echo fine\n  odd:\n"
+        f"    inline: '{replaced}'\n    retry: {{limit: 1, on: [{{log: never}}]}}\n"
+        "    metrics: {m: '(?P<x>[0-9]+)'}\n".replace("ok: echo fine", "ok: {inline: echo fine}")
+    )
+    exp("run", "spec.yaml", code=1)
+    refused = exp("logs", "s", "odd", code=3)
+    assert "the log of attempt 1 of odd is not a regular file any more" in refused.stderr
+    assert "fine" in exp("logs", "s").stdout
+    assert "it is not a regular file" in exp("why", "s", "odd").stdout

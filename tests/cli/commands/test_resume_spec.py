@@ -331,3 +331,15 @@ def test_tags_that_were_changed_count_in_lists(exp: Exp, study: Path) -> None:
     assert exp.status()["status"] == "COMPLETED"
     (found,) = exp("list", "--tag", "fresh", "--json").json["experiments"]
     assert found["tags"] == ["fresh"]
+
+
+def test_values_of_a_matrix_in_another_order_are_no_change(exp: Exp) -> None:
+    """The members and their ids are the same, and so is what depends on all of them."""
+    text = "name: study\ntasks:\n  t: {command: 'true', matrix: {x: [1, 2, 3]}}\n"
+    text += "  last: {command: 'true', dependencies: [t]}\n"
+    spec = exp.spec(text)
+    exp("run", spec)
+    change(spec, ("[1, 2, 3]", "[3, 1, 2]"))
+    document = plan(exp, "--spec", spec)
+    assert {action for action, _ in document["tasks"].values()} == {"keep"}
+    assert "unchanged" in exp("resume", "study", "--spec", spec).stderr
