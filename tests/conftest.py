@@ -107,7 +107,7 @@ def _no_leaked_environment() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_user_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What the caller's login shell, git and ssh do by the files of the caller is no part of a test."""
+    """Tests do not read the caller's settings of the login shell, git and ssh."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("user")))
         yield
@@ -156,13 +156,13 @@ ALONE = {"slurm_alone", "own_engine"}
 
 @cache
 def _names_an_engine(path: Path) -> bool:
-    """Whether a file of tests can want a real engine; those of the contract do by their subjects."""
+    """Whether tests of a file may use a real engine; those of the contract get theirs from their subjects."""
     text = path.read_text(encoding="utf-8")
     return any(name in text for name in {*ENGINES, *ALONE, "contract"})
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not import what has no test on an engine, where only those are wanted."""
+    """With `-m engine`, do not import files without tests on engines."""
     is_for_engines = config.option.markexpr.startswith("engine")
     is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
     return True if is_for_engines and is_test and not _names_an_engine(collection_path) else None

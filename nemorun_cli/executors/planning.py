@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 RUN_PARTIAL: Final = Path(__file__).with_name("run_partial.py")  # copied too, for partials
 
+_user = cache(user.name)  # asked for each task
+
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -129,6 +131,3 @@ def _shared_environment(
         "EXP_PREFIX": tracked,
         "EXP_DASH_ROOT": str(records),
     }
-
-
-_user = cache(user.name)

@@ -133,7 +133,7 @@ class Run:
             SpecError: a secret is missing.
             UsageError: the change is refused, the experiment is running, or an abandoned attempt is alive.
             EngineError: it runs on another host, or the state of an abandoned attempt is unknown.
-            LockHeldError: its supervisor is stopped, or another command works on it, such as a cancel.
+            LockHeldError: its supervisor is stopped, or another command, such as a cancel, works on it.
         """
         from nemorun_cli.scheduler import resume_plan  # noqa: PLC0415 - only for a resume
         from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
@@ -144,7 +144,6 @@ class Run:
         snapshot = self.status()
         self.require_gone(snapshot, host_is_gone=host_is_gone)
         if snapshot.supervisor == "alive":
-            self._require_responding(snapshot)
             if document is not None:
                 raise self._is_busy()
             return False
@@ -176,9 +175,10 @@ class Run:
         return self._go(request, values)
 
     def require_gone(self, snapshot: Snapshot, *, host_is_gone: bool = False) -> None:
-        """Refuse if a task may still run on another host, or after it was abandoned.
+        """Refuse if a task may still run on another host or after it was abandoned, or nobody drives it.
 
         Raises:
+            LockHeldError: its supervisor is stopped.
             UsageError: an abandoned attempt is alive.
             EngineError: it ran on another host, or the state of an abandoned attempt is unknown.
         """
@@ -190,7 +190,9 @@ class Run:
                 f"{self.id} ran on {host}, which may still be running it",
                 hint="resume it on that host, or use --host-is-gone if the host is permanently lost",
             )
-        if snapshot.supervisor != "alive":
+        if snapshot.supervisor == "alive":
+            self._require_responding(snapshot)
+        else:
             abandoned.refuse_alive(snapshot, host_is_gone=host_is_gone)
 
     def _require_responding(self, snapshot: Snapshot) -> None:
@@ -198,7 +200,7 @@ class Run:
         holder = snapshot.holder
         if holder is not None and holder.is_here and pids.is_stopped(holder.pid):
             raise LockHeldError(
-                f"{self.id} has a supervisor that is stopped and does not respond: process {holder.pid}",
+                f"the supervisor of {self.id} is stopped and does not respond: process {holder.pid}",
                 hint=f"continue it with: kill -CONT {holder.pid}",
             )
 

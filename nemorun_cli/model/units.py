@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Final
 
 DURATION = re.compile(
     r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII
@@ -17,10 +16,6 @@ _LETTERS = "KMGT"
 _KILO = 1024
 
 
-NO_LIMIT: Final = "must be longer than 0"  # of a timeout
-NO_LIMIT_HINT: Final = "for no limit, leave the key out"
-
-
 def duration(value: float | str) -> float:
     """Seconds of `90s`, `10m`, `2h`, `1d`, `1h30m` or a plain number of seconds.
 
@@ -30,6 +25,17 @@ def duration(value: float | str) -> float:
     if seconds is None or not 0 <= seconds <= _LONGEST:
         raise ValueError(
             f"{value!r} is not a duration (write 90s, 10m, 2h, 1d, 1h30m or a number of seconds)"
+        )
+    return seconds
+
+
+def timeout(value: float | str) -> float:
+    """Like `duration`, for a limit: 0 is refused, because it could mean no limit as well as no time."""
+    seconds = duration(value)
+    if not seconds:
+        raise ValueError(
+            "must be longer than 0; for no limit, leave the key out, or write a long one, such as 365d, "
+            "where `defaults`, a group or a handler has a limit"
         )
     return seconds
 

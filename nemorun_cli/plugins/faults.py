@@ -52,7 +52,7 @@ def settle(files: ExperimentFiles, spec: Spec, *, patience: float = SETTLE_WAIT)
     deadline = time.monotonic() + patience
     for number, _ in hearing(spec):
         listener = files.hearer(number)
-        # In this order: a process that waited holds the lock before it ceases to wait.
+        # In this order: a process that waited holds the lock before it stops waiting.
         while locks.is_shared(listener.waiting) or locks.is_held(listener.lock):
             if time.monotonic() > deadline:
                 return False

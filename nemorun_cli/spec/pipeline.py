@@ -252,13 +252,10 @@ class Resolution:
         values = dict(section)
         if "timeout" in values:
             try:
-                values["timeout"] = units.duration(values["timeout"])
+                values["timeout"] = units.timeout(values["timeout"])
             except ValueError as fault:
                 self._findings.append(Finding(place=("run", "timeout"), message=str(fault)))
                 del values["timeout"]
-        if values.get("timeout") == 0:
-            finding = Finding(place=("run", "timeout"), message=units.NO_LIMIT, hint=units.NO_LIMIT_HINT)
-            self._findings.append(finding)
         return RunOptions(**values)
 
     def _check_uses(

@@ -69,7 +69,7 @@ class SupervisorHandle:
 
         Raises:
             AlreadyRunning: another supervisor is alive, or has done what was asked.
-            LockHeldError: another process works on the experiment, such as a cancel.
+            LockHeldError: another command, such as a cancel, works on the experiment.
             ExpError: it could not start; the message is its answer.
         """
         from nemorun_cli.storage.paths import ExperimentFiles  # noqa: PLC0415 - the process starts before it is loaded
@@ -86,8 +86,8 @@ class SupervisorHandle:
         if "held_by" in answer:
             who = f"process {answer['held_by']}" if answer["held_by"] else "another process"
             raise LockHeldError(
-                f"{who} works on the experiment, such as exp cancel, and has not finished",
-                hint="wait until it has, then resume",
+                f"{who} still works on {assignment.directory.name}, as exp cancel does until tasks end",
+                hint="wait until it has finished, then try again",
             )
         if not answer.get("started"):
             error = ExpError(f"the supervisor could not start: {answer.get('error')}")

@@ -86,12 +86,21 @@ def take(path: Path, *, patience: float = PATIENCE) -> int | None:
 
 def try_take(path: Path) -> int | None:
     """Like `take`, but with a single try."""
+    try:
+        return _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+
+
+def share(path: Path) -> int:
+    """Lock the file shared, creating it if missing; return its descriptor. It waits only for a probe."""
+    return _lock(path, fcntl.LOCK_SH)
+
+
+def _lock(path: Path, operation: int) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
+        fcntl.flock(descriptor, operation)
     except BaseException:
         os.close(descriptor)
         raise
@@ -99,39 +108,22 @@ def try_take(path: Path) -> int | None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock; False if the file does not exist."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def share(path: Path) -> int:
-    """Lock the file shared, creating it if missing; return its descriptor. No process holds it for long."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+    """Whether a process holds the lock exclusively; False if the file does not exist."""
+    return _is_refused(path, os.O_RDONLY, fcntl.LOCK_SH)
 
 
 def is_shared(path: Path) -> bool:
-    """Whether a process shares the lock, or probes it as this does; False if the file does not exist."""
+    """Whether a process holds the lock, shared or not; False if the file does not exist."""
+    return _is_refused(path, os.O_RDWR, fcntl.LOCK_EX)
+
+
+def _is_refused(path: Path, mode: int, operation: int) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, mode | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:

@@ -99,7 +99,7 @@ def test_a_resume_beside_a_cancel_is_refused(bench: Bench) -> None:
     kill_supervisor(run)
     lock = locks.try_take_nameless(run.files.supervisor_lock)  # as a cancel does without a supervisor
     assert lock is not None
-    with pytest.raises(LockHeldError, match=f"process {os.getpid()} works on the experiment"):
+    with pytest.raises(LockHeldError, match=f"process {os.getpid()} still works on {run.id}"):
         run.resume()
     os.close(lock)
     assert run.resume()
@@ -114,9 +114,10 @@ def test_a_resume_beside_a_stopped_supervisor_is_refused(bench: Bench) -> None:
     holder = run.status(observe=False).holder
     assert holder is not None
     os.kill(holder.pid, signal.SIGSTOP)
-    refused = bench.exp("resume", "latest", code=7)
-    assert f"does not respond: process {holder.pid}" in refused.stderr
-    assert f"kill -CONT {holder.pid}" in refused.stderr
+    for options in ((), ("--detach",), ("--dry-run",)):
+        refused = bench.exp("resume", "latest", *options, code=7)
+        assert f"does not respond: process {holder.pid}" in refused.stderr
+        assert f"kill -CONT {holder.pid}" in refused.stderr
     os.kill(holder.pid, signal.SIGCONT)
     bench.touch("go")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED

@@ -244,7 +244,7 @@ def test_a_timeout_of_nothing_is_refused_everywhere(refused: Refused, value: str
     assert len(problems) == 3
     for problem in problems:
         assert "timeout: must be longer than 0" in problem
-        assert "for no limit, leave the key out" in problem
+        assert "for no limit, leave the key out, or write a long one, such as 365d" in problem
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused) -> None:

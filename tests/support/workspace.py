@@ -44,7 +44,7 @@ __all__ = [
 
 
 FOR_A_PROCESS = (crashpoints.VARIABLE, "LANG", "LC_", "PYTHON", "TZ")
-"""How variables begin that are read only when a process starts, or that end it."""
+"""Prefixes of variables that a process reads only when it starts, or that make it crash."""
 
 
 @dataclass(frozen=True)

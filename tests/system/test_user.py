@@ -20,9 +20,10 @@ def test_a_user_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be a user without a name")
 def test_a_user_without_a_name_is_known_by_its_number() -> None:
     """As in a container that is started with any number."""
-    code = "import os; os.setuid(54321); from nemorun_cli.system import user; print(user.name())"
+    # What only the first user may read is imported before.
+    code = "import getpass, os; from nemorun_cli.system import user; os.setuid(54321); print(user.name())"
     done = subprocess.run(
-        [sys.executable, "-c", f"from nemorun_cli.system import user; import getpass; {code}"],
+        [sys.executable, "-c", code],
         env={},
         capture_output=True,
         text=True,

@@ -20,7 +20,7 @@ from nemorun_cli.spec.tasks.resource_requests import VISIBLE, ResourceRequests
 from nemorun_cli.storage.paths import script_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from nemorun_cli.executors.capabilities import Capabilities
     from nemorun_cli.executors.executor_types import ExecutorTypes
@@ -189,7 +189,7 @@ class TaskBuilder:
             when=own.get("when"),
             resources=self._resources(member, executor, layers),
             retry=self._retry(member),
-            timeout=self._limit(own.get("timeout"), member),
+            timeout=self._duration(own.get("timeout"), member, "timeout", read=units.timeout),
             stop_signal=own.get("stop_signal", DEFAULT_STOP_SIGNAL).removeprefix("SIG"),
             stop_grace=self._duration(own.get("stop_grace", DEFAULT_STOP_GRACE), member, "stop_grace") or 0.0,
             allow_failure=own.get("allow_failure", False),
@@ -436,20 +436,14 @@ class TaskBuilder:
         group: Place = ("tasks", member.name)
         return (self._defaults, ("defaults",)), (member.group or {}, group), (member.own, member.place)
 
-    def _duration(self, value: Any, member: Member, *keys: str) -> float | None:
+    def _duration(
+        self, value: Any, member: Member, *keys: str, read: Callable[[Any], float] = units.duration
+    ) -> float | None:
         try:
-            return None if value is None else units.duration(value)
+            return None if value is None else read(value)
         except ValueError as fault:
             self._report((*self._place(member, keys[0]), *keys[1:]), str(fault))
             return None
-
-    def _limit(self, value: Any, member: Member) -> float | None:
-        """The duration of a timeout, which cannot be 0: to some that means none, to others at once."""
-        seconds = self._duration(value, member, "timeout")
-        if seconds == 0:
-            self._report(self._place(member, "timeout"), units.NO_LIMIT, units.NO_LIMIT_HINT)
-            return None
-        return seconds
 
     def _check_group_keys(self, name: str, entry: Mapping[str, Any]) -> None:
         if "fail_fast" in entry and "group" not in entry and "matrix" not in entry:
