@@ -15,6 +15,7 @@ from nemorun_cli.errors import EngineError, UsageError
 from nemorun_cli.executors.capabilities import Capabilities as Capabilities
 from nemorun_cli.executors.executor_types import ExecutorTypes
 from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.system.process_limits import is_shortage
 from nemorun_cli.system.registry import Registry
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ class AttemptStatus:
     `state` is `queued` or `running` (the engine has it), `over` (finished; `ending` is set), `unknown` (the
     engine does not answer; never treated as finished) or `absent` (it was never started, and will not be).
     `since` is its start (Unix seconds), if that is known more precisely than from the time of this
-    report; `evidence` is the source of the status.
+    report; `evidence` is the source of the status. With `is_shortage`, an `absent` attempt was not started
+    because this machine lacks something now (`message`): it is submitted again after a pause.
     """
 
     key: Key
@@ -124,14 +126,20 @@ class AttemptStatus:
     ending: AttemptEnd | None = None
     message: str | None = None
     evidence: str | None = None
+    is_shortage: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobError:
-    """Why one job could not be submitted, polled or cancelled; other jobs are not affected."""
+    """Why one job could not be submitted, polled or cancelled; other jobs are not affected.
+
+    `is_shortage` is for a submission: it failed because this machine lacks something now, and is repeated
+    after a pause.
+    """
 
     key: Key
     message: str
+    is_shortage: bool = False
 
 
 Answer = AttemptStatus | JobError
@@ -172,7 +180,8 @@ class Executor(Protocol):
         """Start attempts. Submitting a started attempt again must not start it twice.
 
         An error means that the attempt did not start, and never will; if that is uncertain, it is `unknown`.
-        Attempts without an answer are reported by `poll`.
+        Attempts without an answer are reported by `poll`; if this call raised, those that `poll` then calls
+        `absent` have failed to start.
         """
         ...
 
@@ -180,7 +189,7 @@ class Executor(Protocol):
         """Status changes of these attempts; on the first call, the status of each.
 
         An attempt that cannot be examined is answered with an error, and is UNKNOWN until it can: the next
-        call examines it again, even if nothing announces its change a second time.
+        call reports its status again, changed or not. After a call that raised, this holds for all of them.
         """
         ...
 
@@ -239,7 +248,8 @@ def answer_each(jobs: Iterable[Job], answer: Callable[[Job], AttemptStatus | Non
             status = answer(job)
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
-            yield JobError(key=job.key, message=f"{error.strerror or error}{where}")
+            message = f"{error.strerror or error}{where}"
+            yield JobError(key=job.key, message=message, is_shortage=is_shortage(error))
         else:
             if status is not None:
                 yield status

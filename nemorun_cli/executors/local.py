@@ -36,6 +36,7 @@ from nemorun_cli.model.usage import Usage
 from nemorun_cli.storage import attempts
 from nemorun_cli.system import crashpoints, environment, hardware, locks, pids
 from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system.process_limits import are_files_scarce, callers_limits, is_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -103,6 +104,8 @@ class LocalExecutor:
         self._scan: dict[int, process_tree.ScannedProcess] | None = None
         self._unwatched: set[Key] = set()  # alive, without a descriptor that reports their end
         self._unexamined: set[Key] = set()  # something happened to them that was not reported yet
+        self._unreported: set[Key] = set()  # their last examination failed: report them, changed or not
+        self._is_polling = False  # after an error it stays set
 
     def plan(self, plan: Plan) -> Plan:
         """The plan unchanged: the shim needs no further parameters."""
@@ -114,17 +117,23 @@ class LocalExecutor:
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
         """Report finished children, and check adopted attempts periodically."""
+        if self._is_polling:
+            self._unexamined |= jobs.keys()
+            self._unreported |= jobs.keys()
+        self._is_polling = True
         self._scan = None
-        ready = self._ready()
+        self._collect_ready()
         now = time.monotonic()
         is_due = now >= self._next_poll
         if is_due:
             self._next_poll = now + POLL_INTERVAL
             self._reap_strays()
         unseen = {key for key in jobs if key not in self._children and key not in self._unwatched}
-        self._unexamined |= ready | unseen | (self._unwatched if is_due else set())
+        self._unexamined |= unseen | (self._unwatched if is_due else set())
         wanted = [jobs[key] for key in self._unexamined if key in jobs]
-        return [*answer_each(wanted, self._examine), *self._advance(jobs)]
+        answers = [*answer_each(wanted, self._examine), *self._advance(jobs)]
+        self._is_polling = False
+        return answers
 
     def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> Iterable[JobError]:
         """Signal the whole tree of each task, and KILL it after the grace period."""
@@ -202,6 +211,8 @@ class LocalExecutor:
         try:
             pid = self._spawn(job, plan, env, lock)
         except (OSError, ValueError) as error:
+            if is_shortage(error):
+                raise
             return AttemptStatus(key=job.key, state="over", ending=failed_launch(_explain(error, plan)))
         crashpoints.point("attempt.spawned")
         self._watch(job, pid, is_own=True)
@@ -210,19 +221,21 @@ class LocalExecutor:
     def _spawn(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> int:
         log = os.open(job.files.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
         try:
-            return os.posix_spawn(
-                SHELL,
-                shim_line(job.files.directory, plan, _program(plan, env)),
-                env,
-                file_actions=[
-                    *self._streams(log),
-                    (os.POSIX_SPAWN_DUP2, lock, LOCK_DESCRIPTOR),
-                    *_slots(job),
-                ],
-                setsid=self.own_session,
-                setsigmask=(),
-                setsigdef=RESTORED,
-            )
+            line = shim_line(job.files.directory, plan, _program(plan, env))
+            with callers_limits():
+                return os.posix_spawn(
+                    SHELL,
+                    line,
+                    env,
+                    file_actions=[
+                        *self._streams(log),
+                        (os.POSIX_SPAWN_DUP2, lock, LOCK_DESCRIPTOR),
+                        *_slots(job),
+                    ],
+                    setsid=self.own_session,
+                    setsigmask=(),
+                    setsigdef=RESTORED,
+                )
         finally:
             os.close(log)
 
@@ -234,18 +247,32 @@ class LocalExecutor:
         ]
 
     def _watch(self, job: Job, pid: int, *, is_own: bool) -> None:
-        watch = None
-        if self._events and hasattr(os, "pidfd_open"):
-            with contextlib.suppress(OSError):
-                watch = os.pidfd_open(pid)
-                self._events.register(watch, select.EPOLLIN)
-                self._by_watch[watch] = job.key
+        watch = self._descriptor_of(pid)
+        if watch is not None:
+            self._by_watch[watch] = job.key
         self._children[job.key] = _Child(job, pid, watch, is_own)
         self._unwatched.discard(job.key)
         if is_own:
             self._shims.add(pid)
         if watch is None:
             self._unwatched.add(job.key)
+
+    def _descriptor_of(self, pid: int) -> int | None:
+        """A pidfd that wakes the executor at the end of a process; None if the system cannot give one."""
+        if self._events is None or not hasattr(os, "pidfd_open"):
+            return None
+        try:
+            watch = os.pidfd_open(pid)
+        except OSError:
+            return None
+        try:
+            if not are_files_scarce(watch):
+                self._events.register(watch, select.EPOLLIN)
+                return watch
+        except OSError:  # the user's limit of watches is reached
+            pass
+        os.close(watch)
+        return None
 
     def _forget(self, key: Key) -> None:
         self._unwatched.discard(key)
@@ -256,26 +283,29 @@ class LocalExecutor:
                 self._by_watch.pop(child.watch, None)
                 os.close(child.watch)
 
-    def _ready(self) -> set[Key]:
-        """The attempts whose shim has exited; reaps those that are children of this process."""
+    def _collect_ready(self) -> None:
+        """Note the attempts whose shim has exited, at once; reaps those that are children of this process."""
         ready = set()
         if self._events:
             for watch, _ in self._events.poll(0):
                 if key := self._by_watch.get(watch):
                     ready.add(key)
+                    self._unexamined.add(key)
                     self._events.unregister(watch)
-        own = [
-            key for key in (ready | self._unwatched) if (child := self._children.get(key)) and child.is_own
-        ]
-        for key in own:
-            if self._children[key].wait(os.WNOHANG):
-                ready.add(key)
-        return ready
+        for key in ready | self._unwatched:
+            child = self._children.get(key)
+            if child and child.is_own and child.wait(os.WNOHANG):
+                self._unexamined.add(key)
 
     def _examine(self, job: Job) -> AttemptStatus | None:
         """The status of an attempt to which something happened; after an error it is examined again."""
-        status = self._status(job)
+        try:
+            status = self._status(job)
+        except OSError:
+            self._unreported.add(job.key)
+            raise
         self._unexamined.discard(job.key)
+        self._unreported.discard(job.key)
         return status
 
     def _status(self, job: Job) -> AttemptStatus | None:
@@ -321,7 +351,9 @@ class LocalExecutor:
 
     def _status_alive(self, job: Job, child: _Child | None, pid: int | None) -> AttemptStatus | None:
         if child and child.wait_status is None and child.watch is not None and pids.exists(child.pid):
-            return None
+            if job.key not in self._unreported:
+                return None
+            return AttemptStatus(key=job.key, state="running", job_id=str(child.pid))
         self._forget(job.key)
         if pid and process_tree.mark_of(pid) == _mark(job):
             self._watch(job, pid, is_own=False)
@@ -355,7 +387,12 @@ class LocalExecutor:
         if not any(stop.due <= now for stop in self._stops.values()):
             return []
         self._reap_strays()
-        seen = process_tree.scan()
+        try:
+            seen = process_tree.scan()
+        except OSError:  # a shortage: nothing is known now
+            for stop in self._stops.values():
+                stop.due = max(stop.due, now + POLL_INTERVAL)
+            return []
         terminated = []
         for key, stop in list(self._stops.items()):
             if stop.due > now:

@@ -21,6 +21,7 @@ from nemorun_cli.model.attempt_end import signal_number
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system.backoff import Backoff
 from nemorun_cli.system.environment import SUPERVISOR_VARIABLE
+from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,7 +68,9 @@ def scan() -> dict[int, ScannedProcess]:
                 continue
             parent, group = process.ppid(), os.getpgid(process.pid)
             environ = process.environ()
-        except (psutil.Error, OSError):
+        except (psutil.Error, OSError) as error:
+            if is_shortage(error):  # otherwise a process would seem not to exist
+                raise
             continue
         scanned[process.pid] = ScannedProcess(
             process=process,
@@ -86,7 +89,9 @@ def mark_of(pid: int) -> Mark | None:
 
     try:
         return _mark(psutil.Process(pid).environ())
-    except (psutil.Error, OSError):
+    except (psutil.Error, OSError) as error:
+        if is_shortage(error):
+            raise
         return None
 
 

@@ -33,6 +33,9 @@ def conclude(
         requested: a requested cancel, possibly carried out by a process that crashed.
         written: the `$EXP_OUTPUT` file of the task; it may be missing.
         secrets: values that must not appear in outputs.
+
+    Raises:
+        OSError: this machine lacks what it needs to read the outputs now.
     """
     cancel = sent or (requested if ending.status is TaskStatus.FAILED else None)
     if cancel is not None:
@@ -41,7 +44,7 @@ def conclude(
     try:
         values = outputs.read(written) if os.path.lexists(written) else {}
         _refuse_secrets(values, secrets)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         values = {}
         if ending.status is TaskStatus.SUCCEEDED:
             message = f"the outputs are invalid: {error}"

@@ -39,21 +39,28 @@ QueueKey: TypeAlias = "tuple[str, str, Resources]"
 
 @dataclass(slots=True, kw_only=True)
 class _Turn:
-    """The remaining capacity while tasks are selected; `group_capacity` is by group with max_parallel."""
+    """The remaining capacity while tasks are selected.
+
+    `group_capacity` is by group with max_parallel, `allowances` by executor that starts few tasks now.
+    """
 
     slots: int | None
     needs_slot: Mapping[str, bool]
     most: int | None
     machine: Capacity | None
     group_capacity: dict[str, int]
+    allowances: dict[str, int]
     refused: set[str] = field(default_factory=set)  # tasks that do not fit on the machine now
     taken: list[str] = field(default_factory=list)
 
     def is_closed(self, ready_queue: QueueKey) -> bool:
         """Whether no task of a ready queue can start."""
-        return (self.slots == 0 and self.needs_slot[ready_queue[1]]) or self.group_capacity.get(
-            ready_queue[0]
-        ) == 0
+        group, executor, _ = ready_queue
+        return (
+            (self.slots == 0 and self.needs_slot[executor])
+            or self.group_capacity.get(group) == 0
+            or self.allowances.get(executor) == 0
+        )
 
 
 @dataclass(slots=True)
@@ -228,6 +235,7 @@ class Schedule:
         needs_slot: Mapping[str, bool],
         most: int | None = None,
         machine: Capacity | None = None,
+        allowances: Mapping[str, int] | None = None,
     ) -> list[str]:
         """Remove the tasks that start now from the queues and return them, in the order of the spec.
 
@@ -240,6 +248,8 @@ class Schedule:
             needs_slot: by executor, whether its tasks occupy a slot.
             most: all slots, free or not. A group that needs more than these starts when all of them are free.
             machine: the free resources.
+            allowances: how many tasks may start, by executor for which this is limited now. A group that
+                is `together` starts whole or not at all, and may exceed them.
         """
         while self._delayed and self._delayed[0][0] <= now:
             self._add_to_queue(heapq.heappop(self._delayed)[2])
@@ -249,6 +259,7 @@ class Schedule:
             most=most,
             machine=machine,
             group_capacity=self._group_capacity(),
+            allowances=dict(allowances or {}),
         )
         blocked: list[tuple[QueueKey, tuple[int, str]]] = []
         # Only the first task of each ready queue is examined: a queue may hold ten thousand tasks.
@@ -295,6 +306,10 @@ class Schedule:
         if ready_queue[0]:
             turn.group_capacity[ready_queue[0]] -= 1
             self._running[ready_queue[0]].add(members[0])
+        for name in members if turn.allowances else ():
+            executor = self.tasks[name].executor
+            if executor in turn.allowances:
+                turn.allowances[executor] = max(0, turn.allowances[executor] - 1)
         turn.taken += members
         self._queued.difference_update(members)
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.system import files
+from nemorun_cli.system import files, process_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,16 +32,16 @@ def read(path: Path) -> dict[str, Any]:
     """The outputs in a file; the last value of a repeated key is used.
 
     Raises:
-        OutputsError: it is not a regular file, is larger than MAX_BYTES, is not UTF-8 or has an invalid line.
-        OSError: it cannot be read.
+        OutputsError: it cannot be read, is larger than MAX_BYTES, is not UTF-8 or has an invalid line.
+        OSError: this machine lacks what it needs to read it now.
     """
     try:
         with files.open_to_read(path) as stream:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        if error.strerror == files.NOT_REGULAR:
-            raise OutputsError(files.NOT_REGULAR) from None
-        raise
+        if process_limits.is_shortage(error):
+            raise
+        raise OutputsError(error.strerror or str(error)) from None
     if len(content) > MAX_BYTES:
         raise OutputsError(f"it is larger than {MAX_BYTES:,} bytes")
     try:

@@ -197,7 +197,7 @@ def _queued(history: ExperimentState, state: TaskState, event: Event) -> None:
 
 def _returned(history: ExperimentState, state: TaskState, event: Event) -> None:
     if _is_current(history, state, event) and history.move(state, TaskStatus.PENDING, event):
-        state.job_id = state.reason = state.evidence = state.holder = None
+        state.submitted = state.job_id = state.reason = state.evidence = state.holder = None
         state.message = event.get("message")
 
 

@@ -12,7 +12,6 @@ from nemorun_cli.system import locks
 from nemorun_cli.system.slots import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from nemorun_cli.model.capacity import Capacity, Machine
@@ -23,10 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AdmittedTasks:
-    """The tasks that start now, the unconfirmed ones that wait, and the impossible ones with reasons."""
+    """The tasks that start now, and the impossible ones with reasons."""
 
     tasks: list[str]
-    waiting: list[str] = field(default_factory=list)
     impossible: dict[str, str] = field(default_factory=dict)
 
 
@@ -49,28 +47,24 @@ class Admission:
             if machine := self._dispatcher.machine(name, with_gpus=with_gpus):
                 self._machines[name] = machine
 
-    def take(self, unconfirmed: Sequence[str]) -> AdmittedTasks:
-        """The tasks that start now: first those whose submission is unconfirmed, then the ready ones."""
-        tasks = self._schedule.tasks
-        requesting = [name for name in unconfirmed if tasks[name].resources]
-        if not (self._machines and (requesting or self._schedule.asks_for_resources)):
-            return AdmittedTasks([*unconfirmed, *self._take_ready(None, unconfirmed)])
+    def take(self) -> AdmittedTasks:
+        """The ready tasks that start now."""
+        if not (self._machines and self._schedule.asks_for_resources):
+            return AdmittedTasks(self._take_ready(None))
         with self._slots.turn(self._machines) as capacity:
-            waiting = [name for name in requesting if not capacity.take([tasks[name]])]
-            ready = self._take_ready(capacity, unconfirmed)
-            admitted = [*(name for name in unconfirmed if name not in waiting), *ready]
-        return AdmittedTasks(
-            [name for name in admitted if name not in capacity.impossible], waiting, capacity.impossible
-        )
+            ready = self._take_ready(capacity)
+        return AdmittedTasks([name for name in ready if name not in capacity.impossible], capacity.impossible)
 
-    def _take_ready(self, capacity: Capacity | None, unconfirmed: Sequence[str]) -> list[str]:
-        """The ready tasks that start now; unconfirmed ones have their slots already."""
-        limit, tasks = self._limit, self._schedule.tasks
+    def _take_ready(self, capacity: Capacity | None) -> list[str]:
+        limit = self._limit
         used = self._dispatcher.count(of=(name for name, counts in limit.counts.items() if counts))
-        used += sum(limit.counts[tasks[name].executor] for name in unconfirmed)
-        free = max(0, limit.most - used)
         return self._schedule.take_ready(
-            time.time(), free, needs_slot=limit.counts, most=limit.most, machine=capacity
+            time.time(),
+            max(0, limit.most - used),
+            needs_slot=limit.counts,
+            most=limit.most,
+            machine=capacity,
+            allowances=self._dispatcher.shortages.allowances(),
         )
 
     def allocation(self, task: str) -> Allocation | None:

@@ -1,7 +1,8 @@
 """Passes submit, poll and cancel to the executors of one experiment and tracks their attempts.
 
 An executor may be third-party code. If one raises, its name and traceback are logged, and only its own
-tasks are affected: attempts it should have submitted fail, attempts it should have polled are UNKNOWN.
+tasks are affected: attempts that it did not answer for are UNKNOWN until it reports them, and of these
+the ones that it should have submitted fail if they did not start.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from nemorun_cli import executors
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import AttemptStatus, Executor, Job, JobError, Key
 from nemorun_cli.model.attempt_end import failed_launch
-from nemorun_cli.system import crashpoints
+from nemorun_cli.supervisor.shortages import Shortages
+from nemorun_cli.system import crashpoints, process_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -54,6 +56,8 @@ class Dispatcher:
         self._jobs: dict[str, dict[Key, Job]] = {}
         self._names = {task.id: task.executor for task in spec.tasks}
         self._cancels: dict[Key, Cancel] = {}  # the cancel passed to the executor, by live attempt
+        self._unanswered: dict[Key, JobError] = {}  # submitted by a call that raised this
+        self.shortages = Shortages()
 
     def executor(self, name: str) -> Executor:
         """The executor of this name in the spec."""
@@ -97,10 +101,15 @@ class Dispatcher:
         """Track an attempt."""
         self._jobs.setdefault(self._names[job.task], {})[job.key] = job
 
-    def drop(self, job: Job) -> Cancel | None:
-        """Stop tracking an attempt; returns the cancel that was passed to its executor, if any."""
+    def sent_cancel(self, job: Job) -> Cancel | None:
+        """The cancel that was passed to the executor of an attempt, if any."""
+        return self._cancels.get(job.key)
+
+    def drop(self, job: Job) -> None:
+        """Stop tracking an attempt."""
         self._jobs[self._names[job.task]].pop(job.key, None)
-        return self._cancels.pop(job.key, None)
+        self._unanswered.pop(job.key, None)
+        self._cancels.pop(job.key, None)
 
     def plan(self, executor: str, plan: Plan) -> Plan:
         """The plan, completed by the executor.
@@ -125,7 +134,10 @@ class Dispatcher:
         answers: dict[Key, list[AttemptStatus]] = {}
         try:
             for answer in self.executor(name).poll(jobs):
-                answers.setdefault(answer.key, []).append(_polled(answer))
+                status = self._polled(answer)
+                answers.setdefault(answer.key, []).append(status)
+                if status.is_shortage:
+                    self.shortages.failed(name)
         except Exception as error:  # noqa: BLE001 - an executor may be third-party code
             message = self._log_fault(name, error)
             self._set_wakeup(name, enabled=False)
@@ -153,14 +165,35 @@ class Dispatcher:
         for job in jobs:
             by_executor.setdefault(self._names[job.task], {})[job.key] = job
         for name, group in by_executor.items():
-            try:
-                for answer in self.executor(name).submit(list(group.values())):
-                    crashpoints.point("attempt.submitted")
-                    yield group.pop(answer.key), _submitted(answer)
-            except Exception as error:  # noqa: BLE001 - an executor may be third-party code
-                ending = failed_launch(self._log_fault(name, error))
-                for key, job in group.items():
-                    yield job, AttemptStatus(key=key, state="over", ending=ending)
+            yield from self._submit(name, group)
+
+    def _submit(self, name: str, group: dict[Key, Job]) -> Iterator[JobStatus]:
+        """Submit attempts to one executor; each is answered by `submit` or, after a fault, by `poll`."""
+        wanted, is_short = len(group), False
+        try:
+            for answer in self.executor(name).submit(list(group.values())):
+                crashpoints.point("attempt.submitted")
+                is_short |= answer.is_shortage
+                yield group.pop(answer.key), _submitted(answer)
+        except Exception as error:  # noqa: BLE001 - an executor may be third-party code
+            message, is_shortage = self._log_fault(name, error), process_limits.is_shortage(error)
+            is_short |= is_shortage
+            for key, job in group.items():
+                self._unanswered[key] = JobError(key=key, message=message, is_shortage=is_shortage)
+                yield job, AttemptStatus(key=key, state="unknown", message=message)
+        if is_short:
+            self.shortages.failed(name)
+        else:
+            self.shortages.started(name, wanted)
+
+    def _polled(self, answer: Answer) -> AttemptStatus:
+        """The status that a poll reports; an attempt that could not be examined is unknown."""
+        if isinstance(answer, JobError):
+            return AttemptStatus(key=answer.key, state="unknown", message=answer.message)
+        if answer.state == "unknown":
+            return answer
+        fault = self._unanswered.pop(answer.key, None)
+        return _submitted(fault) if fault is not None and answer.state == "absent" else answer
 
     def cancel(self, history: ExperimentState) -> list[tuple[Job, Cancel]]:
         """Pass new cancels to the executors; returns the attempts to abandon, which are not passed on."""
@@ -201,6 +234,7 @@ class Dispatcher:
     def due(self) -> float | None:
         """The monotonic time of the next poll that no wake-up announces."""
         times = [executor.due() for name, executor in self._executors.items() if name not in self._faulty]
+        times.append(self.shortages.due())
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:
@@ -209,15 +243,10 @@ class Dispatcher:
             executor.close()
 
 
-def _polled(answer: Answer) -> AttemptStatus:
-    """The status that a poll reports; an attempt that could not be examined is unknown."""
-    if isinstance(answer, JobError):
-        return AttemptStatus(key=answer.key, state="unknown", message=answer.message)
-    return answer
-
-
 def _submitted(answer: Answer) -> AttemptStatus:
-    """The status that a submission reports; an attempt that could not be submitted has failed to launch."""
-    if isinstance(answer, JobError):
-        return AttemptStatus(key=answer.key, state="over", ending=failed_launch(answer.message))
-    return answer
+    """The status that a submission reports: an attempt with an error failed to start, or starts later."""
+    if not isinstance(answer, JobError):
+        return answer
+    if answer.is_shortage:
+        return AttemptStatus(key=answer.key, state="absent", message=answer.message, is_shortage=True)
+    return AttemptStatus(key=answer.key, state="over", ending=failed_launch(answer.message))

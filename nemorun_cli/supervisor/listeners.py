@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.plugins.faults import hearing
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import make_folder
+from nemorun_cli.system.process_limits import callers_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,15 +92,16 @@ def _start(files: ExperimentFiles, number: int, order: Mapping[str, Any], *, fol
     log = os.open(own.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     read, write = os.pipe2(os.O_CLOEXEC)
     try:
-        subprocess.Popen(
-            [sys.executable, "-P", "-m", _MODULE, *role],
-            stdin=read,
-            stdout=log,
-            stderr=log,
-            cwd=folder if os.path.isdir(folder) else "/",  # noqa: PTH112 - a text
-            start_new_session=True,
-            pass_fds=[held],
-        )
+        with callers_limits():
+            subprocess.Popen(
+                [sys.executable, "-P", "-m", _MODULE, *role],
+                stdin=read,
+                stdout=log,
+                stderr=log,
+                cwd=folder if os.path.isdir(folder) else "/",  # noqa: PTH112 - a text
+                start_new_session=True,
+                pass_fds=[held],
+            )
         os.write(write, json.dumps(order).encode() + b"\n")
         os.set_blocking(write, False)
     except BaseException:

@@ -34,6 +34,7 @@ from nemorun_cli.supervisor.admission import Admission
 from nemorun_cli.supervisor.dispatch import Dispatcher
 from nemorun_cli.supervisor.tracker import Tracker
 from nemorun_cli.system import crashpoints
+from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -104,8 +105,8 @@ class SupervisorLoop:
         self._was_interrupted = False
         self._listeners: Listeners | None = None
         self._report = report
-        self._unconfirmed: list[str] = []  # recorded as submitted, but unknown to the backend
         self._statuses: list[JobStatus] = []  # received after this turn's poll
+        self._unread: list[JobStatus] = []  # ends whose outputs could not be read for lack of something
         self._wake: int | None = None
 
     # -- lifecycle ----------------------------------------------------------------------------------
@@ -279,7 +280,7 @@ class SupervisorLoop:
             )
 
     def _observe(self) -> None:
-        statuses, self._statuses = self._statuses, []
+        statuses, self._statuses, self._unread = [*self._unread, *self._statuses], [], []
         for job, reported in statuses:
             self._apply(job, reported)
         for job, reported in self._dispatcher.poll():  # last: attempts known to have ended are not polled
@@ -291,7 +292,12 @@ class SupervisorLoop:
         if reported.state == "over":
             assert reported.ending is not None  # noqa: S101 - a terminal status has an ending
             crashpoints.point("attempt.over")
-            self._end(job, reported, reported.ending)
+            try:
+                self._end(job, reported, reported.ending)
+            except OSError as error:
+                if not is_shortage(error):
+                    raise
+                self._unread.append((job, reported))  # read again in the next turn, after at most a second
         elif reported.state == "queued":
             self._on_queued(job, state, reported)
         elif reported.state == "running":
@@ -325,20 +331,17 @@ class SupervisorLoop:
             )
 
     def _on_absent(self, job: Job, state: TaskState, reported: AttemptStatus) -> None:
-        """Mark an attempt that the backend does not know for resubmission, unless it was cancelled or ran."""
+        """Decide again about an attempt that never started, unless it was cancelled or ran."""
         task = self.schedule.tasks[job.task]
         self._admission.release(job.task)
         if state.cancel:
             self._decisions.cancel_unstarted(job.task, state, state.cancel)
-        elif state.is_queued_early:
-            self._note_attempt(events.RETURNED, job, message=reported.message)
-            self._decisions.reconsider(job.task)
-            return
         elif state.status is TaskStatus.RUNNING:
             message = "it was started, but disappeared before its first instruction"
             self._decisions.end_unstarted(job.task, state, lost(message))
         else:
-            self._unconfirmed.append(job.task)
+            self._note_attempt(events.RETURNED, job, message=reported.message)
+            self._decisions.reconsider(job.task)
             return
         self._decisions.settle(task)
 
@@ -346,11 +349,12 @@ class SupervisorLoop:
         state = self.history.tasks[job.task]
         ending = conclude(
             ending,
-            sent=self._dispatcher.drop(job),
+            sent=self._dispatcher.sent_cancel(job),
             requested=state.cancel,
             written=job.files.outputs,
             secrets=self._secrets,
         )
+        self._dispatcher.drop(job)
         if ending.reason is not Reason.ABANDONED:  # an abandoned attempt may still use its resources
             self._admission.release(job.task)
         task = self.schedule.tasks[job.task]
@@ -380,8 +384,7 @@ class SupervisorLoop:
     def _choose(self) -> list[Job]:
         """The attempts that start now, already recorded as submitted."""
         identity = Identity(id=self.files.id, name=self.spec.name, directory=str(self.files.directory))
-        admitted = self._admission.take(self._unconfirmed)
-        self._unconfirmed = admitted.waiting
+        admitted = self._admission.take()
         for name, message in admitted.impossible.items():
             self._decisions.fail_unstarted(self.schedule.tasks[name], Reason.LAUNCH, message)
         jobs = []

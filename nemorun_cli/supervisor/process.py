@@ -25,7 +25,7 @@ from nemorun_cli.storage.events import SUPERVISOR_ENDED, SUPERVISOR_STARTED
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervisor.assignment import Assignment
 from nemorun_cli.supervisor.loop import SupervisorLoop
-from nemorun_cli.system import crashpoints, locks, user
+from nemorun_cli.system import crashpoints, locks, process_limits, user
 from nemorun_cli.system.files import FILE_MODE
 from nemorun_cli.system.locks import Holder
 
@@ -82,6 +82,7 @@ def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
     locks.write_holder(lock, me)
     crashpoints.point("supervisor.locked")
     _become_subreaper()
+    process_limits.allow_many_files()
     request = assignment.resume
     spec = _current_spec(files, request)
     loop = SupervisorLoop(

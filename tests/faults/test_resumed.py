@@ -121,3 +121,37 @@ def test_a_resume_beside_a_stopped_supervisor_is_refused(bench: Bench) -> None:
     os.kill(holder.pid, signal.SIGCONT)
     bench.touch("go")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
+
+
+@pytest.mark.parametrize("point", ["attempt.folder:2", "attempt.plan:2", "attempt.locked:2"])
+def test_a_handler_that_never_began_does_not_block_a_resume(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    """A crash between the end of the tasks and their first handler leaves nothing alive."""
+    monkeypatch.setenv(crashpoints.VARIABLE, point)
+    run = bench.start(
+        {"a": 'echo "a $EXP_ATTEMPT" >>ran; [ "$EXP_ATTEMPT" = 2 ]'},
+        on_failure={"alarm": {"inline": "echo alarm >>ran"}},
+        on_exit={"bye": {"inline": "echo bye >>ran"}},
+    )
+    monkeypatch.delenv(crashpoints.VARIABLE)
+    eventually(lambda: run.status(observe=False).supervisor != "alive")
+    assert status(run, "on_failure/alarm") == "PENDING"  # no engine has it
+    assert [decision.action for decision in run.plan_resume()] == ["run", "wait", "wait"]
+    assert run.resume()
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
+    assert bench.lines() == ["a 1", "a 2", "bye"]
+    assert status(run, "on_failure/alarm") == "SKIPPED"
+
+
+def test_a_task_that_never_began_can_run_again_with_what_it_depends_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--from` does not take an attempt for alive that no process and no engine has."""
+    monkeypatch.setenv(crashpoints.VARIABLE, "attempt.plan:2")
+    run = bench.start({"a": "echo a >>ran", "b": {"inline": "echo b >>ran", "dependencies": ["a"]}})
+    monkeypatch.delenv(crashpoints.VARIABLE)
+    eventually(lambda: run.status(observe=False).supervisor != "alive")
+    assert run.resume(below=["a"])
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
+    assert bench.lines() == ["a", "a", "b"]

@@ -11,7 +11,7 @@ import pytest
 
 from nemorun_cli import executors
 from nemorun_cli.errors import UsageError
-from nemorun_cli.executors import AttemptStatus, JobError
+from nemorun_cli.executors import AttemptStatus, JobError, process_tree
 from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.experiment import create
 from nemorun_cli.model.status import ExperimentStatus
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SPEC = """
 name: faulty
+run: {max_parallel: 10}
 executors: {odd: {type: local}}
 tasks:
   here: {command: ["true"]}
@@ -121,6 +122,58 @@ class Interrupted(LocalExecutor):
                 raise RuntimeError("it broke")
 
 
+class Short(LocalExecutor):
+    """A local executor that lacks a descriptor at every start but the first of each try, so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__("odd", {}, {})
+        self.left = times
+        self.batches: list[int] = []
+
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
+        """Start the first one."""
+        self.batches.append(len(jobs))
+        return super().submit(jobs)
+
+    def _spawn(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> int:
+        if self.left and self.batches[-1] > 1:
+            self.left -= 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return super()._spawn(job, plan, env, lock)
+
+
+class Collapsing(LocalExecutor):
+    """A local executor that raises after it has started the first task of a batch, once."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__("odd", {}, {})
+        self.error: Exception | None = error
+
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
+        """Start the first one, and tell nothing."""
+        answers = list(super().submit(jobs[:1] if self.error else jobs))
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+        return answers
+
+
+class Blind(LocalExecutor):
+    """A local executor that cannot list the processes of the machine, so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__("odd", {}, {})
+        self.left = times
+
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
+        """Fail at first, before anything was looked at."""
+        if self.left and any(job.files.claim.exists() for job in jobs.values()):
+            self.left -= 1
+            self._is_polling = True
+            raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+        return super().poll(jobs)
+
+
 def supervise(
     tmp_path: Path, executor: LocalExecutor, text: str = SPEC
 ) -> tuple[SupervisorLoop, ExperimentStatus, list[str]]:
@@ -203,6 +256,67 @@ def test_what_was_answered_before_a_fault_counts(tmp_path: Path) -> None:
     assert (status, executor.has_broken) == (ExperimentStatus.COMPLETED, True)
     assert "it broke" in "".join(told)
     assert supervision.history.ignored == []
+
+
+def test_tasks_that_lack_something_now_start_later(tmp_path: Path) -> None:
+    """Without a descriptor the tasks of a batch return to the queue, are tried one by one, and run once."""
+    text = SPEC.replace(
+        'there: {command: ["true"]', 'there: {matrix: {i: [1, 2, 3, 4, 5, 6]}, command: ["true"]'
+    )
+    executor = Short(times=6)
+    supervision, status, _ = supervise(tmp_path, executor, text)
+    assert (status, executor.left) == (ExperimentStatus.COMPLETED, 0)
+    assert executor.batches == [6, 1, 2, 3]
+    events = [json.loads(line) for line in supervision.files.ledger.read_text().splitlines()]
+    returned = [event for event in events if event.get("event") == "returned"]
+    assert {event["message"] for event in returned} == {"Too many open files"}
+    assert len(returned) == 6
+    assert {state.attempt for state in supervision.history.tasks.values()} == {1}
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("it collapsed"), "FAILED"),
+        (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), "SUCCEEDED"),
+    ],
+)
+def test_what_started_before_a_submission_collapsed_is_known(
+    tmp_path: Path, error: Exception, expected: str
+) -> None:
+    """A task that had started runs on, once; the others failed, or start later after a shortage."""
+    text = SIBLINGS.replace('"true"', "sh, -c, 'echo x >>ran'").replace("'true'", "sh, -c, 'echo x >>ran'")
+    text = text.replace("name: faulty", f"name: faulty\ndefaults: {{workdir: {tmp_path}}}")
+    supervision, _, _ = supervise(tmp_path, Collapsing(error), text)
+    tasks = supervision.history.tasks
+    assert tasks["there"].status == "SUCCEEDED"
+    assert tasks["sibling"].status == expected
+    succeeded = [state for state in tasks.values() if state.status == "SUCCEEDED"]
+    assert len((tmp_path / "ran").read_text().split()) == len(succeeded)
+
+
+def test_a_task_that_could_not_be_examined_is_running_again(tmp_path: Path) -> None:
+    """A task that became UNKNOWN through an error is RUNNING once it can be examined, before it ends."""
+    text = SPEC.replace('there: {command: ["true"]', "there: {command: [sleep, '1.8']")
+    executor = Blind(1)
+    supervision, status, _ = supervise(tmp_path, executor, text)
+    assert (status, executor.left) == (ExperimentStatus.COMPLETED, 0)
+    events = [json.loads(line) for line in supervision.files.ledger.read_text().splitlines()]
+    kinds = [event["event"] for event in events if event.get("task") == "there"]
+    assert kinds[kinds.index("unknown") :] == ["unknown", "started", "ended"]
+
+
+def test_a_process_that_cannot_be_examined_is_not_taken_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without descriptors the processes cannot be listed; that is an error, not an empty list."""
+
+    def refuse(*_: object) -> dict[str, str]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("psutil.Process.environ", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        process_tree.scan()
+    with pytest.raises(OSError, match="Too many open files"):
+        process_tree.mark_of(os.getpid())
 
 
 def test_an_executor_of_an_earlier_protocol_is_refused(

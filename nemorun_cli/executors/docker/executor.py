@@ -41,6 +41,7 @@ from nemorun_cli.model.attempt_end import failed_launch
 from nemorun_cli.storage import attempts
 from nemorun_cli.system import hardware
 from nemorun_cli.system.backoff import Backoff
+from nemorun_cli.system.process_limits import is_shortage
 from nemorun_cli.system.threads import Workers
 
 if TYPE_CHECKING:
@@ -299,8 +300,7 @@ class DockerExecutor:
             except OSError as error:  # an error of this machine, such as a full disk
                 if tracked.container is not None:
                     raise
-                self._enders.submit(self._remove, containers.name(tracked.job))
-                self._report_end(AttemptStatus(key=key, state="over", ending=failed_launch(_describe(error))))
+                self._report_end(_not_started(key, error))
             else:
                 self._apply(tracked, outcome)
 
@@ -548,6 +548,13 @@ class DockerExecutor:
             name = stop.escalation.next_signal()
             self._enders.submit(self._engine.signal, tracked.container, name, to_all=not tracked.is_bare)
             stop.due = now + KILL_AGAIN if name == KILL else stop.escalation.deadline
+
+
+def _not_started(key: Key, error: OSError) -> AttemptStatus:
+    """The status of an attempt whose container this machine could not prepare, and which was removed."""
+    if is_shortage(error):
+        return AttemptStatus(key=key, state="absent", message=_describe(error), is_shortage=True)
+    return AttemptStatus(key=key, state="over", ending=failed_launch(_describe(error)))
 
 
 def _describe(error: OSError) -> str:

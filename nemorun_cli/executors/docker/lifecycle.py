@@ -90,6 +90,7 @@ def start(
     Raises:
         RefusedError: the container cannot be started; the message has the reason.
         DownError: the engine does not answer.
+        OSError: this machine could not prepare it; there is no container.
     """
     if not engine.is_local:
         raise RefusedError(
@@ -109,10 +110,14 @@ def start(
     if existing is not None:
         return StartedContainer(container, claimed(job) or since, has_ended=not existing["State"]["Running"])
     crashpoints.point("attempt.locked")
-    if containers.needs_shell(plan):
-        files.write(job.files.usage, "container\n")  # so that the shim records the usage of the container
-    else:
-        files.write(job.files.claim, container)
+    try:
+        if containers.needs_shell(plan):
+            files.write(job.files.usage, "container\n")  # so that the shim records the container's usage
+        else:
+            files.write(job.files.claim, container)
+    except OSError:
+        engine.remove(container)
+        raise
     try:
         engine.start(container, {name: secrets[name] for name in plan.secrets})
     except (RefusedError, NoSuchObjectError) as error:

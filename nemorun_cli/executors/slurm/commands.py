@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, Protocol
 
+from nemorun_cli.system.process_limits import callers_limits
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -113,7 +115,7 @@ class LocalCommand:
             return
         # Files, because a pipe that is not read would block a command with a long answer.
         self._files = tuple(tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115 - `close` closes them
-        with _readable(stdin) as descriptor:
+        with _readable(stdin) as descriptor, callers_limits():  # sbatch passes them on to the job
             self._process = subprocess.Popen(
                 [program, *argv[1:]],
                 stdin=descriptor,

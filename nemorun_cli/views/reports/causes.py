@@ -119,9 +119,17 @@ class CauseReader:
             text = f"it is retried in {duration_text(max(1, round(delay)))}, after a delay"
             causes.append(Cause(kind="delay", message=text, time=state.not_before))
         causes += [*self._together(task), *self._sweep(task)]
+        causes += self._returned(state)
         if not causes:
             causes += self._slots(task) or self._resources(task)
         return causes or [Cause(kind="starting", message="ready, starting next")]
+
+    def _returned(self, state: TaskState) -> list[Cause]:
+        """Why the current attempt could not start so far, if it was submitted before."""
+        if not state.message or self.snapshot.supervisor != "alive":
+            return []
+        text = f"attempt {state.attempt} could not start, and is submitted again: {state.message}"
+        return [Cause(kind="launch", message=text)]
 
     def _without_supervisor(self) -> Cause:
         holder = self.snapshot.holder
