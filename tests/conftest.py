@@ -30,8 +30,8 @@ from support.failures import pytest_configure  # noqa: F401 - a hook, too
 from support.patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
 from support.workspace import Bench, Exp
 
-from nemorun_cli.contract.fixtures import processes_of
-from nemorun_cli.storage.paths import Home
+from nemorun_cli.contract.fixtures import _may_have, processes_of
+from nemorun_cli.storage.paths import HOME_VARIABLE, Home
 from nemorun_cli.supervisor import client
 
 if TYPE_CHECKING:
@@ -62,12 +62,25 @@ settings.load_profile("tests")
 @pytest.fixture
 def exp(tmp_path: Path) -> Iterator[Exp]:
     """The command with a fresh home; whatever this test leaves behind makes it fail."""
-    home, folder = tmp_path / "home", tmp_path / "work"
+    with _fresh(tmp_path) as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exp]:
+    """The same for all tests of a module, which only read what a fixture of the module ran."""
+    with _fresh(tmp_path_factory.mktemp("shared")) as fresh:
+        yield fresh
+
+
+@contextlib.contextmanager
+def _fresh(path: Path) -> Iterator[Exp]:
+    home, folder = path / "home", path / "work"
     folder.mkdir()
-    before = environment()
+    before, others = environment(), set(psutil.pids())
     yield Exp(home, folder)
     assert environment() == before, "the test changed the environment"
-    left = [process for process in processes_of(home) if not _ends(process)]
+    left = [process for process in _processes_since(others, home) if not _ends(process)]
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
@@ -84,6 +97,13 @@ def bench(exp: Exp, monkeypatch: pytest.MonkeyPatch) -> Bench:
 def environment() -> dict[str, str]:
     """The environment, less what pytest itself keeps changing."""
     return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+
+
+def _processes_since(others: set[int], home: Path) -> list[psutil.Process]:
+    """Those of experiments under the home that have started since; only they are asked, which is quicker."""
+    variable = f"{HOME_VARIABLE}={home}"
+    is_any = any(_may_have(pid, variable) for pid in set(psutil.pids()) - others)
+    return processes_of(home) if is_any else []
 
 
 def _ends(process: psutil.Process, within: float = 10.0) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,19 +10,23 @@ from support.patience import eventually
 from support.workspace import NOTE, kill_supervisor, shim_pid, until
 
 from nemorun_cli.errors import AmbiguousError, LedgerError, NotFoundError, NotOverError
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
-    from support.workspace import Bench
+    from support.workspace import Bench, Exp
 
     from nemorun_cli.views.snapshot import Snapshot
 
 
-@pytest.fixture
-def many(bench: Bench) -> Snapshot:
+@pytest.fixture(scope="module")
+def many(shared: Exp) -> Snapshot:
     """An experiment with tasks and a group whose names resemble one another."""
     members = [{"name": name, "inline": ":"} for name in ("one", "two")]
-    return bench.run({"prepare": ":", "train": {"group": members}, "tram": ":"})
+    tasks = {"prepare": {"inline": ":"}, "train": {"group": members}, "tram": {"inline": ":"}}
+    shared("run", shared.spec(json.dumps({"name": "many", "tasks": tasks})))
+    return find(home=Home(shared.home)).status()
 
 
 @pytest.mark.parametrize(

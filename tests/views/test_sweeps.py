@@ -49,6 +49,12 @@ tasks:
 """
 
 
+@pytest.fixture(scope="module")
+def failing(shared: Exp) -> tuple[Exp, str]:
+    """The command with a sweep that has ended, and what was reported while it was watched."""
+    return shared, shared("run", shared.spec(FAILING), code=1).stderr
+
+
 def at_once(name: str) -> str:
     """Shell text that notes how many run at the same time."""
     return f"mkdir -p {name}; touch {name}/$$; ls {name} | wc -l >>seen; {until('go')}; rm {name}/$$"
@@ -178,9 +184,9 @@ def test_a_false_condition_skips_single_members(bench: Bench) -> None:
     assert after.exit_code == 0
 
 
-def test_a_sweep_is_one_row_that_can_be_opened(exp: Exp) -> None:
+def test_a_sweep_is_one_row_that_can_be_opened(failing: tuple[Exp, str]) -> None:
     """`status` shows a sweep in one row, and its members and the kinds of its failures when it is named."""
-    exp("run", exp.spec(FAILING), code=1)
+    exp, _ = failing
     shown = exp("status").stdout
     assert "train  6/9 done · 3 failed" in shown
     assert "after  2/3 done · 1 skipped" in shown
@@ -195,9 +201,9 @@ def test_a_sweep_is_one_row_that_can_be_opened(exp: Exp) -> None:
     assert "train/x=3" not in part
 
 
-def test_failures_are_told_by_what_they_say(exp: Exp) -> None:
+def test_failures_are_told_by_what_they_say(failing: tuple[Exp, str]) -> None:
     """While it is watched the first failure is shown at once, and all of a kind are one line at the end."""
-    told = exp("run", exp.spec(FAILING), code=1).stderr
+    exp, told = failing
     assert "the first failure of train, further ones are only counted\n  | " in told
     assert told.count("Traceback (most recent call last)") == 1
     assert "train: 6/9 done · 3 failed\n" in told
@@ -208,9 +214,9 @@ def test_failures_are_told_by_what_they_say(exp: Exp) -> None:
     assert exp("why", "latest", "after").stdout.endswith("  1 SKIPPED: dependency: train/x=3 is FAILED\n")
 
 
-def test_documents_keep_all_members(exp: Exp) -> None:
+def test_documents_keep_all_members(failing: tuple[Exp, str]) -> None:
     """The JSON lists each member with its values, and the sweeps besides; the schemas know them."""
-    exp("run", exp.spec(FAILING), code=1)
+    exp, _ = failing
     document = exp.status()
     assert [one["id"] for one in document["tasks"]][:2] == ["train/x=1", "train/x=2"]
     assert [one["matrix"] for one in document["tasks"]][:2] == [{"x": 1}, {"x": 2}]

@@ -23,11 +23,11 @@ tasks:
 """
 
 
-@pytest.fixture
-def swept(exp: Exp) -> Exp:
+@pytest.fixture(scope="module")
+def swept(shared: Exp) -> Exp:
     """A sweep that is over."""
-    exp("run", exp.spec(SPEC))
-    return exp
+    shared("run", shared.spec(SPEC))
+    return shared
 
 
 def cells(text: str) -> list[list[str]]:
@@ -49,11 +49,12 @@ def test_the_tasks_of_a_sweep_are_compared(swept: Exp) -> None:
     assert len(cells(swept("compare", "alice/swept", "--where", "loss<=0.2").stdout)) == 3
 
 
-def test_experiments_are_compared(swept: Exp) -> None:
+def test_experiments_are_compared(exp: Exp) -> None:
     """Rows of several experiments are told apart, and by the params of their experiments."""
-    swept("run", swept.spec(SPEC), "-p", "epochs=5")
-    ids = [one["id"] for one in swept("list", "--json").json["experiments"]]
-    rows = cells(swept("compare", *ids, "--sort", "epochs", "--limit", "4", "--where", "lr=0.1").stdout)
+    exp("run", exp.spec(SPEC))
+    exp("run", exp.spec(SPEC), "-p", "epochs=5")
+    ids = [one["id"] for one in exp("list", "--json").json["experiments"]]
+    rows = cells(exp("compare", *ids, "--sort", "epochs", "--limit", "4", "--where", "lr=0.1").stdout)
     assert rows[0] == ["EXPERIMENT", "RECORD", "STATUS", "epochs", "train/loss"]
     assert [(row[0], row[3]) for row in rows[1:]] == [(ids[1], "3"), (ids[0], "5")]
 

@@ -30,49 +30,50 @@ tasks:
 """
 
 
-def test_one_task_is_printed_as_it_is(exp: Exp) -> None:
+@pytest.fixture(scope="module")
+def two(shared: Exp) -> Exp:
+    """An experiment that has ended, with the logs of two tasks."""
+    shared("run", shared.spec(TWO), "-q")
+    return shared
+
+
+def test_one_task_is_printed_as_it_is(two: Exp) -> None:
     """With a TASK its log is printed without anything added, error output in its place."""
-    exp("run", exp.spec(TWO), "-q")
-    assert exp("logs", "two", "b").stdout == "b1\nb2\nb3\n"
+    assert two("logs", "two", "b").stdout == "b1\nb2\nb3\n"
 
 
-def test_all_tasks_are_led_by_their_id(exp: Exp) -> None:
+def test_all_tasks_are_led_by_their_id(two: Exp) -> None:
     """Without a TASK the logs of all follow in the order of the tasks, each line led by its own."""
-    exp("run", exp.spec(TWO), "-q")
     lines = [f"{task} | {task}{number}" for task in "ab" for number in (1, 2, 3)]
-    assert exp("logs").stdout.splitlines() == lines
+    assert two("logs").stdout.splitlines() == lines
 
 
-def test_the_last_lines(exp: Exp) -> None:
+def test_the_last_lines(two: Exp) -> None:
     """`-n` gives the last lines of each task."""
-    exp("run", exp.spec(TWO), "-q")
-    assert exp("logs", "two", "a", "-n", "2").stdout == "a2\na3\n"
-    assert exp("logs", "-n", "1").stdout == "a | a3\nb | b3\n"
-    assert exp("logs", "two", "a", "-n", "0").stdout == ""
-    assert "whole number" in exp("logs", "two", "a", "-n", "many", code=2).stderr
+    assert two("logs", "two", "a", "-n", "2").stdout == "a2\na3\n"
+    assert two("logs", "-n", "1").stdout == "a | a3\nb | b3\n"
+    assert two("logs", "two", "a", "-n", "0").stdout == ""
+    assert "whole number" in two("logs", "two", "a", "-n", "many", code=2).stderr
 
 
-def test_lines_can_be_searched(exp: Exp) -> None:
+def test_lines_can_be_searched(two: Exp) -> None:
     """`--grep` keeps the lines in which a regular expression is found; a broken one is wrong usage."""
-    exp("run", exp.spec(TWO), "-q")
-    assert exp("logs", "--grep", "[ab]2$").stdout == "a | a2\nb | b2\n"
-    assert exp("logs", "two", "a", "--grep", "[12]", "-n", "1").stdout == "a2\n"
-    assert "Python's re module" in exp("logs", "--grep", "(", code=2).stderr
+    assert two("logs", "--grep", "[ab]2$").stdout == "a | a2\nb | b2\n"
+    assert two("logs", "two", "a", "--grep", "[12]", "-n", "1").stdout == "a2\n"
+    assert "Python's re module" in two("logs", "--grep", "(", code=2).stderr
 
 
-def test_lines_as_documents(exp: Exp) -> None:
+def test_lines_as_documents(two: Exp) -> None:
     """`--json` is an `exp.logs/1` for each line."""
-    exp("run", exp.spec(TWO), "-q")
-    lines = [json.loads(line) for line in exp("logs", "two", "a", "--json").stdout.splitlines()]
+    lines = [json.loads(line) for line in two("logs", "two", "a", "--json").stdout.splitlines()]
     assert lines[1] == {"schema": "exp.logs/1", "task": "a", "attempt": 1, "offset": 3, "text": "a2"}
 
 
-def test_a_task_without_a_log_is_code_3(exp: Exp) -> None:
+def test_a_task_without_a_log_is_code_3(two: Exp) -> None:
     """A task that never began, and an attempt that never was, are not found, and why is told."""
-    exp("run", exp.spec(TWO), "-q")
-    assert "SKIPPED" in exp("logs", "two", "c", code=3).stderr
-    assert "attempt 2" in exp("logs", "two", "a", "--attempt", "2", code=3).stderr
-    exp("logs", "two", "a", "--attempt", "0", code=2)
+    assert "SKIPPED" in two("logs", "two", "c", code=3).stderr
+    assert "attempt 2" in two("logs", "two", "a", "--attempt", "2", code=3).stderr
+    two("logs", "two", "a", "--attempt", "0", code=2)
 
 
 def test_attempts_are_kept_apart(exp: Exp) -> None:

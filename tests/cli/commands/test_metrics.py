@@ -29,12 +29,12 @@ tasks:
 """
 
 
-@pytest.fixture
-def learned(exp: Exp) -> Exp:
+@pytest.fixture(scope="module")
+def learned(shared: Exp) -> Exp:
     """An experiment that is over, one of whose tasks measured something."""
-    (exp.folder / "go").touch()
-    exp("run", exp.spec(SPEC))
-    return exp
+    (shared.folder / "go").touch()
+    shared("run", shared.spec(SPEC))
+    return shared
 
 
 def test_metrics_are_told_in_short(learned: Exp) -> None:

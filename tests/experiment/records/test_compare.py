@@ -23,17 +23,18 @@ RUNS = {
 }
 
 
-@pytest.fixture
-def found(tmp_path: Path) -> list[ComparedRow]:
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[ComparedRow]:
     """The rows of four programs that tracked."""
+    root = tmp_path_factory.mktemp("tracked")
     for name, (params, losses) in RUNS.items():
-        with Experiment(f"x/{name}", dash_root=tmp_path, print_logs=False).run as experiment:
+        with Experiment(f"x/{name}", dash_root=root, print_logs=False).run as experiment:
             experiment.params.set(params)
             for epoch, loss in enumerate(losses):
                 experiment.metrics("train").log(loss=loss, epoch=epoch)
             if name != "d":
                 experiment.metrics("eval").log(loss=1.0, accuracy=0.5)
-    return list(rows(targets.Target(root=tmp_path, prefix="x")))
+    return list(rows(targets.Target(root=root, prefix="x")))
 
 
 def names(compared: Comparison) -> str:
