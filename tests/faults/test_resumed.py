@@ -14,7 +14,7 @@ from nemorun_cli.errors import LockHeldError
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.supervisor import client
 from nemorun_cli.supervisor.assignment import Assignment, ResumeRequest
-from nemorun_cli.system import crashpoints, locks
+from nemorun_cli.system import crashpoints, locks, pids
 
 if TYPE_CHECKING:
     from support.workspace import Bench
@@ -114,6 +114,7 @@ def test_a_resume_beside_a_stopped_supervisor_is_refused(bench: Bench) -> None:
     holder = run.status(observe=False).holder
     assert holder is not None
     os.kill(holder.pid, signal.SIGSTOP)
+    eventually(lambda: pids.is_stopped(holder.pid))  # on a busy machine it comes to that only later
     for options in ((), ("--detach",), ("--dry-run",)):
         refused = bench.exp("resume", "latest", *options, code=7)
         assert f"does not respond: process {holder.pid}" in refused.stderr
