@@ -212,6 +212,7 @@ def test_a_task_knows_its_place(workspace: Workspace) -> None:
     program = "import json, os; json.dump(dict(os.environ), open('seen', 'w'))"
     run = workspace.start({"one": {"inline": program, "entrypoint": "python3"}})
     run.wait(timeout=60)
+    env |= {"PYTHONUNBUFFERED": "0"} if kind == "command" else {}
     seen = json.loads((workspace.folder / "seen").read_text(encoding="utf-8"))
     wanted = {
         "EXP_ID": run.id,
@@ -220,6 +221,7 @@ def test_a_task_knows_its_place(workspace: Workspace) -> None:
         "EXP_TASK": "one",
         "EXP_TASK_DIR": str(run.files.task("one")),
         "EXP_ATTEMPT": "1",
+    assert seen["PYTHONUNBUFFERED"] == ("0" if kind == "command" else "1")
         "EXP_OUTPUT": str(run.files.attempt("one", 1).outputs),
         "NEMORUN_HOME": str(workspace.home.directory),
         "EXP_DASH_ROOT": str(workspace.home.dash),

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 RUN_PARTIAL: Final = Path(__file__).with_name("run_partial.py")  # copied too, for partials
 
 _user = cache(user.name)  # asked for each task
+# The output of Python appears in the log when it is written, as in a terminal, and survives a kill.
+DEFAULTS: Final[Mapping[str, str]] = MappingProxyType({"PYTHONUNBUFFERED": "1"})
+
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -55,6 +58,7 @@ def make(
         folder=spec.folder,
         env={
             **task.env,
+            **DEFAULTS,
             **_shared_environment(files, spec.name, prefix(spec, files.id), dash_root(spec, home), home),
             "EXP_TASK": task.id,
             "EXP_TASK_DIR": str(own.directory.parent),
@@ -64,6 +68,7 @@ def make(
             **variables,
         },
         env_inherit=task.env_inherit,
+        defaults=tuple(name for name in DEFAULTS if name not in task.env and name not in task.secrets),
         secrets=task.secrets,
         script=script,
         call=json.dumps(call) if call else None,

@@ -334,17 +334,19 @@ def test_a_task_gets_a_login_environment(bench: Bench, tmp_path: Path) -> None:
     """Login files and setup_lines make the environment; that of the command does not get there."""
     home = tmp_path / "login home"
     home.mkdir()
-    (home / ".bash_profile").write_text("export FROM_LOGIN=yes; echo noise; echo noise >&2\n")
-    executor = {"type": "slurm", "setup_lines": ['export FROM_SETUP="$GIVEN it\'s"', "echo ready"]}
+    login = "export FROM_LOGIN=yes PYTHONUNBUFFERED=0; echo noise; echo noise >&2\n"
+    (home / ".bash_profile").write_text(login)
+    setup = ['export FROM_SETUP="$GIVEN it\'s"', "false", "echo ready"]  # what fails does not end it
+    executor = {"type": "slurm", "setup_lines": setup}
     env = {"HOME": str(home), "NOT_FOR_TASKS": "1"}
     spec = bench.spec(
-        {"one": 'echo "$FROM_LOGIN $FROM_SETUP ${NOT_FOR_TASKS-none} $GIVEN"'},
+        {"one": 'echo "$FROM_LOGIN $FROM_SETUP ${NOT_FOR_TASKS-none} $GIVEN $PYTHONUNBUFFERED"'},
         env={"GIVEN": "by the spec"},
         **header(cluster=executor),
     )
     bench.exp("run", spec, env=env)
     found = bench.exp("logs", "latest", "one").stdout
-    assert found == "ready\nyes by the spec it's none by the spec\n"
+    assert found == "ready\nyes by the spec it's none by the spec 0\n"
 
 
 @pytest.mark.usefixtures("slurm")
