@@ -28,6 +28,7 @@ class Plan:
         defaults: the names in `env` that `exp` sets only where the task inherits no value.
         secrets: the names of the secrets.
         script: a text to be written into the attempt's folder; `call` the same.
+        records_failed_line: whether bash runs the text, ends it at a failed command, and records the line.
         partial: a call that can also be made without the command line, because the task has no launcher.
         package: what was shipped for the task; the `workdir` is then in the experiment's copy of it.
         artifacts: globs of files in the `workdir` to be copied back from a remote host.
@@ -44,10 +45,11 @@ class Plan:
     workdir: str
     folder: str
     env: dict[str, str]
-    env_inherit: str | tuple[str, ...] = "all"
     defaults: tuple[str, ...] = ()
+    env_inherit: str | tuple[str, ...] = "all"
     secrets: tuple[str, ...] = ()
     script: str | None = None
+    records_failed_line: bool = False
     call: str | None = None
     partial: tuple[str, dict[str, Any]] | None = None
     package: Package | None = None
@@ -59,8 +61,6 @@ class Plan:
     company: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """The content of `plan.json`; `script` and `call` have files of their own next to it."""
     def without_inherited(self, inherited: Container[str]) -> Self:
         """The plan without those defaults for which the task inherits a value."""
         given = [name for name in self.defaults if name in inherited]
@@ -69,6 +69,8 @@ class Plan:
         env = {name: value for name, value in self.env.items() if name not in given}
         return replace(self, env=env, defaults=tuple(name for name in self.defaults if name in env))
 
+    def to_json(self) -> dict[str, Any]:
+        """The content of `plan.json`; `script` and `call` have files of their own next to it."""
         return {
             "schema": PLAN_FORMAT,
             "experiment": self.experiment,

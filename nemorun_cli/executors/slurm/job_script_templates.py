@@ -45,12 +45,13 @@ cd -- "$_exp_workdir" 2>/dev/null || true # the shim reports it
 # setup_lines
 {setup}
 
+set +eu +o pipefail # options of setup_lines are not meant for the lines below
 umask 077
-_exp_export "${{_exp_environment[@]}}" 2>/dev/null
 for _exp_pair in "${{_exp_defaults[@]}}"; do
     _exp_name=${{_exp_pair%%=*}}
     [ -n "${{!_exp_name+set}}" ] || export "${{_exp_pair?}}"
 done
+_exp_export "${{_exp_environment[@]}}" 2>/dev/null
 _exp_export "${{_exp_secrets[@]}}"
 case $_exp_program in
 */*) ;;
