@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script: the path of a file, or its text as `inline`; run by `entrypoint`, by default bash."""
+    """A script: the path of a file, or its text as `inline`; run by `entrypoint`, by default bash.
+
+    Without an entrypoint, the first command that fails ends an inline text (`bash -e -o pipefail`).
+    """
 
     path: str | os.PathLike[str] | None = None
     inline: str | None = field(default=None, kw_only=True)

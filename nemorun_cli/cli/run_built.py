@@ -35,6 +35,7 @@ def read(built: BuiltSpec, sets: Sequence[str]) -> Document:
 def run(document: Document, *, is_direct: bool, is_detached: bool) -> Run:
     """Start it, and watch it to its end unless it is detached."""
     home = Home.from_environment()
+    terminal.warn_of(document.warnings)
     if is_direct:
         return find(direct.run(document, home=home).files.id, home=home)
     supervisor = client.take()
@@ -63,7 +64,10 @@ def show(document: Document) -> dict[str, Any]:
     home = Home.from_environment()
     identity = create.tentative(document, home)
     spec = create.resolve(document, identity)
-    plans = dry_run.document(spec, identity=identity, home=home, origins=document.origins)
+    terminal.warn_of(document.warnings)
+    plans = dry_run.document(
+        spec, identity=identity, home=home, origins=document.origins, warnings=document.warnings
+    )
     terminal.write_lines(dry_run.lines(plans))
     terminal.flush()
     return plans

@@ -14,6 +14,8 @@ from nemorun_cli.errors import ExpError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from nemorun_cli.model.problems import Problem
+
 PROGRAM: Final = "exp"
 INTERRUPTED: Final = 130  # the exit code after Ctrl-C
 DUMB: Final = ("", "dumb")  # values of TERM for terminals that cannot move the cursor
@@ -119,6 +121,12 @@ def say_raw(text: str) -> None:
 def warn(text: str) -> None:
     """Write a message prefixed with the program's name."""
     say(f"{PROGRAM}: {text}")
+
+
+def warn_of(problems: Iterable[Problem]) -> None:
+    """Write the warnings about a spec, one per line, with --quiet and --json too: results may be wrong."""
+    for problem in problems:
+        warn(f"warning: {printable(str(problem))}")
 
 
 def suggest(text: str, *, is_wanted: bool) -> None:

@@ -22,6 +22,8 @@ from nemorun_cli.contract.fixtures import (
 from nemorun_cli.errors import SpecError
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.storage import failed_line
+from nemorun_cli.storage.failed_line import FailedLine
 
 if TYPE_CHECKING:
     from nemorun_cli.contract.fixtures import Workspace
@@ -57,6 +59,19 @@ def test_exit_codes_are_reported(workspace: Workspace) -> None:
     }
     assert history.tasks["exits-0"].status is TaskStatus.SUCCEEDED
     assert {state.status for name, state in history.tasks.items() if name != "exits-0"} == {TaskStatus.FAILED}
+
+
+def test_a_failed_command_ends_an_inline_text(workspace: Workspace) -> None:
+    """An inline text ends at its first failed command, with that code, and the line is known."""
+    tasks = {
+        "strict": "echo begun\n(exit 7) | cat\necho wrong",
+        "plain": {"inline": "false\necho continued", "entrypoint": "bash"},
+    }
+    run = workspace.start(tasks)
+    states = run.wait(timeout=60).history.tasks
+    assert {name: state.exit_code for name, state in states.items()} == {"strict": 7, "plain": 0}
+    assert (log(run, "strict"), log(run, "plain")) == (b"begun\n", b"continued\n")
+    assert failed_line.read(run.files.attempt("strict", 1), 7) == FailedLine(2, None, "(exit 7) | cat")
 
 
 @pytest.mark.parametrize(("signal", "code"), [("KILL", 137), ("TERM", 143), ("SEGV", 139)])
@@ -170,7 +185,7 @@ def test_a_workdir_that_is_missing_is_reported(workspace: Workspace) -> None:
 
 def test_nothing_is_to_be_read(workspace: Workspace) -> None:
     """Standard input is empty: a task that reads it does not wait."""
-    tasks = {"script": "cat; read line; echo $?", "command": {"command": ["cat"]}}
+    tasks = {"script": "cat; read line || echo $?", "command": {"command": ["cat"]}}
     run = workspace.start(tasks)
     assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
     assert log(run, "script") == b"1\n"
@@ -197,6 +212,7 @@ def test_the_environment_arrives_as_it_is(workspace: Workspace, kind: str) -> No
     """Variables arrive byte for byte, whatever they are called."""
     names = ["A", "attempt", "code", "timeout", "signal", "mask", "grace", "workdir", "watchdog", "line"]
     env = {f"NASTY_{index}": value for index, value in enumerate(NASTY)} | dict.fromkeys(names, "mine")
+    env |= {"PYTHONUNBUFFERED": "0"} if kind == "command" else {}
     program = "import json, os; json.dump(dict(os.environ), open('seen', 'w'))"
     tasks: dict[str, Any] = {
         "command": {"command": ["python3", "-c", program], "env": env, "timeout": "1m"},
@@ -205,6 +221,7 @@ def test_the_environment_arrives_as_it_is(workspace: Workspace, kind: str) -> No
     workspace.one(tasks[kind])
     seen = json.loads((workspace.folder / "seen").read_text(encoding="utf-8"))
     assert {name: seen.get(name) for name in env} == env
+    assert seen["PYTHONUNBUFFERED"] == ("0" if kind == "command" else "1")
 
 
 def test_a_task_knows_its_place(workspace: Workspace) -> None:

@@ -108,8 +108,8 @@ class LocalExecutor:
         self._is_polling = False  # after an error it stays set
 
     def plan(self, plan: Plan) -> Plan:
-        """The plan unchanged: the shim needs no further parameters."""
-        return plan
+        """The plan without defaults of variables that the task inherits; the shim needs no parameters."""
+        return plan.without_inherited(environment.names(plan.env_inherit))
 
     def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
         """Start each attempt under its shim; adopt it if it is already alive."""

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.plan import Plan
+from nemorun_cli.model.spec import STRICT_BASH
 from nemorun_cli.storage.paths import script_copy
 from nemorun_cli.system import user
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
 
 RUN_PARTIAL: Final = Path(__file__).with_name("run_partial.py")  # copied too, for partials
+
+# The output of Python appears in the log when it is written, as in a terminal, and survives a kill.
+DEFAULTS: Final[Mapping[str, str]] = MappingProxyType({"PYTHONUNBUFFERED": "1"})
 
 _user = cache(user.name)  # asked for each task
 
@@ -54,6 +58,7 @@ def make(
         workdir=package.shipped(task.workdir, folder=spec.folder) if package else task.workdir,
         folder=spec.folder,
         env={
+            **DEFAULTS,
             **task.env,
             **_shared_environment(files, spec.name, prefix(spec, files.id), dash_root(spec, home), home),
             "EXP_TASK": task.id,
@@ -63,9 +68,11 @@ def make(
             **({"EXP_COMMIT": package.commit} if package and package.commit else {}),
             **variables,
         },
+        defaults=tuple(name for name in DEFAULTS if name not in task.env and name not in task.secrets),
         env_inherit=task.env_inherit,
         secrets=task.secrets,
         script=script,
+        records_failed_line=script is not None and task.entrypoint == STRICT_BASH,
         call=json.dumps(call) if call else None,
         partial=(call["target"], call["args"]) if call and not (task.launcher or task.prefix) else None,
         package=package,

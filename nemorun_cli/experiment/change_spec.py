@@ -197,6 +197,8 @@ def plan(
             f"the spec is called {document.name!r}, but {files.id} is {snapshot.spec.name!r}",
             hint="start it as an experiment of its own: exp run",
         )
+    if not snapshot.spec.strict_inline:
+        document = replace(document, strict_inline=False, spec=None)
     identity = Identity(id=files.id, name=document.name, directory=str(files.directory))
     spec = replace(create.resolve(document, identity), packages=snapshot.spec.packages)
     revision = compare(snapshot, spec, old_text=spec_revisions.texts(files), new_text=_texts_of(document))

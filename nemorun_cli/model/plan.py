@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.model.resources import NOTHING
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from nemorun_cli.model.code_package import Package
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Kind
@@ -23,8 +25,10 @@ class Plan:
         kind: the kind of task, as in a spec: `script`, `inline`, `command` or `partial`.
         folder: the spec's folder, to which paths in an executor's options are relative.
         env: the variables from the spec and from `exp`, without inherited ones and without secrets.
+        defaults: the names in `env` that `exp` sets only where the task inherits no value.
         secrets: the names of the secrets.
         script: a text to be written into the attempt's folder; `call` the same.
+        records_failed_line: whether bash runs the text, ends it at a failed command, and records the line.
         partial: a call that can also be made without the command line, because the task has no launcher.
         package: what was shipped for the task; the `workdir` is then in the experiment's copy of it.
         artifacts: globs of files in the `workdir` to be copied back from a remote host.
@@ -41,9 +45,11 @@ class Plan:
     workdir: str
     folder: str
     env: dict[str, str]
+    defaults: tuple[str, ...] = ()
     env_inherit: str | tuple[str, ...] = "all"
     secrets: tuple[str, ...] = ()
     script: str | None = None
+    records_failed_line: bool = False
     call: str | None = None
     partial: tuple[str, dict[str, Any]] | None = None
     package: Package | None = None
@@ -54,6 +60,14 @@ class Plan:
     stop_grace: float
     company: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
+
+    def without_inherited(self, inherited: Container[str]) -> Self:
+        """The plan without those defaults for which the task inherits a value."""
+        given = [name for name in self.defaults if name in inherited]
+        if not given:
+            return self
+        env = {name: value for name, value in self.env.items() if name not in given}
+        return replace(self, env=env, defaults=tuple(name for name in self.defaults if name in env))
 
     def to_json(self) -> dict[str, Any]:
         """The content of `plan.json`; `script` and `call` have files of their own next to it."""

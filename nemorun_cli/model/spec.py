@@ -20,6 +20,12 @@ Kind = Literal["script", "inline", "command", "partial"]
 DependencyType = Literal["afterok", "afterany", "afternotok"]
 Handler = Literal["on_success", "on_failure", "on_exit"]
 
+# What runs a script, an inline text or a partial by default. The first failed command ends an inline text; in
+# experiments that began before that, it runs as a script does.
+BASH = ("bash",)
+STRICT_BASH = ("bash", "-e", "-o", "pipefail")
+PYTHON = ("python3",)
+
 DEFAULT_STOP_SIGNAL = "TERM"
 DEFAULT_STOP_GRACE = 10.0  # seconds between the stop signal and KILL
 
@@ -176,7 +182,8 @@ class Spec:
     """A spec as resolved for one experiment.
 
     `executors` maps names to options, including `type`. `secrets` maps names to their sources, never to
-    their values. `folder` is the spec file's folder.
+    their values. `folder` is the spec file's folder. `strict_inline` is whether inline texts without an
+    entrypoint run with STRICT_BASH.
     """
 
     name: str
@@ -197,6 +204,7 @@ class Spec:
     packages: tuple[Package, ...] = ()  # what was shipped when the experiment was created
     revision: int = 1  # the number of this revision of the experiment's spec
     removed: tuple[str, ...] = ()  # ids of tasks that only earlier revisions have
+    strict_inline: bool = True
 
     def package(self, task: Task) -> Package | None:
         """What was shipped for a task, or None if it runs in the original folder."""
@@ -231,6 +239,7 @@ class Spec:
         """A spec from the output of `to_json`; unknown fields of a later version are ignored."""
         known = {item.name for item in fields(cls)}
         values = {key: value for key, value in document.items() if key in known}
+        values.setdefault("strict_inline", False)
         shared = {name: _read(entry) for name, entry in document.get("shared", {}).items()}
         values["tasks"] = tuple(_task(entry, shared) for entry in document["tasks"])
         values["groups"] = tuple(_group(entry, values["tasks"]) for entry in document["groups"])

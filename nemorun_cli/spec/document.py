@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors.executor_types import ExecutorTypes
-    from nemorun_cli.model.problems import Finding, Place
+    from nemorun_cli.model.problems import Finding, Place, Problem
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.plugins import GivenPlugin
     from nemorun_cli.spec.compose.composition import Sources
@@ -29,6 +29,8 @@ class Document:
         others: by file name, the texts of the files that it extends or includes and of external executors.
         whole: the spec merged with those files, before `sets`; None if there are no such files.
         spec: the resolved spec if it is the same for every identity.
+        warnings: what the spec probably does not mean, in the order of the file.
+        strict_inline: that of the spec; false for a revision of an experiment in which it is false.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Document:
     shipped: ExperimentFiles | None = None  # the experiment whose shipped code is used
     plugins: tuple[GivenPlugin, ...] = ()  # passed in Python, after those of the spec
     spec: Spec | None = field(default=None, repr=False)
+    warnings: tuple[Problem, ...] = ()
+    strict_inline: bool = True
 
     def attributed(self, finding: Finding) -> Finding:
         """Return the finding with the option that set the value, if any."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.errors import SpecError
 from nemorun_cli.model.problems import Problem
 from nemorun_cli.model.spec import Identity, Spec
+from nemorun_cli.spec import shell_syntax
 from nemorun_cli.spec.compose.composition import Sources, composed
 from nemorun_cli.spec.compose.executor_files import LOCAL, ExecutorCatalog
 from nemorun_cli.spec.compose.overrides import applied
@@ -236,7 +237,17 @@ def _read(
     )
     resolution = Resolution(document, _placeholder_identity(document.name))
     spec = resolution.spec(changed.findings)
-    return replace(document, run=spec.run, spec=None if resolution.uses_identity else spec)
+    return replace(
+        document,
+        run=spec.run,
+        spec=None if resolution.uses_identity else spec,
+        warnings=tuple(_warnings(document, folder)),
+    )
+
+
+def _warnings(document: Document, folder: Path) -> list[Problem]:
+    findings = shell_syntax.warnings(document.data, folder)
+    return document.sources.in_order([document.attributed(finding) for finding in findings])
 
 
 def resolve(document: Document, identity: Identity) -> Spec:

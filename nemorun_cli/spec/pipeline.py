@@ -189,6 +189,7 @@ class Resolution:
                 for finding in self._findings
                 if finding.place[:1] == ("executors",) and finding.place[1:]
             },
+            strict_inline=self._document.strict_inline,
         )
         tasks = builder.tasks(graph)
         self._findings += [*findings, *builder.findings, *filler.findings, *expansion.findings]
@@ -226,6 +227,7 @@ class Resolution:
             prefix=data.get("prefix"),
             tracking=dict(data.get("tracking", {})),
             plugins=_uses_for(plugins, tasks),
+            strict_inline=self._document.strict_inline,
         )
 
     def _selected_ids(self, graph: dependencies.MemberGraph, data: Mapping[str, Any]) -> set[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.model.attempt_end import AttemptEnd, from_exit_code, lost
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.usage import _MINUTE, _TIMES, LARGEST, Usage
+from nemorun_cli.storage import failed_line
 from nemorun_cli.system import crashpoints
 from nemorun_cli.system.files import FOLDER_MODE, make_folder, write
 
@@ -44,8 +45,8 @@ def make_folders(files: AttemptFiles) -> bool:
 def write_plan(files: AttemptFiles, plan: Plan) -> None:
     """Write the plan and its texts into the attempt's folder; call this before any task can read them."""
     write(files.plan, json.dumps(plan.to_json()))
-    if plan.script is not None:
-        write(files.script, plan.script)
+    if (text := failed_line.script_text(plan)) is not None:
+        write(files.script, text)
     if plan.call is not None:
         write(files.call, plan.call)
     crashpoints.point("attempt.plan")

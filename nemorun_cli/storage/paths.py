@@ -74,6 +74,11 @@ class AttemptFiles:
         return self.directory / "exit.json"
 
     @property
+    def failed_line(self) -> Path:
+        """The line at which bash ended an inline text, written by the task."""
+        return self.directory / "failed-line"
+
+    @property
     def timed_out(self) -> Path:
         """Created when the attempt exceeds its timeout, before the stop signal is sent."""
         return self.directory / "timed-out"

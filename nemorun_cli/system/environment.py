@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 # Set by an enclosing experiment or allocation: a task that saw them would behave as a part of it.
 DROPPED: Final = ("EXP_", "SLURM_")
@@ -18,6 +18,11 @@ RECORDED: Final = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "LOADEDMODULES", "PYTH
 def inherited(which: str | tuple[str, ...]) -> dict[str, str]:
     """The variables that a task inherits from this process: `all`, `none` or those with the given names."""
     return dict(_inherited(which))
+
+
+def names(which: str | tuple[str, ...]) -> Collection[str]:
+    """The names of the variables that `inherited` returns."""
+    return _inherited(which).keys()
 
 
 @cache

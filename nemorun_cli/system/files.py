@@ -103,13 +103,14 @@ def sync(path: Path | str) -> None:
         os.close(descriptor)
 
 
-def open_to_read(path: str | Path) -> BinaryIO:
+def open_to_read(path: str | Path, *, follows_link: bool = True) -> BinaryIO:
     """Open a file that others write: never waits, as opening a FIFO does.
 
     Raises:
-        OSError: it cannot be opened, or is not a regular file.
+        OSError: it cannot be opened, is not a regular file, or is a link that is not to be followed.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags if follows_link else flags | os.O_NOFOLLOW)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, NOT_REGULAR, str(path))

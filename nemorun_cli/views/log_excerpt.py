@@ -56,11 +56,11 @@ def read(path: Path, *, secrets: Collection[str], lines: int = LINES) -> Excerpt
     text = mask(data.decode(errors="replace"), secrets)
     if start:
         text = text[margin:]
-    shown = [_displayed(line) for line in text.removesuffix("\n").split("\n")] if text else []
+    shown = [displayed(line) for line in text.removesuffix("\n").split("\n")] if text else []
     return Excerpt(path, tuple(shown[-lines:]), _error(shown))
 
 
-def _displayed(line: str) -> str:
+def displayed(line: str) -> str:
     """A line as a terminal displays it: without the text that a carriage return overwrote."""
     line = _CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2])
     line = "".join(char if char.isprintable() or char == "\t" else "·" for char in line)

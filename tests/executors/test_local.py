@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import shutil
@@ -27,7 +28,7 @@ from nemorun_cli.storage.paths import ExperimentFiles, Home
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.workspace import Bench
+    from support.workspace import Bench, Exp
 
 SHIM = shim_call.SHIM
 
@@ -119,6 +120,38 @@ def test_nothing_else_is_inherited(bench: Bench) -> None:
     assert set(log(run, "a").split()) == {"0", "1", "2", "9"}
 
 
+@pytest.mark.parametrize(
+    ("inherited", "spec", "expected"),
+    [
+        (None, {}, "1"),
+        ("", {}, ""),
+        ("0", {}, "0"),
+        ("0", {"env_inherit": "none"}, "1"),
+        ("0", {"env_inherit": ["PATH"]}, "1"),
+        ("0", {"env_inherit": ["PATH", "PYTHONUNBUFFERED"]}, "0"),
+        ("0", {"env": {"PYTHONUNBUFFERED": "1"}}, "1"),
+        (None, {"env": {"PYTHONUNBUFFERED": ""}}, ""),
+        (None, {"env_file": "env"}, "from a file"),
+        ("0", {"secrets": {"PYTHONUNBUFFERED": {"file": "secret"}}}, "secret"),
+        (None, {"executors": {"local": {"type": "local", "env": {"PYTHONUNBUFFERED": "2"}}}}, "2"),
+    ],
+)
+def test_python_writes_its_output_at_once(
+    exp: Exp, inherited: str | None, spec: dict[str, Any], expected: str
+) -> None:
+    """`PYTHONUNBUFFERED` is 1, unless the spec sets it or the task inherits it; a dry run agrees."""
+    exp.spec("PYTHONUNBUFFERED=from a file\n", "env")
+    exp.spec("secret\n", "secret")
+    command = ["/bin/sh", "-c", 'printf %s "$PYTHONUNBUFFERED"']
+    path = exp.spec(json.dumps({**spec, "tasks": {"a": {"command": command}}}))
+    env = {} if inherited is None else {"PYTHONUNBUFFERED": inherited}
+    exp("run", path, "-q", env=env)
+    assert (exp.directory() / "tasks/a/attempt-1/log").read_text() == expected
+    (task,) = exp("run", path, "--dry-run", "--json", env=env).json["tasks"]
+    shown = "***" if "secrets" in spec else expected
+    assert task["env"].get("PYTHONUNBUFFERED", inherited) == shown
+
+
 def test_umask_is_the_callers(bench: Bench) -> None:
     """Files that a task makes have the mode that the caller's umask gives; those of `exp` are private."""
     before = os.umask(0o027)
@@ -134,7 +167,13 @@ def test_everything_under_the_home_is_private(bench: Bench) -> None:
     """Files are 0600 and folders 0700, whatever the umask."""
     before = os.umask(0)
     try:
-        run = bench.start({"a": "echo k=v >>$EXP_OUTPUT", "g/".rstrip("/"): {"group": [{"inline": ":"}]}})
+        run = bench.start(
+            {
+                "a": "echo k=v >>$EXP_OUTPUT",
+                "b": {"inline": "false", "allow_failure": True},
+                "g/".rstrip("/"): {"group": [{"inline": ":"}]},
+            }
+        )
     finally:
         os.umask(before)
     run.wait(timeout=60)

@@ -69,7 +69,7 @@ def test_smallest_spec_is_one_task(read: Read, folder: Path) -> None:
     (task,) = spec.tasks
     assert (spec.name, spec.folder) == ("spec", str(folder))
     assert (task.kind, task.body, task.executor, task.workdir) == ("inline", "echo", "local", str(folder))
-    assert task.entrypoint == ("bash",)
+    assert task.entrypoint == ("bash", "-e", "-o", "pipefail")
     assert spec.executors == {"local": {"type": "local"}}
 
 

@@ -315,6 +315,47 @@ def test_an_older_experiment_that_had_ended_is_resumed(older: Older, exp: Exp) -
     }
 
 
+def argvs(run: Run, number: int) -> dict[str, list[str]]:
+    """What runs the inline text of each task that had this attempt."""
+    plans = {
+        task.id: run.files.attempt(task.id, number).plan for task in run.spec().tasks if task.kind == "inline"
+    }
+    return {name: json.loads(plan.read_bytes())["argv"] for name, plan in plans.items() if plan.exists()}
+
+
+def test_inline_texts_of_an_older_experiment_run_as_they_began(
+    exp: Exp, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resume, also with a changed spec, keeps plain bash; a rerun does not, and the difference is shown."""
+    monkeypatch.setenv("NEMORUN_HOME", str(exp.home))
+    (older,) = (each for each in ALL if each.name == "local-failed")
+    run = older.unpack(exp.home)
+    change = ["--set", "tasks.slow.timeout=2h", "--set", 'tasks.below.inline="false; echo below"']
+    document = json.loads(command(capsys, "resume", run.id, *change, "--dry-run", "--json"))
+    assert {each["path"]: each["tasks"] for each in document["changes"]} == {
+        "timeout": ["slow"],
+        "inline": ["below"],
+    }
+    assert document["unaccepted"] == []
+    (run.directory / "go").touch()
+    assert command(capsys, "resume", run.id, *change, "-d").strip() == run.id
+    assert statuses(run.wait(timeout=LONG)) == dict.fromkeys(older.tasks, "SUCCEEDED")
+    assert {tuple(argv[:-1]) for argv in argvs(run, 2).values()} == {("bash",)}
+    assert not run.spec().strict_inline
+    explicit = ["--set", "tasks.below.entrypoint=[bash, -e, -o, pipefail]"]
+    document = json.loads(command(capsys, "resume", run.id, *explicit, "--dry-run", "--json"))
+    assert [each["path"] for each in document["changes"]] == ["entrypoint"]
+
+    again = command(capsys, "rerun", run.id, "--set", "tasks.slow.timeout=0.1s", "-d").strip()
+    found = find(again, home=run.home)
+    found.wait(timeout=LONG)
+    assert {tuple(argv[:-1]) for argv in argvs(found, 1).values()} == {("bash", "-e", "-o", "pipefail")}
+    document = json.loads(command(capsys, "diff", run.id, again, "--json"))
+    changed = {name for each in document["spec"] if each["path"] == "entrypoint" for name in each["tasks"]}
+    assert changed == older.tasks.keys()
+    assert "strict_inline" not in json.dumps(document)
+
+
 # -- on their engines -------------------------------------------------------------------------------------
 
 

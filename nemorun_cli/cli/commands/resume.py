@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.change_spec import NewRevision
     from nemorun_cli.experiment.run import Run
+    from nemorun_cli.model.problems import Problem
     from nemorun_cli.spec.document import Document
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -85,6 +86,8 @@ def command(
     """
     run = find(which)
     document = _document(run, spec, params=params or (), sets=sets or ())
+    warnings = () if document is None else document.warnings
+    terminal.warn_of(warnings)
     if dry_run:
         snapshot = run.status()
         run.require_gone(snapshot, host_is_gone=host_is_gone)
@@ -100,11 +103,12 @@ def command(
     if document is not None and not (quiet or is_json):
         _report_changes(run.plan_change(document, below=below or ()).revision)
     if detach:
-        _report_started(run, is_resumed=run.resume(**options), is_json=is_json, quiet=quiet)
+        is_resumed = run.resume(**options)
+        _report_started(run, warnings, is_resumed=is_resumed, is_json=is_json, quiet=quiet)
         return 0
     snapshot = _resume_and_watch(run, options, is_json=is_json, quiet=quiet)
     if is_json:
-        terminal.write_json(document_of(snapshot))
+        terminal.write_json(document_of(snapshot, warnings))
     terminal.suggest(status_text.next_commands(snapshot), is_wanted=not (quiet or is_json))
     return snapshot.exit_code
 
@@ -163,9 +167,11 @@ def _announce(text: str, run: Run, *, quiet: bool) -> None:
         terminal.warn(text)
 
 
-def _report_started(run: Run, *, is_resumed: bool, is_json: bool, quiet: bool) -> None:
+def _report_started(
+    run: Run, warnings: Sequence[Problem], *, is_resumed: bool, is_json: bool, quiet: bool
+) -> None:
     if is_json:
-        terminal.write_json(document_of(run.status(observe=False)))
+        terminal.write_json(document_of(run.status(observe=False), warnings))
         return
     terminal.write_line(run.id)
     if not is_resumed and not quiet:

@@ -28,9 +28,10 @@ from nemorun_cli.experiment import launch
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nemorun_cli.experiment.run import Run
+    from nemorun_cli.model.problems import Problem
     from nemorun_cli.spec.document import Document
     from nemorun_cli.supervisor.client import SupervisorHandle
     from nemorun_cli.views.snapshot import Snapshot
@@ -104,6 +105,7 @@ def start(read: Callable[[], Document], how: StartOptions, *, is_json: bool, qui
     supervisor = None if how.is_dry or how.is_direct else starting.take()
     try:
         document = read()
+        terminal.warn_of(document.warnings)
         if how.is_dry:
             return _preview(document, home, is_json=is_json, quiet=quiet)
         if document.run.direct:
@@ -148,7 +150,7 @@ def _run(
         if supervisor.is_assigned and not (quiet or is_json):
             _report_shipped(run)
         if document.run.detach or not supervisor.is_assigned:
-            return _report_started(run, is_json=is_json, quiet=quiet)
+            return _report_started(run, document.warnings, is_json=is_json, quiet=quiet)
         if quiet:
             terminal.write_line(run.id)
             terminal.flush()
@@ -159,7 +161,7 @@ def _run(
 
         with Watch(run.files, run.home) as watching:
             snapshot = watch.watch(run, watching, interrupts=interrupts, is_json=is_json, quiet=quiet)
-    return _end(snapshot, is_json=is_json, quiet=quiet)
+    return _end(snapshot, document.warnings, is_json=is_json, quiet=quiet)
 
 
 def _report_shipped(run: Run) -> None:
@@ -172,11 +174,11 @@ def _report_shipped(run: Run) -> None:
                 terminal.warn(line)
 
 
-def _report_started(run: Run, *, is_json: bool, quiet: bool) -> int:
+def _report_started(run: Run, warnings: Sequence[Problem], *, is_json: bool, quiet: bool) -> int:
     from nemorun_cli.system import login_session  # noqa: PLC0415 - only for detached experiments
 
     if is_json:
-        terminal.write_json(document_of(run.status(observe=False)))
+        terminal.write_json(document_of(run.status(observe=False), warnings))
     else:
         terminal.write_line(run.id)
     terminal.flush()  # the id comes before all messages, in a pipe too
@@ -207,18 +209,18 @@ def _run_direct(
     if not quiet:
         watch.summarize(snapshot, secrets=(), tailed=snapshot.history.tasks)
     watch.settle_plugins(snapshot, quiet=quiet)
-    return _end(snapshot, is_json=is_json, quiet=quiet)
+    return _end(snapshot, document.warnings, is_json=is_json, quiet=quiet)
 
 
-def _end(snapshot: Snapshot, *, is_json: bool, quiet: bool) -> int:
+def _end(snapshot: Snapshot, warnings: Sequence[Problem], *, is_json: bool, quiet: bool) -> int:
     if is_json:
-        terminal.write_json(document_of(snapshot))
+        terminal.write_json(document_of(snapshot, warnings))
     terminal.suggest(status_text.next_commands(snapshot), is_wanted=not (quiet or is_json))
     return snapshot.exit_code
 
 
-def document_of(snapshot: Snapshot) -> dict[str, object]:
-    """The document `exp.run/1`."""
+def document_of(snapshot: Snapshot, warnings: Sequence[Problem]) -> dict[str, object]:
+    """The document `exp.run/1`; `warnings` are those about the spec that was read."""
     return {
         "schema": RUN_FORMAT,
         "id": snapshot.files.id,
@@ -226,6 +228,7 @@ def document_of(snapshot: Snapshot) -> dict[str, object]:
         "status": snapshot.status,
         "directory": str(snapshot.files.directory),
         "tasks": [task.id for task in snapshot.spec.tasks],
+        "warnings": [warning.to_json() for warning in warnings],
     }
 
 
@@ -240,7 +243,9 @@ def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> i
 
         shipments = ship.look(spec, document, home)
         spec = replace(spec, packages=shipments.packages(ExperimentFiles(Path(identity.directory))))
-    plans = preview.document(spec, identity=identity, home=home, origins=document.origins)
+    plans = preview.document(
+        spec, identity=identity, home=home, origins=document.origins, warnings=document.warnings
+    )
     if is_json:
         terminal.write_json(plans)
     elif quiet:

@@ -12,7 +12,10 @@ from nemorun_cli.errors import EngineError
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nemorun_cli.executors import Diagnosis
+    from nemorun_cli.model.problems import Problem
     from nemorun_cli.model.spec import Spec
 
 VALIDATE_FORMAT: Final = "exp.validate/1"
@@ -53,13 +56,16 @@ def command(
         ship.look(resolved, document, home)
     diagnoses = executors.ask(resolved) if engines else []
     places = dry_run.places(resolved, document.origins)
+    terminal.warn_of(document.warnings)
     is_ok = all(diagnosis.is_ok for diagnosis in diagnoses)
     if is_json:
-        terminal.write_json(_document(spec, resolved, diagnoses, places))
+        terminal.write_json(_document(spec, resolved, diagnoses, places, document.warnings))
     elif quiet:
         terminal.write("".join(f"{task.id}\n" for task in resolved.tasks))
     else:
-        terminal.write_line(f"{spec}: {resolved.name}, {len(resolved.tasks)} task(s), no problems")
+        count = len(document.warnings)
+        noted = f", {count} warning{'' if count == 1 else 's'}" if count else ""
+        terminal.write_line(f"{spec}: {resolved.name}, {len(resolved.tasks)} task(s), no problems{noted}")
         terminal.write("".join(f"{line}\n" for line in dry_run.place_lines(places)))
         for diagnosis in diagnoses:
             _report(diagnosis)
@@ -71,7 +77,11 @@ def command(
 
 
 def _document(
-    path: str, spec: Spec, diagnoses: list[Diagnosis], places: list[dict[str, Any]]
+    path: str,
+    spec: Spec,
+    diagnoses: list[Diagnosis],
+    places: list[dict[str, Any]],
+    warnings: Sequence[Problem],
 ) -> dict[str, Any]:
     """The document `exp.validate/1`; a spec with problems is an `exp.error/1` instead."""
     return {
@@ -80,6 +90,7 @@ def _document(
         "name": spec.name,
         "tasks": [task.id for task in spec.tasks],
         "executors": places,
+        "warnings": [warning.to_json() for warning in warnings],
         "engines": [
             {
                 "engine": diagnosis.engine,

@@ -326,7 +326,8 @@ def _explain_refusal(message: str, image: str, plan: Plan) -> str:
 
 def no_program(image: str, program: str) -> str:
     """The message for an image without the task's program."""
-    return f"the image {image} has no program {program!r}"
+    remedy = ": set `entrypoint` to a shell that it has, such as `sh -e`" if program == "bash" else ""
+    return f"the image {image} has no program {program!r}{remedy}"
 
 
 def no_shell(image: str) -> str:

@@ -129,6 +129,8 @@ class SlurmExecutor:
     def plan(self, plan: Plan) -> Plan:
         """The plan with the flags for sbatch, and with srun where the task needs it."""
         plan = self._access.plan(plan)
+        if isinstance(plan.env_inherit, tuple):
+            plan = plan.without_inherited(environment.names(plan.env_inherit))
         requested = request(self._options, plan)
         return replace(plan, argv=argv(self._options, plan), details={**plan.details, **requested.to_json()})
 

@@ -172,7 +172,8 @@ def member_text(
         "mark": shlex.quote(f"EXP_OUTPUT={plan.env['EXP_OUTPUT']}"),
         "stop": shlex.quote(short_signal(plan.stop_signal)),
         "patience": str(math.ceil(plan.stop_grace * CHECKS_PER_SECOND)),
-        "environment": _array(f"{name}={value}" for name, value in env.items()),
+        "environment": _array(f"{name}={env[name]}" for name in env if name not in plan.defaults),
+        "defaults": _array(f"{name}={env[name]}" for name in plan.defaults),
         "command": _array(arguments),
     }
     if upstream:

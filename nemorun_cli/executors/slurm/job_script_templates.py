@@ -10,7 +10,7 @@ BODY_TEXT: Final = """\
 _exp_folder={folder}
 _exp_news={news}
 _exp_index={index}
-_exp_secrets=() _exp_task='' _exp_running=''
+_exp_secrets=() _exp_defaults=() _exp_task='' _exp_running=''
 # shellcheck disable=SC1090 # the members' files are next to this script
 . "$_exp_folder/$_exp_index" || exit
 umask 077
@@ -45,7 +45,12 @@ cd -- "$_exp_workdir" 2>/dev/null || true # the shim reports it
 # setup_lines
 {setup}
 
+set +eu +o pipefail # options of setup_lines are not meant for the lines below
 umask 077
+for _exp_pair in "${{_exp_defaults[@]}}"; do
+    _exp_name=${{_exp_pair%%=*}}
+    [ -n "${{!_exp_name+set}}" ] || export "${{_exp_pair?}}"
+done
 _exp_export "${{_exp_environment[@]}}" 2>/dev/null
 _exp_export "${{_exp_secrets[@]}}"
 case $_exp_program in

@@ -10,7 +10,16 @@ from nemorun_cli.model import units
 from nemorun_cli.model.handlers import DEFAULT_TIMEOUT, LAST, RUN_AFTER
 from nemorun_cli.model.problems import Finding, choices
 from nemorun_cli.model.resources import NOTHING
-from nemorun_cli.model.spec import DEFAULT_STOP_GRACE, DEFAULT_STOP_SIGNAL, Kind, Retry, Task
+from nemorun_cli.model.spec import (
+    BASH,
+    DEFAULT_STOP_GRACE,
+    DEFAULT_STOP_SIGNAL,
+    PYTHON,
+    STRICT_BASH,
+    Kind,
+    Retry,
+    Task,
+)
 from nemorun_cli.spec.expressions.fill import LateText, as_plain, late_texts, words
 from nemorun_cli.spec.expressions.syntax import TemplateError
 from nemorun_cli.spec.tasks import callables
@@ -49,7 +58,7 @@ _SHARED_FIELDS = (
     "launcher",
 )
 _NOT_FOR_HANDLERS = frozenset(("allow_failure", "dependency_type"))
-_INTERPRETERS = {"script": "bash", "inline": "bash", "partial": "python3"}
+_INTERPRETERS = {"script": BASH, "inline": STRICT_BASH, "partial": PYTHON}
 
 
 class TaskBuilder:
@@ -68,6 +77,7 @@ class TaskBuilder:
         types: ExecutorTypes,
         selected: Collection[str] | None = None,  # tasks whose resources are checked; None for all
         invalid_executors: Collection[str | int] = (),
+        strict_inline: bool = True,
     ) -> None:
         self.findings: list[Finding] = []
         self._metric_section: MetricSection | None = None
@@ -78,6 +88,7 @@ class TaskBuilder:
         self._data = data
         self._env_layering = EnvLayering(folder)
         valid = {name: options for name, options in executors.items() if name not in invalid_executors}
+        self._interpreters = _INTERPRETERS if strict_inline else {**_INTERPRETERS, "inline": BASH}
         self._types = types
         # An executor with invalid options cannot check a request.
         self._resource_requests = ResourceRequests(valid, types.why_unsatisfiable)
@@ -335,11 +346,10 @@ class TaskBuilder:
                 hint = "put the program first in the command"
                 self._report((*member.place, "entrypoint"), "does not apply to a command", hint)
             return ()
-        value = own.get("entrypoint", _INTERPRETERS[kind])
         place = self._place(member, "entrypoint")
-        if kind == "partial" and place[0] == "defaults":  # meant for scripts
-            return (_INTERPRETERS[kind],)
-        return self._words(value, place)
+        if "entrypoint" not in own or (kind == "partial" and place[0] == "defaults"):  # meant for scripts
+            return self._interpreters[kind]
+        return self._words(own["entrypoint"], place)
 
     def _env_inherit(self, own: Mapping[str, Any], executor: str) -> str | tuple[str, ...]:
         default = self._executors.get(executor, {}).get("env_inherit", "all")

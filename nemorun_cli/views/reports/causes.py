@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
     from nemorun_cli.views.snapshot import Snapshot
 
 MOST_NAMED: Final = 5  # tasks that one sentence names
+BROKEN_PIPE: Final = SIGNAL_BASE + signal.SIGPIPE
+
+_PIPE_HINT: Final = (
+    f"{BROKEN_PIPE} is SIGPIPE: a program wrote to a pipe whose reader had ended, as `seq 99999 | head -1`,"
+    " which is a failure with pipefail; use a reader that reads everything, as in `seq 99999 | sed -n 1p`,"
+    " or let the writer fail: `{ seq 99999 || true; } | head -1`"
+)
 
 _VERBS: Final = {
     TaskStatus.FAILED: "failed",
@@ -236,6 +244,8 @@ class CauseReader:
     def _failed(self, task: Task, state: TaskState) -> list[Cause]:
         kind = state.reason or Reason.EXIT
         causes = [Cause(kind=kind, message=f"it {_described(state)}", time=state.ended)]
+        if state.exit_code == BROKEN_PIPE and task.kind in ("inline", "script"):
+            causes.append(Cause(kind="pipe", message=_PIPE_HINT))
         if (why := self._why_no_retry(task, state)) is not None:
             causes.append(Cause(kind="retry", message=why))
         if task.allow_failure:

@@ -22,6 +22,7 @@ from nemorun_cli.storage.paths import ExperimentFiles
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nemorun_cli.model.problems import Problem
     from nemorun_cli.model.spec import Identity, Spec, Task
     from nemorun_cli.spec.compose.executor_files import ExecutorOrigin
     from nemorun_cli.storage.paths import Home
@@ -31,12 +32,17 @@ MOST_NAMED: Final = 5  # tasks that one line names
 
 
 def document(
-    spec: Spec, *, identity: Identity, home: Home, origins: Mapping[str, ExecutorOrigin]
+    spec: Spec,
+    *,
+    identity: Identity,
+    home: Home,
+    origins: Mapping[str, ExecutorOrigin],
+    warnings: Sequence[Problem] = (),
 ) -> dict[str, Any]:
     """The document `exp.plan/1`, with each task after its dependencies.
 
     The id is the one that the experiment would get now; `origins` names the file that describes each
-    executor.
+    executor, and `warnings` are those about the spec.
     """
     files = ExperimentFiles(Path(identity.directory))
     by_name = {name: executors.make(name, options, {}) for name, options in _used(spec).items()}
@@ -62,6 +68,7 @@ def document(
         "plugins": [use.to_json() for use in spec.plugins],
         "executors": places(spec, origins),
         "packages": [package.to_json() for package in spec.packages],
+        "warnings": [warning.to_json() for warning in warnings],
         "tasks": tasks,
     }
 

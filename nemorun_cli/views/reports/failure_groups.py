@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.status import Reason, TaskStatus
-from nemorun_cli.views import log_excerpt
+from nemorun_cli.views import failed_lines, log_excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -57,9 +57,11 @@ def kinds(snapshot: Snapshot, names: Iterable[str], *, secrets: Collection[str])
 def _message(
     snapshot: Snapshot, name: str, state: TaskState, *, secrets: Collection[str], reads: bool
 ) -> str:
-    """The error of a task in one line: from its log, or else its reason."""
+    """The error of a task in one line: from its log, or else where it ended, or else its reason."""
     if reads and state.submitted and (state.reason is None or state.reason in _LOG_EXPLAINS):
         excerpt = log_excerpt.read(snapshot.files.attempt(name, state.attempt).log, secrets=secrets)
         if excerpt is not None and excerpt.error:
             return excerpt.error
+        if (line := failed_lines.of_task(snapshot, name, secrets=secrets)) is not None:
+            return f"exit code {state.exit_code} at {line}"
     return state.why() or f"exit code {state.exit_code}"

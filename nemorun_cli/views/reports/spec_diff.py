@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Fields derived from other fields, or from the position in a file; not differences of their own.
 _DERIVED: Final = frozenset(("id", "index", "kind", "body", "group", "late", "twins"))
-_APART: Final = frozenset(("tasks", "groups", "revision", "removed", "packages"))
+_APART: Final = frozenset(("tasks", "groups", "revision", "removed", "packages", "strict_inline"))
 _OF_WATCHING: Final = frozenset(("detach", "tail_logs", "direct"))  # how a command follows the run
 _OF_GROUPS: Final = frozenset(("id", "members"))
 TEXT: Final = "text of the script"  # the field for the content of a script's file

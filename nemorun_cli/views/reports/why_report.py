@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.scheduler import resume_plan
-from nemorun_cli.views import log_excerpt, timeline
+from nemorun_cli.views import failed_lines, log_excerpt, timeline
 from nemorun_cli.views.reports.causes import Cause, CauseReader, signal_of
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import Task
     from nemorun_cli.scheduler.resume_plan import Decision
     from nemorun_cli.storage.events import Event
+    from nemorun_cli.storage.failed_line import FailedLine
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.log_excerpt import Excerpt
     from nemorun_cli.views.snapshot import Snapshot
@@ -29,12 +30,16 @@ _WITH_LOG: Final = frozenset({TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Why one task has its status; `chain` goes up its dependencies to the first failure."""
+    """Why one task has its status; `chain` goes up its dependencies to the first failure.
+
+    `failed_line` is the line of its inline text that ended it, if that is known.
+    """
 
     task: Task
     state: TaskState
     causes: tuple[Cause, ...]
     chain: tuple[Cause, ...] = ()
+    failed_line: FailedLine | None = None
     excerpt: Excerpt | None = None
     attempts: tuple[PastAttempt, ...] = ()
     resume: Decision | None = None
@@ -48,6 +53,7 @@ class Explanation:
             "signal": signal_of(self.state),
             "causes": [asdict(cause) for cause in self.causes],
             "chain": [asdict(cause) for cause in self.chain],
+            "failed_line": asdict(self.failed_line) if self.failed_line else None,
             "log": {"path": str(log.path), "lines": list(log.lines), "error": log.error} if log else None,
             "attempts": [attempt.to_json() for attempt in self.attempts],
             "resume": asdict(self.resume) if self.resume else None,
@@ -71,6 +77,7 @@ def explain(
     explanations = []
     for name in names:
         task, state = reader.schedule.tasks[name], snapshot.history.tasks[name]
+        line = failed_lines.of_task(snapshot, name, secrets=secrets)
         excerpt = None
         if state.status in _WITH_LOG and state.submitted:
             log = snapshot.files.attempt(name, state.attempt).log
@@ -80,8 +87,9 @@ def explain(
             Explanation(
                 task=task,
                 state=state,
-                causes=tuple(reader.causes(task, state)),
+                causes=_with_line(reader.causes(task, state), line),
                 chain=tuple(reader.chain(task)),
+                failed_line=line,
                 excerpt=excerpt,
                 attempts=tuple(past[name]),
                 resume=decisions[name] if can_resume else None,
@@ -89,3 +97,10 @@ def explain(
             )
         )
     return explanations
+
+
+def _with_line(causes: Sequence[Cause], line: FailedLine | None) -> tuple[Cause, ...]:
+    """The causes, with the line that ended the task's inline text after the first one."""
+    if line is None:
+        return tuple(causes)
+    return (*causes[:1], Cause(kind="line", message=f"its inline text ended at {line}"), *causes[1:])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from support.formats import checked
 from support.patience import eventually
 from support.workspace import kill_supervisor, until
 
@@ -264,3 +265,40 @@ def test_why_without_a_task_explains_what_is_worst(bench: Bench) -> None:
     bench.run({"good": "true"})
     done = bench.exp("why", "latest")
     assert (done.stdout, "nothing to explain" in done.stderr) == ("", True)
+
+
+def test_why_names_the_line_that_ended_an_inline_text(exp: Exp) -> None:
+    """In `why`, in the summary of `run` and for the members of a sweep; a secret in the line is masked."""
+    spec = """\
+name: lines
+secrets: {TOKEN: {env: TOKEN}}
+tasks:
+  lone:
+    inline: |
+      echo fine
+      test secret-word = "$1"
+  pipe: {inline: yes | head -n 1 >/dev/null}
+  sweep: {inline: 'test "$1" = 9', args: ["${{ matrix.x }}"], matrix: {x: [1, 2]}}
+  noisy: {inline: "echo FatalError: broken; false"}
+  fake: {inline: 'printf "3 7 \\033]0;x\\n" > "${0%/*}/failed-line"; exit 3'}
+"""
+    env = {"TOKEN": "secret-word"}
+    told = exp("run", exp.spec(spec), code=1, env=env).stderr
+    assert '    its inline text ended at line 2: test *** = "$1"\n' in told
+    assert 'exit code 1 at line 1: test "$1" = 9  (sweep/x=1, sweep/x=2)\n' in told
+    entry = checked(exp("why", "latest", "lone", "--json", env=env).json)["tasks"][0]
+    assert entry["failed_line"] == {"line": 2, "file": None, "text": 'test *** = "$1"'}
+    assert kinds(entry)[:2] == ["exit", "line"]
+    assert (
+        '  its inline text ended at line 2: test *** = "$1"\n' in exp("why", "latest", "lone", env=env).stdout
+    )
+
+    pipe = explained(exp, "pipe")
+    assert (pipe["exit_code"], kinds(pipe)[:3]) == (141, ["signal", "line", "pipe"])
+    assert "| head -1" in exp("why", "latest", "pipe").stdout
+    (failure,) = exp("why", "latest", "sweep", "--json").json["failures"]
+    assert failure["message"] == 'exit code 1 at line 1: test "$1" = 9'
+    shown = exp("why", "latest", "fake").stdout
+    assert "its inline text ended at line 7 of " in shown
+    assert "\033" not in shown
+    assert "likely cause: FatalError: broken" in exp("why", "latest", "noisy").stdout

@@ -99,10 +99,21 @@ def test_an_image_without_a_shell_is_told(bench: Bench, init: bool) -> None:  # 
 @pytest.mark.usefixtures("engine")
 def test_a_program_that_the_image_lacks_is_told(bench: Bench, init: bool) -> None:  # noqa: FBT001
     """A command or an entrypoint that is not in the image is a failed launch that names both."""
-    tasks = {"command": {"command": ["nope"]}, "inline": {"inline": "true", "entrypoint": "bash"}}
+    tasks = {
+        "command": {"command": ["nope"]},
+        "inline": {"inline": "true", "entrypoint": "bash"},
+        "default": {"inline": "true", "entrypoint": "bash -e -o pipefail"},
+        "sh": {"inline": "false; echo wrong >wrong", "entrypoint": "sh -e"},
+    }
     found = bench.run(tasks, **box(init=init)).history.tasks
+    assert found.pop("sh").exit_code == 1
+    assert not (bench.folder / "wrong").exists()
+    assert found["default"].message == found["inline"].message
     assert found["command"].message == "the image exp-test/busybox has no program 'nope'"
-    assert found["inline"].message == "the image exp-test/busybox has no program 'bash'"
+    assert found["inline"].message == (
+        "the image exp-test/busybox has no program 'bash':"
+        " set `entrypoint` to a shell that it has, such as `sh -e`"
+    )
     assert {state.reason for state in found.values()} == {Reason.LAUNCH}
 
 

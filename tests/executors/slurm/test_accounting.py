@@ -74,7 +74,7 @@ def test_running_out_of_memory_is_told(bench: Bench, slurm_accounting: Slurm) ->
     """A job that Slurm ends for its memory has the reason `oom`, whatever became of its task."""
     if "TaskPlugin=task/cgroup" not in (slurm_accounting.folder / "slurm.conf").read_text():
         pytest.skip("THE LIMITS OF SLURM ARE NOT TESTED: there is no memory controller of cgroups, version 1")
-    tasks = {"one": GREEDY, "two": f"({GREEDY}); echo $?; exit 4"}
+    tasks = {"one": GREEDY, "two": f"({GREEDY}) || echo $?; exit 4"}
     states = bench.run(tasks, **header(cluster={**QUICK, "mem": "64M"})).history.tasks
     assert {state.reason for state in states.values()} == {Reason.OOM}
 

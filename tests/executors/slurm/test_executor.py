@@ -236,9 +236,13 @@ def test_a_failed_node_is_told(bench: Bench, slurm_alone: Slurm) -> None:
 
 
 def test_the_notice_of_the_end_reaches_the_task(bench: Bench, slurm: Slurm) -> None:
-    """Slurm's notice becomes the signal that the spec chose; an end that follows it is a timeout."""
-    script = f"trap 'echo told; exit 5' USR1; touch up; {until('never')}"
-    run = bench.start({"one": script}, **header(cluster={**QUICK, "time": "1:00:00", "signal": "USR1@60"}))
+    """Slurm's notice becomes the signal that the spec chose; an end that follows it is a timeout.
+
+    Options of the shell that setup_lines set do not end the job script at the notice.
+    """
+    script = f"trap 'sleep 0.5; echo told; exit 5' USR1; touch up; {until('never')}"
+    options = {"time": "1:00:00", "signal": "USR1@60", "setup_lines": "set -euo pipefail"}
+    run = bench.start({"one": script}, **header(cluster={**QUICK, **options}))
     soon((bench.folder / "up").exists)
     soon(lambda: is_running(run))
     slurm.ask("scancel", "--batch", "--signal=XCPU", str(now(run).job_id))  # as Slurm does near the limit
@@ -334,28 +338,33 @@ def test_a_task_gets_a_login_environment(bench: Bench, tmp_path: Path) -> None:
     """Login files and setup_lines make the environment; that of the command does not get there."""
     home = tmp_path / "login home"
     home.mkdir()
-    (home / ".bash_profile").write_text("export FROM_LOGIN=yes; echo noise; echo noise >&2\n")
-    executor = {"type": "slurm", "setup_lines": ['export FROM_SETUP="$GIVEN it\'s"', "echo ready"]}
+    login = "export FROM_LOGIN=yes PYTHONUNBUFFERED=0; echo noise; echo noise >&2\n"
+    (home / ".bash_profile").write_text(login)
+    setup = ['export FROM_SETUP="$GIVEN it\'s"', "false", "echo ready"]  # what fails does not end it
+    executor = {"type": "slurm", "setup_lines": setup}
     env = {"HOME": str(home), "NOT_FOR_TASKS": "1"}
     spec = bench.spec(
-        {"one": 'echo "$FROM_LOGIN $FROM_SETUP ${NOT_FOR_TASKS-none} $GIVEN"'},
+        {"one": 'echo "$FROM_LOGIN $FROM_SETUP ${NOT_FOR_TASKS-none} $GIVEN $PYTHONUNBUFFERED"'},
         env={"GIVEN": "by the spec"},
         **header(cluster=executor),
     )
     bench.exp("run", spec, env=env)
     found = bench.exp("logs", "latest", "one").stdout
-    assert found == "ready\nyes by the spec it's none by the spec\n"
+    assert found == "ready\nyes by the spec it's none by the spec 0\n"
 
 
 @pytest.mark.usefixtures("slurm")
 def test_setup_lines_that_fail_are_a_launch(bench: Bench) -> None:
     """If setup_lines end the job script the task never began, and is told so."""
-    executor = {**QUICK, "setup_lines": "echo no modules here\nexit 3"}
-    run = bench.start({"one": "true"}, **header(cluster=executor))
-    state = run.wait(timeout=LONG).history.tasks["one"]
-    assert (state.status, state.reason) == ("FAILED", Reason.LAUNCH)
-    assert "setup_lines" in (state.message or "")
-    assert log(run, "one") == "no modules here\n"
+    executors = {
+        "cluster": {**QUICK, "setup_lines": "echo no modules here\nexit 3"},
+        "strict": {**QUICK, "setup_lines": "set -e\necho no modules here\nfalse\necho wrong"},
+    }
+    run = bench.start({"one": "true", "two": {"inline": "true", "executor": "strict"}}, **header(**executors))
+    states = run.wait(timeout=LONG).history.tasks
+    assert {(state.status, state.reason) for state in states.values()} == {("FAILED", Reason.LAUNCH)}
+    assert all("setup_lines" in (state.message or "") for state in states.values())
+    assert {log(run, name) for name in states} == {"no modules here\n"}
 
 
 @pytest.mark.usefixtures("slurm")

@@ -292,15 +292,15 @@ def test_a_script_passes_shellcheck(of: dict[str, Any], members: int, dependency
 def test_what_a_member_runs_is_quoted(tmp_path: Path) -> None:
     """Whatever is in arguments and variables, bash reads back the same bytes."""
     text = member_text(
-        plan(argv=("echo", NASTY, "two\nlines", "")),
+        plan(argv=("echo", NASTY, "two\nlines", ""), defaults=("D",)),
         attempt=FOLDER,
         mask="022",
-        env={"A": NASTY, "B": "two\nlines"},
+        env={"A": NASTY, "B": "two\nlines", "D": NASTY},
         arguments=["/shim", NASTY, "two\nlines", ""],
     ) + secrets_text({"T": NASTY})
     member = tmp_path / "member"
     member.write_text(text, encoding="utf-8")
-    names = ("_exp_attempt", "_exp_environment[@]", "_exp_command[@]", "_exp_secrets[@]")
+    names = ("_exp_attempt", "_exp_environment[@]", "_exp_command[@]", "_exp_secrets[@]", "_exp_defaults[@]")
     show = '. "$1"; printf "%s\\0" ' + " ".join(f'"${{{name}}}"' for name in names)
     out = subprocess.run(["bash", "-c", show, "bash", str(member)], capture_output=True, check=True).stdout
     assert out.decode().split("\0")[:-1] == [
@@ -312,6 +312,7 @@ def test_what_a_member_runs_is_quoted(tmp_path: Path) -> None:
         "two\nlines",
         "",
         f"T={NASTY}",
+        f"D={NASTY}",
     ]
 
 

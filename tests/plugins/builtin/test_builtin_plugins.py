@@ -140,7 +140,7 @@ def test_nsys_is_in_front_of_the_command(bench: Bench) -> None:
     options = {"capture": "cuda", "delay": "1m", "trace": ["cuda"], "options": ["--stats=true"]}
     found = planned(bench, {"a": "true"}, uses="nsys", options=options)["a"]
     folder = found["env"]["EXP_TASK_DIR"]
-    assert found["argv"][:-2] == [
+    assert found["argv"][:-1] == [
         "nsys",
         "profile",
         f"--output={folder}/nsys-%q{{EXP_ATTEMPT}}",
@@ -150,6 +150,7 @@ def test_nsys_is_in_front_of_the_command(bench: Bench) -> None:
         "--capture-range-end=stop",
         "--delay=60",
         "--stats=true",
+        *("bash", "-e", "-o", "pipefail"),
     ]
 
 

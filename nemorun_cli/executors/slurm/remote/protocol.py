@@ -38,6 +38,7 @@ EVIDENCE: Final = (
     _NAMES.outputs.name,
     _NAMES.records.name,
     _NAMES.usage.name,
+    _NAMES.failed_line.name,
     _NAMES.exit.name,
 )
 GROWS: Final = _NAMES.log.name  # only appended to
