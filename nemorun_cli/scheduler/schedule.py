@@ -184,7 +184,8 @@ class Schedule:
                 return Readiness(child.id, may_run=False, message=f"{name} is {parent.status}")
         if waits:
             return None
-        if child.dependency_type == "afternotok" and not any(
+        needs_failure = child.dependency_type == "afternotok" and child.dependencies
+        if needs_failure and not any(
             self.history.tasks[name].status in (TaskStatus.FAILED, TaskStatus.CANCELLED)
             for name in child.dependencies
         ):
