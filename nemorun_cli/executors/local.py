@@ -34,7 +34,7 @@ from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
 from nemorun_cli.model.usage import Usage
 from nemorun_cli.storage import attempts
-from nemorun_cli.system import crashpoints, environment, hardware, locks, pids
+from nemorun_cli.system import crashpoints, environment, hardware, locks
 from nemorun_cli.system.files import FILE_MODE
 from nemorun_cli.system.process_limits import are_files_scarce, callers_limits, is_shortage
 
@@ -58,7 +58,7 @@ class _Child:
 
     job: Job
     pid: int
-    watch: int | None  # a pidfd, if the system has pidfds
+    watch: int | None  # a pidfd until the process has exited, if the system has pidfds
     is_own: bool
     wait_status: int | None = None
     usage: Usage | None = None
@@ -288,10 +288,11 @@ class LocalExecutor:
         ready = set()
         if self._events:
             for watch, _ in self._events.poll(0):
-                if key := self._by_watch.get(watch):
+                if key := self._by_watch.pop(watch, None):
                     ready.add(key)
                     self._unexamined.add(key)
-                    self._events.unregister(watch)
+                    self._children[key].watch = None
+                    os.close(watch)
         for key in ready | self._unwatched:
             child = self._children.get(key)
             if child and child.is_own and child.wait(os.WNOHANG):
@@ -350,15 +351,17 @@ class LocalExecutor:
         )
 
     def _status_alive(self, job: Job, child: _Child | None, pid: int | None) -> AttemptStatus | None:
-        if child and child.wait_status is None and child.watch is not None and pids.exists(child.pid):
+        if child and child.wait_status is None and child.watch is not None:  # which has not fired
             if job.key not in self._unreported:
                 return None
             return AttemptStatus(key=job.key, state="running", job_id=str(child.pid))
+        is_own = bool(child and child.is_own and child.wait_status is None and child.pid == pid)
         self._forget(job.key)
         if pid and process_tree.mark_of(pid) == _mark(job):
-            self._watch(job, pid, is_own=False)
-            with contextlib.suppress(OSError):  # on a full disk its CPU time stays unknown
-                job.files.usage.touch(FILE_MODE)  # only its parent can measure it, which is the shim
+            self._watch(job, pid, is_own=is_own)
+            if not is_own:
+                with contextlib.suppress(OSError):  # on a full disk its CPU time stays unknown
+                    job.files.usage.touch(FILE_MODE)  # only its parent can measure it, which is the shim
         else:
             self._unwatched.add(job.key)
         if pid is None:  # the process that prepares it may die before starting it

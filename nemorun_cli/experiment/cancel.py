@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import EngineError, NotOverError, UsageError
@@ -16,7 +17,7 @@ from nemorun_cli.system import locks
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nemorun_cli.storage.paths import ExperimentFiles, Home
     from nemorun_cli.views.snapshot import Snapshot
@@ -51,13 +52,14 @@ def cancel(
             hint="cancel it on that host, or give up on it with --abandon",
         )
     targets = _targets_of_whole(snapshot) if names is None else names
-    request(files, names, signal=signal, grace=grace, abandon=abandon)
+    ask = partial(request, files, names, signal=signal, grace=grace, abandon=abandon)
+    ask()
     patience = (
         SLACK + max((task.stop_grace for task in snapshot.spec.tasks), default=0.0)
         if grace is None
         else SLACK + grace
     )
-    return _wait(files, home, targets, patience, is_whole=names is None)
+    return _wait(snapshot, home, targets, patience, is_whole=names is None, ask=ask)
 
 
 def _targets_of_whole(snapshot: Snapshot) -> list[str]:
@@ -67,14 +69,24 @@ def _targets_of_whole(snapshot: Snapshot) -> list[str]:
 
 
 def _wait(
-    files: ExperimentFiles, home: Home, names: Sequence[str], patience: float, *, is_whole: bool
+    before: Snapshot,
+    home: Home,
+    names: Sequence[str],
+    patience: float,
+    *,
+    is_whole: bool,
+    ask: Callable[[], object],
 ) -> Snapshot:
+    files, resumed = before.files, before.history.resumed
     deadline = time.monotonic() + patience
     while True:
         snapshot = observe.look(files, home=home.directory, observe=False)
         survivors = _survivors(snapshot, names)
         if not survivors and (not is_whole or snapshot.is_over or _has_handlers_left(snapshot, names)):
             return snapshot
+        if snapshot.history.resumed != resumed:  # by somebody who did not know of the request
+            resumed, deadline = snapshot.history.resumed, time.monotonic() + patience
+            ask()
         if time.monotonic() > deadline:
             raise NotOverError(
                 f"still running after {patience:g} s: {', '.join(survivors[:10]) or files.id}",

@@ -11,9 +11,10 @@ import os
 import random
 import resource
 import signal
+import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,13 +47,11 @@ class Round:
 
     run: Run
     choice: random.Random
-    done: list[str] = field(default_factory=list)
 
     def act(self, acts: list[Callable[[Round], None]]) -> None:
-        """Do something, and remember what."""
+        """Do something, and note what."""
         chosen = self.choice.choice(acts)
-        self.done.append(chosen.__name__)
-        print(f"{time.time():.3f} {chosen.__name__}", flush=True)  # shown if the round fails
+        sys.stdout.write(f"{time.time():.3f} {chosen.__name__}\n")  # shown if the round fails
         chosen(self)
         time.sleep(self.choice.choice(PAUSES))
 
