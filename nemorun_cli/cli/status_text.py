@@ -75,6 +75,8 @@ def supervisor(snapshot: Snapshot) -> str:
         return f"terminated ({process}); {live}continue with: exp resume {snapshot.files.id}"
     if snapshot.supervisor == "elsewhere":
         return f"on another host ({process}); cannot be checked from this one"
+    if snapshot.problem is not None:
+        return f"alive ({process}), but {snapshot.problem}; until it can, nothing starts or is recorded"
     return f"{snapshot.supervisor} ({process})"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -495,6 +496,33 @@ def test_cancel_at_once(workspace: Workspace) -> None:
     assert set(statuses(run.cancel(grace=1.0)).values()) == {"CANCELLED"}
     eventually(lambda: run.status(observe=False).supervisor == "ended")
     assert workspace.left() == []
+
+
+def test_a_task_whose_folder_is_removed_ends(workspace: Workspace) -> None:
+    """An attempt whose folder is removed ends, a cancel of it returns, and other tasks continue."""
+    ends = f"touch up-$EXP_TASK; {until('go')}; exit 3"
+    late = f"trap 'exit 0' TERM; touch up-$EXP_TASK; {until('never')}"
+    tasks: dict[str, Any] = {
+        "script": ends,
+        "command": {"command": ["sh", "-c", ends]},
+        "cancelled": f"trap '' TERM; touch up-$EXP_TASK; {until('never')}",
+        "late": {"command": ["sh", "-c", late], "timeout": "2s"},
+        "other": f"touch up-$EXP_TASK; {until('go')}",
+        "after": {"inline": NOTE, "dependencies": ["script", "command"], "dependency_type": "afterany"},
+    }
+    run = workspace.start(tasks, run={"max_parallel": 8})
+    eventually(lambda: len(list(workspace.folder.glob("up-*"))) == len(tasks) - 1)
+    for name in ("script", "command", "cancelled", "late"):
+        shutil.rmtree(run.files.task(name), ignore_errors=True)  # a log may just be written there
+    assert run.cancel(["cancelled"], grace=1.0).history.tasks["cancelled"].status is TaskStatus.CANCELLED
+    workspace.touch("go")
+    snapshot = run.wait(timeout=120)
+    ended = {name: (state.reason, state.exit_code) for name, state in snapshot.history.tasks.items()}
+    for name in ("script", "command"):  # only what can still be known
+        assert ended[name] in {(Reason.EXIT, 3), (Reason.LOST, None)}
+    assert snapshot.history.tasks["late"].status is TaskStatus.FAILED
+    assert ended["other"] == (None, 0)
+    assert workspace.lines() == ["after 1"]
 
 
 # -- without a supervisor ---------------------------------------------------------------------------

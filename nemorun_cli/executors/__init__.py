@@ -247,12 +247,17 @@ def answer_each(jobs: Iterable[Job], answer: Callable[[Job], AttemptStatus | Non
         try:
             status = answer(job)
         except OSError as error:
-            where = f": {error.filename}" if error.filename else ""
-            message = f"{error.strerror or error}{where}"
-            yield JobError(key=job.key, message=message, is_shortage=is_shortage(error))
+            yield job_error(job, error)
         else:
             if status is not None:
                 yield status
+
+
+def job_error(job: Job, error: OSError) -> JobError:
+    """What an error of a file means for one job."""
+    where = f": {error.filename}" if error.filename else ""
+    message = f"{error.strerror or error}{where}"
+    return JobError(key=job.key, message=message, is_shortage=is_shortage(error))
 
 
 _TYPES: Final = Registry(

@@ -29,12 +29,12 @@ from nemorun_cli.executors import (
     process_tree,
 )
 from nemorun_cli.executors.escalation import Escalation
-from nemorun_cli.executors.shim_call import shim_line
+from nemorun_cli.executors.shim_call import NO_FOLDER, shim_line, unrecorded_end
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
 from nemorun_cli.model.usage import Usage
 from nemorun_cli.storage import attempts
-from nemorun_cli.system import crashpoints, environment, hardware, locks
+from nemorun_cli.system import crashpoints, environment, files, hardware, locks
 from nemorun_cli.system.files import FILE_MODE
 from nemorun_cli.system.process_limits import are_files_scarce, callers_limits, is_shortage
 
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from nemorun_cli.model.resources import Resources
 
 SHELL: Final = "/bin/sh"
-LOCK_DESCRIPTOR: Final = 9  # where the shim expects the lock
 SLOTS_DESCRIPTOR: Final = 8  # where it expects the lock of the task's slots, if it has any
 POLL_INTERVAL: Final = 1.0  # seconds between polls of processes that no descriptor reports
 RESTORED: Final = frozenset(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}
@@ -63,7 +62,12 @@ class _Child:
     wait_status: int | None = None
     usage: Usage | None = None
 
-    def wait(self, options: int = 0) -> bool:
+    @property
+    def is_unreaped(self) -> bool:
+        """Whether it is a child of this process, so that its pid is certainly its own."""
+        return self.is_own and self.wait_status is None
+
+    def wait(self, options: int) -> bool:
         """Reap the child; return whether this call did so."""
         try:
             pid, status, rusage = os.wait4(self.pid, options)
@@ -219,7 +223,8 @@ class LocalExecutor:
         return AttemptStatus(key=job.key, state="running", job_id=str(pid), since=since)
 
     def _spawn(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> int:
-        log = os.open(job.files.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+        log = files.descriptor_to_append(job.files.log)
+        os.set_blocking(log, True)
         try:
             line = shim_line(job.files.directory, plan, _program(plan, env))
             with callers_limits():
@@ -229,7 +234,7 @@ class LocalExecutor:
                     env,
                     file_actions=[
                         *self._streams(log),
-                        (os.POSIX_SPAWN_DUP2, lock, LOCK_DESCRIPTOR),
+                        (os.POSIX_SPAWN_DUP2, lock, process_tree.LOCK_DESCRIPTOR),
                         *_slots(job),
                     ],
                     setsid=self.own_session,
@@ -322,7 +327,7 @@ class LocalExecutor:
             )
         child = self._children.get(job.key)
         is_held = locks.is_held(job.files.lock)
-        ending = attempts.read_ending(job.files)
+        ending = _unrecorded(job, child) or attempts.read_ending(job.files)
         if ending and not is_held and not self._has_strays(job, child):
             return self._finished(job, child, ending)
         if ending:  # the task has finished, but a process that it started is still running
@@ -335,14 +340,17 @@ class LocalExecutor:
     def _status_unended(self, job: Job, child: _Child | None, *, is_held: bool) -> AttemptStatus | None:
         pid = attempts.claimed_pid(job.files)
         if is_held or self._is_marked(job):
-            return self._status_alive(job, child, pid)
+            return self._status_alive(job, child, pid, is_held=is_held)
         if ending := attempts.read_ending(job.files):  # it was written between the two reads
             return self._finished(job, child, ending)
         if child and child.wait_status is not None and pid in (child.pid, None):
             return self._finished(job, child, _from_wait(child.wait_status, pid))
         self._forget(job.key)
         if pid is None:
-            return AttemptStatus(key=job.key, state="absent")
+            has_folder = job.files.directory.is_dir()
+            if child and not has_folder:  # adopted, so that only its record could show how it ended
+                return AttemptStatus(key=job.key, state="over", job_id=str(child.pid), ending=lost(NO_FOLDER))
+            return AttemptStatus(key=job.key, state="absent", message=None if has_folder else NO_FOLDER)
         return AttemptStatus(
             key=job.key,
             state="over",
@@ -350,7 +358,9 @@ class LocalExecutor:
             ending=lost("it disappeared: it left no process, no lock and no exit record"),
         )
 
-    def _status_alive(self, job: Job, child: _Child | None, pid: int | None) -> AttemptStatus | None:
+    def _status_alive(
+        self, job: Job, child: _Child | None, pid: int | None, *, is_held: bool
+    ) -> AttemptStatus | None:
         if child and child.wait_status is None and child.watch is not None:  # which has not fired
             if job.key not in self._unreported:
                 return None
@@ -364,10 +374,11 @@ class LocalExecutor:
                     job.files.usage.touch(FILE_MODE)  # only its parent can measure it, which is the shim
         else:
             self._unwatched.add(job.key)
-        if pid is None:  # the process that prepares it may die before starting it
+        if pid is None and is_held:  # the process that prepares it may die before starting it
             return AttemptStatus(key=job.key, state="queued")
+        evidence = "its lock is held" if is_held else "a process of it runs"
         return AttemptStatus(
-            key=job.key, state="running", job_id=str(pid) if pid else None, evidence="its lock is held"
+            key=job.key, state="running", job_id=str(pid) if pid else None, evidence=evidence
         )
 
     def _has_strays(self, job: Job, child: _Child | None) -> bool:
@@ -400,7 +411,11 @@ class LocalExecutor:
         for key, stop in list(self._stops.items()):
             if stop.due > now:
                 continue
-            stop.advance(seen)
+            child = self._children.get(key)
+            is_unreaped = child is not None and child.is_unreaped
+            stop.advance(seen, shim=child.pid if child and is_unreaped else None)
+            if stop.is_done and child and is_unreaped and not child.wait(os.WNOHANG):
+                stop.is_done = False  # it exists, but the scan missed it: look again
             if stop.is_done:
                 self._unexamined.add(key)
                 if key in jobs:
@@ -410,11 +425,9 @@ class LocalExecutor:
 
     def _terminated(self, job: Job, stop: process_tree.TreeStop) -> AttemptStatus:
         child = self._children.get(job.key)
-        if child and child.is_own and child.wait_status is None:
-            child.wait()
-        ending = attempts.read_ending(job.files)
+        ending = _recorded(job)
         if ending is None and child and child.wait_status is not None:
-            ending = _from_wait(child.wait_status, child.pid)
+            ending = _unrecorded(job, child) or _from_wait(child.wait_status, child.pid)
         if ending is None:
             name = stop.last_signal or stop.escalation.signal
             ending = lost(f"it was terminated by {name}; its exit code is not known")
@@ -462,6 +475,24 @@ def _explain(error: Exception, plan: Plan) -> str:
     return f"it could not be started: {error}"
 
 
+def _recorded(job: Job) -> AttemptEnd | None:
+    """The recorded end of a terminated attempt; a record that cannot be read does not keep it from ending."""
+    try:
+        return attempts.read_ending(job.files)
+    except OSError as error:
+        if is_shortage(error):
+            raise
+        return None
+
+
+def _unrecorded(job: Job, child: _Child | None) -> AttemptEnd | None:
+    """The end of a task, by the exit code of its shim, that has no place for a record any more; else None."""
+    if child is None or child.wait_status is None or not os.WIFEXITED(child.wait_status):
+        return None
+    code = os.waitstatus_to_exitcode(child.wait_status)
+    return unrecorded_end(job.files, code, timeout=job.plan.timeout if job.plan else None)
+
+
 def _from_wait(status: int, claimed: int | None) -> AttemptEnd:
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
@@ -479,11 +510,13 @@ def _from_wait(status: int, claimed: int | None) -> AttemptEnd:
 
 
 def _stop(job: Job, signal: str, grace: float) -> process_tree.TreeStop:
-    return process_tree.TreeStop(mark=_mark(job), escalation=Escalation(signal, grace))
+    return process_tree.TreeStop(
+        mark=_mark(job), escalation=Escalation(signal, grace), folder=job.files.directory
+    )
 
 
 def _mark(job: Job) -> process_tree.Mark:
-    return process_tree.mark(job.files.directory)
+    return process_tree.mark_of_attempt(job.files.directory)
 
 
 def _job_id(job: Job, child: _Child | None) -> str | None:

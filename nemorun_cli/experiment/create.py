@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nemorun_cli.errors import ExpError, UsageError
+from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.executors import planning, shim_call
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Identity
@@ -76,7 +76,7 @@ def create(
 
     Raises:
         SpecError: a packager cannot ship its content.
-        ExpError: the home is not writable.
+        LedgerError: the home is not writable, or its disk is full.
     """
     try:
         with shipping(spec, document, home) as shipments:
@@ -90,8 +90,8 @@ def create(
             _begin_ledger(files, spec, home=home, by=by, key=key, document=document)
             crashpoints.point("create.ledger")
     except OSError as error:
-        location = error.filename or home.directory
-        raise ExpError(f"cannot create the experiment: {error.strerror}: {location}") from error
+        location = error.filename2 or error.filename or home.directory  # of a copy, its target
+        raise LedgerError(f"cannot create the experiment: {error.strerror}: {location}") from error
     return files, spec
 
 

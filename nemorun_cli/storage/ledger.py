@@ -174,10 +174,11 @@ class Ledger:
     def __init__(self, path: Path, lock_path: Path, *, lock_wait: float = LOCK_WAIT) -> None:
         self.path = path
         self._lock_path = lock_path
-        self._lock_wait = lock_wait
+        self.lock_wait = lock_wait
         self._lock: int | None = None
         self._descriptor: int | None = None
         self._reader = LedgerReader(path)
+        self._unreturned: list[Event] = []  # read by an `append` that failed
 
     def create(self, event: Event) -> None:
         """Create the ledger atomically with its first event, to which the format is added.
@@ -199,11 +200,13 @@ class Ledger:
 
     def news(self) -> list[Event]:
         """The events that any writer has appended since the last call or append."""
-        return self._reader.read()
+        self._unreturned += self._reader.read()
+        news, self._unreturned = self._unreturned, []
+        return news
 
     def has_news(self) -> bool:
-        """Whether the file has grown since it was last read; costs one `stat`."""
-        return self.path.stat().st_size != self._reader.offset
+        """Whether `news` would return events, or the file has grown; costs one `stat`."""
+        return bool(self._unreturned) or self.path.stat().st_size != self._reader.offset
 
     def append(self, events: Sequence[Event]) -> list[Event]:
         """Write the events as one batch and sync it; return all new events, in the file's order.
@@ -216,7 +219,8 @@ class Ledger:
         crashpoints.point("ledger.before")
         lock = self._acquire()
         try:
-            news = self._reader.read() if self.has_news() or not self._reader.offset else []
+            if self.has_news() or not self._reader.offset:
+                self._unreturned += self._reader.read()
             if self._reader.torn:
                 # The `#` invalidates a last line that lacks only its newline: it must not become intact now.
                 void = b'#\n{"void":%d}\n' % self._reader.offset
@@ -229,6 +233,7 @@ class Ledger:
         crashpoints.point("ledger.written")
         self.sync()
         crashpoints.point("ledger.synced")
+        news, self._unreturned = self._unreturned, []
         return [*news, *events]
 
     def sync(self) -> None:
@@ -268,7 +273,7 @@ class Ledger:
         try:
             if self._lock is None:
                 self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-            end = time.monotonic() + self._lock_wait
+            end = time.monotonic() + self.lock_wait
             while not filelock.lock_descriptor(self._lock, blocking=False):
                 if time.monotonic() > end:
                     raise self._lock_held_error()
@@ -288,7 +293,7 @@ class Ledger:
         pid = holder_by_kernel(self._lock_path)
         holder = _describe(pid) if pid else "an unknown process, possibly on another host"
         return LockHeldError(
-            f"{self._lock_path} has been held for more than {self._lock_wait:g} s by {holder}",
+            f"{self._lock_path} has been held for more than {self.lock_wait:g} s by {holder}",
             hint="nothing was written; terminate that process if it hangs, then try again",
         )
 

@@ -28,9 +28,14 @@ class LedgerWriter:
         ledger: the ledger to write.
         history: the state, to which every noted event is applied at once.
         by: the writer's name, stored in each event.
-        retries_on_full_disk: whether a write that fails is repeated until it succeeds, instead of raising.
         report: receives a message when a write fails and will be repeated.
         on_event: receives each noted event before it is written.
+
+    Attributes:
+        keeps_failed: whether a batch that cannot be written is kept, to be written by a later `flush`,
+            instead of raising.
+        problem: why the batch cannot be written now; None if the last write succeeded.
+        due: the monotonic time from which `flush` tries again; None if nothing failed.
     """
 
     def __init__(
@@ -39,13 +44,15 @@ class LedgerWriter:
         history: ExperimentState,
         *,
         by: str,
-        retries_on_full_disk: bool,
         report: Callable[[str], None],
         on_event: Callable[[Event], None] = lambda _: None,
     ) -> None:
         self.ledger, self.history, self.by = ledger, history, by
         self.is_urgent = False  # the batch must be written before the writer acts on it
-        self._retries_on_full_disk = retries_on_full_disk
+        self.keeps_failed = False
+        self.problem: str | None = None
+        self.due: float | None = None
+        self._pauses = Backoff(first=DISK_PAUSE, longest=LONGEST_DISK_PAUSE)
         self._report = report
         self._on_event = on_event
         self._batch: list[Event] = []
@@ -71,27 +78,28 @@ class LedgerWriter:
     def flush(self) -> None:
         """Write the batch, sync it, and apply the requests that others appended meanwhile.
 
+        With `keeps_failed`, this returns at once if the write fails, and if the next try is not due yet.
+
         Raises:
-            LedgerError: the write failed, and `retries_on_full_disk` is off or a retry cannot succeed.
+            LedgerError: the write failed, and `keeps_failed` is off or a later try cannot succeed.
         """
-        batch, self._batch, self.is_urgent = self._batch, [], False
-        if not batch:
+        if not self._batch or (self.keeps_failed and self.due is not None and time.monotonic() < self.due):
             return
-        pauses = Backoff(first=DISK_PAUSE, longest=LONGEST_DISK_PAUSE)
-        while True:
-            try:
-                news = self.ledger.append(batch)
-            except (LedgerDamagedError, LedgerNewerError):
+        try:
+            news = self.ledger.append(self._batch)
+        except (LedgerDamagedError, LedgerNewerError):
+            raise
+        except LedgerError as error:
+            if not self.keeps_failed:
                 raise
-            except LedgerError as error:
-                if not self._retries_on_full_disk:
-                    raise
-                pause = pauses.next()
-                self._report(f"{error}; retrying in {pause:g} s")
-                time.sleep(pause)
-            else:
-                self._apply_requests(news[: len(news) - len(batch)])
-                return
+            pause = self._pauses.next()
+            self.problem, self.due = error.message, time.monotonic() + pause
+            self._report(f"{error}; the next try is in {pause:g} s")
+        else:
+            own, self._batch, self.is_urgent = len(self._batch), [], False
+            self.problem = self.due = None
+            self._pauses.reset()
+            self._apply_requests(news[: len(news) - own])
 
     def take_requests(self) -> None:
         """Apply the requests that others have appended since the last read."""

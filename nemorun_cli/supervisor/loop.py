@@ -37,7 +37,7 @@ from nemorun_cli.system import crashpoints
 from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from nemorun_cli.executors import Executor
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from nemorun_cli.supervisor.listeners import Listeners
 
 LEDGER_LOOK: Final = 1.0  # seconds between checks of the ledger's size, in case a wake-up is lost
+LOCK_WAIT: Final = 0.5  # seconds that a turn waits for the ledger's lock; the next turn tries again
 FLUSH_AFTER: Final = 0.02  # seconds that events without consequences may wait to share a sync
 
 
@@ -65,6 +66,8 @@ class SupervisorLoop:
         can_submit: whether tasks are started; an observer only records what it finds.
         makers: factories that replace the executors of these names.
         report: called with each message that does not belong in the ledger.
+        on_problem: called when the ledger cannot be written while the loop runs, with the reason, and with
+            None when it can be written again.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class SupervisorLoop:
         can_submit: bool = True,
         makers: Mapping[str, Callable[[], Executor]] | None = None,
         report: Callable[[str], None] = lambda _: None,
+        on_problem: Callable[[str | None], None] = lambda _: None,
     ) -> None:
         self.files, self.spec, self.home = files, spec, home
         self.history = ExperimentState.of(spec, strict=True)
@@ -87,7 +91,6 @@ class SupervisorLoop:
             ledger,
             self.history,
             by=by,
-            retries_on_full_disk=can_submit,
             report=report,
             on_event=self._on_event,
         )
@@ -104,7 +107,9 @@ class SupervisorLoop:
         self._interrupts: list[str] = []
         self._was_interrupted = False
         self._listeners: Listeners | None = None
-        self._report = report
+        self._report, self._on_problem = report, on_problem
+        self._problem: str | None = None  # the last one passed to `on_problem`
+        self._chosen: list[Job] = []  # noted as submitted, but the ledger may not have it yet
         self._statuses: list[JobStatus] = []  # received after this turn's poll
         self._unread: list[JobStatus] = []  # ends whose outputs could not be read for lack of something
         self._wake: int | None = None
@@ -186,13 +191,23 @@ class SupervisorLoop:
         self.journal.flush()
 
     def run(self) -> ExperimentStatus:
-        """Repeat turns until the experiment is finished."""
-        while True:
-            self.turn()
-            self._wake_listeners()
-            if self.history.finished and not self.journal:
-                return ExperimentStatus(self.history.finished["status"])
-            self.sleep()
+        """Repeat turns until the experiment is finished, also while the ledger cannot be written."""
+        self.journal.keeps_failed, self.journal.ledger.lock_wait = True, LOCK_WAIT
+        try:
+            while True:
+                self.turn()
+                self._tell_problem()
+                self._wake_listeners()
+                if self.history.finished and not self.journal:
+                    return ExperimentStatus(self.history.finished["status"])
+                self.sleep()
+        finally:
+            self.journal.keeps_failed = False
+
+    def _tell_problem(self) -> None:
+        if self.journal.problem != self._problem:
+            self._problem = self.journal.problem
+            self._on_problem(self._problem)
 
     # -- one turn -----------------------------------------------------------------------------------
 
@@ -202,24 +217,29 @@ class SupervisorLoop:
         self._observe()
         if not self._decisions.has_begun:
             self.begin()
-        starting = self._decide()
+        self._chosen += self._decide()
         self._decisions.finish()
         if self.history.finished and self.can_submit:
             self._start_listeners()  # a command that reads `finished` waits only for started listeners
         if self.journal.is_urgent:
             self.journal.flush()
-        self._submit(starting)
+        if self.journal.problem is None:
+            self._submit()
         self._cancel_live()
         self._tracker.look(self._dispatcher.jobs)
 
     def _decide(self) -> list[Job]:
-        """The attempts that start now; decides again in the same turn if all ready tasks ended unstarted."""
+        """The attempts that start now; decides again in the same turn if all ready tasks ended unstarted.
+
+        Nothing starts while the ledger cannot be written.
+        """
+        can_start = self.can_submit and self.journal.problem is None
         while True:
             self._decisions.are_pending = False
             self._decisions.cancel_waiting()
             self._decisions.stop_for_limits()
             self._decisions.conclude()
-            starting = self._choose() if self.can_submit else []
+            starting = self._choose() if can_start else []
             if starting or not self._decisions.are_pending:
                 return starting
 
@@ -227,22 +247,25 @@ class SupervisorLoop:
         """Wait until a task ends, a request arrives, or a poll or delay is due."""
         if self._statuses or self._decisions.are_pending:
             return  # statuses received while starting tasks still need a decision
-        timeout = LEDGER_LOOK
-        if self.journal:
-            timeout = FLUSH_AFTER
-        now, monotonic = time.time(), time.monotonic()
-        for check_at in (self._dispatcher.due(), self._admission.due):
-            if check_at is not None:
-                timeout = min(timeout, check_at - monotonic)
-        for due in (self.schedule.next_delay(), self._decisions.deadline()):
-            if due is not None:
-                timeout = min(timeout, due - now)
-        ready = self._poll.poll(max(0, int(timeout * 1000 + 0.999)))
+        ready = self._poll.poll(max(0, int(self._pause() * 1000 + 0.999)))
         if self._wake is not None and any(descriptor == self._wake for descriptor, _ in ready):
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake, 65536)
         if not ready and self.journal:
             self.journal.flush()
+
+    def _pause(self) -> float:
+        """Seconds until something is due; starts are not, while the ledger cannot be written."""
+        is_writable = self.journal.problem is None
+        now, monotonic = time.time(), time.monotonic()
+        timeout = FLUSH_AFTER if self.journal and is_writable else LEDGER_LOOK
+        for check_at in (self._dispatcher.due(), self._admission.due if is_writable else self.journal.due):
+            if check_at is not None:
+                timeout = min(timeout, check_at - monotonic)
+        for due in (self.schedule.next_delay() if is_writable else None, self._decisions.deadline()):
+            if due is not None:
+                timeout = min(timeout, due - now)
+        return timeout
 
     def _wake_listeners(self) -> None:
         """Wake the listening plugins after a write; they start after the first tasks."""
@@ -338,7 +361,7 @@ class SupervisorLoop:
             self._decisions.cancel_unstarted(job.task, state, state.cancel)
         elif state.status is TaskStatus.RUNNING:
             message = "it was started, but disappeared before its first instruction"
-            self._decisions.end_unstarted(job.task, state, lost(message))
+            self._decisions.end_unstarted(job.task, state, lost(reported.message or message))
         else:
             self._note_attempt(events.RETURNED, job, message=reported.message)
             self._decisions.reconsider(job.task)
@@ -419,7 +442,6 @@ class SupervisorLoop:
                 return None  # reported when the task is ready
             self._decisions.fail_unstarted(task, Reason.LAUNCH, error.message)
             return None
-        self._dispatcher.add(job)
         self._note_attempt(
             events.SUBMITTED,
             job,
@@ -431,8 +453,15 @@ class SupervisorLoop:
 
     # -- acting -------------------------------------------------------------------------------------
 
-    def _submit(self, jobs: Sequence[Job]) -> None:
-        for job, reported in self._dispatcher.submit(jobs):
+    def _submit(self) -> None:
+        """Submit the chosen attempts, now that the ledger has them, unless they were cancelled meanwhile."""
+        jobs, self._chosen = self._chosen, []
+        for job in jobs:
+            self._dispatcher.add(job)
+            if self.history.tasks[job.task].cancel:
+                self._statuses.append((job, AttemptStatus(key=job.key, state="absent")))
+        wanted = (job for job in jobs if not self.history.tasks[job.task].cancel)
+        for job, reported in self._dispatcher.submit(wanted):
             if reported.state == "running":
                 self._apply(job, reported)
             else:

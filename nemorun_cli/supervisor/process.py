@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError, LedgerError
@@ -66,7 +67,7 @@ def main() -> int:
         _answer({"error": f"{error.strerror}: {where}", "code": LedgerError.exit_code})
         return LedgerError.exit_code
     except Exception as error:  # noqa: BLE001 - last handler of the process: answered to the command and kept in the log
-        traceback.print_exc()
+        _log("".join(traceback.format_exception(error)).rstrip())
         _answer({"error": describe(error), "code": error.exit_code if isinstance(error, ExpError) else 70})
         return 70
 
@@ -92,6 +93,7 @@ def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
         home=assignment.home,
         by=f"supervisor {me.pid}@{me.host}",
         report=_log,
+        on_problem=lambda problem: _tell(lock, replace(me, problem=problem)),
     )
     loop.open()
     if request is not None and loop.history.finished and loop.history.resumed != request.seen:
@@ -183,6 +185,12 @@ def _answer(answer: dict[str, Any]) -> None:
 def _log(text: str) -> None:
     with contextlib.suppress(OSError):  # the disk may be full, which may be what the message reports
         os.write(2, f"{stamp()} {text}\n".encode())
+
+
+def _tell(lock: int, me: Holder) -> None:
+    """Let readers know why the ledger is not written, through the lock file, whose block is large enough."""
+    with contextlib.suppress(OSError):  # a file system that needs a new block even for that
+        locks.write_holder(lock, me)
 
 
 def _become_subreaper() -> None:

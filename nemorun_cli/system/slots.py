@@ -190,7 +190,8 @@ class Slots:
             self._stop_waiting()
             return
         if self._waiting is None:
-            self._waiting = locks.take(self._folder / f"{self._experiment}{_WAITING}")
+            with contextlib.suppress(OSError):  # a full disk, as below
+                self._waiting = locks.take(self._folder / f"{self._experiment}{_WAITING}")
             self._number = time.monotonic_ns()
         elif capacity.granted:
             self._number = time.monotonic_ns()  # it had its turn: all waiting experiments now come first

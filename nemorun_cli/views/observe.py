@@ -70,8 +70,15 @@ def look(
         live=live,
         torn=reader.torn,
         seen=time.time(),
+        problem=_problem(files) if state == "alive" else None,
         waiting=_waiting(files, spec, history) if state == "alive" else None,
     )
+
+
+def _problem(files: ExperimentFiles) -> str | None:
+    """Why the live supervisor cannot write the ledger, if it cannot."""
+    holder = locks.read_holder(files.supervisor_lock)
+    return holder.problem if holder else None
 
 
 def _waiting(files: ExperimentFiles, spec: Spec, history: ExperimentState) -> PendingRequest | None:

@@ -43,6 +43,7 @@ class Snapshot:
         live: the number of attempts that may still end on their own.
         torn: bytes of an incomplete batch at the end of the ledger.
         seen: when the snapshot was taken, in Unix seconds.
+        problem: why a live supervisor cannot write the ledger, if it cannot.
         waiting: the task that waits for local capacity, and its request.
     """
 
@@ -54,6 +55,7 @@ class Snapshot:
     live: int
     torn: int
     seen: float
+    problem: str | None = None
     waiting: PendingRequest | None = None
 
     @property
@@ -178,6 +180,7 @@ class Snapshot:
                 "state": self.supervisor,
                 "pid": self.holder.pid if self.holder else None,
                 "host": self.holder.host if self.holder else None,
+                "problem": self.problem,
             },
             "counts": {status: count for status, count in self.history.counts.items() if count},
             "sweeps": [self.sweep(group).to_json() for group in sweeps.of(self.spec)],

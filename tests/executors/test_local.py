@@ -9,19 +9,20 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.patience import eventually
 from support.workspace import NOTE, attempt, is_running, kill_supervisor, log, shim_pid, status, until
 
-from nemorun_cli.executors import Job, process_tree, shim_call
+from nemorun_cli.executors import AttemptStatus, Job, process_tree, shim_call
 from nemorun_cli.executors.local import LocalExecutor
-from nemorun_cli.executors.shim_call import shim_line
+from nemorun_cli.executors.shim_call import NO_FOLDER, shim_line
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.plan import Plan
-from nemorun_cli.model.status import ExperimentStatus, TaskStatus
+from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.storage import attempts
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 
@@ -340,6 +341,63 @@ def test_secret_reaches_the_task_and_no_file(tmp_path: Path) -> None:
         path for path in tmp_path.rglob("*") if path.is_file() and b"a-secret-value" in path.read_bytes()
     ]
     one.close()
+
+
+def started(folder: Path, script: str) -> tuple[LocalExecutor, Job]:
+    """An executor with a task that runs a script, whose attempt was claimed."""
+    folder.mkdir()
+    made, one = executor(), job(folder, "/bin/sh", "-c", script)
+    assert [answer.state for answer in made.submit([one]) if isinstance(answer, AttemptStatus)] == ["running"]
+    eventually((folder / "up").exists)
+    return made, one
+
+
+def test_end_in_a_removed_folder_is_the_exit_code(tmp_path: Path) -> None:
+    """Its record has no place any more, but its parent knows how it ended, and says what is missing."""
+    both = {code: started(tmp_path / str(code), f"touch up; {until('gate')}; exit {code}") for code in (0, 3)}
+    for made, one in both.values():
+        shutil.rmtree(one.files.directory)
+        assert list(made.poll({one.key: one})) == []
+        (one.experiment_files.directory / "gate").touch()
+    ends = {code: ending(made, one) for code, (made, one) in both.items()}
+    assert {code: (end.status, end.exit_code, end.message) for code, end in ends.items()} == {
+        0: (TaskStatus.SUCCEEDED, 0, NO_FOLDER),
+        3: (TaskStatus.FAILED, 3, NO_FOLDER),
+    }
+
+
+def test_adopted_task_in_a_removed_folder_is_seen_until_it_ends(tmp_path: Path) -> None:
+    """Its processes show that it runs, and nothing shows how it ended: it is lost."""
+    _, one = started(tmp_path / "x", f"touch up; {until('gate')}")
+    adopting = executor()
+    assert [status.state for status in adopting.poll({one.key: one})] == ["running"]
+    shutil.rmtree(one.files.directory)
+    later = executor()
+    assert [status.state for status in later.poll({one.key: one})] == ["running"]
+    (one.experiment_files.directory / "gate").touch()
+    end = ending(adopting, one)
+    assert (end.reason, end.message) == (Reason.LOST, NO_FOLDER)
+    assert eventually(lambda: [status.state for status in later.poll({one.key: one})]) == ["absent"]
+
+
+@pytest.mark.parametrize("what", ["removed", "moved", "replaced"])
+def test_stop_ends_a_task_whatever_becomes_of_its_folder(tmp_path: Path, what: str) -> None:
+    """The task is ended, and waited for by nobody, although its folder goes between the signal and KILL."""
+    script = f"trap 'touch told' TERM; touch up; {until('never')}"
+    made, one = started(tmp_path / "x", script)
+    assert list(made.cancel([one], signal="TERM", grace=0.7)) == []
+    eventually(lambda: made.poll({one.key: one}) == [] and (tmp_path / "x" / "told").exists())
+    if what == "moved":
+        (tmp_path / "x").rename(tmp_path / "y")
+        one = replace(one, files=ExperimentFiles(tmp_path / "y").attempt("a", 1))
+        made = executor()
+        assert list(made.cancel([one], signal="TERM", grace=0.0)) == []
+    else:
+        shutil.rmtree(one.files.directory)
+    if what == "replaced":
+        one.files.directory.touch()
+    assert ending(made, one).status is not TaskStatus.SUCCEEDED
+    assert not process_tree.tree(process_tree.mark_of_attempt(one.files.directory), process_tree.scan())
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,18 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 from support.patience import eventually
+from support.workspace import until
 
 from nemorun_cli.executors import shim_call
 from nemorun_cli.executors.process_tree import WATCHDOG_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SHIM = shim_call.SHIM
 SHELLS = [
@@ -254,6 +258,96 @@ def test_watchdog_leaves_with_a_task_that_ends_within_the_grace_period(
         process.communicate(timeout=60)
     assert record(attempt) == {"exit_code": 143, "timeout": True}
     eventually(lambda: not watchdog(attempt) and not group(process.pid))
+
+
+# -- a folder that is not what it was -------------------------------------------------------------------
+
+
+def in_each_shell(
+    attempt: Path, *argv: str, **options: Any
+) -> dict[str, tuple[Path, subprocess.Popen[bytes]]]:
+    """Start the same in each shell, at the same time, each in a folder of its own."""
+    started = {}
+    for number, shell in enumerate(SHELLS):
+        folder = attempt / str(number)
+        folder.mkdir(parents=True)
+        started[str(shell.id)] = folder, start(folder, *argv, shell=shell.values[0], **options)  # type: ignore[arg-type]
+    return started
+
+
+def test_shim_of_a_removed_folder_ends_with_its_task(attempt: Path) -> None:
+    """It gives up its record; its exit code is the task's, or 124 where a timeout ended the task."""
+    codes = {"3": "0", "124": "0.5"}
+    started = []
+    for code, timeout in codes.items():
+        script = "exit 3" if timeout == "0" else f"trap 'exit 0' TERM; {until('never')}"
+        line = f'until [ ! -d "$0" ]; do sleep 0.05; done; {script}'
+        (attempt / code).mkdir()
+        for number, shell in enumerate(SHELLS):
+            folder = attempt / code / str(number)
+            folder.mkdir()
+            argv = ("/bin/sh", "-c", line, str(folder))
+            started.append((code, folder, start(folder, *argv, shell=shell.values[0], timeout=timeout)))  # type: ignore[arg-type]
+    for _, folder, _ in started:
+        eventually((folder / "claim").exists)
+        shutil.rmtree(folder)
+    for code, folder, process in started:
+        output = process.communicate(timeout=30)[0]
+        assert (process.returncode, folder.exists()) == (int(code), False)
+        assert output in ({b""} if code == "3" else {b"", b"Terminated\n"})  # of the task's own shell
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "fifo"])
+def test_nothing_in_the_place_of_a_file_makes_the_shim_wait(
+    attempt: Path, make: Callable[[Path], None]
+) -> None:
+    """Neither a folder nor a FIFO where it writes; a timeout is recorded all the same."""
+    late = ("/bin/sh", "-c", f"trap 'exit 0' TERM; {until('never')}")
+    make(attempt / "timed-out")
+    make(attempt / "usage")
+    run(attempt, *late, timeout="0.2")
+    assert record(attempt) == {"exit_code": 0, "timeout": True}
+    (attempt / "exit.json").unlink()
+    (attempt / "claim").unlink()
+    make(attempt / "exit.json")
+    assert run(attempt, "/bin/sh", "-c", "exit 3") == (3, b"")
+    (attempt / "claim").unlink()
+    assert (
+        run(attempt, "/bin/sh", "-c", "trap '' TERM; sleep 60", timeout="0.2", grace="0.1")[0]
+        == -signal.SIGKILL
+    )
+    (attempt / "claim").unlink()
+    make(attempt / "claim")
+    assert run(attempt, "/bin/echo", "ran")[1] == b""
+
+
+def children(shim: int) -> tuple[list[psutil.Process], list[psutil.Process]]:
+    """The watchdog of a shim, and its task, once both run."""
+    found = psutil.Process(shim).children()
+    watchdogs = [one for one in found if "--watchdog" in one.cmdline()]
+    return (
+        (watchdogs, [one for one in found if one not in watchdogs])
+        if len(found) > len(watchdogs) > 0
+        else ([], [])
+    )
+
+
+def test_watchdog_of_a_killed_shim_leaves_with_the_task(attempt: Path) -> None:
+    """It leaves no trace if the task was killed too; a task that lives has its timeout all the same."""
+    started = in_each_shell(attempt, "/bin/sleep", "60", timeout="1", grace="0.1")
+    alone = in_each_shell(attempt.with_name("alone"), "/bin/sleep", "60", timeout="1", grace="0.1")
+    for _, process in [*started.values(), *alone.values()]:
+        eventually(lambda: children(process.pid)[1])  # noqa: B023 - called at once
+    for _, process in started.values():
+        for one in [psutil.Process(process.pid), *children(process.pid)[1]]:
+            one.kill()
+    for _, process in alone.values():
+        process.kill()
+    for folder, process in [*started.values(), *alone.values()]:
+        process.communicate()
+        eventually(lambda: not group(process.pid))  # noqa: B023 - called at once
+        wanted = {"claim"} if (folder, process) in started.values() else {"claim", "timed-out"}
+        assert {path.name for path in folder.iterdir()} == wanted
 
 
 def test_watchdog_is_no_part_of_the_task(attempt: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -131,6 +133,68 @@ def test_cancel_on_a_full_disk_is_a_clear_error(small: Bench) -> None:
     assert final.status is ExperimentStatus.COMPLETED
 
 
+def test_supervisor_acts_and_tells_while_the_disk_is_full(small: Bench) -> None:
+    """What it cannot record keeps it from starting tasks alone; `status` and `why` tell until it can."""
+    run = small.start(
+        {
+            "a": {"inline": f"touch up; {until('never')}", "stop_grace": "0.2s"},
+            "b": {"inline": NOTE, "dependencies": ["a"], "dependency_type": "afterany"},
+        },
+        run={"timeout": "2s"},
+    )
+    shim = shim_pid(run, "a")
+    eventually((small.folder / "up").exists)
+    fill_last_page(run.files)
+    with full(small.home.directory):
+        eventually(lambda: not is_running(shim))
+        shown = eventually(lambda: run.status().to_json()["supervisor"]["problem"])
+        assert shown == f"cannot write {run.files.ledger}: No space left on device"
+        assert f"but {shown}" in small.exp("status", run.id).stdout
+        (cause, *_) = small.exp("why", run.id, "a", "--json").json["tasks"][0]["causes"]
+        assert (cause["kind"], shown in cause["message"]) == ("ledger", True)
+        assert small.exp("resume", run.id, "-d", code=None).code == 0
+        checks = small.exp("doctor", run.id, "--json", code=None).json["checks"]
+        assert any(shown in check["message"] and check["state"] == "warning" for check in checks)
+    final = run.wait(timeout=60)
+    assert (statuses(final)["a"], final.history.tasks["a"].reason) == ("CANCELLED", "limit")
+    assert final.to_json()["supervisor"]["problem"] is None
+    assert final.history.ignored == []
+
+
+def test_nothing_starts_that_the_ledger_does_not_have(small: Bench) -> None:
+    """A task that becomes ready while the disk is full starts when there is room, once."""
+    run = small.start(
+        {"a": until("never"), "b": {"inline": NOTE, "dependencies": ["a"], "dependency_type": "afterany"}}
+    )
+    shim = shim_pid(run, "a")
+    fill_last_page(run.files)
+    with full(small.home.directory):
+        os.killpg(shim, signal.SIGKILL)
+        eventually(lambda: run.status().to_json()["supervisor"]["problem"])
+        assert (small.lines(), status(run, "a")) == ([], "RUNNING")
+    final = run.wait(timeout=60)
+    assert (statuses(final), final.history.tasks["a"].exit_code) == ({"a": "FAILED", "b": "SUCCEEDED"}, 137)
+    assert small.lines() == ["b 1"]
+
+
+def test_resume_on_a_full_disk_is_a_clear_error(small: Bench) -> None:
+    """It ends at once, with the reason, and nothing is changed by it."""
+    run = small.start({"a": "exit 1"})
+    run.wait(timeout=60)
+    eventually(lambda: run.status(observe=False).supervisor == "ended")
+    fill_last_page(run.files, after="supervisor_ended")
+    before = run.files.ledger.read_bytes()
+    with full(small.home.directory):
+        begin = time.monotonic()
+        done = small.exp("resume", run.id, "-d", code=7)
+        assert time.monotonic() - begin < 20
+    assert f"cannot write {run.files.ledger}: No space left on device" in done.stderr
+    assert run.files.ledger.read_bytes().startswith(before)
+    assert run.status().status is ExperimentStatus.FAILED
+    run.resume()
+    assert statuses(run.wait(timeout=60)) == {"a": "FAILED"}
+
+
 def test_log_that_fills_the_disk_costs_no_exit_code(small: Bench) -> None:
     """A task that writes until the disk is full ends as it ends, and that is known once there is room."""
     script = f"{NOTE}; head -c {SIZE * 2048} /dev/zero || echo $? >code; exit 5"
@@ -141,9 +205,9 @@ def test_log_that_fills_the_disk_costs_no_exit_code(small: Bench) -> None:
     assert run.wait(timeout=60).history.tasks["a"].exit_code == 5
 
 
-def fill_last_page(files: ExperimentFiles) -> None:
+def fill_last_page(files: ExperimentFiles, *, after: str = "started") -> None:
     """Leave no room in the block where the ledger ends, which a full disk would still grant it."""
-    eventually(lambda: LedgerReader(files.ledger).read()[-1]["event"] == "started")
+    eventually(lambda: LedgerReader(files.ledger).read()[-1]["event"] == after)
     room = PAGE - files.ledger.stat().st_size % PAGE
     ledger = Ledger(files.ledger, files.ledger_lock)
     empty = len(encode([{"event": "padding", "text": ""}]))

@@ -32,7 +32,6 @@ def decisions(tmp_path: Path) -> Decisions:
         Ledger(tmp_path / "ledger.jsonl", tmp_path / "ledger.lock"),
         graph.history,
         by="test",
-        retries_on_full_disk=False,
         report=pytest.fail,
     )
     made = Decisions(graph, journal, can_submit=True)

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.docker.container import secrets_text
+from nemorun_cli.system.files import descriptor_to_append
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -315,7 +316,7 @@ class LogFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._file = descriptor_to_append(path)
         self._to_skip = os.fstat(self._file).st_size
         self._incomplete = b""
         self.has_failed = False  # the file is incomplete

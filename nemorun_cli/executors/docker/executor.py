@@ -39,7 +39,7 @@ from nemorun_cli.executors.escalation import KILL, Escalation
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import failed_launch
 from nemorun_cli.storage import attempts
-from nemorun_cli.system import hardware
+from nemorun_cli.system import files, hardware
 from nemorun_cli.system.backoff import Backoff
 from nemorun_cli.system.process_limits import is_shortage
 from nemorun_cli.system.threads import Workers
@@ -75,6 +75,7 @@ class _Tracked:
     is_unconfirmed: bool = False  # the connection was lost, and possibly events of this attempt
     has_died: bool = False
     saw_oom: bool = False
+    is_late: bool = False  # it exceeded its timeout
     deadline: float | None = None  # monotonic time of the timeout, if it runs without the shim
     log: ContainerLog | None = None
 
@@ -371,6 +372,7 @@ class DockerExecutor:
             tracked.container,
             saw_oom=lambda: tracked.saw_oom,
             is_stopped=tracked.job.key in self._stops,
+            is_late=tracked.is_late,
         )
         self._await_work(tracked, work)
 
@@ -527,8 +529,9 @@ class DockerExecutor:
         now = time.monotonic()
         for tracked in self._tracked.values():
             if tracked.deadline is not None and tracked.deadline <= now:
-                tracked.deadline = None
-                tracked.job.files.timed_out.touch()
+                tracked.deadline, tracked.is_late = None, True
+                with contextlib.suppress(OSError):  # on a full disk only this process knows it
+                    tracked.job.files.timed_out.touch()
                 name = attempt_end.short_signal(tracked.job.stop_signal)
                 stop = _Stop(Escalation(name, tracked.job.stop_grace))
                 self._stops.setdefault(tracked.job.key, stop)
@@ -568,7 +571,7 @@ def _recorded_host(job: Job) -> str | None:
     if job.plan is not None:
         return str(job.plan.details["host"])
     try:
-        recorded = json.loads(job.files.plan.read_bytes())["details"].get("host")
+        recorded = json.loads(files.read(job.files.plan))["details"].get("host")
     except (OSError, ValueError, KeyError):
         return None
     return str(recorded) if recorded else None

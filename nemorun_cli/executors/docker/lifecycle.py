@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.executors import AttemptStatus, Job
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker.client import Engine, LogFile, NoSuchObjectError, RefusedError
+from nemorun_cli.executors.shim_call import unrecorded_end
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import lost
 from nemorun_cli.storage import attempts
@@ -149,7 +150,13 @@ def _create(engine: Engine, job: Job, plan: Plan) -> tuple[str, dict[str, Any] |
 
 
 def finish(
-    engine: Engine, job: Job, container: str, *, saw_oom: Callable[[], bool], is_stopped: bool
+    engine: Engine,
+    job: Job,
+    container: str,
+    *,
+    saw_oom: Callable[[], bool],
+    is_stopped: bool,
+    is_late: bool,
 ) -> AttemptStatus:
     """Record how a container ended, then remove it.
 
@@ -159,6 +166,7 @@ def finish(
         container: its id.
         saw_oom: whether the engine has reported that it ran out of memory.
         is_stopped: whether this process terminated it.
+        is_late: whether this process found that it exceeded its timeout.
 
     Raises:
         DownError: the engine does not answer.
@@ -176,21 +184,28 @@ def finish(
     # Even if the log was followed: the engine may end its stream before the last lines arrive.
     log_is_whole = not is_bare or _complete_log(engine, job, container)
     output = engine.log_tail(container) if state["ExitCode"] and (is_bare or not claimed(job)) else ""
-    is_oom = saw_oom() or state["OOMKilled"]
-    record = _bare_record(job, description, output) if is_bare else _shim_record(job, description, output)
-    if record is None and not claimed(job) and attempts.read_ending(job.files) is None:
-        engine.remove(container)
-        return AttemptStatus(key=job.key, state="absent")
-    is_saved = _save_record(job, record, is_oom=is_oom)
-    ending = attempts.read_ending(job.files)
+    timeout = job.plan.timeout if job.plan else None
+    ending = None if is_bare else unrecorded_end(job.files, state["ExitCode"], timeout=timeout)
+    is_saved = is_unrecorded = ending is not None
+    if ending is None:
+        is_oom = saw_oom() or state["OOMKilled"]
+        record = (
+            _bare_record(job, description, output, is_late=is_late)
+            if is_bare
+            else _shim_record(job, description, output)
+        )
+        if record is None and not claimed(job) and attempts.read_ending(job.files) is None:
+            engine.remove(container)
+            return AttemptStatus(key=job.key, state="absent")
+        is_saved = _save_record(job, record, is_oom=is_oom)
+        ending = attempts.read_ending(job.files)
     if ending is None:
         ending = attempts.interpret(record, job.files, time.time()) if record else lost(NO_RECORD)
     if is_saved and log_is_whole:
         with contextlib.suppress(RefusedError):  # `_sweep` removes it later
             engine.remove(container)
-    return AttemptStatus(
-        key=job.key, state="over", job_id=short, ending=ending, evidence="its container and its exit record"
-    )
+    evidence = "its container" if is_unrecorded else "its container and its exit record"
+    return AttemptStatus(key=job.key, state="over", job_id=short, ending=ending, evidence=evidence)
 
 
 def _await_reason(
@@ -233,24 +248,24 @@ def never_started(job: Job, *, is_bare: bool) -> AttemptStatus:
 
 
 def _complete_log(engine: Engine, job: Job, container: str) -> bool:
-    """Write the missing part of the attempt's log; return whether it could be written."""
+    """Write the missing part of the attempt's log; return whether nothing of it is left to write."""
     try:
         with contextlib.closing(LogFile(job.files.log)) as log, engine.log(container, follow=False) as stream:
             for data in stream.read_all():
                 log.feed(data)
     except OSError:
-        return False
+        return not job.files.directory.is_dir()
     return True
 
 
-def _bare_record(job: Job, description: Mapping[str, Any], output: str) -> dict[str, Any]:
+def _bare_record(job: Job, description: Mapping[str, Any], output: str, *, is_late: bool) -> dict[str, Any]:
     """The exit record of a container without the shim, from the engine's description."""
     code = description["State"]["ExitCode"]
     image, program = description["Config"]["Image"], description["Config"]["Entrypoint"][0]
     record: dict[str, Any] = {"exit_code": code, **_times(description)}
     if code == containers.NO_SHELL and output.startswith(INIT_COMPLAINS):
         record["launch"] = no_program(image, program)
-    elif job.files.timed_out.exists():
+    elif is_late or job.files.timed_out.exists():
         record["timeout"] = True
         if code == attempt_end.SIGNAL_BASE + attempt_end.signal_number("KILL"):
             record["signal"] = "KILL"
@@ -283,15 +298,15 @@ def _save_record(job: Job, record: dict[str, Any] | None, *, is_oom: bool) -> bo
     path = job.files.exit
     try:
         if record is None and is_oom and path.exists():
-            record = json.loads(path.read_bytes())
+            record = json.loads(files.read(path))
         if record is None:
             files.sync(path)
             return True
         if is_oom:
             record["oom"] = True
         files.write_whole(path, f"{json.dumps(record)}\n".encode(), is_durable=True)
-    except FileNotFoundError:
-        return True  # no record to save
+    except (FileNotFoundError, NotADirectoryError):
+        return True  # no record to save, or no folder to save it in
     except (OSError, ValueError):
         return False  # the container is kept as the record
     return True

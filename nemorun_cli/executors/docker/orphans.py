@@ -58,7 +58,9 @@ class Orphans:
 
     def take_over(self, job: Job, escalation: Escalation) -> None:
         """Continue to terminate the processes of an attempt whose container can no longer be signalled."""
-        self._stops[job.key] = process_tree.TreeStop(mark=_mark(job), escalation=escalation)
+        self._stops[job.key] = process_tree.TreeStop(
+            mark=_mark(job), escalation=escalation, folder=job.files.directory
+        )
 
     def poll(self) -> Iterator[AttemptStatus]:
         """The attempts that have ended since the last call."""
@@ -82,4 +84,4 @@ class Orphans:
 
 
 def _mark(job: Job) -> process_tree.Mark:
-    return process_tree.mark(job.files.directory)
+    return process_tree.mark_of_attempt(job.files.directory)

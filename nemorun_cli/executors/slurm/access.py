@@ -132,9 +132,9 @@ class SharedCluster:
         del jobs
         has_news = False
         for path in news:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # it does not exist yet, or a task replaced it
                 # Opening the file makes a network file system ask its server; stat alone may be cached.
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                descriptor = files.descriptor_to_read(path)
                 status = os.fstat(descriptor)
                 os.close(descriptor)
                 version = status.st_mtime_ns, status.st_size

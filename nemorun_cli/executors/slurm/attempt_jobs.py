@@ -11,6 +11,7 @@ from nemorun_cli.executors.slurm.het_job import STEP
 from nemorun_cli.executors.slurm.squeue import NEVER
 from nemorun_cli.executors.slurm.submissions import Submission, Submissions, submissions_folder
 from nemorun_cli.storage import attempts
+from nemorun_cli.system import files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +90,7 @@ class AttemptJobs:
         """Whether an attempt has written nothing for so long that no exit record is to be expected."""
         last = max((submission.made for submission in self.submissions(job)), default=0.0)
         for path in (job.files.claim, job.files.log):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 last = max(last, path.stat().st_mtime)
         return time.time() - last > LOST_AFTER
 
@@ -100,8 +101,8 @@ class AttemptJobs:
 
     def step_id(self, job: Job) -> str | None:
         """The id of the job step that runs its task, once the step has started."""
-        with contextlib.suppress(FileNotFoundError):
-            return (job.files.directory / STEP).read_text(encoding="ascii").strip() or None
+        with contextlib.suppress(OSError):
+            return files.read(job.files.directory / STEP).decode("ascii", errors="replace").strip() or None
         return None
 
     def is_early(self, job: Job) -> bool:

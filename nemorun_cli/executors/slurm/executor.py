@@ -23,8 +23,9 @@ from nemorun_cli.executors import (
     JobError,
     Key,
     answer_each,
+    job_error,
 )
-from nemorun_cli.executors.shim_call import shim_line
+from nemorun_cli.executors.shim_call import NO_FOLDER, shim_line, with_note
 from nemorun_cli.executors.slurm import het_job
 from nemorun_cli.executors.slurm.access import SharedCluster
 from nemorun_cli.executors.slurm.attempt_jobs import LOST_AFTER, AttemptJobs
@@ -161,7 +162,8 @@ class SlurmExecutor:
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
         """The changes since the last call, by the attempts' records and Slurm's last answer."""
         self._tracked = {key: tracked for key, tracked in self._tracked.items() if key in jobs}
-        statuses, self._unreported = [*self._unreported, *self._send()], []
+        statuses: list[AttemptStatus] = [*self._unreported, *self._send()]
+        self._unreported, errors = [], []
         finished = {status.key for status in statuses if status.state == "over"}
         adopted = [job for key, job in jobs.items() if key not in self._tracked and key not in finished]
         for job in adopted:
@@ -175,11 +177,16 @@ class SlurmExecutor:
             self._states.hurry(URGENT)
         is_new = self._states.refresh() or has_news or bool(adopted)
         for tracked in list(self._tracked.values()):
-            if (is_new or tracked.settling_since is not None) and (status := self._status(tracked)):
-                statuses += self._with_start(tracked, status)
+            try:
+                if (is_new or tracked.settling_since is not None) and (status := self._status(tracked)):
+                    statuses += self._with_start(tracked, status)
+            except OSError as error:  # of this attempt's files alone
+                errors.append(job_error(tracked.job, error))
+                tracked.reported = None
+                self._states.hurry()
         self._advance_cancels()
         self._commands.collect()
-        return statuses
+        return [*statuses, *errors]
 
     def cancel(self, jobs: Sequence[Job], *, signal: str | None, grace: float | None) -> Iterable[JobError]:
         """Remove queued jobs; signal running ones, and KILL them after the grace period."""
@@ -369,7 +376,7 @@ class SlurmExecutor:
         """Running, if the shim has claimed the attempt; known earlier and more exactly than from Slurm."""
         try:
             since = tracked.job.files.claim.stat().st_mtime
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return self._report_new(tracked, "running", job_id=self._jobs.id_of(tracked.job), since=since)
 
@@ -432,6 +439,8 @@ class SlurmExecutor:
 
     def _status_unrecorded(self, tracked: _TrackedAttempt, row: QueueRow) -> AttemptStatus | None:
         """Slurm reports that the job has finished: its exit record may not be visible yet."""
+        if not tracked.job.files.directory.is_dir():  # no record is to be expected
+            return self._report_finished(tracked, with_note(ending_of(row), NO_FOLDER))
         was_claimed = attempts.claimed_pid(tracked.job.files) is not None
         has_ended_itself = row.state in ("COMPLETED", "FAILED")
         is_late = row.end is not None and time.time() - row.end > RECORD_DELAY

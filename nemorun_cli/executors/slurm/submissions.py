@@ -82,7 +82,8 @@ class Submission:
         """Store Slurm's id; without it the job can only be found by its name."""
         self.job_id = job_id
         self.sent = time.monotonic()
-        files.write(self.folder / "job", job_id)
+        with contextlib.suppress(OSError):  # on a full disk another process finds it by its name
+            files.write(self.folder / "job", job_id)
 
 
 class Submissions:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.system.files import open_to_read
 from nemorun_cli.tracking.params import flattened
 from nemorun_cli.tracking.process import git_state, process_info
 from nemorun_cli.tracking.store import json_values, record_paths, row_files, sessions
@@ -94,9 +95,9 @@ def unended(place: Place, attempt: TrackedAttempt) -> list[str]:
 def registered(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     """The records that an attempt registered, as root and prefix; other lines are skipped."""
     try:
-        with open(path, "rb") as stream:
+        with open_to_read(os.fspath(path)) as stream:
             lines = stream.read().splitlines()[:MAX_REGISTERED]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     yield from dict.fromkeys(_notes(lines))
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from nemorun_cli.errors import LedgerDamagedError, StateError
 from nemorun_cli.system.file_end import last_lines
-from nemorun_cli.system.files import FILE_MODE, make_folder
+from nemorun_cli.system.files import descriptor_to_append, make_folder, open_to_read
 from nemorun_cli.tracking.store import json_values
 
 if TYPE_CHECKING:
@@ -77,12 +77,11 @@ class Writer:
         while len(self._descriptors) >= MAX_OPEN:
             os.close(self._descriptors.pop(next(iter(self._descriptors))))
         path = f"{folder}/{self.name}{SUFFIX}"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         try:
-            descriptor = os.open(path, flags, FILE_MODE)
+            descriptor = descriptor_to_append(path)
         except FileNotFoundError:
             make_folder(folder)
-            descriptor = os.open(path, flags, FILE_MODE)
+            descriptor = descriptor_to_append(path)
         self._descriptors[folder] = descriptor
         return descriptor
 
@@ -162,7 +161,7 @@ def read(path: str) -> tuple[list[Row], IncompleteRow | None]:
     Raises:
         LedgerDamagedError: a line before the last one is not a row.
     """
-    with open(path, "rb") as stream:
+    with open_to_read(path) as stream:
         data = stream.read()
     end = data.rfind(b"\n") + 1
     torn = IncompleteRow(path, len(data) - end) if end < len(data) else None
@@ -218,7 +217,7 @@ def _parse_lines(data: bytes, path: str) -> list[Row]:
 
 def read_tail(path: str, count: int) -> tuple[list[Row], IncompleteRow | None]:
     """The last rows of a file; only its end is read."""
-    with open(path, "rb") as stream:
+    with open_to_read(path) as stream:
         stream.seek(last_lines(stream, count + 1, chunk=BLOCK))  # the last one may be incomplete
         data = stream.read()
     end = data.rfind(b"\n") + 1

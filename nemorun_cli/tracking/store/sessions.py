@@ -20,7 +20,7 @@ from nemorun_cli.errors import LedgerNewerError, NotFoundError, StateError, Usag
 from nemorun_cli.model import clock
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.model.status import Reason
-from nemorun_cli.system.files import FILE_MODE, make_folder
+from nemorun_cli.system.files import FILE_MODE, descriptor_to_read, make_folder, open_to_read
 from nemorun_cli.tracking.process import process_info
 from nemorun_cli.tracking.store import json_values, row_files
 
@@ -250,7 +250,7 @@ def _state(path: str, first: Row) -> str:
 
 def _is_held(path: str) -> bool:
     """Whether the lock is held, so the process is alive. The probe takes a shared lock for an instant."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = descriptor_to_read(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -265,8 +265,8 @@ def _is_held(path: str) -> bool:
 def read_verdict(place: Place, opening: str) -> Row | None:
     """The latest verdict of a supervisor on an opening, or None."""
     try:
-        with open(place.verdict(opening), encoding="ascii") as stream:
-            verdict = json_values.load(stream.read())
+        with open_to_read(place.verdict(opening)) as stream:
+            verdict = json_values.load(stream.read().decode("ascii"))
     except FileNotFoundError:
         return None
     return verdict if isinstance(verdict, dict) else None

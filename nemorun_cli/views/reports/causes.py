@@ -79,7 +79,15 @@ class CauseReader:
             TaskStatus.CANCELLED: self._cancelled,
             TaskStatus.SKIPPED: self._skipped,
         }
-        return [*by_status[state.status](task, state), *self._retried(task, state)]
+        causes = [*by_status[state.status](task, state), *self._retried(task, state)]
+        return causes if state.is_over else [*self._unrecorded(), *causes]
+
+    def _unrecorded(self) -> list[Cause]:
+        """The supervisor, if it cannot write the ledger, so that this may no longer be the task's status."""
+        if self.snapshot.problem is None:
+            return []
+        text = f"its supervisor starts and records nothing: {self.snapshot.problem}; what is known is older"
+        return [Cause(kind="ledger", message=text)]
 
     def _retried(self, task: Task, state: TaskState) -> list[Cause]:
         """The rule by which the current attempt is a retry."""

@@ -283,4 +283,11 @@ def of_experiment(snapshot: Snapshot) -> Check:
             message=f"its supervisor is on another host ({where}), which cannot be queried from this one",
             remedy=f"query it there; if that host is lost: exp resume {experiment_id} --host-is-gone",
         )
+    if snapshot.problem is not None:
+        return Check(
+            subject=subject,
+            state="warning",
+            message=f"its supervisor ({where}) starts and records nothing: {snapshot.problem}",
+            remedy="make that possible, such as by freeing space; it tries again every few seconds",
+        )
     return Check(subject=subject, state="well", message=f"{snapshot.status}, supervised ({where})")

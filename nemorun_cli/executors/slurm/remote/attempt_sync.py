@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, GROWS, MOST, KnownFile
 from nemorun_cli.storage.paths import AttemptFiles
-from nemorun_cli.system.files import FILE_MODE, write_whole
+from nemorun_cli.system.files import FILE_MODE, make_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -38,7 +38,7 @@ def known_files(folders: Mapping[str, Path]) -> Iterator[KnownFile]:
         for name in EVIDENCE:
             try:
                 status = (local / COPIES.get(name, name)).stat()
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 continue
             yield KnownFile(path=f"{remote}/{name}", mtime=_text(status.st_mtime_ns), size=status.st_size)
 
@@ -48,7 +48,8 @@ def write_pieces(
 ) -> tuple[set[str], set[str]]:
     """Write what a round trip returned; returns the changed folders, and those with more data to fetch.
 
-    The exit record is written last, when everything that the attempt wrote before exists locally.
+    The exit record is written last, when everything that the attempt wrote before exists locally. A local
+    folder that was removed is made again; what a full disk does not take is fetched again.
 
     Args:
         pieces: the files that were fetched; files outside of these folders are ignored.
@@ -65,27 +66,54 @@ def write_pieces(
         if name == EXIT:
             exit_records[folder] = piece
             continue
-        changed.add(folder)
-        if name == GROWS:
-            _grow(folders[folder] / name, piece)
-            if piece.data is not None and len(piece.data) >= MOST:
-                behind.add(folder)
-        else:
-            _replace(folders[folder] / COPIES.get(name, name), piece)
+        is_written = _write(folders[folder], name, piece)
+        if is_written:
+            changed.add(folder)
+        if not is_written or _has_more(name, piece):
+            behind.add(folder)
     for folder, piece in exit_records.items():
-        if folder not in behind and is_complete(folder):
-            _replace(folders[folder] / EXIT, piece)
+        is_due = folder not in behind and _is_complete(folder, is_complete)
+        if is_due and _write(folders[folder], EXIT, piece):
             changed.add(folder)
         else:
             behind.add(folder)
     return changed, behind
 
 
+def _has_more(name: str, piece: FilePiece) -> bool:
+    """Whether a file that grows has more than one round trip returns."""
+    return name == GROWS and piece.data is not None and len(piece.data) >= MOST
+
+
+def _is_complete(folder: str, is_complete: Callable[[str], bool]) -> bool:
+    try:
+        return is_complete(folder)
+    except OSError:  # a full disk
+        return False
+
+
+def _write(folder: Path, name: str, piece: FilePiece) -> bool:
+    """Write one file of an attempt; returns whether it was written, or can never be."""
+    path = folder / COPIES.get(name, name)
+    try:
+        if not folder.exists():
+            make_folder(folder)
+        if name == GROWS:
+            _grow(path, piece)
+        else:
+            _replace(path, piece)
+    except (NotADirectoryError, IsADirectoryError, FileExistsError):
+        return True  # something else is in its place: Slurm's report has to do
+    except OSError:
+        return False
+    return True
+
+
 def _grow(path: Path, piece: FilePiece) -> None:
     """Write bytes at their offset; concurrent processes write the same bytes."""
     if piece.data is None:
         return
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(path, flags if piece.offset else flags | os.O_TRUNC, FILE_MODE)
     try:
         data, offset = memoryview(piece.data), piece.offset

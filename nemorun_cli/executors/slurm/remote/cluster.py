@@ -17,6 +17,7 @@ from nemorun_cli.executors.slurm.remote.upload import Upload
 from nemorun_cli.executors.slurm.ssh import Tunnel
 from nemorun_cli.storage import attempts
 from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.system import files
 from nemorun_cli.system.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -181,7 +182,8 @@ class RemoteCluster:
         if changed or self._behind:
             self._has_news = True
             self._pauses.reset()
-            pause = AT_ONCE if self._behind else SHORTEST
+            advances = changed or self._results.is_fetching  # a full disk does not
+            pause = AT_ONCE if self._behind and advances else SHORTEST
             self._next = min(self._next, time.monotonic() + pause)
 
     def _is_complete(self, folder: str) -> bool:
@@ -191,7 +193,7 @@ class RemoteCluster:
 
 def _secrets_of(job: Job) -> Sequence[str]:
     try:
-        secrets: Sequence[str] = json.loads(job.files.plan.read_bytes())["secrets"]
+        secrets: Sequence[str] = json.loads(files.read(job.files.plan))["secrets"]
     except (OSError, ValueError, LookupError):
         return ()
     return secrets

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors.slurm import ssh
 from nemorun_cli.executors.slurm.remote.attempt_sync import COPIES, RECORDS
@@ -68,6 +69,11 @@ class ResultFetcher:
             self._complaints[folder] = "; ".join(answer.complaint or NO_REASON for answer in failed)
         return True
 
+    @property
+    def is_fetching(self) -> bool:
+        """Whether files of finished attempts are being fetched."""
+        return bool(self._running)
+
     def complaint(self, folder: str) -> str | None:
         """The error of rsync if some files of a finished attempt could not be fetched."""
         return self._complaints.get(folder)
@@ -79,7 +85,8 @@ class ResultFetcher:
             return
         self._next = now + RECORDS_EVERY
         tracked = [folder for folder in folders.values() if (folder / COPIES[RECORDS]).exists()]
-        self._live = next(iter(self._fetch_records(paths, tracked)), None) if tracked else None
+        with contextlib.suppress(OSError):  # a full disk: they are fetched later
+            self._live = next(iter(self._fetch_records(paths, tracked)), None) if tracked else None
 
     def wait(self, seconds: float) -> None:
         """Wait for the running fetches of finished attempts, at most `seconds` for each."""
@@ -95,8 +102,8 @@ class ResultFetcher:
         for folder in attempt_folders:
             registered = supervisor_api.registered(folder / COPIES[RECORDS])
             own = list(dict.fromkeys(prefix for place, prefix in registered if place == str(paths.records)))
-            if own:
-                root = Path(json.loads((folder / "plan.json").read_bytes())["details"]["records"])
+            if own and (plan := _plan(folder)):
+                root = Path(plan["details"]["records"])
                 lines = [json.dumps({"dash_root": str(root), "prefix": prefix}) for prefix in own]
                 files.write(folder / RECORDS, "".join(f"{line}\n" for line in lines))
                 prefixes += own
@@ -109,7 +116,7 @@ class ResultFetcher:
     def _fetch_artifacts(self, paths: RemotePaths, attempt: Path) -> Sequence[LocalCommand]:
         """Fetch the plan's artifacts from the workdir, and the tunnel's from the experiment's folder."""
         commands = []
-        plan = json.loads((attempt / "plan.json").read_bytes())
+        plan = _plan(attempt)
         if globs := plan.get("artifacts"):
             target = attempt / ARTIFACTS
             make_folder(target)
@@ -125,6 +132,15 @@ class ResultFetcher:
         argv = tunnel.rsync("-rpt", *flags, "--", f"{tunnel.remote}:{source}/", f"{target}/")
         data = stdin.encode(errors="surrogateescape")
         return self._connection.processes.start(argv, ssh.environment(), stdin=data, timeout=TRANSFER_TIMEOUT)
+
+
+def _plan(attempt: Path) -> dict[str, Any]:
+    """The plan of an attempt; empty if its folder was removed, so that nothing more can be fetched."""
+    try:
+        plan: dict[str, Any] = json.loads(files.read(attempt / "plan.json"))
+    except OSError:
+        return {}
+    return plan
 
 
 def rules(globs: Iterable[str]) -> Iterator[str]:
