@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import EngineError, NotOverError, UsageError
 from nemorun_cli.model.attempt_end import signal_number
 from nemorun_cli.spec import secret_values
-from nemorun_cli.storage import requests
+from nemorun_cli.storage import requests, supervision
 from nemorun_cli.storage.requests import request
 from nemorun_cli.supervisor.loop import SupervisorLoop
-from nemorun_cli.system import locks
+from nemorun_cli.system.locks import HeldLock
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from nemorun_cli.views.snapshot import Snapshot
 
 SLACK: Final = 20.0  # seconds after the longest grace period until survivors are reported
+STALL_WAIT: Final = 3.0  # seconds that the supervisor may fail to respond until that is reported
 LOOK_EVERY: Final = 0.02  # seconds between looks at the ledger while waiting
 
 
@@ -70,12 +70,21 @@ def _wait(
     files: ExperimentFiles, home: Home, names: Sequence[str], patience: float, *, is_whole: bool
 ) -> Snapshot:
     deadline = time.monotonic() + patience
+    stalled: float | None = None  # since when the supervisor does not respond
     while True:
+        now = time.monotonic()
         snapshot = observe.look(files, home=home.directory, observe=False)
         survivors = _survivors(snapshot, names)
         if not survivors and (not is_whole or snapshot.is_over or _has_handlers_left(snapshot, names)):
             return snapshot
-        if time.monotonic() > deadline:
+        stalled = None if snapshot.stall is None else stalled or now
+        if stalled is not None and now > min(stalled + STALL_WAIT, deadline):
+            raise NotOverError(
+                f"{files.id}: {snapshot.stall_text}; the cancel is recorded, but not carried out: "
+                f"{', '.join(survivors[:10])}",
+                hint=f"{snapshot.stall_remedy}; then cancel again: exp cancel {files.id}",
+            )
+        if now > deadline:
             raise NotOverError(
                 f"still running after {patience:g} s: {', '.join(survivors[:10]) or files.id}",
                 hint=f"see why with: exp why {files.id} TASK; abandon them with --abandon",
@@ -93,9 +102,10 @@ def _has_handlers_left(snapshot: Snapshot, names: Sequence[str]) -> bool:
 
 def _cancel_without_supervisor(home: Home, snapshot: Snapshot, names: Sequence[str], deadline: float) -> None:
     """Act as the supervisor, holding its lock until all tasks have terminated."""
-    lock = locks.try_take_nameless(snapshot.files.supervisor_lock)
+    lock = supervision.take_nameless(snapshot.files)
     if lock is None:
         return
+    held = HeldLock(snapshot.files.supervisor_lock, lock)
     secrets = secret_values.known(snapshot.spec)
     loop = SupervisorLoop(
         snapshot.files,
@@ -104,6 +114,7 @@ def _cancel_without_supervisor(home: Home, snapshot: Snapshot, names: Sequence[s
         home=home.directory,
         by=requests.who(),
         can_submit=False,
+        lock=held,
     )
     try:
         loop.open()
@@ -115,7 +126,7 @@ def _cancel_without_supervisor(home: Home, snapshot: Snapshot, names: Sequence[s
             loop.sleep()
     finally:
         loop.close()
-        os.close(lock)
+        held.close()
 
 
 def _was_never_started(loop: SupervisorLoop, name: str) -> bool:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.supervisor.dispatch import JobStatus
     from nemorun_cli.supervisor.listeners import Listeners
+    from nemorun_cli.system.locks import HeldLock
 
 LEDGER_LOOK: Final = 1.0  # seconds between checks of the ledger's size, in case a wake-up is lost
 FLUSH_AFTER: Final = 0.02  # seconds that events without consequences may wait to share a sync
@@ -65,6 +66,7 @@ class SupervisorLoop:
         can_submit: whether tasks are started; an observer only records what it finds.
         makers: factories that replace the executors of these names.
         report: called with each message that does not belong in the ledger.
+        lock: the `supervisor.lock` that this process holds; each turn verifies that no other process can.
     """
 
     def __init__(
@@ -78,8 +80,10 @@ class SupervisorLoop:
         can_submit: bool = True,
         makers: Mapping[str, Callable[[], Executor]] | None = None,
         report: Callable[[str], None] = lambda _: None,
+        lock: HeldLock | None = None,
     ) -> None:
         self.files, self.spec, self.home = files, spec, home
+        self._lock = lock
         self.history = ExperimentState.of(spec, strict=True)
         ledger = Ledger(files.ledger, files.ledger_lock)
         self._tracker = Tracker(files, spec, home=home, can_submit=can_submit, report=report)
@@ -198,6 +202,8 @@ class SupervisorLoop:
 
     def turn(self) -> None:
         """Observe, decide, record, act."""
+        if self._lock is not None and self._lock.keep():
+            self._report(f"{self.files.supervisor_lock} was removed or replaced; it is locked again")
         self._take_requests()
         self._observe()
         if not self._decisions.has_begun:

@@ -20,14 +20,14 @@ from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.scheduler.resume_plan import decide, refuse_late
-from nemorun_cli.storage import events
+from nemorun_cli.storage import events, supervision
 from nemorun_cli.storage.events import SUPERVISOR_ENDED, SUPERVISOR_STARTED
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervisor.assignment import Assignment
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import crashpoints, locks, process_limits, user
 from nemorun_cli.system.files import FILE_MODE
-from nemorun_cli.system.locks import Holder
+from nemorun_cli.system.locks import HeldLock, Holder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,14 +72,14 @@ def main() -> int:
 
 
 def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
-    lock = locks.take(files.supervisor_lock, patience=PREDECESSOR_WAIT)
+    lock = supervision.take(files, patience=PREDECESSOR_WAIT)
     if lock is None:
-        is_supervised = locks.is_held_by_name(files.supervisor_lock)
+        is_supervised = locks.is_held_by_name(files.supervisor_lock) or supervision.is_driven(files)
         holder = locks.holder_by_kernel(files.supervisor_lock)
         _answer({"is_running": True} if is_supervised else {"held_by": holder})
         return 0
     me = Holder(pid=os.getpid(), host=locks.hostname(), boot=locks.boot_id(), since=stamp())
-    locks.write_holder(lock, me)
+    held = HeldLock(files.supervisor_lock, lock, me)
     crashpoints.point("supervisor.locked")
     _become_subreaper()
     process_limits.allow_many_files()
@@ -92,6 +92,7 @@ def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
         home=assignment.home,
         by=f"supervisor {me.pid}@{me.host}",
         report=_log,
+        lock=held,
     )
     loop.open()
     if request is not None and loop.history.finished and loop.history.resumed != request.seen:
@@ -116,6 +117,10 @@ def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
     except Terminated as termination:
         reason = str(termination)
         _log(f"terminated by {reason}; running tasks continue")
+    except LedgerError as error:  # damaged, or another process writes it: nothing more may be written
+        _log(f"ended: {error.message}; running tasks continue" + (f"; {error.hint}" if error.hint else ""))
+        loop.close()
+        return error.exit_code
     with contextlib.suppress(LedgerError):  # on a full disk the released lock shows the same
         loop.record(SUPERVISOR_ENDED, pid=me.pid, message=reason)
     crashpoints.point("supervisor.ended")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nemorun_cli.errors import LedgerError, LockHeldError
 from nemorun_cli.experiment.maintenance import fsck, rebuild
-from nemorun_cli.storage import ledger
+from nemorun_cli.storage import ledger, supervision
 from nemorun_cli.storage.spec_copies import read_spec
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks
@@ -63,7 +63,7 @@ def _exclusive(files: ExperimentFiles) -> Iterator[None]:
     """Keep supervisors and all writers away while the block runs."""
     import filelock  # noqa: PLC0415 - slow to import, and only for a repair
 
-    supervisor = locks.take(files.supervisor_lock)
+    supervisor = supervision.take(files)
     if supervisor is None:
         holder = locks.read_holder(files.supervisor_lock)
         who = f" (pid {holder.pid} on {holder.host})" if holder else ""

@@ -79,7 +79,14 @@ class CauseReader:
             TaskStatus.CANCELLED: self._cancelled,
             TaskStatus.SKIPPED: self._skipped,
         }
-        return [*by_status[state.status](task, state), *self._retried(task, state)]
+        return [*self._stalled(state), *by_status[state.status](task, state), *self._retried(task, state)]
+
+    def _stalled(self, state: TaskState) -> list[Cause]:
+        """The supervisor, if it does not respond and the task has not finished."""
+        if state.is_over or not self.snapshot.stall_text:
+            return []
+        text = f"{self.snapshot.stall_text}; {self.snapshot.stall_remedy}"
+        return [Cause(kind="stalled", message=text)]
 
     def _retried(self, task: Task, state: TaskState) -> list[Cause]:
         """The rule by which the current attempt is a retry."""
