@@ -18,7 +18,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.errors import ExpError
+from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.experiment.run import Run
 from nemorun_cli.model import masking
 from nemorun_cli.model.clock import stamp
@@ -74,7 +74,7 @@ class Listener:
         wakeups.register(0, select.POLLIN)
         input_ended = False
         while True:
-            for event in self._ledger.read():
+            for event in self._news():
                 self._seen += 1
                 self._is_finished = event["event"] == events.FINISHED or (
                     self._is_finished and event["event"] != events.RESUMED
@@ -88,6 +88,14 @@ class Listener:
                 return
             if wakeups.poll(LOOK_EVERY * 1000):
                 input_ended = not os.read(0, 65536)
+
+    def _news(self) -> list[Event]:
+        """The new events; none of a damaged ledger, whose supervisor ends without having recorded that."""
+        try:
+            return self._ledger.read()
+        except LedgerError as error:
+            sys.stderr.write(f"{stamp()} {error.message}\n")
+            return []
 
     def _deliver(self, event: Event) -> None:
         kinds, tasks = getattr(self._plugin, "events", None), self._use.tasks

@@ -26,7 +26,7 @@ from nemorun_cli.scheduler.attempt_result import conclude
 from nemorun_cli.scheduler.decisions import Decisions
 from nemorun_cli.scheduler.early_queue import EarlyQueue
 from nemorun_cli.scheduler.schedule import Schedule
-from nemorun_cli.storage import events
+from nemorun_cli.storage import events, requests
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.ledger_writer import LedgerWriter
 from nemorun_cli.storage.state import ExperimentState
@@ -85,7 +85,7 @@ class SupervisorLoop:
         self.files, self.spec, self.home = files, spec, home
         self._lock = lock
         self.history = ExperimentState.of(spec, strict=True)
-        ledger = Ledger(files.ledger, files.ledger_lock)
+        ledger = Ledger(files.ledger, files.ledger_lock, report=report)
         self._tracker = Tracker(files, spec, home=home, can_submit=can_submit, report=report)
         self.journal = LedgerWriter(
             ledger,
@@ -204,6 +204,7 @@ class SupervisorLoop:
         """Observe, decide, record, act."""
         if self._lock is not None and self._lock.keep():
             self._report(f"{self.files.supervisor_lock} was removed or replaced; it is locked again")
+        self._admission.keep()
         self._take_requests()
         self._observe()
         if not self._decisions.has_begun:
@@ -246,7 +247,8 @@ class SupervisorLoop:
         ready = self._poll.poll(max(0, int(timeout * 1000 + 0.999)))
         if self._wake is not None and any(descriptor == self._wake for descriptor, _ in ready):
             with contextlib.suppress(BlockingIOError):
-                os.read(self._wake, 65536)
+                if requests.VERIFY in os.read(self._wake, 65536):
+                    self.journal.ledger.verify()
         if not ready and self.journal:
             self.journal.flush()
 
