@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import importlib
 import json
 import os
 import select
@@ -39,6 +40,12 @@ if TYPE_CHECKING:
 HARD: Final = 2.0  # times the limit: then the process exits if the plugin could not be interrupted
 PREDECESSOR_WAIT: Final = 900.0  # seconds: the process of an earlier supervisor may still be delivering
 LOOK_EVERY: Final = 5.0  # seconds between reads of the ledger, in case a wake-up is lost
+LATE: Final = (
+    "nemorun_cli.experiment.cancel",
+    "nemorun_cli.views.exit_records",
+    "nemorun_cli.views.follow",
+    "urllib.request",
+)
 MOST_FAULTS: Final = 1000  # recorded per process
 
 
@@ -88,6 +95,14 @@ class Listener:
                 return
             if wakeups.poll(LOOK_EVERY * 1000):
                 input_ended = not os.read(0, 65536)
+            else:
+                self._import_late()
+
+    def _import_late(self) -> None:
+        """Import what a plugin may need of `run` later, when an upgrade may have replaced the package."""
+        for name in LATE:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
 
     def _news(self) -> list[Event]:
         """The new events; none of a damaged ledger, whose supervisor ends without having recorded that."""

@@ -32,6 +32,7 @@ from nemorun_cli.storage.ledger_writer import LedgerWriter
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.supervisor.admission import Admission
 from nemorun_cli.supervisor.dispatch import Dispatcher
+from nemorun_cli.supervisor.late_imports import LateImports
 from nemorun_cli.supervisor.tracker import Tracker
 from nemorun_cli.system import crashpoints
 from nemorun_cli.system.process_limits import is_shortage
@@ -112,6 +113,7 @@ class SupervisorLoop:
         self._statuses: list[JobStatus] = []  # received after this turn's poll
         self._unread: list[JobStatus] = []  # ends whose outputs could not be read for lack of something
         self._wake: int | None = None
+        self._late_imports = LateImports(spec, report)
 
     # -- lifecycle ----------------------------------------------------------------------------------
 
@@ -238,7 +240,7 @@ class SupervisorLoop:
         if self.journal:
             timeout = FLUSH_AFTER
         now, monotonic = time.time(), time.monotonic()
-        for check_at in (self._dispatcher.due(), self._admission.due):
+        for check_at in (self._dispatcher.due(), self._admission.due, self._late_imports.due):
             if check_at is not None:
                 timeout = min(timeout, check_at - monotonic)
         for due in (self.schedule.next_delay(), self._decisions.deadline()):
@@ -251,6 +253,7 @@ class SupervisorLoop:
                     self.journal.ledger.verify()
         if not ready and self.journal:
             self.journal.flush()
+        self._late_imports.notice(is_idle=not ready)
 
     def _wake_listeners(self) -> None:
         """Wake the listening plugins after a write; they start after the first tasks."""

@@ -110,22 +110,32 @@ def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
     loop.record(SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=user.name())
     crashpoints.point("supervisor.started")
     _answer({"started": True})
-    reason = "finished"
-    try:
-        status = loop.run()
-        _log(f"finished: {status}")
-    except Terminated as termination:
-        reason = str(termination)
-        _log(f"terminated by {reason}; running tasks continue")
-    except LedgerError as error:  # damaged, or another process writes it: nothing more may be written
-        _log(f"ended: {error.message}; running tasks continue" + (f"; {error.hint}" if error.hint else ""))
-        loop.close()
-        return error.exit_code
-    with contextlib.suppress(LedgerError):  # on a full disk the released lock shows the same
-        loop.record(SUPERVISOR_ENDED, pid=me.pid, message=reason)
+    reason, code = _drive(loop)
+    if reason is not None:
+        with contextlib.suppress(LedgerError):  # on a full disk the released lock shows the same
+            loop.record(SUPERVISOR_ENDED, pid=me.pid, message=reason)
     crashpoints.point("supervisor.ended")
     loop.close()
-    return 0
+    return code
+
+
+def _drive(loop: SupervisorLoop) -> tuple[str | None, int]:
+    """Run the loop to its end; returns the reason for the ledger and the exit code.
+
+    The reason is None if nothing more may be written: the ledger is damaged, or another supervisor writes it.
+    """
+    try:
+        _log(f"finished: {loop.run()}")
+    except Terminated as termination:
+        _log(f"terminated by {termination}; running tasks continue")
+        return str(termination), 0
+    except LedgerError as error:
+        _log(f"ended: {error.message}; running tasks continue" + (f"; {error.hint}" if error.hint else ""))
+        return None, error.exit_code
+    except Exception as error:  # noqa: BLE001 - a bug, or an upgrade removed a module: kept in the log and the ledger
+        traceback.print_exc()
+        return f"failed: {describe(error)}; running tasks continue", 70
+    return "finished", 0
 
 
 def _current_spec(files: ExperimentFiles, request: ResumeRequest | None) -> Spec:
