@@ -398,12 +398,23 @@ class LocalExecutor:
             if stop.due > now:
                 continue
             stop.advance(seen)
+            self._end_recording(key)
             if stop.is_done:
                 self._unexamined.add(key)
                 if key in jobs:
                     terminated.append(self._terminated(jobs[key], stop))
                 del self._stops[key]
         return terminated
+
+    def _end_recording(self, key: Key) -> None:
+        """Let a shim that cannot write its record, as on a full disk, exit with the task's exit code instead.
+
+        Until its first failed write a shim does nothing on TERM.
+        """
+        child = self._children.get(key)
+        if child and child.is_own and child.wait_status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGTERM)
 
     def _terminated(self, job: Job, stop: process_tree.TreeStop) -> AttemptStatus:
         child = self._children.get(job.key)

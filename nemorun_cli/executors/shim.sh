@@ -41,8 +41,11 @@ set -C
 echo "$$" >>"$EXP_SHIM_ATTEMPT/claim" 2>/dev/null
 
 record() {
-    # A full disk must not lose an exit code: retry until it is written.
-    until printf '%s\n' "$1" >|"$EXP_SHIM_ATTEMPT/exit.json"; do sleep 1; done 2>/dev/null
+    # A full disk must not lose an exit code: retry until it is written, or a cancel asks for the exit status instead.
+    until printf '%s\n' "$1" >|"$EXP_SHIM_ATTEMPT/exit.json"; do
+        trap 'exit "${EXP_SHIM_CODE:-1}"' TERM
+        sleep 1
+    done 2>/dev/null
 }
 
 if ! cd -- "$EXP_SHIM_WORKDIR"; then
