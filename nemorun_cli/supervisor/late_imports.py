@@ -1,7 +1,7 @@
 """Imports what a supervisor may need later, so that it survives an upgrade or a removal of its own package.
 
 Most modules are imported when they are first needed, which keeps the start short. A supervisor can run for
-weeks, and by then their files can be gone or belong to another version.
+weeks, and by then their files may be deleted or belong to another version.
 """
 
 from __future__ import annotations
