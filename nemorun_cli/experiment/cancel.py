@@ -69,29 +69,35 @@ def _targets_of_whole(snapshot: Snapshot) -> list[str]:
 def _wait(
     files: ExperimentFiles, home: Home, names: Sequence[str], patience: float, *, is_whole: bool
 ) -> Snapshot:
-    deadline = time.monotonic() + patience
-    stalled: float | None = None  # since when the supervisor does not respond
+    deadline = limit = time.monotonic() + patience
     while True:
         now = time.monotonic()
         snapshot = observe.look(files, home=home.directory, observe=False)
         survivors = _survivors(snapshot, names)
         if not survivors and (not is_whole or snapshot.is_over or _has_handlers_left(snapshot, names)):
             return snapshot
-        stalled = None if snapshot.stall is None else stalled or now
-        if stalled is not None and now > min(stalled + STALL_WAIT, deadline):
-            raise NotOverError(
-                f"{files.id}: {snapshot.stall_text}; the cancel is recorded, but not carried out: "
-                f"{', '.join(survivors[:10])}",
-                hint=f"{snapshot.stall_remedy}; then cancel again: exp cancel {files.id}",
-            )
-        if now > deadline:
-            raise NotOverError(
-                f"still running after {patience:g} s: {', '.join(survivors[:10]) or files.id}",
-                hint=f"see why with: exp why {files.id} TASK; abandon them with --abandon",
-            )
+        # A silent supervisor may only be busy, as with a slow engine; one that is stopped will do nothing.
+        is_halted = snapshot.stall in ("stopped", "frozen")
+        limit = min(limit, now + STALL_WAIT) if is_halted else deadline
+        if now > limit:
+            raise _not_over(snapshot, survivors, patience)
         if snapshot.supervisor != "alive":
             _cancel_without_supervisor(home, snapshot, names, deadline)
         time.sleep(LOOK_EVERY)
+
+
+def _not_over(snapshot: Snapshot, survivors: Sequence[str], patience: float) -> NotOverError:
+    experiment_id = snapshot.files.id
+    named = ", ".join(survivors[:10]) or experiment_id
+    if snapshot.stall_text:
+        return NotOverError(
+            f"{experiment_id}: {snapshot.stall_text}; the cancel is recorded, but not carried out: {named}",
+            hint=f"{snapshot.stall_remedy}; then cancel again: exp cancel {experiment_id}",
+        )
+    return NotOverError(
+        f"still running after {patience:g} s: {named}",
+        hint=f"see why with: exp why {experiment_id} TASK; abandon them with --abandon",
+    )
 
 
 def _has_handlers_left(snapshot: Snapshot, names: Sequence[str]) -> bool:

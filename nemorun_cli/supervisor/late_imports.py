@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 import time
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import executors
@@ -47,7 +48,7 @@ class LateImports:
 
     def __init__(self, spec: Spec, report: Callable[[str], None]) -> None:
         self._report = report
-        self._steps = _steps(spec)
+        self._steps: Iterator[Callable[[], object]] = _steps(spec)
         self._latest = time.monotonic() + LATEST
         self.due: float | None = time.monotonic() + IDLE  # monotonic; None once all imports are made
 
@@ -68,6 +69,9 @@ class LateImports:
             return
         try:
             step()
+        except OSError:  # for lack of descriptors or memory, or on a file system that does not answer now
+            self._steps = chain([step], self._steps)
+            self.due = time.monotonic() + LATEST
         except Exception as error:  # noqa: BLE001 - another program may be replacing the files of any package
             self._report(f"something that may be needed later cannot be imported: {error!r}")
 

@@ -114,8 +114,6 @@ class Watch:
     def _look_for_stall(self, holder: Holder | None) -> Stall | None:
         """Why the supervisor does not respond, as of at most STALL_LOOK ago."""
         now = time.monotonic()
-        if self.news:
-            return None
         if now >= self._next_stall_look:
             self._next_stall_look = now + STALL_LOOK
             return supervision.stall(self.files, holder)

@@ -18,6 +18,7 @@ from nemorun_cli.experiment import cancel
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import requests, supervision
 from nemorun_cli.system import locks, pids
+from nemorun_cli.views.follow import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +82,8 @@ def test_every_view_names_a_stopped_supervisor(bench: Bench, stopped: tuple[Run,
         shown = bench.exp(*argv).stdout
         assert f"does not respond: process {pid}" in shown
         assert f"kill -CONT {pid}" in shown
-    assert "does not respond" not in bench.exp("why", "latest", "ends").stdout.partition("exp resume")[0]
+    assert "starting next" not in bench.exp("why", "latest", "waits").stdout
+    assert f"process {pid}" in bench.exp("why", "latest").stderr  # of the task that has failed
     assert f"!!  experiment {run.id}" in bench.exp("doctor", "latest", code=None).stdout
     assert bench.exp("show", "--json").json["supervisor"]["responding"] is False
     assert bench.exp("list", "--json").json["experiments"][0]["responding"] is False
@@ -103,6 +105,10 @@ def test_what_waits_for_a_stopped_supervisor_says_so_once(
     assert f"does not respond: process {pid}; the cancel is recorded, but not carried out" in refused.stderr
     assert f"kill -CONT {pid}; or end it: kill -9 {pid}" in refused.stderr
     assert f"then cancel again: exp cancel {run.id}" in refused.stderr
+    with Watch(run.files, run.home) as watching:
+        watching.look()
+        requests.request(run.files, ["runs"])  # events of other writers are no sign of life
+        assert watching.look().is_responding is False
     messages: list[str] = []
     resumption = threading.Timer(0.3, os.kill, [pid, signal.SIGCONT])
     resumption.start()

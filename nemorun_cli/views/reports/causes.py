@@ -137,6 +137,8 @@ class CauseReader:
         causes += self._returned(state)
         if not causes:
             causes += self._slots(task) or self._resources(task)
+        if self.snapshot.stall is not None:
+            return causes
         return causes or [Cause(kind="starting", message="ready, starting next")]
 
     def _returned(self, state: TaskState) -> list[Cause]:
