@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import importlib.util
 import shutil
 import subprocess
@@ -16,13 +17,16 @@ from support.patience import eventually
 from support.workspace import events, shim_pid
 
 import nemorun_cli
+from nemorun_cli.errors import UsageError
 from nemorun_cli.executors import launchers
 from nemorun_cli.experiment import create
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.spec import load
 from nemorun_cli.supervisor import late_imports
+from nemorun_cli.supervisor.late_imports import LateImports
 from nemorun_cli.system.environment import SUPERVISOR_VARIABLE
+from nemorun_cli.system.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,6 +154,42 @@ def test_a_supervisor_that_misses_a_module_ends_with_the_reason(
     eventually(lambda: run.status().history.tasks["late"].is_over)
     run.cancel(["stopped"], grace=0.1)
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
+
+
+def test_imports_wait_for_a_moment_without_events(bench: Bench) -> None:
+    """An event postpones them, and one for which descriptors were lacking is repeated."""
+    imports = LateImports(bench.run({"a": ":"}).spec, pytest.fail)
+    first = imports.due
+    assert first is not None
+    imports.notice(is_idle=True)
+    assert imports.due == first
+    imports.notice(is_idle=False)
+    assert imports.due > first
+    tried = []
+
+    def step() -> None:
+        tried.append(len(tried))
+        if len(tried) == 1:
+            raise OSError(errno.EMFILE, "too many open files")
+
+    imports._steps = iter([step])
+    for _ in range(3):
+        imports.due = 0.0
+        imports.notice(is_idle=True)
+    assert tried == [0, 1]
+    assert imports.due is None
+
+
+def test_a_pinned_class_needs_no_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an installed package registered is found after its metadata was removed, if it was kept."""
+    registries = [Registry(kind="command", group="console_scripts", built_in={}) for _ in range(2)]
+    command = registries[0].find("exp")
+    registries[0].pin("exp")
+    monkeypatch.setattr(sys, "path", [])
+    assert registries[0].has("exp")
+    assert registries[0].find("exp") is command
+    with pytest.raises(UsageError, match="there is no command 'exp'"):
+        registries[1].find("exp")
 
 
 def test_every_late_import_is_known(bench: Bench) -> None:
