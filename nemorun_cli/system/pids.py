@@ -9,7 +9,6 @@ from typing import Final, Literal
 
 Halt = Literal["stopped", "frozen"]
 
-STOPPED: Final = ("T", "t")  # states of proc(5): by a signal, or by a debugger
 CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
@@ -24,12 +23,18 @@ def exists(pid: int) -> bool:
     return True
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped, by SIGSTOP or a debugger; False where there is no /proc."""
+    state = _text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()[:1]
+    return state in (["T"], ["t"])
+
+
 def halt(pid: int) -> Halt | None:
     """Why a process does not run: stopped by a signal or a debugger, or in a frozen cgroup.
 
     None if it runs, has exited, or the system has no /proc.
     """
-    if _text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()[:1] in ([state] for state in STOPPED):
+    if is_stopped(pid):
         return "stopped"
     return "frozen" if _is_frozen(pid) else None
 
