@@ -86,6 +86,8 @@ class WatchedTarget:
         with Watch(self._target.run.files, self._target.run.home) as watching:
             while True:
                 snapshot = watching.look()
+                if watching.notice:
+                    terminal.warn(f"{snapshot.files.id}: {watching.notice}")
                 yield self._target.choose_of(snapshot)
                 if self._is_over(snapshot):
                     return

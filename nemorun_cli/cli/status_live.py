@@ -35,8 +35,16 @@ def watch(run: Run, names: Sequence[str] | None, *, is_json: bool, quiet: bool) 
         return _lines(watching, names)
 
 
+def _look(watching: Watch) -> Snapshot:
+    """The current state; reports a supervisor that does not respond, where no table shows it."""
+    snapshot = watching.look()
+    if watching.notice:
+        terminal.warn(f"{snapshot.files.id}: {watching.notice}")
+    return snapshot
+
+
 def _until_over(watching: Watch) -> Snapshot:
-    while (snapshot := watching.look()).status is ExperimentStatus.RUNNING:
+    while (snapshot := _look(watching)).status is ExperimentStatus.RUNNING:
         watching.pause()
     return snapshot
 
@@ -44,7 +52,7 @@ def _until_over(watching: Watch) -> Snapshot:
 def _documents(watching: Watch, names: Sequence[str] | None) -> Snapshot:
     """Write a document after each change."""
     while True:
-        snapshot = watching.look()
+        snapshot = _look(watching)
         is_over = snapshot.status is not ExperimentStatus.RUNNING
         if watching.news or is_over:
             terminal.write_json(document_of(snapshot, names))
@@ -63,7 +71,7 @@ def _lines(watching: Watch, names: Sequence[str] | None) -> Snapshot:
     terminal.flush()
     while snapshot.status is ExperimentStatus.RUNNING:
         watching.pause()
-        snapshot = watching.look()
+        snapshot = _look(watching)
         for change in changes.since(snapshot, watching.news):
             if names is None or change.task in names:
                 terminal.write_line(change.text)

@@ -75,6 +75,9 @@ def supervisor(snapshot: Snapshot) -> str:
         return f"terminated ({process}); {live}continue with: exp resume {snapshot.files.id}"
     if snapshot.supervisor == "elsewhere":
         return f"on another host ({process}); cannot be checked from this one"
+    if snapshot.stall_text:
+        text = snapshot.stall_text.removeprefix("its supervisor ")
+        return f"{snapshot.supervisor} ({process}), but {text}; {snapshot.stall_remedy}"
     if snapshot.problem is not None:
         return f"alive ({process}), but {snapshot.problem}; until it can, nothing starts or is recorded"
     return f"{snapshot.supervisor} ({process})"

@@ -97,6 +97,8 @@ def _loop(
         snapshot = watching.look()
         for line in feed.read(snapshot.history):
             display.log(line)
+        if watching.notice:
+            display.note(watching.notice)
         display.update(snapshot, watching.news)
         if interrupts is not None and handled and snapshot.supervisor == "gone" and not snapshot.is_over:
             return _cancel_here(run, interrupts, times=handled)

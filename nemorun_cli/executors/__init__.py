@@ -286,6 +286,11 @@ def known(*, ask: bool) -> ExecutorTypes:
     )
 
 
+def pin(type_name: str) -> None:
+    """Keep the class of an executor type, although the package that registered it may be removed."""
+    _TYPES.pin(type_name)
+
+
 def find(type_name: str) -> type[Executor]:
     """The class of an executor type.
 

@@ -414,6 +414,7 @@ class LocalExecutor:
             child = self._children.get(key)
             is_unreaped = child is not None and child.is_unreaped
             stop.advance(seen, shim=child.pid if child and is_unreaped else None)
+            self._end_recording(key)
             if stop.is_done and child and is_unreaped and not child.wait(os.WNOHANG):
                 stop.is_done = False  # it exists, but the scan missed it: look again
             if stop.is_done:
@@ -422,6 +423,16 @@ class LocalExecutor:
                     terminated.append(self._terminated(jobs[key], stop))
                 del self._stops[key]
         return terminated
+
+    def _end_recording(self, key: Key) -> None:
+        """Let a shim that cannot write its record, as on a full disk, exit with the task's exit code instead.
+
+        Until its first failed write a shim does nothing on TERM.
+        """
+        child = self._children.get(key)
+        if child and child.is_own and child.wait_status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGTERM)
 
     def _terminated(self, job: Job, stop: process_tree.TreeStop) -> AttemptStatus:
         child = self._children.get(job.key)

@@ -93,10 +93,12 @@ is_writable "$EXP_SHIM_ATTEMPT/claim" || exit 126
 echo "$$" >>"$EXP_SHIM_ATTEMPT/claim" 2>/dev/null
 
 record() { # TEXT: write the exit record; fails if there is no place for it any more
-    # A full disk must not lose an exit code: retry until it is written, or its folder is missing for a second.
+    # A full disk must not lose an exit code: retry until it is written, or its folder is missing for a second, or
+    # a cancel asks for the exit status instead.
     EXP_SHIM_MISSES=0
     while is_writable "$EXP_SHIM_ATTEMPT/exit.json"; do
         ! printf '%s\n' "$1" >|"$EXP_SHIM_ATTEMPT/exit.json" || return 0
+        trap 'exit "${EXP_SHIM_CODE:-1}"' TERM
         if [ -d "$EXP_SHIM_ATTEMPT" ]; then EXP_SHIM_MISSES=0; else EXP_SHIM_MISSES=$((EXP_SHIM_MISSES + 1)); fi
         [ "$EXP_SHIM_MISSES" -lt 2 ] || break
         sleep 1

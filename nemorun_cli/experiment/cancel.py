@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.errors import EngineError, NotOverError, UsageError
 from nemorun_cli.model.attempt_end import signal_number
 from nemorun_cli.spec import secret_values
-from nemorun_cli.storage import requests
+from nemorun_cli.storage import requests, supervision
 from nemorun_cli.storage.requests import request
 from nemorun_cli.supervisor.loop import SupervisorLoop
-from nemorun_cli.system import locks
+from nemorun_cli.system.locks import HeldLock
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from nemorun_cli.views.snapshot import Snapshot
 
 SLACK: Final = 20.0  # seconds after the longest grace period until survivors are reported
+STALL_WAIT: Final = 3.0  # seconds that the supervisor may fail to respond until that is reported
 LOOK_EVERY: Final = 0.02  # seconds between looks at the ledger while waiting
 
 
@@ -78,23 +78,38 @@ def _wait(
     ask: Callable[[], object],
 ) -> Snapshot:
     files, resumed = before.files, before.history.resumed
-    deadline = time.monotonic() + patience
+    deadline = limit = time.monotonic() + patience
     while True:
+        now = time.monotonic()
         snapshot = observe.look(files, home=home.directory, observe=False)
         survivors = _survivors(snapshot, names)
         if not survivors and (not is_whole or snapshot.is_over or _has_handlers_left(snapshot, names)):
             return snapshot
         if snapshot.history.resumed != resumed:  # by somebody who did not know of the request
-            resumed, deadline = snapshot.history.resumed, time.monotonic() + patience
+            resumed, deadline = snapshot.history.resumed, now + patience
             ask()
-        if time.monotonic() > deadline:
-            raise NotOverError(
-                f"still running after {patience:g} s: {', '.join(survivors[:10]) or files.id}",
-                hint=f"see why with: exp why {files.id} TASK; abandon them with --abandon",
-            )
+        # A silent supervisor may only be busy, as with a slow engine; one that is stopped will do nothing.
+        is_halted = snapshot.stall in ("stopped", "frozen")
+        limit = min(limit, now + STALL_WAIT) if is_halted else deadline
+        if now > limit:
+            raise _not_over(snapshot, survivors, patience)
         if snapshot.supervisor != "alive":
             _cancel_without_supervisor(home, snapshot, names, deadline)
         time.sleep(LOOK_EVERY)
+
+
+def _not_over(snapshot: Snapshot, survivors: Sequence[str], patience: float) -> NotOverError:
+    experiment_id = snapshot.files.id
+    named = ", ".join(survivors[:10]) or experiment_id
+    if snapshot.stall_text:
+        return NotOverError(
+            f"{experiment_id}: {snapshot.stall_text}; the cancel is recorded, but not carried out: {named}",
+            hint=f"{snapshot.stall_remedy}; then cancel again: exp cancel {experiment_id}",
+        )
+    return NotOverError(
+        f"still running after {patience:g} s: {named}",
+        hint=f"see why with: exp why {experiment_id} TASK; abandon them with --abandon",
+    )
 
 
 def _has_handlers_left(snapshot: Snapshot, names: Sequence[str]) -> bool:
@@ -105,9 +120,10 @@ def _has_handlers_left(snapshot: Snapshot, names: Sequence[str]) -> bool:
 
 def _cancel_without_supervisor(home: Home, snapshot: Snapshot, names: Sequence[str], deadline: float) -> None:
     """Act as the supervisor, holding its lock until all tasks have terminated."""
-    lock = locks.try_take_nameless(snapshot.files.supervisor_lock)
+    lock = supervision.take_nameless(snapshot.files)
     if lock is None:
         return
+    held = HeldLock(snapshot.files.supervisor_lock, lock)
     secrets = secret_values.known(snapshot.spec)
     loop = SupervisorLoop(
         snapshot.files,
@@ -116,6 +132,7 @@ def _cancel_without_supervisor(home: Home, snapshot: Snapshot, names: Sequence[s
         home=home.directory,
         by=requests.who(),
         can_submit=False,
+        lock=held,
     )
     try:
         loop.open()
@@ -127,7 +144,7 @@ def _cancel_without_supervisor(home: Home, snapshot: Snapshot, names: Sequence[s
             loop.sleep()
     finally:
         loop.close()
-        os.close(lock)
+        held.close()
 
 
 def _was_never_started(loop: SupervisorLoop, name: str) -> bool:

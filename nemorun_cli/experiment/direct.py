@@ -27,7 +27,7 @@ from nemorun_cli.storage.requests import who
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import write
-from nemorun_cli.system.locks import Holder
+from nemorun_cli.system.locks import HeldLock, Holder
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     if lock is None:
         raise ExpError(f"another process already supervises {files.id}")
     me = Holder(pid=os.getpid(), host=locks.hostname(), boot=locks.boot_id(), since=stamp())
-    locks.write_holder(lock, me)
+    held = HeldLock(files.supervisor_lock, lock, me)
 
     def make(name: str) -> Callable[[], DirectExecutor]:
         return lambda: DirectExecutor(name, spec.executors.get(name, {}), values)
@@ -89,6 +89,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
         home=home.directory,
         by=f"direct {me.pid}@{me.host}",
         makers={task.executor: make(task.executor) for task in spec.tasks},
+        lock=held,
     )
     try:
         loop.open()
@@ -99,7 +100,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
         loop.record(events.SUPERVISOR_ENDED, pid=me.pid, message="finished")
     finally:
         loop.close()
-        os.close(lock)
+        held.close()
     return observe.look(files, home=home.directory)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import importlib
 import json
 import os
 import select
@@ -18,7 +19,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.errors import ExpError
+from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.experiment.run import Run
 from nemorun_cli.model import masking
 from nemorun_cli.model.clock import stamp
@@ -39,6 +40,12 @@ if TYPE_CHECKING:
 HARD: Final = 2.0  # times the limit: then the process exits if the plugin could not be interrupted
 PREDECESSOR_WAIT: Final = 900.0  # seconds: the process of an earlier supervisor may still be delivering
 LOOK_EVERY: Final = 5.0  # seconds between reads of the ledger, in case a wake-up is lost
+LATE: Final = (
+    "nemorun_cli.experiment.cancel",
+    "nemorun_cli.views.exit_records",
+    "nemorun_cli.views.follow",
+    "urllib.request",
+)
 MOST_FAULTS: Final = 1000  # recorded per process
 
 
@@ -74,7 +81,7 @@ class Listener:
         wakeups.register(0, select.POLLIN)
         input_ended = False
         while True:
-            for event in self._ledger.read():
+            for event in self._news():
                 self._seen += 1
                 self._is_finished = event["event"] == events.FINISHED or (
                     self._is_finished and event["event"] != events.RESUMED
@@ -88,6 +95,22 @@ class Listener:
                 return
             if wakeups.poll(LOOK_EVERY * 1000):
                 input_ended = not os.read(0, 65536)
+            else:
+                self._import_late()
+
+    def _import_late(self) -> None:
+        """Import what a plugin may need of `run` later, when an upgrade may have replaced the package."""
+        for name in LATE:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+
+    def _news(self) -> list[Event]:
+        """The new events; none of a damaged ledger, whose supervisor ends without having recorded that."""
+        try:
+            return self._ledger.read()
+        except LedgerError as error:
+            sys.stderr.write(f"{stamp()} {error.message}\n")
+            return []
 
     def _deliver(self, event: Event) -> None:
         kinds, tasks = getattr(self._plugin, "events", None), self._use.tasks

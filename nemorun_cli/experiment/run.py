@@ -19,11 +19,10 @@ from nemorun_cli.errors import (
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import ledger, spec_copies
 from nemorun_cli.storage.paths import ExperimentFiles, Home, age_key
-from nemorun_cli.system import pids
 from nemorun_cli.views.observe import look
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.experiment.change_spec import SpecChange
@@ -67,11 +66,14 @@ class Run:
         """The spec as resolved when the experiment was created."""
         return spec_copies.read_spec(self.files)
 
-    def wait(self, *, timeout: float | None = None) -> Snapshot:
+    def wait(
+        self, *, timeout: float | None = None, report: Callable[[str], None] = lambda _: None
+    ) -> Snapshot:
         """Wait until the experiment is no longer running.
 
         Args:
             timeout: seconds; None waits forever.
+            report: called with a message if the supervisor does not respond, and when it responds again.
 
         Raises:
             NotOverError: the experiment is still running after the timeout.
@@ -82,6 +84,8 @@ class Run:
         with Watch(self.files, self.home) as watch:
             while True:
                 snapshot = watch.look()
+                if watch.notice:
+                    report(f"{self.id}: {watch.notice}")
                 if snapshot.status is not ExperimentStatus.RUNNING:
                     return snapshot
                 remaining = None if deadline is None else deadline - time.monotonic()
@@ -106,7 +110,8 @@ class Run:
             abandon: record CANCELLED without confirmation from the engine.
 
         Raises:
-            NotOverError: some tasks are still running; the message names them.
+            NotOverError: some tasks, which the message names, are still running, or the supervisor does not
+                respond.
             EngineError: the experiment runs on another host.
         """
         from nemorun_cli.experiment.cancel import cancel  # noqa: PLC0415 - only writers pay for its imports
@@ -196,13 +201,9 @@ class Run:
             abandoned.refuse_alive(snapshot, host_is_gone=host_is_gone)
 
     def _require_responding(self, snapshot: Snapshot) -> None:
-        """Refuse if the supervisor is stopped, by SIGSTOP or a debugger: nothing would continue."""
-        holder = snapshot.holder
-        if holder is not None and holder.is_here and pids.is_stopped(holder.pid):
-            raise LockHeldError(
-                f"the supervisor of {self.id} is stopped and does not respond: process {holder.pid}",
-                hint=f"continue it with: kill -CONT {holder.pid}",
-            )
+        """Refuse if the supervisor does not respond: nothing would continue."""
+        if snapshot.stall_text:
+            raise LockHeldError(f"{self.id}: {snapshot.stall_text}", hint=snapshot.stall_remedy)
 
     def _is_busy(self) -> UsageError:
         return UsageError(

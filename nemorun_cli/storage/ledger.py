@@ -31,15 +31,17 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
 from nemorun_cli.system import crashpoints
 from nemorun_cli.system.files import FILE_MODE, write_whole
+from nemorun_cli.system.locks import is_at
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nemorun_cli.storage.events import Event
 
 FORMAT: Final = "exp.ledger/1"
 LOCK_WAIT: Final = 30.0  # seconds until a writer gives up on the lock and names its holder
 LOCK_PAUSE: Final = 0.002  # seconds between tries
+CHECK_REST: Final = 100  # times the duration of a check of the whole file, until the next one
 
 
 # Created once, because every event is encoded or decoded by them.
@@ -78,10 +80,14 @@ class LedgerReader:
                 size = self.offset + len(data) if data else os.fstat(stream.fileno()).st_size
         except FileNotFoundError:
             raise NotFoundError(f"there is no ledger at {self.path}") from None
+        except IsADirectoryError:
+            raise LedgerDamagedError(f"{self.path} is a folder, not a ledger", hint=self.remedy) from None
         except OSError as error:
             raise LedgerError(f"cannot read {self.path}: {error.strerror}") from error
         if size < self.offset:
-            raise LedgerDamagedError(f"{self.path} was truncated: from {self.offset} to {size} bytes")
+            raise LedgerDamagedError(
+                f"{self.path} was truncated: from {self.offset} to {size} bytes", hint=self.remedy
+            )
         return self._completed_events(data)
 
     def skip(self, events: Sequence[Event], size: int) -> None:
@@ -121,7 +127,7 @@ class LedgerReader:
             position = end + 1
         self.torn = len(data) - intact
         if self.offset == 0 and not events:
-            raise LedgerDamagedError(f"{self.path}:1: the first batch is damaged")
+            raise LedgerDamagedError(f"{self.path}:1: the first batch is damaged", hint=self.remedy)
         self.offset += intact
         return events
 
@@ -136,12 +142,19 @@ class LedgerReader:
                 f"{self.path} was written by a newer version ({ledger_format}; this version reads {FORMAT})",
                 hint="use the newer version of exp that wrote it",
             )
-        raise LedgerDamagedError(f"{self.path} is not a ledger of exp: its first line names no known format")
+        raise LedgerDamagedError(
+            f"{self.path} is not a ledger of exp: its first line names no known format", hint=self.remedy
+        )
+
+    @property
+    def remedy(self) -> str:
+        """What to do if the ledger is damaged."""
+        return f"check what is readable with: exp fsck {self.path.parent.name}; rebuild with --repair"
 
     def _damage(self, line: int) -> LedgerDamagedError:
         return LedgerDamagedError(
             f"{self.path}:{line}: this line is damaged, and the lines after it show that it was once intact",
-            hint=f"check what is readable with: exp fsck {self.path.parent.name}; rebuild with --repair",
+            hint=self.remedy,
         )
 
 
@@ -169,14 +182,28 @@ def encode(events: Sequence[Event]) -> bytes:
 
 
 class Ledger:
-    """A ledger opened for writing. `append` and `news` also return the events of other writers."""
+    """A ledger opened for writing. `append` and `news` also return the events of other writers.
 
-    def __init__(self, path: Path, lock_path: Path, *, lock_wait: float = LOCK_WAIT) -> None:
+    The file at the path is the ledger. Once this process has written, it notices what other programs do to
+    that file: if it was removed, it is restored; if it was changed, it is damaged, and nothing is written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        lock_path: Path,
+        *,
+        lock_wait: float = LOCK_WAIT,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.path = path
+        self._report = report
         self._lock_path = lock_path
         self.lock_wait = lock_wait
         self._lock: int | None = None
         self._descriptor: int | None = None
+        self._mtime: int | None = None  # in nanoseconds, after the last write or check by this process
+        self._next_check = 0.0  # monotonic: some file systems change the time of modification later
         self._reader = LedgerReader(path)
         self._unreturned: list[Event] = []  # read by an `append` that failed
 
@@ -205,8 +232,80 @@ class Ledger:
         return news
 
     def has_news(self) -> bool:
-        """Whether `news` would return events, or the file has grown; costs one `stat`."""
-        return bool(self._unreturned) or self.path.stat().st_size != self._reader.offset
+        """Whether `news` would return events, or the file has grown; costs one `stat`, or two.
+
+        Raises:
+            LedgerDamagedError: another program has changed the file.
+        """
+        status = self._status()
+        if status.st_size != self._reader.offset:
+            self._mtime = None
+            return True
+        if self._unreturned:
+            return True
+        if self._mtime is None:
+            self._mtime = status.st_mtime_ns
+        elif status.st_mtime_ns != self._mtime and (begin := time.monotonic()) >= self._next_check:
+            self.verify()
+            self._mtime = status.st_mtime_ns
+            end = time.monotonic()
+            self._next_check = end + CHECK_REST * (end - begin)
+        return False
+
+    def verify(self) -> None:
+        """Read the whole file again.
+
+        Raises:
+            LedgerDamagedError: another program has changed what was read or written before.
+        """
+        self._status()
+        LedgerReader(self.path).read()
+
+    def _status(self) -> os.stat_result:
+        """The status of the file at the path: the one that this process writes, or an equal one."""
+        while True:
+            try:
+                status = self.path.stat()
+            except FileNotFoundError:
+                if self._descriptor is None:
+                    raise NotFoundError(f"there is no ledger at {self.path}") from None
+                self._restore(self._descriptor)
+                continue
+            if self._descriptor is None or os.path.samestat(status, os.fstat(self._descriptor)):
+                return status
+            self._adopt(self._descriptor)
+
+    def _restore(self, descriptor: int) -> None:
+        """Write the ledger again, which another program removed, from the descriptor that is still open."""
+        try:
+            write_whole(self.path, self._written(descriptor), is_durable=True)
+        except OSError as error:
+            raise LedgerDamagedError(
+                f"{self.path} was removed and cannot be restored: {error.strerror}"
+            ) from error
+        self._report(f"{self.path} was removed; it is restored")
+
+    def _adopt(self, descriptor: int) -> None:
+        """Continue in the file that replaced the ledger, if it has the same content."""
+        try:
+            replacement = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return  # removed again
+        except OSError as error:
+            raise LedgerDamagedError(
+                f"{self.path} was replaced, and cannot be read: {error.strerror}", hint=self._reader.remedy
+            ) from error
+        if self._written(replacement) != self._written(descriptor):
+            os.close(replacement)
+            raise LedgerDamagedError(
+                f"{self.path} was replaced by a file with other content", hint=self._reader.remedy
+            )
+        os.close(descriptor)
+        self._descriptor, self._mtime = replacement, None
+
+    def _written(self, descriptor: int) -> bytes:
+        """The part of a file that is the ledger as far as this process has read or written it."""
+        return os.pread(descriptor, self._reader.offset, 0)
 
     def append(self, events: Sequence[Event]) -> list[Event]:
         """Write the events as one batch and sync it; return all new events, in the file's order.
@@ -226,7 +325,7 @@ class Ledger:
                 void = b'#\n{"void":%d}\n' % self._reader.offset
                 self._write(void)
                 self._reader.read()
-            self._write(data)
+            self._mtime = self._write(data)
             self._reader.skip(events, len(data))
         finally:
             self._release(lock)
@@ -256,25 +355,34 @@ class Ledger:
                 os.close(descriptor)
         self._descriptor = self._lock = None
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> int:
+        """Append to the file; returns its new time of modification, in nanoseconds."""
         try:
             if self._descriptor is None:
-                self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+                self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             written = os.write(self._descriptor, data)
+            status = os.fstat(self._descriptor)
         except OSError as error:
             raise LedgerError(f"cannot write {self.path}: {error.strerror}") from error
         if written != len(data):
             raise LedgerError(f"cannot write {self.path}: {os.strerror(errno.ENOSPC)}")
+        return status.st_mtime_ns
 
     def _acquire(self) -> int:
         """Lock a descriptor that stays open, compatible with `filelock.FileLock` on the same path."""
         import filelock  # noqa: PLC0415 - would take half of a reader's startup, and only writers need it
 
         try:
-            if self._lock is None:
-                self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
             end = time.monotonic() + self.lock_wait
-            while not filelock.lock_descriptor(self._lock, blocking=False):
+            while True:
+                if self._lock is None:
+                    self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+                if filelock.lock_descriptor(self._lock, blocking=False):
+                    if is_at(self._lock_path, self._lock):
+                        break
+                    os.close(self._lock)  # the file was removed: another writer would lock a new one
+                    self._lock = None
+                    continue
                 if time.monotonic() > end:
                     raise self._lock_held_error()
                 time.sleep(LOCK_PAUSE)

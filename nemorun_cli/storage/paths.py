@@ -320,7 +320,8 @@ class Home:
         if not match or os.sep in experiment_id or match["name"] in {".", ".."}:
             return None
         files = ExperimentFiles(self.experiments / match["name"] / experiment_id)
-        return files if files.ledger.is_file() else None
+        is_experiment = files.ledger.is_file() or files.ledger.is_dir()  # a folder in its place is damage
+        return files if is_experiment else None
 
     def names(self) -> list[str]:
         """The names of experiments, sorted."""

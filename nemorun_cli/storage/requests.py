@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.storage import events
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
     from nemorun_cli.storage.paths import ExperimentFiles
 
+WAKE: Final = b"!"  # through the FIFO: the ledger may have requests
+VERIFY: Final = b"?"  # through the FIFO: the ledger may be damaged, read all of it
 
-def wake(files: ExperimentFiles) -> None:
+
+def wake(files: ExperimentFiles, *, message: bytes = WAKE) -> None:
     """Make a running supervisor check for requests now; does nothing if none is running."""
     with contextlib.suppress(OSError):
         descriptor = os.open(files.wake, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            os.write(descriptor, b"!")
+            os.write(descriptor, message)
         finally:
             os.close(descriptor)
 

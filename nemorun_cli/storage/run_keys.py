@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 from nemorun_cli.errors import LockHeldError
 from nemorun_cli.storage.paths import age_key
 from nemorun_cli.system.files import FILE_MODE, make_folder
-from nemorun_cli.system.locks import holder_by_kernel
+from nemorun_cli.system.locks import holder_by_kernel, is_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,14 +34,14 @@ class Holding:
 
     home: Home
     name: str | None
+    path: Path
     descriptor: int
 
     def ids(self) -> list[str]:
         """The ids of the experiments started under it, oldest first; of a name only existing ones."""
         if self.name is not None:
             return sorted(self.home.ids(self.name), key=age_key)
-        size = os.fstat(self.descriptor).st_size
-        return os.pread(self.descriptor, size, 0).decode().split()
+        return _ids(self.descriptor)
 
     def add(self, experiment_id: str) -> None:
         """Store another experiment's id."""
@@ -49,6 +49,20 @@ class Holding:
             size = os.fstat(self.descriptor).st_size
             os.pwrite(self.descriptor, experiment_id.encode() + b"\n", size)
             os.fsync(self.descriptor)
+            if not is_at(self.path, self.descriptor):
+                self._restore()
+
+    def _restore(self) -> None:
+        """Add the ids to the file that has the path now, because another program removed or replaced it."""
+        own = _ids(self.descriptor)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+        try:
+            present = _ids(descriptor)
+            missing = [experiment_id for experiment_id in own if experiment_id not in present]
+            os.write(descriptor, "".join(f"{experiment_id}\n" for experiment_id in missing).encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -62,9 +76,13 @@ def hold(home: Home, *, key: str | None, name: str) -> Iterator[Holding]:
     path = home.keys / (f"{KEY}{_encode(key)}" if key is not None else f"{NAME}{_encode(name)}")
     descriptor = _take(path)
     try:
-        yield Holding(home, None if key is not None else name, descriptor)
+        yield Holding(home, None if key is not None else name, path, descriptor)
     finally:
         os.close(descriptor)
+
+
+def _ids(descriptor: int) -> list[str]:
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode().split()
 
 
 def leftovers(home: Home) -> Iterator[Path]:
@@ -106,19 +124,12 @@ def _take(path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
             _lock(descriptor, path)
-            if _is_same_file(path, descriptor):
+            if is_at(path, descriptor):
                 return descriptor
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
-
-
-def _is_same_file(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _lock(descriptor: int, path: Path) -> None:

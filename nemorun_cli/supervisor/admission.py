@@ -86,6 +86,10 @@ class Admission:
             if files := self._home.experiment(experiment):
                 wake(files)
 
+    def keep(self) -> None:
+        """Keep the local resources of running tasks recorded, whatever other programs do to the files."""
+        self._slots.keep()
+
     def close(self) -> None:
         """Close the slots; running tasks keep theirs."""
         self._slots.close()

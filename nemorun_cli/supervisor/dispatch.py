@@ -234,6 +234,7 @@ class Dispatcher:
     def due(self) -> float | None:
         """The monotonic time of the next poll that no wake-up announces."""
         times = [executor.due() for name, executor in self._executors.items() if name not in self._faulty]
+        times += [until for name, until in self._faulty.items() if self._jobs.get(name)]
         times.append(self.shortages.due())
         return min((time for time in times if time is not None), default=None)
 

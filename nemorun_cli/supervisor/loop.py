@@ -26,12 +26,13 @@ from nemorun_cli.scheduler.attempt_result import conclude
 from nemorun_cli.scheduler.decisions import Decisions
 from nemorun_cli.scheduler.early_queue import EarlyQueue
 from nemorun_cli.scheduler.schedule import Schedule
-from nemorun_cli.storage import events
+from nemorun_cli.storage import events, requests
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.ledger_writer import LedgerWriter
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.supervisor.admission import Admission
 from nemorun_cli.supervisor.dispatch import Dispatcher
+from nemorun_cli.supervisor.late_imports import LateImports
 from nemorun_cli.supervisor.tracker import Tracker
 from nemorun_cli.system import crashpoints
 from nemorun_cli.system.process_limits import is_shortage
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.supervisor.dispatch import JobStatus
     from nemorun_cli.supervisor.listeners import Listeners
+    from nemorun_cli.system.locks import HeldLock
 
 LEDGER_LOOK: Final = 1.0  # seconds between checks of the ledger's size, in case a wake-up is lost
 LOCK_WAIT: Final = 0.5  # seconds that a turn waits for the ledger's lock; the next turn tries again
@@ -68,6 +70,7 @@ class SupervisorLoop:
         report: called with each message that does not belong in the ledger.
         on_problem: called when the ledger cannot be written while the loop runs, with the reason, and with
             None when it can be written again.
+        lock: the `supervisor.lock` that this process holds; each turn verifies that no other process can.
     """
 
     def __init__(
@@ -82,10 +85,12 @@ class SupervisorLoop:
         makers: Mapping[str, Callable[[], Executor]] | None = None,
         report: Callable[[str], None] = lambda _: None,
         on_problem: Callable[[str | None], None] = lambda _: None,
+        lock: HeldLock | None = None,
     ) -> None:
         self.files, self.spec, self.home = files, spec, home
+        self._lock = lock
         self.history = ExperimentState.of(spec, strict=True)
-        ledger = Ledger(files.ledger, files.ledger_lock)
+        ledger = Ledger(files.ledger, files.ledger_lock, report=report)
         self._tracker = Tracker(files, spec, home=home, can_submit=can_submit, report=report)
         self.journal = LedgerWriter(
             ledger,
@@ -113,6 +118,7 @@ class SupervisorLoop:
         self._statuses: list[JobStatus] = []  # received after this turn's poll
         self._unread: list[JobStatus] = []  # ends whose outputs could not be read for lack of something
         self._wake: int | None = None
+        self._late_imports = LateImports(spec, report)
 
     # -- lifecycle ----------------------------------------------------------------------------------
 
@@ -213,6 +219,9 @@ class SupervisorLoop:
 
     def turn(self) -> None:
         """Observe, decide, record, act."""
+        if self._lock is not None and self._lock.keep():
+            self._report(f"{self.files.supervisor_lock} was removed or replaced; it is locked again")
+        self._admission.keep()
         self._take_requests()
         self._observe()
         if not self._decisions.has_begun:
@@ -250,16 +259,19 @@ class SupervisorLoop:
         ready = self._poll.poll(max(0, int(self._pause() * 1000 + 0.999)))
         if self._wake is not None and any(descriptor == self._wake for descriptor, _ in ready):
             with contextlib.suppress(BlockingIOError):
-                os.read(self._wake, 65536)
+                if requests.VERIFY in os.read(self._wake, 65536):
+                    self.journal.ledger.verify()
         if not ready and self.journal:
             self.journal.flush()
+        self._late_imports.notice(is_idle=not ready)
 
     def _pause(self) -> float:
         """Seconds until something is due; starts are not, while the ledger cannot be written."""
         is_writable = self.journal.problem is None
         now, monotonic = time.time(), time.monotonic()
         timeout = FLUSH_AFTER if self.journal and is_writable else LEDGER_LOOK
-        for check_at in (self._dispatcher.due(), self._admission.due if is_writable else self.journal.due):
+        starts = self._admission.due if is_writable else self.journal.due
+        for check_at in (self._dispatcher.due(), starts, self._late_imports.due):
             if check_at is not None:
                 timeout = min(timeout, check_at - monotonic)
         for due in (self.schedule.next_delay() if is_writable else None, self._decisions.deadline()):

@@ -21,14 +21,14 @@ from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.scheduler.resume_plan import decide, refuse_late
-from nemorun_cli.storage import events
+from nemorun_cli.storage import events, supervision
 from nemorun_cli.storage.events import SUPERVISOR_ENDED, SUPERVISOR_STARTED
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervisor.assignment import Assignment
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import crashpoints, locks, process_limits, user
 from nemorun_cli.system.files import FILE_MODE
-from nemorun_cli.system.locks import Holder
+from nemorun_cli.system.locks import HeldLock, Holder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,14 +73,14 @@ def main() -> int:
 
 
 def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
-    lock = locks.take(files.supervisor_lock, patience=PREDECESSOR_WAIT)
+    lock = supervision.take(files, patience=PREDECESSOR_WAIT)
     if lock is None:
-        is_supervised = locks.is_held_by_name(files.supervisor_lock)
+        is_supervised = locks.is_held_by_name(files.supervisor_lock) or supervision.is_driven(files)
         holder = locks.holder_by_kernel(files.supervisor_lock)
         _answer({"is_running": True} if is_supervised else {"held_by": holder})
         return 0
     me = Holder(pid=os.getpid(), host=locks.hostname(), boot=locks.boot_id(), since=stamp())
-    locks.write_holder(lock, me)
+    held = HeldLock(files.supervisor_lock, lock, me)
     crashpoints.point("supervisor.locked")
     _become_subreaper()
     process_limits.allow_many_files()
@@ -93,7 +93,8 @@ def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
         home=assignment.home,
         by=f"supervisor {me.pid}@{me.host}",
         report=_log,
-        on_problem=lambda problem: _tell(lock, replace(me, problem=problem)),
+        on_problem=lambda problem: held.name(replace(me, problem=problem)),
+        lock=held,
     )
     loop.open()
     if request is not None and loop.history.finished and loop.history.resumed != request.seen:
@@ -111,18 +112,32 @@ def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
     loop.record(SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot, user=user.name())
     crashpoints.point("supervisor.started")
     _answer({"started": True})
-    reason = "finished"
-    try:
-        status = loop.run()
-        _log(f"finished: {status}")
-    except Terminated as termination:
-        reason = str(termination)
-        _log(f"terminated by {reason}; running tasks continue")
-    with contextlib.suppress(LedgerError):  # on a full disk the released lock shows the same
-        loop.record(SUPERVISOR_ENDED, pid=me.pid, message=reason)
+    reason, code = _drive(loop)
+    if reason is not None:
+        with contextlib.suppress(LedgerError):  # on a full disk the released lock shows the same
+            loop.record(SUPERVISOR_ENDED, pid=me.pid, message=reason)
     crashpoints.point("supervisor.ended")
     loop.close()
-    return 0
+    return code
+
+
+def _drive(loop: SupervisorLoop) -> tuple[str | None, int]:
+    """Run the loop to its end; returns the reason for the ledger and the exit code.
+
+    The reason is None if nothing more may be written: the ledger is damaged, or another supervisor writes it.
+    """
+    try:
+        _log(f"finished: {loop.run()}")
+    except Terminated as termination:
+        _log(f"terminated by {termination}; running tasks continue")
+        return str(termination), 0
+    except LedgerError as error:
+        _log(f"ended: {error.message}; running tasks continue" + (f"; {error.hint}" if error.hint else ""))
+        return None, error.exit_code
+    except Exception as error:  # noqa: BLE001 - a bug, or an upgrade removed a module: kept in the log and the ledger
+        traceback.print_exc()
+        return f"failed: {describe(error)}; running tasks continue", 70
+    return "finished", 0
 
 
 def _current_spec(files: ExperimentFiles, request: ResumeRequest | None) -> Spec:
@@ -185,12 +200,6 @@ def _answer(answer: dict[str, Any]) -> None:
 def _log(text: str) -> None:
     with contextlib.suppress(OSError):  # the disk may be full, which may be what the message reports
         os.write(2, f"{stamp()} {text}\n".encode())
-
-
-def _tell(lock: int, me: Holder) -> None:
-    """Let readers know why the ledger is not written, through the lock file, whose block is large enough."""
-    with contextlib.suppress(OSError):  # a file system that needs a new block even for that
-        locks.write_holder(lock, me)
 
 
 def _become_subreaper() -> None:

@@ -6,6 +6,7 @@ process that takes the lock may collide with a probe and therefore tries again.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -15,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from nemorun_cli.errors import LockHeldError
 from nemorun_cli.system import pids
 from nemorun_cli.system.files import FILE_MODE
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 0.1  # seconds that `take` keeps trying, because the current holder may be a probe
 PAUSE: Final = 0.002  # seconds between tries
+RENEWAL_WAIT: Final = 60.0  # seconds that a holder waits for the lock of the file that replaced its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,13 +117,25 @@ def share(path: Path) -> int:
 
 
 def _lock(path: Path, operation: int) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    try:
-        fcntl.flock(descriptor, operation)
-    except BaseException:
+    """Lock the file that has this path; one that is removed while it is being locked protects nothing."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            fcntl.flock(descriptor, operation)
+            if is_at(path, descriptor):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
-        raise
-    return descriptor
+
+
+def is_at(path: Path, descriptor: int) -> bool:
+    """Whether a path still leads to the file of a descriptor, which may have been removed or replaced."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def is_held(path: Path) -> bool:
@@ -156,19 +171,93 @@ def try_take_nameless(path: Path) -> int | None:
 
 
 def is_held_by_name(path: Path) -> bool:
-    """Whether a supervisor holds the lock, rather than a probe.
+    """Whether a supervisor holds the lock, rather than a probe; see `named_holder`."""
+    return named_holder(path) is not None
+
+
+def named_holder(path: Path) -> Holder | None:
+    """The supervisor that holds the lock; None if nobody or a probe does.
 
     A process that a killed supervisor was just starting keeps the lock's descriptor for an instant: the
     function waits up to PATIENCE for its release.
     """
     if not is_held(path) or (holder := read_holder(path)) is None:
-        return False
+        return None
     end = time.monotonic() + PATIENCE
     while holder.is_here and not pids.exists(holder.pid) and time.monotonic() < end:
         if not is_held(path):
-            return False
+            return None
         time.sleep(PAUSE)
-    return True
+    return holder
+
+
+class HeldLock:
+    """A lock that this process holds for long, although other programs may remove its file.
+
+    Args:
+        path: the lock file.
+        descriptor: of that file, locked; closed by `close`.
+        holder: this process as the file names it; None for one that is not a supervisor.
+    """
+
+    def __init__(self, path: Path, descriptor: int, holder: Holder | None = None) -> None:
+        self.path = path
+        self._holder = holder
+        self._use(descriptor)
+
+    def _use(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        status = os.fstat(descriptor)
+        self._file = status.st_dev, status.st_ino
+        if self._holder is not None:
+            with contextlib.suppress(OSError):  # on a full disk; a later `keep` writes it
+                write_holder(descriptor, self._holder)
+
+    def name(self, holder: Holder) -> None:
+        """Describe the holder again, in the lock file, whose block is large enough on a full disk too."""
+        self._holder = holder
+        with contextlib.suppress(OSError):  # a file system that needs a new block even for that
+            write_holder(self._descriptor, holder)
+
+    def keep(self) -> bool:
+        """Lock the file again if it was removed or replaced, and name the holder again if it is empty.
+
+        Returns:
+            Whether another file had to be locked.
+
+        Raises:
+            LockHeldError: another supervisor has locked the new file, or another process does for too long.
+        """
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return self._renew()
+        except OSError:
+            return False  # it cannot be examined now
+        if (status.st_dev, status.st_ino) != self._file:
+            return self._renew()
+        if not status.st_size and self._holder is not None:
+            self._use(self._descriptor)
+        return False
+
+    def _renew(self) -> bool:
+        end = time.monotonic() + RENEWAL_WAIT
+        while True:
+            try:
+                descriptor = take(self.path)
+            except OSError:
+                return False  # a read-only or full disk, or a folder in its place; tried again later
+            if descriptor is not None:
+                os.close(self._descriptor)
+                self._use(descriptor)
+                return True
+            if (other := named_holder(self.path)) is not None or time.monotonic() > end:
+                who = f"process {other.pid} on {other.host}" if other else "another process"
+                raise LockHeldError(f"{self.path} was removed, and {who} has locked the new file")
+
+    def close(self) -> None:
+        """Release the lock."""
+        os.close(self._descriptor)
 
 
 def write_holder(descriptor: int, holder: Holder) -> None:

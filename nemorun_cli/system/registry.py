@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import ExpError, UsageError
@@ -20,11 +20,13 @@ class Registry:
         kind: the kind's name in messages.
         group: the entry-point group under which packages register their classes.
         built_in: `module:Class` by name.
+        pinned: classes of installed packages that stay available if their metadata is removed.
     """
 
     kind: str
     group: str
     built_in: Mapping[str, str]
+    pinned: dict[str, Any] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """All registered names, sorted."""
@@ -32,7 +34,8 @@ class Registry:
 
     def has(self, name: str) -> bool:
         """Whether the name is registered."""
-        return name in self.built_in or any(point.name == name for point in self._installed())
+        is_loaded = name in self.built_in or name in self.pinned
+        return is_loaded or any(point.name == name for point in self._installed())
 
     def find(self, name: str) -> Any:
         """The class of a name.
@@ -43,10 +46,17 @@ class Registry:
         if path := self.built_in.get(name):
             module, _, attribute = path.partition(":")
             return getattr(importlib.import_module(module), attribute)
+        if name in self.pinned:
+            return self.pinned[name]
         for point in self._installed():
             if point.name == name:
                 return self._load(point)
         raise UsageError(f"there is no {self.kind} {name!r} (there are: {', '.join(self.names())})")
+
+    def pin(self, name: str) -> None:
+        """Keep the class of a name, for a process that outlives an upgrade of the package."""
+        if name not in self.built_in:
+            self.pinned[name] = self.find(name)
 
     def _installed(self) -> Iterable[Any]:
         from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and needed only for other packages

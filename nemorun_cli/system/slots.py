@@ -31,6 +31,8 @@ FIRST_PAUSE: Final = 0.1  # seconds until a waiting experiment checks again the 
 LONGEST_PAUSE: Final = 1.0  # seconds; the longest pause between checks
 GROWTH: Final = 1.5  # factor by which the pause grows
 
+KEEP_EVERY: Final = 1.0  # seconds between checks of the files of running tasks
+
 LOWEST: Final = 10  # lowest descriptor of an allocation, to stay clear of descriptors that a task may use
 
 _LOCK: Final = "lock"
@@ -84,6 +86,7 @@ class Slots:
         self._waiting: int | None = None  # the descriptor of the file of the pending request
         self._number = 0
         self._next_file = 1
+        self._next_keep = 0.0  # monotonic
         self._pauses = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE, growth=GROWTH)
         self.due: float | None = None  # the monotonic time of the next check, while a task waits
 
@@ -97,12 +100,28 @@ class Slots:
             yield Capacity(machines, is_closed=True)
             return
         try:
+            self._restore()
             capacity = self._capacity(machines)
             yield capacity
             self._allocate(capacity)
             self._write_request(capacity)
         finally:
             os.close(lock)
+
+    def keep(self) -> None:
+        """Record the slots of running tasks again if another program removed their files; once a second."""
+        now = time.monotonic()
+        if not self._allocations or now < self._next_keep:
+            return
+        self._next_keep = now + KEEP_EVERY
+        if all(locks.is_at(each.path, each.descriptor) for each in self._allocations.values()):
+            return
+        make_folder(self._folder)
+        if (lock := locks.take(self._folder / _LOCK, patience=PATIENCE)) is not None:
+            try:
+                self._restore()
+            finally:
+                os.close(lock)
 
     def allocation(self, task: str) -> Allocation | None:
         """The slots that were allocated to a task, if it requested any."""
@@ -125,6 +144,27 @@ class Slots:
             os.close(allocation.descriptor)
         self._allocations.clear()
         self._stop_waiting()
+
+    def _restore(self) -> None:
+        """Create the files that were removed again, under the folder's lock.
+
+        Only this process holds the new locks: a task keeps its slots no longer than its supervisor lives.
+        """
+        for task, allocation in self._allocations.items():
+            if locks.is_at(allocation.path, allocation.descriptor):
+                continue
+            values = os.pread(allocation.descriptor, os.fstat(allocation.descriptor).st_size, 0)
+            with contextlib.suppress(OSError, ValueError):
+                path, descriptor = self._new_file(json.loads(values))
+                os.close(allocation.descriptor)
+                self._allocations[task] = Allocation(path, descriptor, allocation.gpus)
+        if self._waiting is not None and not locks.is_at(self._waiting_file, self._waiting):
+            os.close(self._waiting)
+            self._waiting = locks.take(self._waiting_file)
+
+    @property
+    def _waiting_file(self) -> Path:
+        return self._folder / f"{self._experiment}{_WAITING}"
 
     def _capacity(self, machines: Mapping[str, Machine]) -> Capacity:
         capacity = Capacity(machines)
@@ -191,7 +231,7 @@ class Slots:
             return
         if self._waiting is None:
             with contextlib.suppress(OSError):  # a full disk, as below
-                self._waiting = locks.take(self._folder / f"{self._experiment}{_WAITING}")
+                self._waiting = locks.take(self._waiting_file)
             self._number = time.monotonic_ns()
         elif capacity.granted:
             self._number = time.monotonic_ns()  # it had its turn: all waiting experiments now come first
@@ -211,7 +251,7 @@ class Slots:
         self.due = None
         self._pauses.reset()
         if self._waiting is not None:
-            (self._folder / f"{self._experiment}{_WAITING}").unlink(missing_ok=True)
+            self._waiting_file.unlink(missing_ok=True)
             os.close(self._waiting)
             self._waiting = None
 

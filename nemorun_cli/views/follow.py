@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from nemorun_cli.storage import spec_copies
+from nemorun_cli.storage import spec_copies, supervision
 from nemorun_cli.storage.ledger import LedgerReader
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks
@@ -23,17 +23,24 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles, Home
+    from nemorun_cli.storage.supervision import Stall
+    from nemorun_cli.system.locks import Holder
 
 TICK: Final = 0.1  # seconds between looks at the ledger of a living supervisor
 LOOK_EVERY: Final = 0.5  # seconds between looks at the tasks themselves if no supervisor is alive
+STALL_LOOK: Final = 1.0  # seconds between checks whether a living supervisor responds
 
 
 @dataclass(slots=True)
 class Watch:
-    """A watched experiment; `news` contains the events that the last look read.
+    """A watched experiment.
 
-    While a supervisor is alive, a look reads only what was appended to the ledger. Without one it looks
-    at the tasks themselves, as `observe.look` does.
+    While a supervisor is alive, a look reads only what was appended to the ledger. Without one, or if it does
+    not respond, it looks at the tasks themselves, as `observe.look` does.
+
+    Attributes:
+        news: the events that the last look read.
+        notice: a message, if the last look found that the supervisor does not respond, or responds again.
     """
 
     files: ExperimentFiles
@@ -41,11 +48,14 @@ class Watch:
     spec: Spec = field(init=False)
     history: ExperimentState = field(init=False)
     news: list[Event] = field(default_factory=list)
+    notice: str = ""
     _reader: LedgerReader = field(init=False)
     _seen: int = 0  # events
     _size: int = -1  # of the ledger, when it was last read
     _watched: tuple[int, int] | None = None  # the supervisor's pid and its pidfd
     _is_supervised: bool = False
+    _stall: Stall | None = None
+    _next_stall_look: float = 0.0  # monotonic
 
     def __post_init__(self) -> None:
         self.spec = spec_copies.read_spec(self.files)
@@ -80,26 +90,46 @@ class Watch:
     def look(self) -> Snapshot:
         """The current state of the experiment."""
         # Check the lock first: a supervisor releases it only after it has written the final event.
-        self._is_supervised = locks.is_held_by_name(self.files.supervisor_lock)
+        named = locks.named_holder(self.files.supervisor_lock)
         self.news = self._read()
-        if not self._is_supervised and self.history.finished is None:
-            snapshot = observe.look(self.files, home=self.home.directory)
-            self.news += self._read()
-            return snapshot
-        return Snapshot(
+        state, holder = observe.supervisor_of(self.files, self.history, named)
+        self._is_supervised = named is not None or state == "alive"
+        snapshot = Snapshot(
             files=self.files,
             spec=self.spec,
             history=self.history,
-            supervisor="ended" if self.history.finished else "alive",
-            holder=self.history.supervisor,
+            supervisor=state,
+            holder=holder,
             live=0,
             torn=0,
             seen=time.time(),
+            stall=self._look_for_stall(holder) if state == "alive" else None,
         )
+        if state not in ("alive", "ended") or snapshot.stall:
+            snapshot = observe.look(self.files, home=self.home.directory)
+            self.news += self._read()
+        self._note_stall(snapshot)
+        return snapshot
+
+    def _look_for_stall(self, holder: Holder | None) -> Stall | None:
+        """Why the supervisor does not respond, as of at most STALL_LOOK ago."""
+        now = time.monotonic()
+        if now >= self._next_stall_look:
+            self._next_stall_look = now + STALL_LOOK
+            return supervision.stall(self.files, holder)
+        return self._stall
+
+    def _note_stall(self, snapshot: Snapshot) -> None:
+        self.notice = ""
+        if snapshot.stall is not None and self._stall is None:
+            self.notice = f"{snapshot.stall_text}; {snapshot.stall_remedy}"
+        elif snapshot.stall is None and self._stall is not None and snapshot.supervisor == "alive":
+            self.notice = "its supervisor responds again"
+        self._stall = snapshot.stall
 
     def pause(self, *, limit: float | None = None, also: Sequence[int] = ()) -> None:
         """Sleep a tick, at most `limit` seconds; ends if the supervisor exits or a descriptor is readable."""
-        seconds = TICK if self._is_supervised else LOOK_EVERY
+        seconds = TICK if self._is_supervised and self._stall is None else LOOK_EVERY
         if limit is not None:
             seconds = max(0.0, min(seconds, limit))
         watched = self._watch_supervisor()

@@ -37,7 +37,12 @@ AFTERWARDS: Final = frozenset(name for name, kind in kinds.KINDS.items() if kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """One experiment in a list; `status` is None and `problem` is the reason if its ledger is unreadable."""
+    """One experiment in a list.
+
+    Attributes:
+        status: None if its ledger is unreadable; `problem` is the reason.
+        is_responding: whether its supervisor responds, None if none is alive; `stall` is why it does not.
+    """
 
     id: str
     name: str
@@ -48,6 +53,8 @@ class Summary:
     tags: Sequence[str]
     key: str | None
     problem: str | None = None
+    is_responding: bool | None = None
+    stall: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `experiments` in `exp.list/1`."""
@@ -61,6 +68,7 @@ class Summary:
             "tags": list(self.tags),
             "key": self.key,
             "problem": self.problem,
+            "responding": self.is_responding,
         }
 
 
@@ -186,6 +194,8 @@ def _look(home: Home, experiment_id: str, name: str) -> Summary | None:
         counts={status: count for status, count in snapshot.history.counts.items() if count},
         tags=snapshot.spec.tags,
         key=snapshot.history.created.get("key"),
+        is_responding=snapshot.is_responding,
+        stall=snapshot.stall_text,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, NotFoundError
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.storage import supervision
 from nemorun_cli.storage.ledger import read_settled
 from nemorun_cli.storage.spec_copies import read_spec
 from nemorun_cli.storage.state import ExperimentState
@@ -43,15 +44,19 @@ def look(
         NotFoundError: it does not exist (any more).
     """
     # Check the lock first: a supervisor releases it only after it has written the final event.
-    is_held = locks.is_held_by_name(files.supervisor_lock)
+    named = locks.named_holder(files.supervisor_lock)
     spec = read_spec(files)
     history = ExperimentState.of(spec)
     events, reader = read_settled(files.ledger)
     history.apply_all(events)
     if history.revision > spec.revision:  # a resume changed it just now
         return look(files, home=home, observe=observe, patience=patience)
-    holder = history.supervisor
-    state = _supervisor_state(history, holder, is_held=is_held)
+    state, holder = supervisor_of(files, history, named)
+    stall = supervision.stall(files, holder) if state == "alive" else None
+    if stall is not None and observe:
+        from nemorun_cli.views import exit_records  # noqa: PLC0415 - only if a supervisor does not respond
+
+        exit_records.apply(history, files, spec)
     live = sum(
         history.counts[status] for status in (TaskStatus.SUBMITTED, TaskStatus.RUNNING, TaskStatus.UNKNOWN)
     )
@@ -72,6 +77,7 @@ def look(
         seen=time.time(),
         problem=_problem(files) if state == "alive" else None,
         waiting=_waiting(files, spec, history) if state == "alive" else None,
+        stall=stall,
     )
 
 
@@ -91,14 +97,26 @@ def _waiting(files: ExperimentFiles, spec: Spec, history: ExperimentState) -> Pe
     return waiting.request if waiting else None
 
 
-def _supervisor_state(history: ExperimentState, holder: Holder | None, *, is_held: bool) -> SupervisorState:
+def supervisor_of(
+    files: ExperimentFiles, history: ExperimentState, named: Holder | None
+) -> tuple[SupervisorState, Holder | None]:
+    """The supervisor's state, and the current or last one.
+
+    Args:
+        files: the paths of the experiment.
+        history: its state by the ledger.
+        named: the supervisor that held the lock before the ledger was read.
+    """
+    holder = history.supervisor
     if history.finished:
-        return "ended"
-    if is_held and (holder is None or holder.is_this_host):
-        return "alive"
+        return "ended", holder
+    if named is not None and (holder is None or holder.is_this_host):
+        return "alive", named
     if holder is not None and not holder.is_this_host:
-        return "elsewhere"
-    return "gone"
+        return "elsewhere", holder
+    if not history.supervisor_is_over and supervision.has_lost_its_lock(files, holder):
+        return "alive", holder
+    return "gone", holder
 
 
 def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[ExperimentState, int] | None:
@@ -111,7 +129,7 @@ def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[Experiment
     from nemorun_cli.supervisor.loop import SupervisorLoop  # noqa: PLC0415 - the same
 
     try:
-        lock = locks.try_take_nameless(files.supervisor_lock)
+        lock = supervision.take_nameless(files)
         if lock is None:
             return None
     except OSError:

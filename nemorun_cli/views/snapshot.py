@@ -26,12 +26,19 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import Group, Spec
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.storage.state import ExperimentState, TaskState
+    from nemorun_cli.storage.supervision import Stall
     from nemorun_cli.system.locks import Holder
 
 STATUS_FORMAT: Final = "exp.status/1"
 
 
 SupervisorState = Literal["alive", "gone", "ended", "elsewhere"]
+
+STALLS: Final[dict[Stall, str]] = {
+    "stopped": "is stopped (SIGSTOP or a debugger)",
+    "frozen": "is in a frozen cgroup",
+    "silent": "has not read a request for some seconds",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +47,7 @@ class Snapshot:
 
     Attributes:
         supervisor: the supervisor's state; `holder` identifies the current or last one.
+        stall: why a living supervisor does not respond; None if it does, or this cannot be known.
         live: the number of attempts that may still end on their own.
         torn: bytes of an incomplete batch at the end of the ledger.
         seen: when the snapshot was taken, in Unix seconds.
@@ -57,6 +65,28 @@ class Snapshot:
     seen: float
     problem: str | None = None
     waiting: PendingRequest | None = None
+    stall: Stall | None = None
+
+    @property
+    def is_responding(self) -> bool | None:
+        """Whether the living supervisor responds; None if none is alive, or it is on another host."""
+        if self.supervisor != "alive" or self.holder is None or not self.holder.is_here:
+            return None
+        return self.stall is None
+
+    @property
+    def stall_text(self) -> str:
+        """Which supervisor does not respond, and why; empty if it responds, or none is alive."""
+        if self.is_responding is not False or self.holder is None or self.stall is None:
+            return ""
+        return f"its supervisor {STALLS[self.stall]} and does not respond: process {self.holder.pid}"
+
+    @property
+    def stall_remedy(self) -> str:
+        """What to do with a supervisor that does not respond."""
+        pid = self.holder.pid if self.holder else 0
+        first = {"stopped": f"continue it: kill -CONT {pid}; or ", "frozen": "thaw its cgroup, or "}
+        return f"{first.get(self.stall or '', '')}end it: kill -9 {pid}; its tasks continue"
 
     @property
     def status(self) -> ExperimentStatus:
@@ -180,6 +210,7 @@ class Snapshot:
                 "state": self.supervisor,
                 "pid": self.holder.pid if self.holder else None,
                 "host": self.holder.host if self.holder else None,
+                "responding": self.is_responding,
                 "problem": self.problem,
             },
             "counts": {status: count for status, count in self.history.counts.items() if count},
@@ -194,7 +225,10 @@ class Snapshot:
     def sweep(self, group: Group) -> sweeps.Progress:
         """The progress of a sweep."""
         return sweeps.progress(
-            self.members(group), group, now=self.seen, is_supervised=self.supervisor == "alive"
+            self.members(group),
+            group,
+            now=self.seen,
+            is_supervised=self.supervisor == "alive" and self.stall is None,
         )
 
     def duration(self, state: TaskState) -> float | None:
@@ -210,6 +244,8 @@ class Snapshot:
             return "the ledger" if state.submitted else None
         if not state.is_live:
             return None
+        if self.stall is not None:
+            return "the ledger; its supervisor does not respond"
         return "its supervisor is alive" if self.supervisor == "alive" else f"looked at {stamp(self.seen)}"
 
 

@@ -313,3 +313,16 @@ def test_home_that_may_not_be_read_is_told(bench: Bench) -> None:
     assert done.returncode not in {0, 1}
     assert "ermission" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("stop_signal", ["TERM", "INT"])
+def test_cancel_does_not_wait_for_a_record_that_cannot_be_written(bench: Bench, stop_signal: str) -> None:
+    """The shim exits with the task's exit code instead; its grace period is for the task, which has ended."""
+    trap = f"trap 'exit 7' {stop_signal}; touch begun; while :; do sleep 0.02; done"
+    run = bench.start({"a": {"inline": trap, "stop_signal": stop_signal, "stop_grace": 50}})
+    eventually((bench.folder / "begun").exists)
+    run.files.attempt("a", 1).exit.symlink_to("/dev/full")
+    begin = time.monotonic()
+    snapshot = run.cancel()
+    assert time.monotonic() - begin < 20
+    assert (snapshot.history.tasks["a"].status, snapshot.history.tasks["a"].exit_code) == ("CANCELLED", 7)

@@ -12,6 +12,7 @@ from support.workspace import kill_supervisor, shim_pid, until
 from nemorun_cli.errors import RunningError
 from nemorun_cli.experiment import launch, run
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage import run_keys
 
 if TYPE_CHECKING:
     from support.workspace import Bench
@@ -35,6 +36,20 @@ def test_second_start_with_a_key_fails_while_the_first_runs(bench: Bench) -> Non
     second = start(bench, key="nightly")
     assert second.id != first.id
     second.wait(timeout=60)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_key_whose_file_is_removed_while_it_is_held(bench: Bench, *, is_replaced: bool) -> None:
+    """The experiments that were started under it are in the new file."""
+    with run_keys.hold(bench.home, key="k", name="n") as holding:
+        holding.add("n_1")
+    with run_keys.hold(bench.home, key="k", name="n") as holding:
+        holding.path.unlink()
+        if is_replaced:
+            holding.path.write_text("n_3\n")
+        holding.add("n_2")
+    with run_keys.hold(bench.home, key="k", name="n") as holding:
+        assert sorted(holding.ids()) == ["n_1", "n_2", "n_3"][: 3 if is_replaced else 2]
 
 
 def test_skip_gives_the_one_that_runs(bench: Bench) -> None:

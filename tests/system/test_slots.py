@@ -7,6 +7,7 @@ Who gets which is decided by `exp` alone, and seen by what tasks find in CUDA_VI
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,23 @@ def test_task_outlives_its_supervisor_and_keeps_its_gpu(bench: Bench) -> None:
     bench.touch("go")
     assert completed(second)
     assert status(first, "a") == "SUCCEEDED"
+
+
+def test_removed_files_free_no_gpu(bench: Bench) -> None:
+    """Within a second a supervisor records again what its tasks use, and that one waits."""
+    first = start(bench, "first", SEEN + until("go"), TWO)
+    eventually(lambda: bench.lines("seen"))
+    folder = bench.home.slots(locks.hostname())
+    shutil.rmtree(folder)
+    eventually(lambda: used(bench) == [first.id])
+    second = start(bench, "second", SEEN, ONE)
+    waits(second)
+    (folder / f"{second.id}.waiting").unlink()
+    eventually(lambda: [entry.experiment for entry in slots.waiting(folder)] == [second.id])
+    bench.touch("go")
+    assert completed(first)
+    assert completed(second)
+    assert used(bench) == []
 
 
 def test_tree_that_is_killed_frees_its_gpu(bench: Bench) -> None:

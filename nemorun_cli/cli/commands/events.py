@@ -56,6 +56,8 @@ def _follow(run: Run, *, is_json: bool) -> None:
     with Watch(run.files, run.home) as watching:
         while True:
             snapshot = watching.look()
+            if watching.notice:
+                terminal.warn(f"{run.id}: {watching.notice}")
             _write(reader.read(), is_json=is_json)
             terminal.flush()
             # The supervisor records its own end after that of the experiment, unless it is killed in between.

@@ -94,8 +94,8 @@ def command(
             break
         shown.append(summary)
     for summary in shown:
-        if summary.problem is not None:
-            terminal.warn(f"{summary.id}: {summary.problem}")
+        if problem := summary.problem or summary.stall:
+            terminal.warn(f"{summary.id}: {problem}")
     if is_json:
         experiments = [summary.to_json() for summary in shown]
         terminal.write_json({"schema": listing.LIST_FORMAT, "experiments": experiments})

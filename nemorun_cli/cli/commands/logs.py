@@ -104,6 +104,8 @@ def _follow(run: Run, feed: LogFeed, show: Callable[[LogLine], None]) -> int:
     with Watch(run.files, run.home) as watching:
         while True:
             snapshot = watching.look()
+            if watching.notice:
+                terminal.warn(f"{run.id}: {watching.notice}")
             for line in feed.read(snapshot.history):
                 show(line)
             terminal.flush()

@@ -35,7 +35,7 @@ def command(
     seconds = duration("--timeout", timeout) if timeout is not None else None
     run = find(which)
     try:
-        snapshot = run.wait(timeout=seconds)
+        snapshot = run.wait(timeout=seconds, report=terminal.warn)
     except NotOverError:
         if not is_json:
             raise

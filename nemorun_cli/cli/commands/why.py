@@ -73,6 +73,10 @@ def command(
     names = _notable(snapshot) if task is None else snapshot.match_tasks([task])
     if not names and not is_json:
         terminal.warn(f"{snapshot.files.id}: nothing to explain")
+    if snapshot.stall_text and (
+        len(names) > 1 or all(snapshot.history.tasks[name].is_over for name in names)
+    ):
+        terminal.warn(f"{snapshot.files.id}: {snapshot.stall_text}; {snapshot.stall_remedy}")
     if task is None and len(names) > MOST_EXPLAINED and not is_json:
         status = snapshot.history.tasks[names[0]].status
         _show_several(snapshot, names, f"{len(names)} tasks are {status}", secrets=secrets)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import content_store
-from nemorun_cli.storage import run_keys
+from nemorun_cli.storage import run_keys, supervision
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import FOLDER_MODE, sync
@@ -49,7 +49,7 @@ def leftovers(home: Home) -> Iterator[Removable]:
     for path in home.collected():
         yield Removable(kind="collected", path=path, size=_size(path))
     for files in _experiments(home):
-        if not locks.is_held(files.supervisor_lock):
+        if not (locks.is_held(files.supervisor_lock) or supervision.is_listening(files)):
             if _is_fifo(files.wake):
                 yield Removable(kind="wake", path=files.wake, size=0, id=files.id)
             if files.rebuilt_ledger.is_file():
@@ -118,7 +118,7 @@ def _experiments(home: Home) -> Iterator[ExperimentFiles]:
 
 
 def _remove_experiment(home: Home, files: ExperimentFiles) -> str | None:
-    lock = locks.take(files.supervisor_lock)
+    lock = supervision.take(files)
     if lock is None:
         return "it is supervised"
     try:
@@ -140,7 +140,7 @@ def _remove_experiment(home: Home, files: ExperimentFiles) -> str | None:
 
 
 def _remove_file(files: ExperimentFiles, path: Path) -> str | None:
-    lock = locks.take(files.supervisor_lock)
+    lock = supervision.take(files)
     if lock is None:
         return "it is supervised"
     try:

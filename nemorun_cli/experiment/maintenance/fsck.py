@@ -134,7 +134,7 @@ def _read(files: ExperimentFiles) -> Salvage:
     try:
         events, reader = ledger.read_settled(files.ledger)
     except LedgerDamagedError:
-        return salvage.read(files.ledger.read_bytes())
+        return salvage.read(b"" if files.ledger.is_dir() else files.ledger.read_bytes())
     return Salvage(events=tuple(events), torn=reader.torn)
 
 

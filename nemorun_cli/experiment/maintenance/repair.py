@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import LedgerError, LockHeldError
 from nemorun_cli.experiment.maintenance import fsck, rebuild
-from nemorun_cli.storage import ledger
+from nemorun_cli.storage import ledger, requests, supervision
 from nemorun_cli.storage.spec_copies import read_spec
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
 
 
+RELEASE_WAIT: Final = 5.0  # seconds in which a supervisor must notice that the ledger is damaged
+RELEASE_PAUSE: Final = 0.01  # seconds between looks at its lock
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repair:
     """The result of a repair: the new path of the damaged ledger, and how many events were kept and added."""
@@ -38,12 +43,19 @@ class Repair:
 def repair(files: ExperimentFiles, *, home: Path) -> tuple[LedgerCheck, Repair | None]:
     """Check an experiment and rebuild its ledger if damaged; returns the check, and the repair if any.
 
+    A living supervisor reads the damaged ledger again and ends, because nobody may write to it; its tasks
+    continue.
+
     Raises:
         LockHeldError: a supervisor is alive, or may be on another host; nothing was changed.
         LedgerNewerError: a newer version wrote the ledger; nothing was changed.
         LedgerError: the rebuilt ledger cannot be written; nothing was changed.
     """
     spec = read_spec(files)
+    if (locks.is_held(files.supervisor_lock) or supervision.is_driven(files)) and not fsck.examine(
+        files, spec
+    ).is_sound:
+        _release(files)
     with _exclusive(files):
         check = fsck.examine(files, spec)
         if check.is_sound:
@@ -58,18 +70,29 @@ def repair(files: ExperimentFiles, *, home: Path) -> tuple[LedgerCheck, Repair |
     return check, Repair(set_aside=damaged, kept=len(events) - added, added=added)
 
 
+def _release(files: ExperimentFiles) -> None:
+    """Let a living supervisor read the damaged ledger, and wait until it has ended."""
+    requests.wake(files, message=requests.VERIFY)
+    end = time.monotonic() + RELEASE_WAIT
+    while locks.is_held(files.supervisor_lock) and time.monotonic() < end:
+        time.sleep(RELEASE_PAUSE)
+
+
 @contextlib.contextmanager
 def _exclusive(files: ExperimentFiles) -> Iterator[None]:
     """Keep supervisors and all writers away while the block runs."""
     import filelock  # noqa: PLC0415 - slow to import, and only for a repair
 
-    supervisor = locks.take(files.supervisor_lock)
+    supervisor = supervision.take(files)
     if supervisor is None:
         holder = locks.read_holder(files.supervisor_lock)
         who = f" (pid {holder.pid} on {holder.host})" if holder else ""
+        is_stalled = supervision.stall(files, holder) is not None
         raise LockHeldError(
             f"{files.id} is supervised{who}; nothing was repaired",
-            hint=f"repair it when it has finished, or cancel it: exp cancel {files.id}",
+            hint=f"it does not respond; end it: kill -9 {holder.pid if holder else 'PID'}, and repair again"
+            if is_stalled
+            else f"repair it when it has finished, or cancel it: exp cancel {files.id}",
         )
     try:
         with filelock.FileLock(files.ledger_lock, timeout=ledger.LOCK_WAIT, mode=FILE_MODE):
@@ -100,7 +123,10 @@ def _replace(files: ExperimentFiles, data: bytes) -> Path:
     damaged, rebuilt = files.damaged_ledger(), files.rebuilt_ledger
     write_whole(rebuilt, data, is_durable=True)
     try:
-        damaged.hardlink_to(files.ledger)
+        if files.ledger.is_dir():
+            files.ledger.rename(damaged)
+        else:
+            damaged.hardlink_to(files.ledger)
     except OSError:  # a file system without hard links
         shutil.copyfile(files.ledger, damaged)
         damaged.chmod(FILE_MODE)

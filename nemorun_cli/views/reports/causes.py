@@ -79,8 +79,8 @@ class CauseReader:
             TaskStatus.CANCELLED: self._cancelled,
             TaskStatus.SKIPPED: self._skipped,
         }
-        causes = [*by_status[state.status](task, state), *self._retried(task, state)]
-        return causes if state.is_over else [*self._unrecorded(), *causes]
+        own = [*by_status[state.status](task, state), *self._retried(task, state)]
+        return own if state.is_over else [*self._stalled(), *self._unrecorded(), *own]
 
     def _unrecorded(self) -> list[Cause]:
         """The supervisor, if it cannot write the ledger, so that this may no longer be the task's status."""
@@ -88,6 +88,13 @@ class CauseReader:
             return []
         text = f"its supervisor starts and records nothing: {self.snapshot.problem}; what is known is older"
         return [Cause(kind="ledger", message=text)]
+
+    def _stalled(self) -> list[Cause]:
+        """The supervisor, if it does not respond."""
+        if not self.snapshot.stall_text:
+            return []
+        text = f"{self.snapshot.stall_text}; {self.snapshot.stall_remedy}"
+        return [Cause(kind="stalled", message=text)]
 
     def _retried(self, task: Task, state: TaskState) -> list[Cause]:
         """The rule by which the current attempt is a retry."""
@@ -138,6 +145,8 @@ class CauseReader:
         causes += self._returned(state)
         if not causes:
             causes += self._slots(task) or self._resources(task)
+        if self.snapshot.stall is not None:
+            return causes
         return causes or [Cause(kind="starting", message="ready, starting next")]
 
     def _returned(self, state: TaskState) -> list[Cause]:

@@ -283,6 +283,10 @@ def of_experiment(snapshot: Snapshot) -> Check:
             message=f"its supervisor is on another host ({where}), which cannot be queried from this one",
             remedy=f"query it there; if that host is lost: exp resume {experiment_id} --host-is-gone",
         )
+    if snapshot.stall_text:
+        return Check(
+            subject=subject, state="warning", message=snapshot.stall_text, remedy=snapshot.stall_remedy
+        )
     if snapshot.problem is not None:
         return Check(
             subject=subject,

@@ -50,6 +50,7 @@ def test_the_document_tells_the_same(exp: Exp) -> None:
         "tags": ["x", "y"],
         "key": None,
         "problem": None,
+        "responding": None,
     }
 
 
