@@ -70,6 +70,7 @@ def test_every_view_names_a_stopped_supervisor(bench: Bench, stopped: tuple[Run,
         "state": "alive",
         "pid": pid,
         "host": os.uname().nodename,
+        "problem": None,
         "responding": False,
     }
     ends, runs, waits = document["tasks"]
