@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import ELSEWHERE, AttemptStatus, Job, Upstream, planning
 from nemorun_cli.model.attempt_end import AttemptEnd, lost
-from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.clock import Moment, stamp, steady
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler import handlers
@@ -108,6 +108,7 @@ class SupervisorLoop:
         self._statuses: list[JobStatus] = []  # received after this turn's poll
         self._unread: list[JobStatus] = []  # ends whose outputs could not be read for lack of something
         self._wake: int | None = None
+        self._starts: dict[str, Moment] = {}  # of running attempts, by task, if this process saw them start
 
     # -- lifecycle ----------------------------------------------------------------------------------
 
@@ -230,7 +231,7 @@ class SupervisorLoop:
         timeout = LEDGER_LOOK
         if self.journal:
             timeout = FLUSH_AFTER
-        now, monotonic = time.time(), time.monotonic()
+        now, monotonic = steady(), time.monotonic()
         for check_at in (self._dispatcher.due(), self._admission.due):
             if check_at is not None:
                 timeout = min(timeout, check_at - monotonic)
@@ -310,6 +311,8 @@ class SupervisorLoop:
                     job_id=reported.job_id,
                     evidence=reported.evidence,
                 )
+                if job.plan is not None and self._dispatcher.capabilities(job.plan.executor).has_machine:
+                    self._starts[job.task] = Moment.now()  # the times of other machines have their own clock
         elif reported.state == "unknown":
             if state.status is not TaskStatus.UNKNOWN or state.message != reported.message:
                 self._note_attempt(events.UNKNOWN, job, message=reported.message, evidence=reported.evidence)
@@ -367,8 +370,14 @@ class SupervisorLoop:
             job_id=reported.job_id,
             evidence=reported.evidence,
         )
-        time = max(stamp(ending.ended), state.started or "")
-        self._note_attempt(events.ENDED, job, time=time, **ending.to_event())
+        start, ended = self._starts.pop(job.task, None), max(stamp(ending.ended), state.started or "")
+        self._note_attempt(
+            events.ENDED,
+            job,
+            time=ended,
+            duration=start.corrected(state.started or ended, ending.ended or time.time()) if start else None,
+            **ending.to_event(),
+        )
         self._decisions.settle(task)
 
     def _symptom(self, task: Task, job: Job) -> str | None:

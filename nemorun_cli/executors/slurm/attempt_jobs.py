@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE, excludes, parents_of
 from nemorun_cli.executors.slurm.het_job import STEP
 from nemorun_cli.executors.slurm.squeue import NEVER
 from nemorun_cli.executors.slurm.submissions import Submission, Submissions, submissions_folder
+from nemorun_cli.model.clock import age
 from nemorun_cli.storage import attempts
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class AttemptJobs:
         for path in (job.files.claim, job.files.log):
             with contextlib.suppress(FileNotFoundError):
                 last = max(last, path.stat().st_mtime)
-        return time.time() - last > LOST_AFTER
+        return age(last) > LOST_AFTER
 
     def is_coscheduled(self, job: Job) -> bool:
         """Whether its task is a step of a job that also runs other tasks."""
