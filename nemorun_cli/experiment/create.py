@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -76,7 +77,8 @@ def create(
 
     Raises:
         SpecError: a packager cannot ship its content.
-        ExpError: the home is not writable.
+        UsageError: the home is not writable.
+        ExpError: the file system is full.
     """
     try:
         with shipping(spec, document, home) as shipments:
@@ -91,6 +93,9 @@ def create(
             crashpoints.point("create.ledger")
     except OSError as error:
         location = error.filename or home.directory
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            text = f"cannot create the experiment: {error.strerror}: {location}"
+            raise UsageError(text, hint=paths.ANOTHER_HOME) from error
         raise ExpError(f"cannot create the experiment: {error.strerror}: {location}") from error
     return files, spec
 

@@ -29,7 +29,7 @@ from nemorun_cli.storage import events
 from nemorun_cli.storage.ledger import LedgerReader
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 from nemorun_cli.system import locks
-from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system.files import FILE_MODE, read_bytes
 
 if TYPE_CHECKING:
     from nemorun_cli.model.spec import PluginUse
@@ -133,7 +133,7 @@ def main() -> int:
             sys.stderr.write(f"{stamp()} another process of this plugin is still running\n")
             return 1
         os.close(int(sys.argv[2]))
-    spec = Spec.from_json(json.loads(files.resolved.read_bytes()))
+    spec = Spec.from_json(json.loads(read_bytes(files.resolved)))
     signal.signal(signal.SIGALRM, _interrupt)
     if spec.plugins[number].is_module:  # only then: the folder could shadow imports of other plugins
         sys.path.insert(0, spec.folder)

@@ -14,7 +14,14 @@ from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.usage import _MINUTE, _TIMES, LARGEST, Usage
 from nemorun_cli.storage import failed_line
 from nemorun_cli.system import crashpoints
-from nemorun_cli.system.files import FOLDER_MODE, make_folder, write
+from nemorun_cli.system.files import (
+    FOLDER_MODE,
+    NOT_REGULAR,
+    descriptor_to_read,
+    is_regular,
+    make_folder,
+    write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +30,8 @@ if TYPE_CHECKING:
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.storage.paths import AttemptFiles
 
+LONGEST: Final = 1 << 14  # bytes that are read of a claim, an exit record or a usage
+LONGEST_PID: Final = 10  # digits; a task may have written any number
 LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
 
 
@@ -54,26 +63,24 @@ def write_plan(files: AttemptFiles, plan: Plan) -> None:
 
 def claimed_pid(files: AttemptFiles) -> int | None:
     """The pid of the shim that claimed the attempt; 0 if it could not write its pid, None without a claim."""
-    try:
-        text = files.claim.read_bytes().strip()
-    except FileNotFoundError:
+    data = _read(files.claim)
+    if data is None:
         return None
-    return int(text) if text.isdigit() else 0
+    text = data[0].strip()
+    return int(text) if text.isdigit() and len(text) <= LONGEST_PID else 0
+
+
+def can_hold_record(files: AttemptFiles) -> bool:
+    """Whether a shim can write the exit record: not if its folder was removed, or it is no file."""
+    return is_regular(files.exit) or (files.directory.is_dir() and not os.path.lexists(files.exit))
 
 
 def read_ending(files: AttemptFiles) -> AttemptEnd | None:
     """The attempt's end by the exit record of its shim or engine; None until a complete record exists."""
-    try:
-        descriptor = os.open(files.exit, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    found = _read(files.exit)
+    if found is None or not found[0].endswith(b"\n"):
         return None
-    try:
-        data = os.read(descriptor, 4096)
-        ended = os.fstat(descriptor).st_mtime
-    finally:
-        os.close(descriptor)
-    if not data.endswith(b"\n"):
-        return None
+    data, ended = found
     try:
         record = json.loads(data)
     except (ValueError, RecursionError):
@@ -82,6 +89,25 @@ def read_ending(files: AttemptFiles) -> AttemptEnd | None:
         return lost(f"its exit record is unreadable: {files.exit}")
     ending = interpret(record, files, ended)
     return ending if (usage := read_usage(files.usage)) is None else replace(ending, usage=usage)
+
+
+def _read(path: Path) -> tuple[bytes, float] | None:
+    """The content of a small file of an attempt, and when it was written; None if there is no such file.
+
+    The task may have removed its folder, or replaced a file by something that cannot be read, such as a FIFO.
+    """
+    try:
+        descriptor = descriptor_to_read(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.strerror == NOT_REGULAR:
+            return None
+        raise
+    try:
+        return os.read(descriptor, LONGEST), os.fstat(descriptor).st_mtime
+    finally:
+        os.close(descriptor)
 
 
 def _is_record(record: Any) -> bool:
@@ -134,13 +160,12 @@ def read_usage(path: Path) -> Usage | None:
     A shim writes this file if its supervisor cannot measure it.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        found = _read(path)
     except OSError:
         return None
-    try:
-        text = os.read(descriptor, LARGEST).decode("ascii", errors="replace")
-    finally:
-        os.close(descriptor)
+    if found is None:
+        return None
+    text = found[0][:LARGEST].decode("ascii", errors="replace")
     memory = re.search(r"^memory (\d{1,18})$", text, re.ASCII | re.MULTILINE)
     times = _TIMES.findall(text)
     cpu = None

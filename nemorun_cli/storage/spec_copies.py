@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.storage.ledger import read_settled
+from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
@@ -36,8 +37,11 @@ def _revision(files: ExperimentFiles) -> int:
 
 def _read_spec(files: ExperimentFiles) -> Spec:
     try:
-        return Spec.from_json(json.loads(files.resolved.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return Spec.from_json(json.loads(read_bytes(files.resolved)))
+    except OSError as error:
+        hint = None if isinstance(error, PermissionError) else "restore it from a backup"
+        raise LedgerError(f"cannot read {files.resolved}: {error.strerror}", hint=hint) from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise LedgerError(
             f"{files.resolved} cannot be read: {error}", hint="restore it from a backup"
         ) from error

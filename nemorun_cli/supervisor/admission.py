@@ -83,7 +83,7 @@ class Admission:
         for experiment in self._slots.release(task):
             from nemorun_cli.storage.requests import wake  # noqa: PLC0415 - only if an experiment waits
 
-            if files := self._home.experiment(experiment):
+            for files in self._home.readable([experiment]):
                 wake(files)
 
     def close(self) -> None:

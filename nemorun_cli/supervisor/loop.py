@@ -167,7 +167,8 @@ class SupervisorLoop:
 
     def listen(self) -> None:
         """Create the FIFO through which requests wake the loop."""
-        with contextlib.suppress(FileExistsError):
+        if not self.files.wake.is_fifo():
+            self.files.wake.unlink(missing_ok=True)  # anything else would wake the loop all the time
             os.mkfifo(self.files.wake, 0o600)
         self._wake = os.open(self.files.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll.register(self._wake, select.POLLIN)
@@ -303,22 +304,26 @@ class SupervisorLoop:
             self._on_queued(job, state, reported)
         elif reported.state == "running":
             if state.status is not TaskStatus.RUNNING:
-                self._note_attempt(
-                    events.STARTED,
-                    job,
-                    is_urgent=False,  # no action depends on it
-                    time=stamp(reported.since),
-                    job_id=reported.job_id,
-                    evidence=reported.evidence,
-                )
-                if job.plan is not None and self._dispatcher.capabilities(job.plan.executor).has_machine:
-                    self._starts[job.task] = Moment.now()  # the times of other machines have their own clock
+                self._on_started(job, reported)
         elif reported.state == "unknown":
             if state.status is not TaskStatus.UNKNOWN or state.message != reported.message:
                 self._note_attempt(events.UNKNOWN, job, message=reported.message, evidence=reported.evidence)
         elif reported.state == "absent":
             self._dispatcher.drop(job)
             self._on_absent(job, state, reported)
+
+    def _on_started(self, job: Job, reported: AttemptStatus) -> None:
+        """Record the start of an attempt, and remember when it was seen if its times are by this clock."""
+        self._note_attempt(
+            events.STARTED,
+            job,
+            is_urgent=False,  # no action depends on it
+            time=stamp(reported.since),
+            job_id=reported.job_id,
+            evidence=reported.evidence,
+        )
+        if job.plan is not None and self._dispatcher.capabilities(job.plan.executor).has_machine:
+            self._starts[job.task] = Moment.now()
 
     def _on_queued(self, job: Job, state: TaskState, reported: AttemptStatus) -> None:
         """Record the backend's job id and message of an attempt that has not started, if they are new."""

@@ -26,7 +26,7 @@ from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervisor.assignment import Assignment
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import crashpoints, locks, process_limits, user
-from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system.files import descriptor_to_append, read_bytes
 from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
 
 def _current_spec(files: ExperimentFiles, request: ResumeRequest | None) -> Spec:
     """The spec to run: the one staged by a resume, or the latest revision, installed if it was not yet."""
-    installed = Spec.from_json(json.loads(files.resolved.read_bytes()))
+    installed = Spec.from_json(json.loads(read_bytes(files.resolved)))
     staged = request.staged if request is not None else None
     if staged is None and not files.revisions.is_dir():
         return installed
@@ -137,7 +137,7 @@ def _current_spec(files: ExperimentFiles, request: ResumeRequest | None) -> Spec
     if staged is None:
         return spec
     spec_revisions.take(files, staged, present=spec.revision)
-    return Spec.from_json(json.loads(files.revision(spec.revision + 1).resolved.read_bytes()))
+    return Spec.from_json(json.loads(read_bytes(files.revision(spec.revision + 1).resolved)))
 
 
 def _preload() -> None:
@@ -160,12 +160,16 @@ def _redirect(log: Path) -> None:
     """Detach from the terminal: standard input is empty, and standard error goes to the log."""
     for number in (0, 2):  # if the log cannot be opened, nothing is written to the inherited terminal
         _point(number, os.devnull, os.O_RDWR)
-    _point(2, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    _become(2, descriptor_to_append(log))
 
 
 def _point(number: int, path: str | Path, flags: int) -> None:
     """Open a file as this descriptor; if the descriptor was closed, `open` may return its number."""
-    descriptor = os.open(path, flags, FILE_MODE)
+    _become(number, os.open(path, flags))
+
+
+def _become(number: int, descriptor: int) -> None:
+    """Give a descriptor this number."""
     if descriptor != number:
         os.dup2(descriptor, number)
         os.close(descriptor)

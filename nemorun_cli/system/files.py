@@ -22,8 +22,9 @@ NOT_REGULAR: Final = "it is not a regular file"
 
 
 def write(path: Path | str, text: str) -> None:
-    """Write a private file in place; not atomic, not synced."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    """Write a private file in place; not atomic, not synced. A FIFO in its place is an error, and no wait."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, FILE_MODE)
     try:
         data = memoryview(text.encode())
         while data:
@@ -109,12 +110,36 @@ def open_to_read(path: str | Path, *, follows_link: bool = True) -> BinaryIO:
     Raises:
         OSError: it cannot be opened, is not a regular file, or is a link that is not to be followed.
     """
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(path, flags if follows_link else flags | os.O_NOFOLLOW)
+    flags = os.O_RDONLY if follows_link else os.O_RDONLY | os.O_NOFOLLOW
+    return open(_regular(path, flags), "rb")
+
+
+def descriptor_to_read(path: str | Path) -> int:
+    """The descriptor that `open_to_read` reads."""
+    return _regular(path, os.O_RDONLY)
+
+
+def descriptor_to_append(path: str | Path) -> int:
+    """A descriptor at the end of a private file, which is created if it is missing.
+
+    Raises:
+        OSError: it cannot be opened, or is not a regular file; a FIFO without a reader is ENXIO.
+    """
+    return _regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+
+def _regular(path: str | Path, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, FILE_MODE)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
-    return open(descriptor, "rb")  # noqa: PTH123 - a descriptor
+    return descriptor
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file that others write, as `open_to_read` opens it."""
+    with open_to_read(path) as stream:
+        return stream.read()
 
 
 def is_regular(path: Path) -> bool:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from nemorun_cli.system import pids
-from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system.files import FILE_MODE, read_bytes
+from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,22 +28,27 @@ PAUSE: Final = 0.002  # seconds between tries
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """The process that holds a lock, from the lock file; valid only on the host and boot that it names."""
+    """The process that holds a lock, from the lock file; valid only on the host and boot that it names.
+
+    `problem` is why it cannot write the ledger, while it cannot.
+    """
 
     pid: int
     host: str
     boot: str
     since: str
+    problem: str | None = None
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> Self:
         """A holder from an event of the ledger or from a lock file."""
-        pid = values.get("pid")
+        pid, problem = values.get("pid"), values.get("problem")
         return cls(
             pid=pid if isinstance(pid, int) else 0,
             host=str(values.get("host", "")),
             boot=str(values.get("boot", "")),
             since=str(values.get("since", "")),
+            problem=problem if isinstance(problem, str) else None,
         )
 
     @property
@@ -93,8 +99,19 @@ def try_take(path: Path) -> int | None:
 
 
 def share(path: Path) -> int:
-    """Lock the file shared, creating it if missing; return its descriptor. It waits only for a probe."""
-    return _lock(path, fcntl.LOCK_SH)
+    """Lock the file shared, creating it if missing; return its descriptor.
+
+    Raises:
+        BlockingIOError: it is held exclusively, and not only by a probe.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return _lock(path, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(PAUSE)
 
 
 def _lock(path: Path, operation: int) -> int:
@@ -119,8 +136,8 @@ def is_shared(path: Path) -> bool:
 
 def _is_refused(path: Path, mode: int, operation: int) -> bool:
     try:
-        descriptor = os.open(path, mode | os.O_CLOEXEC)
-    except FileNotFoundError:
+        descriptor = os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
@@ -156,16 +173,21 @@ def is_held_by_name(path: Path) -> bool:
 
 
 def write_holder(descriptor: int, holder: Holder) -> None:
-    """Write the holder into the lock file."""
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(asdict(holder)).encode() + b"\n", 0)
+    """Write the holder into the lock file; its block is kept, because a full disk would not grant another."""
+    data = json.dumps(asdict(holder)).encode() + b"\n"
+    os.pwrite(descriptor, data, 0)
+    os.ftruncate(descriptor, len(data))
 
 
 def read_holder(path: Path) -> Holder | None:
     """The last holder of the lock that the file names; None if it names none, or is incomplete."""
     try:
-        values = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        values = json.loads(read_bytes(path))
+    except OSError as error:
+        if is_shortage(error):
+            raise
+        return None
+    except (ValueError, RecursionError):
         return None
     return Holder.from_mapping(values) if isinstance(values, dict) else None
 

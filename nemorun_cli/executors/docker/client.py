@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
 
-from nemorun_cli.errors import EngineError
+from nemorun_cli.errors import EngineError, UsageError
 from nemorun_cli.executors.docker.container import secrets_text
+from nemorun_cli.system import user
+from nemorun_cli.system.files import descriptor_to_append
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,10 +63,10 @@ def host() -> str:
 
 
 def _has_chosen_context() -> bool:
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     try:
+        folder = Path(os.environ.get("DOCKER_CONFIG") or user.home() / ".docker")
         return bool(json.loads((folder / "config.json").read_bytes()).get("currentContext"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, UsageError):
         return False
 
 
@@ -315,7 +317,7 @@ class LogFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._file = descriptor_to_append(path)
         self._to_skip = os.fstat(self._file).st_size
         self._incomplete = b""
         self.has_failed = False  # the file is incomplete

@@ -134,7 +134,7 @@ class SharedCluster:
         for path in news:
             with contextlib.suppress(FileNotFoundError):
                 # Opening the file makes a network file system ask its server; stat alone may be cached.
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
                 status = os.fstat(descriptor)
                 os.close(descriptor)
                 version = status.st_mtime_ns, status.st_size

@@ -11,6 +11,7 @@ from nemorun_cli.executors.slurm.squeue import NEVER
 from nemorun_cli.executors.slurm.submissions import Submission, Submissions, submissions_folder
 from nemorun_cli.model.clock import age
 from nemorun_cli.storage import attempts
+from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,8 +101,8 @@ class AttemptJobs:
 
     def step_id(self, job: Job) -> str | None:
         """The id of the job step that runs its task, once the step has started."""
-        with contextlib.suppress(FileNotFoundError):
-            return (job.files.directory / STEP).read_text(encoding="ascii").strip() or None
+        with contextlib.suppress(OSError, ValueError):  # the step has not written it, or the task replaced it
+            return read_bytes(job.files.directory / STEP).decode("ascii").strip() or None
         return None
 
     def is_early(self, job: Job) -> bool:
