@@ -274,16 +274,16 @@ def _end(error: BaseException, argv: Sequence[str], *, is_json: bool) -> int:
         error = _usage(error, argv)
     if isinstance(error, FileNotFoundError) and not _has_folder():
         error = UsageError("the working folder was removed", hint="cd to a folder that exists")
-    if isinstance(error, PermissionError) and error.filename is not None:
-        error = _refused(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        error = _inaccessible(error) or error
     if not isinstance(error, ExpError):
         error = _fault(error)
     _report(error, is_json=is_json)
     return error.exit_code
 
 
-def _refused(error: PermissionError) -> ExpError:
-    """The error about a file of another user: of an experiment, or any other."""
+def _inaccessible(error: OSError) -> ExpError | None:
+    """The error about a file of an experiment, or of another user; None if it is a fault of `exp`."""
     from nemorun_cli.storage.paths import ANOTHER_HOME, Home  # noqa: PLC0415 - only after an error
     from nemorun_cli.system import user  # noqa: PLC0415 - the same
 
@@ -292,10 +292,12 @@ def _refused(error: PermissionError) -> ExpError:
     text = f"cannot access {path}: {error.strerror}" + (f" (it belongs to {owner})" if owner else "")
     try:
         home = Home.from_environment()
-    except UsageError:
-        return UsageError(text)
+    except UsageError as unusable:
+        return unusable
     if path.startswith(f"{home.experiments}{os.sep}"):
-        return LedgerError(text, hint="ask its owner for access")
+        return LedgerError(text, hint="ask its owner for access" if owner else None)
+    if not isinstance(error, PermissionError):
+        return None
     return UsageError(text, hint=ANOTHER_HOME if path.startswith(f"{home.directory}") else None)
 
 

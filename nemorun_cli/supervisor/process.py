@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.model.spec import Spec
 from nemorun_cli.scheduler.resume_plan import decide, refuse_late
-from nemorun_cli.storage import events
+from nemorun_cli.storage import events, spec_copies
 from nemorun_cli.storage.events import SUPERVISOR_ENDED, SUPERVISOR_STARTED
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervisor.assignment import Assignment
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import crashpoints, locks, process_limits, user
-from nemorun_cli.system.files import descriptor_to_append, read_bytes
+from nemorun_cli.system.files import descriptor_to_append
 from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nemorun_cli.model.spec import Spec
     from nemorun_cli.supervisor.assignment import ResumeRequest
 
 
@@ -125,11 +125,11 @@ def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
 
 def _current_spec(files: ExperimentFiles, request: ResumeRequest | None) -> Spec:
     """The spec to run: the one staged by a resume, or the latest revision, installed if it was not yet."""
-    installed = Spec.from_json(json.loads(read_bytes(files.resolved)))
+    installed = spec_copies.read_copy(files)
     staged = request.staged if request is not None else None
     if staged is None and not files.revisions.is_dir():
         return installed
-    from nemorun_cli.storage import spec_copies, spec_revisions  # noqa: PLC0415 - only for specs that were changed
+    from nemorun_cli.storage import spec_revisions  # noqa: PLC0415 - only for specs that were changed
 
     spec = spec_copies.read_spec(files)
     if installed.revision < spec.revision:
@@ -137,7 +137,7 @@ def _current_spec(files: ExperimentFiles, request: ResumeRequest | None) -> Spec
     if staged is None:
         return spec
     spec_revisions.take(files, staged, present=spec.revision)
-    return Spec.from_json(json.loads(read_bytes(files.revision(spec.revision + 1).resolved)))
+    return spec_copies.read_copy(files, revision=spec.revision + 1)
 
 
 def _preload() -> None:
