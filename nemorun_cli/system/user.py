@@ -24,7 +24,13 @@ def home() -> Path:
     Raises:
         UsageError: HOME is not set, and the system has no entry for the user, as in some containers.
     """
-    return expanded("~")
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise UsageError(
+            f"this user has no home folder: HOME is not set, and the system does not know uid {os.getuid()}",
+            hint="set HOME, or NEMORUN_HOME to a folder for the experiments",
+        ) from None
 
 
 def expanded(path: str | Path) -> Path:
@@ -38,7 +44,7 @@ def expanded(path: str | Path) -> Path:
     except RuntimeError:
         raise UsageError(
             f"the folder that ~ means in {path} is not known: there is no such user, or HOME is not set",
-            hint="write the path without ~, or set HOME (and NEMORUN_HOME, for the experiments)",
+            hint="write the path without ~, or set HOME",
         ) from None
 
 
