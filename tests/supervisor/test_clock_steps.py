@@ -14,9 +14,9 @@ SPEC = """
 name: steps
 run: {timeout: 100}
 tasks:
-  retried: {inline: 'test $EXP_ATTEMPT = 2', retry: {limit: 1, delay: 2}}
+  retried: {inline: 'test $EXP_ATTEMPT = 2', retry: {limit: 1, delay: 1}}
   long: {inline: 'touch begun; until test -e release; do sleep 0.1; done'}
-  stopped: {inline: 'sleep 100', timeout: 3, stop_grace: 1}
+  stopped: {inline: 'sleep 100', timeout: 2, stop_grace: 1}
 """
 
 
