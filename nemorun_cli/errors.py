@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from nemorun_cli.model.problems import Problem
 
 
+class UnreadableWarning(UserWarning):
+    """One of several things cannot be read and is skipped; the message names it and the reason."""
+
+
 class ExpError(Exception):
     """The base class of the errors that `exp` raises; `hint` is the suggested remedy."""
 

@@ -27,6 +27,7 @@ from support import warm_supervisors
 from support.ci_skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - pytest finds hooks here
 from support.extent import IS_LONG, amount
 from support.failures import pytest_configure  # noqa: F401 - a hook, too
+from support.faked_clock import faked_clock  # noqa: F401 - a fixture
 from support.patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
 from support.workspace import Bench, Exp
 

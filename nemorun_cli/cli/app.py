@@ -12,6 +12,7 @@ import inspect
 import os
 import sys
 import time
+import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -20,7 +21,7 @@ import typer.core
 import typer.main
 
 from nemorun_cli.cli import terminal
-from nemorun_cli.errors import ExpError, SpecError, UsageError
+from nemorun_cli.errors import ExpError, LedgerError, SpecError, UnreadableWarning, UsageError
 from nemorun_cli.version import __version__
 
 if TYPE_CHECKING:
@@ -227,6 +228,28 @@ def run(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code; errors are reported, never raised."""
     is_json = "--json" in argv
     terminal.take_any_text()
+    with warnings.catch_warnings():
+        _show_unreadable()
+        return _run(argv, is_json=is_json)
+
+
+def _show_unreadable() -> None:
+    """Report once each thing that cannot be read and is skipped."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if not issubclass(category, UnreadableWarning):
+            show_others(message, category, *place)
+        elif str(message) not in shown:
+            shown.add(str(message))
+            terminal.warn(str(message))
+
+    show_others: Any = warnings.showwarning
+    warnings.showwarning = show  # type: ignore[assignment] # `place` has its other arguments
+    warnings.simplefilter("always", UnreadableWarning)
+
+
+def _run(argv: Sequence[str], *, is_json: bool) -> int:
     try:
         code = application().main(list(argv), prog_name=terminal.PROGRAM, standalone_mode=False)
         terminal.flush()
@@ -251,10 +274,31 @@ def _end(error: BaseException, argv: Sequence[str], *, is_json: bool) -> int:
         error = _usage(error, argv)
     if isinstance(error, FileNotFoundError) and not _has_folder():
         error = UsageError("the working folder was removed", hint="cd to a folder that exists")
+    if isinstance(error, OSError) and error.filename is not None:
+        error = _inaccessible(error) or error
     if not isinstance(error, ExpError):
         error = _fault(error)
     _report(error, is_json=is_json)
     return error.exit_code
+
+
+def _inaccessible(error: OSError) -> ExpError | None:
+    """The error about a file of an experiment, or of another user; None if it is a fault of `exp`."""
+    from nemorun_cli.storage.paths import ANOTHER_HOME, Home  # noqa: PLC0415 - only after an error
+    from nemorun_cli.system import user  # noqa: PLC0415 - the same
+
+    path = str(error.filename)
+    owner = user.owner(path)
+    text = f"cannot access {path}: {error.strerror}" + (f" (it belongs to {owner})" if owner else "")
+    try:
+        home = Home.from_environment()
+    except UsageError as unusable:
+        return unusable
+    if path.startswith(f"{home.experiments}{os.sep}"):
+        return LedgerError(text, hint="ask its owner for access" if owner else None)
+    if not isinstance(error, PermissionError):
+        return None
+    return UsageError(text, hint=ANOTHER_HOME if path.startswith(f"{home.directory}") else None)
 
 
 def _has_folder() -> bool:

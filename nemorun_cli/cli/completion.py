@@ -13,6 +13,7 @@ import typer
 from nemorun_cli.errors import ExpError
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage.paths import Home, age_key
+from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
 
     try:
         run = find(_which(ctx) or LATEST)
-        document = json.loads(run.files.resolved.read_bytes())
+        document = json.loads(read_bytes(run.files.resolved))
         ids = [group["id"] for group in document["groups"]] + [task["id"] for task in document["tasks"]]
     except (ExpError, OSError, ValueError, KeyError, TypeError):
         return []
@@ -75,7 +76,7 @@ def specs(incomplete: str) -> list[str]:
     folder, _, start = incomplete.rpartition("/")
     lead = f"{folder}/" if "/" in incomplete else ""
     paths = []
-    with contextlib.suppress(OSError), os.scandir(Path(lead or ".").expanduser()) as entries:
+    with contextlib.suppress(OSError, RuntimeError), os.scandir(Path(lead or ".").expanduser()) as entries:
         for entry in entries:
             if not entry.name.startswith(start) or (entry.name.startswith(".") and not start):
                 continue

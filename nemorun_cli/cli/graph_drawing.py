@@ -163,7 +163,7 @@ def draw(graph: TaskGraph, *, is_ascii: bool = False) -> list[GraphLine]:
 def _about(node: Node, *, shows_executors: bool) -> str:
     """The text after the name: statuses, dependency type and executors."""
     parts = []
-    if node.is_group and node.counts:
+    if (node.is_group or node.more) and node.counts:
         parts.append(", ".join(f"{count} {status}" for status, count in node.counts.items()))
     elif node.status:
         parts.append(node.status)

@@ -32,6 +32,7 @@ from nemorun_cli.executors.escalation import Escalation
 from nemorun_cli.executors.shim_call import NO_FOLDER, shim_line, unrecorded_end
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
+from nemorun_cli.model.clock import age
 from nemorun_cli.model.usage import Usage
 from nemorun_cli.storage import attempts
 from nemorun_cli.system import crashpoints, environment, files, hardware, locks
@@ -332,7 +333,7 @@ class LocalExecutor:
             return self._finished(job, child, ending)
         if ending:  # the task has finished, but a process that it started is still running
             # The grace period starts at that end, because this may be the only check that this process makes.
-            remaining = job.stop_grace - max(0.0, time.time() - (ending.ended or 0.0))
+            remaining = job.stop_grace - max(0.0, age(ending.ended or 0.0))
             self._stops[job.key] = _stop(job, attempt_end.short_signal(job.stop_signal), remaining)
             return None
         return self._status_unended(job, child, is_held=is_held)

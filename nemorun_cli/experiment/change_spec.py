@@ -280,7 +280,7 @@ def _stage(files: ExperimentFiles, document: Document, spec: Spec) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     staged = ExperimentFiles(folder)
     make_folder(folder)
-    create.write_copies(staged, document, spec)
+    create.write_copies(staged, document, spec, directory=files.directory)
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from nemorun_cli.executors import planning, shim_call
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.spec import load
-from nemorun_cli.storage import events, paths
+from nemorun_cli.storage import events, paths, spec_copies
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.storage.spec_origin import Origin
@@ -76,7 +77,8 @@ def create(
 
     Raises:
         SpecError: a packager cannot ship its content.
-        LedgerError: the home is not writable, or its disk is full.
+        UsageError: the home is not writable.
+        LedgerError: its disk is full.
     """
     try:
         with shipping(spec, document, home) as shipments:
@@ -85,13 +87,16 @@ def create(
             spec = _resolved_for(files, document, spec, identity)
             spec = replace(spec, packages=shipments.unpack(files)) if shipments else spec
             _copy_shim(files)
-            write_copies(files, document, spec)
+            write_copies(files, document, spec, directory=files.directory)
             crashpoints.point("create.files")
             _begin_ledger(files, spec, home=home, by=by, key=key, document=document)
             crashpoints.point("create.ledger")
     except OSError as error:
         location = error.filename2 or error.filename or home.directory  # of a copy, its target
-        raise LedgerError(f"cannot create the experiment: {error.strerror}: {location}") from error
+        text = f"cannot create the experiment: {error.strerror}: {location}"
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UsageError(text, hint=paths.ANOTHER_HOME) from error
+        raise LedgerError(text) from error
     return files, spec
 
 
@@ -137,8 +142,8 @@ def _copy_shim(files: ExperimentFiles) -> None:
     files.shim.chmod(0o700)
 
 
-def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None:
-    """Write the experiment's copies of its spec and scripts; `resolved.json` comes last."""
+def write_copies(files: ExperimentFiles, document: Document, spec: Spec, *, directory: Path) -> None:
+    """Write the copies of the spec and scripts of the experiment in `directory`, `resolved.json` last."""
     write(files.spec, document.text)
     write(files.source, json.dumps(_origin(document).to_json()))
     if any(task.kind == "partial" for task in spec.tasks):
@@ -153,7 +158,7 @@ def write_copies(files: ExperimentFiles, document: Document, spec: Spec) -> None
         except FileNotFoundError:
             raise UsageError(f"the script {source} was deleted after the spec was checked") from None
         copy.chmod(0o700)
-    write(files.resolved, json.dumps(spec.to_json()))
+    write(files.resolved, spec_copies.text(spec, directory))
     for path in (files.spec, files.resolved):
         sync(path)
 

@@ -23,10 +23,9 @@ from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.experiment.run import Run
 from nemorun_cli.model import masking
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.model.spec import Spec
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin, discovery
 from nemorun_cli.plugins.faults import Fault
-from nemorun_cli.storage import events
+from nemorun_cli.storage import events, spec_copies
 from nemorun_cli.storage.ledger import LedgerReader
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 from nemorun_cli.system import locks
@@ -156,7 +155,7 @@ def main() -> int:
             sys.stderr.write(f"{stamp()} another process of this plugin is still running\n")
             return 1
         os.close(int(sys.argv[2]))
-    spec = Spec.from_json(json.loads(files.resolved.read_bytes()))
+    spec = spec_copies.read_copy(files)
     signal.signal(signal.SIGALRM, _interrupt)
     if spec.plugins[number].is_module:  # only then: the folder could shadow imports of other plugins
         sys.path.insert(0, spec.folder)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.errors import (
     AmbiguousError,
     EngineError,
+    LedgerError,
     LockHeldError,
     NotFoundError,
     NotOverError,
@@ -18,7 +19,8 @@ from nemorun_cli.errors import (
 )
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import ledger, spec_copies
-from nemorun_cli.storage.paths import ExperimentFiles, Home, age_key
+from nemorun_cli.storage.paths import ExperimentFiles, Home, age_key, skip
+from nemorun_cli.system.files import open_to_read
 from nemorun_cli.views.observe import look
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from nemorun_cli.views.snapshot import Snapshot
 
 LATEST: Final = "latest"
+LONGEST_LINE: Final = 1 << 20  # bytes that are read of the first line of a ledger
 
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)  # an id, or a prefix of one
 
@@ -269,29 +272,24 @@ def find(which: str = LATEST, *, home: Home | None = None) -> Run:
     Raises:
         NotFoundError: none matches.
         AmbiguousError: several ids have this prefix; the message lists them.
+        LedgerError: none that matches can be read.
+        UsageError: the home cannot be read.
     """
     home = home or Home.from_environment()
     if not _WORD.fullmatch(which):  # no id starts like this; often an unset variable of a script
         raise NotFoundError(f"no experiment can be called {which[:80]!r}", hint="list them with: exp list")
     if files := home.experiment(which):
         return Run(files, home)
-    if newest := _newest(home, [which]):
-        return Run(newest, home)
-    candidates = [
-        experiment_id
-        for name in home.names()
-        if which.startswith(name) or name.startswith(which)
-        for experiment_id in home.ids(name)
-        if experiment_id.startswith(which) and home.experiment(experiment_id)
-    ]
-    if len(candidates) > 1:
-        listed = ", ".join(sorted(candidates, key=age_key)[-10:])
-        raise AmbiguousError(f"{which!r} matches {len(candidates)} experiments: {listed}")
-    if candidates and (files := home.experiment(candidates[0])):
+    names = home.names()
+    unreadable: list[LedgerError] = []
+    files = _find(which, names, home=home, report=unreadable.append)
+    if files is None and unreadable:
+        raise unreadable[-1]
+    for error in unreadable:
+        skip(error)
+    if files is not None:
         return Run(files, home)
     if which == LATEST:
-        if newest := _newest(home, home.names()):
-            return Run(newest, home)
         raise NotFoundError(
             f"there are no experiments under {home.directory} yet", hint="start one: exp run SPEC"
         )
@@ -300,16 +298,39 @@ def find(which: str = LATEST, *, home: Home | None = None) -> Run:
     )
 
 
-def _newest(home: Home, names: Sequence[str]) -> ExperimentFiles | None:
-    ids = sorted((run_id for name in names for run_id in home.ids(name)), key=age_key, reverse=True)
+def _find(
+    which: str, names: Sequence[str], *, home: Home, report: Callable[[LedgerError], None]
+) -> ExperimentFiles | None:
+    """The latest experiment of this name, the one with this prefix, or for `latest` the newest of all."""
+    if which in names and (newest := _newest(home, [which], report)):
+        return newest
+    near = [name for name in names if which.startswith(name) or name.startswith(which)]
+    ids = (run_id for _, run_id in home.readable_ids(near, report=report) if run_id.startswith(which))
+    candidates = {files.id: files for files in home.readable(ids, report=report)}
+    if len(candidates) > 1:
+        listed = ", ".join(sorted(candidates, key=age_key)[-10:])
+        raise AmbiguousError(f"{which!r} matches {len(candidates)} experiments: {listed}")
+    if candidates:
+        return next(iter(candidates.values()))
+    return _newest(home, names, report) if which == LATEST else None
+
+
+def _newest(
+    home: Home, names: Sequence[str], report: Callable[[LedgerError], None]
+) -> ExperimentFiles | None:
+    found = (run_id for _, run_id in home.readable_ids(names, report=report))
+    ids = sorted(found, key=age_key, reverse=True)
     for _, same_second in itertools.groupby(ids, key=lambda run_id: age_key(run_id)[0]):
-        if newest := [files for run_id in same_second if (files := home.experiment(run_id))]:
+        if newest := list(home.readable(same_second, report=report)):
             return newest[0] if len(newest) == 1 else max(newest, key=_created)
     return None
 
 
 def _created(files: ExperimentFiles) -> str:
     """The exact creation time; experiments of two names may share a second."""
-    with files.ledger.open("rb") as stream:
-        event = ledger.parse(stream.readline())
+    try:
+        with open_to_read(files.ledger) as stream:
+            event = ledger.parse(stream.readline(LONGEST_LINE))
+    except OSError:
+        return ""
     return str(event.get("time", "")) if event else ""

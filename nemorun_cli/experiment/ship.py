@@ -7,7 +7,6 @@ folder exists, the content has no problems.
 from __future__ import annotations
 
 import contextlib
-import json
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from nemorun_cli.packagers.content import (
     digest_of,
     listing,
 )
+from nemorun_cli.storage import spec_copies
 from nemorun_cli.system.files import make_folder, write_whole
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _kept(spec: Spec, document: Document, home: Home) -> list[Shipment]:
     """Shipments of the experiment to be rerun: it runs its original code, not the current one."""
     if document.shipped is None:
         return []
-    packages = json.loads(document.shipped.resolved.read_bytes()).get("packages", ())
+    packages = spec_copies.read_document(document.shipped).get("packages", ())
     wanted = _packagers(spec)
     reused = [Package.from_json(entry) for entry in packages if entry["packager"] in wanted]
     kept = [

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.system import locks
+from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,8 +65,9 @@ def faults(files: ExperimentFiles, spec: Spec) -> list[Fault]:
     """Return the exceptions of plugins while they processed events, in the order of the spec."""
     recorded: list[Fault] = []
     for number, _ in hearing(spec):
-        with contextlib.suppress(FileNotFoundError):
-            lines = files.hearer(number).faults.read_text(encoding="utf-8").splitlines()
+        with contextlib.suppress(OSError):
+            data = read_bytes(files.hearer(number).faults)
+            lines = data.decode("utf-8", errors="replace").splitlines()
             recorded += [Fault(**entry) for entry in map(_parsed, lines[:MOST_FAULTS]) if entry]
     return recorded
 
@@ -73,6 +75,6 @@ def faults(files: ExperimentFiles, spec: Spec) -> list[Fault]:
 def _parsed(line: str) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # incomplete after a crash
     return entry if isinstance(entry, dict) else None

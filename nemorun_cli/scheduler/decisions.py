@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model.attempt_end import AttemptEnd
-from nemorun_cli.model.clock import stamp, unix
+from nemorun_cli.model.clock import stamp, steady
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler.schedule import rule_of
 from nemorun_cli.storage import events
@@ -32,6 +32,7 @@ class Decisions:
         self.schedule, self.journal = schedule, journal
         self.spec, self.history = schedule.spec, schedule.history
         self.has_begun = False
+        self._began = steady()
         self.are_pending = False
         self._can_submit = can_submit
         self._cancels_seen = 0
@@ -39,6 +40,7 @@ class Decisions:
     def begin(self) -> None:
         """Make all decisions that the current state calls for."""
         self.has_begun = True
+        self._began = steady()
         for task in self.spec.tasks:
             if self.schedule.retry_is_due(task.id):
                 self._retry(task)
@@ -112,17 +114,18 @@ class Decisions:
         self.journal.note(events.SKIPPED, task=task_id, reason=reason, message=message)
 
     def _retry(self, task: Task) -> None:
-        due = self.schedule.retry_time(task.id, time.time())
+        not_before = self.schedule.retry_time(task.id, time.time())
+        due = self.schedule.retry_time(task.id, steady())
         state = self.history.tasks[task.id]
         self.journal.note(
             events.RETRIED,
             task=task.id,
             attempt=state.attempt + 1,
-            not_before=stamp(due) if due else None,
+            not_before=stamp(not_before) if not_before else None,
             after=state.reason,
             rule=rule_of(task.retry, state),
         )
-        self.schedule.add_ready(task.id)
+        self.schedule.add_ready(task.id, due=due)
 
     def cancel_waiting(self) -> None:
         """End tasks that were cancelled before they started."""
@@ -159,7 +162,7 @@ class Decisions:
     def stop_for_limits(self) -> None:
         """Cancel and skip tasks when a limit of `run` or of a group is reached."""
         deadline = self.deadline()
-        if deadline is not None and time.time() >= deadline and not self.history.cancel:
+        if deadline is not None and steady() >= deadline and not self.history.cancel:
             message = f"the experiment exceeded run.timeout ({self.spec.run.timeout:g} s)"
             self.journal.note(events.CANCEL_REQUESTED, tasks=None, reason=Reason.LIMIT, message=message)
             self.cancel_waiting()
@@ -182,13 +185,15 @@ class Decisions:
                 self._apply(self.schedule.over(name))
 
     def deadline(self) -> float | None:
-        """When the timeout of the experiment expires, in Unix seconds; None if there is no timeout."""
-        started = self.history.resumed or self.history.started
-        if self.spec.run.timeout is None or started is None or not self._can_submit:
+        """When the timeout of the experiment expires, by `clock.steady`; None if there is no timeout.
+
+        It counts from the start of each supervisor, as one that continues an experiment records a resume.
+        """
+        if self.spec.run.timeout is None or not self._can_submit:
             return None
         if self.history.cancel or self.history.outcome:
             return None
-        return unix(started) + self.spec.run.timeout
+        return self._began + self.spec.run.timeout
 
     def fill(self, task: Task, identity: Identity) -> Task | None:
         """Return the task with late expressions filled in; None if it was skipped or an expression failed."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from nemorun_cli.model import handlers
-from nemorun_cli.model.clock import unix
+from nemorun_cli.model.clock import steady, unix
 from nemorun_cli.model.status import RETRIED_AS, ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
@@ -205,12 +205,23 @@ class Schedule:
             return self.tasks[task_id].allow_failure
         return state.status is TaskStatus.SUCCEEDED
 
-    def add_ready(self, task_id: str) -> None:
-        """Queue a task for a slot; one that waits for a retry is queued once its delay has passed."""
+    def add_ready(self, task_id: str, *, due: float | None = None) -> None:
+        """Queue a task for a slot; one that waits for a retry is queued once its delay has passed.
+
+        Args:
+            task_id: the task.
+            due: when its delay has passed, by `clock.steady`; None for the time that the ledger has.
+        """
         if not_before := self.history.tasks[task_id].not_before:
-            heapq.heappush(self._delayed, (unix(not_before), self.tasks[task_id].index, task_id))
+            due = self._recorded_due(task_id, not_before) if due is None else due
+            heapq.heappush(self._delayed, (due, self.tasks[task_id].index, task_id))
         else:
             self._add_to_queue(task_id)
+
+    def _recorded_due(self, task_id: str, not_before: str) -> float:
+        """When a retry that an earlier supervisor recorded is due; the clock may have been set back since."""
+        longest = delay_of(self.tasks[task_id].retry, self.history.tasks[task_id].tries - 1)
+        return min(unix(not_before), steady() + longest)
 
     def _add_to_queue(self, task_id: str) -> None:
         task = self.tasks[task_id]
@@ -244,7 +255,7 @@ class Schedule:
         `together` starts only if all its members can start.
 
         Args:
-            now: the time, in Unix seconds.
+            now: the time, by `clock.steady`.
             slots: free slots; None for no limit.
             needs_slot: by executor, whether its tasks occupy a slot.
             most: all slots, free or not. A group that needs more than these starts when all of them are free.
@@ -337,7 +348,7 @@ class Schedule:
         return pending if self._queued.issuperset(pending) else None
 
     def next_delay(self) -> float | None:
-        """When the next delayed task is due, in Unix seconds; None if no task is delayed."""
+        """When the next delayed task is due, by `clock.steady`; None if no task is delayed."""
         return self._delayed[0][0] if self._delayed else None
 
     def retry_is_due(self, task_id: str) -> bool:
@@ -353,13 +364,8 @@ class Schedule:
         return state.cancel is None and rule_of(retry, state) is not None
 
     def retry_time(self, task_id: str, now: float) -> float | None:
-        """When the next attempt may start, in Unix seconds; None for immediately."""
-        retry, tries = self.tasks[task_id].retry, self.history.tasks[task_id].tries
-        longest = LONGEST_DELAY if retry.max_delay is None else retry.max_delay
-        try:
-            delay = min(retry.delay * retry.backoff**tries, longest)
-        except OverflowError:
-            delay = longest
+        """When the next attempt may start, by the clock that `now` is from; None for immediately."""
+        delay = delay_of(self.tasks[task_id].retry, self.history.tasks[task_id].tries)
         return now + delay if delay > 0 else None
 
     def limit_is_hit(self) -> bool:
@@ -389,6 +395,15 @@ class Schedule:
                 descendants.add(name)
                 queue += self._children[name]
         return descendants
+
+
+def delay_of(retry: Retry, tries: int) -> float:
+    """Seconds to wait before a retry that `tries` others precede."""
+    longest = LONGEST_DELAY if retry.max_delay is None else retry.max_delay
+    try:
+        return min(retry.delay * retry.backoff**tries, longest)
+    except OverflowError:
+        return longest
 
 
 def rule_of(retry: Retry, state: TaskState) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.errors import SpecError
+from nemorun_cli.errors import LedgerError, SpecError
 from nemorun_cli.model.problems import Problem
 from nemorun_cli.model.spec import Identity, Spec
 from nemorun_cli.spec import shell_syntax
@@ -20,6 +20,7 @@ from nemorun_cli.spec.document import Document
 from nemorun_cli.spec.pipeline import Resolution
 from nemorun_cli.spec.yaml.source import SpecSource, open_source
 from nemorun_cli.storage.paths import Home
+from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,7 +116,11 @@ def again(
     from nemorun_cli.storage import spec_origin  # noqa: PLC0415 - not for a spec read from its own file
 
     origin = spec_origin.read(files)
-    text = files.spec.read_text(encoding="utf-8")
+    try:
+        text = read_bytes(files.spec).decode("utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LedgerError(f"cannot read {files.spec}: {reason}") from error
     source = SpecSource(text, file=str(files.spec), has_lines=origin.is_file)
     if origin.whole is not None:
         source = _source_of_data(origin.whole, file=str(files.spec))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.errors import SpecError
+from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.model.problems import Finding
+from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.spec.document import Document
 
+LARGEST: Final = 1 << 20  # bytes of a file whose content is masked as a secret
 COMMAND_WAIT: Final = 60.0  # seconds that a `command` may take to print a secret
 
 
@@ -76,17 +79,25 @@ def known(spec: Spec) -> dict[str, str]:
         source = spec.secrets.get(name, {"env": name})
         if "command" not in source:
             try:
+                if "file" in source and not _is_small(expanded(source["file"]), Path(spec.folder)):
+                    continue  # a FIFO or a device would be waited for
                 values[name] = _value(name, source, Path(spec.folder))
-            except (OSError, ValueError):
+            except (OSError, ValueError, UsageError):
                 continue  # a value that is not available cannot be masked
     return values
+
+
+def _is_small(path: Path, folder: Path) -> bool:
+    """Whether this is a regular file of a size that a secret can have."""
+    status = (folder / path).stat()
+    return stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST
 
 
 def _value(name: str, source: Mapping[str, Any], folder: Path) -> str:
     if "env" in source:
         return _from_environment(source["env"])
     if "file" in source:
-        return _from_file(folder / Path(source["file"]).expanduser())
+        return _from_file(folder / expanded(source["file"]))
     if "env_file" in source:
         return _from_env_file(name, folder / source["env_file"])
     return _from_command(source["command"], folder)

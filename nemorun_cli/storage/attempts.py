@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import AttemptFiles
 
 LONGEST: Final = 1 << 14  # bytes that are read of a claim, an exit record or a usage
+LONGEST_PID: Final = 10  # digits; a task may have written any number
 LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
 
 
@@ -66,7 +67,7 @@ def claimed_pid(files: AttemptFiles) -> int | None:
     if data is None:
         return None
     text = data[0].strip()
-    return int(text) if text.isdigit() else 0
+    return int(text) if text.isdigit() and len(text) <= LONGEST_PID else 0
 
 
 def can_hold_record(files: AttemptFiles) -> bool:

@@ -113,6 +113,7 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "tasks": _are_tasks,
     "signal": _is_signal,
     "grace": _is_number,
+    "duration": _is_number,
     "abandon": _is_flag,
     "pid": _is_positive,
     "host": _is_text,
@@ -233,7 +234,7 @@ KINDS: Final[Mapping[str, EventKind]] = {
     UNKNOWN: _of_attempt(optional="evidence"),
     ENDED: _of_attempt(
         required="status",
-        optional="exit_code reason outputs usage started job_id symptom evidence",
+        optional="exit_code reason outputs usage started duration job_id symptom evidence",
         statuses=_ATTEMPT_ENDS,
     ),
     RETRIED: EventKind(

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
 from nemorun_cli.system import crashpoints
-from nemorun_cli.system.files import FILE_MODE, write_whole
+from nemorun_cli.system.files import FILE_MODE, open_to_read, write_whole
 from nemorun_cli.system.locks import is_at
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class LedgerReader:
             LedgerNewerError: a newer version wrote the ledger.
         """
         try:
-            with self.path.open("rb") as stream:
+            with open_to_read(self.path) as stream:
                 stream.seek(self.offset)
                 data = stream.read()
                 size = self.offset + len(data) if data else os.fstat(stream.fileno()).st_size

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import stat
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import LedgerError, UnreadableWarning, UsageError
+from nemorun_cli.system import user
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 HOME_VARIABLE: Final = "NEMORUN_HOME"
 LEDGER: Final = "ledger.jsonl"
@@ -28,8 +32,15 @@ PROJECT_FOLDER: Final = ".nemorun"
 
 COLLECTED_LEAD: Final = "."
 COLLECTED_END: Final = ".collected"
+ANOTHER_HOME: Final = f"point {HOME_VARIABLE} to a folder of yours, or ask the owner for access"
 
+_NEW = re.compile(r"\.new-(?P<pid>[1-9]\d{0,9})(-[0-9a-f]+)?", re.ASCII)
 _ID = re.compile(r"(?P<name>.+)_(?P<seconds>\d+)(?:-(?P<again>\d+))?")
+
+
+def skip(error: LedgerError) -> None:
+    """Warn about an experiment, or the folder of a name, that cannot be read; others are not affected."""
+    warnings.warn(error.message, UnreadableWarning, stacklevel=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +255,11 @@ class ExperimentFiles:
         """The folder to which the experiment is moved while it is being removed; no id has this form."""
         return self.directory.with_name(f"{COLLECTED_LEAD}{self.id}{COLLECTED_END}")
 
+    def unfinished(self) -> Iterator[Path]:
+        """What a process began to create in the folder and did not complete yet; see `creator`."""
+        for folder in (self.directory, self.revisions):
+            yield from (path for path in _hidden_in(folder) if creator(path) is not None)
+
     def damaged_ledger(self) -> Path:
         """An unused path to which a damaged ledger can be moved."""
         number = 1
@@ -260,15 +276,21 @@ class Home:
 
     @classmethod
     def from_environment(cls) -> Home:
-        """`$NEMORUN_HOME`, or `~/.nemo_run`.
+        """`$NEMORUN_HOME`, whose leading `~` is the user's folder, or `~/.nemo_run`.
 
         Raises:
-            UsageError: it exists and is not a folder.
+            UsageError: it exists and is not a folder, cannot be found out, or the user's folder is not known.
         """
         value = os.environ.get(HOME_VARIABLE)
-        directory = Path(value).absolute() if value else Path.home() / ".nemo_run"
-        if directory.exists() and not directory.is_dir():
-            origin = f"${HOME_VARIABLE}" if value else "the home of exp"
+        directory = user.expanded(value).absolute() if value else user.home() / ".nemo_run"
+        origin = f"${HOME_VARIABLE}" if value else "the home of exp"
+        try:
+            is_usable = directory.is_dir() or not directory.exists()
+        except OSError as error:
+            raise UsageError(
+                f"{origin} is {directory}, which cannot be read: {error.strerror}", hint=ANOTHER_HOME
+            ) from error
+        if not is_usable:
             raise UsageError(
                 f"{origin} is {directory}, which is not a folder",
                 hint=f"point {HOME_VARIABLE} to a folder; a missing folder is created",
@@ -315,39 +337,128 @@ class Home:
         return self.directory / "dash"
 
     def experiment(self, experiment_id: str) -> ExperimentFiles | None:
-        """The experiment with exactly this id, or None; a folder without a ledger is not an experiment."""
+        """The experiment with exactly this id, or None; a folder without a ledger is not an experiment.
+
+        Raises:
+            LedgerError: its folder cannot be read.
+        """
         match = _ID.fullmatch(experiment_id)
         if not match or os.sep in experiment_id or match["name"] in {".", ".."}:
             return None
         files = ExperimentFiles(self.experiments / match["name"] / experiment_id)
-        is_experiment = files.ledger.is_file() or files.ledger.is_dir()  # a folder in its place is damage
-        return files if is_experiment else None
+        try:
+            if files.ledger.is_dir():
+                return files  # a folder in its place is damage
+            if not files.ledger.is_file():
+                return None
+            if not os.access(files.ledger, os.R_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise _unreadable(files.directory, error) from error
+        return files
 
     def names(self) -> list[str]:
-        """The names of experiments, sorted."""
+        """The names of experiments, sorted.
+
+        Raises:
+            UsageError: the home cannot be read.
+        """
         try:
-            return sorted(entry.name for entry in os.scandir(self.experiments) if entry.is_dir())
+            with os.scandir(self.experiments) as entries:
+                return sorted(entry.name for entry in entries if _is_folder(entry))
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            raise UsageError(_unreadable(self.experiments, error).message, hint=ANOTHER_HOME) from error
 
     def ids(self, name: str) -> Iterator[str]:
-        """The ids under a name, in no order; `experiment` checks whether each is an experiment."""
+        """The ids under a name, in no order; `experiment` checks whether each is an experiment.
+
+        Raises:
+            LedgerError: the folder of the name cannot be read.
+        """
         try:
             entries = os.scandir(self.experiments / name)
         except (FileNotFoundError, NotADirectoryError):
             return
+        except OSError as error:
+            raise _unreadable(self.experiments / name, error) from error
         with entries:
             for entry in entries:
-                if (match := _ID.fullmatch(entry.name)) and match["name"] == name and entry.is_dir():
+                if (match := _ID.fullmatch(entry.name)) and match["name"] == name and _is_folder(entry):
                     yield entry.name
+
+    def readable_ids(
+        self, names: Iterable[str], *, report: Callable[[LedgerError], object] = skip
+    ) -> Iterator[tuple[str, str]]:
+        """The names with their ids; a name whose folder cannot be read is only reported."""
+        for name in names:
+            try:
+                yield from ((name, experiment_id) for experiment_id in self.ids(name))
+            except LedgerError as error:
+                report(error)
+
+    def readable(
+        self, ids: Iterable[str], *, report: Callable[[LedgerError], object] = skip
+    ) -> Iterator[ExperimentFiles]:
+        """The experiments with these ids; one that cannot be read is only reported."""
+        for experiment_id in ids:
+            try:
+                files = self.experiment(experiment_id)
+            except LedgerError as error:
+                report(error)
+            else:
+                if files is not None:
+                    yield files
 
     def collected(self) -> Iterator[Path]:
         """The experiments whose removal was started but not finished."""
-        for name in self.names():
-            folder = self.experiments / name
-            for path in sorted(folder.glob(f"{COLLECTED_LEAD}{name}_*{COLLECTED_END}")):
-                if ExperimentFiles(path).ledger.is_file() and not path.is_symlink():
-                    yield path
+        for path in self._hidden():
+            inner = path.name.removeprefix(COLLECTED_LEAD).removesuffix(COLLECTED_END)
+            match = _ID.fullmatch(inner)
+            if path.name.endswith(COLLECTED_END) and match and match["name"] == path.parent.name:
+                with contextlib.suppress(OSError):
+                    if ExperimentFiles(path).ledger.is_file():
+                        yield path
+
+    def unfinished(self) -> Iterator[Path]:
+        """What a process began to create next to experiments and did not complete yet; see `creator`."""
+        return (path for path in self._hidden() if creator(path) is not None)
+
+    def _hidden(self) -> Iterator[Path]:
+        """What has a hidden name next to experiments and names; folders that cannot be read have nothing."""
+        for folder in (self.experiments, *(self.experiments / name for name in self.names())):
+            yield from _hidden_in(folder)
+
+
+def _hidden_in(folder: Path) -> Iterator[Path]:
+    """What has a hidden name in a folder, sorted; nothing if the folder cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            hidden = sorted(entry.name for entry in entries if entry.name.startswith("."))
+    except OSError:
+        return
+    yield from (folder / name for name in hidden if not (folder / name).is_symlink())
+
+
+def creator(path: Path) -> int | None:
+    """The pid of the process that creates a file or folder under a name of its own; None for other names."""
+    match = _NEW.fullmatch(path.name)
+    return int(match["pid"]) if match else None
+
+
+def _unreadable(path: Path, error: OSError) -> LedgerError:
+    """The error about a folder that cannot be read, with its owner if that is another user."""
+    owner = user.owner(path)
+    whose = f" (it belongs to {owner})" if owner else ""
+    return LedgerError(f"cannot read {path}: {error.strerror}{whose}", hint="ask its owner for access")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to where this user may not look
+        return False
 
 
 def project_executors(folder: Path) -> Path | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
-from nemorun_cli.errors import LockHeldError
+from nemorun_cli.errors import LedgerError, LockHeldError
 from nemorun_cli.storage.paths import age_key
 from nemorun_cli.system.files import FILE_MODE, make_folder
 from nemorun_cli.system.locks import holder_by_kernel, is_at
@@ -89,17 +89,30 @@ def leftovers(home: Home) -> Iterator[Path]:
     """The files of keys and names whose experiments have all been removed."""
     try:
         paths = sorted(home.keys.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # it does not exist, or belongs to another user
         return
     for path in paths:
         if path.name.startswith(KEY) and path.is_file():
-            ids = path.read_text(encoding="utf-8", errors="replace").split()
+            ids = _ids_of_key
         elif path.name.startswith(NAME) and path.is_file():
-            ids = list(home.ids(unquote(path.name.removeprefix(NAME))))
+            ids = _ids_of_name
         else:
             continue
-        if not any(home.experiment(experiment_id) for experiment_id in ids):
+        try:
+            is_used = any(home.experiment(experiment_id) for experiment_id in ids(home, path))
+        except (LedgerError, OSError):  # whether it is needed cannot be determined
+            continue
+        if not is_used:
             yield path
+
+
+def _ids_of_key(home: Home, path: Path) -> list[str]:
+    del home
+    return path.read_text(encoding="utf-8", errors="replace").split()
+
+
+def _ids_of_name(home: Home, path: Path) -> list[str]:
+    return list(home.ids(unquote(path.name.removeprefix(NAME))))
 
 
 def discard(path: Path) -> bool:

@@ -1,16 +1,33 @@
-"""The experiment's own copy of its resolved spec."""
+"""The experiment's own copy of its resolved spec, and its relocation after the home was moved.
+
+Expressions such as `${{ experiment.dir }}` are filled in when the experiment is created. The copy therefore
+notes the folder it was resolved for; if that is not where the experiment is now, the reader replaces it.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import shlex
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.model.spec import Spec
+from nemorun_cli.storage import ledger
 from nemorun_cli.storage.ledger import read_settled
+from nemorun_cli.system.files import open_to_read, read_bytes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nemorun_cli.storage.paths import ExperimentFiles
+
+DIRECTORY: Final = "directory"  # the key for the experiment's folder, in addition to those of the spec
+LONGEST_LINE: Final = 1 << 20  # bytes that are read of the first line of a ledger
+
+
+def text(spec: Spec, directory: Path) -> str:
+    """The copy of a spec that was resolved for an experiment in this folder."""
+    return json.dumps({**spec.to_json(), DIRECTORY: str(directory)})
 
 
 def read_spec(files: ExperimentFiles) -> Spec:
@@ -19,10 +36,80 @@ def read_spec(files: ExperimentFiles) -> Spec:
     Raises:
         LedgerError: the copy is missing or unreadable.
     """
-    spec = _read_spec(files)
+    spec = read_copy(files)
     if files.revisions.is_dir() and (number := _revision(files)) > spec.revision:
-        return _read_spec(files.revision(number))
+        return read_copy(files, revision=number)
     return spec
+
+
+def read_copy(files: ExperimentFiles, *, revision: int | None = None) -> Spec:
+    """One copy: that at the top of the folder, or that of a revision.
+
+    Raises:
+        LedgerError: it is missing or unreadable.
+    """
+    document = read_document(files, revision=revision)
+    try:
+        return Spec.from_json(document)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _unreadable(_path(files, revision), error) from error
+
+
+def read_document(files: ExperimentFiles, *, revision: int | None = None) -> dict[str, Any]:
+    """One copy as plain data, with the paths of where the experiment is now.
+
+    Raises:
+        LedgerError: it is missing or unreadable.
+    """
+    path = _path(files, revision)
+    try:
+        document = json.loads(read_bytes(path))
+    except OSError as error:
+        hint = None if isinstance(error, PermissionError) else "restore it from a backup"
+        raise LedgerError(f"cannot read {path}: {error.strerror}", hint=hint) from error
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(path, error) from error
+    if not isinstance(document, dict):
+        raise _unreadable(path, TypeError("it is not a JSON object"))
+    before = document[DIRECTORY] if DIRECTORY in document else _recorded_directory(files)
+    if not isinstance(before, str) or before in ("", str(files.directory)):
+        return document
+    relocated: dict[str, Any] = _relocated(document, before, str(files.directory))
+    return relocated
+
+
+def _path(files: ExperimentFiles, revision: int | None) -> Path:
+    return files.resolved if revision is None else files.revision(revision).resolved
+
+
+def _unreadable(path: Path, error: Exception) -> LedgerError:
+    return LedgerError(f"{path} cannot be read: {error}", hint="restore it from a backup")
+
+
+def _recorded_directory(files: ExperimentFiles) -> str | None:
+    """The folder in which an experiment of an earlier version was created, by its ledger; None if unknown."""
+    try:
+        with open_to_read(files.ledger) as stream:
+            created = ledger.parse(stream.readline(LONGEST_LINE)) or {}
+    except OSError:
+        return None
+    home = created.get("home")
+    return f"{home}/experiments/{files.directory.parent.name}/{files.id}" if isinstance(home, str) else None
+
+
+def _relocated(value: Any, before: str, after: str, *, is_shell: bool = False) -> Any:
+    """The data of a spec with one folder replaced by another, in texts; quoted in texts of a shell."""
+    if isinstance(value, str):
+        if is_shell:
+            value = value.replace(shlex.quote(before), shlex.quote(after))
+        return value if is_shell and before == shlex.quote(before) else value.replace(before, after)
+    if isinstance(value, dict):
+        is_inline = value.get("kind") == "inline"
+        return {
+            key: _relocated(item, before, after, is_shell=is_inline and key == "body")
+            for key, item in value.items()
+        }
+    return [_relocated(item, before, after) for item in value] if isinstance(value, list) else value
 
 
 def _revision(files: ExperimentFiles) -> int:
@@ -32,12 +119,3 @@ def _revision(files: ExperimentFiles) -> int:
     except (LedgerError, NotFoundError):
         return 1  # other readers report the error; the copies at the top are used
     return max((event["revision"] for event in events if event.get("revision")), default=1)
-
-
-def _read_spec(files: ExperimentFiles) -> Spec:
-    try:
-        return Spec.from_json(json.loads(files.resolved.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LedgerError(
-            f"{files.resolved} cannot be read: {error}", hint="restore it from a backup"
-        ) from error

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError
+from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
@@ -44,7 +45,7 @@ class Origin:
 def read(files: ExperimentFiles) -> Origin:
     """The origin of an experiment's spec; raises LedgerError if it cannot be read."""
     try:
-        document = json.loads(files.source.read_bytes())
+        document = json.loads(read_bytes(files.source))
         return Origin(
             file=document["file"],
             is_file=document["is_file"],
@@ -54,5 +55,7 @@ def read(files: ExperimentFiles) -> Origin:
             others=document["others"],
             whole=document["whole"],
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise LedgerError(f"cannot read {files.source}: {error.strerror}") from error
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise LedgerError(f"{files.source} cannot be read: {error}") from error

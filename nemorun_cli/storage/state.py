@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import StateError
 from nemorun_cli.model import wording
+from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.status import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.storage.events import (
     CANCEL_REQUESTED,
@@ -66,6 +67,7 @@ class TaskState:
     submitted: str | None = None
     started: str | None = None
     ended: str | None = None
+    duration: float | None = None  # seconds, if the clock was set between the start and the end
     not_before: str | None = None
     outputs: dict[str, Any] = field(default_factory=dict)
     usage: dict[str, Any] | None = None
@@ -83,6 +85,12 @@ class TaskState:
     def is_live(self) -> bool:
         """Whether the attempt is, or may be, in an engine."""
         return self.status in LIVE
+
+    def seconds(self, now: float) -> float | None:
+        """The duration of the attempt, until `now` (Unix seconds) if it runs; None if it has not started."""
+        if self.started is None or self.duration is not None:
+            return self.duration
+        return seconds_between(self.started, self.ended or now)
 
     def why(self) -> str:
         """The reason for the status, as `reason: message`; empty without a reason."""
@@ -219,6 +227,7 @@ def _ended(history: ExperimentState, state: TaskState, event: Event) -> None:
     if _is_current(history, state, event) and history.move(state, TaskStatus(event["status"]), event):
         state.ended = event["time"]
         state.started = event.get("started", state.started)
+        state.duration = event.get("duration")
         state.job_id = event.get("job_id", state.job_id)
         state.exit_code = event.get("exit_code")
         state.reason = event.get("reason")
@@ -254,7 +263,7 @@ def _reset(state: TaskState, attempt: int) -> None:
     state.attempt = attempt
     state.job_id = state.exit_code = state.reason = state.message = None
     state.submitted = state.started = state.ended = state.not_before = state.evidence = None
-    state.holder = state.usage = state.symptom = None
+    state.holder = state.usage = state.symptom = state.duration = None
     state.outputs = {}
 
 

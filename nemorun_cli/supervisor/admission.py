@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nemorun_cli.model.clock import steady
 from nemorun_cli.scheduler.parallel_limit import ParallelLimit
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import locks
@@ -59,7 +59,7 @@ class Admission:
         limit = self._limit
         used = self._dispatcher.count(of=(name for name, counts in limit.counts.items() if counts))
         return self._schedule.take_ready(
-            time.time(),
+            steady(),
             max(0, limit.most - used),
             needs_slot=limit.counts,
             most=limit.most,
@@ -83,7 +83,7 @@ class Admission:
         for experiment in self._slots.release(task):
             from nemorun_cli.storage.requests import wake  # noqa: PLC0415 - only if an experiment waits
 
-            if files := self._home.experiment(experiment):
+            for files in self._home.readable([experiment]):
                 wake(files)
 
     def keep(self) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.plugins.faults import hearing
 from nemorun_cli.system import locks
-from nemorun_cli.system.files import make_folder
+from nemorun_cli.system.files import descriptor_to_append, make_folder
 from nemorun_cli.system.process_limits import callers_limits
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _start(files: ExperimentFiles, number: int, order: Mapping[str, Any], *, fol
     waiting = locks.share(own.waiting)
     lock = locks.try_take(own.lock)
     role, held = (["waiting", str(waiting)], waiting) if lock is None else ([], lock)
-    log = os.open(own.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    log = descriptor_to_append(own.log)
     read, write = os.pipe2(os.O_CLOEXEC)
     try:
         with callers_limits():

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import ELSEWHERE, AttemptStatus, Job, Upstream, planning
 from nemorun_cli.model.attempt_end import AttemptEnd, lost
-from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.clock import Moment, stamp, steady
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler import handlers
@@ -119,6 +119,7 @@ class SupervisorLoop:
         self._unread: list[JobStatus] = []  # ends whose outputs could not be read for lack of something
         self._wake: int | None = None
         self._late_imports = LateImports(spec, report)
+        self._starts: dict[str, Moment] = {}  # of running attempts, by task, if this process saw them start
 
     # -- lifecycle ----------------------------------------------------------------------------------
 
@@ -177,7 +178,8 @@ class SupervisorLoop:
 
     def listen(self) -> None:
         """Create the FIFO through which requests wake the loop."""
-        with contextlib.suppress(FileExistsError):
+        if not self.files.wake.is_fifo():
+            self.files.wake.unlink(missing_ok=True)  # anything else would wake the loop all the time
             os.mkfifo(self.files.wake, 0o600)
         self._wake = os.open(self.files.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll.register(self._wake, select.POLLIN)
@@ -268,7 +270,7 @@ class SupervisorLoop:
     def _pause(self) -> float:
         """Seconds until something is due; starts are not, while the ledger cannot be written."""
         is_writable = self.journal.problem is None
-        now, monotonic = time.time(), time.monotonic()
+        now, monotonic = steady(), time.monotonic()
         timeout = FLUSH_AFTER if self.journal and is_writable else LEDGER_LOOK
         starts = self._admission.due if is_writable else self.journal.due
         for check_at in (self._dispatcher.due(), starts, self._late_imports.due):
@@ -337,20 +339,26 @@ class SupervisorLoop:
             self._on_queued(job, state, reported)
         elif reported.state == "running":
             if state.status is not TaskStatus.RUNNING:
-                self._note_attempt(
-                    events.STARTED,
-                    job,
-                    is_urgent=False,  # no action depends on it
-                    time=stamp(reported.since),
-                    job_id=reported.job_id,
-                    evidence=reported.evidence,
-                )
+                self._on_started(job, reported)
         elif reported.state == "unknown":
             if state.status is not TaskStatus.UNKNOWN or state.message != reported.message:
                 self._note_attempt(events.UNKNOWN, job, message=reported.message, evidence=reported.evidence)
         elif reported.state == "absent":
             self._dispatcher.drop(job)
             self._on_absent(job, state, reported)
+
+    def _on_started(self, job: Job, reported: AttemptStatus) -> None:
+        """Record the start of an attempt, and remember when it was seen if its times are by this clock."""
+        self._note_attempt(
+            events.STARTED,
+            job,
+            is_urgent=False,  # no action depends on it
+            time=stamp(reported.since),
+            job_id=reported.job_id,
+            evidence=reported.evidence,
+        )
+        if job.plan is not None and self._dispatcher.capabilities(job.plan.executor).has_machine:
+            self._starts[job.task] = Moment.now()
 
     def _on_queued(self, job: Job, state: TaskState, reported: AttemptStatus) -> None:
         """Record the backend's job id and message of an attempt that has not started, if they are new."""
@@ -402,8 +410,14 @@ class SupervisorLoop:
             job_id=reported.job_id,
             evidence=reported.evidence,
         )
-        time = max(stamp(ending.ended), state.started or "")
-        self._note_attempt(events.ENDED, job, time=time, **ending.to_event())
+        start, ended = self._starts.pop(job.task, None), max(stamp(ending.ended), state.started or "")
+        self._note_attempt(
+            events.ENDED,
+            job,
+            time=ended,
+            duration=start.corrected(state.started or ended, ending.ended or time.time()) if start else None,
+            **ending.to_event(),
+        )
         self._decisions.settle(task)
 
     def _symptom(self, task: Task, job: Job) -> str | None:

@@ -19,20 +19,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.model.spec import Spec
 from nemorun_cli.scheduler.resume_plan import decide, refuse_late
-from nemorun_cli.storage import events, supervision
+from nemorun_cli.storage import events, spec_copies, supervision
 from nemorun_cli.storage.events import SUPERVISOR_ENDED, SUPERVISOR_STARTED
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervisor.assignment import Assignment
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import crashpoints, locks, process_limits, user
-from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system.files import descriptor_to_append
 from nemorun_cli.system.locks import HeldLock, Holder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nemorun_cli.model.spec import Spec
     from nemorun_cli.supervisor.assignment import ResumeRequest
 
 
@@ -142,11 +142,11 @@ def _drive(loop: SupervisorLoop) -> tuple[str | None, int]:
 
 def _current_spec(files: ExperimentFiles, request: ResumeRequest | None) -> Spec:
     """The spec to run: the one staged by a resume, or the latest revision, installed if it was not yet."""
-    installed = Spec.from_json(json.loads(files.resolved.read_bytes()))
+    installed = spec_copies.read_copy(files)
     staged = request.staged if request is not None else None
     if staged is None and not files.revisions.is_dir():
         return installed
-    from nemorun_cli.storage import spec_copies, spec_revisions  # noqa: PLC0415 - only for specs that were changed
+    from nemorun_cli.storage import spec_revisions  # noqa: PLC0415 - only for specs that were changed
 
     spec = spec_copies.read_spec(files)
     if installed.revision < spec.revision:
@@ -154,7 +154,7 @@ def _current_spec(files: ExperimentFiles, request: ResumeRequest | None) -> Spec
     if staged is None:
         return spec
     spec_revisions.take(files, staged, present=spec.revision)
-    return Spec.from_json(json.loads(files.revision(spec.revision + 1).resolved.read_bytes()))
+    return spec_copies.read_copy(files, revision=spec.revision + 1)
 
 
 def _preload() -> None:
@@ -177,12 +177,16 @@ def _redirect(log: Path) -> None:
     """Detach from the terminal: standard input is empty, and standard error goes to the log."""
     for number in (0, 2):  # if the log cannot be opened, nothing is written to the inherited terminal
         _point(number, os.devnull, os.O_RDWR)
-    _point(2, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    _become(2, descriptor_to_append(log))
 
 
 def _point(number: int, path: str | Path, flags: int) -> None:
     """Open a file as this descriptor; if the descriptor was closed, `open` may return its number."""
-    descriptor = os.open(path, flags, FILE_MODE)
+    _become(number, os.open(path, flags))
+
+
+def _become(number: int, descriptor: int) -> None:
+    """Give a descriptor this number."""
     if descriptor != number:
         os.dup2(descriptor, number)
         os.close(descriptor)

@@ -114,12 +114,6 @@ def open_to_read(path: str | Path, *, follows_link: bool = True) -> BinaryIO:
     return open(_regular(path, flags), "rb")
 
 
-def read(path: str | Path) -> bytes:
-    """The content of a file that others write, as `open_to_read` opens it."""
-    with open_to_read(path) as stream:
-        return stream.read()
-
-
 def descriptor_to_read(path: str | Path) -> int:
     """The descriptor that `open_to_read` reads."""
     return _regular(path, os.O_RDONLY)
@@ -140,6 +134,12 @@ def _regular(path: str | Path, flags: int) -> int:
         os.close(descriptor)
         raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
     return descriptor
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file that others write, as `open_to_read` opens it."""
+    with open_to_read(path) as stream:
+        return stream.read()
 
 
 def is_regular(path: Path) -> bool:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from nemorun_cli.errors import LockHeldError
 from nemorun_cli.system import pids
-from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system.files import FILE_MODE, read_bytes
+from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -270,8 +271,12 @@ def write_holder(descriptor: int, holder: Holder) -> None:
 def read_holder(path: Path) -> Holder | None:
     """The last holder of the lock that the file names; None if it names none, or is incomplete."""
     try:
-        values = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        values = json.loads(read_bytes(path))
+    except OSError as error:
+        if is_shortage(error):
+            raise
+        return None
+    except (ValueError, RecursionError):
         return None
     return Holder.from_mapping(values) if isinstance(values, dict) else None
 

@@ -21,7 +21,8 @@ from nemorun_cli.model.capacity import Capacity, Machine, PendingRequest
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.system import locks
 from nemorun_cli.system.backoff import Backoff
-from nemorun_cli.system.files import make_folder
+from nemorun_cli.system.files import make_folder, read_bytes
+from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -282,10 +283,14 @@ def _entries(folder: Path, suffix: str) -> Iterator[tuple[Path, Mapping[str, Any
 
 
 def _values(path: Path) -> Mapping[str, Any]:
-    """The values in a file; empty if it is being written or no longer exists."""
+    """The values in a file; empty if it is being written, no longer exists or cannot be read."""
     try:
-        values = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        values = json.loads(read_bytes(path))
+    except OSError as error:
+        if is_shortage(error):
+            raise
+        return {}
+    except (ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from nemorun_cli.errors import LedgerDamagedError
 from nemorun_cli.system.files import make_folder, write_whole
 from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
 from nemorun_cli.tracking.store import row_files
@@ -126,11 +127,14 @@ class Metric:
 
     def about(self) -> dict[str, Any]:
         """The latest description, tags and metadata of the metric."""
+        path = f"{self.folder}/{ABOUT}"
         try:
-            with open(f"{self.folder}/{ABOUT}", encoding="ascii") as stream:
-                description = json.load(stream)
+            with row_files.open_rows(path) as stream:
+                description = json.loads(stream.read())
         except FileNotFoundError:
             return {}
+        except (ValueError, RecursionError) as error:
+            raise LedgerDamagedError(f"{path} is not the description of a metric: {error}") from error
         return description if isinstance(description, dict) else {}
 
     def describe(self, about: Mapping[str, Any]) -> None:

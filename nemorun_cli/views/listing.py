@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.errors import LedgerError, NotFoundError
+from nemorun_cli.errors import ExpError, NotFoundError
 from nemorun_cli.model.clock import seconds_between, unix
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.model.wording import seconds
@@ -19,6 +19,7 @@ from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage import ledger
 from nemorun_cli.storage.paths import LEDGER, REVISIONS, age_key
 from nemorun_cli.system.file_end import last_bytes
+from nemorun_cli.system.files import open_to_read
 from nemorun_cli.views import observe
 
 if TYPE_CHECKING:
@@ -78,8 +79,7 @@ def newest_first(
     """Every experiment (of these names) created at the timestamp `since` or later; each is read on demand."""
     ids = [
         (age_key(experiment_id), experiment_id, name)
-        for name in (home.names() if names is None else names)
-        for experiment_id in home.ids(name)
+        for name, experiment_id in home.readable_ids(home.names() if names is None else names)
     ]
     ids.sort(reverse=True)
     # As text: joining paths would take a quarter of the total time for ten thousand experiments.
@@ -118,16 +118,19 @@ def _summarize(home: Home, experiment_id: str, name: str, path: str) -> Summary 
     created, finished = _created(head), _finished(tail)
     if created is None or finished is None or _was_changed(head, path):
         return _look(home, experiment_id, name)
-    return Summary(
-        id=experiment_id,
-        name=name,
-        status=ExperimentStatus(finished["status"]),
-        created=created["time"],
-        ended=finished["time"],
-        counts=finished.get("counts", {}),
-        tags=created.get("tags", ()),
-        key=created.get("key"),
-    )
+    try:
+        return Summary(
+            id=experiment_id,
+            name=name,
+            status=ExperimentStatus(finished["status"]),
+            created=str(created["time"]),
+            ended=str(finished["time"]),
+            counts=dict(finished.get("counts", {})),
+            tags=list(created.get("tags", ())),
+            key=created.get("key"),
+        )
+    except (LookupError, TypeError, ValueError):
+        return _unreadable(experiment_id, name, "its ledger has events that no version of exp writes")
 
 
 def _was_changed(head: bytes, path: str) -> bool:
@@ -138,14 +141,11 @@ def _was_changed(head: bytes, path: str) -> bool:
 
 def _ends(path: str) -> tuple[bytes, bytes]:
     """The first and the last bytes of a file; the same bytes if it is small."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        head = os.read(descriptor, ENDS)
+    with open_to_read(path) as stream:
+        head = os.read(stream.fileno(), ENDS)
         if len(head) < ENDS:
             return head, head
-        return head, last_bytes(descriptor, ENDS)[0]
-    finally:
-        os.close(descriptor)
+        return head, last_bytes(stream.fileno(), ENDS)[0]
 
 
 def _created(head: bytes) -> Event | None:
@@ -175,15 +175,17 @@ def _finished(tail: bytes) -> Event | None:
 
 
 def _look(home: Home, experiment_id: str, name: str) -> Summary | None:
-    files = home.experiment(experiment_id)
-    if files is None:
-        return None
     try:
+        files = home.experiment(experiment_id)
+        if files is None:
+            return None
         snapshot = observe.look(files, home=home.directory)
     except NotFoundError:
         return None  # removed meanwhile
-    except LedgerError as error:
+    except ExpError as error:
         return _unreadable(experiment_id, name, error.message)
+    except Exception as error:  # noqa: BLE001 - what one experiment contains must not hide all others
+        return _unreadable(experiment_id, name, f"cannot be read: {type(error).__name__}: {error}")
     finished = snapshot.history.finished
     return Summary(
         id=experiment_id,

@@ -10,6 +10,7 @@ from nemorun_cli.errors import NotFoundError
 from nemorun_cli.model.masking import mask
 from nemorun_cli.system.file_end import last_lines
 from nemorun_cli.system.files import is_regular, open_to_read
+from nemorun_cli.views.line_filter import line_filter
 
 if TYPE_CHECKING:
     import re
@@ -68,21 +69,43 @@ class LogFeed:
 
     def read(self, history: ExperimentState) -> Iterator[LogLine]:
         """The lines since the last call; an incomplete last line is included once its attempt is finished."""
+        for cursor, is_first in self._logs(history):
+            lines = self._filtered(cursor.read(is_over=self._is_over(cursor, history)))
+            if is_first and self.last is not None:
+                yield from deque(lines, maxlen=self.last)
+            else:
+                yield from lines
+
+    def read_text(self, history: ExperimentState) -> Iterator[tuple[str, str]]:
+        """The same lines many at a time, each with its newline, and their task; several times as fast."""
+        hidden = {part for value in self.secrets for part in (value, *value.splitlines()) if "\n" not in part}
+        matching = line_filter(self.pattern)
+        for cursor, is_first in self._logs(history):
+            texts: Iterator[str] = (
+                matching(mask(text, hidden) if hidden else text)
+                for text in cursor.texts(is_over=self._is_over(cursor, history))
+            )
+            if is_first and self.last is not None:
+                texts = iter(["".join(deque((line for text in texts for line in _lines(text)), self.last))])
+            yield from ((cursor.task, text) for text in texts if text)
+
+    def _logs(self, history: ExperimentState) -> Iterator[tuple[_Cursor, bool]]:
+        """The logs to read now, each once the former is read, and whether it is the first log of its task."""
         for task in self.tasks:
             state = history.tasks[task]
-            cursor = self._cursors.get(task)
+            cursor, is_first = self._cursors.get(task), False
             if cursor is None:
-                if (cursor := self._begin(task, state)) is None:
+                cursor, is_first = self._begin(task, state), True
+                if cursor is None:
                     continue
-                yield from self._first(cursor, is_over=self._is_over(cursor, state))
-            else:
-                yield from self._filtered(cursor.read(is_over=self._is_over(cursor, state)))
+                self._skip_to_last(cursor)
+            yield cursor, is_first
             while self.attempt is None and cursor.attempt < state.attempt:
                 following = self.files.attempt(task, cursor.attempt + 1)
                 if not is_regular(following.log):
                     break
                 cursor = self._open(task, cursor.attempt + 1, following)
-                yield from self._filtered(cursor.read(is_over=self._is_over(cursor, state)))
+                yield cursor, False
 
     def skip(self, history: ExperimentState) -> None:
         """Skip all existing lines."""
@@ -101,14 +124,11 @@ class LogFeed:
         cursor = self._cursors[task] = _Cursor(task, number, attempt_files.log)
         return cursor
 
-    def _first(self, cursor: _Cursor, *, is_over: bool) -> Iterable[LogLine]:
-        if self.last is None:
-            return self._filtered(cursor.read(is_over=is_over))
-        if self.pattern is None:
+    def _skip_to_last(self, cursor: _Cursor) -> None:
+        """Skip what precedes the last lines, if it is known which these are without reading the log."""
+        if self.last is not None and self.pattern is None:
             with open_to_read(cursor.path) as stream:
                 cursor.go_to(last_lines(stream, self.last))
-            return self._filtered(cursor.read(is_over=is_over))
-        return deque(self._filtered(cursor.read(is_over=is_over)), maxlen=self.last)
 
     def _filtered(self, lines: Iterable[LogLine]) -> Iterator[LogLine]:
         for line in lines:
@@ -123,7 +143,8 @@ class LogFeed:
                 yield line
 
     @staticmethod
-    def _is_over(cursor: _Cursor, state: TaskState) -> bool:
+    def _is_over(cursor: _Cursor, history: ExperimentState) -> bool:
+        state = history.tasks[cursor.task]
         return state.is_over or cursor.attempt < state.attempt
 
 
@@ -144,34 +165,45 @@ class _Cursor:
 
     def read(self, *, is_over: bool) -> Iterator[LogLine]:
         """The lines since the last call; `is_over` includes an incomplete last line and ends the reading."""
+        for begin, data in self._blocks(is_over=is_over):
+            offset = begin
+            for line in data.split(b"\n"):
+                text = line.decode("utf-8", errors="replace")
+                yield LogLine(task=self.task, attempt=self.attempt, offset=offset, text=text)
+                offset += len(line) + 1
+
+    def texts(self, *, is_over: bool) -> Iterator[str]:
+        """The same lines as texts of several, separated by newlines."""
+        return (data.decode("utf-8", errors="replace") for _, data in self._blocks(is_over=is_over))
+
+    def _blocks(self, *, is_over: bool) -> Iterator[tuple[int, bytes]]:
+        """Complete lines without the last newline, and the byte where they begin."""
         if self._is_done:
             return
         with open_to_read(self.path) as stream:
             stream.seek(self._offset)
             while data := stream.read(CHUNK):
                 self._offset += len(data)
-                yield from self._split(data)
+                yield from self._complete(self._rest + data if self._rest else data)
         if is_over:
             self._is_done = True
             if self._rest:
                 rest, self._rest = self._rest, b""
-                yield self._line(rest, self._offset - len(rest))
+                yield self._offset - len(rest), rest
 
-    def _split(self, data: bytes) -> Iterator[LogLine]:
-        data = self._rest + data
-        begin = self._offset - len(data)
-        *complete, self._rest = data.split(b"\n")
-        for line in complete:
-            yield self._line(line, begin)
-            begin += len(line) + 1
+    def _complete(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        begin, end = self._offset - len(data), data.rfind(b"\n")
+        self._rest = data[end + 1 :]
+        if end >= 0:
+            yield begin, data[:end]
         if len(self._rest) > LONGEST:
             rest, self._rest = self._rest, b""
-            yield self._line(rest, begin)
+            yield self._offset - len(rest), rest
 
-    def _line(self, data: bytes, offset: int) -> LogLine:
-        return LogLine(
-            task=self.task, attempt=self.attempt, offset=offset, text=data.decode("utf-8", errors="replace")
-        )
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines of a text, each with its newline."""
+    return (f"{line}\n" for line in text.split("\n")[:-1])
 
 
 def latest_attempt(files: ExperimentFiles, task: str, state: TaskState) -> int | None:

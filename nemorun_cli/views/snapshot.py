@@ -15,7 +15,7 @@ from nemorun_cli.errors import (
     AmbiguousError,
     NotFoundError,
 )
-from nemorun_cli.model.clock import seconds_between, stamp
+from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
 from nemorun_cli.views import sweeps
 
@@ -233,9 +233,8 @@ class Snapshot:
 
     def duration(self, state: TaskState) -> float | None:
         """Seconds from the start of a task to its end, or until now."""
-        if state.started is None:
-            return None
-        return round(seconds_between(state.started, state.ended or self.seen), 3)
+        seconds = state.seconds(self.seen)
+        return None if seconds is None else round(seconds, 3)
 
     def _evidence(self, state: TaskState) -> str | None:
         if state.evidence:

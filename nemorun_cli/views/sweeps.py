@@ -100,9 +100,9 @@ def _at_pace(states: Sequence[TaskState], count: int, now: float) -> float:
 
 def _durations(states: Sequence[TaskState], statuses: tuple[TaskStatus, ...]) -> list[float]:
     return [
-        seconds_between(state.started, state.ended)
+        seconds
         for state in states
-        if state.status in statuses and state.started and state.ended
+        if state.status in statuses and state.ended and (seconds := state.seconds(0.0)) is not None
     ]
 
 

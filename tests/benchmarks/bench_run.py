@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 TASKS = 1000
 MANY_TASKS = 10_000
 EXPERIMENTS = 10_000
+LOG_LINES = 10_000_000
+LOG_TEXT = b"step loss 0.123456 accuracy 0.98765 lr 0.001 tokens/s 123456 seconds per batch 0.1234 eta 0:12"
 WATCHED_TASKS = 200
 WATCHED_SECONDS = 30.0
 
@@ -68,7 +71,7 @@ def main() -> None:
         f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.2f}, Python {sys.version.split()[0]}, in {folder}"
     )
     try:
-        for part in (start, overhead, chain_of_sleeps, looking, validating, supervisor, nemo_run):
+        for part in (start, overhead, chain_of_sleeps, looking, logs, validating, supervisor, nemo_run):
             if options.only in part.__name__:
                 part(bench, options.nemo_run) if part is nemo_run else part(bench)  # type: ignore[call-arg]
     finally:
@@ -187,6 +190,29 @@ def looking(bench: Bench) -> None:
         bare,
         goal=4,
     )
+
+
+def logs(bench: Bench) -> None:
+    """The log of a task that printed a gigabyte, against grep on the file."""
+    write_spec(bench, "talk.yaml", {"talk": {"inline": "true", "entrypoint": "sh"}})
+    bench.exp("run", "talk.yaml", "-q")
+    (log,) = bench.home.glob("experiments/talk/*/tasks/talk/attempt-1/log")
+    with log.open("wb") as stream:
+        for number in range(0, LOG_LINES, 1000):
+            stream.write(b"".join(b"%08d %s\n" % (line, LOG_TEXT) for line in range(number, number + 1000)))
+
+    def shell(*argv: str | Path, filter_of: str = "") -> Callable[[], float]:
+        # A grep whose output is /dev/null itself ends at its first match.
+        return bench.command("sh", "-c", f"{shlex.join(map(str, argv))}{filter_of} > /dev/null")
+
+    for name, options, words in (
+        ("exp logs of 1 GB", (), ("",)),
+        ("exp logs -n 1000", ("-n", "1000"), ("00077",)),
+        ("exp logs --grep, a literal", ("--grep", "00077"), ("00077",)),
+        ("exp logs --grep, every line", ("--grep", "loss .*accuracy"), ("loss .*accuracy",)),
+    ):
+        ours = shell(EXP, "logs", "talk", *options)
+        bench.compare(name, ours, "grep", shell("grep", *words, log, filter_of=" | cat"), goal=20)
 
 
 def validating(bench: Bench) -> None:

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs what the tests on real engines need and this Debian lacks, as root; starts none of it.
+# Installs what the tests on real engines, and on a clock that is set, need and this Debian lacks, as root;
+# starts none of it.
 #
-#   install.sh [docker | slurm | accounting | sshd] ...   (default: all of them)
+#   install.sh [docker | slurm | accounting | sshd | faketime] ...   (default: all of them)
 set -euo pipefail
 
 declare -A programs=(
@@ -9,12 +10,14 @@ declare -A programs=(
     [slurm]="slurmctld slurmd munged sbatch"
     [accounting]="slurmdbd mariadbd"
     [sshd]="sshd ssh rsync"
+    [faketime]="faketime"
 )
 declare -A packages=(
     [docker]="docker.io busybox-static curl iproute2 python3"
     [slurm]="slurm-wlm munge"
     [accounting]="slurmdbd mariadb-server"
     [sshd]="openssh-server openssh-client rsync"
+    [faketime]="faketime"
 )
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -33,7 +36,7 @@ install() {
         --option DPkg::Lock::Timeout=300 "$@"
 }
 
-[ "$#" -gt 0 ] || set -- docker slurm accounting sshd
+[ "$#" -gt 0 ] || set -- docker slurm accounting sshd faketime
 
 # One at a time: apt-get does not wait for another one that reads the lists.
 exec 9>"${TMPDIR:-/tmp}/exp-tests-install.lock"

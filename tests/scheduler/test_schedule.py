@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.schedules import C, Drive, F, K, S, graphs, schedule, task
 
 from nemorun_cli.model.capacity import Machine
-from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.clock import stamp, steady
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.spec import Group, Retry, Task
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
@@ -183,6 +185,20 @@ def test_delayed_task_waits_for_its_time() -> None:
     assert drive.start(now=99.9) == []
     assert drive.schedule.next_delay() == 100.0
     assert drive.start(now=100.0) == ["a"]
+
+
+def test_recorded_delay_is_at_most_that_of_the_spec() -> None:
+    """If the clock was set back since a supervisor recorded a retry, the next one does not wait for it."""
+    drive = Drive(schedule(task("a", retry=Retry(limit=2, delay=60, backoff=3))))
+    drive.begin()
+    for attempt, delay in ((2, 60), (3, 180)):
+        assert drive.start(now=steady() + delay) == ["a"]
+        drive.note(events.ENDED, "a", status=F, reason="exit")
+        drive.note(events.RETRIED, "a", attempt=attempt, not_before=stamp(time.time() + 3600))
+        drive.schedule.add_ready("a")
+        due = drive.schedule.next_delay()
+        assert due is not None
+        assert 0 < due - steady() <= delay
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ SAMPLES: dict[str, Any] = {
     "tasks": ["train"],
     "signal": "TERM",
     "grace": 1.5,
+    "duration": 2.5,
     "abandon": True,
     "pid": 1,
     "host": "node1",

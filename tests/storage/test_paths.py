@@ -29,6 +29,9 @@ def test_home_is_what_the_variable_says(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NEMORUN_HOME", "here")
     assert Home.from_environment().directory == tmp_path / "here"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NEMORUN_HOME", "~/literal")  # as an assignment in quotes, or a unit file, has it
+    assert Home.from_environment().directory == tmp_path / "literal"
     for unset in ("", None):
         if unset is None:
             monkeypatch.delenv("NEMORUN_HOME")

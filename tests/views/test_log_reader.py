@@ -112,3 +112,35 @@ def test_secrets_are_hidden_before_a_pattern_sees_them(files: ExperimentFiles) -
     feed = log_reader.LogFeed(files, ["a"], secrets={"hunter22"}, pattern=re.compile("hunter"))
     assert _texts(feed, OVER) == []
     assert _texts(log_reader.LogFeed(files, ["a"], secrets={"hunter22"}), OVER) == ["the *** is here"]
+
+
+@pytest.mark.parametrize("pattern", [None, "o", "o.*w", "[^x]w", "^$"])
+@pytest.mark.parametrize("last", [None, 0, 1, 3])
+def test_many_lines_at_once_are_the_same_lines(
+    files: ExperimentFiles, pattern: str | None, last: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts of many lines have what single lines have: masked, filtered, cut, of all tasks and attempts."""
+    monkeypatch.setattr(log_reader, "CHUNK", 16)  # so that lines are divided among blocks
+    _write(files, b"one\nhow low\n\nthe secret-value now\nsecret-value\nand more\nx" + b"w" * 40)
+    _write(files, b"of attempt two: how\n", attempt=2)
+    _write(files, "grün, wo".encode(), task="b")
+    history = ExperimentState(
+        {
+            name: TaskState(status=TaskStatus.SUCCEEDED, attempt=number)
+            for name, number in (("a", 2), ("b", 1))
+        }
+    )
+
+    def feed() -> log_reader.LogFeed:
+        compiled = re.compile(pattern) if pattern is not None else None
+        secrets = ["secret-value", "and more\nhow low"]
+        return log_reader.LogFeed(files, ["a", "b"], secrets=secrets, pattern=compiled, last=last)
+
+    for number in (None, 1):
+        single, many = feed(), feed()
+        single.attempt = many.attempt = number
+        wanted = "".join(f"{line.task} {line.text}\n" for line in single.read(history))
+        found = "".join(
+            f"{task} {line}\n" for task, text in many.read_text(history) for line in text[:-1].split("\n")
+        )
+        assert found == wanted

@@ -8,12 +8,14 @@ import typer
 
 from nemorun_cli.cli import completion, terminal
 from nemorun_cli.cli.options import Json
+from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.experiment import run
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.views.reports import doctor_report
 
 if TYPE_CHECKING:
     from nemorun_cli.views.reports.doctor_report import Check
+    from nemorun_cli.views.snapshot import Snapshot
 
 SIGNS: Final = {"well": "ok", "warning": "!!", "trouble": "XX"}
 
@@ -40,7 +42,7 @@ def command(
       exp doctor latest      check the executors of an experiment
     """
     home = Home.from_environment()
-    snapshot = run.find(which, home=home).status() if which is not None else None
+    snapshot, problem = _look(which, home) if which is not None else (None, None)
     executors = None
     if snapshot is not None:
         used = {task.executor for task in snapshot.spec.tasks}
@@ -52,6 +54,7 @@ def command(
         doctor_report.of_machine(),
         doctor_report.of_session(),
         *([doctor_report.of_experiment(snapshot)] if snapshot is not None else []),
+        *([problem] if problem is not None else []),
     ]
     if is_json:
         terminal.write_json(
@@ -66,6 +69,14 @@ def command(
     else:
         _show(checks)
     return doctor_report.exit_code(checks)
+
+
+def _look(which: str, home: Home) -> tuple[Snapshot | None, Check | None]:
+    """The state of an experiment; if it, or the home, cannot be read, the check that reports it."""
+    try:
+        return run.find(which, home=home).status(), None
+    except (LedgerError, UsageError) as error:
+        return None, doctor_report.of_unreadable(f"experiment {which}", error)
 
 
 def _show(checks: list[Check]) -> None:

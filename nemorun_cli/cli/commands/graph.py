@@ -18,6 +18,7 @@ from nemorun_cli.views.reports import task_graph
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nemorun_cli.cli.graph_drawing import GraphLine
     from nemorun_cli.views.reports.task_graph import TaskGraph
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -120,16 +121,26 @@ def _document(tasks: TaskGraph, snapshot: Snapshot | None) -> dict[str, Any]:
 
 def _draw(tasks: TaskGraph, snapshot: Snapshot | None) -> None:
     from nemorun_cli.cli import graph_drawing  # noqa: PLC0415 - the other formats do not need it
+    from nemorun_cli.views.reports import folded_graph  # noqa: PLC0415 - the same
 
     title = tasks.name
     if snapshot is not None:
         title = f"{snapshot.files.id}  {snapshot.status}  ({wording.counts(snapshot.history.counts)})"
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
-    lines = graph_drawing.draw(tasks, is_ascii=not encoding.startswith("utf"))
+    folded = folded_graph.fold(tasks)
+    lines = graph_drawing.draw(folded.graph, is_ascii=not encoding.startswith("utf"))
     terminal.write(f"{title}\n\n")
-    if not terminal.can_draw(sys.stdout):
+    if terminal.can_draw(sys.stdout):
+        _print(lines)
+    else:
         terminal.write("".join(f"{line}\n" for line in lines))
-        return
+    if folded.left_out:
+        terminal.write(f"\nand {folded.left_out} more\n")
+    if len(folded.graph.nodes) < len(tasks.nodes):
+        terminal.suggest("all tasks one by one: --format dot, --format mermaid or --json", is_wanted=True)
+
+
+def _print(lines: Sequence[GraphLine]) -> None:
     from rich.console import Console  # noqa: PLC0415 - only for terminals
     from rich.text import Text  # noqa: PLC0415 - the same
 

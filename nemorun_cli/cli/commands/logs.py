@@ -70,9 +70,19 @@ def command(
         return _follow(run, feed, show)
     if len(names) == 1:
         log_reader.demand(snapshot, names[0], attempt=number)
-    for line in feed.read(snapshot.history):
-        show(line)
+    if is_json:
+        for line in feed.read(snapshot.history):
+            show(line)
+    else:
+        _write_all(feed, snapshot, is_led=len(names) > 1)
     return 0
+
+
+def _write_all(feed: LogFeed, snapshot: Snapshot, *, is_led: bool) -> None:
+    """Write the lines as they are now, many at a time."""
+    for task, text in feed.read_text(snapshot.history):
+        lead = f"{task} | " if is_led else ""
+        terminal.write(f"{lead}{text[:-1].replace(chr(10), chr(10) + lead)}\n" if lead else text)
 
 
 def _attempt(text: str | None) -> int | None:

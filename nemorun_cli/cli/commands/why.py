@@ -33,6 +33,9 @@ WORST_FIRST: Final = (
     *(TaskStatus.SUBMITTED, TaskStatus.PENDING),
 )
 MOST_EXPLAINED: Final = 3  # tasks that are explained one by one when no task is named
+MOST_MATCHES: Final = 20  # the same when a glob or a prefix names them
+MOST_OF_A_KIND: Final = 10  # causes of one kind that are listed for a task
+MOST_LINKS: Final = 5  # of a long chain of dependencies, at either end
 COLUMNS = (
     Column("ATTEMPT", is_number=True),
     Column("STATUS"),
@@ -84,6 +87,10 @@ def command(
     sweep = _sweep_of(snapshot, names)
     if sweep is not None and not is_json:
         _show_sweep(snapshot, sweep, names, secrets=secrets)
+        return
+    if len(names) > MOST_MATCHES and not is_json:
+        counts = Counter(snapshot.history.tasks[name].status for name in names)
+        _show_several(snapshot, names, f"{len(names)} tasks: {wording.counts(counts)}", secrets=secrets)
         return
     explanations = why_report.explain(snapshot, names, events, secrets=secrets)
     if is_json:
@@ -151,8 +158,8 @@ def _other_reason(state: TaskState) -> str:
 def _show(snapshot: Snapshot, explained: Explanation) -> None:
     task = explained.task.id
     lines = [f"{task} is {explained.state.status}"]
-    lines += [f"  {cause.message}" for cause in explained.causes]
-    lines += [f"{'    ' * depth}  because {link.message}" for depth, link in enumerate(explained.chain)]
+    lines += _causes(explained)
+    lines += _chain(explained)
     lines += [f"  the plugin {fault.line}" for fault in _plugin_faults(snapshot) if fault.task == task]
     terminal.write_lines(lines)
     _show_log(explained)
@@ -161,6 +168,27 @@ def _show(snapshot: Snapshot, explained: Explanation) -> None:
         tables.show(COLUMNS, _rows(explained))
     if explained.resume is not None:
         terminal.write(f"\n{_resumption(snapshot, explained)}\n")
+
+
+def _causes(explained: Explanation) -> list[str]:
+    """The causes; of many of one kind, such as dependencies, only the first."""
+    shown: Counter[str] = Counter()
+    lines = []
+    for cause in explained.causes:
+        shown[cause.kind] += 1
+        if shown[cause.kind] <= MOST_OF_A_KIND:
+            lines.append(f"  {cause.message}")
+    more = ((kind, count - MOST_OF_A_KIND) for kind, count in shown.items() if count > MOST_OF_A_KIND)
+    return lines + [f"  and {count} more of this kind ({kind}); all of them: --json" for kind, count in more]
+
+
+def _chain(explained: Explanation) -> list[str]:
+    """The chain up to the first failure; of a long one, its beginning and its end."""
+    links = [f"because {link.message}" for link in explained.chain]
+    left_out = len(links) - 2 * MOST_LINKS
+    if left_out > 1:
+        links[MOST_LINKS:-MOST_LINKS] = [f"and {left_out} more, up to"]
+    return [f"{'    ' * depth}  {link}" for depth, link in enumerate(links)]
 
 
 def _plugin_faults(snapshot: Snapshot) -> list[Fault]:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
 
-from nemorun_cli.errors import EngineError
+from nemorun_cli.errors import EngineError, UsageError
 from nemorun_cli.executors.docker.container import secrets_text
+from nemorun_cli.system import user
 from nemorun_cli.system.files import descriptor_to_append
 
 if TYPE_CHECKING:
@@ -62,10 +63,10 @@ def host() -> str:
 
 
 def _has_chosen_context() -> bool:
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     try:
+        folder = Path(os.environ.get("DOCKER_CONFIG") or user.home() / ".docker")
         return bool(json.loads((folder / "config.json").read_bytes()).get("currentContext"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, UsageError):
         return False
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.executors.shim_call import shim_line
 from nemorun_cli.model import units
 from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -275,7 +276,7 @@ def volume(text: str, folder: str) -> str:
     """A volume of the spec with its path made absolute; a source without a slash names a volume."""
     source, rest = text.split(":", 1)
     if "/" in source or source.startswith((".", "~")):
-        source = os.path.normpath(Path(folder, Path(source).expanduser()))
+        source = os.path.normpath(Path(folder, expanded(source)))
     return f"{source}:{rest}"
 
 

@@ -38,9 +38,11 @@ from nemorun_cli.executors.docker.orphans import Orphans
 from nemorun_cli.executors.escalation import KILL, Escalation
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import failed_launch
+from nemorun_cli.model.clock import age
 from nemorun_cli.storage import attempts
-from nemorun_cli.system import files, hardware
+from nemorun_cli.system import hardware
 from nemorun_cli.system.backoff import Backoff
+from nemorun_cli.system.files import read_bytes
 from nemorun_cli.system.process_limits import is_shortage
 from nemorun_cli.system.threads import Workers
 
@@ -340,7 +342,7 @@ class DockerExecutor:
     def _watch(self, tracked: _Tracked, container: str, *, since: float, timeout: float | None) -> None:
         tracked.container = container
         if timeout:
-            tracked.deadline = time.monotonic() + since + timeout - time.time()
+            tracked.deadline = time.monotonic() + timeout - max(0.0, age(since))
         if tracked.is_bare and self._engine is not None and tracked.log is None:
             with contextlib.suppress(DownError, OSError):  # `lifecycle.finish` completes the log in any case
                 tracked.log = ContainerLog(self._engine, container, tracked.job.files.log)
@@ -571,7 +573,7 @@ def _recorded_host(job: Job) -> str | None:
     if job.plan is not None:
         return str(job.plan.details["host"])
     try:
-        recorded = json.loads(files.read(job.files.plan))["details"].get("host")
+        recorded = json.loads(read_bytes(job.files.plan))["details"].get("host")
     except (OSError, ValueError, KeyError):
         return None
     return str(recorded) if recorded else None

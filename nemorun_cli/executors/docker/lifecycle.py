@@ -298,7 +298,7 @@ def _save_record(job: Job, record: dict[str, Any] | None, *, is_oom: bool) -> bo
     path = job.files.exit
     try:
         if record is None and is_oom and path.exists():
-            record = json.loads(files.read(path))
+            record = json.loads(files.read_bytes(path))
         if record is None:
             files.sync(path)
             return True

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE, excludes, parents_of
 from nemorun_cli.executors.slurm.het_job import STEP
 from nemorun_cli.executors.slurm.squeue import NEVER
 from nemorun_cli.executors.slurm.submissions import Submission, Submissions, submissions_folder
+from nemorun_cli.model.clock import age
 from nemorun_cli.storage import attempts
-from nemorun_cli.system import files
+from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +92,7 @@ class AttemptJobs:
         for path in (job.files.claim, job.files.log):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 last = max(last, path.stat().st_mtime)
-        return time.time() - last > LOST_AFTER
+        return age(last) > LOST_AFTER
 
     def is_coscheduled(self, job: Job) -> bool:
         """Whether its task is a step of a job that also runs other tasks."""
@@ -101,8 +101,8 @@ class AttemptJobs:
 
     def step_id(self, job: Job) -> str | None:
         """The id of the job step that runs its task, once the step has started."""
-        with contextlib.suppress(OSError):
-            return files.read(job.files.directory / STEP).decode("ascii", errors="replace").strip() or None
+        with contextlib.suppress(OSError):  # the step has not written it, or the task replaced it
+            return read_bytes(job.files.directory / STEP).decode("ascii", errors="replace").strip() or None
         return None
 
     def is_early(self, job: Job) -> bool:

@@ -44,6 +44,7 @@ from nemorun_cli.executors.slurm.scancel import JobStop, grouped
 from nemorun_cli.executors.slurm.squeue import CAUSES, NEVER, QueueRow, ending_of, is_news, waiting_message
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
+from nemorun_cli.model.clock import age
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import attempts
 from nemorun_cli.system import crashpoints, environment, files
@@ -415,7 +416,8 @@ class SlurmExecutor:
         has_finished = row.phase == "over" if row else is_asked
         # While the job of a co-scheduled group continues, Slurm did not terminate one of its steps.
         has_finished |= is_asked and not is_watched and self._jobs.is_coscheduled(tracked.job)
-        is_old = time.time() - (ending.ended or 0.0) > (CANCEL_DELAY if tracked.cancel else CAUSE_DELAY)
+        delay = CANCEL_DELAY if tracked.cancel else CAUSE_DELAY
+        is_old = age(ending.ended or 0.0) > delay or self._has_settled(tracked, delay)
         if has_finished or (is_old and not is_watched):
             return self._report_finished(tracked, self._with_cause(tracked, ending, row))
         self._states.hurry(URGENT)
@@ -443,7 +445,7 @@ class SlurmExecutor:
             return self._report_finished(tracked, with_note(ending_of(row), NO_FOLDER))
         was_claimed = attempts.claimed_pid(tracked.job.files) is not None
         has_ended_itself = row.state in ("COMPLETED", "FAILED")
-        is_late = row.end is not None and time.time() - row.end > RECORD_DELAY
+        is_late = row.end is not None and age(row.end) > RECORD_DELAY
         if not (was_claimed or has_ended_itself) or is_late or self._has_settled(tracked, RECORD_DELAY):
             return self._report_finished(tracked, ending_of(row))
         return None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import EngineError
 from nemorun_cli.storage.paths import HOME_VARIABLE
 from nemorun_cli.system.files import FOLDER_MODE
+from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -135,7 +136,7 @@ class Tunnel:
         if self.port:
             argv += ["-p", str(self.port)]
         if self.identity:
-            argv += ["-i", str(Path(self.identity).expanduser())]
+            argv += ["-i", str(expanded(self.identity))]
         return argv
 
     def shell(self, *, asks: bool = False) -> list[str]:

@@ -193,7 +193,7 @@ def submissions_folder(job: Job) -> Path:
 
 def _read(folder: Path) -> Submission | None:
     try:
-        record = json.loads((folder / "members.json").read_bytes())
+        record = json.loads(files.read_bytes(folder / "members.json"))
     except FileNotFoundError:
         return None
     members = tuple((str(task), int(attempt)) for task, attempt in record["members"])
@@ -210,5 +210,5 @@ def _read(folder: Path) -> Submission | None:
         record.get("components", 1),
     )
     with contextlib.suppress(FileNotFoundError):
-        submission.job_id = (folder / "job").read_text(encoding="ascii").strip() or None
+        submission.job_id = files.read_bytes(folder / "job").decode("ascii").strip() or None
     return submission

@@ -8,26 +8,29 @@ import shutil
 import stat
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import content_store
 from nemorun_cli.storage import run_keys, supervision
-from nemorun_cli.storage.paths import ExperimentFiles
-from nemorun_cli.system import locks
+from nemorun_cli.storage.paths import ExperimentFiles, creator, skip
+from nemorun_cli.system import locks, pids, user
 from nemorun_cli.system.files import FOLDER_MODE, sync
 from nemorun_cli.views import listing, observe
+from nemorun_cli.views.reports.doctor_report import SHARED, file_system
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
 
     from nemorun_cli.storage.paths import Home
 
 GC_FORMAT: Final = "exp.gc/1"
 
-RemovableKind = Literal["experiment", "collected", "wake", "rebuilt", "key", "fault", "code"]
+SHARED_AGE: Final = 3600.0  # seconds: on a shared file system, a pid may be that of another host
+
+RemovableKind = Literal["experiment", "collected", "unfinished", "wake", "rebuilt", "key", "fault", "code"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,28 +51,54 @@ def leftovers(home: Home) -> Iterator[Removable]:
     """Items that no experiment needs any more, regardless of age."""
     for path in home.collected():
         yield Removable(kind="collected", path=path, size=_size(path))
+    for path in home.unfinished():
+        if _is_abandoned(path):
+            yield Removable(kind="unfinished", path=path, size=_size(path))
     for files in _experiments(home):
-        if not (locks.is_held(files.supervisor_lock) or supervision.is_listening(files)):
-            if _is_fifo(files.wake):
-                yield Removable(kind="wake", path=files.wake, size=0, id=files.id)
-            if files.rebuilt_ledger.is_file():
-                size = files.rebuilt_ledger.stat().st_size
-                yield Removable(kind="rebuilt", path=files.rebuilt_ledger, size=size, id=files.id)
+        try:
+            yield from list(_leftovers_of(files))
+        except OSError as error:
+            skip(LedgerError(f"cannot read {error.filename or files.directory}: {error.strerror}"))
     for path in run_keys.leftovers(home):
-        yield Removable(kind="key", path=path, size=path.stat().st_size)
+        yield Removable(kind="key", path=path, size=_size(path))
     yield from _unused_code(home)
+
+
+def _leftovers_of(files: ExperimentFiles) -> Iterator[Removable]:
+    for path in files.unfinished():
+        if _is_abandoned(path):
+            yield Removable(kind="unfinished", path=path, size=_size(path), id=files.id)
+    if not locks.is_held(files.supervisor_lock):
+        if _is_fifo(files.wake):
+            yield Removable(kind="wake", path=files.wake, size=0, id=files.id)
+        if files.rebuilt_ledger.is_file():
+            size = _size(files.rebuilt_ledger)
+            yield Removable(kind="rebuilt", path=files.rebuilt_ledger, size=size, id=files.id)
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether the process that began to create this has terminated."""
+    pid = creator(path)
+    if pid is None or pids.exists(pid):
+        return False
+    try:
+        age = time.time() - path.lstat().st_mtime
+    except OSError:  # just completed
+        return False
+    return age > SHARED_AGE or file_system(path.parent) not in SHARED
 
 
 def expired(home: Home, *, older: float) -> Iterator[Removable]:
     """Experiments that finished more than `older` seconds ago, and fault tracebacks of that age."""
     limit = time.time() - older
     for entry in listing.newest_first(home, names=home.names()):
-        files = home.experiment(entry.id)
-        if files is None or files.directory.is_symlink() or not entry.ended:
+        if not _ended_before(entry, limit):
             continue
-        if unix(entry.ended) < limit:
-            yield Removable(kind="experiment", path=files.directory, size=_size(files.directory), id=files.id)
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for files in home.readable([entry.id]):
+            if not files.directory.is_symlink():
+                size = _size(files.directory)
+                yield Removable(kind="experiment", path=files.directory, size=size, id=files.id)
+    with contextlib.suppress(OSError):  # it does not exist, or belongs to another user
         for path in sorted(home.faults.iterdir()):
             status = path.lstat()
             if stat.S_ISREG(status.st_mode) and status.st_mtime < limit:
@@ -79,45 +108,53 @@ def expired(home: Home, *, older: float) -> Iterator[Removable]:
 def remove(home: Home, item: Removable) -> str | None:
     """Remove one item if it is still removable; returns None if it no longer exists, else why it stays."""
     try:
-        if item.kind == "experiment":
-            return _remove_experiment(home, ExperimentFiles(item.path))
-        if item.kind == "collected":
-            _delete(item.path)
-        elif item.kind == "code":
-            return None if content_store.discard(home, item.path) else "an experiment is being created"
-        elif item.kind == "key":
-            return None if run_keys.discard(item.path) else "it is held"
-        elif item.kind == "fault":
-            item.path.unlink(missing_ok=True)
-        else:
-            return _remove_file(ExperimentFiles(item.path.parent), item.path)
+        return _REMOVALS[item.kind](home, item.path)
     except OSError as error:
         return f"it cannot be removed: {error.strerror}: {error.filename or item.path}"
-    return None
 
 
 def _unused_code(home: Home) -> Iterator[Removable]:
-    """Code that was shipped for experiments that no longer exist."""
+    """Code that was shipped for experiments that no longer exist; none if an experiment cannot be read."""
     if not home.code.is_dir():
         return
     referenced: set[str] = set()
-    for files in _experiments(home):
-        with contextlib.suppress(FileNotFoundError):
-            referenced.update(path.name for path in files.code.iterdir())
+    try:
+        for name in home.names():
+            for experiment_id in home.ids(name):
+                if files := home.experiment(experiment_id):
+                    referenced.update(_shipped(files))
+    except (LedgerError, OSError):  # another step has warned about it
+        return
     for path in content_store.unused(home, referenced):
         yield Removable(kind="code", path=path, size=_size(path))
 
 
 def _experiments(home: Home) -> Iterator[ExperimentFiles]:
-    """The experiments of the home that are real folders, not symbolic links."""
-    for name in home.names():
-        for experiment_id in sorted(home.ids(name)):
-            files = home.experiment(experiment_id)
-            if files is not None and not files.directory.is_symlink():
-                yield files
+    """The readable experiments of the home that are real folders, not symbolic links."""
+    ids = sorted(home.readable_ids(home.names()))
+    for files in home.readable(experiment_id for _, experiment_id in ids):
+        if not files.directory.is_symlink():
+            yield files
 
 
-def _remove_experiment(home: Home, files: ExperimentFiles) -> str | None:
+def _shipped(files: ExperimentFiles) -> list[str]:
+    """The names of the shipped packages of an experiment."""
+    try:
+        return [path.name for path in files.code.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _ended_before(entry: listing.Summary, limit: float) -> bool:
+    """Whether an experiment ended before `limit`, in Unix seconds; not if its end is no time."""
+    try:
+        return entry.ended is not None and unix(entry.ended) < limit
+    except (ValueError, TypeError):
+        return False
+
+
+def _remove_experiment(home: Home, folder: Path) -> str | None:
+    files = ExperimentFiles(folder)
     lock = supervision.take(files)
     if lock is None:
         return "it is supervised"
@@ -126,6 +163,9 @@ def _remove_experiment(home: Home, files: ExperimentFiles) -> str | None:
         snapshot = observe.look(files, home=home.directory, observe=False)
         if not snapshot.is_over:
             return "it was resumed"
+        if (obstacle := _obstacle(files.directory)) is not None:
+            owner = user.owner(obstacle) or "another user"
+            return f"it cannot be removed: {obstacle} belongs to {owner}"
         renamed = files.collected
         files.directory.rename(renamed)
         sync(renamed.parent)
@@ -139,14 +179,36 @@ def _remove_experiment(home: Home, files: ExperimentFiles) -> str | None:
     return None
 
 
-def _remove_file(files: ExperimentFiles, path: Path) -> str | None:
-    lock = supervision.take(files)
+def _remove_file(home: Home, path: Path) -> str | None:
+    del home
+    lock = supervision.take(ExperimentFiles(path.parent))
     if lock is None:
         return "it is supervised"
     try:
         path.unlink(missing_ok=True)
     finally:
         os.close(lock)
+    return None
+
+
+def _remove_code(home: Home, path: Path) -> str | None:
+    return None if content_store.discard(home, path) else "an experiment is being created"
+
+
+def _remove_key(home: Home, path: Path) -> str | None:
+    del home
+    return None if run_keys.discard(path) else "it is held"
+
+
+def _remove_fault(home: Home, path: Path) -> str | None:
+    del home
+    path.unlink(missing_ok=True)
+    return None
+
+
+def _remove_collected(home: Home, folder: Path) -> str | None:
+    del home
+    _delete(folder)
     return None
 
 
@@ -157,14 +219,41 @@ def _delete(folder: Path) -> None:
     for path in list(folder.iterdir()):
         if path == ledger:
             continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    ledger.unlink()
+        _delete_entry(path)
+    ledger.unlink(missing_ok=True)
     folder.rmdir()
     with contextlib.suppress(OSError):  # other experiments have the same name
         folder.parent.rmdir()
+
+
+def _delete_entry(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _remove_unfinished(home: Home, path: Path) -> str | None:
+    del home
+    if not _is_abandoned(path):
+        return None if not path.exists() else "it is being created"
+    if path.is_dir():
+        _make_writable(path)
+    _delete_entry(path)
+    return None
+
+
+def _obstacle(folder: Path | str) -> Path | None:
+    """The first folder whose entries this user can neither remove nor be allowed to; None without one."""
+    is_own = os.stat(folder).st_uid == os.geteuid()  # noqa: PTH116 - takes text, too
+    if not is_own and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return Path(folder)
+    try:
+        with os.scandir(folder) as entries:
+            inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except PermissionError:  # its own mode; `_make_writable` changes it
+        return None
+    return next((obstacle for path in inner if (obstacle := _obstacle(path)) is not None), None)
 
 
 def _make_writable(folder: Path) -> None:
@@ -177,17 +266,21 @@ def _make_writable(folder: Path) -> None:
 
 
 def _size(folder: Path | str) -> int:
-    """The bytes of all files in a folder, as far as it is readable; links are not followed."""
+    """The bytes of a file, or of all files in a folder, as far as it is readable; links are not followed."""
     total = 0
     try:
         entries = list(os.scandir(folder))
+    except NotADirectoryError:
+        with contextlib.suppress(OSError):
+            return os.lstat(folder).st_size
+        return 0
     except OSError:
         return 0
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             total += _size(entry.path)
         else:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 total += entry.stat(follow_symlinks=False).st_size
     return total
 
@@ -197,3 +290,15 @@ def _is_fifo(path: Path) -> bool:
         return stat.S_ISFIFO(path.lstat().st_mode)
     except FileNotFoundError:
         return False
+
+
+_REMOVALS: Final[Mapping[RemovableKind, Callable[[Home, Path], str | None]]] = {
+    "experiment": _remove_experiment,
+    "collected": _remove_collected,
+    "unfinished": _remove_unfinished,
+    "wake": _remove_file,
+    "rebuilt": _remove_file,
+    "key": _remove_key,
+    "fault": _remove_fault,
+    "code": _remove_code,
+}

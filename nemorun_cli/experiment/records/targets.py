@@ -184,7 +184,7 @@ def of_experiment(snapshot: Snapshot, *, home: Path, task: str | None = None) ->
     owners = {(folder, f"{prefix}/{name}"): name for name in names}
     writers: dict[tuple[str, str], list[str | None]] = {}
     for name in names:
-        for place in dict.fromkeys([(folder, f"{prefix}/{name}"), *_registered(snapshot, name)]):
+        for place in dict.fromkeys([(folder, f"{prefix}/{name}"), *_registered(snapshot, name, home=home)]):
             writers.setdefault(place, []).append(name)
     for place, tasks in writers.items():
         owner = owners.get(place)
@@ -196,10 +196,13 @@ def of_experiment(snapshot: Snapshot, *, home: Path, task: str | None = None) ->
         )
 
 
-def _registered(snapshot: Snapshot, task: str) -> Iterable[tuple[str, str]]:
-    """The records that the attempts at a task registered."""
+def _registered(snapshot: Snapshot, task: str, *, home: Path) -> Iterable[tuple[str, str]]:
+    """The records that the attempts at a task registered, relocated if the home was moved."""
+    before = str(snapshot.history.created.get("home", home))
     for number in range(1, snapshot.history.tasks[task].attempt + 1):
-        yield from supervisor_api.registered(snapshot.files.attempt(task, number).records)
+        for root, prefix in supervisor_api.registered(snapshot.files.attempt(task, number).records):
+            is_moved = root.startswith(f"{before}/") and not os.path.isdir(root)  # noqa: PTH112 - text
+            yield (f"{home}{root[len(before) :]}" if is_moved else root), prefix
 
 
 def _part(

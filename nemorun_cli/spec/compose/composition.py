@@ -15,6 +15,7 @@ from nemorun_cli.spec.expressions.syntax import OPENING
 from nemorun_cli.spec.schema import checks, walk
 from nemorun_cli.spec.yaml.parser import parse
 from nemorun_cli.spec.yaml.source import SpecSource, open_source
+from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -223,7 +224,7 @@ class _Composer:
         if OPENING in written:
             refuse("files are read before expressions are evaluated", "write a literal path")
             return None
-        target = Path(os.path.normpath(path.parent / Path(written).expanduser()))
+        target = Path(os.path.normpath(path.parent / expanded(written)))
         real = os.path.realpath(target)
         repeated = [file for known, file in chain if known == real]
         if repeated:
@@ -233,7 +234,7 @@ class _Composer:
             return None
         if real in self._done:
             return self._done[real]
-        shown_as = target if Path(written).expanduser().is_absolute() else _beside(source.file, written)
+        shown_as = target if expanded(written).is_absolute() else _beside(source.file, written)
         try:
             other = open_source(target, file=str(shown_as))
         except SpecError as fault:

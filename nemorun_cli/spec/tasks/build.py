@@ -27,6 +27,7 @@ from nemorun_cli.spec.tasks.dependencies import Member, members_of
 from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
 from nemorun_cli.spec.tasks.resource_requests import VISIBLE, ResourceRequests
 from nemorun_cli.storage.paths import script_copy
+from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -292,7 +293,7 @@ class TaskBuilder:
                 self._report(place, "names no program")
             return argv
         if kind == "script":
-            path = self._folder / Path(value).expanduser()
+            path = self._folder / expanded(value)
             if not (path.is_file() or (self._copies and script_copy(str(path), self._copies).is_file())):
                 problem = "is a folder:" if path.is_dir() else "there is no file"
                 self._report(
@@ -319,7 +320,7 @@ class TaskBuilder:
             return str(self._folder)
         if isinstance(value, LateText):
             return value
-        path, place = self._folder / Path(value).expanduser(), self._place(member, "workdir")
+        path, place = self._folder / expanded(value), self._place(member, "workdir")
         is_remote = Path(value).is_absolute() and self._capabilities(executor).has_remote_paths
         if place not in self._filled and not path.is_dir() and not is_remote:
             self._report(place, f"there is no folder {path}")

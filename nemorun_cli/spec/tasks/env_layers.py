@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.model.problems import Finding
 from nemorun_cli.spec.expressions.fill import words
+from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from nemorun_cli.model.problems import Place
 
@@ -71,7 +72,7 @@ class EnvLayering:
         return files
 
     def _path(self, text: str) -> Path:
-        return self._folder / Path(text).expanduser()
+        return self._folder / expanded(text)
 
     def _read(self, path: Path, place: Place) -> dict[str, str]:
         if path not in self._files:

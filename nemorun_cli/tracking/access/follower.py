@@ -25,7 +25,7 @@ class MetricFollower:
         """The rows completed since the last call, by series, of all openings or of the given ones.
 
         Raises:
-            LedgerDamagedError: a complete line is not a row.
+            LedgerDamagedError: a file cannot be read, or a complete line is not a row.
         """
         new_rows: dict[str | None, list[Row]] = {}
         for folder in sorted(row_files.names(self._place.metrics)):
@@ -39,7 +39,7 @@ class MetricFollower:
 
     def _read_new(self, path: str) -> list[Row]:
         offset = self._offsets.get(path, 0)
-        with open(path, "rb") as stream:
+        with row_files.open_rows(path) as stream:
             stream.seek(offset)
             data = stream.read()
         end = data.rfind(b"\n") + 1

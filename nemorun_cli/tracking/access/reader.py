@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nemorun_cli.errors import UnreadableWarning, UsageError
 from nemorun_cli.model import clock
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.system.files import write_whole
-from nemorun_cli.tracking.store import json_values, record_paths
+from nemorun_cli.tracking.store import json_values, record_paths, row_files
 from nemorun_cli.tracking.store import sessions as opened
 
 if TYPE_CHECKING:
@@ -100,10 +102,24 @@ def _latest(openings: list[Session], name: str) -> Any:
 def prefixes(dash_root: str | os.PathLike[str], pattern: str = "*") -> Iterator[str]:
     """The prefixes of records, sorted, that match a glob, in which `*` also matches `/`.
 
-    Symbolic links to other folders are not followed.
+    Symbolic links to other folders are not followed. Folders that cannot be read are skipped with a warning.
+
+    Raises:
+        UsageError: the root cannot be read.
     """
     root = os.path.abspath(os.fspath(dash_root))
-    for folder, inner, _ in os.walk(root):
+
+    def report(error: OSError) -> None:
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            return
+        text = f"cannot read {error.filename}: {error.strerror}"
+        if error.filename == root:
+            raise UsageError(
+                text, hint="ask its owner for access, or use another folder of records"
+            ) from error
+        warnings.warn(text, UnreadableWarning, stacklevel=2)
+
+    for folder, inner, _ in os.walk(root, onerror=report):
         inner.sort()
         if record_paths.RECORD in inner:
             inner.remove(record_paths.RECORD)
@@ -118,13 +134,13 @@ def environment(
     """The packages of an opening, and its uncommitted changes if they were recorded completely."""
     place = record_paths.Place(os.path.abspath(os.fspath(dash_root)), record_paths.check_prefix(prefix))
     try:
-        with open(place.packages(opening), encoding="ascii") as stream:
-            packages = json_values.load(stream.read())
+        with row_files.open_rows(place.packages(opening)) as stream:
+            packages = json_values.load(stream.read().decode("ascii"))
     except FileNotFoundError:
         packages = {}
     try:
-        with open(place.diff(opening), encoding="utf-8", errors="replace") as stream:
-            diff = stream.read()
+        with row_files.open_rows(place.diff(opening)) as stream:
+            diff = stream.read().decode("utf-8", errors="replace")
     except FileNotFoundError:
         diff = None
     return packages, diff

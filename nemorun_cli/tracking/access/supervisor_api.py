@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.system.files import open_to_read
+from nemorun_cli.system.files import NOT_REGULAR, open_to_read
 from nemorun_cli.tracking.params import flattened
 from nemorun_cli.tracking.process import git_state, process_info
 from nemorun_cli.tracking.store import json_values, record_paths, row_files, sessions
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nemorun_cli.tracking.store.record_paths import Place
 
 MAX_REGISTERED: Final = 1_000  # records of one attempt that are closed
+MOST_BYTES: Final = 4 << 20  # of the list of these records: more than as many lines need
 
 
 class TrackedAttempt(NamedTuple):
@@ -96,8 +97,12 @@ def registered(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     """The records that an attempt registered, as root and prefix; other lines are skipped."""
     try:
         with open_to_read(os.fspath(path)) as stream:
-            lines = stream.read().splitlines()[:MAX_REGISTERED]
-    except (FileNotFoundError, NotADirectoryError):
+            lines = stream.read(MOST_BYTES).splitlines()[:MAX_REGISTERED]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    except OSError as error:
+        if error.strerror != NOT_REGULAR:
+            raise
         return
     yield from dict.fromkeys(_notes(lines))
 
@@ -107,7 +112,7 @@ def _notes(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
         try:
             note = json_values.load(line.decode("ascii"))
             place = note["dash_root"], record_paths.check_prefix(note["prefix"])
-        except (ValueError, LookupError, TypeError, UsageError):
+        except (ValueError, LookupError, TypeError, RecursionError, UsageError):
             continue  # an incomplete or foreign line
         if isinstance(place[0], str) and os.path.isabs(place[0]):
             yield place

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from nemorun_cli.errors import LedgerDamagedError, NotFoundError
-from nemorun_cli.system.files import FILE_MODE, make_folder, whole
+from nemorun_cli.system.files import FILE_MODE, make_folder, open_to_read, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,9 +117,12 @@ class Blobs:
 
         Raises:
             NotFoundError: it does not exist.
+            LedgerDamagedError: it cannot be read.
         """
         path = self.path(checksum)
         try:
-            return open(path, "rb")
+            return open_to_read(path)
         except FileNotFoundError:
             raise NotFoundError(f"the content {checksum} is not at {path}") from None
+        except OSError as error:
+            raise LedgerDamagedError(f"{path} cannot be read: {error.strerror}") from error

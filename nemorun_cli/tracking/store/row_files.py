@@ -13,7 +13,7 @@ import os
 from contextlib import contextmanager
 from operator import itemgetter
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
 
 from nemorun_cli.errors import LedgerDamagedError, StateError
 from nemorun_cli.system.file_end import last_lines
@@ -155,13 +155,28 @@ def generation_of(opening: str) -> int:
     return int(first) if first.isdecimal() else 0
 
 
+def open_rows(path: str) -> BinaryIO:
+    """Open a file of a record, which anybody may have put there; never waits.
+
+    Raises:
+        FileNotFoundError: it does not exist.
+        LedgerDamagedError: it cannot be read, or is not a regular file.
+    """
+    try:
+        return open_to_read(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise LedgerDamagedError(f"{path} cannot be read: {error.strerror}") from error
+
+
 def read(path: str) -> tuple[list[Row], IncompleteRow | None]:
     """All complete rows of a file, and its incomplete last line, if any.
 
     Raises:
         LedgerDamagedError: a line before the last one is not a row.
     """
-    with open_to_read(path) as stream:
+    with open_rows(path) as stream:
         data = stream.read()
     end = data.rfind(b"\n") + 1
     torn = IncompleteRow(path, len(data) - end) if end < len(data) else None
@@ -181,7 +196,7 @@ def parse(data: bytes, path: str) -> list[Row]:
         text = data[:-1].decode("ascii").replace("\n", ",")
         with _collector_paused():
             rows = json.loads(f"[{text}]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return _parse_lines(data, path)
     if len(rows) != data.count(b"\n") or not set(map(type, rows)) <= {dict}:
         return _parse_lines(data, path)
@@ -207,7 +222,7 @@ def _parse_lines(data: bytes, path: str) -> list[Row]:
     for number, line in enumerate(data[:-1].split(b"\n"), 1):
         try:
             row = json_values.load(line.decode("ascii"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise LedgerDamagedError(f"{path}:{number}: not a row: {error}") from error
         if not isinstance(row, dict):
             raise LedgerDamagedError(f"{path}:{number}: not a row: not a JSON object")
@@ -217,7 +232,7 @@ def _parse_lines(data: bytes, path: str) -> list[Row]:
 
 def read_tail(path: str, count: int) -> tuple[list[Row], IncompleteRow | None]:
     """The last rows of a file; only its end is read."""
-    with open_to_read(path) as stream:
+    with open_rows(path) as stream:
         stream.seek(last_lines(stream, count + 1, chunk=BLOCK))  # the last one may be incomplete
         data = stream.read()
     end = data.rfind(b"\n") + 1

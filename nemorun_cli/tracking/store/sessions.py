@@ -16,11 +16,11 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from nemorun_cli.errors import LedgerNewerError, NotFoundError, StateError, UsageError
+from nemorun_cli.errors import LedgerDamagedError, LedgerNewerError, NotFoundError, StateError, UsageError
 from nemorun_cli.model import clock
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.model.status import Reason
-from nemorun_cli.system.files import FILE_MODE, descriptor_to_read, make_folder, open_to_read
+from nemorun_cli.system.files import FILE_MODE, descriptor_to_read, make_folder
 from nemorun_cli.tracking.process import process_info
 from nemorun_cli.tracking.store import json_values, row_files
 
@@ -189,6 +189,13 @@ def read(place: Place, opening: str) -> Session | None:
         LedgerNewerError: a newer version wrote it.
     """
     path = place.opening(opening)
+    try:
+        return _read(place, opening, path)
+    except (ValueError, TypeError, LookupError) as error:
+        raise LedgerDamagedError(f"{path} is not an opening of a record: {error}") from error
+
+
+def _read(place: Place, opening: str, path: str) -> Session | None:
     events, _ = row_files.read(path)
     verdict = read_verdict(place, opening)
     state = "ended"
@@ -265,10 +272,12 @@ def _is_held(path: str) -> bool:
 def read_verdict(place: Place, opening: str) -> Row | None:
     """The latest verdict of a supervisor on an opening, or None."""
     try:
-        with open_to_read(place.verdict(opening)) as stream:
+        with row_files.open_rows(place.verdict(opening)) as stream:
             verdict = json_values.load(stream.read().decode("ascii"))
     except FileNotFoundError:
         return None
+    except (ValueError, RecursionError) as error:
+        raise LedgerDamagedError(f"{place.verdict(opening)} is not a verdict: {error}") from error
     return verdict if isinstance(verdict, dict) else None
 
 

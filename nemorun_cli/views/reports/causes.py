@@ -12,7 +12,7 @@ from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.model.units import duration_text
 from nemorun_cli.scheduler.parallel_limit import ParallelLimit
-from nemorun_cli.scheduler.schedule import Schedule, rule_of
+from nemorun_cli.scheduler.schedule import Schedule, delay_of, rule_of
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.views import resource_wait
 
@@ -138,7 +138,7 @@ class CauseReader:
             )
         if unfinished:
             return causes
-        if state.not_before and (delay := unix(state.not_before) - self.snapshot.seen) > 0:
+        if (delay := self._delay(task, state)) > 0:
             text = f"it is retried in {duration_text(max(1, round(delay)))}, after a delay"
             causes.append(Cause(kind="delay", message=text, time=state.not_before))
         causes += [*self._together(task), *self._sweep(task)]
@@ -155,6 +155,12 @@ class CauseReader:
             return []
         text = f"attempt {state.attempt} could not start, and is submitted again: {state.message}"
         return [Cause(kind="launch", message=text)]
+
+    def _delay(self, task: Task, state: TaskState) -> float:
+        """Seconds until the retry of a task is due; at most its delay, as a clock can be set back."""
+        if not state.not_before:
+            return 0.0
+        return min(unix(state.not_before) - self.snapshot.seen, delay_of(task.retry, state.tries - 1))
 
     def _without_supervisor(self) -> Cause:
         holder = self.snapshot.holder

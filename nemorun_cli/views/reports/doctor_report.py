@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli import executors
-from nemorun_cli.errors import EngineError, ExpError, LedgerError
+from nemorun_cli.errors import EngineError, ExpError, LedgerError, UsageError
 from nemorun_cli.model.resources import cpus_text, gpus_text
 from nemorun_cli.model.units import size_text
-from nemorun_cli.system import locks, login_session
+from nemorun_cli.storage.paths import ANOTHER_HOME
+from nemorun_cli.system import locks, login_session, user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -132,7 +133,7 @@ def of_home(home: Home) -> Iterator[Check]:
             message=f"{folder} is not writable: {error.strerror}",
             remedy="change its owner to you, or set NEMORUN_HOME to a folder of yours",
         )
-    yield _of_privacy(home)
+    yield from _of_privacy(home)
     yield _of_space(folder)
     if (kind := file_system(folder)) in SHARED:
         yield Check(
@@ -187,17 +188,38 @@ def _try_lock(path: Path) -> tuple[bool, bool]:
     return is_seen, not locks.is_held(path)
 
 
-def _of_privacy(home: Home) -> Check:
-    folder = home.experiments if home.experiments.is_dir() else home.directory
-    mode = stat.S_IMODE(folder.stat().st_mode)
+def _of_privacy(home: Home) -> Iterator[Check]:
+    """Whether the home is the user's own, and only the user's."""
+    try:
+        folder = home.experiments if home.experiments.is_dir() else home.directory
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        if owner := user.owner(home.directory) or user.owner(folder):
+            text = f"{folder} belongs to {owner}, who can change what its experiments run"
+            yield Check(subject="owner", state="warning", message=text, remedy=ANOTHER_HOME)
+        names = home.names()
+    except (OSError, UsageError) as error:
+        text = error.message if isinstance(error, UsageError) else str(error)
+        yield Check(subject="owner", state="trouble", message=text, remedy=ANOTHER_HOME)
+        return
+    yield from _of_names(home, names)
     if mode & OTHERS and stat.S_IMODE(home.directory.stat().st_mode) & OTHERS:
-        return Check(
+        yield Check(
             subject="privacy",
             state="warning",
             message=f"other users can access {folder} (mode {mode:03o}), which contains logs and outputs",
             remedy=f"chmod 700 {folder}",
         )
-    return Check(subject="privacy", state="well", message=f"only you can access {folder}")
+    elif owner is None:
+        yield Check(subject="privacy", state="well", message=f"only you can access {folder}")
+
+
+def _of_names(home: Home, names: Sequence[str]) -> Iterator[Check]:
+    """The folders of experiments that cannot be read; other commands skip them."""
+    unreadable: list[LedgerError] = []
+    for _ in home.readable_ids(names, report=unreadable.append):
+        pass
+    for error in unreadable:
+        yield Check(subject="experiments", state="warning", message=error.message, remedy=error.hint)
 
 
 def _of_space(folder: Path) -> Check:
@@ -259,6 +281,12 @@ def of_session() -> Check:
     if danger is None:
         return Check(subject="session", state="well", message="detached processes survive a logout")
     return Check(subject="session", state="warning", message=danger.message, remedy=danger.remedy)
+
+
+def of_unreadable(subject: str, error: ExpError) -> Check:
+    """An experiment that cannot be read."""
+    remedy = error.hint or "check it with: exp fsck"
+    return Check(subject=subject, state="trouble", message=error.message, remedy=remedy)
 
 
 def of_experiment(snapshot: Snapshot) -> Check:

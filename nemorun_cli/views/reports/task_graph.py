@@ -34,7 +34,10 @@ _PRECEDENCE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A task, or a group with its members; in the graph of a spec, `status` is None and `counts` is empty."""
+    """A task, or a group with its members; in the graph of a spec, `status` is None and `counts` is empty.
+
+    In a folded graph a node also represents `more` others.
+    """
 
     id: str
     members: tuple[str, ...]
@@ -44,10 +47,13 @@ class Node:
     status: TaskStatus | None = None
     counts: dict[TaskStatus, int] = field(default_factory=dict)
     description: str | None = None
+    more: int = 0
 
     @property
     def label(self) -> str:
-        """The name shown in drawings, with the number of members of a group."""
+        """The name shown in drawings, with the number of members of a group, or of folded nodes."""
+        if self.more:
+            return f"{self.id} and {self.more} more"
         return f"{self.id} {TIMES}{len(self.members)}" if self.is_group else self.id
 
     def to_json(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ from support.patience import eventually
 from support.workspace import until
 
 from nemorun_cli.cli import graph_drawing
-from nemorun_cli.views.reports import task_graph
+from nemorun_cli.views.reports import folded_graph, task_graph
 from nemorun_cli.views.reports.task_graph import Edge, Node, TaskGraph
 
 if TYPE_CHECKING:
@@ -182,3 +183,45 @@ def test_graph_takes_a_spec_or_an_experiment(exp: Exp) -> None:
 def test_graph_refuses_an_unknown_format(exp: Exp) -> None:
     """The formats that there are are listed."""
     assert "text, mermaid, dot" in exp("graph", exp.spec(DIAMOND), "--format", "png", code=2).stderr
+
+
+LARGE = st.integers(1, 40).flatmap(
+    lambda count: st.tuples(
+        st.just(count),
+        st.sets(st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)), max_size=60),
+    )
+)
+
+
+@given(LARGE, st.integers(1, 20))
+def test_a_folded_graph_counts_every_node(drawn: tuple[int, set[tuple[int, int]]], most: int) -> None:
+    """Each node is drawn, represented by another one, or counted as left out; dependencies are kept."""
+    count, pairs = drawn
+    graph = plain({(one, other) for one, other in pairs if one < other}, count)
+    folded = folded_graph.fold(graph, most=most)
+    assert len(folded.graph.nodes) <= most
+    assert sum(1 + node.more for node in folded.graph.nodes) + folded.left_out == count
+    names = {node.id for node in folded.graph.nodes}
+    assert all(edge.source in names and edge.target in names for edge in folded.graph.edges)
+    if count <= most:
+        assert folded.graph is graph
+    represented = {name: node.id for node in folded.graph.nodes for name in node.members}
+    edges = {(edge.source, edge.target) for edge in folded.graph.edges}
+    for edge in graph.edges:
+        source, target = represented.get(edge.source), represented.get(edge.target)
+        assert None in (source, target) or source == target or (source, target) in edges
+    assert graph_drawing.draw(folded.graph)
+
+
+def test_a_large_graph_is_drawn_on_a_page(exp: Exp) -> None:
+    """A long chain and many similar tasks are one row each; the other formats have all tasks."""
+    tasks = {f"c{i}": {"command": ["echo"], "dependencies": [f"c{i - 1}"] if i else []} for i in range(150)}
+    tasks |= {f"w{i}": {"command": ["echo"], "dependencies": ["c149"]} for i in range(150)}
+    exp.spec(json.dumps({"name": "large", "tasks": tasks}))
+    shown = exp("graph", "spec.yaml")
+    assert len(shown.stdout.splitlines()) < 12
+    assert "c1 and 147 more" in shown.stdout
+    assert "w0 and 149 more" in shown.stdout
+    assert "--format dot" in shown.stderr
+    assert len(exp("graph", "spec.yaml", "--json").json["nodes"]) == 300
+    assert exp("graph", "spec.yaml", "--format", "dot").stdout.count("label=") == 300

@@ -302,3 +302,25 @@ tasks:
     assert "its inline text ended at line 7 of " in shown
     assert "\033" not in shown
     assert "likely cause: FatalError: broken" in exp("why", "latest", "noisy").stdout
+
+
+def test_why_is_bounded_for_people_and_whole_for_scripts(bench: Bench) -> None:
+    """Of many dependencies, of a long chain and of many tasks a few lines are shown, and how many more."""
+    wide = {f"w{i}": {"command": "true", "dependencies": ["slow"]} for i in range(40)}
+    deep = {f"d{i}": {"command": "true", "dependencies": [f"d{i - 1}" if i else "fails"]} for i in range(40)}
+    tasks = {"slow": until("go"), "fails": "exit 3", **wide, **deep}
+    run = bench.start({**tasks, "join": {"command": "true", "dependencies": list(wide)}})
+    eventually(lambda: bench.exp.task("d39")["status"] == "SKIPPED")
+    lines = bench.exp("why", run.id, "join").stdout.splitlines()
+    assert len(lines) < 20
+    assert any("and 30 more" in line for line in lines)
+    assert len(explained(bench.exp, "join")["causes"]) == 40
+    lines = bench.exp("why", run.id, "d39").stdout.splitlines()
+    assert len(lines) < 20
+    assert max(map(len, lines)) < 160
+    assert any("and 30 more" in line for line in lines)
+    assert any("fails failed with exit code 3" in line for line in lines)
+    assert len(explained(bench.exp, "d39")["chain"]) == 40
+    assert "40 tasks: 40 PENDING" in bench.exp("why", run.id, "w*").stdout
+    assert len(bench.exp("why", run.id, "w*", "--json").json["tasks"]) == 40
+    run.cancel()
