@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 SHELL: Final = "/bin/sh"
 SLOTS_DESCRIPTOR: Final = 8  # where it expects the lock of the task's slots, if it has any
 POLL_INTERVAL: Final = 1.0  # seconds between polls of processes that no descriptor reports
+SETTLE: Final = 0.02  # seconds in which the processes of a killed group end
 RESTORED: Final = frozenset(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}
 
 
@@ -109,6 +110,9 @@ class LocalExecutor:
         self._scan: dict[int, process_tree.ScannedProcess] | None = None
         self._unwatched: set[Key] = set()  # alive, without a descriptor that reports their end
         self._unexamined: set[Key] = set()  # something happened to them that was not reported yet
+        self._settling: dict[
+            Key, float
+        ] = {}  # their shim was killed just now: until when to wait (monotonic)
         self._unreported: set[Key] = set()  # their last examination failed: report them, changed or not
         self._is_polling = False  # after an error it stays set
 
@@ -134,7 +138,7 @@ class LocalExecutor:
             self._next_poll = now + POLL_INTERVAL
             self._reap_strays()
         unseen = {key for key in jobs if key not in self._children and key not in self._unwatched}
-        self._unexamined |= unseen | (self._unwatched if is_due else set())
+        self._unexamined |= unseen | self._settling.keys() | (self._unwatched if is_due else set())
         wanted = [jobs[key] for key in self._unexamined if key in jobs]
         answers = [*answer_each(wanted, self._examine), *self._advance(jobs)]
         self._is_polling = False
@@ -157,7 +161,7 @@ class LocalExecutor:
 
     def due(self) -> float | None:
         """The time of the next check of processes that are being terminated or have no pidfd."""
-        times = [stop.due for stop in self._stops.values()]
+        times = [*(stop.due for stop in self._stops.values()), *self._settling.values()]
         if self._unwatched or (self._children and self._events is None):
             times.append(self._next_poll)
         return min(times, default=None)
@@ -283,6 +287,7 @@ class LocalExecutor:
     def _forget(self, key: Key) -> None:
         self._unwatched.discard(key)
         self._unexamined.discard(key)
+        self._settling.pop(key, None)
         if child := self._children.pop(key, None):
             self._shims.discard(child.pid)
             if child.watch is not None:
@@ -366,6 +371,8 @@ class LocalExecutor:
             if job.key not in self._unreported:
                 return None
             return AttemptStatus(key=job.key, state="running", job_id=str(child.pid))
+        if child and child.wait_status is not None and self._settles(job.key):
+            return None
         is_own = bool(child and child.is_own and child.wait_status is None and child.pid == pid)
         self._forget(job.key)
         if pid and process_tree.mark_of(pid) == _mark(job):
@@ -381,6 +388,11 @@ class LocalExecutor:
         return AttemptStatus(
             key=job.key, state="running", job_id=str(pid) if pid else None, evidence=evidence
         )
+
+    def _settles(self, key: Key) -> bool:
+        """Whether what a shim has left may still be ending: a signal to a group ends one after the other."""
+        now = time.monotonic()
+        return now < self._settling.setdefault(key, now + SETTLE)
 
     def _has_strays(self, job: Job, child: _Child | None) -> bool:
         """Whether a process that carries the attempt's marker is left, although no process holds its lock."""

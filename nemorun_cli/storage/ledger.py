@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
 from nemorun_cli.system import crashpoints
-from nemorun_cli.system.files import FILE_MODE, open_to_read, write_whole
+from nemorun_cli.system.files import FILE_MODE, NOT_REGULAR, open_to_read, write_whole
 from nemorun_cli.system.locks import is_at
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ class LedgerReader:
                 size = self.offset + len(data) if data else os.fstat(stream.fileno()).st_size
         except FileNotFoundError:
             raise NotFoundError(f"there is no ledger at {self.path}") from None
-        except IsADirectoryError:
-            raise LedgerDamagedError(f"{self.path} is a folder, not a ledger", hint=self.remedy) from None
         except OSError as error:
+            if error.strerror == NOT_REGULAR:
+                raise LedgerDamagedError(f"{self.path} is no file, and no ledger", hint=self.remedy) from None
             raise LedgerError(f"cannot read {self.path}: {error.strerror}") from error
         if size < self.offset:
             raise LedgerDamagedError(
