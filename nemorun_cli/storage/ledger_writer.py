@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.storage import events
+from nemorun_cli.system import signals
 from nemorun_cli.system.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -85,6 +87,11 @@ class LedgerWriter:
         """
         if not self._batch or (self.keeps_failed and self.due is not None and time.monotonic() < self.due):
             return
+        # A supervisor's handler that raises after the write would have the batch written again at its end.
+        with signals.deferred() if self.keeps_failed else contextlib.nullcontext():
+            self._flush()
+
+    def _flush(self) -> None:
         try:
             news = self.ledger.append(self._batch)
         except (LedgerDamagedError, LedgerNewerError):

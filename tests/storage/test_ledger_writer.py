@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,3 +76,29 @@ def test_request_that_arrives_before_a_failed_write_counts(ledger: Ledger) -> No
         assert ledger.news() == [request]
         assert ledger.append([{"event": "submitted"}]) == [{"event": "submitted"}]
     ledger.close()
+
+
+def test_signal_during_a_write_does_not_repeat_it(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that raises after a batch was written runs once the writer knows that."""
+
+    class Terminated(BaseException):
+        """What the handler of a supervisor raises."""
+
+    def terminate(number: int, frame: object) -> None:
+        raise Terminated
+
+    journal = LedgerWriter(ledger, schedule(task("a")).history, by="test")
+    journal.open()
+    journal.keeps_failed = True
+    sync = ledger.sync
+    monkeypatch.setattr(ledger, "sync", lambda: (os.kill(os.getpid(), signal.SIGTERM), sync()))
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        journal.note(events.SUBMITTED, task="a", attempt=1)
+        with pytest.raises(Terminated):
+            journal.flush()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not journal
+    journal.flush()
+    assert [event["event"] for event in LedgerReader(ledger.path).read()] == ["created", "submitted"]
