@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 96  # columns
 _INDENT = "  "
+_MOST_PLACES = 3  # in a hint
+_DEEPEST = 3  # keys of a path in a hint
 _TYPES = {
     "string": "text",
     "number": "a number",
@@ -50,6 +52,13 @@ def keys(path: str = "") -> list[str]:
     return [*walk.properties(schema), *_entries(schema)]
 
 
+def example(path: str = "") -> str | None:
+    """Return the path of the key below a path that has the most keys of its own; None below a plain value."""
+    lead = f"{path}." if path else ""
+    paths = [f"{lead}{key}" for key in keys(path)]
+    return max(paths, key=lambda inner: len(keys(inner)), default=None)
+
+
 def meant(path: str) -> str | None:
     """Return the path with a user-defined name replaced by the key that it probably misspells, or None."""
     part: Mapping[str, Any] = walk.experiment()
@@ -78,11 +87,31 @@ def _part(path: str) -> Mapping[str, Any]:
         inner = _below(part, key)
         if inner is None:
             where = ".".join(walked) or "a spec"
-            known = [*walk.properties(part), *_entries(part)]
-            raise NotFoundError(f"{where} has no key {key!r}", hint=choices(key, known))
+            raise NotFoundError(f"{where} has no key {key!r}", hint=_hint(part, path, key))
         part = inner
         walked.append(key)
     return part
+
+
+def _hint(part: Mapping[str, Any], path: str, key: str) -> str:
+    """Suggest the most similar key, or else the places of keys with this name elsewhere, or list the keys."""
+    known = [*walk.properties(part), *_entries(part)]
+    elsewhere = [] if nearest(key, known) else _places(path.rpartition(".")[2])
+    if not elsewhere:
+        return choices(key, known)
+    return " · ".join(f"exp schema {place}" for place in elsewhere[:_MOST_PLACES])
+
+
+def _places(name: str) -> list[str]:
+    """Return the paths that end with a key of this name: the shortest first, those of tasks before others."""
+    found: list[str] = []
+    level = [""]
+    for _ in range(_DEEPEST):
+        below = [f"{path}.{key}".lstrip(".") for path in level for key in keys(path)]
+        ends = [path for path in below if path.rpartition(".")[2] == name]
+        found += sorted(ends, key=lambda path: not path.startswith("tasks."))
+        level = below
+    return found
 
 
 def _below(part: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
