@@ -38,4 +38,5 @@ def command(
         terminal.write(reference.describe(path))
         if nearest := reference.meant(path):
             terminal.warn(f"{path} is read as a name of your choice: did you mean {nearest}?")
-        terminal.suggest(f"exp schema {path + '.' if path else ''}KEY · exp init", is_wanted=True)
+        example = reference.example(path)
+        terminal.suggest(f"exp schema {example} · exp init" if example else "exp init", is_wanted=True)
