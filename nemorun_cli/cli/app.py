@@ -19,7 +19,7 @@ import typer
 import typer.core
 import typer.main
 
-from nemorun_cli.cli import terminal
+from nemorun_cli.cli import extra_arguments, terminal
 from nemorun_cli.errors import ExpError, SpecError, UsageError
 from nemorun_cli.version import __version__
 
@@ -113,6 +113,13 @@ class ExpCommand(typer.core.TyperCommand):
         """All parameters, including `--help`."""
         return _unconverted(super().get_params(ctx))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line; arguments that the command does not take are wrong usage."""
+        words = list(args)  # the parser empties the list
+        rest = super().parse_args(ctx, args)
+        extra_arguments.refuse(ctx, words)
+        return rest
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line; Typer puts braces around a required argument."""
         return [piece if "|" in piece else piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
@@ -178,7 +185,7 @@ def build(name: str) -> Any:
     module = importlib.import_module(f"nemorun_cli.cli.commands.{name}")
     application = typer.Typer(add_completion=False, rich_markup_mode=None)
     text = _help_text(module.command)
-    application.command(name, cls=ExpCommand, help=text, context_settings=_SETTINGS)(module.command)
+    application.command(name, cls=ExpCommand, help=text, context_settings=_COMMAND_SETTINGS)(module.command)
     return typer.main.get_command(application)
 
 
@@ -189,6 +196,7 @@ def _help_text(function: Any) -> str:
 
 
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
+_COMMAND_SETTINGS: Final = {**_SETTINGS, "allow_extra_args": True}  # `extra_arguments` refuses them
 
 
 def _version(is_requested: bool) -> None:  # noqa: FBT001 - how Typer calls back
