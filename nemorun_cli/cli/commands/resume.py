@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -12,7 +13,9 @@ from nemorun_cli.cli.commands.run import document_of
 from nemorun_cli.cli.options import ExperimentGiven, Json, Params, Quiet, Sets
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.experiment.run import find
+from nemorun_cli.model.problems import Problem
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage import spec_origin
 from nemorun_cli.system import environment
 
 if TYPE_CHECKING:
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.change_spec import NewRevision
     from nemorun_cli.experiment.run import Run
-    from nemorun_cli.model.problems import Problem
     from nemorun_cli.spec.document import Document
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -86,7 +88,7 @@ def command(
     """
     run = find(which)
     document = _document(run, spec, params=params or (), sets=sets or ())
-    warnings = () if document is None else document.warnings
+    warnings = (*_edits(run, spec), *(() if document is None else document.warnings))
     terminal.warn_of(warnings)
     if dry_run:
         snapshot = run.status()
@@ -184,6 +186,15 @@ def _warn_of_environment(snapshot: Snapshot) -> None:
     before = snapshot.history.created.get("environment")
     if isinstance(before, dict) and (names := environment.differences(before)):
         terminal.warn(f"warning: changed since {snapshot.files.id} was created: {', '.join(names)}")
+
+
+def _edits(run: Run, spec: str | None) -> list[Problem]:
+    """The warning that the spec's file was edited: without `--spec` the experiment keeps its own."""
+    path = None if spec is not None else spec_origin.edited_file(run.files)
+    if path is None:
+        return []
+    hint = f"to use it: exp resume {run.id} --spec {shlex.quote(path)}"
+    return [Problem(file=path, message=f"differs from the spec that {run.id} keeps", hint=hint)]
 
 
 def _preview(

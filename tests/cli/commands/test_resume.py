@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 from typing import TYPE_CHECKING
 
@@ -112,3 +114,21 @@ def test_another_environment_is_warned_of(exp: Exp) -> None:
     exp("run", exp.spec(FLAKY), "-q", code=1)
     told = exp("resume", "flaky", env={"PYTHONPATH": "/elsewhere"}, code=1)
     assert "PYTHONPATH" in told.stderr
+
+
+def test_a_spec_that_was_edited_is_warned_of(exp: Exp) -> None:
+    """A resume keeps the experiment's spec: if the file differs, a warning names it and `--spec`."""
+    spec = exp.spec(FLAKY)
+    exp("run", spec, "-q", code=1)
+    assert "--spec" not in exp("resume", "flaky", "--dry-run").stderr
+    spec.write_text(FLAKY + "  # edited\n", encoding="utf-8")
+    result = exp("resume", "flaky", "--dry-run", "--json")
+    assert result.stderr.startswith(f"exp: warning: {spec}: differs from the spec that flaky_")
+    command = re.search(r"exp (resume .* --spec .*)\)", result.stderr)
+    assert command is not None
+    assert exp(*shlex.split(command[1]), "--dry-run").stderr == ""
+    again = exp("resume", "flaky", "--json", code=1)
+    assert "differs" in again.stderr
+    assert [warning["file"] for warning in again.json["warnings"]] == [str(spec)]
+    spec.unlink()
+    assert "differs" not in exp("resume", "flaky", "-q", code=1).stderr
