@@ -19,7 +19,7 @@ import typer
 import typer.core
 import typer.main
 
-from nemorun_cli.cli import extra_arguments, terminal
+from nemorun_cli.cli import extra_arguments, terminal, wrapping
 from nemorun_cli.errors import ExpError, SpecError, UsageError
 from nemorun_cli.version import __version__
 
@@ -106,7 +106,24 @@ def negative(parameter: Any) -> str | None:
     return f"--no-{name.removeprefix('--')}"
 
 
-class ExpCommand(typer.core.TyperCommand):
+class _FittingHelp:
+    """Makes the examples in a help fit the terminal; Click does not wrap them."""
+
+    help: str | None
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Write the text of the help."""
+        text, begin, examples = (self.help or "").partition(f"{EXAMPLES}\n")
+        width = formatter.width - formatter.current_indent - wrapping.INDENT
+        lines = [piece for line in examples.splitlines() for piece in wrapping.fitted_example(line, width)]
+        whole, self.help = self.help, text + begin + "\n".join(lines)
+        try:
+            super().format_help_text(ctx, formatter)  # type: ignore[misc]
+        finally:
+            self.help = whole
+
+
+class ExpCommand(_FittingHelp, typer.core.TyperCommand):
     """One command, without conversion of parameters; its flags have `--no-…` forms that the help omits."""
 
     def get_params(self, ctx: Any) -> Any:
@@ -146,7 +163,7 @@ class ExpCommand(typer.core.TyperCommand):
         return parser
 
 
-class CommandGroup(typer.core.TyperGroup):
+class CommandGroup(_FittingHelp, typer.core.TyperGroup):
     """The commands, each a stub with its name and one line of help until it runs."""
 
     def __init__(self, **attributes: Any) -> None:
@@ -308,7 +325,7 @@ def describe(error: ExpError) -> str:
     if isinstance(error, SpecError):
         from nemorun_cli.model import problems  # noqa: PLC0415 - only for specs with problems
 
-        parts.append(problems.render(error.problems))
+        parts.append(problems.render(error.problems, width=terminal.width(sys.stderr)))
     if error.hint:
         parts.append(f"hint: {error.hint}")
     return "\n".join(parts)

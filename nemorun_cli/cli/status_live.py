@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.cli import status_text, tables, terminal
+from nemorun_cli.cli import status_text, tables, terminal, wrapping
 from nemorun_cli.cli.status_view import document_of, show
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.views.follow import Watch
@@ -103,7 +103,11 @@ def _picture(snapshot: Snapshot, names: Sequence[str] | None, *, height: int, wi
             name for name in chosen if not tasks[name].is_live
         ]
         rows = status_text.rows(snapshot, first[:most])[:most]
-    parts: list[Any] = [Text(line) for line in status_text.header(snapshot)]
+    parts: list[Any] = [
+        Text(piece)
+        for line in status_text.header(snapshot)
+        for piece in wrapping.fitted(line, width, hang=status_text.LABELLED)
+    ]
     parts.append(tables.drawn(status_text.COLUMNS, rows, width=width))
     if left > 0:
         parts.append(Text(f"… and {left} more that do not fit", style="dim"))

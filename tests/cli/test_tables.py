@@ -5,7 +5,7 @@ from rich.console import Console
 from nemorun_cli.cli import tables
 from nemorun_cli.cli.tables import Column
 
-COLUMNS = (Column("NAME"), Column("COUNT", is_number=True), Column("NOTE", is_spare=True))
+COLUMNS = (Column("NAME"), Column("COUNT", is_number=True), Column("NOTE", spare=1))
 
 
 def test_plain_columns_are_aligned() -> None:

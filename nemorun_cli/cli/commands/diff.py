@@ -77,7 +77,8 @@ def command(
         ],
         "results": _result_rows(results),
     }
-    heads = (Column("FIELD"), Column(old.files.id), Column(new.files.id))
+    ids = (old.files.id, new.files.id)
+    heads = (Column("FIELD"), *(Column(experiment_id, is_flexible=True) for experiment_id in ids))
     for number, (title, lines) in enumerate((title, lines) for title, lines in sections.items() if lines):
         terminal.write_lines([*([""] if number else []), title])
         tables.show(heads, lines)

@@ -126,14 +126,9 @@ def _draw(tasks: TaskGraph, snapshot: Snapshot | None) -> None:
         title = f"{snapshot.files.id}  {snapshot.status}  ({wording.counts(snapshot.history.counts)})"
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
     lines = graph_drawing.draw(tasks, is_ascii=not encoding.startswith("utf"))
-    terminal.write(f"{title}\n\n")
-    if not terminal.can_draw(sys.stdout):
-        terminal.write("".join(f"{line}\n" for line in lines))
-        return
-    from rich.console import Console  # noqa: PLC0415 - only for terminals
-    from rich.text import Text  # noqa: PLC0415 - the same
-
-    terminal.flush()
-    console = Console(highlight=False)
+    terminal.write_lines([title, ""])
+    width, is_coloured = terminal.width(sys.stdout), terminal.has_colours(sys.stdout)
     for line in lines:
-        console.print(Text(str(line), style=tables.STYLES.get(line.status or "", "")), soft_wrap=True)
+        text = str(line if width is None else line.shortened(width))
+        style = tables.STYLES.get(line.status or "", "") if is_coloured else ""
+        terminal.write(f"{tables.coloured(text, style)}\n")

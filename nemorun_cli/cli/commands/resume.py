@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from nemorun_cli.views.snapshot import Snapshot
 
 RESUME_FORMAT: Final = "exp.resume/1"
-COLUMNS: Final = (Column("TASK"), Column("ACTION"), Column("ATTEMPT", is_number=True), Column("REASON"))
+COLUMNS: Final = (
+    Column("TASK"),
+    Column("ACTION"),
+    Column("ATTEMPT", is_number=True, spare=1),
+    Column("REASON", is_flexible=True),
+)
 
 
 def command(
@@ -225,7 +230,11 @@ def _preview(
         terminal.write("".join(f"{decision.task}\n" for decision in decisions if decision.action == "run"))
         return
     if revision is not None:
-        heads = (Column("FIELD"), Column("BEFORE"), Column(f"REVISION {revision.spec.revision}"))
+        heads = (
+            Column("FIELD"),
+            Column("BEFORE", is_flexible=True),
+            Column(f"REVISION {revision.spec.revision}", is_flexible=True),
+        )
         tables.show(heads, diff.rows(revision.found))
         terminal.write_line("")
     rows = [

@@ -251,5 +251,5 @@ def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> i
     elif quiet:
         terminal.write("".join(f"{task['id']}\n" for task in plans["tasks"]))
     else:
-        terminal.write("".join(f"{line}\n" for line in preview.lines(plans)))
+        terminal.write_lines(preview.lines(plans), hang=preview.INDENT + preview.LABEL)
     return 0

@@ -27,22 +27,24 @@ _TYPES = {
 }
 
 
-def describe(path: str = "") -> str:
+def describe(path: str = "", *, width: int | None = None) -> str:
     """Describe the part of the schema at a path such as `tasks.retry` or `tasks.train.retry.limit`.
 
-    User-defined names in the path may be arbitrary or omitted. Raises NotFoundError with the known keys.
+    User-defined names in the path may be arbitrary or omitted. Lines have at most `width` columns, if given.
+    Raises NotFoundError with the known keys.
     """
     part = _part(path)
-    lines = [path or "spec", *_wrapped(_keyword(part, "description") or "", _INDENT)]
+    width = min(width or _WIDTH, _WIDTH)
+    lines = [path or "spec", *_wrapped(_keyword(part, "description") or "", _INDENT, width)]
     kind = _kind(part)
     if kind and kind != "a mapping":
-        lines += ["", *_wrapped(kind, _INDENT)]
+        lines += ["", *_wrapped(kind, _INDENT, width)]
     lines += [_INDENT + fact for fact in _facts(part)]
     for title, entries in (("keys", walk.properties(part)), ("of each", _entries(part))):
         if entries:
             lines += ["", f"{_INDENT}{title}:"]
             for name, entry in entries.items():
-                lines += ["", f"{_INDENT * 2}{name}", *_entry(entry)]
+                lines += ["", f"{_INDENT * 2}{name}", *_entry(entry, width)]
     return "\n".join(lines) + "\n"
 
 
@@ -133,17 +135,17 @@ def _entries(part: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return keys_of_entries
 
 
-def _entry(part: Mapping[str, Any]) -> list[str]:
+def _entry(part: Mapping[str, Any], width: int) -> list[str]:
     if any("not" in piece for piece in walk.pieces(part)):
         return [
-            *_wrapped(_keyword(part, "description") or "", _INDENT * 4),
+            *_wrapped(_keyword(part, "description") or "", _INDENT * 4, width),
             _INDENT * 4 + "not supported in this version",
         ]
     kind = _kind(part)
-    lines = _wrapped(_keyword(part, "description") or "", _INDENT * 4)
+    lines = _wrapped(_keyword(part, "description") or "", _INDENT * 4, width)
     return [
         *lines,
-        *(_wrapped(kind, _INDENT * 4) if kind else []),
+        *(_wrapped(kind, _INDENT * 4, width) if kind else []),
         *(_INDENT * 4 + fact for fact in _facts(part)),
     ]
 
@@ -185,5 +187,5 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent)
+def _wrapped(text: str, indent: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
