@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import times
 from nemorun_cli.cli.table_layout import Column
 from nemorun_cli.model import wording
-from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.views import sweeps
 
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.model.spec import Group, Task
-    from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.snapshot import Snapshot
 
 COLUMNS: Final = (
@@ -81,23 +78,9 @@ def supervisor(snapshot: Snapshot) -> str:
 
 
 def _duration_note(snapshot: Snapshot) -> str:
-    begin, finished = snapshot.history.started, snapshot.history.finished
-    if begin is None:
+    if snapshot.active is None:
         return ""
-    if finished is not None:
-        return f"  (took {wording.seconds(seconds_between(begin, finished['time']))})"
-    return f"  (for {elapsed(snapshot)})"
-
-
-def elapsed(snapshot: Snapshot) -> str:
-    """How long the experiment has been running."""
-    begin = snapshot.history.started
-    return wording.seconds(seconds_between(begin, time.time())) if begin else ""
-
-
-def running_for(state: TaskState, now: float) -> str:
-    """How long an unfinished task has been running; empty if it has not started."""
-    return wording.seconds(seconds_between(state.started, now)) if state.started else ""
+    return f"  ({'took' if snapshot.is_over else 'for'} {wording.seconds(snapshot.active)})"
 
 
 def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[str]]:
@@ -139,7 +122,7 @@ def _task_row(snapshot: Snapshot, task: Task) -> list[str]:
         task.executor,
         state.job_id or "",
         str(state.attempt) if state.submitted else "",
-        wording.seconds(snapshot.duration(state)),
+        wording.seconds(snapshot.active_duration(state)),
         code,
         f"tasks/{task.id}/attempt-{state.attempt}" if state.submitted else "",
         state.why() or snapshot.message(task.id) or "",
@@ -165,7 +148,7 @@ def task_details(snapshot: Snapshot, task: Task) -> list[str]:
         ("job id", entry["job_id"]),
         ("started", times.full(entry["started"])),
         ("ended", times.full(entry["ended"])),
-        ("duration", wording.seconds(entry["duration"])),
+        ("duration", wording.seconds(entry["active"])),
         ("directory", entry["directory"]),
         ("depends on", ", ".join(entry["dependencies"])),
         ("evidence", entry["evidence"]),

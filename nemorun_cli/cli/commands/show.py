@@ -180,7 +180,7 @@ def _attempt_rows(snapshot: Snapshot, past: Mapping[str, Sequence[PastAttempt]])
             attempt.status,
             attempt.job_id or "",
             times.brief(attempt.started),
-            wording.seconds(attempt.duration),
+            wording.seconds(attempt.active),
             "" if attempt.exit_code is None else str(attempt.exit_code),
             ": ".join(part for part in (attempt.reason, attempt.message) if part),
             usage.summary(requested[name], attempt.usage, attempt.duration),

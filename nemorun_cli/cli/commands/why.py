@@ -186,7 +186,7 @@ def _rows(explained: Explanation) -> Sequence[Sequence[str]]:
             str(past.attempt),
             past.status,
             times.brief(past.started),
-            wording.seconds(past.duration),
+            wording.seconds(past.active),
             "" if past.exit_code is None else str(past.exit_code),
             ": ".join(part for part in (past.reason, past.message) if part),
         ]
