@@ -41,6 +41,7 @@ SECTIONS: Final = {
     "Inspect": {
         "list": "List experiments, newest first.",
         "status": "Show an experiment's status.",
+        "attach": "Watch a running experiment, as `exp run` does.",
         "logs": "Print the output of tasks.",
         "why": "Explain why a task is waiting, failed or was skipped.",
         "wait": "Wait for an experiment to finish.",

@@ -162,7 +162,7 @@ def next_commands(snapshot: Snapshot) -> str:
     """The commands that are useful next."""
     which = snapshot.files.id
     if snapshot.status is ExperimentStatus.RUNNING:
-        return f"exp logs {which} -f · exp wait {which} · exp cancel {which}"
+        return f"exp attach {which} · exp logs {which} -f · exp cancel {which}"
     if snapshot.status is ExperimentStatus.COMPLETED:
         return f"exp logs {which} · exp show {which}"
     failed = next((name for name, state in snapshot.history.tasks.items() if state.status == "FAILED"), None)

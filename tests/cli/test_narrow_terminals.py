@@ -71,6 +71,7 @@ schema matrix
 fsck NEW
 logs NEW nothing
 logs NEW prepare-the-data
+attach NEW
 wait NEW
 cancel NEW
 run spec.yaml --dry-run

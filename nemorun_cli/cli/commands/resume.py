@@ -183,7 +183,7 @@ def _report_started(
     terminal.write_line(run.id)
     if not is_resumed and not quiet:
         terminal.warn(f"{run.id}: nothing to resume")
-    terminal.suggest(f"exp status {run.id} · exp logs {run.id} -f", is_wanted=not quiet)
+    terminal.suggest(f"exp attach {run.id} · exp status {run.id}", is_wanted=not quiet)
 
 
 def _warn_of_environment(snapshot: Snapshot) -> None:

@@ -185,7 +185,7 @@ def _report_started(run: Run, warnings: Sequence[Problem], *, is_json: bool, qui
     if not quiet and (danger := login_session.danger()):
         terminal.warn(f"warning: {danger.message}; {danger.remedy}")
     terminal.suggest(
-        f"exp status {run.id} · exp logs {run.id} -f · exp cancel {run.id}", is_wanted=not (quiet or is_json)
+        f"exp attach {run.id} · exp status {run.id} · exp cancel {run.id}", is_wanted=not (quiet or is_json)
     )
     return 0
 
