@@ -19,7 +19,7 @@ import typer
 import typer.core
 import typer.main
 
-from nemorun_cli.cli import extra_arguments, terminal, wrapping
+from nemorun_cli.cli import extra_arguments, shell_words, terminal, wrapping
 from nemorun_cli.errors import ExpError, SpecError, UsageError
 from nemorun_cli.version import __version__
 
@@ -254,13 +254,19 @@ def run(argv: Sequence[str]) -> int:
     is_json = "--json" in argv
     terminal.take_any_text()
     try:
-        code = application().main(list(argv), prog_name=terminal.PROGRAM, standalone_mode=False)
+        if shell_words.is_requested():
+            shell_words.complete(lambda: _main(argv))
+        code = _main(argv)
         terminal.flush()
     except SystemExit as ending:  # completion exits directly
         return ending.code if isinstance(ending.code, int) else 0
     except BaseException as error:  # noqa: BLE001 - the end of the process: every error must be reported
         return _end(error, argv, is_json=is_json)
     return code if isinstance(code, int) else 0
+
+
+def _main(argv: Sequence[str]) -> Any:
+    return application().main(list(argv), prog_name=terminal.PROGRAM, standalone_mode=False)
 
 
 def _end(error: BaseException, argv: Sequence[str], *, is_json: bool) -> int:
