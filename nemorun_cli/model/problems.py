@@ -59,12 +59,14 @@ class Finding:
         on_key: whether the key at `place` is wrong, rather than its value.
         needle: the part of the value's text that is wrong.
         option: the option that set the value, if the file did not.
+        is_incomplete: whether the value at `place` lacks something, and the rest of it can be checked.
     """
 
     place: Place
     message: str
     hint: str | None = None
     on_key: bool = False
+    is_incomplete: bool = False
     needle: str | None = None
     option: str | None = None
 

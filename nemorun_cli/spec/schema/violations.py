@@ -124,7 +124,8 @@ def _kinds(error: ValidationError, place: Place) -> Finding:
     present = [name for name in names if name in _instance(error)]
     listed = ", ".join(names[:-1]) + f" or {names[-1]}"
     if not present:
-        return Finding(place=place, on_key=True, message="has nothing to run", hint=f"add one of {listed}")
+        hint = f"add one of {listed}"
+        return Finding(place=place, on_key=True, is_incomplete=True, message="has nothing to run", hint=hint)
     both = " and ".join(present)
     return Finding(
         place=(*place, present[1]), on_key=True, message=f"has {both}", hint=f"use exactly one of {listed}"
