@@ -152,6 +152,8 @@ class LiveDisplay:
             self._frame = Frame.of(snapshot, rows=max(FEWEST_ROWS, self._console.size.height - ROWS_BESIDES))
             took = time.monotonic() - begin
             self._next = begin + max(1 / REFRESHES, took / BUSY)
+        if changes:
+            self._live.refresh()  # what rich redraws below a printed line is otherwise the last frame
         for change in changes:
             self._print(f"{MARKS[change.status]} {change.text}", STYLES[change.status])
             for line in change.lines:

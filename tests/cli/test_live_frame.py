@@ -18,7 +18,7 @@ name: sweep
 run: {max_parallel: 2}
 tasks:
   t: {inline: sleep 0.05, matrix: {i: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]}}
-  last: {inline: sleep 0.05, dependencies: [t]}
+  last: {inline: sleep 0.4, dependencies: [t]}
 """
 LONG = "train/learning_rate=0.001,model=resnet50-with-a-long-name"
 
@@ -65,12 +65,14 @@ def test_a_frame_fits_a_narrow_terminal() -> None:
 
 
 def test_no_part_of_a_picture_contradicts_another(exp: Exp) -> None:
-    """While tasks end quickly, the line of a sweep and the total agree in every picture."""
+    """In every picture the line of a sweep and the total agree, and no reported end is of a running task."""
     terminal = Terminal([*exp.argv, "run", str(exp.spec(SWEEP))], env=exp.env, cwd=exp.folder)
     assert terminal.end() == 0
     seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.seen)
     pictures = re.findall(r"t (\d+)/12 done[^\r\n]*[\r\n]+\s*(\d+) of 13 finished · ([^\r\n]*)", seen)
     assert pictures
+    assert "▸ last" in seen.partition("✓ last: SUCCEEDED")[0]
+    assert "▸ last" not in seen.partition("✓ last: SUCCEEDED")[2]
     for done, finished, counts in pictures:
         succeeded = re.search(r"(\d+) SUCCEEDED", counts)
         assert int(finished) == int(succeeded[1] if succeeded else 0)
