@@ -102,7 +102,7 @@ def test_no_line_is_too_wide_and_no_word_is_broken(exp: Exp) -> None:
 
 
 def test_ids_and_content_survive_a_narrow_terminal(exp: Exp) -> None:
-    """Ids are whole at any width, of the other columns the least telling ones go first."""
+    """Ids are whole at any width, of the other columns the least telling ones go first; a pipe gets all."""
     _, new = _experiments(exp)
     for columns in (40, 60, 80, 200):
         assert new in exp.on_terminal("list", columns=columns).stdout.split()
@@ -118,11 +118,6 @@ def test_ids_and_content_survive_a_narrow_terminal(exp: Exp) -> None:
     progress = _written(exp, "run spec.yaml", 60).splitlines()
     assert [row for row in progress if len(row) > 60 and not _is_one_word(row, 60)] == []
     assert "too wide for this terminal: " in exp.on_terminal("compare", columns=60).stderr
-
-
-def test_a_pipe_gets_each_row_on_one_line(exp: Exp) -> None:
-    """COLUMNS is about terminals: what goes to a pipe is neither wrapped nor shortened."""
-    _, new = _experiments(exp)
     for line in (f"status {new}", "compare", f"show {new}", f"events {new}"):
         narrow, wide = (exp(*line.split(), env={"COLUMNS": columns}).stdout for columns in ("40", "400"))
         assert narrow == wide

@@ -32,6 +32,7 @@ def test_ctrl_c_on_a_terminal_ends_only_the_watching(exp: Exp) -> None:
     """The live view shows what runs; Ctrl-C is exit code 130, with the command that would cancel."""
     experiment_id = begin(exp)
     terminal = Terminal([*exp.argv, "attach"], env=exp.env, cwd=exp.folder)
+    terminal.until("✓ first: SUCCEEDED")
     terminal.until("1 of 2 finished")
     terminal.type(CTRL_C)
     assert terminal.end() == 130
