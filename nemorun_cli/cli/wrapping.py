@@ -73,12 +73,12 @@ def wrapped(text: str, width: int, *, hang: int = 0, words: re.Pattern[str] = _W
     line = ""
     for word in words.findall(text):
         bare = word.lstrip()
-        fits = width_of(line + word) <= width
-        if fits or not line.strip() or INDENT + width_of(bare) > width:
+        if width_of(line + word) <= width or not line.strip() or width_of(bare) > width:
             line += word
             continue
         lines.append(line)
-        line = " " * (hang if hang + width_of(bare) <= width else min(hang, INDENT)) + bare
+        indents = (indent for indent in (hang, min(hang, INDENT)) if indent + width_of(bare) <= width)
+        line = " " * next(indents, 0) + bare
     return [*lines, line]
 
 
