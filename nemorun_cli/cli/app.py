@@ -20,7 +20,7 @@ import typer
 import typer.core
 import typer.main
 
-from nemorun_cli.cli import terminal
+from nemorun_cli.cli import extra_arguments, shell_words, terminal, wrapping
 from nemorun_cli.errors import ExpError, LedgerError, SpecError, UnreadableWarning, UsageError
 from nemorun_cli.version import __version__
 
@@ -42,6 +42,7 @@ SECTIONS: Final = {
     "Inspect": {
         "list": "List experiments, newest first.",
         "status": "Show an experiment's status.",
+        "attach": "Watch a running experiment, as `exp run` does.",
         "logs": "Print the output of tasks.",
         "why": "Explain why a task is waiting, failed or was skipped.",
         "wait": "Wait for an experiment to finish.",
@@ -107,12 +108,36 @@ def negative(parameter: Any) -> str | None:
     return f"--no-{name.removeprefix('--')}"
 
 
-class ExpCommand(typer.core.TyperCommand):
+class _FittingHelp:
+    """Makes the examples in a help fit the terminal; Click does not wrap them."""
+
+    help: str | None
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Write the text of the help."""
+        text, begin, examples = (self.help or "").partition(f"{EXAMPLES}\n")
+        width = formatter.width - formatter.current_indent - wrapping.INDENT
+        lines = [piece for line in examples.splitlines() for piece in wrapping.fitted_example(line, width)]
+        whole, self.help = self.help, text + begin + "\n".join(lines)
+        try:
+            super().format_help_text(ctx, formatter)  # type: ignore[misc]
+        finally:
+            self.help = whole
+
+
+class ExpCommand(_FittingHelp, typer.core.TyperCommand):
     """One command, without conversion of parameters; its flags have `--no-…` forms that the help omits."""
 
     def get_params(self, ctx: Any) -> Any:
         """All parameters, including `--help`."""
         return _unconverted(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line; arguments that the command does not take are wrong usage."""
+        words = list(args)  # the parser empties the list
+        rest = super().parse_args(ctx, args)
+        extra_arguments.refuse(ctx, words)
+        return rest
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line; Typer puts braces around a required argument."""
@@ -140,7 +165,7 @@ class ExpCommand(typer.core.TyperCommand):
         return parser
 
 
-class CommandGroup(typer.core.TyperGroup):
+class CommandGroup(_FittingHelp, typer.core.TyperGroup):
     """The commands, each a stub with its name and one line of help until it runs."""
 
     def __init__(self, **attributes: Any) -> None:
@@ -179,7 +204,7 @@ def build(name: str) -> Any:
     module = importlib.import_module(f"nemorun_cli.cli.commands.{name}")
     application = typer.Typer(add_completion=False, rich_markup_mode=None)
     text = _help_text(module.command)
-    application.command(name, cls=ExpCommand, help=text, context_settings=_SETTINGS)(module.command)
+    application.command(name, cls=ExpCommand, help=text, context_settings=_COMMAND_SETTINGS)(module.command)
     return typer.main.get_command(application)
 
 
@@ -190,6 +215,7 @@ def _help_text(function: Any) -> str:
 
 
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
+_COMMAND_SETTINGS: Final = {**_SETTINGS, "allow_extra_args": True}  # `extra_arguments` refuses them
 
 
 def _version(is_requested: bool) -> None:  # noqa: FBT001 - how Typer calls back
@@ -251,13 +277,19 @@ def _show_unreadable() -> None:
 
 def _run(argv: Sequence[str], *, is_json: bool) -> int:
     try:
-        code = application().main(list(argv), prog_name=terminal.PROGRAM, standalone_mode=False)
+        if shell_words.is_requested():
+            shell_words.complete(lambda: _main(argv))
+        code = _main(argv)
         terminal.flush()
     except SystemExit as ending:  # completion exits directly
         return ending.code if isinstance(ending.code, int) else 0
     except BaseException as error:  # noqa: BLE001 - the end of the process: every error must be reported
         return _end(error, argv, is_json=is_json)
     return code if isinstance(code, int) else 0
+
+
+def _main(argv: Sequence[str]) -> Any:
+    return application().main(list(argv), prog_name=terminal.PROGRAM, standalone_mode=False)
 
 
 def _end(error: BaseException, argv: Sequence[str], *, is_json: bool) -> int:
@@ -344,7 +376,7 @@ def describe(error: ExpError) -> str:
     if isinstance(error, SpecError):
         from nemorun_cli.model import problems  # noqa: PLC0415 - only for specs with problems
 
-        parts.append(problems.render(error.problems))
+        parts.append(problems.render(error.problems, width=terminal.width(sys.stderr)))
     if error.hint:
         parts.append(f"hint: {error.hint}")
     return "\n".join(parts)

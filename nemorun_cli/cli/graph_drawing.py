@@ -6,9 +6,10 @@ of its dependencies; a `│` in that row is a line that crosses it without joini
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.cli import wrapping
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.views.reports.task_graph import DEFAULT_TYPE, TIMES
 
@@ -119,8 +120,19 @@ class GraphLine:
     """A row of a drawing: on the left the lines with a node's symbol, then its text."""
 
     rail: str
-    text: str = ""
+    label: str = ""
+    about: str = ""
     status: TaskStatus | None = None
+
+    @property
+    def text(self) -> str:
+        """The node's name and what is known about it."""
+        return f"{self.label}{self.about}"
+
+    def shortened(self, width: int) -> GraphLine:
+        """The row in at most `width` columns if its name is not longer: names are never shortened."""
+        left = width - wrapping.width_of(f"{self.rail}  {self.label}")
+        return replace(self, about=wrapping.shortened(self.about, left) if left > 0 else "")
 
     def __str__(self) -> str:
         return f"{self.rail}  {self.text}" if self.text else self.rail
@@ -144,19 +156,21 @@ def draw(graph: TaskGraph, *, is_ascii: bool = False) -> list[GraphLine]:
         if joins is not None:
             drawn.append(GraphLine(joins.rstrip()))
         about = _about(node, shows_executors=shows_executors)
-        drawn.append(
-            GraphLine(running.beside(column, symbols[node.status]), f"{node.label}{about}", node.status)
-        )
+        drawn.append(GraphLine(running.beside(column, symbols[node.status]), node.label, about, node.status))
         running.close(node, column)
         before = node.id
     width = max((len(line.rail) for line in drawn if line.text), default=0)
-    padded = [
-        GraphLine(f"{line.rail:<{width}}", line.text, line.status) if line.text else line for line in drawn
-    ]
+    padded = [replace(line, rail=f"{line.rail:<{width}}") if line.text else line for line in drawn]
     if not is_ascii:
         return padded
     return [
-        GraphLine(line.rail.translate(_ASCII), line.text.translate(_ASCII), line.status) for line in padded
+        replace(
+            line,
+            rail=line.rail.translate(_ASCII),
+            label=line.label.translate(_ASCII),
+            about=line.about.translate(_ASCII),
+        )
+        for line in padded
     ]
 
 

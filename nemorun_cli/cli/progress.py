@@ -6,11 +6,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from nemorun_cli.cli import status_text, terminal
-from nemorun_cli.cli.tables import STYLES
-from nemorun_cli.model import wording
-from nemorun_cli.model.status import TaskStatus
-from nemorun_cli.views import sweeps
+from nemorun_cli.cli import terminal, wrapping
+from nemorun_cli.cli.live_frame import MARKS, Frame
+from nemorun_cli.cli.table_layout import STYLES
 from nemorun_cli.views.transitions import Transitions
 
 if TYPE_CHECKING:
@@ -21,10 +19,10 @@ if TYPE_CHECKING:
     from nemorun_cli.views.log_reader import LogLine
     from nemorun_cli.views.snapshot import Snapshot
 
-MARKS: Final = {"SUCCEEDED": "✓", "FAILED": "✗", "CANCELLED": "■", "SKIPPED": "-"}
 ROWS_BESIDES: Final = 6  # rows of the terminal that are not available for running tasks
 FEWEST_ROWS: Final = 3
 REFRESHES: Final = 8  # of a live display, per second
+BUSY: Final = 0.05  # the part of the time that making frames may take
 
 
 class Display(Protocol):
@@ -112,7 +110,11 @@ class LineDisplay(LogsOnlyDisplay):
 
 
 class LiveDisplay:
-    """Shows running tasks, their durations and the counts, redrawn by rich; finished tasks remain above."""
+    """Shows running tasks, their durations and the counts, redrawn by rich; finished tasks remain above.
+
+    rich redraws from a thread of its own, whereas the state changes in this one: each picture is drawn from a
+    frame, which never changes.
+    """
 
     def __init__(self, write_log: Callable[[str], None] | None, *, secrets: Collection[str]) -> None:
         # rich takes longer to import than an experiment to start; by this time it has started.
@@ -122,7 +124,8 @@ class LiveDisplay:
         self._write_log = write_log
         self._console = Console(stderr=True)
         self._changes = Transitions(secrets=secrets)
-        self._snapshot: Snapshot | None = None
+        self._frame: Frame | None = None
+        self._next = 0.0  # the monotonic time at which the next frame is due
         self._live = Live(
             console=self._console,
             get_renderable=self._draw,
@@ -143,12 +146,18 @@ class LiveDisplay:
 
     def update(self, snapshot: Snapshot, news: Sequence[Event]) -> None:
         """Redraw, and print a line for each task that finished."""
-        self._snapshot = snapshot
-        for change in self._changes.since(snapshot, news):
-            if change.status in MARKS:
-                self._print(f"{MARKS[change.status]} {change.text}", STYLES[change.status])
-                for line in change.lines:
-                    self._print(f"  | {line}", "dim")
+        changes = [change for change in self._changes.since(snapshot, news) if change.status in MARKS]
+        begin = time.monotonic()
+        if changes or begin >= self._next:  # a line about a task never appears above a frame without its end
+            self._frame = Frame.of(snapshot, rows=max(FEWEST_ROWS, self._console.size.height - ROWS_BESIDES))
+            took = time.monotonic() - begin
+            self._next = begin + max(1 / REFRESHES, took / BUSY)
+        if changes:
+            self._live.refresh()  # what rich redraws below a printed line is otherwise the last frame
+        for change in changes:
+            self._print(f"{MARKS[change.status]} {change.text}", STYLES[change.status])
+            for line in change.lines:
+                self._print(f"  | {line}", "dim")
 
     def log(self, line: LogLine) -> None:
         """Show the line, prefixed with its task, above the display."""
@@ -167,38 +176,15 @@ class LiveDisplay:
     def _print(self, text: str, style: str) -> None:
         from rich.text import Text  # noqa: PLC0415 - imported already
 
-        self._console.print(Text(text, style=style), soft_wrap=True)
+        for line in wrapping.fitted(text, self._console.size.width):
+            self._console.print(Text(line, style=style), soft_wrap=True)
 
     def _draw(self) -> Any:
-        from rich.table import Table  # noqa: PLC0415 - imported already
-        from rich.text import Text  # noqa: PLC0415 - the same
+        from rich.text import Text  # noqa: PLC0415 - imported already
 
-        grid = Table.grid(padding=(0, 2))
-        snapshot = self._snapshot
-        if snapshot is None:
-            return grid
-        history = snapshot.history
-        most = max(FEWEST_ROWS, self._console.size.height - ROWS_BESIDES)
-        running = [task for task in snapshot.spec.tasks if history.tasks[task.id].is_live]
-        for task in running[:most]:
-            state = history.tasks[task.id]
-            duration = status_text.running_for(state, time.time())
-            attempt = f"attempt {state.attempt}" if state.attempt > 1 else ""
-            name = Text("▸ " + task.id, style=STYLES[state.status])
-            grid.add_row(name, duration, state.status, task.executor, attempt)
-        if len(running) > most:
-            grid.add_row(Text(f"… and {len(running) - most} more", style="dim"))
-        for group in sweeps.of(snapshot.spec):
-            grid.add_row(Text(self._changes.line(snapshot, group), style="bold"))
-        finished = sum(history.counts[status] for status in MARKS_OF)
-        line = f"{finished} of {len(history.tasks)} finished · {wording.counts(history.counts)}"
-        outer = Table.grid()
-        outer.add_row(grid)
-        outer.add_row(Text(f"{line} · {status_text.elapsed(snapshot)}", style="bold"))
-        return outer
-
-
-MARKS_OF: Final = tuple(TaskStatus(name) for name in MARKS)
+        frame = self._frame
+        lines = frame.lines(time.time(), width=self._console.size.width) if frame is not None else []
+        return Text("\n").join(Text.assemble(*line) for line in lines)
 
 
 def led(line: LogLine) -> str:

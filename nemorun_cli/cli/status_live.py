@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.cli import status_text, tables, terminal
+from nemorun_cli.cli import status_text, tables, terminal, wrapping
 from nemorun_cli.cli.status_view import document_of, show
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.views.follow import Watch
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nemorun_cli.views.snapshot import Snapshot
 
 ROWS_BESIDES: Final = 14  # rows of the terminal that are not available for tasks
+ROWS_AROUND: Final = 4  # of these, rows that are not of the header
 FEWEST_ROWS: Final = 3
 
 
@@ -101,8 +102,13 @@ def _picture(snapshot: Snapshot, names: Sequence[str] | None, *, height: int, wi
     from rich.console import Group  # noqa: PLC0415 - imported already
     from rich.text import Text  # noqa: PLC0415 - the same
 
+    header = [
+        Text(piece)
+        for line in status_text.header(snapshot)
+        for piece in wrapping.fitted(line, width, hang=status_text.LABELLED)
+    ]
     rows = status_text.rows(snapshot, names)
-    most = max(FEWEST_ROWS, height - ROWS_BESIDES)
+    most = max(FEWEST_ROWS, height - max(ROWS_BESIDES, len(header) + ROWS_AROUND))
     left = len(rows) - most
     if left > 0:
         tasks = snapshot.history.tasks
@@ -111,7 +117,7 @@ def _picture(snapshot: Snapshot, names: Sequence[str] | None, *, height: int, wi
             name for name in chosen if not tasks[name].is_live
         ]
         rows = status_text.rows(snapshot, first[:most])[:most]
-    parts: list[Any] = [Text(line) for line in status_text.header(snapshot)]
+    parts: list[Any] = [*header]
     parts.append(tables.drawn(status_text.COLUMNS, rows, width=width))
     if left > 0:
         parts.append(Text(f"… and {left} more that do not fit", style="dim"))

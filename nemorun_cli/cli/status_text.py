@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.cli.tables import Column
+from nemorun_cli.cli import times
+from nemorun_cli.cli.table_layout import Column
 from nemorun_cli.model import wording
-from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.views import sweeps
 
@@ -15,22 +14,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.model.spec import Group, Task
-    from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.snapshot import Snapshot
 
 COLUMNS: Final = (
-    Column("#", is_number=True),
+    Column("#", is_number=True, spare=1),
     Column("TASK"),
-    Column("STATUS", is_whole=True),
-    Column("EXECUTOR"),
-    Column("JOB ID", is_whole=True),
-    Column("ATTEMPT", is_number=True),
-    Column("DURATION", is_number=True),
-    Column("EXIT", is_number=True),
-    Column("DIRECTORY", is_spare=True),
-    Column("REASON"),
+    Column("STATUS"),
+    Column("EXECUTOR", spare=6),
+    Column("JOB ID", spare=5),
+    Column("ATTEMPT", is_number=True, spare=4),
+    Column("DURATION", is_number=True, spare=2),
+    Column("EXIT", is_number=True, spare=3),
+    Column("DIRECTORY", spare=7),
+    Column("REASON", is_flexible=True),
 )
 INDENT: Final = "  "
+LABELLED: Final = 12  # columns of a label before its text
 
 
 def header(snapshot: Snapshot) -> list[str]:
@@ -42,7 +41,7 @@ def header(snapshot: Snapshot) -> list[str]:
         ("status", f"{snapshot.status}  ({wording.counts(history.counts)})"),
         ("handlers", handlers(snapshot)),
         ("supervisor", supervisor(snapshot)),
-        ("created", f"{created}{_duration_note(snapshot)}"),
+        ("created", f"{times.full(created)}{_duration_note(snapshot)}"),
         ("directory", f"{snapshot.files.directory}  (of a task: tasks/TASK/attempt-N)"),
         ("spec", f"revision {snapshot.spec.revision}" if snapshot.spec.revision > 1 else ""),
         ("rerun of", str(history.created.get("rerun_of") or "")),
@@ -53,8 +52,8 @@ def header(snapshot: Snapshot) -> list[str]:
     if snapshot.waiting is not None:
         lines.append(("waiting", f"{snapshot.waiting.task} for {snapshot.waiting.wanted}"))
     if history.cancel and not snapshot.is_over:
-        lines.append(("cancelled", f"by {history.cancel.by} at {history.cancel.time}"))
-    return [f"{label + ':':<12}{text}" for label, text in lines if text]
+        lines.append(("cancelled", f"by {history.cancel.by} at {times.full(history.cancel.time)}"))
+    return [f"{label + ':':<{LABELLED}}{text}" for label, text in lines if text]
 
 
 def handlers(snapshot: Snapshot) -> str:
@@ -84,23 +83,9 @@ def supervisor(snapshot: Snapshot) -> str:
 
 
 def _duration_note(snapshot: Snapshot) -> str:
-    begin, finished = snapshot.history.started, snapshot.history.finished
-    if begin is None:
+    if snapshot.active is None:
         return ""
-    if finished is not None:
-        return f"  (took {wording.seconds(seconds_between(begin, finished['time']))})"
-    return f"  (for {elapsed(snapshot)})"
-
-
-def elapsed(snapshot: Snapshot) -> str:
-    """How long the experiment has been running."""
-    begin = snapshot.history.started
-    return wording.seconds(seconds_between(begin, time.time())) if begin else ""
-
-
-def running_for(state: TaskState, now: float) -> str:
-    """How long an unfinished task has been running; empty if it has not started."""
-    return wording.seconds(seconds_between(state.started, now)) if state.started else ""
+    return f"  ({'took' if snapshot.is_over else 'for'} {wording.seconds(snapshot.active)})"
 
 
 def rows(snapshot: Snapshot, wanted: Sequence[str] | None = None) -> list[list[str]]:
@@ -142,7 +127,7 @@ def _task_row(snapshot: Snapshot, task: Task) -> list[str]:
         task.executor,
         state.job_id or "",
         str(state.attempt) if state.submitted else "",
-        wording.seconds(snapshot.duration(state)),
+        wording.seconds(snapshot.active_duration(state)),
         code,
         f"tasks/{task.id}/attempt-{state.attempt}" if state.submitted else "",
         state.why() or snapshot.message(task.id) or "",
@@ -166,23 +151,23 @@ def task_details(snapshot: Snapshot, task: Task) -> list[str]:
             f"{entry['executor']}" + (f" ({entry['type']})" if entry["type"] != entry["executor"] else ""),
         ),
         ("job id", entry["job_id"]),
-        ("started", entry["started"]),
-        ("ended", entry["ended"]),
-        ("duration", wording.seconds(entry["duration"])),
+        ("started", times.full(entry["started"])),
+        ("ended", times.full(entry["ended"])),
+        ("duration", wording.seconds(entry["active"])),
         ("directory", entry["directory"]),
         ("depends on", ", ".join(entry["dependencies"])),
         ("evidence", entry["evidence"]),
         ("about", " ".join((task.description or "").split())),
     ]
-    shown = [f"{label + ':':<12}{text}" for label, text in lines if text]
-    return shown + [f"{'output:':<12}{name} = {value!r}" for name, value in entry["outputs"].items()]
+    shown = [f"{label + ':':<{LABELLED}}{text}" for label, text in lines if text]
+    return shown + [f"{'output:':<{LABELLED}}{name} = {value!r}" for name, value in entry["outputs"].items()]
 
 
 def next_commands(snapshot: Snapshot) -> str:
     """The commands that are useful next."""
     which = snapshot.files.id
     if snapshot.status is ExperimentStatus.RUNNING:
-        return f"exp logs {which} -f · exp wait {which} · exp cancel {which}"
+        return f"exp attach {which} · exp logs {which} -f · exp cancel {which}"
     if snapshot.status is ExperimentStatus.COMPLETED:
         return f"exp logs {which} · exp show {which}"
     failed = next((name for name, state in snapshot.history.tasks.items() if state.status == "FAILED"), None)

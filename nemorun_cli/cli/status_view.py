@@ -35,9 +35,9 @@ def show(snapshot: Snapshot, names: Sequence[str] | None, *, is_json: bool, quie
         terminal.write("".join(f"{name}\n" for name in (names if names is not None else [snapshot.files.id])))
     elif names is not None and len(names) == 1:
         task = next(task for task in snapshot.spec.tasks if task.id == names[0])
-        terminal.write("".join(f"{line}\n" for line in status_text.task_details(snapshot, task)))
+        terminal.write_lines(status_text.task_details(snapshot, task), hang=status_text.LABELLED)
     else:
-        terminal.write("".join(f"{line}\n" for line in status_text.header(snapshot)) + "\n")
+        terminal.write_lines([*status_text.header(snapshot), ""], hang=status_text.LABELLED)
         tables.show(status_text.COLUMNS, status_text.rows(snapshot, names))
         _show_failures(snapshot, names or ())
 

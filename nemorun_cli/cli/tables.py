@@ -1,61 +1,61 @@
-"""Tables: aligned text for pipes and long lists, coloured tables for terminals."""
+"""Tables: aligned text for pipes, and tables that fit the width of a terminal."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.cli import terminal
+from nemorun_cli.cli import table_layout, terminal
+from nemorun_cli.cli.table_layout import GAP, STYLES, Column, inline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-MOST_DRAWN: Final = 200  # rows: rich takes too long for more
-GAP: Final = "  "
+    from nemorun_cli.cli.table_layout import Line
+
+__all__ = ["NOTHING", "STYLES", "Column", "coloured", "drawn", "plain", "show", "show_values", "values"]
+
+MOST_COLOURED: Final = 200  # rows; nobody looks at the colours of more
 NOTHING: Final = "-"  # fills an empty cell, so that scripts can count columns
-
-STYLES: Final = {
-    "PENDING": "dim",
-    "SUBMITTED": "cyan",
-    "RUNNING": "bold cyan",
-    "UNKNOWN": "bold magenta",
-    "SUCCEEDED": "green",
-    "COMPLETED": "green",
-    "FAILED": "bold red",
-    "CANCELLED": "yellow",
-    "SKIPPED": "yellow",
-    "INTERRUPTED": "bold magenta",
-}
+_COLOURS: Final = {"red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36"}
+_CODES: Final = {"bold": "1", "dim": "2", **_COLOURS}
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column.
-
-    Attributes:
-        is_number: right-aligned.
-        is_whole: its cells are never wrapped.
-        is_spare: omitted from a drawn table that would be too wide.
-    """
-
-    title: str
-    is_number: bool = False
-    is_whole: bool = False
-    is_spare: bool = False
-
-
-def show(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """Write a table to standard output, drawn by rich on a terminal."""
-    if terminal.can_draw(sys.stdout) and len(rows) <= MOST_DRAWN:
-        _draw(columns, rows)
-    else:
+def show(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Sequence[str]:
+    """Write a table to standard output, fitted to a terminal; returns the titles of dropped columns."""
+    width = terminal.width(sys.stdout)
+    if width is None:
         terminal.write(plain(columns, rows))
+        return ()
+    layout = table_layout.fit(columns, rows, width=width)
+    is_coloured = terminal.has_colours(sys.stdout) and len(rows) <= MOST_COLOURED
+    terminal.write("".join(_text(line, is_coloured=is_coloured) for line in layout.lines(rows)))
+    return layout.dropped
+
+
+def values(names: Sequence[str], *, kept: Collection[str | None] = (), before: int = 0) -> list[Column]:
+    """Columns of values with these titles, of which the last is dropped first; those in `kept` never are.
+
+    Args:
+        before: how many other columns of values are dropped only after these.
+    """
+    return [
+        Column(name, is_number=True, is_flexible=True, spare=0 if name in kept else before + number)
+        for number, name in enumerate(names, start=1)
+    ]
+
+
+def show_values(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, remedy: str) -> None:
+    """Like `show`, with a hint that names the dropped columns."""
+    if dropped := show(columns, rows):
+        terminal.flush()
+        terminal.say(f"hint: too wide for this terminal: {', '.join(dropped)}; {remedy}")
 
 
 def plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
-    """The table as lines of aligned text."""
-    cells = [[column.title for column in columns], *[[_inline(cell) for cell in row] for row in rows]]
+    """The table as lines of aligned text, each row on one line."""
+    titles = [column.title for column in columns]
+    cells = [titles, *[[inline(cell) if cell else NOTHING for cell in row] for row in rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     widths[-1] = 0  # no trailing spaces
     lines = []
@@ -68,48 +68,22 @@ def plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     return "".join(lines)
 
 
-def _inline(cell: str) -> str:
-    """The text of a cell on one line, without control characters that could rewrite a terminal."""
-    if not cell:
-        return NOTHING
-    return cell if cell.isprintable() else "".join(char if char.isprintable() else " " for char in cell)
-
-
-def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - rich takes as long to import as all of a status
-
-    terminal.flush()
-    console = Console()
-    console.print(drawn(columns, rows, width=console.size.width))
-
-
 def drawn(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int) -> Any:
-    """The table as a rich renderable, without columns that are empty or do not fit."""
-    from rich.table import Table  # noqa: PLC0415 - rich takes as long to import as all of a status
-    from rich.text import Text  # noqa: PLC0415 - the same
+    """The fitted table as a text of rich, for a live display."""
+    from rich.text import Text  # noqa: PLC0415 - only for live displays
 
-    kept = _fitting(columns, rows, width)
-    table = Table(box=None, padding=(0, len(GAP), 0, 0), pad_edge=False, header_style="bold")
-    for index in kept:
-        column = columns[index]
-        table.add_column(
-            column.title,
-            justify="right" if column.is_number else "left",
-            overflow="fold",
-            no_wrap=column.is_whole or column.is_number,
-        )
-    for row in rows:
-        table.add_row(*(Text(_inline(row[index]), style=STYLES.get(row[index], "")) for index in kept))
-    return table
+    lines = table_layout.fit(columns, rows, width=width).lines(rows)
+    return Text("\n").join(Text.assemble(*line) for line in lines)
 
 
-def _fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The indices of the columns that are drawn."""
-    kept = [index for index in range(len(columns)) if any(row[index] for row in rows)] or [0]
-    widths = {
-        index: max(len(columns[index].title), *(len(row[index]) for row in rows), 0) + len(GAP)
-        for index in kept
-    }
-    if sum(widths.values()) - len(GAP) > width:
-        kept = [index for index in kept if not columns[index].is_spare]
-    return kept
+def _text(line: Line, *, is_coloured: bool) -> str:
+    if not is_coloured:
+        return "".join(text for text, _ in line).rstrip() + "\n"
+    return "".join(coloured(text, style) for text, style in line) + "\n"
+
+
+def coloured(text: str, style: str) -> str:
+    """The text with the codes of a terminal for a style such as `bold red`; unchanged without a style."""
+    if not style:
+        return text
+    return f"\x1b[{';'.join(_CODES[word] for word in style.split())}m{text}\x1b[0m"

@@ -9,6 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from nemorun_cli.cli import wrapping
 from nemorun_cli.errors import ExpError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 PROGRAM: Final = "exp"
 INTERRUPTED: Final = 130  # the exit code after Ctrl-C
 DUMB: Final = ("", "dumb")  # values of TERM for terminals that cannot move the cursor
+USUAL_WIDTH: Final = 80  # columns of a terminal whose size is unknown
 
 
 def secure_descriptors() -> None:
@@ -59,9 +61,19 @@ def write_line(text: str) -> None:
     write(text + "\n")
 
 
-def write_lines(lines: Iterable[str]) -> None:
-    """Write lines of data for people, without the control characters that could rewrite a terminal."""
-    write("".join(f"{printable(line)}\n" for line in lines))
+def write_lines(lines: Iterable[str], *, hang: int | None = None) -> None:
+    """Write lines for people, without the control characters that could rewrite a terminal.
+
+    Args:
+        hang: on a terminal, the column at which the rest of a long line begins; see `wrapping.fitted`.
+    """
+    columns = width(sys.stdout)
+    shown = (piece for line in lines for piece in _fitted(printable(line), columns, hang=hang))
+    write("".join(f"{line}\n" for line in shown))
+
+
+def _fitted(line: str, columns: int | None, *, hang: int | None = None) -> Iterable[str]:
+    return [line] if columns is None else wrapping.fitted(line, columns, hang=hang)
 
 
 def printable(line: str) -> str:
@@ -103,8 +115,9 @@ def leave(code: int) -> None:
 
 
 def say(text: str) -> None:
-    """Write a message to standard error; a failure is ignored."""
-    say_raw(text + "\n")
+    """Write a message to standard error, fitted to a terminal; a failure is ignored."""
+    columns = width(sys.stderr)
+    say_raw("".join(f"{piece}\n" for line in text.split("\n") for piece in _fitted(line, columns)))
 
 
 def say_raw(text: str) -> None:
@@ -139,6 +152,24 @@ def suggest(text: str, *, is_wanted: bool) -> None:
 def can_draw(stream: TextIO | None) -> bool:
     """Whether the stream is a terminal that supports live displays and colour."""
     return stream is not None and stream.isatty() and os.environ.get("TERM", "") not in DUMB
+
+
+def has_colours(stream: TextIO | None) -> bool:
+    """Whether to write colours to the stream."""
+    return can_draw(stream) and not os.environ.get("NO_COLOR")
+
+
+def width(stream: TextIO | None) -> int | None:
+    """The number of columns of a terminal, by the environment or by itself; None for a pipe or a file."""
+    if stream is None or not stream.isatty():
+        return None
+    given = os.environ.get("COLUMNS", "")
+    if given.isascii() and given.isdigit() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL_WIDTH
+    except OSError:
+        return USUAL_WIDTH
 
 
 def forget_output() -> None:

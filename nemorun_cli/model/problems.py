@@ -59,12 +59,14 @@ class Finding:
         on_key: whether the key at `place` is wrong, rather than its value.
         needle: the part of the value's text that is wrong.
         option: the option that set the value, if the file did not.
+        is_incomplete: whether the value at `place` lacks something, and the rest of it can be checked.
     """
 
     place: Place
     message: str
     hint: str | None = None
     on_key: bool = False
+    is_incomplete: bool = False
     needle: str | None = None
     option: str | None = None
 
@@ -83,9 +85,14 @@ class Finding:
         )
 
 
-def render(problems: Iterable[Problem]) -> str:
-    """All problems as text: each with its line and a caret under the column."""
-    return "\n".join(_with_line(problem) for problem in problems)
+def render(problems: Iterable[Problem], *, width: int | None = None) -> str:
+    """All problems as text: each with its line and a caret under the column.
+
+    Args:
+        width: columns of a terminal; of a longer line only the part around the column is shown.
+    """
+    most = _SHOWN if width is None else max(1, min(_SHOWN, width - _GUTTER))
+    return "\n".join(_with_line(problem, most) for problem in problems)
 
 
 def dotted(place: Place) -> str:
@@ -118,15 +125,16 @@ def choices(name: str, known: Iterable[str]) -> str:
 _LISTED = 25  # names in a hint; more would bury the message
 _FEW = 8  # up to so many names are listed even after a suggestion
 _SHOWN = 160  # characters of a line that are shown
+_GUTTER = 9  # columns before them: the number of the line and a bar
 
 
-def _with_line(problem: Problem) -> str:
+def _with_line(problem: Problem, most: int) -> str:
     if problem.text is None or problem.line is None or problem.column is None:
         return str(problem)
-    start = max(0, problem.column - 1 - _SHOWN // 2) if len(problem.text) > _SHOWN else 0
-    shown = problem.text[start : start + _SHOWN]
+    start = max(0, problem.column - 1 - most // 2) if len(problem.text) > most else 0
+    shown = problem.text[start : start + most]
     lead = "".join("\t" if char == "\t" else " " for char in shown[: problem.column - 1 - start])
-    gutter = f"{problem.line:>6} | "
+    gutter = f"{problem.line:>{_GUTTER - 3}} | "
     return f"{problem}\n{gutter}{_printable(shown)}\n{' ' * (len(gutter) - 2)}| {lead}^"
 
 

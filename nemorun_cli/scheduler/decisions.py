@@ -239,9 +239,12 @@ class Decisions:
         """Record the end of the experiment if every task has finished."""
         if self.history.finished or not self.history.is_settled:
             return
+        is_supervised = self.journal.by == self.history.active_time.by
+        active = self.history.active_seconds(time.time(), is_supervised=is_supervised)
         self.journal.note(
             events.FINISHED,
             status=self.history.outcome or self.schedule.final_status(),
+            active=None if active is None else round(active, 3),
             counts={status: count for status, count in self.history.counts.items() if count},
         )
 

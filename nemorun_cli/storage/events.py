@@ -120,6 +120,7 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "boot": _is_text,
     "user": _is_text,
     "counts": _is_mapping,
+    "active": _is_number,
     "revision": _is_positive,
     "changed": _are_texts,
     "added": _are_texts,
@@ -266,7 +267,7 @@ KINDS: Final[Mapping[str, EventKind]] = {
     ),
     FINISHED: EventKind(
         required=frozenset({"status"}),
-        optional=frozenset({"counts", "message"}),
+        optional=frozenset({"counts", "active", "message"}),
         statuses=frozenset(ExperimentStatus),
         details=_status_details,
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,7 +87,7 @@ class LedgerWriter:
         if not self._batch or (self.keeps_failed and self.due is not None and time.monotonic() < self.due):
             return
         # A supervisor's handler that raises after the write would have the batch written again at its end.
-        with signals.deferred() if self.keeps_failed else contextlib.nullcontext():
+        with signals.deferred():
             self._flush()
 
     def _flush(self) -> None:

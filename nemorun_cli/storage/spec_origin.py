@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError
@@ -59,3 +60,18 @@ def read(files: ExperimentFiles) -> Origin:
         raise LedgerError(f"cannot read {files.source}: {error.strerror}") from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise LedgerError(f"{files.source} cannot be read: {error}") from error
+
+
+def edited_file(files: ExperimentFiles) -> str | None:
+    """The path of the spec if that file now differs from the experiment's copy of it.
+
+    None if it is unchanged, missing or unreadable, or if the spec was built by a program.
+    """
+    try:
+        origin = read(files)
+        if not origin.is_file:
+            return None
+        present = Path(origin.file).read_bytes().decode("utf-8-sig")
+        return origin.file if present != files.spec.read_bytes().decode("utf-8-sig") else None
+    except (LedgerError, OSError, ValueError):
+        return None  # there is nothing to compare; what needs the copies reports their damage

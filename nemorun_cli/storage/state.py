@@ -10,6 +10,7 @@ from nemorun_cli.errors import StateError
 from nemorun_cli.model import wording
 from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.status import ENDS, LIVE, MOVES, ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.storage.active_time import ActiveTime
 from nemorun_cli.storage.events import (
     CANCEL_REQUESTED,
     CONCLUDED,
@@ -127,6 +128,7 @@ class ExperimentState:
     limit: str | None = None
     ignored: list[str] = field(default_factory=list)
     counts: Counter[TaskStatus] = field(default_factory=Counter)
+    active_time: ActiveTime = field(default_factory=ActiveTime)
 
     def __post_init__(self) -> None:
         self.counts.update(state.status for state in self.tasks.values())
@@ -164,10 +166,17 @@ class ExperimentState:
             state = self.tasks.get(event["task"])
             if state is not None:
                 handler(self, state, event)
+                self.active_time.note(event, state.started)
             elif event["task"] not in self.removed:
                 self._reject(event, "no such task")
         elif step := _EXPERIMENT_EVENTS.get(kind):
             step(self, event)
+            self.active_time.note(event)
+
+    def active_seconds(self, now: float, *, is_supervised: bool) -> float | None:
+        """The seconds since the first start without pauses; None before it. See `ActiveTime.seconds`."""
+        live = (state.started for state in self.tasks.values() if state.started and state.is_live)
+        return self.active_time.seconds(now, live=live, is_supervised=is_supervised)
 
     def move(self, state: TaskState, status: TaskStatus, event: Event) -> bool:
         """Change the task to `status` if `MOVES` allows it; return whether it did."""

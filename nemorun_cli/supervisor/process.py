@@ -25,7 +25,7 @@ from nemorun_cli.storage.events import SUPERVISOR_ENDED, SUPERVISOR_STARTED
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervisor.assignment import Assignment
 from nemorun_cli.supervisor.loop import SupervisorLoop
-from nemorun_cli.system import crashpoints, locks, process_limits, user
+from nemorun_cli.system import crashpoints, locks, process_limits, signals, user
 from nemorun_cli.system.files import descriptor_to_append
 from nemorun_cli.system.locks import HeldLock, Holder
 
@@ -57,7 +57,7 @@ def main() -> int:
     assignment = Assignment.decode(document)
     files = ExperimentFiles(assignment.directory)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _terminate)
+        signals.handle(number, _terminate)
     try:
         _redirect(files.supervisor_log)
         return _supervise(files, assignment)

@@ -1,22 +1,45 @@
-"""Signals that arrive while something must not be interrupted."""
+"""Signal handlers that do not interrupt what has to be done as a whole.
+
+A mask of the calling thread would not be enough: the system may deliver a signal to any thread of the
+process, and Python runs the handler in the main thread.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import FrameType
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+Handler: TypeAlias = Callable[[int, FrameType | None], None]
 
-ASKING_TO_END: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+_waiting: list[Callable[[], None]] = []  # handlers of signals that arrived in a block
+_blocks = 0
+
+
+def handle(number: int, handler: Handler) -> None:
+    """Call the handler at each such signal, but not before the end of a block in which they are deferred."""
+    signal.signal(number, partial(_receive, handler))
+
+
+def _receive(handler: Handler, number: int, frame: FrameType | None) -> None:
+    call = partial(handler, number, frame)
+    if _blocks:
+        _waiting.append(call)
+    else:
+        call()
 
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """In this block, signals that ask the process to end wait; their handlers run when it has ended."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING_TO_END)
+    """In this block no handler runs; those of signals that arrive meanwhile run at its end."""
+    global _blocks  # noqa: PLW0603 - the process as a whole has one
+    _blocks += 1
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        _blocks -= 1
+        while _waiting and not _blocks:
+            _waiting.pop(0)()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,6 +49,7 @@ class Summary:
     status: ExperimentStatus | None
     created: str | None
     ended: str | None
+    active: float | None
     counts: Mapping[str, int]
     tags: Sequence[str]
     key: str | None
@@ -65,6 +65,7 @@ class Summary:
             "status": self.status,
             "created": self.created,
             "ended": self.ended,
+            "active": self.active,
             "counts": dict(self.counts),
             "tags": list(self.tags),
             "key": self.key,
@@ -101,10 +102,15 @@ def newest_first(
 
 
 def duration_text(summary: Summary) -> str:
-    """The duration of the experiment, until now if it is not finished."""
-    if summary.created is None:
+    """The time without pauses that the experiment took, until now if it is not finished.
+
+    Older ledgers do not record it: for them it is the time from the creation to the end.
+    """
+    if summary.active is not None:
+        return seconds(summary.active)
+    if summary.created is None or summary.ended is None:
         return ""
-    return seconds(seconds_between(summary.created, summary.ended or time.time()))
+    return seconds(seconds_between(summary.created, summary.ended))
 
 
 def _summarize(home: Home, experiment_id: str, name: str, path: str) -> Summary | None:
@@ -125,6 +131,7 @@ def _summarize(home: Home, experiment_id: str, name: str, path: str) -> Summary 
             status=ExperimentStatus(finished["status"]),
             created=str(created["time"]),
             ended=str(finished["time"]),
+            active=finished.get("active"),
             counts=dict(finished.get("counts", {})),
             tags=list(created.get("tags", ())),
             key=created.get("key"),
@@ -193,6 +200,7 @@ def _look(home: Home, experiment_id: str, name: str) -> Summary | None:
         status=snapshot.status,
         created=snapshot.history.created.get("time"),
         ended=finished["time"] if finished else None,
+        active=snapshot.active,
         counts={status: count for status, count in snapshot.history.counts.items() if count},
         tags=snapshot.spec.tags,
         key=snapshot.history.created.get("key"),
@@ -208,6 +216,7 @@ def _unreadable(experiment_id: str, name: str, problem: str) -> Summary:
         status=None,
         created=None,
         ended=None,
+        active=None,
         counts={},
         tags=(),
         key=None,

@@ -15,7 +15,7 @@ from nemorun_cli.errors import (
     AmbiguousError,
     NotFoundError,
 )
-from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.clock import stamp, unix
 from nemorun_cli.model.status import EXIT_CODES, ExperimentStatus, TaskStatus
 from nemorun_cli.views import sweeps
 
@@ -129,6 +129,7 @@ class Snapshot:
             "started": state.started,
             "ended": state.ended,
             "duration": self.duration(state),
+            "active": self.active_duration(state),
             "dependencies": list(task.dependencies),
             "outputs": state.outputs,
             "evidence": self._evidence(state),
@@ -201,6 +202,7 @@ class Snapshot:
             "created": created.get("time"),
             "started": self.history.started,
             "ended": finished["time"] if finished else None,
+            "active": self.active,
             "key": created.get("key"),
             "prefix": created.get("prefix"),
             "description": self.spec.description,
@@ -235,6 +237,22 @@ class Snapshot:
         """Seconds from the start of a task to its end, or until now."""
         seconds = state.seconds(self.seen)
         return None if seconds is None else round(seconds, 3)
+
+    @property
+    def active(self) -> float | None:
+        """Seconds since the first start in which a supervisor or a task ran; None before it."""
+        if self.history.finished and "active" in self.history.finished:
+            recorded: float = self.history.finished["active"]
+            return recorded
+        seconds = self.history.active_seconds(self.seen, is_supervised=self.supervisor != "gone")
+        return None if seconds is None else round(seconds, 3)
+
+    def active_duration(self, state: TaskState) -> float | None:
+        """The duration of a task without the pauses of the experiment in which it did not run."""
+        if state.started is None or state.duration is not None:
+            return state.duration
+        ended = self.seen if state.ended is None else unix(state.ended)
+        return round(self.history.active_time.of_attempt(state.started, ended), 3)
 
     def _evidence(self, state: TaskState) -> str | None:
         if state.evidence:

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastAttempt:
-    """One submitted attempt; `duration` in seconds, until now if it still runs."""
+    """One submitted attempt.
+
+    Attributes:
+        duration: in seconds, until now if it still runs.
+        active: the same without pauses.
+    """
 
     attempt: int
     status: TaskStatus
@@ -26,6 +31,7 @@ class PastAttempt:
     started: str | None
     ended: str | None
     duration: float | None
+    active: float | None
     exit_code: int | None
     reason: str | None
     message: str | None
@@ -75,6 +81,7 @@ def _attempt(state: TaskState, snapshot: Snapshot) -> PastAttempt:
         started=state.started,
         ended=state.ended,
         duration=snapshot.duration(state),
+        active=snapshot.active_duration(state),
         exit_code=state.exit_code,
         reason=state.reason,
         message=state.message,

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from nemorun_cli.views.snapshot import Snapshot
 
 SWEEP_EVERY: Final = 10.0  # seconds between lines of one sweep
-COUNTED_EVERY: Final = 1.0  # seconds between counts of a sweep, which may be large
 LINES_SHOWN: Final = 5  # log lines of the first failed member of a sweep
 
 
@@ -51,7 +50,6 @@ class Transitions:
         self._sweeps: dict[str, Group] | None = None
         self._failed: set[str] = set()  # sweeps whose first failure was reported
         self._next: dict[str, float] = {}  # by sweep, the monotonic time of its next report
-        self._lines: dict[str, tuple[float, str]] = {}  # by sweep, when it was counted, and its line
 
     def since(self, snapshot: Snapshot, news: Sequence[Event]) -> list[Transition]:
         """The new transition of each task that the events are about.
@@ -79,15 +77,6 @@ class Transitions:
                 changes.append(change)
         return [*changes, *self._sweep_changes(snapshot, touched.values())]
 
-    def line(self, snapshot: Snapshot, sweep: Group) -> str:
-        """The progress line of a sweep, counted at most once a second."""
-        now = time.monotonic()
-        counted, text = self._lines.get(sweep.id, (None, ""))
-        if counted is None or now - counted >= COUNTED_EVERY:
-            text = f"{sweep.id} {snapshot.sweep(sweep).line}"
-            self._lines[sweep.id] = now, text
-        return text
-
     def _retries(self, snapshot: Snapshot, task: str, ends: Iterable[Event]) -> list[Transition]:
         """A transition for each ended attempt that is followed by another one."""
         state = snapshot.history.tasks.get(task)
@@ -111,7 +100,7 @@ class Transitions:
         text = f"{task}: {state.status}"
         if state.attempt > 1:
             text += f", attempt {state.attempt}"
-        if (duration := snapshot.duration(state)) is not None and state.is_over:
+        if (duration := snapshot.active_duration(state)) is not None and state.is_over:
             text += f" after {wording.seconds(duration)}"
         if why := state.why():
             text += f" ({why})"

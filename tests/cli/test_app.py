@@ -150,6 +150,26 @@ def test_wrong_usage_of_an_option_names_its_commands_help(exp: Exp, option: str)
     assert "hint: exp run --help" in exp("run", "spec.yaml", option, code=2).stderr
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("run s.yaml lr=3", "run s.yaml -p lr=3"),
+        ("run s.yaml -p a=1 train.lr=3 -q", "run s.yaml -p a=1 -p train.lr=3 -q"),
+        ("validate s.yaml run.max_parallel=2 'x=a b'", "validate s.yaml --set run.max_parallel=2 -p 'x=a b'"),
+        ("resume s lr=3", "resume s -p lr=3"),
+        ("run s.yaml lr", "run --help"),
+        ("status s a b=1", "status --help"),
+    ],
+)
+def test_an_assignment_without_its_option_gets_the_right_command(exp: Exp, given: str, meant: str) -> None:
+    """A value that is given as a plain argument is wrong usage, whose hint is a command line that works."""
+    result = exp(*shlex.split(given), code=2)
+    assert "got unexpected extra argument" in result.stderr
+    assert f"hint: exp {meant}\n" in result.stderr
+    if "=" in meant:
+        parse(*shlex.split(meant))
+
+
 def test_an_error_is_a_document_for_scripts(exp: Exp) -> None:
     """With `--json`, an error document contains the exit code, the message and the problems."""
     result = exp("status", "nothing", "--json", code=3)

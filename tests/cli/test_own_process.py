@@ -28,6 +28,7 @@ CALLS = {
     "cancel": ["finished"],
     "list": ["--json"],
     "status": ["--json"],
+    "attach": ["latest"],
     "logs": ["latest"],
     "why": ["latest", "c"],
     "wait": ["latest", "--json"],

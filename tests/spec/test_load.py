@@ -673,3 +673,15 @@ def test_nothing_that_a_spec_names_is_run_by_reading_it(read: Read, folder: Path
     )
 
     assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "body", ["comand: echo", "foo: 1", "command: 3", 'command: "${{ params.nothing }}"', "entrypoint: sh"]
+)
+def test_a_task_without_a_valid_body_is_checked_too(refused: Refused, body: str) -> None:
+    """If what a task runs is wrong, or has an unknown key, its other problems are reported with it."""
+    found = refused(f"tasks:\n  a: {{{body}, executor: nowhere, timeout: 0, dependencies: [b]}}\n")
+    places = [problem.split(": ")[1] for problem in found]
+    assert places[0].startswith("tasks.a")
+    assert places[-3:] == ["tasks.a.executor", "tasks.a.timeout", "tasks.a.dependencies.0"]
+    assert len(found) <= 5

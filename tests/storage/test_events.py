@@ -31,6 +31,7 @@ SAMPLES: dict[str, Any] = {
     "evidence": "exit.json",
     "outputs": {"a": 1},
     "usage": {"memory": 1},
+    "active": 1.5,
     "symptom": "lost",
     "gpus": "0,1",
     "after": "exit",

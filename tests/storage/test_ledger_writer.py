@@ -15,6 +15,7 @@ from nemorun_cli.errors import LedgerError
 from nemorun_cli.storage import events
 from nemorun_cli.storage.ledger import Ledger, LedgerReader
 from nemorun_cli.storage.ledger_writer import LedgerWriter
+from nemorun_cli.system import signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     made = Ledger(tmp_path / "ledger.jsonl", tmp_path / "ledger.lock")
-    made.create({"event": "created", "id": "a_1"})
+    made.create({"event": "created", "id": "a_1", "time": "2026-01-01T00:00:00.000Z"})
     return made
 
 
@@ -85,14 +86,16 @@ def test_signal_during_a_write_does_not_repeat_it(ledger: Ledger, monkeypatch: p
         """What the handler of a supervisor raises."""
 
     def terminate(number: int, frame: object) -> None:
+        del number, frame
         raise Terminated
 
-    journal = LedgerWriter(ledger, schedule(task("a")).history, by="test")
+    journal = LedgerWriter(ledger, schedule(task("a")).history, by="test", report=lambda _: None)
     journal.open()
     journal.keeps_failed = True
     sync = ledger.sync
     monkeypatch.setattr(ledger, "sync", lambda: (os.kill(os.getpid(), signal.SIGTERM), sync()))
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = signal.getsignal(signal.SIGTERM)
+    signals.handle(signal.SIGTERM, terminate)
     try:
         journal.note(events.SUBMITTED, task="a", attempt=1)
         with pytest.raises(Terminated):

@@ -25,13 +25,16 @@ REMEMBERING: Final = (
 )
 
 
-def run(argv: Sequence[str], *, program: str, folder: Path, env: Mapping[str, str]) -> tuple[int, str, str]:
+def run(
+    argv: Sequence[str], *, program: str, folder: Path, env: Mapping[str, str], on_terminal: bool = False
+) -> tuple[int, str, str]:
     """The exit code, standard output and standard error of the command, run in a folder and environment.
 
-    Everything that belongs to the process is restored afterwards.
+    Everything that belongs to the process is restored afterwards. With `on_terminal` both outputs are
+    terminals for the command, as wide as COLUMNS; nothing is drawn unless TERM names their type.
     """
     _forget()
-    out, err = _stream(), _stream()
+    out, err = (_Terminal() if on_terminal else _stream() for _ in range(2))
     faulthandler.dump_traceback_later(LIMIT, exit=True)
     try:
         with _state_of_process(folder, env):
@@ -45,6 +48,17 @@ def run(argv: Sequence[str], *, program: str, folder: Path, env: Mapping[str, st
 
 def _stream() -> io.TextIOWrapper:
     return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+
+
+class _Terminal(io.TextIOWrapper):
+    """A stream that is a terminal by its own account."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8", write_through=True)
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return True
 
 
 def _text(stream: io.TextIOWrapper) -> str:

@@ -95,6 +95,14 @@ class Exp:
             Result(*in_process.run(argv, program=self.argv[0], folder=self.folder, env=given)), code
         )
 
+    def on_terminal(self, *args: str | Path, columns: int, code: int | None = 0, **env: str) -> Result:
+        """The same on a terminal of this width, without colours."""
+        argv, given = [str(argument) for argument in args], {**self.env, "COLUMNS": str(columns), **env}
+        done = in_process.run(
+            argv, program=self.argv[0], folder=self.folder, env={"TERM": "xterm", **given}, on_terminal=True
+        )
+        return _checked(Result(*done), code)
+
     def process(
         self, *args: str | Path, code: int | None = 0, env: dict[str, str] | None = None, stdin: str = ""
     ) -> Result:

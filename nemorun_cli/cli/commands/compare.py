@@ -18,6 +18,8 @@ from nemorun_cli.experiment.records import targets as records
 from nemorun_cli.tracking.store.json_values import dump
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from nemorun_cli.experiment.records.compare import Comparison
 
 COMPARE_FORMAT: Final = "exp.compare/1"
@@ -107,9 +109,9 @@ def command(
     if form == "json":
         terminal.write_line(dump(_document(compared)))
         return
-    titles, cells = _cells(compared, params)
+    titles, cells = _cells(compared, params, named={sort, *(best or "").rsplit(":", 1)})
     if form == "table":
-        tables.show(titles, cells)
+        tables.show_values(titles, cells, remedy="choose with -k, or use --format csv")
         if not cells:
             terminal.say("hint: no matching records; see: exp records")
     else:
@@ -126,15 +128,17 @@ def _document(compared: Comparison) -> dict[str, Any]:
     }
 
 
-def _cells(compared: Comparison, params: list[str]) -> tuple[list[Column], list[list[str]]]:
-    """The columns, params before metrics, and the cells."""
+def _cells(
+    compared: Comparison, params: list[str], *, named: Collection[str | None]
+) -> tuple[list[Column], list[list[str]]]:
+    """The columns, params before metrics, and the cells; a column that is `named` is never dropped."""
     is_several = len({row.of.experiment for row in compared.rows}) > 1
     titles = [
-        *([Column("EXPERIMENT", is_whole=True)] if is_several else []),
+        *([Column("EXPERIMENT")] if is_several else []),
         Column("RECORD"),
-        Column("STATUS", is_whole=True),
-        *(Column(name, is_number=True) for name in params),
-        *(Column(name, is_number=True) for name in compared.metrics),
+        Column("STATUS"),
+        *tables.values(params, kept=named, before=len(compared.metrics)),
+        *tables.values(compared.metrics, kept=named),
     ]
     cells = [
         [

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from nemorun_cli.views.snapshot import Snapshot
 
 DIFF_FORMAT: Final = "exp.diff/1"
-RESULTS: Final = ("status", "reason", "exit_code", "attempt", "duration", "outputs")
-NO_DIFFERENCE: Final = frozenset(("duration",))  # shown, but always different
+RESULTS: Final = ("status", "reason", "exit_code", "attempt", "duration", "active", "outputs")
+NO_DIFFERENCE: Final = frozenset(("duration", "active"))  # shown, but always different
 
 
 def command(
@@ -77,7 +77,8 @@ def command(
         ],
         "results": _result_rows(results),
     }
-    heads = (Column("FIELD"), Column(old.files.id), Column(new.files.id))
+    ids = (old.files.id, new.files.id)
+    heads = (Column("FIELD"), *(Column(experiment_id, is_flexible=True) for experiment_id in ids))
     for number, (title, lines) in enumerate((title, lines) for title, lines in sections.items() if lines):
         terminal.write_lines([*([""] if number else []), title])
         tables.show(heads, lines)
@@ -175,7 +176,7 @@ def _ending(result: dict[str, Any]) -> str:
     parts = [result["status"], result["reason"] or ""]
     parts.append("" if result["exit_code"] in (None, 0) else f"exit code {result['exit_code']}")
     parts.append(f"attempt {result['attempt']}" if result["attempt"] > 1 else "")
-    parts.append("" if result["duration"] is None else wording.seconds(result["duration"]))
+    parts.append(wording.seconds(result["active"]))
     return ", ".join(part for part in parts if part)
 
 

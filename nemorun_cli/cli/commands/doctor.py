@@ -86,4 +86,4 @@ def _show(checks: list[Check]) -> None:
         lines.append(f"{SIGNS[check.state]}  {check.subject:<{width}}  {check.message}")
         if check.remedy:
             lines.append(f"{'':<{width + 4}}  -> {check.remedy}")
-    terminal.write_lines(lines)
+    terminal.write_lines(lines, hang=width + 7)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli.cli import terminal
+from nemorun_cli.cli import terminal, times
 from nemorun_cli.cli.options import ExperimentGiven, Json
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
@@ -77,7 +77,7 @@ def _write(events: Iterable[Event], *, is_json: bool) -> None:
 
 def _line(event: Event) -> str:
     parts = [
-        event["time"],
+        times.exact(event["time"]),
         f"{event['event']:<{KIND_WIDTH}}",
         event.get("task", ""),
         kinds.describe(event),

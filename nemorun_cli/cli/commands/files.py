@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli.cli import tables, terminal
+from nemorun_cli.cli import tables, terminal, times
 from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, Quiet, TaskOrNone, whole_number
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import AmbiguousError, NotFoundError
@@ -26,11 +26,11 @@ FILES_FORMAT: Final = "exp.files/1"
 COLUMNS: Final = (
     Column("RECORD"),
     Column("FILE"),
-    Column("VERSION", is_number=True),
-    Column("BYTES", is_number=True),
-    Column("TYPE", is_spare=True),
-    Column("SAVED", is_whole=True),
-    Column("TAGS"),
+    Column("VERSION", is_number=True, spare=1),
+    Column("BYTES", is_number=True, spare=2),
+    Column("TYPE", spare=5),
+    Column("SAVED", spare=3),
+    Column("TAGS", is_flexible=True, spare=4),
 )
 
 
@@ -130,6 +130,6 @@ def _row(record: TargetRecord, file: File) -> list[str]:
         str(file["version"]),
         str(file["sizeBytes"]),
         file["contentType"],
-        file["uploadedAt"],
+        times.brief(file["uploadedAt"]),
         ", ".join(file["tags"]),
     ]

@@ -72,16 +72,16 @@ def _show(run: Run, examination: LedgerCheck, done: Repair | None) -> None:
     )
     count = len(examination.events)
     if examination.is_sound:
-        terminal.write_line(f"{run.id}: the ledger is sound, {count} events")
+        terminal.write_lines([f"{run.id}: the ledger is sound, {count} events"])
         return
     if done is None:
         unconfirmed = len(examination.read.unconfirmed)
         note = f", {unconfirmed} of them without a batch marker" if unconfirmed else ""
-        terminal.write_line(f"{run.id}: the ledger is damaged; {count} events are readable{note}")
+        terminal.write_lines([f"{run.id}: the ledger is damaged; {count} events are readable{note}"])
         terminal.suggest(f"exp fsck {run.id} --repair", is_wanted=True)
         return
-    terminal.write_line(
-        f"{run.id}: rebuilt the ledger from {done.kept} events and {done.added} recovered from attempts; "
-        f"the damaged ledger is kept in {done.set_aside}"
+    counts = f"{done.kept} events and {done.added} recovered from attempts"
+    terminal.write_lines(
+        [f"{run.id}: rebuilt the ledger from {counts}; the damaged ledger is kept in {done.set_aside}"]
     )
     terminal.suggest(f"exp status {run.id} · exp resume {run.id}", is_wanted=True)

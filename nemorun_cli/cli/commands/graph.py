@@ -129,22 +129,17 @@ def _draw(tasks: TaskGraph, snapshot: Snapshot | None) -> None:
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
     folded = folded_graph.fold(tasks)
     lines = graph_drawing.draw(folded.graph, is_ascii=not encoding.startswith("utf"))
-    terminal.write(f"{title}\n\n")
-    if terminal.can_draw(sys.stdout):
-        _print(lines)
-    else:
-        terminal.write("".join(f"{line}\n" for line in lines))
+    terminal.write_lines([title, ""])
+    _print(lines)
     if folded.left_out:
-        terminal.write(f"\nand {folded.left_out} more\n")
+        terminal.write_lines(["", f"and {folded.left_out} more"])
     if len(folded.graph.nodes) < len(tasks.nodes):
         terminal.suggest("all tasks one by one: --format dot, --format mermaid or --json", is_wanted=True)
 
 
 def _print(lines: Sequence[GraphLine]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only for terminals
-    from rich.text import Text  # noqa: PLC0415 - the same
-
-    terminal.flush()
-    console = Console(highlight=False)
+    width, is_coloured = terminal.width(sys.stdout), terminal.has_colours(sys.stdout)
     for line in lines:
-        console.print(Text(str(line), style=tables.STYLES.get(line.status or "", "")), soft_wrap=True)
+        text = str(line if width is None else line.shortened(width))
+        style = tables.STYLES.get(line.status or "", "") if is_coloured else ""
+        terminal.write(f"{tables.coloured(text, style)}\n")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli.cli import completion, tables, terminal
+from nemorun_cli.cli import completion, tables, terminal, times
 from nemorun_cli.cli.options import Json, Quiet, whole_number
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import UsageError
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 50  # experiments in a table without `--limit`; scripts get all
 COLUMNS: Final = (
-    Column("ID", is_whole=True),
-    Column("STATUS", is_whole=True),
-    Column("CREATED", is_whole=True),
-    Column("DURATION", is_number=True),
-    Column("TASKS"),
-    Column("TAGS"),
-    Column("KEY"),
+    Column("ID"),
+    Column("STATUS"),
+    Column("CREATED", spare=1),
+    Column("DURATION", is_number=True, spare=2),
+    Column("TASKS", spare=3),
+    Column("TAGS", is_flexible=True, spare=4),
+    Column("KEY", is_flexible=True, spare=5),
 )
 
 
@@ -164,7 +164,7 @@ def _row(summary: Summary) -> list[str]:
     return [
         summary.id,
         summary.status or "UNREADABLE",
-        summary.created or "",
+        times.brief(summary.created),
         listing.duration_text(summary),
         f"{done}/{total}" if total else "",
         ", ".join(summary.tags),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli.cli import completion, tables, terminal
+from nemorun_cli.cli import completion, tables, terminal, times
 from nemorun_cli.cli.metrics_view import document, pictures
 from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, TaskOrNone, whole_number
 from nemorun_cli.cli.tables import Column
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 FORMATS: Final = ("table", "csv", "json")
 SUMMARY: Final = (
     Column("RECORD"),
-    Column("METRIC", is_whole=True),
-    Column("COUNT", is_number=True),
+    Column("METRIC"),
+    Column("COUNT", is_number=True, spare=3),
     Column("LAST", is_number=True),
-    Column("MIN", is_number=True),
-    Column("MAX", is_number=True),
-    Column("MEAN", is_number=True),
-    Column("NAN", is_number=True),
+    Column("MIN", is_number=True, spare=1),
+    Column("MAX", is_number=True, spare=1),
+    Column("MEAN", is_number=True, spare=4),
+    Column("NAN", is_number=True, spare=2),
 )
 MOST_NAMED: Final = 20  # metrics that the error about an unknown one lists
 
@@ -178,8 +178,9 @@ def _show_rows(all_series: Sequence[Series]) -> None:
     for number, series in enumerate(all_series):
         terminal.write_lines([*([""] if number else []), f"{series.title} of {series.of.label}"])
         names = measures.columns(series.rows)
-        columns = [Column("TIME", is_whole=True), *(Column(name, is_number=True) for name in names)]
+        columns = [Column("TIME"), *tables.values(names)]
         rows = [
-            [measures.time_of(row), *(measures.text(row.get(name)) for name in names)] for row in series.rows
+            [times.exact(measures.time_of(row)), *(measures.text(row.get(name)) for name in names)]
+            for row in series.rows
         ]
-        tables.show(columns, rows)
+        tables.show_values(columns, rows, remedy="choose with -k, or use --format csv")

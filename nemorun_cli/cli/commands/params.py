@@ -12,7 +12,7 @@ from nemorun_cli.tracking.params import nested
 from nemorun_cli.tracking.store.json_values import dump
 
 PARAMS_FORMAT: Final = "exp.params/1"
-COLUMNS: Final = (Column("RECORD"), Column("PARAM"), Column("VALUE"))
+COLUMNS: Final = (Column("RECORD"), Column("PARAM"), Column("VALUE", is_flexible=True))
 
 
 def command(

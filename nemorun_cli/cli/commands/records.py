@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli.cli import completion, tables, terminal
+from nemorun_cli.cli import completion, tables, terminal, times
 from nemorun_cli.cli.options import DashRoot, Json, Quiet, TaskOrNone, whole_number
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import LedgerError, UsageError
@@ -25,12 +25,12 @@ RECORDS_FORMAT: Final = "exp.records/1"
 ENDS: Final = opened.ENDS | {ExperimentStatus.RUNNING}
 COLUMNS: Final = (
     Column("PREFIX"),
-    Column("STATUS", is_whole=True),
-    Column("OPENED", is_whole=True),
-    Column("OPENINGS", is_number=True),
-    Column("EXPERIMENT"),
-    Column("TAGS"),
-    Column("REASON"),
+    Column("STATUS"),
+    Column("OPENED", spare=2),
+    Column("OPENINGS", is_number=True, spare=4),
+    Column("EXPERIMENT", spare=3),
+    Column("TAGS", is_flexible=True, spare=1),
+    Column("REASON", is_flexible=True),
 )
 
 
@@ -150,7 +150,7 @@ def _row(chosen: TargetRecord) -> list[str]:
     return [
         chosen.record.prefix,
         str(chosen.status),
-        chosen.openings[0].opened,
+        times.brief(chosen.openings[0].opened),
         str(len(chosen.openings)),
         str(last.facts.get("exp_id") or ""),
         ", ".join(chosen.record.tags),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -12,7 +13,9 @@ from nemorun_cli.cli.commands.run import document_of
 from nemorun_cli.cli.options import ExperimentGiven, Json, Params, Quiet, Sets
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.experiment.run import find
+from nemorun_cli.model.problems import Problem
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.storage import spec_origin
 from nemorun_cli.system import environment
 
 if TYPE_CHECKING:
@@ -20,12 +23,16 @@ if TYPE_CHECKING:
 
     from nemorun_cli.experiment.change_spec import NewRevision
     from nemorun_cli.experiment.run import Run
-    from nemorun_cli.model.problems import Problem
     from nemorun_cli.spec.document import Document
     from nemorun_cli.views.snapshot import Snapshot
 
 RESUME_FORMAT: Final = "exp.resume/1"
-COLUMNS: Final = (Column("TASK"), Column("ACTION"), Column("ATTEMPT", is_number=True), Column("REASON"))
+COLUMNS: Final = (
+    Column("TASK"),
+    Column("ACTION"),
+    Column("ATTEMPT", is_number=True, spare=1),
+    Column("REASON", is_flexible=True),
+)
 
 
 def command(
@@ -86,7 +93,7 @@ def command(
     """
     run = find(which)
     document = _document(run, spec, params=params or (), sets=sets or ())
-    warnings = () if document is None else document.warnings
+    warnings = (*_edits(run, spec), *(() if document is None else document.warnings))
     terminal.warn_of(warnings)
     if dry_run:
         snapshot = run.status()
@@ -176,7 +183,7 @@ def _report_started(
     terminal.write_line(run.id)
     if not is_resumed and not quiet:
         terminal.warn(f"{run.id}: nothing to resume")
-    terminal.suggest(f"exp status {run.id} · exp logs {run.id} -f", is_wanted=not quiet)
+    terminal.suggest(f"exp attach {run.id} · exp status {run.id}", is_wanted=not quiet)
 
 
 def _warn_of_environment(snapshot: Snapshot) -> None:
@@ -184,6 +191,15 @@ def _warn_of_environment(snapshot: Snapshot) -> None:
     before = snapshot.history.created.get("environment")
     if isinstance(before, dict) and (names := environment.differences(before)):
         terminal.warn(f"warning: changed since {snapshot.files.id} was created: {', '.join(names)}")
+
+
+def _edits(run: Run, spec: str | None) -> list[Problem]:
+    """The warning that the spec's file was edited: without `--spec` the experiment keeps its own."""
+    path = None if spec is not None else spec_origin.edited_file(run.files)
+    if path is None:
+        return []
+    hint = f"to use it: exp resume {run.id} --spec {shlex.quote(path)}"
+    return [Problem(file=path, message=f"differs from the spec that {run.id} keeps", hint=hint)]
 
 
 def _preview(
@@ -214,7 +230,11 @@ def _preview(
         terminal.write("".join(f"{decision.task}\n" for decision in decisions if decision.action == "run"))
         return
     if revision is not None:
-        heads = (Column("FIELD"), Column("BEFORE"), Column(f"REVISION {revision.spec.revision}"))
+        heads = (
+            Column("FIELD"),
+            Column("BEFORE", is_flexible=True),
+            Column(f"REVISION {revision.spec.revision}", is_flexible=True),
+        )
         tables.show(heads, diff.rows(revision.found))
         terminal.write_line("")
     rows = [

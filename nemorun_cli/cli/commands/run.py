@@ -185,7 +185,7 @@ def _report_started(run: Run, warnings: Sequence[Problem], *, is_json: bool, qui
     if not quiet and (danger := login_session.danger()):
         terminal.warn(f"warning: {danger.message}; {danger.remedy}")
     terminal.suggest(
-        f"exp status {run.id} · exp logs {run.id} -f · exp cancel {run.id}", is_wanted=not (quiet or is_json)
+        f"exp attach {run.id} · exp status {run.id} · exp cancel {run.id}", is_wanted=not (quiet or is_json)
     )
     return 0
 
@@ -251,5 +251,5 @@ def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> i
     elif quiet:
         terminal.write("".join(f"{task['id']}\n" for task in plans["tasks"]))
     else:
-        terminal.write("".join(f"{line}\n" for line in preview.lines(plans)))
+        terminal.write_lines(preview.lines(plans), hang=preview.INDENT + preview.LABEL)
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -35,7 +36,9 @@ def command(
     if is_json:
         terminal.write_json(reference.part(path))
     else:
-        terminal.write(reference.describe(path))
+        text = reference.describe(path, width=terminal.width(sys.stdout))
+        terminal.write_lines(text.splitlines())
         if nearest := reference.meant(path):
             terminal.warn(f"{path} is read as a name of your choice: did you mean {nearest}?")
-        terminal.suggest(f"exp schema {path + '.' if path else ''}KEY · exp init", is_wanted=True)
+        example = reference.example(path)
+        terminal.suggest(f"exp schema {example} · exp init" if example else "exp init", is_wanted=True)

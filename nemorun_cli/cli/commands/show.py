@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.cli import status_text, tables, terminal
+from nemorun_cli.cli import status_text, tables, terminal, times
 from nemorun_cli.cli.options import ExperimentOrLatest, Json
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.experiment.run import LATEST, find
@@ -22,18 +22,24 @@ if TYPE_CHECKING:
     from nemorun_cli.views.timeline import PastAttempt
 
 SHOW_FORMAT: Final = "exp.show/1"
+FILE_LABEL: Final = 16  # columns of a label before its path
 ATTEMPTS: Final = (
     Column("TASK"),
     Column("ATTEMPT", is_number=True),
     Column("STATUS"),
-    Column("JOB ID"),
-    Column("STARTED"),
-    Column("DURATION", is_number=True),
-    Column("EXIT", is_number=True),
-    Column("REASON"),
-    Column("RESOURCES"),
+    Column("JOB ID", spare=5),
+    Column("STARTED", spare=4),
+    Column("DURATION", is_number=True, spare=2),
+    Column("EXIT", is_number=True, spare=3),
+    Column("REASON", is_flexible=True),
+    Column("RESOURCES", is_flexible=True, spare=1),
 )
-STEPS: Final = (Column("TIME"), Column("EVENT"), Column("BY"), Column("DETAILS"))
+STEPS: Final = (
+    Column("TIME"),
+    Column("EVENT"),
+    Column("BY", is_flexible=True, spare=1),
+    Column("DETAILS", is_flexible=True),
+)
 
 
 def command(which: ExperimentOrLatest = LATEST, *, is_json: Json = False) -> None:
@@ -52,7 +58,7 @@ def command(which: ExperimentOrLatest = LATEST, *, is_json: Json = False) -> Non
     if is_json:
         terminal.write_json(_document(snapshot, past, steps))
         return
-    _section("", status_text.header(snapshot))
+    _section("", status_text.header(snapshot), hang=status_text.LABELLED)
     _section("params", _pairs(snapshot.spec.params))
     _section("environment at start", _pairs(snapshot.history.created.get("environment") or {}))
     _section("shipped", _packages(snapshot))
@@ -60,10 +66,13 @@ def command(which: ExperimentOrLatest = LATEST, *, is_json: Json = False) -> Non
     terminal.write("\nattempts\n")
     tables.show(ATTEMPTS, _attempt_rows(snapshot, past))
     terminal.write("\nhistory\n")
-    rows = [[step["time"], step["event"], step["by"] or "", step["message"] or ""] for step in steps]
+    rows = [
+        [times.exact(step["time"]), step["event"], step["by"] or "", step["message"] or ""] for step in steps
+    ]
     tables.show(STEPS, rows)
     _section("plugins", _plugins(snapshot))
-    _section("files", [f"{name + ':':<16}{path}" for name, path in _files(snapshot).items() if path])
+    files = [f"{name + ':':<{FILE_LABEL}}{path}" for name, path in _files(snapshot).items() if path]
+    _section("files", files, hang=FILE_LABEL)
 
 
 def _document(
@@ -127,9 +136,9 @@ def _files(snapshot: Snapshot) -> dict[str, str | None]:
     return {name: str(path) if path.exists() else None for name, path in known.items()}
 
 
-def _section(title: str, lines: Sequence[str]) -> None:
+def _section(title: str, lines: Sequence[str], *, hang: int | None = None) -> None:
     if lines:
-        terminal.write_lines(["", title, *lines][0 if title else 2 :])
+        terminal.write_lines(["", title, *lines][0 if title else 2 :], hang=hang)
 
 
 def _pairs(values: Mapping[str, Any]) -> list[str]:
@@ -170,8 +179,8 @@ def _attempt_rows(snapshot: Snapshot, past: Mapping[str, Sequence[PastAttempt]])
             str(attempt.attempt),
             attempt.status,
             attempt.job_id or "",
-            attempt.started or "",
-            wording.seconds(attempt.duration),
+            times.brief(attempt.started),
+            wording.seconds(attempt.active),
             "" if attempt.exit_code is None else str(attempt.exit_code),
             ": ".join(part for part in (attempt.reason, attempt.message) if part),
             usage.summary(requested[name], attempt.usage, attempt.duration),

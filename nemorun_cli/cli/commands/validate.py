@@ -65,8 +65,8 @@ def command(
     else:
         count = len(document.warnings)
         noted = f", {count} warning{'' if count == 1 else 's'}" if count else ""
-        terminal.write_line(f"{spec}: {resolved.name}, {len(resolved.tasks)} task(s), no problems{noted}")
-        terminal.write("".join(f"{line}\n" for line in dry_run.place_lines(places)))
+        summary = f"{spec}: {resolved.name}, {len(resolved.tasks)} task(s), no problems{noted}"
+        terminal.write_lines([summary, *dry_run.place_lines(places)])
         for diagnosis in diagnoses:
             _report(diagnosis)
     terminal.suggest(
@@ -105,6 +105,5 @@ def _document(
 
 def _report(diagnosis: Diagnosis) -> None:
     state = "ok" if diagnosis.is_ok else "NOT OK"
-    terminal.write_line(f"{diagnosis.engine}: {state}: {diagnosis.message}")
-    if diagnosis.remedy:
-        terminal.write_line(f"  {diagnosis.remedy}")
+    lines = [f"{diagnosis.engine}: {state}: {diagnosis.message}"]
+    terminal.write_lines([*lines, f"  {diagnosis.remedy}"] if diagnosis.remedy else lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nemorun_cli.cli import completion, tables, terminal
+from nemorun_cli.cli import completion, tables, terminal, times
 from nemorun_cli.cli.options import ExperimentGiven, Json
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.experiment.run import find
@@ -39,10 +39,10 @@ MOST_LINKS: Final = 5  # of a long chain of dependencies, at either end
 COLUMNS = (
     Column("ATTEMPT", is_number=True),
     Column("STATUS"),
-    Column("STARTED"),
-    Column("DURATION", is_number=True),
-    Column("EXIT", is_number=True),
-    Column("REASON"),
+    Column("STARTED", spare=3),
+    Column("DURATION", is_number=True, spare=2),
+    Column("EXIT", is_number=True, spare=1),
+    Column("REASON", is_flexible=True),
 )
 
 
@@ -167,7 +167,7 @@ def _show(snapshot: Snapshot, explained: Explanation) -> None:
         terminal.write("\n")
         tables.show(COLUMNS, _rows(explained))
     if explained.resume is not None:
-        terminal.write(f"\n{_resumption(snapshot, explained)}\n")
+        terminal.write_lines(["", _resumption(snapshot, explained)])
 
 
 def _causes(explained: Explanation) -> list[str]:
@@ -204,12 +204,12 @@ def _show_log(explained: Explanation) -> None:
     if excerpt is None:
         return
     if excerpt.error:
-        terminal.write(f"\nlikely cause: {excerpt.error}\n")
+        terminal.write_lines(["", f"likely cause: {excerpt.error}"])
     if excerpt.lines:
-        terminal.write(f"\nlast lines of {excerpt.path}:\n")
+        terminal.write_lines(["", f"last lines of {excerpt.path}:"])
         terminal.write("".join(f"  | {line}\n" for line in excerpt.lines))
     elif not excerpt.error:
-        terminal.write(f"\nthe log is empty: {excerpt.path}\n")
+        terminal.write_lines(["", f"the log is empty: {excerpt.path}"])
 
 
 def _rows(explained: Explanation) -> Sequence[Sequence[str]]:
@@ -217,8 +217,8 @@ def _rows(explained: Explanation) -> Sequence[Sequence[str]]:
         [
             str(past.attempt),
             past.status,
-            past.started or "",
-            wording.seconds(past.duration),
+            times.brief(past.started),
+            wording.seconds(past.active),
             "" if past.exit_code is None else str(past.exit_code),
             ": ".join(part for part in (past.reason, past.message) if part),
         ]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 96  # columns
 _INDENT = "  "
+_MOST_PLACES = 3  # in a hint
+_DEEPEST = 3  # keys of a path in a hint
 _TYPES = {
     "string": "text",
     "number": "a number",
@@ -25,22 +27,24 @@ _TYPES = {
 }
 
 
-def describe(path: str = "") -> str:
+def describe(path: str = "", *, width: int | None = None) -> str:
     """Describe the part of the schema at a path such as `tasks.retry` or `tasks.train.retry.limit`.
 
-    User-defined names in the path may be arbitrary or omitted. Raises NotFoundError with the known keys.
+    User-defined names in the path may be arbitrary or omitted. Lines have at most `width` columns, if given.
+    Raises NotFoundError with the known keys.
     """
     part = _part(path)
-    lines = [path or "spec", *_wrapped(_keyword(part, "description") or "", _INDENT)]
+    width = min(width or _WIDTH, _WIDTH)
+    lines = [path or "spec", *_wrapped(_keyword(part, "description") or "", _INDENT, width)]
     kind = _kind(part)
     if kind and kind != "a mapping":
-        lines += ["", *_wrapped(kind, _INDENT)]
+        lines += ["", *_wrapped(kind, _INDENT, width)]
     lines += [_INDENT + fact for fact in _facts(part)]
     for title, entries in (("keys", walk.properties(part)), ("of each", _entries(part))):
         if entries:
             lines += ["", f"{_INDENT}{title}:"]
             for name, entry in entries.items():
-                lines += ["", f"{_INDENT * 2}{name}", *_entry(entry)]
+                lines += ["", f"{_INDENT * 2}{name}", *_entry(entry, width)]
     return "\n".join(lines) + "\n"
 
 
@@ -48,6 +52,13 @@ def keys(path: str = "") -> list[str]:
     """Return the keys that can follow a path; raises like `describe`."""
     schema = _part(path)
     return [*walk.properties(schema), *_entries(schema)]
+
+
+def example(path: str = "") -> str | None:
+    """Return the path of the key below a path that has the most keys of its own; None below a plain value."""
+    lead = f"{path}." if path else ""
+    paths = [f"{lead}{key}" for key in keys(path)]
+    return max(paths, key=lambda inner: len(keys(inner)), default=None)
 
 
 def meant(path: str) -> str | None:
@@ -78,11 +89,31 @@ def _part(path: str) -> Mapping[str, Any]:
         inner = _below(part, key)
         if inner is None:
             where = ".".join(walked) or "a spec"
-            known = [*walk.properties(part), *_entries(part)]
-            raise NotFoundError(f"{where} has no key {key!r}", hint=choices(key, known))
+            raise NotFoundError(f"{where} has no key {key!r}", hint=_hint(part, path, key))
         part = inner
         walked.append(key)
     return part
+
+
+def _hint(part: Mapping[str, Any], path: str, key: str) -> str:
+    """Suggest the most similar key, or else the places of keys with this name elsewhere, or list the keys."""
+    known = [*walk.properties(part), *_entries(part)]
+    elsewhere = [] if nearest(key, known) else _places(path.rpartition(".")[2])
+    if not elsewhere:
+        return choices(key, known)
+    return " · ".join(f"exp schema {place}" for place in elsewhere[:_MOST_PLACES])
+
+
+def _places(name: str) -> list[str]:
+    """Return the paths that end with a key of this name: the shortest first, those of tasks before others."""
+    found: list[str] = []
+    level = [""]
+    for _ in range(_DEEPEST):
+        below = [f"{path}.{key}".lstrip(".") for path in level for key in keys(path)]
+        ends = [path for path in below if path.rpartition(".")[2] == name]
+        found += sorted(ends, key=lambda path: not path.startswith("tasks."))
+        level = below
+    return found
 
 
 def _below(part: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
@@ -104,17 +135,17 @@ def _entries(part: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return keys_of_entries
 
 
-def _entry(part: Mapping[str, Any]) -> list[str]:
+def _entry(part: Mapping[str, Any], width: int) -> list[str]:
     if any("not" in piece for piece in walk.pieces(part)):
         return [
-            *_wrapped(_keyword(part, "description") or "", _INDENT * 4),
+            *_wrapped(_keyword(part, "description") or "", _INDENT * 4, width),
             _INDENT * 4 + "not supported in this version",
         ]
     kind = _kind(part)
-    lines = _wrapped(_keyword(part, "description") or "", _INDENT * 4)
+    lines = _wrapped(_keyword(part, "description") or "", _INDENT * 4, width)
     return [
         *lines,
-        *(_wrapped(kind, _INDENT * 4) if kind else []),
+        *(_wrapped(kind, _INDENT * 4, width) if kind else []),
         *(_INDENT * 4 + fact for fact in _facts(part)),
     ]
 
@@ -156,5 +187,5 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent)
+def _wrapped(text: str, indent: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False)

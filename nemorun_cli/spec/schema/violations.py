@@ -22,7 +22,7 @@ def find(data: Any, schema: Mapping[str, Any], place: Place = ()) -> Iterator[Fi
     """Yield the violations in the data at `place`, each cause once."""
     reported: set[Place] = set()
     for error in sorted(Draft202012Validator(schema).iter_errors(data), key=_rank):
-        explained = _wants_a_key(error) and _has_unknown_key(error, place, reported)
+        explained = _wants_a_key(error) and _is_misspelled_at(error, place, reported)
         for finding in () if explained else _translate(error, place):
             if finding.place not in reported:
                 reported.add(finding.place)
@@ -36,10 +36,12 @@ def _wants_a_key(error: ValidationError) -> bool:
     )
 
 
-def _has_unknown_key(error: ValidationError, base: Place, reported: set[Place]) -> bool:
-    """Whether an unknown key was reported here, which is probably the missing key misspelled or misplaced."""
+def _is_misspelled_at(error: ValidationError, base: Place, reported: set[Place]) -> bool:
+    """Whether an unknown key was reported here that is probably one of the missing keys, misspelled."""
     place = (*base, *error.absolute_path)
-    return any(key_place[:-1] == place for key_place in reported if key_place)
+    wanted = [branch["required"][0] for branch in _argument(error)]
+    unknown = [str(key_place[-1]) for key_place in reported if key_place and key_place[:-1] == place]
+    return any(nearest(key, wanted) for key in unknown)
 
 
 _RANKS = {"type": 0, "unevaluatedProperties": 1, "additionalProperties": 1, "not": 1, "oneOf": 3}
@@ -80,10 +82,14 @@ def _key_finding(error: ValidationError, place: Place) -> Finding:
 
 def _unknown_keys(error: ValidationError, place: Place) -> Iterator[Finding]:
     known = known_keys(_schema(error))
-    for key in _instance(error):
-        if key not in known:
-            hint = _hint_elsewhere(key, place) or choices(key, known)
-            yield Finding(place=(*place, key), on_key=True, message=f"unknown key {key!r}", hint=hint)
+    missing = [name for name in _schema(error).get("required", ()) if name not in _instance(error)]
+    unknown = [key for key in _instance(error) if key not in known]
+    for key in unknown:
+        hint = _hint_elsewhere(key, place)
+        if hint is None and len(unknown) == len(missing) == 1 and not nearest(key, known):
+            hint = f"did you mean {missing[0]}?"
+        hint = hint or choices(key, known)
+        yield Finding(place=(*place, key), on_key=True, message=f"unknown key {key!r}", hint=hint)
 
 
 def _hint_elsewhere(key: str, place: Place) -> str | None:
@@ -105,16 +111,12 @@ _OF_GROUPS: Final = frozenset(("dependencies", "matrix"))
 
 def _missing_key(error: ValidationError, place: Place) -> Iterator[Finding]:
     keys, known = _instance(error), known_keys(_schema(error))
-    if _schema(error).get("additionalProperties") is False and any(key not in known for key in keys):
-        return  # the unknown key is reported, and is probably the missing one misspelled
     missing = next(name for name in _argument(error) if name not in keys)
-    hint = _key_hint(error, missing)
+    misspelled = nearest(missing, [key for key in keys if key not in known])
+    if misspelled and _schema(error).get("additionalProperties") is False:
+        return  # the unknown key is reported, with the missing one as its hint
+    hint = f"is {misspelled!r} a misspelling of it?" if misspelled else None
     yield Finding(place=place, on_key=True, message=f"needs the key {missing!r}", hint=hint)
-
-
-def _key_hint(error: ValidationError, missing: str) -> str | None:
-    misspelled = nearest(missing, _instance(error))
-    return f"is {misspelled!r} a misspelling of it?" if misspelled else None
 
 
 def _kinds(error: ValidationError, place: Place) -> Finding:
@@ -122,7 +124,8 @@ def _kinds(error: ValidationError, place: Place) -> Finding:
     present = [name for name in names if name in _instance(error)]
     listed = ", ".join(names[:-1]) + f" or {names[-1]}"
     if not present:
-        return Finding(place=place, on_key=True, message="has nothing to run", hint=f"add one of {listed}")
+        hint = f"add one of {listed}"
+        return Finding(place=place, on_key=True, is_incomplete=True, message="has nothing to run", hint=hint)
     both = " and ".join(present)
     return Finding(
         place=(*place, present[1]), on_key=True, message=f"has {both}", hint=f"use exactly one of {listed}"

@@ -179,7 +179,11 @@ class TaskBuilder:
     ) -> Task | None:
         kind = next((kind for kind in KINDS if kind in member.own), None)
         if kind is None:
-            return None
+            if not member.own:
+                return None
+            # What it runs was invalid or has a wrong key, which is reported: check the rest of it.
+            rest = {key: value for key, value in member.own.items() if key != "entrypoint"}
+            kind, member = "command", replace(member, own={**rest, "command": ["true"], "args": []})
         own = {**self._defaults, **(member.group or {}), **member.own}
         executor = self._executor(member)
         layers = self._layers(member, executor)

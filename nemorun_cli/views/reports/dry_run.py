@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PLAN_FORMAT: Final = "exp.plan/1"
 MOST_NAMED: Final = 5  # tasks that one line names
+LABEL: Final = 10  # columns of a label
+INDENT: Final = 3  # columns before it
 
 
 def document(
@@ -198,9 +200,12 @@ def _task_lines(number: int, task: dict[str, Any]) -> list[str]:
             f"filled in after its dependencies finish: {', '.join(task['late'])}" if task["late"] else "",
         ),
     ]
-    text = [f"{number}. {task['id']}", *(f"   {label + ':':<10}{value}" for label, value in fields if value)]
-    text += [f"   {'env:':<10}{name}={shlex.quote(value)}" for name, value in task["env"].items()]
-    text += [f"   {key + ':':<10}{_detail_text(value)}" for key, value in task["details"].items()]
+    text = [
+        f"{number}. {task['id']}",
+        *(f"   {label + ':':<{LABEL}}{value}" for label, value in fields if value),
+    ]
+    text += [f"   {'env:':<{LABEL}}{name}={shlex.quote(value)}" for name, value in task["env"].items()]
+    text += [f"   {key + ':':<{LABEL}}{_detail_text(value)}" for key, value in task["details"].items()]
     if task["script"] is not None:
         text += ["   script:", *(f"     | {line}" for line in task["script"].splitlines())]
     return text

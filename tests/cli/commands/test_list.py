@@ -46,6 +46,7 @@ def test_the_document_tells_the_same(exp: Exp) -> None:
         "status": "COMPLETED",
         "created": status["created"],
         "ended": status["ended"],
+        "active": status["active"],
         "counts": {"SUCCEEDED": 1},
         "tags": ["x", "y"],
         "key": None,

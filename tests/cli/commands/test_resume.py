@@ -1,10 +1,17 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
 from support.patience import eventually
+
+from nemorun_cli.experiment.run import find
+from nemorun_cli.model import wording
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from support.workspace import Exp
@@ -112,3 +119,34 @@ def test_another_environment_is_warned_of(exp: Exp) -> None:
     exp("run", exp.spec(FLAKY), "-q", code=1)
     told = exp("resume", "flaky", env={"PYTHONPATH": "/elsewhere"}, code=1)
     assert "PYTHONPATH" in told.stderr
+
+
+def test_a_spec_that_was_edited_is_warned_of(exp: Exp) -> None:
+    """A resume keeps the experiment's spec: if the file differs, a warning names it and `--spec`."""
+    spec = exp.spec(FLAKY)
+    exp("run", spec, "-q", code=1)
+    assert "--spec" not in exp("resume", "flaky", "--dry-run").stderr
+    spec.write_text(FLAKY + "  # edited\n", encoding="utf-8")
+    result = exp("resume", "flaky", "--dry-run", "--json")
+    assert result.stderr.startswith(f"exp: warning: {spec}: differs from the spec that flaky_")
+    command = re.search(r"exp (resume .* --spec .*)\)", result.stderr)
+    assert command is not None
+    assert exp(*shlex.split(command[1]), "--dry-run").stderr == ""
+    again = exp("resume", "flaky", "--json", code=1)
+    assert "differs" in again.stderr
+    assert [warning["file"] for warning in again.json["warnings"]] == [str(spec)]
+    spec.unlink()
+    assert "differs" not in exp("resume", "flaky", "-q", code=1).stderr
+
+
+def test_durations_are_without_the_pause(exp: Exp) -> None:
+    """Text shows how long the experiment ran without the time before its resume; JSON has both."""
+    exp("run", exp.spec(FLAKY), "-q", code=1)
+    (exp.folder / "go").touch()
+    exp("resume", "flaky", "-q")
+    shown = exp("show", "flaky", "--json").json
+    (pause,) = find("flaky", home=Home(exp.home)).status().history.active_time.pauses
+    assert 0 < pause[1] - pause[0] == pytest.approx(shown["duration"] - shown["active"], abs=0.1)
+    assert exp("list", "--json").json["experiments"][0]["active"] == shown["active"]
+    assert f"(took {wording.seconds(shown['active'])})" in exp("status", "flaky").stdout
+    assert all(task["active"] == task["duration"] for task in shown["tasks"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,3 +34,28 @@ def test_a_key_that_reads_as_a_name_gets_the_nearest(exp: Exp) -> None:
     """A misspelt key where a name may stand is explained as a name, with the key it may be meant to be."""
     assert "did you mean tasks.retry?" in exp("schema", "tasks.rtry").stderr
     assert "did you mean" not in exp("schema", "tasks.train").stderr
+
+
+def test_each_path_in_a_hint_works(exp: Exp) -> None:
+    """What a hint names as `exp schema PATH` is explained, from the whole spec down to a plain value."""
+    path, lengths = "", []
+    while named := _named(exp("schema", *filter(None, [path])).stderr):
+        (path,) = named
+        lengths.append(path.count("."))
+    assert lengths == list(range(len(lengths)))
+    assert len(lengths) > 1
+    assert _named(exp("schema", "params.lr.type").stderr) == []
+
+
+def test_a_key_of_another_place_leads_to_it(exp: Exp) -> None:
+    """A key that is unknown here and known elsewhere gets the paths of it, each of which works."""
+    for given, meant in (("matrix", "tasks.matrix"), ("retry.limit", "tasks.retry.limit")):
+        named = _named(exp("schema", given, code=3).stderr)
+        assert named[0] == meant
+        for path in named:
+            exp("schema", path)
+
+
+def _named(text: str) -> list[str]:
+    """The paths that a message names as `exp schema PATH`."""
+    return re.findall(r"exp schema ([\w.]+)", text)

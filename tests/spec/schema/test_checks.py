@@ -287,3 +287,29 @@ def test_schema_file_is_plain_json() -> None:
     document = json.loads((walk.folder() / "experiment.schema.json").read_text())
 
     assert document["$id"].endswith("experiment.schema.json")
+
+
+def test_an_unknown_key_hides_no_other_problem() -> None:
+    """Next to an unknown key a missing one is reported: at the top, in tasks, handlers and groups."""
+    data = {
+        "jobs": {},
+        "on_exit": {"h": {"foo": 1}},
+        "plugins": [{"foo": 1}],
+    }
+    found = told(data)
+    assert found[""] == "needs the key 'tasks'"
+    assert found["jobs"] == "unknown key 'jobs'"
+    assert found["on_exit.h"] == "has nothing to run"
+    assert found["plugins.0"] == "needs the key 'uses'"
+    assert {"on_exit.h.foo", "plugins.0.foo"} <= found.keys()
+    nested = told({"tasks": {"a": {"foo": 1}, "g": {"group": [{"foo": 1}]}}})
+    assert nested["tasks.a"] == nested["tasks.g.group.0"] == "has nothing to run"
+
+
+def test_a_misspelled_key_is_one_problem() -> None:
+    """A required key that is written wrong is reported once, as unknown, with the right one as the hint."""
+    for data in ({"task": {}}, {"tasks": {"a": {"comand": "true"}}}, {"tasks": {"a": {"comand": 1, "x": 1}}}):
+        messages = [message for message in told(data).values() if not message.startswith("unknown key")]
+        assert messages == []
+    (finding,) = checks.check_experiment({"jobs": {"a": {}}})[:1]
+    assert finding.hint == "did you mean tasks?"

@@ -1,0 +1,105 @@
+"""The words of a command line that a shell completes: joined where bash splits them, answered as it expects.
+
+bash splits words at `=` and `:` (COMP_WORDBREAKS) and replaces only what follows the last of them; each id
+of a member contains `=`. zsh and fish replace the whole word, including the option in `--from=train`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.cli import terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping, Sequence
+
+INSTRUCTION: Final = "_EXP_COMPLETE"  # set by the completion scripts of shells
+_BREAK: Final = re.compile(r"[=:]+")
+_OPTION: Final = re.compile(r"--[\w-]+=")
+_ZSH_ITEM: Final = re.compile(r'(^|\(\()"', re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class BashLine:
+    """The words up to the cursor, and the beginning of the last one that bash does not replace."""
+
+    words: Sequence[str]
+    kept: str
+
+
+def is_requested() -> bool:
+    """Whether a shell asks for completions."""
+    return os.environ.get(INSTRUCTION, "").startswith("complete_")
+
+
+def complete(main: Callable[[], object]) -> None:
+    """Write the completions that `main` prints for the words in the environment, as the shell expects."""
+    edit = _EDITS.get(os.environ[INSTRUCTION], _unchanged)(os.environ)
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            main()
+    finally:  # the command line exits when it has printed them
+        terminal.write(edit(printed.getvalue()))
+
+
+def join(words: Sequence[str], cursor: int) -> BashLine:
+    """The words as they were typed, of which the one at `cursor` is the last.
+
+    Args:
+        words: as bash splits them: `=` and `:` are words of their own.
+        cursor: the index of the word to complete.
+    """
+    joined: list[str] = []
+    is_open = False  # the next word continues the last one
+    for word in words[: cursor + 1]:
+        is_break = _BREAK.fullmatch(word) is not None
+        if joined and (is_open or (is_break and len(joined) > 1)):
+            joined[-1] += word
+        else:
+            joined.append(word)
+        is_open = is_break and len(joined) > 1
+    last = words[cursor] if cursor < len(words) else ""
+    if cursor >= len(words):
+        joined.append("")
+    typed = "" if _BREAK.fullmatch(last) else last
+    return BashLine(joined, joined[-1][: len(joined[-1]) - len(typed)])
+
+
+def _edit_bash(environ: MutableMapping[str, str]) -> Callable[[str], str]:
+    text = environ.get("COMP_WORDS", "")
+    line = join(text.split("\n" if "\n" in text else " "), int(environ.get("COMP_CWORD", "0")))
+    environ["COMP_WORDS"] = "\n".join(line.words)
+    environ["COMP_CWORD"] = str(len(line.words) - 1)
+    option = _OPTION.match(line.kept)
+    kept = line.kept[option.end() :] if option else line.kept
+    return lambda printed: "\n".join(item.removeprefix(kept) for item in printed.split("\n"))
+
+
+def _option_of(environ: MutableMapping[str, str]) -> str:
+    """The option before the value that is completed, as in `--from=tr`; else empty."""
+    option = _OPTION.match(environ.get("_TYPER_COMPLETE_ARGS", "").rpartition(" ")[2])
+    return option[0] if option else ""
+
+
+def _edit_zsh(environ: MutableMapping[str, str]) -> Callable[[str], str]:
+    option = _option_of(environ)
+    return lambda printed: _ZSH_ITEM.sub(rf'\1"{option}', printed)
+
+
+def _edit_fish(environ: MutableMapping[str, str]) -> Callable[[str], str]:
+    option = _option_of(environ)
+    return lambda printed: "".join(f"{option}{item}\n" for item in printed.splitlines())
+
+
+def _unchanged(environ: MutableMapping[str, str]) -> Callable[[str], str]:
+    del environ
+    return lambda printed: printed
+
+
+_EDITS: Final = {"complete_bash": _edit_bash, "complete_zsh": _edit_zsh, "complete_fish": _edit_fish}

@@ -1,0 +1,80 @@
+"""Completion of words that contain `=` and `:`, in each shell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.terminals import Terminal
+
+from nemorun_cli.cli import shell_words
+
+if TYPE_CHECKING:
+    from support.workspace import Exp
+
+SWEEP = """
+name: sweep
+tasks:
+  train: {command: 'true', matrix: {lr: [1, 2], opt: [adam, sgd]}}
+"""
+ALL = ["1,opt=adam", "1,opt=sgd", "2,opt=adam", "2,opt=sgd"]
+
+
+@pytest.mark.parametrize(
+    ("words", "joined", "kept"),
+    [
+        ("exp logs s tr", "exp logs s tr", ""),
+        ("exp logs s train/lr =", "exp logs s train/lr=", "train/lr="),
+        ("exp logs s train/lr = 1,o", "exp logs s train/lr=1,o", "train/lr="),
+        ("exp logs s train/lr = 1,opt = a", "exp logs s train/lr=1,opt=a", "train/lr=1,opt="),
+        ("exp resume --from = train/lr = 1", "exp resume --from=train/lr=1", "--from=train/lr="),
+        ("exp run -p url = http : //s : 80 s.y", "exp run -p url=http://s:80 s.y", ""),
+        ("exp run -p lr = 1 s.yaml ", "exp run -p lr=1 s.yaml ", ""),
+    ],
+)
+def test_bash_words_are_joined_as_they_were_typed(words: str, joined: str, kept: str) -> None:
+    """`=` and `:`, which bash makes words of their own, belong to the words around them."""
+    split = words.split(" ")
+    line = shell_words.join(split, len(split) - 1)
+    assert " ".join(line.words) == joined
+    assert line.kept == kept
+
+
+def test_bash_itself_completes_members(exp: Exp) -> None:
+    """In an interactive bash, TAB after `=` offers the members, and completes the rest of one."""
+    exp("run", exp.spec(SWEEP), "-q")
+    script = exp.process(env={"_EXP_COMPLETE": "source_bash"}).stdout
+    (exp.folder / "completion").write_text(script, encoding="utf-8")
+    path = f"{exp.argv[0].rpartition('/')[0]}:/usr/bin:/bin"
+    terminal = Terminal(["bash", "--norc", "-i"], env={**exp.env, "PATH": path, "PS1": "> "}, cwd=exp.folder)
+    terminal.type(b". ./completion; echo ready\n")
+    terminal.until("ready")
+    terminal.type(b"exp status sweep train/lr=\t\t")
+    for member in ALL:
+        terminal.until(member)
+    terminal.type(b"2,opt=s\t\n")
+    terminal.until("task:       train/lr=2,opt=sgd")
+    terminal.type(b"exit\n")
+    terminal.end()
+
+
+def test_each_shell_gets_what_it_replaces(exp: Exp) -> None:
+    """Bash gets the rest of the word; zsh and fish the whole word, with the option at its beginning."""
+    exp("run", exp.spec(SWEEP), "-q")
+
+    def bash(*words: str) -> list[str]:
+        env = {"_EXP_COMPLETE": "complete_bash", "COMP_WORDS": "\n".join(words)}
+        return exp(env={**env, "COMP_CWORD": str(len(words) - 1)}).stdout.split()
+
+    def others(line: str, shell: str, **env: str) -> str:
+        return exp(env={"_EXP_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": line, **env}).stdout
+
+    assert bash("exp", "logs", "sweep", "train/lr", "=") == ALL
+    assert bash("exp", "logs", "sweep", "train/lr", "=", "2,opt", "=", "a") == ["adam"]
+    assert bash("exp", "resume", "sweep", "--from", "=", "train/lr", "=", "2") == ALL[2:]
+    assert bash("exp", "logs", "sweep", "train/lr", "=", "1,opt", "=", "sgd", "") == []
+    typed = "exp resume sweep --from=train/lr=2,opt="
+    fish = others(typed, "fish", _TYPER_COMPLETE_FISH_ACTION="get-args").split()
+    assert fish == ["--from=train/lr=2,opt=adam", "--from=train/lr=2,opt=sgd"]
+    assert '"--from=train/lr=2,opt=adam"\n"--from=train/lr=2,opt=sgd"' in others(typed, "zsh")
+    assert '(("train/lr=1,opt=adam"\n' in others("exp logs sweep train/lr=1", "zsh")
