@@ -164,8 +164,8 @@ class SlurmExecutor:
         self._tracked = {key: tracked for key, tracked in self._tracked.items() if key in jobs}
         statuses: list[AttemptStatus] = [*self._unreported, *self._send()]
         self._unreported, errors = [], []
-        finished = {status.key for status in statuses if status.state == "over"}
-        adopted = [job for key, job in jobs.items() if key not in self._tracked and key not in finished]
+        settled = {status.key for status in statuses if status.state in ("over", "absent")}
+        adopted = [job for key, job in jobs.items() if key not in self._tracked and key not in settled]
         for job in adopted:
             self._tracked[job.key] = _TrackedAttempt(job, is_adopted=True)
         news, tracked_jobs = self._jobs.news, [*jobs.values()]
