@@ -47,6 +47,16 @@ class AttemptJobs:
         """The attempt's submissions; more than one if an earlier one was unconfirmed or declined."""
         return self.of_experiment(job).of(job.key)
 
+    def note_cluster(self, job: Job) -> None:
+        """Query Slurm for the clusters of the attempt's jobs."""
+        for submission in self.submissions(job):
+            self._states.note_cluster(submission)
+
+    def cluster_flags(self, job: Job) -> list[str]:
+        """The flags of Slurm's commands for the cluster of the attempt's last job."""
+        submissions = self.submissions(job)
+        return submissions[-1].cluster_flags if submissions else []
+
     def _in_force(self, job: Job) -> list[Submission]:
         """The submissions that count: an early one that was followed by another was declined."""
         submissions = self.submissions(job)
@@ -86,13 +96,13 @@ class AttemptJobs:
         asked = self._states.asked
         return asked is not None and all(asked > submission.sent for submission in self.submissions(job))
 
-    def is_silent(self, job: Job) -> bool:
+    def is_silent(self, job: Job, seconds: float = LOST_AFTER) -> bool:
         """Whether an attempt has written nothing for so long that no exit record is to be expected."""
         last = max((submission.made for submission in self.submissions(job)), default=0.0)
         for path in (job.files.claim, job.files.log):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 last = max(last, path.stat().st_mtime)
-        return time.time() - last > LOST_AFTER
+        return time.time() - last > seconds
 
     def is_coscheduled(self, job: Job) -> bool:
         """Whether its task is a step of a job that also runs other tasks."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import Diagnosis
 from nemorun_cli.executors.slurm.commands import CommandResult
+from nemorun_cli.executors.slurm.sbatch_answer import refused, waiting
 from nemorun_cli.executors.slurm.sbatch_options import sbatch_flags
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ def _controller(answer: CommandResult) -> Diagnosis:
         return _failed(answer.complaint, "install Slurm's client commands, or log in to a host that has them")
     if diagnosis := _munge(answer):  # without munge the controller seems to be down
         return diagnosis
-    if up := re.search(r".*\bis UP\b.*", answer.output):  # the primary or a backup controller
+    if up := re.search(
+        r"^Slurmctld\(.*\bis UP\b.*", answer.output, re.MULTILINE
+    ):  # the primary or a backup controller
         return _ok(up[0].strip())
     reason = (answer.output.strip() or answer.complaint).partition("\n")[0]
     return _failed(
@@ -104,11 +107,12 @@ def _munge(answer: CommandResult) -> Diagnosis | None:
 
 def _partition(name: str, answer: CommandResult, commands: SlurmCommands) -> Diagnosis:
     if not answer.is_good:
-        known = _ask(commands, ["sinfo", "--noheader", "--format=%R"]).output.split()
+        lines = _ask(commands, ["sinfo", "--noheader", "--format=%R"]).output.splitlines()
+        known = [line for line in lines if re.fullmatch(r"[^\s*]+", line)]  # others are a site's banner
         return _failed(
             f"there is no partition {name!r}", f"use one of: {', '.join(dict.fromkeys(known)) or 'none'}"
         )
-    state = re.search(r"\bState=(\w+)", answer.output)
+    state = re.search(r"^\s+State=(\w+)", answer.output, re.MULTILINE)
     if state and state[1] == "INACTIVE":
         return _failed(
             f"partition {name!r} is INACTIVE and accepts no jobs", "choose another one; see: sinfo"
@@ -137,6 +141,8 @@ def _request(answer: CommandResult, unavailable: Sequence[str]) -> Diagnosis:
     if answer.is_good:
         accepted = "Slurm would accept a job with these options"
         return _ok(f"{accepted}: {message}" if message else accepted)
+    if (refusal := refused(message)).kind == "limit":
+        return _ok(f"a job with these options has to wait: {waiting(refusal)}")
     if _NO_NODE in message and unavailable:
         nodes = ", ".join(unavailable[:5])
         return _ok(f"a job with these options may have to wait, because nodes are unavailable ({nodes})")

@@ -7,7 +7,6 @@ for all jobs at once; its answer decides if there is no exit record, and explain
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections import deque
 from dataclasses import dataclass, replace
@@ -26,12 +25,13 @@ from nemorun_cli.executors import (
     job_error,
 )
 from nemorun_cli.executors.shim_call import NO_FOLDER, shim_line, with_note
-from nemorun_cli.executors.slurm import het_job
+from nemorun_cli.executors.slurm import het_job, sbatch_answer
 from nemorun_cli.executors.slurm.access import SharedCluster
 from nemorun_cli.executors.slurm.attempt_jobs import LOST_AFTER, AttemptJobs
 from nemorun_cli.executors.slurm.dependency import UPSTREAM, Batch, arguments, batches
 from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT, NEAR_LIMIT_BEFORE, RUNNING, member_text
 from nemorun_cli.executors.slurm.job_states import URGENT, JobStates
+from nemorun_cli.executors.slurm.sbatch_answer import Accepted, Refused
 from nemorun_cli.executors.slurm.sbatch_options import (
     OPTIONS_SCHEMA,
     Request,
@@ -47,31 +47,27 @@ from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import attempts
 from nemorun_cli.system import crashpoints, environment, files
+from nemorun_cli.system.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.executors.slurm.access import ClusterAccess
-    from nemorun_cli.executors.slurm.commands import CommandResult, PendingCommand
+    from nemorun_cli.executors.slurm.commands import PendingCommand
     from nemorun_cli.executors.slurm.job_script import Secrets
     from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
 
+FIRST_PAUSE: Final = 1.0  # seconds until sbatch is called again after Slurm did not accept a job
+LONGEST_PAUSE: Final = 60.0  # the same, after many tries
 RECORD_DELAY: Final = 3.0  # seconds that an exit record may be delayed after the job has finished in Slurm
 CAUSE_DELAY: Final = 5.0  # seconds that a recorded end waits for Slurm to report a cause
+ACCOUNTING_PATIENCE: Final = 600.0  # seconds that a verdict waits for accounting while that does not answer
 CANCEL_DELAY: Final = 30.0  # the same while the job is being cancelled: it also has to have left Slurm
 
 _NEVER_STARTS: Final = "Slurm reports that its dependency can never be satisfied"
-
-# Errors of commands while Slurm is not available; all other errors are refusals.
-_OUTAGE: Final = re.compile(
-    r"unable to contact|timed out|connection (refused|reset)|zero bytes|temporarily (unable|unavailable)"
-    r"|configuration source|authentication|munge|standby|transport endpoint|did not end within"
-    r"|unexpected message|try again later",
-    re.IGNORECASE,
-)
 
 
 @dataclass(slots=True)
@@ -118,8 +114,12 @@ class SlurmExecutor:
         self._jobs = AttemptJobs(self._states)
         self._tracked: dict[Key, _TrackedAttempt] = {}
         self._absent: set[Key] = set()  # reported as absent, and may be submitted again
-        self._batches: deque[tuple[Submission, Sequence[Job]]] = deque()
-        self._pending: tuple[Submission, PendingCommand] | None = None
+        self._batches: deque[tuple[Submission, Batch]] = deque()
+        self._pending: tuple[Submission, Batch, PendingCommand] | None = None
+        self._pauses = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
+        self._next_sbatch = 0.0  # the monotonic time of the next call, after one that was not accepted
+        self._limit: Refused | None = None  # the limit of jobs in the queue that Slurm reported last
+        self._refused: dict[str, float] = {}  # by submission, when a limit refused it first
         self._unreported: list[AttemptStatus] = []  # results of earlier submissions, for the next `poll`
         self._unanswered: set[Key] = set()  # sbatch was not called for them, or has not answered
 
@@ -142,7 +142,7 @@ class SlurmExecutor:
         if requests:
             size = self._jobs.of_experiment(jobs[0]).size
             for batch in batches(requests, longest=self._states.max_array, size=size):
-                self._batches.append((self._write(batch), batch.jobs))
+                self._batches.append((self._write(batch), batch))
         keys = {job.key for job in jobs}
         statuses = [*self._unreported, *self._send()]
         self._unreported = [status for status in statuses if status.key not in keys]
@@ -168,11 +168,13 @@ class SlurmExecutor:
         adopted = [job for key, job in jobs.items() if key not in self._tracked and key not in settled]
         for job in adopted:
             self._tracked[job.key] = _TrackedAttempt(job, is_adopted=True)
+            self._jobs.note_cluster(job)
         news, tracked_jobs = self._jobs.news, [*jobs.values()]
         has_news = self._access.refresh(news, tracked_jobs)
         if adopted:
             self._states.refresh_now()
             self._access.refresh_now(news, tracked_jobs)
+            self._states.query_accounting_now(self._unlisted(adopted))
         if has_news and self._states.complaint:
             self._states.hurry(URGENT)
         is_new = self._states.refresh() or has_news or bool(adopted)
@@ -199,6 +201,7 @@ class SlurmExecutor:
             else:
                 by_steps = any(submission.by_steps for submission in self._jobs.submissions(job))
                 tracked.cancel = JobStop(signal=name, grace=seconds, by_steps=by_steps)
+        self._unreported += self._withdrawn()
         self._advance_cancels()
         self._states.hurry(URGENT)
         return ()
@@ -210,6 +213,8 @@ class SlurmExecutor:
     def due(self) -> float | None:
         """The monotonic time of the next refresh, query or cancel command."""
         times = [self._commands.due(), time.monotonic() if self._unreported else None]
+        if self._batches and not self._pending:
+            times.append(self._next_sbatch)
         if self._tracked:
             times += [self._access.due(), self._states.due]
         times += [
@@ -296,40 +301,105 @@ class SlurmExecutor:
         statuses: list[AttemptStatus] = []
         while True:
             if self._pending:
-                submission, command = self._pending
+                submission, batch, command = self._pending
                 answer = command.answer()
                 if answer is None:
                     break
                 self._pending = None
-                statuses += self._submitted(submission, answer)
-            if not self._batches:
+                statuses += self._answered(submission, batch, sbatch_answer.read(answer))
+            if not self._batches or time.monotonic() < self._next_sbatch:
                 break
-            submission, jobs = self._batches.popleft()
-            self._pending = submission, self._access.submit(submission, jobs, self._secrets_of(jobs))
+            submission, batch = self._batches.popleft()
+            if submission.is_early and self._limit:
+                statuses += self._returned(submission, self._limit.limit)
+                continue
+            self._pending = (
+                submission,
+                batch,
+                self._access.submit(submission, batch.jobs, self._secrets_of(batch.jobs)),
+            )
         return statuses
 
-    def _submitted(self, submission: Submission, answer: CommandResult) -> Iterable[AttemptStatus]:
+    def _withdrawn(self) -> list[AttemptStatus]:
+        """Drop the submissions that Slurm never received, and whose members are all being cancelled."""
+        statuses = []
+        for submission, batch in list(self._batches):
+            if all(tracked.cancel for tracked in self._members(submission)):
+                self._batches.remove((submission, batch))
+                statuses += self._returned(submission, "its job was not submitted")
+        return statuses
+
+    def _members(self, submission: Submission) -> list[_TrackedAttempt]:
+        return [self._tracked[key] for key in submission.members if key in self._tracked]
+
+    def _answered(
+        self, submission: Submission, batch: Batch, answer: Accepted | Refused
+    ) -> Iterable[AttemptStatus]:
+        """The statuses of the members of a submission that sbatch has answered."""
         self._states.hurry()
-        self._unanswered -= submission.indices.keys()
-        members = [self._tracked[key] for key in submission.members if key in self._tracked]
-        if answer.is_good:
+        submission.sent = time.monotonic()
+        if isinstance(answer, Accepted):
             crashpoints.point("attempt.spawned")
-            submission.save_id(answer.output.strip().partition(";")[0])
-            return [
-                self._report(tracked, "queued", job_id=submission.id_of(tracked.job.key))
-                for tracked in members
-            ]
-        if answer.connection_failed or _OUTAGE.search(answer.complaint):
-            # Slurm may have accepted it: the next answer of squeue shows this by the job's name.
-            message = f"it is unconfirmed whether Slurm accepted its job: {answer.complaint}"
-            return [self._report(tracked, "unknown", message=message) for tracked in members]
+            return self._accepted(submission, answer)
+        if answer.kind == "never":
+            return self._refused_for_good(submission, answer)
+        self._next_sbatch = self._pauses.due()
+        if answer.kind == "limit":
+            return self._limited(submission, batch, answer)
+        self._unanswered -= submission.indices.keys()
+        # Slurm may have accepted it: the next answer of squeue shows this by the job's folder or name.
+        message = f"it is unconfirmed whether Slurm accepted its job: {answer.reason}"
+        return [self._report(tracked, "unknown", message=message) for tracked in self._members(submission)]
+
+    def _accepted(self, submission: Submission, answer: Accepted) -> Iterable[AttemptStatus]:
+        self._pauses.reset()
+        self._limit, self._next_sbatch = None, 0.0
+        self._unanswered -= submission.indices.keys()
+        submission.save_id(answer.job_id, answer.cluster)
+        self._states.note_cluster(submission)
+        return [
+            self._report(tracked, "queued", job_id=submission.id_of(tracked.job.key))
+            for tracked in self._members(submission)
+        ]
+
+    def _refused_for_good(self, submission: Submission, answer: Refused) -> Iterable[AttemptStatus]:
         if submission.is_early:  # a problem is reported when the task is submitted at its turn
-            return [
-                self._report_absent(tracked, f"Slurm did not queue it early: {answer.complaint}")
-                for tracked in members
-            ]
-        ending = failed_launch(f"Slurm refused its job: {answer.complaint}")
-        return [self._report_finished(tracked, ending) for tracked in members]
+            return self._returned(submission, answer.reason)
+        self._unanswered -= submission.indices.keys()
+        message = f"Slurm refused its job: {answer.reason}; correct the executor's options, see: exp doctor"
+        return [
+            self._report_finished(tracked, failed_launch(message)) for tracked in self._members(submission)
+        ]
+
+    def _limited(self, submission: Submission, batch: Batch, answer: Refused) -> Iterable[AttemptStatus]:
+        """Try again when other jobs have ended; early jobs yield, and arrays are split."""
+        self._limit = answer
+        if submission.is_early or all(tracked.cancel for tracked in self._members(submission)):
+            return self._returned(submission, answer.limit)
+        first = self._refused.setdefault(submission.name, time.monotonic())
+        asked = self._states.asked or 0.0
+        is_empty = asked > first and not self._states.has_live_jobs
+        if submission.is_array:
+            middle = len(batch.jobs) // 2
+            for jobs in (batch.jobs[middle:], batch.jobs[:middle]):
+                part = replace(batch, jobs=jobs, indices=None)
+                self._batches.appendleft((self._write(part), part))
+        elif is_empty and answer.is_own:
+            reason = f"{answer.reason} (although you have no other job, so that this limit permits none)"
+            return self._refused_for_good(submission, replace(answer, reason=reason))
+        else:
+            self._batches.append((submission, batch))
+        message = sbatch_answer.waiting(answer)
+        members = self._members(submission)
+        return [
+            status for tracked in members if (status := self._report_new(tracked, "queued", message=message))
+        ]
+
+    def _returned(self, submission: Submission, reason: str) -> list[AttemptStatus]:
+        """Report the members of a submission that is not in Slurm's queue as absent."""
+        self._unanswered -= submission.indices.keys()
+        message = f"Slurm did not queue it early: {reason}" if submission.is_early else reason
+        return [self._report_absent(tracked, message) for tracked in self._members(submission)]
 
     # -- status ---------------------------------------------------------------------------------------
 
@@ -358,7 +428,7 @@ class SlurmExecutor:
             return self._report_new(tracked, "unknown", message=message)
         if (row.reason == NEVER or row.state == "CANCELLED") and self._jobs.can_never_start(tracked.job, row):
             if row.phase == "queued":
-                self._commands.ask(["scancel", "--quiet", row.job_id])
+                self._scancel(tracked.job, row.job_id)
             return self._report_absent(tracked, _NEVER_STARTS)
         if row.phase == "over":
             return self._status_unrecorded(tracked, row)
@@ -392,12 +462,13 @@ class SlurmExecutor:
                 return None
             tracked.queued_row = row
             return self._report_new(tracked, "queued", job_id=row.job_id, message=waiting_message(row))
+        is_silent = tracked.is_adopted and self._jobs.is_silent(tracked.job)
         if (
             row.submit is not None
             and len(self._jobs.submissions(tracked.job)) == 1
-            and self._has_settled(tracked, LOST_AFTER)
+            and (self._has_settled(tracked, LOST_AFTER) or is_silent)
         ):
-            self._commands.ask(["scancel", "--quiet", row.job_id])
+            self._scancel(tracked.job, row.job_id)
             return self._report_finished(tracked, lost("Slurm requeued its job after it had started"))
         return self._report_new(tracked, "running", job_id=row.job_id)
 
@@ -411,7 +482,7 @@ class SlurmExecutor:
             return self._report_finished(tracked, ending)
         if tracked.settling_since is None:
             tracked.settling_since = time.monotonic()
-        is_asked = (self._states.asked or 0.0) > tracked.settling_since
+        is_asked = self._is_asked_since(tracked, ending.ended or 0.0)
         has_finished = row.phase == "over" if row else is_asked
         # While the job of a co-scheduled group continues, Slurm did not terminate one of its steps.
         has_finished |= is_asked and not is_watched and self._jobs.is_coscheduled(tracked.job)
@@ -420,6 +491,16 @@ class SlurmExecutor:
             return self._report_finished(tracked, self._with_cause(tracked, ending, row))
         self._states.hurry(URGENT)
         return None
+
+    def _is_asked_since(self, tracked: _TrackedAttempt, ended: float) -> bool:
+        """Whether Slurm's last answer was requested after an attempt had left its exit record."""
+        asked = self._states.asked
+        if asked is None or tracked.settling_since is None:
+            return False
+        asked_ago = time.monotonic() - asked
+        # An adopted attempt's record may be older than the first query, which preceded its reading.
+        is_old = tracked.is_adopted and time.time() - asked_ago > ended + RECORD_DELAY
+        return is_old or asked > tracked.settling_since
 
     def _with_cause(self, tracked: _TrackedAttempt, ending: AttemptEnd, row: QueueRow | None) -> AttemptEnd:
         if ending.status is not TaskStatus.FAILED or tracked.cancel:
@@ -444,6 +525,8 @@ class SlurmExecutor:
         was_claimed = attempts.claimed_pid(tracked.job.files) is not None
         has_ended_itself = row.state in ("COMPLETED", "FAILED")
         is_late = row.end is not None and time.time() - row.end > RECORD_DELAY
+        is_forgotten = tracked.is_adopted and not self._states.lists(row.job_id)
+        is_late |= is_forgotten and self._jobs.is_silent(tracked.job)
         if not (was_claimed or has_ended_itself) or is_late or self._has_settled(tracked, RECORD_DELAY):
             return self._report_finished(tracked, ending_of(row))
         return None
@@ -454,13 +537,23 @@ class SlurmExecutor:
         if job_id is None and claimed is None:
             return self._report_absent(tracked, None)
         self._states.query_accounting([job_id] if job_id else [])
+        if job_id and not self._states.is_accounted(job_id) and not self._is_out_of_patience(tracked):
+            self._states.hurry()
+            doubt = self._states.doubt
+            return self._report_new(tracked, "unknown", message=doubt) if doubt else None
         if claimed is None and (ending := self._queue_cancel(tracked)):
             if tracked.queued_row and self._jobs.can_never_start(tracked.job, tracked.queued_row):
                 return self._report_absent(tracked, _NEVER_STARTS)
             return self._report_finished(tracked, ending)
+        return self._status_lost(tracked, job_id, is_claimed=claimed is not None)
+
+    def _status_lost(
+        self, tracked: _TrackedAttempt, job_id: str | None, *, is_claimed: bool
+    ) -> AttemptStatus | None:
+        """No trace of a job: after some time it is lost, and an early one returns to the scheduler."""
         is_silent = tracked.is_adopted and self._jobs.is_silent(tracked.job)
         is_lost = is_silent or self._has_settled(tracked, LOST_AFTER)
-        if is_lost and claimed is None and self._jobs.is_early(tracked.job):
+        if is_lost and not is_claimed and self._jobs.is_early(tracked.job):
             return self._report_absent(tracked, "it left Slurm's queue without having started")
         if is_lost:
             name = f"job {job_id}" if job_id else "its job"
@@ -468,6 +561,23 @@ class SlurmExecutor:
             return self._report_finished(tracked, ending)
         self._states.hurry()
         return None
+
+    def _unlisted(self, jobs: Iterable[Job]) -> list[str]:
+        """The ids of jobs without an exit record that squeue does not list."""
+        if self._states.complaint is not None:
+            return []
+        return [
+            job_id
+            for job in jobs
+            if (job_id := self._jobs.id_of(job))
+            and self._jobs.row(job) is None
+            and attempts.read_ending(job.files) is None
+        ]
+
+    def _is_out_of_patience(self, tracked: _TrackedAttempt) -> bool:
+        """Whether accounting has not answered for so long that the verdict does not wait any more."""
+        is_silent = tracked.is_adopted and self._jobs.is_silent(tracked.job, ACCOUNTING_PATIENCE)
+        return is_silent or self._has_settled(tracked, ACCOUNTING_PATIENCE)
 
     def _queue_cancel(self, tracked: _TrackedAttempt) -> AttemptEnd | None:
         """A cancel, if the job was queued: Slurm keeps no trace of an array job cancelled in the queue."""
@@ -509,11 +619,14 @@ class SlurmExecutor:
 
     def _report_finished(self, tracked: _TrackedAttempt, ending: AttemptEnd) -> AttemptStatus:
         if redundant := self._jobs.redundant_ids(tracked.job):
-            self._commands.ask(["scancel", "--quiet", *redundant])
+            self._scancel(tracked.job, *redundant)
         if shortfall := self._access.shortfall(tracked.job):
             message = f"{ending.message}; {shortfall}" if ending.message else shortfall
             ending = replace(ending, message=message)
         self._untrack(tracked)
+        if self._limit:  # another one may be accepted now
+            self._pauses.reset()
+            self._next_sbatch = min(self._next_sbatch, time.monotonic() + FIRST_PAUSE)
         return AttemptStatus(
             key=tracked.job.key,
             state="over",
@@ -521,6 +634,9 @@ class SlurmExecutor:
             ending=ending,
             evidence=None,
         )
+
+    def _scancel(self, job: Job, *job_ids: str) -> None:
+        self._commands.ask(["scancel", "--quiet", *self._jobs.cluster_flags(job), *job_ids])
 
     def _with_start(self, tracked: _TrackedAttempt, status: AttemptStatus) -> Sequence[AttemptStatus]:
         """The status, preceded by the start of a task that finished before it was reported as running."""
@@ -548,13 +664,14 @@ class SlurmExecutor:
                 has_begun = attempts.claimed_pid(tracked.job.files) is not None
                 is_queued = not has_begun and (row is None or row.phase == "queued")
                 job_id = self._jobs.id_of(tracked.job) or ""
+                flags = self._jobs.cluster_flags(tracked.job)
                 if self._jobs.is_coscheduled(tracked.job):
                     if not self._are_all_cancelled(tracked.job):
                         if step_id := self._jobs.step_id(tracked.job):
-                            due.append((tracked.cancel.next_step_command(), step_id))
+                            due.append(((*tracked.cancel.next_step_command(), *flags), step_id))
                         continue
                     job_id = self._jobs.submissions(tracked.job)[-1].job_id or job_id
-                due.append((tracked.cancel.next_command(is_queued=is_queued), job_id))
+                due.append(((*tracked.cancel.next_command(is_queued=is_queued), *flags), job_id))
         for command in grouped(due):
             self._commands.ask(command)
             self._states.hurry(URGENT)

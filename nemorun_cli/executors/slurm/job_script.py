@@ -9,9 +9,18 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.executors.slurm.commands import PATH
 from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE, SIGNALLED, UPSTREAM, array
 from nemorun_cli.executors.slurm.het_job import components
-from nemorun_cli.executors.slurm.job_script_templates import BODY_TEXT, FORWARD, GATE, STEPS
+from nemorun_cli.executors.slurm.job_script_templates import (
+    BODY_TEXT,
+    FORWARD,
+    GATE,
+    LOGIN,
+    NO_LOGIN,
+    SHEBANG,
+    STEPS,
+)
 from nemorun_cli.executors.slurm.sbatch_options import NOTICE
 from nemorun_cli.model.attempt_end import short_signal
 
@@ -79,10 +88,10 @@ def job_script(
             f"--array={array(indices)}" + (f"%{request.max_parallel}" if request.max_parallel else "")
         )
     # The output of login files and of Slurm is discarded; the script itself opens the log of the task.
-    common += ["--output=/dev/null", "--open-mode=append", "--no-requeue", "--export=ALL", "--chdir=/"]
+    common += ["--output=/dev/null", "--open-mode=append", "--no-requeue", "--export=ALL"]
+    common.append(f"--chdir={folder}")  # by which the job is found, whatever a site makes of its name
     # A job whose dependency cannot be met leaves the queue, whatever the cluster's default is.
     dependencies = [f"--dependency={dependency}", "--kill-on-invalid-dep=yes"] if dependency else []
-    head = "#!/bin/bash -l" if request.login else "#!/bin/bash"
     if each:
         parts = [(*common, *options) for options in components(each)]
         lines = "\n#SBATCH hetjob\n".join("\n".join(map(_sbatch_line, part)) for part in parts)
@@ -90,12 +99,16 @@ def job_script(
         script = STEPS.format(
             body=shlex.quote(f"{folder}/{BODY}"), members=members, kill=KILL_NOTICE, notice=NOTICE
         )
-        return f"{head}\n{lines}\n{script}"
+        return f"{SHEBANG}\n{lines}\n{_environment(request)}{script}"
     lines = "\n".join(map(_sbatch_line, (*common, *request.options, *dependencies)))
     body = body_text(
         request, folder=folder, news=news, index="${SLURM_ARRAY_TASK_ID:-0}", is_gated=bool(dependency)
     )
-    return f"{head}\n{lines}\n{body}"
+    return f"{SHEBANG}\n{lines}\n{_environment(request)}{body}"
+
+
+def _environment(request: Request) -> str:
+    return (LOGIN if request.login else NO_LOGIN).format(path=PATH)
 
 
 def _sbatch_line(option: str) -> str:

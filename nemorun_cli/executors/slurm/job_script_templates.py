@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+SHEBANG: Final = "#!/bin/bash"
+
+# A job begins with the PATH of sbatch, which is its caller's. Login files get the one below.
+LOGIN: Final = """\
+if [ -z "${{_exp_login-}}" ]; then
+    _exp_login=1 PATH={path} exec /bin/bash -l "$0"
+fi
+unset _exp_login
+"""
+NO_LOGIN: Final = "PATH={path}\n"
+
 # Every name begins with _exp_, because the task's own variables are set in the same shell.
 BODY_TEXT: Final = """\
 # One job of exp: it runs one member of a submission under the experiment's shim.

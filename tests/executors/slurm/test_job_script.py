@@ -245,7 +245,8 @@ def test_a_script_is_not_requeued_and_gets_no_environment() -> None:
     """Every job is named, quiet, never run twice by Slurm, and made only once what it asks for is said."""
     lines = script({"partition": "a100", "max_parallel": 3}).splitlines()
     head = [line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH")]
-    assert lines[0] == "#!/bin/bash -l"
+    assert lines[0] == "#!/bin/bash"
+    assert '    _exp_login=1 PATH=/usr/local/bin:/usr/bin:/bin exec /bin/bash -l "$0"' in lines
     assert head == [
         "--job-name=n",
         f'--comment="{FOLDER}"',
@@ -253,10 +254,13 @@ def test_a_script_is_not_requeued_and_gets_no_environment() -> None:
         "--open-mode=append",
         "--no-requeue",
         "--export=ALL",
-        "--chdir=/",
+        f'--chdir="{FOLDER}"',
         "--partition=a100",
     ]
-    assert script(env_inherit="none").startswith("#!/bin/bash\n")
+    bare = script(env_inherit="none")
+    assert bare.startswith("#!/bin/bash\n")
+    assert "\nPATH=/usr/local/bin:/usr/bin:/bin\n" in bare
+    assert "bash -l" not in bare
 
 
 def test_members_are_an_array_with_a_limit() -> None:
@@ -321,10 +325,17 @@ def test_what_a_member_runs_is_quoted(tmp_path: Path) -> None:
 
 def test_an_answer_of_squeue_is_read_by_its_fields() -> None:
     """Times are numbers or not there, and nothing in a name is taken for another field."""
-    line = SEPARATOR.join(["7_3", "PENDING", "100", "N/A", "N/A", "Resources", f"a{SEPARATOR}b | c"])
+    fields = ["7_3", "PENDING", "100", "N/A", "N/A", "Resources", "/a b", "/a b/script"]
+    line = SEPARATOR.join([*fields, f"a{SEPARATOR}b | c"])
     (row,) = parse_squeue(f"{line}\nthe rest of a name\n")
     assert row == QueueRow(
-        job_id="7_3", state="PENDING", name=f"a{SEPARATOR}b | c", submit=100.0, reason="Resources"
+        job_id="7_3",
+        state="PENDING",
+        name=f"a{SEPARATOR}b | c",
+        submit=100.0,
+        reason="Resources",
+        folder="/a b",
+        command="/a b/script",
     )
 
 
