@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.job_states import JobStates
     from nemorun_cli.executors.slurm.squeue import QueueRow
 
+# What slurmstepd prints of a job that it kills by OverMemoryKill, or that the kernel kills.
+_OVER_MEMORY: Final = re.compile(r"exceeded .*memory limit.*killed|oom[-_]kill event", re.IGNORECASE)
 LOST_AFTER: Final = 15.0  # seconds without a trace of a job until it counts as lost
 
 
@@ -103,6 +107,22 @@ class AttemptJobs:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 last = max(last, path.stat().st_mtime)
         return time.time() - last > seconds
+
+    def keep_output(self, job: Job) -> None:
+        """Let what Slurm printed about a job whose script did not begin be found in the attempt's folder."""
+        submissions = self.submissions(job)
+        if not submissions or job.files.backend_output.exists():
+            return
+        with contextlib.suppress(OSError):  # it exists only on the cluster, or was already kept
+            os.link(submissions[-1].output_of(job.key), job.files.backend_output)
+
+    def was_over_memory(self, job: Job) -> bool:
+        """Whether Slurm printed that it killed the job for its memory."""
+        try:
+            text = job.files.backend_output.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return False
+        return _OVER_MEMORY.search(text) is not None
 
     def is_coscheduled(self, job: Job) -> bool:
         """Whether its task is a step of a job that also runs other tasks."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.executors import Diagnosis
 from nemorun_cli.executors.slurm.commands import CommandResult
 from nemorun_cli.executors.slurm.sbatch_answer import refused, waiting
-from nemorun_cli.executors.slurm.sbatch_options import sbatch_flags
+from nemorun_cli.executors.slurm.sbatch_options import sbatch_flags, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +39,11 @@ def diagnose(options: Mapping[str, Any], commands: SlurmCommands) -> Iterator[Di
         diagnosis = _partition(name, _ask(commands, ["scontrol", "show", "partition", name]), commands)
         yield diagnosis
         if not diagnosis.is_ok:
+            return
+    if "time" in options and "qos" not in options:  # a QOS may override the limit of a partition
+        partitions = _ask(commands, ["scontrol", "show", "partition", "--oneliner"])
+        if excess := _excess_time(options, partitions):
+            yield excess
             return
     trial = ["sbatch", "--test-only", *sbatch_flags(options), "--wrap=true"]
     answer, unavailable = _ask(commands, trial), []
@@ -120,6 +125,23 @@ def _partition(name: str, answer: CommandResult, commands: SlurmCommands) -> Dia
     if state and state[1] != "UP":
         return _ok(f"partition {name!r} is {state[1]}: jobs wait in it until it is UP")
     return _ok(f"partition {name!r} is UP")
+
+
+def _excess_time(options: Mapping[str, Any], answer: CommandResult) -> Diagnosis | None:
+    """The problem of a `time` that no requested partition allows; such a job would wait forever."""
+    wanted = seconds_of(options["time"])
+    partitions = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in answer.output.splitlines()]
+    names = _partitions(options)
+    limits = {
+        partition["PartitionName"]: partition["MaxTime"]
+        for partition in partitions
+        if partition.get("PartitionName") in names or (not names and partition.get("Default") == "YES")
+    }
+    seconds = [seconds_of(limit) if limit[0].isdigit() else None for limit in limits.values()]
+    if not seconds or any(limit is None or (wanted is not None and wanted <= limit) for limit in seconds):
+        return None
+    allowed = ", ".join(f"{name} allows {limit}" for name, limit in limits.items())
+    return _failed(f"time {options['time']} is above the limit of the partition: {allowed}", "lower `time`")
 
 
 def _unavailable(answer: CommandResult, partitions: Sequence[str]) -> list[str]:

@@ -154,9 +154,11 @@ class SlurmExecutor:
         if self._may_exist(job) and not is_new:
             self._tracked[job.key] = _TrackedAttempt(job, is_adopted=True)
             return
+        assert job.plan is not None  # noqa: S101 - the core submits nothing without a plan
+        secrets = {name: self._secrets[name] for name in job.plan.secrets}
+        environment.require_fit(_inherited(job.plan) | job.plan.env | secrets, job.plan.argv)
         self._absent.discard(job.key)
         self._tracked[job.key] = _TrackedAttempt(job, is_adopted=False)
-        assert job.plan is not None  # noqa: S101 - the core submits nothing without a plan
         requests.append((job, request(self._options, job.plan)))
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
@@ -273,7 +275,7 @@ class SlurmExecutor:
                 step = het_job.step(batch.each[index], plan.argv, id_file=id_file, component=component)
                 plan = replace(plan, argv=step)
             attempts.write_plan(job.files, plan)
-            env = environment.inherited(plan.env_inherit) if isinstance(plan.env_inherit, tuple) else {}
+            env = _inherited(plan)
             attempt = self._access.cluster_path(job.files.directory)
             line = shim_line(attempt, plan, plan.argv[0])
             texts[job.key] = member_text(
@@ -620,6 +622,8 @@ class SlurmExecutor:
     def _report_finished(self, tracked: _TrackedAttempt, ending: AttemptEnd) -> AttemptStatus:
         if redundant := self._jobs.redundant_ids(tracked.job):
             self._scancel(tracked.job, *redundant)
+        self._jobs.keep_output(tracked.job)
+        ending = self._with_memory(tracked, ending)
         if shortfall := self._access.shortfall(tracked.job):
             message = f"{ending.message}; {shortfall}" if ending.message else shortfall
             ending = replace(ending, message=message)
@@ -634,6 +638,14 @@ class SlurmExecutor:
             ending=ending,
             evidence=None,
         )
+
+    def _with_memory(self, tracked: _TrackedAttempt, ending: AttemptEnd) -> AttemptEnd:
+        """The end of an attempt, which Slurm may have killed for its memory without a state of its own."""
+        reasons = (Reason.SIGNAL, Reason.CANCELLED, Reason.LOST)
+        if tracked.cancel or ending.reason not in reasons or not self._jobs.was_over_memory(tracked.job):
+            return ending
+        reason, message = CAUSES["OUT_OF_MEMORY"]
+        return replace(ending, status=TaskStatus.FAILED, reason=reason, message=message)
 
     def _scancel(self, job: Job, *job_ids: str) -> None:
         self._commands.ask(["scancel", "--quiet", *self._jobs.cluster_flags(job), *job_ids])
@@ -675,6 +687,14 @@ class SlurmExecutor:
         for command in grouped(due):
             self._commands.ask(command)
             self._states.hurry(URGENT)
+
+
+def _inherited(plan: Plan) -> dict[str, str]:
+    """The variables that a plan names; those that Slurm sets are the job's own, not an enclosing job's."""
+    if not isinstance(plan.env_inherit, tuple):
+        return {}
+    named = environment.inherited(plan.env_inherit)
+    return {name: value for name, value in named.items() if not name.startswith("SLURM_")}
 
 
 def _access_for(options: Mapping[str, Any]) -> ClusterAccess:

@@ -36,6 +36,7 @@ NEAR_LIMIT: Final = (
     "time-limit-signal"  # in an attempt's folder: the task received the signal before the limit
 )
 NEAR_LIMIT_BEFORE: Final = "near-its-limit"  # its name in experiments that began before 0.1.0
+OUTPUT: Final = "output"  # in a submission's folder: what is not a task's output; of an array, one a member
 BODY: Final = "body"  # in a submission's folder: the script that runs one member of a co-scheduled group
 SECRETS: Final = "secrets"  # in an attempt's folder, until its job has read it
 
@@ -87,9 +88,10 @@ def job_script(
         common.append(
             f"--array={array(indices)}" + (f"%{request.max_parallel}" if request.max_parallel else "")
         )
-    # The output of login files and of Slurm is discarded; the script itself opens the log of the task.
-    common += ["--output=/dev/null", "--open-mode=append", "--no-requeue", "--export=ALL"]
-    common.append(f"--chdir={folder}")  # by which the job is found, whatever a site makes of its name
+    # What login files, prologs and Slurm print goes to a file of its own; the script opens the task's log.
+    common.append(f"--output={output_pattern(folder, is_array=bool(indices))}")
+    common += ["--open-mode=append", "--no-requeue", "--export=ALL"]
+    common.append(f"--chdir={folder}")  # by which the job is found if a site renames it
     # A job whose dependency cannot be met leaves the queue, whatever the cluster's default is.
     dependencies = [f"--dependency={dependency}", "--kill-on-invalid-dep=yes"] if dependency else []
     if each:
@@ -109,6 +111,16 @@ def job_script(
 
 def _environment(request: Request) -> str:
     return (LOGIN if request.login else NO_LOGIN).format(path=PATH)
+
+
+def output_pattern(folder: PurePath, *, is_array: bool) -> str:
+    """The value of `--output`: the file for what is not the task's output, by the index of an array's member.
+
+    A path with a backslash would be taken without the index, and without its backslashes.
+    """
+    if "\\" in str(folder):
+        return "/dev/null"
+    return f"{folder}/{OUTPUT}".replace("%", "%%") + ("-%a" if is_array else "")
 
 
 def _sbatch_line(option: str) -> str:
@@ -142,6 +154,7 @@ def body_text(
         else "",
         kill=KILL_NOTICE,
         signalled=SIGNALLED,
+        output=OUTPUT,
         running=RUNNING,
         most_looks=MOST_CHECKS,
     )
@@ -176,12 +189,15 @@ def member_text(
         upstream: the parents whose records have to permit it, as `dependency.arguments` returns them.
     """
     missing = {"exit_code": None, "launch": f"there is no program {plan.argv[0]!r} on the PATH of its job"}
+    reason = "it could not be started (exit code 126): its log has the reason"
+    unstarted = {"exit_code": None, "launch": reason}
     values = {
         "attempt": shlex.quote(str(attempt)),
         "workdir": shlex.quote(plan.workdir),
         "mask": shlex.quote(mask),
         "program": shlex.quote(plan.argv[0]),
         "missing": shlex.quote(json.dumps(missing)),
+        "unstarted": shlex.quote(json.dumps(unstarted)),
         "mark": shlex.quote(f"EXP_OUTPUT={plan.env['EXP_OUTPUT']}"),
         "stop": shlex.quote(short_signal(plan.stop_signal)),
         "patience": str(math.ceil(plan.stop_grace * CHECKS_PER_SECOND)),

@@ -38,6 +38,42 @@ CAUSES: Final[dict[str, tuple[Reason, str]]] = {
 
 REQUEUED: Final = ("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD")
 
+# What a job waits for, by the reason in Slurm's answer; others are limits, whose names explain them.
+REASONS: Final[dict[str, str]] = {
+    "Priority": "jobs of higher priority come first",
+    "Resources": "it is the next one, and waits for free nodes, CPUs, memory or GPUs",
+    "Dependency": "it waits for other jobs",
+    "BeginTime": "its begin time is in the future",
+    "JobHeldUser": "it is held; release it: scontrol release JOB",
+    "JobHeldAdmin": "an administrator holds it; ask them to release it",
+    "PartitionDown": "its partition is down",
+    "PartitionInactive": "its partition accepts no jobs",
+    "PartitionTimeLimit": "its time limit is above that of the partition; lower `time`",
+    "PartitionNodeLimit": "it requests more nodes than the partition allows",
+    "PartitionConfig": "its request does not match the partition",
+    "ReqNodeNotAvail": "a node that it needs is down, drained or reserved",
+    "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions": (
+        "no node that fits is available"
+    ),
+    "Reservation": "its reservation has not started",
+    "ReservationDeleted": "its reservation no longer exists",
+    "Licenses": "its licenses are in use",
+    "JobArrayTaskLimit": "max_parallel members of its array run already",
+    "AssociationJobLimit": "your account runs as many jobs as it may",
+    "QOSMaxJobsPerUserLimit": "you run as many jobs as the QOS allows",
+    "QOSMaxCpuPerUserLimit": "you use as many CPUs as the QOS allows",
+    "QOSMaxGRESPerUser": "you use as many GPUs as the QOS allows",
+    "QOSGrpCpuLimit": "all jobs of the QOS use as many CPUs as it allows",
+    "AssocGrpCpuLimit": "your account uses as many CPUs as it may",
+    "AssocGrpGRES": "your account uses as many GPUs as it may",
+    "AssocMaxJobsLimit": "your account runs as many jobs as it may",
+    "InvalidAccount": "its account does not exist",
+    "InvalidQOS": "its QOS does not exist",
+    "BadConstraints": "no node satisfies its constraint",
+    "launch failed requeued held": "its node could not start it; release it: scontrol release JOB",
+    "job requeued in held state": "it was requeued and is held; release it: scontrol release JOB",
+}
+
 MIN_MOVE: Final = 600.0  # seconds by which an estimated start has to move to be reported again
 MIN_MOVE_FRACTION: Final = 0.1  # the same, as a fraction of the whole wait
 SEPARATOR: Final = "\x1f"
@@ -155,6 +191,8 @@ def waiting_message(row: QueueRow) -> str:
     text = f"Slurm: {row.state}" if row.state != "PENDING" else "waiting in Slurm's queue"
     if row.reason:
         text += f": {row.reason}"
+        if meaning := REASONS.get(row.reason.partition(",")[0]):
+            text += f" ({meaning})"
     if row.state == "PENDING" and row.start is not None:
         text += f"; Slurm expects it to start at {stamp(row.start)}"
     return text

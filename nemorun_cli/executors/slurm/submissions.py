@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.het_job import components
-from nemorun_cli.executors.slurm.job_script import BODY, body_text, job_name, job_script
+from nemorun_cli.executors.slurm.job_script import BODY, OUTPUT, body_text, job_name, job_script
 from nemorun_cli.executors.slurm.squeue import SCRIPT
 from nemorun_cli.system import files
 from nemorun_cli.system.files import FOLDER_MODE, make_folder
@@ -74,6 +74,10 @@ class Submission:
     def is_array(self) -> bool:
         """Whether its members are jobs of an array."""
         return len(self.members) > 1 and not self.is_coscheduled
+
+    def output_of(self, key: Key) -> Path:
+        """What Slurm and login files printed about the job of one member."""
+        return self.folder / (f"{OUTPUT}-{self.indices[key]}" if self.is_array else OUTPUT)
 
     def id_of(self, key: Key) -> str | None:
         """Slurm's id of one member's job."""

@@ -34,6 +34,7 @@ EVIDENCE: Final = (
     STEP,
     NEAR_LIMIT_BEFORE,
     DECLINED_BEFORE,
+    _NAMES.backend_output.name,
     _NAMES.log.name,
     _NAMES.outputs.name,
     _NAMES.records.name,
