@@ -36,7 +36,7 @@ NEAR_LIMIT: Final = (
     "time-limit-signal"  # in an attempt's folder: the task received the signal before the limit
 )
 NEAR_LIMIT_BEFORE: Final = "near-its-limit"  # its name in experiments that began before 0.1.0
-OUTPUT: Final = "output"  # in a submission's folder: what is not a task's output; of an array, one a member
+OUTPUT: Final = "output"  # in a submission's folder: what is not a task's output; one per member of an array
 BODY: Final = "body"  # in a submission's folder: the script that runs one member of a co-scheduled group
 SECRETS: Final = "secrets"  # in an attempt's folder, until its job has read it
 

@@ -8,8 +8,10 @@ import shutil
 import stat
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from nemorun_cli import executors
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import content_store
@@ -21,13 +23,12 @@ from nemorun_cli.views import listing, observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from nemorun_cli.storage.paths import Home
 
 GC_FORMAT: Final = "exp.gc/1"
 
-RemovableKind = Literal["experiment", "collected", "wake", "rebuilt", "key", "fault", "code"]
+RemovableKind = Literal["experiment", "collected", "wake", "rebuilt", "key", "fault", "code", "container"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Removable:
     path: Path
     size: int  # bytes
     id: str | None = None
+    executor: str = ""  # of an object of an engine, whose name is the path
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `removed` in `exp.gc/1`."""
@@ -58,6 +60,23 @@ def leftovers(home: Home) -> Iterator[Removable]:
     for path in run_keys.leftovers(home):
         yield Removable(kind="key", path=path, size=path.stat().st_size)
     yield from _unused_code(home)
+    for executor, left in executors.leftovers(home.directory):
+        if _is_over(home, left.experiment):
+            path = Path(left.name)
+            yield Removable(kind=left.kind, path=path, size=0, id=left.experiment, executor=executor)
+
+
+def _is_over(home: Home, experiment: str) -> bool:
+    """Whether nothing is tracked of an experiment any more: it has finished, or was removed."""
+    files = home.experiment(experiment)
+    if files is None:
+        return True
+    if locks.is_held(files.supervisor_lock):
+        return False
+    try:
+        return observe.look(files, home=home.directory, observe=False).is_over
+    except (LedgerError, NotFoundError):
+        return False
 
 
 def expired(home: Home, *, older: float) -> Iterator[Removable]:
@@ -78,15 +97,15 @@ def expired(home: Home, *, older: float) -> Iterator[Removable]:
 
 def remove(home: Home, item: Removable) -> str | None:
     """Remove one item if it is still removable; returns None if it no longer exists, else why it stays."""
+    if item.executor:
+        return executors.remove_leftover(item.executor, item.path.name)
     try:
         if item.kind == "experiment":
             return _remove_experiment(home, ExperimentFiles(item.path))
         if item.kind == "collected":
             _delete(item.path)
-        elif item.kind == "code":
-            return None if content_store.discard(home, item.path) else "an experiment is being created"
-        elif item.kind == "key":
-            return None if run_keys.discard(item.path) else "it is held"
+        elif item.kind in ("code", "key"):
+            return _discard(home, item)
         elif item.kind == "fault":
             item.path.unlink(missing_ok=True)
         else:
@@ -94,6 +113,12 @@ def remove(home: Home, item: Removable) -> str | None:
     except OSError as error:
         return f"it cannot be removed: {error.strerror}: {error.filename or item.path}"
     return None
+
+
+def _discard(home: Home, item: Removable) -> str | None:
+    if item.kind == "code":
+        return None if content_store.discard(home, item.path) else "an experiment is being created"
+    return None if run_keys.discard(item.path) else "it is held"
 
 
 def _unused_code(home: Home) -> Iterator[Removable]:
