@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.squeue import QueueRow
 
 # What slurmstepd prints of a job that it kills by OverMemoryKill, or that the kernel kills.
-_OVER_MEMORY: Final = re.compile(r"exceeded .*memory limit.*killed|oom[-_]kill event", re.IGNORECASE)
+OVER_MEMORY: Final = re.compile(r"exceeded .*memory limit.*killed|oom[-_]kill event", re.IGNORECASE)
 LOST_AFTER: Final = 15.0  # seconds without a trace of a job until it counts as lost
 
 
@@ -122,7 +122,7 @@ class AttemptJobs:
             text = job.files.backend_output.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return False
-        return _OVER_MEMORY.search(text) is not None
+        return OVER_MEMORY.search(text) is not None
 
     def is_coscheduled(self, job: Job) -> bool:
         """Whether its task is a step of a job that also runs other tasks."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nemorun_cli.executors.slurm import sbatch_answer
+from nemorun_cli.executors.slurm.attempt_jobs import OVER_MEMORY
 from nemorun_cli.executors.slurm.commands import CommandResult
 from nemorun_cli.executors.slurm.sbatch_answer import FULL, UNNAMED, Accepted, Refused
 from nemorun_cli.executors.slurm.squeue import SEPARATOR, foreign_text, is_of, parse_sacct, parse_squeue
@@ -91,3 +92,20 @@ def test_a_job_is_found_by_what_a_site_leaves(name: str, folder: str, command: s
     (row,) = parse_squeue(SEPARATOR.join(fields))
     assert is_of(row, name="ours", made=100.0, folder="/e/slurm/1") is is_ours
     assert is_of(row, name="ours", made=100.0) is (name == "ours")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_over"),
+    [
+        (
+            "slurmstepd-a: error: StepId=53.batch exceeded memory limit (196788224 > 67108864), being killed",
+            True,
+        ),
+        ("slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch. Some of it was killed", True),
+        ("slurmstepd: error: *** JOB 43 ON a CANCELLED AT 2026-11-29T10:00:06 ***", False),
+        ("welcome: your memory limit is 5 GB", False),
+    ],
+)
+def test_a_kill_for_memory_is_known_by_what_slurm_prints(text: str, is_over: bool) -> None:  # noqa: FBT001
+    """Slurm has no state of its own for OverMemoryKill: the job is CANCELLED, or FAILED by a signal."""
+    assert (OVER_MEMORY.search(f"login noise\n{text}\n") is not None) is is_over
