@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -40,6 +39,7 @@ from nemorun_cli.executors.slurm.sbatch_options import (
     request,
     uses_srun,
 )
+from nemorun_cli.executors.slurm.sbatch_queue import SbatchQueue
 from nemorun_cli.executors.slurm.scancel import JobStop, grouped
 from nemorun_cli.executors.slurm.squeue import CAUSES, NEVER, QueueRow, ending_of, is_news, waiting_message
 from nemorun_cli.model import attempt_end
@@ -47,7 +47,6 @@ from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import attempts
 from nemorun_cli.system import crashpoints, environment, files
-from nemorun_cli.system.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -60,8 +59,6 @@ if TYPE_CHECKING:
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
 
-FIRST_PAUSE: Final = 1.0  # seconds until sbatch is called again after Slurm did not accept a job
-LONGEST_PAUSE: Final = 60.0  # the same, after many tries
 RECORD_DELAY: Final = 3.0  # seconds that an exit record may be delayed after the job has finished in Slurm
 CAUSE_DELAY: Final = 5.0  # seconds that a recorded end waits for Slurm to report a cause
 ACCOUNTING_PATIENCE: Final = 600.0  # seconds that a verdict waits for accounting while that does not answer
@@ -114,12 +111,7 @@ class SlurmExecutor:
         self._jobs = AttemptJobs(self._states)
         self._tracked: dict[Key, _TrackedAttempt] = {}
         self._absent: set[Key] = set()  # reported as absent, and may be submitted again
-        self._batches: deque[tuple[Submission, Batch]] = deque()
-        self._pending: tuple[Submission, Batch, PendingCommand] | None = None
-        self._pauses = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
-        self._next_sbatch = 0.0  # the monotonic time of the next call, after one that was not accepted
-        self._limit: Refused | None = None  # the limit of jobs in the queue that Slurm reported last
-        self._refused: dict[str, float] = {}  # by submission, when a limit refused it first
+        self._queue = SbatchQueue(self._call)
         self._unreported: list[AttemptStatus] = []  # results of earlier submissions, for the next `poll`
         self._unanswered: set[Key] = set()  # sbatch was not called for them, or has not answered
 
@@ -142,7 +134,7 @@ class SlurmExecutor:
         if requests:
             size = self._jobs.of_experiment(jobs[0]).size
             for batch in batches(requests, longest=self._states.max_array, size=size):
-                self._batches.append((self._write(batch), batch))
+                self._queue.add(self._write(batch), batch)
         keys = {job.key for job in jobs}
         statuses = [*self._unreported, *self._send()]
         self._unreported = [status for status in statuses if status.key not in keys]
@@ -214,9 +206,7 @@ class SlurmExecutor:
 
     def due(self) -> float | None:
         """The monotonic time of the next refresh, query or cancel command."""
-        times = [self._commands.due(), time.monotonic() if self._unreported else None]
-        if self._batches and not self._pending:
-            times.append(self._next_sbatch)
+        times = [self._commands.due(), self._queue.due, time.monotonic() if self._unreported else None]
         if self._tracked:
             times += [self._access.due(), self._states.due]
         times += [
@@ -298,38 +288,27 @@ class SlurmExecutor:
             if job.plan and job.plan.secrets
         }
 
+    def _call(self, submission: Submission, batch: Batch) -> PendingCommand:
+        return self._access.submit(submission, batch.jobs, self._secrets_of(batch.jobs))
+
     def _send(self) -> Sequence[AttemptStatus]:
-        """Submit the next batch when sbatch has answered the previous one; returns the new results."""
-        statuses: list[AttemptStatus] = []
-        while True:
-            if self._pending:
-                submission, batch, command = self._pending
-                answer = command.answer()
-                if answer is None:
-                    break
-                self._pending = None
-                statuses += self._answered(submission, batch, sbatch_answer.read(answer))
-            if not self._batches or time.monotonic() < self._next_sbatch:
-                break
-            submission, batch = self._batches.popleft()
-            if submission.is_early and self._limit:
-                statuses += self._returned(submission, self._limit.limit)
-                continue
-            self._pending = (
-                submission,
-                batch,
-                self._access.submit(submission, batch.jobs, self._secrets_of(batch.jobs)),
-            )
-        return statuses
+        """Submit what waits for it; returns the new results."""
+        return [
+            status
+            for submission, batch, answer in self._queue.answers()
+            for status in self._answered(submission, batch, answer)
+        ]
 
     def _withdrawn(self) -> list[AttemptStatus]:
         """Drop the submissions that Slurm never received, and whose members are all being cancelled."""
-        statuses = []
-        for submission, batch in list(self._batches):
-            if all(tracked.cancel for tracked in self._members(submission)):
-                self._batches.remove((submission, batch))
-                statuses += self._returned(submission, "its job was not submitted")
-        return statuses
+        return [
+            status
+            for submission in self._queue.withdraw(self._is_cancelled)
+            for status in self._returned(submission, "its job was not submitted")
+        ]
+
+    def _is_cancelled(self, submission: Submission) -> bool:
+        return all(tracked.cancel for tracked in self._members(submission))
 
     def _members(self, submission: Submission) -> list[_TrackedAttempt]:
         return [self._tracked[key] for key in submission.members if key in self._tracked]
@@ -339,13 +318,11 @@ class SlurmExecutor:
     ) -> Iterable[AttemptStatus]:
         """The statuses of the members of a submission that sbatch has answered."""
         self._states.hurry()
-        submission.sent = time.monotonic()
         if isinstance(answer, Accepted):
             crashpoints.point("attempt.spawned")
             return self._accepted(submission, answer)
         if answer.kind == "never":
             return self._refused_for_good(submission, answer)
-        self._next_sbatch = self._pauses.due()
         if answer.kind == "limit":
             return self._limited(submission, batch, answer)
         self._unanswered -= submission.indices.keys()
@@ -354,8 +331,6 @@ class SlurmExecutor:
         return [self._report(tracked, "unknown", message=message) for tracked in self._members(submission)]
 
     def _accepted(self, submission: Submission, answer: Accepted) -> Iterable[AttemptStatus]:
-        self._pauses.reset()
-        self._limit, self._next_sbatch = None, 0.0
         self._unanswered -= submission.indices.keys()
         submission.save_id(answer.job_id, answer.cluster)
         self._states.note_cluster(submission)
@@ -375,22 +350,20 @@ class SlurmExecutor:
 
     def _limited(self, submission: Submission, batch: Batch, answer: Refused) -> Iterable[AttemptStatus]:
         """Try again when other jobs have ended; early jobs yield, and arrays are split."""
-        self._limit = answer
-        if submission.is_early or all(tracked.cancel for tracked in self._members(submission)):
+        if submission.is_early or self._is_cancelled(submission):
             return self._returned(submission, answer.limit)
-        first = self._refused.setdefault(submission.name, time.monotonic())
-        asked = self._states.asked or 0.0
-        is_empty = asked > first and not self._states.has_live_jobs
+        idle_since = None if self._states.has_live_jobs else self._states.asked
+        is_hopeless = self._queue.is_hopeless(submission, idle_since=idle_since)
         if submission.is_array:
             middle = len(batch.jobs) // 2
             for jobs in (batch.jobs[middle:], batch.jobs[:middle]):
                 part = replace(batch, jobs=jobs, indices=None)
-                self._batches.appendleft((self._write(part), part))
-        elif is_empty and answer.is_own:
+                self._queue.add(self._write(part), part, is_next=True)
+        elif is_hopeless and answer.is_own:
             reason = f"{answer.reason} (although you have no other job, so that this limit permits none)"
             return self._refused_for_good(submission, replace(answer, reason=reason))
         else:
-            self._batches.append((submission, batch))
+            self._queue.add(submission, batch)
         message = sbatch_answer.waiting(answer)
         members = self._members(submission)
         return [
@@ -450,7 +423,10 @@ class SlurmExecutor:
             since = tracked.job.files.claim.stat().st_mtime
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return self._report_new(tracked, "running", job_id=self._jobs.id_of(tracked.job), since=since)
+        job_id = self._jobs.id_of(tracked.job)
+        if job_id is None and not self._jobs.is_answer_current(tracked.job):
+            return None  # sbatch printed no id: the next answer of squeue has it
+        return self._report_new(tracked, "running", job_id=job_id, since=since)
 
     def _status_queued(self, tracked: _TrackedAttempt, row: QueueRow) -> AttemptStatus | None:
         if attempts.claimed_pid(tracked.job.files) is None:
@@ -628,9 +604,7 @@ class SlurmExecutor:
             message = f"{ending.message}; {shortfall}" if ending.message else shortfall
             ending = replace(ending, message=message)
         self._untrack(tracked)
-        if self._limit:  # another one may be accepted now
-            self._pauses.reset()
-            self._next_sbatch = min(self._next_sbatch, time.monotonic() + FIRST_PAUSE)
+        self._queue.hurry()
         return AttemptStatus(
             key=tracked.job.key,
             state="over",
