@@ -385,7 +385,7 @@ class SlurmExecutor:
             return None
         row = self._jobs.row(tracked.job)
         if ending is not None:
-            return self._status_recorded(tracked, ending, row)
+            return None if self._awaits_id(tracked) else self._status_recorded(tracked, ending, row)
         if (row is None or row.phase == "over") and self._jobs.has_declined(tracked.job):
             return self._report_absent(tracked, "its parents' records did not permit it to run")
         if (problem := self._access.problem or self._states.complaint) is not None:
@@ -423,10 +423,19 @@ class SlurmExecutor:
             since = tracked.job.files.claim.stat().st_mtime
         except (FileNotFoundError, NotADirectoryError):
             return None
+        if self._awaits_id(tracked):
+            return None
         job_id = self._jobs.id_of(tracked.job)
-        if job_id is None and not self._jobs.is_answer_current(tracked.job):
-            return None  # sbatch printed no id: the next answer of squeue has it
         return self._report_new(tracked, "running", job_id=job_id, since=since)
+
+    def _awaits_id(self, tracked: _TrackedAttempt) -> bool:
+        """Whether sbatch printed no id of its job, and squeue, which has it, has not answered since."""
+        is_known = self._jobs.id_of(tracked.job) is not None or self._states.complaint is not None
+        if is_known or self._jobs.is_answer_current(tracked.job):
+            return False
+        tracked.settling_since = tracked.settling_since or time.monotonic()
+        self._states.hurry(URGENT)
+        return True
 
     def _status_queued(self, tracked: _TrackedAttempt, row: QueueRow) -> AttemptStatus | None:
         if attempts.claimed_pid(tracked.job.files) is None:
