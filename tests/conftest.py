@@ -19,6 +19,7 @@ from engines.slurm_cluster import (  # noqa: F401 - fixtures
     slurm_accounting,
     slurm_alone,
     slurm_alone_session,
+    slurm_limits,
     slurm_session,
 )
 from engines.sshd import sshd, sshd_session  # noqa: F401 - fixtures

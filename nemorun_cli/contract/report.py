@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
 VARIABLE: Final = "EXP_CONTRACT_MATRIX"  # names the file that the matrix is written to
+SECTION: Final = "\n## "
 WORST_FIRST: Final = ("failed", "error", "skipped", "passed")
 SHOWN: Final = {"failed": "**no**", "error": "**error**", "skipped": "cannot", "passed": "yes"}
 
@@ -38,7 +39,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the matrix, and write it to the file $EXP_CONTRACT_MATRIX."""
+    """Print the matrix, and write it to the file $EXP_CONTRACT_MATRIX, whose further sections stay."""
     found = table(terminalreporter.stats)
     if not found:
         return
@@ -46,7 +47,16 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.section("the contract of executors")
     terminalreporter.write_line(text)
     if path := os.environ.get(VARIABLE):
-        Path(path).write_text(HEAD + text, encoding="utf-8")
+        Path(path).write_text(HEAD + text + _sections(Path(path)), encoding="utf-8")
+
+
+def _sections(path: Path) -> str:
+    """What follows the matrix in an earlier version of the file, such as what was not tried."""
+    try:
+        _, heading, sections = path.read_text(encoding="utf-8").partition(SECTION)
+    except FileNotFoundError:
+        return ""
+    return heading + sections
 
 
 def table(stats: Mapping[str, Any]) -> Table:

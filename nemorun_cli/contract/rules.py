@@ -591,6 +591,28 @@ def test_a_crash_at_any_point_runs_nothing_twice(
     assert workspace.lines() == ["one 1", "two 1"]
 
 
+def test_no_child_runs_in_spite_of_its_parent(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the supervisor is killed at a parent's end, no child runs afterwards that this end forbids."""
+    tasks = {
+        "fails": "exit 3",
+        "child": {"inline": NOTE, "dependencies": ["fails"]},
+        "grandchild": {"inline": NOTE, "dependencies": ["child"]},
+        "cleanup": {"inline": NOTE, "dependencies": ["fails"], "dependency_type": "afternotok"},
+    }
+    with monkeypatch.context() as patch:
+        patch.setenv("EXP_FAULT", "attempt.over:1")
+        run = workspace.start(tasks)
+        eventually(lambda: run.status(observe=False).supervisor in {"gone", "ended"})
+    run.resume()
+    assert statuses(run.wait(timeout=60)) == {
+        "fails": "FAILED",
+        "child": "SKIPPED",
+        "grandchild": "SKIPPED",
+        "cleanup": "SUCCEEDED",
+    }
+    assert workspace.lines() == ["cleanup 1"]
+
+
 def test_cancel_without_a_supervisor(workspace: Workspace) -> None:
     """A task whose supervisor has terminated can still be cancelled."""
     run = workspace.start({"one": f"touch up; {until('never')}"})

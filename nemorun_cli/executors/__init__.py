@@ -20,6 +20,7 @@ from nemorun_cli.system.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from nemorun_cli.model.attempt_end import AttemptEnd
     from nemorun_cli.model.capacity import Machine
@@ -228,6 +229,29 @@ class Executor(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """An object of an engine that may have outlived its experiment."""
+
+    kind: Literal["container"]
+    name: str
+    experiment: str
+
+
+class LeavingExecutor(Executor, Protocol):
+    """An executor with `leaves_objects`."""
+
+    @classmethod
+    def leftovers(cls, home: Path) -> Iterable[Leftover]:
+        """The objects of experiments of a home that hold no running task; none if the engine is not there."""
+        ...
+
+    @classmethod
+    def remove_leftover(cls, name: str) -> str | None:
+        """Remove one of them; returns why it stays, if it does."""
+        ...
+
+
 class QueueingExecutor(Executor, Protocol):
     """An executor with `queues_early`."""
 
@@ -329,6 +353,23 @@ def queue(name: str, options: Mapping[str, Any], executor: Executor) -> str | No
     if not capabilities(name, options).queues_early:
         return None
     return cast(QueueingExecutor, executor).queue()
+
+
+def leftovers(home: Path) -> Iterator[tuple[str, Leftover]]:
+    """What engines still have of the experiments of a home, each with its executor type."""
+    for name in types():
+        try:
+            executor_class = find(name)
+            leaves_objects = executor_class.capabilities({}).leaves_objects
+        except Exception:  # noqa: BLE001, S112 - third-party code, which need not work for `exp gc`
+            continue
+        if leaves_objects:
+            yield from ((name, left) for left in cast(type[LeavingExecutor], executor_class).leftovers(home))
+
+
+def remove_leftover(type_name: str, name: str) -> str | None:
+    """Remove an object of an engine; returns why it stays, if it does."""
+    return cast(type[LeavingExecutor], find(type_name)).remove_leftover(name)
 
 
 def ask(spec: Spec) -> list[Diagnosis]:

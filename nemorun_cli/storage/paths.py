@@ -70,6 +70,11 @@ class AttemptFiles:
         return self.directory / "log"
 
     @property
+    def backend_output(self) -> Path:
+        """What the backend, and login files, printed about the attempt, if that is not the task's output."""
+        return self.directory / "backend-output"
+
+    @property
     def lock(self) -> Path:
         """Locked through an inherited descriptor for as long as a process of the task runs."""
         return self.directory / "lock"

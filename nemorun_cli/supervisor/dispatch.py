@@ -105,6 +105,10 @@ class Dispatcher:
         """The cancel that was passed to the executor of an attempt, if any."""
         return self._cancels.get(job.key)
 
+    def is_tracked(self, job: Job) -> bool:
+        """Whether the attempt was added and not dropped since."""
+        return job.key in self._jobs.get(self._names[job.task], ())
+
     def drop(self, job: Job) -> None:
         """Stop tracking an attempt."""
         self._jobs[self._names[job.task]].pop(job.key, None)

@@ -38,7 +38,7 @@ from nemorun_cli.system import crashpoints
 from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from nemorun_cli.executors import Executor
@@ -318,10 +318,14 @@ class SupervisorLoop:
 
     def _observe(self) -> None:
         statuses, self._statuses, self._unread = [*self._unread, *self._statuses], [], []
+        self._apply_all(statuses)
+        self._apply_all(self._dispatcher.poll())  # last: attempts known to have ended are not polled
+
+    def _apply_all(self, statuses: Iterable[JobStatus]) -> None:
+        """Record the statuses, but not a second end, or absence, that an executor reports of an attempt."""
         for job, reported in statuses:
-            self._apply(job, reported)
-        for job, reported in self._dispatcher.poll():  # last: attempts known to have ended are not polled
-            self._apply(job, reported)
+            if self._dispatcher.is_tracked(job):
+                self._apply(job, reported)
 
     def _apply(self, job: Job, reported: AttemptStatus) -> None:
         """Record a reported status if it is new."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 # Set by an enclosing experiment or allocation: a task that saw them would behave as a part of it.
 DROPPED: Final = ("EXP_", "SLURM_")
 SUPERVISOR_VARIABLE: Final = "EXP_SUPERVISOR"  # set for a supervisor, which belongs to no task
+POINTER: Final = 9  # bytes that each text needs in addition to its own
+SLACK: Final = 16 << 10  # bytes for what launchers and login files add
+LONGEST_STRING: Final = 128 << 10  # bytes of one variable that Linux accepts
 RECORDED: Final = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "LOADEDMODULES", "PYTHONPATH")
 
 
@@ -29,10 +33,30 @@ def names(which: str | tuple[str, ...]) -> Collection[str]:
 def _inherited(which: str | tuple[str, ...]) -> dict[str, str]:
     if which == "none":
         return {}
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
     if which == "all":
-        return variables
-    return {name: variables[name] for name in which if name in variables}
+        return {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
+    # A local driver inside of an allocation names SLURM_JOB_ID, by which its srun finds the allocation.
+    return {name: os.environ[name] for name in which if name in os.environ and not name.startswith("EXP_")}
+
+
+def require_fit(env: Mapping[str, str], argv: Iterable[str]) -> None:
+    """Check that the system can start a program with this environment and these arguments.
+
+    Raises:
+        OSError: E2BIG; the message has the sizes.
+    """
+    texts = [*(f"{name}={value}" for name, value in env.items()), *argv]
+    size = sum(len(os.fsencode(text)) + POINTER for text in texts)
+    most = os.sysconf("SC_ARG_MAX") - SLACK
+    longest = max(env, key=lambda name: len(env[name]), default="")
+    if size > most:
+        sizes = f"{size >> 10} KiB, of which the system takes {most >> 10}"
+        told = f"{len(env)} variables and the arguments have {sizes}"
+    elif len(os.fsencode(env.get(longest, ""))) + len(longest) >= LONGEST_STRING:
+        told = f"{longest} has more than {LONGEST_STRING >> 10} KiB, which the system does not take"
+    else:
+        return
+    raise OSError(errno.E2BIG, f"its environment is too big: {told}; pass large values in files")
 
 
 def recorded() -> dict[str, str | None]:

@@ -1,4 +1,4 @@
-"""The check whether the session manager would kill a detached supervisor at logout."""
+"""The check whether a detached supervisor would be killed at logout, or at the end of a Slurm job."""
 
 from __future__ import annotations
 
@@ -18,20 +18,25 @@ CGROUP: Final = Path("/proc/self/cgroup")
 
 @dataclass(frozen=True, slots=True)
 class SessionRisk:
-    """Why a process started here will not survive the logout, and what to do about it."""
+    """Why a process started here will not survive the logout or its job, and what to do about it."""
 
     message: str
     remedy: str
 
 
 def danger(control_group: str | None = None) -> SessionRisk | None:
-    """The risk that a supervisor started here is killed at logout; None if it is not.
+    """The risk that a supervisor started here is killed at logout or with its job; None if it is not.
 
     Runs `loginctl` only if this process is in a session of systemd.
 
     Args:
         control_group: the supervisor's control group, as in proc(5); None means this process's own.
     """
+    if job := os.environ.get("SLURM_JOB_ID"):
+        return SessionRisk(
+            f"this is a process of the Slurm job {job}, which ends the supervisor when it ends",
+            "start it on a login node, or wait for it in the job: exp wait EXP",
+        )
     group = _control_group() if control_group is None else control_group
     if f"/user@{os.getuid()}.service" in group:
         return None if _lingers() else _user_manager_risk()

@@ -21,6 +21,7 @@
 # SLURM_MIN_JOB_AGE   seconds for which it remembers jobs that are over (default: 300)
 # SLURM_ACCOUNTING    slurmdbd, if a controller that is started now has accounting (default: none); Slurm
 #                     then also gives memory to jobs, and ends those that take more
+# SLURM_ENFORCE       what accounting enforces (default: nothing), such as limits
 set -euo pipefail
 
 verb=$1 folder=$2
@@ -106,6 +107,7 @@ AccountingStorageType=accounting_storage/${SLURM_ACCOUNTING:-none}
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort=$((port + 3))
 AccountingStoragePass=$munge/socket
+${SLURM_ENFORCE:+AccountingStorageEnforce=$SLURM_ENFORCE}
 JobAcctGatherType=jobacct_gather/$measures
 JobAcctGatherFrequency=task=1
 JobCompType=jobcomp/none

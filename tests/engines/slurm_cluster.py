@@ -94,6 +94,11 @@ class Slurm:
         argv = ["scontrol", "update", f"nodename={node}", "state=resume"]
         subprocess.run(argv, env=self.env, capture_output=True, check=False)
 
+    def limit(self, *, submitted: int) -> None:
+        """Let accounting accept only so many jobs at a time of this user; -1 for no limit."""
+        change = ["modify", "user", "root", "set", f"MaxSubmitJobs={submitted}"]
+        self.ask("sacctmgr", "--immediate", "--quiet", *change)
+
     def jobs(self, place: Path, *, states: str = STATES_OF_LIFE) -> list[str]:
         """The jobs of experiments under a home, one a line; theirs is what their comment begins with."""
         found = self.ask(
@@ -184,3 +189,13 @@ def slurm_accounting(slurm_alone: Slurm) -> Slurm:
     slurm_alone.run("stop-controller")
     slurm_alone.run("start-controller", SLURM_ACCOUNTING="slurmdbd", SLURM_MIN_JOB_AGE="2")
     return slurm_alone
+
+
+@pytest.fixture
+def slurm_limits(slurm_alone: Slurm) -> Iterator[Slurm]:
+    """The cluster with accounting that enforces the limits of users; at first there are none."""
+    slurm_alone.run("accounting")
+    slurm_alone.run("stop-controller")
+    slurm_alone.run("start-controller", SLURM_ACCOUNTING="slurmdbd", SLURM_ENFORCE="limits")
+    yield slurm_alone
+    slurm_alone.limit(submitted=-1)

@@ -174,6 +174,33 @@ class Blind(LocalExecutor):
         return super().poll(jobs)
 
 
+class Returning(LocalExecutor):
+    """An executor whose queue gives back what waits in it for others, and reports it twice."""
+
+    def __init__(self, go: Path) -> None:
+        super().__init__("odd", {}, {})
+        self._go = go
+        self._returned: list[Job] = []
+
+    def queue(self) -> str:
+        """One queue for all."""
+        return "odd"
+
+    def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
+        """Start what is ready."""
+        self._returned += [job for job in jobs if job.upstream]
+        yield from super().submit([job for job in jobs if not job.upstream])
+
+    def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
+        """Report each twice as absent, before the attempts end that they waited for."""
+        for job in self._returned * 2:
+            self._go.touch()
+            yield AttemptStatus(key=job.key, state="absent", message="the queue refused it")
+        returned = {job.key for job in self._returned}
+        self._returned.clear()
+        yield from super().poll({key: job for key, job in jobs.items() if key not in returned})
+
+
 def supervise(
     tmp_path: Path, executor: LocalExecutor, text: str = SPEC
 ) -> tuple[SupervisorLoop, ExperimentStatus, list[str]]:
@@ -317,6 +344,39 @@ def test_a_process_that_cannot_be_examined_is_not_taken_for_gone(monkeypatch: py
         process_tree.scan()
     with pytest.raises(OSError, match="Too many open files"):
         process_tree.mark_of(os.getpid())
+
+
+def test_what_a_queue_gives_back_is_decided_by_its_parents(tmp_path: Path) -> None:
+    """However often a queue reports that it has no such job, a child runs once its parents permit it."""
+    go = tmp_path / "go"
+    until = f"until [ -e {go} ]; do sleep 0.02; done"
+    text = (
+        "name: returned\nexecutors: {odd: {type: slurm}}\nexecutor: odd\ntasks:\n"
+        f"  bad: {{inline: '{until}; exit 3'}}\n  good: {{inline: '{until}'}}\n"
+        "  never: {command: ['true'], dependencies: [bad]}\n"
+        "  either: {command: ['true'], dependencies: [bad], dependency_type: afterany}\n"
+        "  runs: {command: ['true'], dependencies: [good]}\n"
+    )
+    supervision, _, _ = supervise(tmp_path, Returning(go), text)
+    assert {name: str(state.status) for name, state in supervision.history.tasks.items()} == {
+        "bad": "FAILED",
+        "good": "SUCCEEDED",
+        "never": "SKIPPED",
+        "either": "SUCCEEDED",
+        "runs": "SUCCEEDED",
+    }
+    lines = [json.loads(line) for line in supervision.files.ledger.read_text().splitlines()]
+    told = [f"{line['event']} {line['task']}" for line in lines if line.get("task") in ("never", "runs")]
+    assert sorted(told) == [
+        "ended runs",
+        "returned never",
+        "returned runs",
+        "skipped never",
+        "started runs",
+        "submitted never",
+        "submitted runs",
+        "submitted runs",
+    ]
 
 
 def test_an_executor_of_an_earlier_protocol_is_refused(

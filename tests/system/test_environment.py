@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 
@@ -36,7 +37,7 @@ def _forget() -> None:
 def test_inherited_is_all_none_or_what_is_named(
     which: str | tuple[str, ...], has: set[str], lacks: set[str]
 ) -> None:
-    """Nothing of an outer experiment or allocation gets through, not even by name."""
+    """Nothing of an outer experiment gets through, not even by name; of an allocation, what is named."""
     found = environment.inherited(which)
     assert has <= found.keys()
     assert not lacks & found.keys()
@@ -56,3 +57,32 @@ def test_differences_name_what_has_changed(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("VIRTUAL_ENV", "/other")
     assert environment.differences(before) == ["PATH", "VIRTUAL_ENV"]
     assert environment.differences({}) == []
+
+
+def test_named_variables_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of an enclosing job are dropped unless they are named; those of an experiment always are."""
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    assert environment.inherited(("SLURM_JOB_ID", "EXP_ID", "NOT_THERE_AT_ALL")) == {"SLURM_JOB_ID": "4711"}
+    assert not {"SLURM_JOB_ID", "EXP_ID"} & environment.inherited("all").keys()
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({"A": "x" * 100_000}, None),
+        ({"A": "x" * (128 << 10)}, "A has more than 128 KiB"),
+        ({f"V{n}": "x" * 100_000 for n in range(100)}, "101 variables and the arguments have 9766 KiB"),
+    ],
+)
+def test_an_environment_that_the_system_does_not_take(env: dict[str, str], told: str | None) -> None:
+    """What would end as E2BIG is told before, with its sizes; what is told fails in fact."""
+    env = {"PATH": "/usr/bin:/bin", **env}
+    if told is None:
+        environment.require_fit(env, ["true"])
+        assert subprocess.run(["true"], env=env, check=False).returncode == 0
+        return
+    with pytest.raises(OSError, match="too big") as raised:
+        environment.require_fit(env, ["true"])
+    assert told in str(raised.value)
+    with pytest.raises(OSError, match="Argument list too long"):
+        subprocess.run(["true"], env=env, check=False)

@@ -68,13 +68,17 @@ def command(
     if quiet:
         terminal.write("".join(f"{item.id}\n" for item in done.removed if item.kind == "experiment"))
     elif done.removed:
-        rows = [[item.kind, str(item.size), item.id or str(item.path)] for item in done.removed]
+        rows = [[item.kind, str(item.size), _name(item)] for item in done.removed]
         tables.show(COLUMNS, rows)
     for item, why in done.kept:
         terminal.warn(f"kept {item.path}: {why}")
     if not quiet:
         what = f"{len(done.removed)} item{'' if len(done.removed) == 1 else 's'} of {size} bytes"
         terminal.say(f"{'would remove' if dry_run else 'removed'} {what}")
+
+
+def _name(item: Removable) -> str:
+    return str(item.path) if item.executor or item.id is None else item.id
 
 
 @dataclass(slots=True)

@@ -183,6 +183,12 @@ def _report_started(
     terminal.write_line(run.id)
     if not is_resumed and not quiet:
         terminal.warn(f"{run.id}: nothing to resume")
+    if is_resumed and not quiet:
+        from nemorun_cli.system import login_session  # noqa: PLC0415 - only for detached experiments
+
+        terminal.flush()  # the id comes before all messages, in a pipe too
+        if danger := login_session.danger():
+            terminal.warn(f"warning: {danger.message}; {danger.remedy}")
     terminal.suggest(f"exp attach {run.id} · exp status {run.id}", is_wanted=not quiet)
 
 

@@ -163,6 +163,7 @@ def _show(snapshot: Snapshot, explained: Explanation) -> None:
     lines += [f"  the plugin {fault.line}" for fault in _plugin_faults(snapshot) if fault.task == task]
     terminal.write_lines(lines)
     _show_log(explained)
+    _show_backend_output(explained)
     if len(explained.attempts) > 1:
         terminal.write("\n")
         tables.show(COLUMNS, _rows(explained))
@@ -210,6 +211,12 @@ def _show_log(explained: Explanation) -> None:
         terminal.write("".join(f"  | {line}\n" for line in excerpt.lines))
     elif not excerpt.error:
         terminal.write_lines(["", f"the log is empty: {excerpt.path}"])
+
+
+def _show_backend_output(explained: Explanation) -> None:
+    if excerpt := explained.backend_output:
+        terminal.write(f"\nprinted by the backend or by login files, {excerpt.path}:\n")
+        terminal.write("".join(f"  | {line}\n" for line in excerpt.lines))
 
 
 def _rows(explained: Explanation) -> Sequence[Sequence[str]]:

@@ -18,7 +18,10 @@ NVIDIA_HOOK: Final = "nvidia-container-runtime-hook"  # the program that Docker 
 def diagnose(engine: Engine, options: Mapping[str, Any]) -> Iterator[Diagnosis]:
     """Check everything that a container of a task needs, as far as it can be checked in advance."""
     try:
-        yield _version(engine)
+        version = _version(engine)
+        yield version
+        if not version.is_ok:
+            return
         if image := options.get("image"):  # `doctor` passes no options
             yield _image(engine, image, options.get("pull", "missing"))
         if "gpus" in options:
@@ -40,6 +43,11 @@ def diagnose(engine: Engine, options: Mapping[str, Any]) -> Iterator[Diagnosis]:
 
 def _version(engine: Engine) -> Diagnosis:
     path = engine.socket_path  # raises for an engine on another machine
+    try:
+        engine.require_docker()
+    except RefusedError as refusal:
+        remedy = "set DOCKER_HOST to the socket of a Docker engine; Podman is not supported"
+        return Diagnosis(engine="docker", is_ok=False, message=str(refusal), remedy=remedy)
     return Diagnosis(engine="docker", is_ok=True, message=f"{engine.ask_version()} at {path}")
 
 

@@ -7,9 +7,11 @@ not use the SDK, because each of its streams would occupy a thread.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import socket
+import tarfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -32,6 +34,12 @@ FRAME_HEADER: Final = 8  # bytes before each frame of a log: the stream's number
 OK: Final = 200
 NOT_FOUND: Final = 404
 CONFLICT: Final = 409
+
+
+NO_PODMAN: Final = (
+    "it has no log driver that keeps a task's output unchanged, and does not report the end of a container"
+    " that a signal ended as Docker does, so that a task could stay RUNNING"
+)
 
 
 class RefusedError(Exception):
@@ -81,6 +89,7 @@ class Engine:
         self.address = address
         self._lock = threading.Lock()
         self._connection: Any = None
+        self._is_docker = False
 
     @property
     def is_local(self) -> bool:
@@ -106,6 +115,20 @@ class Engine:
         """The engine's version, as text."""
         answer = self._get("/version")
         return f"Docker {answer['Version']} (API {answer['ApiVersion']})"
+
+    def require_docker(self) -> None:
+        """Check, once, that Docker answers and not Podman, which accepts the same requests.
+
+        Raises:
+            RefusedError: it is Podman.
+        """
+        if self._is_docker:
+            return
+        parts = self._get("/version").get("Components") or []
+        podman = next((part for part in parts if str(part.get("Name", "")).startswith("Podman")), None)
+        if podman is not None:
+            raise RefusedError(f"{self.address} is Podman {podman.get('Version', '')}: {NO_PODMAN}")
+        self._is_docker = True
 
     def runtimes(self) -> list[str]:
         """The OCI runtimes of the engine."""
@@ -190,15 +213,24 @@ class Engine:
             with contextlib.suppress(RefusedError), self._sdk():  # it has exited in the meantime
                 docker.api.kill(container, signal=name)
 
-    def remove(self, container: str) -> None:
-        """Remove a stopped container with its anonymous volumes, if it still exists."""
+    def remove(self, container: str, *, force: bool = False) -> None:
+        """Remove a container with its anonymous volumes, if it still exists; `force` kills one that runs."""
         with contextlib.suppress(NoSuchObjectError), self._sdk() as docker:
-            docker.api.remove_container(container, v=True)
+            docker.api.remove_container(container, v=True, force=force)
+
+    def read_file(self, container: str, path: str) -> bytes:
+        """The content of a regular file that the container sees, even if only root may read it."""
+        with self._sdk() as docker:
+            chunks, _ = docker.api.get_archive(container, path)
+            data = b"".join(chunks)
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            member = archive.extractfile(archive.getmembers()[0])
+            return member.read() if member else b""
 
     def events(self, labels: Mapping[str, str], *, since: float) -> Stream:
         """The events of containers that have all these labels, as lines of JSON."""
         wanted = [f"{label}={value}" for label, value in labels.items()]
-        filters = {"type": ["container"], "event": ["die", "oom"], "label": wanted}
+        filters = {"type": ["container"], "event": ["die", "oom", "pause", "unpause"], "label": wanted}
         return self._stream(f"/events?since={since:.0f}&filters={quote(json.dumps(filters))}")
 
     def log(self, container: str, *, follow: bool) -> Stream:

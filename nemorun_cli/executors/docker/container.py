@@ -31,6 +31,8 @@ LONGEST_NAME: Final = 60  # characters of the readable part of a container's nam
 NAME_HASH: Final = "sha256"  # the hash that makes the names of attempts unique
 
 _SIZE: Final = r"^[0-9]+(\.[0-9]+)?([bB]|[kKmMgGtT][bB]?)?$"
+_SOURCE: Final = r"([^:]+|[./~].*)"  # a name, or a path, which may have colons
+_MOUNT: Final = re.compile(r"(?P<source>.+):(?P<target>/[^:]*)(:(?P<mode>[A-Za-z,]+))?", re.DOTALL)
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9.-]+")
 _RESERVED: Final = [  # arguments of the SDK's create that `extra` may not set
     *("image", "name", "command", "entrypoint", "environment", "working_dir", "mounts", "stdin_open"),
@@ -87,7 +89,7 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
         "volumes": {
             "description": "Mounts, SOURCE:TARGET[:ro]; SOURCE is a volume, or a path relative to the spec.",
             "type": "array",
-            "items": {"type": "string", "pattern": r"^[^:]+:/[^:]*(:[A-Za-z,]+)?$", "format": "mount"},
+            "items": {"type": "string", "pattern": rf"^{_SOURCE}:/[^:]*(:[A-Za-z,]+)?$", "format": "mount"},
             "examples": [["./data:/data:ro"]],
         },
         "gpus": {
@@ -177,8 +179,11 @@ def details(plan: Plan, options: Mapping[str, Any], *, host: str) -> dict[str, A
         "init": True,
         **{_SDK_NAMES.get(key, key): options[key] for key in _PASSED_ON if key in options},
     }
+    mounts: list[dict[str, Any]] = []
     if volumes := options.get("volumes"):
-        create["volumes"] = [volume(text, plan.folder) for text in volumes]
+        texts = [volume(text, plan.folder) for text in volumes]
+        create["volumes"] = [text for text in texts if ":" not in _mount_parts(text)[0]]
+        mounts = [_mount(text) for text in texts if text not in create["volumes"]]
     if (gpus := options.get("gpus")) is not None:
         create["device_requests"] = [_gpus(gpus)]
     if limits := options.get("ulimits"):
@@ -186,7 +191,8 @@ def details(plan: Plan, options: Mapping[str, Any], *, host: str) -> dict[str, A
     if check := options.get("healthcheck"):
         create["healthcheck"] = _healthcheck(check)
     create |= _limits(plan.resources)
-    create["mounts"] = [{"Type": "bind", "Source": path, "Target": path} for path in own_folders(plan)]
+    own = [{"Type": "bind", "Source": path, "Target": path} for path in own_folders(plan)]
+    create["mounts"] = [*own, *mounts]
     return {"host": host, "create": {**create, **options.get("extra", {})}}
 
 
@@ -274,15 +280,32 @@ def own_folders(plan: Plan) -> list[str]:
 
 def volume(text: str, folder: str) -> str:
     """A volume of the spec with its path made absolute; a source without a slash names a volume."""
-    source, rest = text.split(":", 1)
+    source, target, mode = _mount_parts(text)
     if "/" in source or source.startswith((".", "~")):
         source = os.path.normpath(Path(folder, expanded(source)))
-    return f"{source}:{rest}"
+    return ":".join([source, target, *([mode] if mode else [])])
+
+
+def _mount_parts(text: str) -> tuple[str, str, str]:
+    """The source, the target and the mode of SOURCE:TARGET[:MODE]; the path of a source may have colons."""
+    match = _MOUNT.fullmatch(text)
+    assert match is not None  # noqa: S101 - the schema has the same pattern
+    return match["source"], match["target"], match["mode"] or ""
+
+
+def _mount(text: str) -> dict[str, Any]:
+    """A volume whose source has a colon, which Docker does not accept in the form SOURCE:TARGET."""
+    source, target, mode = _mount_parts(text)
+    mount = {"Type": "bind", "Source": source, "Target": target}
+    return {**mount, "ReadOnly": True} if "ro" in mode.split(",") else mount
 
 
 def missing_sources(plan: Plan) -> list[str]:
     """The source paths of volumes that do not exist; Docker would create them as folders of root."""
-    sources = (text.split(":", 1)[0] for text in plan.details["create"].get("volumes", ()))
+    create = plan.details["create"]
+    sources = [_mount_parts(text)[0] for text in create.get("volumes", ())]
+    own = own_folders(plan)
+    sources += [mount["Source"] for mount in create["mounts"] if mount["Source"] not in own]
     return [source for source in sources if source.startswith("/") and not Path(source).exists()]
 
 

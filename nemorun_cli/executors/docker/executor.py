@@ -48,7 +48,9 @@ from nemorun_cli.system.threads import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
+    from nemorun_cli.executors import Leftover
     from nemorun_cli.model.capacity import Machine
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
@@ -99,7 +101,23 @@ class DockerExecutor:
     def capabilities(cls, options: Mapping[str, Any]) -> Capabilities:
         """Tasks share the capacity of this machine, and see the folders of their image."""
         del options
-        return Capabilities(has_remote_paths=True, has_machine=True, checks_requests=True)
+        return Capabilities(
+            has_remote_paths=True, has_machine=True, checks_requests=True, leaves_objects=True
+        )
+
+    @classmethod
+    def leftovers(cls, home: Path) -> Iterable[Leftover]:
+        """Containers of a home's experiments that do not run."""
+        from nemorun_cli.executors.docker import leftovers  # noqa: PLC0415 - only `exp gc` needs it
+
+        return leftovers.leftovers(home)
+
+    @classmethod
+    def remove_leftover(cls, name: str) -> str | None:
+        """Remove one of them; returns why it stays, if it does."""
+        from nemorun_cli.executors.docker import leftovers  # noqa: PLC0415 - only `exp gc` needs it
+
+        return leftovers.remove(name)
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self.name = name
@@ -465,6 +483,8 @@ class DockerExecutor:
                 evidence="its container runs",
             )
         )
+        if entry["State"] == "paused":
+            self._reports.append(_paused(job, is_paused=True))
         self._watch(tracked, entry["Id"], since=since or time.time(), timeout=float(timeout or 0))
         return None
 
@@ -516,6 +536,9 @@ class DockerExecutor:
             return
         if event["Action"] == "oom":
             tracked.saw_oom = True
+        elif event["Action"] in ("pause", "unpause"):
+            if tracked.work is None:
+                self._reports.append(_paused(tracked.job, is_paused=event["Action"] == "pause"))
         elif tracked.container and tracked.work is None:
             self._finish(tracked)
         else:
@@ -560,6 +583,16 @@ def _not_started(key: Key, error: OSError) -> AttemptStatus:
     if is_shortage(error):
         return AttemptStatus(key=key, state="absent", message=_describe(error), is_shortage=True)
     return AttemptStatus(key=key, state="over", ending=failed_launch(_describe(error)))
+
+
+def _paused(job: Job, *, is_paused: bool) -> AttemptStatus:
+    """The status of an attempt that somebody paused, so that nothing of it runs, or let continue."""
+    if not is_paused:
+        return AttemptStatus(
+            key=job.key, state="running", since=lifecycle.claimed(job), evidence="its container runs"
+        )
+    message = f"its container is paused; continue it with: docker unpause {containers.name(job)}"
+    return AttemptStatus(key=job.key, state="unknown", message=message, evidence="docker")
 
 
 def _describe(error: OSError) -> str:

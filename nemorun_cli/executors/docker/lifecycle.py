@@ -36,6 +36,7 @@ PROGRAM_POSITION: Final = 12  # after -c, the script, exp, log, secrets, and sev
 INIT_COMPLAINS: Final = "[FATAL tini"  # start of the message of docker-init when it cannot run a program
 KILLED: Final = attempt_end.SIGNAL_BASE + 9  # exit code after KILL
 INSPECTIONS: Final = 4  # of a killed container, to learn the reason
+REMOVAL_PAUSE: Final = 0.3  # seconds between tries to remove a container
 INSPECTION_PAUSE: Final = 0.1  # seconds
 NO_RECORD: Final = "its container exited successfully, but without an exit record"
 NO_TRACE: Final = "the engine lost its container, and it left no process and no exit record"
@@ -97,6 +98,7 @@ def start(
         raise RefusedError(
             f"the Docker engine at {engine.address} is on another machine and cannot mount local folders"
         )
+    engine.require_docker()
     attempts.make_folders(job.files)
     attempts.write_plan(job.files, plan)
     if missing := containers.missing_sources(plan):
@@ -180,6 +182,7 @@ def finish(
     state, short = description["State"], description["Id"][:12]
     if state["Running"]:
         return AttemptStatus(key=job.key, state="running", job_id=short)
+    _own_files(engine, job, container)
     is_bare = containers.LABEL + "timeout" in description["Config"]["Labels"]
     # Even if the log was followed: the engine may end its stream before the last lines arrive.
     log_is_whole = not is_bare or _complete_log(engine, job, container)
@@ -202,10 +205,30 @@ def finish(
     if ending is None:
         ending = attempts.interpret(record, job.files, time.time()) if record else lost(NO_RECORD)
     if is_saved and log_is_whole:
-        with contextlib.suppress(RefusedError):  # `_sweep` removes it later
-            engine.remove(container)
+        _discard(engine, container)
     evidence = "its container" if is_unrecorded else "its container and its exit record"
     return AttemptStatus(key=job.key, state="over", job_id=short, ending=ending, evidence=evidence)
+
+
+def _discard(engine: Engine, container: str) -> None:
+    """Remove a container whose result is recorded, also one that somebody is starting again."""
+    for pause in (*[REMOVAL_PAUSE] * (TRIES - 1), 0.0):
+        try:
+            engine.remove(container, force=True)
+        except RefusedError:  # another request works on it; `_sweep` and `exp gc` remove it later
+            time.sleep(pause)
+        else:
+            return
+
+
+def _own_files(engine: Engine, job: Job, container: str) -> None:
+    """Replace the records that belong to root, because the task ran as root, by readable copies."""
+    if os.geteuid() == 0:
+        return
+    for path in (job.files.exit, job.files.outputs, job.files.usage, job.files.records, job.files.log):
+        if path.is_file() and not os.access(path, os.R_OK):
+            with contextlib.suppress(NoSuchObjectError, RefusedError):
+                files.write_whole(path, engine.read_file(container, str(path)))
 
 
 def _await_reason(

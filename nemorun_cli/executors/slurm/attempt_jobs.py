@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE, excludes, parents_of
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.job_states import JobStates
     from nemorun_cli.executors.slurm.squeue import QueueRow
 
+# What slurmstepd prints of a job that it kills by OverMemoryKill, or that the kernel kills.
+OVER_MEMORY: Final = re.compile(r"exceeded .*memory limit.*killed|oom[-_]kill event", re.IGNORECASE)
 LOST_AFTER: Final = 15.0  # seconds without a trace of a job until it counts as lost
 
 
@@ -46,6 +50,16 @@ class AttemptJobs:
     def submissions(self, job: Job) -> Sequence[Submission]:
         """The attempt's submissions; more than one if an earlier one was unconfirmed or declined."""
         return self.of_experiment(job).of(job.key)
+
+    def note_cluster(self, job: Job) -> None:
+        """Query Slurm for the clusters of the attempt's jobs."""
+        for submission in self.submissions(job):
+            self._states.note_cluster(submission)
+
+    def cluster_flags(self, job: Job) -> list[str]:
+        """The flags of Slurm's commands for the cluster of the attempt's last job."""
+        submissions = self.submissions(job)
+        return submissions[-1].cluster_flags if submissions else []
 
     def _in_force(self, job: Job) -> list[Submission]:
         """The submissions that count: an early one that was followed by another was declined."""
@@ -86,13 +100,29 @@ class AttemptJobs:
         asked = self._states.asked
         return asked is not None and all(asked > submission.sent for submission in self.submissions(job))
 
-    def is_silent(self, job: Job) -> bool:
+    def is_silent(self, job: Job, seconds: float = LOST_AFTER) -> bool:
         """Whether an attempt has written nothing for so long that no exit record is to be expected."""
         last = max((submission.made for submission in self.submissions(job)), default=0.0)
         for path in (job.files.claim, job.files.log):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 last = max(last, path.stat().st_mtime)
-        return age(last) > LOST_AFTER
+        return age(last) > seconds
+
+    def keep_output(self, job: Job) -> None:
+        """Let what Slurm printed about a job whose script did not begin be found in the attempt's folder."""
+        submissions = self.submissions(job)
+        if not submissions or job.files.backend_output.exists():
+            return
+        with contextlib.suppress(OSError):  # it exists only on the cluster, or was already kept
+            os.link(submissions[-1].output_of(job.key), job.files.backend_output)
+
+    def was_over_memory(self, job: Job) -> bool:
+        """Whether Slurm printed that it killed the job for its memory."""
+        try:
+            text = read_bytes(job.files.backend_output).decode("utf-8", errors="replace")
+        except OSError:
+            return False
+        return OVER_MEMORY.search(text) is not None
 
     def is_coscheduled(self, job: Job) -> bool:
         """Whether its task is a step of a job that also runs other tasks."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import Diagnosis
 from nemorun_cli.executors.slurm.commands import CommandResult
-from nemorun_cli.executors.slurm.sbatch_options import sbatch_flags
+from nemorun_cli.executors.slurm.sbatch_answer import refused, waiting
+from nemorun_cli.executors.slurm.sbatch_options import sbatch_flags, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +39,11 @@ def diagnose(options: Mapping[str, Any], commands: SlurmCommands) -> Iterator[Di
         diagnosis = _partition(name, _ask(commands, ["scontrol", "show", "partition", name]), commands)
         yield diagnosis
         if not diagnosis.is_ok:
+            return
+    if "time" in options and "qos" not in options:  # a QOS may override the limit of a partition
+        partitions = _ask(commands, ["scontrol", "show", "partition", "--oneliner"])
+        if excess := _excess_time(options, partitions):
+            yield excess
             return
     trial = ["sbatch", "--test-only", *sbatch_flags(options), "--wrap=true"]
     answer, unavailable = _ask(commands, trial), []
@@ -79,7 +85,9 @@ def _controller(answer: CommandResult) -> Diagnosis:
         return _failed(answer.complaint, "install Slurm's client commands, or log in to a host that has them")
     if diagnosis := _munge(answer):  # without munge the controller seems to be down
         return diagnosis
-    if up := re.search(r".*\bis UP\b.*", answer.output):  # the primary or a backup controller
+    if up := re.search(
+        r"^Slurmctld\(.*\bis UP\b.*", answer.output, re.MULTILINE
+    ):  # the primary or a backup controller
         return _ok(up[0].strip())
     reason = (answer.output.strip() or answer.complaint).partition("\n")[0]
     return _failed(
@@ -104,11 +112,12 @@ def _munge(answer: CommandResult) -> Diagnosis | None:
 
 def _partition(name: str, answer: CommandResult, commands: SlurmCommands) -> Diagnosis:
     if not answer.is_good:
-        known = _ask(commands, ["sinfo", "--noheader", "--format=%R"]).output.split()
+        lines = _ask(commands, ["sinfo", "--noheader", "--format=%R"]).output.splitlines()
+        known = [line for line in lines if re.fullmatch(r"[^\s*]+", line)]  # others are a site's banner
         return _failed(
             f"there is no partition {name!r}", f"use one of: {', '.join(dict.fromkeys(known)) or 'none'}"
         )
-    state = re.search(r"\bState=(\w+)", answer.output)
+    state = re.search(r"^\s+State=(\w+)", answer.output, re.MULTILINE)
     if state and state[1] == "INACTIVE":
         return _failed(
             f"partition {name!r} is INACTIVE and accepts no jobs", "choose another one; see: sinfo"
@@ -116,6 +125,23 @@ def _partition(name: str, answer: CommandResult, commands: SlurmCommands) -> Dia
     if state and state[1] != "UP":
         return _ok(f"partition {name!r} is {state[1]}: jobs wait in it until it is UP")
     return _ok(f"partition {name!r} is UP")
+
+
+def _excess_time(options: Mapping[str, Any], answer: CommandResult) -> Diagnosis | None:
+    """The problem of a `time` that no requested partition allows; such a job would wait forever."""
+    wanted = seconds_of(options["time"])
+    partitions = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in answer.output.splitlines()]
+    names = _partitions(options)
+    limits = {
+        partition["PartitionName"]: partition["MaxTime"]
+        for partition in partitions
+        if partition.get("PartitionName") in names or (not names and partition.get("Default") == "YES")
+    }
+    seconds = [seconds_of(limit) if limit[0].isdigit() else None for limit in limits.values()]
+    if not seconds or any(limit is None or (wanted is not None and wanted <= limit) for limit in seconds):
+        return None
+    allowed = ", ".join(f"{name} allows {limit}" for name, limit in limits.items())
+    return _failed(f"time {options['time']} is above the limit of the partition: {allowed}", "lower `time`")
 
 
 def _unavailable(answer: CommandResult, partitions: Sequence[str]) -> list[str]:
@@ -137,6 +163,8 @@ def _request(answer: CommandResult, unavailable: Sequence[str]) -> Diagnosis:
     if answer.is_good:
         accepted = "Slurm would accept a job with these options"
         return _ok(f"{accepted}: {message}" if message else accepted)
+    if (refusal := refused(message)).kind == "limit":
+        return _ok(f"a job with these options has to wait: {waiting(refusal)}")
     if _NO_NODE in message and unavailable:
         nodes = ", ".join(unavailable[:5])
         return _ok(f"a job with these options may have to wait, because nodes are unavailable ({nodes})")

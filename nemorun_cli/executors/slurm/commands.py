@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TIMEOUT: Final = 60.0  # seconds that a command may take: sbatch itself retries while Slurm is busy
 POLL_EVERY: Final = 0.05  # seconds between polls where no descriptor signals the end of a process
-MOST_SHOWN: Final = 500  # characters of a command's error output that are kept
+MOST_SHOWN: Final = 500  # last characters of a command's error output that are kept, behind any banner
 
 # What commands, and jobs through sbatch, inherit from the environment of this process: of SLURM_ and SBATCH_
 # only the variable that locates the cluster, and the defaults that sites ask their users to set.
@@ -172,7 +172,7 @@ class LocalCommand:
             complaint = f"{self.argv[0]} did not end within {self.timeout:g} s. {complaint}".strip()
         elif code:
             complaint = complaint or output.strip()
-        return CommandResult(code=code, output=output, complaint=complaint[:MOST_SHOWN], asked=self.asked)
+        return CommandResult(code=code, output=output, complaint=complaint[-MOST_SHOWN:], asked=self.asked)
 
 
 class LocalCommands:
@@ -234,7 +234,8 @@ class Commands(LocalCommands):
         """Start a command."""
         self.count += 1
         env = {name: os.environ[name] for name in kept(argv[0], self._given) if name in os.environ}
-        return self.start(argv, env | fixed(argv[0]) | {"PATH": PATH})
+        # A site's command may be a script that finds the real one, and others, on the PATH of its user.
+        return self.start(argv, env | fixed(argv[0]) | {"PATH": os.environ.get("PATH", PATH)})
 
 
 def kept(command: str, given: Collection[str]) -> Sequence[str]:

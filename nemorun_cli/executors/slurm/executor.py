@@ -7,9 +7,7 @@ for all jobs at once; its answer decides if there is no exit record, and explain
 from __future__ import annotations
 
 import json
-import re
 import time
-from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -26,12 +24,13 @@ from nemorun_cli.executors import (
     job_error,
 )
 from nemorun_cli.executors.shim_call import NO_FOLDER, shim_line, with_note
-from nemorun_cli.executors.slurm import het_job
+from nemorun_cli.executors.slurm import het_job, sbatch_answer
 from nemorun_cli.executors.slurm.access import SharedCluster
 from nemorun_cli.executors.slurm.attempt_jobs import LOST_AFTER, AttemptJobs
 from nemorun_cli.executors.slurm.dependency import UPSTREAM, Batch, arguments, batches
 from nemorun_cli.executors.slurm.job_script import NEAR_LIMIT, NEAR_LIMIT_BEFORE, RUNNING, member_text
 from nemorun_cli.executors.slurm.job_states import URGENT, JobStates
+from nemorun_cli.executors.slurm.sbatch_answer import Accepted, Refused
 from nemorun_cli.executors.slurm.sbatch_options import (
     OPTIONS_SCHEMA,
     Request,
@@ -40,6 +39,7 @@ from nemorun_cli.executors.slurm.sbatch_options import (
     request,
     uses_srun,
 )
+from nemorun_cli.executors.slurm.sbatch_queue import SbatchQueue
 from nemorun_cli.executors.slurm.scancel import JobStop, grouped
 from nemorun_cli.executors.slurm.squeue import CAUSES, NEVER, QueueRow, ending_of, is_news, waiting_message
 from nemorun_cli.model import attempt_end
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.executors.slurm.access import ClusterAccess
-    from nemorun_cli.executors.slurm.commands import CommandResult, PendingCommand
+    from nemorun_cli.executors.slurm.commands import PendingCommand
     from nemorun_cli.executors.slurm.job_script import Secrets
     from nemorun_cli.executors.slurm.submissions import Submission
     from nemorun_cli.model.plan import Plan
@@ -62,17 +62,10 @@ if TYPE_CHECKING:
 
 RECORD_DELAY: Final = 3.0  # seconds that an exit record may be delayed after the job has finished in Slurm
 CAUSE_DELAY: Final = 5.0  # seconds that a recorded end waits for Slurm to report a cause
+ACCOUNTING_PATIENCE: Final = 600.0  # seconds that a verdict waits for accounting while that does not answer
 CANCEL_DELAY: Final = 30.0  # the same while the job is being cancelled: it also has to have left Slurm
 
 _NEVER_STARTS: Final = "Slurm reports that its dependency can never be satisfied"
-
-# Errors of commands while Slurm is not available; all other errors are refusals.
-_OUTAGE: Final = re.compile(
-    r"unable to contact|timed out|connection (refused|reset)|zero bytes|temporarily (unable|unavailable)"
-    r"|configuration source|authentication|munge|standby|transport endpoint|did not end within"
-    r"|unexpected message|try again later",
-    re.IGNORECASE,
-)
 
 
 @dataclass(slots=True)
@@ -119,8 +112,7 @@ class SlurmExecutor:
         self._jobs = AttemptJobs(self._states)
         self._tracked: dict[Key, _TrackedAttempt] = {}
         self._absent: set[Key] = set()  # reported as absent, and may be submitted again
-        self._batches: deque[tuple[Submission, Sequence[Job]]] = deque()
-        self._pending: tuple[Submission, PendingCommand] | None = None
+        self._queue = SbatchQueue(self._call)
         self._unreported: list[AttemptStatus] = []  # results of earlier submissions, for the next `poll`
         self._unanswered: set[Key] = set()  # sbatch was not called for them, or has not answered
 
@@ -143,7 +135,7 @@ class SlurmExecutor:
         if requests:
             size = self._jobs.of_experiment(jobs[0]).size
             for batch in batches(requests, longest=self._states.max_array, size=size):
-                self._batches.append((self._write(batch), batch.jobs))
+                self._queue.add(self._write(batch), batch)
         keys = {job.key for job in jobs}
         statuses = [*self._unreported, *self._send()]
         self._unreported = [status for status in statuses if status.key not in keys]
@@ -155,9 +147,11 @@ class SlurmExecutor:
         if self._may_exist(job) and not is_new:
             self._tracked[job.key] = _TrackedAttempt(job, is_adopted=True)
             return
+        assert job.plan is not None  # noqa: S101 - the core submits nothing without a plan
+        secrets = {name: self._secrets[name] for name in job.plan.secrets}
+        environment.require_fit(_inherited(job.plan) | job.plan.env | secrets, job.plan.argv)
         self._absent.discard(job.key)
         self._tracked[job.key] = _TrackedAttempt(job, is_adopted=False)
-        assert job.plan is not None  # noqa: S101 - the core submits nothing without a plan
         requests.append((job, request(self._options, job.plan)))
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
@@ -165,15 +159,17 @@ class SlurmExecutor:
         self._tracked = {key: tracked for key, tracked in self._tracked.items() if key in jobs}
         statuses: list[AttemptStatus] = [*self._unreported, *self._send()]
         self._unreported, errors = [], []
-        finished = {status.key for status in statuses if status.state == "over"}
-        adopted = [job for key, job in jobs.items() if key not in self._tracked and key not in finished]
+        settled = {status.key for status in statuses if status.state in ("over", "absent")}
+        adopted = [job for key, job in jobs.items() if key not in self._tracked and key not in settled]
         for job in adopted:
             self._tracked[job.key] = _TrackedAttempt(job, is_adopted=True)
+            self._jobs.note_cluster(job)
         news, tracked_jobs = self._jobs.news, [*jobs.values()]
         has_news = self._access.refresh(news, tracked_jobs)
         if adopted:
             self._states.refresh_now()
             self._access.refresh_now(news, tracked_jobs)
+            self._states.query_accounting_now(self._unlisted(adopted))
         if has_news and self._states.complaint:
             self._states.hurry(URGENT)
         is_new = self._states.refresh() or has_news or bool(adopted)
@@ -200,6 +196,7 @@ class SlurmExecutor:
             else:
                 by_steps = any(submission.by_steps for submission in self._jobs.submissions(job))
                 tracked.cancel = JobStop(signal=name, grace=seconds, by_steps=by_steps)
+        self._unreported += self._withdrawn()
         self._advance_cancels()
         self._states.hurry(URGENT)
         return ()
@@ -210,7 +207,7 @@ class SlurmExecutor:
 
     def due(self) -> float | None:
         """The monotonic time of the next refresh, query or cancel command."""
-        times = [self._commands.due(), time.monotonic() if self._unreported else None]
+        times = [self._commands.due(), self._queue.due, time.monotonic() if self._unreported else None]
         if self._tracked:
             times += [self._access.due(), self._states.due]
         times += [
@@ -269,7 +266,7 @@ class SlurmExecutor:
                 step = het_job.step(batch.each[index], plan.argv, id_file=id_file, component=component)
                 plan = replace(plan, argv=step)
             attempts.write_plan(job.files, plan)
-            env = environment.inherited(plan.env_inherit) if isinstance(plan.env_inherit, tuple) else {}
+            env = _inherited(plan)
             attempt = self._access.cluster_path(job.files.directory)
             line = shim_line(attempt, plan, plan.argv[0])
             texts[job.key] = member_text(
@@ -292,45 +289,93 @@ class SlurmExecutor:
             if job.plan and job.plan.secrets
         }
 
-    def _send(self) -> Sequence[AttemptStatus]:
-        """Submit the next batch when sbatch has answered the previous one; returns the new results."""
-        statuses: list[AttemptStatus] = []
-        while True:
-            if self._pending:
-                submission, command = self._pending
-                answer = command.answer()
-                if answer is None:
-                    break
-                self._pending = None
-                statuses += self._submitted(submission, answer)
-            if not self._batches:
-                break
-            submission, jobs = self._batches.popleft()
-            self._pending = submission, self._access.submit(submission, jobs, self._secrets_of(jobs))
-        return statuses
+    def _call(self, submission: Submission, batch: Batch) -> PendingCommand:
+        return self._access.submit(submission, batch.jobs, self._secrets_of(batch.jobs))
 
-    def _submitted(self, submission: Submission, answer: CommandResult) -> Iterable[AttemptStatus]:
+    def _send(self) -> Sequence[AttemptStatus]:
+        """Submit what waits for it; returns the new results."""
+        return [
+            status
+            for submission, batch, answer in self._queue.answers()
+            for status in self._answered(submission, batch, answer)
+        ]
+
+    def _withdrawn(self) -> list[AttemptStatus]:
+        """Drop the submissions that Slurm never received, and whose members are all being cancelled."""
+        return [
+            status
+            for submission in self._queue.withdraw(self._is_cancelled)
+            for status in self._returned(submission, "its job was not submitted")
+        ]
+
+    def _is_cancelled(self, submission: Submission) -> bool:
+        return all(tracked.cancel for tracked in self._members(submission))
+
+    def _members(self, submission: Submission) -> list[_TrackedAttempt]:
+        return [self._tracked[key] for key in submission.members if key in self._tracked]
+
+    def _answered(
+        self, submission: Submission, batch: Batch, answer: Accepted | Refused
+    ) -> Iterable[AttemptStatus]:
+        """The statuses of the members of a submission that sbatch has answered."""
         self._states.hurry()
-        self._unanswered -= submission.indices.keys()
-        members = [self._tracked[key] for key in submission.members if key in self._tracked]
-        if answer.is_good:
+        if isinstance(answer, Accepted):
             crashpoints.point("attempt.spawned")
-            submission.save_id(answer.output.strip().partition(";")[0])
-            return [
-                self._report(tracked, "queued", job_id=submission.id_of(tracked.job.key))
-                for tracked in members
-            ]
-        if answer.connection_failed or _OUTAGE.search(answer.complaint):
-            # Slurm may have accepted it: the next answer of squeue shows this by the job's name.
-            message = f"it is unconfirmed whether Slurm accepted its job: {answer.complaint}"
-            return [self._report(tracked, "unknown", message=message) for tracked in members]
+            return self._accepted(submission, answer)
+        if answer.kind == "never":
+            return self._refused_for_good(submission, answer)
+        if answer.kind == "limit":
+            return self._limited(submission, batch, answer)
+        self._unanswered -= submission.indices.keys()
+        # Slurm may have accepted it: the next answer of squeue shows this by the job's folder or name.
+        message = f"it is unconfirmed whether Slurm accepted its job: {answer.reason}"
+        return [self._report(tracked, "unknown", message=message) for tracked in self._members(submission)]
+
+    def _accepted(self, submission: Submission, answer: Accepted) -> Iterable[AttemptStatus]:
+        self._unanswered -= submission.indices.keys()
+        submission.save_id(answer.job_id, answer.cluster)
+        self._states.note_cluster(submission)
+        return [
+            self._report(tracked, "queued", job_id=submission.id_of(tracked.job.key))
+            for tracked in self._members(submission)
+        ]
+
+    def _refused_for_good(self, submission: Submission, answer: Refused) -> Iterable[AttemptStatus]:
         if submission.is_early:  # a problem is reported when the task is submitted at its turn
-            return [
-                self._report_absent(tracked, f"Slurm did not queue it early: {answer.complaint}")
-                for tracked in members
-            ]
-        ending = failed_launch(f"Slurm refused its job: {answer.complaint}")
-        return [self._report_finished(tracked, ending) for tracked in members]
+            return self._returned(submission, answer.reason)
+        self._unanswered -= submission.indices.keys()
+        message = f"Slurm refused its job: {answer.reason}; correct the executor's options, see: exp doctor"
+        return [
+            self._report_finished(tracked, failed_launch(message)) for tracked in self._members(submission)
+        ]
+
+    def _limited(self, submission: Submission, batch: Batch, answer: Refused) -> Iterable[AttemptStatus]:
+        """Try again when other jobs have ended; early jobs yield, and arrays are split."""
+        if submission.is_early or self._is_cancelled(submission):
+            return self._returned(submission, answer.limit)
+        idle_since = None if self._states.has_live_jobs else self._states.asked
+        is_hopeless = self._queue.is_hopeless(submission, idle_since=idle_since)
+        if submission.is_array:
+            middle = len(batch.jobs) // 2
+            for jobs in (batch.jobs[middle:], batch.jobs[:middle]):
+                part = replace(batch, jobs=jobs, indices=None)
+                self._queue.add(self._write(part), part, is_next=True)
+        elif is_hopeless and answer.is_own:
+            reason = f"{answer.reason} (although you have no other job, so that this limit permits none)"
+            return self._refused_for_good(submission, replace(answer, reason=reason))
+        else:
+            self._queue.add(submission, batch)
+        message = sbatch_answer.waiting(answer)
+        members = self._members(submission)
+        return [
+            status for tracked in members if (status := self._report_new(tracked, "queued", message=message))
+        ]
+
+    def _returned(self, submission: Submission, reason: str) -> list[AttemptStatus]:
+        """Report the members of a submission that is not in Slurm's queue as absent."""
+        self._unanswered -= submission.indices.keys()
+        message = f"Slurm did not queue it early: {reason}" if submission.is_early else reason
+        return [self._report_absent(tracked, message) for tracked in self._members(submission)]
 
     # -- status ---------------------------------------------------------------------------------------
 
@@ -341,7 +386,7 @@ class SlurmExecutor:
             return None
         row = self._jobs.row(tracked.job)
         if ending is not None:
-            return self._status_recorded(tracked, ending, row)
+            return None if self._awaits_id(tracked) else self._status_recorded(tracked, ending, row)
         if (row is None or row.phase == "over") and self._jobs.has_declined(tracked.job):
             return self._report_absent(tracked, "its parents' records did not permit it to run")
         if (problem := self._access.problem or self._states.complaint) is not None:
@@ -359,7 +404,7 @@ class SlurmExecutor:
             return self._report_new(tracked, "unknown", message=message)
         if (row.reason == NEVER or row.state == "CANCELLED") and self._jobs.can_never_start(tracked.job, row):
             if row.phase == "queued":
-                self._commands.ask(["scancel", "--quiet", row.job_id])
+                self._scancel(tracked.job, row.job_id)
             return self._report_absent(tracked, _NEVER_STARTS)
         if row.phase == "over":
             return self._status_unrecorded(tracked, row)
@@ -379,7 +424,19 @@ class SlurmExecutor:
             since = tracked.job.files.claim.stat().st_mtime
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return self._report_new(tracked, "running", job_id=self._jobs.id_of(tracked.job), since=since)
+        if self._awaits_id(tracked):
+            return None
+        job_id = self._jobs.id_of(tracked.job)
+        return self._report_new(tracked, "running", job_id=job_id, since=since)
+
+    def _awaits_id(self, tracked: _TrackedAttempt) -> bool:
+        """Whether sbatch printed no id of its job, and squeue, which has it, has not answered since."""
+        is_known = self._jobs.id_of(tracked.job) is not None or self._states.complaint is not None
+        if is_known or self._jobs.is_answer_current(tracked.job):
+            return False
+        tracked.settling_since = tracked.settling_since or time.monotonic()
+        self._states.hurry(URGENT)
+        return True
 
     def _status_queued(self, tracked: _TrackedAttempt, row: QueueRow) -> AttemptStatus | None:
         if attempts.claimed_pid(tracked.job.files) is None:
@@ -393,12 +450,13 @@ class SlurmExecutor:
                 return None
             tracked.queued_row = row
             return self._report_new(tracked, "queued", job_id=row.job_id, message=waiting_message(row))
+        is_silent = tracked.is_adopted and self._jobs.is_silent(tracked.job)
         if (
             row.submit is not None
             and len(self._jobs.submissions(tracked.job)) == 1
-            and self._has_settled(tracked, LOST_AFTER)
+            and (self._has_settled(tracked, LOST_AFTER) or is_silent)
         ):
-            self._commands.ask(["scancel", "--quiet", row.job_id])
+            self._scancel(tracked.job, row.job_id)
             return self._report_finished(tracked, lost("Slurm requeued its job after it had started"))
         return self._report_new(tracked, "running", job_id=row.job_id)
 
@@ -412,7 +470,7 @@ class SlurmExecutor:
             return self._report_finished(tracked, ending)
         if tracked.settling_since is None:
             tracked.settling_since = time.monotonic()
-        is_asked = (self._states.asked or 0.0) > tracked.settling_since
+        is_asked = self._is_asked_since(tracked, ending.ended or 0.0)
         has_finished = row.phase == "over" if row else is_asked
         # While the job of a co-scheduled group continues, Slurm did not terminate one of its steps.
         has_finished |= is_asked and not is_watched and self._jobs.is_coscheduled(tracked.job)
@@ -422,6 +480,16 @@ class SlurmExecutor:
             return self._report_finished(tracked, self._with_cause(tracked, ending, row))
         self._states.hurry(URGENT)
         return None
+
+    def _is_asked_since(self, tracked: _TrackedAttempt, ended: float) -> bool:
+        """Whether Slurm's last answer was requested after an attempt had left its exit record."""
+        asked = self._states.asked
+        if asked is None or tracked.settling_since is None:
+            return False
+        asked_ago = time.monotonic() - asked
+        # An adopted attempt's record may be older than the first query, which preceded its reading.
+        is_old = tracked.is_adopted and time.time() - asked_ago > ended + RECORD_DELAY
+        return is_old or asked > tracked.settling_since
 
     def _with_cause(self, tracked: _TrackedAttempt, ending: AttemptEnd, row: QueueRow | None) -> AttemptEnd:
         if ending.status is not TaskStatus.FAILED or tracked.cancel:
@@ -446,6 +514,8 @@ class SlurmExecutor:
         was_claimed = attempts.claimed_pid(tracked.job.files) is not None
         has_ended_itself = row.state in ("COMPLETED", "FAILED")
         is_late = row.end is not None and age(row.end) > RECORD_DELAY
+        is_forgotten = tracked.is_adopted and not self._states.lists(row.job_id)
+        is_late |= is_forgotten and self._jobs.is_silent(tracked.job)
         if not (was_claimed or has_ended_itself) or is_late or self._has_settled(tracked, RECORD_DELAY):
             return self._report_finished(tracked, ending_of(row))
         return None
@@ -456,13 +526,23 @@ class SlurmExecutor:
         if job_id is None and claimed is None:
             return self._report_absent(tracked, None)
         self._states.query_accounting([job_id] if job_id else [])
+        if job_id and not self._states.is_accounted(job_id) and not self._is_out_of_patience(tracked):
+            self._states.hurry()
+            doubt = self._states.doubt
+            return self._report_new(tracked, "unknown", message=doubt) if doubt else None
         if claimed is None and (ending := self._queue_cancel(tracked)):
             if tracked.queued_row and self._jobs.can_never_start(tracked.job, tracked.queued_row):
                 return self._report_absent(tracked, _NEVER_STARTS)
             return self._report_finished(tracked, ending)
+        return self._status_lost(tracked, job_id, is_claimed=claimed is not None)
+
+    def _status_lost(
+        self, tracked: _TrackedAttempt, job_id: str | None, *, is_claimed: bool
+    ) -> AttemptStatus | None:
+        """No trace of a job: after some time it is lost, and an early one returns to the scheduler."""
         is_silent = tracked.is_adopted and self._jobs.is_silent(tracked.job)
         is_lost = is_silent or self._has_settled(tracked, LOST_AFTER)
-        if is_lost and claimed is None and self._jobs.is_early(tracked.job):
+        if is_lost and not is_claimed and self._jobs.is_early(tracked.job):
             return self._report_absent(tracked, "it left Slurm's queue without having started")
         if is_lost:
             name = f"job {job_id}" if job_id else "its job"
@@ -470,6 +550,23 @@ class SlurmExecutor:
             return self._report_finished(tracked, ending)
         self._states.hurry()
         return None
+
+    def _unlisted(self, jobs: Iterable[Job]) -> list[str]:
+        """The ids of jobs without an exit record that squeue does not list."""
+        if self._states.complaint is not None:
+            return []
+        return [
+            job_id
+            for job in jobs
+            if (job_id := self._jobs.id_of(job))
+            and self._jobs.row(job) is None
+            and attempts.read_ending(job.files) is None
+        ]
+
+    def _is_out_of_patience(self, tracked: _TrackedAttempt) -> bool:
+        """Whether accounting has not answered for so long that the verdict does not wait any more."""
+        is_silent = tracked.is_adopted and self._jobs.is_silent(tracked.job, ACCOUNTING_PATIENCE)
+        return is_silent or self._has_settled(tracked, ACCOUNTING_PATIENCE)
 
     def _queue_cancel(self, tracked: _TrackedAttempt) -> AttemptEnd | None:
         """A cancel, if the job was queued: Slurm keeps no trace of an array job cancelled in the queue."""
@@ -511,11 +608,14 @@ class SlurmExecutor:
 
     def _report_finished(self, tracked: _TrackedAttempt, ending: AttemptEnd) -> AttemptStatus:
         if redundant := self._jobs.redundant_ids(tracked.job):
-            self._commands.ask(["scancel", "--quiet", *redundant])
+            self._scancel(tracked.job, *redundant)
+        self._jobs.keep_output(tracked.job)
+        ending = self._with_memory(tracked, ending)
         if shortfall := self._access.shortfall(tracked.job):
             message = f"{ending.message}; {shortfall}" if ending.message else shortfall
             ending = replace(ending, message=message)
         self._untrack(tracked)
+        self._queue.hurry()
         return AttemptStatus(
             key=tracked.job.key,
             state="over",
@@ -523,6 +623,17 @@ class SlurmExecutor:
             ending=ending,
             evidence=None,
         )
+
+    def _with_memory(self, tracked: _TrackedAttempt, ending: AttemptEnd) -> AttemptEnd:
+        """The end of an attempt, which Slurm may have killed for its memory without a state of its own."""
+        reasons = (Reason.SIGNAL, Reason.CANCELLED, Reason.LOST)
+        if tracked.cancel or ending.reason not in reasons or not self._jobs.was_over_memory(tracked.job):
+            return ending
+        reason, message = CAUSES["OUT_OF_MEMORY"]
+        return replace(ending, status=TaskStatus.FAILED, reason=reason, message=message)
+
+    def _scancel(self, job: Job, *job_ids: str) -> None:
+        self._commands.ask(["scancel", "--quiet", *self._jobs.cluster_flags(job), *job_ids])
 
     def _with_start(self, tracked: _TrackedAttempt, status: AttemptStatus) -> Sequence[AttemptStatus]:
         """The status, preceded by the start of a task that finished before it was reported as running."""
@@ -550,16 +661,25 @@ class SlurmExecutor:
                 has_begun = attempts.claimed_pid(tracked.job.files) is not None
                 is_queued = not has_begun and (row is None or row.phase == "queued")
                 job_id = self._jobs.id_of(tracked.job) or ""
+                flags = self._jobs.cluster_flags(tracked.job)
                 if self._jobs.is_coscheduled(tracked.job):
                     if not self._are_all_cancelled(tracked.job):
                         if step_id := self._jobs.step_id(tracked.job):
-                            due.append((tracked.cancel.next_step_command(), step_id))
+                            due.append(((*tracked.cancel.next_step_command(), *flags), step_id))
                         continue
                     job_id = self._jobs.submissions(tracked.job)[-1].job_id or job_id
-                due.append((tracked.cancel.next_command(is_queued=is_queued), job_id))
+                due.append(((*tracked.cancel.next_command(is_queued=is_queued), *flags), job_id))
         for command in grouped(due):
             self._commands.ask(command)
             self._states.hurry(URGENT)
+
+
+def _inherited(plan: Plan) -> dict[str, str]:
+    """The variables that a plan names; those that Slurm sets are the job's own, not an enclosing job's."""
+    if not isinstance(plan.env_inherit, tuple):
+        return {}
+    named = environment.inherited(plan.env_inherit)
+    return {name: value for name, value in named.items() if not name.startswith("SLURM_")}
 
 
 def _access_for(options: Mapping[str, Any]) -> ClusterAccess:

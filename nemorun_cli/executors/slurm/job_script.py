@@ -9,9 +9,18 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.executors.slurm.commands import PATH
 from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE, SIGNALLED, UPSTREAM, array
 from nemorun_cli.executors.slurm.het_job import components
-from nemorun_cli.executors.slurm.job_script_templates import BODY_TEXT, FORWARD, GATE, STEPS
+from nemorun_cli.executors.slurm.job_script_templates import (
+    BODY_TEXT,
+    FORWARD,
+    GATE,
+    LOGIN,
+    NO_LOGIN,
+    SHEBANG,
+    STEPS,
+)
 from nemorun_cli.executors.slurm.sbatch_options import NOTICE
 from nemorun_cli.model.attempt_end import short_signal
 
@@ -27,6 +36,7 @@ NEAR_LIMIT: Final = (
     "time-limit-signal"  # in an attempt's folder: the task received the signal before the limit
 )
 NEAR_LIMIT_BEFORE: Final = "near-its-limit"  # its name in experiments that began before 0.1.0
+OUTPUT: Final = "output"  # in a submission's folder: what is not a task's output; one per member of an array
 BODY: Final = "body"  # in a submission's folder: the script that runs one member of a co-scheduled group
 SECRETS: Final = "secrets"  # in an attempt's folder, until its job has read it
 
@@ -78,11 +88,12 @@ def job_script(
         common.append(
             f"--array={array(indices)}" + (f"%{request.max_parallel}" if request.max_parallel else "")
         )
-    # The output of login files and of Slurm is discarded; the script itself opens the log of the task.
-    common += ["--output=/dev/null", "--open-mode=append", "--no-requeue", "--export=ALL", "--chdir=/"]
+    # What login files, prologs and Slurm print goes to a file of its own; the script opens the task's log.
+    common.append(f"--output={output_pattern(folder, is_array=bool(indices))}")
+    common += ["--open-mode=append", "--no-requeue", "--export=ALL"]
+    common.append(f"--chdir={folder}")  # by which the job is found if a site renames it
     # A job whose dependency cannot be met leaves the queue, whatever the cluster's default is.
     dependencies = [f"--dependency={dependency}", "--kill-on-invalid-dep=yes"] if dependency else []
-    head = "#!/bin/bash -l" if request.login else "#!/bin/bash"
     if each:
         parts = [(*common, *options) for options in components(each)]
         lines = "\n#SBATCH hetjob\n".join("\n".join(map(_sbatch_line, part)) for part in parts)
@@ -90,12 +101,26 @@ def job_script(
         script = STEPS.format(
             body=shlex.quote(f"{folder}/{BODY}"), members=members, kill=KILL_NOTICE, notice=NOTICE
         )
-        return f"{head}\n{lines}\n{script}"
+        return f"{SHEBANG}\n{lines}\n{_environment(request)}{script}"
     lines = "\n".join(map(_sbatch_line, (*common, *request.options, *dependencies)))
     body = body_text(
         request, folder=folder, news=news, index="${SLURM_ARRAY_TASK_ID:-0}", is_gated=bool(dependency)
     )
-    return f"{head}\n{lines}\n{body}"
+    return f"{SHEBANG}\n{lines}\n{_environment(request)}{body}"
+
+
+def _environment(request: Request) -> str:
+    return (LOGIN if request.login else NO_LOGIN).format(path=PATH)
+
+
+def output_pattern(folder: PurePath, *, is_array: bool) -> str:
+    """The value of `--output`: the file for what is not the task's output, by the index of an array's member.
+
+    A path with a backslash would be taken without the index, and without its backslashes.
+    """
+    if "\\" in str(folder):
+        return "/dev/null"
+    return f"{folder}/{OUTPUT}".replace("%", "%%") + ("-%a" if is_array else "")
 
 
 def _sbatch_line(option: str) -> str:
@@ -129,6 +154,7 @@ def body_text(
         else "",
         kill=KILL_NOTICE,
         signalled=SIGNALLED,
+        output=OUTPUT,
         running=RUNNING,
         most_looks=MOST_CHECKS,
     )
@@ -163,12 +189,15 @@ def member_text(
         upstream: the parents whose records have to permit it, as `dependency.arguments` returns them.
     """
     missing = {"exit_code": None, "launch": f"there is no program {plan.argv[0]!r} on the PATH of its job"}
+    reason = "it could not be started (exit code 126): its log has the reason"
+    unstarted = {"exit_code": None, "launch": reason}
     values = {
         "attempt": shlex.quote(str(attempt)),
         "workdir": shlex.quote(plan.workdir),
         "mask": shlex.quote(mask),
         "program": shlex.quote(plan.argv[0]),
         "missing": shlex.quote(json.dumps(missing)),
+        "unstarted": shlex.quote(json.dumps(unstarted)),
         "mark": shlex.quote(f"EXP_OUTPUT={plan.env['EXP_OUTPUT']}"),
         "stop": shlex.quote(short_signal(plan.stop_signal)),
         "patience": str(math.ceil(plan.stop_grace * CHECKS_PER_SECOND)),

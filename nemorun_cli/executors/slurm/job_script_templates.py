@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+SHEBANG: Final = "#!/bin/bash"
+
+# A job begins with the PATH of sbatch, which is its caller's. Login files get the one below.
+LOGIN: Final = """\
+if [ -z "${{_exp_login-}}" ]; then
+    _exp_login=1 PATH={path} exec /bin/bash -l "$0"
+fi
+unset _exp_login
+"""
+NO_LOGIN: Final = "PATH={path}\n"
+
 # Every name begins with _exp_, because the task's own variables are set in the same shell.
 BODY_TEXT: Final = """\
 # One job of exp: it runs one member of a submission under the experiment's shim.
@@ -14,6 +25,8 @@ _exp_secrets=() _exp_defaults=() _exp_task='' _exp_running=''
 # shellcheck disable=SC1090 # the members' files are next to this script
 . "$_exp_folder/$_exp_index" || exit
 umask 077
+ln -f -- "$_exp_folder/{output}${{SLURM_ARRAY_TASK_ID+-$SLURM_ARRAY_TASK_ID}}" \
+    "$_exp_attempt/backend-output" 2>/dev/null
 {gate}exec >>"$_exp_attempt/log" 2>&1 </dev/null
 if [ -e "$_exp_attempt/secrets" ]; then
     # shellcheck disable=SC1091
@@ -37,6 +50,11 @@ trap _exp_leave EXIT
 _exp_export() {{
     local pair
     for pair; do export "${{pair?}}"; done
+}}
+_exp_unexport() {{
+    # Otherwise each program that this script calls gets them, and none can be called if they are too big.
+    local pair
+    for pair; do export -n "${{pair%%=*}}"; done
 }}
 _exp_export "${{_exp_environment[@]}}" 2>/dev/null
 umask "$_exp_mask"
@@ -98,11 +116,15 @@ set -m
 # While this file exists, processes of the task may still run although there is an exit record.
 if (set -C && true >"$_exp_attempt/{running}") 2>/dev/null; then _exp_running=$_exp_attempt/{running}; fi
 echo "$_exp_index" >>"$_exp_news"
+_exp_unexport "${{_exp_environment[@]}}" 2>/dev/null
 /usr/bin/env -- "${{_exp_environment[@]}}" /bin/sh "${{_exp_command[@]}}" 9>&- &
 _exp_task=$!
 {forward}while kill -0 "$_exp_task" 2>/dev/null; do wait "$_exp_task"; done
 wait "$_exp_task"
 _exp_code=$?
+_exp_unexport "${{_exp_secrets[@]}}" 2>/dev/null
+# Its shim claims the attempt first of all.
+[ "$_exp_code" -ne 126 ] || _exp_record "$_exp_unstarted"
 
 # Terminate the task's remaining processes before the job ends.
 _exp_looks=0

@@ -7,10 +7,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.squeue import (
+    REQUEUED,
     SACCT,
+    SCRIPT,
     SQUEUE,
     QueueRow,
     expand,
+    foreign_text,
     is_of,
     parse_sacct,
     parse_squeue,
@@ -30,6 +33,7 @@ GROWTH: Final = 1.5
 URGENT: Final = 0.2  # the same, when only Slurm's confirmation that a task has finished is missing
 FIRST_ANSWER: Final = 10.0  # seconds that the first query waits for Slurm
 ACCOUNTING_EVERY: Final = 2.0  # seconds between queries of sacct for jobs that squeue no longer lists
+MOST_QUOTED: Final = 200  # characters of unexpected output in a message
 DEFAULT_ARRAY: Final = 1001  # Slurm's default of MaxArraySize
 
 
@@ -45,8 +49,12 @@ class JobStates:
     def __init__(self, commands: SlurmCommands) -> None:
         self._commands = commands
         self._rows: dict[str, QueueRow] = {}
-        self._ids_by_name: dict[str, str] = {}
+        self._ids: dict[str, str] = {}  # of jobs, by their names, folders and scripts
+        self._banner: str | None = None  # what squeue printed in place of jobs
+        self._clusters: set[str] = set()  # of the submissions; empty for the default one
         self._accounted: dict[str, QueueRow] = {}
+        self._asked_for: frozenset[str] = frozenset()  # the ids in the pending query of accounting
+        self._answered: set[str] = set()  # ids about which accounting has answered
         self._query: PendingCommand | None = None
         self._accounting: PendingCommand | None = None
         self._has_accounting: bool | None = None
@@ -55,6 +63,7 @@ class JobStates:
         self._max_array: int | None = None
         self._next = 0.0
         self.complaint: str | None = None
+        self._accounting_complaint: str | None = None
         self.asked: float | None = None
         self.answers = 0
 
@@ -74,28 +83,51 @@ class JobStates:
         is_new = self._collect_accounting()
         if self._query is None:
             if time.monotonic() >= self._next:
-                self._query = self._commands.ask([*SQUEUE, self._commands.own])
+                self._query = self._commands.ask([*SQUEUE, self._commands.own, *self._cluster_flags()])
             return is_new
         return self._collect() or is_new
 
     def refresh_now(self) -> None:
         """Query and wait for the answer, at most `FIRST_ANSWER` seconds."""
         if self._query is None:
-            self._query = self._commands.ask([*SQUEUE, self._commands.own])
+            self._query = self._commands.ask([*SQUEUE, self._commands.own, *self._cluster_flags()])
         self._query.wait(FIRST_ANSWER)
         if not self._collect():
             self.complaint = f"Slurm does not answer: squeue did not respond within {FIRST_ANSWER:g} s"
 
+    def note_cluster(self, submission: Submission) -> None:
+        """Query the cluster of this submission too."""
+        self._clusters.add(submission.cluster)
+
+    def _cluster_flags(self) -> list[str]:
+        if not any(self._clusters):
+            return []
+        return [f"--clusters={'all' if '' in self._clusters else ','.join(sorted(self._clusters))}"]
+
+    @property
+    def has_live_jobs(self) -> bool:
+        """Whether Slurm last reported any unfinished job of this user, also of none of our experiments."""
+        return self._banner is not None or any(row.phase != "over" for row in self._rows.values())
+
     def row_of(self, submission: Submission, key: Key) -> QueueRow | None:
         """The job of one member; None if Slurm does not report it, or has reused its id for another job."""
-        if submission.job_id is None and (array_id := self._ids_by_name.get(submission.name)):
-            submission.save_id(array_id)
+        if submission.job_id is None:
+            place = submission.place
+            traits = (place, f"{place}/{SCRIPT}", submission.name)
+            if job_id := next((self._ids[trait] for trait in traits if trait in self._ids), None):
+                submission.save_id(job_id)
         job_id = submission.id_of(key)
         for rows in (self._rows, self._accounted):
             row = rows.get(job_id or "")
-            if row is not None and is_of(row, name=submission.name, made=submission.made):
+            if row is not None and is_of(
+                row, name=submission.name, made=submission.made, folder=submission.place
+            ):
                 return row
         return None
+
+    def lists(self, job_id: str) -> bool:
+        """Whether squeue, and not accounting alone, reported the job."""
+        return job_id in self._rows
 
     def rows_of(self, job_id: str) -> Sequence[QueueRow]:
         """The jobs of an id as `--dependency` takes it: `7_2` is one job, `7` may be a whole array."""
@@ -110,7 +142,30 @@ class JobStates:
         if not missing or self._accounting or self._has_accounting is False or now < self._next_accounting:
             return
         self._next_accounting = now + ACCOUNTING_EVERY
-        self._accounting = self._commands.ask([*SACCT, f"--jobs={','.join(missing)}"])
+        self._asked_for = frozenset(missing)
+        argv = [*SACCT, *self._cluster_flags(), f"--jobs={','.join(missing)}"]
+        self._accounting = self._commands.ask(argv)
+
+    def query_accounting_now(self, ids: Iterable[str]) -> None:
+        """The same, and wait for the answer, at most `FIRST_ANSWER` seconds."""
+        self.query_accounting(ids)
+        if self._accounting is not None:
+            self._accounting.wait(FIRST_ANSWER)
+            self._collect_accounting()
+
+    def is_accounted(self, job_id: str) -> bool:
+        """Whether accounting has answered about a job that squeue does not list, or there is no accounting.
+
+        While accounting lists the job as unfinished, its answer is not final: its record may be late.
+        """
+        return self._has_accounting is False or job_id in self._answered
+
+    @property
+    def doubt(self) -> str | None:
+        """Why a job that squeue does not list may exist nevertheless; None if there is no such reason."""
+        if self._has_accounting is not False and self._accounting_complaint:
+            return self._accounting_complaint
+        return f"squeue listed no jobs, but printed: {self._banner[:MOST_QUOTED]}" if self._banner else None
 
     def max_array(self) -> int:
         """How many jobs an array may have on this cluster."""
@@ -135,8 +190,14 @@ class JobStates:
             return True
         self.complaint, self.asked = None, answer.asked
         rows = list(parse_squeue(answer.output))
+        self._banner = foreign_text(answer.output)
         self._rows = {job_id: row for row in rows for job_id in expand(row.job_id)}
-        self._ids_by_name = {row.name: re.split("[_+]", row.job_id)[0] for row in rows}
+        self._ids = {
+            trait: re.split("[_+]", row.job_id)[0]
+            for row in rows
+            for trait in (row.name, row.folder, row.command)
+            if trait
+        }
         return True
 
     def _collect_accounting(self) -> bool:
@@ -145,10 +206,15 @@ class JobStates:
             return False
         self._accounting = None
         if answer.is_good:
-            self._has_accounting = True
-            rows = parse_sacct(answer.output)
-            self._accounted |= {job_id: row for row in rows for job_id in expand(row.job_id)}
+            self._has_accounting, self._accounting_complaint = True, None
+            rows = {id_: row for row in parse_sacct(answer.output) for id_ in expand(row.job_id)}
+            final = {id_: row for id_, row in rows.items() if row.phase == "over" or row.state in REQUEUED}
+            self._accounted |= final
+            unfinished = {id_ for id_, row in rows.items() if row.phase != "over"}
+            self._answered |= self._asked_for - unfinished
             return True
-        if "disabled" in answer.complaint or answer.code is None:
+        if "disabled" in answer.complaint or "there is no sacct" in answer.complaint:
             self._has_accounting = False
+        else:
+            self._accounting_complaint = f"accounting does not answer: {answer.complaint}"
         return False

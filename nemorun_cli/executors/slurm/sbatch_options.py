@@ -96,8 +96,8 @@ FIELDS: Final[Mapping[str, Any]] = {
 }
 _OWN: Final = re.findall(
     r"\S+",
-    "array chdir dependency error export export-file get-user-env gid help hold input job-name no-requeue"
-    " open-mode output parsable requeue signal test-only uid usage version wait wrap",
+    "array chdir clusters dependency error export export-file get-user-env gid help hold input job-name"
+    " no-requeue open-mode output parsable requeue signal test-only uid usage version wait wrap",
 )
 
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {

@@ -36,20 +36,62 @@ CAUSES: Final[dict[str, tuple[Reason, str]]] = {
     "OUT_OF_MEMORY": (Reason.OOM, "it used more memory than Slurm allocated"),
 }
 
+REQUEUED: Final = ("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD")
+
+# What a job waits for, by the reason in Slurm's answer; others are limits, whose names explain them.
+REASONS: Final[dict[str, str]] = {
+    "Priority": "jobs of higher priority come first",
+    "Resources": "it is the next one, and waits for free nodes, CPUs, memory or GPUs",
+    "Dependency": "it waits for other jobs",
+    "BeginTime": "its begin time is in the future",
+    "JobHeldUser": "it is held; release it: scontrol release JOB",
+    "JobHeldAdmin": "an administrator holds it; ask them to release it",
+    "PartitionDown": "its partition is down",
+    "PartitionInactive": "its partition accepts no jobs",
+    "PartitionTimeLimit": "its time limit is above that of the partition; lower `time`",
+    "PartitionNodeLimit": "it requests more nodes than the partition allows",
+    "PartitionConfig": "its request does not match the partition",
+    "ReqNodeNotAvail": "a node that it needs is down, drained or reserved",
+    "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions": (
+        "no node that fits is available"
+    ),
+    "Reservation": "its reservation has not started",
+    "ReservationDeleted": "its reservation no longer exists",
+    "Licenses": "its licenses are in use",
+    "JobArrayTaskLimit": "max_parallel members of its array run already",
+    "AssociationJobLimit": "your account runs as many jobs as it may",
+    "QOSMaxJobsPerUserLimit": "you run as many jobs as the QOS allows",
+    "QOSMaxCpuPerUserLimit": "you use as many CPUs as the QOS allows",
+    "QOSMaxGRESPerUser": "you use as many GPUs as the QOS allows",
+    "QOSGrpCpuLimit": "all jobs of the QOS use as many CPUs as it allows",
+    "AssocGrpCpuLimit": "your account uses as many CPUs as it may",
+    "AssocGrpGRES": "your account uses as many GPUs as it may",
+    "AssocMaxJobsLimit": "your account runs as many jobs as it may",
+    "InvalidAccount": "its account does not exist",
+    "InvalidQOS": "its QOS does not exist",
+    "BadConstraints": "no node satisfies its constraint",
+    "launch failed requeued held": "its node could not start it; release it: scontrol release JOB",
+    "job requeued in held state": "it was requeued and is held; release it: scontrol release JOB",
+}
+
 MIN_MOVE: Final = 600.0  # seconds by which an estimated start has to move to be reported again
 MIN_MOVE_FRACTION: Final = 0.1  # the same, as a fraction of the whole wait
 SEPARATOR: Final = "\x1f"
 # `-o`, because older versions truncate the columns of `-O`. The name is free text and therefore comes last;
 # `--array` prints one line per array job.
-_SQUEUE_FIELDS: Final = ("%i", "%T", "%V", "%S", "%e", "%r", "%j")
+_SQUEUE_FIELDS: Final = ("%i", "%T", "%V", "%S", "%e", "%r", "%Z", "%o", "%j")
+_SACCT_FIELDS: Final = ("JobID", "State", "Submit", "Start", "End", "ExitCode", "JobName", "WorkDir")
 SQUEUE: Final = (
     "squeue", "--noheader", "--array", "--states=all", f"--format={SEPARATOR.join(_SQUEUE_FIELDS)}"
 )  # fmt: skip
 SACCT: Final = (
     "sacct", "--noheader", "--parsable2", "--allocations", f"--delimiter={SEPARATOR}",
-    "--format=JobID,State,Submit,Start,End,ExitCode,JobName",
+    f"--format={','.join(_SACCT_FIELDS)}",
 )  # fmt: skip
+_JOB_ID: Final = re.compile(r"\d+(_(\d+|\[[0-9,-]+(%\d+)?\])|\+\d+)?")
+_STATE: Final = re.compile(r"[A-Z_]+")
 _NO_EXIT_CODE: Final = None
+SCRIPT: Final = "script"  # in a submission's folder: the input of sbatch
 LONG_BEFORE: Final = 86_400.0  # seconds; more than any two clocks differ
 NEVER: Final = "DependencyNeverSatisfied"  # the reason of a job whose dependency can no longer be met
 
@@ -59,7 +101,7 @@ class QueueRow:
     """A job as squeue or sacct reports it; times in Unix seconds, None where Slurm has none.
 
     `start` is the actual or expected start; `code` is the exit code as a shell reports it, known only to
-    accounting.
+    accounting; `folder` is the working directory, and `command` the path of the script.
     """
 
     job_id: str
@@ -70,6 +112,8 @@ class QueueRow:
     end: float | None = None
     reason: str | None = None
     code: int | None = None
+    folder: str | None = None
+    command: str | None = None
 
     @property
     def phase(self) -> Phase | None:
@@ -79,11 +123,8 @@ class QueueRow:
 
 def parse_squeue(text: str) -> Iterator[QueueRow]:
     """The jobs in the output of `SQUEUE`, run with `SLURM_TIME_FORMAT=%s`."""
-    for line in text.splitlines():
-        fields = line.split(SEPARATOR, len(_SQUEUE_FIELDS) - 1)
-        if len(fields) != len(_SQUEUE_FIELDS):
-            continue  # the rest of a name with a line break, which exp never creates
-        job_id, state, submit, start, end, reason, name = fields
+    for fields in _rows(text, count=len(_SQUEUE_FIELDS)):
+        job_id, state, submit, start, end, reason, folder, command, name = fields
         yield QueueRow(
             job_id=job_id,
             state=state,
@@ -92,13 +133,15 @@ def parse_squeue(text: str) -> Iterator[QueueRow]:
             start=_time(start),
             end=_time(end),
             reason=None if reason in ("None", "(null)") else reason,
+            folder=folder or None,
+            command=command or None,
         )
 
 
 def parse_sacct(text: str) -> Iterator[QueueRow]:
     """The jobs in the output of `SACCT`, run with `SLURM_TIME_FORMAT=%s`."""
-    for line in text.splitlines():
-        job_id, state, submit, start, end, code, name = line.split(SEPARATOR, 6)
+    for fields in _rows(text, count=len(_SACCT_FIELDS)):
+        job_id, state, submit, start, end, code, name, *places = fields
         yield QueueRow(
             job_id=job_id,
             state=state.partition(" ")[0],  # CANCELLED by 1000
@@ -107,15 +150,40 @@ def parse_sacct(text: str) -> Iterator[QueueRow]:
             start=_time(start),
             end=_time(end),
             code=_exit_code(code),
+            folder=places[0] if places else None,
         )
 
 
-def is_of(row: QueueRow, *, name: str, made: float) -> bool:
-    """Whether a job belongs to a submission: a job that reuses its id has another name.
+def _rows(text: str, *, count: int) -> Iterator[list[str]]:
+    """The lines that are rows, of which the last field may be missing where accounting has no folder.
 
-    A job that was submitted long before does not belong to it: ids and names may both have been reused.
+    Other lines are a site's banner, or the rest of a name with a line break.
     """
-    return row.name == name and (row.submit is None or row.submit > made - LONG_BEFORE)
+    for line in text.splitlines():
+        fields = line.split(SEPARATOR, count - 1)
+        if (
+            len(fields) >= count - (count == len(_SACCT_FIELDS))
+            and _JOB_ID.fullmatch(fields[0])
+            and _STATE.fullmatch(fields[1].partition(" ")[0])
+        ):
+            yield fields
+
+
+def foreign_text(text: str) -> str | None:
+    """What was printed instead of rows, if no line is a row; a query without any job prints nothing."""
+    return None if any(_rows(text, count=len(_SQUEUE_FIELDS))) else " ".join(text.split()) or None
+
+
+def is_of(row: QueueRow, *, name: str, made: float, folder: str = "") -> bool:
+    """Whether a job belongs to a submission: a job that reuses its id has another folder and another name.
+
+    Sites may change names, and wrappers of sbatch the path of the script; the submission's folder, which is
+    the job's working directory, is left as it is. A job that was submitted long before does not belong to the
+    submission: ids and names may both have been reused.
+    """
+    is_there = bool(folder) and (row.folder == folder or row.command == f"{folder}/{SCRIPT}")
+    is_ours = is_there or row.name == name
+    return is_ours and (row.submit is None or row.submit > made - LONG_BEFORE)
 
 
 def waiting_message(row: QueueRow) -> str:
@@ -123,6 +191,8 @@ def waiting_message(row: QueueRow) -> str:
     text = f"Slurm: {row.state}" if row.state != "PENDING" else "waiting in Slurm's queue"
     if row.reason:
         text += f": {row.reason}"
+        if meaning := REASONS.get(row.reason.partition(",")[0]):
+            text += f" ({meaning})"
     if row.state == "PENDING" and row.start is not None:
         text += f"; Slurm expects it to start at {stamp(row.start)}"
     return text

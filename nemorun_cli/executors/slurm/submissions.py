@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.het_job import components
-from nemorun_cli.executors.slurm.job_script import BODY, body_text, job_name, job_script
+from nemorun_cli.executors.slurm.job_script import BODY, OUTPUT, body_text, job_name, job_script
+from nemorun_cli.executors.slurm.squeue import SCRIPT
 from nemorun_cli.system import files
 from nemorun_cli.system.files import FOLDER_MODE, make_folder
 
@@ -34,8 +35,10 @@ class Submission:
         dependency: the value of its `--dependency`; empty if its members were ready.
         array_indices: of the members in the array; None if they are numbered in order.
         is_coscheduled: whether its members are steps of one job, which has `components` components.
+        place: its folder as the cluster sees it; empty if it was made before 0.1.0.
         job_id: Slurm's id; None until it is known.
-        sent: the monotonic time at which this process learned the id.
+        cluster: where Slurm put the job, if that is not the default cluster.
+        sent: the monotonic time at which sbatch answered this process.
     """
 
     folder: Path
@@ -47,7 +50,9 @@ class Submission:
     array_indices: tuple[int, ...] | None = None
     is_coscheduled: bool = False
     components: int = 1
+    place: str = ""
     job_id: str | None = None
+    cluster: str = ""
     sent: float = 0.0
     indices: dict[Key, int] = field(init=False)
 
@@ -58,7 +63,7 @@ class Submission:
     @property
     def script(self) -> Path:
         """The script for sbatch."""
-        return self.folder / "script"
+        return self.folder / SCRIPT
 
     @property
     def is_early(self) -> bool:
@@ -70,6 +75,10 @@ class Submission:
         """Whether its members are jobs of an array."""
         return len(self.members) > 1 and not self.is_coscheduled
 
+    def output_of(self, key: Key) -> Path:
+        """What Slurm and login files printed about the job of one member."""
+        return self.folder / (f"{OUTPUT}-{self.indices[key]}" if self.is_array else OUTPUT)
+
     def id_of(self, key: Key) -> str | None:
         """Slurm's id of one member's job."""
         if self.job_id is not None and self.is_array:
@@ -78,12 +87,17 @@ class Submission:
             return f"{self.job_id}+{self.indices[key]}"
         return self.job_id
 
-    def save_id(self, job_id: str) -> None:
-        """Store Slurm's id; without it the job can only be found by its name."""
-        self.job_id = job_id
+    def save_id(self, job_id: str, cluster: str = "") -> None:
+        """Store Slurm's id; without it the job can only be found by its folder or its name."""
+        self.job_id, self.cluster = job_id, cluster
         self.sent = time.monotonic()
-        with contextlib.suppress(OSError):  # on a full disk another process finds it by its name
-            files.write(self.folder / "job", job_id)
+        with contextlib.suppress(OSError):  # on a full disk another process finds it by its folder
+            files.write(self.folder / "job", f"{job_id};{cluster}" if cluster else job_id)
+
+    @property
+    def cluster_flags(self) -> list[str]:
+        """The flags of Slurm's commands for the job's cluster."""
+        return [f"--clusters={self.cluster}"] if self.cluster else []
 
 
 class Submissions:
@@ -143,6 +157,7 @@ class Submissions:
         keys = tuple(job.key for job in batch.jobs)
         name = job_name(batch.jobs[0].experiment, keys, cluster_path(folder))
         submission = Submission(folder, name, keys, time.time(), by_steps, batch.dependency, batch.indices)
+        submission.place = str(cluster_path(folder))
         news = cluster_path(self.news)
         if batch.each:
             submission.is_coscheduled, submission.components = True, len(components(batch.each))
@@ -161,7 +176,13 @@ class Submissions:
         )
         files.write(submission.script, text)
         # Written last and atomically: without this file, the submission was never made.
-        record = {"name": name, "made": submission.made, "members": keys, "by_steps": by_steps}
+        record = {
+            "name": name,
+            "made": submission.made,
+            "members": keys,
+            "by_steps": by_steps,
+            "place": submission.place,
+        }
         if batch.dependency:
             record |= {"dependency": batch.dependency, "indices": batch.indices}
         if batch.each:
@@ -208,7 +229,11 @@ def _read(folder: Path) -> Submission | None:
         tuple(indices) if indices else None,
         "components" in record,
         record.get("components", 1),
+        record.get("place", ""),
     )
     with contextlib.suppress(FileNotFoundError):
-        submission.job_id = files.read_bytes(folder / "job").decode("ascii").strip() or None
+        job_id, _, submission.cluster = (
+            files.read_bytes(folder / "job").decode("ascii").strip().partition(";")
+        )
+        submission.job_id = job_id or None
     return submission

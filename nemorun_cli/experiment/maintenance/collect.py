@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from nemorun_cli import executors
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import content_store
@@ -30,7 +31,9 @@ GC_FORMAT: Final = "exp.gc/1"
 
 SHARED_AGE: Final = 3600.0  # seconds: on a shared file system, a pid may be that of another host
 
-RemovableKind = Literal["experiment", "collected", "unfinished", "wake", "rebuilt", "key", "fault", "code"]
+RemovableKind = Literal[
+    "experiment", "collected", "unfinished", "wake", "rebuilt", "key", "fault", "code", "container"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,7 @@ class Removable:
     path: Path
     size: int  # bytes
     id: str | None = None
+    executor: str = ""  # of an object of an engine, whose name is the path
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `removed` in `exp.gc/1`."""
@@ -62,13 +66,30 @@ def leftovers(home: Home) -> Iterator[Removable]:
     for path in run_keys.leftovers(home):
         yield Removable(kind="key", path=path, size=_size(path))
     yield from _unused_code(home)
+    for executor, left in executors.leftovers(home.directory):
+        if _is_over(home, left.experiment):
+            path = Path(left.name)
+            yield Removable(kind=left.kind, path=path, size=0, id=left.experiment, executor=executor)
+
+
+def _is_over(home: Home, experiment: str) -> bool:
+    """Whether nothing is tracked of an experiment any more: it has finished, or was removed."""
+    try:
+        files = home.experiment(experiment)
+        if files is None:
+            return True
+        if locks.is_held(files.supervisor_lock):
+            return False
+        return observe.look(files, home=home.directory, observe=False).is_over
+    except (LedgerError, NotFoundError):
+        return False
 
 
 def _leftovers_of(files: ExperimentFiles) -> Iterator[Removable]:
     for path in files.unfinished():
         if _is_abandoned(path):
             yield Removable(kind="unfinished", path=path, size=_size(path), id=files.id)
-    if not locks.is_held(files.supervisor_lock):
+    if not (locks.is_held(files.supervisor_lock) or supervision.is_listening(files)):
         if _is_fifo(files.wake):
             yield Removable(kind="wake", path=files.wake, size=0, id=files.id)
         if files.rebuilt_ledger.is_file():
@@ -107,6 +128,8 @@ def expired(home: Home, *, older: float) -> Iterator[Removable]:
 
 def remove(home: Home, item: Removable) -> str | None:
     """Remove one item if it is still removable; returns None if it no longer exists, else why it stays."""
+    if item.executor:
+        return executors.remove_leftover(item.executor, item.path.name)
     try:
         return _REMOVALS[item.kind](home, item.path)
     except OSError as error:

@@ -41,8 +41,8 @@ def _absolute(value: str, parts: Iterable[Mapping[str, Any]], folder: Path) -> s
     if "path" in formats and value and not value.startswith(_NOT_RELATIVE):
         return os.path.normpath(folder / value)
     if "mount" in formats and value.startswith("."):
-        source, colon, rest = value.partition(":")
-        return f"{os.path.normpath(folder / source)}{colon}{rest}"
+        source, colon, rest = value.rpartition(":/")
+        return f"{os.path.normpath(folder / source)}{colon}{rest}" if colon else value
     return value
 
 

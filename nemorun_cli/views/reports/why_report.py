@@ -41,23 +41,30 @@ class Explanation:
     chain: tuple[Cause, ...] = ()
     failed_line: FailedLine | None = None
     excerpt: Excerpt | None = None
+    backend_output: Excerpt | None = None
     attempts: tuple[PastAttempt, ...] = ()
     resume: Decision | None = None
     entry: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `tasks` in `exp.why/1`: that of `exp.status/1` plus the explanation."""
-        log = self.excerpt
         return {
             **self.entry,
             "signal": signal_of(self.state),
             "causes": [asdict(cause) for cause in self.causes],
             "chain": [asdict(cause) for cause in self.chain],
             "failed_line": asdict(self.failed_line) if self.failed_line else None,
-            "log": {"path": str(log.path), "lines": list(log.lines), "error": log.error} if log else None,
+            "log": _excerpt_json(self.excerpt),
+            "backend_output": _excerpt_json(self.backend_output),
             "attempts": [attempt.to_json() for attempt in self.attempts],
             "resume": asdict(self.resume) if self.resume else None,
         }
+
+
+def _excerpt_json(excerpt: Excerpt | None) -> dict[str, Any] | None:
+    if excerpt is None:
+        return None
+    return {"path": str(excerpt.path), "lines": list(excerpt.lines), "error": excerpt.error}
 
 
 def explain(
@@ -78,10 +85,11 @@ def explain(
     for name in names:
         task, state = reader.schedule.tasks[name], snapshot.history.tasks[name]
         line = failed_lines.of_task(snapshot, name, secrets=secrets)
-        excerpt = None
+        excerpt = backend_output = None
         if state.status in _WITH_LOG and state.submitted:
-            log = snapshot.files.attempt(name, state.attempt).log
-            excerpt = log_excerpt.read(log, secrets=secrets)
+            files = snapshot.files.attempt(name, state.attempt)
+            excerpt = log_excerpt.read(files.log, secrets=secrets)
+            backend_output = log_excerpt.read(files.backend_output, secrets=secrets)
         can_resume = snapshot.supervisor in ("gone", "ended") or state.is_over
         explanations.append(
             Explanation(
@@ -91,6 +99,7 @@ def explain(
                 chain=tuple(reader.chain(task)),
                 failed_line=line,
                 excerpt=excerpt,
+                backend_output=backend_output if backend_output and backend_output.lines else None,
                 attempts=tuple(past[name]),
                 resume=decisions[name] if can_resume else None,
                 entry=snapshot.task_json(name, task.index),

@@ -128,6 +128,15 @@ def test_a_login_that_ends_its_processes(tmp_path: Path, monkeypatch: pytest.Mon
     assert login_session.danger("") is None
 
 
+def test_a_slurm_job_ends_what_is_started_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor in a job ends with it, whatever becomes of logins."""
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    found = login_session.danger("")
+    assert found is not None
+    assert "4711" in found.message
+    assert "login node" in found.remedy
+
+
 def test_a_terminal_of_the_user_manager() -> None:
     """What belongs to the user's own manager ends with the last login, unless the user lingers."""
     found = login_session.danger(

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,107 @@ def inspected(engine: Dockerd, run: Run, task: str = "one") -> dict[str, Any]:
     with contextlib.closing(engine.client) as client:
         found: dict[str, Any] = client.api.inspect_container(job_id)
         return found
+
+
+# -- what others do to containers, and who runs in them ----------------------------------------------
+
+
+def test_a_paused_container_is_told_and_a_restarted_one_is_removed(bench: Bench, engine: Dockerd) -> None:
+    """While nothing of a task runs it is UNKNOWN, with the remedy; what was restarted is left nowhere.
+
+    The end of the first run counts, for a script and for a command without a shell, which would run anew.
+    """
+    bare = {"command": ["sleep", "600"]}
+    tasks = {"script": f"touch up; {until('go')}", "bare": bare, "paused": until("go")}
+    run = bench.start(tasks, run={"max_parallel": 3}, **box())
+    eventually((bench.folder / "up").exists)
+    ids = {name: inspected(engine, run, name)["Id"] for name in tasks}
+    with contextlib.closing(engine.client) as client:
+        client.api.pause(ids["paused"])
+        state = eventually(
+            lambda: status(run, "paused") == "UNKNOWN" and run.status().history.tasks["paused"]
+        )
+        assert "docker unpause" in state.message
+        for name in ("script", "bare"):
+            with contextlib.suppress(Exception):  # its container may be gone before it is started again
+                client.api.restart(ids[name], timeout=1)
+        eventually(lambda: {status(run, name) for name in ("script", "bare")} == {"FAILED"})
+        client.api.unpause(ids["paused"])
+        eventually(lambda: status(run, "paused") == "RUNNING")
+    bench.touch("go")
+    assert statuses(run.wait(timeout=60)) == {"script": "FAILED", "bare": "FAILED", "paused": "SUCCEEDED"}
+    assert engine.containers(bench.home.directory) == []
+
+
+def test_a_container_of_a_finished_experiment_is_garbage(bench: Bench, engine: Dockerd) -> None:
+    """`exp gc` removes what an engine still has of finished experiments, and nothing else."""
+    over, other = bench.run({"one": "true"}, **box()), bench.start({"one": until("go")}, **box())
+    eventually(lambda: status(other, "one") == "RUNNING")
+    home = os.path.realpath(bench.home.directory)
+    with contextlib.closing(engine.client) as client:
+        for files, name in ((over.files, "left"), (other.files, "needed")):
+            labels = {"nemorun.home": home, "nemorun.experiment": files.id}
+            client.api.create_container(
+                "exp-test/busybox", ["true"], labels=labels, name=f"{name}-{files.id}"
+            )
+        kept = sorted(engine.containers(bench.home.directory))
+        assert f"  left-{over.files.id}\n" in bench.exp("gc", "--dry-run").stdout
+        removed = json.loads(bench.exp("gc", "--json").stdout)["removed"]
+        assert [(item["kind"], item["path"]) for item in removed] == [("container", f"left-{over.files.id}")]
+        assert set(kept) - set(engine.containers(bench.home.directory)) == {f"left-{over.files.id}"}
+        client.api.remove_container(f"needed-{other.files.id}")
+    bench.touch("go")
+    other.wait(timeout=60)
+
+
+AS_SOMEBODY = """
+import json, os, sys
+from pathlib import Path
+from nemorun_cli.experiment import create
+from nemorun_cli.spec import load
+from nemorun_cli.storage.events import SUPERVISOR_STARTED
+from nemorun_cli.storage.paths import Home
+from nemorun_cli.supervisor.loop import SupervisorLoop
+from nemorun_cli.system import locks
+
+def run(folder):
+    home = Home(folder / "home")
+    document = load.read(folder / "spec.yaml")
+    identity = create.tentative(document, home)
+    spec = load.resolve(document, identity)
+    files, spec = create.create(document, spec, identity, home=home, by="a test")
+    loop = SupervisorLoop(files, spec, secrets={}, home=home.directory, by="a test")
+    loop.open()
+    loop.listen()
+    loop.record(SUPERVISOR_STARTED, pid=1, host=locks.hostname(), boot=locks.boot_id())
+    loop.run()
+    loop.close()
+    return loop.history.tasks["one"]
+
+folders = [Path(name) for name in sys.argv[2:]]
+run(folders[0])  # as root, which imports all that is not readable by others
+os.setgroups([int(sys.argv[1])])
+os.setgid(65534)
+os.setuid(65534)
+state = run(folders[1])
+print(json.dumps([str(state.status), state.exit_code, state.outputs]))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_the_records_of_a_root_in_a_container_are_read(docker_engine: Dockerd) -> None:
+    """A caller who is not root gets the results of a task that is: its records are copied from the engine."""
+    script = "umask 077; echo key=value >>$EXP_OUTPUT; exit 3"
+    text = {"name": "asroot", "tasks": {"one": {"inline": script}}, **box(user="0", network="none")}
+    socket_path = Path(docker_engine.host.removeprefix("unix://"))
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        for folder in (first, second):
+            (Path(folder) / "spec.yaml").write_text(json.dumps(text))
+        os.chown(second, 65534, 65534)
+        argv = [sys.executable, "-c", AS_SOMEBODY, str(socket_path.stat().st_gid), first, second]
+        done = subprocess.run(argv, cwd="/", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == ["FAILED", 3, {"key": "value"}]
 
 
 # -- images -----------------------------------------------------------------------------------------
@@ -859,3 +961,55 @@ def test_gpus_are_device_requests() -> None:
         options = {"image": "x", "gpus": list(given) if isinstance(given, tuple) else given}
         made = containers.details(plan(), options, host="unix:///x")
         assert made["create"]["device_requests"] == [{"capabilities": [["gpu"]], **request}]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("./d:/data", "/run-18:41/d:/data"),
+        ("./d:/data:ro", "/run-18:41/d:/data:ro"),
+        ("/a:/b/c:/data:ro,z", "/a:/b/c:/data:ro,z"),
+        ("cache:/data", "cache:/data"),
+    ],
+)
+def test_a_volume_is_taken_apart_from_its_end(text: str, expected: str) -> None:
+    """A source may have colons, in the folder of the spec or in its own path; a target has none."""
+    assert containers.volume(text, "/run-18:41") == expected
+
+
+def test_a_source_with_a_colon_is_a_mount(tmp_path: Path) -> None:
+    """Docker takes such a source only as a mount; one that does not exist is reported with its whole path."""
+    folder = tmp_path / "run-18:41"
+    (folder / "d").mkdir(parents=True)
+    made = replace(plan(), folder=str(folder))
+    options = {"image": "i", "volumes": ["./d:/data:ro", "./gone:/gone", "named:/cache"]}
+    details = containers.details(made, options, host="unix:///x")
+    create = details["create"]
+    assert create["volumes"] == ["named:/cache"]
+    assert {"Type": "bind", "Source": f"{folder}/d", "Target": "/data", "ReadOnly": True} in create["mounts"]
+    assert containers.missing_sources(replace(made, details=details)) == [f"{folder}/gone"]
+
+
+def test_podman_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What answers as Podman is reported with the reason, before anything is asked that Docker answers."""
+    components = [{"Name": "Podman Engine", "Version": "4.3.1"}]
+    version = json.dumps({"Version": "4.3.1", "ApiVersion": "1.41", "Components": components})
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/podman.sock")
+        server.listen()
+        answer = f"HTTP/1.0 200 OK\r\nContent-Length: {len(version)}\r\n\r\n{version}".encode()
+        thread = threading.Thread(target=_answer, args=(server, answer), daemon=True)
+        thread.start()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/podman.sock")
+        found = executors_check()
+        thread.join(10)
+    assert found.startswith(f"False unix://{folder}/podman.sock is Podman")
+    assert "RUNNING" in found
+    assert "DOCKER_HOST" in found
+
+
+def _answer(server: socket.socket, answer: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(answer)

@@ -351,11 +351,13 @@ def test_a_task_gets_a_login_environment(bench: Bench, tmp_path: Path) -> None:
     bench.exp("run", spec, env=env)
     found = bench.exp("logs", "latest", "one").stdout
     assert found == "ready\nyes by the spec it's none by the spec 0\n"
+    printed = bench.exp.directory() / "tasks" / "one" / "attempt-1" / "backend-output"
+    assert printed.read_text() == "noise\nnoise\n"
 
 
 @pytest.mark.usefixtures("slurm")
 def test_setup_lines_that_fail_are_a_launch(bench: Bench) -> None:
-    """If setup_lines end the job script the task never began, and is told so."""
+    """If setup_lines end the job script, or its environment is too big, the task never began."""
     executors = {
         "cluster": {**QUICK, "setup_lines": "echo no modules here\nexit 3"},
         "strict": {**QUICK, "setup_lines": "set -e\necho no modules here\nfalse\necho wrong"},
@@ -365,6 +367,10 @@ def test_setup_lines_that_fail_are_a_launch(bench: Bench) -> None:
     assert {(state.status, state.reason) for state in states.values()} == {("FAILED", Reason.LAUNCH)}
     assert all("setup_lines" in (state.message or "") for state in states.values())
     assert {log(run, name) for name in states} == {"no modules here\n"}
+    big = {"inline": "true", "env": {f"V{n}": "x" * 30_000 for n in range(100)}}
+    state = bench.run({"one": big}, **header()).history.tasks["one"]
+    assert (state.status, state.reason) == ("FAILED", Reason.LAUNCH)
+    assert "its environment is too big: " in (state.message or "")
 
 
 @pytest.mark.usefixtures("slurm")

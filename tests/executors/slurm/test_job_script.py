@@ -7,18 +7,21 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from nemorun_cli.errors import EngineError
+from nemorun_cli.executors.slurm.check import _excess_time
+from nemorun_cli.executors.slurm.commands import CommandResult
 from nemorun_cli.executors.slurm.job_script import (
     body_text,
     directive,
     job_name,
     job_script,
     member_text,
+    output_pattern,
     secrets_text,
 )
 from nemorun_cli.executors.slurm.sbatch_options import OPTIONS_SCHEMA, argv, clash, request, seconds_of
@@ -33,6 +36,7 @@ from nemorun_cli.executors.slurm.squeue import (
     is_of,
     parse_sacct,
     parse_squeue,
+    waiting_message,
 )
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.model.resources import Resources
@@ -245,18 +249,22 @@ def test_a_script_is_not_requeued_and_gets_no_environment() -> None:
     """Every job is named, quiet, never run twice by Slurm, and made only once what it asks for is said."""
     lines = script({"partition": "a100", "max_parallel": 3}).splitlines()
     head = [line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH")]
-    assert lines[0] == "#!/bin/bash -l"
+    assert lines[0] == "#!/bin/bash"
+    assert '    _exp_login=1 PATH=/usr/local/bin:/usr/bin:/bin exec /bin/bash -l "$0"' in lines
     assert head == [
         "--job-name=n",
         f'--comment="{FOLDER}"',
-        "--output=/dev/null",
+        f'--output="{FOLDER}/output"',
         "--open-mode=append",
         "--no-requeue",
         "--export=ALL",
-        "--chdir=/",
+        f'--chdir="{FOLDER}"',
         "--partition=a100",
     ]
-    assert script(env_inherit="none").startswith("#!/bin/bash\n")
+    bare = script(env_inherit="none")
+    assert bare.startswith("#!/bin/bash\n")
+    assert "\nPATH=/usr/local/bin:/usr/bin:/bin\n" in bare
+    assert "bash -l" not in bare
 
 
 def test_members_are_an_array_with_a_limit() -> None:
@@ -321,10 +329,17 @@ def test_what_a_member_runs_is_quoted(tmp_path: Path) -> None:
 
 def test_an_answer_of_squeue_is_read_by_its_fields() -> None:
     """Times are numbers or not there, and nothing in a name is taken for another field."""
-    line = SEPARATOR.join(["7_3", "PENDING", "100", "N/A", "N/A", "Resources", f"a{SEPARATOR}b | c"])
+    fields = ["7_3", "PENDING", "100", "N/A", "N/A", "Resources", "/a b", "/a b/script"]
+    line = SEPARATOR.join([*fields, f"a{SEPARATOR}b | c"])
     (row,) = parse_squeue(f"{line}\nthe rest of a name\n")
     assert row == QueueRow(
-        job_id="7_3", state="PENDING", name=f"a{SEPARATOR}b | c", submit=100.0, reason="Resources"
+        job_id="7_3",
+        state="PENDING",
+        name=f"a{SEPARATOR}b | c",
+        submit=100.0,
+        reason="Resources",
+        folder="/a b",
+        command="/a b/script",
     )
 
 
@@ -385,6 +400,54 @@ def test_an_estimate_that_moves_a_little_is_no_news() -> None:
     assert is_news(
         before, QueueRow(job_id="7", state="PENDING", name="n", submit=0.0, start=10_000.0, reason="Priority")
     )
+
+
+def test_a_reason_for_waiting_comes_with_a_sentence() -> None:
+    """Slurm's code stays, and its meaning follows; a name that explains itself has none."""
+    row = QueueRow(job_id="7", state="PENDING", name="n", reason="ReqNodeNotAvail, UnavailableNodes:a1")
+    assert waiting_message(row) == (
+        "waiting in Slurm's queue: ReqNodeNotAvail, UnavailableNodes:a1"
+        " (a node that it needs is down, drained or reserved)"
+    )
+    assert "lower `time`" in waiting_message(replace(row, reason="PartitionTimeLimit"))
+    assert waiting_message(replace(row, reason="Cleaning")) == "waiting in Slurm's queue: Cleaning"
+
+
+@pytest.mark.parametrize(
+    ("folder", "is_array", "expected"),
+    [
+        ("/e/slurm/1", False, "/e/slurm/1/output"),
+        ("/e/slurm/1", True, "/e/slurm/1/output-%a"),
+        ("/100%j/slurm/1", True, "/100%%j/slurm/1/output-%a"),
+        ("/back\\slash/slurm/1", True, "/dev/null"),
+    ],
+)
+def test_what_slurm_prints_has_a_file(folder: str, is_array: bool, expected: str) -> None:  # noqa: FBT001
+    """Each job has its own file beside the script; nothing in its path is a pattern to Slurm."""
+    assert output_pattern(PurePosixPath(folder), is_array=is_array) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "is_excess"),
+    [
+        ({"time": "2:00:00", "partition": "short"}, True),
+        ({"time": "30", "partition": "short"}, False),
+        ({"time": "2:00:00", "partition": "short,long"}, False),
+        ({"time": "2:00:00"}, False),
+        ({"time": "3-0"}, True),
+        ({"time": "UNLIMITED", "partition": "short"}, True),
+        ({"time": "UNLIMITED", "partition": "free"}, False),
+        ({"time": "2:00:00", "partition": "unknown"}, False),
+    ],
+)
+def test_a_time_that_no_partition_allows_is_found(options: dict[str, Any], is_excess: bool) -> None:  # noqa: FBT001
+    """It is compared with the limits of those partitions in which the job may run."""
+    text = (
+        "*** A banner ***\nPartitionName=short Default=NO MaxTime=00:30:00 State=UP\n"
+        "PartitionName=long Default=YES MaxTime=1-00:00:00 State=UP\nPartitionName=free MaxTime=UNLIMITED\n"
+    )
+    found = _excess_time(options, CommandResult(code=0, output=text))
+    assert (found is not None) is is_excess
 
 
 def test_looking_for_what_is_left_does_not_find_itself() -> None:

@@ -96,7 +96,7 @@ class Connection:
     def text(self, argv: Sequence[str]) -> str:
         """The shell text that runs one of Slurm's commands."""
         kept = commands.kept(argv[0], self._given)
-        return protocol.ask(argv, settings=kept, fixed=commands.fixed(argv[0]), path=commands.PATH)
+        return protocol.ask(argv, settings=kept, fixed=commands.fixed(argv[0]))
 
     def send(self, text: str, *, name: str) -> RemoteRequest:
         """Run this shell text in the next round trip."""
@@ -203,5 +203,5 @@ def _result(output: CommandOutput, request: RemoteRequest) -> CommandResult:
     if output.code:
         complaint = complaint or text.strip()
     return CommandResult(
-        code=output.code, output=text, complaint=complaint[: commands.MOST_SHOWN], asked=request.asked
+        code=output.code, output=text, complaint=complaint[-commands.MOST_SHOWN :], asked=request.asked
     )

@@ -34,6 +34,7 @@ EVIDENCE: Final = (
     STEP,
     NEAR_LIMIT_BEFORE,
     DECLINED_BEFORE,
+    _NAMES.backend_output.name,
     _NAMES.log.name,
     _NAMES.outputs.name,
     _NAMES.records.name,
@@ -52,13 +53,13 @@ exp_rsync=$(command -v rsync)
 if ! command -v sbatch >/dev/null 2>&1 && [ -r /etc/profile ]; then . /etc/profile; fi >/dev/null 2>&1
 exp_ask() {{
     # Run one of Slurm's commands with the same environment as on a host of the cluster.
-    exp_settings=$1 exp_path=$2 exp_name=$3
-    shift 3
+    exp_settings=$1 exp_name=$2
+    shift 2
     if ! exp_program=$(command -v -- "$exp_name"); then
         echo "there is no $exp_name on PATH" >&2
         return 127
     fi
-    eval "set -- $exp_settings \\"PATH=\\$exp_path\\" \\"\\$exp_program\\" \\"\\$@\\""
+    eval "set -- $exp_settings \\"PATH=\\$PATH\\" \\"\\$exp_program\\" \\"\\$@\\""
     env -i "$@" </dev/null
 }}
 exp_said() {{
@@ -152,18 +153,17 @@ class RoundTripReport:
     rest: str
 
 
-def ask(argv: Sequence[str], *, settings: Sequence[str], fixed: Mapping[str, str], path: str) -> str:
+def ask(argv: Sequence[str], *, settings: Sequence[str], fixed: Mapping[str, str]) -> str:
     """The shell text that runs one of Slurm's commands.
 
     Args:
         argv: the command.
         settings: names of variables that it inherits on the remote host.
-        fixed: further variables, with their values.
-        path: its PATH.
+        fixed: further variables, with their values; PATH is that of the session.
     """
     inherited = " ".join(f'${{{name}+"{name}=${name}"}}' for name in settings)
     assigned = " ".join(shlex.quote(f"{name}={value}") for name, value in fixed.items())
-    return f"exp_ask {shlex.quote(f'{inherited} {assigned}')} {shlex.join([path, *argv])}"
+    return f"exp_ask {shlex.quote(f'{inherited} {assigned}')} {shlex.join(argv)}"
 
 
 def put(path: str, text: str) -> str:
