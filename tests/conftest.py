@@ -30,7 +30,7 @@ from support.extent import IS_LONG, amount
 from support.failures import pytest_configure  # noqa: F401 - a hook, too
 from support.faked_clock import faked_clock  # noqa: F401 - a fixture
 from support.patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
-from support.workspace import Bench, Exp
+from support.workspace import Exp, ExpWorkspace
 
 from nemorun_cli.contract.fixtures import _may_have, processes_of
 from nemorun_cli.storage.paths import HOME_VARIABLE, Home
@@ -90,10 +90,10 @@ def _fresh(path: Path) -> Iterator[Exp]:
 
 
 @pytest.fixture
-def bench(exp: Exp, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def workspace(exp: Exp, monkeypatch: pytest.MonkeyPatch) -> ExpWorkspace:
     """Experiments from Python under the home of `exp`."""
     monkeypatch.setenv("NEMORUN_HOME", str(exp.home))
-    return Bench(Home(exp.home), exp.folder)
+    return ExpWorkspace(Home(exp.home), exp.folder)
 
 
 def environment() -> dict[str, str]:

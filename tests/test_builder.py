@@ -24,7 +24,7 @@ from nemorun_cli.errors import SpecError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
 
 def helper(a: int) -> int:
@@ -125,7 +125,7 @@ def test_what_no_task_can_import_is_refused() -> None:
         built().add(Script())
 
 
-def test_problems_are_told_all_at_once(bench: Bench) -> None:
+def test_problems_are_told_all_at_once(workspace: ExpWorkspace) -> None:
     """What is wrong with what was built is told before anything starts, by its place."""
     exp = built(executor=LocalExecutor(imag="x"))
     exp.add(Command("true"), dependencies=["nobody"], timout=3)
@@ -138,10 +138,10 @@ def test_problems_are_told_all_at_once(bench: Bench) -> None:
         "tasks.true.timout",
         "tasks.true.dependencies.0",
     }
-    assert not bench.home.names()
+    assert not workspace.home.names()
 
 
-def test_a_detached_run_gives_a_handle(bench: Bench) -> None:
+def test_a_detached_run_gives_a_handle(workspace: ExpWorkspace) -> None:
     """`run(detach=True)` gives the experiment at once; a task's plugins hold for that task."""
     exp = built()
     exp.add(Command(["sh", "-c", "exit $CODE"]), name="one", plugins=[Loud("1")])
@@ -152,7 +152,7 @@ def test_a_detached_run_gives_a_handle(bench: Bench) -> None:
 
     states = {name: (state.status, state.exit_code) for name, state in snapshot.history.tasks.items()}
     assert states == {"one": ("FAILED", 1), "two": ("SUCCEEDED", 0)}
-    assert bench.home.ids("study")
+    assert workspace.home.ids("study")
 
 
 class Loud:

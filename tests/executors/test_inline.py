@@ -10,7 +10,7 @@ from support.workspace import attempt, log
 from nemorun_cli.storage import failed_line
 
 if TYPE_CHECKING:
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
 
 class Ended(NamedTuple):
@@ -50,12 +50,12 @@ COMPLETE = {
 }
 
 
-def test_the_first_failed_command_ends_an_inline_text(bench: Bench) -> None:
+def test_the_first_failed_command_ends_an_inline_text(workspace: ExpWorkspace) -> None:
     """What follows it does not run, its exit code is the task's, and its line is recorded."""
     tasks: dict[str, Any] = {name: f"{ended.text}\necho wrong" for name, ended in ENDED.items()}
     tasks["last"] = ENDED["last"].text
     tasks["late"] = {"inline": tasks["late"], "dependencies": ["fine"]}
-    run = bench.start(tasks | COMPLETE)
+    run = workspace.start(tasks | COMPLETE)
     states = run.wait(timeout=60).history.tasks
     assert [name for name in COMPLETE if states[name].status != "SUCCEEDED"] == []
     assert {name: states[name].exit_code for name in ENDED} == {
@@ -72,9 +72,9 @@ def test_the_first_failed_command_ends_an_inline_text(bench: Bench) -> None:
     assert log(run, "pipeline") == ""
 
 
-def test_inline_texts_end_wherever_they_are_written(bench: Bench) -> None:
+def test_inline_texts_end_wherever_they_are_written(workspace: ExpWorkspace) -> None:
     """Members, co-scheduled ones, sweeps, launched tasks and handlers; `entrypoint` and scripts differ."""
-    (bench.folder / "script").write_text("false\necho after")
+    (workspace.folder / "script").write_text("false\necho after")
     text = 'false\necho wrong >>"$EXP_DIR/wrong"'
     plain = "false\necho after"
     failing = {
@@ -92,7 +92,7 @@ def test_inline_texts_end_wherever_they_are_written(bench: Bench) -> None:
         "listed": {"inline": plain, "entrypoint": ["bash"]},
         "python": {"inline": "print('after')", "entrypoint": "python3"},
     }
-    run = bench.start(failing | plainly, on_exit={"handler": {"inline": text}})
+    run = workspace.start(failing | plainly, on_exit={"handler": {"inline": text}})
     states = run.wait(timeout=60).history.tasks
     failed = {name for name, state in states.items() if state.status == "FAILED"}
     assert failed == set(states) - set(plainly)
@@ -100,7 +100,7 @@ def test_inline_texts_end_wherever_they_are_written(bench: Bench) -> None:
     assert not (run.directory / "wrong").exists()
     assert {log(run, name).strip() for name in plainly} == {"after"}
 
-    plan = bench.start({"a": {"inline": plain}}, defaults={"entrypoint": "bash"})
+    plan = workspace.start({"a": {"inline": plain}}, defaults={"entrypoint": "bash"})
     assert plan.wait(timeout=60).history.tasks["a"].status == "SUCCEEDED"
     assert json.loads(attempt(plan, "a").plan.read_bytes())["argv"][:-1] == ["bash"]
     assert attempt(plan, "a").script.read_text() == plain

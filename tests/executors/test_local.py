@@ -29,7 +29,7 @@ from nemorun_cli.storage.paths import ExperimentFiles, Home
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
 SHIM = shim_call.SHIM
 
@@ -45,78 +45,83 @@ SHIM = shim_call.SHIM
     ],
 )
 def test_end_is_told_by_code_and_reason(
-    bench: Bench, script: str, code: int, reason: str, message: str | None
+    workspace: ExpWorkspace, script: str, code: int, reason: str, message: str | None
 ) -> None:
     """Exit codes are kept as they are, and 128 and more is told as a signal where there is one."""
-    state = bench.run({"a": script}).history.tasks["a"]
+    state = workspace.run({"a": script}).history.tasks["a"]
     assert (state.status, state.exit_code, state.reason, state.message) == ("FAILED", code, reason, message)
 
 
 @pytest.mark.parametrize(
     "task", [{"command": ["no-such-program"]}, {"inline": ":", "entrypoint": "no-such-shell"}]
 )
-def test_program_that_is_not_there_is_a_launch_failure(bench: Bench, task: dict[str, Any]) -> None:
+def test_program_that_is_not_there_is_a_launch_failure(workspace: ExpWorkspace, task: dict[str, Any]) -> None:
     """A program that is not on the task's PATH fails the task with reason `launch` and its name."""
-    state = bench.run({"a": task}).history.tasks["a"]
+    state = workspace.run({"a": task}).history.tasks["a"]
     assert (state.status, state.reason, state.exit_code) == ("FAILED", "launch", None)
     assert "no-such" in (state.message or "")
 
 
-def test_workdir_that_is_not_there_is_a_launch_failure(bench: Bench) -> None:
+def test_workdir_that_is_not_there_is_a_launch_failure(workspace: ExpWorkspace) -> None:
     """A folder that is gone by the time the task starts fails it with reason `launch`."""
-    (bench.folder / "sub").mkdir()
-    run = bench.start({"a": "rmdir sub", "b": {"inline": NOTE, "workdir": "sub", "dependencies": ["a"]}})
+    (workspace.folder / "sub").mkdir()
+    run = workspace.start({"a": "rmdir sub", "b": {"inline": NOTE, "workdir": "sub", "dependencies": ["a"]}})
     state = run.wait(timeout=60).history.tasks["b"]
     assert (state.status, state.reason) == ("FAILED", "launch")
-    assert bench.lines() == []
+    assert workspace.lines() == []
 
 
-def test_argument_list_that_is_too_long_fails_the_task(bench: Bench) -> None:
+def test_argument_list_that_is_too_long_fails_the_task(workspace: ExpWorkspace) -> None:
     """What the system refuses to start is that task's failure and nobody else's."""
-    snapshot = bench.run({"a": {"command": ["echo", "x" * 3_000_000]}, "b": NOTE})
+    snapshot = workspace.run({"a": {"command": ["echo", "x" * 3_000_000]}, "b": NOTE})
     assert snapshot.history.tasks["a"].reason == "launch"
-    assert bench.lines() == ["b 1"]
+    assert workspace.lines() == ["b 1"]
 
 
 @pytest.mark.parametrize("name", ["INT", "TERM", "USR1", "HUP", "PIPE", "QUIT"])
-def test_no_signal_is_ignored_in_a_task(bench: Bench, name: str) -> None:
+def test_no_signal_is_ignored_in_a_task(workspace: ExpWorkspace, name: str) -> None:
     """A task starts with every signal at its default, whatever the caller and `exp` itself do with it."""
-    snapshot = bench.run({"a": {"command": ["sh", "-c", f"kill -s {name} $$; exit 0"]}})
+    snapshot = workspace.run({"a": {"command": ["sh", "-c", f"kill -s {name} $$; exit 0"]}})
     assert snapshot.history.tasks["a"].exit_code == 128 + signal.Signals["SIG" + name]
 
 
-def test_signals_are_not_blocked_in_a_task(bench: Bench) -> None:
+def test_signals_are_not_blocked_in_a_task(workspace: ExpWorkspace) -> None:
     """No signal is blocked or ignored, even if the caller ignores it, as under nohup."""
     script = "grep -E '^Sig(Blk|Ign)' /proc/self/status"
-    spec = bench.spec({"a": {"command": script}})
-    command = f"trap '' HUP INT USR1; exec {bench.exp.argv[0]} run {spec} -d"
+    spec = workspace.spec({"a": {"command": script}})
+    command = f"trap '' HUP INT USR1; exec {workspace.exp.argv[0]} run {spec} -d"
     run_id = subprocess.run(
-        ["sh", "-c", command], env=bench.exp.env, cwd=bench.folder, capture_output=True, text=True, check=True
+        ["sh", "-c", command],
+        env=workspace.exp.env,
+        cwd=workspace.folder,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
-    bench.exp("wait", run_id)
-    lines = bench.exp.directory(run_id).joinpath("tasks/a/attempt-1/log").read_text().split("\n")
+    workspace.exp("wait", run_id)
+    lines = workspace.exp.directory(run_id).joinpath("tasks/a/attempt-1/log").read_text().split("\n")
     known = (1 << 31) - 1  # beyond are signals that the C library keeps for itself
     assert [int(line.split()[1], 16) & known for line in lines if line] == [0, 0]
 
 
-def test_pipe_that_breaks_ends_the_writer_quietly(bench: Bench) -> None:
+def test_pipe_that_breaks_ends_the_writer_quietly(workspace: ExpWorkspace) -> None:
     """`yes | head` ends as at a shell's prompt."""
-    run = bench.start({"a": "set -o pipefail; yes | head -1"})
+    run = workspace.start({"a": "set -o pipefail; yes | head -1"})
     run.wait(timeout=60)
     assert log(run, "a") == "y\n"
     assert run.status().history.tasks["a"].exit_code == 141
 
 
-def test_input_is_empty(bench: Bench) -> None:
+def test_input_is_empty(workspace: ExpWorkspace) -> None:
     """A task that reads its input finds the end of it at once."""
-    run = bench.start({"a": "readlink /proc/self/fd/0; cat"})
+    run = workspace.start({"a": "readlink /proc/self/fd/0; cat"})
     run.wait(timeout=60)
     assert log(run, "a") == "/dev/null\n"
 
 
-def test_nothing_else_is_inherited(bench: Bench) -> None:
+def test_nothing_else_is_inherited(workspace: ExpWorkspace) -> None:
     """Beside input, output and its lock a task has no descriptor of `exp`'s."""
-    run = bench.start({"a": {"command": ["sh", "-c", "ls /proc/$$/fd"]}})
+    run = workspace.start({"a": {"command": ["sh", "-c", "ls /proc/$$/fd"]}})
     run.wait(timeout=60)
     assert set(log(run, "a").split()) == {"0", "1", "2", "9"}
 
@@ -153,22 +158,22 @@ def test_python_writes_its_output_at_once(
     assert task["env"].get("PYTHONUNBUFFERED", inherited) == shown
 
 
-def test_umask_is_the_callers(bench: Bench) -> None:
+def test_umask_is_the_callers(workspace: ExpWorkspace) -> None:
     """Files that a task makes have the mode that the caller's umask gives; those of `exp` are private."""
     before = os.umask(0o027)
     try:
-        run = bench.start({"a": ": >made"})
+        run = workspace.start({"a": ": >made"})
     finally:
         os.umask(before)
     run.wait(timeout=60)
-    assert (bench.folder / "made").stat().st_mode & 0o777 == 0o640
+    assert (workspace.folder / "made").stat().st_mode & 0o777 == 0o640
 
 
-def test_everything_under_the_home_is_private(bench: Bench) -> None:
+def test_everything_under_the_home_is_private(workspace: ExpWorkspace) -> None:
     """Files are 0600 and folders 0700, whatever the umask."""
     before = os.umask(0)
     try:
-        run = bench.start(
+        run = workspace.start(
             {
                 "a": "echo k=v >>$EXP_OUTPUT",
                 "b": {"inline": "false", "allow_failure": True},
@@ -178,31 +183,31 @@ def test_everything_under_the_home_is_private(bench: Bench) -> None:
     finally:
         os.umask(before)
     run.wait(timeout=60)
-    for path in bench.home.directory.rglob("*"):
+    for path in workspace.home.directory.rglob("*"):
         mode = path.lstat().st_mode & 0o777
         if path.name == "outputs":  # the task's own, made with its own umask; its folder keeps it private
             continue
         assert mode == 0o700 if path.is_dir() or path.name == "shim" else mode == 0o600, path
 
 
-def test_log_keeps_the_order(bench: Bench) -> None:
+def test_log_keeps_the_order(workspace: ExpWorkspace) -> None:
     """Ten thousand lines, by turns on both streams, are in the log in the order they were written."""
-    run = bench.start({"a": "for i in $(seq 5000); do echo out $i; echo err $i >&2; done"})
+    run = workspace.start({"a": "for i in $(seq 5000); do echo out $i; echo err $i >&2; done"})
     run.wait(timeout=60)
     assert log(run, "a").splitlines() == [f"{one} {i}" for i in range(1, 5001) for one in ("out", "err")]
 
 
-def test_task_may_close_all_descriptors(bench: Bench) -> None:
+def test_task_may_close_all_descriptors(workspace: ExpWorkspace) -> None:
     """A task that closes everything it has, its lock included, is waited for to its end."""
     script = f"exec 0<&- 1>&- 2>&- 9>&-; {until('gate')}; exit 4"
-    run = bench.start(
+    run = workspace.start(
         {"a": script, "b": {"inline": NOTE, "dependencies": ["a"], "dependency_type": "afternotok"}}
     )
     shim_pid(run, "a")
     eventually(lambda: status(run, "a") == "RUNNING")
-    bench.touch("gate")
+    workspace.touch("gate")
     assert run.wait(timeout=60).history.tasks["a"].exit_code == 4
-    assert bench.lines() == ["b 1"]
+    assert workspace.lines() == ["b 1"]
 
 
 LEFTOVERS = {
@@ -216,32 +221,36 @@ LEFTOVERS = {
 
 @pytest.mark.parametrize("supervised", [True, False])
 @pytest.mark.parametrize("kind", LEFTOVERS)
-def test_leftovers_are_ended_before_dependents_start(bench: Bench, kind: str, supervised: bool) -> None:  # noqa: FBT001
+def test_leftovers_are_ended_before_dependents_start(
+    workspace: ExpWorkspace,
+    kind: str,
+    supervised: bool,  # noqa: FBT001
+) -> None:
     """What a task leaves running is ended when its main process has ended, before what needs it begins."""
     wait = "" if supervised else until("gate")
     script = f"{LEFTOVERS[kind]}\nuntil [ -s pids ]; do sleep 0.01; done; {wait}"
     check = f"{NOTE}; if grep -qs '^State:.[^Z]' /proc/$(cat pids)/status; then echo alive >>ran; fi"
-    run = bench.start(
+    run = workspace.start(
         {"a": {"inline": script, "stop_grace": 0.2}, "b": {"inline": check, "dependencies": ["a"]}}
     )
-    eventually(lambda: bench.lines("pids"))
+    eventually(lambda: workspace.lines("pids"))
     if not supervised:
         kill_supervisor(run)
         run.resume()
-        bench.touch("gate")
+        workspace.touch("gate")
     final = run.wait(timeout=60)
     assert final.status is ExperimentStatus.COMPLETED
-    assert bench.lines() == ["b 1"]
-    assert not is_running(int(bench.lines("pids")[0]))
+    assert workspace.lines() == ["b 1"]
+    assert not is_running(int(workspace.lines("pids")[0]))
 
 
-def test_two_homes_under_two_names_are_one(bench: Bench) -> None:
+def test_two_homes_under_two_names_are_one(workspace: ExpWorkspace) -> None:
     """A home that is reached by a link is the same: a cancel through it finds the task's processes."""
-    run = bench.start({"a": until("never")})
+    run = workspace.start({"a": until("never")})
     shim = shim_pid(run, "a")
     kill_supervisor(run)
-    link = bench.folder / "link"
-    link.symlink_to(bench.home.directory)
+    link = workspace.folder / "link"
+    link.symlink_to(workspace.home.directory)
     assert find(run.id, home=Home(link)).cancel().status is ExperimentStatus.CANCELLED
     assert not is_running(shim)
 
@@ -421,9 +430,9 @@ def test_scan_passes_over_what_it_may_not_look_into() -> None:
     assert seen[os.getpid()].mark is None
 
 
-def test_orphans_do_not_pile_up(bench: Bench) -> None:
+def test_orphans_do_not_pile_up(workspace: ExpWorkspace) -> None:
     """A supervisor collects what tasks left behind and it inherited, while it goes on."""
-    run = bench.start(
+    run = workspace.start(
         {
             "a": "for i in 1 2 3 4 5; do (setsid sh -c 'sleep 0.01' >/dev/null 2>&1 9>&- &); done",
             "b": until("gate"),
@@ -441,14 +450,14 @@ def test_orphans_do_not_pile_up(bench: Bench) -> None:
         return [line for line in text.stdout.split() if line.startswith("Z")]
 
     eventually(lambda: status(run, "a") == "SUCCEEDED" and not zombies())
-    bench.touch("gate")
+    workspace.touch("gate")
     run.wait(timeout=60)
 
 
-def test_python_is_not_needed_where_the_task_runs(bench: Bench) -> None:
+def test_python_is_not_needed_where_the_task_runs(workspace: ExpWorkspace) -> None:
     """A task may have an environment and a PATH of its own; only a shell is needed to run it."""
     task = {"command": ["/bin/sh", "-c", "echo $PATH"], "env": {"PATH": "/nowhere"}}
-    run = bench.start({"a": task})
+    run = workspace.start({"a": task})
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert log(run, "a") == "/nowhere\n"
     assert sys.executable not in attempt(run, "a").plan.read_text()

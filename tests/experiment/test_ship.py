@@ -17,7 +17,7 @@ from nemorun_cli.experiment.run import find
 
 if TYPE_CHECKING:
     from support.repositories import Repo
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
     from nemorun_cli.model.code_package import Package
 
@@ -30,23 +30,23 @@ def repo(exp: Exp) -> Repo:
     return repositories.make(exp.folder, {"code.txt": "first\n", "experiments/keep": ""})
 
 
-def package(bench: Bench) -> Package:
+def package(workspace: ExpWorkspace) -> Package:
     """The one package of the latest experiment."""
-    (found,) = find(home=bench.home).spec().packages
+    (found,) = find(home=workspace.home).spec().packages
     return found
 
 
-def test_a_task_runs_on_what_was_there(bench: Bench, repo: Repo) -> None:
+def test_a_task_runs_on_what_was_there(workspace: ExpWorkspace, repo: Repo) -> None:
     """What is edited after the start reaches no task, not even one that starts later or after a resume."""
-    env = {"GATE": str(bench.folder.parent / "gate")}
-    run = bench.start(
+    env = {"GATE": str(workspace.folder.parent / "gate")}
+    run = workspace.start(
         {"first": GATE, "second": {"inline": "cat code.txt", "dependencies": ["first"]}},
         packager="git",
         env=env,
     )
     repo.write("code.txt", "second\n")
     kill_supervisor(run)
-    (bench.folder.parent / "gate").touch()
+    (workspace.folder.parent / "gate").touch()
     run.resume()
     assert statuses(run.wait(timeout=60)) == {"first": "SUCCEEDED", "second": "SUCCEEDED"}
     assert log(run, "second") == "first\n"
@@ -65,12 +65,12 @@ def test_the_spec_s_folder_keeps_its_place(exp: Exp, repo: Repo) -> None:
     assert exp("logs", "latest", "away").stdout == "/\n"
 
 
-def test_what_was_shipped_is_recorded(bench: Bench, repo: Repo) -> None:
+def test_what_was_shipped_is_recorded(workspace: ExpWorkspace, repo: Repo) -> None:
     """The hash, the commit, the list of files and the changes are kept with the experiment."""
     repo.write("code.txt", "changed\n")
-    run = bench.start({"look": "true"}, packager="git")
+    run = workspace.start({"look": "true"}, packager="git")
     run.wait(timeout=60)
-    made = package(bench)
+    made = package(workspace)
     files = Path(f"{made.folder}.files").read_bytes()
     assert made.hash == hashlib.sha256(files).hexdigest()
     entries = {entry["path"]: entry for entry in map(json.loads, files.splitlines())}
@@ -81,22 +81,22 @@ def test_what_was_shipped_is_recorded(bench: Bench, repo: Repo) -> None:
     assert [entry["hash"] for entry in created["packages"]] == [made.hash]
 
 
-def test_the_same_content_is_kept_once(bench: Bench, repo: Repo) -> None:
+def test_the_same_content_is_kept_once(workspace: ExpWorkspace, repo: Repo) -> None:
     """Two experiments on the same files share what is kept, and neither sees what the other writes."""
     for _ in range(2):
-        snapshot = bench.run({"write": "test ! -e made && touch made"}, packager="git")
+        snapshot = workspace.run({"write": "test ! -e made && touch made"}, packager="git")
         assert statuses(snapshot) == {"write": "SUCCEEDED"}
-    kept = [path.name for path in bench.home.code.iterdir() if path.is_dir()]
-    assert kept == [package(bench).hash[:16]]
-    assert not (bench.home.code / kept[0] / "made").exists()
+    kept = [path.name for path in workspace.home.code.iterdir() if path.is_dir()]
+    assert kept == [package(workspace).hash[:16]]
+    assert not (workspace.home.code / kept[0] / "made").exists()
     assert not (repo.folder / "made").exists()
 
 
-def test_what_nobody_refers_to_is_collected(exp: Exp, bench: Bench, repo: Repo) -> None:
+def test_what_nobody_refers_to_is_collected(exp: Exp, workspace: ExpWorkspace, repo: Repo) -> None:
     """Gc keeps what an experiment refers to and removes the rest, also what was broken off."""
-    bench.run({"one": "true"}, packager="git")
-    (bench.home.code / ".part-abandoned").mkdir()
-    stored = Path(package(bench).store)
+    workspace.run({"one": "true"}, packager="git")
+    (workspace.home.code / ".part-abandoned").mkdir()
+    stored = Path(package(workspace).store)
     removed = [item for item in exp("gc", "--json").json["removed"] if item["kind"] == "code"]
     assert [Path(item["path"]).name for item in removed] == [".part-abandoned"]
     assert stored.is_dir()
@@ -210,11 +210,11 @@ def test_run_tells_what_it_ships(exp: Exp, repo: Repo) -> None:
     exp("wait", started.stdout.strip())
 
 
-def test_a_record_knows_the_commit_of_shipped_code(bench: Bench, repo: Repo) -> None:
+def test_a_record_knows_the_commit_of_shipped_code(workspace: ExpWorkspace, repo: Repo) -> None:
     """What tracks in the copy is told the commit, for no repository is around it."""
     code = "import json; from nemorun_cli.tracking.process import process_info as facts; import os; "
     code += "print(json.dumps(facts.of_process(os.environ)['git']))"
-    run = bench.start({"one": {"command": [sys.executable, "-c", code]}}, packager="git")
+    run = workspace.start({"one": {"command": [sys.executable, "-c", code]}}, packager="git")
     assert statuses(run.wait(timeout=60)) == {"one": "SUCCEEDED"}
     commit = repo.git("rev-parse", "HEAD")
     assert json.loads(log(run, "one")) == {"folder": None, "commit": commit, "branch": None}
@@ -237,7 +237,7 @@ def test_diff_tells_which_files_changed(exp: Exp, repo: Repo) -> None:
 
 
 @pytest.mark.parametrize(("dirty", "said"), [("include", "changed"), ("ignore", "committed")])
-def test_a_script_runs_as_it_was_shipped(bench: Bench, repo: Repo, dirty: str, said: str) -> None:
+def test_a_script_runs_as_it_was_shipped(workspace: ExpWorkspace, repo: Repo, dirty: str, said: str) -> None:
     """A script runs in its place in the copy, finds what lies beside it, and is the commit's where asked."""
     repo.write("src/beside.py", "WORD = 'beside'\n")
     repo.write("src/main.py", "import beside\nprint('committed', beside.WORD)\n")
@@ -249,22 +249,22 @@ def test_a_script_runs_as_it_was_shipped(bench: Bench, repo: Repo, dirty: str, s
         "alone": {"script": "src/alone.sh"},
         "bare": {"script": "src/main.py", "entrypoint": "cat", "packager": "none"},
     }
-    run = bench.start(tasks, packager={"type": "git", "dirty": dirty})
+    run = workspace.start(tasks, packager={"type": "git", "dirty": dirty})
     assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
     assert log(run, "shipped") == f"{said} beside\n"
     assert log(run, "alone") == "alone\n"
     assert "changed" in log(run, "bare")
 
 
-def test_a_changed_spec_runs_its_new_script(bench: Bench, repo: Repo) -> None:
+def test_a_changed_spec_runs_its_new_script(workspace: ExpWorkspace, repo: Repo) -> None:
     """A resume with a changed script runs that one; any other still finds what was shipped beside it."""
     repo.write("word.txt", "shipped\n")
     repo.write("broken.sh", "exit 1\n")
     repo.write("kept.sh", 'cat "$(dirname "$0")/word.txt"\n')
     tasks = {"mended": {"script": "broken.sh"}, "kept": {"script": "kept.sh", "dependencies": ["mended"]}}
-    run = bench.start(tasks, packager="git")
+    run = workspace.start(tasks, packager="git")
     assert statuses(run.wait(timeout=60)) == {"mended": "FAILED", "kept": "SKIPPED"}
     repo.write("broken.sh", "echo mended\n")
     repo.write("word.txt", "later\n")
-    bench.exp("resume", run.id, "--spec", repo.folder / "spec.yaml", "--accept-changes")
+    workspace.exp("resume", run.id, "--spec", repo.folder / "spec.yaml", "--accept-changes")
     assert (log(run, "mended", 2), log(run, "kept")) == ("mended\n", "shipped\n")

@@ -28,7 +28,7 @@ from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
 DEAF = """
 trap '' TERM INT HUP
@@ -40,35 +40,38 @@ while :; do sleep 0.1; done
 """
 
 
-def pids(bench: Bench, count: int) -> list[int]:
+def pids(workspace: ExpWorkspace, count: int) -> list[int]:
     """The pids that the processes of a task wrote down."""
-    eventually(lambda: len(bench.lines("pids")) == count)
-    return [int(line) for line in bench.lines("pids")]
+    eventually(lambda: len(workspace.lines("pids")) == count)
+    return [int(line) for line in workspace.lines("pids")]
 
 
 @pytest.mark.parametrize("supervised", [True, False])
-def test_deaf_task_with_children_in_sessions_of_their_own_is_gone(bench: Bench, supervised: bool) -> None:  # noqa: FBT001
+def test_deaf_task_with_children_in_sessions_of_their_own_is_gone(
+    workspace: ExpWorkspace,
+    supervised: bool,  # noqa: FBT001
+) -> None:
     """When cancel returns, the whole tree is gone: deaf, daemonised, in sessions of their own, unmarked."""
-    run = bench.start(
+    run = workspace.start(
         {"a": {"inline": DEAF, "stop_grace": 0.3}, "b": {"inline": NOTE, "dependencies": ["a"]}}
     )
-    found = pids(bench, 4)
+    found = pids(workspace, 4)
     if not supervised:
         kill_supervisor(run)
-    done = bench.exp("cancel", run.id)
+    done = workspace.exp("cancel", run.id)
     assert not any(map(is_running, found))
     snapshot = run.status()
     assert snapshot.status is ExperimentStatus.CANCELLED, done.stderr
     assert statuses(snapshot)["a"] == "CANCELLED"
     assert snapshot.history.tasks["b"].status in {"CANCELLED", "SKIPPED"}
-    assert bench.lines() == []
-    assert bench.exp("status", run.id, "--exit-code", code=5)
+    assert workspace.lines() == []
+    assert workspace.exp("status", run.id, "--exit-code", code=5)
 
 
 @pytest.mark.parametrize("supervised", [True, False])
-def test_cancel_of_one_task_skips_what_needs_it(bench: Bench, supervised: bool) -> None:  # noqa: FBT001
+def test_cancel_of_one_task_skips_what_needs_it(workspace: ExpWorkspace, supervised: bool) -> None:  # noqa: FBT001
     """Others go on; what depends on the cancelled task never runs, and the experiment is FAILED."""
-    run = bench.start(
+    run = workspace.start(
         {
             "a": until("never"),
             "b": {"inline": NOTE, "dependencies": ["a"]},
@@ -84,7 +87,7 @@ def test_cancel_of_one_task_skips_what_needs_it(bench: Bench, supervised: bool) 
     snapshot = run.cancel(["a"])
     assert statuses(snapshot)["a"] == "CANCELLED"
     assert status(run, "c") == "RUNNING"
-    bench.touch("gate")
+    workspace.touch("gate")
     eventually(lambda: status(run, "c") == "SUCCEEDED")
     if not supervised:
         assert statuses(run.status())["d"] == "PENDING"
@@ -93,27 +96,27 @@ def test_cancel_of_one_task_skips_what_needs_it(bench: Bench, supervised: bool) 
     final = run.wait(timeout=60)
     assert statuses(final) == {"a": "CANCELLED", "b": "SKIPPED", "c": "SUCCEEDED", "d": "SUCCEEDED"}
     assert final.status is ExperimentStatus.FAILED
-    assert bench.lines() == ["d 1"]
+    assert workspace.lines() == ["d 1"]
 
 
-def test_task_that_waits_is_cancelled_before_it_runs(bench: Bench) -> None:
+def test_task_that_waits_is_cancelled_before_it_runs(workspace: ExpWorkspace) -> None:
     """A task that waits for a slot or a dependency is CANCELLED and never begins."""
-    run = bench.start(
+    run = workspace.start(
         {"a": until("gate"), "b": NOTE, "c": {"inline": NOTE, "dependencies": ["b"]}}, run={"max_parallel": 1}
     )
     shim_pid(run, "a")
     assert statuses(run.cancel(["b"]))["b"] == "CANCELLED"
-    bench.touch("gate")
+    workspace.touch("gate")
     assert statuses(run.wait(timeout=60)) == {"a": "SUCCEEDED", "b": "CANCELLED", "c": "SKIPPED"}
-    assert bench.lines() == []
+    assert workspace.lines() == []
 
 
-def test_task_that_waits_for_its_retry_is_cancelled(bench: Bench) -> None:
+def test_task_that_waits_for_its_retry_is_cancelled(workspace: ExpWorkspace) -> None:
     """A cancel during the delay of a retry ends the task; no further attempt is made."""
-    run = bench.start({"a": {"inline": f"{NOTE}; exit 1", "retry": {"limit": 3, "delay": 600}}})
+    run = workspace.start({"a": {"inline": f"{NOTE}; exit 1", "retry": {"limit": 3, "delay": 600}}})
     eventually(lambda: run.status().history.tasks["a"].not_before)
     assert run.cancel().status is ExperimentStatus.CANCELLED
-    assert bench.lines() == ["a 1"]
+    assert workspace.lines() == ["a 1"]
 
 
 POINTS = [point for point in crashpoints.POINTS if point.startswith("attempt.")] + [
@@ -124,16 +127,16 @@ POINTS = [point for point in crashpoints.POINTS if point.startswith("attempt.")]
 
 @pytest.mark.parametrize("point", POINTS)
 def test_cancel_while_a_task_is_being_submitted(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, point: str
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     """Wherever the supervisor is in submitting (here: dead right there), a cancel ends what it began."""
     monkeypatch.setenv(crashpoints.VARIABLE, f"{point}:1" if point != "ledger.written" else f"{point}:2")
     try:
-        run = bench.start(
+        run = workspace.start(
             {"a": f"echo $$ >>pids; {until('never')}", "b": {"inline": NOTE, "dependencies": ["a"]}}
         )
     except Exception:  # noqa: BLE001 - it may have died before it could answer
-        run = find(home=bench.home)
+        run = find(home=workspace.home)
     monkeypatch.delenv(crashpoints.VARIABLE)
     if point == "attempt.over":
         shim_pid(run, "a")
@@ -141,29 +144,29 @@ def test_cancel_while_a_task_is_being_submitted(
     snapshot = run.cancel()
     assert snapshot.status is ExperimentStatus.CANCELLED
     assert statuses(snapshot)["a"] == "CANCELLED"
-    assert not any(is_running(int(pid)) for pid in bench.lines("pids"))
-    assert bench.lines() == []
+    assert not any(is_running(int(pid)) for pid in workspace.lines("pids"))
+    assert workspace.lines() == []
 
 
-def test_cancel_as_early_as_can_be(bench: Bench) -> None:
+def test_cancel_as_early_as_can_be(workspace: ExpWorkspace) -> None:
     """A cancel that comes before, while and after the tasks are submitted ends them all the same."""
     for number in range(8):
-        run = bench.start(
+        run = workspace.start(
             {str_name: f"echo $$ >>pids{number}; {until('never')}" for str_name in ("a", "b", "c", "d")},
             run={"max_parallel": 4},
         )
         snapshot = run.cancel(grace=0.2)
         assert snapshot.status is ExperimentStatus.CANCELLED
         assert set(statuses(snapshot).values()) == {"CANCELLED"}
-        assert not any(is_running(int(pid)) for pid in bench.lines(f"pids{number}"))
+        assert not any(is_running(int(pid)) for pid in workspace.lines(f"pids{number}"))
 
 
-def test_many_cancel_at_once(bench: Bench) -> None:
+def test_many_cancel_at_once(workspace: ExpWorkspace) -> None:
     """Several commands may cancel the same; each returns when it is gone."""
-    run = bench.start({"a": {"inline": DEAF, "stop_grace": 0.2}})
-    found = pids(bench, 4)
+    run = workspace.start({"a": {"inline": DEAF, "stop_grace": 0.2}})
+    found = pids(workspace, 4)
     kill_supervisor(run)
-    commands = [bench.exp.start("cancel", run.id) for _ in range(4)]
+    commands = [workspace.exp.start("cancel", run.id) for _ in range(4)]
     assert [command.wait(60) for command in commands] == [0] * 4
     for command in commands:
         command.communicate()
@@ -172,30 +175,30 @@ def test_many_cancel_at_once(bench: Bench) -> None:
     assert len([event for event in events(run) if event["event"] == "ended"]) == 1
 
 
-def test_signal_and_grace_of_the_request_count(bench: Bench) -> None:
+def test_signal_and_grace_of_the_request_count(workspace: ExpWorkspace) -> None:
     """`--signal` and `--grace` stand for the task's own; its exit code is kept."""
-    run = bench.start({"a": f"trap 'exit 9' USR1; : >ready; {until('never')}"})
-    eventually((bench.folder / "ready").exists)
+    run = workspace.start({"a": f"trap 'exit 9' USR1; : >ready; {until('never')}"})
+    eventually((workspace.folder / "ready").exists)
     snapshot = run.cancel(signal="USR1", grace=20)
     assert snapshot.history.tasks["a"].exit_code == 9
     with pytest.raises(UsageError, match="no signal"):
         run.cancel(signal="NOPE")
 
 
-def test_stop_signal_of_the_task_is_used(bench: Bench) -> None:
+def test_stop_signal_of_the_task_is_used(workspace: ExpWorkspace) -> None:
     """A task ends by the signal it wants."""
-    run = bench.start(
+    run = workspace.start(
         {"a": {"inline": f"trap 'exit 8' INT; : >ready; {until('never')}", "stop_signal": "INT"}}
     )
-    eventually((bench.folder / "ready").exists)
+    eventually((workspace.folder / "ready").exists)
     assert run.cancel().history.tasks["a"].exit_code == 8
 
 
-def test_later_kill_overrides_an_earlier_cancel(bench: Bench) -> None:
+def test_later_kill_overrides_an_earlier_cancel(workspace: ExpWorkspace) -> None:
     """A second request with another signal and grace takes effect at once."""
-    run = bench.start({"a": {"inline": DEAF, "stop_grace": 600}})
-    found = pids(bench, 4)
-    first = bench.exp.start("cancel", run.id)
+    run = workspace.start({"a": {"inline": DEAF, "stop_grace": 600}})
+    found = pids(workspace, 4)
+    first = workspace.exp.start("cancel", run.id)
     eventually(lambda: any(event["event"] == "cancel_requested" for event in events(run)))
     run.cancel(signal="KILL", grace=0)
     assert not any(map(is_running, found))
@@ -203,11 +206,11 @@ def test_later_kill_overrides_an_earlier_cancel(bench: Bench) -> None:
     first.communicate()
 
 
-def test_cancel_is_told_with_who_asked(bench: Bench) -> None:
+def test_cancel_is_told_with_who_asked(workspace: ExpWorkspace) -> None:
     """The task and the ledger say who cancelled."""
-    run = bench.start({"a": until("never")})
+    run = workspace.start({"a": until("never")})
     shim_pid(run, "a")
-    bench.exp("cancel", run.id)
+    workspace.exp("cancel", run.id)
     state = run.status().history.tasks["a"]
     assert state.reason == "cancelled"
     assert f"pid {os.getpid()}" not in (state.message or "")
@@ -215,88 +218,88 @@ def test_cancel_is_told_with_who_asked(bench: Bench) -> None:
     assert "exp cancel" in request["by"]
 
 
-def test_cancel_of_what_is_over_changes_nothing(bench: Bench) -> None:
+def test_cancel_of_what_is_over_changes_nothing(workspace: ExpWorkspace) -> None:
     """An experiment that has ended stays as it ended."""
-    run = bench.start({"a": ":"})
+    run = workspace.start({"a": ":"})
     run.wait(timeout=60)
     before = run.files.ledger.read_bytes()
     assert run.cancel().status is ExperimentStatus.COMPLETED
     assert run.files.ledger.read_bytes() == before
 
 
-def test_abandon_records_a_cancel_without_looking(bench: Bench) -> None:
+def test_abandon_records_a_cancel_without_looking(workspace: ExpWorkspace) -> None:
     """`--abandon` gives a task up: recorded as that, and left as it is."""
-    run = bench.start({"a": until("gate")})
+    run = workspace.start({"a": until("gate")})
     shim = shim_pid(run, "a")
     snapshot = run.cancel(abandon=True)
     assert (snapshot.status, snapshot.history.tasks["a"].reason) == (ExperimentStatus.CANCELLED, "abandoned")
     assert is_running(shim)
-    bench.touch("gate")
+    workspace.touch("gate")
     eventually(lambda: not is_running(shim))
 
 
-def test_what_was_abandoned_does_not_run_twice(bench: Bench) -> None:
+def test_what_was_abandoned_does_not_run_twice(workspace: ExpWorkspace) -> None:
     """`--abandon` names what may still run, and a resume refuses as long as it does."""
-    run = bench.start({"a": until("gate")})
+    run = workspace.start({"a": until("gate")})
     shim = shim_pid(run, "a")
-    eventually(lambda: bench.exp.task("a")["status"] == "RUNNING")
-    told = bench.exp("cancel", run.id, "--abandon").stderr
+    eventually(lambda: workspace.exp.task("a")["status"] == "RUNNING")
+    told = workspace.exp("cancel", run.id, "--abandon").stderr
     assert "0 task(s) terminated" in told
     assert f"without confirmation from the engine; 1 may still run: a (attempt 1, job id {shim})" in told
     eventually(lambda: run.status().supervisor != "alive")
-    refused = bench.exp("resume", run.id, code=2).stderr
+    refused = workspace.exp("resume", run.id, code=2).stderr
     assert f"still alive: a (attempt 1, job id {shim})" in refused
-    assert bench.exp("resume", run.id, "--dry-run", code=2).stderr == refused
+    assert workspace.exp("resume", run.id, "--dry-run", code=2).stderr == refused
     assert run.status().history.tasks["a"].attempt == 1
-    bench.touch("gate")
+    workspace.touch("gate")
     eventually(lambda: not is_running(shim))
-    bench.exp("resume", run.id)
+    workspace.exp("resume", run.id)
 
 
-def test_resume_after_a_cancel_runs_the_rest(bench: Bench) -> None:
+def test_resume_after_a_cancel_runs_the_rest(workspace: ExpWorkspace) -> None:
     """After a resume the earlier cancel no longer counts."""
-    run = bench.start({"a": NOTE, "b": {"inline": f"{NOTE}; {until('gate')}", "dependencies": ["a"]}})
-    eventually(lambda: "b 1" in bench.lines())
+    run = workspace.start({"a": NOTE, "b": {"inline": f"{NOTE}; {until('gate')}", "dependencies": ["a"]}})
+    eventually(lambda: "b 1" in workspace.lines())
     run.cancel()
-    bench.touch("gate")
+    workspace.touch("gate")
     assert run.resume()
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    assert bench.lines() == ["a 1", "b 1", "b 2"]
+    assert workspace.lines() == ["a 1", "b 1", "b 2"]
 
 
-def test_cancel_does_not_touch_a_nested_experiment(bench: Bench) -> None:
+def test_cancel_does_not_touch_a_nested_experiment(workspace: ExpWorkspace) -> None:
     """What a task starts with `exp run -d` outlives the task's end, and a cancel of it."""
-    inner = bench.exp.spec(
+    inner = workspace.exp.spec(
         f'{{"version": 1, "name": "inner", "tasks": {{"x": {{"inline": "{until("gate")}"}}}}}}',
         "inner.yaml",
     )
     command = f"{sys.executable} -m nemorun_cli run {inner} -d >id"
-    ended = bench.start({"a": command})
+    ended = workspace.start({"a": command})
     assert ended.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    first = find(bench.lines("id")[0], home=bench.home)
-    outer = bench.start({"a": f"{command}2; {until('never')}"})
-    eventually(lambda: bench.lines("id2"))
-    second = find(bench.lines("id2")[0], home=bench.home)
+    first = find(workspace.lines("id")[0], home=workspace.home)
+    outer = workspace.start({"a": f"{command}2; {until('never')}"})
+    eventually(lambda: workspace.lines("id2"))
+    second = find(workspace.lines("id2")[0], home=workspace.home)
     outer.cancel()
     for nested in (first, second):
         assert nested.status().supervisor == "alive"
         assert status(nested, "x") == "RUNNING"
-    bench.touch("gate")
+    workspace.touch("gate")
     for nested in (first, second):
         assert nested.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
-def test_unrelated_processes_are_left_alone(bench: Bench) -> None:
+def test_unrelated_processes_are_left_alone(workspace: ExpWorkspace) -> None:
     """A cancel ends the task's tree and no process beside it, though it is of the same user."""
-    kept: dict[str, Any] = {"cwd": bench.folder, "env": {**os.environ, "NEMORUN_HOME": ""}}
+    kept: dict[str, Any] = {"cwd": workspace.folder, "env": {**os.environ, "NEMORUN_HOME": ""}}
     with subprocess.Popen(["sleep", "600"], **kept) as stranger:
-        run = bench.start({"a": until("never"), "b": until("gate")}, run={"max_parallel": 2})
+        run = workspace.start({"a": until("never"), "b": until("gate")}, run={"max_parallel": 2})
         shims = shim_pid(run, "a"), shim_pid(run, "b")
         run.cancel(["a"])
         assert not is_running(shims[0])
         assert is_running(shims[1])
         assert stranger.poll() is None
         stranger.send_signal(signal.SIGKILL)
-    bench.touch("gate")
+    workspace.touch("gate")
     run.wait(timeout=60)
     assert attempt(run, "b").exit.exists()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
 
@@ -66,8 +66,8 @@ def _put_a_copy(path: Path) -> None:
     copy.replace(path)
 
 
-def _begun(bench: Bench, **header: object) -> Run:
-    run = bench.start(
+def _begun(workspace: ExpWorkspace, **header: object) -> Run:
+    run = workspace.start(
         {
             "a": f"echo a >>ran; {until('go')}",
             "b": {"inline": "echo b >>ran", "dependencies": ["a"]},
@@ -81,9 +81,11 @@ def _begun(bench: Bench, **header: object) -> Run:
 
 
 @pytest.mark.parametrize("damage", [_empty, _shorten, _overwrite, _put_a_folder, _put_another])
-def test_a_supervisor_ends_when_its_ledger_is_damaged(bench: Bench, damage: Callable[[Path], None]) -> None:
+def test_a_supervisor_ends_when_its_ledger_is_damaged(
+    workspace: ExpWorkspace, damage: Callable[[Path], None]
+) -> None:
     """Its log has the reason; every command names the repair, after which a resume adopts what runs."""
-    run = _begun(bench)
+    run = _begun(workspace)
     damage(run.files.ledger)
     requests.wake(run.files)
     eventually(lambda: not locks.is_held(run.files.supervisor_lock))
@@ -92,57 +94,57 @@ def test_a_supervisor_ends_when_its_ledger_is_damaged(bench: Bench, damage: Call
     assert "running tasks continue; check what is readable with: exp fsck" in log
     assert "Traceback" not in log
     for command in ("status", "cancel", "resume"):
-        assert f"exp fsck {run.id}; rebuild with --repair" in bench.exp(command, run.id, code=7).stderr
-    bench.exp("fsck", run.id, code=7)
-    bench.exp("fsck", run.id, "--repair")
+        assert f"exp fsck {run.id}; rebuild with --repair" in workspace.exp(command, run.id, code=7).stderr
+    workspace.exp("fsck", run.id, code=7)
+    workspace.exp("fsck", run.id, "--repair")
     assert status(run, "a") == "RUNNING"
     assert run.resume()
-    bench.touch("go")
+    workspace.touch("go")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    assert bench.lines() == ["a", "b", "c"]
+    assert workspace.lines() == ["a", "b", "c"]
     assert fsck.examine(run.files, run.spec()).is_sound
 
 
 @pytest.mark.parametrize("change", [_remove, _put_a_copy])
-def test_a_ledger_that_can_be_kept_whole_is(bench: Bench, change: Callable[[Path], None]) -> None:
+def test_a_ledger_that_can_be_kept_whole_is(workspace: ExpWorkspace, change: Callable[[Path], None]) -> None:
     """One that was removed is restored from its open descriptor, and an equal copy is continued."""
-    run = _begun(bench)
+    run = _begun(workspace)
     before = run.files.ledger.read_bytes()
     for _ in range(2):
         change(run.files.ledger)
         requests.wake(run.files)
         eventually(run.files.ledger.exists)
         assert run.files.ledger.read_bytes() == before
-    bench.touch("go")
+    workspace.touch("go")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert run.files.ledger.read_bytes().startswith(before)
     assert [event["event"] for event in events(run)].count("supervisor_started") == 1
     assert fsck.examine(run.files, run.spec()).is_sound
 
 
-def test_a_repair_ends_a_supervisor_that_noticed_nothing(bench: Bench) -> None:
+def test_a_repair_ends_a_supervisor_that_noticed_nothing(workspace: ExpWorkspace) -> None:
     """It reads all again when a repair asks, even if the damage left no trace; its plugins are notified."""
-    (bench.folder / "ears.py").write_text(EARS)
-    run = _begun(bench, plugins=[{"uses": "ears:Ears"}])
-    eventually(lambda: "started" in bench.lines("heard"))
+    (workspace.folder / "ears.py").write_text(EARS)
+    run = _begun(workspace, plugins=[{"uses": "ears:Ears"}])
+    eventually(lambda: "started" in workspace.lines("heard"))
     before = run.files.ledger.stat()
     _overwrite(run.files.ledger)
     os.utime(run.files.ledger, ns=(before.st_atime_ns, before.st_mtime_ns))
-    bench.exp("cancel", run.id, code=7)
-    bench.exp("fsck", run.id, "--repair")
+    workspace.exp("cancel", run.id, code=7)
+    workspace.exp("fsck", run.id, "--repair")
     assert " ended: " in run.files.supervisor_log.read_text()
-    eventually(lambda: bench.lines("heard")[-1] == "supervisor_gone")
+    eventually(lambda: workspace.lines("heard")[-1] == "supervisor_gone")
     assert run.cancel(grace=0).status is ExperimentStatus.CANCELLED
 
 
-def test_writers_that_find_another_lock_file_exclude_each_other(bench: Bench) -> None:
+def test_writers_that_find_another_lock_file_exclude_each_other(workspace: ExpWorkspace) -> None:
     """`ledger.lock` may be removed at any time: whoever has it open locks the file that has its name."""
-    run = _begun(bench)
+    run = _begun(workspace)
     run.files.ledger_lock.unlink()
     descriptor = locks.take(run.files.ledger_lock)
     assert descriptor is not None
     size = run.files.ledger.stat().st_size
-    bench.touch("go")
+    workspace.touch("go")
     eventually(run.files.attempt("a", 1).exit.exists)
     assert run.files.ledger.stat().st_size == size
     os.close(descriptor)

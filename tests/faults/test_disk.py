@@ -13,7 +13,7 @@ import pytest
 from support.patience import eventually
 from support.workspace import (
     NOTE,
-    Bench,
+    ExpWorkspace,
     attempt,
     events,
     is_running,
@@ -49,11 +49,11 @@ def mount(*argv: str) -> None:
 
 
 @pytest.fixture
-def small(exp: Exp, bench: Bench) -> Iterator[Bench]:
-    """A bench whose home is a disk of its own, and a small one."""
+def small(exp: Exp, workspace: ExpWorkspace) -> Iterator[ExpWorkspace]:
+    """A workspace whose home is a disk of its own, and a small one."""
     exp.home.mkdir(mode=0o700)
     mount("-t", "tmpfs", "-o", f"size={SIZE}k,mode=0700", "tmpfs", str(exp.home))
-    yield bench
+    yield workspace
     subprocess.run(["umount", "-l", str(exp.home)], check=True)
 
 
@@ -68,7 +68,7 @@ def full(home: Path) -> Iterator[None]:
     ballast.unlink()
 
 
-def test_ends_on_a_full_disk_are_known_once_there_is_room(small: Bench) -> None:
+def test_ends_on_a_full_disk_are_known_once_there_is_room(small: ExpWorkspace) -> None:
     """Tasks that end while the disk is full keep their true exit codes, and the experiment goes on after."""
     run = small.start(
         {
@@ -90,7 +90,7 @@ def test_ends_on_a_full_disk_are_known_once_there_is_room(small: Bench) -> None:
     assert final.history.ignored == []
 
 
-def test_end_on_a_full_disk_is_known_without_a_supervisor(small: Bench) -> None:
+def test_end_on_a_full_disk_is_known_without_a_supervisor(small: ExpWorkspace) -> None:
     """The shim itself goes on trying until its record is written; reading meanwhile tells no lie."""
     run = small.start({"a": f"{NOTE}; {until('gate')}; exit 7"})
     shim = shim_pid(run, "a")
@@ -105,7 +105,7 @@ def test_end_on_a_full_disk_is_known_without_a_supervisor(small: Bench) -> None:
     assert run.status().history.tasks["a"].exit_code == 7
 
 
-def test_start_on_a_full_disk_is_a_clear_error(small: Bench) -> None:
+def test_start_on_a_full_disk_is_a_clear_error(small: ExpWorkspace) -> None:
     """Nothing is begun that cannot be written down, and the message says what is wrong and where."""
     small.home.experiments.mkdir()
     with full(small.home.directory):
@@ -118,7 +118,7 @@ def test_start_on_a_full_disk_is_a_clear_error(small: Bench) -> None:
     assert small.lines() == []
 
 
-def test_cancel_on_a_full_disk_is_a_clear_error(small: Bench) -> None:
+def test_cancel_on_a_full_disk_is_a_clear_error(small: ExpWorkspace) -> None:
     """A request that cannot be written down is refused with the reason; the task goes on."""
     run = small.start({"a": f"{NOTE}; {until('gate')}"})
     shim = shim_pid(run, "a")
@@ -133,7 +133,7 @@ def test_cancel_on_a_full_disk_is_a_clear_error(small: Bench) -> None:
     assert final.status is ExperimentStatus.COMPLETED
 
 
-def test_supervisor_acts_and_tells_while_the_disk_is_full(small: Bench) -> None:
+def test_supervisor_acts_and_tells_while_the_disk_is_full(small: ExpWorkspace) -> None:
     """What it cannot record keeps it from starting tasks alone; `status` and `why` tell until it can."""
     run = small.start(
         {
@@ -161,7 +161,7 @@ def test_supervisor_acts_and_tells_while_the_disk_is_full(small: Bench) -> None:
     assert final.history.ignored == []
 
 
-def test_nothing_starts_that_the_ledger_does_not_have(small: Bench) -> None:
+def test_nothing_starts_that_the_ledger_does_not_have(small: ExpWorkspace) -> None:
     """A task that becomes ready while the disk is full starts when there is room, once."""
     run = small.start(
         {"a": until("never"), "b": {"inline": NOTE, "dependencies": ["a"], "dependency_type": "afterany"}}
@@ -177,7 +177,7 @@ def test_nothing_starts_that_the_ledger_does_not_have(small: Bench) -> None:
     assert small.lines() == ["b 1"]
 
 
-def test_resume_on_a_full_disk_is_a_clear_error(small: Bench) -> None:
+def test_resume_on_a_full_disk_is_a_clear_error(small: ExpWorkspace) -> None:
     """It ends at once, with the reason, and nothing is changed by it."""
     run = small.start({"a": "exit 1"})
     run.wait(timeout=60)
@@ -195,7 +195,7 @@ def test_resume_on_a_full_disk_is_a_clear_error(small: Bench) -> None:
     assert statuses(run.wait(timeout=60)) == {"a": "FAILED"}
 
 
-def test_log_that_fills_the_disk_costs_no_exit_code(small: Bench) -> None:
+def test_log_that_fills_the_disk_costs_no_exit_code(small: ExpWorkspace) -> None:
     """A task that writes until the disk is full ends as it ends, and that is known once there is room."""
     script = f"{NOTE}; head -c {SIZE * 2048} /dev/zero || echo $? >code; exit 5"
     run = small.start({"a": script})
@@ -235,46 +235,48 @@ def contents(home: Path) -> dict[str, Any]:
     return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
-def test_read_only_home_is_shown_as_it_is(bench: Bench) -> None:
+def test_read_only_home_is_shown_as_it_is(workspace: ExpWorkspace) -> None:
     """`status`, `list` and `logs` tell the truth from the attempts, write nothing, and end as they should."""
-    run = bench.start(
+    run = workspace.start(
         {"good": f"echo said; {until('gate')}", "bad": f"{until('gate')}; exit 7"}, run={"max_parallel": 2}
     )
     pids = [shim_pid(run, name) for name in ("good", "bad")]
     kill_supervisor(run)
-    bench.touch("gate")
+    workspace.touch("gate")
     eventually(lambda: not any(map(is_running, pids)))
-    before = contents(bench.home.directory)
-    with read_only(bench.home.directory):
+    before = contents(workspace.home.directory)
+    with read_only(workspace.home.directory):
         snapshot = run.status()
         assert statuses(snapshot) == {"good": "SUCCEEDED", "bad": "FAILED"}
         assert snapshot.history.tasks["bad"].exit_code == 7
         assert snapshot.status is ExperimentStatus.FAILED
-        assert bench.exp("status", run.id, "--exit-code", code=1)
-        assert bench.exp("wait", run.id, code=1)
-        assert "said" in bench.exp("logs", run.id, "good").stdout
-        assert bench.exp("list").stdout
-        for command in (["resume", run.id], ["run", str(bench.spec({"a": NOTE})), "-d"]):
-            done = bench.exp(*command, code=None)
+        assert workspace.exp("status", run.id, "--exit-code", code=1)
+        assert workspace.exp("wait", run.id, code=1)
+        assert "said" in workspace.exp("logs", run.id, "good").stdout
+        assert workspace.exp("list").stdout
+        for command in (["resume", run.id], ["run", str(workspace.spec({"a": NOTE})), "-d"]):
+            done = workspace.exp(*command, code=None)
             assert done.code not in {0, 1, -9}, command
             assert "Traceback" not in done.stderr
             assert "ead-only" in done.stderr
-    assert contents(bench.home.directory) == before
-    assert bench.lines() == []
+    assert contents(workspace.home.directory) == before
+    assert workspace.lines() == []
 
 
-def test_home_that_became_read_only_under_a_supervisor(bench: Bench) -> None:
+def test_home_that_became_read_only_under_a_supervisor(workspace: ExpWorkspace) -> None:
     """What ends meanwhile is told by those who read, and written down when that is possible again."""
-    run = bench.start({"a": f"{NOTE}; {until('gate')}; exit 3", "b": {"inline": NOTE, "dependencies": ["a"]}})
-    eventually(bench.lines)
-    bench.touch("gate")
+    run = workspace.start(
+        {"a": f"{NOTE}; {until('gate')}; exit 3", "b": {"inline": NOTE, "dependencies": ["a"]}}
+    )
+    eventually(workspace.lines)
+    workspace.touch("gate")
     assert run.wait(timeout=60).status is ExperimentStatus.FAILED
-    before = contents(bench.home.directory)
-    with read_only(bench.home.directory):
+    before = contents(workspace.home.directory)
+    with read_only(workspace.home.directory):
         assert run.status().to_json()["status"] == "FAILED"
         assert not run.cancel().history.cancels
         assert log(run, "a") == ""
-    assert contents(bench.home.directory) == before
+    assert contents(workspace.home.directory) == before
     assert events(run)[-1]["event"] in {"finished", "supervisor_ended"}
 
 
@@ -292,18 +294,18 @@ def test_home_that_is_a_file_is_told(exp: Exp) -> None:
     exp.home.unlink()
 
 
-def test_home_that_may_not_be_read_is_told(bench: Bench) -> None:
+def test_home_that_may_not_be_read_is_told(workspace: ExpWorkspace) -> None:
     """Without the right to read it a command says that, and not that there is nothing."""
-    run = bench.start({"a": ":"})
+    run = workspace.start({"a": ":"})
     run.wait(timeout=60)
-    folder = bench.home.experiments
+    folder = workspace.home.experiments
     folder.chmod(0)
     # Even root is bound by modes once it has given up its capabilities.
     bound = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
     try:
         done = subprocess.run(
-            [*bound, *bench.exp.argv, "status", run.id],
-            env=bench.exp.env,
+            [*bound, *workspace.exp.argv, "status", run.id],
+            env=workspace.exp.env,
             capture_output=True,
             text=True,
             check=False,
@@ -316,11 +318,13 @@ def test_home_that_may_not_be_read_is_told(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("stop_signal", ["TERM", "INT"])
-def test_cancel_does_not_wait_for_a_record_that_cannot_be_written(bench: Bench, stop_signal: str) -> None:
+def test_cancel_does_not_wait_for_a_record_that_cannot_be_written(
+    workspace: ExpWorkspace, stop_signal: str
+) -> None:
     """The shim exits with the task's exit code instead; its grace period is for the task, which has ended."""
     trap = f"trap 'exit 7' {stop_signal}; touch begun; while :; do sleep 0.02; done"
-    run = bench.start({"a": {"inline": trap, "stop_signal": stop_signal, "stop_grace": 50}})
-    eventually((bench.folder / "begun").exists)
+    run = workspace.start({"a": {"inline": trap, "stop_signal": stop_signal, "stop_grace": 50}})
+    eventually((workspace.folder / "begun").exists)
     run.files.attempt("a", 1).exit.symlink_to("/dev/full")
     begin = time.monotonic()
     snapshot = run.cancel()

@@ -18,7 +18,7 @@ from nemorun_cli.storage.paths import Home
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
 VALUES = [
     "",
@@ -87,14 +87,14 @@ NAMES = [
 ]
 
 
-def test_values_arrive_byte_for_byte(bench: Bench) -> None:
+def test_values_arrive_byte_for_byte(workspace: ExpWorkspace) -> None:
     """Arguments, environment and params reach a task as they were given, through every kind of task."""
     keep = {f"V{number}": value for number, value in enumerate(VALUES)}
     show = "import json, os, sys\nnames = [n for n in os.environ if n[0] == 'V' and n[1:].isdigit()]\n"
     show += "print(json.dumps([sys.argv[1:], {n: os.environ[n] for n in names}]))\n"
-    (bench.folder / "show.py").write_text(show)
-    (bench.folder / "mine.py").write_text("import json\ndef f(**given): print(json.dumps(given))\n")
-    run = bench.start(
+    (workspace.folder / "show.py").write_text(show)
+    (workspace.folder / "mine.py").write_text("import json\ndef f(**given): print(json.dumps(given))\n")
+    run = workspace.start(
         {
             "command": {"command": ["python3", "show.py"], "args": VALUES, "env": keep},
             "inline": {"inline": 'exec python3 show.py "$@"', "args": VALUES, "env": keep},
@@ -108,13 +108,13 @@ def test_values_arrive_byte_for_byte(bench: Bench) -> None:
     for kind in ("command", "inline", "script"):
         assert json.loads(log(run, kind)) == [VALUES, keep]
     assert json.loads(log(run, "partial")) == keep
-    assert not list(bench.folder.rglob("*hacked*"))
+    assert not list(workspace.folder.rglob("*hacked*"))
 
 
-def test_values_of_expressions_arrive_byte_for_byte(bench: Bench) -> None:
+def test_values_of_expressions_arrive_byte_for_byte(workspace: ExpWorkspace) -> None:
     """What params and outputs hold is a value and never text of a shell, a template or a command line."""
     document = json.dumps([value for value in VALUES if value])
-    run = bench.start(
+    run = workspace.start(
         {
             "first": {"inline": 'echo "v:=$1" >>"$EXP_OUTPUT"', "args": [document]},
             "then": {
@@ -129,15 +129,15 @@ def test_values_of_expressions_arrive_byte_for_byte(bench: Bench) -> None:
         },
         params={"p": "$(touch hacked) '${{ nothing }}'".replace("${{", "$ {{")},
     )
-    (bench.folder / "show.py").write_text("import json, sys; print(json.dumps(sys.argv[1:]))")
+    (workspace.folder / "show.py").write_text("import json, sys; print(json.dumps(sys.argv[1:]))")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     given = [value for value in VALUES if value]
     assert json.loads(log(run, "then")) == [given[9], "$(touch hacked) '$ {{ nothing }}'", f"a {given[3]} b"]
-    assert not list(bench.folder.rglob("*hacked*"))
+    assert not list(workspace.folder.rglob("*hacked*"))
 
 
 @pytest.mark.parametrize("where", ["experiment", "task", "member"])
-def test_names_that_could_leave_their_place_are_refused(bench: Bench, where: str) -> None:
+def test_names_that_could_leave_their_place_are_refused(workspace: ExpWorkspace, where: str) -> None:
     """A name of an experiment, a task or a member that is no plain word creates nothing."""
     for name in NAMES:
         tasks: dict[str, Any] = {"a": NOTE}
@@ -149,88 +149,88 @@ def test_names_that_could_leave_their_place_are_refused(bench: Bench, where: str
         else:
             tasks = {"g": {"group": [{"name": name, "inline": NOTE}]}}
         with pytest.raises(SpecError):
-            bench.start(tasks, **header)
-    assert not bench.home.directory.exists()
-    assert bench.lines() == []
+            workspace.start(tasks, **header)
+    assert not workspace.home.directory.exists()
+    assert workspace.lines() == []
 
 
 @pytest.mark.parametrize(
     "key", ["../../evil", "/etc/evil", "a/b", "..", "$(touch hacked)", "x" * 5000, "é\n", "."]
 )
-def test_key_is_any_text_and_stays_in_its_place(bench: Bench, key: str) -> None:
+def test_key_is_any_text_and_stays_in_its_place(workspace: ExpWorkspace, key: str) -> None:
     """A key may be what it likes; its file lies among the keys."""
-    run = launch.run(bench.spec({"a": ":"}), home=bench.home, key=key)
+    run = launch.run(workspace.spec({"a": ":"}), home=workspace.home, key=key)
     run.wait(timeout=60)
     assert run.status().to_json()["key"] == key
-    (path,) = bench.home.keys.iterdir()
+    (path,) = workspace.home.keys.iterdir()
     assert path.is_file()
-    assert {entry.name for entry in bench.home.directory.iterdir()} <= {"experiments", "keys", "dash"}
-    assert not list(bench.folder.rglob("*evil*"))
+    assert {entry.name for entry in workspace.home.directory.iterdir()} <= {"experiments", "keys", "dash"}
+    assert not list(workspace.folder.rglob("*evil*"))
 
 
-def test_empty_names_mean_nothing(bench: Bench) -> None:
+def test_empty_names_mean_nothing(workspace: ExpWorkspace) -> None:
     """A name that a script left empty is an error and never a beginning that fits everything."""
-    run = bench.start({"a": ":"})
+    run = workspace.start({"a": ":"})
     snapshot = run.wait(timeout=60)
-    for mistake in (lambda: snapshot.match_tasks([""]), lambda: find("", home=bench.home)):
+    for mistake in (lambda: snapshot.match_tasks([""]), lambda: find("", home=workspace.home)):
         with pytest.raises(NotFoundError):
             mistake()
     with pytest.raises(UsageError, match="empty"):
-        launch.run(bench.spec({"a": ":"}), home=bench.home, key="")
+        launch.run(workspace.spec({"a": ":"}), home=workspace.home, key="")
 
 
 @pytest.mark.parametrize(
     "which", ["../..", "..", ".", "/", "", "a/../..", "x" * 300, "x" * 300 + "_1", "%s", "*", "\x00", "a\nb"]
 )
-def test_no_name_finds_what_is_no_experiment(bench: Bench, which: str) -> None:
+def test_no_name_finds_what_is_no_experiment(workspace: ExpWorkspace, which: str) -> None:
     """What is asked for is looked for among the experiments and nowhere else."""
-    bench.run({"a": ":"})
+    workspace.run({"a": ":"})
     with pytest.raises(NotFoundError):
-        find(which, home=bench.home)
+        find(which, home=workspace.home)
 
 
-def test_nothing_is_written_outside(bench: Bench) -> None:
+def test_nothing_is_written_outside(workspace: ExpWorkspace) -> None:
     """A run leaves files under its home only."""
-    run = bench.start(
+    run = workspace.start(
         {"a": {"inline": ":", "args": ["../x"]}, "g": {"group": [{"name": "a.b-c_d", "inline": ":"}]}}
     )
     run.wait(timeout=60)
-    assert {path.name for path in bench.folder.iterdir()} == {"spec.yaml"}
-    assert {path.name for path in bench.folder.parent.iterdir()} == {"home", "work"}
+    assert {path.name for path in workspace.folder.iterdir()} == {"spec.yaml"}
+    assert {path.name for path in workspace.folder.parent.iterdir()} == {"home", "work"}
 
 
-def test_folder_of_somebody_else_is_left_alone(bench: Bench) -> None:
+def test_folder_of_somebody_else_is_left_alone(workspace: ExpWorkspace) -> None:
     """What other tools keep under the same home is never listed, never the latest, and its mode stays."""
-    foreign = bench.home.experiments / "theirs" / "theirs_9999999999"
+    foreign = workspace.home.experiments / "theirs" / "theirs_9999999999"
     foreign.mkdir(parents=True)
     foreign.chmod(0o755)
     (foreign / "_CONFIG").write_text("x")
     with pytest.raises(NotFoundError):
-        find(home=bench.home)
-    run = bench.start({"a": ":"}, name="theirs")
+        find(home=workspace.home)
+    run = workspace.start({"a": ":"}, name="theirs")
     run.wait(timeout=60)
-    assert find("latest", home=bench.home).id == run.id
-    assert find("theirs", home=bench.home).id == run.id
+    assert find("latest", home=workspace.home).id == run.id
+    assert find("theirs", home=workspace.home).id == run.id
     assert foreign.stat().st_mode & 0o777 == 0o755
 
 
-def test_program_named_like_an_option_or_a_builtin(bench: Bench, tmp_path: Path) -> None:
+def test_program_named_like_an_option_or_a_builtin(workspace: ExpWorkspace, tmp_path: Path) -> None:
     """A command is that program, whatever its name means to a shell."""
     del tmp_path
-    folder = bench.folder / "bin"
+    folder = workspace.folder / "bin"
     folder.mkdir()
     for name in ("-e", "exit", "a b", "$x", "'"):
         (folder / name).write_text("#!/bin/sh\necho mine >>ran\n")
         (folder / name).chmod(0o755)
         command = {"command": [name], "env": {"PATH": f"{folder}:/usr/bin:/bin"}}
-        assert bench.run({"a": command}).status is ExperimentStatus.COMPLETED, name
-    assert bench.lines() == ["mine"] * 5
+        assert workspace.run({"a": command}).status is ExperimentStatus.COMPLETED, name
+    assert workspace.lines() == ["mine"] * 5
 
 
-def test_identity_of_the_home_survives_odd_paths(bench: Bench) -> None:
+def test_identity_of_the_home_survives_odd_paths(workspace: ExpWorkspace) -> None:
     """A home and a working folder may be called as they like."""
-    odd = bench.folder / "o'dd $HOME `x`\n ünï;"
+    odd = workspace.folder / "o'dd $HOME `x`\n ünï;"
     odd.mkdir()
-    run = launch.run(bench.spec({"a": NOTE}), home=Home(odd))
+    run = launch.run(workspace.spec({"a": NOTE}), home=Home(odd))
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert subprocess.run(["ls", odd], check=True, capture_output=True).stdout

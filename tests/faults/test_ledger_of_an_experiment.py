@@ -12,15 +12,15 @@ from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage.ledger import encode
 
 if TYPE_CHECKING:
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
 
 
 @pytest.fixture
-def ended(bench: Bench) -> Run:
+def ended(workspace: ExpWorkspace) -> Run:
     """An experiment that has ended, of which nothing runs any more."""
-    run = bench.start({"a": NOTE, "b": {"inline": "exit 3", "dependencies": ["a"]}})
+    run = workspace.start({"a": NOTE, "b": {"inline": "exit 3", "dependencies": ["a"]}})
     run.wait(timeout=60)
     eventually(lambda: events(run)[-1]["event"] == "supervisor_ended")
     return run
@@ -37,39 +37,41 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_ledger_that_cannot_be_read_is_an_error_and_stays(bench: Bench, ended: Run, how: str) -> None:
+def test_ledger_that_cannot_be_read_is_an_error_and_stays(
+    workspace: ExpWorkspace, ended: Run, how: str
+) -> None:
     """Every command that needs it ends with 7, names the file, and overwrites nothing; others still work."""
     broken = BROKEN[how](ended.files.ledger.read_bytes())
     ended.files.ledger.write_bytes(broken)
     for command in (["status"], ["wait"], ["resume"], ["cancel"]):
-        done = bench.exp(*command, ended.id, code=7)
+        done = workspace.exp(*command, ended.id, code=7)
         assert str(ended.files.ledger) in done.stderr
         assert "Traceback" not in done.stderr
     assert ended.files.ledger.read_bytes() == broken
-    other = bench.start({"a": NOTE}, name="other")
+    other = workspace.start({"a": NOTE}, name="other")
     assert other.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    assert other.id in bench.exp("list", code=None).stdout
+    assert other.id in workspace.exp("list", code=None).stdout
 
 
-def test_torn_tail_is_told_and_passed_over(bench: Bench, ended: Run) -> None:
+def test_torn_tail_is_told_and_passed_over(workspace: ExpWorkspace, ended: Run) -> None:
     """A tail that was an incomplete batch changes nothing and is reported."""
     with ended.files.ledger.open("ab") as stream:
         stream.write(b'{"event":"ended","task":"a","sta')
-    done = bench.exp("status", ended.id, "--exit-code", code=1)
+    done = workspace.exp("status", ended.id, "--exit-code", code=1)
     assert "an incomplete batch" in done.stderr
     assert ended.resume()
     assert ended.wait(timeout=60).status is ExperimentStatus.FAILED
 
 
-def test_ledger_that_is_cut_by_a_crash_is_made_whole_from_the_attempts(bench: Bench) -> None:
+def test_ledger_that_is_cut_by_a_crash_is_made_whole_from_the_attempts(workspace: ExpWorkspace) -> None:
     """With the last batches of its ledger lost, an experiment still knows what ran."""
-    run = bench.start({"a": f"{NOTE}; {until('gate')}", "b": {"inline": NOTE, "dependencies": ["a"]}})
+    run = workspace.start({"a": f"{NOTE}; {until('gate')}", "b": {"inline": NOTE, "dependencies": ["a"]}})
     shim_pid(run, "a")
     eventually(lambda: events(run)[-1]["event"] == "started")
     kill_supervisor(run)
     data = run.files.ledger.read_bytes()
     run.files.ledger.write_bytes(data[: data.index(b'{"event":"started"') + 20])
-    bench.touch("gate")
+    workspace.touch("gate")
     run.resume()
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    assert bench.lines() == ["a 1", "b 1"]
+    assert workspace.lines() == ["a 1", "b 1"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
 
 def _remove(path: Path) -> None:
@@ -46,9 +46,9 @@ def _clear(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [_remove, _replace, _empty, _clear])
-def test_no_second_supervisor_starts(bench: Bench, damage: Callable[[Path], None]) -> None:
+def test_no_second_supervisor_starts(workspace: ExpWorkspace, damage: Callable[[Path], None]) -> None:
     """Not even while the first one is stopped and cannot lock its file again; later it does."""
-    run = bench.start({"a": until("go")})
+    run = workspace.start({"a": until("go")})
     shim_pid(run, "a")
     holder = run.status(observe=False).holder
     assert holder is not None
@@ -61,39 +61,39 @@ def test_no_second_supervisor_starts(bench: Bench, damage: Callable[[Path], None
         run.resume()
     assert supervision.take(run.files, patience=0.01) is None
     with pytest.raises(LockHeldError):
-        repair.repair(run.files, home=bench.home.directory)
+        repair.repair(run.files, home=workspace.home.directory)
     if damage is not _empty:  # a starter waits longer for a lock that is held
         request = ResumeRequest(by="another")
-        start = Assignment(directory=run.files.directory, home=bench.home.directory, resume=request)
+        start = Assignment(directory=run.files.directory, home=workspace.home.directory, resume=request)
         with pytest.raises(client.AlreadyRunning):
             client.take().go(start)
     os.kill(holder.pid, signal.SIGCONT)
     eventually(lambda: locks.is_held_by_name(run.files.supervisor_lock))
     assert not run.resume()
-    bench.touch("go")
+    workspace.touch("go")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert [event["pid"] for event in events(run) if event["event"] == "supervisor_started"] == [holder.pid]
     assert fsck.examine(run.files, run.spec()).is_sound
 
 
-def test_a_running_supervisor_takes_its_lock_back(bench: Bench) -> None:
+def test_a_running_supervisor_takes_its_lock_back(workspace: ExpWorkspace) -> None:
     """Within a second, and its log says so; meanwhile, a resume finds it alive."""
-    run = bench.start({"a": until("go"), "b": {"inline": ":", "dependencies": ["a"]}})
+    run = workspace.start({"a": until("go"), "b": {"inline": ":", "dependencies": ["a"]}})
     shim_pid(run, "a")
     holder = locks.read_holder(run.files.supervisor_lock)
     for damage in (_remove, _replace):
         damage(run.files.supervisor_lock)
         assert not run.resume()
         eventually(lambda: locks.named_holder(run.files.supervisor_lock) == holder)
-    bench.touch("go")
+    workspace.touch("go")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert run.files.supervisor_log.read_text().count("is locked again") == 2
     assert fsck.examine(run.files, run.spec()).is_sound
 
 
-def test_without_its_supervisor_nothing_stays_locked(bench: Bench) -> None:
+def test_without_its_supervisor_nothing_stays_locked(workspace: ExpWorkspace) -> None:
     """A pid that the ledger names proves nothing if its process has no file of the experiment open."""
-    run = bench.start({"a": ":"})
+    run = workspace.start({"a": ":"})
     run.wait(timeout=60)
     eventually(lambda: not locks.is_held(run.files.supervisor_lock))
     me = locks.Holder(pid=os.getppid(), host=locks.hostname(), boot=locks.boot_id(), since="")
@@ -104,9 +104,9 @@ def test_without_its_supervisor_nothing_stays_locked(bench: Bench) -> None:
     os.close(descriptor)
 
 
-def test_an_attempt_whose_lock_is_removed_runs_once(bench: Bench) -> None:
+def test_an_attempt_whose_lock_is_removed_runs_once(workspace: ExpWorkspace) -> None:
     """Its processes carry its marker: a resume adopts it, and its result counts."""
-    run = bench.start({"a": f"echo x >>ran; {until('go')}; exit 3"})
+    run = workspace.start({"a": f"echo x >>ran; {until('go')}; exit 3"})
     shim_pid(run, "a")
     holder = run.status(observe=False).holder
     assert holder is not None
@@ -115,6 +115,6 @@ def test_an_attempt_whose_lock_is_removed_runs_once(bench: Bench) -> None:
     eventually(lambda: run.status().supervisor == "gone")
     assert run.status().history.tasks["a"].status == "RUNNING"
     assert run.resume()
-    bench.touch("go")
+    workspace.touch("go")
     assert run.wait(timeout=60).history.tasks["a"].exit_code == 3
-    assert bench.lines() == ["x"]
+    assert workspace.lines() == ["x"]

@@ -30,7 +30,7 @@ from nemorun_cli.storage.events import ENDED, RETRIED, SKIPPED, SUBMITTED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.storage.events import Event
@@ -204,12 +204,12 @@ def _starved(pid: int, spare: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("seed", range(amount(5, long=400)))
-def test_the_end_is_what_the_graph_demands(bench: Bench, seed: int) -> None:
+def test_the_end_is_what_the_graph_demands(workspace: ExpWorkspace, seed: int) -> None:
     """After any violence a resume leads to the right end; nothing ran twice, early or beyond a limit."""
     choice = random.Random(seed)  # noqa: S311 - a graph is no secret
     graph = Graph.random(choice)
     notify = {"uses": "notify", "with": {"command": ["sh", "-c", 'echo "$EXP_OCCASION $EXP_STATUS" >>told']}}
-    run = bench.start(
+    run = workspace.start(
         graph.tasks,
         run={"max_parallel": MOST},
         on_failure=graph.on_failure,
@@ -219,13 +219,13 @@ def test_the_end_is_what_the_graph_demands(bench: Bench, seed: int) -> None:
     one = Round(run, choice)
     for _ in range(ACTS):
         one.act(BASIC)
-    bench.touch("gate")
+    workspace.touch("gate")
     for _ in range(3):
         eventually(one.resume)
         run.wait(timeout=60)
-    check(graph, run, [Note.parse(line) for line in bench.lines()])
+    check(graph, run, [Note.parse(line) for line in workspace.lines()])
     if seed % 4 == 0:
-        told = bench.folder / "told"
+        told = workspace.folder / "told"
         last = f"end {run.status().status}"
         eventually(lambda: told.exists() and told.read_text().splitlines()[-1] == last)
 

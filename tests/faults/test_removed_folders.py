@@ -14,12 +14,12 @@ from nemorun_cli.model.status import ExperimentStatus, Reason
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
 HERE = 'd=$(dirname "$EXP_OUTPUT")'
 
 
-def test_what_a_task_makes_of_its_folder_keeps_nothing_waiting(bench: Bench) -> None:
+def test_what_a_task_makes_of_its_folder_keeps_nothing_waiting(workspace: ExpWorkspace) -> None:
     """A folder that is replaced, a FIFO or a folder in the place of any file: each task ends truthfully."""
     tasks = {
         "removed": f'{HERE}; rm -rf "$d"; exit 3',
@@ -31,47 +31,47 @@ def test_what_a_task_makes_of_its_folder_keeps_nothing_waiting(bench: Bench) -> 
         "lock": f'{HERE}; rm "$d/lock"; mkfifo "$d/lock"; exit 8',
     }
     after = {"inline": NOTE, "dependencies": list(tasks), "dependency_type": "afterany"}
-    run = bench.start({**tasks, "after": after}, run={"max_parallel": 8})
+    run = workspace.start({**tasks, "after": after}, run={"max_parallel": 8})
     states = run.wait(timeout=60).history.tasks
     assert {name: states[name].exit_code for name in tasks} == {
         "removed": 3, "replaced": 4, "folder": 5, "fifo": 6, "files": 7, "outputs": 0, "lock": 8,
     }  # fmt: skip
     assert (statuses(run.status())["outputs"], states["outputs"].reason) == ("FAILED", Reason.OUTPUTS)
-    assert bench.lines() == ["after 1"]
+    assert workspace.lines() == ["after 1"]
 
 
-def test_supervisor_and_shim_leave_with_their_home(bench: Bench) -> None:
+def test_supervisor_and_shim_leave_with_their_home(workspace: ExpWorkspace) -> None:
     """They look after what is not there any more no longer than its task runs, and make nothing new there."""
-    run = bench.start({"a": f"touch up; {until('gate')}"})
-    eventually((bench.folder / "up").exists)
+    run = workspace.start({"a": f"touch up; {until('gate')}"})
+    eventually((workspace.folder / "up").exists)
     holder, shim = run.status(observe=False).holder, shim_pid(run, "a")
     assert holder is not None
-    shutil.rmtree(bench.home.directory)
+    shutil.rmtree(workspace.home.directory)
     eventually(lambda: not is_running(holder.pid))
     assert is_running(shim)
-    bench.touch("gate")
+    workspace.touch("gate")
     eventually(lambda: not is_running(shim))
-    assert not bench.home.directory.exists()
+    assert not workspace.home.directory.exists()
 
 
-def test_task_of_a_moved_home_can_be_cancelled(bench: Bench) -> None:
+def test_task_of_a_moved_home_can_be_cancelled(workspace: ExpWorkspace) -> None:
     """Its supervisor leaves; at the new place it is seen to run, and a cancel ends all that it started."""
-    run = bench.start({"a": f"sleep 600 & touch up; {until('never')}"})
-    eventually((bench.folder / "up").exists)
+    run = workspace.start({"a": f"sleep 600 & touch up; {until('never')}"})
+    eventually((workspace.folder / "up").exists)
     holder = run.status(observe=False).holder
     assert holder is not None
-    moved = Home(bench.home.directory.with_name("moved"))
-    bench.home.directory.rename(moved.directory)
+    moved = Home(workspace.home.directory.with_name("moved"))
+    workspace.home.directory.rename(moved.directory)
     eventually(lambda: not is_running(holder.pid))
     there = find(run.id, home=moved)
     assert status(there, "a") == "RUNNING"
     assert statuses(there.cancel(grace=1.0)) == {"a": "CANCELLED"}
-    assert processes_of(bench.home.directory, marked="EXP_TASK") == []
+    assert processes_of(workspace.home.directory, marked="EXP_TASK") == []
 
 
-def test_folder_of_one_attempt_costs_the_other_tasks_nothing(bench: Bench) -> None:
+def test_folder_of_one_attempt_costs_the_other_tasks_nothing(workspace: ExpWorkspace) -> None:
     """With the folder of one attempt removed, the supervisor ends, starts and cancels all other tasks."""
-    run = bench.start(
+    run = workspace.start(
         {
             "gone": f"touch up; {until('never')}",
             "ends": until("gate"),
@@ -80,11 +80,11 @@ def test_folder_of_one_attempt_costs_the_other_tasks_nothing(bench: Bench) -> No
         },
         run={"max_parallel": 4},
     )
-    eventually((bench.folder / "up").exists)
+    eventually((workspace.folder / "up").exists)
     shutil.rmtree(run.files.task("gone"))
     assert statuses(run.cancel(["cancelled"], grace=1.0))["cancelled"] == "CANCELLED"
-    bench.touch("gate")
-    eventually(lambda: bench.lines() == ["starts 1"])
+    workspace.touch("gate")
+    eventually(lambda: workspace.lines() == ["starts 1"])
     assert status(run, "gone") == "RUNNING"
     assert run.cancel(grace=1.0).status is ExperimentStatus.CANCELLED
     assert status(run, "gone") == "CANCELLED"

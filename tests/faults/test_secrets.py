@@ -17,7 +17,7 @@ from nemorun_cli.model.status import ExperimentStatus
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
 VALUES = {
     "FROM_ENV": "vëry-secret-env-$'\"",
@@ -28,12 +28,12 @@ CHECK = "; ".join(f'[ "$(printf %s "${name}" | cksum)" = "$(cksum <{name}.expect
 
 
 @pytest.fixture
-def secrets(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def secrets(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Three secrets, each from another source, and what a task may know to check them."""
     monkeypatch.setenv("OUTER", VALUES["FROM_ENV"])
-    (bench.folder / "token").write_text(VALUES["FROM_FILE"] + "\n")
-    (bench.folder / "parts").write_text("very-secret-\ncommand\n")
-    outside = bench.folder
+    (workspace.folder / "token").write_text(VALUES["FROM_FILE"] + "\n")
+    (workspace.folder / "parts").write_text("very-secret-\ncommand\n")
+    outside = workspace.folder
     for name, value in VALUES.items():
         (outside / f"{name}.expected").write_text(value)
     return {
@@ -56,12 +56,12 @@ def found_in(home: Path) -> list[tuple[str, str]]:
     return found
 
 
-def test_secrets_reach_the_task_and_nothing_else(bench: Bench, secrets: dict[str, Any]) -> None:
+def test_secrets_reach_the_task_and_nothing_else(workspace: ExpWorkspace, secrets: dict[str, Any]) -> None:
     """They are in no file under the home, no argument list, and no environment but the task's own."""
-    run = bench.start({"a": f"set -e; {CHECK}; : >checked; {until('gate')}"}, secrets=secrets)
-    eventually((bench.folder / "checked").exists)
+    run = workspace.start({"a": f"set -e; {CHECK}; : >checked; {until('gate')}"}, secrets=secrets)
+    eventually((workspace.folder / "checked").exists)
     shim = shim_pid(run, "a")
-    assert found_in(bench.home.directory) == []
+    assert found_in(workspace.home.directory) == []
     holder = run.status().holder
     assert holder is not None
     own = psutil.Process(holder.pid).environ().values()
@@ -73,44 +73,44 @@ def test_secrets_reach_the_task_and_nothing_else(bench: Bench, secrets: dict[str
             continue
         assert not [name for name, value in VALUES.items() if value in line], process
     assert {VALUES["FROM_FILE"], VALUES["FROM_COMMAND"]} <= set(psutil.Process(shim).environ().values())
-    bench.touch("gate")
+    workspace.touch("gate")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    assert found_in(bench.home.directory) == []
+    assert found_in(workspace.home.directory) == []
 
 
 @pytest.mark.parametrize("command", ["status", "show", "events", "why", "graph", "list"])
-def test_secrets_are_in_no_document(bench: Bench, secrets: dict[str, Any], command: str) -> None:
+def test_secrets_are_in_no_document(workspace: ExpWorkspace, secrets: dict[str, Any], command: str) -> None:
     """No report, for people or as JSON, holds one."""
-    run = bench.run({"a": "exit 1"}, secrets=secrets)
+    run = workspace.run({"a": "exit 1"}, secrets=secrets)
     which = {"why": [run.files.id, "a"], "list": []}.get(command, [run.files.id])
     for form in ([], ["--json"]):
-        done = bench.exp(command, *which, *form, code=None)
+        done = workspace.exp(command, *which, *form, code=None)
         assert not [name for name, value in VALUES.items() if value in done.stdout + done.stderr]
 
 
-def test_secrets_are_in_no_dry_run(bench: Bench, secrets: dict[str, Any]) -> None:
+def test_secrets_are_in_no_dry_run(workspace: ExpWorkspace, secrets: dict[str, Any]) -> None:
     """A dry run names them and shows none; the command that would print one is not run."""
     secrets["FROM_COMMAND"] = {"command": ["sh", "-c", "echo ran >>ran"]}
-    spec = bench.spec({"a": ":"}, secrets=secrets)
+    spec = workspace.spec({"a": ":"}, secrets=secrets)
     for form in ([], ["--json"]):
-        done = bench.exp("run", spec, "--dry-run", *form)
+        done = workspace.exp("run", spec, "--dry-run", *form)
         assert "FROM_FILE" in done.stdout
         assert not [name for name, value in VALUES.items() if value in done.stdout + done.stderr]
-    assert bench.lines() == []
+    assert workspace.lines() == []
 
 
-def test_secrets_are_masked_in_what_is_shown(bench: Bench, secrets: dict[str, Any]) -> None:
+def test_secrets_are_masked_in_what_is_shown(workspace: ExpWorkspace, secrets: dict[str, Any]) -> None:
     """A log is the task's own; what `exp` shows of it hides the values it knows."""
-    spec = bench.spec({"a": 'echo "it is $FROM_FILE and $FROM_COMMAND!"'}, secrets=secrets)
-    done = bench.exp("run", spec, "--tail-logs")
+    spec = workspace.spec({"a": 'echo "it is $FROM_FILE and $FROM_COMMAND!"'}, secrets=secrets)
+    done = workspace.exp("run", spec, "--tail-logs")
     assert "it is *** and ***!" in done.stdout + done.stderr
-    assert "it is *** and" in bench.exp("logs", "latest", "a").stdout
+    assert "it is *** and" in workspace.exp("logs", "latest", "a").stdout
 
 
 @pytest.mark.parametrize("form", ["k=$FROM_FILE", 'k:={"deep": ["$FROM_FILE"]}', 'k:={"$FROM_FILE": 1}'])
 @pytest.mark.parametrize("supervised", [True, False])
 def test_output_that_is_a_secret_is_refused(
-    bench: Bench,
+    workspace: ExpWorkspace,
     secrets: dict[str, Any],
     form: str,
     supervised: bool,  # noqa: FBT001
@@ -118,11 +118,11 @@ def test_output_that_is_a_secret_is_refused(
     """A task whose output is a secret fails, and the value is in no ledger, whoever sees it end."""
     del secrets["FROM_COMMAND"]
     text = form.replace('"', '\\"')
-    run = bench.start({"a": f'{until("gate")}; echo "{text}" >>"$EXP_OUTPUT"'}, secrets=secrets)
+    run = workspace.start({"a": f'{until("gate")}; echo "{text}" >>"$EXP_OUTPUT"'}, secrets=secrets)
     shim = shim_pid(run, "a")
     if not supervised:
         kill_supervisor(run)
-    bench.touch("gate")
+    workspace.touch("gate")
     eventually(lambda: not is_running(shim))
     state = eventually(lambda: (found := run.status().history.tasks["a"]).is_over and found)
     assert (state.status, state.reason, state.outputs) == ("FAILED", "outputs", {})
@@ -131,23 +131,23 @@ def test_output_that_is_a_secret_is_refused(
 
 
 def test_output_that_might_be_a_secret_is_written_down_by_nobody_who_cannot_tell(
-    bench: Bench, secrets: dict[str, Any]
+    workspace: ExpWorkspace, secrets: dict[str, Any]
 ) -> None:
     """Without the values a look only shows how it ended; a resume, which has them, refuses the output."""
-    run = bench.start(
+    run = workspace.start(
         {"a": f'{until("gate")}; echo "k=$FROM_COMMAND" >>"$EXP_OUTPUT"', "b": NOTE},
         secrets=secrets, run={"max_parallel": 1},
     )  # fmt: skip
     shim = shim_pid(run, "a")
     kill_supervisor(run)
-    bench.touch("gate")
+    workspace.touch("gate")
     eventually(lambda: not is_running(shim))
     assert run.status().history.tasks["a"].is_over
     assert VALUES["FROM_COMMAND"] not in run.files.ledger.read_text()
     run.resume()
     final = run.wait(timeout=60)
     assert VALUES["FROM_COMMAND"] not in run.files.ledger.read_text()
-    assert bench.lines() == ["b 1"]
+    assert workspace.lines() == ["b 1"]
     assert {
         event.get("reason") for event in events(run) if event["event"] == "ended" and event["task"] == "a"
     } == {"outputs"}
@@ -155,43 +155,43 @@ def test_output_that_might_be_a_secret_is_written_down_by_nobody_who_cannot_tell
 
 
 def test_missing_secret_starts_nothing(
-    bench: Bench, secrets: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    workspace: ExpWorkspace, secrets: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All that cannot be had are named at once, before anything is created."""
     monkeypatch.delenv("OUTER")
-    (bench.folder / "token").unlink()
+    (workspace.folder / "token").unlink()
     with pytest.raises(SpecError) as caught:
-        bench.start({"a": NOTE}, secrets=secrets)
+        workspace.start({"a": NOTE}, secrets=secrets)
     told = " ".join(problem.message for problem in caught.value.problems)
     assert "FROM_ENV" in told
     assert "FROM_FILE" in told
     assert "FROM_COMMAND" not in told
-    assert bench.lines() == []
-    assert not bench.home.experiments.exists()
+    assert workspace.lines() == []
+    assert not workspace.home.experiments.exists()
     monkeypatch.setenv("OUTER", "x")
 
 
-def test_resume_asks_for_secrets_again(bench: Bench, secrets: dict[str, Any]) -> None:
+def test_resume_asks_for_secrets_again(workspace: ExpWorkspace, secrets: dict[str, Any]) -> None:
     """A resume gets them anew, names what is missing, and changes nothing in that case."""
-    run = bench.start({"a": f"{NOTE}; exit 1"}, secrets=secrets)
+    run = workspace.start({"a": f"{NOTE}; exit 1"}, secrets=secrets)
     run.wait(timeout=60)
-    token = (bench.folder / "token").read_text()
-    (bench.folder / "token").unlink()
+    token = (workspace.folder / "token").read_text()
+    (workspace.folder / "token").unlink()
     before = run.files.ledger.read_bytes()
     eventually(lambda: run.files.ledger.read_bytes() == before or True)
     with pytest.raises(SpecError):
         run.resume()
-    (bench.folder / "token").write_text(token)
+    (workspace.folder / "token").write_text(token)
     assert run.resume()
     run.wait(timeout=60)
-    assert bench.lines() == ["a 1", "a 2"]
+    assert workspace.lines() == ["a 1", "a 2"]
 
 
-def test_plan_holds_names_only(bench: Bench, secrets: dict[str, Any]) -> None:
+def test_plan_holds_names_only(workspace: ExpWorkspace, secrets: dict[str, Any]) -> None:
     """What is kept of a secret is where it comes from and what it is called."""
-    run = bench.start({"a": ":"}, secrets=secrets)
+    run = workspace.start({"a": ":"}, secrets=secrets)
     run.wait(timeout=60)
     plan = json.loads(attempt(run, "a").plan.read_text())
     assert sorted(plan["secrets"]) == sorted(VALUES)
     assert not set(VALUES) & plan["env"].keys()
-    assert find(run.id, home=bench.home).spec().secrets.keys() == VALUES.keys()
+    assert find(run.id, home=workspace.home).spec().secrets.keys() == VALUES.keys()

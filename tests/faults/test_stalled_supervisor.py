@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
 
@@ -31,9 +31,9 @@ FREEZERS = {"v1": ("freezer.state", "FROZEN", "THAWED"), "v2": ("cgroup.freeze",
 
 
 @pytest.fixture
-def stopped(bench: Bench) -> Iterator[tuple[Run, int]]:
+def stopped(workspace: ExpWorkspace) -> Iterator[tuple[Run, int]]:
     """An experiment whose supervisor was stopped before one of its tasks failed; it continues afterwards."""
-    run = bench.start(
+    run = workspace.start(
         {
             "ends": {"inline": f'echo "x=1" >>"$EXP_OUTPUT"; {until("end")}; exit 3'},
             "runs": until("go"),
@@ -47,12 +47,12 @@ def stopped(bench: Bench) -> Iterator[tuple[Run, int]]:
     assert holder is not None
     os.kill(holder.pid, signal.SIGSTOP)
     eventually(lambda: pids.halt(holder.pid) == "stopped")
-    bench.touch("end")
+    workspace.touch("end")
     eventually(lambda: attempt(run, "ends").exit.exists() and not _holds_its_lock(run, "ends"))
     yield run, holder.pid
     with contextlib.suppress(ProcessLookupError):  # the test let it finish
         os.kill(holder.pid, signal.SIGCONT)
-    bench.touch("go")
+    workspace.touch("go")
     assert run.wait(timeout=60).status in (ExperimentStatus.FAILED, ExperimentStatus.CANCELLED)
 
 
@@ -60,11 +60,11 @@ def _holds_its_lock(run: Run, name: str) -> bool:
     return locks.is_held(attempt(run, name).lock)
 
 
-def test_every_view_names_a_stopped_supervisor(bench: Bench, stopped: tuple[Run, int]) -> None:
+def test_every_view_names_a_stopped_supervisor(workspace: ExpWorkspace, stopped: tuple[Run, int]) -> None:
     """The attempts' own records count meanwhile; nothing is written, and what runs counts as unsupervised."""
     run, pid = stopped
     before = run.files.ledger.read_bytes()
-    document = bench.exp("status", "latest", "--json").json
+    document = workspace.exp("status", "latest", "--json").json
     assert document["status"] == "RUNNING"
     assert document["supervisor"] == {
         "state": "alive",
@@ -79,29 +79,29 @@ def test_every_view_names_a_stopped_supervisor(bench: Bench, stopped: tuple[Run,
     assert (runs["status"], waits["status"]) == ("RUNNING", "PENDING")
     assert "does not respond" in runs["evidence"]
     for argv in (["status"], ["show"], ["why", "latest", "runs"], ["why", "latest", "waits"]):
-        shown = bench.exp(*argv).stdout
+        shown = workspace.exp(*argv).stdout
         assert f"does not respond: process {pid}" in shown
         assert f"kill -CONT {pid}" in shown
-    assert "starting next" not in bench.exp("why", "latest", "waits").stdout
-    assert f"process {pid}" in bench.exp("why", "latest").stderr  # of the task that has failed
-    assert f"!!  experiment {run.id}" in bench.exp("doctor", "latest", code=None).stdout
-    assert bench.exp("show", "--json").json["supervisor"]["responding"] is False
-    assert bench.exp("list", "--json").json["experiments"][0]["responding"] is False
-    assert f"process {pid}" in bench.exp("list").stderr
+    assert "starting next" not in workspace.exp("why", "latest", "waits").stdout
+    assert f"process {pid}" in workspace.exp("why", "latest").stderr  # of the task that has failed
+    assert f"!!  experiment {run.id}" in workspace.exp("doctor", "latest", code=None).stdout
+    assert workspace.exp("show", "--json").json["supervisor"]["responding"] is False
+    assert workspace.exp("list", "--json").json["experiments"][0]["responding"] is False
+    assert f"process {pid}" in workspace.exp("list").stderr
     assert run.files.ledger.read_bytes() == before
 
 
 def test_what_waits_for_a_stopped_supervisor_says_so_once(
-    bench: Bench, stopped: tuple[Run, int], monkeypatch: pytest.MonkeyPatch
+    workspace: ExpWorkspace, stopped: tuple[Run, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`cancel` ends with 4 and the way out; `wait` and `logs -f` say it once, and that it responds again."""
     run, pid = stopped
     monkeypatch.setattr(cancel, "STALL_WAIT", 0.2)
-    waited = bench.exp("wait", "latest", "--timeout", "1.3s", code=4)
+    waited = workspace.exp("wait", "latest", "--timeout", "1.3s", code=4)
     assert waited.stderr.count(f"does not respond: process {pid}") == 1
-    followed = bench.exp("logs", "latest", "ends", "-f")
+    followed = workspace.exp("logs", "latest", "ends", "-f")
     assert followed.stderr.count(f"does not respond: process {pid}") == 1
-    refused = bench.exp("cancel", "latest", code=4)
+    refused = workspace.exp("cancel", "latest", code=4)
     assert f"does not respond: process {pid}; the cancel is recorded, but not carried out" in refused.stderr
     assert f"kill -CONT {pid}; or end it: kill -9 {pid}" in refused.stderr
     assert f"then cancel again: exp cancel {run.id}" in refused.stderr
@@ -118,9 +118,9 @@ def test_what_waits_for_a_stopped_supervisor_says_so_once(
     assert len(messages) <= 2
 
 
-def test_killing_a_stopped_supervisor_is_a_way_out(bench: Bench) -> None:
+def test_killing_a_stopped_supervisor_is_a_way_out(workspace: ExpWorkspace) -> None:
     """As the message says: `kill -9`, and `cancel` again ends the tasks without it."""
-    run = bench.start({"a": until("go")})
+    run = workspace.start({"a": until("go")})
     shim_pid(run, "a")
     holder = run.status(observe=False).holder
     assert holder is not None
@@ -134,10 +134,10 @@ def test_killing_a_stopped_supervisor_is_a_way_out(bench: Bench) -> None:
 
 
 def test_a_supervisor_that_reads_no_request_does_not_respond(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever holds it up: a request that it has not read for some seconds is the evidence."""
-    run = bench.start({"a": until("go")})
+    run = workspace.start({"a": until("go")})
     shim_pid(run, "a")
     holder = run.status(observe=False).holder
     assert holder is not None
@@ -152,17 +152,17 @@ def test_a_supervisor_that_reads_no_request_does_not_respond(
     assert run.status().stall == "silent"
     os.kill(holder.pid, signal.SIGCONT)
     eventually(lambda: run.status().is_responding)
-    bench.touch("go")
+    workspace.touch("go")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
 @pytest.mark.parametrize(("file", "freeze", "thaw"), FREEZERS.values(), ids=FREEZERS)
 def test_a_frozen_cgroup_is_told_from_a_stopped_process(
-    bench: Bench, file: str, freeze: str, thaw: str
+    workspace: ExpWorkspace, file: str, freeze: str, thaw: str
 ) -> None:
     """A process that the freezer holds looks asleep; its cgroup shows that it cannot run."""
     group = _group_with(file)
-    run = bench.start({"a": until("go")})
+    run = workspace.start({"a": until("go")})
     shim_pid(run, "a")
     holder = run.status(observe=False).holder
     assert holder is not None
@@ -170,13 +170,13 @@ def test_a_frozen_cgroup_is_told_from_a_stopped_process(
     _write(group / file, freeze)
     try:
         eventually(lambda: run.status().stall == "frozen")
-        assert "thaw its cgroup" in bench.exp("status").stdout
-        assert "kill -CONT" not in bench.exp("status").stdout
+        assert "thaw its cgroup" in workspace.exp("status").stdout
+        assert "kill -CONT" not in workspace.exp("status").stdout
     finally:
         _write(group / file, thaw)
     _write(group.parent / "cgroup.procs", str(holder.pid))
     group.rmdir()
-    bench.touch("go")
+    workspace.touch("go")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
@@ -205,11 +205,11 @@ def test_what_runs_or_is_gone_is_not_halted() -> None:
 
 
 def test_cancel_waits_as_long_as_the_supervisor_responds(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A grace period longer than the time of a stall is no stall."""
     monkeypatch.setattr(cancel, "STALL_WAIT", 0.0)
-    run = bench.start({"a": f"trap '' TERM; touch begun; {until('go')}"})
-    eventually((bench.folder / "begun").exists)
+    run = workspace.start({"a": f"trap '' TERM; touch begun; {until('go')}"})
+    eventually((workspace.folder / "begun").exists)
     snapshot = run.cancel(grace=0.3)
     assert (snapshot.status, snapshot.history.tasks["a"].exit_code) == (ExperimentStatus.CANCELLED, 137)

@@ -24,7 +24,7 @@ from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
 
@@ -48,77 +48,79 @@ CREATE = tuple(point for point in crashpoints.POINTS if point.startswith("create
 MOMENTS = [f"{point}:1" for point in ONCE] + [f"{point}:{n}" for point in OFTEN for n in (1, 2, 4)]
 
 
-def start_and_die(bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str) -> Run:
+def start_and_die(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch, moment: str) -> Run:
     """An experiment whose supervisor has died at a moment, perhaps while it began."""
     monkeypatch.setenv(crashpoints.VARIABLE, moment)
     try:
-        run = bench.start(TASKS, run={"max_parallel": 2})
+        run = workspace.start(TASKS, run={"max_parallel": 2})
     except ExpError:
-        run = find(home=bench.home)
+        run = find(home=workspace.home)
     monkeypatch.delenv(crashpoints.VARIABLE)
     return run
 
 
-def test_a_resume_forgets_no_retry(bench: Bench) -> None:
+def test_a_resume_forgets_no_retry(workspace: ExpWorkspace) -> None:
     """A task that fails while nobody supervises it is tried as often as it would have been."""
     task = {"inline": f"{NOTE}; {until('go')}; exit 3", "retry": {"limit": 1}}
-    run = bench.start({"a": task})
+    run = workspace.start({"a": task})
     shim_pid(run, "a")
     kill_supervisor(run)
-    bench.touch("go")
+    workspace.touch("go")
     eventually(lambda: run.status().history.tasks["a"].status is TaskStatus.PENDING)
     run.resume()
     assert statuses(run.wait(timeout=60)) == {"a": "FAILED"}
-    assert bench.lines() == ["a 1", "a 2"]
+    assert workspace.lines() == ["a 1", "a 2"]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_at_a_write_it_is_resumed_without_running_anything_twice(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """Killed at any write, what runs goes on, its end becomes known, and a resume runs only the rest."""
-    run = start_and_die(bench, monkeypatch, moment)
+    run = start_and_die(workspace, monkeypatch, moment)
     after = run.wait(timeout=60)
     assert after.status in {ExperimentStatus.INTERRUPTED, ExperimentStatus.COMPLETED}
     assert after.supervisor in {"gone", "ended"}
-    ran = set(bench.lines())
+    ran = set(workspace.lines())
     for name, state in after.history.tasks.items():
         assert f"{name} {state.attempt}" not in ran or state.is_over, "who ran has ended, and that is known"
     run.resume()
     final = run.wait(timeout=60)
     assert final.status is ExperimentStatus.COMPLETED, statuses(final)
-    assert sorted(bench.lines()) == RAN
+    assert sorted(workspace.lines()) == RAN
     assert {state.exit_code for state in final.history.tasks.values()} == {0}
     assert final.history.tasks["d"].outputs == {"k": "1"}
     assert final.history.ignored == []
 
 
 @pytest.mark.parametrize("point", CREATE)
-def test_command_killed_while_it_creates(bench: Bench, point: str) -> None:
+def test_command_killed_while_it_creates(workspace: ExpWorkspace, point: str) -> None:
     """A command that dies before its ledger is there leaves nothing; after it, what can be resumed."""
-    done = bench.exp("run", bench.spec(TASKS), "-d", code=None, env={crashpoints.VARIABLE: f"{point}:1"})
+    done = workspace.exp(
+        "run", workspace.spec(TASKS), "-d", code=None, env={crashpoints.VARIABLE: f"{point}:1"}
+    )
     assert done.code == -9
     if point == "create.ledger":
-        run = find(home=bench.home)
+        run = find(home=workspace.home)
         assert run.status().status is ExperimentStatus.INTERRUPTED
         assert run.resume()
         assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
-        assert sorted(bench.lines()) == RAN
+        assert sorted(workspace.lines()) == RAN
     else:
         with pytest.raises(NotFoundError):
-            find(home=bench.home)
-        assert bench.lines() == []
+            find(home=workspace.home)
+        assert workspace.lines() == []
 
 
-def test_what_runs_goes_on_and_its_true_exit_code_is_known(bench: Bench) -> None:
+def test_what_runs_goes_on_and_its_true_exit_code_is_known(workspace: ExpWorkspace) -> None:
     """Tasks outlive their supervisor; without one `status` tells how they ended, and writes it down."""
-    run = bench.start({"good": until("gate"), "bad": f"{until('gate')}; exit 7"})
+    run = workspace.start({"good": until("gate"), "bad": f"{until('gate')}; exit 7"})
     pids = [shim_pid(run, name) for name in ("good", "bad")]
     kill_supervisor(run)
     snapshot = run.status()
     assert (snapshot.status, snapshot.supervisor) == (ExperimentStatus.RUNNING, "gone")
     assert set(statuses(snapshot).values()) == {"RUNNING"}
-    bench.touch("gate")
+    workspace.touch("gate")
     eventually(lambda: not any(map(is_running, pids)))
     snapshot = run.status()
     assert {name: state.exit_code for name, state in snapshot.history.tasks.items()} == {"good": 0, "bad": 7}
@@ -127,43 +129,43 @@ def test_what_runs_goes_on_and_its_true_exit_code_is_known(bench: Bench) -> None
     assert sorted(ends) == ["bad", "good"]
 
 
-def test_resume_adopts_what_still_runs(bench: Bench) -> None:
+def test_resume_adopts_what_still_runs(workspace: ExpWorkspace) -> None:
     """A new supervisor takes up a running task as it is, learns its end, and starts what waited for it."""
-    run = bench.start(
+    run = workspace.start(
         {
             "a": f"{NOTE}; {until('gate')}; echo told=yes >>$EXP_OUTPUT; exit 0",
             "b": {"inline": NOTE, "dependencies": ["a"]},
         }
     )
     shim_pid(run, "a")
-    eventually(bench.lines)
+    eventually(workspace.lines)
     kill_supervisor(run)
     assert [one.action for one in run.plan_resume()] == ["adopt", "wait"]
     assert run.resume()
     assert not run.resume(), "resuming what is running changes nothing"
-    bench.touch("gate")
+    workspace.touch("gate")
     final = run.wait(timeout=60)
     assert final.status is ExperimentStatus.COMPLETED
-    assert bench.lines() == ["a 1", "b 1"]
+    assert workspace.lines() == ["a 1", "b 1"]
     assert final.history.tasks["a"].outputs == {"told": "yes"}
 
 
-def test_adopted_task_that_fails_is_retried(bench: Bench) -> None:
+def test_adopted_task_that_fails_is_retried(workspace: ExpWorkspace) -> None:
     """Retries go on under a new supervisor, also for a task that the old one started."""
-    run = bench.start(
+    run = workspace.start(
         {"a": {"inline": f'{NOTE}; {until("gate")}; [ "$EXP_ATTEMPT" = 2 ]', "retry": {"limit": 1}}}
     )
     shim_pid(run, "a")
     kill_supervisor(run)
     run.resume()
-    bench.touch("gate")
+    workspace.touch("gate")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    assert bench.lines() == ["a 1", "a 2"]
+    assert workspace.lines() == ["a 1", "a 2"]
 
 
-def test_end_that_nobody_saw_decides_about_dependents_after_a_resume(bench: Bench) -> None:
+def test_end_that_nobody_saw_decides_about_dependents_after_a_resume(workspace: ExpWorkspace) -> None:
     """A failure that happened without a supervisor runs again on resume; a success is kept."""
-    run = bench.start(
+    run = workspace.start(
         {
             "good": f"{NOTE}; {until('gate')}",
             "bad": f"{NOTE}; {until('gate')}; [ -e mended ]",
@@ -172,19 +174,19 @@ def test_end_that_nobody_saw_decides_about_dependents_after_a_resume(bench: Benc
     )
     pids = [shim_pid(run, name) for name in ("good", "bad")]
     kill_supervisor(run)
-    bench.touch("gate")
+    workspace.touch("gate")
     eventually(lambda: not any(map(is_running, pids)))
-    bench.touch("mended")
+    workspace.touch("mended")
     run.resume()
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    assert sorted(bench.lines()) == ["after 1", "bad 1", "bad 2", "good 1"]
+    assert sorted(workspace.lines()) == ["after 1", "bad 1", "bad 2", "good 1"]
 
 
-def test_log_is_whole_across_the_death_of_the_supervisor(bench: Bench) -> None:
+def test_log_is_whole_across_the_death_of_the_supervisor(workspace: ExpWorkspace) -> None:
     """Output that a task writes while nobody supervises is in its log, in order."""
-    run = bench.start({"a": f"echo one; {until('gate')}; echo two >&2; echo three"})
+    run = workspace.start({"a": f"echo one; {until('gate')}; echo two >&2; echo three"})
     shim_pid(run, "a")
     kill_supervisor(run)
-    bench.touch("gate")
+    workspace.touch("gate")
     eventually(lambda: status(run, "a") == "SUCCEEDED")
     assert log(run, "a") == "one\ntwo\nthree\n"

@@ -18,82 +18,84 @@ from nemorun_cli.storage import attempts
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
 MEGA = 1 << 20
 LARGE = "python3 -c 'x = bytearray(150 << 20); sum(range(2_000_000))'"  # 150M, and some CPU time
 
 
-def test_peak_and_time_of_a_local_task_are_told(bench: Bench) -> None:
+def test_peak_and_time_of_a_local_task_are_told(workspace: ExpWorkspace) -> None:
     """The peak is that of the largest process below the task, and the time that of all of them."""
     tasks = {"a": {"inline": f"{LARGE}; {LARGE}; exit 3", "resources": {"memory": "1G", "cpus": 1}}}
-    run = bench.start(tasks)
+    run = workspace.start(tasks)
     used = run.wait(timeout=60).history.tasks["a"].usage
     assert used
     assert 150 * MEGA <= used["memory"] < 250 * MEGA
     assert used["cpu"] > 0.05
-    entry = bench.exp.task("a")
+    entry = workspace.exp.task("a")
     assert (entry["usage"], entry["resources"]) == (used, {"cpus": 1, "memory": 1 << 30})
     for command in (("why", run.id, "a"), ("show", run.id), ("status", run.id, "a")):
-        assert "requested 1G and 1 CPU, peak 1" in bench.exp(*command).stdout
-    assert "s of CPU time in " in bench.exp("why", run.id, "a").stdout
+        assert "requested 1G and 1 CPU, peak 1" in workspace.exp(*command).stdout
+    assert "s of CPU time in " in workspace.exp("why", run.id, "a").stdout
 
 
-def test_a_large_program_may_start_what_is_measured(bench: Bench) -> None:
+def test_a_large_program_may_start_what_is_measured(workspace: ExpWorkspace) -> None:
     """What a notebook holds is not taken for what its experiment's supervisor hands on to tasks."""
-    spec = bench.spec({"a": {"inline": LARGE}})
+    spec = workspace.spec({"a": {"inline": LARGE}})
     program = (
         f"import nemorun_cli; held = bytearray({400 * MEGA}); run = nemorun_cli.run({str(spec)!r})\n"
         "print(run.wait(timeout=60).history.tasks['a'].usage['memory'])\n"
     )
     argv = [sys.executable, "-c", program]
     told = subprocess.run(
-        argv, env=bench.exp.env, cwd=bench.folder, capture_output=True, text=True, check=True
+        argv, env=workspace.exp.env, cwd=workspace.folder, capture_output=True, text=True, check=True
     )
     assert 150 * MEGA <= int(told.stdout) < 250 * MEGA
 
 
-def test_each_attempt_has_its_own_usage(bench: Bench) -> None:
+def test_each_attempt_has_its_own_usage(workspace: ExpWorkspace) -> None:
     """What the first attempt used stays told of the first when the second has ended."""
     script = f'test "$EXP_ATTEMPT" = 2 || {{ {LARGE}; exit 1; }}'
-    run = bench.start({"a": {"inline": script, "retry": {"limit": 1}}})
+    run = workspace.start({"a": {"inline": script, "retry": {"limit": 1}}})
     run.wait(timeout=60)
-    first, second = (one["usage"] for one in bench.exp("show", run.id, "--json").json["tasks"][0]["attempts"])
+    first, second = (
+        one["usage"] for one in workspace.exp("show", run.id, "--json").json["tasks"][0]["attempts"]
+    )
     assert first["memory"] >= 150 * MEGA
     assert "memory" not in second
     assert [event["usage"] for event in events(run) if event["event"] == "ended"] == [first, second]
 
 
-def test_peak_below_that_of_the_supervisor_is_not_known(bench: Bench) -> None:
+def test_peak_below_that_of_the_supervisor_is_not_known(workspace: ExpWorkspace) -> None:
     """The system tells no less than what the starting process had: such a number is left out, not told."""
-    used = bench.run({"a": "true"}).history.tasks["a"].usage
+    used = workspace.run({"a": "true"}).history.tasks["a"].usage
     assert used
     assert list(used) == ["cpu"]
 
 
-def test_task_that_was_killed_is_measured_too(bench: Bench) -> None:
+def test_task_that_was_killed_is_measured_too(workspace: ExpWorkspace) -> None:
     """A timeout that ends in KILL does not lose what was measured."""
     script = f"{LARGE}; trap '' TERM; {until('never')}"
     tasks = {"a": {"inline": script, "timeout": 3, "stop_grace": 1}}
-    state = bench.run(tasks).history.tasks["a"]
+    state = workspace.run(tasks).history.tasks["a"]
     assert state.reason == "timeout"
     assert state.usage
     assert state.usage["cpu"] > 0
 
 
-def test_shim_measures_who_was_adopted(bench: Bench) -> None:
+def test_shim_measures_who_was_adopted(workspace: ExpWorkspace) -> None:
     """Of a task whose supervisor was killed its shim tells the CPU time; its peak nobody knows."""
     script = f"{until('go')}; {LARGE}"
-    run = bench.start({"a": {"inline": script, "resources": {"memory": "512M"}}})
+    run = workspace.start({"a": {"inline": script, "resources": {"memory": "512M"}}})
     shim_pid(run, "a")
     kill_supervisor(run)
     assert run.resume()
-    bench.touch("go")
+    workspace.touch("go")
     used = run.wait(timeout=60).history.tasks["a"].usage
     assert used
     assert list(used) == ["cpu"]
     assert used["cpu"] > 0.02
-    assert "requested 512M; " in bench.exp("status", run.id, "a").stdout
+    assert "requested 512M; " in workspace.exp("status", run.id, "a").stdout
 
 
 @pytest.mark.parametrize(
@@ -118,10 +120,10 @@ def test_no_file_is_no_usage(tmp_path: Path) -> None:
     assert attempts.read_usage(tmp_path / "usage") is None
 
 
-def test_shim_in_a_job_writes_down_what_it_used(bench: Bench) -> None:
+def test_shim_in_a_job_writes_down_what_it_used(workspace: ExpWorkspace) -> None:
     """In a job of Slurm the shim itself writes the CPU time of all that the task did."""
     tasks = {"a": {"inline": LARGE, "env": {"SLURM_JOB_ID": "7"}}}
-    run = bench.start(tasks)
+    run = workspace.start(tasks)
     run.wait(timeout=60)
     found = attempts.read_usage(attempt(run, "a").usage)
     assert found

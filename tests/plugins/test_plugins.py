@@ -23,7 +23,7 @@ from nemorun_cli.plugins.faults import faults, settle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
 
@@ -77,9 +77,9 @@ def nothing():
 
 
 @pytest.fixture
-def plugins(bench: Bench) -> Path:
+def plugins(workspace: ExpWorkspace) -> Path:
     """A module of plugins beside the spec."""
-    path = bench.folder / "mine.py"
+    path = workspace.folder / "mine.py"
     path.write_text(MODULE, encoding="utf-8")
     return path
 
@@ -98,21 +98,21 @@ def settled(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("plugins")
-def test_plugin_changes_tasks_as_the_dry_run_shows(bench: Bench) -> None:
+def test_plugin_changes_tasks_as_the_dry_run_shows(workspace: ExpWorkspace) -> None:
     """Variables and a word in front of the command are there in the dry run, and when it runs."""
-    spec = bench.spec(
+    spec = workspace.spec(
         {"a": "echo $WORD $WHOSE $(nice)", "b": "true"}, plugins=[use("mine:Greeting", word="hi")]
     )
-    plan = bench.exp("run", spec, "--dry-run", "--json").json["tasks"]
+    plan = workspace.exp("run", spec, "--dry-run", "--json").json["tasks"]
     assert [task["argv"][:3] for task in plan] == [["nice", "-n", "3"]] * 2
     assert [task["env"]["WHOSE"] for task in plan] == ["a", "b"]
-    run = experiment.run(spec, home=bench.home)
+    run = experiment.run(spec, home=workspace.home)
     run.wait(timeout=60)
     assert log(run, "a") == f"hi a {min(19, os.nice(0) + 3)}\n"
 
 
 @pytest.mark.usefixtures("plugins")
-def test_plugin_of_a_task_is_for_it_alone(bench: Bench) -> None:
+def test_plugin_of_a_task_is_for_it_alone(workspace: ExpWorkspace) -> None:
     """A task's own plugins come after those of the experiment; defaults' give way to a task's."""
     tasks = {
         "a": "echo $WORD",
@@ -122,7 +122,7 @@ def test_plugin_of_a_task_is_for_it_alone(bench: Bench) -> None:
             "plugins": [use("mine:Greeting", word="of ${{ params.g }}")],
         },
     }
-    run = bench.start(
+    run = workspace.start(
         tasks, params={"g": "all"}, defaults={"plugins": [use("mine:Greeting", word="default")]}
     )
     run.wait(timeout=60)
@@ -130,9 +130,9 @@ def test_plugin_of_a_task_is_for_it_alone(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("plugins")
-def test_plugin_wins_over_the_spec_and_exp_over_the_plugin(bench: Bench) -> None:
+def test_plugin_wins_over_the_spec_and_exp_over_the_plugin(workspace: ExpWorkspace) -> None:
     """Its variables lie over all others but EXP_…, and a secret of that name gives way."""
-    run = bench.start(
+    run = workspace.start(
         {"a": {"inline": "echo $WORD $EXP_TASK", "env": {"WORD": "spec"}}},
         plugins=[use("mine:Greeting", word="plugin")],
     )
@@ -141,14 +141,14 @@ def test_plugin_wins_over_the_spec_and_exp_over_the_plugin(bench: Bench) -> None
 
 
 @pytest.mark.usefixtures("plugins")
-def test_plugin_that_raises_stops_the_launch(bench: Bench) -> None:
+def test_plugin_that_raises_stops_the_launch(workspace: ExpWorkspace) -> None:
     """It is named with its place and its line, the exit code is 2, and nothing is created."""
-    spec = bench.spec({"a": "true"}, plugins=[use("mine:Raising")])
+    spec = workspace.spec({"a": "true"}, plugins=[use("mine:Raising")])
     for more in ((), ("--dry-run",), ("-d",), ("--direct",)):
-        done = bench.exp("run", spec, *more, code=2)
+        done = workspace.exp("run", spec, *more, code=2)
         assert "the plugin mine:Raising (plugins.0) failed at a: ValueError: not a" in done.stderr
         assert "mine.py:" in done.stderr
-    assert not list(bench.home.names())
+    assert not list(workspace.home.names())
 
 
 @pytest.mark.parametrize(
@@ -166,16 +166,18 @@ def test_plugin_that_raises_stops_the_launch(bench: Bench) -> None:
     ],
 )
 @pytest.mark.usefixtures("plugins")
-def test_plugin_cannot_ask_for_what_cannot_be(bench: Bench, wishes: dict[str, Any], message: str) -> None:
+def test_plugin_cannot_ask_for_what_cannot_be(
+    workspace: ExpWorkspace, wishes: dict[str, Any], message: str
+) -> None:
     """What would break later is refused now, with the plugin's name."""
     with pytest.raises(UsageError, match="requested a change that a does not allow") as caught:
-        bench.start({"a": "true"}, plugins=[use("mine:Asking", **wishes)])
+        workspace.start({"a": "true"}, plugins=[use("mine:Asking", **wishes)])
     assert message in caught.value.message
 
 
-def test_plugin_cannot_ask_for_more_than_there_is(bench: Bench) -> None:
+def test_plugin_cannot_ask_for_more_than_there_is(workspace: ExpWorkspace) -> None:
     """Resources that can never be free are refused as those in a spec are; others are what the task gets."""
-    (bench.folder / "greedy.py").write_text(
+    (workspace.folder / "greedy.py").write_text(
         "import dataclasses\n"
         "class Greedy:\n"
         "    def __init__(self, cpus): self.cpus = cpus\n"
@@ -184,21 +186,21 @@ def test_plugin_cannot_ask_for_more_than_there_is(bench: Bench) -> None:
         "        return dataclasses.replace(launch, resources=asked)\n"
     )
     with pytest.raises(UsageError, match="requested a change that a does not allow: resources: "):
-        bench.start({"a": "true"}, plugins=[use("greedy:Greedy", cpus=100_000)])
-    run = bench.start({"a": "true"}, plugins=[use("greedy:Greedy", cpus=0.5)])
+        workspace.start({"a": "true"}, plugins=[use("greedy:Greedy", cpus=100_000)])
+    run = workspace.start({"a": "true"}, plugins=[use("greedy:Greedy", cpus=0.5)])
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert run.spec().tasks[0].resources.cpus == 0.5
 
 
 @pytest.mark.usefixtures("plugins")
-def test_plugin_cannot_touch_what_waits_for_outputs(bench: Bench) -> None:
+def test_plugin_cannot_touch_what_waits_for_outputs(workspace: ExpWorkspace) -> None:
     """An argument that other tasks' outputs are put into has to stay where it is."""
     tasks = {
         "a": 'echo "k=v" >>"$EXP_OUTPUT"',
         "b": {"command": ["echo"], "args": ["${{ tasks.a.outputs.k }}"], "dependencies": ["a"]},
     }
     with pytest.raises(UsageError, match="/args/0 waits for the outputs"):
-        bench.start(tasks, plugins=[use("mine:Asking", args=["other"])])
+        workspace.start(tasks, plugins=[use("mine:Asking", args=["other"])])
 
 
 @pytest.mark.parametrize(
@@ -214,10 +216,10 @@ def test_plugin_cannot_touch_what_waits_for_outputs(bench: Bench) -> None:
     ],
 )
 @pytest.mark.usefixtures("plugins")
-def test_problems_are_told_with_their_place(bench: Bench, entry: str, message: str) -> None:
+def test_problems_are_told_with_their_place(workspace: ExpWorkspace, entry: str, message: str) -> None:
     """Names, and what built-in plugins are given, are checked with the rest of the spec."""
-    spec = bench.exp.spec(f"tasks: {{a: {{command: 'true'}}}}\nplugins:\n  - {entry}\n")
-    done = bench.exp("validate", spec, code=2)
+    spec = workspace.exp.spec(f"tasks: {{a: {{command: 'true'}}}}\nplugins:\n  - {entry}\n")
+    done = workspace.exp("validate", spec, code=2)
     assert message in done.stderr
     assert "spec.yaml:3:" in done.stderr
 
@@ -234,38 +236,38 @@ def test_problems_are_told_with_their_place(bench: Bench, entry: str, message: s
 )
 @pytest.mark.usefixtures("plugins")
 def test_with_is_checked_by_the_plugins_own_schema_when_it_runs(
-    bench: Bench, entry: str, message: str, column: int
+    workspace: ExpWorkspace, entry: str, message: str, column: int
 ) -> None:
     """What only the plugin knows is told by `run` and the dry run, at its place in the file."""
-    (bench.folder / "broken.py").write_text("class Thing: pass\n1 / 0\n")
-    spec = bench.exp.spec(f"tasks: {{a: {{command: 'true'}}}}\nplugins:\n  - {entry}\n")
-    bench.exp("validate", spec)
-    done = bench.exp("run", spec, "--dry-run", code=2)
+    (workspace.folder / "broken.py").write_text("class Thing: pass\n1 / 0\n")
+    spec = workspace.exp.spec(f"tasks: {{a: {{command: 'true'}}}}\nplugins:\n  - {entry}\n")
+    workspace.exp("validate", spec)
+    done = workspace.exp("run", spec, "--dry-run", code=2)
     assert message in done.stderr
     assert f"spec.yaml:3:{column}: " in done.stderr
 
 
-def test_validate_imports_nothing(bench: Bench) -> None:
+def test_validate_imports_nothing(workspace: ExpWorkspace) -> None:
     """A module that is only looked up is not run, nor by drawing the graph."""
-    (bench.folder / "loud.py").write_text("open('ran', 'w')\nclass Loud: pass\n")
-    spec = bench.spec({"a": "true"}, plugins=[use("loud:Loud")])
-    bench.exp("validate", spec)
-    bench.exp("graph", spec)
-    assert bench.lines() == []
-    bench.exp.process("run", spec, "--dry-run")
-    assert (bench.folder / "ran").exists()
+    (workspace.folder / "loud.py").write_text("open('ran', 'w')\nclass Loud: pass\n")
+    spec = workspace.spec({"a": "true"}, plugins=[use("loud:Loud")])
+    workspace.exp("validate", spec)
+    workspace.exp("graph", spec)
+    assert workspace.lines() == []
+    workspace.exp.process("run", spec, "--dry-run")
+    assert (workspace.folder / "ran").exists()
 
 
-def test_run_without_plugins_imports_nothing_of_them(bench: Bench) -> None:
+def test_run_without_plugins_imports_nothing_of_them(workspace: ExpWorkspace) -> None:
     """Neither the command nor the supervisor pays for what is not used."""
-    spec = bench.spec({"a": "true"})
-    done = bench.exp("run", spec, env={"PYTHONPROFILEIMPORTTIME": "1"})
+    spec = workspace.spec({"a": "true"})
+    done = workspace.exp("run", spec, env={"PYTHONPROFILEIMPORTTIME": "1"})
     assert "nemorun_cli.experiment.run" in done.stderr
     assert "nemorun_cli.plugins" not in done.stderr
-    assert "nemorun_cli.plugins" not in (bench.exp.directory() / "supervisor.log").read_text()
+    assert "nemorun_cli.plugins" not in (workspace.exp.directory() / "supervisor.log").read_text()
 
 
-def test_plugin_of_an_installed_package_has_a_name(bench: Bench, tmp_path: Path) -> None:
+def test_plugin_of_an_installed_package_has_a_name(workspace: ExpWorkspace, tmp_path: Path) -> None:
     """The entry-point group makes a plugin known by name; `validate` knows it without importing it."""
     site = tmp_path / "site"
     (site / "nice_one-1.0.dist-info").mkdir(parents=True)
@@ -276,23 +278,23 @@ def test_plugin_of_an_installed_package_has_a_name(bench: Bench, tmp_path: Path)
         "[nemorun_cli.plugins]\nnice-one = nice_one:Greeting\n"
     )
     (site / "nice_one.py").write_text(MODULE)
-    spec = bench.spec({"a": "echo $WORD"}, plugins=[use("nice-one", word="hi")])
+    spec = workspace.spec({"a": "echo $WORD"}, plugins=[use("nice-one", word="hi")])
     known = {"PYTHONPATH": str(site)}
-    bench.exp("validate", spec, env=known)
-    bench.exp("run", spec, env=known)
-    assert bench.exp("logs", "latest", "a").stdout == "hi\n"
+    workspace.exp("validate", spec, env=known)
+    workspace.exp("run", spec, env=known)
+    assert workspace.exp("logs", "latest", "a").stdout == "hi\n"
 
 
 @pytest.mark.usefixtures("plugins")
-def test_two_specs_have_modules_of_one_name(bench: Bench) -> None:
+def test_two_specs_have_modules_of_one_name(workspace: ExpWorkspace) -> None:
     """In one program each spec's folder gives its own module, and leaves none behind."""
-    first = bench.start({"a": "echo $WORD"}, plugins=[use("mine:Greeting", word="hi")])
-    other = bench.exp.spec(
+    first = workspace.start({"a": "echo $WORD"}, plugins=[use("mine:Greeting", word="hi")])
+    other = workspace.exp.spec(
         "tasks: {a: {inline: echo $WORD}}\nplugins: [{uses: 'mine:Greeting', with: {word: hi}}]\n",
         name="other/spec.yaml",
     )
     (other.parent / "mine.py").write_text(MODULE.replace("WORD=self.word", "WORD=self.word * 2"))
-    second = experiment.run(other, home=bench.home)
+    second = experiment.run(other, home=workspace.home)
     for run, said in ((first, "hi\n"), (second, "hihi\n")):
         run.wait(timeout=60)
         assert log(run, "a") == said
@@ -321,15 +323,15 @@ class Noting(Plugin):
             stream.write(f"{event['event']} {run.id}\n")
 
 
-def test_plugins_given_in_python(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plugins_given_in_python(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was made in Python changes tasks; a dataclass of a module hears of events too."""
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'tests'}")
     given = [Marking(), GivenPlugin(Marking(), ("b",)), Noting("told")]
-    run = experiment.run(bench.spec({"a": "echo $MARK", "b": "true"}), home=bench.home, plugins=given)
+    run = experiment.run(workspace.spec({"a": "echo $MARK", "b": "true"}), home=workspace.home, plugins=given)
     settled(run)
     assert log(run, "a") == f"{run.id}\n"
     assert json.loads(attempt(run, "a").plan.read_bytes())["timeout"] == 7.0
-    assert f"finished {run.id}" in bench.lines("told")
+    assert f"finished {run.id}" in workspace.lines("told")
 
 
 @pytest.mark.parametrize(
@@ -339,13 +341,13 @@ def test_plugins_given_in_python(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
         ({"uses": "notify", "with": {"webhook": {"secret": {"env": "A"}}}}, "names a secret"),
     ],
 )
-def test_mapping_given_in_python_is_checked(bench: Bench, given: Any, message: str) -> None:
+def test_mapping_given_in_python_is_checked(workspace: ExpWorkspace, given: Any, message: str) -> None:
     """What is no plugin, or names a secret that nobody has, is wrong usage and no fault."""
     with pytest.raises(UsageError, match=message):
-        experiment.run(bench.spec({"a": "true"}), home=bench.home, plugins=[given])
+        experiment.run(workspace.spec({"a": "true"}), home=workspace.home, plugins=[given])
 
 
-def test_plugin_that_no_process_can_make_is_refused(bench: Bench) -> None:
+def test_plugin_that_no_process_can_make_is_refused(workspace: ExpWorkspace) -> None:
     """A plugin that hears and cannot be made again from its fields is told what to do."""
 
     class Local(Plugin):
@@ -353,70 +355,70 @@ def test_plugin_that_no_process_can_make_is_refused(bench: Bench) -> None:
             raise NotImplementedError
 
     with pytest.raises(UsageError, match="could not import it"):
-        experiment.run(bench.spec({"a": "true"}), home=bench.home, plugins=[Local()])
+        experiment.run(workspace.spec({"a": "true"}), home=workspace.home, plugins=[Local()])
 
 
 # -- events ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("plugins")
-def test_plugin_hears_of_all_events_in_order(bench: Bench) -> None:
+def test_plugin_hears_of_all_events_in_order(workspace: ExpWorkspace) -> None:
     """Each event of the ledger once, in its order, in a process of its own."""
-    run = bench.start({"a": "true"}, plugins=[use("mine:Ears")])
+    run = workspace.start({"a": "true"}, plugins=[use("mine:Ears")])
     settled(run)
     wanted = [f"{event['event']} {event.get('task', '-')}" for event in events(run)]
-    assert eventually(lambda: bench.lines("heard") == wanted)
+    assert eventually(lambda: workspace.lines("heard") == wanted)
 
 
 @pytest.mark.usefixtures("plugins")
-def test_plugin_of_a_task_hears_of_that_alone(bench: Bench) -> None:
+def test_plugin_of_a_task_hears_of_that_alone(workspace: ExpWorkspace) -> None:
     """Given at a task, it hears what is about it."""
-    run = bench.start({"a": "true", "b": {"inline": "true", "plugins": [use("mine:Ears")]}})
+    run = workspace.start({"a": "true", "b": {"inline": "true", "plugins": [use("mine:Ears")]}})
     settled(run)
-    assert {line.split()[1] for line in bench.lines("heard")} == {"b"}
+    assert {line.split()[1] for line in workspace.lines("heard")} == {"b"}
 
 
 @pytest.mark.usefixtures("plugins")
-def test_plugin_that_raises_on_an_event_changes_nothing(bench: Bench) -> None:
+def test_plugin_that_raises_on_an_event_changes_nothing(workspace: ExpWorkspace) -> None:
     """It is recorded, `run` and `show` tell it, others hear on, and the experiment is as it is."""
-    spec = bench.spec(
+    spec = workspace.spec(
         {"a": "true"}, plugins=[use("mine:Ears", stumbles="ended"), use("mine:Ears", path="other")]
     )
-    done = bench.exp("run", spec, code=0)
+    done = workspace.exp("run", spec, code=0)
     assert "the plugin mine:Ears failed on ended a: ValueError: oh no" in done.stderr
-    assert "mine:Ears failed on ended a: ValueError: oh no" in bench.exp("show").stdout
-    assert "mine:Ears failed on ended a: ValueError: oh no" in bench.exp("why", "latest", "a").stdout
-    assert bench.exp("show", "--json").json["plugin_faults"][0]["error"] == "ValueError: oh no"
-    assert bench.lines("heard") == bench.lines("other")
-    assert bench.lines("heard")[-1] == "supervisor_ended -"
+    assert "mine:Ears failed on ended a: ValueError: oh no" in workspace.exp("show").stdout
+    assert "mine:Ears failed on ended a: ValueError: oh no" in workspace.exp("why", "latest", "a").stdout
+    assert workspace.exp("show", "--json").json["plugin_faults"][0]["error"] == "ValueError: oh no"
+    assert workspace.lines("heard") == workspace.lines("other")
+    assert workspace.lines("heard")[-1] == "supervisor_ended -"
 
 
 @pytest.mark.usefixtures("plugins")
-def test_plugin_that_hangs_holds_nothing_up(bench: Bench) -> None:
+def test_plugin_that_hangs_holds_nothing_up(workspace: ExpWorkspace) -> None:
     """Tasks go on while it hangs; after its limit that is recorded, and it hears of the rest."""
-    run = bench.start({"a": "true"}, plugins=[use("mine:Hanging", waits="started")])
+    run = workspace.start({"a": "true"}, plugins=[use("mine:Hanging", waits="started")])
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     settled(run)
-    assert bench.lines("heard")[-1] == "supervisor_ended -"
+    assert workspace.lines("heard")[-1] == "supervisor_ended -"
     assert [fault.event for fault in faults(run.files, run.spec())] == ["started"]
 
 
 @pytest.mark.usefixtures("plugins")
-def test_plugin_goes_on_where_it_was_after_a_crash(bench: Bench) -> None:
+def test_plugin_goes_on_where_it_was_after_a_crash(workspace: ExpWorkspace) -> None:
     """Killed with its supervisor, a resume lets it hear of the rest; of what it heard it hears no more."""
-    run = bench.start({"a": until("on")}, plugins=[use("mine:Ears", waits="started")])
+    run = workspace.start({"a": until("on")}, plugins=[use("mine:Ears", waits="started")])
     shim_pid(run, "a")
-    eventually(lambda: "started a" in bench.lines("heard"))
+    eventually(lambda: "started a" in workspace.lines("heard"))
     ears = [one for one in psutil.process_iter(["cmdline"]) if _is_hearer(one, run)]
     kill_supervisor(run)
     for one in ears:
         one.send_signal(signal.SIGKILL)
         one.wait(timeout=60)
-    bench.touch("go")
+    workspace.touch("go")
     run.resume()
-    bench.touch("on")
+    workspace.touch("on")
     settled(run)
-    heard = [line.split()[0] for line in bench.lines("heard")]
+    heard = [line.split()[0] for line in workspace.lines("heard")]
     assert heard.count("started") == 2, "it was killed over this one, and hears of it again"
     assert [kind for kind in heard if kind != "started"] == [
         event["event"] for event in events(run) if event["event"] != "started"
@@ -480,7 +482,7 @@ def test_the_page_explains_what_built_in_plugins_take() -> None:
         assert [key for key in keys if f"`{key}`" not in section] == [], name
 
 
-def test_a_plugin_of_an_earlier_protocol_is_refused(bench: Bench) -> None:
+def test_a_plugin_of_an_earlier_protocol_is_refused(workspace: ExpWorkspace) -> None:
     """A plugin that listens by the hook's earlier name is refused, and the page with the names is named."""
 
     class Old:
@@ -488,5 +490,5 @@ def test_a_plugin_of_an_earlier_protocol_is_refused(bench: Bench) -> None:
             del event, run
 
     with pytest.raises(UsageError, match="`hear` is now `on_event`") as refused:
-        experiment.run(bench.spec({"a": "true"}), home=bench.home, plugins=[Old()])
+        experiment.run(workspace.spec({"a": "true"}), home=workspace.home, plugins=[Old()])
     assert "docs/executors.md" in str(refused.value.hint)

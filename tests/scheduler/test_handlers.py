@@ -33,7 +33,7 @@ from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import crashpoints
 
 if TYPE_CHECKING:
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
     from nemorun_cli.model.spec import Task
 
@@ -55,38 +55,38 @@ ALL: dict[str, Any] = {
     ],
 )
 def test_outcome_decides_which_handlers_run(
-    bench: Bench, code: int, status: ExperimentStatus, ran: list[str]
+    workspace: ExpWorkspace, code: int, status: ExperimentStatus, ran: list[str]
 ) -> None:
     """When all tasks are over those for the outcome run, then those of on_exit; the others are SKIPPED."""
-    snapshot = bench.run({"a": f"exit {code}", "b": {"inline": ":", "dependencies": ["a"]}}, **ALL)
+    snapshot = workspace.run({"a": f"exit {code}", "b": {"inline": ":", "dependencies": ["a"]}}, **ALL)
     assert snapshot.status is status
-    assert bench.lines() == ran
+    assert workspace.lines() == ran
     skipped = {name for name, state in snapshot.history.tasks.items() if state.reason == Reason.OUTCOME}
     assert skipped == {"on_success/publish", "on_failure/alarm"} - {line.split()[0] for line in ran}
 
 
-def test_handlers_wait_for_all_tasks_and_on_exit_for_the_other_handlers(bench: Bench) -> None:
+def test_handlers_wait_for_all_tasks_and_on_exit_for_the_other_handlers(workspace: ExpWorkspace) -> None:
     """None starts while a task is not over for good, retries included; on_exit comes last."""
-    run = bench.start(
+    run = workspace.start(
         {"a": {"inline": f"{NOTE}; exit 1", "retry": {"limit": 1}}, "b": f"{until('go')}; {NOTE}"},
         on_failure={"alarm": {"inline": f"{NOTE}; {until('on')}; {NOTE}"}},
         on_exit={"clean": {"inline": NOTE}},
     )
-    eventually(lambda: status(run, "a") == F and len(bench.lines()) == 2)
+    eventually(lambda: status(run, "a") == F and len(workspace.lines()) == 2)
     assert {status(run, name) for name in run.status().history.handlers} == {"PENDING"}
-    bench.touch("go")
-    eventually(lambda: len(bench.lines()) == 4)
+    workspace.touch("go")
+    eventually(lambda: len(workspace.lines()) == 4)
     assert status(run, "on_exit/clean") == "PENDING"
-    bench.touch("on")
+    workspace.touch("on")
     assert run.wait(timeout=60).status is FAILED
-    assert bench.lines()[2:] == ["b 1", "on_failure/alarm 1", "on_failure/alarm 1", "on_exit/clean 1"]
+    assert workspace.lines()[2:] == ["b 1", "on_failure/alarm 1", "on_failure/alarm 1", "on_exit/clean 1"]
 
 
-def test_handler_is_told_the_outcome(bench: Bench) -> None:
+def test_handler_is_told_the_outcome(workspace: ExpWorkspace) -> None:
     """Status, exit code, what failed and how long it took are in its environment."""
     show = 'echo "$EXP_STATUS $EXP_EXIT_CODE $EXP_FAILED_COUNT [$EXP_FAILED_TASKS] $EXP_DURATION"'
     tasks = {"a": "exit 1", "g": {"group": [{"inline": "exit 2"}, {"inline": ":"}]}}
-    run = bench.start(tasks, on_exit={"show": {"inline": show}})
+    run = workspace.start(tasks, on_exit={"show": {"inline": show}})
     run.wait(timeout=60)
     *told, seconds = log(run, "on_exit/show").split()
     assert told == ["FAILED", "1", "2", "[a", "g/0]"]
@@ -118,9 +118,9 @@ def test_failure_of_a_handler_is_told_and_changes_no_outcome(exp: Exp) -> None:
     assert "exit code 7" in exp("why", "latest", "on_exit/clean").stdout
 
 
-def test_handler_has_the_keys_of_a_task(bench: Bench) -> None:
+def test_handler_has_the_keys_of_a_task(workspace: ExpWorkspace) -> None:
     """Retries, env, args, `when` and outputs of tasks work as everywhere."""
-    snapshot = bench.run(
+    snapshot = workspace.run(
         {"a": 'echo "loss:=0.5" >>"$EXP_OUTPUT"'},
         on_success={
             "again": {"inline": f'{NOTE}; [ "$EXP_ATTEMPT" = 2 ]', "retry": {"limit": 2}},
@@ -129,13 +129,13 @@ def test_handler_has_the_keys_of_a_task(bench: Bench) -> None:
         },
     )
     assert snapshot.status is COMPLETED
-    assert sorted(bench.lines()) == ["0.5", "on_success/again 1", "on_success/again 2"]
+    assert sorted(workspace.lines()) == ["0.5", "on_success/again 1", "on_success/again 2"]
     assert statuses(snapshot)["on_success/never"] == K
 
 
-def test_handler_that_wants_what_is_not_there_has_failed(bench: Bench) -> None:
+def test_handler_that_wants_what_is_not_there_has_failed(workspace: ExpWorkspace) -> None:
     """Outputs that a failed task did not leave make the handler FAILED, and it says so."""
-    snapshot = bench.run(
+    snapshot = workspace.run(
         {"a": "exit 1"}, on_failure={"alarm": {"inline": ":", "args": ["${{ tasks.a.outputs.loss }}"]}}
     )
     state = snapshot.history.tasks["on_failure/alarm"]
@@ -143,42 +143,42 @@ def test_handler_that_wants_what_is_not_there_has_failed(bench: Bench) -> None:
     assert snapshot.status is FAILED
 
 
-def test_limits_of_the_run_stop_no_handler(bench: Bench) -> None:
+def test_limits_of_the_run_stop_no_handler(workspace: ExpWorkspace) -> None:
     """max_failures and the run's timeout end tasks; what handlers do still happens, with its retries."""
     again = {"inline": f'{NOTE}; [ "$EXP_ATTEMPT" = 2 ]', "retry": {"limit": 2}}
-    snapshot = bench.run(
+    snapshot = workspace.run(
         {"a": "exit 1", "b": "exit 1", "c": "exit 1"},
         run={"max_failures": 1, "max_parallel": 1},
         on_failure={"alarm": again},
     )
     assert snapshot.status is FAILED
-    assert bench.lines() == ["on_failure/alarm 1", "on_failure/alarm 2"]
+    assert workspace.lines() == ["on_failure/alarm 1", "on_failure/alarm 2"]
 
 
-def test_timeout_of_the_run_ends_tasks_and_not_handlers(bench: Bench) -> None:
+def test_timeout_of_the_run_ends_tasks_and_not_handlers(workspace: ExpWorkspace) -> None:
     """The run's timeout is for its tasks: a handler may begin after it, and takes its own time."""
-    snapshot = bench.run(
+    snapshot = workspace.run(
         {"a": until("never")}, run={"timeout": 1}, on_failure={"alarm": {"inline": f"sleep 1.2; {NOTE}"}}
     )
     assert snapshot.status is FAILED
-    assert bench.lines() == ["on_failure/alarm 1"]
+    assert workspace.lines() == ["on_failure/alarm 1"]
 
 
-def test_handler_has_a_timeout_though_none_is_given(bench: Bench) -> None:
+def test_handler_has_a_timeout_though_none_is_given(workspace: ExpWorkspace) -> None:
     """At night nobody ends one that hangs: ten minutes, unless it or the defaults say otherwise."""
     given = {"a": {"command": "true"}, "b": {"command": "true", "timeout": "1h"}}
-    spec = load.validate(bench.spec({"t": ":"}, on_exit=given))
+    spec = load.validate(workspace.spec({"t": ":"}, on_exit=given))
     assert [one.timeout for one in spec.tasks] == [None, DEFAULT_TIMEOUT, 3600.0]
-    spec = load.validate(bench.spec({"t": ":"}, on_exit=given, defaults={"timeout": "5m"}))
+    spec = load.validate(workspace.spec({"t": ":"}, on_exit=given, defaults={"timeout": "5m"}))
     assert [one.timeout for one in spec.tasks] == [300.0, 300.0, 3600.0]
 
 
 # -- cancel ---------------------------------------------------------------------------------------------
 
 
-def test_handlers_run_after_a_cancel(bench: Bench) -> None:
+def test_handlers_run_after_a_cancel(workspace: ExpWorkspace) -> None:
     """A cancel of the whole ends the tasks and returns; on_exit runs then, and a second cancel ends that."""
-    run = bench.start(
+    run = workspace.start(
         {"a": until("never")},
         on_failure={"alarm": {"inline": NOTE}},
         on_exit={
@@ -189,7 +189,7 @@ def test_handlers_run_after_a_cancel(bench: Bench) -> None:
     eventually(lambda: status(run, "a") == "RUNNING")
     after = run.cancel()
     assert (after.status, after.history.outcome) == (ExperimentStatus.RUNNING, CANCELLED)
-    eventually(lambda: status(run, "on_exit/other") == S and "CANCELLED" in bench.lines())
+    eventually(lambda: status(run, "on_exit/other") == S and "CANCELLED" in workspace.lines())
     final = run.cancel()
     assert final.status is CANCELLED
     found = statuses(final)
@@ -211,46 +211,48 @@ def test_cancel_tells_of_the_handlers_that_run_now(exp: Exp) -> None:
     exp("wait", experiment_id, code=5)
 
 
-def test_cancel_of_handlers_leaves_the_outcome(bench: Bench) -> None:
+def test_cancel_of_handlers_leaves_the_outcome(workspace: ExpWorkspace) -> None:
     """Once the tasks are over how they came out is settled: COMPLETED stays COMPLETED."""
-    run = bench.start({"a": NOTE}, on_exit={"clean": {"inline": until("never")}})
+    run = workspace.start({"a": NOTE}, on_exit={"clean": {"inline": until("never")}})
     eventually(lambda: status(run, "on_exit/clean") == "RUNNING")
     assert run.cancel().status is COMPLETED
     assert status(run, "on_exit/clean") == C
 
 
-def test_handler_is_cancelled_by_name_before_its_time(bench: Bench) -> None:
+def test_handler_is_cancelled_by_name_before_its_time(workspace: ExpWorkspace) -> None:
     """One that is not wanted after all is ended like any task, and the others go on."""
-    run = bench.start({"a": until("go")}, on_success={"x": {"inline": NOTE}}, on_exit={"y": {"inline": NOTE}})
+    run = workspace.start(
+        {"a": until("go")}, on_success={"x": {"inline": NOTE}}, on_exit={"y": {"inline": NOTE}}
+    )
     run.cancel(["on_success"])
-    bench.touch("go")
+    workspace.touch("go")
     assert run.wait(timeout=60).status is COMPLETED
-    assert (status(run, "on_success/x"), bench.lines()) == (C, ["on_exit/y 1"])
+    assert (status(run, "on_success/x"), workspace.lines()) == (C, ["on_exit/y 1"])
 
 
-def test_cancel_without_a_supervisor_starts_no_handler(bench: Bench) -> None:
+def test_cancel_without_a_supervisor_starts_no_handler(workspace: ExpWorkspace) -> None:
     """What nobody supervises is over when its tasks are gone; its handlers are CANCELLED and say why."""
-    run = bench.start({"a": until("never")}, **ALL)
+    run = workspace.start({"a": until("never")}, **ALL)
     shim_pid(run, "a")
     kill_supervisor(run)
     assert run.cancel().status is CANCELLED
     state = run.status().history.tasks["on_exit/clean"]
     assert state.status is TaskStatus.CANCELLED
     assert "no supervisor" in (state.message or "")
-    assert bench.lines() == []
+    assert workspace.lines() == []
 
 
 # -- resume ---------------------------------------------------------------------------------------------
 
 
-def test_handler_runs_again_at_the_new_end(bench: Bench) -> None:
+def test_handler_runs_again_at_the_new_end(workspace: ExpWorkspace) -> None:
     """A resume that runs tasks again leads to another end, which has handlers of its own."""
-    run = bench.start({"a": f"{NOTE}; [ -e mended ]", "b": NOTE}, **ALL)
+    run = workspace.start({"a": f"{NOTE}; [ -e mended ]", "b": NOTE}, **ALL)
     assert run.wait(timeout=60).status is FAILED
-    bench.touch("mended")
+    workspace.touch("mended")
     assert run.resume()
     assert run.wait(timeout=60).status is COMPLETED
-    assert sorted(bench.lines()) == [
+    assert sorted(workspace.lines()) == [
         "a 1",
         "a 2",
         "b 1",
@@ -262,9 +264,9 @@ def test_handler_runs_again_at_the_new_end(bench: Bench) -> None:
     assert not run.resume(), "then all is well"
 
 
-def test_resume_runs_only_the_handler_that_failed(bench: Bench) -> None:
+def test_resume_runs_only_the_handler_that_failed(workspace: ExpWorkspace) -> None:
     """Where no task runs again the end is the same, and what was done for it is kept."""
-    run = bench.start(
+    run = workspace.start(
         {"a": NOTE},
         on_success={"x": {"inline": NOTE}, "y": {"inline": f"{NOTE}; [ -e mended ]"}},
         on_failure=ALL["on_failure"],
@@ -277,44 +279,44 @@ def test_resume_runs_only_the_handler_that_failed(bench: Bench) -> None:
         "on_success/y": "run",
         "on_failure/alarm": "keep",
     }
-    bench.touch("mended")
+    workspace.touch("mended")
     assert run.resume()
     assert run.wait(timeout=60).status is COMPLETED
-    assert sorted(bench.lines()) == ["a 1", "on_success/x 1", "on_success/y 1", "on_success/y 2"]
+    assert sorted(workspace.lines()) == ["a 1", "on_success/x 1", "on_success/y 1", "on_success/y 2"]
 
 
-def test_experiment_with_handlers_to_come_is_interrupted(bench: Bench) -> None:
+def test_experiment_with_handlers_to_come_is_interrupted(workspace: ExpWorkspace) -> None:
     """Killed while its last task runs, it is not over when that is: a resume runs the handlers, once."""
-    run = bench.start({"a": f"{NOTE}; {until('go')}"}, **ALL)
+    run = workspace.start({"a": f"{NOTE}; {until('go')}"}, **ALL)
     shim_pid(run, "a")
     kill_supervisor(run)
-    bench.touch("go")
+    workspace.touch("go")
     assert run.wait(timeout=60).status is INTERRUPTED
     assert run.status().history.outcome is COMPLETED
     run.resume()
     assert run.wait(timeout=60).status is COMPLETED
-    assert bench.lines() == ["a 1", "on_success/publish 1", "on_exit/clean 1"]
+    assert workspace.lines() == ["a 1", "on_success/publish 1", "on_exit/clean 1"]
 
 
-def test_running_handler_is_adopted(bench: Bench) -> None:
+def test_running_handler_is_adopted(workspace: ExpWorkspace) -> None:
     """Killed while a handler runs, a resume takes that up where it is."""
-    run = bench.start({"a": NOTE}, on_exit={"clean": {"inline": f"{NOTE}; {until('go')}"}})
+    run = workspace.start({"a": NOTE}, on_exit={"clean": {"inline": f"{NOTE}; {until('go')}"}})
     shim_pid(run, "on_exit/clean")
     kill_supervisor(run)
     assert run.resume()
-    bench.touch("go")
+    workspace.touch("go")
     assert run.wait(timeout=60).status is COMPLETED
-    assert bench.lines() == ["a 1", "on_exit/clean 1"]
+    assert workspace.lines() == ["a 1", "on_exit/clean 1"]
 
 
-def test_handler_of_the_last_end_must_be_over_before_another(bench: Bench) -> None:
+def test_handler_of_the_last_end_must_be_over_before_another(workspace: ExpWorkspace) -> None:
     """A handler that still runs since an end that will not stand is told, with what to do about it."""
-    run = bench.start({"a": "exit 1"}, on_exit={"clean": {"inline": until("go")}})
+    run = workspace.start({"a": "exit 1"}, on_exit={"clean": {"inline": until("go")}})
     pid = shim_pid(run, "on_exit/clean")
     kill_supervisor(run)
     with pytest.raises(UsageError, match="handlers of the previous outcome are still alive: on_exit/clean"):
         run.resume()
-    bench.touch("go")
+    workspace.touch("go")
     eventually(lambda: not is_running(pid))
 
 
@@ -327,17 +329,17 @@ MOMENTS = [
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_at_any_write_each_handler_runs_once(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """However the supervisor dies, the outcome stands once it is written, and its handlers run once."""
     monkeypatch.setenv(crashpoints.VARIABLE, moment)
-    run = bench.start({"a": NOTE}, **ALL)
+    run = workspace.start({"a": NOTE}, **ALL)
     monkeypatch.delenv(crashpoints.VARIABLE)
     assert run.wait(timeout=60).status in {INTERRUPTED, COMPLETED}
     run.resume()
     final = run.wait(timeout=60)
     assert final.status is COMPLETED, statuses(final)
-    assert bench.lines() == ["a 1", "on_success/publish 1", "on_exit/clean 1"]
+    assert workspace.lines() == ["a 1", "on_success/publish 1", "on_exit/clean 1"]
     assert final.history.ignored == []
     assert [one["status"] for one in events(run) if one["event"] == "concluded"] == [COMPLETED]
 
@@ -415,13 +417,13 @@ def test_problems_of_handlers_are_told_with_their_place(exp: Exp, text: str, wan
     assert "spec.yaml:2:" in done.stderr
 
 
-def test_task_cannot_take_the_ids_of_handlers(bench: Bench) -> None:
+def test_task_cannot_take_the_ids_of_handlers(workspace: ExpWorkspace) -> None:
     """A group called like the section of handlers that are there would have members of the same ids."""
     group = {"group": [{"name": "x", "inline": ":"}]}
     with pytest.raises(SpecError) as caught:
-        load.validate(bench.spec({"on_exit": group}, on_exit={"x": {"inline": ":"}}))
+        load.validate(workspace.spec({"on_exit": group}, on_exit={"x": {"inline": ":"}}))
     assert "cannot be called 'on_exit'" in caught.value.problems[0].message
-    assert load.validate(bench.spec({"on_exit": group})).tasks[0].handler is None
+    assert load.validate(workspace.spec({"on_exit": group})).tasks[0].handler is None
 
 
 def test_only_leaves_handlers_out_unless_they_are_named(exp: Exp) -> None:
@@ -453,7 +455,7 @@ def test_dry_run_and_graph_show_handlers(exp: Exp) -> None:
     ]
 
 
-def test_handlers_come_back_from_the_resolved_spec(bench: Bench) -> None:
+def test_handlers_come_back_from_the_resolved_spec(workspace: ExpWorkspace) -> None:
     """What is read back is what was written."""
-    spec = load.validate(bench.spec({"a": ":"}, **ALL))
+    spec = load.validate(workspace.spec({"a": ":"}, **ALL))
     assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec

@@ -15,96 +15,96 @@ from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import run_keys
 
 if TYPE_CHECKING:
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
 
 
-def start(bench: Bench, **how: Any) -> Run:
-    return launch.run(bench.spec({"a": until("gate")}), home=bench.home, **how)
+def start(workspace: ExpWorkspace, **how: Any) -> Run:
+    return launch.run(workspace.spec({"a": until("gate")}), home=workspace.home, **how)
 
 
-def test_second_start_with_a_key_fails_while_the_first_runs(bench: Bench) -> None:
+def test_second_start_with_a_key_fails_while_the_first_runs(workspace: ExpWorkspace) -> None:
     """With a key the default is to fail, naming what runs; after its end the key is free."""
-    first = start(bench, key="nightly")
+    first = start(workspace, key="nightly")
     with pytest.raises(RunningError, match=first.id):
-        start(bench, key="nightly")
-    other = start(bench, key="hourly")
-    bench.touch("gate")
+        start(workspace, key="nightly")
+    other = start(workspace, key="hourly")
+    workspace.touch("gate")
     first.wait(timeout=60)
     other.wait(timeout=60)
-    second = start(bench, key="nightly")
+    second = start(workspace, key="nightly")
     assert second.id != first.id
     second.wait(timeout=60)
 
 
 @pytest.mark.parametrize("is_replaced", [False, True])
-def test_key_whose_file_is_removed_while_it_is_held(bench: Bench, *, is_replaced: bool) -> None:
+def test_key_whose_file_is_removed_while_it_is_held(workspace: ExpWorkspace, *, is_replaced: bool) -> None:
     """The experiments that were started under it are in the new file."""
-    with run_keys.hold(bench.home, key="k", name="n") as holding:
+    with run_keys.hold(workspace.home, key="k", name="n") as holding:
         holding.add("n_1")
-    with run_keys.hold(bench.home, key="k", name="n") as holding:
+    with run_keys.hold(workspace.home, key="k", name="n") as holding:
         holding.path.unlink()
         if is_replaced:
             holding.path.write_text("n_3\n")
         holding.add("n_2")
-    with run_keys.hold(bench.home, key="k", name="n") as holding:
+    with run_keys.hold(workspace.home, key="k", name="n") as holding:
         assert sorted(holding.ids()) == ["n_1", "n_2", "n_3"][: 3 if is_replaced else 2]
 
 
-def test_skip_gives_the_one_that_runs(bench: Bench) -> None:
+def test_skip_gives_the_one_that_runs(workspace: ExpWorkspace) -> None:
     """`skip` starts nothing."""
-    first = start(bench, key="nightly")
-    assert start(bench, key="nightly", if_running="skip").id == first.id
-    assert len(list(bench.home.ids("tried"))) == 1
-    bench.touch("gate")
+    first = start(workspace, key="nightly")
+    assert start(workspace, key="nightly", if_running="skip").id == first.id
+    assert len(list(workspace.home.ids("tried"))) == 1
+    workspace.touch("gate")
     first.wait(timeout=60)
 
 
-def test_replace_cancels_the_one_that_runs(bench: Bench) -> None:
+def test_replace_cancels_the_one_that_runs(workspace: ExpWorkspace) -> None:
     """`replace` ends it, waits until it is gone, and starts."""
-    first = start(bench, key="nightly")
-    second = start(bench, key="nightly", if_running="replace")
+    first = start(workspace, key="nightly")
+    second = start(workspace, key="nightly", if_running="replace")
     assert first.status().status is ExperimentStatus.CANCELLED
-    bench.touch("gate")
+    workspace.touch("gate")
     assert second.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
-def test_without_a_key_the_name_counts_if_asked(bench: Bench) -> None:
+def test_without_a_key_the_name_counts_if_asked(workspace: ExpWorkspace) -> None:
     """`--if-running` alone is about the name; without both nothing is checked."""
-    first = start(bench)
-    assert start(bench, if_running="skip").id == first.id
-    second = start(bench)
+    first = start(workspace)
+    assert start(workspace, if_running="skip").id == first.id
+    second = start(workspace)
     assert second.id != first.id
-    bench.touch("gate")
+    workspace.touch("gate")
     first.wait(timeout=60)
     second.wait(timeout=60)
 
 
-def test_interrupted_does_not_count_as_running(bench: Bench) -> None:
+def test_interrupted_does_not_count_as_running(workspace: ExpWorkspace) -> None:
     """One that nobody drives and that cannot end by itself holds up nobody."""
     tasks = {"a": until("gate"), "b": ":"}
-    first = launch.run(bench.spec(tasks, run={"max_parallel": 1}), home=bench.home, key="k")
+    first = launch.run(workspace.spec(tasks, run={"max_parallel": 1}), home=workspace.home, key="k")
     shim = shim_pid(first, "a")
     kill_supervisor(first)
     with pytest.raises(RunningError):
-        start(bench, key="k")
+        start(workspace, key="k")
     import os  # noqa: PLC0415 - only here
 
     os.killpg(shim, 9)
     eventually(lambda: first.status().status is ExperimentStatus.INTERRUPTED)
-    second = start(bench, key="k")
-    bench.touch("gate")
+    second = start(workspace, key="k")
+    workspace.touch("gate")
     assert second.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
-def test_of_many_that_start_at_once_one_runs(bench: Bench) -> None:
+def test_of_many_that_start_at_once_one_runs(workspace: ExpWorkspace) -> None:
     """From the check to the start the key is held, so a race has one winner."""
-    spec = bench.spec({"a": until("gate")})
+    spec = workspace.spec({"a": until("gate")})
     won: list[str] = []
 
     def race() -> None:
-        won.append(launch.run(spec, home=bench.home, key="k", if_running="skip").id)
+        won.append(launch.run(spec, home=workspace.home, key="k", if_running="skip").id)
 
     threads = [threading.Thread(target=race) for _ in range(4)]
     for thread in threads:
@@ -113,17 +113,17 @@ def test_of_many_that_start_at_once_one_runs(bench: Bench) -> None:
         thread.join()
     assert len(set(won)) == 1
     assert len(won) == 4
-    bench.touch("gate")
-    run.find(won[0], home=bench.home).wait(timeout=60)
+    workspace.touch("gate")
+    run.find(won[0], home=workspace.home).wait(timeout=60)
 
 
-def test_key_of_an_experiment_that_was_removed_is_free(bench: Bench) -> None:
+def test_key_of_an_experiment_that_was_removed_is_free(workspace: ExpWorkspace) -> None:
     """A key that names what is no longer there holds up nobody."""
     import shutil  # noqa: PLC0415 - only here
 
-    bench.touch("gate")
-    first = start(bench, key="k")
+    workspace.touch("gate")
+    first = start(workspace, key="k")
     first.wait(timeout=60)
-    eventually(lambda: not bench.processes())
+    eventually(lambda: not workspace.processes())
     shutil.rmtree(first.directory)
-    assert start(bench, key="k").wait(timeout=60).status is ExperimentStatus.COMPLETED
+    assert start(workspace, key="k").wait(timeout=60).status is ExperimentStatus.COMPLETED

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from support.patience import eventually
-from support.workspace import NOTE, Bench, events, is_running, kill_supervisor, shim_pid, until
+from support.workspace import NOTE, ExpWorkspace, events, is_running, kill_supervisor, shim_pid, until
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.model.status import ExperimentStatus
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("cold_supervisors")
 
 
-def test_supervisor_that_is_not_needed_leaves(bench: Bench) -> None:
+def test_supervisor_that_is_not_needed_leaves(workspace: ExpWorkspace) -> None:
     """A supervisor that was started early and is never told anything is gone when it is let go of."""
     supervisor = client.SupervisorHandle()
     supervisor.abandon()
     assert not is_running(supervisor.pid)
     supervisor.abandon()
-    assert not bench.home.directory.exists()
+    assert not workspace.home.directory.exists()
 
 
 def test_supervisor_whose_command_died_leaves() -> None:
@@ -44,11 +44,11 @@ def test_supervisor_whose_command_died_leaves() -> None:
     os.close(supervisor._answer_reader)
 
 
-def test_supervisor_is_a_session_of_its_own(bench: Bench) -> None:
+def test_supervisor_is_a_session_of_its_own(workspace: ExpWorkspace) -> None:
     """It has no terminal, no inherited descriptor, no working folder in use, and the mark of no task."""
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)  # a descriptor as a shell's `3>&1` leaves open
-    run = bench.start({"a": until("gate")})
+    run = workspace.start({"a": until("gate")})
     os.close(writer)
     holder = run.status().holder
     assert holder is not None
@@ -59,54 +59,54 @@ def test_supervisor_is_a_session_of_its_own(bench: Bench) -> None:
     os.close(reader)
     targets = [str(Path(f"/proc/{holder.pid}/fd/{number}").readlink()) for number in range(3)]
     assert targets == ["/dev/null", "/dev/null", str(run.files.supervisor_log)]
-    bench.touch("gate")
+    workspace.touch("gate")
     run.wait(timeout=60)
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_caller_may_have_closed_its_descriptors(bench: Bench, closed: str) -> None:
+def test_caller_may_have_closed_its_descriptors(workspace: ExpWorkspace, closed: str) -> None:
     """Started with input, output or errors closed, as some daemons do, it runs and its ledger is whole."""
-    spec = bench.spec({"a": NOTE})
-    command = f"{bench.exp.argv[0]} run {spec} -d {closed}"
+    spec = workspace.spec({"a": NOTE})
+    command = f"{workspace.exp.argv[0]} run {spec} -d {closed}"
     subprocess.run(
         ["sh", "-c", command],
-        env=bench.exp.env,
-        cwd=bench.folder,
+        env=workspace.exp.env,
+        cwd=workspace.folder,
         check=">&-" not in closed.replace("2>&-", ""),
         capture_output=True,
     )
-    status = bench.exp("wait", "latest")
+    status = workspace.exp("wait", "latest")
     assert status.code == 0
-    assert bench.lines() == ["a 1"]
-    files = ExperimentFiles(bench.exp.directory())
+    assert workspace.lines() == ["a 1"]
+    files = ExperimentFiles(workspace.exp.directory())
     assert b"finished" in files.ledger.read_bytes()
     eventually(lambda: "finished" in files.supervisor_log.read_text())  # written after the ledger
 
 
-def test_started_means_started(bench: Bench) -> None:
+def test_started_means_started(workspace: ExpWorkspace) -> None:
     """When the command has its answer the lock is held and `supervisor_started` is on disk."""
-    run = bench.start({"a": until("gate")})
+    run = workspace.start({"a": until("gate")})
     assert [event["event"] for event in events(run)][:2] == ["created", "supervisor_started"]
     assert run.status(observe=False).supervisor == "alive"
-    bench.touch("gate")
+    workspace.touch("gate")
     run.wait(timeout=60)
 
 
-def test_second_supervisor_does_not_start(bench: Bench) -> None:
+def test_second_supervisor_does_not_start(workspace: ExpWorkspace) -> None:
     """Beside a living supervisor no second one begins, and the first is not disturbed."""
-    run = bench.start({"a": f"{NOTE}; {until('gate')}"})
+    run = workspace.start({"a": f"{NOTE}; {until('gate')}"})
     shim_pid(run, "a")
     with pytest.raises(client.AlreadyRunning):
-        client.SupervisorHandle().go(Assignment(directory=run.directory, home=bench.home.directory))
-    bench.touch("gate")
+        client.SupervisorHandle().go(Assignment(directory=run.directory, home=workspace.home.directory))
+    workspace.touch("gate")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    assert bench.lines() == ["a 1"]
+    assert workspace.lines() == ["a 1"]
     assert len([event for event in events(run) if event["event"] == "supervisor_started"]) == 1
 
 
-def test_of_many_that_resume_at_once_one_supervises(bench: Bench) -> None:
+def test_of_many_that_resume_at_once_one_supervises(workspace: ExpWorkspace) -> None:
     """Several resumes race; exactly one supervisor results, and every task runs once."""
-    run = bench.start({"a": until("gate"), "b": {"inline": NOTE, "dependencies": ["a"]}})
+    run = workspace.start({"a": until("gate"), "b": {"inline": NOTE, "dependencies": ["a"]}})
     shim_pid(run, "a")
     kill_supervisor(run)
     started: list[bool] = []
@@ -116,15 +116,15 @@ def test_of_many_that_resume_at_once_one_supervises(bench: Bench) -> None:
     for thread in threads:
         thread.join()
     assert sorted(started) == [False, False, False, True]
-    bench.touch("gate")
+    workspace.touch("gate")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
-    assert bench.lines() == ["b 1"]
+    assert workspace.lines() == ["b 1"]
     assert len([event for event in events(run) if event["event"] == "supervisor_started"]) == 2
 
 
-def test_constant_readers_do_not_keep_a_supervisor_from_starting(bench: Bench) -> None:
+def test_constant_readers_do_not_keep_a_supervisor_from_starting(workspace: ExpWorkspace) -> None:
     """However many look at an interrupted experiment, a resume gets its lock."""
-    run = bench.start(
+    run = workspace.start(
         {"a": until("gate"), "b": {"inline": NOTE, "dependencies": ["a"]}}, run={"max_parallel": 1}
     )
     os.killpg(shim_pid(run, "a"), 9)
@@ -139,7 +139,7 @@ def test_constant_readers_do_not_keep_a_supervisor_from_starting(bench: Bench) -
     threads = [threading.Thread(target=look) for _ in range(3)]
     for thread in threads:
         thread.start()
-    bench.touch("gate")
+    workspace.touch("gate")
     assert run.resume()
     stop.set()
     for thread in threads:
@@ -147,10 +147,10 @@ def test_constant_readers_do_not_keep_a_supervisor_from_starting(bench: Bench) -
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
-def test_looking_at_an_interrupted_experiment_never_calls_it_running(bench: Bench) -> None:
+def test_looking_at_an_interrupted_experiment_never_calls_it_running(workspace: ExpWorkspace) -> None:
     """Those who look at the same time do not take one another for its supervisor."""
-    run = bench.start({"a": f": >began; {until('gate')}", "b": NOTE}, run={"max_parallel": 1})
-    eventually((bench.folder / "began").exists)
+    run = workspace.start({"a": f": >began; {until('gate')}", "b": NOTE}, run={"max_parallel": 1})
+    eventually((workspace.folder / "began").exists)
     shim = shim_pid(run, "a")
     kill_supervisor(run)
     os.killpg(shim, 9)
@@ -170,14 +170,14 @@ def test_looking_at_an_interrupted_experiment_never_calls_it_running(bench: Benc
     assert seen == {("INTERRUPTED", "gone")}
 
 
-def test_supervisor_that_cannot_start_says_why(bench: Bench) -> None:
+def test_supervisor_that_cannot_start_says_why(workspace: ExpWorkspace) -> None:
     """Its error comes back to the command that waits, with the exit code that belongs to it."""
-    run = bench.start({"a": ":"})
+    run = workspace.start({"a": ":"})
     run.wait(timeout=60)
     eventually(lambda: events(run)[-1]["event"] == "supervisor_ended")
     run.files.ledger.write_bytes(b"rubbish\n")
     with pytest.raises(ExpError, match="not a ledger of exp") as caught:
-        client.SupervisorHandle().go(Assignment(directory=run.directory, home=bench.home.directory))
+        client.SupervisorHandle().go(Assignment(directory=run.directory, home=workspace.home.directory))
     assert caught.value.exit_code == 7
 
 
@@ -206,7 +206,7 @@ def test_prompt_is_back_at_once_in_a_pipe(exp: Exp) -> None:
     exp("wait")
 
 
-def test_caller_may_have_many_files_open(bench: Bench) -> None:
+def test_caller_may_have_many_files_open(workspace: ExpWorkspace) -> None:
     """A Python program with more than a thousand open files can start, watch and cancel as any other."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     if before[1] < 2000:
@@ -214,8 +214,8 @@ def test_caller_may_have_many_files_open(bench: Bench) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
     taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
     try:
-        run = bench.start({"a": until("gate")})
-        bench.touch("gate")
+        run = workspace.start({"a": until("gate")})
+        workspace.touch("gate")
         assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     finally:
         for descriptor in taken:
@@ -223,11 +223,11 @@ def test_caller_may_have_many_files_open(bench: Bench) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_nothing_stays_open_in_the_caller(bench: Bench) -> None:
+def test_nothing_stays_open_in_the_caller(workspace: ExpWorkspace) -> None:
     """A program that starts, looks at, cancels and resumes many experiments has no more files open after."""
 
     def once() -> None:
-        run = bench.start({"a": until("never")})
+        run = workspace.start({"a": until("never")})
         run.status()
         run.cancel()
         run.resume()

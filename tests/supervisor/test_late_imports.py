@@ -31,7 +31,7 @@ from nemorun_cli.system.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
 PACKAGE = Path(nemorun_cli.__file__).parent
 
@@ -92,20 +92,20 @@ on_exit: {tidy: {inline: "echo tidy >>ran"}}
 
 
 @pytest.fixture
-def copy(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copy(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the package, from which a supervisor of its own process imports."""
-    folder = bench.folder.parent / "installed"
+    folder = workspace.folder.parent / "installed"
     shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(PACKAGE.parent / "schemas", folder / "schemas")
     monkeypatch.setenv("PYTHONPATH", str(folder))
     return folder / PACKAGE.name
 
 
-def test_a_supervisor_outlives_its_package(bench: Bench, copy: Path) -> None:
+def test_a_supervisor_outlives_its_package(workspace: ExpWorkspace, copy: Path) -> None:
     """Retries, expressions, metrics, handlers, a cancel and plugins work after its files are gone."""
-    (bench.folder / "ears.py").write_text(EARS)
-    bench.exp.spec(SPEC)
-    run = find(bench.exp.process("run", "spec.yaml", "-d", "-q").stdout.strip(), home=bench.home)
+    (workspace.folder / "ears.py").write_text(EARS)
+    workspace.exp.spec(SPEC)
+    run = find(workspace.exp.process("run", "spec.yaml", "-d", "-q").stdout.strip(), home=workspace.home)
     shim_pid(run, "first")
     holder = run.status(observe=False).holder
     assert holder is not None
@@ -113,7 +113,7 @@ def test_a_supervisor_outlives_its_package(bench: Bench, copy: Path) -> None:
     eventually(lambda: "_psutil_linux" in maps.read_text())  # imported last
     assert (copy / "supervisor" / "__pycache__").exists()  # it was imported from there
     copy.rename(copy.with_name("renamed"))
-    bench.touch("go")
+    workspace.touch("go")
     eventually(lambda: run.status().history.tasks["late"].is_over)
     run.cancel(["stopped"], grace=0.1)
     snapshot = run.wait(timeout=60)
@@ -126,29 +126,29 @@ def test_a_supervisor_outlives_its_package(bench: Bench, copy: Path) -> None:
         "on_exit/tidy": "SUCCEEDED",
     }
     assert snapshot.history.tasks["flaky"].attempt == 2
-    assert bench.lines() == ["42", "tidy"]
-    eventually(lambda: "supervisor_ended" in "".join(bench.lines("heard")[-1:]))
+    assert workspace.lines() == ["42", "tidy"]
+    eventually(lambda: "supervisor_ended" in "".join(workspace.lines("heard")[-1:]))
     log = run.files.supervisor_log.read_text()
     assert "Traceback" not in log
     assert "cannot be imported" not in log
 
 
 def test_a_supervisor_that_misses_a_module_ends_with_the_reason(
-    bench: Bench, copy: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: ExpWorkspace, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Log and ledger have it, plugins are notified, and a resume with an intact package continues."""
     with (copy / "system" / "log_search.py").open("a") as stream:
         stream.write(BROKEN)
-    (bench.folder / "ears.py").write_text(EARS)
-    bench.exp.spec(SPEC)
-    run = find(bench.exp.process("run", "spec.yaml", "-d", "-q").stdout.strip(), home=bench.home)
+    (workspace.folder / "ears.py").write_text(EARS)
+    workspace.exp.spec(SPEC)
+    run = find(workspace.exp.process("run", "spec.yaml", "-d", "-q").stdout.strip(), home=workspace.home)
     eventually(lambda: "cannot be imported" in run.files.supervisor_log.read_text())
-    bench.touch("go")
+    workspace.touch("go")
     eventually(lambda: run.status(observe=False).supervisor == "gone")
     ended = [event for event in events(run) if event["event"] == "supervisor_ended"]
     assert "failed: ImportError: of another version; running tasks continue" in ended[-1]["message"]
     assert "Traceback" in run.files.supervisor_log.read_text()
-    eventually(lambda: "supervisor_gone" in "".join(bench.lines("heard")[-1:]))
+    eventually(lambda: "supervisor_gone" in "".join(workspace.lines("heard")[-1:]))
     monkeypatch.delenv("PYTHONPATH")
     assert run.resume()
     eventually(lambda: run.status().history.tasks["late"].is_over)
@@ -156,9 +156,9 @@ def test_a_supervisor_that_misses_a_module_ends_with_the_reason(
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
-def test_imports_wait_for_a_moment_without_events(bench: Bench) -> None:
+def test_imports_wait_for_a_moment_without_events(workspace: ExpWorkspace) -> None:
     """An event postpones them, and one for which descriptors were lacking is repeated."""
-    imports = LateImports(bench.run({"a": ":"}).spec, pytest.fail)
+    imports = LateImports(workspace.run({"a": ":"}).spec, pytest.fail)
     first = imports.due
     assert first is not None
     imports.notice(is_idle=True)
@@ -192,12 +192,12 @@ def test_a_pinned_class_needs_no_metadata(monkeypatch: pytest.MonkeyPatch) -> No
         registries[1].find("exp")
 
 
-def test_every_late_import_is_known(bench: Bench) -> None:
+def test_every_late_import_is_known(workspace: ExpWorkspace) -> None:
     """No function of a loaded module imports anything else, except for what belongs to the start."""
-    (bench.folder / "ears.py").write_text(EARS)
-    bench.exp.spec(SPEC)
-    document = load.read(bench.folder / "spec.yaml")
-    spec = create.resolve(document, create.tentative(document, bench.home))
+    (workspace.folder / "ears.py").write_text(EARS)
+    workspace.exp.spec(SPEC)
+    document = load.read(workspace.folder / "spec.yaml")
+    spec = create.resolve(document, create.tentative(document, workspace.home))
     first, late = (next(task for task in spec.tasks if task.id == name) for name in ("first", "late"))
     spec = replace(
         spec, tasks=(first, late, *(replace(first, executor=kind) for kind in ("docker", "slurm")))

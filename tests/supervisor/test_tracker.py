@@ -14,7 +14,7 @@ from nemorun_cli.experiment.records import targets
 from nemorun_cli.tracking import record
 
 if TYPE_CHECKING:
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
     from nemorun_cli.experiment.records.targets import TargetRecord
     from nemorun_cli.experiment.run import Run
@@ -29,9 +29,9 @@ def python(text: str) -> dict[str, Any]:
     return {"command": [sys.executable, "-c", f"from nemorun_cli import Experiment\n{text}"]}
 
 
-def own(bench: Bench, prefix: str = PREFIX) -> Record:
+def own(workspace: ExpWorkspace, prefix: str = PREFIX) -> Record:
     """A record in the home."""
-    found = record(bench.home.dash, prefix)
+    found = record(workspace.home.dash, prefix)
     assert found is not None
     return found
 
@@ -46,20 +46,20 @@ def said(run: Run) -> str:
     return run.files.supervisor_log.read_text()
 
 
-def test_the_record_of_a_run_lives_as_the_run_does(bench: Bench) -> None:
+def test_the_record_of_a_run_lives_as_the_run_does(workspace: ExpWorkspace) -> None:
     """It is RUNNING with the run, ends as it ends, runs again when resumed, and knows what the spec says."""
-    run = bench.start(
+    run = workspace.start(
         {"a": f"{until('go')}; test -e fine"},
         prefix=PREFIX,
         params={"lr": 0.1},
         tags=["x"],
         description="why",
     )
-    eventually(lambda: record(bench.home.dash, PREFIX))
-    assert own(bench).status == "RUNNING"
-    bench.touch("go")
+    eventually(lambda: record(workspace.home.dash, PREFIX))
+    assert own(workspace).status == "RUNNING"
+    workspace.touch("go")
     run.wait(timeout=60)
-    failed = own(bench)
+    failed = own(workspace)
     assert (failed.status, failed.message, failed.tags, failed.description) == (
         "FAILED",
         "1 FAILED",
@@ -67,26 +67,26 @@ def test_the_record_of_a_run_lives_as_the_run_does(bench: Bench) -> None:
         "why",
     )
     assert failed.data().params.get() == {"lr": 0.1}
-    (bench.folder / "go").unlink()
+    (workspace.folder / "go").unlink()
     run.resume()
-    eventually(lambda: own(bench).status == "RUNNING")
-    bench.touch("fine")
-    bench.touch("go")
+    eventually(lambda: own(workspace).status == "RUNNING")
+    workspace.touch("fine")
+    workspace.touch("go")
     run.wait(timeout=60)
-    assert [str(opening.status) for opening in own(bench).openings] == ["FAILED", "COMPLETED"]
+    assert [str(opening.status) for opening in own(workspace).openings] == ["FAILED", "COMPLETED"]
 
 
-def test_a_run_without_a_prefix_has_one_of_its_own(bench: Bench) -> None:
+def test_a_run_without_a_prefix_has_one_of_its_own(workspace: ExpWorkspace) -> None:
     """Without a prefix records lie under the user, the name and the id."""
-    run = bench.start({"a": "true"})
+    run = workspace.start({"a": "true"})
     assert run.wait(timeout=60).history.created["prefix"].endswith(f"/tried/{run.id}")
     assert chosen(run)[None].status == "COMPLETED"
 
 
-def test_arguments_and_matrix_values_are_params_without_any_code(bench: Bench) -> None:
+def test_arguments_and_matrix_values_are_params_without_any_code(workspace: ExpWorkspace) -> None:
     """What a partial is called with, and what a matrix gives a task, are params of the task's own record."""
-    (bench.folder / "net.py").write_text("def train(lr, model): print(lr, model)\n")
-    run = bench.start(
+    (workspace.folder / "net.py").write_text("def train(lr, model): print(lr, model)\n")
+    run = workspace.start(
         {
             "train": {
                 "partial": "net:train",
@@ -104,17 +104,17 @@ def test_arguments_and_matrix_values_are_params_without_any_code(bench: Bench) -
     assert all(one.status == "COMPLETED" for one in chosen(run).values())
 
 
-def test_tasks_that_track_nothing_leave_nothing(bench: Bench) -> None:
+def test_tasks_that_track_nothing_leave_nothing(workspace: ExpWorkspace) -> None:
     """A task without params and without a record of its own costs no file."""
-    bench.start({"a": "true", "b": "false"}, prefix=PREFIX).wait(timeout=60)
-    assert [path.name for path in (bench.home.dash / PREFIX).iterdir()] == [".record"]
+    workspace.start({"a": "true", "b": "false"}, prefix=PREFIX).wait(timeout=60)
+    assert [path.name for path in (workspace.home.dash / PREFIX).iterdir()] == [".record"]
 
 
-def test_the_verdict_of_the_supervisor_wins(bench: Bench) -> None:
+def test_the_verdict_of_the_supervisor_wins(workspace: ExpWorkspace) -> None:
     """However a program ended its record, and wherever that lies, it is told as its task ended."""
     open_one = "experiment = Experiment(); experiment.run.start()\n"
     elsewhere = 'Experiment(prefix="bob/own/place", dash_root="mine").run.start()\n'
-    run = bench.start(
+    run = workspace.start(
         {
             "killed": python(f"{open_one}import os; os.kill(os.getpid(), 9)"),
             "lied": python(f"{open_one}experiment.run.complete(); raise SystemExit(3)"),
@@ -132,12 +132,12 @@ def test_the_verdict_of_the_supervisor_wins(bench: Bench) -> None:
     assert told["caught"] == ("COMPLETED", None, None)
     assert told["raised"] == ("FAILED", "exit", "ValueError: too bad")
     assert told["elsewhere"] == ("FAILED", "exit", None)
-    assert found["elsewhere"].record.root == str(bench.folder / "mine")
+    assert found["elsewhere"].record.root == str(workspace.folder / "mine")
 
 
-def test_an_observer_closes_what_a_crash_left_open(bench: Bench) -> None:
+def test_an_observer_closes_what_a_crash_left_open(workspace: ExpWorkspace) -> None:
     """Where supervisor and task are gone, the next look has the last word on their records."""
-    run = bench.start(
+    run = workspace.start(
         {
             "a": python(
                 f"with Experiment().run as e: e.log('begun'); import subprocess; subprocess.run({WAIT})"
@@ -145,33 +145,33 @@ def test_an_observer_closes_what_a_crash_left_open(bench: Bench) -> None:
         },
         prefix=PREFIX,
     )
-    eventually(lambda: record(bench.home.dash, f"{PREFIX}/a"))
-    eventually(lambda: record(bench.home.dash, PREFIX))
+    eventually(lambda: record(workspace.home.dash, f"{PREFIX}/a"))
+    eventually(lambda: record(workspace.home.dash, PREFIX))
     kill_supervisor(run)
-    assert own(bench).reason == "lost"
-    bench.touch("go")
+    assert own(workspace).reason == "lost"
+    workspace.touch("go")
     eventually(lambda: run.status().is_over)
-    assert (own(bench).status, own(bench, f"{PREFIX}/a").status) == ("COMPLETED", "COMPLETED")
-    assert own(bench, f"{PREFIX}/a").openings[0].verdict is not None
+    assert (own(workspace).status, own(workspace, f"{PREFIX}/a").status) == ("COMPLETED", "COMPLETED")
+    assert own(workspace, f"{PREFIX}/a").openings[0].verdict is not None
 
 
-def test_a_task_goes_on_while_its_supervisor_is_gone(bench: Bench) -> None:
+def test_a_task_goes_on_while_its_supervisor_is_gone(workspace: ExpWorkspace) -> None:
     """What a supervisor recorded of a task stays RUNNING until somebody knows how it ended."""
-    run = bench.start({"a": {"inline": until("go"), "matrix": {"lr": [1]}}}, prefix=PREFIX)
+    run = workspace.start({"a": {"inline": until("go"), "matrix": {"lr": [1]}}}, prefix=PREFIX)
     name = "a/lr=1"
     eventually(lambda: run.status().history.tasks[name].status == "RUNNING")
     kill_supervisor(run)
-    assert own(bench, f"{PREFIX}/{name}").status == "RUNNING"
+    assert own(workspace, f"{PREFIX}/{name}").status == "RUNNING"
     kill(shim_pid(run, name))
-    bench.touch("go")
+    workspace.touch("go")
     eventually(lambda: run.status().history.tasks[name].is_over)
-    lost = own(bench, f"{PREFIX}/{name}")
+    lost = own(workspace, f"{PREFIX}/{name}")
     assert (lost.status, lost.reason) == ("FAILED", "lost")
 
 
-def test_numbers_in_the_output_are_rows_once_over_a_crash(bench: Bench) -> None:
+def test_numbers_in_the_output_are_rows_once_over_a_crash(workspace: ExpWorkspace) -> None:
     """Patterns read each line once, while the task runs and however often its supervisor is killed."""
-    run = bench.start(
+    run = workspace.start(
         {
             "a": {
                 "inline": f"echo loss=1; {until('go')}; echo loss=2; {until('end')}; printf loss=3",
@@ -182,30 +182,30 @@ def test_numbers_in_the_output_are_rows_once_over_a_crash(bench: Bench) -> None:
     )
 
     def losses() -> list[float]:
-        told = record(bench.home.dash, f"{PREFIX}/a")
+        told = record(workspace.home.dash, f"{PREFIX}/a")
         return [row["loss"] for row in told.data().metrics("train").read()] if told else []
 
     eventually(lambda: losses() == [1])
     kill_supervisor(run)
-    bench.touch("go")
+    workspace.touch("go")
     run.resume()
     eventually(lambda: losses() == [1, 2])
     kill_supervisor(run)
-    bench.touch("end")
+    workspace.touch("end")
     eventually(lambda: run.status().is_over)
     assert losses() == [1, 2, 3]
-    assert own(bench, f"{PREFIX}/a").status == "COMPLETED"
+    assert own(workspace, f"{PREFIX}/a").status == "COMPLETED"
 
 
-def test_each_attempt_is_an_opening_of_its_own(bench: Bench) -> None:
+def test_each_attempt_is_an_opening_of_its_own(workspace: ExpWorkspace) -> None:
     """A task that is tried again has an opening for each try, with its own verdict and its own numbers."""
     task = {
         "inline": 'echo "loss=$EXP_ATTEMPT"; test "$EXP_ATTEMPT" = 2',
         "retry": {"limit": 1},
         "metrics": {"train": r"loss=(?P<loss>\d+)"},
     }
-    bench.run({"a": task}, prefix=PREFIX)
-    found = own(bench, f"{PREFIX}/a")
+    workspace.run({"a": task}, prefix=PREFIX)
+    found = own(workspace, f"{PREFIX}/a")
     assert [(opening.facts["attempt"], str(opening.status)) for opening in found.openings] == [
         (1, "FAILED"),
         (2, "COMPLETED"),
@@ -215,11 +215,11 @@ def test_each_attempt_is_an_opening_of_its_own(bench: Bench) -> None:
     assert found.data().metrics("train").stats()["loss"]["count"] == 2
 
 
-def test_trouble_with_records_changes_no_fate(bench: Bench) -> None:
+def test_trouble_with_records_changes_no_fate(workspace: ExpWorkspace) -> None:
     """A place where nothing can be written is told in the supervisor's log, and everything runs as ever."""
-    (bench.folder / "taken").write_text("a file")
+    (workspace.folder / "taken").write_text("a file")
     task = {"inline": "echo loss=1", "matrix": {"lr": [1]}, "metrics": {"train": r"loss=(?P<loss>\d+)"}}
-    run = bench.start({"a": task}, prefix=PREFIX, tracking={"dash_root": "taken/records"})
+    run = workspace.start({"a": task}, prefix=PREFIX, tracking={"dash_root": "taken/records"})
     assert statuses(run.wait(timeout=60)) == {"a/lr=1": "SUCCEEDED"}
     assert "tracking: the record of the run: [Errno 20]" in said(run)
     assert "tracking: the params of a/lr=1: [Errno 20]" in said(run)
@@ -229,36 +229,36 @@ def test_trouble_with_records_changes_no_fate(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "content", ["rubbish\n", '{"event": 3}\n', '{"event":"opened","format":"exp.record/9"}\n']
 )
-def test_a_record_that_cannot_be_read_changes_no_fate(bench: Bench, content: str) -> None:
+def test_a_record_that_cannot_be_read_changes_no_fate(workspace: ExpWorkspace, content: str) -> None:
     """Damage in a record, or one of a newer version, is told, and tasks succeed all the same."""
-    folder = bench.home.dash / PREFIX / "a" / "lr=1" / ".record" / "openings"
+    folder = workspace.home.dash / PREFIX / "a" / "lr=1" / ".record" / "openings"
     folder.mkdir(parents=True)
     (folder / "0001-x.jsonl").write_text(content)
-    run = bench.start({"a": {"inline": "true", "matrix": {"lr": [1]}}}, prefix=PREFIX)
+    run = workspace.start({"a": {"inline": "true", "matrix": {"lr": [1]}}}, prefix=PREFIX)
     assert run.wait(timeout=60).status == "COMPLETED"
     assert "tracking: the params of a/lr=1" in said(run)
 
 
-def test_lines_that_are_no_notes_are_passed_over(bench: Bench) -> None:
+def test_lines_that_are_no_notes_are_passed_over(workspace: ExpWorkspace) -> None:
     """Whatever a task writes into the list of its records, nothing outside of records is touched."""
     notes = [
         "rubbish",
         "[]",
         json.dumps({"dash_root": "relative", "prefix": "a"}),
         json.dumps({"dash_root": "/", "prefix": "../etc"}),
-        json.dumps({"dash_root": str(bench.folder), "prefix": "a"}),
+        json.dumps({"dash_root": str(workspace.folder), "prefix": "a"}),
     ]
-    (bench.folder / "notes").write_text("\n".join(notes))
-    run = bench.start({"a": 'cp notes "$(dirname "$EXP_OUTPUT")/records"'}, prefix=PREFIX)
+    (workspace.folder / "notes").write_text("\n".join(notes))
+    run = workspace.start({"a": 'cp notes "$(dirname "$EXP_OUTPUT")/records"'}, prefix=PREFIX)
     assert run.wait(timeout=60).status == "COMPLETED"
     assert said(run).count("tracking") == 0
-    assert not (bench.folder / "a").exists()
+    assert not (workspace.folder / "a").exists()
 
 
-def test_a_report_task_compares_the_run_it_is_part_of(bench: Bench) -> None:
+def test_a_report_task_compares_the_run_it_is_part_of(workspace: ExpWorkspace) -> None:
     """A task can compare the others by what they measured, as soon as they are over."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    bench.run(
+    workspace.run(
         {
             "train": {
                 "inline": 'echo "loss=$(( 10 - $1 ))"',
@@ -273,7 +273,7 @@ def test_a_report_task_compares_the_run_it_is_part_of(bench: Bench) -> None:
             },
         }
     )
-    lines = (bench.folder / "report.txt").read_text().splitlines()
+    lines = (workspace.folder / "report.txt").read_text().splitlines()
     assert [line.split() for line in lines] == [
         ["RECORD", "STATUS", "lr", "train/loss"],
         ["train/lr=5", "COMPLETED", "5", "5"],
@@ -296,7 +296,7 @@ TRACKING = python(
 )
 
 
-def is_recorded(bench: Bench, executor: dict[str, Any]) -> None:
+def is_recorded(workspace: ExpWorkspace, executor: dict[str, Any]) -> None:
     """Run tasks that track, and one whose output is measured; read here what they recorded there."""
     tasks = {
         "train": TRACKING,
@@ -307,18 +307,20 @@ def is_recorded(bench: Bench, executor: dict[str, Any]) -> None:
         },
         "killed": {"command": [*TRACKING["command"][:2], KILLED]},
     }
-    run = bench.start(tasks, prefix=PREFIX, executors={"there": executor}, executor="there")
+    run = workspace.start(tasks, prefix=PREFIX, executors={"there": executor}, executor="there")
     ended = run.wait(timeout=120)
     assert {task: str(state.status) for task, state in ended.history.tasks.items()} == {
         "train": "SUCCEEDED",
         "measured": "SUCCEEDED",
         "killed": "FAILED",
     }
-    trained = own(bench, f"{PREFIX}/train")
+    trained = own(workspace, f"{PREFIX}/train")
     assert trained.data().params.get() == {"lr": 0.1}
     assert [row["loss"] for row in trained.data().metrics("train").read()] == [0.25]
-    assert [row["loss"] for row in own(bench, f"{PREFIX}/measured").data().metrics("loss").read()] == [0.5]
-    killed = own(bench, f"{PREFIX}/killed")
+    assert [row["loss"] for row in own(workspace, f"{PREFIX}/measured").data().metrics("loss").read()] == [
+        0.5
+    ]
+    killed = own(workspace, f"{PREFIX}/killed")
     assert [row["loss"] for row in killed.data().metrics("train").read()] == [1.0]
     assert [one.status for one in (trained, killed)] == ["COMPLETED", "FAILED"]
 
@@ -330,12 +332,12 @@ KILLED = (
 
 
 @pytest.mark.usefixtures("docker_engine")
-def test_a_record_of_a_container_is_read_here(bench: Bench) -> None:
+def test_a_record_of_a_container_is_read_here(workspace: ExpWorkspace) -> None:
     """What a task in a container tracks lies in the home, and the supervisor closes what a kill left open."""
-    is_recorded(bench, {"type": "docker", "image": "exp-test/busybox", "volumes": of_this_python()})
+    is_recorded(workspace, {"type": "docker", "image": "exp-test/busybox", "volumes": of_this_python()})
 
 
 @pytest.mark.usefixtures("slurm")
-def test_a_record_of_a_slurm_job_is_read_here(bench: Bench) -> None:
+def test_a_record_of_a_slurm_job_is_read_here(workspace: ExpWorkspace) -> None:
     """What a task on a cluster tracks lies in the home, and the supervisor closes what a kill left open."""
-    is_recorded(bench, {"type": "slurm"})
+    is_recorded(workspace, {"type": "slurm"})

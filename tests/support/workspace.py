@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOTE",
-    "Bench",
     "Exp",
+    "ExpWorkspace",
     "Result",
     "attempt",
     "events",
@@ -166,7 +166,7 @@ def _marks_a_task(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Bench(fixtures.Workspace):
+class ExpWorkspace(fixtures.Workspace):
     """Experiments from Python, under the home and in the working folder of a command."""
 
     @property

@@ -14,14 +14,14 @@ from nemorun_cli.system.log_search import SearchPatternError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
 FLAKY = 'echo "RuntimeError: NCCL timeout after 30 s"; exit 9'
 
 
-def retried(bench: Bench, script: str, on: list[Any], **task: Any) -> tuple[int, dict[str, Any]]:
+def retried(workspace: ExpWorkspace, script: str, on: list[Any], **task: Any) -> tuple[int, dict[str, Any]]:
     """How many attempts a task had, and its last retry."""
-    run = bench.start({"a": {"inline": script, "retry": {"limit": 2, "on": on}, **task}})
+    run = workspace.start({"a": {"inline": script, "retry": {"limit": 2, "on": on}, **task}})
     state = run.wait(timeout=60).history.tasks["a"]
     found = [event for event in events(run) if event["event"] == "retried"]
     return state.attempt, found[-1] if found else {}
@@ -48,43 +48,43 @@ def retried(bench: Bench, script: str, on: list[Any], **task: Any) -> tuple[int,
     ],
 )
 def test_failure_is_retried_by_the_rule_that_names_it(
-    bench: Bench, script: str, on: list[Any], rule: str | None, attempts: int
+    workspace: ExpWorkspace, script: str, on: list[Any], rule: str | None, attempts: int
 ) -> None:
     """What names a failure in `retry.on` makes another attempt, and the ledger says which it was."""
-    count, event = retried(bench, script, on)
+    count, event = retried(workspace, script, on)
     assert (count, event.get("rule")) == (attempts, rule)
 
 
-def test_timeout_and_outputs_have_rules_too(bench: Bench) -> None:
+def test_timeout_and_outputs_have_rules_too(workspace: ExpWorkspace) -> None:
     """A timeout is retried by its name."""
-    count, event = retried(bench, "sleep 30", ["timeout"], timeout=1, stop_grace=1)
+    count, event = retried(workspace, "sleep 30", ["timeout"], timeout=1, stop_grace=1)
     assert (count, event["rule"], event["after"]) == (3, "timeout", "timeout")
 
 
-def test_why_tells_the_rule(bench: Bench) -> None:
+def test_why_tells_the_rule(workspace: ExpWorkspace) -> None:
     """`exp why` says by which rule an attempt was a retry, and that no rule names a failure."""
     script = f'test "$EXP_ATTEMPT" = 2 && exit 3; {FLAKY}'
-    run = bench.start({"a": {"inline": script, "retry": {"limit": 5, "on": [{"log": "NCCL"}]}}})
+    run = workspace.start({"a": {"inline": script, "retry": {"limit": 5, "on": [{"log": "NCCL"}]}}})
     run.wait(timeout=60)
-    told = bench.exp("why", run.id, "a").stdout
+    told = workspace.exp("why", run.id, "a").stdout
     assert "attempt 2 is a retry by retry.on (log: NCCL), after exit" in told
     assert "it is not retried: retry.on (log: NCCL) does not name this failure" in told
-    assert "by retry.on log: NCCL" in bench.exp("events", run.id).stdout
+    assert "by retry.on log: NCCL" in workspace.exp("events", run.id).stdout
 
 
-def test_cancel_is_never_retried(bench: Bench) -> None:
+def test_cancel_is_never_retried(workspace: ExpWorkspace) -> None:
     """A pattern in the output does not bring back what was cancelled."""
     script = "echo NCCL; sleep 60"
-    run = bench.start({"a": {"inline": script, "retry": {"limit": 2, "on": [{"log": "NCCL"}, "any"]}}})
+    run = workspace.start({"a": {"inline": script, "retry": {"limit": 2, "on": [{"log": "NCCL"}, "any"]}}})
     assert run.cancel().history.tasks["a"].attempt == 1
 
 
-def test_pattern_that_is_none_is_told_once(bench: Bench) -> None:
+def test_pattern_that_is_none_is_told_once(workspace: ExpWorkspace) -> None:
     """What is no regular expression is a problem with its place, one for all members of a sweep."""
-    spec = bench.spec(
+    spec = workspace.spec(
         {"a": {"inline": ":", "retry": {"limit": 1, "on": [{"log": "a("}]}, "matrix": {"n": [1, 2]}}}
     )
-    told = bench.exp("validate", spec, code=2).stderr
+    told = workspace.exp("validate", spec, code=2).stderr
     assert told.count("tasks.a.retry.on") == 1
     assert "'a(' is not a regular expression: missing )" in told
 

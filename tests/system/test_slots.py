@@ -24,7 +24,7 @@ from nemorun_cli.system import crashpoints, hardware, locks, slots
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
 
@@ -34,9 +34,9 @@ TWO: dict[str, Any] = {"gpus": 2, "cpus": 0.1}
 
 
 @pytest.fixture(autouse=True)
-def gpus(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Path:
+def gpus(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with two GPUs, as far as `nvidia-smi` tells."""
-    program = bench.exp.folder.parent / "bin" / "nvidia-smi"
+    program = workspace.exp.folder.parent / "bin" / "nvidia-smi"
     program.parent.mkdir()
     program.write_text(
         "#!/bin/sh\n"
@@ -50,9 +50,11 @@ def gpus(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Path:
     return program
 
 
-def start(bench: Bench, name: str, script: str, wanted: dict[str, Any] = ONE, **header: Any) -> Run:
+def start(
+    workspace: ExpWorkspace, name: str, script: str, wanted: dict[str, Any] = ONE, **header: Any
+) -> Run:
     """Start an experiment of one task that asks for resources."""
-    return bench.start({"a": {"inline": script, "resources": wanted}}, name=name, **header)
+    return workspace.start({"a": {"inline": script, "resources": wanted}}, name=name, **header)
 
 
 def waits(run: Run, task: str = "a") -> str:
@@ -60,9 +62,9 @@ def waits(run: Run, task: str = "a") -> str:
     return str(eventually(lambda: run.status().message(task)))
 
 
-def used(bench: Bench) -> list[str]:
+def used(workspace: ExpWorkspace) -> list[str]:
     """Who has slots of this machine."""
-    return sorted(one.experiment for one in slots.used(bench.home.slots(locks.hostname())))
+    return sorted(one.experiment for one in slots.used(workspace.home.slots(locks.hostname())))
 
 
 def completed(run: Run) -> bool:
@@ -80,7 +82,7 @@ def test_a_machine_is_asked_anew_when_its_program_has_come(
     assert hardware.find({}, with_gpus=True).gpus == ("0", "1")
 
 
-def test_two_experiments_never_share_a_gpu(bench: Bench) -> None:
+def test_two_experiments_never_share_a_gpu(workspace: ExpWorkspace) -> None:
     """Of experiments at the same time each task has a GPU of its own, and all of them have their turn."""
     check = (
         'for gpu in $(echo "$CUDA_VISIBLE_DEVICES" | tr , " "); do mkdir "gpu-$gpu" || exit 9; done; '
@@ -90,52 +92,52 @@ def test_two_experiments_never_share_a_gpu(bench: Bench) -> None:
         "each": {"inline": check, "resources": ONE, "matrix": {"n": [1, 2, 3, 4]}},
         "both": {"inline": check, "resources": TWO},
     }
-    runs = [bench.start(tasks, name=name, run={"max_parallel": 8}) for name in ("one", "two", "three")]
+    runs = [workspace.start(tasks, name=name, run={"max_parallel": 8}) for name in ("one", "two", "three")]
     assert all(completed(run) for run in runs)
-    seen = Counter(line.split()[1] for line in bench.lines("seen"))
+    seen = Counter(line.split()[1] for line in workspace.lines("seen"))
     assert seen["0,1"] == 3
     assert seen["0"] + seen["1"] == 12
-    assert used(bench) == []
+    assert used(workspace) == []
 
 
-def test_task_outlives_its_supervisor_and_keeps_its_gpu(bench: Bench) -> None:
+def test_task_outlives_its_supervisor_and_keeps_its_gpu(workspace: ExpWorkspace) -> None:
     """A supervisor that is killed frees nothing: its task goes on with its GPUs, and others wait."""
-    first = start(bench, "first", SEEN + until("go"), TWO)
-    eventually(lambda: bench.lines("seen"))
+    first = start(workspace, "first", SEEN + until("go"), TWO)
+    eventually(lambda: workspace.lines("seen"))
     kill_supervisor(first)
-    second = start(bench, "second", SEEN, ONE)
+    second = start(workspace, "second", SEEN, ONE)
     assert waits(second) == "waits for 0.1 CPUs and 1 GPU"
-    assert used(bench) == [first.id]
-    why = bench.exp("why", second.id, "a").stdout
+    assert used(workspace) == [first.id]
+    why = workspace.exp("why", second.id, "a").stdout
     assert f"it waits for 1 GPU: 0 of 2 GPUs free; held by {first.id} a (0.1 CPUs and 2 GPUs)" in why
-    bench.touch("go")
+    workspace.touch("go")
     assert completed(second)
     assert status(first, "a") == "SUCCEEDED"
 
 
-def test_removed_files_free_no_gpu(bench: Bench) -> None:
+def test_removed_files_free_no_gpu(workspace: ExpWorkspace) -> None:
     """Within a second a supervisor records again what its tasks use, and that one waits."""
-    first = start(bench, "first", SEEN + until("go"), TWO)
-    eventually(lambda: bench.lines("seen"))
-    folder = bench.home.slots(locks.hostname())
+    first = start(workspace, "first", SEEN + until("go"), TWO)
+    eventually(lambda: workspace.lines("seen"))
+    folder = workspace.home.slots(locks.hostname())
     shutil.rmtree(folder)
-    eventually(lambda: used(bench) == [first.id])
-    second = start(bench, "second", SEEN, ONE)
+    eventually(lambda: used(workspace) == [first.id])
+    second = start(workspace, "second", SEEN, ONE)
     waits(second)
     (folder / f"{second.id}.waiting").unlink()
     eventually(lambda: [entry.experiment for entry in slots.waiting(folder)] == [second.id])
-    bench.touch("go")
+    workspace.touch("go")
     assert completed(first)
     assert completed(second)
-    assert used(bench) == []
+    assert used(workspace) == []
 
 
-def test_tree_that_is_killed_frees_its_gpu(bench: Bench) -> None:
+def test_tree_that_is_killed_frees_its_gpu(workspace: ExpWorkspace) -> None:
     """The kernel frees slots with the last process that had them: nobody has to be left to do it."""
-    first = start(bench, "first", SEEN + until("never"), TWO)
+    first = start(workspace, "first", SEEN + until("never"), TWO)
     shim = shim_pid(first, "a")
     kill_supervisor(first)
-    second = start(bench, "second", SEEN, TWO)
+    second = start(workspace, "second", SEEN, TWO)
     waits(second)
     os.killpg(shim, 9)
     assert completed(second)
@@ -143,18 +145,18 @@ def test_tree_that_is_killed_frees_its_gpu(bench: Bench) -> None:
     assert status(first, "a") == "FAILED"
 
 
-def test_resumed_experiment_adopts_what_runs_with_its_slots(bench: Bench) -> None:
+def test_resumed_experiment_adopts_what_runs_with_its_slots(workspace: ExpWorkspace) -> None:
     """After a resume the task that went on still has its GPU, and gives it back at its end."""
-    first = start(bench, "first", SEEN + until("go"), TWO)
+    first = start(workspace, "first", SEEN + until("go"), TWO)
     shim_pid(first, "a")
     kill_supervisor(first)
     assert first.resume()
-    second = start(bench, "second", SEEN, ONE)
+    second = start(workspace, "second", SEEN, ONE)
     waits(second)
-    bench.touch("go")
+    workspace.touch("go")
     assert completed(first)
     assert completed(second)
-    assert [line.split()[0] for line in bench.lines("seen")] == [first.id, second.id]
+    assert [line.split()[0] for line in workspace.lines("seen")] == [first.id, second.id]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_resumed_experiment_adopts_what_runs_with_its_slots(bench: Bench) -> Non
     ],
 )
 def test_killed_between_taking_a_gpu_and_using_it(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """A supervisor killed at any write on the way leaves no GPU taken for nobody, and none given twice."""
     script = (
@@ -175,56 +177,56 @@ def test_killed_between_taking_a_gpu_and_using_it(
     tasks = {"a": {"inline": script, "resources": ONE, "matrix": {"n": [1, 2, 3]}}}
     monkeypatch.setenv(crashpoints.VARIABLE, moment)
     try:
-        run = bench.start(tasks, run={"max_parallel": 8})
+        run = workspace.start(tasks, run={"max_parallel": 8})
     except ExpError:
-        run = find(home=bench.home)
+        run = find(home=workspace.home)
     monkeypatch.delenv(crashpoints.VARIABLE)
-    other = bench.start({"b": {"inline": script, "resources": ONE}}, name="other")
+    other = workspace.start({"b": {"inline": script, "resources": ONE}}, name="other")
     run.wait(timeout=60)
     run.resume()
     assert completed(run)
     assert completed(other)
-    assert sorted(bench.lines()) == ["a/n=1", "a/n=2", "a/n=3", "b"]
-    assert used(bench) == []
+    assert sorted(workspace.lines()) == ["a/n=1", "a/n=2", "a/n=3", "b"]
+    assert used(workspace) == []
 
 
-def test_large_request_is_not_overtaken(bench: Bench) -> None:
+def test_large_request_is_not_overtaken(workspace: ExpWorkspace) -> None:
     """What became free is kept for who waits longest, although others could start with it."""
-    left = start(bench, "left", until("left"), ONE)
-    right = start(bench, "right", until("right"), ONE)
-    eventually(lambda: used(bench) == sorted([left.id, right.id]))
-    large = start(bench, "large", SEEN + until("large"), TWO)
+    left = start(workspace, "left", until("left"), ONE)
+    right = start(workspace, "right", until("right"), ONE)
+    eventually(lambda: used(workspace) == sorted([left.id, right.id]))
+    large = start(workspace, "large", SEEN + until("large"), TWO)
     waits(large)
-    small = start(bench, "small", SEEN, ONE)
+    small = start(workspace, "small", SEEN, ONE)
     waits(small)
-    bench.touch("left")
+    workspace.touch("left")
     assert completed(left)
-    eventually(lambda: "reserved for earlier requests" in bench.exp("why", small.id, "a").stdout)
+    eventually(lambda: "reserved for earlier requests" in workspace.exp("why", small.id, "a").stdout)
     assert status(small, "a") == "PENDING"
-    bench.touch("right")
+    workspace.touch("right")
     eventually(lambda: status(large, "a") == "RUNNING")
     assert status(small, "a") == "PENDING"
-    bench.touch("large")
+    workspace.touch("large")
     assert completed(small)
     assert completed(large)
     assert completed(right)
 
 
-def test_who_waits_says_so_and_can_be_cancelled(bench: Bench) -> None:
+def test_who_waits_says_so_and_can_be_cancelled(workspace: ExpWorkspace) -> None:
     """A task that waits for slots says for what in the status, and a cancel takes it out of the queue."""
-    first = start(bench, "first", until("go"), TWO)
+    first = start(workspace, "first", until("go"), TWO)
     eventually(lambda: status(first, "a") == "RUNNING")
     tasks = {"a": {"inline": SEEN, "resources": ONE}, "b": {"inline": SEEN, "resources": ONE}}
-    second = bench.start(tasks, name="second")
+    second = workspace.start(tasks, name="second")
     waits(second)
-    told = bench.exp("status", second.id).stdout
+    told = workspace.exp("status", second.id).stdout
     assert "waiting:    a for 0.1 CPUs and 1 GPU" in told
-    assert bench.exp.task("a", second.id)["resources"] == {"gpus": 1, "cpus": 0.1}
-    why = bench.exp("why", second.id, "b").stdout
+    assert workspace.exp.task("a", second.id)["resources"] == {"gpus": 1, "cpus": 0.1}
+    why = workspace.exp("why", second.id, "b").stdout
     assert "it waits for 0.1 CPUs and 1 GPU, after a" in why
     second.cancel()
-    assert slots.waiting(bench.home.slots(locks.hostname())) == []
-    bench.touch("go")
+    assert slots.waiting(workspace.home.slots(locks.hostname())) == []
+    workspace.touch("go")
     assert completed(first)
 
 
@@ -249,57 +251,60 @@ def test_what_never_fits_is_refused_with_its_place(exp: Exp, wanted: dict[str, A
     assert exp("list", "-q").stdout == ""
 
 
-def test_supervisor_that_was_killed_waits_no_more(bench: Bench) -> None:
+def test_supervisor_that_was_killed_waits_no_more(workspace: ExpWorkspace) -> None:
     """Who waited and was killed keeps nobody behind it, and leaves nothing lying about."""
-    first = start(bench, "first", until("go"), ONE)
+    first = start(workspace, "first", until("go"), ONE)
     eventually(lambda: status(first, "a") == "RUNNING")
-    large = start(bench, "large", SEEN, TWO)
+    large = start(workspace, "large", SEEN, TWO)
     waits(large)
-    small = start(bench, "small", SEEN, ONE)
+    small = start(workspace, "small", SEEN, ONE)
     waits(small)
     kill_supervisor(large)
     assert completed(small)
-    bench.touch("go")
+    workspace.touch("go")
     assert completed(first)
     assert large.resume()
     assert completed(large)
-    assert [path.name for path in bench.home.slots(locks.hostname()).iterdir()] == ["lock"]
+    assert [path.name for path in workspace.home.slots(locks.hostname()).iterdir()] == ["lock"]
 
 
-def test_group_that_starts_together_takes_all_it_needs_at_once(bench: Bench) -> None:
+def test_group_that_starts_together_takes_all_it_needs_at_once(workspace: ExpWorkspace) -> None:
     """Members of a `together` group start when there is room for all; if there never is, they are refused."""
     group = {"group": [{"inline": SEEN}, {"inline": SEEN}], "together": True, "resources": ONE}
-    first = start(bench, "first", until("go"), ONE)
+    first = start(workspace, "first", until("go"), ONE)
     eventually(lambda: status(first, "a") == "RUNNING")
-    second = bench.start({"g": group}, name="second")
+    second = workspace.start({"g": group}, name="second")
     assert waits(second, "g/0") == "waits for 0.2 CPUs and 2 GPUs"
-    assert bench.lines("seen") == []
-    bench.touch("go")
+    assert workspace.lines("seen") == []
+    workspace.touch("go")
     assert completed(second)
-    assert {line.split()[1] for line in bench.lines("seen")} == {"0", "1"}
-    spec = bench.spec({"g": {**group, "resources": TWO}})
+    assert {line.split()[1] for line in workspace.lines("seen")} == {"0", "1"}
+    spec = workspace.spec({"g": {**group, "resources": TWO}})
     assert (
-        "tasks.g.together: on local: this machine has 2 GPUs, not 4" in bench.exp("run", spec, code=2).stderr
+        "tasks.g.together: on local: this machine has 2 GPUs, not 4"
+        in workspace.exp("run", spec, code=2).stderr
     )
     assert completed(first)
 
 
-def test_inherited_devices_are_all_there_are(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inherited_devices_are_all_there_are(
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who is told by CUDA_VISIBLE_DEVICES which GPUs are theirs gives tasks no others, by number or by id."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1111")
-    first = start(bench, "first", SEEN + until("go"), ONE)
-    assert eventually(lambda: bench.lines("seen")) == [f"{first.id} GPU-1111"]
-    refused = bench.spec({"a": {"inline": ":", "resources": TWO}})
-    assert "1 GPU, not 2 (CUDA_VISIBLE_DEVICES=GPU-1111)" in bench.exp("run", refused, code=2).stderr
+    first = start(workspace, "first", SEEN + until("go"), ONE)
+    assert eventually(lambda: workspace.lines("seen")) == [f"{first.id} GPU-1111"]
+    refused = workspace.spec({"a": {"inline": ":", "resources": TWO}})
+    assert "1 GPU, not 2 (CUDA_VISIBLE_DEVICES=GPU-1111)" in workspace.exp("run", refused, code=2).stderr
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    second = start(bench, "second", SEEN, ONE)
+    second = start(workspace, "second", SEEN, ONE)
     waits(second)
-    bench.touch("go")
+    workspace.touch("go")
     assert completed(second)
     assert completed(first)
 
 
-def test_task_that_asks_for_no_gpu_sees_none(bench: Bench) -> None:
+def test_task_that_asks_for_no_gpu_sees_none(workspace: ExpWorkspace) -> None:
     """`gpus: 0` hides all GPUs; a task that says nothing of GPUs sees what the caller does."""
     show = 'echo "$EXP_TASK ${CUDA_VISIBLE_DEVICES-unset} ${CUDA_DEVICE_ORDER-unset}" >>ran'
     tasks = {
@@ -308,8 +313,8 @@ def test_task_that_asks_for_no_gpu_sees_none(bench: Bench) -> None:
         "cpus": {"inline": show, "resources": {"cpus": 1}},
         "one": {"inline": show, "resources": ONE},
     }
-    bench.run(tasks)
-    assert sorted(bench.lines()) == [
+    workspace.run(tasks)
+    assert sorted(workspace.lines()) == [
         "cpus unset unset",
         "none  unset",
         "one 0 PCI_BUS_ID",
@@ -317,43 +322,45 @@ def test_task_that_asks_for_no_gpu_sees_none(bench: Bench) -> None:
     ]
 
 
-def test_ledger_tells_which_gpus_a_task_had(bench: Bench) -> None:
+def test_ledger_tells_which_gpus_a_task_had(workspace: ExpWorkspace) -> None:
     """With the submission stands which GPUs the attempt was given, as CUDA_VISIBLE_DEVICES has them."""
-    run = start(bench, "first", ":", TWO)
+    run = start(workspace, "first", ":", TWO)
     assert completed(run)
     assert [event["gpus"] for event in events(run) if "gpus" in event] == ["0,1"]
-    assert "attempt 1, GPUs 0,1" in bench.exp("events", run.id).stdout
+    assert "attempt 1, GPUs 0,1" in workspace.exp("events", run.id).stdout
 
 
-def test_machine_can_be_told_by_hand(bench: Bench) -> None:
+def test_machine_can_be_told_by_hand(workspace: ExpWorkspace) -> None:
     """An executor's options say what its tasks share, without any `nvidia-smi`."""
     show = 'echo "$CUDA_VISIBLE_DEVICES" >>ran'
     executors = {"some": {"type": "local", "gpus": [5, 7], "cpus": 64, "memory": "2T"}}
     wanted = {"gpus": 2, "cpus": 64, "memory": "1.5T"}
-    bench.run({"a": {"inline": show, "resources": wanted, "executor": "some"}}, executors=executors)
+    workspace.run({"a": {"inline": show, "resources": wanted, "executor": "some"}}, executors=executors)
     executors = {"some": {"type": "local", "gpus": 1.0}}
-    bench.run({"a": {"inline": show, "resources": {"gpus": 1.0}, "executor": "some"}}, executors=executors)
-    assert bench.lines() == ["5,7", "0"]
+    workspace.run(
+        {"a": {"inline": show, "resources": {"gpus": 1.0}, "executor": "some"}}, executors=executors
+    )
+    assert workspace.lines() == ["5,7", "0"]
 
 
-def test_cpus_and_memory_decide_who_starts_and_limit_nothing(bench: Bench) -> None:
+def test_cpus_and_memory_decide_who_starts_and_limit_nothing(workspace: ExpWorkspace) -> None:
     """Tasks start as long as what they ask for adds up to what there is."""
     executors = {"local": {"type": "local", "cpus": 2, "memory": "1G"}}
     body = {"inline": "echo + >>ran; " + until("go"), "resources": {"cpus": 0.5, "memory": "512M"}}
-    run = bench.start(
+    run = workspace.start(
         {"a": {**body, "matrix": {"n": [1, 2, 3]}}}, executors=executors, run={"max_parallel": 8}
     )
-    eventually(lambda: len(bench.lines()) == 2)
+    eventually(lambda: len(workspace.lines()) == 2)
     assert waits(run, "a/n=3") == "waits for 0.5 CPUs and 512M of memory"
-    why = bench.exp("why", run.id, "a/n=3").stdout
+    why = workspace.exp("why", run.id, "a/n=3").stdout
     assert "it waits for 512M of memory: 0B of 1G of memory free; held by a/n=1" in why
-    bench.touch("go")
+    workspace.touch("go")
     assert completed(run)
 
 
-def test_machine_that_shrank_fails_the_task_on_resume(bench: Bench, gpus: Path) -> None:
+def test_machine_that_shrank_fails_the_task_on_resume(workspace: ExpWorkspace, gpus: Path) -> None:
     """What can no longer ever fit, after a resume elsewhere, fails with the reason and waits for nothing."""
-    run = start(bench, "first", until("never"), TWO)
+    run = start(workspace, "first", until("never"), TWO)
     kill_all = shim_pid(run, "a")
     kill_supervisor(run)
     os.killpg(kill_all, 9)
@@ -392,13 +399,13 @@ def test_devices_in_env_contradict_gpus(exp: Exp) -> None:
     )
 
 
-def test_experiments_without_resources_make_no_slots(bench: Bench) -> None:
+def test_experiments_without_resources_make_no_slots(workspace: ExpWorkspace) -> None:
     """Who asks for nothing pays for nothing: no file is made, and nobody is asked for GPUs."""
-    bench.run({"a": "true"})
-    assert not (bench.home.directory / "slots").exists()
+    workspace.run({"a": "true"})
+    assert not (workspace.home.directory / "slots").exists()
 
 
-def test_from_python_too(bench: Bench) -> None:
+def test_from_python_too(workspace: ExpWorkspace) -> None:
     """What never fits is told to callers of the API as a problem of the spec."""
     with pytest.raises(SpecError, match="has 2 GPUs, not 9"):
-        launch.run(bench.spec({"a": {"inline": ":", "resources": {"gpus": 9}}}), home=bench.home)
+        launch.run(workspace.spec({"a": {"inline": ":", "resources": {"gpus": 9}}}), home=workspace.home)

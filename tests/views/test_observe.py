@@ -15,7 +15,7 @@ from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -61,15 +61,15 @@ def test_beginning_of_several_is_ambiguous(many: Snapshot) -> None:
         many.match_tasks(["tra"])
 
 
-def test_supervisor_is_alive_gone_or_ended(bench: Bench) -> None:
+def test_supervisor_is_alive_gone_or_ended(workspace: ExpWorkspace) -> None:
     """Who drives it is told, and `INTERRUPTED` only where nothing can end by itself any more."""
-    run = bench.start({"a": f"{NOTE}; {until('gate')}", "b": NOTE}, run={"max_parallel": 1})
+    run = workspace.start({"a": f"{NOTE}; {until('gate')}", "b": NOTE}, run={"max_parallel": 1})
     shim_pid(run, "a")
     assert run.status().supervisor == "alive"
     kill_supervisor(run)
     snapshot = run.status()
     assert (snapshot.supervisor, snapshot.status, snapshot.exit_code) == ("gone", ExperimentStatus.RUNNING, 4)
-    bench.touch("gate")
+    workspace.touch("gate")
     snapshot = run.wait(timeout=60)
     assert (snapshot.supervisor, snapshot.status, snapshot.exit_code) == (
         "gone",
@@ -82,18 +82,18 @@ def test_supervisor_is_alive_gone_or_ended(bench: Bench) -> None:
     eventually(lambda: run.status().supervisor == "ended")
 
 
-def test_wait_has_an_end(bench: Bench) -> None:
+def test_wait_has_an_end(workspace: ExpWorkspace) -> None:
     """A wait that is too short says that it is not over, and changes nothing."""
-    run = bench.start({"a": until("gate")})
+    run = workspace.start({"a": until("gate")})
     with pytest.raises(NotOverError):
         run.wait(timeout=0.05)
-    bench.touch("gate")
+    workspace.touch("gate")
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
 
 
-def test_second_look_writes_nothing(bench: Bench) -> None:
+def test_second_look_writes_nothing(workspace: ExpWorkspace) -> None:
     """What was learned once is not written again."""
-    run = bench.start({"a": until("gate"), "b": NOTE}, run={"max_parallel": 1})
+    run = workspace.start({"a": until("gate"), "b": NOTE}, run={"max_parallel": 1})
     shim_pid(run, "a")
     eventually(lambda: run.status().history.tasks["a"].status == "RUNNING")
     kill_supervisor(run)
@@ -102,14 +102,14 @@ def test_second_look_writes_nothing(bench: Bench) -> None:
     for _ in range(3):
         run.status()
     assert run.files.ledger.read_bytes() == before
-    bench.touch("gate")
+    workspace.touch("gate")
     run.wait(timeout=60)
     run.cancel()
 
 
-def test_spec_that_is_gone_is_an_error(bench: Bench) -> None:
+def test_spec_that_is_gone_is_an_error(workspace: ExpWorkspace) -> None:
     """An experiment without its resolved spec says so and is not taken for an empty one."""
-    run = bench.start({"a": ":"})
+    run = workspace.start({"a": ":"})
     run.wait(timeout=60)
     for content in (b"", b"{}", b"[]", b'{"tasks": 3}', b"\xff"):
         run.files.resolved.write_bytes(content)

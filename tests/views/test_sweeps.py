@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.extent import amount
 from support.patience import eventually
 from support.schedules import Drive, schedule, task
-from support.workspace import Bench, is_running, kill, statuses, until
+from support.workspace import ExpWorkspace, is_running, kill, statuses, until
 
 from nemorun_cli.model.spec import Group
 from nemorun_cli.model.status import TaskStatus
@@ -66,9 +66,9 @@ def of_group(snapshot: Any, group: str) -> dict[str, str]:
     return {name.partition("/")[2]: status for name, status in found.items() if name.startswith(f"{group}/")}
 
 
-def test_members_run_with_their_values_and_twins_follow_them(bench: Bench) -> None:
+def test_members_run_with_their_values_and_twins_follow_them(workspace: ExpWorkspace) -> None:
     """A member waits for its twin only, and reads what that put out."""
-    run = bench.start(
+    run = workspace.start(
         {
             "a": {
                 "inline": f'[ "$X" = 1 ] || {until("go")}; echo "square:=$((X * X))" >>"$EXP_OUTPUT"',
@@ -84,26 +84,26 @@ def test_members_run_with_their_values_and_twins_follow_them(bench: Bench) -> No
         },
         run={"max_parallel": 4},
     )
-    eventually(lambda: bench.lines("squares") == ["2"])
+    eventually(lambda: workspace.lines("squares") == ["2"])
     assert run.status().history.tasks["a/x=2"].status is TaskStatus.RUNNING
-    bench.touch("go")
+    workspace.touch("go")
     assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
-    assert bench.lines("squares") == ["2", "6"]
+    assert workspace.lines("squares") == ["2", "6"]
 
 
-def test_max_parallel_of_a_sweep_holds_its_members_only(bench: Bench) -> None:
+def test_max_parallel_of_a_sweep_holds_its_members_only(workspace: ExpWorkspace) -> None:
     """No more members than `max_parallel` run at once, while other tasks go on."""
-    run = bench.start(
+    run = workspace.start(
         {
             "s": {"inline": at_once("now"), "matrix": {"x": list(range(6)), "max_parallel": 2}},
             "other": "touch done",
         },
         run={"max_parallel": 8},
     )
-    eventually(lambda: statuses(run.status())["other"] == "SUCCEEDED" and len(bench.lines("seen")) == 2)
-    bench.touch("go")
+    eventually(lambda: statuses(run.status())["other"] == "SUCCEEDED" and len(workspace.lines("seen")) == 2)
+    workspace.touch("go")
     assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
-    assert max(map(int, bench.lines("seen"))) <= 2
+    assert max(map(int, workspace.lines("seen"))) <= 2
 
 
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 12), st.data())
@@ -128,9 +128,9 @@ def test_limits_hold_whatever_ends_when(most: int, slots: int, count: int, data:
     assert sorted(drive.started) == sorted(one.id for one in tasks)
 
 
-def test_max_failures_of_a_sweep_skips_its_rest(bench: Bench) -> None:
+def test_max_failures_of_a_sweep_skips_its_rest(workspace: ExpWorkspace) -> None:
     """After so many failures the rest of the sweep is skipped with reason limit; other tasks are not."""
-    after = bench.run(
+    after = workspace.run(
         {
             "s": {
                 "inline": "exit ${{ matrix.x }}",
@@ -157,9 +157,9 @@ def test_max_failures_of_a_sweep_skips_its_rest(bench: Bench) -> None:
     assert after.exit_code == 1
 
 
-def test_fail_fast_of_a_matrix_stops_the_others(bench: Bench) -> None:
+def test_fail_fast_of_a_matrix_stops_the_others(workspace: ExpWorkspace) -> None:
     """With `fail_fast` the first failure of a member ends the others."""
-    after = bench.run(
+    after = workspace.run(
         {
             "s": {
                 "inline": f'[ "$X" = 2 ] && exit 1; {until("never")}',
@@ -177,9 +177,9 @@ def test_fail_fast_of_a_matrix_stops_the_others(bench: Bench) -> None:
     }
 
 
-def test_a_false_condition_skips_single_members(bench: Bench) -> None:
+def test_a_false_condition_skips_single_members(workspace: ExpWorkspace) -> None:
     """`when` is decided for each member by its own values."""
-    after = bench.run({"s": {"inline": ":", "when": "${{ matrix.x < 2 }}", "matrix": {"x": [1, 2]}}})
+    after = workspace.run({"s": {"inline": ":", "when": "${{ matrix.x < 2 }}", "matrix": {"x": [1, 2]}}})
     assert of_group(after, "s") == {"x=1": "SUCCEEDED", "x=2": "SKIPPED"}
     assert after.exit_code == 0
 

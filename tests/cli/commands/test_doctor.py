@@ -15,7 +15,7 @@ from nemorun_cli.views.reports import doctor_report
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
 NOWHERE = "/proc/1"  # a folder that nobody can write to, root neither
 
@@ -84,16 +84,16 @@ def test_doctor_asks_the_engines_of_an_experiment(exp: Exp) -> None:
     assert "moon" in found["message"]
 
 
-def test_doctor_finds_a_dead_supervisor(bench: Bench) -> None:
+def test_doctor_finds_a_dead_supervisor(workspace: ExpWorkspace) -> None:
     """An experiment that is not over and has no supervisor is named with its remedy."""
-    run = bench.start({"slow": until("go"), "below": {"command": "echo", "dependencies": ["slow"]}})
-    eventually(lambda: bench.exp.task("slow")["status"] == "RUNNING")
-    assert checks(bench.exp, run.id)[f"experiment {run.id}"]["state"] == "well"
+    run = workspace.start({"slow": until("go"), "below": {"command": "echo", "dependencies": ["slow"]}})
+    eventually(lambda: workspace.exp.task("slow")["status"] == "RUNNING")
+    assert checks(workspace.exp, run.id)[f"experiment {run.id}"]["state"] == "well"
     kill_supervisor(run)
-    found = checks(bench.exp, run.id)[f"experiment {run.id}"]
+    found = checks(workspace.exp, run.id)[f"experiment {run.id}"]
     assert (found["state"], found["remedy"]) == ("warning", f"continue it: exp resume {run.id}")
     assert "1 of its tasks continue without it" in found["message"]
-    assert f"-> continue it: exp resume {run.id}" in bench.exp("doctor", run.id).stdout
+    assert f"-> continue it: exp resume {run.id}" in workspace.exp("doctor", run.id).stdout
     run.cancel()
 
 

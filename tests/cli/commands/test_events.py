@@ -9,7 +9,7 @@ from support.patience import eventually
 from support.workspace import kill_supervisor, until
 
 if TYPE_CHECKING:
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
 
 def test_events_are_json_lines(exp: Exp) -> None:
@@ -31,44 +31,44 @@ def test_events_are_readable(exp: Exp) -> None:
     assert "(exp run)" in lines[0]
 
 
-def test_events_follow_until_it_is_over(bench: Bench) -> None:
+def test_events_follow_until_it_is_over(workspace: ExpWorkspace) -> None:
     """With -f events come as they happen, and the command ends after the last one."""
-    run = bench.start({"slow": until("go")})
-    with bench.exp.start("events", run.id, "-f", "--json") as following:
+    run = workspace.start({"slow": until("go")})
+    with workspace.exp.start("events", run.id, "-f", "--json") as following:
         assert following.stdout is not None
         seen = [json.loads(following.stdout.readline())["event"]]
         while seen[-1] != "started":
             seen.append(json.loads(following.stdout.readline())["event"])
-        bench.touch("go")
+        workspace.touch("go")
         rest, _ = following.communicate(timeout=60)
     assert following.returncode == 0
     seen += [json.loads(line)["event"] for line in rest.splitlines()]
     assert seen[-3:] == ["ended", "finished", "supervisor_ended"]
 
 
-def test_events_follow_ends_when_nothing_can_come(bench: Bench) -> None:
+def test_events_follow_ends_when_nothing_can_come(workspace: ExpWorkspace) -> None:
     """Following an experiment that is interrupted ends, for nobody writes to its ledger."""
-    run = bench.start({"slow": until("go"), "below": {"command": "echo", "dependencies": ["slow"]}})
-    eventually(lambda: bench.exp.task("slow")["status"] == "RUNNING")
+    run = workspace.start({"slow": until("go"), "below": {"command": "echo", "dependencies": ["slow"]}})
+    eventually(lambda: workspace.exp.task("slow")["status"] == "RUNNING")
     kill_supervisor(run)
-    with bench.exp.start("events", run.id, "-f", "--json") as following:
-        bench.touch("go")
+    with workspace.exp.start("events", run.id, "-f", "--json") as following:
+        workspace.touch("go")
         rest, _ = following.communicate(timeout=60)
     assert following.returncode == 0
     assert "ended" in [json.loads(line)["event"] for line in rest.splitlines()]
-    assert bench.exp.status(run.id)["status"] == "INTERRUPTED"
+    assert workspace.exp.status(run.id)["status"] == "INTERRUPTED"
 
 
-def test_events_follow_can_be_interrupted(bench: Bench) -> None:
+def test_events_follow_can_be_interrupted(workspace: ExpWorkspace) -> None:
     """Ctrl-C ends the following with 130, and the experiment goes on."""
-    run = bench.start({"slow": until("go")})
-    with bench.exp.start("events", run.id, "-f") as following:
+    run = workspace.start({"slow": until("go")})
+    with workspace.exp.start("events", run.id, "-f") as following:
         assert following.stdout is not None
         assert "created" in following.stdout.readline()
         following.send_signal(signal.SIGINT)
         following.communicate(timeout=60)
     assert following.returncode == 130
-    assert bench.exp.status(run.id)["status"] == "RUNNING"
+    assert workspace.exp.status(run.id)["status"] == "RUNNING"
     run.cancel()
 
 

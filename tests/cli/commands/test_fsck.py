@@ -20,7 +20,7 @@ from nemorun_cli.system import locks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
 
@@ -57,53 +57,55 @@ def kinds(document: dict[str, Any]) -> set[str]:
 
 
 @pytest.fixture
-def ended(bench: Bench) -> Run:
+def ended(workspace: ExpWorkspace) -> Run:
     """An experiment that is over, with every kind of end."""
-    run = bench.start(ENDINGS)
+    run = workspace.start(ENDINGS)
     run.wait(timeout=60)
     eventually(lambda: not locks.is_held(run.files.supervisor_lock))
     return run
 
 
-def test_a_sound_ledger_stays_as_it_is(bench: Bench, ended: Run) -> None:
+def test_a_sound_ledger_stays_as_it_is(workspace: ExpWorkspace, ended: Run) -> None:
     """Where nothing is wrong nothing is changed, with --repair neither."""
     before = ended.files.ledger.read_bytes()
-    assert "sound" in bench.exp("fsck", ended.id).stdout
-    bench.exp("fsck", ended.id, "--repair")
+    assert "sound" in workspace.exp("fsck", ended.id).stdout
+    workspace.exp("fsck", ended.id, "--repair")
     assert ended.files.ledger.read_bytes() == before
-    assert found(bench.exp, ended, code=0)["findings"] == []
+    assert found(workspace.exp, ended, code=0)["findings"] == []
 
 
-def test_repair_keeps_the_damaged_ledger(bench: Bench, ended: Run) -> None:
+def test_repair_keeps_the_damaged_ledger(workspace: ExpWorkspace, ended: Run) -> None:
     """The damaged ledger is set aside under a name of its own, and the new one can be read."""
     rewrite(ended, lambda lines: [*lines[:5], b"rubbish\n", *lines[6:]])
     damaged = ended.files.ledger.read_bytes()
-    bench.exp("status", ended.id, code=7)
-    document = bench.exp("fsck", ended.id, "--repair", "--json").json
+    workspace.exp("status", ended.id, code=7)
+    document = workspace.exp("fsck", ended.id, "--repair", "--json").json
     aside = Path(document["set_aside"])
     assert (aside.name, aside.read_bytes(), aside.stat().st_mode & 0o777) == (
         "ledger.damaged-1",
         damaged,
         0o600,
     )
-    bench.exp("status", ended.id)
+    workspace.exp("status", ended.id)
     rewrite(ended, lambda lines: [*lines[:5], b"rubbish\n", *lines[6:]])
-    assert bench.exp("fsck", ended.id, "--repair", "--json").json["set_aside"].endswith("ledger.damaged-2")
+    assert (
+        workspace.exp("fsck", ended.id, "--repair", "--json").json["set_aside"].endswith("ledger.damaged-2")
+    )
 
 
-def test_a_check_names_the_damaged_line(bench: Bench, ended: Run) -> None:
+def test_a_check_names_the_damaged_line(workspace: ExpWorkspace, ended: Run) -> None:
     """Damage is exit code 7, with its line, and a check alone changes nothing."""
     rewrite(ended, lambda lines: [*lines[:5], b"rubbish\n", *lines[6:]])
     before = ended.files.ledger.read_bytes()
-    document = found(bench.exp, ended, code=7)
+    document = found(workspace.exp, ended, code=7)
     assert [one["line"] for one in document["findings"] if one["kind"] == "damaged_line"] == [6]
     assert ended.files.ledger.read_bytes() == before
-    assert "--repair" in bench.exp("fsck", ended.id, code=7).stderr
+    assert "--repair" in workspace.exp("fsck", ended.id, code=7).stderr
 
 
 @pytest.mark.parametrize("damage", ["garbled", "removed", "misnumbered", "scattered"])
 def test_repair_finds_the_truth_whatever_was_damaged(
-    bench: Bench, ended: Run, tmp_path: Path, damage: str
+    workspace: ExpWorkspace, ended: Run, tmp_path: Path, damage: str
 ) -> None:
     """Whichever line is lost or changed, ledger and attempts together still tell how every task ended."""
     lines = ended.files.ledger.read_bytes().splitlines(keepends=True)
@@ -125,7 +127,7 @@ def test_repair_finds_the_truth_whatever_was_damaged(
         head, rest = lines[:number], lines[number + 1 :]
         data = scattered() if damage == "scattered" else b"".join([*head, changed[damage], *rest])
         home = Home(tmp_path / f"{number}")
-        copy = home.directory / ended.directory.relative_to(bench.home.directory)
+        copy = home.directory / ended.directory.relative_to(workspace.home.directory)
         shutil.copytree(ended.directory, copy, ignore=shutil.ignore_patterns("wake"))
         run = find(ended.id, home=home)
         run.files.ledger.write_bytes(data)
@@ -135,22 +137,22 @@ def test_repair_finds_the_truth_whatever_was_damaged(
         assert run.status().status == "FAILED", line
 
 
-def test_repair_goes_on_from_the_rebuilt_ledger(bench: Bench, ended: Run) -> None:
+def test_repair_goes_on_from_the_rebuilt_ledger(workspace: ExpWorkspace, ended: Run) -> None:
     """A repaired experiment can be resumed: what succeeded is kept, what failed runs again."""
     rewrite(ended, lambda lines: [*lines[:7], b"rubbish\n", *lines[8:]])
-    bench.exp("fsck", ended.id, "--repair")
-    bench.exp("resume", ended.id, code=1)
-    attempts = {task["id"]: task["attempt"] for task in bench.exp.status(ended.id)["tasks"]}
+    workspace.exp("fsck", ended.id, "--repair")
+    workspace.exp("resume", ended.id, code=1)
+    attempts = {task["id"]: task["attempt"] for task in workspace.exp.status(ended.id)["tasks"]}
     assert (attempts["well"], attempts["bad"]) == (1, 2)
 
 
-def test_attempts_that_the_ledger_does_not_know(bench: Bench, ended: Run) -> None:
+def test_attempts_that_the_ledger_does_not_know(workspace: ExpWorkspace, ended: Run) -> None:
     """An attempt that was begun on disk and is in no event is found, and put into the rebuilt ledger."""
     rewrite(ended, lambda lines: lines[:2])
-    document = found(bench.exp, ended, code=7)
+    document = found(workspace.exp, ended, code=7)
     unknown = {(one["task"], one["attempt"]) for one in document["findings"]}
     assert unknown == {("well", 1), ("flaky", 1), ("flaky", 2), ("bad", 1), ("anyway", 1)}
-    document = bench.exp("fsck", ended.id, "--repair", "--json").json
+    document = workspace.exp("fsck", ended.id, "--repair", "--json").json
     assert document["added"] > 0
     assert statuses(ended.status()) == {
         "well": "SUCCEEDED",
@@ -161,96 +163,96 @@ def test_attempts_that_the_ledger_does_not_know(bench: Bench, ended: Run) -> Non
     }
 
 
-def test_an_end_that_its_own_record_contradicts(bench: Bench, ended: Run) -> None:
+def test_an_end_that_its_own_record_contradicts(workspace: ExpWorkspace, ended: Run) -> None:
     """What the attempt itself wrote wins over the ledger, and the end of the whole is found anew."""
     ended.files.attempt("bad", 1).exit.write_text('{"exit_code":0}\n')
-    document = found(bench.exp, ended, code=7)
+    document = found(workspace.exp, ended, code=7)
     (finding,) = document["findings"]
     assert (finding["kind"], finding["task"], finding["attempt"]) == ("different_end", "bad", 1)
     assert "exit code 0 in its own record, but with exit code 3" in finding["message"]
-    bench.exp("fsck", ended.id, "--repair")
-    assert bench.exp.task("bad")["status"] == "SUCCEEDED"
-    assert found(bench.exp, ended, code=0)["findings"] == []
+    workspace.exp("fsck", ended.id, "--repair")
+    assert workspace.exp.task("bad")["status"] == "SUCCEEDED"
+    assert found(workspace.exp, ended, code=0)["findings"] == []
 
 
-def test_a_second_end_is_found(bench: Bench, ended: Run) -> None:
+def test_a_second_end_is_found(workspace: ExpWorkspace, ended: Run) -> None:
     """Events that cannot follow one another are told, and left out of the rebuilt ledger."""
     from nemorun_cli.storage.ledger import encode  # noqa: PLC0415 - to write what no writer would
 
     (end,) = (one for one in events(ended) if one["event"] == "ended" and one["task"] == "well")
     rewrite(ended, lambda lines: [*lines, encode([{**end, "status": "FAILED", "exit_code": 1}])])
-    assert "illegal_move" in kinds(found(bench.exp, ended, code=7))
-    bench.exp("fsck", ended.id, "--repair")
-    assert bench.exp.task("well")["status"] == "SUCCEEDED"
+    assert "illegal_move" in kinds(found(workspace.exp, ended, code=7))
+    workspace.exp("fsck", ended.id, "--repair")
+    assert workspace.exp.task("well")["status"] == "SUCCEEDED"
     assert len([one for one in events(ended) if one["event"] == "ended" and one["task"] == "well"]) == 1
 
 
-def test_a_torn_tail_is_no_damage(bench: Bench, ended: Run) -> None:
+def test_a_torn_tail_is_no_damage(workspace: ExpWorkspace, ended: Run) -> None:
     """Bytes that were never completed are noted, and left to the next writer."""
     with ended.files.ledger.open("ab") as stream:
         stream.write(b'{"event":"ended","task":"we')
-    document = found(bench.exp, ended, code=0)
+    document = found(workspace.exp, ended, code=0)
     assert (kinds(document), document["is_sound"]) == ({"torn_tail"}, True)
-    assert not bench.exp("fsck", ended.id, "--repair", "--json").json["is_repaired"]
+    assert not workspace.exp("fsck", ended.id, "--repair", "--json").json["is_repaired"]
 
 
-def test_an_attempt_that_is_gone_is_no_damage(bench: Bench, ended: Run) -> None:
+def test_an_attempt_that_is_gone_is_no_damage(workspace: ExpWorkspace, ended: Run) -> None:
     """Who removes the folders of attempts makes no ledger wrong."""
     shutil.rmtree(ended.files.attempt("well", 1).directory)
-    document = found(bench.exp, ended, code=0)
+    document = found(workspace.exp, ended, code=0)
     assert (kinds(document), document["is_sound"]) == ({"missing_attempt"}, True)
 
 
-def test_repair_refuses_while_a_supervisor_lives(bench: Bench) -> None:
+def test_repair_refuses_while_a_supervisor_lives(workspace: ExpWorkspace) -> None:
     """A living supervisor is named, and its ledger is not touched."""
-    run = bench.start({"slow": until("go")})
-    eventually(lambda: bench.exp.task("slow")["status"] == "RUNNING")
+    run = workspace.start({"slow": until("go")})
+    eventually(lambda: workspace.exp.task("slow")["status"] == "RUNNING")
     before = run.files.ledger.read_bytes()
-    told = bench.exp("fsck", run.id, "--repair", code=7).stderr
+    told = workspace.exp("fsck", run.id, "--repair", code=7).stderr
     holder = run.status().holder
     assert holder is not None
     assert f"pid {holder.pid}" in told
     assert run.files.ledger.read_bytes() == before
-    bench.exp("fsck", run.id)
+    workspace.exp("fsck", run.id)
     run.cancel()
 
 
-def test_repair_adopts_what_still_runs(bench: Bench) -> None:
+def test_repair_adopts_what_still_runs(workspace: ExpWorkspace) -> None:
     """A task that outlived both its supervisor and its ledger is known again, and its end is not lost."""
-    run = bench.start({"slow": f"{until('go')}; exit 5"})
-    eventually(lambda: bench.exp.task("slow")["status"] == "RUNNING")
+    run = workspace.start({"slow": f"{until('go')}; exit 5"})
+    eventually(lambda: workspace.exp.task("slow")["status"] == "RUNNING")
     kill_supervisor(run)
     rewrite(run, lambda lines: lines[:2])
-    bench.exp("fsck", run.id, "--repair")
-    assert bench.exp.task("slow")["status"] == "RUNNING"
-    bench.touch("go")
-    assert eventually(lambda: bench.exp.task("slow")["status"] == "FAILED")
-    assert bench.exp.task("slow")["exit_code"] == 5
+    workspace.exp("fsck", run.id, "--repair")
+    assert workspace.exp.task("slow")["status"] == "RUNNING"
+    workspace.touch("go")
+    assert eventually(lambda: workspace.exp.task("slow")["status"] == "FAILED")
+    assert workspace.exp.task("slow")["exit_code"] == 5
 
 
-def test_repair_refuses_what_a_newer_version_wrote(bench: Bench, ended: Run) -> None:
+def test_repair_refuses_what_a_newer_version_wrote(workspace: ExpWorkspace, ended: Run) -> None:
     """A ledger of a newer version is never repaired."""
     rewrite(
         ended, lambda lines: [lines[0].replace(b"exp.ledger/1", b"exp.ledger/2"), b"rubbish\n", *lines[2:]]
     )
     before = ended.files.ledger.read_bytes()
-    assert "newer version" in bench.exp("fsck", ended.id, "--repair", code=7).stderr
+    assert "newer version" in workspace.exp("fsck", ended.id, "--repair", code=7).stderr
     assert ended.files.ledger.read_bytes() == before
 
 
-def test_repair_needs_the_resolved_spec(bench: Bench, ended: Run) -> None:
+def test_repair_needs_the_resolved_spec(workspace: ExpWorkspace, ended: Run) -> None:
     """Without the spec nothing can be rebuilt, and nothing is changed."""
     rewrite(ended, lambda lines: [*lines[:5], b"rubbish\n", *lines[6:]])
     before = ended.files.ledger.read_bytes()
     ended.files.resolved.write_text("{")
-    assert "resolved.json" in bench.exp("fsck", ended.id, "--repair", code=7).stderr
+    assert "resolved.json" in workspace.exp("fsck", ended.id, "--repair", code=7).stderr
     assert ended.files.ledger.read_bytes() == before
 
 
-def test_repair_of_an_empty_ledger(bench: Bench, ended: Run) -> None:
+def test_repair_of_an_empty_ledger(workspace: ExpWorkspace, ended: Run) -> None:
     """Even of a ledger that lost everything the attempts tell the most."""
     ended.files.ledger.write_bytes(b"")
-    assert "no_beginning" in kinds(found(bench.exp, ended, code=7))
+    assert "no_beginning" in kinds(found(workspace.exp, ended, code=7))
     wanted = {
         "well": "SUCCEEDED",
         "flaky": "SUCCEEDED",
@@ -258,16 +260,18 @@ def test_repair_of_an_empty_ledger(bench: Bench, ended: Run) -> None:
         "below": "SKIPPED",
         "anyway": "SUCCEEDED",
     }
-    bench.exp("fsck", ended.id, "--repair")
+    workspace.exp("fsck", ended.id, "--repair")
     assert statuses(ended.status()) == wanted
-    assert bench.exp("show", ended.id, "--json").json["prefix"] == ended.status().history.created["prefix"]
+    assert (
+        workspace.exp("show", ended.id, "--json").json["prefix"] == ended.status().history.created["prefix"]
+    )
 
 
 @pytest.mark.parametrize("text", ["[]", '"x"', '{"exit_code": "x"}', "rubbish", '{"exit_code": null}', ""])
-def test_rubbish_in_an_exit_record(bench: Bench, ended: Run, text: str) -> None:
+def test_rubbish_in_an_exit_record(workspace: ExpWorkspace, ended: Run, text: str) -> None:
     """An exit record that nobody can read proves nothing, and breaks nothing."""
     ended.files.attempt("well", 1).exit.write_text(f"{text}\n")
-    assert found(bench.exp, ended, code=0)["findings"] == []
+    assert found(workspace.exp, ended, code=0)["findings"] == []
 
 
 def test_salvage_takes_intact_batches_as_they_are(ended: Run) -> None:

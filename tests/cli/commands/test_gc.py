@@ -19,14 +19,14 @@ from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import locks
 
 if TYPE_CHECKING:
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
 
 
-def over(bench: Bench, **header: Any) -> Run:
+def over(workspace: ExpWorkspace, **header: Any) -> Run:
     """An experiment that is over, and whose supervisor is gone."""
-    run = bench.start({"one": "echo hi"}, **header)
+    run = workspace.start({"one": "echo hi"}, **header)
     run.wait(timeout=60)
     eventually(lambda: not locks.is_held(run.files.supervisor_lock))
     return run
@@ -42,136 +42,136 @@ def everything(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-def test_gc_removes_leftovers_only(bench: Bench) -> None:
+def test_gc_removes_leftovers_only(workspace: ExpWorkspace) -> None:
     """Without --older only what no experiment needs any more goes."""
-    run = over(bench)
+    run = over(workspace)
     assert not run.files.wake.exists()  # its supervisor took it along
     os.mkfifo(run.files.wake)
     run.files.rebuilt_ledger.write_text("half")
-    before = everything(bench.home.directory)
-    assert sorted(removed(bench.exp)) == [("rebuilt", run.id), ("wake", run.id)]
-    gone = before - everything(bench.home.directory)
+    before = everything(workspace.home.directory)
+    assert sorted(removed(workspace.exp)) == [("rebuilt", run.id), ("wake", run.id)]
+    gone = before - everything(workspace.home.directory)
     assert {name.rpartition("/")[2] for name in gone} == {"wake", "ledger.rebuilt"}
-    assert bench.exp.status(run.id)["status"] == "COMPLETED"
-    assert removed(bench.exp) == []
+    assert workspace.exp.status(run.id)["status"] == "COMPLETED"
+    assert removed(workspace.exp) == []
 
 
-def test_gc_tries_without_removing(bench: Bench) -> None:
+def test_gc_tries_without_removing(workspace: ExpWorkspace) -> None:
     """With --dry-run the same is told, and nothing is touched."""
-    run = over(bench)
-    before = everything(bench.home.directory)
-    assert removed(bench.exp, "--older", "0", "--dry-run") == [("experiment", run.id)]
-    assert "would remove 1 item" in bench.exp("gc", "--older", "0", "--dry-run").stderr
-    assert everything(bench.home.directory) == before
+    run = over(workspace)
+    before = everything(workspace.home.directory)
+    assert removed(workspace.exp, "--older", "0", "--dry-run") == [("experiment", run.id)]
+    assert "would remove 1 item" in workspace.exp("gc", "--older", "0", "--dry-run").stderr
+    assert everything(workspace.home.directory) == before
 
 
-def test_gc_removes_what_ended_long_ago(bench: Bench) -> None:
+def test_gc_removes_what_ended_long_ago(workspace: ExpWorkspace) -> None:
     """With --older experiments go that ended longer ago, and their bytes are told."""
-    run = over(bench)
+    run = over(workspace)
     size = sum(path.lstat().st_size for path in run.directory.rglob("*") if path.is_file())
-    assert removed(bench.exp, "--older", "1h") == []
-    document = bench.exp("gc", "--older", "0", "--json").json
+    assert removed(workspace.exp, "--older", "1h") == []
+    document = workspace.exp("gc", "--older", "0", "--json").json
     assert [item["id"] for item in document["removed"]] == [run.id]
     assert document["bytes"] == size
     assert not run.directory.parent.exists()
-    bench.exp("status", run.id, code=3)
+    workspace.exp("status", run.id, code=3)
 
 
-def test_gc_prints_ids_alone(bench: Bench) -> None:
+def test_gc_prints_ids_alone(workspace: ExpWorkspace) -> None:
     """With -q the ids of experiments are all that is printed."""
-    run = over(bench)
-    told = bench.exp("gc", "--older", "0", "-q")
+    run = over(workspace)
+    told = workspace.exp("gc", "--older", "0", "-q")
     assert (told.stdout, told.stderr) == (f"{run.id}\n", "")
 
 
-def test_gc_keeps_what_is_not_over(bench: Bench) -> None:
+def test_gc_keeps_what_is_not_over(workspace: ExpWorkspace) -> None:
     """Neither what runs nor what was interrupted goes, however old it is."""
-    run = bench.start({"slow": until("go"), "below": {"command": "echo", "dependencies": ["slow"]}})
-    eventually(lambda: bench.exp.task("slow")["status"] == "RUNNING")
-    assert removed(bench.exp, "--older", "0") == []
+    run = workspace.start({"slow": until("go"), "below": {"command": "echo", "dependencies": ["slow"]}})
+    eventually(lambda: workspace.exp.task("slow")["status"] == "RUNNING")
+    assert removed(workspace.exp, "--older", "0") == []
     assert stat.S_ISFIFO(run.files.wake.stat().st_mode)
     kill_supervisor(run)
-    bench.touch("go")
-    eventually(lambda: bench.exp.status(run.id)["status"] == "INTERRUPTED")
-    assert removed(bench.exp, "--older", "0") == [("wake", run.id)]
-    bench.exp("resume", run.id)
+    workspace.touch("go")
+    eventually(lambda: workspace.exp.status(run.id)["status"] == "INTERRUPTED")
+    assert removed(workspace.exp, "--older", "0") == [("wake", run.id)]
+    workspace.exp("resume", run.id)
 
 
-def test_gc_keeps_what_is_supervised(bench: Bench) -> None:
+def test_gc_keeps_what_is_supervised(workspace: ExpWorkspace) -> None:
     """Who holds the supervisor's lock keeps the experiment, even if it has ended; that is told."""
-    run = over(bench)
+    run = over(workspace)
     lock = locks.take(run.files.supervisor_lock)
     assert lock is not None
-    document = bench.exp("gc", "--older", "0", "--json").json
+    document = workspace.exp("gc", "--older", "0", "--json").json
     assert document["removed"] == []
     assert [item["message"] for item in document["kept"]] == ["it is supervised"]
-    assert ": it is supervised" in bench.exp("gc", "--older", "0").stderr
+    assert ": it is supervised" in workspace.exp("gc", "--older", "0").stderr
     os.close(lock)
-    assert removed(bench.exp, "--older", "0") == [("experiment", run.id)]
+    assert removed(workspace.exp, "--older", "0") == [("experiment", run.id)]
 
 
-def test_gc_leaves_foreign_folders_alone(bench: Bench) -> None:
+def test_gc_leaves_foreign_folders_alone(workspace: ExpWorkspace) -> None:
     """What has no ledger of ours is not ours: neither its content nor its mode changes."""
-    run = over(bench)
-    foreign = bench.home.experiments / "theirs" / "theirs_1700000000"
+    run = over(workspace)
+    foreign = workspace.home.experiments / "theirs" / "theirs_1700000000"
     foreign.mkdir(parents=True)
     foreign.chmod(0o755)
     (foreign / "_TASKS").write_text("nemo")
     (run.directory.parent / "tried_1700000000").mkdir()
-    (bench.home.experiments / "empty").mkdir()
-    elsewhere = bench.folder / "elsewhere"
+    (workspace.home.experiments / "empty").mkdir()
+    elsewhere = workspace.folder / "elsewhere"
     run.directory.rename(elsewhere)
     run.directory.symlink_to(elsewhere)
-    before = everything(bench.home.directory), everything(elsewhere)
-    (bench.home.experiments / "theirs" / ".theirs_1.collected").mkdir()
-    assert [kind for kind, _ in removed(bench.exp, "--older", "0") if kind != "key"] == []
-    (bench.home.experiments / "theirs" / ".theirs_1.collected").rmdir()
-    assert (everything(bench.home.directory), everything(elsewhere)) == before
+    before = everything(workspace.home.directory), everything(elsewhere)
+    (workspace.home.experiments / "theirs" / ".theirs_1.collected").mkdir()
+    assert [kind for kind, _ in removed(workspace.exp, "--older", "0") if kind != "key"] == []
+    (workspace.home.experiments / "theirs" / ".theirs_1.collected").rmdir()
+    assert (everything(workspace.home.directory), everything(elsewhere)) == before
     assert foreign.stat().st_mode & 0o777 == 0o755
 
 
-def test_gc_keeps_what_cannot_be_read(bench: Bench) -> None:
+def test_gc_keeps_what_cannot_be_read(workspace: ExpWorkspace) -> None:
     """An experiment whose ledger is damaged, or newer, stays."""
-    run = over(bench)
+    run = over(workspace)
     data = run.files.ledger.read_bytes()
     for broken in (data.replace(b"exp.ledger/1", b"exp.ledger/2"), b"rubbish\n" + data):
         run.files.ledger.write_bytes(broken)
-        assert [kind for kind, _ in removed(bench.exp, "--older", "0")] in ([], ["wake"])
+        assert [kind for kind, _ in removed(workspace.exp, "--older", "0")] in ([], ["wake"])
         assert run.files.ledger.read_bytes() == broken
 
 
-def test_gc_opens_what_tasks_have_closed(bench: Bench) -> None:
+def test_gc_opens_what_tasks_have_closed(workspace: ExpWorkspace) -> None:
     """Folders that a task made read-only go as well, and what its links lead to stays."""
-    (bench.folder / "precious").mkdir()
-    (bench.folder / "precious" / "data").write_text("mine")
+    (workspace.folder / "precious").mkdir()
+    (workspace.folder / "precious" / "data").write_text("mine")
     closed = 'cd "$EXP_DIR"; mkdir -p closed/in; touch closed/in/file; ln -s {} link; chmod -R a-w closed'
-    run = bench.start({"closes": closed.format(bench.folder / "precious")})
+    run = workspace.start({"closes": closed.format(workspace.folder / "precious")})
     run.wait(timeout=60)
     eventually(lambda: not locks.is_held(run.files.supervisor_lock))
-    assert removed(bench.exp, "--older", "0") == [("experiment", run.id)]
+    assert removed(workspace.exp, "--older", "0") == [("experiment", run.id)]
     assert not run.directory.exists()
-    assert (bench.folder / "precious" / "data").read_text() == "mine"
+    assert (workspace.folder / "precious" / "data").read_text() == "mine"
 
 
-def test_gc_goes_on_with_what_was_interrupted(bench: Bench) -> None:
+def test_gc_goes_on_with_what_was_interrupted(workspace: ExpWorkspace) -> None:
     """A removal that was killed half-way is finished by the next one, and is listed by nobody until then."""
-    run = over(bench)
+    run = over(workspace)
     run.directory.rename(run.files.collected)
-    assert bench.exp("list", "-q").stdout == ""
-    assert removed(bench.exp) == [("collected", None)]
+    assert workspace.exp("list", "-q").stdout == ""
+    assert removed(workspace.exp) == [("collected", None)]
     assert not run.files.collected.exists()
 
 
-def test_gc_removes_keys_without_experiments(bench: Bench) -> None:
+def test_gc_removes_keys_without_experiments(workspace: ExpWorkspace) -> None:
     """A key's file goes when nothing that was started under it is left, and nobody holds it."""
-    bench.exp("run", bench.spec({"one": "echo"}), "--key", "nightly")
-    (path,) = bench.home.keys.iterdir()
-    eventually(lambda: not locks.is_held(bench.exp.directory() / "supervisor.lock"))
-    assert ("key", None) not in removed(bench.exp)
-    with run_keys.hold(bench.home, key="nightly", name="tried"):
-        assert ("key", None) not in removed(bench.exp, "--older", "0")
+    workspace.exp("run", workspace.spec({"one": "echo"}), "--key", "nightly")
+    (path,) = workspace.home.keys.iterdir()
+    eventually(lambda: not locks.is_held(workspace.exp.directory() / "supervisor.lock"))
+    assert ("key", None) not in removed(workspace.exp)
+    with run_keys.hold(workspace.home, key="nightly", name="tried"):
+        assert ("key", None) not in removed(workspace.exp, "--older", "0")
         assert path.exists()
-    assert removed(bench.exp) == [("key", None)]
+    assert removed(workspace.exp) == [("key", None)]
     assert not path.exists()
 
 
@@ -228,9 +228,9 @@ def test_gc_of_an_empty_home(exp: Exp) -> None:
     assert not exp.home.exists()
 
 
-def test_gc_removes_what_a_creation_left_that_died(bench: Bench) -> None:
+def test_gc_removes_what_a_creation_left_that_died(workspace: ExpWorkspace) -> None:
     """A hidden folder or file of a process that no longer exists goes; that of a living one stays."""
-    run = over(bench)
+    run = over(workspace)
     with subprocess.Popen(["true"]) as ended:
         ended.wait()
     names = run.directory.parent
@@ -240,30 +240,30 @@ def test_gc_removes_what_a_creation_left_that_died(bench: Bench) -> None:
         (path / "inner").mkdir(parents=True)
         (path / "inner" / "file").touch()
     left[0].joinpath("inner").chmod(0o500)
-    assert removed(bench.exp) == [("unfinished", None), ("unfinished", run.id)]
+    assert removed(workspace.exp) == [("unfinished", None), ("unfinished", run.id)]
     assert [path for path in (*left, *alive) if path.exists()] == alive
     for path in alive:
         shutil.rmtree(path)
 
 
-def test_gc_leaves_whole_what_it_cannot_remove_whole(bench: Bench) -> None:
+def test_gc_leaves_whole_what_it_cannot_remove_whole(workspace: ExpWorkspace) -> None:
     """An experiment with a folder that belongs to another user stays whole, and that is named."""
     if os.geteuid() != 0 or not (setpriv := shutil.which("setpriv")):
         pytest.skip("A FOLDER OF ANOTHER USER IS NOT TESTED: only root can make one")
-    run = over(bench)
+    run = over(workspace)
     folder = run.files.attempt("one", 1).directory / "cache"
     folder.mkdir()
     (folder / "file").touch()
     os.chown(folder, 65534, 65534)
-    before = everything(bench.home.directory)
+    before = everything(workspace.home.directory)
     done = subprocess.run(
-        [setpriv, "--bounding-set", "-dac_override,-fowner", *bench.exp.argv, "gc", "--older", "0s"],
-        env=bench.exp.env,
+        [setpriv, "--bounding-set", "-dac_override,-fowner", *workspace.exp.argv, "gc", "--older", "0s"],
+        env=workspace.exp.env,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert "cache belongs to " in done.stderr
-    assert everything(bench.home.directory) == before
+    assert everything(workspace.home.directory) == before
     shutil.rmtree(folder)

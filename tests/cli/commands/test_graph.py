@@ -14,7 +14,7 @@ from nemorun_cli.views.reports import folded_graph, task_graph
 from nemorun_cli.views.reports.task_graph import Edge, Node, TaskGraph
 
 if TYPE_CHECKING:
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 LEADING_UP = "├┤┼┴╰╯"
@@ -82,9 +82,9 @@ def test_graph_draws_a_spec(exp: Exp) -> None:
     )
 
 
-def test_graph_shows_how_tasks_stand(bench: Bench) -> None:
+def test_graph_shows_how_tasks_stand(workspace: ExpWorkspace) -> None:
     """Of an experiment each symbol and word is a status, of a group the counts of its members."""
-    run = bench.start(
+    run = workspace.start(
         {
             "well": "true",
             "bad": "exit 1",
@@ -95,12 +95,12 @@ def test_graph_shows_how_tasks_stand(bench: Bench) -> None:
         run={"max_parallel": 8},
     )
     counts = {"SUCCEEDED": 2, "FAILED": 1, "RUNNING": 2, "SKIPPED": 1}
-    eventually(lambda: bench.exp.status()["counts"] == counts)
-    shown = bench.exp("graph", run.id).stdout
+    eventually(lambda: workspace.exp.status()["counts"] == counts)
+    shown = workspace.exp("graph", run.id).stdout
     for text in (f"{run.id}  RUNNING", "✔", "✘", "●", "◌", "well  (SUCCEEDED)", "below  (SKIPPED)"):
         assert text in shown
     assert f"both {TIMES}2  (1 RUNNING, 1 SUCCEEDED)" in shown
-    nodes = {node["id"]: node["status"] for node in bench.exp("graph", run.id, "--json").json["nodes"]}
+    nodes = {node["id"]: node["status"] for node in workspace.exp("graph", run.id, "--json").json["nodes"]}
     assert nodes["both"] == "RUNNING"
     run.cancel()
 

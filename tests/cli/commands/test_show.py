@@ -6,7 +6,7 @@ from support.patience import eventually
 from support.workspace import until
 
 if TYPE_CHECKING:
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
 FLAKY = """
 name: a
@@ -39,19 +39,19 @@ def test_show_tells_the_spec_as_it_was_resolved(exp: Exp) -> None:
     assert "below: command echo 5  <- afterok flaky" in shown
 
 
-def test_show_tells_who_did_what(bench: Bench) -> None:
+def test_show_tells_who_did_what(workspace: ExpWorkspace) -> None:
     """Who started, cancelled and resumed it, in the order in which that happened."""
-    run = bench.start({"slow": until("go")})
-    eventually(lambda: bench.exp.task("slow")["status"] == "RUNNING")
-    bench.exp("cancel", run.id)
-    bench.touch("go")
-    bench.exp("resume", run.id)
-    steps = bench.exp("show", run.id, "--json").json["steps"]
+    run = workspace.start({"slow": until("go")})
+    eventually(lambda: workspace.exp.task("slow")["status"] == "RUNNING")
+    workspace.exp("cancel", run.id)
+    workspace.touch("go")
+    workspace.exp("resume", run.id)
+    steps = workspace.exp("show", run.id, "--json").json["steps"]
     asked = [one for one in steps if one["event"] in ("created", "cancel_requested", "resumed")]
     assert [one["event"] for one in asked] == ["created", "cancel_requested", "resumed"]
     assert "(exp cancel)" in asked[1]["by"]
     assert "(exp resume)" in asked[2]["by"]
-    assert "(exp cancel)" in bench.exp("show", run.id).stdout
+    assert "(exp cancel)" in workspace.exp("show", run.id).stdout
 
 
 def test_show_names_secrets_and_nothing_more(exp: Exp) -> None:

@@ -12,7 +12,7 @@ from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
 
 def explained(exp: Exp, task: str) -> dict[str, Any]:
@@ -26,38 +26,38 @@ def kinds(entry: dict[str, Any]) -> list[str]:
     return [cause["kind"] for cause in entry["causes"]]
 
 
-def test_why_names_the_dependency_that_a_task_waits_for(bench: Bench) -> None:
+def test_why_names_the_dependency_that_a_task_waits_for(workspace: ExpWorkspace) -> None:
     """A task that waits names each dependency that is not over, and how that stands."""
-    run = bench.start(
+    run = workspace.start(
         {
             "over": "true",
             "slow": until("go"),
             "waits": {"command": "echo", "dependencies": ["over", "slow"]},
         }
     )
-    eventually(lambda: bench.exp.task("slow")["status"] == "RUNNING")
-    (cause,) = explained(bench.exp, "waits")["causes"]
+    eventually(lambda: workspace.exp.task("slow")["status"] == "RUNNING")
+    (cause,) = explained(workspace.exp, "waits")["causes"]
     assert (cause["kind"], cause["task"], cause["status"]) == ("dependency", "slow", "RUNNING")
-    assert "it waits for slow, which is RUNNING" in bench.exp("why", run.id, "waits").stdout
-    assert explained(bench.exp, "waits")["resume"] is None
+    assert "it waits for slow, which is RUNNING" in workspace.exp("why", run.id, "waits").stdout
+    assert explained(workspace.exp, "waits")["resume"] is None
     run.cancel()
 
 
-def test_why_names_the_limit_that_a_task_waits_for(bench: Bench) -> None:
+def test_why_names_the_limit_that_a_task_waits_for(workspace: ExpWorkspace) -> None:
     """A task that waits for a slot is told how many there are, by what, and who has them."""
-    run = bench.start({"first": until("go"), "second": until("go")}, run={"max_parallel": 1})
-    eventually(lambda: bench.exp.task("first")["status"] == "RUNNING")
-    entry = explained(bench.exp, "second")
+    run = workspace.start({"first": until("go"), "second": until("go")}, run={"max_parallel": 1})
+    eventually(lambda: workspace.exp.task("first")["status"] == "RUNNING")
+    entry = explained(workspace.exp, "second")
     assert kinds(entry) == ["slots"]
     assert "1 may run at once (run.max_parallel), and 1 do: first" in entry["causes"][0]["message"]
     run.cancel()
 
 
-def test_why_tells_how_long_a_retry_is_delayed(bench: Bench) -> None:
+def test_why_tells_how_long_a_retry_is_delayed(workspace: ExpWorkspace) -> None:
     """A task that waits for its next attempt is told when that is due."""
-    run = bench.start({"flaky": {"inline": "exit 3", "retry": {"limit": 1, "delay": "1h"}}})
-    eventually(lambda: bench.exp.task("flaky")["attempt"] == 2)
-    entry = explained(bench.exp, "flaky")
+    run = workspace.start({"flaky": {"inline": "exit 3", "retry": {"limit": 1, "delay": "1h"}}})
+    eventually(lambda: workspace.exp.task("flaky")["attempt"] == 2)
+    entry = explained(workspace.exp, "flaky")
     assert kinds(entry) == ["delay", "retried"]
     assert entry["causes"][0]["time"] > entry["created"]
     assert [(one["attempt"], one["status"], one["exit_code"]) for one in entry["attempts"]] == [
@@ -146,29 +146,31 @@ def test_why_tells_a_false_condition_and_a_limit(exp: Exp) -> None:
     assert "run.max_failures" in exp("why", "latest", "rest").stdout
 
 
-def test_why_tells_who_cancelled(bench: Bench) -> None:
+def test_why_tells_who_cancelled(workspace: ExpWorkspace) -> None:
     """A cancelled task names who asked for it, and when; before it is gone, that it is under way."""
-    run = bench.start({"slow": f"trap '' TERM; {until('go')}", "other": until("go")})
-    eventually(lambda: bench.exp.task("slow")["status"] == "RUNNING")
-    with bench.exp.start("cancel", run.id, "slow") as asking:
-        entry = eventually(lambda: "cancelled" in kinds(found := explained(bench.exp, "slow"))[-1:] and found)
+    run = workspace.start({"slow": f"trap '' TERM; {until('go')}", "other": until("go")})
+    eventually(lambda: workspace.exp.task("slow")["status"] == "RUNNING")
+    with workspace.exp.start("cancel", run.id, "slow") as asking:
+        entry = eventually(
+            lambda: "cancelled" in kinds(found := explained(workspace.exp, "slow"))[-1:] and found
+        )
         assert "(exp cancel)" in entry["causes"][-1]["by"]
-        bench.touch("go")
+        workspace.touch("go")
         asking.communicate(timeout=60)
-    entry = explained(bench.exp, "slow")
+    entry = explained(workspace.exp, "slow")
     assert (entry["status"], kinds(entry)) == ("CANCELLED", ["cancelled"])
     assert "(exp cancel)" in entry["causes"][0]["by"]
     run.wait(timeout=60)
 
 
-def test_why_tells_of_an_engine_that_does_not_answer(bench: Bench) -> None:
+def test_why_tells_of_an_engine_that_does_not_answer(workspace: ExpWorkspace) -> None:
     """UNKNOWN comes with its age, what was heard last, and by what it is known."""
-    run = bench.start({"slow": until("go")})
-    eventually(lambda: bench.exp.task("slow")["status"] == "RUNNING")
+    run = workspace.start({"slow": until("go")})
+    eventually(lambda: workspace.exp.task("slow")["status"] == "RUNNING")
     fields = {"task": "slow", "attempt": 1, "message": "it is busy", "evidence": "a cable"}
     event = {"event": UNKNOWN, "time": "2026-01-01T00:00:00.000Z", "by": "a test", **fields}
     Ledger(run.files.ledger, run.files.ledger_lock).append([event])
-    entry = explained(bench.exp, "slow")
+    entry = explained(workspace.exp, "slow")
     assert (entry["status"], kinds(entry)) == ("UNKNOWN", ["unknown"])
     assert entry["causes"][0]["time"] == event["time"]
     assert "it is busy" in entry["causes"][0]["message"]
@@ -176,15 +178,15 @@ def test_why_tells_of_an_engine_that_does_not_answer(bench: Bench) -> None:
     run.cancel()
 
 
-def test_why_tells_of_a_dead_supervisor(bench: Bench) -> None:
+def test_why_tells_of_a_dead_supervisor(workspace: ExpWorkspace) -> None:
     """Where nothing can start a task any more, that is the cause, and the remedy is named."""
-    run = bench.start({"slow": until("go"), "waits": {"command": "echo", "dependencies": ["slow"]}})
-    eventually(lambda: bench.exp.task("slow")["status"] == "RUNNING")
+    run = workspace.start({"slow": until("go"), "waits": {"command": "echo", "dependencies": ["slow"]}})
+    eventually(lambda: workspace.exp.task("slow")["status"] == "RUNNING")
     kill_supervisor(run)
-    entry = explained(bench.exp, "waits")
+    entry = explained(workspace.exp, "waits")
     assert kinds(entry) == ["supervisor", "dependency"]
     assert entry["resume"]["action"] == "wait"
-    assert f"exp resume {run.id}" in bench.exp("why", run.id, "waits").stdout
+    assert f"exp resume {run.id}" in workspace.exp("why", run.id, "waits").stdout
     run.cancel()
 
 
@@ -249,21 +251,21 @@ def test_why_without_a_log(exp: Exp) -> None:
     assert (entry["log"], entry["exit_code"]) == (None, 4)
 
 
-def test_why_without_a_task_explains_what_is_worst(bench: Bench) -> None:
+def test_why_without_a_task_explains_what_is_worst(workspace: ExpWorkspace) -> None:
     """What failed before what was left out because of that, and that before what waits."""
     left = {"inline": "true", "dependencies": ["bad"]}
-    run = bench.start({"good": "true", "bad": "exit 3", "left": left, "slow": until("go")})
-    eventually(lambda: bench.exp.task("left")["status"] == "SKIPPED")
-    assert bench.exp("why", run.id).stdout.startswith("bad is FAILED\n  it failed with exit code 3\n")
-    assert [one["id"] for one in bench.exp("why", run.id, "--json").json["tasks"]] == ["bad"]
+    run = workspace.start({"good": "true", "bad": "exit 3", "left": left, "slow": until("go")})
+    eventually(lambda: workspace.exp.task("left")["status"] == "SKIPPED")
+    assert workspace.exp("why", run.id).stdout.startswith("bad is FAILED\n  it failed with exit code 3\n")
+    assert [one["id"] for one in workspace.exp("why", run.id, "--json").json["tasks"]] == ["bad"]
     run.cancel()
     tasks = {f"t{number}": "exit 4" for number in range(5)}
-    bench.run({**tasks, "other": "exit 5"})
-    told = bench.exp("why", "latest").stdout.splitlines()
+    workspace.run({**tasks, "other": "exit 5"})
+    told = workspace.exp("why", "latest").stdout.splitlines()
     assert told[0] == "6 tasks are FAILED"
     assert "exit code 4" in told[1]
-    bench.run({"good": "true"})
-    done = bench.exp("why", "latest")
+    workspace.run({"good": "true"})
+    done = workspace.exp("why", "latest")
     assert (done.stdout, "nothing to explain" in done.stderr) == ("", True)
 
 
@@ -304,23 +306,23 @@ tasks:
     assert "likely cause: FatalError: broken" in exp("why", "latest", "noisy").stdout
 
 
-def test_why_is_bounded_for_people_and_whole_for_scripts(bench: Bench) -> None:
+def test_why_is_bounded_for_people_and_whole_for_scripts(workspace: ExpWorkspace) -> None:
     """Of many dependencies, of a long chain and of many tasks a few lines are shown, and how many more."""
     wide = {f"w{i}": {"command": "true", "dependencies": ["slow"]} for i in range(40)}
     deep = {f"d{i}": {"command": "true", "dependencies": [f"d{i - 1}" if i else "fails"]} for i in range(40)}
     tasks = {"slow": until("go"), "fails": "exit 3", **wide, **deep}
-    run = bench.start({**tasks, "join": {"command": "true", "dependencies": list(wide)}})
-    eventually(lambda: bench.exp.task("d39")["status"] == "SKIPPED")
-    lines = bench.exp("why", run.id, "join").stdout.splitlines()
+    run = workspace.start({**tasks, "join": {"command": "true", "dependencies": list(wide)}})
+    eventually(lambda: workspace.exp.task("d39")["status"] == "SKIPPED")
+    lines = workspace.exp("why", run.id, "join").stdout.splitlines()
     assert len(lines) < 20
     assert any("and 30 more" in line for line in lines)
-    assert len(explained(bench.exp, "join")["causes"]) == 40
-    lines = bench.exp("why", run.id, "d39").stdout.splitlines()
+    assert len(explained(workspace.exp, "join")["causes"]) == 40
+    lines = workspace.exp("why", run.id, "d39").stdout.splitlines()
     assert len(lines) < 20
     assert max(map(len, lines)) < 160
     assert any("and 30 more" in line for line in lines)
     assert any("fails failed with exit code 3" in line for line in lines)
-    assert len(explained(bench.exp, "d39")["chain"]) == 40
-    assert "40 tasks: 40 PENDING" in bench.exp("why", run.id, "w*").stdout
-    assert len(bench.exp("why", run.id, "w*", "--json").json["tasks"]) == 40
+    assert len(explained(workspace.exp, "d39")["chain"]) == 40
+    assert "40 tasks: 40 PENDING" in workspace.exp("why", run.id, "w*").stdout
+    assert len(workspace.exp("why", run.id, "w*", "--json").json["tasks"]) == 40
     run.cancel()

@@ -22,7 +22,7 @@ import psutil
 import pytest
 from engines.dockerd import Dockerd
 from support.patience import PATIENCE, eventually
-from support.workspace import NOTE, Bench, events, log, status, statuses, until
+from support.workspace import NOTE, ExpWorkspace, events, log, status, statuses, until
 
 from nemorun_cli import executors
 from nemorun_cli.contract.fixtures import kill_supervisor, processes_of
@@ -56,16 +56,16 @@ def box(options: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     }
 
 
-def one(bench: Bench, task: Any, **header: Any) -> TaskState:
+def one(workspace: ExpWorkspace, task: Any, **header: Any) -> TaskState:
     """Run one task to its end."""
-    return bench.run({"one": task}, **header).history.tasks["one"]
+    return workspace.run({"one": task}, **header).history.tasks["one"]
 
 
 @pytest.fixture
-def engine(docker_engine: Dockerd, bench: Bench) -> Iterator[Dockerd]:
+def engine(docker_engine: Dockerd, workspace: ExpWorkspace) -> Iterator[Dockerd]:
     """The engine; a container that a test leaves behind makes it fail."""
     yield docker_engine
-    eventually(lambda: docker_engine.containers(bench.home.directory) == [])
+    eventually(lambda: docker_engine.containers(workspace.home.directory) == [])
 
 
 def inspected(engine: Dockerd, run: Run, task: str = "one") -> dict[str, Any]:
@@ -79,15 +79,17 @@ def inspected(engine: Dockerd, run: Run, task: str = "one") -> dict[str, Any]:
 # -- what others do to containers, and who runs in them ----------------------------------------------
 
 
-def test_a_paused_container_is_told_and_a_restarted_one_is_removed(bench: Bench, engine: Dockerd) -> None:
+def test_a_paused_container_is_told_and_a_restarted_one_is_removed(
+    workspace: ExpWorkspace, engine: Dockerd
+) -> None:
     """While nothing of a task runs it is UNKNOWN, with the remedy; what was restarted is left nowhere.
 
     The end of the first run counts, for a script and for a command without a shell, which would run anew.
     """
     bare = {"command": ["sleep", "600"]}
     tasks = {"script": f"touch up; {until('go')}", "bare": bare, "paused": until("go")}
-    run = bench.start(tasks, run={"max_parallel": 3}, **box())
-    eventually((bench.folder / "up").exists)
+    run = workspace.start(tasks, run={"max_parallel": 3}, **box())
+    eventually((workspace.folder / "up").exists)
     ids = {name: inspected(engine, run, name)["Id"] for name in tasks}
     with contextlib.closing(engine.client) as client:
         client.api.pause(ids["paused"])
@@ -101,29 +103,29 @@ def test_a_paused_container_is_told_and_a_restarted_one_is_removed(bench: Bench,
         eventually(lambda: {status(run, name) for name in ("script", "bare")} == {"FAILED"})
         client.api.unpause(ids["paused"])
         eventually(lambda: status(run, "paused") == "RUNNING")
-    bench.touch("go")
+    workspace.touch("go")
     assert statuses(run.wait(timeout=60)) == {"script": "FAILED", "bare": "FAILED", "paused": "SUCCEEDED"}
-    assert engine.containers(bench.home.directory) == []
+    assert engine.containers(workspace.home.directory) == []
 
 
-def test_a_container_of_a_finished_experiment_is_garbage(bench: Bench, engine: Dockerd) -> None:
+def test_a_container_of_a_finished_experiment_is_garbage(workspace: ExpWorkspace, engine: Dockerd) -> None:
     """`exp gc` removes what an engine still has of finished experiments, and nothing else."""
-    over, other = bench.run({"one": "true"}, **box()), bench.start({"one": until("go")}, **box())
+    over, other = workspace.run({"one": "true"}, **box()), workspace.start({"one": until("go")}, **box())
     eventually(lambda: status(other, "one") == "RUNNING")
-    home = os.path.realpath(bench.home.directory)
+    home = os.path.realpath(workspace.home.directory)
     with contextlib.closing(engine.client) as client:
         for files, name in ((over.files, "left"), (other.files, "needed")):
             labels = {"nemorun.home": home, "nemorun.experiment": files.id}
             client.api.create_container(
                 "exp-test/busybox", ["true"], labels=labels, name=f"{name}-{files.id}"
             )
-        kept = sorted(engine.containers(bench.home.directory))
-        assert f"  left-{over.files.id}\n" in bench.exp("gc", "--dry-run").stdout
-        removed = json.loads(bench.exp("gc", "--json").stdout)["removed"]
+        kept = sorted(engine.containers(workspace.home.directory))
+        assert f"  left-{over.files.id}\n" in workspace.exp("gc", "--dry-run").stdout
+        removed = json.loads(workspace.exp("gc", "--json").stdout)["removed"]
         assert [(item["kind"], item["path"]) for item in removed] == [("container", f"left-{over.files.id}")]
-        assert set(kept) - set(engine.containers(bench.home.directory)) == {f"left-{over.files.id}"}
+        assert set(kept) - set(engine.containers(workspace.home.directory)) == {f"left-{over.files.id}"}
         client.api.remove_container(f"needed-{other.files.id}")
-    bench.touch("go")
+    workspace.touch("go")
     other.wait(timeout=60)
 
 
@@ -182,24 +184,24 @@ def test_the_records_of_a_root_in_a_container_are_read(docker_engine: Dockerd) -
 
 @pytest.mark.parametrize("code", [0, 3])
 @pytest.mark.usefixtures("engine")
-def test_an_image_without_a_shell_runs_a_command(bench: Bench, code: int) -> None:
+def test_an_image_without_a_shell_runs_a_command(workspace: ExpWorkspace, code: int) -> None:
     """A command needs nothing in the image, and its exit code is the container's own."""
-    state = one(bench, {"command": ["/busybox", "sh", "-c", f"exit {code}"]}, **box(SINGLE))
+    state = one(workspace, {"command": ["/busybox", "sh", "-c", f"exit {code}"]}, **box(SINGLE))
     assert (state.exit_code, state.reason) == (code, Reason.EXIT if code else None)
 
 
 @pytest.mark.parametrize("init", [True, False])
 @pytest.mark.usefixtures("engine")
-def test_an_image_without_a_shell_is_told(bench: Bench, init: bool) -> None:  # noqa: FBT001
+def test_an_image_without_a_shell_is_told(workspace: ExpWorkspace, init: bool) -> None:  # noqa: FBT001
     """A script in an image without `sh` is a failed launch that says so."""
-    state = one(bench, "true", **box(SINGLE, init=init))
+    state = one(workspace, "true", **box(SINGLE, init=init))
     assert (state.reason, state.exit_code) == (Reason.LAUNCH, None)
     assert "exp-test/single has no `sh`" in str(state.message)
 
 
 @pytest.mark.parametrize("init", [True, False])
 @pytest.mark.usefixtures("engine")
-def test_a_program_that_the_image_lacks_is_told(bench: Bench, init: bool) -> None:  # noqa: FBT001
+def test_a_program_that_the_image_lacks_is_told(workspace: ExpWorkspace, init: bool) -> None:  # noqa: FBT001
     """A command or an entrypoint that is not in the image is a failed launch that names both."""
     tasks = {
         "command": {"command": ["nope"]},
@@ -207,9 +209,9 @@ def test_a_program_that_the_image_lacks_is_told(bench: Bench, init: bool) -> Non
         "default": {"inline": "true", "entrypoint": "bash -e -o pipefail"},
         "sh": {"inline": "false; echo wrong >wrong", "entrypoint": "sh -e"},
     }
-    found = bench.run(tasks, **box(init=init)).history.tasks
+    found = workspace.run(tasks, **box(init=init)).history.tasks
     assert found.pop("sh").exit_code == 1
-    assert not (bench.folder / "wrong").exists()
+    assert not (workspace.folder / "wrong").exists()
     assert found["default"].message == found["inline"].message
     assert found["command"].message == "the image exp-test/busybox has no program 'nope'"
     assert found["inline"].message == (
@@ -220,10 +222,10 @@ def test_a_program_that_the_image_lacks_is_told(bench: Bench, init: bool) -> Non
 
 
 @pytest.mark.usefixtures("engine")
-def test_an_image_that_is_missing_is_told_before_anything_starts(bench: Bench) -> None:
+def test_an_image_that_is_missing_is_told_before_anything_starts(workspace: ExpWorkspace) -> None:
     """`exp validate --engines` names the image that is not there and cannot be had, with a remedy."""
-    spec = bench.spec({"one": "true"}, **box(image="exp-test/none:1", pull="never"))
-    refused = bench.exp("validate", spec, "--engines", code=6)
+    spec = workspace.spec({"one": "true"}, **box(image="exp-test/none:1", pull="never"))
+    refused = workspace.exp("validate", spec, "--engines", code=6)
     assert "there is no image exp-test/none:1" in refused.stdout + refused.stderr
     assert "docker pull exp-test/none:1" in refused.stdout + refused.stderr
 
@@ -241,25 +243,25 @@ def short_lived_image(engine: Dockerd, name: str) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("pull", ["missing", "never"])
-def test_an_image_that_is_missing_fails_its_task(bench: Bench, engine: Dockerd, pull: str) -> None:
+def test_an_image_that_is_missing_fails_its_task(workspace: ExpWorkspace, engine: Dockerd, pull: str) -> None:
     """Without its image a task fails to launch, and the message says which image that is."""
     image = f"127.0.0.1:9/exp-test/none-{pull}"  # for both may run at once
     with short_lived_image(engine, image) as tasks:
-        run = bench.start(tasks, **box(image=image, pull=pull))
-    bench.touch("go")
+        run = workspace.start(tasks, **box(image=image, pull=pull))
+    workspace.touch("go")
     state = run.wait(timeout=60).history.tasks["one"]
     assert (state.status, state.reason) == (TaskStatus.FAILED, Reason.LAUNCH)
     assert f"there is no image {image}" in str(state.message)
 
 
-def test_cancel_does_not_wait_for_a_pull(bench: Bench, engine: Dockerd) -> None:
+def test_cancel_does_not_wait_for_a_pull(workspace: ExpWorkspace, engine: Dockerd) -> None:
     """A task whose image is still being pulled is cancelled at once."""
     with engine.listen() as registry:  # one that takes calls and never answers
         registry.settimeout(PATIENCE)
         image = f"127.0.0.1:{registry.getsockname()[1]}/slow"
         with short_lived_image(engine, image) as tasks:
-            run = bench.start(tasks, **box(image=image))
-        bench.touch("go")
+            run = workspace.start(tasks, **box(image=image))
+        workspace.touch("go")
         call, _ = registry.accept()
         with call:
             assert statuses(run.cancel())["one"] == "CANCELLED"
@@ -269,7 +271,7 @@ def test_cancel_does_not_wait_for_a_pull(bench: Bench, engine: Dockerd) -> None:
 # -- options ----------------------------------------------------------------------------------------
 
 
-def test_options_reach_the_engine(bench: Bench, engine: Dockerd) -> None:
+def test_options_reach_the_engine(workspace: ExpWorkspace, engine: Dockerd) -> None:
     """Each option, in Compose's words, is what the engine then says of the container."""
     options = {
         "shm_size": "32m",
@@ -280,7 +282,7 @@ def test_options_reach_the_engine(bench: Bench, engine: Dockerd) -> None:
         "healthcheck": {"test": ["CMD", "true"], "interval": "90s", "retries": 2},
         "extra": {"mem_limit": "64m", "hostname": "boxed", "labels": {"own": "label"}},
     }
-    run = bench.start({"one": until("go")}, **box(**options))
+    run = workspace.start({"one": until("go")}, **box(**options))
     found = inspected(engine, run)
     host, config = found["HostConfig"], found["Config"]
     assert {limit["Name"]: (limit["Soft"], limit["Hard"]) for limit in host["Ulimits"]} == {
@@ -292,21 +294,21 @@ def test_options_reach_the_engine(bench: Bench, engine: Dockerd) -> None:
     assert config["Healthcheck"] == {"Test": ["CMD", "true"], "Interval": 90_000_000_000, "Retries": 2}
     assert (config["Hostname"], config["Labels"]["own"]) == ("boxed", "label")
     assert config["User"] == f"{os.geteuid()}:{os.getegid()}"
-    bench.touch("go")
+    workspace.touch("go")
     run.wait(timeout=60)
 
 
 @pytest.mark.usefixtures("engine")
-def test_plugins_and_handlers_are_the_same_in_containers(bench: Bench) -> None:
+def test_plugins_and_handlers_are_the_same_in_containers(workspace: ExpWorkspace) -> None:
     """What a plugin changes reaches the container, options of one task too; a handler is told the outcome."""
-    (bench.folder / "mine.py").write_text(
+    (workspace.folder / "mine.py").write_text(
         "class Mine:\n"
         "    def change(self, launch):\n"
         "        found = launch.with_env(WORD='hi').with_prefix('sh', '-c', 'LED=yes exec \"$@\"', 'sh')\n"
         "        return found.with_options(user='4321') if launch.task == 'own' else found\n"
     )
     uid = 'while read -r name value rest; do [ "$name" = Uid: ] && echo "$value"; done </proc/self/status; :'
-    run = bench.start(
+    run = workspace.start(
         {"own": {"command": ["sh", "-c", uid]}, "one": "echo $WORD $LED"},
         plugins=[{"uses": "mine:Mine"}],
         on_exit={"last": {"inline": "echo $EXP_STATUS"}},
@@ -320,9 +322,9 @@ def test_plugins_and_handlers_are_the_same_in_containers(bench: Bench) -> None:
     ]
 
 
-def test_labels_say_what_a_container_is(bench: Bench, engine: Dockerd) -> None:
+def test_labels_say_what_a_container_is(workspace: ExpWorkspace, engine: Dockerd) -> None:
     """A container carries its experiment, task, attempt and home, and a name that people can read."""
-    run = bench.start({"one": until("go")}, **box())
+    run = workspace.start({"one": until("go")}, **box())
     found = inspected(engine, run)
     labels = {name: value for name, value in found["Config"]["Labels"].items() if name.startswith("nemorun.")}
     assert labels == {
@@ -330,53 +332,53 @@ def test_labels_say_what_a_container_is(bench: Bench, engine: Dockerd) -> None:
         "nemorun.task": "one",
         "nemorun.attempt": "1",
         "nemorun.executor": "box",
-        "nemorun.home": str(bench.home.directory),
+        "nemorun.home": str(workspace.home.directory),
     }
     assert found["Name"].startswith(f"/exp-{run.id}.one.1-")
-    bench.touch("go")
+    workspace.touch("go")
     run.wait(timeout=60)
 
 
 @pytest.mark.usefixtures("engine")
-def test_volumes_are_relative_to_the_spec(bench: Bench) -> None:
+def test_volumes_are_relative_to_the_spec(workspace: ExpWorkspace) -> None:
     """A relative source is found beside the spec, and `ro` keeps it from being written."""
-    (bench.folder / "data").mkdir()
-    (bench.folder / "data" / "in").write_text("read\n")
-    run = bench.start({"one": "cat /data/in; touch /data/out"}, **box(volumes=["./data:/data:ro"]))
+    (workspace.folder / "data").mkdir()
+    (workspace.folder / "data" / "in").write_text("read\n")
+    run = workspace.start({"one": "cat /data/in; touch /data/out"}, **box(volumes=["./data:/data:ro"]))
     assert run.wait(timeout=60).history.tasks["one"].exit_code == 1
     assert log(run, "one").startswith("read\n")
-    assert not (bench.folder / "data" / "out").exists()
+    assert not (workspace.folder / "data" / "out").exists()
 
 
 @pytest.mark.usefixtures("engine")
-def test_a_volume_that_is_missing_is_told(bench: Bench) -> None:
+def test_a_volume_that_is_missing_is_told(workspace: ExpWorkspace) -> None:
     """A source that is not there fails the launch; Docker's own folder of root is not made."""
-    state = one(bench, "true", **box(volumes=["./nowhere:/data"]))
-    assert (state.reason, f"{bench.folder}/nowhere" in str(state.message)) == (Reason.LAUNCH, True)
-    assert not (bench.folder / "nowhere").exists()
+    state = one(workspace, "true", **box(volumes=["./nowhere:/data"]))
+    assert (state.reason, f"{workspace.folder}/nowhere" in str(state.message)) == (Reason.LAUNCH, True)
+    assert not (workspace.folder / "nowhere").exists()
 
 
 @pytest.mark.usefixtures("engine")
-def test_gpus_that_the_engine_cannot_give_are_told(bench: Bench) -> None:
+def test_gpus_that_the_engine_cannot_give_are_told(workspace: ExpWorkspace) -> None:
     """Where there are no GPUs a spec that asks for them is refused at once, with the remedy."""
     if "False" not in executors_check(gpus="all"):
         pytest.skip("this engine gives GPUs")
     with pytest.raises(EngineError, match="does not support GPUs") as refused:
-        bench.start({"one": "true"}, **box(gpus="all"))
+        workspace.start({"one": "true"}, **box(gpus="all"))
     assert "nvidia-container-toolkit" in str(refused.value.hint)
 
 
 @pytest.mark.usefixtures("engine")
-def test_extra_options_that_the_sdk_does_not_know_are_told(bench: Bench) -> None:
+def test_extra_options_that_the_sdk_does_not_know_are_told(workspace: ExpWorkspace) -> None:
     """What `extra` holds is the SDK's to judge, and its word is the message."""
-    state = one(bench, "true", **box(extra={"no_such_option": 1}))
+    state = one(workspace, "true", **box(extra={"no_such_option": 1}))
     assert (state.reason, "no_such_option" in str(state.message)) == (Reason.LAUNCH, True)
 
 
-def test_unknown_options_are_refused(bench: Bench) -> None:
+def test_unknown_options_are_refused(workspace: ExpWorkspace) -> None:
     """An option that is none is a problem of the spec, with the nearest that is."""
-    spec = bench.spec({"one": "true"}, **box(volume=["./a:/a"], gpus=-1))
-    document = bench.exp("validate", spec, "--json", code=2).json
+    spec = workspace.spec({"one": "true"}, **box(volume=["./a:/a"], gpus=-1))
+    document = workspace.exp("validate", spec, "--json", code=2).json
     assert {problem["path"] for problem in document["problems"]} == {
         "executors.box.volume",
         "executors.box.gpus",
@@ -384,21 +386,21 @@ def test_unknown_options_are_refused(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("engine")
-def test_another_user_who_may_not_write_is_told(bench: Bench) -> None:
+def test_another_user_who_may_not_write_is_told(workspace: ExpWorkspace) -> None:
     """A `user` who may not enter the experiment's folder fails the launch, with the shell's own words."""
-    state = one(bench, "true", **box(user="12345:12345"))
+    state = one(workspace, "true", **box(user="12345:12345"))
     assert (state.reason, "ermission denied" in str(state.message)) == (Reason.LAUNCH, True)
 
 
-def test_the_dry_run_shows_the_container(bench: Bench) -> None:
+def test_the_dry_run_shows_the_container(workspace: ExpWorkspace) -> None:
     """The plan has the image, the user and the mounts; no engine is asked for it."""
-    spec = bench.spec({"one": {"command": ["true"]}}, **box(gpus=2, shm_size="1g"))
+    spec = workspace.spec({"one": {"command": ["true"]}}, **box(gpus=2, shm_size="1g"))
     env = {"DOCKER_HOST": "unix:///nowhere"}
-    text = json.dumps(bench.exp("run", spec, "--dry-run", "--json", env=env).json)
+    text = json.dumps(workspace.exp("run", spec, "--dry-run", "--json", env=env).json)
     for part in (
         "exp-test/busybox",
         f'"user": "{os.geteuid()}:{os.getegid()}"',
-        str(bench.folder),
+        str(workspace.folder),
         '"count": 2',
     ):
         assert part in text
@@ -409,21 +411,21 @@ def test_the_dry_run_shows_the_container(bench: Bench) -> None:
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
 @pytest.mark.usefixtures("engine")
-def test_running_out_of_memory_is_told(bench: Bench, kind: str) -> None:
+def test_running_out_of_memory_is_told(workspace: ExpWorkspace, kind: str) -> None:
     """A task that the kernel kills for its memory has the reason `oom`."""
     script = "x=a; while true; do x=$x$x; done"
     task = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
-    state = one(bench, task, **box(extra={"mem_limit": "32m", "memswap_limit": "32m"}))
+    state = one(workspace, task, **box(extra={"mem_limit": "32m", "memswap_limit": "32m"}))
     assert (state.status, state.reason, state.exit_code) == (TaskStatus.FAILED, Reason.OOM, 137)
 
 
 @pytest.mark.usefixtures("engine")
-def test_the_timeout_of_a_command_outlives_its_supervisor(bench: Bench) -> None:
+def test_the_timeout_of_a_command_outlives_its_supervisor(workspace: ExpWorkspace) -> None:
     """Whoever takes up a command enforces its timeout, counted from when it began."""
     script = f'trap "" TERM; touch up; {until("never")}'
     task = {"command": ["sh", "-c", script], "timeout": "2s", "stop_grace": "1s"}
-    run = bench.start({"one": task}, **box())
-    eventually((bench.folder / "up").exists)
+    run = workspace.start({"one": task}, **box())
+    eventually((workspace.folder / "up").exists)
     kill_supervisor(run)
     run.resume()
     state = run.wait(timeout=60).history.tasks["one"]
@@ -431,10 +433,10 @@ def test_the_timeout_of_a_command_outlives_its_supervisor(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["command", "inline"])
-def test_docker_kill_is_told_as_a_signal(bench: Bench, engine: Dockerd, kind: str) -> None:
+def test_docker_kill_is_told_as_a_signal(workspace: ExpWorkspace, engine: Dockerd, kind: str) -> None:
     """A container that somebody kills is a task that a signal ended."""
     task = {"command": ["sh", "-c", until("go")]} if kind == "command" else {"inline": until("go")}
-    run = bench.start({"one": task}, **box())
+    run = workspace.start({"one": task}, **box())
     job_id = inspected(engine, run)["Id"]
     if kind == "inline":
         eventually(run.files.attempt("one", 1).claim.exists)
@@ -444,34 +446,34 @@ def test_docker_kill_is_told_as_a_signal(bench: Bench, engine: Dockerd, kind: st
     assert (state.reason, state.exit_code) == (Reason.SIGNAL, 137)
 
 
-def test_docker_stop_is_told_as_a_signal(bench: Bench, engine: Dockerd) -> None:
+def test_docker_stop_is_told_as_a_signal(workspace: ExpWorkspace, engine: Dockerd) -> None:
     """The signal that Docker sends to a container reaches what runs in it."""
-    run = bench.start({"one": f'trap "echo stopped; exit 3" TERM; touch up; {until("go")}'}, **box())
+    run = workspace.start({"one": f'trap "echo stopped; exit 3" TERM; touch up; {until("go")}'}, **box())
     job_id = inspected(engine, run)["Id"]
-    eventually((bench.folder / "up").exists)
+    eventually((workspace.folder / "up").exists)
     with contextlib.closing(engine.client) as client:
         client.api.stop(job_id, timeout=30)
     assert run.wait(timeout=60).history.tasks["one"].exit_code == 3
     assert "stopped\n" in log(run, "one")
 
 
-def test_a_container_removed_by_hand_is_a_failure(bench: Bench, engine: Dockerd) -> None:
+def test_a_container_removed_by_hand_is_a_failure(workspace: ExpWorkspace, engine: Dockerd) -> None:
     """A container that somebody takes away is not taken for one that never began."""
-    run = bench.start({"one": f"{NOTE}; {until('go')}"}, **box())
+    run = workspace.start({"one": f"{NOTE}; {until('go')}"}, **box())
     job_id = inspected(engine, run)["Id"]
-    eventually(bench.lines)
+    eventually(workspace.lines)
     kill_supervisor(run)
     with contextlib.closing(engine.client) as client:
         client.api.remove_container(job_id, force=True)
     state = run.wait(timeout=60).history.tasks["one"]
-    assert (state.status, state.reason, bench.lines()) == (TaskStatus.FAILED, Reason.LOST, ["one 1"])
+    assert (state.status, state.reason, workspace.lines()) == (TaskStatus.FAILED, Reason.LOST, ["one 1"])
 
 
-def test_a_container_removed_while_somebody_watches_is_lost(bench: Bench, engine: Dockerd) -> None:
+def test_a_container_removed_while_somebody_watches_is_lost(workspace: ExpWorkspace, engine: Dockerd) -> None:
     """The engine tells of its end first, and only then that it is gone."""
-    run = bench.start({"one": f"{NOTE}; {until('go')}"}, **box())
+    run = workspace.start({"one": f"{NOTE}; {until('go')}"}, **box())
     job_id = inspected(engine, run)["Id"]
-    eventually(bench.lines)
+    eventually(workspace.lines)
     with contextlib.closing(engine.client) as client:
         client.api.remove_container(job_id, force=True)
     state = run.wait(timeout=60).history.tasks["one"]
@@ -479,39 +481,41 @@ def test_a_container_removed_while_somebody_watches_is_lost(bench: Bench, engine
 
 
 @pytest.mark.usefixtures("engine")
-def test_an_exit_record_counts_without_a_claim(bench: Bench) -> None:
+def test_an_exit_record_counts_without_a_claim(workspace: ExpWorkspace) -> None:
     """A task that empties its attempt's folder has run nevertheless."""
-    state = one(bench, 'rm -rf "$EXP_TASK_DIR"/attempt-1/*; exit 3', **box())
+    state = one(workspace, 'rm -rf "$EXP_TASK_DIR"/attempt-1/*; exit 3', **box())
     assert (state.reason, state.exit_code) == (Reason.EXIT, 3)
 
 
 @pytest.mark.usefixtures("engine")
-def test_what_this_machine_refuses_is_a_launch(bench: Bench) -> None:
+def test_what_this_machine_refuses_is_a_launch(workspace: ExpWorkspace) -> None:
     """What cannot be written before a container starts, as on a full disk, ends the attempt, and it alone."""
     here = {"inline": until("go"), "executor": "local"}
     tasks = {"here": here, **{name: {"inline": NOTE, "dependencies": ["here"]} for name in ("one", "two")}}
-    run = bench.start(tasks, **box())
+    run = workspace.start(tasks, **box())
     run.files.task("one").parent.mkdir(exist_ok=True)
     run.files.task("one").write_text("in the way")
-    bench.touch("go")
+    workspace.touch("go")
     found = run.wait(timeout=60).history.tasks
     assert (found["one"].status, found["one"].reason) == (TaskStatus.FAILED, Reason.LAUNCH)
     assert str(run.files.task("one")) in (found["one"].message or "")
-    assert (found["two"].status, bench.lines()) == (TaskStatus.SUCCEEDED, ["two 1"])
+    assert (found["two"].status, workspace.lines()) == (TaskStatus.SUCCEEDED, ["two 1"])
 
 
-def test_a_folder_of_the_image_is_not_looked_for_here(bench: Bench) -> None:
+def test_a_folder_of_the_image_is_not_looked_for_here(workspace: ExpWorkspace) -> None:
     """A task in a container may work in a folder that only its image has; one of this machine may not."""
     tasks = {"one": {"command": ["pwd"], "workdir": "/only/there"}}
-    bench.exp("validate", bench.spec(tasks, **box()))
-    refused = bench.exp("validate", bench.spec(tasks, executor="local"), code=2)
+    workspace.exp("validate", workspace.spec(tasks, **box()))
+    refused = workspace.exp("validate", workspace.spec(tasks, executor="local"), code=2)
     assert "there is no folder /only/there" in refused.stderr
 
 
-def test_times_of_a_healthcheck_are_checked(bench: Bench) -> None:
+def test_times_of_a_healthcheck_are_checked(workspace: ExpWorkspace) -> None:
     """Before anything starts, and with their place."""
     check = {"test": "true", "interval": "5 minutes"}
-    refused = bench.exp("validate", bench.spec({"one": "true"}, **box(healthcheck=check)), code=2).stderr
+    refused = workspace.exp(
+        "validate", workspace.spec({"one": "true"}, **box(healthcheck=check)), code=2
+    ).stderr
     assert "executors.box.healthcheck.interval: must be a duration" in refused
 
 
@@ -568,14 +572,14 @@ def outage(run: Run) -> str | None:
 
 
 def test_a_restart_of_the_engine_is_told(
-    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch
+    workspace: ExpWorkspace, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the engine is away its tasks are UNKNOWN, and how it ended them is known afterwards."""
     monkeypatch.setenv("DOCKER_HOST", own_engine.host)
-    run = bench.start(
+    run = workspace.start(
         {"one": f"touch up; {until('go')}", "two": {"inline": NOTE, "dependencies": ["one"]}}, **box()
     )
-    eventually((bench.folder / "up").exists)
+    eventually((workspace.folder / "up").exists)
     own_engine.run("stop")
     assert "Docker engine" in str(eventually(lambda: outage(run)))
     own_engine.run("up")
@@ -583,54 +587,58 @@ def test_a_restart_of_the_engine_is_told(
     assert (found["one"].reason, found["one"].exit_code) == (Reason.SIGNAL, 143)
     assert found["two"].status is TaskStatus.SKIPPED
     assert not [event for event in events(run) if event["event"] == "cancel_requested"]
-    assert own_engine.containers(bench.home.directory) == []
+    assert own_engine.containers(workspace.home.directory) == []
 
 
-def test_tasks_outlive_an_engine_that_leaves_them_alone(bench: Bench, lasting_engine: Dockerd) -> None:
+def test_tasks_outlive_an_engine_that_leaves_them_alone(
+    workspace: ExpWorkspace, lasting_engine: Dockerd
+) -> None:
     """With live-restore a crash of the engine ends no task, and none of them runs twice."""
     tasks = {
         "one": f"touch up; {until('go')}; {NOTE}; exit 4",
         "two": {"command": ["sh", "-c", f"echo a; {until('go')}; echo b"]},
     }
-    run = bench.start(tasks, **box())
-    eventually((bench.folder / "up").exists)
+    run = workspace.start(tasks, **box())
+    eventually((workspace.folder / "up").exists)
     eventually(lambda: status(run, "two") == "RUNNING")
     lasting_engine.run("crash")
     assert eventually(lambda: outage(run))
     lasting_engine.run("up", "--live-restore")
     eventually(lambda: status(run, "one") == "RUNNING")
-    bench.touch("go")
+    workspace.touch("go")
     found = run.wait(timeout=60).history.tasks
     assert (found["one"].exit_code, found["two"].status) == (4, TaskStatus.SUCCEEDED)
-    assert (bench.lines(), log(run, "two")) == (["one 1"], "a\nb\n")
+    assert (workspace.lines(), log(run, "two")) == (["one 1"], "a\nb\n")
 
 
 def test_a_task_submitted_while_the_engine_is_away_runs_once(
-    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch
+    workspace: ExpWorkspace, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What could not be started because the engine was away is started when it is back."""
     monkeypatch.setenv("DOCKER_HOST", own_engine.host)
     here = {"inline": until("go"), "executor": "local"}
-    run = bench.start({"here": here, "one": {"inline": NOTE, "dependencies": ["here"]}}, **box())
+    run = workspace.start({"here": here, "one": {"inline": NOTE, "dependencies": ["here"]}}, **box())
     own_engine.run("stop")
-    bench.touch("go")
+    workspace.touch("go")
     assert eventually(lambda: outage(run))
     own_engine.run("up")
-    assert (statuses(run.wait(timeout=60))["one"], bench.lines()) == ("SUCCEEDED", ["one 1"])
+    assert (statuses(run.wait(timeout=60))["one"], workspace.lines()) == ("SUCCEEDED", ["one 1"])
 
 
-def test_a_cancel_while_the_engine_is_away_is_carried_out(bench: Bench, lasting_engine: Dockerd) -> None:
+def test_a_cancel_while_the_engine_is_away_is_carried_out(
+    workspace: ExpWorkspace, lasting_engine: Dockerd
+) -> None:
     """A cancel that nobody could be told of is carried out when the engine is back."""
-    run = bench.start({"one": f"touch up; {until('never')}"}, **box())
-    eventually((bench.folder / "up").exists)
+    run = workspace.start({"one": f"touch up; {until('never')}"}, **box())
+    eventually((workspace.folder / "up").exists)
     lasting_engine.run("crash")
     eventually(lambda: outage(run))
-    waiting = bench.exp.start("cancel", run.id)
+    waiting = workspace.exp.start("cancel", run.id)
     eventually(lambda: any(event["event"] == "cancel_requested" for event in events(run)))
     lasting_engine.run("up", "--live-restore")
     waiting.communicate(timeout=60)
     assert (waiting.returncode, statuses(run.status())) == (0, {"one": "CANCELLED"})
-    assert lasting_engine.containers(bench.home.directory) == []
+    assert lasting_engine.containers(workspace.home.directory) == []
 
 
 def crash_at(engine: Dockerd, flag: Path) -> None:
@@ -645,44 +653,44 @@ def crash_at(engine: Dockerd, flag: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["inline", "command"])
 def test_a_container_that_its_engine_has_forgotten_is_ended(
-    bench: Bench, lasting_engine: Dockerd, kind: str
+    workspace: ExpWorkspace, lasting_engine: Dockerd, kind: str
 ) -> None:
     """What the engine says never started is not taken for gone while it runs, nor started once more."""
     text = f"echo x >>ran; touch up; {until('never')}"
-    run = bench.start({"one": {kind: text if kind == "inline" else ["sh", "-c", text]}}, **box())
-    crash_at(lasting_engine, bench.folder / "up")
+    run = workspace.start({"one": {kind: text if kind == "inline" else ["sh", "-c", text]}}, **box())
+    crash_at(lasting_engine, workspace.folder / "up")
     lasting_engine.run("up", "--live-restore")
     eventually(lambda: status(run, "one") == "RUNNING", within=30)
     assert statuses(run.cancel()) == {"one": "CANCELLED"}
-    assert eventually(lambda: processes_of(bench.home.directory) == [])
-    assert bench.lines() == ["x"]
+    assert eventually(lambda: processes_of(workspace.home.directory) == [])
+    assert workspace.lines() == ["x"]
     run.wait(timeout=60)
-    assert eventually(lambda: lasting_engine.containers(bench.home.directory) == [])
+    assert eventually(lambda: lasting_engine.containers(workspace.home.directory) == [])
 
 
 def test_the_end_of_a_container_that_its_engine_has_forgotten_is_known(
-    bench: Bench, lasting_engine: Dockerd
+    workspace: ExpWorkspace, lasting_engine: Dockerd
 ) -> None:
     """Its shim writes it down, whoever looks, and however late."""
-    run = bench.start({"one": f"touch one; {until('go')}; {NOTE}; exit 4"}, **box())
-    crash_at(lasting_engine, bench.folder / "one")
-    bench.touch("go")
+    run = workspace.start({"one": f"touch one; {until('go')}; {NOTE}; exit 4"}, **box())
+    crash_at(lasting_engine, workspace.folder / "one")
+    workspace.touch("go")
     lasting_engine.run("up", "--live-restore")
     found = run.wait(timeout=60).history.tasks
-    assert (found["one"].exit_code, bench.lines()) == (4, ["one 1"])
+    assert (found["one"].exit_code, workspace.lines()) == (4, ["one 1"])
 
 
 @pytest.mark.parametrize("end", ["stop", "crash"])
 def test_the_doctor_tells_of_an_engine_that_is_down(
-    bench: Bench, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch, end: str
+    workspace: ExpWorkspace, own_engine: Dockerd, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     """Once the engine has ended, in order or not, `exp doctor` says so, and how it is started."""
     monkeypatch.setenv("DOCKER_HOST", own_engine.host)
-    run = bench.start({"one": "true"}, **box())
+    run = workspace.start({"one": "true"}, **box())
     run.wait(timeout=60)
-    bench.exp("doctor", run.id)
+    workspace.exp("doctor", run.id)
     own_engine.run(end)
-    checks = bench.exp("doctor", run.id, "--json", code=6).json["checks"]
+    checks = workspace.exp("doctor", run.id, "--json", code=6).json["checks"]
     own_engine.run("up")
     (found,) = [check for check in checks if check["state"] == "trouble"]
     assert found["subject"] == "executor box (docker)"
@@ -737,30 +745,32 @@ def test_a_socket_that_may_not_be_used_is_told(docker_engine: Dockerd) -> None:
     assert "usermod -aG docker" in done.stdout
 
 
-def test_an_engine_of_another_machine_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_of_another_machine_is_refused(
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An engine that cannot mount this machine's folders is told before anything starts."""
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
     with pytest.raises(EngineError, match=r"at tcp://192.0.2.1:2375 is on another machine"):
-        bench.start({"one": "true"}, **box())
+        workspace.start({"one": "true"}, **box())
 
 
 @pytest.mark.usefixtures("engine")
-def test_the_engine_is_found_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_is_found_again(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a shell in which DOCKER_HOST says otherwise the tasks are looked for where they run."""
-    run = bench.start({"one": f"touch up; {until('go')}"}, **box())
-    eventually((bench.folder / "up").exists)
+    run = workspace.start({"one": f"touch up; {until('go')}"}, **box())
+    eventually((workspace.folder / "up").exists)
     kill_supervisor(run)
     with monkeypatch.context() as patch:
         patch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
         assert status(run, "one") == "RUNNING"
-        bench.touch("go")
+        workspace.touch("go")
         assert statuses(run.wait(timeout=60)) == {"one": "SUCCEEDED"}
 
 
 @pytest.mark.usefixtures("engine")
-def test_the_status_of_what_is_over_does_not_load_the_sdk(bench: Bench) -> None:
+def test_the_status_of_what_is_over_does_not_load_the_sdk(workspace: ExpWorkspace) -> None:
     """Neither the SDK nor what it needs is imported to tell of an experiment that is over."""
-    run = bench.start({"one": "true"}, **box())
+    run = workspace.start({"one": "true"}, **box())
     run.wait(timeout=60)
     program = (
         "import sys; from nemorun_cli.experiment import run as experiment\n"
@@ -768,7 +778,7 @@ def test_the_status_of_what_is_over_does_not_load_the_sdk(bench: Bench) -> None:
         "print(sorted({'docker', 'requests', 'urllib3'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], env=bench.exp.env, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], env=workspace.exp.env, capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
 
@@ -776,9 +786,9 @@ def test_the_status_of_what_is_over_does_not_load_the_sdk(bench: Bench) -> None:
 # -- leftovers and numbers --------------------------------------------------------------------------
 
 
-def test_leftovers_are_removed(bench: Bench, engine: Dockerd) -> None:
+def test_leftovers_are_removed(workspace: ExpWorkspace, engine: Dockerd) -> None:
     """A container whose attempt is over is removed at the next look, and nobody else's is touched."""
-    run = bench.start({"one": until("go"), "two": until("go")}, **box())
+    run = workspace.start({"one": until("go"), "two": until("go")}, **box())
     labels = inspected(engine, run)["Config"]["Labels"]
     with contextlib.closing(engine.client) as client:
         leftover = client.containers.create(
@@ -794,30 +804,30 @@ def test_leftovers_are_removed(bench: Bench, engine: Dockerd) -> None:
             assert others.id in {one["Id"] for one in client.api.containers(all=True)}
         finally:
             others.remove()
-    bench.touch("go")
+    workspace.touch("go")
     run.wait(timeout=60)
 
 
 @pytest.mark.usefixtures("engine")
-def test_a_container_that_was_never_started_is_made_anew(bench: Bench) -> None:
+def test_a_container_that_was_never_started_is_made_anew(workspace: ExpWorkspace) -> None:
     """Whoever dies between making a container and starting it leaves nothing that is in the way."""
     env = {"EXP_FAULT": "attempt.locked:1"}
-    run_id = bench.exp("run", bench.spec({"one": NOTE}, **box()), "--detach", env=env).stdout.strip()
-    eventually(lambda: bench.exp.status(run_id)["status"] == "INTERRUPTED")
-    bench.exp("resume", run_id)
-    assert (bench.exp.status(run_id)["status"], bench.lines()) == ("COMPLETED", ["one 1"])
+    run_id = workspace.exp("run", workspace.spec({"one": NOTE}, **box()), "--detach", env=env).stdout.strip()
+    eventually(lambda: workspace.exp.status(run_id)["status"] == "INTERRUPTED")
+    workspace.exp("resume", run_id)
+    assert (workspace.exp.status(run_id)["status"], workspace.lines()) == ("COMPLETED", ["one 1"])
 
 
 @pytest.mark.usefixtures("engine")
-def test_many_containers_need_few_threads(bench: Bench) -> None:
+def test_many_containers_need_few_threads(workspace: ExpWorkspace) -> None:
     """However many containers run at once, the supervisor has a handful of threads."""
     tasks = {f"task-{index}": {"command": ["sh", "-c", until("go")]} for index in range(30)}
-    run = bench.start(tasks, **box(network="none"), run={"max_parallel": 30})
+    run = workspace.start(tasks, **box(network="none"), run={"max_parallel": 30})
     eventually(lambda: set(statuses(run.status(observe=False)).values()) == {"RUNNING"}, within=120)
     holder = run.status(observe=False).holder
     assert holder is not None
     assert psutil.Process(holder.pid).num_threads() < 12
-    bench.touch("go")
+    workspace.touch("go")
     assert set(statuses(run.wait(timeout=60)).values()) == {"SUCCEEDED"}
 
 
@@ -909,43 +919,45 @@ def test_resources_are_limits_of_the_container() -> None:
     ],
 )
 def test_options_that_say_what_resources_say_are_refused(
-    bench: Bench, options: dict[str, Any], wanted: dict[str, Any], told: str
+    workspace: ExpWorkspace, options: dict[str, Any], wanted: dict[str, Any], told: str
 ) -> None:
     """What an executor's options and a task's resources both say is told, without asking the engine."""
-    spec = bench.spec({"one": {"inline": "true", "resources": wanted}}, **box(**options))
-    refused = bench.exp("validate", spec, code=2).stderr
+    spec = workspace.spec({"one": {"inline": "true", "resources": wanted}}, **box(**options))
+    refused = workspace.exp("validate", spec, code=2).stderr
     assert f"on box: its options say that already: {told}; leave out one of the two" in refused
 
 
-def test_resources_reach_the_engine_and_are_measured(bench: Bench, engine: Dockerd) -> None:
+def test_resources_reach_the_engine_and_are_measured(workspace: ExpWorkspace, engine: Dockerd) -> None:
     """A container has the limits that its task asked for, and what it used of them is told."""
     use = "head -c 20000000 /dev/zero | tail -c 20000000 | wc -c"  # tail keeps all of it in memory
     task = {"inline": f"{use}; {until('go')}", "resources": {"cpus": 0.5, "memory": "64M"}}
-    run = bench.start({"one": task}, **box())
+    run = workspace.start({"one": task}, **box())
     host = inspected(engine, run)["HostConfig"]
     assert (host["NanoCpus"], host["Memory"]) == (500_000_000, 64 << 20)
-    taken = slots.used(bench.home.slots(locks.hostname()))
+    taken = slots.used(workspace.home.slots(locks.hostname()))
     assert [(one.experiment, one.wanted.memory) for one in taken] == [(run.id, 64 << 20)]
-    bench.touch("go")
+    workspace.touch("go")
     used = run.wait(timeout=60).history.tasks["one"].usage
     assert used
     assert used["cpu"] > 0
     assert 20_000_000 < used["memory"] <= 64 << 20
-    assert slots.used(bench.home.slots(locks.hostname())) == []
-    assert "requested 64M and 0.5 CPUs, peak " in bench.exp("why", run.id, "one").stdout
+    assert slots.used(workspace.home.slots(locks.hostname())) == []
+    assert "requested 64M and 0.5 CPUs, peak " in workspace.exp("why", run.id, "one").stdout
 
 
 @pytest.mark.usefixtures("engine")
-def test_container_keeps_its_slots_without_a_supervisor(bench: Bench) -> None:
+def test_container_keeps_its_slots_without_a_supervisor(workspace: ExpWorkspace) -> None:
     """What a container has of this machine stays taken until its end is written down, whoever lives."""
     half = {"local": {"type": "local", "cpus": 1}}
     tasks = {"one": {"inline": until("go"), "resources": {"cpus": 1}}}
-    first = bench.start(tasks, name="first", **box())
+    first = workspace.start(tasks, name="first", **box())
     eventually(lambda: status(first, "one") == "RUNNING")
     kill_supervisor(first)
-    second = bench.start({"one": {"inline": "true", "resources": {"cpus": 1}}}, name="second", executors=half)
+    second = workspace.start(
+        {"one": {"inline": "true", "resources": {"cpus": 1}}}, name="second", executors=half
+    )
     assert eventually(lambda: second.status().message("one")) == "waits for 1 CPU"
-    bench.touch("go")
+    workspace.touch("go")
     eventually(lambda: status(first, "one") == "SUCCEEDED")  # whoever looks writes it down
     assert statuses(second.wait(timeout=60)) == {"one": "SUCCEEDED"}
 

@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engines.slurm_cluster import Slurm
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
 
 # -- resources ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("slurm")
-def test_resources_are_asked_for_and_measured(bench: Bench) -> None:
+def test_resources_are_asked_for_and_measured(workspace: ExpWorkspace) -> None:
     """Slurm gives a job what its task asks for, and the CPU time that it used is told."""
     script = (
         'echo "$SLURM_CPUS_PER_TASK $SLURM_MEM_PER_NODE"; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'
     )
     task = {"inline": script, "resources": {"cpus": 1.5, "memory": "64M"}}
-    run = bench.start({"one": task}, **header())
+    run = workspace.start({"one": task}, **header())
     state = run.wait(timeout=LONG).history.tasks["one"]
     assert log(run, "one").split() == ["2", "64"]
     assert state.usage
@@ -38,21 +38,21 @@ def test_resources_are_asked_for_and_measured(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("slurm")
-def test_what_no_node_has_is_refused_with_its_place(bench: Bench) -> None:
+def test_what_no_node_has_is_refused_with_its_place(workspace: ExpWorkspace) -> None:
     """More than any node can give is a problem of the spec, in Slurm's words; offline nobody is asked."""
-    spec = bench.spec({"one": {"inline": "true", "resources": {"cpus": 4096}}}, **header())
-    refused = bench.exp("validate", spec, "--engines", code=2).stderr
+    spec = workspace.spec({"one": {"inline": "true", "resources": {"cpus": 4096}}}, **header())
+    refused = workspace.exp("validate", spec, "--engines", code=2).stderr
     assert "tasks.one.resources: on cluster: Slurm would not accept a job that requests 4096 CPUs" in refused
-    bench.exp("validate", spec)
+    workspace.exp("validate", spec)
 
 
 # -- plugins and handlers -------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("slurm")
-def test_plugins_and_handlers_are_the_same_in_jobs(bench: Bench) -> None:
+def test_plugins_and_handlers_are_the_same_in_jobs(workspace: ExpWorkspace) -> None:
     """A plugin's words and variables reach the job, options of one task too; handlers are jobs, the last."""
-    (bench.folder / "mine.py").write_text(
+    (workspace.folder / "mine.py").write_text(
         "class Mine:\n"
         "    def change(self, launch):\n"
         "        found = launch.with_env(WORD='two words').with_prefix('env', 'LED=yes')\n"
@@ -64,7 +64,7 @@ def test_plugins_and_handlers_are_the_same_in_jobs(bench: Bench) -> None:
         "two": {"inline": "true", "dependencies": ["one"]},
     }
     handlers = {"alarm": {"inline": 'echo "$EXP_STATUS $EXP_FAILED_TASKS"'}}
-    run = bench.start(tasks, plugins=[{"uses": "mine:Mine"}], on_failure=handlers, **header())
+    run = workspace.start(tasks, plugins=[{"uses": "mine:Mine"}], on_failure=handlers, **header())
     snapshot = run.wait(timeout=LONG)
     assert statuses(snapshot) == {
         "own": "SUCCEEDED",
@@ -83,95 +83,95 @@ def test_plugins_and_handlers_are_the_same_in_jobs(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("slurm")
-def test_members_with_equal_requests_are_one_array(bench: Bench) -> None:
+def test_members_with_equal_requests_are_one_array(workspace: ExpWorkspace) -> None:
     """Twenty members are one call of sbatch, and each runs its own part once."""
     sweep = {
         "command": ["sh", "-c", 'echo "$1" >>ran', "sh", "${{ matrix.n }}"],
         "matrix": {"n": list(range(20))},
     }
-    snapshot = bench.run({"sweep": sweep}, **header())
+    snapshot = workspace.run({"sweep": sweep}, **header())
     assert set(statuses(snapshot).values()) == {"SUCCEEDED"}
-    assert sorted(map(int, bench.lines())) == list(range(20))
+    assert sorted(map(int, workspace.lines())) == list(range(20))
     ids = {state.job_id.partition("_")[0] for state in snapshot.history.tasks.values() if state.job_id}
     assert len(ids) == 1
     assert len(list((snapshot.files.directory / "slurm").glob("*/script"))) == 1
 
 
 @pytest.mark.usefixtures("slurm")
-def test_unequal_requests_are_jobs_of_their_own(bench: Bench) -> None:
+def test_unequal_requests_are_jobs_of_their_own(workspace: ExpWorkspace) -> None:
     """Only what asks for the same shares an array."""
     tasks = {"a": "true", "b": "true", "c": {"inline": "true", "executor": "two"}}
-    run = bench.start(tasks, **header(two={**QUICK, "cpus_per_task": 2}))
+    run = workspace.start(tasks, **header(two={**QUICK, "cpus_per_task": 2}))
     run.wait(timeout=LONG)
     texts = [path.read_text(encoding="utf-8") for path in scripts(run)]
     assert sorted("--array=0-1" in text for text in texts) == [False, True]
 
 
-def test_an_array_is_split_at_the_limit_of_the_cluster(bench: Bench, slurm_alone: Slurm) -> None:
+def test_an_array_is_split_at_the_limit_of_the_cluster(workspace: ExpWorkspace, slurm_alone: Slurm) -> None:
     """No array is longer than MaxArraySize allows."""
     slurm_alone.run("stop-controller")
     slurm_alone.run("start-controller", SLURM_MAX_ARRAY="4")
     sweep = {"inline": "echo ${{ matrix.n }} >>ran", "matrix": {"n": list(range(10))}}
-    run = bench.start({"sweep": sweep}, **header())
+    run = workspace.start({"sweep": sweep}, **header())
     assert set(statuses(run.wait(timeout=LONG)).values()) == {"SUCCEEDED"}
-    assert sorted(map(int, bench.lines())) == list(range(10))
+    assert sorted(map(int, workspace.lines())) == list(range(10))
     assert len(scripts(run)) == 3
 
 
 @pytest.mark.usefixtures("slurm")
-def test_max_parallel_limits_an_array(bench: Bench) -> None:
+def test_max_parallel_limits_an_array(workspace: ExpWorkspace) -> None:
     """The executor's max_parallel is Slurm's own limit of an array, and the reason for waiting."""
     sweep = {"inline": until("go"), "matrix": {"n": [1, 2, 3]}}
-    run = bench.start({"sweep": sweep}, **header(cluster={**QUICK, "max_parallel": 1}))
+    run = workspace.start({"sweep": sweep}, **header(cluster={**QUICK, "max_parallel": 1}))
     waiting = soon(
         lambda: [
             state for state in run.status().history.tasks.values() if "TaskLimit" in (state.message or "")
         ]
     )
     assert len(waiting) == 2
-    bench.touch("go")
+    workspace.touch("go")
     assert set(statuses(run.wait(timeout=LONG)).values()) == {"SUCCEEDED"}
 
 
 # -- waiting ----------------------------------------------------------------------------------------------
 
 
-def test_a_task_that_waits_tells_why(bench: Bench, slurm: Slurm) -> None:
+def test_a_task_that_waits_tells_why(workspace: ExpWorkspace, slurm: Slurm) -> None:
     """`exp why` of a task in the queue gives its job, and Slurm's reason."""
-    run = bench.start({"one": "true"}, **header(cluster={**QUICK, "begin": "now+1hour"}))
+    run = workspace.start({"one": "true"}, **header(cluster={**QUICK, "begin": "now+1hour"}))
     soon(lambda: "BeginTime" in (now(run).message or ""))
-    (found,) = json.loads(bench.exp("why", run.id, "one", "--json", code=None).stdout)["tasks"]
+    (found,) = json.loads(workspace.exp("why", run.id, "one", "--json", code=None).stdout)["tasks"]
     assert "BeginTime" in json.dumps(found["causes"])
     assert (now(run).job_id or "") in json.dumps(found["causes"])
     assert statuses(run.cancel()) == {"one": "CANCELLED"}
-    assert slurm.jobs(bench.home.directory) == []
+    assert slurm.jobs(workspace.home.directory) == []
 
 
-def test_jobs_of_an_array_are_cancelled_one_by_one(bench: Bench, slurm: Slurm) -> None:
+def test_jobs_of_an_array_are_cancelled_one_by_one(workspace: ExpWorkspace, slurm: Slurm) -> None:
     """What waits is taken back alone: the other members of its array stay."""
     sweep = {"inline": "true", "matrix": {"n": [1, 2, 3]}}
-    run = bench.start({"sweep": sweep}, **header(cluster={**QUICK, "begin": "now+1hour"}))
-    soon(lambda: len(slurm.jobs(bench.home.directory)) == 3)
+    run = workspace.start({"sweep": sweep}, **header(cluster={**QUICK, "begin": "now+1hour"}))
+    soon(lambda: len(slurm.jobs(workspace.home.directory)) == 3)
     run.cancel(["sweep/n=2"])
     assert statuses(run.status())["sweep/n=2"] == "CANCELLED"
-    assert len(slurm.jobs(bench.home.directory)) == 2
+    assert len(slurm.jobs(workspace.home.directory)) == 2
     run.cancel()
-    assert slurm.jobs(bench.home.directory) == []
+    assert slurm.jobs(workspace.home.directory) == []
 
 
-def test_a_drained_node_is_told(bench: Bench, slurm_alone: Slurm) -> None:
+def test_a_drained_node_is_told(workspace: ExpWorkspace, slurm_alone: Slurm) -> None:
     """A task for which there is no node waits, and says so."""
     node = slurm_alone.node
     slurm_alone.ask("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
     try:
-        run = bench.start({"one": "true"}, **header())
+        run = workspace.start({"one": "true"}, **header())
         assert soon(lambda: "DRAINED" in (now(run).message or "") or "NotAvail" in (now(run).message or ""))
     finally:
         slurm_alone.resume(node)
     assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
 
 
-def test_a_refusal_of_sbatch_is_told(bench: Bench, slurm_alone: Slurm) -> None:
+def test_a_refusal_of_sbatch_is_told(workspace: ExpWorkspace, slurm_alone: Slurm) -> None:
     """What Slurm takes no more when a task's turn comes fails as a launch, in Slurm's words."""
     name = f"for{os.getpid()}"
     slurm_alone.ask("scontrol", "create", f"PartitionName={name}", "Nodes=ALL", "State=UP")
@@ -180,11 +180,11 @@ def test_a_refusal_of_sbatch_is_told(bench: Bench, slurm_alone: Slurm) -> None:
         "second": {"inline": "true", "dependencies": ["first"], "executor": "away", "when": True},
     }
     try:
-        run = bench.start(tasks, **header(away={**QUICK, "partition": name}))
+        run = workspace.start(tasks, **header(away={**QUICK, "partition": name}))
         soon(lambda: is_running(run, "first"))
     finally:
         slurm_alone.ask("scontrol", "delete", f"PartitionName={name}")
-    bench.touch("go")
+    workspace.touch("go")
     state = run.wait(timeout=LONG).history.tasks["second"]
     assert (state.status, state.reason) == ("FAILED", Reason.LAUNCH)
     assert "partition" in (state.message or "")
@@ -193,7 +193,7 @@ def test_a_refusal_of_sbatch_is_told(bench: Bench, slurm_alone: Slurm) -> None:
 # -- ends that Slurm decides ------------------------------------------------------------------------------
 
 
-def test_scancel_from_outside_is_a_cancel(bench: Bench, slurm: Slurm) -> None:
+def test_scancel_from_outside_is_a_cancel(workspace: ExpWorkspace, slurm: Slurm) -> None:
     """A job that somebody cancelled in Slurm, while it ran or waited, is CANCELLED, and says by whom not."""
     late = {**QUICK, "begin": "now+1hour"}
     tasks = {
@@ -201,7 +201,7 @@ def test_scancel_from_outside_is_a_cancel(bench: Bench, slurm: Slurm) -> None:
         "two": {"inline": "true", "executor": "late"},
         "three": f"trap '' TERM; {until('never')}",
     }
-    run = bench.start(tasks, **header(late=late))
+    run = workspace.start(tasks, **header(late=late))
     soon(lambda: is_running(run) and is_running(run, "three") and now(run, "two").job_id)
     for task in tasks:
         slurm.ask("scancel", str(now(run, task).job_id))
@@ -210,22 +210,22 @@ def test_scancel_from_outside_is_a_cancel(bench: Bench, slurm: Slurm) -> None:
     assert all("not by exp" in (state.message or "") for state in snapshot.history.tasks.values())
 
 
-def test_preemption_is_told_and_retried(bench: Bench, slurm_alone: Slurm) -> None:
+def test_preemption_is_told_and_retried(workspace: ExpWorkspace, slurm_alone: Slurm) -> None:
     """A job that has to make room is PREEMPTED; with `retry.on: [preempted]` it is tried again."""
     script = f"echo $EXP_ATTEMPT >>ran; test $EXP_ATTEMPT = 2 || {until('never')}"
     task = {"inline": script, "retry": {"limit": 1, "on": ["preempted"]}}
-    run = bench.start({"one": task}, **header(cluster={**WHOLE, "partition": "main"}))
-    soon(lambda: bench.lines() == ["1"] and is_running(run))
+    run = workspace.start({"one": task}, **header(cluster={**WHOLE, "partition": "main"}))
+    soon(lambda: workspace.lines() == ["1"] and is_running(run))
     slurm_alone.submit("true", "--partition=urgent", "--cpus-per-task=8")
     assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
-    assert bench.lines() == ["1", "2"]
+    assert workspace.lines() == ["1", "2"]
     assert [event.get("reason") for event in events(run) if event["event"] == "ended"] == ["preempted", None]
 
 
-def test_a_failed_node_is_told(bench: Bench, slurm_alone: Slurm) -> None:
+def test_a_failed_node_is_told(workspace: ExpWorkspace, slurm_alone: Slurm) -> None:
     """A job whose node goes down ends as node_fail."""
     node = slurm_alone.node
-    run = bench.start({"one": until("never")}, **header())
+    run = workspace.start({"one": until("never")}, **header())
     soon(lambda: is_running(run))
     slurm_alone.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     try:
@@ -235,15 +235,15 @@ def test_a_failed_node_is_told(bench: Bench, slurm_alone: Slurm) -> None:
     assert (state.status, state.reason) == ("FAILED", Reason.NODE_FAIL)
 
 
-def test_the_notice_of_the_end_reaches_the_task(bench: Bench, slurm: Slurm) -> None:
+def test_the_notice_of_the_end_reaches_the_task(workspace: ExpWorkspace, slurm: Slurm) -> None:
     """Slurm's notice becomes the signal that the spec chose; an end that follows it is a timeout.
 
     Options of the shell that setup_lines set do not end the job script at the notice.
     """
     script = f"trap 'sleep 0.5; echo told; exit 5' USR1; touch up; {until('never')}"
     options = {"time": "1:00:00", "signal": "USR1@60", "setup_lines": "set -euo pipefail"}
-    run = bench.start({"one": script}, **header(cluster={**QUICK, **options}))
-    soon((bench.folder / "up").exists)
+    run = workspace.start({"one": script}, **header(cluster={**QUICK, **options}))
+    soon((workspace.folder / "up").exists)
     soon(lambda: is_running(run))
     slurm.ask("scancel", "--batch", "--signal=XCPU", str(now(run).job_id))  # as Slurm does near the limit
     state = run.wait(timeout=LONG).history.tasks["one"]
@@ -251,9 +251,9 @@ def test_the_notice_of_the_end_reaches_the_task(bench: Bench, slurm: Slurm) -> N
     assert log(run, "one").endswith("told\n")
 
 
-def test_an_id_that_is_anothers_is_not_believed(bench: Bench, slurm: Slurm) -> None:
+def test_an_id_that_is_anothers_is_not_believed(workspace: ExpWorkspace, slurm: Slurm) -> None:
     """After Slurm has lost its memory an id may be somebody else's: its name tells."""
-    run = bench.start({"one": until("never")}, **header())
+    run = workspace.start({"one": until("never")}, **header())
     soon(lambda: is_running(run))
     job_id = str(now(run).job_id)
     kill_supervisor(run)
@@ -278,7 +278,7 @@ def test_an_id_that_is_anothers_is_not_believed(bench: Bench, slurm: Slurm) -> N
 # -- outages ----------------------------------------------------------------------------------------------
 
 
-def test_an_outage_of_slurm_ends_nothing(bench: Bench, slurm_alone: Slurm) -> None:
+def test_an_outage_of_slurm_ends_nothing(workspace: ExpWorkspace, slurm_alone: Slurm) -> None:
     """While Slurm does not answer tasks are UNKNOWN; what ends is seen all the same; then comes the truth."""
     note = 'echo "$EXP_TASK $EXP_ATTEMPT" >>ran'
     tasks = {
@@ -287,17 +287,17 @@ def test_an_outage_of_slurm_ends_nothing(bench: Bench, slurm_alone: Slurm) -> No
         "late": {"inline": note, "executor": "late"},
         "child": {"inline": note, "dependencies": ["short"]},
     }
-    run = bench.start(tasks, **header(late={**QUICK, "begin": "now+1hour"}))
+    run = workspace.start(tasks, **header(late={**QUICK, "begin": "now+1hour"}))
     soon(lambda: is_running(run, "short") and is_running(run, "long") and now(run, "late").job_id)
     slurm_alone.run("stop-controller")
     soon(lambda: now(run, "long").status == now(run, "late").status == "UNKNOWN")
     assert "Slurm does not answer" in (now(run, "long").message or "")
-    bench.touch("go")
+    workspace.touch("go")
     soon(lambda: now(run, "short").status == "SUCCEEDED")
     soon(lambda: now(run, "child").status == "UNKNOWN")
     slurm_alone.run("start-controller")
     soon(lambda: is_running(run, "long") and now(run, "late").status == "SUBMITTED")
-    bench.touch("on")
+    workspace.touch("on")
     soon(lambda: now(run, "child").status == now(run, "long").status == "SUCCEEDED")
     run.cancel(["late"])
     assert statuses(run.wait(timeout=LONG)) == {
@@ -306,35 +306,35 @@ def test_an_outage_of_slurm_ends_nothing(bench: Bench, slurm_alone: Slurm) -> No
         "late": "CANCELLED",
         "child": "SUCCEEDED",
     }
-    assert sorted(bench.lines()) == ["child 1", "long 1", "short 1"]
+    assert sorted(workspace.lines()) == ["child 1", "long 1", "short 1"]
 
 
-def test_a_look_during_an_outage_says_so(bench: Bench, slurm_alone: Slurm) -> None:
+def test_a_look_during_an_outage_says_so(workspace: ExpWorkspace, slurm_alone: Slurm) -> None:
     """Without a supervisor and without Slurm a status is UNKNOWN, and afterwards it is the truth."""
-    run = bench.start({"one": until("go")}, **header())
+    run = workspace.start({"one": until("go")}, **header())
     soon(lambda: is_running(run))
     kill_supervisor(run)
     slurm_alone.run("stop-controller")
     assert now(run).status == "UNKNOWN"
     slurm_alone.run("start-controller")
     soon(lambda: is_running(run))
-    bench.touch("go")
+    workspace.touch("go")
     soon(lambda: now(run).status == "SUCCEEDED")
 
 
-def test_a_controller_that_has_just_begun_takes_jobs(bench: Bench, slurm_alone: Slurm) -> None:
+def test_a_controller_that_has_just_begun_takes_jobs(workspace: ExpWorkspace, slurm_alone: Slurm) -> None:
     """Until its nodes have reported to a new controller jobs wait; that is no fault of the request."""
     slurm_alone.run("stop-controller")
     slurm_alone.run("start-controller-alone")
     assert doctor({}) == []
-    assert statuses(bench.run({"one": "true"}, **header())) == {"one": "SUCCEEDED"}
+    assert statuses(workspace.run({"one": "true"}, **header())) == {"one": "SUCCEEDED"}
 
 
 # -- environment ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("slurm")
-def test_a_task_gets_a_login_environment(bench: Bench, tmp_path: Path) -> None:
+def test_a_task_gets_a_login_environment(workspace: ExpWorkspace, tmp_path: Path) -> None:
     """Login files and setup_lines make the environment; that of the command does not get there."""
     home = tmp_path / "login home"
     home.mkdir()
@@ -343,52 +343,56 @@ def test_a_task_gets_a_login_environment(bench: Bench, tmp_path: Path) -> None:
     setup = ['export FROM_SETUP="$GIVEN it\'s"', "false", "echo ready"]  # what fails does not end it
     executor = {"type": "slurm", "setup_lines": setup}
     env = {"HOME": str(home), "NOT_FOR_TASKS": "1"}
-    spec = bench.spec(
+    spec = workspace.spec(
         {"one": 'echo "$FROM_LOGIN $FROM_SETUP ${NOT_FOR_TASKS-none} $GIVEN $PYTHONUNBUFFERED"'},
         env={"GIVEN": "by the spec"},
         **header(cluster=executor),
     )
-    bench.exp("run", spec, env=env)
-    found = bench.exp("logs", "latest", "one").stdout
+    workspace.exp("run", spec, env=env)
+    found = workspace.exp("logs", "latest", "one").stdout
     assert found == "ready\nyes by the spec it's none by the spec 0\n"
-    printed = bench.exp.directory() / "tasks" / "one" / "attempt-1" / "backend-output"
+    printed = workspace.exp.directory() / "tasks" / "one" / "attempt-1" / "backend-output"
     assert printed.read_text() == "noise\nnoise\n"
 
 
 @pytest.mark.usefixtures("slurm")
-def test_setup_lines_that_fail_are_a_launch(bench: Bench) -> None:
+def test_setup_lines_that_fail_are_a_launch(workspace: ExpWorkspace) -> None:
     """If setup_lines end the job script, or its environment is too big, the task never began."""
     executors = {
         "cluster": {**QUICK, "setup_lines": "echo no modules here\nexit 3"},
         "strict": {**QUICK, "setup_lines": "set -e\necho no modules here\nfalse\necho wrong"},
     }
-    run = bench.start({"one": "true", "two": {"inline": "true", "executor": "strict"}}, **header(**executors))
+    run = workspace.start(
+        {"one": "true", "two": {"inline": "true", "executor": "strict"}}, **header(**executors)
+    )
     states = run.wait(timeout=LONG).history.tasks
     assert {(state.status, state.reason) for state in states.values()} == {("FAILED", Reason.LAUNCH)}
     assert all("setup_lines" in (state.message or "") for state in states.values())
     assert {log(run, name) for name in states} == {"no modules here\n"}
     big = {"inline": "true", "env": {f"V{n}": "x" * 30_000 for n in range(100)}}
-    state = bench.run({"one": big}, **header()).history.tasks["one"]
+    state = workspace.run({"one": big}, **header()).history.tasks["one"]
     assert (state.status, state.reason) == ("FAILED", Reason.LAUNCH)
     assert "its environment is too big: " in (state.message or "")
 
 
 @pytest.mark.usefixtures("slurm")
-def test_srun_runs_a_task_once_for_each_of_slurms(bench: Bench) -> None:
+def test_srun_runs_a_task_once_for_each_of_slurms(workspace: ExpWorkspace) -> None:
     """`ntasks` runs the command under srun, and its exit code is the worst one."""
     task = "echo $SLURM_PROCID of $SLURM_NTASKS >>ran; exit $((SLURM_PROCID * 3))"
-    state = bench.run({"one": task}, **header(cluster={**QUICK, "ntasks": 2})).history.tasks["one"]
-    assert sorted(bench.lines()) == ["0 of 2", "1 of 2"]
+    state = workspace.run({"one": task}, **header(cluster={**QUICK, "ntasks": 2})).history.tasks["one"]
+    assert sorted(workspace.lines()) == ["0 of 2", "1 of 2"]
     assert state.exit_code == 3
 
 
 @pytest.mark.usefixtures("slurm")
-def test_a_secret_is_gone_when_its_job_was_never_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_gone_when_its_job_was_never_run(
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The file that a job would have read is deleted when the job is taken back."""
     with monkeypatch.context() as patch:
         patch.setenv("A_SECRET", "very hush hush")
         task = {"inline": "true", "secrets": {"TOKEN": {"env": "A_SECRET"}}}
-        run = bench.start({"one": task}, **header(cluster={**QUICK, "begin": "now+1hour"}))
+        run = workspace.start({"one": task}, **header(cluster={**QUICK, "begin": "now+1hour"}))
     soon(lambda: now(run).job_id)
     holding = [path for path in run.directory.rglob("*") if path.is_file() and b"hush" in path.read_bytes()]
     assert [path.stat().st_mode & 0o777 for path in holding] == [0o600]

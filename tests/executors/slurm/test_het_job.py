@@ -18,7 +18,7 @@ from nemorun_cli.executors.slurm.sbatch_options import Request
 
 if TYPE_CHECKING:
     from engines.slurm_cluster import Slurm
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
 
 def asks(*options: str) -> Request:
@@ -88,11 +88,11 @@ def meets(own: str, other: str) -> str:
 
 
 @pytest.mark.usefixtures("slurm")
-def test_members_are_steps_of_one_job(bench: Bench) -> None:
+def test_members_are_steps_of_one_job(workspace: ExpWorkspace) -> None:
     """They run at the same time in one allocation; each has its own log and exit code."""
     member = 'echo "$EXP_TASK of $SLURM_NTASKS in $SLURM_JOB_ID"'
     pair = group(f"{meets('a', 'b')}; {member}", f"{meets('b', 'a')}; {member}; exit 3")
-    run = bench.start({"pair": pair}, **header(cluster={**QUICK, "cpus_per_task": 2}))
+    run = workspace.start({"pair": pair}, **header(cluster={**QUICK, "cpus_per_task": 2}))
     snapshot = run.wait(timeout=LONG)
     assert statuses(snapshot) == {"pair/0": "SUCCEEDED", "pair/1": "FAILED"}
     assert snapshot.history.tasks["pair/1"].exit_code == 3
@@ -104,7 +104,7 @@ def test_members_are_steps_of_one_job(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("slurm")
-def test_members_that_differ_are_components_of_one_job(bench: Bench) -> None:
+def test_members_that_differ_are_components_of_one_job(workspace: ExpWorkspace) -> None:
     """Each has what it asked for; they meet, and one of them alone is cancelled."""
     tells = 'echo "$SLURM_HET_SIZE components, $SLURM_CPUS_PER_TASK CPUs"'
     members = [
@@ -112,12 +112,12 @@ def test_members_that_differ_are_components_of_one_job(bench: Bench) -> None:
         {"inline": f"{tells}; {meets('b', 'a')}; {until('never')}", "resources": {"cpus": 2}},
     ]
     cluster = {**QUICK, "partition": "pair"}  # of two nodes, for Slurm gives components nodes of their own
-    run = bench.start({"duo": {"group": members, "together": True}}, **header(cluster=cluster))
-    soon(lambda: is_running(run, "duo/1") and (bench.folder / "b").exists())
+    run = workspace.start({"duo": {"group": members, "together": True}}, **header(cluster=cluster))
+    soon(lambda: is_running(run, "duo/1") and (workspace.folder / "b").exists())
     kill_supervisor(run)
     run.resume()
     assert statuses(run.cancel(["duo/1"])) == {"duo/0": "RUNNING", "duo/1": "CANCELLED"}
-    bench.touch("go")
+    workspace.touch("go")
     found = run.wait(timeout=LONG).history.tasks["duo/0"]
     assert (found.status, found.exit_code) == ("FAILED", 3)
     assert log(run, "duo/0").startswith("2 components, 1 CPUs")
@@ -127,48 +127,48 @@ def test_members_that_differ_are_components_of_one_job(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("slurm")
-def test_one_of_several_members_is_cancelled(bench: Bench) -> None:
+def test_one_of_several_members_is_cancelled(workspace: ExpWorkspace) -> None:
     """Its own step gets the signal; the others go on, with and without a supervisor."""
     stubborn = "trap 'echo told; exit 7' TERM; touch up; while :; do sleep 0.1; done"
     trio = group(stubborn, until("go"), f"trap '' TERM; {until('never')}")
-    run = bench.start({"trio": trio}, **header())
+    run = workspace.start({"trio": trio}, **header())
     names = ["trio/0", "trio/1", "trio/2"]
-    soon(lambda: all(is_running(run, name) for name in names) and (bench.folder / "up").exists())
+    soon(lambda: all(is_running(run, name) for name in names) and (workspace.folder / "up").exists())
     assert statuses(run.cancel(["trio/0"]))["trio/0"] == "CANCELLED"
     assert "told\n" in log(run, "trio/0")
     kill_supervisor(run)
     assert statuses(run.cancel(["trio/2"], grace=1))["trio/2"] == "CANCELLED"
     assert is_running(run, "trio/1")
-    bench.touch("go")
+    workspace.touch("go")
     soon(lambda: run.status().is_over)
     assert statuses(run.status())["trio/1"] == "SUCCEEDED"
 
 
-def test_a_group_that_waits_is_taken_back_whole(bench: Bench, slurm: Slurm) -> None:
+def test_a_group_that_waits_is_taken_back_whole(workspace: ExpWorkspace, slurm: Slurm) -> None:
     """A cancel of all members takes their job out of the queue, or ends it."""
     late = {**QUICK, "begin": "now+1hour"}
     tasks = {
         "waits": group("true", "true", executor="late"),
         "runs": group(until("never"), f"trap '' TERM; {until('never')}"),
     }
-    run = bench.start(tasks, **header(late=late))
+    run = workspace.start(tasks, **header(late=late))
     soon(lambda: is_running(run, "runs/0") and is_running(run, "runs/1"))
     soon(lambda: run.status().history.tasks["waits/1"].job_id)
     assert set(statuses(run.cancel(grace=1)).values()) == {"CANCELLED"}
-    assert soon(lambda: slurm.jobs(bench.home.directory) == [])
+    assert soon(lambda: slurm.jobs(workspace.home.directory) == [])
 
 
 @pytest.mark.usefixtures("slurm")
-def test_a_member_has_its_own_timeout(bench: Bench) -> None:
+def test_a_member_has_its_own_timeout(workspace: ExpWorkspace) -> None:
     """What takes too long is ended alone, and what depends on the group is told so."""
     pair = {
         "group": [{"inline": until("never"), "timeout": "2s"}, {"inline": until("go")}],
         "together": True,
     }
     tasks = {"pair": pair, "after": {"inline": "true", "dependencies": ["pair"]}}
-    run = bench.start(tasks, **header())
+    run = workspace.start(tasks, **header())
     state = soon(lambda: (found := run.status().history.tasks["pair/0"]).is_over and found)
     assert (state.status, state.reason) == ("FAILED", "timeout")
-    bench.touch("go")
+    workspace.touch("go")
     snapshot = run.wait(timeout=LONG)
     assert statuses(snapshot) == {"pair/0": "FAILED", "pair/1": "SUCCEEDED", "after": "SKIPPED"}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engines.slurm_cluster import Slurm
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
 BANNER = "echo '*** Maintenance on Monday: 4711 ***'\n"
 
@@ -38,7 +38,7 @@ def on_path(folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_site_may_print_rename_and_hide(
-    bench: Bench, slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: ExpWorkspace, slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Banners, names that a site gives to jobs, and ids that it hides, change nothing for any task."""
     site = tmp_path / "site"
@@ -62,7 +62,7 @@ def test_a_site_may_print_rename_and_hide(
     }
     with monkeypatch.context() as patch:
         on_path(site, patch)
-        run = bench.start(tasks, env={"SITE": str(site)}, **header())
+        run = workspace.start(tasks, env={"SITE": str(site)}, **header())
         job_id = soon(lambda: is_running(run, "held") and now(run, "held").job_id)
         assert slurm.state(job_id) == "RUNNING"
         run.cancel(["held"])
@@ -75,14 +75,14 @@ def test_a_site_may_print_rename_and_hide(
         "path": "SUCCEEDED",
         "child": "SKIPPED",
     }
-    assert sorted(bench.lines()) == ["sweep/n=1 1", "sweep/n=2 1", "sweep/n=3 1"]
+    assert sorted(workspace.lines()) == ["sweep/n=1 1", "sweep/n=2 1", "sweep/n=3 1"]
     ids = {state.job_id for name, state in snapshot.history.tasks.items() if name != "child"}
     assert len(ids) == 5
     assert all(slurm.state(str(job_id)) in ("COMPLETED", "FAILED", "CANCELLED") for job_id in ids)
 
 
 def test_a_refused_early_job_is_decided_by_its_parent(
-    bench: Bench, slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: ExpWorkspace, slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What Slurm refuses to queue early runs, or is skipped, as its parent ends."""
     del slurm
@@ -100,16 +100,16 @@ def test_a_refused_early_job_is_decided_by_its_parent(
     }
     with monkeypatch.context() as patch:
         on_path(site, patch)
-        run = bench.start(tasks, **header())
+        run = workspace.start(tasks, **header())
         soon(lambda: len([event for event in events(run) if event["event"] == "returned"]) == 2)
         assert (now(run, "never").status, now(run, "runs").status) == ("PENDING", "PENDING")
-        bench.touch("go")
+        workspace.touch("go")
         snapshot = run.wait(timeout=LONG)
     assert (statuses(snapshot)["never"], statuses(snapshot)["runs"]) == ("SKIPPED", "SUCCEEDED")
-    assert bench.lines() == ["runs 1"]
+    assert workspace.lines() == ["runs 1"]
 
 
-def test_a_limit_of_submitted_jobs_is_waited_for(bench: Bench, slurm_limits: Slurm) -> None:
+def test_a_limit_of_submitted_jobs_is_waited_for(workspace: ExpWorkspace, slurm_limits: Slurm) -> None:
     """Tasks wait for a limit, which `why` names; early jobs yield, and arrays are split; zero is refused."""
     slurm_limits.limit(submitted=2)
     tasks = {
@@ -119,36 +119,38 @@ def test_a_limit_of_submitted_jobs_is_waited_for(bench: Bench, slurm_limits: Slu
         "fourth": {"inline": NOTE, "dependencies": ["third"]},
         "sweep": {"inline": NOTE, "matrix": {"n": [1, 2, 3]}},
     }
-    run = bench.start(tasks, **header())
+    run = workspace.start(tasks, **header())
     members = [f"sweep/n={n}" for n in (1, 2, 3)]
     waits = soon(lambda: [name for name in members if "SubmitJobLimit" in (now(run, name).message or "")])
-    told = bench.exp("why", run.id, waits[-1], code=None).stdout
+    told = workspace.exp("why", run.id, waits[-1], code=None).stdout
     assert "AssocMaxSubmitJobLimit" in told
     assert "run.max_parallel" in told
     assert str(run.status().status) == "RUNNING"
-    bench.touch("go")
+    workspace.touch("go")
     snapshot = run.wait(timeout=LONG)
     assert statuses(snapshot) == {
         **dict.fromkeys(("first", "second", *members), "SUCCEEDED"),
         "third": "FAILED",
         "fourth": "SKIPPED",
     }
-    assert sorted(bench.lines()) == ["second 1", "sweep/n=1 1", "sweep/n=2 1", "sweep/n=3 1"]
+    assert sorted(workspace.lines()) == ["second 1", "sweep/n=1 1", "sweep/n=2 1", "sweep/n=3 1"]
     slurm_limits.limit(submitted=0)
-    state = bench.run({"one": "true"}, **header()).history.tasks["one"]
+    state = workspace.run({"one": "true"}, **header()).history.tasks["one"]
     assert (state.status, state.reason) == ("FAILED", "launch")
     assert "AssocMaxSubmitJobLimit" in (state.message or "")
 
 
 def test_another_cluster_is_carried_through_or_refused(
-    bench: Bench, slurm_accounting: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: ExpWorkspace, slurm_accounting: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cluster that sbatch names is that of all further commands; the option itself is refused.
 
     The exit record of a task counts, although its job script was killed, and Slurm forgot the job.
     """
     with pytest.raises(SpecError, match="clusters"):
-        bench.start({"one": "true"}, **header(cluster={**QUICK, "additional_parameters": {"clusters": "x"}}))
+        workspace.start(
+            {"one": "true"}, **header(cluster={**QUICK, "additional_parameters": {"clusters": "x"}})
+        )
     site = tmp_path / "site"
     only = 'case " $* " in *--clusters=exptest*) exec {0}.real "$@";; esac\nexit {1}\n'
     wrappers(
@@ -161,12 +163,12 @@ def test_another_cluster_is_carried_through_or_refused(
     tasks = {"one": until("never"), "two": f"{until('go')}; exit 4"}
     with monkeypatch.context() as patch:
         on_path(site, patch)
-        run = bench.start(tasks, **header())
+        run = workspace.start(tasks, **header())
         soon(lambda: is_running(run) and (attempt(run, "two").directory / "running").exists())
         kill_supervisor(run)
         assert is_running(run, "two")
         run.cancel(["one"])
-        bench.touch("go")
+        workspace.touch("go")
         soon(
             lambda: attempt(run, "two").exit.exists() and slurm_accounting.forgot(str(now(run, "two").job_id))
         )
@@ -175,4 +177,4 @@ def test_another_cluster_is_carried_through_or_refused(
     assert statuses(run.status()) == {"one": "CANCELLED", "two": "FAILED"}
     assert (now(run, "two").reason, now(run, "two").exit_code) == ("exit", 4)
     assert (scripts(run)[0].parent / "job").read_text().endswith(";exptest")
-    assert slurm_accounting.jobs(bench.home.directory) == []
+    assert slurm_accounting.jobs(workspace.home.directory) == []

@@ -25,7 +25,7 @@ from nemorun_cli.system import locks
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from support.workspace import Bench
+    from support.workspace import ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.storage.events import Event
@@ -76,11 +76,11 @@ def uses(**options: Any) -> list[dict[str, Any]]:
     return [{"uses": "notify", "with": options}]
 
 
-def listeners(bench: Bench) -> set[int]:
+def listeners(workspace: ExpWorkspace) -> set[int]:
     """The processes of plugins under the home of a test."""
     return {
         process.pid
-        for process in processes_of(bench.exp.home)
+        for process in processes_of(workspace.exp.home)
         if any("listener_process" in argument for argument in process.info["cmdline"] or [])
     }
 
@@ -104,35 +104,37 @@ def settled(run: Run) -> None:
         (["first_failure", "end"], 1, ["first_failure FAILED a", "end FAILED "]),
     ],
 )
-def test_command_is_told_on_the_wanted_occasions(bench: Bench, on: Any, code: int, said: list[str]) -> None:
+def test_command_is_told_on_the_wanted_occasions(
+    workspace: ExpWorkspace, on: Any, code: int, said: list[str]
+) -> None:
     """It gets the document as its input and the most important of it as variables."""
-    run = bench.start({"a": f"exit {code}"}, plugins=uses(on=on, command=NOTE))
+    run = workspace.start({"a": f"exit {code}"}, plugins=uses(on=on, command=NOTE))
     settled(run)
-    assert bench.lines("said") == said
-    documents = [checked(json.loads(line)) for line in bench.lines("told")]
+    assert workspace.lines("said") == said
+    documents = [checked(json.loads(line)) for line in workspace.lines("told")]
     assert [one["id"] for one in documents] == [run.id] * len(said)
     assert faults(run.files, run.spec()) == []
 
 
-def test_cancel_is_told(bench: Bench) -> None:
+def test_cancel_is_told(workspace: ExpWorkspace) -> None:
     """An experiment that was cancelled has ended too."""
-    run = bench.start({"a": until("never")}, plugins=uses(on=["cancel"], command=NOTE))
+    run = workspace.start({"a": until("never")}, plugins=uses(on=["cancel"], command=NOTE))
     run.cancel()
     settled(run)
     assert run.status().status == "CANCELLED"
     assert faults(run.files, run.spec()) == []
-    assert bench.lines("said") == ["end CANCELLED "]
+    assert workspace.lines("said") == ["end CANCELLED "]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_plugins_hear_before_anybody_can_read_of_the_end(bench: Bench) -> None:
+def test_plugins_hear_before_anybody_can_read_of_the_end(workspace: ExpWorkspace) -> None:
     """Whoever waits for an experiment that was over at once waits for its plugins too."""
-    run = bench.start({"a": until("go")}, plugins=uses(command=NOTE))
+    run = workspace.start({"a": until("go")}, plugins=uses(command=NOTE))
     shim_pid(run, "a")
     kill_supervisor(run)
-    bench.touch("go")
+    workspace.touch("go")
     eventually(attempt(run, "a").exit.exists)
-    supervision = SupervisorLoop(run.files, run.spec(), secrets={}, home=bench.exp.home, by="test")
+    supervision = SupervisorLoop(run.files, run.spec(), secrets={}, home=workspace.exp.home, by="test")
     ledger, heard = supervision.journal.ledger, []
 
     def append(batch: Sequence[Event]) -> list[Event]:
@@ -147,45 +149,45 @@ def test_plugins_hear_before_anybody_can_read_of_the_end(bench: Bench) -> None:
     finally:
         supervision.close()
     settled(run)
-    assert (heard, bench.lines("said")) == ([True], ["end COMPLETED "])
+    assert (heard, workspace.lines("said")) == ([True], ["end COMPLETED "])
 
 
-def test_a_process_that_waits_for_its_predecessor_is_waited_for(bench: Bench) -> None:
+def test_a_process_that_waits_for_its_predecessor_is_waited_for(workspace: ExpWorkspace) -> None:
     """Between the end of a first supervisor's process and the turn of the second's, nobody is told yet."""
-    run = bench.start({"a": until("go")}, plugins=uses(command=NOTE))
+    run = workspace.start({"a": until("go")}, plugins=uses(command=NOTE))
     eventually(run.files.hearer(0).heard.exists)
-    (first,) = listeners(bench)
+    (first,) = listeners(workspace)
     os.kill(first, signal.SIGSTOP)
     kill_supervisor(run)
     run.resume()
-    (second,) = eventually(lambda: listeners(bench) - {first})
+    (second,) = eventually(lambda: listeners(workspace) - {first})
     eventually(lambda: locks.is_shared(run.files.hearer(0).waiting))
     os.kill(second, signal.SIGSTOP)
-    bench.touch("go")
+    workspace.touch("go")
     run.wait(timeout=60)
     kill(first)
     assert not locks.is_held(run.files.hearer(0).lock)
     assert not settle(run.files, run.spec(), patience=0.1)
     os.kill(second, signal.SIGCONT)
     settled(run)
-    assert bench.lines("said") == ["end COMPLETED "]
+    assert workspace.lines("said") == ["end COMPLETED "]
 
 
-def test_end_of_the_supervisor_is_told(bench: Bench) -> None:
+def test_end_of_the_supervisor_is_told(workspace: ExpWorkspace) -> None:
     """Killed before the end, it cannot tell; the process of the plugin does."""
-    run = bench.start({"a": until("go")}, plugins=uses(on=["interrupted", "end"], command=NOTE))
+    run = workspace.start({"a": until("go")}, plugins=uses(on=["interrupted", "end"], command=NOTE))
     shim_pid(run, "a")
     eventually(run.files.hearer(0).heard.exists)
     kill_supervisor(run)
-    eventually(lambda: bench.lines("said") == ["interrupted RUNNING "])
-    checked(json.loads(bench.lines("told")[0]))
+    eventually(lambda: workspace.lines("said") == ["interrupted RUNNING "])
+    checked(json.loads(workspace.lines("told")[0]))
     run.resume()
-    bench.touch("go")
+    workspace.touch("go")
     settled(run)
-    assert bench.lines("said") == ["interrupted RUNNING ", "end COMPLETED "]
+    assert workspace.lines("said") == ["interrupted RUNNING ", "end COMPLETED "]
 
 
-def test_first_failure_is_told_at_once_and_once(bench: Bench) -> None:
+def test_first_failure_is_told_at_once_and_once(workspace: ExpWorkspace) -> None:
     """While others still run; a failure that is tried again is none, and each one is told only if wanted."""
     again = {"inline": '[ "$EXP_ATTEMPT" = 2 ]', "retry": {"limit": 1}}
     tasks = {
@@ -198,12 +200,12 @@ def test_first_failure_is_told_at_once_and_once(bench: Bench) -> None:
         uses(on="first_failure", command=NOTE),
         uses(on="each_failure", command=["sh", "-c", "cat >>all"]),
     )
-    run = bench.start(tasks, plugins=[*first, *each])
-    eventually(lambda: bench.lines("said") == ["first_failure RUNNING bad"])
-    bench.touch("go")
+    run = workspace.start(tasks, plugins=[*first, *each])
+    eventually(lambda: workspace.lines("said") == ["first_failure RUNNING bad"])
+    workspace.touch("go")
     settled(run)
-    assert len(bench.lines("said")) == 1
-    told = [checked(json.loads(line)) for line in bench.lines("all")]
+    assert len(workspace.lines("said")) == 1
+    told = [checked(json.loads(line)) for line in workspace.lines("all")]
     assert [(one["task"], one["failed"][0]["exit_code"]) for one in told] == [("bad", 3), ("worse", 4)]
 
 
@@ -216,9 +218,11 @@ def test_first_failure_is_told_at_once_and_once(bench: Bench) -> None:
         ("text", "text/plain; charset=utf-8"),
     ],
 )
-def test_webhook_gets_the_form_that_it_wants(bench: Bench, inbox: Inbox, form: str, kind: str) -> None:
+def test_webhook_gets_the_form_that_it_wants(
+    workspace: ExpWorkspace, inbox: Inbox, form: str, kind: str
+) -> None:
     """The document, or its text as chats and plain receivers want it, with headers of one's own."""
-    run = bench.start(
+    run = workspace.start(
         {"a": "exit 1"}, plugins=uses(webhook=inbox.address, form=form, headers={"X-Title": "a run"})
     )
     settled(run)
@@ -231,35 +235,37 @@ def test_webhook_gets_the_form_that_it_wants(bench: Bench, inbox: Inbox, form: s
     assert "  a: exit code 1" in text
 
 
-def test_modules_beside_the_spec_get_in_nobodys_way(bench: Bench, inbox: Inbox) -> None:
+def test_modules_beside_the_spec_get_in_nobodys_way(workspace: ExpWorkspace, inbox: Inbox) -> None:
     """A built-in plugin imports Python's own modules, whatever files lie in the spec's folder."""
     for name in ("http", "urllib", "email", "ssl"):
-        (bench.folder / f"{name}.py").write_text("raise ImportError('not this one')\n")
-    run = bench.start({"a": "true"}, plugins=uses(webhook=inbox.address))
+        (workspace.folder / f"{name}.py").write_text("raise ImportError('not this one')\n")
+    run = workspace.start({"a": "true"}, plugins=uses(webhook=inbox.address))
     settled(run)
     assert len(inbox.received) == 1
 
 
-def test_webhook_is_tried_again(bench: Bench, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_webhook_is_tried_again(
+    workspace: ExpWorkspace, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What goes wrong once may go well the next time; what never does is recorded without the address."""
     inbox.refusals = 1
     monkeypatch.setenv("THE_HOOK", inbox.address)
-    run = bench.start({"a": "true"}, plugins=uses(webhook={"secret": {"env": "THE_HOOK"}}, retries=1))
+    run = workspace.start({"a": "true"}, plugins=uses(webhook={"secret": {"env": "THE_HOOK"}}, retries=1))
     settled(run)
     assert len(inbox.received) == 2
     assert faults(run.files, run.spec()) == []
     inbox.refusals = 9
-    run = bench.start({"a": "true"}, plugins=uses(webhook={"secret": {"env": "THE_HOOK"}}, retries=0))
+    run = workspace.start({"a": "true"}, plugins=uses(webhook={"secret": {"env": "THE_HOOK"}}, retries=0))
     settled(run)
     [fault] = faults(run.files, run.spec())
     assert "the webhook answered 500" in fault.error
     assert inbox.address not in (run.files.hearer(0).log).read_text()
 
 
-def test_command_that_fails_is_recorded(bench: Bench) -> None:
+def test_command_that_fails_is_recorded(workspace: ExpWorkspace) -> None:
     """With what it printed; one that hangs is ended, and the experiment is what it was."""
     loud, slow = ["sh", "-c", "echo no mail here; exit 3"], ["sleep", "60"]
-    run = bench.start(
+    run = workspace.start(
         {"a": "true"},
         plugins=[*uses(command=loud, retries=0), *uses(command=slow, retries=0, timeout=0.3)],
     )
@@ -271,18 +277,18 @@ def test_command_that_fails_is_recorded(bench: Bench) -> None:
     ]
 
 
-def test_command_is_waited_for_by_who_watches(bench: Bench) -> None:
+def test_command_is_waited_for_by_who_watches(workspace: ExpWorkspace) -> None:
     """A container that ends with `exp run` has sent its message by then."""
-    spec = bench.spec({"a": "true"}, plugins=uses(command=NOTE))
+    spec = workspace.spec({"a": "true"}, plugins=uses(command=NOTE))
     for more in ((), ("--direct",), ("-q",)):
-        bench.exp("run", spec, *more)
-    assert bench.lines("said") == ["end COMPLETED "] * 3
+        workspace.exp("run", spec, *more)
+    assert workspace.lines("said") == ["end COMPLETED "] * 3
 
 
-def test_secrets_of_tasks_are_hidden(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_of_tasks_are_hidden(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a task's end may say of a secret is masked before anybody is told."""
     monkeypatch.setenv("THE_TOKEN", "a-secret-value")
-    run = bench.start(
+    run = workspace.start(
         {
             "a": {
                 "inline": 'echo "broken a-secret-value" >>"$EXP_OUTPUT"',
@@ -292,17 +298,17 @@ def test_secrets_of_tasks_are_hidden(bench: Bench, monkeypatch: pytest.MonkeyPat
         plugins=uses(command=["sh", "-c", "cat >>told"]),
     )
     settled(run)
-    [line] = bench.lines("told")
+    [line] = workspace.lines("told")
     assert "a-secret-value" not in line
     assert "***" in line
 
 
-def test_document_names_so_many_failures_and_counts_all(bench: Bench) -> None:
+def test_document_names_so_many_failures_and_counts_all(workspace: ExpWorkspace) -> None:
     """A thousand failures make no message of a thousand lines."""
     axis = list(range(notify.MOST_FAILED + 3))
     sweep = {"command": "false", "matrix": {"n": axis}}
-    run = bench.start({"a": sweep}, plugins=uses(command=["sh", "-c", "cat >>told"]))
+    run = workspace.start({"a": sweep}, plugins=uses(command=["sh", "-c", "cat >>told"]))
     settled(run)
-    told = checked(json.loads(bench.lines("told")[0]))
+    told = checked(json.loads(workspace.lines("told")[0]))
     assert (told["failed_count"], len(told["failed"])) == (len(axis), notify.MOST_FAILED)
     assert "  … and 3 more" in told["text"]

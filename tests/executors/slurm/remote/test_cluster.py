@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from engines.far import Far
-    from support.workspace import Bench, Exp
+    from support.workspace import Exp, ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.storage.state import TaskState
@@ -84,14 +84,14 @@ def end_shared_connection(far: Far) -> None:
 # -- what runs there --------------------------------------------------------------------------------------
 
 
-def test_places_are_those_of_the_far_side(bench: Bench, far: Far, spot: Path) -> None:
+def test_places_are_those_of_the_far_side(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """A task's folders are under `job_dir`, also where the spec names them; its evidence is here."""
     inline = 'echo "$EXP_DIR"; echo "$EXP_DASH_ROOT"; echo "$1"; id -un; echo x=1 >>"$EXP_OUTPUT"'
-    run = bench.start(
+    run = workspace.start(
         {"one": {"inline": inline, "args": ["${{ experiment.dir }}/data"]}}, **header(far, spot)
     )
     state = run.wait(timeout=LONG).history.tasks["one"]
-    folder = far.home(bench.home.directory) / "tried" / run.id
+    folder = far.home(workspace.home.directory) / "tried" / run.id
     assert log(run, "one").splitlines() == [
         str(folder),
         str(folder.parents[1] / "dash"),
@@ -102,44 +102,44 @@ def test_places_are_those_of_the_far_side(bench: Bench, far: Far, spot: Path) ->
     assert not any(path.is_symlink() for path in run.directory.rglob("*"))
 
 
-def test_code_is_shipped_once(bench: Bench, far: Far) -> None:
+def test_code_is_shipped_once(workspace: ExpWorkspace, far: Far) -> None:
     """What a packager ships runs there from the experiment's own copy, and travels once for all."""
-    (bench.folder / "mine.py").write_text("import os\ndef main() -> None:\n    print(os.getcwd())\n")
-    (bench.folder / "deep").mkdir()
-    (bench.folder / "deep" / "tool.sh").write_text("echo a tool\n")
+    (workspace.folder / "mine.py").write_text("import os\ndef main() -> None:\n    print(os.getcwd())\n")
+    (workspace.folder / "deep").mkdir()
+    (workspace.folder / "deep" / "tool.sh").write_text("echo a tool\n")
     packager = {"type": "pattern", "include": ["*.py", "deep/**"]}
     tasks = {
         "one": {"partial": "mine:main"},
         "two": {"inline": "sh tool.sh; rm tool.sh", "workdir": "deep", "dependencies": ["one"]},
     }
     executors = {"cluster": far.options(packager=packager)}
-    runs = [bench.start(tasks, executors=executors, executor="cluster") for _ in range(2)]
+    runs = [workspace.start(tasks, executors=executors, executor="cluster") for _ in range(2)]
     for run in runs:
         assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED", "two": "SUCCEEDED"}
-        assert log(run, "one").startswith(f"{far.home(bench.home.directory) / 'tried' / run.id}/code/")
+        assert log(run, "one").startswith(f"{far.home(workspace.home.directory) / 'tried' / run.id}/code/")
         assert log(run, "two") == "a tool\n"
-    (store,) = (far.home(bench.home.directory) / "code").iterdir()
+    (store,) = (far.home(workspace.home.directory) / "code").iterdir()
     assert (store / "deep" / "tool.sh").exists()
 
 
-def test_records_come_back(bench: Bench, far: Far, spot: Path) -> None:
+def test_records_come_back(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """What a task tracks there is found here, where the spec wants it, with the supervisor's verdict."""
     copy_package(spot)
     program = (
         "from nemorun_cli import Experiment\nwith Experiment().run as it:\n    it.metrics.log(loss=0.5)\n"
     )
     task = {"inline": program, "entrypoint": "python3", "env": {"PYTHONPATH": str(spot)}}
-    run = bench.start({"one": task}, **header(far, spot), tracking={"dash_root": "kept"})
+    run = workspace.start({"one": task}, **header(far, spot), tracking={"dash_root": "kept"})
     snapshot = run.wait(timeout=LONG)
     assert statuses(snapshot) == {"one": "SUCCEEDED"}, log(run, "one")
-    record = reader.record(bench.folder / "kept", f"{snapshot.history.created['prefix']}/one")
+    record = reader.record(workspace.folder / "kept", f"{snapshot.history.created['prefix']}/one")
     assert record is not None
     assert [row["loss"] for row in record.data().metrics(None).read()] == [0.5]
     assert record.status == "COMPLETED"
     assert all(opening.verdict for opening in record.openings)
 
 
-def test_metrics_come_while_a_task_runs(exp: Exp, bench: Bench, far: Far, spot: Path) -> None:
+def test_metrics_come_while_a_task_runs(exp: Exp, workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """What a running task there has tracked is shown here before it ends."""
     copy_package(spot)
     program = (
@@ -147,14 +147,14 @@ def test_metrics_come_while_a_task_runs(exp: Exp, bench: Bench, far: Far, spot: 
         "    it.metrics.log(loss=0.5)\n    while not pathlib.Path('go').exists():\n        time.sleep(0.05)\n"
     )
     task = {"inline": program, "entrypoint": "python3", "env": {"PYTHONPATH": str(spot)}}
-    run = bench.start({"one": task}, **header(far, spot))
+    run = workspace.start({"one": task}, **header(far, spot))
     soon(lambda: "loss" in exp("metrics", run.id, code=None).stdout)
     assert status(run, "one") == "RUNNING"
     (spot / "go").touch()
     assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
 
 
-def test_artifacts_come_back_to_their_place(bench: Bench, far: Far, spot: Path) -> None:
+def test_artifacts_come_back_to_their_place(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """What `artifacts` names is in the experiment's folder here when its task is over; nothing of ours is."""
     inline = """
         mkdir -p "$EXP_DIR/results/deep" "$EXP_TASK_DIR/more"
@@ -175,7 +175,7 @@ def test_artifacts_come_back_to_their_place(bench: Bench, far: Far, spot: Path) 
             "dependencies": ["one"],
         },
     }
-    run = bench.start(tasks, **header(far, spot, cluster=options))
+    run = workspace.start(tasks, **header(far, spot, cluster=options))
     assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED", "two": "SUCCEEDED"}
     assert log(run, "two") == "kept\n"
     assert (run.files.task("one") / "best.pt").read_text() == "best\n"
@@ -184,7 +184,9 @@ def test_artifacts_come_back_to_their_place(bench: Bench, far: Far, spot: Path) 
     assert "evil\n" not in {run.files.resolved.read_text(), run.files.spec.read_text()}
 
 
-def test_files_of_the_workdir_come_back_with_the_attempt(bench: Bench, far: Far, spot: Path) -> None:
+def test_files_of_the_workdir_come_back_with_the_attempt(
+    workspace: ExpWorkspace, far: Far, spot: Path
+) -> None:
     """What a task's own `artifacts` name is in its attempt's folder here, however it ended."""
     inline = """
         mkdir -p models/old plots/deep logs
@@ -192,7 +194,7 @@ def test_files_of_the_workdir_come_back_with_the_attempt(bench: Bench, far: Far,
         echo p >plots/deep/p.png; echo q >plots/q.png; echo l >logs/l; echo d >deep.txt; exit 3
     """
     globs = ["models/*.pt", "plots/**/*.png", "logs", "nothing/*"]
-    run = bench.start({"one": {"inline": inline, "artifacts": globs}}, **header(far, spot))
+    run = workspace.start({"one": {"inline": inline, "artifacts": globs}}, **header(far, spot))
     assert run.wait(timeout=LONG).history.tasks["one"].exit_code == 3
     kept = run.files.attempt("one", 1).directory / "artifacts"
     found = {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()}
@@ -200,19 +202,19 @@ def test_files_of_the_workdir_come_back_with_the_attempt(bench: Bench, far: Far,
     assert (kept / "models" / "a b.pt").read_text() == "best\n"
 
 
-def test_files_that_cannot_come_back_are_told(bench: Bench, far: Far, spot: Path) -> None:
+def test_files_that_cannot_come_back_are_told(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """A task that succeeded has done so, and its status says what is missing."""
     task = {"inline": "touch a.pt b.pt; chmod 0 a.pt", "artifacts": ["*.pt"]}
-    run = bench.start({"one": task}, **header(far, spot))
+    run = workspace.start({"one": task}, **header(far, spot))
     state = run.wait(timeout=LONG).history.tasks["one"]
     assert state.status == "SUCCEEDED"
     assert "not all of its files were fetched: rsync" in (state.message or "")
     assert (run.files.attempt("one", 1).directory / "artifacts" / "b.pt").exists()
 
 
-def test_a_log_is_followed(exp: Exp, bench: Bench, far: Far, spot: Path) -> None:
+def test_a_log_is_followed(exp: Exp, workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """`exp logs -f` shows what a task there writes, while it writes it."""
-    run = bench.start({"one": f"echo begun; {until('go')}; echo over"}, **header(far, spot))
+    run = workspace.start({"one": f"echo begun; {until('go')}; echo over"}, **header(far, spot))
     with exp.start("logs", run.id, "one", "-f") as follower:
         assert follower.stdout is not None
         assert follower.stdout.readline() == "begun\n"
@@ -221,16 +223,16 @@ def test_a_log_is_followed(exp: Exp, bench: Bench, far: Far, spot: Path) -> None
         assert follower.wait(LONG) == 0
 
 
-def test_a_long_log_arrives_whole(bench: Bench, far: Far, spot: Path) -> None:
+def test_a_long_log_arrives_whole(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """An end is told only when all that was written before is here, however much it is."""
-    run = bench.start({"one": "seq 1500000"}, **header(far, spot))
+    run = workspace.start({"one": "seq 1500000"}, **header(far, spot))
     assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
     assert log(run, "one").splitlines() == [str(number) for number in range(1, 1_500_001)]
 
 
-def test_a_jump_host_just_works(bench: Bench, far: Far, spot: Path) -> None:
+def test_a_jump_host_just_works(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """A host of ssh's own configuration that lies behind another one is reached like any."""
-    run = bench.start({"one": "echo there"}, **header(far, spot, cluster=far.options("behind")))
+    run = workspace.start({"one": "echo there"}, **header(far, spot, cluster=far.options("behind")))
     assert statuses(run.wait(timeout=LONG)) == {"one": "SUCCEEDED"}
     assert log(run, "one") == "there\n"
 
@@ -238,12 +240,12 @@ def test_a_jump_host_just_works(bench: Bench, far: Far, spot: Path) -> None:
 # -- when the way is cut ----------------------------------------------------------------------------------
 
 
-def test_a_connection_that_drops_ends_nothing(bench: Bench, far: Far, spot: Path) -> None:
+def test_a_connection_that_drops_ends_nothing(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """Dropped connections, and a shared one that is killed, are made anew; tasks go on, and run once."""
     assert far.sshd is not None
     note = 'echo "$EXP_TASK $EXP_ATTEMPT" >>ran'
     tasks = {"one": f"{note}; echo begun; {until('go')}", "two": {"inline": note, "dependencies": ["one"]}}
-    run = bench.start(tasks, **header(far, spot))
+    run = workspace.start(tasks, **header(far, spot))
     soon(lambda: status(run, "one") == "RUNNING")
     far.sshd.run("drop")
     end_shared_connection(far)
@@ -252,10 +254,10 @@ def test_a_connection_that_drops_ends_nothing(bench: Bench, far: Far, spot: Path
     assert (spot / "ran").read_text().splitlines() == ["one 1", "two 1"]
 
 
-def test_a_far_side_that_is_away_is_unknown(bench: Bench, far: Far, spot: Path) -> None:
+def test_a_far_side_that_is_away_is_unknown(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """While no sshd answers, tasks are UNKNOWN, with a supervisor and without; afterwards comes the truth."""
     assert far.sshd is not None
-    run = bench.start({"one": f"{until('go')}; exit 3"}, **header(far, spot))
+    run = workspace.start({"one": f"{until('go')}; exit 3"}, **header(far, spot))
     soon(lambda: status(run, "one") == "RUNNING")
     far.sshd.run("down")
     soon(lambda: now(run).status == "UNKNOWN")
@@ -268,14 +270,14 @@ def test_a_far_side_that_is_away_is_unknown(bench: Bench, far: Far, spot: Path) 
     assert (now(run).exit_code, now(run).reason) == (3, Reason.EXIT)
 
 
-def test_what_was_to_be_submitted_waits_for_the_way(bench: Bench, far: Far, spot: Path) -> None:
+def test_what_was_to_be_submitted_waits_for_the_way(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """A task that is ready while the far side is away is submitted when it is back, and runs once."""
     assert far.sshd is not None
     tasks = {
         "first": {"inline": until("go"), "executor": "local", "workdir": str(spot)},
         "one": {"inline": "echo ran >>ran", "dependencies": ["first"]},
     }
-    run = bench.start(tasks, **header(far, spot))
+    run = workspace.start(tasks, **header(far, spot))
     soon(lambda: status(run, "first") == "RUNNING")
     far.sshd.run("down")
     (spot / "go").touch()
@@ -286,10 +288,12 @@ def test_what_was_to_be_submitted_waits_for_the_way(bench: Bench, far: Far, spot
 
 
 @pytest.mark.parametrize("name", ["authorized_keys", "known_hosts"])
-def test_a_login_that_wants_a_person_says_so(bench: Bench, far: Far, spot: Path, name: str) -> None:
+def test_a_login_that_wants_a_person_says_so(
+    workspace: ExpWorkspace, far: Far, spot: Path, name: str
+) -> None:
     """Where ssh would have to ask, tasks are UNKNOWN for that reason, and go on when a person has helped."""
     assert far.sshd is not None
-    run = bench.start({"one": until("go")}, **header(far, spot))
+    run = workspace.start({"one": until("go")}, **header(far, spot))
     soon(lambda: status(run, "one") == "RUNNING")
     path = far.sshd.folder / name
     kept = path.read_bytes()
@@ -306,10 +310,10 @@ def test_a_login_that_wants_a_person_says_so(bench: Bench, far: Far, spot: Path,
     assert [event["event"] for event in events(run)].count("submitted") == 1
 
 
-def test_a_person_at_a_terminal_is_asked(exp: Exp, bench: Bench, far: Far, spot: Path) -> None:
+def test_a_person_at_a_terminal_is_asked(exp: Exp, workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """`exp doctor` at a terminal asks for a password, and what runs goes on over that connection."""
     assert far.sshd is not None
-    run = bench.start({"one": until("go")}, **header(far, spot))
+    run = workspace.start({"one": until("go")}, **header(far, spot))
     soon(lambda: status(run, "one") == "RUNNING")
     path = far.sshd.folder / "authorized_keys"
     kept = path.read_bytes()
@@ -330,7 +334,7 @@ def test_a_person_at_a_terminal_is_asked(exp: Exp, bench: Bench, far: Far, spot:
 
 
 def test_a_command_that_a_broken_connection_did_not_take_is_sent_again(
-    bench: Bench, far: Far, spot: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    workspace: ExpWorkspace, far: Far, spot: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The client notices only then that the connection is gone; its next call opens another one."""
     real = shutil.which("ssh")
@@ -344,7 +348,7 @@ def test_a_command_that_a_broken_connection_did_not_take_is_sent_again(
     program.chmod(0o755)
     with monkeypatch.context() as patch:
         patch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-        run = bench.start({"one": f"touch begun; {until('go')}"}, **header(far, spot))
+        run = workspace.start({"one": f"touch begun; {until('go')}"}, **header(far, spot))
         assert (tmp_path / "once").is_dir(), "the check of the login"
         soon((spot / "begun").exists)
         (tmp_path / "once").rmdir()
@@ -354,14 +358,14 @@ def test_a_command_that_a_broken_connection_did_not_take_is_sent_again(
     assert [event for event in events(run) if event["event"] == "unknown"] == []
 
 
-def test_nobody_is_let_in_by_another_host_key(bench: Bench, far: Far, spot: Path) -> None:
+def test_nobody_is_let_in_by_another_host_key(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """A host that shows another key than before is not talked to."""
     assert far.sshd is not None
     known = far.sshd.folder / "known_hosts"
     kept = known.read_text()
     kind, _, _ = (far.sshd.folder / "host_key.pub").read_text().split(" ", 2)
     other = (far.sshd.folder / "user_key.pub").read_text().split(" ")[1]
-    run = bench.start({"one": until("go")}, **header(far, spot))
+    run = workspace.start({"one": until("go")}, **header(far, spot))
     soon(lambda: status(run, "one") == "RUNNING")
     known.write_text(f"{kept.split(' ', 1)[0]} {kind} {other}\n")
     try:
@@ -402,9 +406,11 @@ def on(far: Far, disk: Path) -> dict[str, Any]:
     return {**options, "tunnel": {**options["tunnel"], "job_dir": str(disk / "jobs")}}
 
 
-def test_an_end_waits_for_room_on_the_far_disk(bench: Bench, far: Far, spot: Path, small: Path) -> None:
+def test_an_end_waits_for_room_on_the_far_disk(
+    workspace: ExpWorkspace, far: Far, spot: Path, small: Path
+) -> None:
     """A full disk there loses no exit code: it is known when there is room again."""
-    run = bench.start(
+    run = workspace.start(
         {"one": f"{until('go')}; touch over; exit 7"}, **header(far, spot, cluster=on(far, small))
     )
     soon(lambda: status(run, "one") == "RUNNING")
@@ -416,13 +422,15 @@ def test_an_end_waits_for_room_on_the_far_disk(bench: Bench, far: Far, spot: Pat
     assert run.wait(timeout=LONG).history.tasks["one"].exit_code == 7
 
 
-def test_what_has_no_room_there_fails_to_start(bench: Bench, far: Far, spot: Path, small: Path) -> None:
+def test_what_has_no_room_there_fails_to_start(
+    workspace: ExpWorkspace, far: Far, spot: Path, small: Path
+) -> None:
     """A task whose files find no room there is a failed launch that says so."""
     tasks = {
         "first": {"inline": until("go"), "executor": "local", "workdir": str(spot)},
         "one": {"inline": "true", "dependencies": ["first"]},
     }
-    run = bench.start(tasks, **header(far, spot, cluster=on(far, small)))
+    run = workspace.start(tasks, **header(far, spot, cluster=on(far, small)))
     filler = fill(small)
     (spot / "go").touch()
     state = run.wait(timeout=LONG).history.tasks["one"]
@@ -465,8 +473,10 @@ def test_the_doctor_is_right(far: Far, host: str, others: dict[str, Any], messag
     assert remedy in str(found["remedy"])
 
 
-def test_a_run_that_cannot_log_in_creates_nothing(exp: Exp, bench: Bench, far: Far, spot: Path) -> None:
+def test_a_run_that_cannot_log_in_creates_nothing(
+    exp: Exp, workspace: ExpWorkspace, far: Far, spot: Path
+) -> None:
     """If ssh alone is the trouble, nothing is created and the exit code is 6."""
-    spec = bench.spec({"one": "true"}, **header(far, spot, cluster=far.options("keyless")))
+    spec = workspace.spec({"one": "true"}, **header(far, spot, cluster=far.options("keyless")))
     assert "requires a password" in exp("run", spec, code=6).stderr
-    assert not bench.home.experiments.exists()
+    assert not workspace.home.experiments.exists()
