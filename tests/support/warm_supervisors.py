@@ -44,6 +44,7 @@ PRELOADED: Final = (
 )
 
 _servers: dict[int, socket.socket] = {}  # by the pid of the worker
+_turn = threading.Lock()  # of a test that starts several at once, each thread reads its own answer
 
 
 def are_possible() -> bool:
@@ -53,12 +54,13 @@ def are_possible() -> bool:
 
 def spawn(environ: Mapping[str, str], order: int, answer: int) -> int:
     """What `client.spawn` does, by the process that has imported all."""
-    server = _servers.get(os.getpid()) or _start()
-    mask = os.umask(0)
-    os.umask(mask)
-    request = json.dumps({"environ": dict(environ), "umask": mask})
-    socket.send_fds(server, [request.encode()], [order, answer, 2])
-    return int(server.recv(64))
+    with _turn:
+        server = _servers.get(os.getpid()) or _start()
+        mask = os.umask(0)
+        os.umask(mask)
+        request = json.dumps({"environ": dict(environ), "umask": mask})
+        socket.send_fds(server, [request.encode()], [order, answer, 2])
+        return int(server.recv(64))
 
 
 def _start() -> socket.socket:
