@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.patience import eventually
+from support.small_disks import full, mount, mounted
 from support.workspace import (
     NOTE,
     ExpWorkspace,
@@ -41,31 +42,11 @@ SIZE = 256  # KiB
 PAGE = 4096  # bytes that a tmpfs grants at once
 
 
-def mount(*argv: str) -> None:
-    """Mount, or skip loudly where that is not allowed."""
-    done = subprocess.run(["mount", *argv], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"NOT TRIED: mounting needs root ({done.stderr.strip()})")
-
-
 @pytest.fixture
 def small(exp: Exp, workspace: ExpWorkspace) -> Iterator[ExpWorkspace]:
     """A workspace whose home is a disk of its own, and a small one."""
-    exp.home.mkdir(mode=0o700)
-    mount("-t", "tmpfs", "-o", f"size={SIZE}k,mode=0700", "tmpfs", str(exp.home))
-    yield workspace
-    subprocess.run(["umount", "-l", str(exp.home)], check=True)
-
-
-@contextlib.contextmanager
-def full(home: Path) -> Iterator[None]:
-    """Fill the disk to its last byte, and free it again."""
-    ballast = home / "ballast"
-    with ballast.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
-        while True:
-            stream.write(bytes(4096))
-    yield
-    ballast.unlink()
+    with mounted(exp.home, SIZE):
+        yield workspace
 
 
 def test_ends_on_a_full_disk_are_known_once_there_is_room(small: ExpWorkspace) -> None:

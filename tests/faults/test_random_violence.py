@@ -1,7 +1,7 @@
 """Random graphs under random violence: the end is what the graph demands, and nothing ran twice.
 
-One round is one seed. `tests/run --long` runs many of them, on a disk that becomes full, with a clock that is
-set, and with a package that is replaced.
+One round is one seed. In every fourth round the disk becomes full; with `tests/run --long`, which runs many,
+the clock is set in every fourth one, and the package of the supervisors is replaced in another one.
 """
 
 from __future__ import annotations
@@ -18,24 +18,31 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from support.extent import amount
+from support.copied_packages import copied_package
+from support.extent import IS_LONG, amount
 from support.patience import eventually
 from support.random_graphs import MOST, MOST_MEMBERS, Graph, Note
+from support.small_disks import full, mounted
 from support.workspace import events, kill, kill_supervisor, statuses
 
 from nemorun_cli.errors import LockHeldError, UsageError
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.storage.events import ENDED, RETRIED, SKIPPED, SUBMITTED
+from nemorun_cli.supervisor import client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from support.workspace import ExpWorkspace
+    from support.faked_clock import FakedClock
+    from support.workspace import Exp, ExpWorkspace
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.storage.events import Event
 
-ACTS = 7  # in one round
+SPAWN = client.spawn  # before a test replaces it
+DISK = 32_768  # KiB
+LENGTH = 7  # acts in one round
 PAUSES = (0.0, 0.02, 0.15)  # seconds between two acts
 ENDS = ("FAILED", "CANCELLED")
 SPARE = (0, 1, 3, 6)  # descriptors that a supervisor may still open
@@ -47,6 +54,8 @@ class Round:
 
     run: Run
     choice: random.Random
+    clock: FakedClock | None = None  # of its supervisors and tasks
+    package: Path | None = None  # from which its supervisors import
 
     def act(self, acts: list[Callable[[Round], None]]) -> None:
         """Do something, and note what."""
@@ -155,9 +164,37 @@ def starve(one: Round) -> None:
             time.sleep(one.choice.choice([0.1, 0.7]))
 
 
-BASIC: list[Callable[[Round], None]] = [
+def remove_lock(one: Round) -> None:
+    """Somebody cleans up, and takes the file of a lock for a leftover."""
+    files = one.run.files
+    one.choice.choice([files.supervisor_lock, files.ledger_lock]).unlink(missing_ok=True)
+
+
+def fill_disk(one: Round) -> None:
+    """The disk is full for a while."""
+    with full(one.run.home.directory):
+        time.sleep(one.choice.choice([0.1, 0.7]))
+        one.run.status()
+
+
+def set_clock(one: Round) -> None:
+    """Somebody sets the clock."""
+    assert one.clock is not None
+    one.clock.set(one.choice.choice([-86400, -3600, 0, 3600, 86400]))
+
+
+def replace_package(one: Round) -> None:
+    """An upgrade removes the package for a while."""
+    assert one.package is not None
+    aside = one.package.with_name("aside")
+    one.package.rename(aside)
+    time.sleep(one.choice.choice([0.1, 0.7]))
+    aside.rename(one.package)
+
+
+ACTS: list[Callable[[Round], None]] = [
     *(end_supervisor, terminate_supervisor, end_shim, end_tree, look, resume, resume),
-    *(resume_twice, cancel, cancel_beside_resume, freeze, starve, starve),
+    *(resume_twice, cancel, cancel_beside_resume, freeze, starve, remove_lock),
 ]
 
 
@@ -203,11 +240,38 @@ def _starved(pid: int, spare: int) -> Iterator[None]:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
+@pytest.fixture
+def small_home(exp: Exp) -> Iterator[None]:
+    """A home that is a disk of its own."""
+    with mounted(exp.home, DISK):
+        yield
+
+
 @pytest.mark.parametrize("seed", range(amount(5, long=400)))
-def test_the_end_is_what_the_graph_demands(workspace: ExpWorkspace, seed: int) -> None:
+def test_the_end_is_what_the_graph_demands(
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, seed: int
+) -> None:
     """After any violence a resume leads to the right end; nothing ran twice, early or beyond a limit."""
     choice = random.Random(seed)  # noqa: S311 - a graph is no secret
     graph = Graph.random(choice)
+    acts = [*ACTS]
+    clock: FakedClock | None = None
+    package: Path | None = None
+    if seed % 4 == 1 and os.geteuid() == 0:
+        request.getfixturevalue("small_home")
+        acts += [fill_disk] * 3
+    elif seed % 4 == 2 and IS_LONG:
+        clock = request.getfixturevalue("faked_clock")
+        assert clock is not None
+        for name, value in clock.env.items():
+            monkeypatch.setenv(name, value)
+        acts += [set_clock] * 3
+    elif seed % 4 == 3 and IS_LONG:
+        package = copied_package(workspace.folder.parent / "installed")
+        monkeypatch.setenv("PYTHONPATH", str(package.parent))
+        acts += [replace_package] * 3
+    if clock or package:
+        monkeypatch.setattr(client, "spawn", SPAWN)
     notify = {"uses": "notify", "with": {"command": ["sh", "-c", 'echo "$EXP_OCCASION $EXP_STATUS" >>told']}}
     run = workspace.start(
         graph.tasks,
@@ -216,9 +280,9 @@ def test_the_end_is_what_the_graph_demands(workspace: ExpWorkspace, seed: int) -
         on_exit=graph.on_exit,
         plugins=[notify] if seed % 4 == 0 else [],
     )
-    one = Round(run, choice)
-    for _ in range(ACTS):
-        one.act(BASIC)
+    one = Round(run, choice, clock, package)
+    for _ in range(LENGTH):
+        one.act(acts)
     workspace.touch("gate")
     for _ in range(3):
         eventually(one.resume)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import errno
 import importlib.util
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.copied_packages import copied_package
 from support.patience import eventually
 from support.workspace import events, shim_pid
 
@@ -94,11 +94,9 @@ on_exit: {tidy: {inline: "echo tidy >>ran"}}
 @pytest.fixture
 def copy(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the package, from which a supervisor of its own process imports."""
-    folder = workspace.folder.parent / "installed"
-    shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(PACKAGE.parent / "schemas", folder / "schemas")
-    monkeypatch.setenv("PYTHONPATH", str(folder))
-    return folder / PACKAGE.name
+    package = copied_package(workspace.folder.parent / "installed")
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    return package
 
 
 def test_a_supervisor_outlives_its_package(workspace: ExpWorkspace, copy: Path) -> None:
