@@ -19,6 +19,11 @@ import pytest
 INSTALL: Final = Path(__file__).parents[1] / "engines" / "install.sh"
 INSTALL_WAIT: Final = 300.0  # seconds
 HOUR: Final = 3600.0
+# Python sleeps until a monotonic time, which this library refuses as an invalid argument.
+SLEEP: Final = """
+import select, time
+time.sleep = lambda seconds: select.select([], [], [], seconds) and None
+"""
 CLOCKS: Final = "import time; print(time.time(), time.monotonic())"
 
 
@@ -28,6 +33,7 @@ class FakedClock:
 
     library: Path
     file: Path
+    site: Path  # where Python finds what it runs at its start
 
     @property
     def env(self) -> dict[str, str]:
@@ -37,6 +43,7 @@ class FakedClock:
             "FAKETIME_TIMESTAMP_FILE": str(self.file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "PYTHONPATH": str(self.site),
         }
 
     def set(self, seconds: float) -> None:
@@ -60,7 +67,9 @@ def faked_clock(tmp_path: Path) -> FakedClock:
         pytest.skip(
             "A CLOCK THAT IS SET IS NOT TESTED: there is no libfaketime, which root on a Debian installs"
         )
-    clock = FakedClock(path, tmp_path / "clock")
+    clock = FakedClock(path, tmp_path / "clock", tmp_path / "site")
+    clock.site.mkdir()
+    (clock.site / "sitecustomize.py").write_text(SLEEP)
     clock.set(HOUR)
     before = [float(text) for text in _clocks({})]
     faked = [float(text) for text in _clocks(clock.env)]
