@@ -20,7 +20,7 @@ import typer
 import typer.core
 import typer.main
 
-from nemorun_cli.cli import extra_arguments, shell_words, terminal, wrapping
+from nemorun_cli.cli import terminal, wrapping
 from nemorun_cli.errors import ExpError, LedgerError, SpecError, UnreadableWarning, UsageError
 from nemorun_cli.version import __version__
 
@@ -68,6 +68,7 @@ COMMANDS: Final = {name: line for section in SECTIONS.values() for name, line in
 
 FAULT: Final = 70  # the exit code of a fault in `exp` itself
 BROKEN_PIPE: Final = 141  # what a shell reports for a program that SIGPIPE ended
+COMPLETION: Final = "_EXP_COMPLETE"  # set by the completion scripts of shells
 ERROR_FORMAT: Final = "exp.error/1"
 EXAMPLES: Final = "Examples:"  # the heading of the examples in a command's docstring
 
@@ -136,7 +137,10 @@ class ExpCommand(_FittingHelp, typer.core.TyperCommand):
         """Parse the command line; arguments that the command does not take are wrong usage."""
         words = list(args)  # the parser empties the list
         rest = super().parse_args(ctx, args)
-        extra_arguments.refuse(ctx, words)
+        if ctx.args:
+            from nemorun_cli.cli import extra_arguments  # noqa: PLC0415 - only for wrong usage
+
+            extra_arguments.refuse(ctx, words)
         return rest
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -277,8 +281,10 @@ def _show_unreadable() -> None:
 
 def _run(argv: Sequence[str], *, is_json: bool) -> int:
     try:
-        if shell_words.is_requested():
-            shell_words.complete(lambda: _main(argv))
+        if (instruction := os.environ.get(COMPLETION, "")).startswith("complete_"):
+            from nemorun_cli.cli import shell_words  # noqa: PLC0415 - only for completion
+
+            shell_words.complete(instruction, lambda: _main(argv))
         code = _main(argv)
         terminal.flush()
     except SystemExit as ending:  # completion exits directly

@@ -18,7 +18,6 @@ from nemorun_cli.cli import terminal
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
 
-INSTRUCTION: Final = "_EXP_COMPLETE"  # set by the completion scripts of shells
 _BREAK: Final = re.compile(r"[=:]+")
 _OPTION: Final = re.compile(r"--[\w-]+=")
 _ZSH_ITEM: Final = re.compile(r'(^|\(\()"', re.MULTILINE)
@@ -32,14 +31,14 @@ class BashLine:
     kept: str
 
 
-def is_requested() -> bool:
-    """Whether a shell asks for completions."""
-    return os.environ.get(INSTRUCTION, "").startswith("complete_")
+def complete(instruction: str, main: Callable[[], object]) -> None:
+    """Write the completions that `main` prints for the words in the environment, as the shell expects.
 
-
-def complete(main: Callable[[], object]) -> None:
-    """Write the completions that `main` prints for the words in the environment, as the shell expects."""
-    edit = _EDITS.get(os.environ[INSTRUCTION], _unchanged)(os.environ)
+    Args:
+        instruction: what the completion script of the shell asks for, such as `complete_bash`.
+        main: the command line, which prints them and exits.
+    """
+    edit = _EDITS.get(instruction, _unchanged)(os.environ)
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Final
 
 INDENT: Final = 2  # of the further lines of a line that has no columns
@@ -24,11 +23,12 @@ def width_of(text: str) -> int:
     """The number of columns that a text takes on a terminal."""
     if text.isascii():
         return len(text)
-    return sum(0 if unicodedata.combining(char) else 1 + (_is_wide(char)) for char in text)
+    import unicodedata  # noqa: PLC0415 - rarely needed
 
-
-def _is_wide(char: str) -> bool:
-    return unicodedata.east_asian_width(char) in _WIDE
+    return sum(
+        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in _WIDE)
+        for char in text
+    )
 
 
 def padded(text: str, width: int, *, is_number: bool = False) -> str:
