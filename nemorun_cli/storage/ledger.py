@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 FORMAT: Final = "exp.ledger/1"
 LOCK_WAIT: Final = 30.0  # seconds until a writer gives up on the lock and names its holder
 LOCK_PAUSE: Final = 0.002  # seconds between tries
+RESTORE_AFTER: Final = 1.0  # seconds until a ledger that was removed is written again
 CHECK_REST: Final = 100  # times the duration of a check of the whole file, until the next one
 
 
@@ -202,6 +203,7 @@ class Ledger:
         self.lock_wait = lock_wait
         self._lock: int | None = None
         self._descriptor: int | None = None
+        self._missing_since: float | None = None  # monotonic, if the file was missing at the last look
         self._mtime: int | None = None  # in nanoseconds, after the last write or check by this process
         self._next_check = 0.0  # monotonic: some file systems change the time of modification later
         self._reader = LedgerReader(path)
@@ -258,22 +260,35 @@ class Ledger:
         Raises:
             LedgerDamagedError: another program has changed what was read or written before.
         """
-        self._status()
+        self._status(is_patient=False)
         LedgerReader(self.path).read()
 
-    def _status(self) -> os.stat_result:
-        """The status of the file at the path: the one that this process writes, or an equal one."""
+    def _status(self, *, is_patient: bool = True) -> os.stat_result:
+        """The status of the file at the path: the one that this process writes, or an equal one.
+
+        With `is_patient`, a file that was removed just now is not restored yet.
+        """
         while True:
             try:
                 status = self.path.stat()
             except FileNotFoundError:
                 if self._descriptor is None:
                     raise NotFoundError(f"there is no ledger at {self.path}") from None
+                if is_patient and not self._is_missing_for_long():
+                    return os.fstat(self._descriptor)
                 self._restore(self._descriptor)
                 continue
+            self._missing_since = None
             if self._descriptor is None or os.path.samestat(status, os.fstat(self._descriptor)):
                 return status
             self._adopt(self._descriptor)
+
+    def _is_missing_for_long(self) -> bool:
+        """Whether the file has been missing for so long that nobody is removing its whole folder."""
+        now = time.monotonic()
+        if self._missing_since is None:
+            self._missing_since = now
+        return now - self._missing_since >= RESTORE_AFTER
 
     def _restore(self, descriptor: int) -> None:
         """Write the ledger again, which another program removed, from the descriptor that is still open."""

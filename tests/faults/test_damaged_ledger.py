@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,6 +121,19 @@ def test_a_ledger_that_can_be_kept_whole_is(workspace: ExpWorkspace, change: Cal
     assert run.files.ledger.read_bytes().startswith(before)
     assert [event["event"] for event in events(run)].count("supervisor_started") == 1
     assert fsck.examine(run.files, run.spec()).is_sound
+
+
+def test_a_ledger_is_not_restored_while_its_folder_is_being_removed(workspace: ExpWorkspace) -> None:
+    """For a moment its supervisor writes nothing, so that a removal of the whole folder succeeds."""
+    run = _begun(workspace)
+    run.files.ledger.unlink()
+    requests.wake(run.files)
+    time.sleep(0.2)
+    assert not run.files.ledger.exists()
+    shutil.rmtree(run.directory)
+    workspace.touch("go")
+    eventually(lambda: not workspace.processes())
+    assert not run.directory.exists()
 
 
 def test_a_repair_ends_a_supervisor_that_noticed_nothing(workspace: ExpWorkspace) -> None:
