@@ -324,7 +324,7 @@ def test_what_started_before_a_submission_collapsed_is_known(
 
 def test_a_task_that_could_not_be_examined_is_running_again(tmp_path: Path) -> None:
     """A task that became UNKNOWN through an error is RUNNING once it can be examined, before it ends."""
-    text = SPEC.replace('there: {command: ["true"]', "there: {command: [sleep, '1.8']")
+    text = SPEC.replace('there: {command: ["true"]', "there: {command: [sleep, '3.5']")
     executor = Blind(1)
     supervision, status, _ = supervise(tmp_path, executor, text)
     assert (status, executor.left) == (ExperimentStatus.COMPLETED, 0)
