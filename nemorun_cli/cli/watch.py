@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import progress, terminal
 from nemorun_cli.model import wording
-from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import requests
@@ -137,10 +136,8 @@ def _cancel_here(run: Run, interrupts: Interrupts, *, times: int) -> Snapshot:
 def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collection[str]) -> None:
     """Print the final status and why tasks failed, with the end of each log unless it was shown."""
     history = snapshot.history
-    after = ""
-    begin = history.resumed or history.started
-    if history.finished and begin:
-        after = f" after {wording.seconds(seconds_between(begin, history.finished['time']))}"
+    seconds = snapshot.active if history.finished else None
+    after = "" if seconds is None else f" after {wording.seconds(seconds)}"
     terminal.warn(f"{snapshot.files.id} {snapshot.status}{after} ({wording.counts(history.counts)})")
     groups = sweeps.of(snapshot.spec)
     for group in groups:

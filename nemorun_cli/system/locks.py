@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PATIENCE: Final = 0.1  # seconds that `take` keeps trying, because the current holder may be a probe
 PAUSE: Final = 0.002  # seconds between tries
 RENEWAL_WAIT: Final = 60.0  # seconds that a holder waits for the lock of the file that replaced its own
+RENEW_AFTER: Final = 1.0  # seconds until a removed lock file is made again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +205,7 @@ class HeldLock:
     def __init__(self, path: Path, descriptor: int, holder: Holder | None = None) -> None:
         self.path = path
         self._holder = holder
+        self._missing_since: float | None = None  # monotonic, if the file was missing at the last look
         self._use(descriptor)
 
     def _use(self, descriptor: int) -> None:
@@ -223,6 +225,8 @@ class HeldLock:
     def keep(self) -> bool:
         """Lock the file again if it was removed or replaced, and name the holder again if it is empty.
 
+        A removed file is made again after RENEW_AFTER: somebody may be removing its whole folder.
+
         Returns:
             Whether another file had to be locked.
 
@@ -232,9 +236,12 @@ class HeldLock:
         try:
             status = self.path.stat()
         except FileNotFoundError:
-            return self._renew()
+            now = time.monotonic()
+            self._missing_since = now if self._missing_since is None else self._missing_since
+            return now - self._missing_since >= RENEW_AFTER and self._renew()
         except OSError:
             return False  # it cannot be examined now
+        self._missing_since = None
         if (status.st_dev, status.st_ino) != self._file:
             return self._renew()
         if not status.st_size and self._holder is not None:

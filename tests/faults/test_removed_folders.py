@@ -46,12 +46,8 @@ def test_supervisor_and_shim_leave_with_their_home(workspace: ExpWorkspace) -> N
     eventually((workspace.folder / "up").exists)
     holder, shim = run.status(observe=False).holder, shim_pid(run, "a")
     assert holder is not None
-    # The supervisor may just make its lock file again, which a removal in that moment trips over.
-    eventually(
-        lambda: shutil.rmtree(workspace.home.directory, ignore_errors=True) or not run.directory.exists()
-    )
+    shutil.rmtree(workspace.home.directory)
     eventually(lambda: not is_running(holder.pid))
-    shutil.rmtree(workspace.home.directory, ignore_errors=True)
     assert is_running(shim)
     workspace.touch("gate")
     eventually(lambda: not is_running(shim))

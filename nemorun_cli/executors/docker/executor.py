@@ -77,7 +77,7 @@ class _Tracked:
     work: Future[Any] | None = None  # the start or finish in progress
     gate: threading.Lock = field(default_factory=threading.Lock)  # see `lifecycle.start`
     is_unconfirmed: bool = False  # the connection was lost, and possibly events of this attempt
-    has_died: bool = False
+    died_with: int | None = None  # the exit code, if the engine has reported the end
     saw_oom: bool = False
     is_late: bool = False  # it exceeded its timeout
     deadline: float | None = None  # monotonic time of the timeout, if it runs without the shim
@@ -337,7 +337,7 @@ class DockerExecutor:
         self._reports.append(AttemptStatus(key=key, state="running", job_id=short, since=since))
         timeout = tracked.job.plan.timeout if tracked.job.plan and tracked.is_bare else None
         self._watch(tracked, outcome.container, since=since, timeout=timeout)
-        if tracked.has_died or outcome.has_ended:
+        if tracked.died_with is not None or outcome.has_ended:
             self._finish(tracked)
 
     def _report_end(self, status: AttemptStatus) -> None:
@@ -393,6 +393,7 @@ class DockerExecutor:
             saw_oom=lambda: tracked.saw_oom,
             is_stopped=tracked.job.key in self._stops,
             is_late=tracked.is_late,
+            died_with=tracked.died_with,
         )
         self._await_work(tracked, work)
 
@@ -539,10 +540,10 @@ class DockerExecutor:
         elif event["Action"] in ("pause", "unpause"):
             if tracked.work is None:
                 self._reports.append(_paused(tracked.job, is_paused=event["Action"] == "pause"))
-        elif tracked.container and tracked.work is None:
-            self._finish(tracked)
         else:
-            tracked.has_died = True
+            tracked.died_with = int(event["Actor"]["Attributes"].get("exitCode", 0))
+            if tracked.container and tracked.work is None:
+                self._finish(tracked)
 
     # -- termination --------------------------------------------------------------------------------
 

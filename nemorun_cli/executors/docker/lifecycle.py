@@ -159,8 +159,9 @@ def finish(
     saw_oom: Callable[[], bool],
     is_stopped: bool,
     is_late: bool,
+    died_with: int | None,
 ) -> AttemptStatus:
-    """Record how a container ended, then remove it.
+    """Record how a container ended, then remove it, also if somebody has started it again since then.
 
     Args:
         engine: the engine of the container.
@@ -169,6 +170,7 @@ def finish(
         saw_oom: whether the engine has reported that it ran out of memory.
         is_stopped: whether this process terminated it.
         is_late: whether this process found that it exceeded its timeout.
+        died_with: the exit code with which the engine has reported its end; None if it has not.
 
     Raises:
         DownError: the engine does not answer.
@@ -180,10 +182,13 @@ def finish(
     except NoSuchObjectError:
         return without_container(job)
     state, short = description["State"], description["Id"][:12]
-    if state["Running"]:
+    is_bare = containers.LABEL + "timeout" in description["Config"]["Labels"]
+    is_restarted = state["Running"] and is_bare and died_with is not None
+    if is_restarted:  # with the shim it runs nothing anew, and the first end is in its record
+        state["ExitCode"] = died_with
+    elif state["Running"]:
         return AttemptStatus(key=job.key, state="running", job_id=short)
     _own_files(engine, job, container)
-    is_bare = containers.LABEL + "timeout" in description["Config"]["Labels"]
     # Even if the log was followed: the engine may end its stream before the last lines arrive.
     log_is_whole = not is_bare or _complete_log(engine, job, container)
     output = engine.log_tail(container) if state["ExitCode"] and (is_bare or not claimed(job)) else ""
@@ -197,6 +202,8 @@ def finish(
             if is_bare
             else _shim_record(job, description, output)
         )
+        if record is not None and is_restarted:  # the engine has the times of the second run
+            record = {key: value for key, value in record.items() if key not in ("started", "ended")}
         if record is None and not claimed(job) and attempts.read_ending(job.files) is None:
             engine.remove(container)
             return AttemptStatus(key=job.key, state="absent")
