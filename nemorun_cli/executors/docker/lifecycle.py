@@ -184,7 +184,7 @@ def finish(
     state, short = description["State"], description["Id"][:12]
     is_bare = containers.LABEL + "timeout" in description["Config"]["Labels"]
     is_restarted = state["Running"] and is_bare and died_with is not None
-    if is_restarted:  # with the shim it runs nothing anew, and the first end is in its record
+    if is_restarted:  # with the shim it runs nothing, and the first end is in its record
         state["ExitCode"] = died_with
     elif state["Running"]:
         return AttemptStatus(key=job.key, state="running", job_id=short)
