@@ -282,9 +282,9 @@ def _show_unreadable() -> None:
 def _run(argv: Sequence[str], *, is_json: bool) -> int:
     try:
         if (instruction := os.environ.get(COMPLETION, "")).startswith("complete_"):
-            from nemorun_cli.cli import shell_words  # noqa: PLC0415 - only for completion
+            from nemorun_cli.cli import completion_words  # noqa: PLC0415 - only for completion
 
-            shell_words.complete(instruction, lambda: _main(argv))
+            completion_words.complete(instruction, lambda: _main(argv))
         code = _main(argv)
         terminal.flush()
     except SystemExit as ending:  # completion exits directly

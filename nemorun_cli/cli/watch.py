@@ -11,7 +11,7 @@ from nemorun_cli.model import wording
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import requests
-from nemorun_cli.views import failed_lines, log_excerpt, sweeps
+from nemorun_cli.views import failed_line_text, log_excerpt, sweeps
 from nemorun_cli.views.log_reader import LogFeed
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _summarize_failure(snapshot: Snapshot, name: str, *, secrets: Collection[str
     code = f" (exit code {state.exit_code})" if state.exit_code is not None and "exit code" not in why else ""
     note = " (a handler: does not change the status)" if name in snapshot.history.handlers else ""
     terminal.say(f"  {name}: {why}{code}{note}")
-    if (place := failed_lines.of_task(snapshot, name, secrets=secrets)) is not None:
+    if (place := failed_line_text.of_task(snapshot, name, secrets=secrets)) is not None:
         terminal.say(f"    its inline text ended at {place}")
     if is_shown or not state.submitted:
         return

@@ -24,9 +24,9 @@ tasks:
 """
 
 
-def run_within(exp: Exp, soft: int, hard: int) -> dict[str, Any]:
-    """Run the spec with limits of open files; returns its status."""
-    path = exp.spec(SPEC)
+def run_within(exp: Exp, text: str, soft: int, hard: int) -> dict[str, Any]:
+    """Run a spec with limits of open files; returns its status."""
+    path = exp.spec(text)
     done = subprocess.run(
         [*exp.argv, "run", str(path), "--quiet"],
         cwd=exp.folder,
@@ -44,7 +44,7 @@ def run_within(exp: Exp, soft: int, hard: int) -> dict[str, Any]:
 @pytest.mark.parametrize(("soft", "hard"), [(24, 24), (200, 4096)])
 def test_a_limit_of_open_files_costs_no_task(exp: Exp, soft: int, hard: int) -> None:
     """More tasks than descriptors run at once, each once, and with the limits that the caller had."""
-    status = run_within(exp, soft, hard)
+    status = run_within(exp, SPEC, soft, hard)
     assert {(task["status"], task["attempt"]) for task in status["tasks"]} == {("SUCCEEDED", 1)}
     assert (exp.directory() / "limits").read_text().splitlines() == [f"{soft} {hard}"] * COUNT
 
@@ -52,14 +52,6 @@ def test_a_limit_of_open_files_costs_no_task(exp: Exp, soft: int, hard: int) -> 
 def test_a_supervisor_may_open_more_files_than_its_caller(exp: Exp) -> None:
     """It raises its own soft limit, for it holds descriptors for each running task."""
     supervisor = '$(cut -d" " -f4 /proc/$PPID/stat)'  # the parent of the shim
-    path = exp.spec(f"name: one\ntasks: {{t: {{inline: 'cat /proc/{supervisor}/limits'}}}}")
-    subprocess.run(
-        [*exp.argv, "run", str(path), "--quiet"],
-        cwd=exp.folder,
-        env=exp.env,
-        timeout=60,
-        check=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 4096)),
-    )
+    run_within(exp, f"name: one\ntasks: {{t: {{inline: 'cat /proc/{supervisor}/limits'}}}}", 200, 4096)
     lines = exp("logs", "latest", "t").stdout.splitlines()
     assert any(line.split()[:5] == ["Max", "open", "files", "4096", "4096"] for line in lines)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.status import Reason, TaskStatus
-from nemorun_cli.views import failed_lines, log_excerpt
+from nemorun_cli.views import failed_line_text, log_excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -62,6 +62,6 @@ def _message(
         excerpt = log_excerpt.read(snapshot.files.attempt(name, state.attempt).log, secrets=secrets)
         if excerpt is not None and excerpt.error:
             return excerpt.error
-        if (line := failed_lines.of_task(snapshot, name, secrets=secrets)) is not None:
+        if (line := failed_line_text.of_task(snapshot, name, secrets=secrets)) is not None:
             return f"exit code {state.exit_code} at {line}"
     return state.why() or f"exit code {state.exit_code}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.scheduler import resume_plan
-from nemorun_cli.views import failed_lines, log_excerpt, timeline
+from nemorun_cli.views import failed_line_text, log_excerpt, timeline
 from nemorun_cli.views.reports.causes import Cause, CauseReader, signal_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def explain(
     explanations = []
     for name in names:
         task, state = reader.schedule.tasks[name], snapshot.history.tasks[name]
-        line = failed_lines.of_task(snapshot, name, secrets=secrets)
+        line = failed_line_text.of_task(snapshot, name, secrets=secrets)
         excerpt = backend_output = None
         if state.status in _WITH_LOG and state.submitted:
             files = snapshot.files.attempt(name, state.attempt)

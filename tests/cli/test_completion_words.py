@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.terminals import Terminal
 
-from nemorun_cli.cli import shell_words
+from nemorun_cli.cli import completion_words
 
 if TYPE_CHECKING:
     from support.workspace import Exp
@@ -35,7 +35,7 @@ ALL = ["1,opt=adam", "1,opt=sgd", "2,opt=adam", "2,opt=sgd"]
 def test_bash_words_are_joined_as_they_were_typed(words: str, joined: str, kept: str) -> None:
     """`=` and `:`, which bash makes words of their own, belong to the words around them."""
     split = words.split(" ")
-    line = shell_words.join(split, len(split) - 1)
+    line = completion_words.join(split, len(split) - 1)
     assert " ".join(line.words) == joined
     assert line.kept == kept
 
