@@ -22,7 +22,8 @@ SHARED = shared_folder("slurm")
 PATH = "/usr/local/bin:/usr/bin:/bin"  # whatever a test makes of the real one
 START_WAIT = 600.0  # seconds; the first start installs Slurm
 COMMAND_WAIT = 60.0
-STATES_OF_LIFE = "PENDING,RUNNING,COMPLETING,SUSPENDED,CONFIGURING"
+# Not COMPLETING: the job script has exited, and Slurm clears up after it. Processes are sought separately.
+STATES_OF_LIFE = "PENDING,RUNNING,SUSPENDED,CONFIGURING"
 
 
 @dataclass(frozen=True)
