@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.resources import Resources
 
 WORKERS: Final = 4  # threads that start containers, and as many that finish them
-ADOPTION_TIMEOUT: Final = 10.0  # seconds that an answer may take when attempts are adopted
+LIST_TIMEOUT: Final = 10.0  # seconds that the engine may take to list its containers
 OVERLAP: Final = 2.0  # seconds of past events that are requested, so that none is missed
 FIRST_PAUSE: Final = 0.5  # seconds until the first retry of an engine that does not answer
 LONGEST_PAUSE: Final = 10.0  # the same, after several retries
@@ -82,6 +82,22 @@ class _Tracked:
     is_late: bool = False  # it exceeded its timeout
     deadline: float | None = None  # monotonic time of the timeout, if it runs without the shim
     log: ContainerLog | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Listing:
+    """A list of the experiment's containers that the engine was asked for.
+
+    Attributes:
+        jobs: the attempts that are adopted by it; others may have changed since it was requested.
+        containers: the containers that were being monitored when it was requested.
+        deadline: the monotonic time until which the engine may answer.
+    """
+
+    work: Future[list[dict[str, Any]]]
+    jobs: Sequence[Job]
+    containers: frozenset[str]
+    deadline: float
 
 
 @dataclass(slots=True)
@@ -132,6 +148,8 @@ class DockerExecutor:
         self._next_retry = 0.0
         self._retries = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         self._next_check = time.monotonic() + CHECK_EVERY
+        self._listing: _Listing | None = None
+        self._is_first = True  # nothing was submitted or polled yet
         self._tracked: dict[Key, _Tracked] = {}
         self._names: dict[str, Key] = {}
         self._stops: dict[Key, _Stop] = {}
@@ -151,6 +169,7 @@ class DockerExecutor:
 
     def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
         """Start attempts in threads; `poll` reports when they run."""
+        self._is_first = False
         return answer_each(jobs, self._submit)
 
     def _submit(self, job: Job) -> AttemptStatus:
@@ -174,18 +193,23 @@ class DockerExecutor:
         return AttemptStatus(key=job.key, state="queued")
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
-        """Events since the last call, and the status of attempts that are not tracked yet."""
+        """Events since the last call, and the status of attempts that are not tracked yet.
+
+        The first call waits for the engine, at most `LIST_TIMEOUT` seconds each for its list and for ended
+        containers; the others do not.
+        """
         self._read()
-        known = {*self._tracked, *self._orphans, *(status.key for status in self._reports)}
-        unseen = [job for key, job in jobs.items() if key not in known]
         if self._down is None or time.monotonic() >= self._next_retry:
             self._down = None
-            self._adopt_all(unseen, jobs)
+            self._adopt_unseen(jobs)
         if self._tracked and time.monotonic() >= self._next_check:
-            self._check_all()
+            self._next_check = time.monotonic() + CHECK_EVERY
+            self._ask_for_list(())
+        self._take_list(jobs)
         self._advance()
         self._collect()
         self._poll_orphans(jobs)
+        self._is_first = False
         reports, self._reports = self._reports, []
         return reports
 
@@ -211,7 +235,9 @@ class DockerExecutor:
         """The time of the next signal, scan or check, or of the next retry of an engine that is down."""
         times = [stop.due for key, stop in self._stops.items() if self._can_signal(key)]
         times += [tracked.deadline for tracked in self._tracked.values() if tracked.deadline is not None]
-        if self._down is not None:
+        if self._listing is not None:
+            times.append(self._listing.deadline)
+        elif self._down is not None:
             times.append(self._next_retry)
         elif self._tracked:
             times.append(self._next_check)
@@ -301,6 +327,10 @@ class DockerExecutor:
     def _on_work_done(self, key: Key, work: Future[Any]) -> None:
         """Queue the finished work; called in the thread that did it."""
         self._done.append((key, work))
+        self._wake_up()
+
+    def _wake_up(self) -> None:
+        """Let the next `poll` be called at once; called in any thread."""
         with contextlib.suppress(OSError):  # closed in the meantime
             os.write(self._wakeup_write, b"!")
 
@@ -403,8 +433,16 @@ class DockerExecutor:
             if self._engine is not None:
                 self._engine.remove(container)
 
-    def _adopt_all(self, unseen: Sequence[Job], jobs: Mapping[Key, Job]) -> None:
+    def _adopt_unseen(self, jobs: Mapping[Key, Job]) -> None:
         """Adopt attempts that another process submitted, or that ran before the connection was lost."""
+        listed = self._listing.jobs if self._listing else ()
+        known = {
+            *self._tracked,
+            *self._orphans,
+            *(status.key for status in self._reports),
+            *(job.key for job in listed),
+        }
+        unseen = [job for key, job in jobs.items() if key not in known]
         local = [job for job in unseen if job.holder is None or job.holder.is_this_host]
         for job in unseen:
             if job not in local:
@@ -415,45 +453,72 @@ class DockerExecutor:
                 self._reports.append(
                     AttemptStatus(key=job.key, state="unknown", message=message, evidence=ELSEWHERE)
                 )
-        if not local:
+        if local:
+            self._connect(local[0])
+            self._ask_for_list(local)
+
+    def _ask_for_list(self, to_adopt: Sequence[Job]) -> None:
+        """Ask the engine for its containers, unless it still has to answer an earlier request."""
+        if self._listing is not None:
             return
-        self._connect(local[0])
+        if self._engine is None or self._down is not None:
+            for job in to_adopt:
+                self._report_unknown(job.key, self._down or "there is no Docker engine")
+            return
+        work = self._enders.submit(self._engine.list, self._labels)
+        self._listing = _Listing(
+            work=work,
+            jobs=to_adopt,
+            containers=frozenset(
+                tracked.container for tracked in self._tracked.values() if tracked.container
+            ),
+            deadline=time.monotonic() + LIST_TIMEOUT,
+        )
+        work.add_done_callback(lambda _: self._wake_up())
+
+    def _take_list(self, jobs: Mapping[Key, Job]) -> None:
+        """Adopt attempts by the engine's list of containers, once it has answered or its time is up."""
+        listing = self._listing
+        if listing is None:
+            return
+        if self._is_first:
+            wait([listing.work], LIST_TIMEOUT)
+        if not listing.work.done() and time.monotonic() < listing.deadline:
+            return
+        self._listing = None
+        if self._events is None:  # ends since the request may have been missed
+            self._on_no_list(listing, self._down or f"the connection to {self._address} was lost")
+            return
         try:
-            listed = self._list()
-        except DownError as error:
-            if self._down is None:
-                self._on_unreachable(error.message)
-            for job in local:
-                self._report_unknown(job.key, error.message)
+            listed = listing.work.result(0)
+        except (TimeoutError, DownError, RefusedError) as error:
+            message = f"the Docker engine at {self._address} does not answer within {LIST_TIMEOUT:g} s"
+            self._on_no_list(listing, str(error) or message)
             return
         self._retries.reset()
+        self._finish_unlisted(listing, {entry["Id"]: entry["State"] for entry in listed})
         by_name = {entry["Names"][0].removeprefix("/"): entry for entry in listed if entry["Names"]}
-        work = [work for job in local if (work := self._adopt(job, by_name.get(containers.name(job))))]
+        awaited = [job for job in listing.jobs if job.key in jobs and job.key not in self._tracked]
+        work = [work for job in awaited if (work := self._adopt(job, by_name.get(containers.name(job))))]
         self._sweep(listed, jobs)
-        wait(work, ADOPTION_TIMEOUT)
+        if self._is_first:
+            wait(work, LIST_TIMEOUT)
 
-    def _list(self) -> list[dict[str, Any]]:
-        """All containers of the experiment. Raises DownError if the engine does not answer in time."""
-        if self._down is not None or self._engine is None:
-            raise DownError(self._down or "there is no Docker engine")
-        try:
-            return self._enders.submit(self._engine.list, self._labels).result(ADOPTION_TIMEOUT)
-        except TimeoutError:
-            message = f"the Docker engine at {self._address} does not answer within {ADOPTION_TIMEOUT:g} s"
-            raise DownError(message) from None
+    def _on_no_list(self, listing: _Listing, message: str) -> None:
+        if self._down is None:
+            self._on_unreachable(message)
+        for job in listing.jobs:
+            if job.key not in self._tracked:
+                self._report_unknown(job.key, message)
 
-    def _check_all(self) -> None:
+    def _finish_unlisted(self, listing: _Listing, states: Mapping[str, str]) -> None:
         """Finish containers that ended without an event: the engine drops events for slow listeners."""
-        self._next_check = time.monotonic() + CHECK_EVERY
-        if self._down is not None:
-            return
-        try:
-            states = {entry["Id"]: entry["State"] for entry in self._list()}
-        except DownError as error:
-            self._on_unreachable(error.message)
-            return
         for tracked in self._tracked.values():
-            if tracked.container and tracked.work is None and states.get(tracked.container) not in ALIVE:
+            if (
+                tracked.container in listing.containers
+                and tracked.work is None
+                and states.get(tracked.container) not in ALIVE
+            ):
                 self._finish(tracked)
 
     def _adopt(self, job: Job, entry: Mapping[str, Any] | None) -> Future[Any] | None:

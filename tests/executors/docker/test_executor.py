@@ -30,6 +30,7 @@ from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Job
 from nemorun_cli.executors.docker import container as containers
 from nemorun_cli.executors.docker.client import LogFile, host
+from nemorun_cli.executors.docker.executor import LIST_TIMEOUT
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.status import Reason, TaskStatus
@@ -678,6 +679,28 @@ def test_the_end_of_a_container_that_its_engine_has_forgotten_is_known(
     lasting_engine.run("up", "--live-restore")
     found = run.wait(timeout=60).history.tasks
     assert (found["one"].exit_code, workspace.lines()) == (4, ["one 1"])
+
+
+def test_an_engine_that_hangs_does_not_block(workspace: ExpWorkspace, lasting_engine: Dockerd) -> None:
+    """After the first look nothing waits for the engine's list; what is in it is told when it arrives."""
+    run = workspace.start({"one": until("go")}, **box())
+    eventually(lambda: status(run, "one") == "RUNNING")
+    task, state = run.spec().tasks[0], run.status().history.tasks["one"]
+    job = Job.of(task, state, run.files)
+    engine_pid = int((lasting_engine.folder / "docker.pid").read_text())
+    with contextlib.closing(executors.make("box", BUSYBOX, {})) as executor:
+        assert list(executor.poll({})) == []
+        os.kill(engine_pid, signal.SIGSTOP)
+        try:
+            before = time.monotonic()
+            assert [list(executor.poll({job.key: job})) for _ in range(3)] == [[]] * 3
+            assert time.monotonic() - before < LIST_TIMEOUT / 2
+        finally:
+            os.kill(engine_pid, signal.SIGCONT)
+        answers = eventually(lambda: list(executor.poll({job.key: job})))
+        assert [(answer.key, answer.state) for answer in answers] == [(job.key, "running")]
+    workspace.touch("go")
+    assert statuses(run.wait(timeout=60)) == {"one": "SUCCEEDED"}
 
 
 @pytest.mark.parametrize("end", ["stop", "crash"])
