@@ -43,13 +43,13 @@ class Batch:
 
 
 def batches(
-    requests: Iterable[tuple[Job, Request]], *, longest: Callable[[], int], size: Callable[[str], int | None]
+    requests: Iterable[tuple[Job, Request]], *, longest: int, size: Callable[[str], int | None]
 ) -> Iterator[Batch]:
     """Group the jobs into as few calls of sbatch as possible.
 
     Args:
         requests: the jobs with their requests.
-        longest: returns how many members an array may have.
+        longest: how many members an array may have.
         size: returns the number of members of the array with an id; None if no such array is known.
     """
     groups: dict[tuple[Request, str], list[Job]] = {}
@@ -73,9 +73,8 @@ def batches(
         for job in jobs:
             groups.setdefault((request, text(job.upstream, size)), []).append(job)
     for (request, dependency), jobs in groups.items():
-        most = max(1, longest()) if len(jobs) > 1 else 1
-        for first in range(0, len(jobs), most):
-            yield Batch(jobs[first : first + most], request, dependency)
+        for first in range(0, len(jobs), longest):
+            yield Batch(jobs[first : first + longest], request, dependency)
 
 
 _TYPES: Final[Mapping[str, str]] = {"success": "afterok", "failure": "afternotok"}

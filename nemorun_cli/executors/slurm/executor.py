@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.executors import (
@@ -115,6 +114,7 @@ class SlurmExecutor:
         self._queue = SbatchQueue(self._call)
         self._unreported: list[AttemptStatus] = []  # results of earlier submissions, for the next `poll`
         self._unanswered: set[Key] = set()  # sbatch was not called for them, or has not answered
+        self._requests: list[tuple[Job, Request]] = []  # to be written once the longest array is known
 
     def queue(self) -> str:
         """The cluster, by how it is reached: any of its jobs can wait for any other."""
@@ -130,18 +130,13 @@ class SlurmExecutor:
 
     def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
         """Submit attempts, as arrays where their requests are equal; `poll` reports later results."""
-        requests: list[tuple[Job, Request]] = []
-        errors = list(answer_each(jobs, partial(self._request, requests=requests)))
-        if requests:
-            size = self._jobs.of_experiment(jobs[0]).size
-            for batch in batches(requests, longest=self._states.max_array, size=size):
-                self._queue.add(self._write(batch), batch)
+        errors = list(answer_each(jobs, self._request))
         keys = {job.key for job in jobs}
         statuses = [*self._unreported, *self._send()]
         self._unreported = [status for status in statuses if status.key not in keys]
         return [*errors, *(status for status in statuses if status.key in keys)]
 
-    def _request(self, job: Job, *, requests: list[tuple[Job, Request]]) -> None:
+    def _request(self, job: Job) -> None:
         """Add the request of a job to those to submit, unless it may have been submitted before."""
         is_new = attempts.make_folders(job.files)
         if self._may_exist(job) and not is_new:
@@ -152,11 +147,13 @@ class SlurmExecutor:
         environment.require_fit(_inherited(job.plan) | job.plan.env | secrets, job.plan.argv)
         self._absent.discard(job.key)
         self._tracked[job.key] = _TrackedAttempt(job, is_adopted=False)
-        requests.append((job, request(self._options, job.plan)))
+        self._unanswered.add(job.key)
+        self._requests.append((job, request(self._options, job.plan)))
 
     def poll(self, jobs: Mapping[Key, Job]) -> Iterable[Answer]:
         """The changes since the last call, by the attempts' records and Slurm's last answer."""
         self._tracked = {key: tracked for key, tracked in self._tracked.items() if key in jobs}
+        self._requests = [entry for entry in self._requests if entry[0].key in jobs]
         statuses: list[AttemptStatus] = [*self._unreported, *self._send()]
         self._unreported, errors = [], []
         settled = {status.key for status in statuses if status.state in ("over", "absent")}
@@ -208,6 +205,8 @@ class SlurmExecutor:
     def due(self) -> float | None:
         """The monotonic time of the next refresh, query or cancel command."""
         times = [self._commands.due(), self._queue.due, time.monotonic() if self._unreported else None]
+        if self._requests:
+            times.append(self._states.max_array_due)
         if self._tracked:
             times += [self._access.due(), self._states.due]
         times += [
@@ -251,6 +250,34 @@ class SlurmExecutor:
             return True
         return bool(self._jobs.submissions(job)) and job.key not in self._absent
 
+    def _write_requests(self) -> list[AttemptStatus]:
+        """Queue the requests for sbatch; several of them once Slurm has reported how long an array may be."""
+        longest = self._states.max_array() if len(self._requests) > 1 else 1
+        if not self._requests or longest is None:
+            return []
+        requests, self._requests = self._requests, []
+        size = self._jobs.of_experiment(requests[0][0]).size
+        return [
+            status
+            for batch in batches(requests, longest=longest, size=size)
+            for status in self._enqueue(batch)
+        ]
+
+    def _enqueue(self, batch: Batch, *, is_next: bool = False) -> list[AttemptStatus]:
+        """Write a submission and queue it; if its files cannot be written, its members do not start."""
+        try:
+            self._queue.add(self._write(batch), batch, is_next=is_next)
+        except OSError as error:
+            return [self._unwritten(self._tracked[job.key], error) for job in batch.jobs]
+        return []
+
+    def _unwritten(self, tracked: _TrackedAttempt, error: OSError) -> AttemptStatus:
+        self._unanswered.discard(tracked.job.key)
+        failed = job_error(tracked.job, error)
+        if failed.is_shortage:
+            return replace(self._report_absent(tracked, failed.message), is_shortage=True)
+        return self._report_finished(tracked, failed_launch(failed.message))
+
     def _write(self, batch: Batch) -> Submission:
         texts = {}
         parts = len(het_job.components(batch.each)) if batch.each else 0
@@ -277,7 +304,6 @@ class SlurmExecutor:
                 arguments=line[1:],
                 upstream=upstream,
             )
-        self._unanswered |= texts.keys()
         submissions = self._jobs.of_experiment(batch.jobs[0])
         by_steps = uses_srun(self._options) or any(job.plan and job.plan.company for job in batch.jobs)
         return submissions.make(batch, texts, by_steps=by_steps, cluster_path=self._access.cluster_path)
@@ -294,18 +320,31 @@ class SlurmExecutor:
 
     def _send(self) -> Sequence[AttemptStatus]:
         """Submit what waits for it; returns the new results."""
+        unwritten = self._write_requests()
         return [
-            status
-            for submission, batch, answer in self._queue.answers()
-            for status in self._answered(submission, batch, answer)
+            *unwritten,
+            *(
+                status
+                for submission, batch, answer in self._queue.answers()
+                for status in self._answered(submission, batch, answer)
+            ),
         ]
 
     def _withdrawn(self) -> list[AttemptStatus]:
-        """Drop the submissions that Slurm never received, and whose members are all being cancelled."""
+        """Drop what Slurm never received: requests, and submissions whose members are all being cancelled."""
+        message = "its job was not submitted"
+        tracked = [self._tracked[job.key] for job, _ in self._requests if job.key in self._tracked]
+        dropped = [one for one in tracked if one.cancel]
+        keys = {one.job.key for one in dropped}
+        self._unanswered -= keys
+        self._requests = [entry for entry in self._requests if entry[0].key not in keys]
         return [
-            status
-            for submission in self._queue.withdraw(self._is_cancelled)
-            for status in self._returned(submission, "its job was not submitted")
+            *(self._report_absent(one, message) for one in dropped),
+            *(
+                status
+                for submission in self._queue.withdraw(self._is_cancelled)
+                for status in self._returned(submission, message)
+            ),
         ]
 
     def _is_cancelled(self, submission: Submission) -> bool:
@@ -355,21 +394,21 @@ class SlurmExecutor:
             return self._returned(submission, answer.limit)
         idle_since = None if self._states.has_live_jobs else self._states.asked
         is_hopeless = self._queue.is_hopeless(submission, idle_since=idle_since)
+        unwritten: list[AttemptStatus] = []
         if submission.is_array:
             middle = len(batch.jobs) // 2
             for jobs in (batch.jobs[middle:], batch.jobs[:middle]):
-                part = replace(batch, jobs=jobs, indices=None)
-                self._queue.add(self._write(part), part, is_next=True)
+                unwritten += self._enqueue(replace(batch, jobs=jobs, indices=None), is_next=True)
         elif is_hopeless and answer.is_own:
             reason = f"{answer.reason} (although you have no other job, so that this limit permits none)"
             return self._refused_for_good(submission, replace(answer, reason=reason))
         else:
             self._queue.add(submission, batch)
         message = sbatch_answer.waiting(answer)
-        members = self._members(submission)
-        return [
-            status for tracked in members if (status := self._report_new(tracked, "queued", message=message))
-        ]
+        waiting = (
+            self._report_new(tracked, "queued", message=message) for tracked in self._members(submission)
+        )
+        return [*unwritten, *(status for status in waiting if status)]
 
     def _returned(self, submission: Submission, reason: str) -> list[AttemptStatus]:
         """Report the members of a submission that is not in Slurm's queue as absent."""

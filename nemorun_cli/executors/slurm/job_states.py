@@ -31,7 +31,7 @@ SHORTEST: Final = 0.5  # seconds from an answer of squeue to the next query, aft
 LONGEST: Final = 30.0  # the same, after a long time without events
 GROWTH: Final = 1.5
 URGENT: Final = 0.2  # the same, when only Slurm's confirmation that a task has finished is missing
-FIRST_ANSWER: Final = 10.0  # seconds that the first query waits for Slurm
+FIRST_ANSWER: Final = 10.0  # seconds that the first query, and the first array, wait for Slurm
 ACCOUNTING_EVERY: Final = 2.0  # seconds between queries of sacct for jobs that squeue no longer lists
 MOST_QUOTED: Final = 200  # characters of unexpected output in a message
 DEFAULT_ARRAY: Final = 1001  # Slurm's default of MaxArraySize
@@ -44,6 +44,7 @@ class JobStates:
         complaint: why the last query failed; None if it succeeded.
         asked: the monotonic time at which the last successful query was started; None before the first.
         answers: the number of answered queries, including failed ones.
+        max_array_due: the monotonic time until which `max_array` waits for an answer.
     """
 
     def __init__(self, commands: SlurmCommands) -> None:
@@ -61,6 +62,8 @@ class JobStates:
         self._next_accounting = 0.0
         self._pauses = Backoff(first=SHORTEST, longest=LONGEST, growth=GROWTH)
         self._max_array: int | None = None
+        self._config: PendingCommand | None = None  # the query for it
+        self.max_array_due = 0.0
         self._next = 0.0
         self.complaint: str | None = None
         self._accounting_complaint: str | None = None
@@ -167,14 +170,20 @@ class JobStates:
             return self._accounting_complaint
         return f"squeue listed no jobs, but printed: {self._banner[:MOST_QUOTED]}" if self._banner else None
 
-    def max_array(self) -> int:
-        """How many jobs an array may have on this cluster."""
+    def max_array(self) -> int | None:
+        """How many jobs an array may have on this cluster; None while Slurm has not answered yet."""
         if self._max_array is None:
-            answer = self._commands.ask(["scontrol", "show", "config"]).wait(FIRST_ANSWER)
-            if answer is None or not answer.is_good:
+            if self._config is None:
+                self._config = self._commands.ask(["scontrol", "show", "config"])
+                self.max_array_due = time.monotonic() + FIRST_ANSWER
+            answer = self._config.answer()
+            if answer is None:
+                return None if time.monotonic() < self.max_array_due else DEFAULT_ARRAY
+            self._config = None
+            if not answer.is_good:
                 return DEFAULT_ARRAY
             limits = re.findall(r"\b(?:MaxArraySize\s*=\s*|max_array_tasks=)(\d+)", answer.output)
-            self._max_array = min((int(limit) for limit in limits), default=DEFAULT_ARRAY)
+            self._max_array = max(1, min((int(limit) for limit in limits), default=DEFAULT_ARRAY))
         return self._max_array
 
     def _collect(self) -> bool:

@@ -47,7 +47,7 @@ def size(job_id: str) -> int | None:
 
 def made(*jobs: Job) -> list[tuple[Sequence[str], str, Any]]:
     """The calls of sbatch for these."""
-    found = batches([(one, ASKED) for one in jobs], longest=lambda: 2, size=size)
+    found = batches([(one, ASKED) for one in jobs], longest=2, size=size)
     return [([one.task for one in batch.jobs], batch.dependency, batch.indices) for batch in found]
 
 

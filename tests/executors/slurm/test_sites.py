@@ -178,3 +178,30 @@ def test_another_cluster_is_carried_through_or_refused(
     assert (now(run, "two").reason, now(run, "two").exit_code) == ("exit", 4)
     assert (scripts(run)[0].parent / "job").read_text().endswith(";exptest")
     assert slurm_accounting.jobs(workspace.home.directory) == []
+
+
+def test_a_slow_answer_about_arrays_delays_only_arrays(
+    workspace: ExpWorkspace, slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until Slurm has told how long an array may be, others are looked after, and jobs may be cancelled."""
+    site = tmp_path / "site"
+    waits = f'case "$*" in "show config") until test -e {tmp_path}/go; do sleep 0.1; done;; esac\n'
+    wrappers(site, scontrol=f'{waits}exec scontrol.real "$@"')
+    tasks = {
+        "array": {"inline": NOTE, "matrix": {"n": [1, 2, 3]}},
+        "first": {"inline": "true", "executor": "local"},
+        "second": {"inline": "true", "executor": "local", "dependencies": ["first"]},
+    }
+    with monkeypatch.context() as patch:
+        on_path(site, patch)
+        run = workspace.start(tasks, **header())
+        soon(lambda: now(run, "second").status == "SUCCEEDED")
+        assert [now(run, f"array/n={number}").status for number in (1, 2, 3)] == ["SUBMITTED"] * 3
+        assert slurm.jobs(workspace.home.directory) == []
+        run.cancel(["array/n=2"])
+        soon(lambda: now(run, "array/n=2").status == "CANCELLED")
+        (tmp_path / "go").touch()
+        snapshot = run.wait(timeout=LONG)
+    found = statuses(snapshot)
+    assert [found[f"array/n={number}"] for number in (1, 2, 3)] == ["SUCCEEDED", "CANCELLED", "SUCCEEDED"]
+    assert len(workspace.lines()) == 2
