@@ -46,6 +46,12 @@ def steady() -> float:
     return _START.wall + time.monotonic() - _START.monotonic
 
 
+def step() -> float | None:
+    """Seconds by which the clock was set, or the machine suspended, since this process began; else None."""
+    seconds = round(time.time() - steady(), 3)
+    return seconds if abs(seconds) >= LEAST_STEP else None
+
+
 def age(moment: float) -> float:
     """Seconds since a moment, in Unix seconds; a step of the clock can make it smaller, but never larger."""
     return min(time.time(), steady()) - moment

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from nemorun_cli.model import clock
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp, steady
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
@@ -240,11 +241,13 @@ class Decisions:
         if self.history.finished or not self.history.is_settled:
             return
         is_supervised = self.journal.by == self.history.active_time.by
-        active = self.history.active_seconds(time.time(), is_supervised=is_supervised)
+        clock_step = clock.step()
+        active = self.history.active_seconds(time.time(), is_supervised=is_supervised, clock_step=clock_step)
         self.journal.note(
             events.FINISHED,
             status=self.history.outcome or self.schedule.final_status(),
             active=None if active is None else round(active, 3),
+            clock_step=clock_step,
             counts={status: count for status, count in self.history.counts.items() if count},
         )
 

@@ -40,6 +40,7 @@ class ActiveTime:
     _last: str = ""  # the latest event of the current supervisor, or the end of the last one
     _meanwhile: list[Span] = field(default_factory=list)  # attempts whose end others recorded since then
     _end: str | None = None
+    _steps: float = 0.0  # seconds by which the clock was set while supervisors ran, as they recorded it
 
     def note(self, event: Event, started: str | None = None) -> None:
         """Take in an event; `started` is when the attempt began whose end it is."""
@@ -54,9 +55,11 @@ class ActiveTime:
             self._note_attempt(started, time, is_own=is_own)
         elif kind == events.SUPERVISOR_ENDED:
             self.by = None
+            self._steps += event.get("clock_step") or 0.0
         elif kind == events.FINISHED:
             self._close(time)
             self._end = time
+            self._steps += event.get("clock_step") or 0.0
 
     def _note_attempt(self, started: str, ended: str, *, is_own: bool) -> None:
         if is_own and not self.pauses:
@@ -95,7 +98,7 @@ class ActiveTime:
             pauses += self._idle(end, self._meanwhile)
         for started in live if pauses else ():
             pauses = _without(pauses, (unix(started), end))
-        return max(0.0, end - unix(self._begin) - _total(pauses))
+        return max(0.0, end - unix(self._begin) - _total(pauses) - self._steps)
 
     def of_attempt(self, started: str, ended: float) -> float:
         """The seconds of an attempt without the pauses of its experiment."""

@@ -173,10 +173,18 @@ class ExperimentState:
             step(self, event)
             self.active_time.note(event)
 
-    def active_seconds(self, now: float, *, is_supervised: bool) -> float | None:
-        """The seconds since the first start without pauses; None before it. See `ActiveTime.seconds`."""
+    def active_seconds(
+        self, now: float, *, is_supervised: bool, clock_step: float | None = None
+    ) -> float | None:
+        """The seconds since the first start without pauses; None before it. See `ActiveTime.seconds`.
+
+        Args:
+            now: in Unix seconds.
+            is_supervised: whether a supervisor is at work now.
+            clock_step: by how many seconds the clock was set since that supervisor started.
+        """
         live = (state.started for state in self.tasks.values() if state.started and state.is_live)
-        return self.active_time.seconds(now, live=live, is_supervised=is_supervised)
+        return self.active_time.seconds(now - (clock_step or 0.0), live=live, is_supervised=is_supervised)
 
     def move(self, state: TaskState, status: TaskStatus, event: Event) -> bool:
         """Change the task to `status` if `MOVES` allows it; return whether it did."""

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError, LedgerError
+from nemorun_cli.model import clock
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.scheduler.resume_plan import decide, refuse_late
 from nemorun_cli.storage import events, spec_copies, supervision
@@ -115,7 +116,8 @@ def _supervise(files: ExperimentFiles, assignment: Assignment) -> int:
     reason, code = _drive(loop)
     if reason is not None:
         with contextlib.suppress(LedgerError):  # on a full disk the released lock shows the same
-            loop.record(SUPERVISOR_ENDED, pid=me.pid, message=reason)
+            clock_step = None if loop.history.finished else clock.step()  # else `finished` has it
+            loop.record(SUPERVISOR_ENDED, pid=me.pid, clock_step=clock_step, message=reason)
     crashpoints.point("supervisor.ended")
     loop.close()
     return code

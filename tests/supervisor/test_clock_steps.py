@@ -36,7 +36,9 @@ def test_a_step_of_the_clock_changes_nothing_that_runs(exp: Exp, faked_clock: Fa
     (exp.folder / "release").touch()
     assert waiting.communicate(timeout=60)[1] is not None
     assert waiting.returncode == 1
-    tasks = {task["id"]: task for task in exp.status(which)["tasks"]}
+    found = exp.status(which)
+    assert 0 < found["active"] < 60
+    tasks = {task["id"]: task for task in found["tasks"]}
     assert tasks["long"]["status"] == "SUCCEEDED"
     for name in ("long", "stopped"):
-        assert 0 < tasks[name]["duration"] < 60, name
+        assert 0 < tasks[name]["duration"] < 60, exp.process("events", which, "--json").stdout

@@ -65,6 +65,9 @@ ACCOUNTING_PATIENCE: Final = 600.0  # seconds that a verdict waits for accountin
 CANCEL_DELAY: Final = 30.0  # the same while the job is being cancelled: it also has to have left Slurm
 
 _NEVER_STARTS: Final = "Slurm reports that its dependency can never be satisfied"
+_YIELDED: Final = (
+    "its job, queued early, gave way to a task that is ready, because of a limit of submitted jobs"
+)
 
 
 @dataclass(slots=True)
@@ -77,6 +80,7 @@ class _TrackedAttempt:
         queued_row: the last row whose reason for waiting was reported.
         settling_since: the monotonic time since which only the confirmation of its end is missing.
         cancel: its cancellation, if that was requested.
+        has_yielded: it was queued early, and was removed from the queue because of a limit of jobs.
     """
 
     job: Job
@@ -85,6 +89,7 @@ class _TrackedAttempt:
     queued_row: QueueRow | None = None
     settling_since: float | None = None
     cancel: JobStop | None = None
+    has_yielded: bool = False
 
 
 class SlurmExecutor:
@@ -392,6 +397,7 @@ class SlurmExecutor:
         """Try again when other jobs have ended; early jobs yield, and arrays are split."""
         if submission.is_early or self._is_cancelled(submission):
             return self._returned(submission, answer.limit)
+        self._let_early_jobs_yield(len(batch.jobs))
         idle_since = None if self._states.has_live_jobs else self._states.asked
         is_hopeless = self._queue.is_hopeless(submission, idle_since=idle_since)
         unwritten: list[AttemptStatus] = []
@@ -410,6 +416,18 @@ class SlurmExecutor:
         )
         return [*unwritten, *(status for status in waiting if status)]
 
+    def _let_early_jobs_yield(self, count: int) -> None:
+        """Remove up to so many early jobs from the queue, the last ones first, unless they start just now."""
+        early = [tracked for tracked in self._tracked.values() if self._waits_early(tracked)]
+        for tracked in early[-count:]:
+            tracked.has_yielded = True
+            self._scancel(tracked.job, "--state=PENDING", str(self._jobs.id_of(tracked.job)))
+
+    def _waits_early(self, tracked: _TrackedAttempt) -> bool:
+        row = self._jobs.row(tracked.job)
+        is_early = row is not None and row.phase == "queued" and self._jobs.is_early(tracked.job)
+        return is_early and not (tracked.has_yielded or tracked.cancel) and not _is_claimed(tracked)
+
     def _returned(self, submission: Submission, reason: str) -> list[AttemptStatus]:
         """Report the members of a submission that is not in Slurm's queue as absent."""
         self._unanswered -= submission.indices.keys()
@@ -426,8 +444,8 @@ class SlurmExecutor:
         row = self._jobs.row(tracked.job)
         if ending is not None:
             return None if self._awaits_id(tracked) else self._status_recorded(tracked, ending, row)
-        if (row is None or row.phase == "over") and self._jobs.has_declined(tracked.job):
-            return self._report_absent(tracked, "its parents' records did not permit it to run")
+        if (row is None or row.phase == "over") and (reason := self._why_withdrawn(tracked)):
+            return self._report_absent(tracked, reason)
         if (problem := self._access.problem or self._states.complaint) is not None:
             tracked.settling_since = None
             return self._report_new(tracked, "unknown", message=problem)
@@ -435,6 +453,15 @@ class SlurmExecutor:
             return self._status_in_slurm(tracked, row)
         is_unlisted = self._jobs.is_answer_current(tracked.job)
         return self._status_unlisted(tracked) if is_unlisted else self._status_claimed(tracked)
+
+    def _why_withdrawn(self, tracked: _TrackedAttempt) -> str | None:
+        """Why an early job has left Slurm without having begun; None if neither it nor exp ended it so."""
+        if self._jobs.has_declined(tracked.job):
+            return "its parents' records did not permit it to run"
+        if tracked.has_yielded and not _is_claimed(tracked):
+            self._queue.hurry()
+            return _YIELDED
+        return None
 
     def _status_in_slurm(self, tracked: _TrackedAttempt, row: QueueRow) -> AttemptStatus | None:
         """The status of an attempt without an exit record, by its job in Slurm."""
@@ -450,7 +477,7 @@ class SlurmExecutor:
         if row.phase == "queued":
             return self._status_queued(tracked, row)
         tracked.settling_since = None
-        if self._jobs.is_early(tracked.job) and attempts.claimed_pid(tracked.job.files) is None:
+        if self._jobs.is_early(tracked.job) and not _is_claimed(tracked):
             message = "its job has started, and checks whether the task may run"
             return self._report_new(tracked, "queued", job_id=row.job_id, message=message)
         job_id, since = row.job_id, self._jobs.start(tracked.job, row)
@@ -478,7 +505,7 @@ class SlurmExecutor:
         return True
 
     def _status_queued(self, tracked: _TrackedAttempt, row: QueueRow) -> AttemptStatus | None:
-        if attempts.claimed_pid(tracked.job.files) is None:
+        if not _is_claimed(tracked):
             tracked.settling_since = None
             if (
                 tracked.queued_row
@@ -550,7 +577,7 @@ class SlurmExecutor:
         """Slurm reports that the job has finished: its exit record may not be visible yet."""
         if not tracked.job.files.directory.is_dir():  # no record is to be expected
             return self._report_finished(tracked, with_note(ending_of(row), NO_FOLDER))
-        was_claimed = attempts.claimed_pid(tracked.job.files) is not None
+        was_claimed = _is_claimed(tracked)
         has_ended_itself = row.state in ("COMPLETED", "FAILED")
         is_late = row.end is not None and age(row.end) > RECORD_DELAY
         is_forgotten = tracked.is_adopted and not self._states.lists(row.job_id)
@@ -697,7 +724,7 @@ class SlurmExecutor:
         for tracked in self._tracked.values():
             if tracked.cancel and tracked.cancel.due <= now and self._can_be_cancelled(tracked):
                 row = self._jobs.row(tracked.job)
-                has_begun = attempts.claimed_pid(tracked.job.files) is not None
+                has_begun = _is_claimed(tracked)
                 is_queued = not has_begun and (row is None or row.phase == "queued")
                 job_id = self._jobs.id_of(tracked.job) or ""
                 flags = self._jobs.cluster_flags(tracked.job)
@@ -711,6 +738,11 @@ class SlurmExecutor:
         for command in grouped(due):
             self._commands.ask(command)
             self._states.hurry(URGENT)
+
+
+def _is_claimed(tracked: _TrackedAttempt) -> bool:
+    """Whether its job has begun."""
+    return attempts.claimed_pid(tracked.job.files) is not None
 
 
 def _inherited(plan: Plan) -> dict[str, str]:

@@ -117,19 +117,26 @@ def test_a_limit_of_submitted_jobs_is_waited_for(workspace: ExpWorkspace, slurm_
         "second": {"inline": NOTE, "dependencies": ["first"]},
         "third": {"inline": "exit 3", "dependencies": ["second"]},
         "fourth": {"inline": NOTE, "dependencies": ["third"]},
-        "sweep": {"inline": NOTE, "matrix": {"n": [1, 2, 3]}},
+        "ready": {"inline": until("ready"), "executor": "local"},
+        "sweep": {"inline": NOTE, "matrix": {"n": [1, 2, 3]}, "dependencies": ["ready"]},
     }
     run = workspace.start(tasks, **header())
     members = [f"sweep/n={n}" for n in (1, 2, 3)]
+    soon(lambda: now(run, "second").message)  # it waits in Slurm's queue, which takes no other job
+    workspace.touch("ready")
     waits = soon(lambda: [name for name in members if "SubmitJobLimit" in (now(run, name).message or "")])
     told = workspace.exp("why", run.id, waits[-1], code=None).stdout
     assert "AssocMaxSubmitJobLimit" in told
     assert "run.max_parallel" in told
     assert str(run.status().status) == "RUNNING"
+    yielded = soon(lambda: [event for event in events(run) if "gave way" in (event.get("message") or "")])
+    assert [(event["event"], event["task"]) for event in yielded] == [("returned", "second")]
+    soon(lambda: all(now(run, name).is_over for name in members))
+    assert is_running(run, "first")
     workspace.touch("go")
     snapshot = run.wait(timeout=LONG)
     assert statuses(snapshot) == {
-        **dict.fromkeys(("first", "second", *members), "SUCCEEDED"),
+        **dict.fromkeys(("first", "second", "ready", *members), "SUCCEEDED"),
         "third": "FAILED",
         "fourth": "SKIPPED",
     }
