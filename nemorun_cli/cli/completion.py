@@ -1,4 +1,7 @@
-"""Shell completion of experiments, tasks and specs, from names and folders; reads no ledger."""
+"""Shell completion of experiments, tasks and specs, from names and folders; reads no ledger.
+
+A name that could rewrite the terminal, or that a shell would take for several, is not offered.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,13 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from nemorun_cli.errors import ExpError
+from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage.paths import Home, age_key
 from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 SPEC_ENDINGS: Final = (".yaml", ".yml")
 PROGRAM_ENDINGS: Final = (".py",)
@@ -34,13 +38,17 @@ def experiments(incomplete: str) -> list[str]:
     except (ExpError, OSError):
         return []
     newest = sorted(ids, key=age_key, reverse=True)[:MOST]
-    return [*(name for name in [*names, "latest"] if name.startswith(incomplete)), *newest]
+    return [*_offered([*names, "latest"], incomplete), *_offered(newest, incomplete)]
+
+
+def _offered(words: Iterable[str], incomplete: str) -> list[str]:
+    return [word for word in words if word.startswith(incomplete) and escaped(word) == word]
 
 
 def names(incomplete: str) -> list[str]:
     """Names of experiments."""
     try:
-        return [name for name in Home.from_environment().names() if name.startswith(incomplete)]
+        return _offered(Home.from_environment().names(), incomplete)
     except (ExpError, OSError):
         return []
 
@@ -61,7 +69,7 @@ def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
         ids = [group["id"] for group in document["groups"]] + [task["id"] for task in document["tasks"]]
     except (ExpError, OSError, ValueError, KeyError, TypeError):
         return []
-    return [task for task in ids if task.startswith(incomplete)]
+    return _offered(ids, incomplete)
 
 
 def _which(ctx: typer.Context) -> str | None:
@@ -84,7 +92,7 @@ def specs(incomplete: str) -> list[str]:
                 paths.append(f"{lead}{entry.name}/")
             elif entry.name.endswith(SPEC_ENDINGS):
                 paths.append(f"{lead}{entry.name}")
-    return sorted(paths)
+    return sorted(_offered(paths, incomplete))
 
 
 def if_running(incomplete: str) -> list[str]:

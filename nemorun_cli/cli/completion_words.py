@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _BREAK: Final = re.compile(r"[=:]+")
 _OPTION: Final = re.compile(r"--[\w-]+=")
+_SPECIAL: Final = re.compile(r"[\s\"'`$&|;<>()\[\]{}*?!#\\]")  # characters that bash reads as syntax
 _ZSH_ITEM: Final = re.compile(r'(^|\(\()"', re.MULTILINE)
 
 
@@ -77,7 +78,12 @@ def _edit_bash(environ: MutableMapping[str, str]) -> Callable[[str], str]:
     environ["COMP_CWORD"] = str(len(line.words) - 1)
     option = _OPTION.match(line.kept)
     kept = line.kept[option.end() :] if option else line.kept
-    return lambda printed: "\n".join(item.removeprefix(kept) for item in printed.split("\n"))
+    return lambda printed: "\n".join(_for_bash(item.removeprefix(kept)) for item in printed.split("\n"))
+
+
+def _for_bash(word: str) -> str:
+    """The word as bash takes it into the command line: it quotes no word that a function offers."""
+    return _SPECIAL.sub(r"\\\g<0>", word)
 
 
 def _option_of(environ: MutableMapping[str, str]) -> str:

@@ -41,7 +41,7 @@ def test_bash_words_are_joined_as_they_were_typed(words: str, joined: str, kept:
 
 
 def test_bash_itself_completes_members(exp: Exp) -> None:
-    """In an interactive bash, TAB after `=` offers the members, and completes the rest of one."""
+    """In an interactive bash, TAB after `=` offers the members, and completes the rest; no name is run."""
     exp("run", exp.spec(SWEEP), "-q")
     script = exp.process(env={"_EXP_COMPLETE": "source_bash"}).stdout
     (exp.folder / "completion").write_text(script, encoding="utf-8")
@@ -54,6 +54,10 @@ def test_bash_itself_completes_members(exp: Exp) -> None:
         terminal.until(member)
     terminal.type(b"2,opt=s\t\n")
     terminal.until("task:       train/lr=2,opt=sgd")
+    (exp.folder / "x $(touch pwned)").mkdir()
+    terminal.type(b"exp validate x\t\n")
+    terminal.until("x $(touch pwned): is a directory")
+    assert not (exp.folder / "pwned").exists()
     terminal.type(b"exit\n")
     terminal.end()
 
@@ -73,6 +77,9 @@ def test_each_shell_gets_what_it_replaces(exp: Exp) -> None:
     assert bash("exp", "logs", "sweep", "train/lr", "=", "2,opt", "=", "a") == ["adam"]
     assert bash("exp", "resume", "sweep", "--from", "=", "train/lr", "=", "2") == ALL[2:]
     assert bash("exp", "logs", "sweep", "train/lr", "=", "1,opt", "=", "sgd", "") == []
+    for name in ("n$(t)", "n\x1b[2J", "n\nm"):
+        (exp.folder / name).mkdir()
+    assert bash("exp", "validate", "n") == [r"n\$\(t\)/"]
     typed = "exp resume sweep --from=train/lr=2,opt="
     fish = others(typed, "fish", _TYPER_COMPLETE_FISH_ACTION="get-args").split()
     assert fish == ["--from=train/lr=2,opt=adam", "--from=train/lr=2,opt=sgd"]
