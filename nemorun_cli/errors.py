@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nemorun_cli.model.control_characters import LAYOUT, escaped
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
 class UnreadableWarning(UserWarning):
     """One of several things cannot be read and is skipped; the message names it and the reason."""
+
+    def __str__(self) -> str:
+        """The message, without what could rewrite a terminal: Python prints it."""
+        return escaped(super().__str__(), kept=LAYOUT)
 
 
 class ExpError(Exception):
@@ -39,6 +45,10 @@ class ExpError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __str__(self) -> str:
+        """The message, without what could rewrite a terminal: Python prints it in a traceback."""
+        return escaped(self.message, kept=LAYOUT)
 
 
 class UsageError(ExpError):

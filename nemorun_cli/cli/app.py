@@ -22,6 +22,7 @@ import typer.main
 
 from nemorun_cli.cli import terminal, wrapping
 from nemorun_cli.errors import ExpError, LedgerError, SpecError, UnreadableWarning, UsageError
+from nemorun_cli.model.control_characters import LAYOUT, escaped
 from nemorun_cli.version import __version__
 
 if TYPE_CHECKING:
@@ -267,15 +268,15 @@ def _show_unreadable() -> None:
     """Report once each thing that cannot be read and is skipped."""
     shown: set[str] = set()
 
-    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
         if not issubclass(category, UnreadableWarning):
-            show_others(message, category, *place)
+            text = warnings.formatwarning(message, category, filename, lineno)
+            terminal.say_lines(text.rstrip().split("\n"))
         elif str(message) not in shown:
             shown.add(str(message))
             terminal.warn(str(message))
 
-    show_others: Any = warnings.showwarning
-    warnings.showwarning = show  # type: ignore[assignment] # `place` has its other arguments
+    warnings.showwarning = show  # type: ignore[assignment] # `_` has its other arguments
     warnings.simplefilter("always", UnreadableWarning)
 
 
@@ -307,7 +308,7 @@ def _end(error: BaseException, argv: Sequence[str], *, is_json: bool) -> int:
         return terminal.INTERRUPTED
     if isinstance(error, _UsageError):
         if _is_help(error) and not is_json:
-            terminal.say(error.format_message())
+            terminal.say_lines(error.format_message().split("\n"))
             return int(error.exit_code)
         error = _usage(error, argv)
     if isinstance(error, FileNotFoundError) and not _has_folder():
@@ -373,7 +374,7 @@ def _report(error: ExpError, *, is_json: bool) -> None:
         except (ExpError, BrokenPipeError):
             terminal.forget_output()
     else:
-        terminal.warn(describe(error))
+        terminal.say_lines(f"{terminal.PROGRAM}: {describe(error)}".split("\n"))
 
 
 def describe(error: ExpError) -> str:
@@ -430,7 +431,7 @@ def _save(text: str) -> Path | None:
             path = folder / (name if folder.name == "faults" else f"exp-fault-{name}")
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
             with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as stream:
-                stream.write(f"{' '.join(sys.argv)}\n\n{text}")
+                stream.write(escaped(f"{' '.join(sys.argv)}\n\n{text}", kept=LAYOUT))
         except OSError:
             continue
         else:

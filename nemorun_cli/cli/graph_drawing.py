@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import wrapping
+from nemorun_cli.model.control_characters import one_line
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.views.reports.task_graph import DEFAULT_TYPE, TIMES
 
@@ -156,7 +157,8 @@ def draw(graph: TaskGraph, *, is_ascii: bool = False) -> list[GraphLine]:
         if joins is not None:
             drawn.append(GraphLine(joins.rstrip()))
         about = _about(node, shows_executors=shows_executors)
-        drawn.append(GraphLine(running.beside(column, symbols[node.status]), node.label, about, node.status))
+        rail, label = running.beside(column, symbols[node.status]), one_line(node.label)
+        drawn.append(GraphLine(rail, label, one_line(about), node.status))
         running.close(node, column)
         before = node.id
     width = max((len(line.rail) for line in drawn if line.text), default=0)

@@ -10,6 +10,7 @@ from nemorun_cli.cli import table_layout, wrapping
 from nemorun_cli.cli.table_layout import Column
 from nemorun_cli.model import wording
 from nemorun_cli.model.clock import seconds_between
+from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.views import sweeps
 
@@ -103,4 +104,4 @@ class Frame:
             "" if self.active is None else f" · {wording.seconds(self.active + max(0.0, now - self.seen))}"
         )
         for text in (*self.sweeps, f"{self.counts}{elapsed}"):
-            yield from ([(line, "bold")] for line in wrapping.fitted(text, width))
+            yield from ([(line, "bold")] for line in wrapping.fitted(escaped(text), width))

@@ -64,7 +64,7 @@ def follow(target: Target, *, wanted: Sequence[str], tail: int | None, plot: boo
     for chosen in watched.looks():
         fresh = feed.read(chosen)
         if is_json and fresh:
-            terminal.write_line(dump(metrics_view.document(fresh)))
+            terminal.write_json(metrics_view.document(fresh), dump=dump)
         elif fresh:
             terminal.write_lines(_lines(fresh, is_led=len(chosen) > 1))
         terminal.flush()
@@ -128,17 +128,15 @@ def _draw(feed: MetricFeed, watched: WatchedTarget) -> None:
     if not terminal.can_draw(sys.stdout):
         for chosen in watched.looks():
             _merge(merged, feed.read(chosen))
-        terminal.write(metrics_view.pictures(list(merged.values())))
+        terminal.write_picture(metrics_view.pictures(list(merged.values())))
         return
-    from rich.console import Console  # noqa: PLC0415 - only for terminals
-    from rich.live import Live  # noqa: PLC0415 - the same
-    from rich.text import Text  # noqa: PLC0415 - the same
+    from nemorun_cli.cli import live_text  # noqa: PLC0415 - only for terminals
 
-    with Live(console=Console(), auto_refresh=False) as live:
+    with live_text.live(live_text.console(), auto_refresh=False) as live:
         for chosen in watched.looks():
             if fresh := feed.read(chosen):
                 _merge(merged, fresh)
-                live.update(Text.from_ansi(metrics_view.pictures(list(merged.values()))), refresh=True)
+                live.update(live_text.picture(metrics_view.pictures(list(merged.values()))), refresh=True)
 
 
 def _merge(merged: dict[tuple[str, str | None], Series], fresh: Sequence[Series]) -> None:

@@ -66,6 +66,9 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH.TO.KEY=VALUE", help="Set any field of the spec. Repeatable."),
 ]
+RawTexts = Annotated[
+    bool, typer.Option("--raw", help="In CSV, leave texts as they are, also those that begin like formulas.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print ids only.")]
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.model.control_characters import one_line
 from nemorun_cli.tracking.store.row_selection import downsample, number
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def draw(title: str, curves: Sequence[Curve], *, width: int, height: int, colour
     """
     import plotille  # noqa: PLC0415 - only to draw, and slow to import
 
+    title = one_line(title)
     shown = [line for line in curves if any(map(_is_finite, line.points))][:MOST_CURVES]
     if not shown:
         return f"{title}: no numbers yet\n"
@@ -103,11 +105,12 @@ def _limits(numbers: Sequence[float], *, dots: int) -> tuple[float, float]:
 
 
 def _name(index: int, line: Curve, shown: Sequence[Curve], *, colours: bool) -> str:
+    label = one_line(line.label)
     if not colours:
-        return line.label if len(shown) == 1 else f"{chr(ord('a') + index)} {line.label}"
+        return label if len(shown) == 1 else f"{chr(ord('a') + index)} {label}"
     import plotille  # noqa: PLC0415 - imported already
 
-    return str(plotille.color(f"━ {line.label}", fg=COLOURS[index], mode="names"))
+    return str(plotille.color(f"━ {label}", fg=COLOURS[index], mode="names"))
 
 
 def _tick(value: float, chars: int, delta: float, left: bool = False) -> str:  # noqa: FBT001, FBT002 - how plotille calls

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 from nemorun_cli.cli import terminal, wrapping
 from nemorun_cli.cli.live_frame import MARKS, Frame
 from nemorun_cli.cli.table_layout import STYLES
+from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.views.transitions import Transitions
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Display(Protocol):
 
 
 def choose(
-    *, quiet: bool, write_log: Callable[[str], None], shares_terminal: bool, secrets: Collection[str]
+    *, quiet: bool, write_log: Callable[[LogLine], None], shares_terminal: bool, secrets: Collection[str]
 ) -> Display:
     """The display for the kind of standard error: terminal or not.
 
@@ -68,7 +69,7 @@ def choose(
 class LogsOnlyDisplay:
     """Shows only logs."""
 
-    def __init__(self, write_log: Callable[[str], None]) -> None:
+    def __init__(self, write_log: Callable[[LogLine], None]) -> None:
         self._write_log = write_log
 
     def __enter__(self) -> Self:
@@ -84,7 +85,7 @@ class LogsOnlyDisplay:
 
     def log(self, line: LogLine) -> None:
         """Show the line, prefixed with its task."""
-        self._write_log(led(line))
+        self._write_log(line)
 
     def note(self, text: str) -> None:
         """Show nothing."""
@@ -93,7 +94,7 @@ class LogsOnlyDisplay:
 class LineDisplay(LogsOnlyDisplay):
     """Shows a line for each change."""
 
-    def __init__(self, write_log: Callable[[str], None], *, secrets: Collection[str]) -> None:
+    def __init__(self, write_log: Callable[[LogLine], None], *, secrets: Collection[str]) -> None:
         super().__init__(write_log)
         self._changes = Transitions(secrets=secrets)
 
@@ -116,18 +117,18 @@ class LiveDisplay:
     frame, which never changes.
     """
 
-    def __init__(self, write_log: Callable[[str], None] | None, *, secrets: Collection[str]) -> None:
+    def __init__(self, write_log: Callable[[LogLine], None] | None, *, secrets: Collection[str]) -> None:
         # rich takes longer to import than an experiment to start; by this time it has started.
-        from rich.console import Console  # noqa: PLC0415
-        from rich.live import Live  # noqa: PLC0415
+        from nemorun_cli.cli import live_text  # noqa: PLC0415
 
+        self._text = live_text
         self._write_log = write_log
-        self._console = Console(stderr=True)
+        self._console = live_text.console(stderr=True)
         self._changes = Transitions(secrets=secrets)
         self._frame: Frame | None = None
         self._next = 0.0  # the monotonic time at which the next frame is due
-        self._live = Live(
-            console=self._console,
+        self._live = live_text.live(
+            self._console,
             get_renderable=self._draw,
             refresh_per_second=REFRESHES,
             transient=True,
@@ -162,31 +163,19 @@ class LiveDisplay:
     def log(self, line: LogLine) -> None:
         """Show the line, prefixed with its task, above the display."""
         if self._write_log is not None:
-            self._write_log(led(line))
+            self._write_log(line)
             return
-        from rich.text import Text  # noqa: PLC0415 - imported already
-
-        prefix = Text(f"{line.task} | ", style="dim")
-        self._console.print(prefix + Text.from_ansi(line.text), soft_wrap=True)
+        self._text.write(self._console, self._text.log_line(f"{line.task} | ", line.text))
 
     def note(self, text: str) -> None:
         """Show the message above the display."""
         self._print(f"{terminal.PROGRAM}: {text}", "bold")
 
     def _print(self, text: str, style: str) -> None:
-        from rich.text import Text  # noqa: PLC0415 - imported already
-
-        for line in wrapping.fitted(text, self._console.size.width):
-            self._console.print(Text(line, style=style), soft_wrap=True)
+        for line in wrapping.fitted(escaped(text, kept="\t"), self._console.size.width):
+            self._text.write(self._console, self._text.lines([[(line, style)]]))
 
     def _draw(self) -> Any:
-        from rich.text import Text  # noqa: PLC0415 - imported already
-
         frame = self._frame
         lines = frame.lines(time.time(), width=self._console.size.width) if frame is not None else []
-        return Text("\n").join(Text.assemble(*line) for line in lines)
-
-
-def led(line: LogLine) -> str:
-    """A line of a log, prefixed with its task."""
-    return f"{line.task} | {line.text}\n"
+        return self._text.lines(lines)

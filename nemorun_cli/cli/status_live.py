@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.cli import status_text, tables, terminal, wrapping
+from nemorun_cli.cli import status_text, table_layout, terminal, wrapping
 from nemorun_cli.cli.status_view import document_of, show
+from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.views.follow import Watch
 from nemorun_cli.views.transitions import Transitions
@@ -14,6 +15,7 @@ from nemorun_cli.views.transitions import Transitions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nemorun_cli.cli.table_layout import Line
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -83,11 +85,10 @@ def _lines(watching: Watch, names: Sequence[str] | None) -> Snapshot:
 
 def _drawing(watching: Watch, names: Sequence[str] | None) -> Snapshot:
     """Redraw the table in place; if it does not fit, running tasks come first."""
-    from rich.console import Console  # noqa: PLC0415 - only for terminals
-    from rich.live import Live  # noqa: PLC0415 - the same
+    from nemorun_cli.cli import live_text  # noqa: PLC0415 - only for terminals
 
-    console = Console()
-    with Live(console=console, auto_refresh=False) as live:
+    console = live_text.console()
+    with live_text.live(console, auto_refresh=False) as live:
         while True:
             snapshot = watching.look()
             live.update(
@@ -99,13 +100,12 @@ def _drawing(watching: Watch, names: Sequence[str] | None) -> Snapshot:
 
 
 def _picture(snapshot: Snapshot, names: Sequence[str] | None, *, height: int, width: int) -> Any:
-    from rich.console import Group  # noqa: PLC0415 - imported already
-    from rich.text import Text  # noqa: PLC0415 - the same
+    from nemorun_cli.cli import live_text  # noqa: PLC0415 - imported already
 
     header = [
-        Text(piece)
+        piece
         for line in status_text.header(snapshot)
-        for piece in wrapping.fitted(line, width, hang=status_text.LABELLED)
+        for piece in wrapping.fitted(escaped(line), width, hang=status_text.LABELLED)
     ]
     rows = status_text.rows(snapshot, names)
     most = max(FEWEST_ROWS, height - max(ROWS_BESIDES, len(header) + ROWS_AROUND))
@@ -117,8 +117,8 @@ def _picture(snapshot: Snapshot, names: Sequence[str] | None, *, height: int, wi
             name for name in chosen if not tasks[name].is_live
         ]
         rows = status_text.rows(snapshot, first[:most])[:most]
-    parts: list[Any] = [*header]
-    parts.append(tables.drawn(status_text.COLUMNS, rows, width=width))
+    table = table_layout.fit(status_text.COLUMNS, rows, width=width).lines(rows)
+    lines: list[Line] = [*([(piece, "")] for piece in header), *table]
     if left > 0:
-        parts.append(Text(f"… and {left} more that do not fit", style="dim"))
-    return Group(*parts)
+        lines.append([(f"… and {left} more that do not fit", "dim")])
+    return live_text.lines(lines)

@@ -11,6 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli.wrapping import padded, shortened, width_of, wrapped
+from nemorun_cli.model.control_characters import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -74,10 +75,10 @@ class Layout:
 
     def lines(self, rows: Sequence[Sequence[str]]) -> Iterator[Line]:
         """The lines of the table, the titles first."""
-        yield from self._row([column.title for column in self.columns], HEADING)
+        yield from self._row([one_line(column.title) for column in self.columns], HEADING)
         above: list[str] | None = None
         for row in rows:
-            cells = [inline(cell) for cell in row]
+            cells = [one_line(cell) for cell in row]
             yield from self._row(cells, above=above)
             above = cells
 
@@ -120,11 +121,6 @@ def _is_same(row: Sequence[str], above: Sequence[str], block: Sequence[int]) -> 
     return all(row[index] == above[index] for index in block)
 
 
-def inline(cell: str) -> str:
-    """The text of a cell on one line, without control characters that could rewrite a terminal."""
-    return cell if cell.isprintable() else "".join(char if char.isprintable() else " " for char in cell)
-
-
 def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int) -> Layout:
     """The layout in which the rows fit the width."""
     filled = [index for index in range(len(columns)) if not rows or any(row[index] for row in rows)] or [0]
@@ -160,7 +156,7 @@ def _natural(columns: Sequence[Column], rows: Sequence[Sequence[str]], index: in
     cells = (
         row[index] for row in rows if row[index] and (column.is_number or is_last or any(row[index + 1 :]))
     )
-    return max([width_of(column.title), *(width_of(inline(cell)) for cell in cells)])
+    return max([width_of(one_line(column.title)), *(width_of(one_line(cell)) for cell in cells)])
 
 
 def _least(column: Column, natural: int, *, is_last: bool) -> int:
@@ -168,7 +164,7 @@ def _least(column: Column, natural: int, *, is_last: bool) -> int:
     if not column.is_flexible:
         return natural
     least = COMFORTABLE if is_last else NARROWEST
-    return min(natural, max(least, width_of(column.title)))
+    return min(natural, max(least, width_of(one_line(column.title))))
 
 
 def _total(widths: Mapping[int, int]) -> int:

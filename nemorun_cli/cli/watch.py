@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.cli import progress, terminal
+from nemorun_cli.cli.log_output import LogOutput
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.spec import secret_values
@@ -47,13 +48,14 @@ def watch(
     feed = LogFeed(run.files, tailed(watching.spec), secrets=secrets)
     if watching.has_looked:
         feed.skip(watching.history)
+    output = LogOutput(logs_stream, is_led=True)
     display = progress.choose(
         quiet=quiet,
-        write_log=terminal.say_raw if is_apart else _write_through,
+        write_log=output.line,
         shares_terminal=terminal.can_draw(logs_stream),
         secrets=secrets,
     )
-    with display:
+    with output, display:
         snapshot = _loop(run, watching, display=display, feed=feed, interrupts=interrupts)
     if not quiet:
         summarize(snapshot, secrets=secrets, tailed=set(feed.tasks))
@@ -96,6 +98,7 @@ def _loop(
         snapshot = watching.look()
         for line in feed.read(snapshot.history):
             display.log(line)
+            terminal.flush()  # so that the reader of a pipe sees it at once
         if watching.notice:
             display.note(watching.notice)
         display.update(snapshot, watching.news)
@@ -183,9 +186,3 @@ def _summarize_failure(snapshot: Snapshot, name: str, *, secrets: Collection[str
         return
     for line in excerpt.lines if excerpt else ():
         terminal.say(f"    | {line}")
-
-
-def _write_through(text: str) -> None:
-    """Write a line of a log and flush it, so that the reader of a pipe sees it at once."""
-    terminal.write(text)
-    terminal.flush()

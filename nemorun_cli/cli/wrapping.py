@@ -16,6 +16,8 @@ _WORD: Final = re.compile(r"\s*\S+")  # with the blanks before it
 _SHELL_WORD: Final = re.compile(r"\s*(?:'[^']*'|[^\s'])+")  # the same in a command; a quoted text is one word
 _DESCRIPTION: Final = re.compile(r" {3,}")  # before the description of an example
 _VERBATIM: Final = re.compile(r"\s*\d* *\| ")  # a line of a log or of a spec, shown as it is
+SOFT_HYPHEN: Final = "\N{SOFT HYPHEN}"  # takes a column, unlike all other format characters
+_NARROWEST: Final = frozenset(("Mn", "Me", "Cf"))  # categories that take no column: marks and joiners
 _WIDE: Final = frozenset("WF")  # classes of East Asian width that take two columns
 
 
@@ -26,7 +28,9 @@ def width_of(text: str) -> int:
     import unicodedata  # noqa: PLC0415 - rarely needed
 
     return sum(
-        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in _WIDE)
+        0
+        if unicodedata.category(char) in _NARROWEST and char != SOFT_HYPHEN
+        else 1 + (unicodedata.east_asian_width(char) in _WIDE)
         for char in text
     )
 

@@ -23,6 +23,7 @@ from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.experiment.run import Run
 from nemorun_cli.model import masking
 from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.control_characters import LAYOUT, escaped
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin, discovery
 from nemorun_cli.plugins.faults import Fault
 from nemorun_cli.storage import events, spec_copies
@@ -108,7 +109,7 @@ class Listener:
         try:
             return self._ledger.read()
         except LedgerError as error:
-            sys.stderr.write(f"{stamp()} {error.message}\n")
+            _log(error.message)
             return []
 
     def _deliver(self, event: Event) -> None:
@@ -131,7 +132,7 @@ class Listener:
 
     def _record(self, error: Exception, event: Event | None) -> None:
         text = "".join(traceback.format_exception(error)).rstrip()
-        sys.stderr.write(f"{stamp()} {masking.mask(text, self._run.secrets)}\n")
+        _log(masking.mask(text, self._run.secrets))
         self._faults += 1
         if self._faults <= MOST_FAULTS:
             details = event or {}
@@ -145,6 +146,11 @@ class Listener:
             _append(self._files, json.dumps(fault.to_json()) + "\n")
 
 
+def _log(text: str) -> None:
+    """Write to the plugin's log, which people read on a terminal."""
+    sys.stderr.write(f"{stamp()} {escaped(text, kept=LAYOUT)}\n")
+
+
 def main() -> int:
     """Deliver an experiment's events to one plugin until no more will come."""
     request = json.loads(_first_line())
@@ -152,7 +158,7 @@ def main() -> int:
     number = request["number"]
     if len(sys.argv) > 1:  # "waiting", and the descriptor that shows this
         if locks.take(files.hearer(number).lock, patience=PREDECESSOR_WAIT) is None:
-            sys.stderr.write(f"{stamp()} another process of this plugin is still running\n")
+            _log("another process of this plugin is still running")
             return 1
         os.close(int(sys.argv[2]))
     spec = spec_copies.read_copy(files)

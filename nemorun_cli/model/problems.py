@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from nemorun_cli.model.control_characters import escaped
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -33,11 +35,11 @@ class Problem:
     text: str | None = None
 
     def __str__(self) -> str:
-        """`file:line:column: path: message (hint)`, on one line."""
+        """`file:line:column: path: message (hint)`, on one line, without what could rewrite a terminal."""
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         parts = [part for part in (place, self.path) if part]
         hint = f" ({self.hint})" if self.hint else ""
-        return ": ".join([*parts, self.message]) + hint
+        return escaped(": ".join([*parts, self.message]) + hint)
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `problems` in `exp.error/1`."""
@@ -125,6 +127,7 @@ def choices(name: str, known: Iterable[str]) -> str:
 _LISTED = 25  # names in a hint; more would bury the message
 _FEW = 8  # up to so many names are listed even after a suggestion
 _SHOWN = 160  # characters of a line that are shown
+_TAB = "\t"
 _GUTTER = 9  # columns before them: the number of the line and a bar
 
 
@@ -133,14 +136,10 @@ def _with_line(problem: Problem, most: int) -> str:
         return str(problem)
     start = max(0, problem.column - 1 - most // 2) if len(problem.text) > most else 0
     shown = problem.text[start : start + most]
-    lead = "".join("\t" if char == "\t" else " " for char in shown[: problem.column - 1 - start])
+    before = escaped(shown[: problem.column - 1 - start], kept=_TAB)
+    lead = "".join("\t" if char == "\t" else " " for char in before)
     gutter = f"{problem.line:>{_GUTTER - 3}} | "
-    return f"{problem}\n{gutter}{_printable(shown)}\n{' ' * (len(gutter) - 2)}| {lead}^"
-
-
-def _printable(text: str) -> str:
-    """The text without control characters, which could otherwise change the terminal."""
-    return "".join(char if char.isprintable() or char == "\t" else "·" for char in text)
+    return f"{problem}\n{gutter}{escaped(shown, kept=_TAB)}\n{' ' * (len(gutter) - 2)}| {lead}^"
 
 
 def shown(value: Any) -> str:

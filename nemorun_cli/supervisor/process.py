@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import ExpError, LedgerError
 from nemorun_cli.model import clock
 from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.control_characters import LAYOUT, escaped
 from nemorun_cli.scheduler.resume_plan import decide, refuse_late
 from nemorun_cli.storage import events, spec_copies, supervision
 from nemorun_cli.storage.events import SUPERVISOR_ENDED, SUPERVISOR_STARTED
@@ -137,7 +138,7 @@ def _drive(loop: SupervisorLoop) -> tuple[str | None, int]:
         _log(f"ended: {error.message}; running tasks continue" + (f"; {error.hint}" if error.hint else ""))
         return None, error.exit_code
     except Exception as error:  # noqa: BLE001 - a bug, or an upgrade removed a module: kept in the log and the ledger
-        traceback.print_exc()
+        _log(traceback.format_exc().rstrip())
         return f"failed: {describe(error)}; running tasks continue", 70
     return "finished", 0
 
@@ -205,7 +206,7 @@ def _answer(answer: dict[str, Any]) -> None:
 
 def _log(text: str) -> None:
     with contextlib.suppress(OSError):  # the disk may be full, which may be what the message reports
-        os.write(2, f"{stamp()} {text}\n".encode())
+        os.write(2, f"{stamp()} {escaped(text, kept=LAYOUT)}\n".encode())
 
 
 def _become_subreaper() -> None:

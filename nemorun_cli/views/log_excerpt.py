@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.masking import mask
+from nemorun_cli.model.terminal_filter import without_sequences
 from nemorun_cli.system.file_end import last_bytes
 from nemorun_cli.system.files import open_to_read
 
@@ -24,7 +26,6 @@ _TROUBLE: Final = re.compile(
     r"|no such file|not found|out of memory|segmentation fault|core dumped|aborted|refused)\b",
     re.IGNORECASE,
 )
-_CONTROL: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,9 @@ def read(path: Path, *, secrets: Collection[str], lines: int = LINES) -> Excerpt
 
 
 def displayed(line: str) -> str:
-    """A line as a terminal displays it: without the text that a carriage return overwrote."""
-    line = _CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2])
-    line = "".join(char if char.isprintable() or char == "\t" else "·" for char in line)
+    """A line as a terminal displays it: without sequences and the text that a carriage return overwrote."""
+    line = without_sequences(line.rstrip("\r").rpartition("\r")[2])
+    line = escaped(line, kept="\t")
     return line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + "…"
 
 

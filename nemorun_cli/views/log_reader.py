@@ -28,12 +28,17 @@ LONGEST: Final = 1 << 20  # bytes of an incomplete line that are buffered
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """One line of a log, without its newline; `offset` is the byte of the file where it begins."""
+    """One line of a log, without its newline; `offset` is the byte of the file where it begins.
+
+    Bytes that are no UTF-8 are surrogates in `text`, so that they can be written again (`surrogateescape`).
+    A line that is longer than LONGEST comes in parts, of which each but the last `is_unfinished`.
+    """
 
     task: str
     attempt: int
     offset: int
     text: str
+    is_unfinished: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """One document `exp.logs/1`."""
@@ -42,7 +47,7 @@ class LogLine:
             "task": self.task,
             "attempt": self.attempt,
             "offset": self.offset,
-            "text": self.text,
+            "text": self.text if self.text.isascii() else _valid(self.text),
         }
 
 
@@ -57,6 +62,7 @@ class LogFeed:
         secrets: values to mask.
         pattern: only lines that match it.
         last: at the first read, only this many last lines of each task.
+        completes: whether a last line without a newline counts as one with it.
     """
 
     files: ExperimentFiles
@@ -65,6 +71,7 @@ class LogFeed:
     secrets: Collection[str] = ()
     pattern: re.Pattern[str] | None = None
     last: int | None = None
+    completes: bool = True
     _cursors: dict[str, _Cursor] = field(default_factory=dict)
 
     def read(self, history: ExperimentState) -> Iterator[LogLine]:
@@ -82,8 +89,8 @@ class LogFeed:
         matching = line_filter(self.pattern)
         for cursor, is_first in self._logs(history):
             texts: Iterator[str] = (
-                matching(mask(text, hidden) if hidden else text)
-                for text in cursor.texts(is_over=self._is_over(cursor, history))
+                matching(mask(text, hidden) if hidden else text).removesuffix("\n" if is_unfinished else "")
+                for text, is_unfinished in cursor.texts(is_over=self._is_over(cursor, history))
             )
             if is_first and self.last is not None:
                 texts = iter(["".join(deque((line for text in texts for line in _lines(text)), self.last))])
@@ -121,7 +128,9 @@ class LogFeed:
         return self._open(task, number, attempt_files) if is_regular(attempt_files.log) else None
 
     def _open(self, task: str, number: int, attempt_files: AttemptFiles) -> _Cursor:
-        cursor = self._cursors[task] = _Cursor(task, number, attempt_files.log)
+        cursor = self._cursors[task] = _Cursor(
+            task, number, attempt_files.log, are_lines=self.pattern is not None, completes=self.completes
+        )
         return cursor
 
     def _skip_to_last(self, cursor: _Cursor) -> None:
@@ -138,6 +147,7 @@ class LogFeed:
                     attempt=line.attempt,
                     offset=line.offset,
                     text=mask(line.text, self.secrets),
+                    is_unfinished=line.is_unfinished,
                 )
             if self.pattern is None or self.pattern.search(line.text):
                 yield line
@@ -155,6 +165,8 @@ class _Cursor:
     task: str
     attempt: int
     path: Path
+    are_lines: bool  # whether each part of a very long line counts as a line, as for a search
+    completes: bool
     _offset: int = 0  # where the next read begins
     _rest: bytes = b""  # read, but not yet a complete line
     _is_done: bool = False
@@ -165,19 +177,26 @@ class _Cursor:
 
     def read(self, *, is_over: bool) -> Iterator[LogLine]:
         """The lines since the last call; `is_over` includes an incomplete last line and ends the reading."""
-        for begin, data in self._blocks(is_over=is_over):
+        for begin, data, is_unfinished in self._blocks(is_over=is_over):
             offset = begin
             for line in data.split(b"\n"):
-                text = line.decode("utf-8", errors="replace")
-                yield LogLine(task=self.task, attempt=self.attempt, offset=offset, text=text)
+                text = line.decode("utf-8", errors="surrogateescape")
+                yield LogLine(
+                    task=self.task,
+                    attempt=self.attempt,
+                    offset=offset,
+                    text=text,
+                    is_unfinished=is_unfinished,
+                )
                 offset += len(line) + 1
 
-    def texts(self, *, is_over: bool) -> Iterator[str]:
-        """The same lines as texts of several, separated by newlines."""
-        return (data.decode("utf-8", errors="replace") for _, data in self._blocks(is_over=is_over))
+    def texts(self, *, is_over: bool) -> Iterator[tuple[str, bool]]:
+        """The same lines as texts of several, separated by newlines, and whether the last is unfinished."""
+        for _, data, is_unfinished in self._blocks(is_over=is_over):
+            yield data.decode("utf-8", errors="surrogateescape"), is_unfinished
 
-    def _blocks(self, *, is_over: bool) -> Iterator[tuple[int, bytes]]:
-        """Complete lines without the last newline, and the byte where they begin."""
+    def _blocks(self, *, is_over: bool) -> Iterator[tuple[int, bytes, bool]]:
+        """Lines without the last newline, the byte where they begin, and whether there is no such newline."""
         if self._is_done:
             return
         with open_to_read(self.path) as stream:
@@ -189,21 +208,41 @@ class _Cursor:
             self._is_done = True
             if self._rest:
                 rest, self._rest = self._rest, b""
-                yield self._offset - len(rest), rest
+                yield self._offset - len(rest), rest, not (self.completes or self.are_lines)
 
-    def _complete(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+    def _complete(self, data: bytes) -> Iterator[tuple[int, bytes, bool]]:
         begin, end = self._offset - len(data), data.rfind(b"\n")
         self._rest = data[end + 1 :]
         if end >= 0:
-            yield begin, data[:end]
+            yield begin, data[:end], False
         if len(self._rest) > LONGEST:
-            rest, self._rest = self._rest, b""
-            yield self._offset - len(rest), rest
+            begin, whole = self._offset - len(self._rest), _whole_characters(self._rest)
+            part, self._rest = self._rest[:whole], self._rest[whole:]
+            yield begin, part, not self.are_lines
+
+
+def _whole_characters(data: bytes) -> int:
+    """The number of bytes without a character of UTF-8 that is incomplete at the end."""
+    for back in range(1, 4):
+        lead = data[-back]
+        if lead >= 0xC0:  # noqa: PLR2004 - the first byte of a character of several
+            return len(data) - (back if back < 2 + (lead >= 0xE0) + (lead >= 0xF0) else 0)  # noqa: PLR2004
+        if lead < 0x80:  # noqa: PLR2004 - ASCII
+            break
+    return len(data)
+
+
+def _valid(text: str) -> str:
+    """The text with U+FFFD for bytes that are no UTF-8."""
+    return text.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="replace")
 
 
 def _lines(text: str) -> Iterator[str]:
-    """The lines of a text, each with its newline."""
-    return (f"{line}\n" for line in text.split("\n")[:-1])
+    """The lines of a text, each with its newline; of the last one also a part without it."""
+    *lines, rest = text.split("\n")
+    yield from (f"{line}\n" for line in lines)
+    if rest:
+        yield rest
 
 
 def latest_attempt(files: ExperimentFiles, task: str, state: TaskState) -> int | None:

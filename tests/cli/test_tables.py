@@ -18,9 +18,10 @@ def test_plain_columns_are_aligned() -> None:
 
 
 def test_a_cell_is_one_line_of_visible_characters() -> None:
-    """What could rewrite a terminal, or break a line, is blanked out."""
+    """What could rewrite a terminal is escaped, and a line break is a blank, in titles too."""
     text = tables.plain(COLUMNS, [["a\x1b[2Jb\nc", "1", "ü"]])
-    assert text.splitlines()[1] == "a [2Jb c      1  ü"
+    assert text.splitlines()[1] == r"a\x1b[2Jb c      1  ü"
+    assert tables.plain([Column("a\n\x9b")], []) == "a \\x9b\n"
 
 
 def test_a_table_without_rows_has_its_titles() -> None:

@@ -65,7 +65,7 @@ def _text(stream: io.TextIOWrapper) -> str:
     stream.flush()
     written = stream.buffer
     assert isinstance(written, io.BytesIO)
-    return written.getvalue().decode()
+    return written.getvalue().decode(errors="surrogateescape")  # logs are bytes
 
 
 def _forget() -> None:

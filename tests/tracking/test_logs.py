@@ -132,3 +132,15 @@ def test_closed_pipe_loses_no_line(program: Program, root: Path) -> None:
     """
     program.run(text)
     assert Experiment("a", dash_root=root).logs.read()[0]["message"] == "kept"
+
+
+def test_a_line_does_not_rewrite_a_terminal(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal a line keeps its colours and loses all other sequences; a file gets it as it is."""
+    text = "\x1b[31mred\x1b[0m\x1b]0;title\x07\x1b[2J\u202e"
+    for is_terminal, shown in ((True, "\x1b[31mred\x1b[0m"), (False, text)):
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda is_terminal=is_terminal: is_terminal)
+        monkeypatch.setattr(sys, "stdout", stream)
+        with Experiment("a", dash_root=root).run as experiment:
+            experiment.log(text)
+        assert stream.getvalue() == f"[INFO] {shown}\n"

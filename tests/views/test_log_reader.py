@@ -144,3 +144,24 @@ def test_many_lines_at_once_are_the_same_lines(
             f"{task} {line}\n" for task, text in many.read_text(history) for line in text[:-1].split("\n")
         )
         assert found == wanted
+
+
+@pytest.mark.parametrize(
+    "data", ["aü漢😀" * 30, "x\n" + "ü" * 41 + "\nlast", "one\ntwo\n", "\udc9b\udcff" * 20]
+)
+def test_together_the_parts_are_the_bytes_of_the_log(
+    files: ExperimentFiles, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A very long line comes in parts of whole characters, and without `completes` no newline is added."""
+    monkeypatch.setattr(log_reader, "CHUNK", 7)
+    monkeypatch.setattr(log_reader, "LONGEST", 12)
+    _write(files, data.encode(errors="surrogateescape"))
+    for completes in (False, True):
+        ending = "\n" * (completes and not data.endswith("\n"))
+        many = list(log_reader.LogFeed(files, ["a"], completes=completes).read_text(OVER))
+        assert "".join(text for _, text in many) == data + ending
+        lines = list(log_reader.LogFeed(files, ["a"], completes=completes).read(OVER))
+        assert "".join(line.text + "\n" * (not line.is_unfinished) for line in lines) == data + ending
+        assert not any("\udc80" <= char <= "\udcff" for line in lines for char in line.to_json()["text"])
+    if data.startswith("aü"):
+        assert all(char < "\udc80" or char > "\udcff" for _, text in many for char in text)

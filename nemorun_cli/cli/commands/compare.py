@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from nemorun_cli.cli import tables, terminal
+from nemorun_cli.cli import tables, terminal, text_formats
 from nemorun_cli.cli.completion import experiments, one_of
-from nemorun_cli.cli.options import DashRoot, Json, whole_number
+from nemorun_cli.cli.options import DashRoot, Json, RawTexts, whole_number
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import compare, series
@@ -77,6 +75,7 @@ def command(
             autocompletion=one_of(FORMATS),
         ),
     ] = "table",
+    raw: RawTexts = False,
     dash_root: DashRoot = None,
     is_json: Json = False,
 ) -> None:
@@ -92,6 +91,7 @@ def command(
     limit_number = whole_number("--limit", limit) if limit is not None else None
     if format_ not in FORMATS:
         raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}")
+    text_formats.require_csv("json" if is_json else format_, raw=raw)
     requested: list[str | None] = [*which] if which else [None]
     targets = [records.target(name, task, dash_root=dash_root) for name in requested]
     rows = [row for target in targets for row in compare.rows(target)]
@@ -107,16 +107,19 @@ def command(
     params = compared.params if all_params else compared.differing
     form = "json" if is_json else format_
     if form == "json":
-        terminal.write_line(dump(_document(compared)))
+        terminal.write_json(_document(compared), dump=dump)
         return
     titles, cells = _cells(compared, params, named={sort, *(best or "").rsplit(":", 1)})
     if form == "table":
         tables.show_values(titles, cells, remedy="choose with -k, or use --format csv")
         if not cells:
             terminal.say("hint: no matching records; see: exp records")
+        return
+    names = [column.title for column in titles]
+    if form == "csv":
+        text_formats.write_csv(names, cells, raw=raw)
     else:
-        names = [column.title for column in titles]
-        terminal.write(_csv(names, cells) if form == "csv" else _markdown(names, cells))
+        text_formats.write_markdown(names, cells)
 
 
 def _document(compared: Comparison) -> dict[str, Any]:
@@ -145,24 +148,14 @@ def _cells(
             *([row.of.experiment or ""] if is_several else []),
             row.of.label,
             str(row.of.status),
-            *(series.text(row.params.get(name)) for name in params),
-            *(series.text(row.value(name)) for name in compared.metrics),
+            *(_cell(row.params.get(name)) for name in params),
+            *(_cell(row.value(name)) for name in compared.metrics),
         ]
         for row in compared.rows
     ]
     return titles, cells
 
 
-def _csv(names: list[str], cells: list[list[str]]) -> str:
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows([names, *cells])
-    return stream.getvalue()
-
-
-def _markdown(names: list[str], cells: list[list[str]]) -> str:
-    rows = [names, ["---"] * len(names), *cells]
-    return "".join(f"| {' | '.join(_escaped(cell) for cell in row)} |\n" for row in rows)
-
-
-def _escaped(cell: str) -> str:
-    return " ".join(cell.replace("|", "\\|").split())
+def _cell(value: Any) -> str:
+    text = series.text(value)
+    return text if isinstance(value, str) else text_formats.NumberText(text)

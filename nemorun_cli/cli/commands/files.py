@@ -68,7 +68,7 @@ def command(
         terminal.write_line(_only_path(files))
     elif is_json:
         entries = [{**record.to_json(), **_entry(record, file)} for record, file in files]
-        terminal.write_line(dump({"schema": FILES_FORMAT, "files": entries}))
+        terminal.write_json({"schema": FILES_FORMAT, "files": entries}, dump=dump)
     elif quiet:
         terminal.write_lines(full_path(file) for _, file in files)
     elif files:

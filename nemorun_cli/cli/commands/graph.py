@@ -138,8 +138,9 @@ def _draw(tasks: TaskGraph, snapshot: Snapshot | None) -> None:
 
 
 def _print(lines: Sequence[GraphLine]) -> None:
-    width, is_coloured = terminal.width(sys.stdout), terminal.has_colours(sys.stdout)
-    for line in lines:
-        text = str(line if width is None else line.shortened(width))
-        style = tables.STYLES.get(line.status or "", "") if is_coloured else ""
-        terminal.write(f"{tables.coloured(text, style)}\n")
+    width = terminal.width(sys.stdout)
+    styled = (
+        [(str(line if width is None else line.shortened(width)), tables.STYLES.get(line.status or "", ""))]
+        for line in lines
+    )
+    terminal.write_styled(styled, is_coloured=terminal.has_colours(sys.stdout))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nemorun_cli.cli import terminal
+from nemorun_cli.cli.log_output import LogOutput
 from nemorun_cli.cli.options import ExperimentOrLatest, Json, TaskOrNone, whole_number
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.run import LATEST, find
@@ -39,11 +41,15 @@ def command(
     grep: Annotated[
         str | None, typer.Option("--grep", metavar="REGEX", help="Only lines matching this regex.")
     ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Print the bytes of the logs unchanged, as `cat` does.")
+    ] = False,
     is_json: Json = False,
 ) -> int:
     """Print the output of tasks.
 
-    Each task has one log, with its standard output and standard error.
+    Each task has one log, with its standard output and standard error. On a terminal, colours are kept and
+    all other control sequences are left out; a pipe gets the bytes as they are.
 
     Examples:
       exp logs                            all tasks of the latest experiment
@@ -53,6 +59,8 @@ def command(
     count = whole_number("-n", last) if last is not None else None
     number = _attempt(attempt)
     pattern = _pattern(grep)
+    if raw and is_json:
+        raise UsageError("--raw cannot be combined with --json")
     run = find(which)
     snapshot = run.status()
     all_names = [known.id for known in snapshot.spec.tasks]
@@ -64,25 +72,24 @@ def command(
         secrets=set(secret_values.known(snapshot.spec).values()),
         pattern=pattern,
         last=count,
+        completes=not raw,
     )
-    show = _writer(is_json=is_json, is_led=len(names) > 1)
-    if follow:
-        return _follow(run, feed, show)
-    if len(names) == 1:
+    if not follow and len(names) == 1:
         log_reader.demand(snapshot, names[0], attempt=number)
-    if is_json:
-        for line in feed.read(snapshot.history):
-            show(line)
-    else:
-        _write_all(feed, snapshot, is_led=len(names) > 1)
+    with LogOutput(sys.stdout, is_led=len(names) > 1 and not raw, is_raw=raw) as output:
+        if follow:
+            return _follow(run, feed, _write_json if is_json else output.line)
+        if is_json:
+            for line in feed.read(snapshot.history):
+                _write_json(line)
+        else:
+            for name, text in feed.read_text(snapshot.history):
+                output.write(name, text)
     return 0
 
 
-def _write_all(feed: LogFeed, snapshot: Snapshot, *, is_led: bool) -> None:
-    """Write the lines as they are now, many at a time."""
-    for task, text in feed.read_text(snapshot.history):
-        lead = f"{task} | " if is_led else ""
-        terminal.write(f"{lead}{text[:-1].replace(chr(10), chr(10) + lead)}\n" if lead else text)
+def _write_json(line: LogLine) -> None:
+    terminal.write_json(line.to_json())
 
 
 def _attempt(text: str | None) -> int | None:
@@ -98,14 +105,6 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
         return re.compile(text) if text is not None else None
     except re.error as error:
         raise UsageError(f"--grep {text}: {error}", hint="use the syntax of Python's re module") from None
-
-
-def _writer(*, is_json: bool, is_led: bool) -> Callable[[LogLine], None]:
-    if is_json:
-        return lambda line: terminal.write_json(line.to_json())
-    if is_led:
-        return lambda line: terminal.write(f"{line.task} | {line.text}\n")
-    return lambda line: terminal.write(line.text + "\n")
 
 
 def _follow(run: Run, feed: LogFeed, show: Callable[[LogLine], None]) -> int:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from nemorun_cli.cli import completion, tables, terminal, times
 from nemorun_cli.cli.metrics_view import document, pictures
-from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, TaskOrNone, whole_number
+from nemorun_cli.cli.options import DashRoot, ExperimentOrPrefix, Json, RawTexts, TaskOrNone, whole_number
 from nemorun_cli.cli.tables import Column
+from nemorun_cli.cli.text_formats import NumberText, require_csv, write_csv
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.records import series as measures
 from nemorun_cli.experiment.records import targets
@@ -20,6 +19,7 @@ from nemorun_cli.tracking.store.json_values import dump
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nemorun_cli.cli.text_formats import Cell
     from nemorun_cli.experiment.records.series import Series
     from nemorun_cli.experiment.records.targets import TargetRecord
 
@@ -67,6 +67,7 @@ def command(
             autocompletion=completion.one_of(FORMATS),
         ),
     ] = "table",
+    raw: RawTexts = False,
     dash_root: DashRoot = None,
     is_json: Json = False,
 ) -> int:
@@ -81,6 +82,7 @@ def command(
     if format_ not in FORMATS:
         raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}")
     form = "json" if is_json else format_
+    require_csv(form, raw=raw)
     if plot and form != "table":
         raise UsageError(f"--plot cannot be combined with {'--json' if is_json else f'--format {form}'}")
     target = targets.target(which, task, dash_root=dash_root)
@@ -102,13 +104,13 @@ def command(
     _check_keys(key or (), all_series, chosen)
     tell_torn(all_series)
     if form == "json":
-        terminal.write_line(dump(document(all_series)))
+        terminal.write_json(document(all_series), dump=dump)
     elif form == "csv":
-        terminal.write(as_csv(all_series))
+        write_csv(*csv_rows(all_series), raw=raw)
     elif not all_series:
         terminal.say('hint: no metrics; tasks log them with experiment.metrics("train").log(loss=0.5)')
     elif plot:
-        terminal.write(pictures(all_series))
+        terminal.write_picture(pictures(all_series))
     elif tail is not None:
         _show_rows(all_series)
     else:
@@ -156,21 +158,21 @@ def summary(all_series: Sequence[Series]) -> list[list[str]]:
     ]
 
 
-def as_csv(all_series: Sequence[Series]) -> str:
-    """Every row with its record, task, series and time, and a column for each field of any row."""
+def csv_rows(all_series: Sequence[Series]) -> tuple[list[str], list[list[Cell]]]:
+    """The titles, and each row with its record, task, series, time and a cell for each field of any row."""
     fields = measures.columns([row for series in all_series for row in series.rows])
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["prefix", "task", "series", "time", *fields])
+    rows: list[list[Cell]] = []
     for series in all_series:
         origin = [series.of.record.prefix, series.of.task or "", series.name or ""]
-        for row in series.rows:
-            values = [row.get(field) for field in fields]
-            cells = [
-                value if isinstance(value, (str, float)) or value is None else dump(value) for value in values
-            ]
-            writer.writerow([*origin, measures.time_of(row), *cells])
-    return stream.getvalue()
+        rows += (
+            [*origin, measures.time_of(row), *(_cell(row.get(field)) for field in fields)]
+            for row in series.rows
+        )
+    return ["prefix", "task", "series", "time", *fields], rows
+
+
+def _cell(value: Any) -> Cell:
+    return value if isinstance(value, (str, float)) or value is None else NumberText(dump(value))
 
 
 def _show_rows(all_series: Sequence[Series]) -> None:

@@ -35,7 +35,7 @@ def command(
         for record in chosen:
             params = record.params()
             entries.append({**record.to_json(), "params": params, "nested": nested(params)})
-        terminal.write_line(dump({"schema": PARAMS_FORMAT, "records": entries}))
+        terminal.write_json({"schema": PARAMS_FORMAT, "records": entries}, dump=dump)
         return
     rows = [
         [record.label, name, series.text(value)]

@@ -82,7 +82,7 @@ def command(
     matching = matching[:most]
     if is_json:
         entries = [_entry(chosen) for chosen in matching]
-        terminal.write_line(dump({"schema": RECORDS_FORMAT, "records": entries}))
+        terminal.write_json({"schema": RECORDS_FORMAT, "records": entries}, dump=dump)
     elif quiet:
         terminal.write_lines(dict.fromkeys(chosen.record.prefix for chosen in matching))
     else:

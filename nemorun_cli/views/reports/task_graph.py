@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.handlers import RUN_AFTER
 from nemorun_cli.model.status import TaskStatus
 
@@ -198,7 +199,7 @@ def to_mermaid(graph: TaskGraph) -> str:
         style = f":::{node.status}" if node.status else ""
         lines.append(f'    {numbers[node.id]}{opening}"{_entities(node.label)}"{closing}{style}')
     for edge in graph.edges:
-        arrow = "-->" if edge.type == DEFAULT_TYPE else f"-. {edge.type} .->"
+        arrow = "-->" if edge.type == DEFAULT_TYPE else f"-. {_entities(edge.type)} .->"
         lines.append(f"    {numbers[edge.source]} {arrow} {numbers[edge.target]}")
     used = {node.status for node in graph.nodes if node.status}
     lines += [f"    classDef {status} {_MERMAID_STYLES[status]}" for status in TaskStatus if status in used]
@@ -221,12 +222,13 @@ def to_dot(graph: TaskGraph) -> str:
 
 def _entities(text: str) -> str:
     """The text in Mermaid's escapes, which start with a number sign instead of an ampersand."""
-    return "".join(char if char.isalnum() or char in _PLAIN else f"#{ord(char)};" for char in text)
+    shown = escaped(text)
+    return "".join(char if char.isalnum() or char in _PLAIN else f"#{ord(char)};" for char in shown)
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    quoted = escaped(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}"'
 
 
 _PLAIN: Final = frozenset(f" ._-=,/~{TIMES}")

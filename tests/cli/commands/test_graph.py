@@ -153,9 +153,24 @@ def test_graph_for_mermaid_and_dot(exp: Exp) -> None:
     assert '"merge" -> "alarm" [label="afternotok", style=dashed];' in dot
 
 
-@pytest.mark.parametrize("name", ['a"]; end', "a\\", "<b>", "a --> b", "a\nb", "click x", "#quot;", "`x`"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        'a"]; end',
+        "a\\",
+        "<b>",
+        "a --> b",
+        "a\nb",
+        "click x",
+        "#quot;",
+        "`x`",
+        "a\x1b[2J",
+        "\x9b\u202e",
+        "a\t\r",
+    ],
+)
 def test_names_cannot_leave_their_quotes(name: str) -> None:
-    """Whatever a name holds, it stays a label."""
+    """Whatever a name holds, it stays a label, and rewrites no terminal."""
     node = Node(id=name, members=(name,), is_group=False, executors=("x",), dependency_type="afterok")
     odd = TaskGraph(name=name, nodes=(node,), edges=(), groups=())
     (line,) = task_graph.to_mermaid(odd).splitlines()[1:]
@@ -166,6 +181,10 @@ def test_names_cannot_leave_their_quotes(name: str) -> None:
         inner = text[1:-1].replace("\\\\", "").replace('\\"', "")
         assert text[0] == text[-1] == '"'
         assert '"' not in inner
+        assert text.isprintable()
+    (drawn,) = graph_drawing.draw(odd)
+    assert str(drawn).isprintable()
+    assert label.isprintable()
 
 
 def test_graph_takes_a_spec_or_an_experiment(exp: Exp) -> None:

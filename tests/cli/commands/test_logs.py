@@ -84,9 +84,13 @@ def test_attempts_are_kept_apart(exp: Exp) -> None:
 
 
 def test_bytes_that_are_no_text_are_shown(exp: Exp) -> None:
-    """Invalid UTF-8 is replaced, control characters pass, and an unfinished line is a line."""
+    """A pipe gets all bytes, a terminal only text and colours; an unfinished line is one, except as bytes."""
     exp("run", exp.spec("name: raw\ntasks: {a: {inline: \"printf 'x\\\\377\\\\033[1my'\"}}\n"), "-q")
-    assert exp("logs", "raw", "a").stdout == "x\ufffd\x1b[1my\n"
+    assert exp("logs", "raw", "a").stdout == "x\udcff\x1b[1my\n"
+    assert exp("logs", "raw", "a", "--raw").stdout == "x\udcff\x1b[1my"
+    assert exp("logs", "raw", "a", "--json").json["text"] == "x\ufffd\x1b[1my"
+    assert exp.on_terminal("logs", "raw", "a", columns=80).stdout == "x\ufffd\x1b[1my\n\x1b[0m"
+    assert exp.on_terminal("logs", "raw", "a", "--raw", columns=80).stdout == "x\udcff\x1b[1my"
 
 
 def test_secrets_are_hidden_where_they_are_known(exp: Exp) -> None:

@@ -222,7 +222,7 @@ def test_why_shows_nothing_that_rewrites_the_terminal(exp: Exp) -> None:
     text = r"printf 'at 1%%\rat 99%%\r\n\033[31mred\033[0m\007\n'; exit 1"
     (exp.folder / "bar.sh").write_text(text)
     exp("run", exp.spec("name: a\ntasks: {bar: {script: bar.sh}}"), code=1)
-    assert explained(exp, "bar")["log"]["lines"] == ["at 99%", "red·"]
+    assert explained(exp, "bar")["log"]["lines"] == ["at 99%", r"red\x07"]
 
 
 def test_why_takes_a_group(exp: Exp) -> None:
