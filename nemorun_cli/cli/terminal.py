@@ -55,7 +55,7 @@ def passing_bytes(stream: TextIO | None) -> Iterator[bool]:
     try:
         yield True
     finally:
-        with contextlib.suppress(OSError, ValueError):  # it was closed, or its reader is gone: known already
+        with contextlib.suppress(OSError, ValueError):  # it was closed: reported elsewhere
             stream.reconfigure(encoding=encoding, errors=errors)
 
 

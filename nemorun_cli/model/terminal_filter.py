@@ -94,6 +94,8 @@ _WHOLE: Final = re.compile(_SEQUENCE)
 
 
 def _unfinished(text: str) -> int:
-    """Where a sequence begins that the text does not finish; else its length."""
+    """Where a sequence begins that the text does not finish; else its length. A newline ends each."""
+    if text.endswith("\n"):
+        return len(text)
     starts = [match.start() for match in _INTRODUCERS.finditer(text, max(0, len(text) - LONGEST))][-2:]
     return next((start for start in starts if _UNFINISHED.match(text, start)), len(text))
