@@ -35,7 +35,9 @@ PRINTING = {
     "prompt",
 }
 UNCHANGED = {"write_unchanged", "say_unchanged"}
-HINT = re.compile(r"print|echo|prompt|input|write|std(?:out|err)|\brich\b|_unchanged")
+HINT = re.compile(
+    r"\bprint\w*\(|echo\(|prompt\(|input\(|std(?:out|err)\w*\.\w|write\([12],|\brich\b|_unchanged"
+)
 STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__"}
 WRITING = {"write", "writelines", "buffer", "reconfigure"}
 SAFE = {

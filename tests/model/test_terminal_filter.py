@@ -87,9 +87,9 @@ def test_a_style_is_reset_at_the_end() -> None:
 def test_no_text_takes_long(text: str) -> None:
     """The time grows with the length only, whatever is repeated."""
     begin = time.process_time()
-    filtered(text * (400_000 // len(text)))
-    without_sequences(text * (400_000 // len(text)))
-    assert time.process_time() - begin < 5
+    filtered(text * (100_000 // len(text)))
+    without_sequences(text * (100_000 // len(text)))
+    assert time.process_time() - begin < 2
 
 
 def test_a_sequence_that_does_not_end_is_held_only_so_far() -> None:
