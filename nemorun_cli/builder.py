@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import builtins
+import difflib
 import os
 import re
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import ExpError, UsageError
 from nemorun_cli.parts import Command, Executor, LocalExecutor, Partial, Script, given, plain
 from nemorun_cli.spec import python_specs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import TracebackType
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.parts import Task
@@ -28,16 +32,30 @@ class Builder:
     Args:
         title: the experiment's name.
         executor: the default executor of the tasks: an executor, or the name of a configured one.
+        check: whether the program ends with the exit code of a run that it waited for, if that is not 0; by
+            default, if the program itself creates this: not a module, a notebook, a prompt or a test.
         keys: other keys of a spec: `params`, `env`, `defaults`, `tags`, …
 
     Paths are relative to the folder of the calling program, or to the working folder in a notebook.
+
+    As a context manager it ends the program when the block is left, with the exit code of the first waited
+    run that did not succeed: FAILED 1, CANCELLED 5, INTERRUPTED 9. Inside of the block nothing ends it.
     """
 
-    def __init__(self, title: str, executor: Executor | str | None = None, **keys: Any) -> None:
-        caller = sys._getframe(1).f_globals  # noqa: SLF001 - paths are relative to the calling program
+    def __init__(
+        self, title: str, executor: Executor | str | None = None, *, check: bool | None = None, **keys: Any
+    ) -> None:
+        frame = sys._getframe(1)  # noqa: SLF001 - paths are relative to the calling program
+        caller = frame.f_globals
         file = caller.get("__file__")
         self.path = Path(os.path.abspath(file)) if file else Path.cwd() / "spec.yaml"  # noqa: PTH100 - keeps links
         self._is_imported = caller.get("__name__") != "__main__"
+        self._checks = _is_program(caller) if check is None else check
+        if self._checks and sys.excepthook is sys.__excepthook__:
+            sys.excepthook = self._end_program
+        self._is_open = False  # within its `with` block
+        self._code = 0  # the exit code of the first waited run in the block that did not succeed
+        self.lines: dict[tuple[str, ...], int] = {(): frame.f_lineno} if file else {}
         self._executors: dict[str, Executor] = {}
         self._tasks: dict[str, dict[str, Any]] = {}
         self._plugins: list[tuple[object, tuple[str, ...] | None]] = []
@@ -48,10 +66,13 @@ class Builder:
             self._keys["executor"] = self._executor_name(executor)
 
     def __enter__(self) -> Self:
+        self._is_open, self._code = True, 0
         return self
 
-    def __exit__(self, *_: object) -> None:
-        return None
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._is_open = False
+        if kind is None and self._code:
+            raise SystemExit(self._code)
 
     def add(
         self,
@@ -76,9 +97,11 @@ class Builder:
             keys: other keys of a task: `timeout`, `retry`, `resources`, `matrix`, `when`, …
 
         Raises:
-            UsageError: the name is already used, or a list of tasks has no name.
+            UsageError: the name is already used, a list of tasks has no name, or a dependency was not added.
         """
         task_id = self._new_id(name, task)
+        self._require_added(task_id, dependencies or ())
+        self._note_line(("tasks", task_id))
         if isinstance(task, (Script, Command, Partial)):
             entry = task.entry()
         else:
@@ -113,6 +136,7 @@ class Builder:
         detach: bool | None = None,
         tail_logs: bool | None = None,
         direct: bool | None = None,
+        check: bool | None = None,
     ) -> Run:
         """Start the experiment and, unless it is detached, watch it until it is finished; return its handle.
 
@@ -121,11 +145,14 @@ class Builder:
             detach: return as soon as the experiment has started.
             tail_logs: show the tasks' output.
             direct: run it in this process, one task at a time.
+            check: whether the program ends with its exit code, if that is not 0; by default as given to the
+                constructor. Within a `with` block the program ends when the block is left.
 
         Raises:
             SpecError: the built spec has problems; the error holds all of them.
             EngineError: an engine that it needs is absent, down or refuses.
             UsageError: a task imported the program, which would start the experiment again.
+            SystemExit: the run, which was waited for, did not succeed, and `check` is on.
         """
         flags = {"sequential": sequential, "detach": detach, "tail_logs": tail_logs, "direct": direct}
         python_specs.hand_over(self, _sets(flags))
@@ -136,7 +163,12 @@ class Builder:
             )
         from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
-        return run_built.run(self.document(flags), is_direct=bool(direct), is_detached=bool(detach))
+        run, code = run_built.run(self.document(flags), is_direct=bool(direct), is_detached=bool(detach))
+        if code and (self._checks if check is None else check):
+            if not self._is_open:
+                raise SystemExit(code)
+            self._code = self._code or code
+        return run
 
     def dryrun(self) -> dict[str, Any]:
         """Print what would run, and return it as the document `exp.plan/1`; nothing is created."""
@@ -155,6 +187,39 @@ class Builder:
     def plugins(self) -> list[tuple[object, tuple[str, ...] | None]]:
         """The plugins, each with the ids of its tasks; None means all tasks."""
         return list(self._plugins)
+
+    def _end_program(
+        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        """End the program with an error of ours as the command line does; others keep their traceback."""
+        if not isinstance(error, ExpError):
+            sys.__excepthook__(kind, error, trace)
+            return
+        from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
+
+        run_built.report(error, self.path)
+        raise SystemExit(error.exit_code)
+
+    def _note_line(self, place: tuple[str, ...]) -> None:
+        """Note the line of the program that is at work, for problems of what it builds there."""
+        frame = sys._getframe(2)  # noqa: SLF001 - the caller of the public method
+        while frame is not None and frame.f_code.co_filename != str(self.path):
+            frame = frame.f_back  # type: ignore[assignment]
+        if frame is not None:
+            self.lines[place] = frame.f_lineno
+
+    def _require_added(self, task_id: str, dependencies: Sequence[str]) -> None:
+        """Check that the dependencies of a task are tasks, groups or members that were added."""
+        for name in dependencies:
+            if not any(name == known or name.startswith(f"{known}/") for known in self._tasks):
+                near = difflib.get_close_matches(str(name), self._tasks, n=1)
+                known = ", ".join(self._tasks) or "none yet"
+                hint = (
+                    f"did you mean {near[0]!r}?"
+                    if near
+                    else f"a task depends on tasks added before it: {known}"
+                )
+                raise UsageError(f"{task_id} depends on {name!r}, which was not added", hint=hint)
 
     def _executor_name(self, executor: Executor | str) -> str:
         if isinstance(executor, str):
@@ -183,6 +248,16 @@ class Builder:
         while name in self._tasks:
             name, number = f"{wanted}-{number}", number + 1
         return name
+
+
+def _is_program(caller: Mapping[str, Any]) -> bool:
+    """Whether the module with these globals is a program that runs by itself, in its main thread."""
+    is_main = caller.get("__name__") == "__main__" and "__file__" in caller
+    is_watched = sys.flags.interactive or hasattr(sys, "ps1") or hasattr(builtins, "__IPYTHON__")
+    is_tested = "pytest" in sys.modules
+    return (
+        is_main and not is_watched and not is_tested and threading.current_thread() is threading.main_thread()
+    )
 
 
 def _sets(flags: Mapping[str, bool | None]) -> list[str]:

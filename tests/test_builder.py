@@ -128,7 +128,15 @@ def test_what_no_task_can_import_is_refused() -> None:
 def test_problems_are_told_all_at_once(workspace: ExpWorkspace) -> None:
     """What is wrong with what was built is told before anything starts, by its place."""
     exp = built(executor=LocalExecutor(imag="x"))
-    exp.add(Command("true"), dependencies=["nobody"], timout=3)
+    exp.add(Command("true"), name="first")
+    exp.add(Command("true"), dependencies=["first/x=1"], timout=3)
+
+    with pytest.raises(UsageError, match="nobody") as refused:
+        exp.add(Command("true"), name="second", dependencies=["first", "nobody"])
+    assert refused.value.hint == "a task depends on tasks added before it: first, true"
+    with pytest.raises(UsageError) as misspelt:
+        exp.add(Command("true"), name="second", dependencies=["frist"])
+    assert misspelt.value.hint == "did you mean 'first'?"
 
     with pytest.raises(SpecError) as caught:
         exp.run()
@@ -271,3 +279,67 @@ def test_a_program_that_a_task_imports_starts_nothing(exp: Exp) -> None:
 
     assert "__main__" in exp("logs", "built", "f").stdout
     assert len(exp("list", "--json").json["experiments"]) == 1
+
+
+EXITS = """
+import sys
+with run.Builder("exits", **{keys}) as exp:
+    exp.add(run.Script(inline="exit 3"), name="one", when="${{{{ params.fails }}}}")
+    first = exp.run(**{flags})
+    second = exp.run(detach=True)
+    second.wait(timeout=60)
+    print(first.status().status, file=sys.stderr)
+print("behind", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "flags", "code"),
+    [
+        ({"params": {"fails": True}}, {}, 1),
+        ({"params": {"fails": False}}, {"direct": True}, 0),
+        ({"params": {"fails": True}, "check": False}, {}, 0),
+    ],
+    ids=str,
+)
+def test_a_program_ends_as_what_it_waited_for(
+    exp: Exp, keys: dict[str, Any], flags: dict[str, Any], code: int
+) -> None:
+    """Leaving `with` ends the program with the first exit code that is not 0; inside of it nothing does."""
+    told = python(exp, program(exp, EXITS.format(keys=keys, flags=flags)), code)
+    assert ("FAILED" if keys["params"]["fails"] else "COMPLETED") in told.stderr.splitlines()
+    assert ("behind" in told.stderr.splitlines()) is (code == 0)
+
+
+def test_a_run_without_a_block_ends_the_program(exp: Exp) -> None:
+    """`run()` of a program raises SystemExit; in a module that a program imports it returns, unless asked."""
+    body = "exp = run.Builder('a')\nexp.add(run.Command('false'), name='t')\nexp.run({})\nprint('behind')\n"
+    assert python(exp, program(exp, body.format("")), 1).stdout == ""
+    assert python(exp, program(exp, body.format("check=False"))).stdout == "behind\n"
+    program(exp, body.format(""), "library.py")
+    assert python(exp, program(exp, "import library\n")).stdout == "behind\n"
+    program(exp, body.format("check=True"), "library.py")
+    assert python(exp, program(exp, "import library\n"), 1).stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("exp.add(run.Command('true'), dependencies=['frist'])", "did you mean 'first'?"),
+        ("exp.add(run.Command('true'), timout=3)", "timout"),
+        ("exp.add([run.Command('true')])", "needs a name"),
+    ],
+)
+def test_an_error_of_a_program_has_its_line(exp: Exp, line: str, told: str) -> None:
+    """What is wrong with what a program builds is reported with the line that adds it, and exit code 2."""
+    body = f"exp = run.Builder('a')\nexp.add(run.Command('true'), name='first')\n{line}\nexp.run()\n"
+    path = program(exp, body)
+    for stderr in (python(exp, path, 2).stderr, exp("run", path, code=2).stderr):
+        assert f"{path}:4" in stderr
+        assert told in stderr
+        assert "Traceback" not in stderr
+
+
+def test_another_error_of_a_program_keeps_its_traceback(exp: Exp) -> None:
+    """Only errors of the experiment are reported as the command line does."""
+    assert "Traceback" in python(exp, program(exp, "exp = run.Builder('a')\n1 / 0\n"), 1).stderr

@@ -6,19 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 from nemorun_cli import executors
 from nemorun_cli.cli import terminal
+from nemorun_cli.errors import ExpError, SpecError
 from nemorun_cli.experiment import create, direct, launch
 from nemorun_cli.experiment.run import find
-from nemorun_cli.spec import load
+from nemorun_cli.spec import load, python_specs
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.supervisor import client
 from nemorun_cli.views.reports import dry_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.spec.document import Document
     from nemorun_cli.spec.python_specs import BuiltSpec
+    from nemorun_cli.views.snapshot import Snapshot
 
 
 def read(built: BuiltSpec, sets: Sequence[str]) -> Document:
@@ -26,37 +29,45 @@ def read(built: BuiltSpec, sets: Sequence[str]) -> Document:
     document = load.read(
         built.spec,
         path=built.path,
+        made_at=built.lines,
         sets=sets,
         executors=executors.known(ask=True),
     )
     return load.with_plugins(document, built.plugins)
 
 
-def run(document: Document, *, is_direct: bool, is_detached: bool) -> Run:
-    """Start it, and watch it to its end unless it is detached."""
+def run(document: Document, *, is_direct: bool, is_detached: bool) -> tuple[Run, int]:
+    """Start it, and watch it unless it is detached; returns its handle, and the exit code if it was watched."""
     home = Home.from_environment()
     terminal.warn_of(document.warnings)
     if is_direct:
-        return find(direct.run(document, home=home).files.id, home=home)
+        snapshot = direct.run(document, home=home)
+        return find(snapshot.files.id, home=home), snapshot.exit_code
     supervisor = client.take()
     try:
         started = launch.launch(document, supervisor=supervisor, home=home)
     except BaseException:
         supervisor.abandon()
         raise
-    if not is_detached:
-        _watch(started)
-    return started
+    return started, 0 if is_detached else _watch(started).exit_code
 
 
-def _watch(started: Run) -> None:
+def _watch(started: Run) -> Snapshot:
     from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment is on its way
     from nemorun_cli.cli.interrupts import Interrupts  # noqa: PLC0415 - the same
     from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
 
     terminal.warn(f"{started.id} started")
     with Interrupts() as interrupts, Watch(started.files, started.home) as watching:
-        watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=False)
+        return watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=False)
+
+
+def report(error: ExpError, program: Path) -> None:
+    """Print an error that ends a program as the command line does, with the program's own line."""
+    from nemorun_cli.cli import app  # noqa: PLC0415 - only after an error
+
+    place = "" if isinstance(error, SpecError) else f"{python_specs.place_of(error, program)}: "
+    terminal.warn(f"{place}{app.describe(error)}")
 
 
 def show(document: Document) -> dict[str, Any]:

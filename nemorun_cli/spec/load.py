@@ -39,6 +39,7 @@ def read(
     executors: ExecutorTypes | None = None,
     home: Home | None = None,
     path: Path | None = None,
+    made_at: Mapping[tuple[str, ...], int] | None = None,
 ) -> Document:
     """Read and check a spec.
 
@@ -50,6 +51,7 @@ def read(
         executors: the known types; by default all, without asking an engine whether requests are satisfiable.
         home: the home with the user's executors; by default the one from the environment.
         path: used as the path of a spec that is passed as data.
+        made_at: for a spec that a program passes as data, the program's lines that made its values.
 
     Raises:
         SpecError: with all problems of the spec.
@@ -63,7 +65,14 @@ def read(
     )
     if isinstance(source, (str, Path)) and _is_program(Path(source)):
         return _read_program(Path(source), options)
-    text_source, source_path = _open_spec(source, file="spec" if path is None else str(path))
+    if isinstance(source, (str, Path)):
+        text_source, source_path = open_source(Path(source)), Path(source)
+    else:
+        file = "spec" if path is None else str(path)
+        text_source, source_path = (
+            _source_of_data(source, file=file, made_at=made_at),
+            Path.cwd() / "spec.yaml",
+        )
     return _read(text_source, path or source_path, options)
 
 
@@ -77,7 +86,8 @@ def _read_program(program: Path, options: _Options) -> Document:
 
     built, program_sets = python_specs.run(program)
     merged = replace(options, sets=(*program_sets, *options.sets))
-    document = _read(_source_of_data(built.spec, file=str(program)), built.path, merged)
+    source = _source_of_data(built.spec, file=str(program), made_at=built.lines)
+    document = _read(source, built.path, merged)
     return with_plugins(document, built.plugins)
 
 
@@ -268,20 +278,16 @@ def validate(
     return resolve(document, _placeholder_identity(document.name))
 
 
-def _open_spec(source: Path | str | Mapping[str, Any], *, file: str) -> tuple[SpecSource, Path]:
-    if isinstance(source, (str, Path)):
-        return open_source(Path(source)), Path(source)
-    return _source_of_data(source, file=file), Path.cwd() / "spec.yaml"
-
-
-def _source_of_data(data: Mapping[str, Any], *, file: str) -> SpecSource:
-    """Return the source of a spec passed as data; its line numbers are meaningless."""
+def _source_of_data(
+    data: Mapping[str, Any], *, file: str, made_at: Mapping[tuple[str, ...], int] | None = None
+) -> SpecSource:
+    """Return the source of a spec passed as data, whose only meaningful lines are those in `made_at`."""
     try:
         text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text)
     except (TypeError, ValueError) as fault:
         raise SpecError([Problem(message=f"contains a value YAML cannot represent: {fault}")]) from None
     text = _UNPRINTABLE.sub(lambda char: f"\\u{ord(char[0]):04x}", text)
-    return SpecSource(text + "\n", file=file, has_lines=False)
+    return SpecSource(text + "\n", file=file, has_lines=False, made_at=made_at or {})
 
 
 # Allowed in JSON, but not in YAML.

@@ -17,9 +17,15 @@ if TYPE_CHECKING:
 
 
 class BuiltSpec(Protocol):
-    """The data of a spec that a program built; a `nemorun_cli.Builder` has this form."""
+    """The data of a spec that a program built; a `nemorun_cli.Builder` has this form.
+
+    Attributes:
+        path: the program.
+        lines: by the place of a value in the spec, the line of the program that set it, counted from 1.
+    """
 
     path: Path
+    lines: dict[tuple[str, ...], int]
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -62,15 +68,19 @@ def run(path: Path) -> tuple[BuiltSpec, list[str]]:
     except SystemExit:
         pass
     except Exception as error:  # a user's program may raise anything
-        own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        line = f":{own[-1].lineno}" if own else ""
         message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
-        raise UsageError(f"{path}{line}: {message}", hint=getattr(error, "hint", None)) from error
+        raise UsageError(f"{place_of(error, path)}: {message}", hint=getattr(error, "hint", None)) from error
     finally:
         _only_build.reset(token)
     raise UsageError(
         f"{path} runs no experiment", hint="create a nemorun_cli.Builder, add tasks to it, and call its run()"
     )
+
+
+def place_of(error: BaseException, program: Path) -> str:
+    """The program, with the line that was at work when an error was raised in it."""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(program)]
+    return f"{program}:{own[-1].lineno}" if own else str(program)
 
 
 @contextlib.contextmanager

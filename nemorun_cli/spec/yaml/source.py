@@ -5,7 +5,9 @@ Positions are computed only for a problem: the text is then parsed again to a tr
 
 from __future__ import annotations
 
+import linecache
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -15,7 +17,7 @@ from nemorun_cli.errors import SpecError
 from nemorun_cli.model.problems import Finding, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from nemorun_cli.model.problems import Place
@@ -28,13 +30,22 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class SpecSource:
     """The text of a spec and its displayed name; finds the position of a value in the text.
 
-    `has_lines` is False if the text was generated from values, so that its lines mean nothing to a user.
+    `has_lines` is False if the text was generated from values, so that its lines mean nothing to a user;
+    `made_at` then has lines of the program in `file` that made the values, by their places.
     """
 
-    def __init__(self, text: str, *, file: str, has_lines: bool = True) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        file: str,
+        has_lines: bool = True,
+        made_at: Mapping[tuple[str, ...], int] = MappingProxyType({}),
+    ) -> None:
         self.text = text
         self.file = file
         self.has_lines = has_lines
+        self._made_at = made_at
         self._lines: list[str] | None = None
         self._root: Node | None = None
 
@@ -46,7 +57,7 @@ class SpecSource:
         if finding.option is not None:
             return finding.problem(file=finding.option)
         if not self.has_lines:
-            return finding.problem(file=self.file)
+            return self._problem_in_program(finding)
         line, column = self._position(finding if at is None else replace(finding, place=at))
         return self.problem_at(line, column, finding)
 
@@ -58,6 +69,17 @@ class SpecSource:
             self._lines = self.text.splitlines()
         text = self._lines[line] if line < len(self._lines) else ""
         return finding.problem(file=self.file, line=line + 1, column=column + 1, text=text)
+
+    def _problem_in_program(self, finding: Finding) -> Problem:
+        """Return the finding with the line of the program that made the value, or its nearest parent."""
+        place = tuple(str(step) for step in finding.place)
+        depth = next((depth for depth in range(len(place), -1, -1) if place[:depth] in self._made_at), None)
+        if depth is None:
+            return finding.problem(file=self.file)
+        line = self._made_at[place[:depth]]
+        text = linecache.getline(self.file, line).rstrip("\n")
+        column = len(text) - len(text.lstrip()) + 1
+        return finding.problem(file=self.file, line=line, column=column if text else None, text=text or None)
 
     def _position(self, finding: Finding) -> tuple[int, int]:
         if self._root is None:
