@@ -37,7 +37,7 @@ def read(built: BuiltSpec, sets: Sequence[str]) -> Document:
 
 
 def run(document: Document, *, is_direct: bool, is_detached: bool) -> tuple[Run, int]:
-    """Start it, and watch it unless it is detached; returns its handle, and the exit code if it was watched."""
+    """Start it, and watch it unless it is detached; returns its handle, and its exit code if watched."""
     home = Home.from_environment()
     terminal.warn_of(document.warnings)
     if is_direct:
