@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import difflib
 import os
 import re
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import ExpError, UsageError
+from nemorun_cli.model.problems import choices
 from nemorun_cli.parts import Command, Executor, LocalExecutor, Partial, Script, given, plain
 from nemorun_cli.spec import python_specs
 
@@ -103,9 +103,10 @@ class Builder:
         self._require_added(task_id, dependencies or ())
         self._note_line(("tasks", task_id))
         if isinstance(task, (Script, Command, Partial)):
-            entry = task.entry()
+            entry = task.entry(f"tasks.{task_id}.args")
         else:
-            entry = {"group": [member.entry() for member in task]}
+            members = enumerate(task)
+            entry = {"group": [each.entry(f"tasks.{task_id}.group.{n}.args") for n, each in members]}
         if executor is not None:
             entry["executor"] = (
                 self._executor_name(executor)
@@ -212,14 +213,9 @@ class Builder:
         """Check that the dependencies of a task are tasks, groups or members that were added."""
         for name in dependencies:
             if not any(name == known or name.startswith(f"{known}/") for known in self._tasks):
-                near = difflib.get_close_matches(str(name), self._tasks, n=1)
-                known = ", ".join(self._tasks) or "none yet"
-                hint = (
-                    f"did you mean {near[0]!r}?"
-                    if near
-                    else f"a task depends on tasks added before it: {known}"
+                raise UsageError(
+                    f"{task_id} depends on {name!r}, which was not added", hint=choices(name, self._tasks)
                 )
-                raise UsageError(f"{task_id} depends on {name!r}, which was not added", hint=hint)
 
     def _executor_name(self, executor: Executor | str) -> str:
         if isinstance(executor, str):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from nemorun_cli import arguments
 from nemorun_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Script:
     env: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     entrypoint: str | Sequence[str] | None = field(default=None, kw_only=True)
 
-    def entry(self) -> dict[str, Any]:
+    def entry(self, place: str = "args") -> dict[str, Any]:  # noqa: ARG002 - as a Partial has it
         """The task in the form of a spec."""
         if (self.path is None) == (self.inline is None):
             raise UsageError("a Script needs either a path or an inline text")
@@ -47,7 +47,7 @@ class Command:
     command: str | Sequence[Any]
     env: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
-    def entry(self) -> dict[str, Any]:
+    def entry(self, place: str = "args") -> dict[str, Any]:  # noqa: ARG002 - as a Partial has it
         """The task in the form of a spec."""
         command = self.command if isinstance(self.command, str) else list(self.command)
         return {"command": command, **given(env=dict(self.env))}
@@ -60,40 +60,22 @@ class Command:
         return Path(words[0]).name if words else "command"
 
 
-class _Call:
-    """A callable and its keyword arguments."""
-
-    __slots__ = ("args", "target")
-
-    def __init__(self, target: Callable[..., Any] | str, /, **args: Any) -> None:
-        object.__setattr__(self, "target", _target(target))
-        object.__setattr__(self, "args", MappingProxyType(args))
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} cannot be changed")
-
-    def __repr__(self) -> str:
-        arguments = "".join(f", {name}={value!r}" for name, value in self.args.items())
-        return f"{type(self).__name__}({self.target!r}{arguments})"
-
-    target: str
-    args: Mapping[str, Any]
+class Config(arguments.Call):
+    """An argument that the task builds before the call: a class or function, and its arguments."""
 
 
-class Config(_Call):
-    """An argument that the task builds before the call: a class or function, and its keyword arguments."""
-
-
-class Partial(_Call):
-    """A Python callable, or its name as `module:function`, with its keyword arguments.
+class Partial(arguments.Call):
+    """A Python callable, or its name as `module:function`, with its arguments.
 
     The task imports it in its own process: it must be at the top level of a module that is next to the
-    program or installed where the task runs.
+    program or installed where the task runs. As an argument of another one it is not called, but passed on.
     """
 
-    def entry(self) -> dict[str, Any]:
-        """The task in the form of a spec."""
-        return {"partial": self.target, **given(args=plain(dict(self.args)))}
+    is_passed_on = True
+
+    def entry(self, place: str = "args") -> dict[str, Any]:
+        """The task in the form of a spec; `place` is that of its arguments, for errors."""
+        return {"partial": self.target, **given(args=arguments.mapping(self.positional, self.args, place))}
 
     def name(self) -> str:
         """The task's default name."""
@@ -156,29 +138,8 @@ class SlurmExecutor(Executor):
         super().__init__("slurm", name=name, **options)
 
 
-def _target(target: Callable[..., Any] | str) -> str:
-    """The name by which a task can import a callable: `module:name`."""
-    if isinstance(target, str):
-        return target
-    module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", "")
-    if not module or not name or "<" in name:
-        raise UsageError(f"a task cannot import {target!r}", hint="define it at the top level of a module")
-    if module == "__main__":
-        scope = getattr(target, "__globals__", None) or vars(sys.modules["__main__"])
-        file = scope.get("__file__")
-        if file is None:
-            raise UsageError(
-                f"a task cannot import {name}: it is not in a file",
-                hint="move it to a module next to the notebook",
-            )
-        module = Path(file).stem
-    return f"{module}:{name}"
-
-
 def plain(value: Any) -> Any:
-    """The value in the form of a spec; a `Config` becomes a mapping with `_target_`."""
-    if isinstance(value, Config):
-        return {"_target_": value.target, **plain(dict(value.args))}
+    """A value of another key of a task in the form of a spec."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

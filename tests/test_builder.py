@@ -35,6 +35,9 @@ def helper(a: int) -> int:
 class Model:
     """A class that a task could build."""
 
+    def __init__(self, hidden: Any) -> None:
+        self.hidden = hidden
+
 
 def built(**keys: Any) -> Builder:
     return Builder("study", **keys)
@@ -133,10 +136,10 @@ def test_problems_are_told_all_at_once(workspace: ExpWorkspace) -> None:
 
     with pytest.raises(UsageError, match="nobody") as refused:
         exp.add(Command("true"), name="second", dependencies=["first", "nobody"])
-    assert refused.value.hint == "a task depends on tasks added before it: first, true"
+    assert refused.value.hint == "there are: first, true"
     with pytest.raises(UsageError) as misspelt:
         exp.add(Command("true"), name="second", dependencies=["frist"])
-    assert misspelt.value.hint == "did you mean 'first'?"
+    assert "did you mean first?" in str(misspelt.value.hint)
 
     with pytest.raises(SpecError) as caught:
         exp.run()
@@ -325,7 +328,7 @@ def test_a_run_without_a_block_ends_the_program(exp: Exp) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("exp.add(run.Command('true'), dependencies=['frist'])", "did you mean 'first'?"),
+        ("exp.add(run.Command('true'), dependencies=['frist'])", "did you mean first?"),
         ("exp.add(run.Command('true'), timout=3)", "timout"),
         ("exp.add([run.Command('true')])", "needs a name"),
     ],

@@ -1,12 +1,15 @@
 """Runs a partial: `python3 partial.py call.json`; imports only the standard library and user code.
 
 It is copied into experiments and run by the task's own interpreter (Python 3.8 or later), so it imports
-nothing of the package. `call.json` contains `{"target": "module:function", "args": {…}}`.
+nothing of the package. `call.json` contains `{"target": "module:function", "args": {…}}`. In the arguments
+`_target_` is called, `_args_` has its positional arguments, `_partial_: true` leaves the call to its
+receiver, and `_ref_` is what a name leads to.
 The return value of the function, if it is a mapping of plain values, is appended to `$EXP_OUTPUT`.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -19,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-TARGET = "_target_"
+TARGET = "_target_"  # the callable of a mapping that is called
+ARGUMENTS = "_args_"  # its positional arguments
+PARTIAL = "_partial_"  # whether it is left to be called
+REFERENCE = "_ref_"  # the name of a function, a class, or any other value of a module
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 _MAX_DEPTH = 64
 
@@ -29,12 +35,13 @@ class TargetError(Exception):
 
 
 def call(target: str, args: dict[str, Any]) -> Any:
-    """Call `module:function` with these keyword arguments, after building their `_target_` mappings.
+    """Call `module:function` with these arguments, after building their `_target_` mappings.
 
     An asynchronous function is run to completion. Raises TargetError, and what the function raises.
     """
     function = find(target)
-    result = function(**{name: build(value) for name, value in args.items()})
+    built = {name: build(value) for name, value in args.items()}
+    result = function(*built.pop(ARGUMENTS, ()), **built)
     if hasattr(result, "__await__"):
         # asyncio takes 60 ms to import, and few functions are asynchronous.
         import asyncio  # noqa: PLC0415
@@ -48,8 +55,18 @@ async def _awaited(result: Any) -> Any:
 
 
 def find(target: str) -> Callable[..., Any]:
-    """The callable named by `module:name` or `module:name.attribute`; raises TargetError."""
-    module_name, _, path = target.partition(":")
+    """The callable named by `module:name`, `module:name.attribute` or `module.name`; raises TargetError."""
+    value = refer(target)
+    if not callable(value):
+        raise TargetError(f"{target} is not callable, it is a {type(value).__name__}")
+    return value  # type: ignore[no-any-return]
+
+
+def refer(target: str) -> Any:
+    """The value of that name; raises TargetError."""
+    module_name, separator, path = target.partition(":")
+    if not separator:
+        module_name, path = _split(target)
     if not module_name or not path:
         raise TargetError(f"{target!r} is not module:function")
     value: Any = _module(module_name, target)
@@ -58,9 +75,23 @@ def find(target: str) -> Callable[..., Any]:
             where = getattr(value, "__file__", None) or repr(value)
             raise TargetError(f"{target}: there is no {name!r} in {where}")
         value = getattr(value, name)
-    if not callable(value):
-        raise TargetError(f"{target} is not callable, it is a {type(value).__name__}")
-    return value  # type: ignore[no-any-return]
+    return value
+
+
+def _split(target: str) -> tuple[str, str]:
+    """The module and the name of a dotted target: the longest part that is a module."""
+    parts = target.split(".")
+    for length in range(len(parts) - 1, 0, -1):
+        name = ".".join(parts[:length])
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as fault:
+            missing = fault.name or ""
+            if name != missing and not name.startswith(missing + "."):
+                raise
+        else:
+            return name, ".".join(parts[length:])
+    return parts[0], ".".join(parts[1:])
 
 
 def _module(name: str, target: str) -> Any:
@@ -82,11 +113,16 @@ def build(value: Any) -> Any:
         return [build(item) for item in value]
     if not isinstance(value, dict):
         return value
+    if value.keys() == {REFERENCE}:
+        return refer(str(value[REFERENCE]))
     built = {key: build(item) for key, item in value.items()}
     if TARGET not in built:
         return built
-    target = built.pop(TARGET)
-    return find(str(target))(**built)
+    function = find(str(built.pop(TARGET)))
+    positional = built.pop(ARGUMENTS, ())
+    if built.pop(PARTIAL, False):
+        return functools.partial(function, *positional, **built)
+    return function(*positional, **built)
 
 
 def output_lines(result: Any) -> list[str] | None:

@@ -32,7 +32,7 @@ def types(*names: str, schema: Callable[[str], Mapping[str, Any] | None]) -> Exe
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "a.sh").write_text("echo\n")
     (tmp_path / "sub").mkdir()
-    (tmp_path / "mod.py").write_text("import os\nfrom re import *\ndef f(): ...\nclass Net: ...\n")
+    (tmp_path / "mod.py").write_text("import os\nfrom re import *\ndef f(x=0): ...\nclass Net: ...\n")
     (tmp_path / "strict.py").write_text(
         "raise SystemExit\nX = 1\ntry:\n    g = 1\nexcept OSError:\n    h = 2\n"
     )

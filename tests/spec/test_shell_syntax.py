@@ -156,5 +156,5 @@ def test_a_built_spec_warns_too(exp: Exp) -> None:
     ]
     program = exp.spec("\n".join(lines), "program.py")
     document = exp("validate", program, "--json").json
-    assert warned(document) == {"tasks.true.command": (None, None)}
+    assert warned(document) == {"tasks.true.command": (3, 5)}
     assert document["warnings"][0]["file"] == str(program)

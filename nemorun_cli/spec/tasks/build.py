@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     from nemorun_cli.model.problems import Place
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Handler
+    from nemorun_cli.spec.tasks.callables import CalledTarget
     from nemorun_cli.spec.tasks.dependencies import Matching, MemberGraph
     from nemorun_cli.spec.tasks.expand import Expansion
     from nemorun_cli.spec.tasks.extensions import Extensions
     from nemorun_cli.spec.tasks.metric_section import MetricSection
+    from nemorun_cli.spec.tasks.signatures import Signature
     from nemorun_cli.storage.paths import ExperimentFiles
 
 KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")
@@ -474,24 +476,36 @@ class TaskBuilder:
     def _check_callables(self, task: Task, member: Member) -> None:
         if isinstance(task.workdir, LateText) or not task.entrypoint:
             return
-        runs_here = self._capabilities(task.executor).runs_here
+        capabilities = self._capabilities(task.executor)
         interpreter = task.entrypoint[0]
         folders = callables.search_path(
             task.workdir, python_path=task.env.get("PYTHONPATH", ""), interpreter=interpreter
         )
-        targets = [(str(task.body), (*member.place, "partial"))]
-        targets += callables.targets(task.args, self._place(member, "args"))
-        for target, place in targets:
-            key = (target, *folders[:1], task.env.get("PYTHONPATH", ""), interpreter, str(place))
+        at = self._place(member, "args")
+        own = callables.called(str(task.body), task.args, (*member.place, "partial"), at=at)
+        for target in (own, *callables.targets(task.args, at)):
+            key = (target.name, *folders[:1], task.env.get("PYTHONPATH", ""), interpreter, str(target.place))
             if key in self._checked_callables:
                 continue
             self._checked_callables.add(key)
             try:
-                callables.look_up(target, folders)
+                signature = callables.look_up(target.name, folders)
             except callables.TargetNotFoundError as fault:
                 # The content of an image or of another host cannot be checked locally.
-                if runs_here:
-                    self._report(place, fault.message, fault.hint)
+                if capabilities.runs_here:
+                    self._report(target.place, fault.message, fault.hint)
+                continue
+            if signature is not None and not capabilities.has_remote_paths:
+                self._check_call(target, signature)
+
+    def _check_call(self, target: CalledTarget, signature: Signature) -> None:
+        """Report arguments that a callable does not take, and those that it lacks."""
+        if target.count is None:
+            return
+        name = target.name.rpartition(":")[2]
+        faults = signature.faults(name, target.count, target.named, is_partial=target.is_partial)
+        for place, message, hint in faults:
+            self._report((*target.arguments, *place), message, hint)
 
     def _with_late(self, task: Task) -> Task:
         """Return the task with plain texts, and pointers to those that need outputs."""

@@ -6,17 +6,41 @@ import ast
 import functools
 import shutil
 import sys
+from dataclasses import dataclass
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.model.problems import choices
+from nemorun_cli.spec.tasks import signatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from importlib.machinery import ModuleSpec
 
     from nemorun_cli.model.problems import Place
+    from nemorun_cli.spec.tasks.signatures import Signature
+
+
+@dataclass(frozen=True, slots=True)
+class CalledTarget:
+    """A callable that a spec names, with what it is called with.
+
+    Attributes:
+        name: `module:name`.
+        place: of the name in the spec.
+        arguments: the place of the arguments.
+        count: of the arguments by position; None if it is not called.
+        named: the names of the others.
+        is_partial: whether its receiver adds more arguments.
+    """
+
+    name: str
+    place: Place
+    arguments: Place = ()
+    count: int | None = None
+    named: tuple[str, ...] = ()
+    is_partial: bool = False
 
 
 class TargetNotFoundError(LookupError):
@@ -35,31 +59,64 @@ def search_path(workdir: str, *, python_path: str, interpreter: str) -> tuple[st
 
 
 @functools.cache
-def look_up(target: str, folders: tuple[str, ...]) -> None:
-    """Raise TargetNotFoundError unless `module:name` is in one of the folders."""
-    module, _, path = target.partition(":")
+def look_up(target: str, folders: tuple[str, ...]) -> Signature | None:
+    """What a callable takes, if its file states that for certain.
+
+    Raises:
+        TargetNotFoundError: `module:name`, or `module.name`, is in none of the folders.
+    """
+    module, path = _split(target, folders)
     name = path.partition(".")[0]
     spec = _find(module, folders)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         if spec is not None and not spec.submodule_search_locations:
-            return  # compiled or built in: there is no source to parse
+            return None  # compiled or built in: there is no source to parse
         raise TargetNotFoundError(
             f"there is no module {module!r}", hint=f"looked in {folders[0]} and sys.path"
         )
-    names, is_open = _defined_names(Path(spec.origin))
+    names, is_open, body = _parsed(Path(spec.origin))
     if name not in names and not is_open:
         hint = choices(name, sorted(known for known in names if not known.startswith("_")))
         raise TargetNotFoundError(f"there is no {name!r} in {spec.origin}", hint=hint)
+    return signatures.in_module(body, path) if names.count(name) == 1 and not is_open else None
 
 
-def targets(value: Any, place: Place) -> list[tuple[str, Place]]:
-    """Return every `_target_` in a partial's arguments with its place."""
+def _split(target: str, folders: tuple[str, ...]) -> tuple[str, str]:
+    """The module and the name of a target; of a dotted one the longest part that is a module."""
+    module, separator, path = target.partition(":")
+    if separator:
+        return module, path
+    parts = target.split(".")
+    lengths = range(len(parts) - 1, 0, -1)
+    found = (length for length in lengths if _find(".".join(parts[:length]), folders) is not None)
+    length = next(found, len(parts) - 1)
+    return ".".join(parts[:length]), ".".join(parts[length:])
+
+
+def called(name: str, args: Any, place: Place, *, at: Place) -> CalledTarget:
+    """A callable with these arguments; `place` is that of its name, `at` that of the arguments."""
+    by_position = args.get("_args_") if isinstance(args, dict) else None
+    named = tuple(key for key in args if key not in RESERVED) if isinstance(args, dict) else ()
+    count = len(by_position) if isinstance(by_position, list) else 0
+    is_partial = isinstance(args, dict) and "_target_" in args and bool(args.get("_partial_"))
+    return CalledTarget(name, place, at, count, named, is_partial)
+
+
+def targets(value: Any, place: Place) -> list[CalledTarget]:
+    """Return every callable that a partial's arguments name."""
     if isinstance(value, dict):
-        own = [(str(value["_target_"]), (*place, "_target_"))] if "_target_" in value else []
+        own = []
+        if "_target_" in value:
+            own = [called(str(value["_target_"]), value, (*place, "_target_"), at=place)]
+        elif value.keys() == {"_ref_"}:
+            own = [CalledTarget(str(value["_ref_"]), (*place, "_ref_"))]
         return own + [target for key, item in value.items() for target in targets(item, (*place, key))]
     if isinstance(value, list):
         return [target for index, item in enumerate(value) for target in targets(item, (*place, index))]
     return []
+
+
+RESERVED = frozenset(("_target_", "_args_", "_partial_", "_ref_"))
 
 
 def _find(module: str, folders: Sequence[str]) -> ModuleSpec | None:
@@ -82,16 +139,16 @@ def _find(module: str, folders: Sequence[str]) -> ModuleSpec | None:
 
 
 @functools.cache
-def _defined_names(path: Path) -> tuple[frozenset[str], bool]:
-    """Return the names that a module binds at top level, and whether it may bind others."""
+def _parsed(path: Path) -> tuple[tuple[str, ...], bool, list[ast.stmt]]:
+    """Return the names that a module binds at top level, whether it may bind others, and its statements."""
     try:
         tree = ast.parse(path.read_bytes())
     except SyntaxError as fault:
         raise TargetNotFoundError(f"{path} is not valid Python: {fault.msg} in line {fault.lineno}") from None
     except (OSError, ValueError) as fault:
         raise TargetNotFoundError(f"{path} cannot be read: {fault}") from None
-    names = frozenset(_bound_names(tree.body))
-    return names, "*" in names or "__getattr__" in names
+    names = tuple(_bound_names(tree.body))
+    return names, "*" in names or "__getattr__" in names, tree.body
 
 
 def _bound_names(body: Sequence[ast.stmt]) -> Iterator[str]:
