@@ -32,7 +32,7 @@ def types(*names: str, schema: Callable[[str], Mapping[str, Any] | None]) -> Exe
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "a.sh").write_text("echo\n")
     (tmp_path / "sub").mkdir()
-    (tmp_path / "mod.py").write_text("import os\nfrom re import *\ndef f(x=0): ...\nclass Net: ...\n")
+    (tmp_path / "mod.py").write_text("import os\nfrom re import *\ndef f(): ...\nclass Net: ...\n")
     (tmp_path / "strict.py").write_text(
         "raise SystemExit\nX = 1\ntry:\n    g = 1\nexcept OSError:\n    h = 2\n"
     )
@@ -665,7 +665,7 @@ def test_one_wrong_param_is_one_problem(refused: Refused) -> None:
 
 def test_nothing_that_a_spec_names_is_run_by_reading_it(read: Read, folder: Path) -> None:
     """Secrets' commands and callables' modules are looked at, never executed."""
-    (folder / "boom.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\ndef f(): ...\n")
+    (folder / "boom.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\ndef f(x=0): ...\n")
 
     read(
         f"secrets: {{S: {{command: 'touch {folder}/ran'}}}}\n"

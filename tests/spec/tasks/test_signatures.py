@@ -12,7 +12,10 @@ from nemorun_cli.spec.tasks.signatures import in_module
 FACTORY = (
     "@dataclass\nclass f:\n    a: int\n    b: ClassVar[int] = 1\n    c: list = field(default_factory=list)"
 )
-FIELDS = "@dataclasses.dataclass()\nclass f:\n    a: dataclasses.InitVar[int]\n    b: int = dataclasses.field(repr=True)"
+FIELDS = (
+    "@dataclasses.dataclass()\nclass f:\n    a: dataclasses.InitVar[int]\n"
+    "    b: int = dataclasses.field(repr=True)"
+)
 SURE = {
     "def f(a, /, b, c=1, *, d, e=2): ...": "a/ b c? | d e?",
     "async def f(a, *rest): ...": "a *",
