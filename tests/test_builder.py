@@ -138,7 +138,7 @@ def test_problems_are_told_all_at_once(workspace: ExpWorkspace) -> None:
         exp.add(Command("true"), name="second", dependencies=["first", "nobody"])
     assert refused.value.hint == "there are: first, true"
     with pytest.raises(UsageError) as misspelt:
-        exp.add(Command("true"), name="second", dependencies=["frist"])
+        exp.add(Command("true"), name="second", dependencies=["fist"])
     assert "did you mean first?" in str(misspelt.value.hint)
 
     with pytest.raises(SpecError) as caught:
