@@ -67,7 +67,7 @@ def report(error: ExpError, program: Path) -> None:
     from nemorun_cli.cli import app  # noqa: PLC0415 - only after an error
 
     place = "" if isinstance(error, SpecError) else f"{python_specs.place_of(error, program)}: "
-    terminal.warn(f"{place}{app.describe(error)}")
+    terminal.say_lines(f"{terminal.PROGRAM}: {place}{app.describe(error)}".split("\n"))
 
 
 def show(document: Document) -> dict[str, Any]:
