@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import re
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -58,6 +59,7 @@ class Builder:
         self.lines: dict[tuple[str, ...], int] = {(): frame.f_lineno} if file else {}
         self._executors: dict[str, Executor] = {}
         self._tasks: dict[str, dict[str, Any]] = {}
+        self._python: str | None = None  # that of local partials; None for `python3` of their PATH
         self._plugins: list[tuple[object, tuple[str, ...] | None]] = []
         for plugin in keys.pop("plugins", ()):
             self._plugins.append((plugin, None))
@@ -128,7 +130,8 @@ class Builder:
             if executor != LocalExecutor()
         }
         executors = {**self._keys.get("executors", {}), **own}
-        return {**self._keys, **({"executors": executors} if executors else {}), "tasks": dict(self._tasks)}
+        tasks = {name: self._with_python(entry, entry.get("executor")) for name, entry in self._tasks.items()}
+        return {**self._keys, **({"executors": executors} if executors else {}), "tasks": tasks}
 
     def run(
         self,
@@ -157,6 +160,7 @@ class Builder:
         """
         flags = {"sequential": sequential, "detach": detach, "tail_logs": tail_logs, "direct": direct}
         python_specs.hand_over(self, _sets(flags))
+        self._python = _own_python()
         if self._is_imported and os.environ.get("EXP_TASK"):
             raise UsageError(
                 f"{self.path} was imported by a task and would start the experiment again: "
@@ -174,6 +178,7 @@ class Builder:
     def dryrun(self) -> dict[str, Any]:
         """Print what would run, and return it as the document `exp.plan/1`; nothing is created."""
         python_specs.hand_over(self, [])
+        self._python = _own_python()
         from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
         return run_built.show(self.document({}))
@@ -188,6 +193,23 @@ class Builder:
     def plugins(self) -> list[tuple[object, tuple[str, ...] | None]]:
         """The plugins, each with the ids of its tasks; None means all tasks."""
         return list(self._plugins)
+
+    def _with_python(self, entry: dict[str, Any], executor: Any) -> dict[str, Any]:
+        """A task or a member whose partial runs here, with the Python of this program."""
+        if "group" in entry:
+            count = len(entry["group"])
+            each = executor if isinstance(executor, list) else [executor] * count
+            members = [self._with_python(*pair) for pair in zip(entry["group"], each, strict=False)]
+            return {**entry, "group": members} if len(members) == count else entry
+        if self._python is None or "partial" not in entry or "entrypoint" in entry:
+            return entry
+        return {**entry, "entrypoint": [self._python]} if self._is_local(executor) else entry
+
+    def _is_local(self, executor: Any) -> bool:
+        name = executor or self._keys.get("executor") or "local"
+        if name in self._executors:
+            return bool(self._executors[name].options["type"] == "local")
+        return bool(self._keys.get("executors", {}).get(name, {"type": name}).get("type") == "local")
 
     def _end_program(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
@@ -254,6 +276,13 @@ def _is_program(caller: Mapping[str, Any]) -> bool:
     return (
         is_main and not is_watched and not is_tested and threading.current_thread() is threading.main_thread()
     )
+
+
+def _own_python() -> str | None:
+    """The interpreter of this program; None if `python3` on PATH is of the same environment."""
+    found = shutil.which("python3")
+    is_same = found is not None and Path(found).parent == Path(sys.executable).parent
+    return None if is_same else sys.executable
 
 
 def _sets(flags: Mapping[str, bool | None]) -> list[str]:

@@ -284,6 +284,32 @@ def test_a_program_that_a_task_imports_starts_nothing(exp: Exp) -> None:
     assert len(exp("list", "--json").json["experiments"]) == 1
 
 
+PYTHON = """
+import sys
+
+def show(wanted):
+    print(sys.executable == wanted)
+
+if __name__ == "__main__":
+    exp = run.Builder("own")
+    exp.add(run.Partial(show, sys.executable), name="one")
+    exp.add([run.Partial(show, sys.executable)], name="both", executor=[run.LocalExecutor()])
+    exp.run(tail_logs=True)
+"""
+
+
+def test_partials_run_under_the_python_of_their_program(exp: Exp) -> None:
+    """They find what the program finds, also if its environment is not first on PATH."""
+    path = {"PATH": os.environ["PATH"].replace(f"{os.path.dirname(sys.executable)}:", "")}  # noqa: PTH120
+    env = {**exp.env, **path}
+    argv = [sys.executable, str(program(exp, PYTHON))]
+    done = subprocess.run(
+        argv, cwd=exp.folder, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["both/0 | True", "one | True"]
+
+
 EXITS = """
 import sys
 with run.Builder("exits", **{keys}) as exp:
