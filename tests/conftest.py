@@ -29,6 +29,7 @@ from support.ci_skips import pytest_sessionfinish, pytest_terminal_summary  # no
 from support.extent import IS_LONG, amount
 from support.failures import pytest_configure  # noqa: F401 - a hook, too
 from support.faked_clock import faked_clock  # noqa: F401 - a fixture
+from support.other_user import other_users  # noqa: F401 - a fixture, too
 from support.patience import eventually as eventually  # noqa: PLC0414 - tests take it from here
 from support.workspace import Exp, ExpWorkspace
 
