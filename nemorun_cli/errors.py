@@ -10,6 +10,7 @@ ExpError                     70
 ├── LedgerError               7   the ledger cannot be read or written
 │   ├── LedgerDamagedError    7   a damaged line that is not part of a torn tail
 │   ├── LedgerNewerError      7   written by a newer version
+│   ├── UntrustedError         2   another user, or everybody, may change the experiment
 │   └── LockHeldError         7   its lock is held too long
 ├── RunningError              8   an experiment with the same key is running
 ├── InterruptedExperimentError  9   not finished, and nothing runs
@@ -107,6 +108,12 @@ class LedgerDamagedError(LedgerError):
 
 class LedgerNewerError(LedgerError):
     """A ledger was written by a newer version than this one."""
+
+
+class UntrustedError(LedgerError):
+    """An experiment belongs to another user, or everybody may write to it: it is not read."""
+
+    exit_code = 2
 
 
 class LockHeldError(LedgerError):

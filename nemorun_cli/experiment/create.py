@@ -77,7 +77,8 @@ def create(
 
     Raises:
         SpecError: a packager cannot ship its content.
-        UsageError: the home is not writable.
+        UsageError: the home is not writable, or what is created in it belongs to another user.
+        UntrustedError: the folder of the name belongs to another user, or everybody may write to it.
         LedgerError: its disk is full.
     """
     try:
@@ -115,6 +116,8 @@ def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments |
 def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
     folder = home.experiments / identity.name
     make_folder(folder)
+    home.require_trusted()  # a file system may give new folders to another user
+    home.require_trusted_name(identity.name)
     number = 1
     while True:
         name = identity.id if number == 1 else f"{identity.id}-{number}"

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nemorun_cli.errors import RunningError, UsageError
 from nemorun_cli.executors import ask_engines
-from nemorun_cli.experiment.run import Run
+from nemorun_cli.experiment.run import Run, trusted
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.spec.document import Document
-    from nemorun_cli.storage.paths import ExperimentFiles
+    from nemorun_cli.storage.paths import ExperimentFiles, Home
     from nemorun_cli.supervisor.client import SupervisorHandle
 
 
@@ -54,7 +53,7 @@ def run(
 
     Raises:
         SpecError: with all problems of the spec, a missing secret included.
-        UsageError: a plugin raised.
+        UsageError: a plugin raised, or another user could have changed the home.
         EngineError: an engine that it needs is missing, down or refuses the request.
         RunningError: `if_running` is `fail`, and an experiment is running.
     """
@@ -62,7 +61,7 @@ def run(
     from nemorun_cli.spec import load  # noqa: PLC0415 - the same
     from nemorun_cli.supervisor import client  # noqa: PLC0415 - the same
 
-    home = home or Home.from_environment()
+    home = trusted(home)
     supervisor = client.SupervisorHandle()  # it starts up while the spec is checked
     try:
         texts = (

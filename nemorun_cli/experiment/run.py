@@ -138,6 +138,7 @@ class Run:
             accept_changes: whether tasks that ran may be changed and run again.
 
         Raises:
+            UntrustedError: another user, or everybody, may change what it runs.
             SpecError: a secret is missing.
             UsageError: the change is refused, the experiment is running, or an abandoned attempt is alive.
             EngineError: it runs on another host, or the state of an abandoned attempt is unknown.
@@ -148,6 +149,7 @@ class Run:
         from nemorun_cli.storage import requests  # noqa: PLC0415 - the same
         from nemorun_cli.supervisor.assignment import ResumeRequest  # noqa: PLC0415 - the same
 
+        self.files.require_trusted_programs()
         by = requests.who()
         snapshot = self.status()
         self.require_gone(snapshot, host_is_gone=host_is_gone)
@@ -273,9 +275,9 @@ def find(which: str = LATEST, *, home: Home | None = None) -> Run:
         NotFoundError: none matches.
         AmbiguousError: several ids have this prefix; the message lists them.
         LedgerError: none that matches can be read.
-        UsageError: the home cannot be read.
+        UsageError: the home cannot be read, or another user could have changed it.
     """
-    home = home or Home.from_environment()
+    home = trusted(home)
     if not _WORD.fullmatch(which):  # no id starts like this; often an unset variable of a script
         raise NotFoundError(f"no experiment can be called {which[:80]!r}", hint="list them with: exp list")
     if files := home.experiment(which):
@@ -296,6 +298,18 @@ def find(which: str = LATEST, *, home: Home | None = None) -> Run:
     raise NotFoundError(
         f"there is no experiment {which!r} under {home.directory}", hint="list them with: exp list"
     )
+
+
+def trusted(home: Home | None) -> Home:
+    """The home that was given, or else `$NEMORUN_HOME`.
+
+    Raises:
+        UsageError: another user, or everybody, may change it.
+    """
+    if home is None:
+        return Home.from_environment()
+    home.require_trusted()
+    return home
 
 
 def _find(

@@ -153,9 +153,7 @@ def _kept(spec: Spec, document: Document, home: Home) -> list[Shipment]:
     packages = spec_copies.read_document(document.shipped).get("packages", ())
     wanted = _packagers(spec)
     reused = [Package.from_json(entry) for entry in packages if entry["packager"] in wanted]
-    kept = [
-        _restored(package, home) for package in reused if content_store.place(home, package.hash).is_dir()
-    ]
+    kept = [_restored(package, home) for package in reused if content_store.has(home, package.hash)]
     if document.copies is not None:
         return kept
     # A changed spec reads its scripts again; a script with a new text must not run from the old copy.

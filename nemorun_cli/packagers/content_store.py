@@ -11,7 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.errors import UsageError
 from nemorun_cli.packagers.content import Listing, blocks, digest_of, listing
+from nemorun_cli.system import owners
 from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, make_folder
 
 if TYPE_CHECKING:
@@ -28,6 +30,20 @@ PROGRAM_MODE: Final = 0o700
 def place(home: Home, digest: str) -> Path:
     """The folder of the content with this hash, which need not exist."""
     return home.code / digest[:NAME_LENGTH]
+
+
+def has(home: Home, digest: str) -> bool:
+    """Whether the content with this hash is in the store.
+
+    Raises:
+        UsageError: another user put it there, or may change it: in the home of a group, it could be anything.
+    """
+    folder = place(home, digest)
+    if not folder.is_dir():
+        return False
+    if (distrust := owners.distrust(folder)) is not None:
+        raise UsageError(distrust.message, hint=distrust.remedy)
+    return True
 
 
 @contextlib.contextmanager
@@ -48,14 +64,13 @@ def put(home: Home, entries: Sequence[Entry]) -> tuple[Path, Listing]:
     If a file changes in the meantime, the listing describes the copied version.
     """
     stored = listing(entries, digest=digest_of)
-    target = place(home, stored.hash)
-    if target.is_dir():
-        return target, stored
+    if has(home, stored.hash):
+        return place(home, stored.hash), stored
     part = Path(tempfile.mkdtemp(prefix=PART, dir=home.code))
     try:
         stored = _write(part, entries)
         target = place(home, stored.hash)
-        if not target.is_dir():  # a file changed to a version that is already stored
+        if not has(home, stored.hash):  # a file changed to a version that is already stored
             _rename(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -121,10 +121,11 @@ def again(
 
     Raises:
         SpecError: with all problems that the changes cause.
-        LedgerError: the experiment's copies cannot be read.
+        LedgerError: the experiment's copies cannot be read, or another user may change them.
     """
     from nemorun_cli.storage import spec_origin  # noqa: PLC0415 - not for a spec read from its own file
 
+    files.require_trusted_programs()
     origin = spec_origin.read(files)
     try:
         text = read_bytes(files.spec).decode("utf-8")
@@ -172,10 +173,11 @@ def changed(
 
     Raises:
         SpecError: with all problems of the spec.
-        LedgerError: the experiment's copies cannot be read.
+        LedgerError: the experiment's copies cannot be read, or another user may change them.
     """
     from nemorun_cli.storage import spec_origin  # noqa: PLC0415 - not for a spec read from its own file
 
+    files.require_trusted_programs()
     origin = spec_origin.read(files)
     options = _Options(
         known=origin.params,

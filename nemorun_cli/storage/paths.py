@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from nemorun_cli.errors import LedgerError, UnreadableWarning, UsageError
-from nemorun_cli.system import user
+from nemorun_cli.errors import LedgerError, UnreadableWarning, UntrustedError, UsageError
+from nemorun_cli.system import locks, owners, user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from nemorun_cli.system.owners import Distrust
 
 HOME_VARIABLE: Final = "NEMORUN_HOME"
 LEDGER: Final = "ledger.jsonl"
@@ -32,7 +34,9 @@ PROJECT_FOLDER: Final = ".nemorun"
 
 COLLECTED_LEAD: Final = "."
 COLLECTED_END: Final = ".collected"
-ANOTHER_HOME: Final = f"point {HOME_VARIABLE} to a folder of yours, or ask the owner for access"
+OWN_HOME: Final = f"point {HOME_VARIABLE} to a folder of yours"
+ANOTHER_HOME: Final = f"{OWN_HOME}, or ask the owner for access"
+_NOT_THERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EBADF)
 
 _NEW = re.compile(r"\.new-(?P<pid>[1-9]\d{0,9})(-[0-9a-f]+)?", re.ASCII)
 _ID = re.compile(r"(?P<name>.+)_(?P<seconds>\d+)(?:-(?P<again>\d+))?")
@@ -260,6 +264,30 @@ class ExperimentFiles:
         """The folder to which the experiment is moved while it is being removed; no id has this form."""
         return self.directory.with_name(f"{COLLECTED_LEAD}{self.id}{COLLECTED_END}")
 
+    def require_trusted(self) -> None:
+        """Refuse an experiment that another user could have changed.
+
+        Raises:
+            UntrustedError: its folder, the folder of its name, its ledger or its spec is not trusted.
+            LedgerError: one of them cannot be examined.
+        """
+        self._require_trusted(self.directory.parent, self.directory, self.ledger, self.resolved)
+
+    def require_trusted_programs(self) -> None:
+        """The same for what a resume or a rerun runs: in the folder of a group, any owner is possible."""
+        own = (self.spec, self.source, self.shim, self.partial)
+        inner = (path for folder in (self.scripts, self.revisions) for path in (folder, *folder.rglob("*")))
+        code = self.code.iterdir() if self.code.is_dir() else ()
+        self._require_trusted(self.resolved, *own, *inner, self.code, *code)
+
+    def _require_trusted(self, *paths: Path) -> None:
+        try:
+            distrust = owners.distrust(*paths)
+        except OSError as error:
+            raise _unreadable(self.directory, error) from error
+        if distrust is not None:
+            raise UntrustedError(distrust.message, hint=distrust.remedy)
+
     def unfinished(self) -> Iterator[Path]:
         """What a process began to create in the folder and did not complete yet; see `creator`."""
         for folder in (self.directory, self.revisions):
@@ -284,6 +312,18 @@ class Home:
         """`$NEMORUN_HOME`, whose leading `~` is the user's folder, or `~/.nemo_run`.
 
         Raises:
+            UsageError: it exists and is not a folder, cannot be found out, belongs to another user or is
+                writable for everybody, or the user's folder is not known.
+        """
+        home = cls.configured()
+        home.require_trusted()
+        return home
+
+    @classmethod
+    def configured(cls) -> Home:
+        """The same, whether or not it is trusted: for reports about it.
+
+        Raises:
             UsageError: it exists and is not a folder, cannot be found out, or the user's folder is not known.
         """
         value = os.environ.get(HOME_VARIABLE)
@@ -301,6 +341,26 @@ class Home:
                 hint=f"point {HOME_VARIABLE} to a folder; a missing folder is created",
             )
         return cls(directory)
+
+    @property
+    def parts(self) -> tuple[Path, ...]:
+        """The home and the folders in it by which another user could change what is run, or stop it."""
+        slots = self.slots(locks.hostname())
+        return (self.directory, self.experiments, self.keys, slots.parent, slots, self.code)
+
+    def require_trusted(self) -> None:
+        """Refuse a home that another user could have changed.
+
+        Raises:
+            UsageError: it, or one of its folders, belongs to another user, is writable for everybody, or
+                cannot be examined.
+        """
+        try:
+            distrust = owners.distrust(*self.parts)
+        except OSError as error:
+            raise UsageError(_unreadable(self.directory, error).message, hint=ANOTHER_HOME) from error
+        if distrust is not None:
+            raise UsageError(distrust.message, hint=f"{OWN_HOME}; or {distrust.remedy}")
 
     @property
     def experiments(self) -> Path:
@@ -345,6 +405,7 @@ class Home:
         """The experiment with exactly this id, or None; a folder without a ledger is not an experiment.
 
         Raises:
+            UntrustedError: another user, or everybody, may change it.
             LedgerError: its folder cannot be read.
         """
         match = _ID.fullmatch(experiment_id)
@@ -352,13 +413,16 @@ class Home:
             return None
         files = ExperimentFiles(self.experiments / match["name"] / experiment_id)
         try:
-            if files.ledger.is_dir():
-                return files  # a folder in its place is damage
-            if not files.ledger.is_file():
+            mode = files.ledger.stat().st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a folder in its place is damage
                 return None
-            if not os.access(files.ledger, os.R_OK):
+            files.require_trusted()
+            if stat.S_ISREG(mode) and not os.access(files.ledger, os.R_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            files.require_trusted()
             raise _unreadable(files.directory, error) from error
         return files
 
@@ -380,18 +444,31 @@ class Home:
         """The ids under a name, in no order; `experiment` checks whether each is an experiment.
 
         Raises:
-            LedgerError: the folder of the name cannot be read.
+            UntrustedError: another user, or everybody, may change the folder of the name.
+            LedgerError: it cannot be read.
         """
+        folder = self.experiments / name
         try:
-            entries = os.scandir(self.experiments / name)
+            self.require_trusted_name(name)
+            entries = os.scandir(folder)
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise _unreadable(self.experiments / name, error) from error
+            raise _unreadable(folder, error) from error
         with entries:
             for entry in entries:
                 if (match := _ID.fullmatch(entry.name)) and match["name"] == name and _is_folder(entry):
                     yield entry.name
+
+    def require_trusted_name(self, name: str) -> None:
+        """Refuse the folder of a name that another user could have changed.
+
+        Raises:
+            UntrustedError: it belongs to another user, or everybody may write to it.
+            OSError: it cannot be examined.
+        """
+        if (distrust := owners.distrust(self.experiments / name)) is not None:
+            raise UntrustedError(distrust.message, hint=distrust.remedy)
 
     def readable_ids(
         self, names: Iterable[str], *, report: Callable[[LedgerError], object] = skip
@@ -469,14 +546,35 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def project_executors(folder: Path) -> Path | None:
     """The executors of the project that a folder is in: the nearest `.nemorun/executors.yaml` upwards.
 
-    World-writable folders, such as /tmp, are skipped: any user can place a file there.
+    World-writable folders, such as /tmp, are skipped: any user can place a file there. Whether the owner of
+    the file is trusted is for `executors_distrust`.
+
+    Raises:
+        UsageError: a file cannot be examined.
     """
     for project in (folder, *folder.parents):
         path = project / PROJECT_FOLDER / EXECUTORS
         folders = (project, path.parent)
-        if path.is_file() and not any(each.stat().st_mode & stat.S_IWOTH for each in folders):
+        try:
+            status = path.stat()
+        except OSError as error:
+            if error.errno in _NOT_THERE or _is_for_everybody(project):
+                continue
+            raise UsageError(
+                _unreadable(path, error).message, hint="ask its owner for access, or work in another folder"
+            ) from error
+        if stat.S_ISREG(status.st_mode) and not any(map(_is_for_everybody, folders)):
             return path
     return None
+
+
+def executors_distrust(path: Path) -> Distrust | None:
+    """Why a file of executors is not used; None if it, and the folder that contains it, are trusted."""
+    return owners.distrust(path.parent, path)
+
+
+def _is_for_everybody(folder: Path) -> bool:
+    return bool(folder.stat().st_mode & stat.S_IWOTH)
 
 
 def age_key(experiment_id: str) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from nemorun_cli.model.wording import seconds
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage import ledger
 from nemorun_cli.storage.paths import LEDGER, REVISIONS, age_key
+from nemorun_cli.system import owners
 from nemorun_cli.system.file_end import last_bytes
 from nemorun_cli.system.files import open_to_read
 from nemorun_cli.views import observe
@@ -85,6 +86,7 @@ def newest_first(
     ids.sort(reverse=True)
     # As text: joining paths would take a quarter of the total time for ten thousand experiments.
     folder = str(home.experiments)
+    uids = owners.trusted()
     # An id contains the second of its creation; after a clock change it may differ slightly from `created`.
     earliest = unix(since) - CLOCK_SLACK if since is not None else 0.0
     for second, entries in itertools.groupby(ids, key=lambda entry: entry[0][0]):
@@ -93,7 +95,7 @@ def newest_first(
         summaries = [
             summary
             for _, experiment_id, name in entries
-            if (summary := _summarize(home, experiment_id, name, f"{folder}/{name}/{experiment_id}/{LEDGER}"))
+            if (summary := _summarize(home, experiment_id, name, folder=folder, uids=uids))
         ]
         summaries.sort(key=lambda summary: summary.created or "", reverse=True)
         for summary in summaries:
@@ -113,16 +115,22 @@ def duration_text(summary: Summary) -> str:
     return seconds(seconds_between(summary.created, summary.ended))
 
 
-def _summarize(home: Home, experiment_id: str, name: str, path: str) -> Summary | None:
+def _summarize(
+    home: Home, experiment_id: str, name: str, *, folder: str, uids: frozenset[int]
+) -> Summary | None:
     """The summary of one experiment, or None if the folder is not an experiment."""
+    directory = f"{folder}/{name}/{experiment_id}"
+    path = f"{directory}/{LEDGER}"
     try:
-        head, tail = _ends(path)
+        if not owners.is_trusted(os.stat(directory), uids):  # noqa: PTH116 - as text
+            return _look(home, experiment_id, name)
+        head, tail, is_trusted = _ends(path, uids)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         return _unreadable(experiment_id, name, f"cannot read its ledger: {error.strerror}")
     created, finished = _created(head), _finished(tail)
-    if created is None or finished is None or _was_changed(head, path):
+    if not is_trusted or created is None or finished is None or _was_changed(head, path):
         return _look(home, experiment_id, name)
     try:
         return Summary(
@@ -146,13 +154,14 @@ def _was_changed(head: bytes, path: str) -> bool:
     return may_be_changed and os.path.isdir(f"{path[: -len(LEDGER)]}{REVISIONS}")  # noqa: PTH112 - as text, as above
 
 
-def _ends(path: str) -> tuple[bytes, bytes]:
-    """The first and the last bytes of a file; the same bytes if it is small."""
+def _ends(path: str, uids: frozenset[int]) -> tuple[bytes, bytes, bool]:
+    """The first and the last bytes of a file, the same if it is small, and whether its owner is trusted."""
     with open_to_read(path) as stream:
+        is_trusted = owners.is_trusted(os.fstat(stream.fileno()), uids)
         head = os.read(stream.fileno(), ENDS)
         if len(head) < ENDS:
-            return head, head
-        return head, last_bytes(stream.fileno(), ENDS)[0]
+            return head, head, is_trusted
+        return head, last_bytes(stream.fileno(), ENDS)[0], is_trusted
 
 
 def _created(head: bytes) -> Event | None:

@@ -12,7 +12,7 @@ from nemorun_cli.storage import supervision
 from nemorun_cli.storage.ledger import read_settled
 from nemorun_cli.storage.spec_copies import read_spec
 from nemorun_cli.storage.state import ExperimentState
-from nemorun_cli.system import locks
+from nemorun_cli.system import locks, owners
 from nemorun_cli.views.snapshot import Snapshot, SupervisorState
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[Experiment
     from nemorun_cli.supervisor.loop import SupervisorLoop  # noqa: PLC0415 - the same
 
     try:
-        lock = supervision.take_nameless(files)
+        # What this process would create in the folder of another user, that user could not read.
+        lock = supervision.take_nameless(files) if owners.is_own(files.directory) else -1
         if lock is None:
             return None
     except OSError:

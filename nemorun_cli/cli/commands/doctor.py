@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -11,7 +12,7 @@ from nemorun_cli.cli.options import Json
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.experiment import run
 from nemorun_cli.storage.paths import Home
-from nemorun_cli.views.reports import doctor_report
+from nemorun_cli.views.reports import doctor_report, owner_checks
 
 if TYPE_CHECKING:
     from nemorun_cli.views.reports.doctor_report import Check
@@ -41,7 +42,7 @@ def command(
       exp doctor             check every engine
       exp doctor latest      check the executors of an experiment
     """
-    home = Home.from_environment()
+    home = Home.configured()
     snapshot, problem = _look(which, home) if which is not None else (None, None)
     executors = None
     if snapshot is not None:
@@ -50,6 +51,7 @@ def command(
     checks = [
         *doctor_report.of_engines(executors),
         *doctor_report.of_home(home),
+        *owner_checks.of_owners(home, Path.cwd()),
         *doctor_report.of_tools(),
         doctor_report.of_machine(),
         doctor_report.of_session(),

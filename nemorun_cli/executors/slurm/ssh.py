@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -103,8 +104,7 @@ class Tunnel:
     def socket(self) -> Path:
         """The socket of the shared connection; `%C` is ssh's own hash of its destination."""
         key = "\0".join(map(str, (self.host, self.user, self.port, self.identity)))
-        folder = Path(SOCKETS.format(uid=os.getuid()))
-        return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:8]}-%C"
+        return _private_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:8]}-%C"
 
     @property
     def remote(self) -> str:
@@ -115,9 +115,8 @@ class Tunnel:
         """The client with its options, without a host; `asks`: whether it may prompt a person.
 
         Raises:
-            EngineError: other users can access the folder of the sockets.
+            EngineError: other users can access the folder of the sockets, or none can be created.
         """
-        _make_private(self.socket.parent)
         settings = {
             "BatchMode": "no" if asks else "yes",
             "ControlMaster": "auto",
@@ -177,11 +176,40 @@ def is_connection_failure(argv: Sequence[str], code: int | None, complaint: str)
     return code in (None, FAILED, 12, 20, 30, 35) and is_installed
 
 
-def _make_private(folder: Path) -> None:
-    folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
-    status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+def _private_folder() -> Path:
+    """The user's folder of sockets, created if it is missing; another one if another user has taken its name.
+
+    It is not in XDG_RUNTIME_DIR, which is removed at the logout: supervisors and their connections stay.
+    """
+    folder = Path(SOCKETS.format(uid=os.geteuid()))
+    try:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=FOLDER_MODE)
+        if _is_private(folder):
+            return folder
+        return _other_private_folder(folder)
+    except OSError as error:
+        raise EngineError(f"cannot create {folder} for ssh connections: {error.strerror}") from error
+
+
+def _other_private_folder(taken: Path) -> Path:
+    """An existing folder whose name begins like the taken one, or a new one; nobody can take all names."""
+    if taken.lstat().st_uid == os.geteuid():
         raise EngineError(
-            f"{folder}, the folder for ssh connections, is not private to you",
-            hint=f"check who owns it, then remove it: ls -ld {folder}",
+            f"{taken}, the folder for ssh connections, is not private to you",
+            hint=f"check what it is, then remove it: ls -ld {taken}",
         )
+    if existing := sorted(filter(_is_private, taken.parent.glob(f"{taken.name}-*"))):
+        return existing[0]
+    import tempfile  # noqa: PLC0415 - slow to load, and rarely needed
+
+    return Path(tempfile.mkdtemp(prefix=f"{taken.name}-", dir=taken.parent))
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether it is a folder, and no link, that only this user can access."""
+    try:
+        status = folder.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from nemorun_cli.errors import SpecError
-from nemorun_cli.model.problems import Finding, choices
+from nemorun_cli.model.problems import Finding, Problem, choices
 from nemorun_cli.spec.compose.composition import Layer, Sources, composed
 from nemorun_cli.spec.compose.merge import OF_TASKS, merged
 from nemorun_cli.spec.expressions.syntax import OPENING
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from nemorun_cli.model.problems import Problem
     from nemorun_cli.spec.compose.composition import Composition, OptionsSchema, Types
     from nemorun_cli.storage.paths import Home
 
@@ -206,10 +205,19 @@ class ExecutorCatalog:
             self._outside = []
             project, user = files.project_executors(self._folder), self._home().executors
             if project is not None:
-                self._read("project", project)
+                self._read_trusted("project", project)
             if user.is_file() and user != project:
-                self._read("user", user)
+                self._read_trusted("user", user)
         return self._outside
+
+    def _read_trusted(self, word: Word, path: Path) -> None:
+        """Read a file of executors, whose commands and variables apply to all tasks that name one."""
+        if (distrust := files.executors_distrust(path)) is None:
+            self._read(word, path)
+        else:
+            self.problems.append(
+                Problem(file=str(path), message=f"is not used: {distrust.message}", hint=distrust.remedy)
+            )
 
     def _read(self, word: Word, path: Path) -> None:
         assert self._outside is not None  # noqa: S101 - set by the caller

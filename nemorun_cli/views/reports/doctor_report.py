@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
@@ -17,8 +16,7 @@ from nemorun_cli import executors
 from nemorun_cli.errors import EngineError, ExpError, LedgerError, UsageError
 from nemorun_cli.model.resources import cpus_text, gpus_text
 from nemorun_cli.model.units import size_text
-from nemorun_cli.storage.paths import ANOTHER_HOME
-from nemorun_cli.system import locks, login_session, user
+from nemorun_cli.system import locks, login_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +29,6 @@ LITTLE_SPACE: Final = 1 << 30  # free bytes below which a warning is shown
 NO_SPACE: Final = 10 << 20  # free bytes below which writes are likely to fail
 FEW_FILES: Final = 1000  # free inodes below which a warning is shown
 CHILD_WAIT: Final = 10.0  # seconds that a child may take to exit
-OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 # File systems on which locks held by another host are not visible, or may not be.
 SHARED: Final = frozenset(
@@ -117,10 +114,15 @@ def _broken(subject: str, message: str, remedy: str | None) -> Check:
 
 
 def of_home(home: Home) -> Iterator[Check]:
-    """Whether the home is writable, is private, has space, and supports locks."""
+    """Whether the home is trusted, is writable, has space, and supports locks."""
     folder = home.directory
     if not folder.is_dir():
         yield _of_missing_home(folder)
+        return
+    try:
+        home.require_trusted()
+    except UsageError as error:  # nothing is written to it, not even for a check
+        yield Check(subject="owner", state="trouble", message=error.message, remedy=error.hint)
         return
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as probe:
@@ -133,7 +135,6 @@ def of_home(home: Home) -> Iterator[Check]:
             message=f"{folder} is not writable: {error.strerror}",
             remedy="change its owner to you, or set NEMORUN_HOME to a folder of yours",
         )
-    yield from _of_privacy(home)
     yield _of_space(folder)
     if (kind := file_system(folder)) in SHARED:
         yield Check(
@@ -186,40 +187,6 @@ def _try_lock(path: Path) -> tuple[bool, bool]:
         finally:
             child.communicate(timeout=CHILD_WAIT)
     return is_seen, not locks.is_held(path)
-
-
-def _of_privacy(home: Home) -> Iterator[Check]:
-    """Whether the home is the user's own, and only the user's."""
-    try:
-        folder = home.experiments if home.experiments.is_dir() else home.directory
-        mode = stat.S_IMODE(folder.stat().st_mode)
-        if owner := user.owner(home.directory) or user.owner(folder):
-            text = f"{folder} belongs to {owner}, who can change what its experiments run"
-            yield Check(subject="owner", state="warning", message=text, remedy=ANOTHER_HOME)
-        names = home.names()
-    except (OSError, UsageError) as error:
-        text = error.message if isinstance(error, UsageError) else str(error)
-        yield Check(subject="owner", state="trouble", message=text, remedy=ANOTHER_HOME)
-        return
-    yield from _of_names(home, names)
-    if mode & OTHERS and stat.S_IMODE(home.directory.stat().st_mode) & OTHERS:
-        yield Check(
-            subject="privacy",
-            state="warning",
-            message=f"other users can access {folder} (mode {mode:03o}), which contains logs and outputs",
-            remedy=f"chmod 700 {folder}",
-        )
-    elif owner is None:
-        yield Check(subject="privacy", state="well", message=f"only you can access {folder}")
-
-
-def _of_names(home: Home, names: Sequence[str]) -> Iterator[Check]:
-    """The folders of experiments that cannot be read; other commands skip them."""
-    unreadable: list[LedgerError] = []
-    for _ in home.readable_ids(names, report=unreadable.append):
-        pass
-    for error in unreadable:
-        yield Check(subject="experiments", state="warning", message=error.message, remedy=error.hint)
 
 
 def _of_space(folder: Path) -> Check:

@@ -1,0 +1,118 @@
+"""Whose files `exp` uses: those of this user, of root, and of the owners that EXP_TRUST_OWNER lists.
+
+Another owner could change what `exp` runs as this user, and so could everybody if all may write. The members
+of a file's group may write: sharing with a group is a decision. Parents of a checked folder are not checked:
+who can rename it can only put a folder of their own in its place, which is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from nemorun_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VARIABLE: Final = "EXP_TRUST_OWNER"
+ROOT: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Distrust:
+    """Why a file or folder is not used, and the remedy."""
+
+    message: str
+    remedy: str
+
+
+def trusted() -> frozenset[int]:
+    """The uids of the owners whose files are used.
+
+    Raises:
+        UsageError: EXP_TRUST_OWNER is not a list of uids.
+    """
+    return _trusted(os.geteuid(), os.environ.get(VARIABLE, ""))
+
+
+@cache
+def _trusted(own: int, listed: str) -> frozenset[int]:
+    words = [word.strip() for word in listed.split(",") if word.strip()]
+    if wrong := [word for word in words if not (word.isascii() and word.isdecimal())]:
+        raise UsageError(
+            f"{VARIABLE} contains {wrong[0][:40]!r}, which is not a uid",
+            hint=f"list the numbers of users: {VARIABLE}=1000 or {VARIABLE}=1000,1001",
+        )
+    return frozenset([own, ROOT, *map(int, words)])
+
+
+def is_trusted(status: os.stat_result, uids: frozenset[int]) -> bool:
+    """Whether a file with this status is used, if these owners are trusted."""
+    return status.st_uid in uids and not status.st_mode & stat.S_IWOTH
+
+
+def distrust(*paths: Path | str) -> Distrust | None:
+    """Why one of these is not used; None if all that exist are trusted. Links are followed.
+
+    Raises:
+        OSError: one of them cannot be examined.
+        UsageError: EXP_TRUST_OWNER is not a list of uids.
+    """
+    uids = trusted()
+    for path in paths:
+        try:
+            status = os.stat(path)  # noqa: PTH116 - takes text, too
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if not is_trusted(status, uids):
+            return _reason(path, status, uids)
+    return None
+
+
+def is_own(path: Path | str) -> bool:
+    """Whether a file belongs to this user, so that what is written next to it belongs to its owner."""
+    return os.stat(path).st_uid == os.geteuid()  # noqa: PTH116 - takes text, too
+
+
+def _reason(path: Path | str, status: os.stat_result, uids: frozenset[int]) -> Distrust:
+    if status.st_uid in uids:
+        return Distrust(f"everybody may write to {path}", f"chmod o-w {shlex.quote(str(path))}")
+    name, uid = name_of(status.st_uid), status.st_uid
+    listed = ",".join(map(str, sorted({*uids, uid} - {ROOT, os.geteuid()})))
+    if os.geteuid() == ROOT:
+        user = name or f"'#{uid}'"
+        remedy = f"run exp as that user: sudo -u {user} exp …; to use the files as root: {VARIABLE}={listed}"
+    else:
+        remedy = f"if you trust this owner with all that you can do: {VARIABLE}={listed}"
+    whose = f"{name} (uid {uid})" if name else f"uid {uid}"
+    return Distrust(f"{path} belongs to {whose}, who could change what exp runs as you", remedy)
+
+
+def name_of(uid: int) -> str | None:
+    """The name of a user; None for a uid without an entry, as in some containers."""
+    import pwd  # noqa: PLC0415 - only for messages
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
+
+
+def writing_group(status: os.stat_result) -> str | None:
+    """The name or number of the group whose members may write to a file; None if no other user is in it."""
+    if not status.st_mode & stat.S_IWGRP:
+        return None
+    import grp  # noqa: PLC0415 - only for the doctor
+
+    try:
+        group = grp.getgrgid(status.st_gid)
+    except KeyError:
+        return f"gid {status.st_gid}"
+    own = name_of(os.geteuid())
+    is_private = group.gr_name == own and set(group.gr_mem) <= {own}
+    return None if is_private else group.gr_name
