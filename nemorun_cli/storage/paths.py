@@ -332,9 +332,7 @@ class Home:
         try:
             is_usable = directory.is_dir() or not directory.exists()
         except OSError as error:
-            raise UsageError(
-                f"{origin} is {directory}, which cannot be read: {error.strerror}", hint=ANOTHER_HOME
-            ) from error
+            raise UsageError(_unreadable(directory, error).message, hint=ANOTHER_HOME) from error
         if not is_usable:
             raise UsageError(
                 f"{origin} is {directory}, which is not a folder",
@@ -530,9 +528,10 @@ def creator(path: Path) -> int | None:
 
 
 def _unreadable(path: Path, error: OSError) -> LedgerError:
-    """The error about a folder that cannot be read, with its owner if that is another user."""
-    owner = user.owner(path)
-    whose = f" (it belongs to {owner})" if owner else ""
+    """The error about a folder that cannot be read, with the owner if that is another user."""
+    barrier = owners.barrier(path)
+    owner = user.owner(barrier)
+    whose = f" ({'it' if barrier == path else barrier} belongs to {owner})" if owner else ""
     return LedgerError(f"cannot read {path}: {error.strerror}{whose}", hint="ask its owner for access")
 
 

@@ -81,16 +81,39 @@ def is_own(path: Path | str) -> bool:
 
 def _reason(path: Path | str, status: os.stat_result, uids: frozenset[int]) -> Distrust:
     if status.st_uid in uids:
-        return Distrust(f"everybody may write to {path}", f"chmod o-w {shlex.quote(str(path))}")
-    name, uid = name_of(status.st_uid), status.st_uid
+        message = f"everybody may write to {path}, and so change what exp runs as you"
+        return Distrust(message, _remedy_of_mode(path, status))
+    uid = status.st_uid
+    message = f"{path} belongs to {shown(uid)}, who could change what exp runs as you"
     listed = ",".join(map(str, sorted({*uids, uid} - {ROOT, os.geteuid()})))
-    if os.geteuid() == ROOT:
-        user = name or f"'#{uid}'"
-        remedy = f"run exp as that user: sudo -u {user} exp …; to use the files as root: {VARIABLE}={listed}"
+    if os.geteuid() != ROOT:
+        remedy = f"use it as its owner, or trust that owner with all that you can do: {VARIABLE}={listed}"
     else:
-        remedy = f"if you trust this owner with all that you can do: {VARIABLE}={listed}"
-    whose = f"{name} (uid {uid})" if name else f"uid {uid}"
-    return Distrust(f"{path} belongs to {whose}, who could change what exp runs as you", remedy)
+        user = name_of(uid) or f"'#{uid}'"
+        remedy = f"run exp as its owner: sudo -u {user} exp …; or trust it as root: {VARIABLE}={listed}"
+    return Distrust(message, remedy)
+
+
+def _remedy_of_mode(path: Path | str, status: os.stat_result) -> str:
+    if status.st_mode & stat.S_ISVTX:  # such as /tmp, whose mode is right
+        return "use a folder of yours inside of it"
+    command = f"chmod o-w {shlex.quote(str(path))}"
+    may_change = os.geteuid() in (ROOT, status.st_uid)
+    return command if may_change else f"ask its owner, {shown(status.st_uid)}, for: {command}"
+
+
+def shown(uid: int) -> str:
+    """A user in a message."""
+    name = name_of(uid)
+    return f"{name} (uid {uid})" if name else f"uid {uid}"
+
+
+def barrier(path: Path) -> Path:
+    """The folder that keeps this user from a path: the first one from the top that may not be entered."""
+    for folder in reversed(path.parents):
+        if not os.access(folder, os.X_OK):
+            return folder
+    return path
 
 
 def name_of(uid: int) -> str | None:

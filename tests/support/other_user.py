@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import shlex
 import shutil
@@ -36,6 +37,19 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 _EXP = str(Path(sys.executable).with_name("exp"))
 
 _ASIDE = Path("/dev/shm")  # noqa: S108 - covered for an instant, in the new namespace only
+
+
+_SEVERAL = """
+import contextlib, io, json, sys
+from nemorun_cli.cli import app
+done = []
+for argv in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = app.run(argv)
+    done.append([code, out.getvalue(), err.getvalue()])
+print(json.dumps(done))
+"""
 
 
 @dataclass(frozen=True)
@@ -94,6 +108,11 @@ class OtherUser:
         result = Result(done.returncode, done.stdout, done.stderr)
         assert code in (None, result.code), f"{result.code}\n{result.stdout}{result.stderr}"
         return result
+
+    def each(self, *commands: Sequence[str | Path], **env: str | Path) -> list[Result]:
+        """Run several commands of `exp` as the user, in one process, which is quicker."""
+        texts = json.dumps([[str(argument) for argument in argv] for argv in commands])
+        return [Result(*done) for done in json.loads(self.python(_SEVERAL, texts, **env))]
 
     def python(self, text: str, *arguments: str | Path, **env: str | Path) -> str:
         """Run Python as the user, with `nemorun_cli` in reach; returns what it prints."""
