@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 VARIABLE: Final = "EXP_TRUST_OWNER"
 ROOT: Final = 0
+_SHARED: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,11 @@ def _trusted(own: int, listed: str) -> frozenset[int]:
 def is_trusted(status: os.stat_result, uids: frozenset[int]) -> bool:
     """Whether a file with this status is used, if these owners are trusted."""
     return status.st_uid in uids and not status.st_mode & stat.S_IWOTH
+
+
+def is_unshared(status: os.stat_result, uids: frozenset[int]) -> bool:
+    """Whether only these owners can create files in a folder with this status."""
+    return status.st_uid in uids and not status.st_mode & _SHARED
 
 
 def distrust(*paths: Path | str) -> Distrust | None:

@@ -212,14 +212,14 @@ def test_experiment_of_another_user_is_skipped_and_named(
 ) -> None:
     """The name and `latest` mean this user's own; lists continue; the experiment itself is refused with 2."""
     mine, copy = planted
+    copy.chmod(0o700 if part == "." else 0o2770)  # a group's, in which files may have other owners
     with changed(copy / part, uid=UID):
         listed = exp("list", "--json")
         entries = {entry["id"]: entry for entry in listed.json["experiments"]}
         assert len(entries) == 3
-        if part != "resolved.json":  # a list reads only the ledger
-            assert entries[copy.name]["status"] is None
-            assert f"belongs to uid {UID}" in entries[copy.name]["problem"]
-            assert f"{copy.name}: " in listed.stderr
+        assert entries[copy.name]["status"] is None
+        assert f"belongs to uid {UID}" in entries[copy.name]["problem"]
+        assert f"{copy.name}: " in listed.stderr
         for argv in (("status", "train"), ("logs", "train"), ("gc",)):
             assert str(copy) in exp(*argv).stderr, argv
         assert exp("status", "latest", "--json").json["id"] == mine

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from support.other_user import OTHER_UID
 
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm import ssh
@@ -18,6 +19,7 @@ from nemorun_cli.model.plan import Plan
 from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:
+    from support.other_user import OtherUser
     from support.workspace import Exp
 
 TUNNEL = Tunnel(host="login", job_dir="/scratch/me")
@@ -101,6 +103,41 @@ def test_sockets_lie_where_nobody_else_can(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "open").symlink_to(tmp_path / "private")
     with pytest.raises(EngineError, match="not private to you"):
         TUNNEL.ssh()
+
+
+TAKEN = """
+import os, stat, sys
+from nemorun_cli.executors.slurm import ssh
+tunnel = ssh.Tunnel(host="login", job_dir="/scratch")
+for ssh.SOCKETS in sys.argv[1:]:
+    for _ in range(2):
+        folder = os.path.dirname(tunnel.socket)
+        print(folder, os.stat(folder).st_uid, oct(os.stat(folder).st_mode), folder in " ".join(tunnel.ssh()))
+"""
+TAKE = """
+import os, sys
+take = {"folder": os.mkdir, "link": lambda path: os.symlink("/", path), "file": os.mknod}
+for path in sys.argv[1:]:
+    for taken in (path, f"{path}-a"):
+        take[os.path.basename(path)](taken)
+"""
+
+
+def test_nobody_can_take_all_names_of_the_folder(other_users: tuple[OtherUser, OtherUser]) -> None:
+    """Where another user has taken the name, by a folder, a link or a file, one other folder is used."""
+    taker, user = other_users
+    shared = taker.top / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    names = [shared / kind for kind in ("folder", "link", "file")]
+    taker.python(TAKE, *names)
+    lines = user.python(TAKEN, *names).splitlines()
+    assert lines[::2] == lines[1::2], "the second connection is in the folder of the first"
+    for name, line in zip(names, lines[::2], strict=True):
+        folder, *rest = line.split()
+        assert folder.startswith(f"{name}-")
+        assert folder != f"{name}-a"
+        assert rest == [str(OTHER_UID), "0o40700", "True"]
 
 
 # -- places -----------------------------------------------------------------------------------------------
