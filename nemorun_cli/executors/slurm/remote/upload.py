@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -115,13 +116,27 @@ def text(
     packages: Iterable[Package],
     secrets: Mapping[Path, Secrets],
 ) -> str:
-    """The shell text that copies the code, writes the secrets, and then calls sbatch."""
-    texts = [_copy_code(paths, package) for package in packages]
+    """The shell text that copies the code, writes the secrets, and then calls sbatch.
+
+    It does nothing in a folder of another user, who could read and change all of that.
+    """
+    texts = [own_folder(paths.home), *(_copy_code(paths, package) for package in packages)]
     texts += [
         protocol.put(str(paths.remote(folder / SECRETS)), secrets_text(values))
         for folder, values in secrets.items()
     ]
     return " && ".join([*texts, sbatch])
+
+
+def own_folder(folder: Path) -> str:
+    """The shell text that fails if a folder belongs to another user, or if everybody may write to it."""
+    place = shlex.quote(str(folder))
+    owner = f'find {place}/. -prune -user "$(id -u)" ! -perm -0002'
+    text = (
+        f"{folder} belongs to another user, or everybody may write to it;"
+        " set tunnel.job_dir to a folder of yours"
+    )
+    return f'{{ [ -n "$({owner})" ] || {{ echo {shlex.quote(text)} >&2; false; }}; }}'
 
 
 def _copy_code(paths: RemotePaths, package: Package) -> str:
