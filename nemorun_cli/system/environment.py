@@ -7,6 +7,8 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.system import owners
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
@@ -34,9 +36,14 @@ def _inherited(which: str | tuple[str, ...]) -> dict[str, str]:
     if which == "none":
         return {}
     if which == "all":
-        return {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
+        return {name: value for name, value in os.environ.items() if not _is_dropped(name)}
     # A local driver inside of an allocation names SLURM_JOB_ID, by which its srun finds the allocation.
     return {name: os.environ[name] for name in which if name in os.environ and not name.startswith("EXP_")}
+
+
+def _is_dropped(name: str) -> bool:
+    """Whether a variable is of the enclosing experiment; who is trusted applies to an `exp` in a task, too."""
+    return name.startswith(DROPPED) and name != owners.VARIABLE
 
 
 def require_fit(env: Mapping[str, str], argv: Iterable[str]) -> None:

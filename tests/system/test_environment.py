@@ -15,7 +15,7 @@ def _variables(monkeypatch: pytest.MonkeyPatch) -> None:
     environment._inherited.cache_clear()
     for name in ("EXP_ID", "EXP_FAULT", "SLURM_JOB_ID"):
         monkeypatch.setenv(name, "outer")
-    for name in ("EXPORTED", "SLURMY", "MINE"):
+    for name in ("EXPORTED", "SLURMY", "MINE", "EXP_TRUST_OWNER"):
         monkeypatch.setenv(name, "kept")
     monkeypatch.setenv("PATH", os.environ["PATH"] + ":/here")
 
@@ -28,7 +28,7 @@ def _forget() -> None:
 @pytest.mark.parametrize(
     ("which", "has", "lacks"),
     [
-        ("all", {"EXPORTED", "SLURMY", "MINE", "PATH"}, {"EXP_ID", "EXP_FAULT", "SLURM_JOB_ID"}),
+        ("all", {"EXPORTED", "SLURMY", "MINE", "PATH", "EXP_TRUST_OWNER"}, {"EXP_ID", "EXP_FAULT", "SLURM_JOB_ID"}),
         ("none", set(), {"EXPORTED", "MINE", "PATH"}),
         (("MINE", "NOT_THERE"), {"MINE"}, {"EXPORTED", "PATH", "NOT_THERE"}),
         (("EXP_ID",), set(), {"EXP_ID"}),
