@@ -42,7 +42,7 @@ def _inherited(which: str | tuple[str, ...]) -> dict[str, str]:
 
 
 def _is_dropped(name: str) -> bool:
-    """Whether a variable is of the enclosing experiment; who is trusted applies to an `exp` in a task, too."""
+    """Whether a variable is of the enclosing experiment; trust applies to an `exp` in a task, too."""
     return name.startswith(DROPPED) and name != owners.VARIABLE
 
 

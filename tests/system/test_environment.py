@@ -28,7 +28,8 @@ def _forget() -> None:
 @pytest.mark.parametrize(
     ("which", "has", "lacks"),
     [
-        ("all", {"EXPORTED", "SLURMY", "MINE", "PATH", "EXP_TRUST_OWNER"}, {"EXP_ID", "EXP_FAULT", "SLURM_JOB_ID"}),
+        ("all", {"EXPORTED", "MINE", "EXP_TRUST_OWNER"}, {"NOT_THERE"}),
+        ("all", {"EXPORTED", "SLURMY", "MINE", "PATH"}, {"EXP_ID", "EXP_FAULT", "SLURM_JOB_ID"}),
         ("none", set(), {"EXPORTED", "MINE", "PATH"}),
         (("MINE", "NOT_THERE"), {"MINE"}, {"EXPORTED", "PATH", "NOT_THERE"}),
         (("EXP_ID",), set(), {"EXP_ID"}),
