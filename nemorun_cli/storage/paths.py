@@ -39,6 +39,7 @@ ANOTHER_HOME: Final = f"{OWN_HOME}, or ask the owner for access"
 _NOT_THERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EBADF)
 
 _NEW = re.compile(r"\.new-(?P<pid>[1-9]\d{0,9})(-[0-9a-f]+)?", re.ASCII)
+_CONTENT = re.compile(r"[0-9a-f]{16}(\.\w+)?")  # shipped code, and what is written next to it
 _ID = re.compile(r"(?P<name>.+)_(?P<seconds>\d+)(?:-(?P<again>\d+))?")
 
 
@@ -271,16 +272,20 @@ class ExperimentFiles:
             UntrustedError: its folder, the folder of its name, its ledger or its spec is not trusted.
             LedgerError: one of them cannot be examined.
         """
-        self._require_trusted(self.directory.parent, self.directory, self.ledger, self.resolved)
+        self._require_trusted((self.directory.parent, self.directory, self.ledger, self.resolved))
 
     def require_trusted_programs(self) -> None:
         """The same for what a resume or a rerun runs: in the folder of a group, any owner is possible."""
-        own = (self.spec, self.source, self.shim, self.partial)
-        inner = (path for folder in (self.scripts, self.revisions) for path in (folder, *folder.rglob("*")))
-        code = self.code.iterdir() if self.code.is_dir() else ()
-        self._require_trusted(self.resolved, *own, *inner, self.code, *code)
+        self._require_trusted(self._programs())
 
-    def _require_trusted(self, *paths: Path) -> None:
+    def _programs(self) -> Iterator[Path]:
+        """The copies that tasks run; not the files inside of shipped code, which tasks may change."""
+        yield from (self.resolved, self.spec, self.source, self.shim, self.partial, self.code)
+        yield from (path for path in _entries(self.code) if _CONTENT.fullmatch(path.name))
+        for folder in (self.scripts, self.revisions):
+            yield from (folder, *folder.rglob("*"))
+
+    def _require_trusted(self, paths: Iterable[Path]) -> None:
         try:
             distrust = owners.distrust(*paths)
         except OSError as error:
@@ -509,6 +514,13 @@ class Home:
         """What has a hidden name next to experiments and names; folders that cannot be read have nothing."""
         for folder in (self.experiments, *(self.experiments / name for name in self.names())):
             yield from _hidden_in(folder)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _hidden_in(folder: Path) -> Iterator[Path]:

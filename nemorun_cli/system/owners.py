@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 VARIABLE: Final = "EXP_TRUST_OWNER"
 ROOT: Final = 0
+UNMAPPED: Final = 65534  # the owner of files whose real owner has no uid here, and of those of nobody
 _SHARED: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -86,18 +87,22 @@ def is_own(path: Path | str) -> bool:
 
 
 def _reason(path: Path | str, status: os.stat_result, uids: frozenset[int]) -> Distrust:
-    if status.st_uid in uids:
-        message = f"everybody may write to {path}, and so change what exp runs as you"
-        return Distrust(message, _remedy_of_mode(path, status))
     uid = status.st_uid
-    message = f"{path} belongs to {shown(uid)}, who could change what exp runs as you"
-    listed = ",".join(map(str, sorted({*uids, uid} - {ROOT, os.geteuid()})))
-    if os.geteuid() != ROOT:
-        remedy = f"use it as its owner, or trust that owner with all that you can do: {VARIABLE}={listed}"
+    if uid in uids:
+        who, remedy = "everybody may write to it, and so", _remedy_of_mode(path, status)
     else:
-        user = name_of(uid) or f"'#{uid}'"
-        remedy = f"run exp as its owner: sudo -u {user} exp …; or trust it as root: {VARIABLE}={listed}"
-    return Distrust(message, remedy)
+        who, remedy = f"it belongs to {shown(uid)}, who could", _remedy_of_owner(uid, uids)
+    return Distrust(f"{path} is not used: {who} change what exp runs as you", remedy)
+
+
+def _remedy_of_owner(uid: int, uids: frozenset[int]) -> str:
+    listed = ",".join(map(str, sorted({*uids, uid} - {ROOT, os.geteuid()})))
+    if uid == UNMAPPED:
+        return f"if a container or a network file system hides that it is yours: {VARIABLE}={listed}"
+    if os.geteuid() != ROOT:
+        return f"use it as its owner, or trust that owner with all that you can do: {VARIABLE}={listed}"
+    name = name_of(uid) or f"'#{uid}'"
+    return f"run exp as its owner: sudo -u {name} exp …; or trust that owner as root: {VARIABLE}={listed}"
 
 
 def _remedy_of_mode(path: Path | str, status: os.stat_result) -> str:

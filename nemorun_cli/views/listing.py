@@ -8,15 +8,16 @@ from __future__ import annotations
 import itertools
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.errors import ExpError, NotFoundError
+from nemorun_cli.errors import ExpError, LedgerError, NotFoundError
 from nemorun_cli.model.clock import seconds_between, unix
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.model.wording import seconds
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage import ledger
-from nemorun_cli.storage.paths import LEDGER, REVISIONS, age_key
+from nemorun_cli.storage.paths import LEDGER, REVISIONS, ExperimentFiles, age_key
 from nemorun_cli.system import owners
 from nemorun_cli.system.file_end import last_bytes
 from nemorun_cli.system.files import descriptor_to_read
@@ -123,12 +124,14 @@ def _summarize(
     path = f"{directory}/{LEDGER}"
     try:
         if not owners.is_unshared(os.stat(directory), uids):  # noqa: PTH116 - as text
-            return _look(home, experiment_id, name)  # which examines its files, too
+            ExperimentFiles(Path(directory)).require_trusted()
         head, tail = _ends(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         return _unreadable(experiment_id, name, f"cannot read its ledger: {error.strerror}")
+    except LedgerError:
+        return _look(home, experiment_id, name)  # reports it, if it is an experiment
     created, finished = _created(head), _finished(tail)
     if created is None or finished is None or _was_changed(head, path):
         return _look(home, experiment_id, name)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SPEC = "name: {name}\ntasks: {{a: {{inline: 'id -u'}}}}\n"
 TRUST = "EXP_TRUST_OWNER"
+CONTENT = "code/0123456789abcdef"
 COMMANDS = (
     ("list",), ("list", "--json"), ("status",), ("wait", "a"), ("logs", "a"), ("why", "a"), ("show", "a"),
     ("graph", "a"), ("events", "a"), ("fsck", "a"), ("metrics", "a"), ("params", "a"), ("files", "a"),
@@ -161,7 +162,7 @@ def test_each_part_of_a_home_has_to_be_trusted(exp: Exp, part: str) -> None:
             launch.run({"name": "a", "tasks": {"a": {"command": "true"}}}, home=Home(exp.home))
     with changed(path, mode=0o777):
         refused = exp("list", code=2).stderr
-        assert f"everybody may write to {exp.home}" in refused
+        assert "everybody may write to it" in refused
         assert "chmod o-w" in refused
     with changed(path, mode=0o1777):
         refused = exp("list", code=2).stderr
@@ -177,7 +178,7 @@ def test_new_folders_that_belong_to_another_user_stop_a_run(exp: Exp) -> None:
     theirs.mkdir(parents=True)
     os.chown(theirs, UID, UID)
     refused = exp("run", exp.spec(SPEC.format(name="train")), "-q", code=2)
-    assert f"{theirs} belongs to uid {UID}" in refused.stderr
+    assert f"{theirs} is not used: it belongs to uid {UID}" in refused.stderr
     assert list(theirs.iterdir()) == []
 
 
@@ -235,7 +236,7 @@ def test_folder_of_a_name_of_another_user_hides_no_other(exp: Exp, planted: tupl
     with changed(copy.parent, uid=UID):
         listed = exp("list", "--json")
         assert [entry["name"] for entry in listed.json["experiments"]] == ["mine"]
-        assert f"{copy.parent} belongs to uid {UID}" in listed.stderr
+        assert f"{copy.parent} is not used: it belongs to uid {UID}" in listed.stderr
         assert exp("status", "train", code=2).stdout == ""
         assert exp("resume", copy.name, code=2).stdout == ""
 
@@ -248,13 +249,13 @@ def test_a_file_of_another_user_in_a_groups_experiment_is_not_run(
     which = copy.name
     commands = (("resume", which, "--from", "a"), ("resume", which, "-p", "x=1"), ("rerun", which))
     copy.chmod(0o2770)
-    for name in ("spec.yaml", "source.json", "shim", "scripts/x/y.sh", "revisions/1/spec.yaml", "code/0"):
+    for name in ("spec.yaml", "source.json", "shim", "scripts/x/y.sh", "revisions/1/spec.yaml", CONTENT):
         path = copy / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         with changed(path, uid=UID):
             for argv in commands:
-                assert f"{path} belongs to uid {UID}" in exp(*argv, code=2).stderr
+                assert f"{path} is not used: it belongs to uid {UID}" in exp(*argv, code=2).stderr
         assert exp("status", which).code == 0
 
 
@@ -278,7 +279,7 @@ def test_executors_of_another_user_are_refused(exp: Exp, project: Path) -> None:
         with changed(path, uid=UID):
             for command in ("run", "validate"):
                 refused = exp(command, spec, code=2).stderr
-                assert f"{path} belongs to uid {UID}" in refused, path
+                assert f"{path} is not used: it belongs to uid {UID}" in refused, path
                 assert f"{TRUST}={UID}" in refused
             assert exp("validate", plain).code == 0, "a spec that needs no such file is not affected"
             assert exp("validate", spec, env={TRUST: str(UID)}).code == 0
@@ -326,7 +327,7 @@ def test_users_with_umask_002_and_group_folders_notice_nothing(users: tuple[Othe
     assert f"members of the group gid {UID} can change what exp runs as you: {home}" in report
     assert f"chmod g-w {home}" in report
     theirs = stranger.python(CHECKS, home)
-    assert f"{home} belongs to uid {UID}" in theirs
+    assert f"{home} is not used: it belongs to uid {UID}" in theirs
     assert "is writable" not in theirs
 
 

@@ -215,9 +215,7 @@ class ExecutorCatalog:
         if (distrust := files.executors_distrust(path)) is None:
             self._read(word, path)
         else:
-            self.problems.append(
-                Problem(file=str(path), message=f"is not used: {distrust.message}", hint=distrust.remedy)
-            )
+            self.problems.append(Problem(file=str(path), message=distrust.message, hint=distrust.remedy))
 
     def _read(self, word: Word, path: Path) -> None:
         assert self._outside is not None  # noqa: S101 - set by the caller

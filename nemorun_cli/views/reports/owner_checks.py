@@ -67,8 +67,9 @@ def _of_executor_files(home: Home, folder: Path) -> Iterator[Check]:
         except OSError:  # the home cannot be read, which is reported elsewhere
             continue
         if distrust is not None:
-            text = f"{path} is not used: {distrust.message}"
-            yield Check(subject="executors", state="warning", message=text, remedy=distrust.remedy)
+            yield Check(
+                subject="executors", state="warning", message=distrust.message, remedy=distrust.remedy
+            )
         elif path.is_file():
             yield from _of_groups([path.parent, path])
 
