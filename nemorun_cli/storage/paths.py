@@ -347,9 +347,9 @@ class Home:
 
     @property
     def parts(self) -> tuple[Path, ...]:
-        """The home and the folders in it by which another user could change what is run, or stop it."""
+        """The home, and the folders in it by which another user could change, stop or read what is run."""
         slots = self.slots(locks.hostname())
-        return (self.directory, self.experiments, self.keys, slots.parent, slots, self.code)
+        return (self.directory, self.experiments, self.keys, slots.parent, slots, self.code, self.faults)
 
     def require_trusted(self) -> None:
         """Refuse a home that another user could have changed.

@@ -8,6 +8,7 @@ who can rename it can only put a folder of their own in its place, which is refu
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import stat
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 VARIABLE: Final = "EXP_TRUST_OWNER"
 ROOT: Final = 0
 UNMAPPED: Final = 65534  # the owner of files whose real owner has no uid here, and of those of nobody
+_UID: Final = re.compile(r"[0-9]{1,10}")
 _SHARED: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -45,7 +47,7 @@ def trusted() -> frozenset[int]:
 @cache
 def _trusted(own: int, listed: str) -> frozenset[int]:
     words = [word.strip() for word in listed.split(",") if word.strip()]
-    if wrong := [word for word in words if not (word.isascii() and word.isdecimal())]:
+    if wrong := [word for word in words if not _UID.fullmatch(word)]:
         raise UsageError(
             f"{VARIABLE} contains {wrong[0][:40]!r}, which is not a uid",
             hint=f"list the numbers of users: {VARIABLE}=1000 or {VARIABLE}=1000,1001",

@@ -147,7 +147,7 @@ def test_another_users_attempt_is_observed_without_a_trace(
 
 
 @needs_root
-@pytest.mark.parametrize("part", ["experiments", "keys", "slots", "code", "."])
+@pytest.mark.parametrize("part", ["experiments", "keys", "slots", "code", "faults", "."])
 def test_each_part_of_a_home_has_to_be_trusted(exp: Exp, part: str) -> None:
     """The folders in a home by which others could change or stop what is run: by owner, and by mode."""
     path = exp.home / part
@@ -364,7 +364,7 @@ def test_the_variable_lists_uids(monkeypatch: pytest.MonkeyPatch) -> None:
     for text, more in (("", set()), ("1000", {1000}), (" 7 , 65534,", {7, 65534})):
         monkeypatch.setenv(TRUST, text)
         assert owners.trusted() == own | more
-    for text in ("me", "-1", "1000:1000", "٣", "1,x"):
+    for text in ("me", "-1", "1000:1000", "٣", "1,x", "9" * 5000):
         monkeypatch.setenv(TRUST, text)
         with pytest.raises(UsageError, match=TRUST):
             owners.trusted()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 import pytest
 from engines.far import PASSWORD, USER
+from support.other_user import UID
 from support.patience import eventually
 from support.terminals import Terminal
 from support.workspace import events, kill_supervisor, log, status, statuses, until
@@ -420,6 +421,21 @@ def test_an_end_waits_for_room_on_the_far_disk(
     assert status(run, "one") == "RUNNING"
     filler.unlink()
     assert run.wait(timeout=LONG).history.tasks["one"].exit_code == 7
+
+
+def test_nothing_is_submitted_from_what_another_user_made_first(
+    workspace: ExpWorkspace, far: Far, spot: Path
+) -> None:
+    """Who made the folder of this home on a disk for all could replace what its jobs run."""
+    folder = far.home(workspace.home.directory)
+    folder.mkdir()
+    folder.chmod(0o777)
+    os.chown(folder, UID, UID)
+    run = workspace.start({"one": "true"}, **header(far, spot))
+    state = run.wait(timeout=LONG).history.tasks["one"]
+    assert state.reason == Reason.LAUNCH
+    assert f"{folder} belongs to another user" in str(state.message)
+    assert state.job_id is None
 
 
 def test_what_has_no_room_there_fails_to_start(
