@@ -31,6 +31,7 @@ from nemorun_cli.storage.ledger import LedgerReader
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system.masked_stream import masked_output
 
 if TYPE_CHECKING:
     from nemorun_cli.model.spec import PluginUse
@@ -42,6 +43,7 @@ PREDECESSOR_WAIT: Final = 900.0  # seconds: the process of an earlier supervisor
 LOOK_EVERY: Final = 5.0  # seconds between reads of the ledger, in case a wake-up is lost
 LATE: Final = (
     "nemorun_cli.experiment.cancel",
+    "nemorun_cli.plugins.builtin.webhook",
     "nemorun_cli.views.exit_records",
     "nemorun_cli.views.follow",
     "urllib.request",
@@ -139,7 +141,7 @@ class Listener:
             fault = Fault(
                 plugin=self._use.uses,
                 time=stamp(),
-                error=masking.mask(f"{type(error).__name__}: {error}", self._run.secrets),
+                error=masking.mask_message(f"{type(error).__name__}: {error}", self._run.secrets),
                 event=details.get("event"),
                 task=details.get("task"),
             )
@@ -166,11 +168,12 @@ def main() -> int:
     if spec.plugins[number].is_module:  # only then: the folder could shadow imports of other plugins
         sys.path.insert(0, spec.folder)
     run = Run(files, Home(Path(request["home"])), set(request["hidden"]))
-    listener = Listener(number, spec.plugins[number], run)
-    if not listener.make(request["secrets"]):
-        return 1
-    with contextlib.suppress(ExpError):  # the experiment was removed meanwhile
-        listener.listen()
+    with masked_output(run.secrets):
+        listener = Listener(number, spec.plugins[number], run)
+        if not listener.make(request["secrets"]):
+            return 1
+        with contextlib.suppress(ExpError):  # the experiment was removed meanwhile
+            listener.listen()
     return 0
 
 
