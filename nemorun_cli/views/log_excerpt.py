@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model.control_characters import escaped
-from nemorun_cli.model.masking import mask
+from nemorun_cli.model.masking import forms, mask
 from nemorun_cli.model.terminal_filter import without_sequences
 from nemorun_cli.system.file_end import last_bytes
 from nemorun_cli.system.files import open_to_read
@@ -46,7 +46,7 @@ def read(path: Path, *, secrets: Collection[str], lines: int = LINES) -> Excerpt
         lines: the maximum number of lines.
     """
     # Read this much more, so that no secret is cut at the start of the shown part and stays unmasked.
-    margin = max((len(value.encode()) for value in secrets), default=0)
+    margin = max((len(form.encode(errors="surrogateescape")) for form in forms(secrets)), default=0)
     try:
         with open_to_read(path) as stream:
             data, start = last_bytes(stream.fileno(), WINDOW + margin)

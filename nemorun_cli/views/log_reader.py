@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import NotFoundError
-from nemorun_cli.model.masking import mask
+from nemorun_cli.model import masking
 from nemorun_cli.system.file_end import last_lines
 from nemorun_cli.system.files import is_regular, open_to_read
 from nemorun_cli.views.line_filter import line_filter
@@ -85,11 +85,13 @@ class LogFeed:
 
     def read_text(self, history: ExperimentState) -> Iterator[tuple[str, str]]:
         """The same lines many at a time, each with its newline, and their task; several times as fast."""
-        hidden = {part for value in self.secrets for part in (value, *value.splitlines()) if "\n" not in part}
+        hidden = masking.forms_in_line(self.secrets)
         matching = line_filter(self.pattern)
         for cursor, is_first in self._logs(history):
             texts: Iterator[str] = (
-                matching(mask(text, hidden) if hidden else text).removesuffix("\n" if is_unfinished else "")
+                matching(masking.hide(text, hidden) if hidden else text).removesuffix(
+                    "\n" if is_unfinished else ""
+                )
                 for text, is_unfinished in cursor.texts(is_over=self._is_over(cursor, history))
             )
             if is_first and self.last is not None:
@@ -128,8 +130,14 @@ class LogFeed:
         return self._open(task, number, attempt_files) if is_regular(attempt_files.log) else None
 
     def _open(self, task: str, number: int, attempt_files: AttemptFiles) -> _Cursor:
+        hidden = masking.forms_in_line(self.secrets)
         cursor = self._cursors[task] = _Cursor(
-            task, number, attempt_files.log, are_lines=self.pattern is not None, completes=self.completes
+            task,
+            number,
+            attempt_files.log,
+            are_lines=self.pattern is not None,
+            completes=self.completes,
+            whole=tuple(form.encode(errors="surrogateescape") for form in hidden),
         )
         return cursor
 
@@ -146,7 +154,7 @@ class LogFeed:
                     task=line.task,
                     attempt=line.attempt,
                     offset=line.offset,
-                    text=mask(line.text, self.secrets),
+                    text=masking.mask(line.text, self.secrets),
                     is_unfinished=line.is_unfinished,
                 )
             if self.pattern is None or self.pattern.search(line.text):
@@ -167,6 +175,7 @@ class _Cursor:
     path: Path
     are_lines: bool  # whether each part of a very long line counts as a line, as for a search
     completes: bool
+    whole: Sequence[bytes]  # texts that no part of a long line ends within
     _offset: int = 0  # where the next read begins
     _rest: bytes = b""  # read, but not yet a complete line
     _is_done: bool = False
@@ -215,10 +224,22 @@ class _Cursor:
         self._rest = data[end + 1 :]
         if end >= 0:
             yield begin, data[:end], False
-        if len(self._rest) > LONGEST:
-            begin, whole = self._offset - len(self._rest), _whole_characters(self._rest)
-            part, self._rest = self._rest[:whole], self._rest[whole:]
+        longest = max(map(len, self.whole), default=0)
+        if len(self._rest) > LONGEST + longest:
+            begin, cut = self._offset - len(self._rest), _division(self._rest, self.whole, longest)
+            part, self._rest = self._rest[:cut], self._rest[cut:]
             yield begin, part, not self.are_lines
+
+
+def _division(data: bytes, whole: Sequence[bytes], longest: int) -> int:
+    """Where to divide the data, near its end, so that none of these texts and no character is divided."""
+    cut = _whole_characters(data[: len(data) - longest] if longest else data)
+    while True:
+        around = (data.rfind(text, max(0, cut - len(text) + 1), cut + len(text) - 1) for text in whole)
+        first = min((start for start in around if start >= 0), default=cut)
+        if not 0 < first < cut:
+            return cut
+        cut = first
 
 
 def _whole_characters(data: bytes) -> int:
