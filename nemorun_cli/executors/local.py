@@ -206,8 +206,8 @@ class LocalExecutor:
             crashpoints.point("attempt.locked")
             if is_new or attempts.claimed_pid(job.files) is None:
                 attempts.write_plan(job.files, plan)
-                env = environment.inherited(plan.env_inherit) | plan.env
-                env |= {name: self._secrets[name] for name in plan.secrets}
+                secrets = {name: self._secrets[name] for name in plan.secrets}
+                env = environment.inherited(plan.env_inherit, secrets=secrets.values()) | plan.env | secrets
                 if plan.resources.gpus is not None:
                     env |= hardware.environment(job.allocation.gpus if job.allocation else (), env)
                 return self._start(job, plan, env, lock)

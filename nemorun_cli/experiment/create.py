@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.executors import planning, shim_call
 from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.masking import mask
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.spec import load
 from nemorun_cli.storage import events, paths, spec_copies
@@ -25,7 +26,7 @@ from nemorun_cli.system.files import FOLDER_MODE, make_folder, sync, write
 from nemorun_cli.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from nemorun_cli.experiment.ship import Shipments
@@ -64,6 +65,7 @@ def create(
     home: Home,
     by: str,
     key: str | None = None,
+    secrets: Collection[str] = (),
 ) -> tuple[ExperimentFiles, Spec]:
     """Create an experiment on disk; until its ledger exists, its folder does not count as an experiment.
 
@@ -74,6 +76,7 @@ def create(
         home: the home to create it in.
         by: who requested it.
         key: the name of the logical run.
+        secrets: values to mask in the first event.
 
     Raises:
         SpecError: a packager cannot ship its content.
@@ -90,7 +93,7 @@ def create(
             _copy_shim(files)
             write_copies(files, document, spec, directory=files.directory)
             crashpoints.point("create.files")
-            _begin_ledger(files, spec, home=home, by=by, key=key, document=document)
+            _begin_ledger(files, spec, home=home, by=mask(by, secrets), key=key, document=document)
             crashpoints.point("create.ledger")
     except OSError as error:
         location = error.filename2 or error.filename or home.directory  # of a copy, its target

@@ -19,13 +19,13 @@ from nemorun_cli.errors import ExpError
 from nemorun_cli.executors import AttemptStatus, Job, run_partial
 from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.experiment import create
-from nemorun_cli.model import attempt_end
+from nemorun_cli.model import attempt_end, masking
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.spec import secret_values
+from nemorun_cli.spec import secret_values, secret_warnings
 from nemorun_cli.storage import events
 from nemorun_cli.storage.requests import who
 from nemorun_cli.supervisor.loop import SupervisorLoop
-from nemorun_cli.system import locks
+from nemorun_cli.system import environment, locks
 from nemorun_cli.system.files import write
 from nemorun_cli.system.locks import HeldLock, Holder
 from nemorun_cli.views import observe
@@ -72,7 +72,10 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     spec = create.resolve(document, identity)
     spec = replace(spec, run=replace(spec.run, max_parallel=1))
     values = secret_values.resolve(spec, document)
-    files, spec = create.create(document, spec, identity, home=home, by=who(), key=key)
+    secret_warnings.refuse_in_params(document, values)
+    files, spec = create.create(
+        document, spec, identity, home=home, by=who(), key=key, secrets=values.values()
+    )
     lock = locks.take(files.supervisor_lock)
     if lock is None:
         raise ExpError(f"another process already supervises {files.id}")
@@ -95,7 +98,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
         loop.open()
         loop.listen()
         loop.record(events.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot)
-        with _interrupts(loop):
+        with _interrupts(loop), environment.withholding(secret_values.sources(spec, values)):
             loop.run()
         loop.record(events.SUPERVISOR_ENDED, pid=me.pid, message="finished")
     finally:
@@ -130,7 +133,7 @@ def _call_here(target: str, args: dict[str, Any], *, plan: Plan, env: dict[str, 
         except SystemExit as stop:
             return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         except Exception:  # noqa: BLE001 - the user's code may raise anything; the traceback is printed
-            traceback.print_exc()
+            sys.stderr.write(masking.mask_known(traceback.format_exc()))
             return 1
     return 0
 

@@ -145,7 +145,7 @@ class Run:
             LockHeldError: its supervisor is stopped, or another command, such as a cancel, works on it.
         """
         from nemorun_cli.scheduler import resume_plan  # noqa: PLC0415 - only for a resume
-        from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
+        from nemorun_cli.spec import secret_values, secret_warnings  # noqa: PLC0415 - the same
         from nemorun_cli.storage import requests  # noqa: PLC0415 - the same
         from nemorun_cli.supervisor.assignment import ResumeRequest  # noqa: PLC0415 - the same
 
@@ -167,10 +167,12 @@ class Run:
             if change is None:
                 return False
             values = secret_values.resolve(change.spec, document)
+            stored = self.files.source.read_text(encoding="utf-8") if self.files.source.exists() else ""
+            secret_warnings.refuse_in_params(document, values, stored=stored)
             executors.ask_engines(change.spec)
             with change.written(by) as planned:
                 request = replace(planned, host_is_gone=host_is_gone, seen=snapshot.history.resumed)
-                if not self._go(request, values):
+                if not self._go(request, values, change.spec):
                     raise self._is_busy()
             return True
         names = snapshot.match_tasks(below)
@@ -182,7 +184,7 @@ class Run:
         request = ResumeRequest(
             by=by, seen=snapshot.history.resumed, below=tuple(names), host_is_gone=host_is_gone
         )
-        return self._go(request, values)
+        return self._go(request, values, snapshot.spec)
 
     def require_gone(self, snapshot: Snapshot, *, host_is_gone: bool = False) -> None:
         """Refuse if a task may still run on another host or after it was abandoned, or nobody drives it.
@@ -216,13 +218,18 @@ class Run:
             hint=f"wait until it has finished, or cancel it: exp cancel {self.id}",
         )
 
-    def _go(self, request: ResumeRequest, secrets: Mapping[str, str]) -> bool:
+    def _go(self, request: ResumeRequest, secrets: Mapping[str, str], spec: Spec) -> bool:
+        from nemorun_cli.spec import secret_values  # noqa: PLC0415 - only for a resume
         from nemorun_cli.supervisor import client  # noqa: PLC0415 - only for a resume
         from nemorun_cli.supervisor.assignment import Assignment  # noqa: PLC0415 - the same
 
         self.secrets.update(secrets.values())
         assignment = Assignment(
-            directory=self.directory, home=self.home.directory, secrets=secrets, resume=request
+            directory=self.directory,
+            home=self.home.directory,
+            secrets=secrets,
+            sources=secret_values.sources(spec, secrets),
+            resume=request,
         )
         try:
             client.take().go(assignment)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import SpecError, UsageError
+from nemorun_cli.model import masking
 from nemorun_cli.model.problems import Finding
 from nemorun_cli.system.user import expanded
 
@@ -48,16 +49,28 @@ def resolve(spec: Spec, document: Document | None = None) -> dict[str, str]:
         try:
             values[name] = _value(name, spec.secrets.get(name, {"env": name}), Path(spec.folder))
         except (OSError, ValueError) as error:
-            place = _place(name, {} if document is None else document.data)
-            findings.append(Finding(place=place, message=f"secret {name}: {error}"))
+            where = place(name, {} if document is None else document.data)
+            findings.append(Finding(place=where, message=f"secret {name}: {error}"))
     if findings and document is not None:
         raise SpecError(document.sources.in_order([document.attributed(finding) for finding in findings]))
     if findings:
         raise SpecError([finding.problem(file="spec") for finding in findings])
+    masking.remember(values.values())
     return values
 
 
-def _place(name: str, data: Mapping[str, Any]) -> Place:
+def variable(spec: Spec, name: str) -> str | None:
+    """Return the variable of the environment that a secret comes from, if it does."""
+    source: Mapping[str, Any] = spec.secrets.get(name, {"env": name})
+    return source.get("env")
+
+
+def sources(spec: Spec, values: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the environment that these secrets come from, with their values."""
+    return {source: value for name, value in values.items() if (source := variable(spec, name))}
+
+
+def place(name: str, data: Mapping[str, Any]) -> Place:
     """Return the place where a spec first names a secret; the name of a plugin's secret is its place."""
     if "." in name:
         return tuple(int(key) if key.isdigit() else key for key in name.split("."))
@@ -84,6 +97,7 @@ def known(spec: Spec) -> dict[str, str]:
                 values[name] = _value(name, source, Path(spec.folder))
             except (OSError, ValueError, UsageError):
                 continue  # a value that is not available cannot be masked
+    masking.remember(values.values())
     return values
 
 

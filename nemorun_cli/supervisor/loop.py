@@ -98,11 +98,13 @@ class SupervisorLoop:
             by=by,
             report=report,
             on_event=self._on_event,
+            secrets=secrets.values(),
         )
         self.schedule = Schedule(spec, self.history)
         self._decisions = Decisions(self.schedule, self.journal, can_submit=can_submit)
         self.can_submit = can_submit
         self._secrets = secrets
+        self._secrets_are_known = secrets.keys() >= {name for task in spec.tasks for name in task.secrets}
         self._poll = select.poll()
         self._dispatcher = Dispatcher(
             spec, secrets=secrets, makers=makers or {}, poll=self._poll, report=report
@@ -400,6 +402,7 @@ class SupervisorLoop:
             requested=state.cancel,
             written=job.files.outputs,
             secrets=self._secrets,
+            are_known=self._secrets_are_known,
         )
         self._dispatcher.drop(job)
         if ending.reason is not Reason.ABANDONED:  # an abandoned attempt may still use its resources

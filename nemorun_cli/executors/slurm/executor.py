@@ -130,6 +130,7 @@ class SlurmExecutor:
         plan = self._access.plan(plan)
         if isinstance(plan.env_inherit, tuple):
             plan = plan.without_inherited(environment.names(plan.env_inherit))
+            plan = replace(plan, secrets=(*plan.secrets, *self._named_secrets(plan)))
         requested = request(self._options, plan)
         return replace(plan, argv=argv(self._options, plan), details={**plan.details, **requested.to_json()})
 
@@ -148,8 +149,7 @@ class SlurmExecutor:
             self._tracked[job.key] = _TrackedAttempt(job, is_adopted=True)
             return
         assert job.plan is not None  # noqa: S101 - the core submits nothing without a plan
-        secrets = {name: self._secrets[name] for name in job.plan.secrets}
-        environment.require_fit(_inherited(job.plan) | job.plan.env | secrets, job.plan.argv)
+        environment.require_fit(_inherited(job.plan) | job.plan.env | self._values(job.plan), job.plan.argv)
         self._absent.discard(job.key)
         self._tracked[job.key] = _TrackedAttempt(job, is_adopted=False)
         self._unanswered.add(job.key)
@@ -314,11 +314,19 @@ class SlurmExecutor:
         return submissions.make(batch, texts, by_steps=by_steps, cluster_path=self._access.cluster_path)
 
     def _secrets_of(self, jobs: Iterable[Job]) -> dict[Path, Secrets]:
-        return {
-            job.files.directory: {name: self._secrets[name] for name in job.plan.secrets}
-            for job in jobs
-            if job.plan and job.plan.secrets
-        }
+        return {job.files.directory: self._values(job.plan) for job in jobs if job.plan and job.plan.secrets}
+
+    def _named_secrets(self, plan: Plan) -> list[str]:
+        """The variables with other tasks' secrets that the task inherits by name: no script may hold them."""
+        return [
+            name
+            for name, value in environment.withheld(plan.env_inherit).items()
+            if name not in plan.env and name not in plan.secrets and self._secrets.get(name, value) == value
+        ]
+
+    def _values(self, plan: Plan) -> Secrets:
+        named = environment.withheld(plan.env_inherit)
+        return {name: self._secrets[name] if name in self._secrets else named[name] for name in plan.secrets}
 
     def _call(self, submission: Submission, batch: Batch) -> PendingCommand:
         return self._access.submit(submission, batch.jobs, self._secrets_of(batch.jobs))
@@ -750,7 +758,10 @@ def _inherited(plan: Plan) -> dict[str, str]:
     if not isinstance(plan.env_inherit, tuple):
         return {}
     named = environment.inherited(plan.env_inherit)
-    return {name: value for name, value in named.items() if not name.startswith("SLURM_")}
+    secret = environment.withheld(plan.env_inherit)
+    return {
+        name: value for name, value in named.items() if not name.startswith("SLURM_") and name not in secret
+    }
 
 
 def _access_for(options: Mapping[str, Any]) -> ClusterAccess:
