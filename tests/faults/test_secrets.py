@@ -356,3 +356,19 @@ def test_a_direct_run_masks_the_traceback_of_a_callable(
     done = workspace.exp("run", workspace.spec({"a": task}), "--direct", code=1)
     assert "RuntimeError: it is ***" in done.stderr
     assert "very-secret" not in done.stdout + done.stderr
+
+
+def test_a_resume_refuses_only_what_it_would_add(
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed value with a secret is refused; what an experiment has stored already does not stop it."""
+    monkeypatch.setenv("TOK", "first-secret-value")
+    spec = workspace.spec({"a": "exit 1"}, params={"x": {"default": "y"}}, secrets={"TOK": {"env": "TOK"}})
+    workspace.exp("run", spec, "-p", "x=later-secret-value", code=1)
+    monkeypatch.setenv("TOK", "later-secret-value")
+    before = workspace.exp("show", "latest", "--json").json["spec"]
+    refused = workspace.exp("resume", "latest", "--set", "description=a later-secret-value", code=2)
+    assert "contains the value of the secret TOK" in refused.stderr
+    assert workspace.exp("show", "latest", "--json").json["spec"] == before
+    workspace.exp("resume", "latest", "--set", "description=another", code=1)
+    assert workspace.exp("show", "latest", "--json").json["spec"]["description"] == "another"
