@@ -148,6 +148,7 @@ class Run:
         from nemorun_cli.spec import secret_values, secret_warnings  # noqa: PLC0415 - the same
         from nemorun_cli.storage import requests  # noqa: PLC0415 - the same
         from nemorun_cli.supervisor.assignment import ResumeRequest  # noqa: PLC0415 - the same
+        from nemorun_cli.system.files import read_bytes  # noqa: PLC0415 - the same
 
         self.files.require_trusted_programs()
         by = requests.who()
@@ -167,7 +168,7 @@ class Run:
             if change is None:
                 return False
             values = secret_values.resolve(change.spec, document)
-            stored = self.files.source.read_text(encoding="utf-8") if self.files.source.exists() else ""
+            stored = read_bytes(self.files.source).decode() if self.files.source.exists() else ""
             secret_warnings.refuse_in_params(document, values, stored=stored)
             executors.ask_engines(change.spec)
             with change.written(by) as planned:
