@@ -35,8 +35,7 @@ from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
 from nemorun_cli.model.clock import age
 from nemorun_cli.model.usage import Usage
 from nemorun_cli.storage import attempts
-from nemorun_cli.system import crashpoints, environment, files, hardware, locks, owners
-from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system import crashpoints, environment, hardware, locks, owners
 from nemorun_cli.system.process_limits import are_files_scarce, callers_limits, is_shortage
 
 if TYPE_CHECKING:
@@ -228,8 +227,7 @@ class LocalExecutor:
         return AttemptStatus(key=job.key, state="running", job_id=str(pid), since=since)
 
     def _spawn(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> int:
-        log = files.descriptor_to_append(job.files.log)
-        os.set_blocking(log, True)
+        log = attempts.descriptor_to_append(job.files.log)
         try:
             line = shim_line(job.files.directory, plan, _program(plan, env))
             with callers_limits():
@@ -380,7 +378,7 @@ class LocalExecutor:
             if not is_own:
                 with contextlib.suppress(OSError):  # on a full disk its CPU time stays unknown
                     if owners.is_own(job.files.directory):  # else its shim could not write to the file
-                        job.files.usage.touch(FILE_MODE)  # only its parent can measure it, which is the shim
+                        attempts.touch(job.files.usage)  # only its parent can measure it, which is the shim
         else:
             self._unwatched.add(job.key)
         if pid is None and is_held:  # the process that prepares it may die before starting it

@@ -85,6 +85,7 @@ def create(
         with shipping(spec, document, home) as shipments:
             files = _make_folder(identity, home)
             crashpoints.point("create.folder")
+            make_folder(files.shared)
             spec = _resolved_for(files, document, spec, identity)
             spec = replace(spec, packages=shipments.unpack(files)) if shipments else spec
             _copy_shim(files)

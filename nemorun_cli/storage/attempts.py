@@ -1,10 +1,17 @@
-"""The files of an attempt: written before it starts, read as evidence of its result."""
+"""The files of an attempt: written before it starts, read as evidence of its result.
+
+A task in a container may write in this folder, and may create that of its next attempt. With the permissions
+of `exp`, a link in it could lead to any file: `put`, `touch` and `descriptor_to_append` follow none.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,12 +22,12 @@ from nemorun_cli.model.usage import _MINUTE, _TIMES, LARGEST, Usage
 from nemorun_cli.storage import failed_line
 from nemorun_cli.system import crashpoints
 from nemorun_cli.system.files import (
+    FILE_MODE,
     FOLDER_MODE,
     NOT_REGULAR,
     descriptor_to_read,
     is_regular,
     make_folder,
-    write,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +39,9 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 1 << 14  # bytes that are read of a claim, an exit record or a usage
 LONGEST_PID: Final = 10  # digits; a task may have written any number
+NOT_A_FOLDER: Final = "it is no folder: an earlier attempt of the task put something else in its place"
 LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def make_folders(files: AttemptFiles) -> bool:
@@ -46,18 +55,88 @@ def make_folders(files: AttemptFiles) -> bool:
     try:
         files.directory.mkdir(FOLDER_MODE)
     except FileExistsError:
+        _remove_traps(files)
         return False
     crashpoints.point("attempt.folder")
     return True
 
 
+def _remove_traps(files: AttemptFiles) -> None:
+    """Remove links and FIFOs from a folder that `exp` may have made, or an earlier attempt of the task.
+
+    Of an attempt that may have begun, only the lock is examined: other links may be those of the task.
+
+    Raises:
+        NotADirectoryError: it is no folder, or a link to one.
+    """
+    if not stat.S_ISDIR(files.directory.lstat().st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, NOT_A_FOLDER, str(files.directory))
+    has_begun = os.path.lexists(files.claim) and not _is_trap(files.claim)
+    for path in (files.lock,) if has_begun else sorted(files.directory.iterdir()):
+        if _is_trap(path):
+            path.unlink()
+
+
+def _is_trap(path: Path) -> bool:
+    """Whether something exists at this path that is neither a file nor a folder."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def is_own_file(path: Path) -> bool:
+    """Whether a path is a file of the attempt itself, and no link."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def put(path: Path, text: str) -> None:
+    """Write a private file of an attempt, as a new one: a link in its place is replaced, not followed."""
+    data = memoryview(text.encode())
+    try:
+        descriptor = os.open(path, _NEW, FILE_MODE)
+    except FileExistsError:
+        path.unlink()
+        descriptor = os.open(path, _NEW, FILE_MODE)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    finally:
+        os.close(descriptor)
+
+
+def touch(path: Path) -> None:
+    """Create a file of an attempt whose existence is all that counts; an existing one is not changed."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, _NEW, FILE_MODE))
+
+
+def descriptor_to_append(path: Path) -> int:
+    """A descriptor at the end of a file of an attempt, which is created if it is missing.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, FILE_MODE)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
 def write_plan(files: AttemptFiles, plan: Plan) -> None:
     """Write the plan and its texts into the attempt's folder; call this before any task can read them."""
-    write(files.plan, json.dumps(plan.to_json()))
+    put(files.plan, json.dumps(plan.to_json()))
     if (text := failed_line.script_text(plan)) is not None:
-        write(files.script, text)
+        put(files.script, text)
     if plan.call is not None:
-        write(files.call, plan.call)
+        put(files.call, plan.call)
     crashpoints.point("attempt.plan")
 
 

@@ -232,6 +232,11 @@ class ExperimentFiles:
         """The shipped packages: a copy of each content, in which its tasks run, and the list of its files."""
         return self.directory / "code"
 
+    @property
+    def shared(self) -> Path:
+        """Where tasks hand files on: `$EXP_SHARED`, in which tasks in containers may write too."""
+        return self.directory / "shared"
+
     def hearer(self, number: int) -> ListenerFiles:
         """The files of a plugin that listens to events, by its index among the spec's plugins."""
         return ListenerFiles(self.directory / "plugins" / str(number))

@@ -35,6 +35,7 @@ from nemorun_cli.supervisor.dispatch import Dispatcher
 from nemorun_cli.supervisor.late_imports import LateImports
 from nemorun_cli.supervisor.tracker import Tracker
 from nemorun_cli.system import crashpoints
+from nemorun_cli.system.files import make_folder
 from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
@@ -177,7 +178,8 @@ class SupervisorLoop:
         self.journal.flush()
 
     def listen(self) -> None:
-        """Create the FIFO through which requests wake the loop."""
+        """Create the FIFO through which requests wake the loop, and a missing folder that tasks share."""
+        make_folder(self.files.shared)  # experiments that began before 0.1.0 have none
         if not self.files.wake.is_fifo():
             self.files.wake.unlink(missing_ok=True)  # anything else would wake the loop all the time
             os.mkfifo(self.files.wake, 0o600)

@@ -19,8 +19,8 @@ from urllib.parse import quote
 
 from nemorun_cli.errors import EngineError, UsageError
 from nemorun_cli.executors.docker.container import secrets_text
+from nemorun_cli.storage.attempts import descriptor_to_append
 from nemorun_cli.system import user
-from nemorun_cli.system.files import descriptor_to_append
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -224,7 +224,8 @@ class Engine:
             chunks, _ = docker.api.get_archive(container, path)
             data = b"".join(chunks)
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            member = archive.extractfile(archive.getmembers()[0])
+            entry = archive.getmembers()[0]
+            member = archive.extractfile(entry) if entry.isreg() else None
             return member.read() if member else b""
 
     def events(self, labels: Mapping[str, str], *, since: float) -> Stream:

@@ -118,7 +118,11 @@ class DockerExecutor:
         """Tasks share the capacity of this machine, and see the folders of their image."""
         del options
         return Capabilities(
-            has_remote_paths=True, has_machine=True, checks_requests=True, leaves_objects=True
+            has_remote_paths=True,
+            has_machine=True,
+            checks_requests=True,
+            leaves_objects=True,
+            is_container=True,
         )
 
     @classmethod
@@ -622,7 +626,7 @@ class DockerExecutor:
             if tracked.deadline is not None and tracked.deadline <= now:
                 tracked.deadline, tracked.is_late = None, True
                 with contextlib.suppress(OSError):  # on a full disk only this process knows it
-                    tracked.job.files.timed_out.touch()
+                    attempts.touch(tracked.job.files.timed_out)
                 name = attempt_end.short_signal(tracked.job.stop_signal)
                 stop = _Stop(Escalation(name, tracked.job.stop_grace))
                 self._stops.setdefault(tracked.job.key, stop)

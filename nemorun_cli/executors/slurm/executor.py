@@ -46,7 +46,7 @@ from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
 from nemorun_cli.model.clock import age
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import attempts
-from nemorun_cli.system import crashpoints, environment, files
+from nemorun_cli.system import crashpoints, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -105,6 +105,7 @@ class SlurmExecutor:
             has_remote_paths="tunnel" in options,
             checks_requests=True,
             queues_early=True,
+            is_container="container_image" in options,
         )
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
@@ -291,7 +292,7 @@ class SlurmExecutor:
             assert plan is not None  # noqa: S101 - see `submit`
             upstream = arguments(job.upstream, self._access.cluster_path)
             if upstream:  # its own downstream jobs read this
-                files.write(job.files.directory / UPSTREAM, "".join(f"{word}\0" for word in upstream))
+                attempts.put(job.files.directory / UPSTREAM, "".join(f"{word}\0" for word in upstream))
             if batch.each:
                 id_file = str(self._access.cluster_path(job.files.directory / het_job.STEP))
                 component = index if parts > 1 else None

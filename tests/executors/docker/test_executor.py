@@ -29,6 +29,7 @@ from nemorun_cli.contract.fixtures import kill_supervisor, processes_of
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Job
 from nemorun_cli.executors.docker import container as containers
+from nemorun_cli.executors.docker import mounts
 from nemorun_cli.executors.docker.client import LogFile, host
 from nemorun_cli.executors.docker.executor import LIST_TIMEOUT
 from nemorun_cli.model.plan import Plan
@@ -909,7 +910,13 @@ def plan(**fields: Any) -> Plan:
         argv=("true",),
         workdir="/",
         folder="/",
-        env={"EXP_DIR": "/e", "EXP_DASH_ROOT": "/e/d"},
+        env={
+            "EXP_DIR": "/h/e",
+            "EXP_TASK_DIR": "/h/e/tasks/t",
+            "EXP_SHARED": "/h/e/shared",
+            "EXP_DASH_ROOT": "/h/dash",
+            "NEMORUN_HOME": "/h",
+        },
         stop_signal="TERM",
         stop_grace=1.0,
         **fields,
@@ -1009,7 +1016,7 @@ def test_gpus_are_device_requests() -> None:
 )
 def test_a_volume_is_taken_apart_from_its_end(text: str, expected: str) -> None:
     """A source may have colons, in the folder of the spec or in its own path; a target has none."""
-    assert containers.volume(text, "/run-18:41") == expected
+    assert mounts.volume(text, "/run-18:41") == expected
 
 
 def test_a_source_with_a_colon_is_a_mount(tmp_path: Path) -> None:
@@ -1022,7 +1029,7 @@ def test_a_source_with_a_colon_is_a_mount(tmp_path: Path) -> None:
     create = details["create"]
     assert create["volumes"] == ["named:/cache"]
     assert {"Type": "bind", "Source": f"{folder}/d", "Target": "/data", "ReadOnly": True} in create["mounts"]
-    assert containers.missing_sources(replace(made, details=details)) == [f"{folder}/gone"]
+    assert mounts.missing_sources(replace(made, details=details)) == [f"{folder}/gone"]
 
 
 def test_podman_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

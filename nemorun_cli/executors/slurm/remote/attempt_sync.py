@@ -113,7 +113,7 @@ def _grow(path: Path, piece: FilePiece) -> None:
     """Write bytes at their offset; concurrent processes write the same bytes."""
     if piece.data is None:
         return
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(path, flags if piece.offset else flags | os.O_TRUNC, FILE_MODE)
     try:
         data, offset = memoryview(piece.data), piece.offset
