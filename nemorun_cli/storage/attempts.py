@@ -26,7 +26,6 @@ from nemorun_cli.system.files import (
     FOLDER_MODE,
     NOT_REGULAR,
     descriptor_to_read,
-    is_regular,
     make_folder,
 )
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.model.plan import Plan
-    from nemorun_cli.storage.paths import AttemptFiles
+    from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
 
 LONGEST: Final = 1 << 14  # bytes that are read of a claim, an exit record or a usage
 LONGEST_PID: Final = 10  # digits; a task may have written any number
@@ -92,6 +91,19 @@ def is_own_file(path: Path) -> bool:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
         return False
+
+
+def is_own_folder(path: Path) -> bool:
+    """Whether a path is a folder, and no link: a link could lead to any folder of this machine."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def earlier(files: ExperimentFiles, task: str, attempt: int) -> list[int]:
+    """The numbers of the attempts before this one that have a folder."""
+    return [n for n in range(1, attempt) if is_own_folder(files.attempt(task, n).directory)]
 
 
 def put(path: Path, text: str) -> None:
@@ -151,7 +163,7 @@ def claimed_pid(files: AttemptFiles) -> int | None:
 
 def can_hold_record(files: AttemptFiles) -> bool:
     """Whether a shim can write the exit record: not if its folder was removed, or it is no file."""
-    return is_regular(files.exit) or (files.directory.is_dir() and not os.path.lexists(files.exit))
+    return is_own_file(files.exit) or (files.directory.is_dir() and not os.path.lexists(files.exit))
 
 
 def read_ending(files: AttemptFiles) -> AttemptEnd | None:

@@ -188,8 +188,8 @@ def details(plan: Plan, options: Mapping[str, Any], *, host: str) -> dict[str, A
     if check := options.get("healthcheck"):
         create["healthcheck"] = _healthcheck(check)
     create |= _limits(plan.resources)
-    own = [mount.to_json() for mount in mounts.of_plan(plan, texts)]
-    create["mounts"] = [*own, *(mounts.as_mount(text) for text in texts if text not in create["volumes"])]
+    named = [mounts.volume_mount(text) for text in texts if text not in create["volumes"]]
+    create["mounts"] = [mounts.argument(mount) for mount in (*mounts.of_plan(plan, texts), *named)]
     return {"host": host, "create": {**create, **options.get("extra", {})}}
 
 
@@ -221,7 +221,7 @@ def clash(options: Mapping[str, Any], wanted: Resources) -> str | None:
 def arguments(job: Job, plan: Plan) -> dict[str, Any]:
     """All arguments of the SDK's `create` for an attempt."""
     create = dict(plan.details["create"])
-    create["mounts"] = [*create["mounts"], *(mount.to_json() for mount in mounts.of_attempt(job))]
+    create["mounts"] = [*create["mounts"], *map(mounts.argument, mounts.of_earlier(job))]
     if job.allocation and job.allocation.gpus:  # reserved for this attempt on this machine
         create["device_requests"] = [_gpus(list(job.allocation.gpus))]
     create["environment"] = dict(plan.env)

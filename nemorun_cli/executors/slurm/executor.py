@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.executors import (
@@ -46,11 +47,11 @@ from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
 from nemorun_cli.model.clock import age
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import attempts
+from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system import crashpoints, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from nemorun_cli.executors.slurm.access import ClusterAccess
     from nemorun_cli.executors.slurm.commands import PendingCommand
@@ -128,11 +129,15 @@ class SlurmExecutor:
 
     def plan(self, plan: Plan) -> Plan:
         """The plan with the flags for sbatch, and with srun where the task needs it."""
+        files = ExperimentFiles(Path(plan.env["EXP_DIR"]))  # of another host, these are local copies
+        has_container = "container_image" in self._options
+        earlier = attempts.earlier(files, plan.task, plan.attempt) if has_container else ()
         plan = self._access.plan(plan)
         if isinstance(plan.env_inherit, tuple):
             plan = plan.without_inherited(environment.names(plan.env_inherit))
         requested = request(self._options, plan)
-        return replace(plan, argv=argv(self._options, plan), details={**plan.details, **requested.to_json()})
+        line = argv(self._options, plan, earlier=earlier)
+        return replace(plan, argv=line, details={**plan.details, **requested.to_json()})
 
     def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
         """Submit attempts, as arrays where their requests are equal; `poll` reports later results."""

@@ -58,7 +58,14 @@ def plan(**fields: Any) -> Plan:
         "workdir": "/work",
         "kind": "command",
         "folder": "/work",
-        "env": {"EXP_DIR": "/exp", "EXP_OUTPUT": "/exp/outputs", "A": NASTY},
+        "env": {
+            "EXP_DIR": "/home/exp",
+            "EXP_TASK_DIR": "/home/exp/tasks/train",
+            "EXP_SHARED": "/home/exp/shared",
+            "EXP_OUTPUT": "/exp/outputs",
+            "NEMORUN_HOME": "/home",
+            "A": NASTY,
+        },
         "stop_signal": "TERM",
         "stop_grace": 10.0,
     }
@@ -216,15 +223,44 @@ def test_containers_are_flags_of_pyxis() -> None:
     line = argv(
         {"container_image": "nvcr.io#x:1", "container_mounts": ["/data:/data:ro"]}, plan(secrets=("T",))
     )
+    task = "/home/exp/tasks/train"
+    mounts = [
+        "/data:/data:ro",
+        "/work:/work",
+        "/home/exp:/home/exp:ro",
+        "/home/exp/shared:/home/exp/shared",
+        f"{task}:{task}",
+        f"{task}/attempt-1:{task}/attempt-1",
+    ]
     assert line == (
         "srun",
         "--container-image=nvcr.io#x:1",
-        "--container-mounts=/exp:/exp,/work:/work,/data:/data:ro",
+        f"--container-mounts={','.join(mounts)}",
         "--container-workdir=/work",
-        "--container-env=EXP_DIR,EXP_OUTPUT,A,T",
+        "--container-env=EXP_DIR,EXP_TASK_DIR,EXP_SHARED,EXP_OUTPUT,NEMORUN_HOME,A,T",
         "python",
         "train.py",
     )
+
+
+def test_what_a_spec_mounts_does_not_open_the_experiment() -> None:
+    """In a mount around the home of exp, the home is read-only, and nothing above it can be renamed."""
+    env = {**plan().env, "NEMORUN_HOME": "/nfs/me/home", "EXP_DIR": "/nfs/me/home/exp"}
+    env |= {"EXP_TASK_DIR": "/nfs/me/home/exp/tasks/train", "EXP_SHARED": "/nfs/me/home/exp/shared"}
+    given = {"container_image": "x", "container_mounts": "/nfs:/nfs,/nfs/ro:/other:ro"}
+    line = argv(given, plan(env=env, attempt=3, workdir="/nfs/me/work"), earlier=[1])
+    flag = next(flag for flag in line if flag.startswith("--container-mounts="))
+    task = "/nfs/me/home/exp/tasks/train"
+    assert flag.partition("=")[2].split(",") == [
+        "/nfs:/nfs",
+        "/nfs/ro:/other:ro",
+        "/nfs/me:/nfs/me",
+        "/nfs/me/home:/nfs/me/home:ro",
+        "/nfs/me/home/exp/shared:/nfs/me/home/exp/shared",
+        f"{task}:{task}",
+        f"{task}/attempt-3:{task}/attempt-3",
+        f"{task}/attempt-1:{task}/attempt-1:ro",
+    ]
 
 
 def test_names_are_keys_in_safe_characters() -> None:
