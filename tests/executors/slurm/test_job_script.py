@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from nemorun_cli.errors import EngineError
+from nemorun_cli.executors.shim_call import SHIM, shim_line
 from nemorun_cli.executors.slurm.check import _excess_time
 from nemorun_cli.executors.slurm.commands import CommandResult
 from nemorun_cli.executors.slurm.job_script import (
@@ -331,6 +333,36 @@ def test_a_script_passes_shellcheck(of: dict[str, Any], members: int, dependency
         check=False,
     )
     assert done.stdout == ""
+
+
+def test_a_job_follows_no_link_and_believes_no_secrets_of_a_container(tmp_path: Path) -> None:
+    """What earlier attempts left in its place is removed, and what its task leaves is not followed."""
+    precious, attempt, folder = tmp_path / "precious", tmp_path / "attempt", tmp_path / "slurm"
+    precious.write_text("mine")
+    attempt.mkdir()
+    folder.mkdir()
+    for name in ("log", "backend-output", "running", "exit.json", "outputs"):
+        (attempt / name).symlink_to(precious)
+    os.mkfifo(attempt / "usage")
+    (attempt / "secrets").write_text(f"touch {tmp_path}/stolen\n")
+    job = "$(awk '/PPid/ {print $2}' /proc/$PPID/status)"
+    task = (
+        f"cd {attempt}; trap 'exit 7' TERM; trap true USR1; rm -f outputs"
+        f"; for name in signalled time-limit-signal exit.json usage; do ln -s {precious} $name; done"
+        f"; kill -XCPU {job}; kill -TERM {job}; while :; do sleep 0.05; done"
+    )
+    made = plan(argv=("/bin/sh", "-c", task), workdir=str(tmp_path), env_inherit="none")
+    made = replace(made, env={**made.env, "EXP_OUTPUT": str(attempt / "outputs")})
+    asked = request({"signal": "USR1@60"}, made)
+    line = shim_line(attempt, made, made.argv[0], shim=SHIM)
+    member = member_text(made, attempt=attempt, mask="022", env=made.env, arguments=line[1:])
+    (folder / "0").write_text(member)
+    text = job_script(asked, name="n", folder=folder, indices=(), news=folder / "news")
+    (folder / "script").write_text(text)
+    done = subprocess.run(["bash", str(folder / "script")], timeout=60, check=False)
+    assert done.returncode == 7
+    assert (precious.read_text(), (tmp_path / "stolen").exists()) == ("mine", False)
+    assert not (attempt / "log").is_symlink()
 
 
 def test_what_a_member_runs_is_quoted(tmp_path: Path) -> None:
