@@ -349,7 +349,7 @@ def test_a_job_follows_no_link_and_believes_no_secrets_of_a_container(tmp_path: 
     task = (
         f"cd {attempt}; trap 'exit 7' TERM; trap true USR1; rm -f outputs"
         f"; for name in signalled time-limit-signal exit.json usage; do ln -s {precious} $name; done"
-        f"; kill -XCPU {job}; kill -TERM {job}; while :; do sleep 0.05; done"
+        f"; job={job}; kill -XCPU $job; kill -TERM $job; while :; do sleep 0.05; done"
     )
     made = plan(argv=("/bin/sh", "-c", task), workdir=str(tmp_path), env_inherit="none")
     made = replace(made, env={**made.env, "EXP_OUTPUT": str(attempt / "outputs")})
