@@ -72,8 +72,13 @@ def _remove_traps(files: AttemptFiles) -> None:
         raise NotADirectoryError(errno.ENOTDIR, NOT_A_FOLDER, str(files.directory))
     has_begun = os.path.lexists(files.claim) and not _is_trap(files.claim)
     for path in (files.lock,) if has_begun else sorted(files.directory.iterdir()):
-        if _is_trap(path):
-            path.unlink()
+        remove_trap(path)
+
+
+def remove_trap(path: Path) -> None:
+    """Remove what exists at this path if it is neither a file nor a folder, but a link or a FIFO."""
+    if _is_trap(path):
+        path.unlink()
 
 
 def _is_trap(path: Path) -> bool:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from nemorun_cli.errors import EngineError, UsageError
 from nemorun_cli.executors.docker.container import secrets_text
-from nemorun_cli.storage.attempts import descriptor_to_append
+from nemorun_cli.storage import attempts
 from nemorun_cli.system import user
 
 if TYPE_CHECKING:
@@ -350,7 +350,8 @@ class LogFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = descriptor_to_append(path)
+        attempts.remove_trap(path)  # by which a task in a container may have replaced its log
+        self._file = attempts.descriptor_to_append(path)
         self._to_skip = os.fstat(self._file).st_size
         self._incomplete = b""
         self.has_failed = False  # the file is incomplete

@@ -347,9 +347,9 @@ def test_a_job_follows_no_link_and_believes_no_secrets_of_a_container(tmp_path: 
     (attempt / "secrets").write_text(f"touch {tmp_path}/stolen\n")
     job = "$(awk '/PPid/ {print $2}' /proc/$PPID/status)"
     task = (
-        f"cd {attempt}; trap 'exit 7' TERM; trap true USR1; rm -f outputs"
+        f"cd {attempt}; trap 'exit 7' TERM; trap '' USR1; rm -f outputs"
         f"; for name in signalled time-limit-signal exit.json usage; do ln -s {precious} $name; done"
-        f"; job={job}; kill -XCPU $job; kill -TERM $job; while :; do sleep 0.05; done"
+        f"; job={job}; kill -XCPU $job; while :; do sleep 0.1; kill -TERM $job; done"
     )
     made = plan(argv=("/bin/sh", "-c", task), workdir=str(tmp_path), env_inherit="none")
     made = replace(made, env={**made.env, "EXP_OUTPUT": str(attempt / "outputs")})
