@@ -53,13 +53,15 @@ def of_attempt(
         further: other mounts of the container, which may contain it too, and are not returned.
         real: returns a path of the machine without symbolic links.
     """
-    files, around = ExperimentFiles(Path(absolute(plan.env["EXP_DIR"]))), list(around)
+    files, around, further = ExperimentFiles(Path(absolute(plan.env["EXP_DIR"]))), list(around), list(further)
     inside = [absolute(plan.env["EXP_TASK_DIR"]), absolute(plan.env["EXP_SHARED"])]
     if plan.package is not None:
         inside.append(str(files.code / Path(plan.package.folder).name))
     attempt = files.attempt(plan.task, plan.attempt).directory
     own = Mount(source=str(attempt), target=str(attempt), is_fixed=True)  # so that nothing takes its place
     guards = [guard for mount in (*around, *further) for guard in _guards(mount, plan, real)]
+    taken = {mount.target for mount in further}  # a target can be mounted once
+    guards = [guard for guard in guards if guard.target not in taken]
     experiment = Mount.same(files.directory, is_writable=False)
     return _needed([*around, *guards, *map(Mount.same, inside), own, experiment])
 

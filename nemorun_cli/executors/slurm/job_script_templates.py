@@ -33,7 +33,7 @@ if [ ! -f "$_exp_attempt/claim" ] || [ -h "$_exp_attempt/claim" ]; then
         fi
     done
 else
-    _exp_has_secrets='' # those that are there now are the task's own
+    _exp_has_secrets='' # what the task wrote is not what its job was given
 fi
 ln -f -- "$_exp_folder/{output}${{SLURM_ARRAY_TASK_ID+-$SLURM_ARRAY_TASK_ID}}" \
     "$_exp_attempt/backend-output" 2>/dev/null

@@ -249,7 +249,7 @@ def test_what_a_spec_mounts_does_not_open_the_experiment() -> None:
     """In a mount around the home of exp, the home is read-only, and nothing above it can be renamed."""
     env = {**plan().env, "NEMORUN_HOME": "/nfs/me/home", "EXP_DIR": "/nfs/me/home/exp"}
     env |= {"EXP_TASK_DIR": "/nfs/me/home/exp/tasks/train", "EXP_SHARED": "/nfs/me/home/exp/shared"}
-    given = {"container_image": "x", "container_mounts": "/nfs:/nfs,/nfs/ro:/other:ro"}
+    given = {"container_image": "x", "container_mounts": "/nfs:/nfs,/nfs/me:/nfs/me,/nfs/ro:/other:ro"}
     line = argv(given, plan(env=env, attempt=3, workdir="/nfs/me/work"), earlier=[1])
     flag = next(flag for flag in line if flag.startswith("--container-mounts="))
     task = "/nfs/me/home/exp/tasks/train"
@@ -257,6 +257,7 @@ def test_what_a_spec_mounts_does_not_open_the_experiment() -> None:
         "/nfs:/nfs",
         "/nfs/ro:/other:ro",
         "/nfs/me:/nfs/me",
+        "/nfs/me/work:/nfs/me/work",
         "/nfs/me/home:/nfs/me/home:ro",
         "/nfs/me/home/exp/shared:/nfs/me/home/exp/shared",
         f"{task}:{task}",
