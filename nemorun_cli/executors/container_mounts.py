@@ -57,13 +57,18 @@ def of_attempt(
     inside = [absolute(plan.env["EXP_TASK_DIR"]), absolute(plan.env["EXP_SHARED"])]
     if plan.package is not None:
         inside.append(str(files.code / Path(plan.package.folder).name))
-    attempt = files.attempt(plan.task, plan.attempt).directory
-    own = Mount(source=str(attempt), target=str(attempt), is_fixed=True)  # so that nothing takes its place
+    attempt = files.attempt(plan.task, plan.attempt)
+    own = [
+        Mount(
+            source=str(attempt.directory), target=str(attempt.directory), is_fixed=True
+        ),  # stays in its place
+        Mount.same(attempt.plan, is_writable=False),  # an executor reads there how to reach the engine
+    ]
     guards = [guard for mount in (*around, *further) for guard in _guards(mount, plan, real)]
     taken = {mount.target for mount in further}  # a target can be mounted once
     guards = [guard for guard in guards if guard.target not in taken]
     experiment = Mount.same(files.directory, is_writable=False)
-    return _needed([*around, *guards, *map(Mount.same, inside), own, experiment])
+    return _needed([*around, *guards, *map(Mount.same, inside), *own, experiment])
 
 
 def of_earlier(files: ExperimentFiles, task: str, numbers: Iterable[int]) -> list[Mount]:

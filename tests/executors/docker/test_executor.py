@@ -196,7 +196,9 @@ def test_a_container_changes_nothing_outside_of_its_folders(
     first = "cd $EXP_TASK_DIR; if [ $EXP_ATTEMPT = 1 ]; then {}; exit 3; fi"
     link = f"ln -s {victim}/file"
     writes = (
-        "for name in shim resolved.json ledger.jsonl tasks/other/x; do echo >>$EXP_DIR/$name || echo no; done"
+        "rm $EXP_TASK_DIR/attempt-1/plan.json || echo no"
+        "; for name in shim ledger.jsonl resolved.json tasks/other/x"
+        "; do echo >>$EXP_DIR/$name || echo no; done"
         "; mv $EXP_TASK_DIR/attempt-1 $EXP_TASK_DIR/x || echo no; rmdir $EXP_SHARED || echo no"
     )
     logs = f"cd $EXP_TASK_DIR/attempt-1; echo one; rm -f log; {link} log; echo two"
@@ -214,7 +216,7 @@ def test_a_container_changes_nothing_outside_of_its_folders(
     states = run.wait(timeout=PATIENCE).history.tasks
     assert (victim / "file").read_text() == "mine"
     assert list((victim / "folder").iterdir()) == []
-    assert log(run, "writes").splitlines().count("no") == 6
+    assert log(run, "writes").splitlines().count("no") == 7
     assert (log(run, "logs"), log(run, "earlier", 2).splitlines()[-1]) == ("one\ntwo\n", "no")
     assert {name for name, state in states.items() if state.status is TaskStatus.FAILED} == {"links"}
     assert states["links"].reason == Reason.LAUNCH
@@ -253,6 +255,7 @@ def test_what_is_needed_is_mounted_and_no_more(tmp_path: Path) -> None:
         "/h/e/code/abc": True,
         "/h/e/tasks/t": True,
         "/h/e/tasks/t/attempt-1": True,
+        "/h/e/tasks/t/attempt-1/plan.json": False,
     }
     files = ExperimentFiles(tmp_path)
     files.attempt("t", 1).directory.mkdir(parents=True)

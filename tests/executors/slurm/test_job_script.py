@@ -233,6 +233,7 @@ def test_containers_are_flags_of_pyxis() -> None:
         "/home/exp/shared:/home/exp/shared",
         f"{task}:{task}",
         f"{task}/attempt-1:{task}/attempt-1",
+        f"{task}/attempt-1/plan.json:{task}/attempt-1/plan.json:ro",
     ]
     assert line == (
         "srun",
@@ -263,6 +264,7 @@ def test_what_a_spec_mounts_does_not_open_the_experiment() -> None:
         f"{task}:{task}",
         f"{task}/attempt-3:{task}/attempt-3",
         f"{task}/attempt-1:{task}/attempt-1:ro",
+        f"{task}/attempt-3/plan.json:{task}/attempt-3/plan.json:ro",
     ]
 
 
