@@ -32,9 +32,9 @@ class Mount:
     is_fixed: bool = False
 
     @classmethod
-    def same(cls, path: str | Path, *, is_writable: bool = True) -> Mount:
-        """A folder that has the same path in the container."""
-        return cls(source=str(path), target=str(path), is_writable=is_writable)
+    def same(cls, path: str | Path, *, is_writable: bool = True, is_fixed: bool = False) -> Mount:
+        """A file or folder that has the same path in the container."""
+        return cls(source=str(path), target=str(path), is_writable=is_writable, is_fixed=is_fixed)
 
     @property
     def depth(self) -> int:
@@ -49,26 +49,28 @@ def of_attempt(
 
     Args:
         plan: of the attempt.
-        around: folders in which the task may write, and which may contain the experiment's.
-        further: other mounts of the container, which may contain it too, and are not returned.
+        around: folders in which the task may write, such as its workdir; they may contain the experiment's.
+        further: the mounts that the spec describes, which may contain it too; they are not returned.
         real: returns a path of the machine without symbolic links.
     """
-    files, around, further = ExperimentFiles(Path(absolute(plan.env["EXP_DIR"]))), list(around), list(further)
-    inside = [absolute(plan.env["EXP_TASK_DIR"]), absolute(plan.env["EXP_SHARED"])]
-    if plan.package is not None:
-        inside.append(str(files.code / Path(plan.package.folder).name))
+    given = {mount.target: mount for mount in further}  # a target can be mounted once
+    around = [mount for mount in around if mount.target not in given]
+    guards = [guard for mount in (*around, *given.values()) for guard in _guards(mount, plan, real)]
+    guards = [guard for guard in guards if guard.target not in given]
+    return _needed([*around, *guards, *_own(plan)])
+
+
+def _own(plan: Plan) -> Iterator[Mount]:
+    """The experiment's folder and what is in it: read-only except where the task has to write."""
+    files = ExperimentFiles(Path(absolute(plan.env["EXP_DIR"])))
     attempt = files.attempt(plan.task, plan.attempt)
-    own = [
-        Mount(
-            source=str(attempt.directory), target=str(attempt.directory), is_fixed=True
-        ),  # stays in its place
-        Mount.same(attempt.plan, is_writable=False),  # an executor reads there how to reach the engine
-    ]
-    guards = [guard for mount in (*around, *further) for guard in _guards(mount, plan, real)]
-    taken = {mount.target for mount in further}  # a target can be mounted once
-    guards = [guard for guard in guards if guard.target not in taken]
-    experiment = Mount.same(files.directory, is_writable=False)
-    return _needed([*around, *guards, *map(Mount.same, inside), *own, experiment])
+    yield Mount.same(files.directory, is_writable=False)
+    yield Mount.same(absolute(plan.env["EXP_TASK_DIR"]))
+    yield Mount.same(absolute(plan.env["EXP_SHARED"]))
+    if plan.package is not None:
+        yield Mount.same(files.code / Path(plan.package.folder).name)
+    yield Mount.same(attempt.directory, is_fixed=True)  # so that nothing takes its place
+    yield Mount.same(attempt.plan, is_writable=False)  # an executor reads there how to reach the engine
 
 
 def of_earlier(files: ExperimentFiles, task: str, numbers: Iterable[int]) -> list[Mount]:

@@ -49,6 +49,7 @@ from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import attempts
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system import crashpoints, environment
+from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -150,6 +151,8 @@ class SlurmExecutor:
     def _request(self, job: Job) -> None:
         """Add the request of a job to those to submit, unless it may have been submitted before."""
         is_new = attempts.make_folders(job.files)
+        if job.plan and "container_image" in self._options and "tunnel" not in self._options:
+            make_folder(job.plan.env["EXP_DASH_ROOT"])  # which is mounted
         if self._may_exist(job) and not is_new:
             self._tracked[job.key] = _TrackedAttempt(job, is_adopted=True)
             return

@@ -253,13 +253,14 @@ def argv(options: Mapping[str, Any], plan: Plan, *, earlier: Sequence[int] = ())
 
 
 def _mounts(options: Mapping[str, Any], plan: Plan, earlier: Sequence[int]) -> Iterator[str]:
-    """The mounts of a container, the outer ones first: of the spec, of the workdir, and of the experiment."""
+    """The mounts of a container, the outer ones first: the spec's, workdir, records, and the experiment."""
     files = ExperimentFiles(Path(plan.env["EXP_DIR"]))
     texts = _joined(_listed(options.get("container_mounts", []))).split(",")
     given = [_given(text) for text in texts if text]
     is_inside = PurePath(plan.workdir).is_relative_to(plan.env["EXP_DIR"])
-    around = [] if is_inside else [Mount.same(plan.workdir)]
-    own = of_attempt(plan, around, further=[mount for _, mount in given], real=os.path.normpath)
+    around = [*(() if is_inside else (plan.workdir,)), plan.env["EXP_DASH_ROOT"]]
+    further = [mount for _, mount in given]
+    own = of_attempt(plan, map(Mount.same, around), further=further, real=os.path.normpath)
     own += of_earlier(files, plan.task, earlier[-MOST_EARLIER:])
     all_mounts = [*given, *((_mount_text(mount), mount) for mount in own)]
     return (text for text, _ in sorted(all_mounts, key=lambda entry: entry[1].depth))

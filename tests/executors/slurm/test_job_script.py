@@ -65,6 +65,7 @@ def plan(**fields: Any) -> Plan:
             "EXP_TASK_DIR": "/home/exp/tasks/train",
             "EXP_SHARED": "/home/exp/shared",
             "EXP_OUTPUT": "/exp/outputs",
+            "EXP_DASH_ROOT": "/home/dash",
             "NEMORUN_HOME": "/home",
             "A": NASTY,
         },
@@ -229,6 +230,7 @@ def test_containers_are_flags_of_pyxis() -> None:
     mounts = [
         "/data:/data:ro",
         "/work:/work",
+        "/home/dash:/home/dash",
         "/home/exp:/home/exp:ro",
         "/home/exp/shared:/home/exp/shared",
         f"{task}:{task}",
@@ -240,7 +242,7 @@ def test_containers_are_flags_of_pyxis() -> None:
         "--container-image=nvcr.io#x:1",
         f"--container-mounts={','.join(mounts)}",
         "--container-workdir=/work",
-        "--container-env=EXP_DIR,EXP_TASK_DIR,EXP_SHARED,EXP_OUTPUT,NEMORUN_HOME,A,T",
+        "--container-env=EXP_DIR,EXP_TASK_DIR,EXP_SHARED,EXP_OUTPUT,EXP_DASH_ROOT,NEMORUN_HOME,A,T",
         "python",
         "train.py",
     )
@@ -250,6 +252,7 @@ def test_what_a_spec_mounts_does_not_open_the_experiment() -> None:
     """In a mount around the home of exp, the home is read-only, and nothing above it can be renamed."""
     env = {**plan().env, "NEMORUN_HOME": "/nfs/me/home", "EXP_DIR": "/nfs/me/home/exp"}
     env |= {"EXP_TASK_DIR": "/nfs/me/home/exp/tasks/train", "EXP_SHARED": "/nfs/me/home/exp/shared"}
+    env["EXP_DASH_ROOT"] = "/nfs/me/home/dash"
     given = {"container_image": "x", "container_mounts": "/nfs:/nfs,/nfs/me:/nfs/me,/nfs/ro:/other:ro"}
     line = argv(given, plan(env=env, attempt=3, workdir="/nfs/me/work"), earlier=[1])
     flag = next(flag for flag in line if flag.startswith("--container-mounts="))
@@ -260,6 +263,7 @@ def test_what_a_spec_mounts_does_not_open_the_experiment() -> None:
         "/nfs/me:/nfs/me",
         "/nfs/me/work:/nfs/me/work",
         "/nfs/me/home:/nfs/me/home:ro",
+        "/nfs/me/home/dash:/nfs/me/home/dash",
         "/nfs/me/home/exp/shared:/nfs/me/home/exp/shared",
         f"{task}:{task}",
         f"{task}/attempt-3:{task}/attempt-3",

@@ -116,11 +116,11 @@ def text(
     packages: Iterable[Package],
     secrets: Mapping[Path, Secrets],
 ) -> str:
-    """The shell text that makes the shared folder, copies the code, writes the secrets, and calls sbatch.
+    """The shell text that makes common folders, copies the code, writes the secrets, and calls sbatch.
 
     It does nothing in a folder of another user, who could read and change all of that.
     """
-    texts = [own_folder(paths.home), f"mkdir -p {paths.remote(paths.files.shared)}"]
+    texts = [own_folder(paths.home), f"mkdir -p {paths.remote(paths.files.shared)} {paths.records}"]
     texts += [_copy_code(paths, package) for package in packages]
     texts += [
         protocol.put(str(paths.remote(folder / SECRETS)), secrets_text(values))
