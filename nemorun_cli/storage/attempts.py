@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -16,8 +17,10 @@ from nemorun_cli.storage import failed_line
 from nemorun_cli.system import crashpoints
 from nemorun_cli.system.files import (
     FOLDER_MODE,
-    NOT_REGULAR,
+    IS_LINK,
+    RefusedFileError,
     descriptor_to_read,
+    entered,
     is_regular,
     make_folder,
     write,
@@ -36,17 +39,25 @@ LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
 
 
 def make_folders(files: AttemptFiles) -> bool:
-    """Make the attempt's folder and its task's folder; return whether the attempt's folder is new."""
+    """Make the attempt's folder and its task's folder; return whether the attempt's folder is new.
+
+    Raises:
+        RefusedFileError: a link has its place, or that of a folder above it in the experiment.
+        OSError: it cannot be made.
+    """
     try:
         files.directory.parent.mkdir(FOLDER_MODE)
     except FileExistsError:
         pass
     except FileNotFoundError:  # the first task of the experiment, or of a group
         make_folder(files.directory.parent)
-    try:
-        files.directory.mkdir(FOLDER_MODE)
-    except FileExistsError:
-        return False
+    with entered(files.directory.parent, inside=files.root or files.directory.parent) as folder:
+        try:
+            os.mkdir(files.directory.name, FOLDER_MODE, dir_fd=folder)
+        except FileExistsError:
+            if files.directory.is_symlink():  # earlier attempts can write next to it
+                raise RefusedFileError(errno.ELOOP, IS_LINK, str(files.directory)) from None
+            return False
     crashpoints.point("attempt.folder")
     return True
 
@@ -63,7 +74,7 @@ def write_plan(files: AttemptFiles, plan: Plan) -> None:
 
 def claimed_pid(files: AttemptFiles) -> int | None:
     """The pid of the shim that claimed the attempt; 0 if it could not write its pid, None without a claim."""
-    data = _read(files.claim)
+    data = _read(files.claim, inside=files.root)
     if data is None:
         return None
     text = data[0].strip()
@@ -72,12 +83,14 @@ def claimed_pid(files: AttemptFiles) -> int | None:
 
 def can_hold_record(files: AttemptFiles) -> bool:
     """Whether a shim can write the exit record: not if its folder was removed, or it is no file."""
-    return is_regular(files.exit) or (files.directory.is_dir() and not os.path.lexists(files.exit))
+    if is_regular(files.exit, follows_link=False):
+        return True
+    return files.directory.is_dir() and not os.path.lexists(files.exit)
 
 
 def read_ending(files: AttemptFiles) -> AttemptEnd | None:
     """The attempt's end by the exit record of its shim or engine; None until a complete record exists."""
-    found = _read(files.exit)
+    found = _read(files.exit, inside=files.root)
     if found is None or not found[0].endswith(b"\n"):
         return None
     data, ended = found
@@ -88,22 +101,19 @@ def read_ending(files: AttemptFiles) -> AttemptEnd | None:
     if not _is_record(record):
         return lost(f"its exit record is unreadable: {files.exit}")
     ending = interpret(record, files, ended)
-    return ending if (usage := read_usage(files.usage)) is None else replace(ending, usage=usage)
+    usage = read_usage(files.usage, inside=files.root)
+    return ending if usage is None else replace(ending, usage=usage)
 
 
-def _read(path: Path) -> tuple[bytes, float] | None:
+def _read(path: Path, *, inside: Path | None) -> tuple[bytes, float] | None:
     """The content of a small file of an attempt, and when it was written; None if there is no such file.
 
-    The task may have removed its folder, or replaced a file by something that cannot be read, such as a FIFO.
+    The task may have removed its folder, or replaced a file by something that is not read, such as a FIFO.
     """
     try:
-        descriptor = descriptor_to_read(path)
-    except (FileNotFoundError, NotADirectoryError):
+        descriptor = descriptor_to_read(path, follows_link=False, inside=inside)
+    except (FileNotFoundError, NotADirectoryError, RefusedFileError):
         return None
-    except OSError as error:
-        if error.strerror == NOT_REGULAR:
-            return None
-        raise
     try:
         return os.read(descriptor, LONGEST), os.fstat(descriptor).st_mtime
     finally:
@@ -149,18 +159,18 @@ def interpret(record: Mapping[str, Any], files: AttemptFiles, ended: float) -> A
 
 def _modified(path: Path) -> float | None:
     try:
-        return path.stat().st_mtime
+        return path.lstat().st_mtime
     except OSError:
         return None
 
 
-def read_usage(path: Path) -> Usage | None:
+def read_usage(path: Path, *, inside: Path | None = None) -> Usage | None:
     """The usage in a file of a shim: a line `memory BYTES`, and the output of `times`; None if it is unknown.
 
     A shim writes this file if its supervisor cannot measure it.
     """
     try:
-        found = _read(path)
+        found = _read(path, inside=inside)
     except OSError:
         return None
     if found is None:

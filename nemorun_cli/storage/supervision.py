@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from nemorun_cli.storage import events, ledger
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system import locks, pids
+from nemorun_cli.system.files import read_bytes
 from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def is_driven(files: ExperimentFiles) -> bool:
 def _recorded(files: ExperimentFiles) -> Holder | None:
     """The last supervisor in the ledger, found without reading all of its events."""
     try:
-        data = files.ledger.read_bytes()
+        data = read_bytes(files.ledger, limit=ledger.LARGEST_LEDGER, follows_link=False)
     except OSError:
         return None
     line = data.rfind(STARTED)

@@ -399,6 +399,7 @@ class SupervisorLoop:
             sent=self._dispatcher.sent_cancel(job),
             requested=state.cancel,
             written=job.files.outputs,
+            inside=job.files.root,
             secrets=self._secrets,
         )
         self._dispatcher.drop(job)
@@ -430,7 +431,7 @@ class SupervisorLoop:
             return None
         from nemorun_cli.system import log_search  # noqa: PLC0415 - only for tasks with log patterns
 
-        return log_search.found(job.files.log, task.retry.log, report=self._report)
+        return log_search.found(job.files.log, task.retry.log, report=self._report, inside=job.files.root)
 
     # -- starting -----------------------------------------------------------------------------------
 

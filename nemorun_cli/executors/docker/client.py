@@ -20,7 +20,7 @@ from urllib.parse import quote
 from nemorun_cli.errors import EngineError, UsageError
 from nemorun_cli.executors.docker.container import secrets_text
 from nemorun_cli.system import user
-from nemorun_cli.system.files import descriptor_to_append
+from nemorun_cli.system.files import descriptor_to_append, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,7 +73,7 @@ def host() -> str:
 def _has_chosen_context() -> bool:
     try:
         folder = Path(os.environ.get("DOCKER_CONFIG") or user.home() / ".docker")
-        return bool(json.loads((folder / "config.json").read_bytes()).get("currentContext"))
+        return bool(json.loads(read_bytes(folder / "config.json")).get("currentContext"))
     except (OSError, ValueError, UsageError):
         return False
 
