@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from nemorun_cli.storage import events, ledger
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system import locks, pids
-from nemorun_cli.system.files import read_bytes
+from nemorun_cli.system.files import descriptor_of_fifo, read_bytes
 from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _stays(files: ExperimentFiles) -> bool:
 def is_listening(files: ExperimentFiles) -> bool:
     """Whether a process has the FIFO open to read wake-ups, as only a supervisor does."""
     try:
-        os.close(os.open(files.wake, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        os.close(descriptor_of_fifo(files.wake, os.O_WRONLY))
     except OSError:  # there is no FIFO, or nobody reads it
         return False
     return True
@@ -104,7 +104,7 @@ def stall(files: ExperimentFiles, holder: Holder | None) -> Stall | None:
 def _is_silent(files: ExperimentFiles) -> bool:
     """Whether the FIFO has contained a wake-up for longer than RESPONSE_WAIT."""
     try:
-        descriptor = os.open(files.wake, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = descriptor_of_fifo(files.wake, os.O_RDONLY)
     except OSError:
         return False
     try:

@@ -35,6 +35,7 @@ from nemorun_cli.supervisor.dispatch import Dispatcher
 from nemorun_cli.supervisor.late_imports import LateImports
 from nemorun_cli.supervisor.tracker import Tracker
 from nemorun_cli.system import crashpoints
+from nemorun_cli.system.files import descriptor_of_fifo
 from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
@@ -178,10 +179,10 @@ class SupervisorLoop:
 
     def listen(self) -> None:
         """Create the FIFO through which requests wake the loop."""
-        if not self.files.wake.is_fifo():
+        if self.files.wake.is_symlink() or not self.files.wake.is_fifo():
             self.files.wake.unlink(missing_ok=True)  # anything else would wake the loop all the time
             os.mkfifo(self.files.wake, 0o600)
-        self._wake = os.open(self.files.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wake = descriptor_of_fifo(self.files.wake, os.O_RDWR)
         self._poll.register(self._wake, select.POLLIN)
 
     def interrupt(self, by: str) -> None:

@@ -206,6 +206,25 @@ def descriptor_to_change(path: str | Path, *, creates: bool = True, appends: boo
     return _regular(path, flags)
 
 
+def descriptor_of_fifo(path: str | Path, mode: int) -> int:
+    """A descriptor of a FIFO, opened in a mode such as O_WRONLY without waiting for the other end.
+
+    Raises:
+        RefusedFileError: it is something else, such as a link.
+        OSError: it cannot be opened; without a reader, ENXIO for O_WRONLY.
+    """
+    try:
+        descriptor = os.open(path, mode | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise RefusedFileError(errno.ELOOP, IS_LINK, str(path)) from None
+        raise
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise RefusedFileError(errno.EINVAL, "it is not a FIFO", str(path))
+
+
 def _regular(path: str | Path, flags: int, *, folder: int | None = None) -> int:
     """A descriptor of a regular file: at a path, or at its last part in a folder."""
     name = path if folder is None else os.path.basename(path)  # noqa: PTH119 - this imports no pathlib
@@ -222,7 +241,7 @@ def _regular(path: str | Path, flags: int, *, folder: int | None = None) -> int:
         return descriptor
     os.close(descriptor)
     if stat.S_ISDIR(mode):
-        raise RefusedFileError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise RefusedFileError(errno.EISDIR, f"{NOT_REGULAR}, but a directory", str(path))
     raise RefusedFileError(errno.EINVAL, NOT_REGULAR, str(path))
 
 

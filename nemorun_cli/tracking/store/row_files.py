@@ -7,6 +7,7 @@ it is skipped and reported. Any other damage is an error that names the line.
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -155,7 +156,7 @@ def names(folder: str) -> list[str]:
     """The names in a folder, unsorted; empty if the folder does not exist.
 
     Raises:
-        LedgerDamagedError: the folder, or another one above it in its record, is a symbolic link.
+        LedgerDamagedError: it, or a folder above it in its record, is a symbolic link.
     """
     if (parent := parent_of_record(f"{folder}/")) is not None and is_behind_link(folder, inside=parent):
         raise LedgerDamagedError(f"{folder} cannot be read: {IS_LINK}")
@@ -163,6 +164,10 @@ def names(folder: str) -> list[str]:
         return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise LedgerDamagedError(f"{folder} cannot be read: {error.strerror}") from error
+        raise
 
 
 def generation_of(opening: str) -> int:
