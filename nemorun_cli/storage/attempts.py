@@ -45,20 +45,25 @@ def make_folders(files: AttemptFiles) -> bool:
         RefusedFileError: a link has its place, or that of a folder above it in the experiment.
         OSError: it cannot be made.
     """
+    root = files.root or files.directory.parent
     try:
-        files.directory.parent.mkdir(FOLDER_MODE)
-    except FileExistsError:
-        pass
-    except FileNotFoundError:  # the first task of the experiment, or of a group
-        make_folder(files.directory.parent)
-    with entered(files.directory.parent, inside=files.root or files.directory.parent) as folder:
+        is_new = _make(files, root)
+    except FileNotFoundError:  # somebody removed the experiment
+        make_folder(root)
+        is_new = _make(files, root)
+    if is_new:
+        crashpoints.point("attempt.folder")
+    return is_new
+
+
+def _make(files: AttemptFiles, root: Path) -> bool:
+    with entered(files.directory.parent, inside=root, creates=True) as folder:
         try:
             os.mkdir(files.directory.name, FOLDER_MODE, dir_fd=folder)
         except FileExistsError:
-            if files.directory.is_symlink():  # earlier attempts can write next to it
+            if files.directory.is_symlink():  # earlier attempts can write in the task's folder
                 raise RefusedFileError(errno.ELOOP, IS_LINK, str(files.directory)) from None
             return False
-    crashpoints.point("attempt.folder")
     return True
 
 

@@ -148,8 +148,13 @@ def is_behind_link(path: str, *, inside: str) -> bool:
 
 
 @contextlib.contextmanager
-def entered(folder: str | Path, *, inside: str | Path) -> Iterator[int]:
+def entered(folder: str | Path, *, inside: str | Path, creates: bool = False) -> Iterator[int]:
     """A descriptor of a folder, for paths relative to it, that no symbolic link below `inside` leads to.
+
+    Args:
+        folder: the folder.
+        inside: a folder above it, or itself, which exists.
+        creates: whether missing folders below `inside` are created.
 
     Raises:
         RefusedFileError: a part of its path below `inside` is a link.
@@ -159,7 +164,7 @@ def entered(folder: str | Path, *, inside: str | Path) -> Iterator[int]:
     descriptor = os.open(above, _ENTERED)
     try:
         for part in filter(None, text[len(above) :].split("/")):
-            below = _entered(part, descriptor, text)
+            below = _entered(part, descriptor, text, creates=creates)
             os.close(descriptor)
             descriptor = below
         yield descriptor
@@ -167,17 +172,24 @@ def entered(folder: str | Path, *, inside: str | Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _entered(part: str, folder: int, path: str) -> int:
+def _entered(part: str, folder: int, path: str, *, creates: bool) -> int:
+    """A descriptor of a folder in another one; of a path, which errors name."""
     if part == os.pardir:
         raise RefusedFileError(errno.ELOOP, "its path has '..' in it", path)
     try:
         return os.open(part, _ENTERED | os.O_NOFOLLOW, dir_fd=folder)
+    except FileNotFoundError as error:
+        if not creates:
+            raise FileNotFoundError(error.errno, error.strerror, path) from None
     except NotADirectoryError as error:
         if stat.S_ISLNK(os.lstat(part, dir_fd=folder).st_mode):
             raise RefusedFileError(errno.ELOOP, IS_LINK, path) from None
         raise NotADirectoryError(error.errno, error.strerror, path) from None
     except OSError as error:
         raise type(error)(error.errno, error.strerror, path) from None
+    with contextlib.suppress(FileExistsError):  # another process made it
+        os.mkdir(part, FOLDER_MODE, dir_fd=folder)
+    return _entered(part, folder, path, creates=False)
 
 
 def descriptor_to_append(path: str | Path) -> int:

@@ -9,8 +9,9 @@ import pytest
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import attempts
-from nemorun_cli.storage.paths import AttemptFiles
-from nemorun_cli.system.files import write
+from nemorun_cli.storage.attempts import claimed_pid, make_folders, read_ending
+from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
+from nemorun_cli.system.files import RefusedFileError, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,3 +105,28 @@ def test_files_are_written_whole_and_private(files: AttemptFiles) -> None:
         write(files.script, text)
         assert files.script.read_text(encoding="utf-8") == text
     assert files.script.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("part", ["tasks", "g", "a", "attempt-1"])
+def test_no_attempt_is_made_or_read_behind_a_link(tmp_path: Path, part: str) -> None:
+    """An earlier attempt, which can write in its task's folder, leads no later one to another place."""
+    found = ExperimentFiles(tmp_path / "x_1").attempt("g/a", 1)
+    make_folders(found)
+    found.exit.write_text('{"exit_code": 0}\n')
+    assert read_ending(found) is not None
+    linked = next(path for path in (found.directory, *found.directory.parents) if path.name == part)
+    linked.rename(tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
+    assert read_ending(found) is None
+    assert claimed_pid(found) is None
+    with pytest.raises(RefusedFileError):
+        make_folders(found)
+    if part != "attempt-1":
+        with pytest.raises(RefusedFileError):
+            make_folders(ExperimentFiles(tmp_path / "x_1").attempt("g/a" if part == "a" else "g/new", 2))
+    assert (
+        sorted(path.name for path in (tmp_path / "elsewhere").rglob("*") if path.name in {"new", "attempt-2"})
+        == []
+    )
+    with pytest.raises(RefusedFileError):
+        found.read(found.exit)

@@ -96,13 +96,14 @@ def limited(what: str) -> Iterator[None]:
 
     before, handler = resource.getrlimit(resource.RLIMIT_AS), signal.signal(signal.SIGALRM, too_long)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    timer = signal.getitimer(signal.ITIMER_REAL)
     start = time.monotonic()
     try:
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, before[1]))
         signal.setitimer(signal.ITIMER_REAL, 5 * LONGEST)
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, *timer)
         signal.signal(signal.SIGALRM, handler)
         resource.setrlimit(resource.RLIMIT_AS, before)
     assert time.monotonic() - start < LONGEST, f"{what} takes too long"
