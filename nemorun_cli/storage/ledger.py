@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "exp.ledger/1"
 LARGEST_LEDGER: Final = 1 << 29  # bytes that are read at once; half a million attempts need about as many
+MOST_LINES: Final = 5_000_000  # that are read at once
 LOCK_WAIT: Final = 30.0  # seconds until a writer gives up on the lock and names its holder
 LOCK_PAUSE: Final = 0.002  # seconds between tries
 RESTORE_AFTER: Final = 1.0  # seconds until a ledger that was removed is written again
@@ -92,6 +93,8 @@ class LedgerReader:
             if isinstance(error, RefusedFileError) and error.errno != errno.EFBIG:
                 raise LedgerDamagedError(f"{self.path} is no file, and no ledger", hint=self.remedy) from None
             raise LedgerError(f"cannot read {self.path}: {error.strerror}") from error
+        if data.count(b"\n") > MOST_LINES:
+            raise LedgerError(f"cannot read {self.path}: it has more than {MOST_LINES:,} lines")
         if size < self.offset:
             raise LedgerDamagedError(
                 f"{self.path} was truncated: from {self.offset} to {size} bytes", hint=self.remedy

@@ -22,7 +22,7 @@ FILE_MODE: Final = 0o600
 LARGEST: Final = 1 << 28  # bytes of a file that is read whole, unless its reader knows a lower bound
 BLOCK: Final = 1 << 20  # bytes that are copied at a time
 NOT_REGULAR: Final = "it is not a regular file"
-IS_LINK: Final = "it is a symbolic link, or is in one, and such links are not followed here"
+IS_LINK: Final = "its path has a symbolic link, which is not followed"
 
 _ENTERED: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
