@@ -103,7 +103,7 @@ def test_every_public_name_can_be_imported(name: str) -> None:
 
 
 RAW_READ = re.compile(
-    r"(?<![\w.])open\(|\bos\.open\(|(?<!tarfile)\.open\((?=[\"e])|\.read_text\(|(?<!files)(?<!self)\.read_bytes\("
+    r"(?<![\w.])open\(|\bos\.open\(|(?<!tarfile)\.open\((?=[\"e])|(?<!feed)\.read_text\(|(?<!files)(?<!self)\.read_bytes\("
     r"|copyfile\(|dotenv_values\((?!stream)"
 )
 KERNEL = re.compile(r"/proc/|/dev/|os\.devnull|_?CGROUP\b|O_EXCL|open\(descriptor")
@@ -119,7 +119,6 @@ RAW_READS = {
     "supervisor/process.py: _become(number, os.open(path": "/dev/null",
     "system/pids.py: return path.read_text(": "a file of /proc",
     "cli/commands/init.py": "a new file",
-    "cli/commands/logs.py: for task, text in feed.read_text(": "no path",
 }
 """Where a path is opened in another way, and why that is safe."""
 

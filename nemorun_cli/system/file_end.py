@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -18,23 +17,22 @@ def last_bytes(descriptor: int, size: int) -> tuple[bytes, int]:
     return os.pread(descriptor, size, start), start
 
 
-def last_lines(stream: BinaryIO, count: int, *, chunk: int = CHUNK, most: int = sys.maxsize) -> int:
+def last_lines(stream: BinaryIO, count: int, *, chunk: int = CHUNK) -> int:
     """The byte at which the last `count` lines of a file begin.
 
     Args:
         stream: the file; its position is changed.
         count: the number of lines; a last one without a line break counts too.
         chunk: the number of bytes to read at a time.
-        most: the number of bytes to read in total; of longer lines, the byte from which they are that long.
     """
     end = stream.seek(0, os.SEEK_END)
     if not count or not end:
         return end
     stream.seek(end - 1)
     remaining = count if stream.read(1) == b"\n" else count - 1  # line breaks to pass before the one we want
-    position, limit = end, max(0, end - most)
-    while position > limit:
-        start = max(limit, position - chunk)
+    position = end
+    while position > 0:
+        start = max(0, position - chunk)
         stream.seek(start)
         data = stream.read(position - start)
         position = start
@@ -45,4 +43,4 @@ def last_lines(stream: BinaryIO, count: int, *, chunk: int = CHUNK, most: int = 
         for _ in range(remaining):
             passed_from = data.rfind(b"\n", 0, passed_from)
         return start + data.rfind(b"\n", 0, passed_from) + 1
-    return limit
+    return 0

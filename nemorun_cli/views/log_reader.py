@@ -138,7 +138,7 @@ class LogFeed:
         """Skip what precedes the last lines, if it is known which these are without reading the log."""
         if self.last is not None and self.pattern is None:
             with cursor.open() as stream:
-                cursor.go_to(last_lines(stream, self.last, most=self.last * (LONGEST + CHUNK)))
+                cursor.go_to(last_lines(stream, self.last))
 
     def _filtered(self, lines: Iterable[LogLine]) -> Iterator[LogLine]:
         for line in lines:

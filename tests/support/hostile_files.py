@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 SPARSE: Final = 1_000_000_000  # bytes; almost none of them take room on the disk
+HUGE: Final = "a huge file"
 LONGEST: Final = 2.0  # seconds that a reader may need
 MEMORY: Final = 700 << 20  # bytes that a reader may take
 
@@ -76,7 +77,7 @@ KINDS: Final[dict[str, Callable[[Path, Path], None]]] = {
     "a link to a foreign file": _link,
     "a link to a foreign folder": _link_to_parent,
     "a link to itself": _loop,
-    "a huge file": _huge,
+    HUGE: _huge,
 }
 
 

@@ -34,13 +34,3 @@ def test_the_last_bytes_say_where_they_begin(tmp_path: Path) -> None:
         assert last_bytes(stream.fileno(), 3) == (b"789", 7)
         assert last_bytes(stream.fileno(), 99) == (b"0123456789", 0)
         assert last_bytes(stream.fileno(), 0) == (b"", 10)
-
-
-def test_no_more_is_read_than_may_be(tmp_path: Path) -> None:
-    """Of lines that are longer than that in total, the end is found."""
-    path = tmp_path / "log"
-    path.write_bytes(b"first\n" + b"x" * 1000)
-    with path.open("rb") as stream:
-        assert last_lines(stream, 1, chunk=64, most=100) == 906
-        assert last_lines(stream, 1, chunk=64, most=2000) == 6
-        assert last_lines(stream, 5, chunk=64, most=2000) == 0
