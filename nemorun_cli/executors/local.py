@@ -35,7 +35,7 @@ from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
 from nemorun_cli.model.clock import age
 from nemorun_cli.model.usage import Usage
 from nemorun_cli.storage import attempts
-from nemorun_cli.system import crashpoints, environment, hardware, locks, owners
+from nemorun_cli.system import crashpoints, environment, files, hardware, locks, owners
 from nemorun_cli.system.process_limits import are_files_scarce, callers_limits, is_shortage
 
 if TYPE_CHECKING:
@@ -227,7 +227,8 @@ class LocalExecutor:
         return AttemptStatus(key=job.key, state="running", job_id=str(pid), since=since)
 
     def _spawn(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> int:
-        log = attempts.descriptor_to_append(job.files.log)
+        log = files.descriptor_to_append(job.files.log)
+        os.set_blocking(log, True)
         try:
             line = shim_line(job.files.directory, plan, _program(plan, env))
             with callers_limits():

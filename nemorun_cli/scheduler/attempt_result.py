@@ -23,6 +23,7 @@ def conclude(
     sent: Cancel | None,
     requested: Cancel | None,
     written: Path,
+    inside: Path | None,
     secrets: Mapping[str, str],
 ) -> AttemptEnd:
     """Return the result to record, with the outputs of the task.
@@ -32,6 +33,7 @@ def conclude(
         sent: the cancel that the executor carried out.
         requested: a requested cancel, possibly carried out by a process that crashed.
         written: the `$EXP_OUTPUT` file of the task; it may be missing.
+        inside: the folder of its experiment, in which no link is followed.
         secrets: values that must not appear in outputs.
 
     Raises:
@@ -42,7 +44,7 @@ def conclude(
         message = cancel.message or f"cancelled by {cancel.by}"
         ending = replace(ending, status=TaskStatus.CANCELLED, reason=Reason(cancel.reason), message=message)
     try:
-        values = outputs.read(written) if os.path.lexists(written) else {}
+        values = outputs.read(written, inside=inside) if os.path.lexists(written) else {}
         _refuse_secrets(values, secrets)
     except ValueError as error:
         values = {}

@@ -28,15 +28,19 @@ class OutputsError(ValueError):
         self.line = line
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, *, inside: Path | None = None) -> dict[str, Any]:
     """The outputs in a file; the last value of a repeated key is used.
+
+    Args:
+        path: the file, which is no link: a container could show with one what it cannot read itself.
+        inside: the folder of the experiment; of the path below it no part may be a link.
 
     Raises:
         OutputsError: it cannot be read, is larger than MAX_BYTES, is not UTF-8 or has an invalid line.
         OSError: this machine lacks what it needs to read it now.
     """
     try:
-        with files.open_to_read(path) as stream:
+        with files.open_to_read(path, follows_link=False, inside=inside) as stream:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         if process_limits.is_shortage(error):

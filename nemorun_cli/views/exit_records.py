@@ -32,6 +32,13 @@ def apply(history: ExperimentState, files: ExperimentFiles, spec: Spec) -> None:
         ending = attempts.read_ending(attempt)
         if ending is None or locks.is_held(attempt.lock):
             continue
-        ending = conclude(ending, sent=None, requested=state.cancel, written=attempt.outputs, secrets=secrets)
+        ending = conclude(
+            ending,
+            sent=None,
+            requested=state.cancel,
+            written=attempt.outputs,
+            inside=attempt.root,
+            secrets=secrets,
+        )
         fields = {"event": events.ENDED, "time": stamp(ending.ended), "task": name, "attempt": state.attempt}
         history.apply({**fields, **replace(ending, evidence=EVIDENCE).to_event()})

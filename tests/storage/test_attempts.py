@@ -10,8 +10,9 @@ import pytest
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import attempts
-from nemorun_cli.storage.paths import AttemptFiles
-from nemorun_cli.system.files import write
+from nemorun_cli.storage.attempts import claimed_pid, make_folders, read_ending
+from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
+from nemorun_cli.system.files import RefusedFileError, descriptor_to_append, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,7 +120,7 @@ def test_a_folder_that_a_task_prepared_leads_nowhere(files: AttemptFiles, tmp_pa
     assert [path.name for path in files.directory.iterdir()] == ["usage"]
     planned = AttemptFiles(files.directory.with_name("attempt-2"))
     planned.directory.symlink_to(tmp_path, target_is_directory=True)
-    with pytest.raises(NotADirectoryError, match="an earlier attempt of the task put something else"):
+    with pytest.raises(RefusedFileError, match="an earlier attempt of the task put something else"):
         attempts.make_folders(planned)
     assert precious.read_text() == "mine"
 
@@ -147,6 +148,31 @@ def test_what_is_written_for_an_attempt_follows_no_link(files: AttemptFiles, tmp
     for path in (precious, missing):
         files.log.unlink(missing_ok=True)
         files.log.symlink_to(path)
-        with pytest.raises(OSError, match="Too many levels of symbolic links"):
-            attempts.descriptor_to_append(files.log)
+        with pytest.raises(RefusedFileError):
+            descriptor_to_append(files.log)
     assert (precious.read_text(), missing.exists(), files.usage.exists()) == ("mine", False, True)
+
+
+@pytest.mark.parametrize("part", ["tasks", "g", "a", "attempt-1"])
+def test_no_attempt_is_made_or_read_behind_a_link(tmp_path: Path, part: str) -> None:
+    """An earlier attempt, which can write in its task's folder, leads no later one to another place."""
+    found = ExperimentFiles(tmp_path / "x_1").attempt("g/a", 1)
+    make_folders(found)
+    found.exit.write_text('{"exit_code": 0}\n')
+    assert read_ending(found) is not None
+    linked = next(path for path in (found.directory, *found.directory.parents) if path.name == part)
+    linked.rename(tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
+    assert read_ending(found) is None
+    assert claimed_pid(found) is None
+    with pytest.raises(RefusedFileError):
+        make_folders(found)
+    if part != "attempt-1":
+        with pytest.raises(RefusedFileError):
+            make_folders(ExperimentFiles(tmp_path / "x_1").attempt("g/a" if part == "a" else "g/new", 2))
+    assert (
+        sorted(path.name for path in (tmp_path / "elsewhere").rglob("*") if path.name in {"new", "attempt-2"})
+        == []
+    )
+    with pytest.raises(RefusedFileError):
+        found.read(found.exit)

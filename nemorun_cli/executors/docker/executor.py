@@ -42,7 +42,6 @@ from nemorun_cli.model.clock import age
 from nemorun_cli.storage import attempts
 from nemorun_cli.system import hardware
 from nemorun_cli.system.backoff import Backoff
-from nemorun_cli.system.files import read_bytes
 from nemorun_cli.system.process_limits import is_shortage
 from nemorun_cli.system.threads import Workers
 
@@ -676,7 +675,7 @@ def _recorded_host(job: Job) -> str | None:
     if job.plan is not None:
         return str(job.plan.details["host"])
     try:
-        recorded = json.loads(read_bytes(job.files.plan))["details"].get("host")
+        recorded = json.loads(job.files.read(job.files.plan))["details"].get("host")
     except (OSError, ValueError, KeyError):
         return None
     return str(recorded) if recorded else None

@@ -234,7 +234,7 @@ def _own_files(engine: Engine, job: Job, container: str) -> None:
     if os.geteuid() == 0:
         return
     for path in (job.files.exit, job.files.outputs, job.files.usage, job.files.records, job.files.log):
-        if attempts.is_own_file(path) and not os.access(path, os.R_OK):
+        if files.is_regular(path, follows_link=False) and not os.access(path, os.R_OK):
             with contextlib.suppress(NoSuchObjectError, RefusedError):
                 files.write_whole(path, engine.read_file(container, str(path)))
 
@@ -329,7 +329,7 @@ def _save_record(job: Job, record: dict[str, Any] | None, *, is_oom: bool) -> bo
     path = job.files.exit
     try:
         if record is None and is_oom and path.exists():
-            record = json.loads(files.read_bytes(path))
+            record = json.loads(job.files.read(path))
         if record is None:
             files.sync(path)
             return True
@@ -356,7 +356,7 @@ def _times(description: Mapping[str, Any]) -> dict[str, float]:
 def claimed(job: Job) -> float | None:
     """The time at which the attempt was claimed, in Unix seconds; None if it was not."""
     try:
-        return job.files.claim.stat().st_mtime
+        return job.files.claim.lstat().st_mtime
     except OSError:
         return None
 

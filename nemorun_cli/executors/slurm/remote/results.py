@@ -138,7 +138,7 @@ class ResultFetcher:
 def _plan(attempt: Path) -> dict[str, Any]:
     """The plan of an attempt; empty if its folder was removed, so that nothing more can be fetched."""
     try:
-        plan: dict[str, Any] = json.loads(files.read_bytes(attempt / "plan.json"))
+        plan: dict[str, Any] = json.loads(files.read_bytes(attempt / "plan.json", follows_link=False))
     except OSError:
         return {}
     return plan
