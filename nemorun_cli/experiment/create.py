@@ -22,7 +22,7 @@ from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.storage.spec_origin import Origin
 from nemorun_cli.system import crashpoints, environment
-from nemorun_cli.system.files import FOLDER_MODE, make_folder, sync, write
+from nemorun_cli.system.files import FOLDER_MODE, copy_file, is_regular, make_folder, sync, write
 from nemorun_cli.version import __version__
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def create(
         with shipping(spec, document, home) as shipments:
             files = _make_folder(identity, home)
             crashpoints.point("create.folder")
+            make_folder(files.shared)
             spec = _resolved_for(files, document, spec, identity)
             spec = replace(spec, packages=shipments.unpack(files)) if shipments else spec
             _copy_shim(files)
@@ -158,12 +159,12 @@ def write_copies(files: ExperimentFiles, document: Document, spec: Spec, *, dire
     for source in {str(task.body) for task in spec.tasks if task.kind == "script"}:
         copy = paths.script_copy(source, files)
         make_folder(copy.parent)
-        original = paths.script_copy(source, document.copies) if document.copies else _shipped(source, spec)
+        kept = paths.script_copy(source, document.copies) if document.copies else _shipped(source, spec)
+        original = kept if kept is not None and is_regular(kept) else source
         try:
-            shutil.copyfile(original if original is not None and original.is_file() else source, copy)
+            copy_file(original, copy, mode=0o700)
         except FileNotFoundError:
             raise UsageError(f"the script {source} was deleted after the spec was checked") from None
-        copy.chmod(0o700)
     write(files.resolved, spec_copies.text(spec, directory))
     for path in (files.spec, files.resolved):
         sync(path)

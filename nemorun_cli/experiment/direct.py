@@ -22,11 +22,10 @@ from nemorun_cli.experiment import create
 from nemorun_cli.model import attempt_end, masking
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.spec import secret_values, secret_warnings
-from nemorun_cli.storage import events
+from nemorun_cli.storage import attempts, events
 from nemorun_cli.storage.requests import who
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system import environment, locks
-from nemorun_cli.system.files import write
 from nemorun_cli.system.locks import HeldLock, Holder
 from nemorun_cli.views import observe
 
@@ -47,13 +46,13 @@ class DirectExecutor(LocalExecutor):
     own_session: ClassVar[bool] = False
 
     def _start(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> AttemptStatus:
-        write(job.files.log, LOG_NOTE)
+        attempts.put(job.files.log, LOG_NOTE)
         if plan.partial is None:
             return super()._start(job, plan, env, lock)
         since = time.time()
-        write(job.files.claim, f"{os.getpid()}\n")
+        attempts.put(job.files.claim, f"{os.getpid()}\n")
         code = _call_here(*plan.partial, plan=plan, env=env)
-        write(job.files.exit, f'{{"exit_code":{code}}}\n')
+        attempts.put(job.files.exit, f'{{"exit_code":{code}}}\n')
         ending = attempt_end.from_exit_code(code, started=since, ended=time.time())
         return AttemptStatus(key=job.key, state="over", job_id=str(os.getpid()), since=since, ending=ending)
 

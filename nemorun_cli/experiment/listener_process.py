@@ -30,7 +30,7 @@ from nemorun_cli.storage import events, spec_copies
 from nemorun_cli.storage.ledger import LedgerReader
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 from nemorun_cli.system import locks
-from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system.files import descriptor_to_append, descriptor_to_change
 from nemorun_cli.system.masked_stream import masked_output
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Listener:
     def __init__(self, number: int, use: PluginUse, run: Run) -> None:
         self._files, self._use, self._run = run.files.hearer(number), use, run
         self._ledger = LedgerReader(run.files.ledger)
-        self._position = os.open(self._files.heard, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        self._position = descriptor_to_change(self._files.heard)
         self._delivered = int(os.read(self._position, 32) or b"0")
         self._seen = 0
         self._is_finished = False
@@ -191,7 +191,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _append(listener: ListenerFiles, line: str) -> None:
-    descriptor = os.open(listener.faults, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+    descriptor = descriptor_to_append(listener.faults)
     try:
         os.write(descriptor, line.encode())
     finally:

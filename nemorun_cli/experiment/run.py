@@ -351,7 +351,7 @@ def _newest(
 def _created(files: ExperimentFiles) -> str:
     """The exact creation time; experiments of two names may share a second."""
     try:
-        with open_to_read(files.ledger) as stream:
+        with open_to_read(files.ledger, follows_link=False) as stream:
             event = ledger.parse(stream.readline(LONGEST_LINE))
     except OSError:
         return ""

@@ -26,6 +26,7 @@ def conclude(
     sent: Cancel | None,
     requested: Cancel | None,
     written: Path,
+    inside: Path | None,
     secrets: Mapping[str, str],
     are_known: bool = True,
 ) -> AttemptEnd:
@@ -36,6 +37,7 @@ def conclude(
         sent: the cancel that the executor carried out.
         requested: a requested cancel, possibly carried out by a process that crashed.
         written: the `$EXP_OUTPUT` file of the task; it may be missing.
+        inside: the folder of its experiment, in which no link is followed.
         secrets: values that must not appear in outputs.
         are_known: whether these are all secrets; if not, no message quotes an output.
 
@@ -49,7 +51,7 @@ def conclude(
     try:
         hidden = {value for value in secrets.values() if value}
         shown = partial(masking.mask, values=hidden) if are_known else _unshown
-        values = outputs.read(written, shown=shown) if os.path.lexists(written) else {}
+        values = outputs.read(written, inside=inside, shown=shown) if os.path.lexists(written) else {}
         _refuse_secrets(values, hidden)
     except ValueError as error:
         values = {}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.model import masking
 from nemorun_cli.model.problems import Finding
+from nemorun_cli.system.files import RefusedFileError, read_bytes
 from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.spec.document import Document
 
-LARGEST: Final = 1 << 20  # bytes of a file whose content is masked as a secret
+LARGEST: Final = 1 << 20  # bytes of a file with a secret, or with variables that are secrets
 COMMAND_WAIT: Final = 60.0  # seconds that a `command` may take to print a secret
 
 
@@ -92,19 +93,11 @@ def known(spec: Spec) -> dict[str, str]:
         source = spec.secrets.get(name, {"env": name})
         if "command" not in source:
             try:
-                if "file" in source and not _is_small(expanded(source["file"]), Path(spec.folder)):
-                    continue  # a FIFO or a device would be waited for
                 values[name] = _value(name, source, Path(spec.folder))
             except (OSError, ValueError, UsageError):
                 continue  # a value that is not available cannot be masked
     masking.remember(values.values())
     return values
-
-
-def _is_small(path: Path, folder: Path) -> bool:
-    """Whether this is a regular file of a size that a secret can have."""
-    status = (folder / path).stat()
-    return stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST
 
 
 def _value(name: str, source: Mapping[str, Any], folder: Path) -> str:
@@ -126,7 +119,10 @@ def _from_environment(variable: str) -> str:
 
 def _from_file(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        return read_bytes(path, limit=LARGEST).decode().rstrip("\r\n")
+    except RefusedFileError as error:
+        remedy = "a pipe is read with: command: [cat, PATH]"
+        raise ValueError(f"{path} cannot be read: {error.strerror} ({remedy})") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
 
@@ -134,7 +130,13 @@ def _from_file(path: Path) -> str:
 def _from_env_file(name: str, path: Path) -> str:
     from dotenv import dotenv_values  # noqa: PLC0415 - only for specs that use one
 
-    value = dotenv_values(path, interpolate=False).get(name) if path.is_file() else None
+    try:
+        text = read_bytes(path, limit=LARGEST).decode("utf-8-sig")
+    except FileNotFoundError:
+        text = ""
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    value = dotenv_values(stream=io.StringIO(text), interpolate=False).get(name)
     if value is None:
         raise ValueError(f"{path} does not set {name}")
     return value

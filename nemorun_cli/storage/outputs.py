@@ -28,11 +28,12 @@ class OutputsError(ValueError):
         self.line = line
 
 
-def read(path: Path, *, shown: Callable[[str], str] = str) -> dict[str, Any]:
+def read(path: Path, *, inside: Path | None = None, shown: Callable[[str], str] = str) -> dict[str, Any]:
     """The outputs in a file; the last value of a repeated key is used.
 
     Args:
-        path: the file.
+        path: the file, which is no link: a container could show with one what it cannot read itself.
+        inside: the folder of the experiment; of the path below it no part may be a link.
         shown: a line as an error may show it, without the values of secrets.
 
     Raises:
@@ -40,7 +41,7 @@ def read(path: Path, *, shown: Callable[[str], str] = str) -> dict[str, Any]:
         OSError: this machine lacks what it needs to read it now.
     """
     try:
-        with files.open_to_read(path) as stream:
+        with files.open_to_read(path, follows_link=False, inside=inside) as stream:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         if process_limits.is_shortage(error):

@@ -37,6 +37,7 @@ def apply(history: ExperimentState, files: ExperimentFiles, spec: Spec) -> None:
             sent=None,
             requested=state.cancel,
             written=attempt.outputs,
+            inside=attempt.root,
             secrets=secrets,
             are_known=secrets.keys() >= secret_values.of_tasks(spec),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -9,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import NotFoundError
 from nemorun_cli.model import masking
 from nemorun_cli.system.file_end import last_lines
-from nemorun_cli.system.files import is_regular, open_to_read
+from nemorun_cli.system.files import RefusedFileError
 from nemorun_cli.views.line_filter import line_filter
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Collection, Iterable, Iterator, Sequence
-    from pathlib import Path
+    from typing import BinaryIO
 
     from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
     from nemorun_cli.storage.state import ExperimentState, TaskState
@@ -111,7 +112,7 @@ class LogFeed:
             yield cursor, is_first
             while self.attempt is None and cursor.attempt < state.attempt:
                 following = self.files.attempt(task, cursor.attempt + 1)
-                if not is_regular(following.log):
+                if not _is_readable(following):
                     break
                 cursor = self._open(task, cursor.attempt + 1, following)
                 yield cursor, False
@@ -120,21 +121,21 @@ class LogFeed:
         """Skip all existing lines."""
         for task in self.tasks:
             if cursor := self._begin(task, history.tasks[task]):
-                cursor.go_to(cursor.path.stat().st_size)
+                cursor.skip()
 
     def _begin(self, task: str, state: TaskState) -> _Cursor | None:
         number = self.attempt or latest_attempt(self.files, task, state)
         if number is None:
             return None
         attempt_files = self.files.attempt(task, number)
-        return self._open(task, number, attempt_files) if is_regular(attempt_files.log) else None
+        return self._open(task, number, attempt_files) if _is_readable(attempt_files) else None
 
     def _open(self, task: str, number: int, attempt_files: AttemptFiles) -> _Cursor:
         hidden = masking.forms_in_line(self.secrets)
         cursor = self._cursors[task] = _Cursor(
             task,
             number,
-            attempt_files.log,
+            attempt_files,
             are_lines=self.pattern is not None,
             completes=self.completes,
             whole=tuple(form.encode(errors="surrogateescape") for form in hidden),
@@ -144,7 +145,7 @@ class LogFeed:
     def _skip_to_last(self, cursor: _Cursor) -> None:
         """Skip what precedes the last lines, if it is known which these are without reading the log."""
         if self.last is not None and self.pattern is None:
-            with open_to_read(cursor.path) as stream:
+            with cursor.open() as stream:
                 cursor.go_to(last_lines(stream, self.last))
 
     def _filtered(self, lines: Iterable[LogLine]) -> Iterator[LogLine]:
@@ -172,7 +173,7 @@ class _Cursor:
 
     task: str
     attempt: int
-    path: Path
+    files: AttemptFiles
     are_lines: bool  # whether each part of a very long line counts as a line, as for a search
     completes: bool
     whole: Sequence[bytes]  # texts that no part of a long line ends within
@@ -180,9 +181,17 @@ class _Cursor:
     _rest: bytes = b""  # read, but not yet a complete line
     _is_done: bool = False
 
+    def open(self) -> BinaryIO:
+        """The log as a stream."""
+        return self.files.open(self.files.log)
+
     def go_to(self, offset: int) -> None:
         """Continue at this byte."""
         self._offset = offset
+
+    def skip(self) -> None:
+        """Continue at the present end of the log."""
+        self.go_to(self.files.log.lstat().st_size)
 
     def read(self, *, is_over: bool) -> Iterator[LogLine]:
         """The lines since the last call; `is_over` includes an incomplete last line and ends the reading."""
@@ -208,7 +217,7 @@ class _Cursor:
         """Lines without the last newline, the byte where they begin, and whether there is no such newline."""
         if self._is_done:
             return
-        with open_to_read(self.path) as stream:
+        with self.open() as stream:
             stream.seek(self._offset)
             while data := stream.read(CHUNK):
                 self._offset += len(data)
@@ -266,10 +275,21 @@ def _lines(text: str) -> Iterator[str]:
         yield rest
 
 
+def _is_readable(files: AttemptFiles) -> bool:
+    """Whether an attempt has a log that is a file of its own."""
+    try:
+        files.open(files.log).close()
+    except (FileNotFoundError, NotADirectoryError, RefusedFileError):
+        return False
+    except OSError:  # the read reports it
+        return True
+    return True
+
+
 def latest_attempt(files: ExperimentFiles, task: str, state: TaskState) -> int | None:
     """The number of the latest attempt that has a log, or None."""
     for number in (state.attempt, state.attempt - 1):
-        if number > 0 and files.attempt(task, number).log.exists():
+        if number > 0 and os.path.lexists(files.attempt(task, number).log):
             return number
     return None
 
@@ -282,8 +302,8 @@ def demand(snapshot: Snapshot, task: str, *, attempt: int | None) -> None:
     """
     state = snapshot.history.tasks[task]
     number = attempt or latest_attempt(snapshot.files, task, state)
-    if number is not None and (log := snapshot.files.attempt(task, number).log).exists():
-        if not is_regular(log):
+    if number is not None and os.path.lexists(log := snapshot.files.attempt(task, number).log):
+        if not _is_readable(snapshot.files.attempt(task, number)):
             raise NotFoundError(
                 f"the log of attempt {number} of {task} is not a regular file any more: {log}",
                 hint="the task, or something else that can write there, has replaced it",

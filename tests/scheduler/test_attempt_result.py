@@ -24,6 +24,7 @@ def message(path: Path, text: str, *, are_known: bool = True) -> str | None:
         sent=None,
         requested=None,
         written=path,
+        inside=path.parent,
         secrets=SECRETS,
         are_known=are_known,
     )

@@ -214,7 +214,7 @@ def submissions_folder(job: Job) -> Path:
 
 def _read(folder: Path) -> Submission | None:
     try:
-        record = json.loads(files.read_bytes(folder / "members.json"))
+        record = json.loads(files.read_bytes(folder / "members.json", follows_link=False))
     except FileNotFoundError:
         return None
     members = tuple((str(task), int(attempt)) for task, attempt in record["members"])
@@ -233,7 +233,7 @@ def _read(folder: Path) -> Submission | None:
     )
     with contextlib.suppress(FileNotFoundError):
         job_id, _, submission.cluster = (
-            files.read_bytes(folder / "job").decode("ascii").strip().partition(";")
+            files.read_bytes(folder / "job", follows_link=False).decode("ascii").strip().partition(";")
         )
         submission.job_id = job_id or None
     return submission

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.submissions import FOLDER
-from nemorun_cli.system.files import make_folder, read_bytes, write
+from nemorun_cli.system.files import make_folder, write
 
 if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.ssh import Tunnel
@@ -38,7 +38,7 @@ class RemotePaths:
         before = files.directory / FOLDER / NOTE_BEFORE
         try:
             note = before if before.exists() else self._note
-            self.folder = Path(json.loads(read_bytes(note))["folder"])
+            self.folder = Path(json.loads(files.read(note))["folder"])
         except FileNotFoundError:
             name = files.directory.parent.name
             self.folder = Path(tunnel.job_dir, owner(files.home), name, files.id)
