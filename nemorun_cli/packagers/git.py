@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -241,14 +242,14 @@ class _Collector:
         if inner is None:
             raise PackagerError(
                 f"the submodule {lead} is not checked out",
-                hint=f"git -C {top} submodule update --init {path}, or submodules: false",
+                hint=f"{_submodule_command(top, '--init', path)}, or submodules: false",
             )
         inner_tree = _Tree(repository=inner, files=inner.top)
         if tree.repository.index is not None:
             if inner.text("cat-file", "-e", f"{commit}^{{commit}}") is None:
                 raise PackagerError(
                     f"the submodule {lead} does not have the commit {commit[:SHORT]}",
-                    hint=f"git -C {top} submodule update {path}",
+                    hint=_submodule_command(top, path),
                 )
             inner_tree = _checked_out(inner, commit, self._scratch)
         yield from self._entries(replace(inner_tree, lead=f"{lead}/"))
@@ -308,6 +309,11 @@ class _Collector:
             return base
         more = [f"{len(changed)} changed" if changed else "", f"{len(new)} new" if new else ""]
         return ", ".join([base, *(text for text in more if text)])
+
+
+def _submodule_command(top: Path, *arguments: str) -> str:
+    """A command for a person to type; the names are those of the repository."""
+    return shlex.join(["git", "-C", str(top), "submodule", "update", *map(shown, arguments)])
 
 
 def _prefix(folder: Path, top: Path) -> str:
