@@ -358,6 +358,26 @@ def test_each_wrong_meaning_is_one_problem(refused: Refused, text: str, expected
     assert expected in problem
 
 
+@pytest.mark.parametrize(
+    "executor",
+    [
+        "{type: slurm, setup_lines: 'module load ${{ params.p }}'}",
+        "{type: slurm, setup_lines: [set -e, '${{ params.p }}']}",
+        "{type: docker, image: i, healthcheck: {test: 'curl ${{ params.p }}'}}",
+        "{type: docker, image: i, healthcheck: {test: [CMD-SHELL, '${{ params.p }}']}}",
+    ],
+)
+def test_values_in_shell_text_of_executors_are_plain_words(
+    read: Read, refused: Refused, executor: str
+) -> None:
+    """A value that a shell could act on is not put into shell text; a plain word is."""
+    spec = f"executors: {{c: {executor}}}\ntasks: {{a: {{command: x, executor: c}}}}\nparams: {{p: PARAM}}\n"
+    for value in ("x; id", "$(id)", "a b", "`id`", "a\\nb"):
+        problems = refused(spec.replace("PARAM", f'"{value}"'))
+        assert any("cannot be put into shell text" in problem for problem in problems)
+    read(spec.replace("PARAM", "cuda/12.4"))
+
+
 def test_file_whose_name_is_none_needs_a_name_in_the_spec(folder: Path) -> None:
     """A spec without a name is named after its file, so that has to be one."""
     path = folder / "my spec.yaml"
