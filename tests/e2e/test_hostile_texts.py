@@ -39,13 +39,20 @@ ONE_BY_ONE = (
         "%(touch PWNED)s",
         "| touch PWNED",
     ),
-    *("${IFS}touch${IFS}PWNED", "\r\ntouch PWNED", "\\\ntouch PWNED", ">PWNED", "a\x00b", "~/$(touch PWNED)"),
+    *(
+        "${IFS}touch${IFS}PWNED",
+        "x\r\ntouch PWNED",
+        "\\\ntouch PWNED",
+        ">PWNED",
+        "a\x00b",
+        "~/$(touch PWNED)",
+    ),
 )
 TEXTS = (ALL_AT_ONCE, *ONE_BY_ONE) if IS_LONG else (ALL_AT_ONCE,)
 FEWEST_ACCEPTED = 20  # tasks on each type of executor: a test of refusals alone would prove little
 FEWEST_SUCCEEDED = 3
 EVERY = 1 if IS_LONG else 8  # which tasks run on real engines
-MOST_ROUNDS = 30  # of removing what is refused, which reveals more of it
+MOST_ROUNDS = 90  # of removing what is refused, which reveals more of it
 PARAM = "${{ params.v }}"
 REQUIRED: Mapping[str, dict[str, Any]] = {"local": {}, "docker": {"image": "alpine"}, "slurm": {}}
 CODE = ("inline", "setup_lines", "healthcheck")  # as they are; a value in them has to be a word
@@ -139,7 +146,7 @@ def accepted(exp: Exp, spec: dict[str, Any], *command: str) -> dict[str, Any]:
             for name, task in spec["tasks"].items()
             if task.get("executor", "local") in ("local", *spec["executors"])
         }
-    raise AssertionError(done.json["problems"])
+    raise AssertionError(done.stdout)
 
 
 def everything(text: str) -> dict[str, Any]:

@@ -344,6 +344,11 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused
             "tasks: {a: {inline: x, secrets: {S: {env: A}}}, b: {inline: x, secrets: {S: {env: B}}}}",
             "has another source",
         ),
+        ('tasks: {a: {command: x, launcher: {wrap: "a \'"}}}', "launcher: wrap: cannot be split: no closing"),
+        (
+            'tasks: {a: {command: x, secrets: {S: {command: "a \'"}}}}',
+            "secrets.S.command: cannot be split: no closing quotation",
+        ),
         ("- a", "must be a mapping with tasks in it"),
         ("", "is empty"),
         ("name: a/b\ntasks: {a: {inline: x}}", "name: must be a name"),
