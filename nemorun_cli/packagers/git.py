@@ -12,6 +12,7 @@ from nemorun_cli.packagers import globs
 from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked, entry_of, listed, shown
 from nemorun_cli.packagers.git_lfs import is_pointer
 from nemorun_cli.packagers.git_repository import GITLINK, Repository, find
+from nemorun_cli.packagers.git_submodules import Submodules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,8 +96,7 @@ class _Collector:
         self._exclude = [globs.compiled(pattern) for pattern in self._globs]
         self._scratch = scratch
         self._left_out: list[str] = []
-        self._behind_links: dict[Path, bool] = {}  # by folder
-        self._inner: dict[Path, Repository | None] = {}  # submodules by their folders
+        self._submodule_trees = Submodules(scratch)
 
     def content(self, folder: Path) -> Content:
         """The content for a spec in this folder."""
@@ -140,32 +140,10 @@ class _Collector:
             *("--untracked-files=all", "--ignore-submodules=dirty", *self._pathspec()),
         )
         states = [(record[:2], record[3:]) for record in records]
-        states += [(" M", path) for path in self._changed_submodules(repository, *self._pathspec())]
+        states += [(" M", path) for path in self._submodule_trees.changed(repository, *self._pathspec())]
         states = [(state, path) for state, path in states if not self._is_excluded(self._below(path) or "")]
         new = [path for state, path in states if state == "??"]
         return list(dict.fromkeys(path for state, path in states if state != "??")), new
-
-    def _changed_submodules(self, repository: Repository, *pathspec: str) -> Iterator[str]:
-        """Yield the submodules with changes or new files of their own.
-
-        `git status` would ask the same in each, with the configuration of the submodule.
-        """
-        for path in repository.gitlinks(*pathspec):
-            inner = self._submodule_at(repository.top, path)
-            if inner is not None and (
-                inner.lines("status", "--porcelain=v1", "-z", "--no-renames", "--ignore-submodules=dirty")
-                or any(self._changed_submodules(inner))
-            ):
-                yield path
-
-    def _submodule_at(self, top: Path, path: str) -> Repository | None:
-        """The repository of a submodule; None if it is not checked out."""
-        folder = top / path
-        if folder not in self._inner:
-            is_there = (folder / ".git").exists() and not self._is_behind_link(folder, top)
-            inner = find(folder, self._scratch) if is_there else None
-            self._inner[folder] = inner if inner is not None and inner.top == folder else None
-        return self._inner[folder]
 
     def _check(self, repository: Repository, dirty: list[str]) -> None:
         top = repository.top
@@ -220,15 +198,11 @@ class _Collector:
             self._left_out.append(f"{below} (excluded)")
             return None
         source = tree.files / path
-        return None if self._is_behind_link(source.parent, tree.files) else entry_of(source, below)
-
-    def _is_behind_link(self, folder: Path, top: Path) -> bool:
-        """Whether a folder is a link or below one: git has no files there, and it can lead elsewhere."""
-        if folder not in self._behind_links:
-            self._behind_links[folder] = folder != top and (
-                folder.is_symlink() or self._is_behind_link(folder.parent, top)
-            )
-        return self._behind_links[folder]
+        return (
+            None
+            if self._submodule_trees.is_behind_link(source.parent, tree.files)
+            else entry_of(source, below)
+        )
 
     def _submodule(self, tree: _Tree, path: str, commit: str) -> Iterator[Entry]:
         """The files of a submodule: its working tree or its pinned commit."""
@@ -238,7 +212,7 @@ class _Collector:
             self._left_out.append(f"{lead} ({reason})")
             return
         top = tree.repository.top
-        inner = self._submodule_at(top, path)
+        inner = self._submodule_trees.at(top, path)
         if inner is None:
             raise PackagerError(
                 f"the submodule {lead} is not checked out",
@@ -288,7 +262,7 @@ class _Collector:
     ) -> Iterator[bytes]:
         """Yield the changes in each submodule since the commit that the outer repository pins."""
         for path in repository.gitlinks(*pathspec):
-            inner = self._submodule_at(repository.top, path)
+            inner = self._submodule_trees.at(repository.top, path)
             prefix = f"{lead}{path}/"
             if inner is None or inner.commit is None or self._is_excluded(self._below(prefix[:-1]) or ""):
                 continue
