@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 SPEC_ENDINGS: Final = (".yaml", ".yml")
 PROGRAM_ENDINGS: Final = (".py",)
+_EVALUATED: Final = re.compile(r"""[\\'"`]""")  # the script for zsh evaluates what it is offered
 MOST: Final = 200  # ids offered: nobody reads more
 
 
@@ -41,7 +43,11 @@ def experiments(incomplete: str) -> list[str]:
 
 
 def _offered(words: Iterable[str], incomplete: str) -> list[str]:
-    return [word for word in words if word.startswith(incomplete) and escaped(word) == word]
+    return [
+        word
+        for word in words
+        if word.startswith(incomplete) and escaped(word) == word and not _EVALUATED.search(word)
+    ]
 
 
 def names(incomplete: str) -> list[str]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _BREAK: Final = re.compile(r"[=:]+")
 _OPTION: Final = re.compile(r"--[\w-]+=")
-_SPECIAL: Final = re.compile(r"[\s\"'`$&|;<>()\[\]{}*?!#\\]")  # characters that bash reads as syntax
+_SPECIAL: Final = re.compile(r"[^\w@%+=:,./~^-]|\A~(?!/)")  # what bash could act on in a word
+_LIVE_IN_QUOTES: Final = re.compile(r"[$!]")  # of these, what it acts on in double quotes
 _ZSH_ITEM: Final = re.compile(r'(^|\(\()"', re.MULTILINE)
 
 
@@ -78,12 +79,32 @@ def _edit_bash(environ: MutableMapping[str, str]) -> Callable[[str], str]:
     environ["COMP_CWORD"] = str(len(line.words) - 1)
     option = _OPTION.match(line.kept)
     kept = line.kept[option.end() :] if option else line.kept
-    return lambda printed: "\n".join(_for_bash(item.removeprefix(kept)) for item in printed.split("\n"))
+    typed = line.words[-1].removeprefix(line.kept)
+
+    def edit(printed: str) -> str:
+        items = (quoted(item.removeprefix(kept), typed) for item in printed.split("\n"))
+        return "\n".join(item for item in items if item is not None)
+
+    return edit
 
 
-def _for_bash(word: str) -> str:
-    """The word as bash takes it into the command line: it quotes no word that a function offers."""
-    return _SPECIAL.sub(r"\\\g<0>", word)
+def quoted(item: str, typed: str) -> str | None:
+    """A completion as bash inserts it, which leaves it as it is; None if it would not be one word.
+
+    Within single quotes, because bash 5.0 takes a backslash in it for a pattern of files.
+
+    Args:
+        item: the completion, without quotes and backslashes.
+        typed: what it replaces; behind a quote, bash inserts it after that quote.
+    """
+    if not _SPECIAL.search(item):
+        return item
+    quotes = "".join(char for char in typed if char in "'\"")
+    if not quotes:
+        return f"'{item}'"
+    is_open = quotes == typed[0]
+    is_literal = quotes == "'" or not _LIVE_IN_QUOTES.search(item)
+    return item if is_open and is_literal else None
 
 
 def _option_of(environ: MutableMapping[str, str]) -> str:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import os
+import shlex
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.packagers import globs
 from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked, entry_of, listed, shown
-from nemorun_cli.packagers.git_cli import GITLINK, Repository
+from nemorun_cli.packagers.git_lfs import is_pointer
+from nemorun_cli.packagers.git_repository import GITLINK, Repository, find
+from nemorun_cli.packagers.git_submodules import Submodules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SHORT: Final = 12  # digits of a commit in messages
 NAMED: Final = 100  # changed and new files that are recorded by name
+_DIFF: Final = (
+    *("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-renames"),
+    # With more than this, git starts a git in each submodule, which reads the submodule's configuration.
+    *("--submodule=short", "--ignore-submodules=dirty"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +56,11 @@ class GitPackager:
                 "type": "boolean",
                 "default": True,
             },
+            "lfs": {
+                "description": "How to treat Git LFS pointers whose files are missing.",
+                "enum": ["files", "pointers"],
+                "default": "files",
+            },
             "subpath": {
                 "description": "A folder of the repository; only what is in it is shipped, as the root.",
                 **globs.FOLDER,
@@ -77,23 +90,23 @@ class _Collector:
     def __init__(self, options: Mapping[str, Any], scratch: Path) -> None:
         self._dirty: str = options.get("dirty", "include")
         self._submodules: bool = options.get("submodules", True)
+        self._pointers_allowed: bool = options.get("lfs") == "pointers"
         self._subpath = "/".join(globs.names(options.get("subpath", "")))
         self._globs: list[str] = options.get("exclude", [])
         self._exclude = [globs.compiled(pattern) for pattern in self._globs]
         self._scratch = scratch
         self._left_out: list[str] = []
+        self._submodule_trees = Submodules(scratch)
 
     def content(self, folder: Path) -> Content:
         """The content for a spec in this folder."""
-        output = os.fsdecode(Repository(folder).ask("rev-parse", "--show-prefix"))
-        prefix = output.removesuffix("\n").rstrip("/")
-        top = _top(folder, prefix)
-        repository = Repository(top)
-        commit = repository.text("rev-parse", "--verify", "--quiet", "HEAD")
+        repository = find(folder, self._scratch)
+        top, commit = repository.top, repository.commit
+        prefix = _prefix(folder, top)
         changed, new = self._changes(repository)
-        self._check(top, commit, [*changed, *new])
-        if self._dirty == "ignore":
-            tree = _checked_out(repository, "HEAD", self._scratch)
+        self._check(repository, [*changed, *new])
+        if self._dirty == "ignore" and commit:
+            tree = _checked_out(repository, commit, self._scratch)
             self._left_out += [f"{path} (changed since the commit)" for path in changed]
             self._left_out += [f"{path} (not committed)" for path in new]
         else:
@@ -101,10 +114,11 @@ class _Collector:
         entries = list(self._entries(tree))
         if not entries:
             raise PackagerError(f"git has no files in {top / self._subpath}", hint="is it all ignored?")
+        self._check_pointers(entries)
         self._left_out += self._ignored(repository)
         facts = {
             "commit": commit,
-            "branch": repository.text("symbolic-ref", "--quiet", "--short", "HEAD"),
+            "branch": repository.branch,
             "changed": len(changed),
             "new": len(new),
             "changes": [shown(path) for path in [*changed, *new][:NAMED]],
@@ -123,22 +137,40 @@ class _Collector:
         """The changed paths since the commit, and the untracked paths."""
         records = repository.lines(
             *("status", "--porcelain=v1", "-z", "--no-renames"),
-            *("--untracked-files=all", "--ignore-submodules=none", *self._pathspec()),
+            *("--untracked-files=all", "--ignore-submodules=dirty", *self._pathspec()),
         )
         states = [(record[:2], record[3:]) for record in records]
+        states += [(" M", path) for path in self._submodule_trees.changed(repository, *self._pathspec())]
         states = [(state, path) for state, path in states if not self._is_excluded(self._below(path) or "")]
         new = [path for state, path in states if state == "??"]
-        return [path for state, path in states if state != "??"], new
+        return list(dict.fromkeys(path for state, path in states if state != "??")), new
 
-    def _check(self, top: Path, commit: str | None, dirty: list[str]) -> None:
+    def _check(self, repository: Repository, dirty: list[str]) -> None:
+        top = repository.top
         if self._subpath and not (top / self._subpath).is_dir():
             raise PackagerError(f"subpath: there is no folder {top / self._subpath}")
-        if commit is None and self._dirty != "include":
+        if repository.commit is None and self._dirty != "include":
             raise PackagerError(f"{top} has no commit yet", hint="commit, or use dirty: include")
         if dirty and self._dirty == "refuse":
+            hint = "commit or stash them, or use dirty: include (ship them) or ignore (ship the commit)"
+            if repository.unused_filters:
+                unused = listed(repository.unused_filters)
+                hint += (
+                    f"; filters in the repository's configuration are not run: {unused}; move them to yours"
+                )
             raise PackagerError(
                 f"{top} has changes that are not committed: {listed(dirty)}",
-                hint="commit or stash them, or use dirty: include (ship them) or ignore (ship the commit)",
+                hint=hint,
+            )
+
+    def _check_pointers(self, entries: list[Entry]) -> None:
+        if self._pointers_allowed:
+            return
+        pointers = [entry.path for entry in entries if is_pointer(entry)]
+        if pointers:
+            raise PackagerError(
+                f"Git LFS pointers would be shipped in place of their files: {listed(pointers)}",
+                hint="git lfs install and git lfs pull fetch the files; lfs: pointers ships the pointers",
             )
 
     def _entries(self, tree: _Tree) -> Iterator[Entry]:
@@ -165,7 +197,12 @@ class _Collector:
         if self._is_excluded(below):
             self._left_out.append(f"{below} (excluded)")
             return None
-        return entry_of(tree.files / path, below)
+        source = tree.files / path
+        return (
+            None
+            if self._submodule_trees.is_behind_link(source.parent, tree.files)
+            else entry_of(source, below)
+        )
 
     def _submodule(self, tree: _Tree, path: str, commit: str) -> Iterator[Entry]:
         """The files of a submodule: its working tree or its pinned commit."""
@@ -174,18 +211,19 @@ class _Collector:
             reason = "a submodule" if not self._submodules else "excluded"
             self._left_out.append(f"{lead} ({reason})")
             return
-        inner = Repository(tree.repository.folder / path)
-        if not (inner.folder / ".git").exists():
+        top = tree.repository.top
+        inner = self._submodule_trees.at(top, path)
+        if inner is None:
             raise PackagerError(
                 f"the submodule {lead} is not checked out",
-                hint=f"git -C {tree.repository.folder} submodule update --init {path}, or submodules: false",
+                hint=f"{_submodule_command(top, '--init', path)}, or submodules: false",
             )
-        inner_tree = _Tree(repository=inner, files=inner.folder)
+        inner_tree = _Tree(repository=inner, files=inner.top)
         if tree.repository.index is not None:
             if inner.text("cat-file", "-e", f"{commit}^{{commit}}") is None:
                 raise PackagerError(
                     f"the submodule {lead} does not have the commit {commit[:SHORT]}",
-                    hint=f"git -C {tree.repository.folder} submodule update {path}",
+                    hint=_submodule_command(top, path),
                 )
             inner_tree = _checked_out(inner, commit, self._scratch)
         yield from self._entries(replace(inner_tree, lead=f"{lead}/"))
@@ -214,10 +252,30 @@ class _Collector:
     def _diff(self, repository: Repository, commit: str) -> bytes:
         lead = f"{self._subpath}/" if self._subpath else ""
         excluded = [f":(top,exclude,glob){lead}{'/'.join(globs.names(pattern))}" for pattern in self._globs]
-        return repository.ask(
-            *("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-renames", "--submodule=diff"),
-            *(commit, *(self._pathspec() or ["--", ":(top)"]), *excluded),
+        pathspec = [*(self._pathspec() or ["--", ":(top)"]), *excluded]
+        return repository.ask(*_DIFF, commit, *pathspec) + b"".join(
+            self._submodule_diffs(repository, commit, "", *self._pathspec())
         )
+
+    def _submodule_diffs(
+        self, repository: Repository, commit: str, lead: str, *pathspec: str
+    ) -> Iterator[bytes]:
+        """Yield the changes in each submodule since the commit that the outer repository pins."""
+        for path in repository.gitlinks(*pathspec):
+            inner = self._submodule_trees.at(repository.top, path)
+            prefix = f"{lead}{path}/"
+            if inner is None or inner.commit is None or self._is_excluded(self._below(prefix[:-1]) or ""):
+                continue
+            pinned = repository.text("rev-parse", "--verify", "--quiet", f"{commit}:{path}")
+            is_known = pinned and inner.text("cat-file", "-e", f"{pinned}^{{commit}}") is not None
+            start = pinned if pinned and is_known else inner.commit
+            changed = inner.lines("diff", "--name-only", "-z", "--ignore-submodules=dirty", start, "--")
+            kept = [name for name in changed if not self._is_excluded(self._below(prefix + name) or "")]
+            excluded = [f":(top,exclude,literal){name}" for name in changed if name not in kept]
+            if kept:
+                prefixes = (f"--src-prefix=a/{prefix}", f"--dst-prefix=b/{prefix}")
+                yield inner.ask(*_DIFF, *prefixes, start, "--", ":(top)", *excluded)
+            yield from self._submodule_diffs(inner, start, prefix)
 
     def _description(self, commit: str | None, changed: list[str], new: list[str]) -> str:
         base = f"commit {commit[:SHORT]}" if commit else "no commit yet"
@@ -227,12 +285,15 @@ class _Collector:
         return ", ".join([base, *(text for text in more if text)])
 
 
-def _top(folder: Path, prefix: str) -> Path:
-    """The repository's folder, as a parent of the spec's folder unless links make that impossible."""
-    top = folder.parents[prefix.count("/")] if prefix else folder
-    if not prefix or (top / prefix).resolve() == folder.resolve():
-        return top
-    return Path(os.fsdecode(Repository(folder).ask("rev-parse", "--show-toplevel")).removesuffix("\n"))
+def _submodule_command(top: Path, *arguments: str) -> str:
+    """A command for a person to type; the names are those of the repository."""
+    return shlex.join(["git", "-C", str(top), "submodule", "update", *map(shown, arguments)])
+
+
+def _prefix(folder: Path, top: Path) -> str:
+    """The path of a folder in the repository; empty for its top."""
+    inside = folder.resolve().relative_to(top.resolve())
+    return "" if inside == Path() else str(inside)
 
 
 def _relative(prefix: str, subpath: str) -> str | None:
@@ -246,10 +307,10 @@ def _relative(prefix: str, subpath: str) -> str | None:
 
 def _checked_out(repository: Repository, commit: str, scratch: Path) -> _Tree:
     """Check out a commit into a new folder of `scratch`, with its own index next to that."""
-    number = len(list(scratch.iterdir()))
-    files, index = scratch / f"{number}", scratch / f"{number}.index"
+    folder = Path(tempfile.mkdtemp(prefix="commit-", dir=scratch))
+    files = folder / "files"
     files.mkdir()
-    exported = Repository(repository.folder, index)
+    exported = replace(repository, index=folder / "index")
     exported.ask("read-tree", commit)
     exported.ask("checkout-index", "--all", "--force", f"--prefix={files}/")
     return _Tree(repository=exported, files=files)

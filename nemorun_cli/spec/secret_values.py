@@ -113,7 +113,7 @@ def _value(name: str, source: Mapping[str, Any], folder: Path) -> str:
 def _from_environment(variable: str) -> str:
     value = os.environ.get(variable)
     if not value:
-        raise ValueError(f"the environment variable {variable} is not set (export {variable}=…)")
+        raise ValueError(f"the environment variable {variable} is not set (export {shlex.quote(variable)}=…)")
     return value
 
 

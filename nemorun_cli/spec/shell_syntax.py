@@ -1,4 +1,4 @@
-"""Warnings about texts that are split into words and run without a shell, but use the syntax of a shell."""
+"""Warnings about texts that run without a shell but use its syntax, and values in the text of a shell."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.handlers import RUN_AFTER
 from nemorun_cli.model.problems import Finding, shown
-from nemorun_cli.spec.expressions.syntax import Expression, pieces
+from nemorun_cli.spec.expressions.fill import split
+from nemorun_cli.spec.expressions.syntax import Expression, TemplateError, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from nemorun_cli.model.problems import Place
@@ -24,11 +25,13 @@ _WORD: Final = re.compile(r"\S+")
 # What a shell would act on in a word: operators, as `shlex` finds them with `punctuation_chars`, but a single
 # & only as a word of its own, because addresses contain it; variables and commands; the home; files.
 _SYNTAX: Final = re.compile(r"[|;<>]|&&|\A&\Z|\$(?:\w|[{(@*#?$!-])|`|\A~(?:/|\Z)|\*")
+_SHELL: Final = re.compile(r"(.*/)?(ba|da|k|z)?sh")
+_TEXT_FOLLOWS: Final = re.compile(r"-[a-z]*c")
 _RARE_GLOB: Final = re.compile(r"[?[]")  # also common in addresses, and in values such as sizes=[1,2]
 
 
 def warnings(data: Mapping[str, Any], folder: Path) -> Iterator[Finding]:
-    """Yield a warning for each text with unquoted syntax of a shell.
+    """Yield a warning for each text with unquoted syntax of a shell, and for each value in shell text.
 
     Args:
         data: a spec that has passed the schema, before its expressions are filled in.
@@ -49,6 +52,36 @@ def warnings(data: Mapping[str, Any], folder: Path) -> Iterator[Finding]:
             hint=f"{remedy}, or quote what is meant as it is{plain}",
             needle=_needle(text, words[0]),
         )
+    yield from _values_in_shell_text(data)
+
+
+def _values_in_shell_text(data: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield a warning for each value in the text of a shell that the spec itself calls."""
+    for place, value in _argument_lists(data):
+        try:
+            words = split(value) if isinstance(value, str) else [str(item) for item in value]
+            found = _shell_text(words)
+            values = [part for part in pieces(words[found]) if isinstance(part, Expression)] if found else []
+        except TemplateError:
+            continue  # a problem, which is reported as such
+        if found and values:
+            yield Finding(
+                place=place if isinstance(value, str) else (*place, found),
+                message=f"a shell reads the value of {values[0].raw} as code",
+                hint='pass it as an argument, and write "$1": [bash, -c, TEXT, bash, VALUE]',
+                needle=values[0].raw,
+            )
+
+
+def _shell_text(words: Sequence[str]) -> int | None:
+    """The index of the text after `sh -c`; None without one."""
+    shells = [index for index, word in enumerate(words) if _SHELL.fullmatch(word)]
+    for index in range(shells[0] + 1, len(words) - 1) if shells else ():
+        if _TEXT_FOLLOWS.fullmatch(words[index]):
+            return index + 1
+        if not words[index].startswith("-") and words[index - 1] != "-o":
+            return None
+    return None
 
 
 def _needle(text: str, word: str) -> str:
@@ -87,14 +120,20 @@ def _is_file(pattern: str, folder: Path) -> bool:
 def _texts(data: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
     """Yield the texts that are split into words."""
     yield from _secret_commands(data, ())
-    yield from _of_task(data.get("defaults", {}), ("defaults",))
+    for entry, place in _entries(data):
+        yield from _of_task(entry, place)
+
+
+def _entries(data: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Place]]:
+    """Yield `defaults`, tasks, handlers and members, with their places."""
+    yield data.get("defaults", {}), ("defaults",)
     for section in ("tasks", *RUN_AFTER):
         for name, entry in data.get(section, {}).items():
             if not isinstance(entry, dict):
                 continue
-            yield from _of_task(entry, (section, name))
+            yield entry, (section, name)
             for index, member in enumerate(entry.get("group", ())):
-                yield from _of_task(member, (section, name, "group", index))
+                yield member, (section, name, "group", index)
 
 
 def _of_task(entry: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, str]]:
@@ -105,6 +144,14 @@ def _of_task(entry: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, st
     if isinstance(launcher, dict) and isinstance(text := launcher.get("wrap"), str):
         yield (*place, "launcher", "wrap"), text
     yield from _secret_commands(entry, place)
+
+
+def _argument_lists(data: Mapping[str, Any]) -> Iterator[tuple[Place, Any]]:
+    """Yield the command lines of tasks: texts and lists."""
+    for entry, place in _entries(data):
+        for key in ("command", "entrypoint"):
+            if isinstance(value := entry.get(key), (str, list)):
+                yield (*place, key), value
 
 
 def _secret_commands(entry: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, str]]:

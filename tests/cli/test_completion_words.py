@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from support.terminals import Terminal
 
-from nemorun_cli.cli import completion_words
+from nemorun_cli.cli import completion, completion_words
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.workspace import Exp
 
 SWEEP = """
@@ -62,6 +64,39 @@ def test_bash_itself_completes_members(exp: Exp) -> None:
     terminal.end()
 
 
+def test_bash_runs_nothing_that_a_completion_names(exp: Exp) -> None:
+    """A completed name is one word of bash, whatever characters it has, also in quotes."""
+    for name in ("a$(touch PWNED)", "b;touch PWNED;", "c d", "e`touch PWNED`", "f\\$(touch PWNED)", "g*"):
+        (exp.folder / name).mkdir()
+        (exp.folder / name / "s.yaml").write_text("name: x\n", encoding="utf-8")
+    script = exp.process(env={"_EXP_COMPLETE": "source_bash"}).stdout
+    (exp.folder / "completion").write_text(script, encoding="utf-8")
+    path = f"{exp.argv[0].rpartition('/')[0]}:/usr/bin:/bin"
+    terminal = Terminal(["bash", "--norc", "-i"], env={**exp.env, "PATH": path, "PS1": "> "}, cwd=exp.folder)
+    terminal.type(b". ./completion; shown() { shift 2; printf '[%s]' \"$@\"; }; echo ready\n")
+    terminal.until("ready")
+    for number, word in enumerate([*"abcg", "'a", '"a']):  # bash closes the quotes
+        terminal.type(f"exp run {word}\t".encode())
+        terminal.type(b"\x01shown \n")  # in front of the line
+        terminal.type(f"echo done{number}$((1))\n".encode())
+        terminal.until(f"done{number}1")
+    terminal.type(b"exit\n")
+    terminal.end()
+    for shown in ("[a$(touch PWNED)/]", "[b;touch PWNED;/]", "[c d/]", "[g*/]"):
+        assert shown in terminal.seen
+    assert not (exp.folder / "PWNED").exists()
+
+
+def test_names_that_a_script_would_evaluate_are_not_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name with quotes, backslashes or control characters is not offered: zsh evaluates these."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a\\$(id).yaml", "a`id`.yaml", "a'.yaml", 'a".yaml', "a\n.yaml", "a\x1b.yaml", "aü.yaml"):
+        (tmp_path / name).touch()
+    assert completion.specs("a") == ["aü.yaml"]
+
+
 def test_each_shell_gets_what_it_replaces(exp: Exp) -> None:
     """Bash gets the rest of the word; zsh and fish the whole word, with the option at its beginning."""
     exp("run", exp.spec(SWEEP), "-q")
@@ -79,7 +114,7 @@ def test_each_shell_gets_what_it_replaces(exp: Exp) -> None:
     assert bash("exp", "logs", "sweep", "train/lr", "=", "1,opt", "=", "sgd", "") == []
     for name in ("n$(t)", "n\x1b[2J", "n\nm"):
         (exp.folder / name).mkdir()
-    assert bash("exp", "validate", "n") == [r"n\$\(t\)/"]
+    assert bash("exp", "validate", "n") == ["'n$(t)/'"]
     typed = "exp resume sweep --from=train/lr=2,opt="
     fish = others(typed, "fish", _TYPER_COMPLETE_FISH_ACTION="get-args").split()
     assert fish == ["--from=train/lr=2,opt=adam", "--from=train/lr=2,opt=sgd"]

@@ -344,6 +344,11 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused
             "tasks: {a: {inline: x, secrets: {S: {env: A}}}, b: {inline: x, secrets: {S: {env: B}}}}",
             "has another source",
         ),
+        ('tasks: {a: {command: x, launcher: {wrap: "a \'"}}}', "launcher: wrap: cannot be split: no closing"),
+        (
+            'tasks: {a: {command: x, secrets: {S: {command: "a \'"}}}}',
+            "secrets.S.command: cannot be split: no closing quotation",
+        ),
         ("- a", "must be a mapping with tasks in it"),
         ("", "is empty"),
         ("name: a/b\ntasks: {a: {inline: x}}", "name: must be a name"),
@@ -356,6 +361,26 @@ def test_each_wrong_meaning_is_one_problem(refused: Refused, text: str, expected
     (problem,) = refused(text)
 
     assert expected in problem
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [
+        "{type: slurm, setup_lines: 'module load ${{ params.p }}'}",
+        "{type: slurm, setup_lines: [set -e, '${{ params.p }}']}",
+        "{type: docker, image: i, healthcheck: {test: 'curl ${{ params.p }}'}}",
+        "{type: docker, image: i, healthcheck: {test: [CMD-SHELL, '${{ params.p }}']}}",
+    ],
+)
+def test_values_in_shell_text_of_executors_are_plain_words(
+    read: Read, refused: Refused, executor: str
+) -> None:
+    """A value that a shell could act on is not put into shell text; a plain word is."""
+    spec = f"executors: {{c: {executor}}}\ntasks: {{a: {{command: x, executor: c}}}}\nparams: {{p: PARAM}}\n"
+    for value in ("x; id", "$(id)", "a b", "`id`", "a\\nb"):
+        problems = refused(spec.replace("PARAM", f'"{value}"'))
+        assert any("cannot be put into shell text" in problem for problem in problems)
+    read(spec.replace("PARAM", "cuda/12.4"))
 
 
 def test_file_whose_name_is_none_needs_a_name_in_the_spec(folder: Path) -> None:

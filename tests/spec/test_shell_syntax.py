@@ -117,6 +117,30 @@ def test_every_text_without_a_shell_is_looked_at(exp: Exp) -> None:
     ] == [("--set tasks.text.command=a|b", None)]
 
 
+def test_a_value_in_the_text_of_a_shell_is_looked_at(exp: Exp) -> None:
+    """A value that a shell reads as code causes a warning; one that it gets as an argument does not."""
+    spec = """
+params: {v: 1}
+defaults: {entrypoint: [bash, -e, -o, pipefail, -c, '${{ params.v }}']}
+tasks:
+  list: {command: [bash, -c, 'echo ${{ params.v }}']}
+  text: {command: "nice /bin/sh -ec 'echo ${{ params.v }}'"}
+  group: {group: [{command: [zsh, -lc, '${{ params.v }}']}]}
+  safe: {command: [bash, -c, 'echo "$1"', bash, '${{ params.v }}']}
+  file: {command: [bash, '${{ params.v }}', -c, '${{ params.v }}']}
+  none: {command: [python3, -c, 'print(${{ params.v }})']}
+"""
+    document = checked(exp("validate", exp.spec(spec), "--json").json)
+    places = [
+        "defaults.entrypoint.5",
+        "tasks.list.command.2",
+        "tasks.text.command",
+        "tasks.group.group.0.command.2",
+    ]
+    assert list(warned(document)) == places
+    assert all("as code" in warning["message"] for warning in document["warnings"])
+
+
 def test_warnings_reach_people_and_scripts(exp: Exp) -> None:
     """They go to standard error, whatever the output is, and into JSON; the exit code is the same."""
     path = exp.spec("tasks:\n  a: {command: echo a && echo b > c}\n  b: {command: [echo, '&&']}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
@@ -75,7 +76,7 @@ def _image(engine: Engine, image: str, pull: str) -> Diagnosis:
             engine="docker",
             is_ok=False,
             message=f"there is no image {image}, and `pull: never` forbids pulling it",
-            remedy=f"docker pull {image}, or build it",
+            remedy=f"docker pull {shlex.quote(image)}, or build it",
         )
     try:
         engine.check_pull(image)
@@ -84,7 +85,8 @@ def _image(engine: Engine, image: str, pull: str) -> Diagnosis:
             engine="docker",
             is_ok=False,
             message=f"the image {image} cannot be pulled: {error}",
-            remedy=f"check its name, `docker login` to its registry, or build it: docker build -t {image} .",
+            remedy="check its name, `docker login` to its registry, or build it:"
+            f" docker build -t {shlex.quote(image)} .",
         )
     return Diagnosis(engine="docker", is_ok=True, message=f"the image {image} can be pulled")
 

@@ -157,7 +157,7 @@ class Engine:
 
     def create(self, arguments: Mapping[str, Any]) -> str | None:
         """Create a container and return its id; None if its name is in use."""
-        from docker.errors import APIError  # noqa: PLC0415 - heavy
+        from docker.errors import APIError, DockerException  # noqa: PLC0415 - heavy
 
         with self._sdk() as docker:
             try:
@@ -166,6 +166,8 @@ class Engine:
                 if error.status_code == CONFLICT:
                     return None
                 raise
+            except DockerException as error:  # the SDK itself refuses an argument, such as a size
+                raise RefusedError(str(error)) from None
 
     def start(self, container: str, secrets: Mapping[str, str]) -> None:
         """Start a container and send the secrets that it waits for."""

@@ -9,6 +9,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm.commands import PATH
 from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE, SIGNALLED, UPSTREAM, array
 from nemorun_cli.executors.slurm.het_job import components
@@ -161,7 +162,13 @@ def body_text(
 
 
 def directive(option: str) -> str:
-    """An option as an `#SBATCH` line takes it: only double quotes preserve every character."""
+    """An option as an `#SBATCH` line takes it: only double quotes preserve every character.
+
+    Raises:
+        EngineError: it contains a line break, after which the rest would be a command of the job script.
+    """
+    if re.search(r"[\n\r\x00]", option):
+        raise EngineError(f"an option of sbatch contains a line break: {option!r}")
     flag, equals, value = option.partition("=")
     if _PLAIN_OPTION.fullmatch(value):
         return option

@@ -68,6 +68,8 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     },
 }
 
+_PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9._:%\[\]-]+:[A-Za-z0-9./_=@%+,~-]*")  # with its host
+
 # Errors that need a person: for a password, a second factor, a passphrase, or to verify a host key.
 _PERSON: Final = re.compile(
     r"permission denied|host key verification failed|identification has changed|authentication fail"
@@ -143,8 +145,14 @@ class Tunnel:
         return [*self.ssh(asks=asks), "--", self.host, "exec /bin/sh"]
 
     def rsync(self, *arguments: str) -> list[str]:
-        """Rsync over the shared connection."""
-        return ["rsync", "--rsh", shlex.join(self.ssh()), "--timeout=60", *arguments]
+        """Rsync over the shared connection.
+
+        Before rsync 3.2.4 a shell of the host reads its paths, unless `-s` is given, which not all versions
+        on macOS have. Only a workdir can need it.
+        """
+        paths = (argument for argument in arguments if argument.startswith(f"{self.remote}:"))
+        flags = [] if all(_PLAIN_PATH.fullmatch(path) for path in paths) else ["-s"]
+        return ["rsync", *flags, "--rsh", shlex.join(self.ssh()), "--timeout=60", *arguments]
 
 
 def environment() -> dict[str, str]:

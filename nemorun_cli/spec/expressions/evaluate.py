@@ -41,6 +41,10 @@ __all__ = [
 
 MAX_TEXT = 1_000_000  # characters of a text after its expressions are filled in
 
+_SHELL_TEXTS = {  # by role: what they are, and how a value gets there
+    "inline": ("an inline script", "pass it by env, or by args and use $1"),
+    "shell": ("shell text", 'pass it by the env of the tasks, and use "$NAME"'),
+}
 _SAFE = re.compile(r"[A-Za-z0-9_./:=@%+,-]*", re.ASCII)
 
 
@@ -240,17 +244,18 @@ def _joined(parts: list[str]) -> str:
     return "".join(parts)
 
 
-def word_of(expression: Expression, value: Any) -> str:
-    """Return the value as a word for an inline script: a number, a boolean or a plain word.
+def word_of(expression: Expression, value: Any, role: str = "inline") -> str:
+    """Return the value as a word for shell text: a number, a boolean or a plain word.
 
+    `role` is `inline` for the script of a task, or `shell` for shell text in the options of an executor.
     Raises TemplateError for any other value.
     """
     if isinstance(value, (str, int, float)):
         text = text_of(value)
         if _SAFE.fullmatch(text):
             return text
-    hint = "pass it by env, or by args and use $1"
-    message = f"{expression.raw} evaluates to {shown(value)}, which cannot be put into an inline script"
+    target, hint = _SHELL_TEXTS[role]
+    message = f"{expression.raw} evaluates to {shown(value)}, which cannot be put into {target}"
     raise TemplateError(message, hint=hint, raw=expression.raw)
 
 

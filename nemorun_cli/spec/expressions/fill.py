@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 LITERAL_SECTIONS = frozenset(("version", "name", "params"))  # in these, `${{` is ordinary text
 _TASKS = frozenset(("tasks", *RUN_AFTER))
+_SHELL_ROLES = frozenset(("inline", "shell"))  # in these, a value must not be shell syntax
+_SHELL_OPTIONS = (("setup_lines",), ("healthcheck", "test"), ("extra", "healthcheck", "test"))  # of executors
 LATE_KEYS = frozenset(("args", "command", "inline", "env", "workdir", "when"))  # of tasks
 
 
@@ -68,7 +70,7 @@ class _Pending:
     def value(self, names: Mapping[str, Any], role: str) -> Any:
         with named(self.expression):
             value = value_of(self.parsed, names)
-        return word_of(self.expression, value) if role == "inline" else value
+        return word_of(self.expression, value, role) if role in _SHELL_ROLES else value
 
 
 class Filler:
@@ -160,14 +162,14 @@ class Filler:
             if any(name.root == "matrix" for name in checked.references):
                 return _Pending(part, checked)
             value = evaluate(part, self.names)
-            return word_of(part, value) if role == "inline" else value
+            return word_of(part, value, role) if role in _SHELL_ROLES else value
         except TemplateError as fault:
             self._find(fault, place)
             return UNKNOWN
 
     @staticmethod
     def _whole(parts: list[Any], role: str) -> Any:
-        if len(parts) > 1 or role in ("inline", "word"):
+        if len(parts) > 1 or role in ("inline", "shell", "word"):
             return "".join(text_of(part) for part in parts)
         if role == "when" and not isinstance(parts[0], bool):
             raise TemplateError(f"evaluates to {shown(parts[0])}, not true or false")
@@ -275,7 +277,9 @@ def _task_keys(place: Place) -> Place:
 
 
 def _role(place: Place) -> str:
-    """Return how a text is filled in: as words, word, inline, when or value."""
+    """Return how a text is filled in: as words, word, inline, shell, when or value."""
+    if place[0] == "executors" and _is_shell_option(place[2:]):
+        return "shell"
     keys = _task_keys(place)
     is_secret = place[-3:-2] == ("secrets",) and place[-1] == "command"
     if is_secret or keys in (("command",), ("entrypoint",), ("launcher", "wrap")):
@@ -284,6 +288,11 @@ def _role(place: Place) -> str:
         return str(keys[0])
     is_item = len(keys) > 1 and isinstance(keys[1], int) and keys[0] in ("command", "entrypoint", "args")
     return "word" if is_item or place[-2:-1] == ("env",) else "value"
+
+
+def _is_shell_option(keys: Place) -> bool:
+    """Whether these keys of an executor lead to shell text, or to an item of a list of it."""
+    return any(keys[: len(option)] == option for option in _SHELL_OPTIONS)
 
 
 def _may_be_late(place: Place) -> bool:

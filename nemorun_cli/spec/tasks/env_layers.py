@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.model.problems import Finding
 from nemorun_cli.spec.expressions.fill import words
+from nemorun_cli.spec.expressions.syntax import TemplateError
 from nemorun_cli.system.files import read_bytes
 from nemorun_cli.system.user import expanded
 
@@ -61,7 +62,7 @@ class EnvLayering:
             if "\0" in env[name]:
                 self.findings.append(_nul((*place, "env", name)))
         for name, source in section.get("secrets", {}).items():
-            secrets[name] = self.source(source)
+            secrets[name] = self.source(source, (*place, "secrets", name))
             env.pop(name, None)
         return EnvLayers(env, secrets)
 
@@ -86,13 +87,20 @@ class EnvLayering:
             self.findings += [Finding(place=place, message=fault) for fault in faults]
         return self._files[path]
 
-    def source(self, source: Mapping[str, Any]) -> dict[str, Any]:
+    def source(self, source: Mapping[str, Any], place: Place) -> dict[str, Any]:
         """Return a secret's source, with its path or its command as used."""
         if "file" in source:
             return {"file": str(self._path(source["file"]))}
         if "command" in source:
-            return {"command": words(source["command"])}
+            return {"command": self._words(source["command"], (*place, "command"))}
         return dict(source)
+
+    def _words(self, value: Any, place: Place) -> list[str]:
+        try:
+            return words(value)
+        except TemplateError as fault:
+            self.findings.append(Finding(place=place, message=fault.message, hint=fault.hint))
+            return []
 
 
 def read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:

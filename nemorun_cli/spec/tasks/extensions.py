@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from nemorun_cli.errors import UsageError
 from nemorun_cli.model import units
 from nemorun_cli.model.problems import Finding, choices
 from nemorun_cli.spec.schema import checks
@@ -47,8 +48,12 @@ class Extensions:
             if all(are_valid):
                 setting = launchers.LaunchSetting(executor=options)
                 for name, own in named.items():
-                    problems = launchers.make(name, own).problems(setting)
-                    self.findings += [Finding(place=place, message=problem) for problem in problems]
+                    try:
+                        problems = launchers.make(name, own).problems(setting)
+                    except UsageError as error:
+                        self.findings.append(Finding(place=place, message=error.message, hint=error.hint))
+                    else:
+                        self.findings += [Finding(place=place, message=problem) for problem in problems]
             self._launchers[key] = named if all(are_valid) else {}
         return self._launchers[key]
 

@@ -69,7 +69,7 @@ class PluginUses:
                     self._report((*place, "secret"), f"no secret is called {source!r}", hint)
                 return {"secret": source}
             name = dotted(place)
-            self._secrets[name] = self._env_layering.source(source)
+            self._secrets[name] = self._env_layering.source(source, (*place, "secret"))
             return {"secret": name}
         if isinstance(value, dict):
             return {key: self._options(item, (*place, key)) for key, item in value.items()}

@@ -16,12 +16,42 @@ MAX_DIFF: Final = 10 * 1024  # kilobytes
 MAX_SECONDS: Final = 20  # of processor time
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 
-# $1: the target file of the changes; the rest: the command. It runs in the background, so that the
-# program does not wait for it, and is not reached by the terminal's signals.
+_USERS_CONFIGURATION: Final = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
+_OFFLINE: Final = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
+
+# Settings that determine how files are compared. No value names a program.
+_COMPARISON: Final = (
+    r"^(core\.(repositoryformatversion|filemode|symlinks|ignorecase|precomposeunicode|trustctime|checkstat"
+    r"|autocrlf|eol|sparsecheckout|sparsecheckoutcone)|index\.sparse|extensions\.objectformat)$"
+)
+
+# $1: the target file of the changes, $2: the working tree, $3: the folder of HEAD, $4: that of references.
+# It runs in the background, so that the program does not wait for it, and is not reached by the terminal's
+# signals. A repository can name filters and other programs in its configuration. Git therefore compares
+# through a git folder that has the objects and the index of the repository, but a configuration of its own.
 _TAKE: Final = f"""umask 077
 ( ulimit -t {MAX_SECONDS}; ulimit -f {MAX_DIFF * 2}
-  target=$1; shift
-  if "$@" >"$target.part" 2>/dev/null; then mv -f "$target.part" "$target"; else rm -f "$target.part"; fi
+  target=$1 top=$2 git=$3 common=$4
+  own=$(mktemp -d) || exit
+  trap 'rm -rf "$own"' EXIT
+  trap 'exit 1' HUP INT TERM
+  mkdir "$own/refs" "$own/info"
+  git -C "$top" rev-parse --verify HEAD >"$own/HEAD" || exit
+  git -C "$top" config -z --get-regexp '{_COMPARISON}' | tr '\\n\\0' '\\001\\n' |
+    while IFS=$(printf '\\001') read -r key value; do
+      case $value in *[!A-Za-z0-9]*|'') continue ;; esac
+      printf '[%s]\\n%s = %s\\n' "${{key%%.*}}" "${{key#*.}}" "$value"
+    done >"$own/config"
+  ln -s "$common/objects" "$git/index" "$own"
+  for file in "$git"/sharedindex.*; do if [ -f "$file" ]; then ln -s "$file" "$own"; fi; done
+  if [ -f "$common/info/attributes" ]; then ln -s "$common/info/attributes" "$own/info"; fi
+  if [ -f "$git/info/sparse-checkout" ]; then ln -s "$git/info/sparse-checkout" "$own/info"; fi
+  GIT_DIR=$own GIT_WORK_TREE=$top git -C "$top" -c core.fsmonitor=false -c core.hooksPath=/dev/null \\
+    -c diff.autoRefreshIndex=false diff --no-ext-diff --no-textconv --no-color --submodule=short \\
+    --ignore-submodules=dirty HEAD >"$target.part"
+  failed=$?
+  rm -rf "$own"
+  if [ "$failed" = 0 ]; then mv -f "$target.part" "$target"; else rm -f "$target.part"; fi
 ) </dev/null >/dev/null 2>&1 &
 """
 
@@ -89,14 +119,16 @@ def _text(path: str) -> str | None:
 def take_diff(folder: str, target: str) -> None:
     """Start writing the uncommitted changes of tracked files to `target`, and return without waiting.
 
-    External diff programs, text converters and file system monitors configured in the repository are not
-    run.
+    No program that the repository's configuration or hooks name is run, and nothing is fetched.
     """
-    command = (
-        *("git", "-C", folder, "-c", "core.fsmonitor=false", "-c", "diff.autoRefreshIndex=false", "diff"),
-        *("--no-ext-diff", "--no-textconv", "--no-color", "HEAD"),
-    )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment["GIT_OPTIONAL_LOCKS"] = "0"
-    shell = os.posix_spawn("/bin/sh", ("sh", "-c", _TAKE, "sh", target, *command), environment)
+    repository = _find(folder)
+    if repository is None:
+        return
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name in _USERS_CONFIGURATION
+    }
+    arguments = (target, *repository)
+    shell = os.posix_spawn("/bin/sh", ("sh", "-c", _TAKE, "sh", *arguments), {**environment, **_OFFLINE})
     os.waitpid(shell, 0)

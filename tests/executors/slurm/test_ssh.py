@@ -92,6 +92,13 @@ def test_the_supervisor_never_asks() -> None:
     assert "BatchMode=yes" in shlex.split(rsync[rsync.index("--rsh") + 1])
 
 
+def test_no_shell_of_the_host_reads_a_path_of_rsync() -> None:
+    """Old versions of rsync give paths to a shell of the host, unless they are told not to."""
+    assert "-s" not in TUNNEL.rsync("-r", "--", "/home/$(id)/", "login:/scratch/me/a=1~b/")
+    for path in ("/a b", "/$(id)", "/a;id", "/a'b"):
+        assert "-s" in TUNNEL.rsync("-r", "--", f"login:{path}/", "/home/me/")
+
+
 def test_sockets_lie_where_nobody_else_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder for connections that others may enter, or that is a link, is not used."""
     monkeypatch.setattr(ssh, "SOCKETS", str(tmp_path / "open"))

@@ -102,18 +102,23 @@ def test_changes_that_are_too_many_are_not_kept_in_part(
 def test_programs_that_the_repository_names_are_not_run(
     repository: Path, tmp_path: Path, eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
-    """External diffs and file system monitors of the repository's configuration stay unused."""
+    """Filters, hooks, external diffs and monitors of the repository's configuration stay unused."""
     trap = tmp_path / "trap"
-    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/sprung\n")
+    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/sprung\ncat\n")
     trap.chmod(0o755)
-    for name in ("diff.external", "core.fsmonitor", "diff.py.textconv"):
+    (repository / ".git/hooks/post-index-change").symlink_to(trap)
+    for name in ("diff.external", "core.fsmonitor", "diff.py.textconv", "filter.py.clean"):
         _git(repository, "config", name, str(trap))
-    (repository / ".gitattributes").write_text("*.py diff=py\n")
+    _git(repository, "config", "core.eol", f"lf\ncore.fsmonitor {trap}")
+    _git(repository, "config", "core.fileMode", "false")
+    (repository / "train.py").chmod(0o755)
+    (repository / ".gitattributes").write_text("*.py diff=py filter=py\n")
     (repository / "train.py").write_text("lr = 0.2\n")
     target = tmp_path / "out.diff"
     git_state.take_diff(str(repository), str(target))
     eventually(target.exists)
     assert "+lr = 0.2" in target.read_text()
+    assert "mode" not in target.read_text()
     assert not (tmp_path / "sprung").exists()
 
 

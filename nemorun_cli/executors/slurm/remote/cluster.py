@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -166,7 +167,8 @@ class RemoteCluster:
         """Remove secrets that no job has read; a job that has started has removed them itself."""
         secrets = job.plan.secrets if job.plan else _secrets_of(job)
         if secrets and attempts.claimed_pid(job.files) is None:
-            self._connection.send(f"rm -f -- {self.cluster_path(job.files.directory / SECRETS)}", name="rm")
+            path = shlex.quote(str(self.cluster_path(job.files.directory / SECRETS)))
+            self._connection.send(f"rm -f -- {path}", name="rm")
 
     def _watched(self) -> WatchedFiles | None:
         if not self._folders or self._paths is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -118,7 +119,7 @@ def _host(tunnel: Tunnel, connection: Connection) -> Diagnosis:
         '[ -n "$exp_rsync" ] || echo "lacks rsync"\n'  # on the PATH before login files are read
         f"for exp_tool in {' '.join(TOOLS)}; do"
         ' command -v "$exp_tool" >/dev/null 2>&1 || echo "lacks $exp_tool"; done\n'
-        f"exp_folder={tunnel.job_dir}\n"
+        f"exp_folder={shlex.quote(tunnel.job_dir)}\n"
         'until [ -e "$exp_folder" ]; do exp_folder=${exp_folder%/*}; exp_folder=${exp_folder:-/}; done\n'
         '{ [ -d "$exp_folder" ] && [ -w "$exp_folder" ]; } || echo "unwritable $exp_folder"\n'
         'df -P -k -- "$exp_folder" 2>/dev/null | awk \'NR == 2 && $4 < 1024 { print "full " $4 }\''

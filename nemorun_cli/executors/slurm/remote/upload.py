@@ -105,7 +105,7 @@ def push_code(paths: RemotePaths, connection: Connection, package: Package) -> P
 
 
 def _rsync(connection: Connection, *flags: str, local: Path, remote: Path) -> list[str]:
-    make = f"--rsync-path=umask 077 && mkdir -p {remote} && rsync"
+    make = f"--rsync-path=umask 077 && mkdir -p {shlex.quote(str(remote))} && rsync"
     return connection.tunnel.rsync(*flags, make, "--", f"{local}/", f"{connection.tunnel.remote}:{remote}/")
 
 
@@ -142,9 +142,10 @@ def own_folder(folder: Path) -> str:
 
 def _copy_code(paths: RemotePaths, package: Package) -> str:
     """The shell text that makes the experiment's own copy of a code package, which its tasks may modify."""
-    store, copy = paths.code(package), paths.remote(Path(package.folder))
-    part = copy.with_name(f".part-{copy.name}")
+    original, copied = paths.code(package), paths.remote(Path(package.folder))
+    partial = copied.with_name(f".part-{copied.name}")
+    parent, store, copy, part = map(shlex.quote, map(str, (copied.parent, original, copied, partial)))
     return (
-        f"{{ [ -d {copy} ] || {{ mkdir -p {copy.parent} && rm -rf {part} &&"
+        f"{{ [ -d {copy} ] || {{ mkdir -p {parent} && rm -rf {part} &&"
         f" cp -Rp {store} {part} && mv {part} {copy}; }}; }}"
     )

@@ -188,7 +188,10 @@ def test_artifacts_come_back_to_their_place(workspace: ExpWorkspace, far: Far, s
 def test_files_of_the_workdir_come_back_with_the_attempt(
     workspace: ExpWorkspace, far: Far, spot: Path
 ) -> None:
-    """What a task's own `artifacts` name is in its attempt's folder here, however it ended."""
+    """What a task's own `artifacts` name is in its attempt's folder here, whatever its workdir is called."""
+    spot = spot / "a b;$(touch PWNED)'"
+    spot.mkdir()
+    spot.chmod(0o777)
     inline = """
         mkdir -p models/old plots/deep logs
         echo best >"models/a b.pt"; echo old >models/old/c.pt; echo x >models/notes
@@ -201,6 +204,7 @@ def test_files_of_the_workdir_come_back_with_the_attempt(
     found = {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()}
     assert found == {"models/a b.pt", "plots/deep/p.png", "plots/q.png", "logs/l"}
     assert (kept / "models" / "a b.pt").read_text() == "best\n"
+    assert not (spot / "PWNED").exists()
 
 
 def test_files_that_cannot_come_back_are_told(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
