@@ -36,7 +36,7 @@ PRINTING = {
 }
 UNCHANGED = {"write_unchanged", "say_unchanged"}
 HINT = re.compile(
-    r"\bprint\w*\(|echo\(|prompt\(|input\(|std(?:out|err)\w*\.\w|write\([12],|\brich\b|_unchanged"
+    r"\bprint\w*\(|echo\(|prompt\(|input\(|std(?:out|err)\w*\.\w|write\(\s*[12],|\brich\b|_unchanged"
 )
 STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__"}
 WRITING = {"write", "writelines", "buffer", "reconfigure"}

@@ -212,10 +212,8 @@ def _answer(answer: dict[str, Any]) -> None:
 
 def _log(text: str) -> None:
     with contextlib.suppress(OSError):  # the disk may be full, which may be what the message reports
-        os.write(
-            2,
-            f"{stamp()} {escaped(masking.mask_known(text), kept=LAYOUT)}\n".encode(errors="backslashreplace"),
-        )
+        line = f"{stamp()} {escaped(masking.mask_known(text), kept=LAYOUT)}\n"
+        os.write(2, line.encode(errors="backslashreplace"))
 
 
 def _become_subreaper() -> None:
