@@ -437,7 +437,8 @@ class SupervisorLoop:
             return None
         from nemorun_cli.system import log_search  # noqa: PLC0415 - only for tasks with log patterns
 
-        return log_search.found(job.files.log, task.retry.log, report=self._report)
+        slow = self._tracker.slow_patterns
+        return log_search.found(job.files.log, task.retry.log, report=self._report, slow=slow)
 
     # -- starting -----------------------------------------------------------------------------------
 
