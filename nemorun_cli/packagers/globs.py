@@ -32,7 +32,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
     """The regular expression of a glob; a glob that matches a folder matches everything in it.
 
     The first place where the names between two `**` match is the right one, if any is, and so is that of the
-    characters between two `*`. An atomic group (`(?>…)`) tries no other, which could take for ever.
+    characters between two `*`. An atomic group (`(?>…)`) tries no other, which could take exponential time.
     """
     first, *others = _between_folders(names(pattern))
     text = "".join(f"{_name(part)}/" for part in first) if others else _whole(first)

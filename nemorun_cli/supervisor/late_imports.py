@@ -88,7 +88,7 @@ def _steps(spec: Spec, process: Evaluations) -> Iterator[Callable[[], object]]:
         yield partial(importlib.import_module, name)
     yield partial(pin, spec)
     if needs_process:
-        yield process.check  # by now it has imported what it needs
+        yield process.check  # it has had time to import what it needs
     yield partial(importlib.import_module, "psutil")
 
 

@@ -35,7 +35,7 @@ class Outcome:
     hint: str | None = None
 
     def get(self) -> Any:
-        """Return the value; raises TemplateError if there is none."""
+        """Return the value; raises TemplateError if it has none."""
         if self.error is not None:
             raise TemplateError(self.error, hint=self.hint)
         return self.value
@@ -99,7 +99,7 @@ class Helper:
         return True
 
     def answer(self) -> Outcome | None:
-        """Return the outcome of the expression that was sent; None while there is none."""
+        """Return the outcome of the expression that was sent; None while it is evaluated."""
         if self._channel is None or self.due is None:
             return None
         try:
