@@ -46,6 +46,7 @@ class Evaluations:
         self._current: tuple[str, str] | None = None  # the task and the code that is being evaluated
         self._waiting: deque[str] = deque()  # tasks whose expression is not sent yet
         self._outcomes: dict[str, dict[str, Outcome]] = {}  # by task and code, until the task is filled in
+        self._lost: set[tuple[str, str]] = set()  # tasks and codes for which a process was killed
         self._retry_at = 0.0  # monotonic
 
     def __len__(self) -> int:
@@ -72,16 +73,24 @@ class Evaluations:
         """The tasks to try again: that of a new answer, and one that waits if nothing is being evaluated."""
         tasks = []
         if self._current is not None and self._helper is not None:
-            outcome = self._helper.answer()
-            if outcome is not None:
-                task, code = self._current
-                self._outcomes.setdefault(task, {})[code] = outcome
+            if (outcome := self._helper.answer()) is not None:
+                tasks.append(self._answered(self._current, outcome))
                 self._current = None
-                tasks.append(task)
             self._watch()
         if self._current is None and self._waiting and time.monotonic() >= self._retry_at:
             tasks.append(self._waiting.popleft())
         return tasks
+
+    def _answered(self, key: tuple[str, str], outcome: Outcome) -> str:
+        """Keep an answer, unless its process was killed for the first time; returns the task."""
+        from nemorun_cli.spec.expressions.helper import NO_ANSWER  # noqa: PLC0415 - it is loaded
+
+        task, code = key
+        if outcome is NO_ANSWER and key not in self._lost:
+            self._lost.add(key)
+        else:
+            self._outcomes.setdefault(task, {})[code] = outcome
+        return task
 
     @property
     def due(self) -> float | None:
@@ -116,7 +125,7 @@ class Evaluations:
         if self._current is None and time.monotonic() >= self._retry_at:
             helper = self._started()
             try:
-                if helper.send(code, names) or helper.send(code, names):  # it may have been killed
+                if helper.send(code, names):
                     self._current = (task, code)
             except OSError as error:
                 self._report(f"no process can be started for expressions yet: {error}")

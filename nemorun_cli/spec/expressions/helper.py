@@ -41,7 +41,7 @@ class Outcome:
         return self.value
 
 
-_NO_ANSWER: Final = Outcome(
+NO_ANSWER: Final = Outcome(
     error="cannot be evaluated: the process that evaluates expressions does not answer"
 )
 
@@ -65,17 +65,23 @@ class Helper:
 
     def evaluate(self, code: str, names: Mapping[str, Any]) -> Any:
         """Return the value of an expression, and wait for it; raises TemplateError."""
+        outcome = self._outcome_of(code, names)
+        if outcome is NO_ANSWER:  # the process may have been killed
+            outcome = self._outcome_of(code, names)
+        return outcome.get()
+
+    def _outcome_of(self, code: str, names: Mapping[str, Any]) -> Outcome:
         try:
-            is_sent = self.send(code, names) or self.send(code, names)  # the process may have been killed
-        except OSError as error:
-            raise TemplateError(f"cannot be evaluated: no process can be started for it: {error}") from error
-        try:
-            while (outcome := self.answer() if is_sent else _NO_ANSWER) is None:
+            if not self.send(code, names):
+                return NO_ANSWER
+            while (outcome := self.answer()) is None:
                 self._wait()
+        except OSError as error:
+            return Outcome(error=f"cannot be evaluated: no process can be started for it: {error}")
         except BaseException:
             self.close()  # such as Ctrl-C: its answer would be taken for the next one's
             raise
-        return outcome.get()
+        return outcome
 
     def send(self, code: str, names: Mapping[str, Any]) -> bool:
         """Ask for the value of an expression; returns whether the process took the request.
@@ -113,7 +119,7 @@ class Helper:
         except OSError:
             pass  # as an end of its answers
         self.close()
-        return _NO_ANSWER
+        return NO_ANSWER
 
     def start(self) -> socket.socket:
         """Return the socket of the process, which is started unless it runs."""
