@@ -51,7 +51,8 @@ def test_other_tasks_run_and_cancels_work_while_an_expression_is_evaluated(works
         "pair/1": "SUCCEEDED",
     }
     assert states["bomb"].reason == Reason.TEMPLATE
-    assert "it takes more than 2 s of processor time" in (states["bomb"].message or "")
+    reasons = ("it takes more than 2 s of processor time", "it does not end within 10 s")  # if others need it
+    assert any(reason in (states["bomb"].message or "") for reason in reasons)
     ended = [event["task"] for event in events(run) if event["event"] == "ended"]
     assert ended.index("plain") < ended.index("bomb")
     assert states["other"].status is TaskStatus.CANCELLED
