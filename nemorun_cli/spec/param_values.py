@@ -173,10 +173,11 @@ def _declaration_fault(param: Param, deadline: float) -> tuple[str, str] | None:
     """Return the key of an invalid declaration and the reason, or None."""
     if param.pattern is not None:
         from nemorun_cli.system import patterns  # noqa: PLC0415 - few params have patterns
+        from nemorun_cli.system.regex_timeout import SearchPatternError  # noqa: PLC0415 - the same
 
         try:
             patterns.compiled(param.pattern)
-        except patterns.SearchPatternError as fault:
+        except SearchPatternError as fault:
             return "pattern", str(fault)
     if param.has_default and param.default is not None:
         message = param.fault(param.default, deadline)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.model import metric_patterns
 from nemorun_cli.system.file_end import last_bytes
 from nemorun_cli.system.files import open_to_read
-from nemorun_cli.system.patterns import SearchPatternError
-from nemorun_cli.system.regex_timeout import SlowPatterns, TooSlowError, Watchdog
+from nemorun_cli.system.regex_timeout import SearchPatternError, SlowPatterns, TooSlowError, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

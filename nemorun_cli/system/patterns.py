@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.system.regex_timeout import PATIENCE, TooSlowError
+from nemorun_cli.system.regex_timeout import PATIENCE, SearchPatternError, TooSlowError
 
 if TYPE_CHECKING:
     import regex
@@ -21,10 +21,6 @@ MOST_PARTS: Final = 50_000  # of a pattern, in which each counted part is repeat
 _COUNT: Final = re.compile(r"\{(?!,?\})(\d*)(?:,\d*)?\}|\{(,)\}", re.ASCII)
 _CLASS: Final = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _VERBOSE_GROUP: Final = re.compile(r"\(\?[aimsu]*x[aimsux]*(?:-[imsx]+)?:")
-
-
-class SearchPatternError(ValueError):
-    """The pattern is not a regular expression, or too large for one."""
 
 
 @lru_cache(maxsize=64)

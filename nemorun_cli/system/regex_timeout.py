@@ -17,6 +17,10 @@ MOST_SLOW: Final = 20  # patterns that one process gives up, after which it uses
 LOOK_EVERY: Final = 0.25  # seconds between checks of the elapsed time
 
 
+class SearchPatternError(ValueError):
+    """The pattern is not a regular expression, or too large for one."""
+
+
 class TooSlowError(Exception):
     """A pattern takes longer than PATIENCE for a line."""
 

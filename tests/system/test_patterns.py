@@ -15,8 +15,7 @@ from support.documents import DOCUMENTS
 from support.extent import amount
 
 from nemorun_cli.system import patterns
-from nemorun_cli.system.patterns import SearchPatternError
-from nemorun_cli.system.regex_timeout import MOST_SLOW, SlowPatterns, TooSlowError
+from nemorun_cli.system.regex_timeout import MOST_SLOW, SearchPatternError, SlowPatterns, TooSlowError
 
 ROOT = Path(__file__).parents[2]
 IN_DOCUMENTS = re.compile(r"""(?:pattern|log|patterns|[a-z]+): *\[?(?:'([^'\n]+)'|"([^"\n]+)")""")

@@ -412,12 +412,13 @@ class TaskBuilder:
     def _check_patterns(self, patterns: Sequence[str], member: Member) -> None:
         for pattern in patterns:
             from nemorun_cli.system import log_search  # noqa: PLC0415 - few tasks have patterns
-            from nemorun_cli.system import patterns as search_patterns  # noqa: PLC0415 - the same
+            from nemorun_cli.system.patterns import check_length  # noqa: PLC0415 - the same
+            from nemorun_cli.system.regex_timeout import SearchPatternError  # noqa: PLC0415 - the same
 
             try:
-                search_patterns.check_length(pattern)
+                check_length(pattern)
                 log_search.compiled(pattern)
-            except search_patterns.SearchPatternError as fault:
+            except SearchPatternError as fault:
                 hint = "log is a Python regular expression"
                 place = (*self._place(member, "retry"), "on")
                 if place not in self._reported:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.metric_patterns import PatternError, finder
 from nemorun_cli.model.problems import Finding
-from nemorun_cli.system.patterns import SearchPatternError, check_length
+from nemorun_cli.system.patterns import check_length
+from nemorun_cli.system.regex_timeout import SearchPatternError
 from nemorun_cli.tracking.store.record_paths import encode_name
 
 if TYPE_CHECKING:
