@@ -64,7 +64,9 @@ def value_of(expression: Parsed, names: Mapping[str, Any], evaluator: Evaluator)
     from nemorun_cli.spec.expressions import sandbox  # noqa: PLC0415 - Jinja2 is slow to import, and not needed for a plain name
 
     used = _used(expression, names)
-    if sandbox.compiled(expression.code).is_simple and _is_small(used, sandbox.SMALL):
+    if sandbox.compiled(expression.code).is_simple and all(
+        _is_small(values, sandbox.SMALL) for values in used.values() if values
+    ):
         with suppress(sandbox.TooLargeError):
             return sandbox.evaluate(expression.code, used, most=sandbox.SMALL)
     return evaluator(expression.code, used)
@@ -83,13 +85,15 @@ def _used(expression: Parsed, names: Mapping[str, Any]) -> dict[str, Any]:
     return used
 
 
-def _is_small(value: Any, most: int) -> bool:
-    """Whether a value has at most so many characters and items; stops where it has more."""
-    size, rest = 0, [value]
+def _is_small(value: Mapping[str, Any], most: int) -> bool:
+    """Whether values have at most so many characters and items; stops where they have more."""
+    size, rest = 0, list(value.values())
     while rest and size <= most:
         value = rest.pop()
         if isinstance(value, str):
             size += len(value)
+        elif isinstance(value, (int, float)):
+            size += 1
         elif isinstance(value, Mapping):
             size += len(value)
             if size <= most:

@@ -55,7 +55,8 @@ class Expansion:
     def _expand(self, name: str, task: Mapping[str, Any]) -> None:
         place: Place = ("tasks", name, "matrix")
         is_unfilled = any(unfilled[: len(place)] == place for unfilled in self._filler.unfilled)
-        if is_unfilled or not checks.is_matrix(task["matrix"]):
+        is_beyond = self._members > MOST_MEMBERS  # which is reported once
+        if is_unfilled or is_beyond or not checks.is_matrix(task["matrix"]):
             self.unconfirmed.add(name)
             return
         from nemorun_cli.spec.tasks import matrix  # noqa: PLC0415 - only for sweeps
@@ -69,7 +70,7 @@ class Expansion:
         if self._members > MOST_MEMBERS:
             message = f"the matrices of the spec have more than {MOST_MEMBERS:,} members in all"
             self.findings.append(Finding(place=place, message=message))
-            sweep, self._members = None, 0
+            sweep = None
         if sweep is None:
             self.unconfirmed.add(name)
         else:
