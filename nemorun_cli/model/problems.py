@@ -108,7 +108,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     folded = {candidate.casefold(): candidate for candidate in names}
     if name.casefold() in folded:
         return folded[name.casefold()]
-    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if len(names) > _COMPARED:  # each comparison takes ten microseconds
+        names = [candidate for candidate in names if candidate[:2] == name[:2]][:_COMPARED]
+    matches = difflib.get_close_matches(name[:_SHOWN], names, n=1, cutoff=0.6)
     return matches[0] if matches else None
 
 
@@ -124,6 +126,7 @@ def choices(name: str, known: Iterable[str]) -> str:
     return f"did you mean {suggestion}?" if len(names) > _FEW else f"did you mean {suggestion}? {listed}"
 
 
+_COMPARED = 200  # known names that are compared with a mistyped one
 _LISTED = 25  # names in a hint; more would bury the message
 _FEW = 8  # up to so many names are listed even after a suggestion
 _SHOWN = 160  # characters of a line that are shown

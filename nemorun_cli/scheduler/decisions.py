@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model import clock
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp, steady
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.scheduler.evaluations import UnevaluatedError
 from nemorun_cli.scheduler.schedule import rule_of
 from nemorun_cli.storage import events
 
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nemorun_cli.model.spec import Group, Identity, Task
+    from nemorun_cli.scheduler.evaluations import Evaluations
     from nemorun_cli.scheduler.schedule import Readiness, Schedule
     from nemorun_cli.storage.ledger_writer import LedgerWriter
     from nemorun_cli.storage.state import Cancel, TaskState
+
+
+MOST_AWAITED: Final = 32  # tasks that wait for a value, up to which others take their place in the same turn
 
 
 class Decisions:
@@ -27,10 +32,13 @@ class Decisions:
 
     Attributes:
         are_pending: there are decisions that the current turn of the loop has not handled yet.
+        evaluations: evaluates the expressions of ready tasks that could take long.
     """
 
-    def __init__(self, schedule: Schedule, journal: LedgerWriter, *, can_submit: bool) -> None:
-        self.schedule, self.journal = schedule, journal
+    def __init__(
+        self, schedule: Schedule, journal: LedgerWriter, evaluations: Evaluations, *, can_submit: bool
+    ) -> None:
+        self.schedule, self.journal, self.evaluations = schedule, journal, evaluations
         self.spec, self.history = schedule.spec, schedule.history
         self.has_begun = False
         self._began = steady()
@@ -197,24 +205,60 @@ class Decisions:
         return self._began + self.spec.run.timeout
 
     def fill(self, task: Task, identity: Identity) -> Task | None:
-        """Return the task with late expressions filled in; None if it was skipped or an expression failed."""
+        """Return the task with late expressions filled in; None if it was skipped or an expression failed.
+
+        Raises UnevaluatedError if it needs a value that is still being evaluated.
+        """
         if not task.late and task.when is None:
             return task
         from nemorun_cli.spec.expressions import evaluate, syntax  # noqa: PLC0415 - slow to import, and few tasks have expressions
 
-        outputs = _Outputs(self.history.tasks)
+        outputs, evaluator = _Outputs(self.history.tasks), self.evaluations.evaluator(task.id)
+        filled = None
         try:
-            if task.when is not None and not evaluate.decide_when(
-                task, spec=self.spec, identity=identity, outputs=outputs
+            if evaluate.decide_when(
+                task, spec=self.spec, identity=identity, outputs=outputs, evaluator=evaluator
             ):
+                filled = evaluate.fill_late(
+                    task, spec=self.spec, identity=identity, outputs=outputs, evaluator=evaluator
+                )
+            else:
                 self._skip(task.id, Reason.WHEN, "its `when` is false")
                 self._apply(self.schedule.over(task.id))
                 self.are_pending = True
-                return None
-            return evaluate.fill_late(task, spec=self.spec, identity=identity, outputs=outputs)
         except syntax.TemplateError as error:
             self.fail_unstarted(task, Reason.TEMPLATE, error.message)
-            return None
+        self.evaluations.forget(task.id)
+        return filled
+
+    def fill_all(self, names: Sequence[str], identity: Identity) -> dict[str, Task | None]:
+        """Return the tasks that start now, filled in; None for each that does not.
+
+        Tasks that need a value that is still being evaluated are queued again when it is there; those that
+        start together with one wait for it.
+        """
+        filled: dict[str, Task | None] = {}
+        awaited = set()
+        for name in names:
+            try:
+                filled[name] = self.fill(self.schedule.tasks[name], identity)
+            except UnevaluatedError:
+                awaited.add(name)
+        if awaited and len(self.evaluations) <= MOST_AWAITED:
+            self.are_pending = True  # others can start instead
+        for name in self.schedule.starting_with(awaited):
+            if filled.get(name) is not None:
+                self.schedule.add_ready(name)
+                filled[name] = None
+        return {name: filled.get(name) for name in names}
+
+    def take_values(self) -> None:
+        """Queue the tasks for which an expression was evaluated."""
+        for name in self.evaluations.take():
+            if self.history.tasks[name].status is TaskStatus.PENDING:
+                self.schedule.add_ready(name)
+            else:
+                self.evaluations.forget(name)
 
     def conclude(self) -> None:
         """Once all tasks have finished, record the outcome and release the handlers for it."""

@@ -347,6 +347,11 @@ class Schedule:
         pending = [name for name in group.members if self.history.tasks[name].status is TaskStatus.PENDING]
         return pending if self._queued.issuperset(pending) else None
 
+    def starting_with(self, task_ids: Iterable[str]) -> set[str]:
+        """Return the other members of the groups of these tasks whose members start together."""
+        groups = (self.groups.get(self.tasks[name].group or "") for name in task_ids)
+        return {name for group in groups if group is not None and group.together for name in group.members}
+
     def next_delay(self) -> float | None:
         """When the next delayed task is due, by `clock.steady`; None if no task is delayed."""
         return self._delayed[0][0] if self._delayed else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.problems import Place
 
+_SEARCH_TIME = 5.0  # seconds that the searches for the patterns of all params may take
 _DECLARATION_KEYS = frozenset(("type", "default", "required"))  # a mapping with any of these is a declaration
 _TYPE_NAMES = {
     "string": "text",
@@ -42,8 +43,8 @@ class Param:
     pattern: str | None = None
     help: str | None = None
 
-    def fault(self, value: Any) -> str | None:
-        """Return why the value is invalid, or None."""
+    def fault(self, value: Any, deadline: float) -> str | None:
+        """Return why the value is invalid, or None; all searches for patterns end at `deadline`."""
         if self.type is not None and not _has_type(value, self.type):
             return f"must be {_TYPE_NAMES[self.type]}, not {shown(value)}"
         if self.choices is not None and value not in self.choices:
@@ -54,9 +55,25 @@ class Param:
                 return f"must be at least {self.minimum}, not {shown(value)}"
             if self.maximum is not None and not value <= self.maximum:
                 return f"must be at most {self.maximum}, not {shown(value)}"
-        if self.pattern is not None and isinstance(value, str) and not re.search(self.pattern, value):
-            return f"must match {self.pattern}, not {shown(value)}"
+        if self.pattern is not None and isinstance(value, str):
+            return _mismatch(self.pattern, value, deadline)
         return None
+
+
+def _mismatch(pattern: str, value: str, deadline: float) -> str | None:
+    """Return why a text does not match a pattern that compiles, or None."""
+    from nemorun_cli.system import patterns  # noqa: PLC0415 - few params have patterns
+    from nemorun_cli.system.regex_timeout import PATIENCE, TooSlowError  # noqa: PLC0415 - the same
+
+    rest = deadline - time.monotonic()
+    try:
+        if rest > 0 and patterns.matches(pattern, value, seconds=min(rest, PATIENCE)):
+            return None
+    except TooSlowError:
+        rest = 0
+    if rest <= 0:
+        return f"must match {pattern}, for which the search in {shown(value)} takes too long"
+    return f"must match {pattern}, not {shown(value)}"
 
 
 def declared(section: Mapping[str, Any]) -> dict[str, Param]:
@@ -87,23 +104,24 @@ def values(
         else:
             options[name] = option
     values: dict[str, Any] = {}
+    deadline = time.monotonic() + _SEARCH_TIME
     for name, entry in section.items():
         param = None if name in unconfirmed else _declaration(name, entry)
-        values[name], problem = _value(name, param, options.get(name))
+        values[name], problem = _value(name, param, options.get(name), deadline)
         findings += [problem] if problem else []
     return values, findings
 
 
-def _value(name: str, param: Param | None, option: str | None) -> tuple[Any, Finding | None]:
+def _value(name: str, param: Param | None, option: str | None, deadline: float) -> tuple[Any, Finding | None]:
     if param is None:
         return UNKNOWN, None
     place: Place = ("params", name)
-    problem = _declaration_fault(param)
+    problem = _declaration_fault(param, deadline)
     if problem is not None:
         key, message = problem
         return UNKNOWN, Finding(place=(*place, key), message=message)
     if option is not None:
-        return _option_value(param, option)
+        return _option_value(param, option, deadline)
     if param.has_default:
         return (int(param.default) if _is_whole(param, param.default) else param.default), None
     if param.required:
@@ -112,7 +130,7 @@ def _value(name: str, param: Param | None, option: str | None) -> tuple[Any, Fin
     return None, None
 
 
-def _option_value(param: Param, option: str) -> tuple[Any, Finding | None]:
+def _option_value(param: Param, option: str, deadline: float) -> tuple[Any, Finding | None]:
     text = option.partition("=")[2]
     try:
         value = option_value(text)
@@ -122,7 +140,7 @@ def _option_value(param: Param, option: str) -> tuple[Any, Finding | None]:
     if param.type == "string" and not isinstance(value, str):
         # `-p version=3.10` of a string param is the text 3.10, and `[INST] hello` need not be YAML.
         value, fault = text, None
-    message = fault or param.fault(value) or ""
+    message = fault or param.fault(value, deadline) or ""
     if not message:
         return (int(value) if _is_whole(param, value) else value), None
     place: Place = ("params", param.name)
@@ -151,15 +169,18 @@ def _declaration(name: str, entry: Any) -> Param:
     )
 
 
-def _declaration_fault(param: Param) -> tuple[str, str] | None:
+def _declaration_fault(param: Param, deadline: float) -> tuple[str, str] | None:
     """Return the key of an invalid declaration and the reason, or None."""
     if param.pattern is not None:
+        from nemorun_cli.system import patterns  # noqa: PLC0415 - few params have patterns
+        from nemorun_cli.system.regex_timeout import SearchPatternError  # noqa: PLC0415 - the same
+
         try:
-            re.compile(param.pattern)
-        except re.error as fault:
-            return "pattern", f"is not a regular expression: {fault}"
+            patterns.compiled(param.pattern)
+        except SearchPatternError as fault:
+            return "pattern", str(fault)
     if param.has_default and param.default is not None:
-        message = param.fault(param.default)
+        message = param.fault(param.default, deadline)
         return None if message is None else ("default", message)
     return None
 

@@ -19,6 +19,7 @@ from nemorun_cli.model.problems import Finding, choices
 from nemorun_cli.model.spec import Group, Identity, PluginUse, RunOptions, Spec, Task
 from nemorun_cli.spec.expressions.evaluate import experiment_names
 from nemorun_cli.spec.expressions.fill import DoubtfulText, Filler, LateText
+from nemorun_cli.spec.expressions.helper import Helper
 from nemorun_cli.spec.expressions.syntax import OPENING, UNKNOWN
 from nemorun_cli.spec.prune import cut
 from nemorun_cli.spec.schema import checks
@@ -50,8 +51,12 @@ class Resolution:
     def spec(self, findings: Sequence[Finding] = ()) -> Spec:
         """Return the resolved spec; raise SpecError with these and all other findings."""
         self._findings += findings
+        with Helper() as helper:
+            return self._resolved(helper)
+
+    def _resolved(self, helper: Helper) -> Spec:
         values = self._params()
-        filler = self._filler(values)
+        filler = self._filler(values, helper)
         expansion = Expansion(filler)
         data = self._filled(filler, expansion)
         data = self._without_invalid(data, filler, expansion)
@@ -77,7 +82,7 @@ class Resolution:
         self._findings += findings
         return values
 
-    def _filler(self, values: Mapping[str, Any]) -> Filler:
+    def _filler(self, values: Mapping[str, Any], helper: Helper) -> Filler:
         names = {
             "params": values,
             "matrix": {},
@@ -85,7 +90,7 @@ class Resolution:
             "experiment": experiment_names(self._identity),
             "tasks": _unknown_outputs(self._document.data.get("tasks"), {}),
         }
-        return Filler(names)
+        return Filler(names, helper.evaluate)
 
     def _filled(self, filler: Filler, expansion: Expansion) -> dict[str, Any]:
         """Return the data with expressions filled in: first in env and each matrix, to which others refer."""

@@ -14,11 +14,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli import executors
+from nemorun_cli.scheduler import evaluations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nemorun_cli.model.spec import Spec
+    from nemorun_cli.scheduler.evaluations import Evaluations
 
 IDLE: Final = 1.0  # seconds without any event, after which the imports delay nothing
 LATEST: Final = 5.0  # seconds after the start, from which on a moment without an event suffices
@@ -32,6 +34,7 @@ ALWAYS: Final = (
 )
 EXPRESSIONS: Final = (
     "nemorun_cli.spec.expressions.evaluate",
+    "nemorun_cli.spec.expressions.helper",
     "nemorun_cli.spec.expressions.sandbox",
     "jinja2.debug",
 )
@@ -44,11 +47,12 @@ class LateImports:
     Args:
         spec: the resolved spec, which decides what can be needed.
         report: called with a message if an import fails; others may still succeed.
+        process: evaluates expressions; it is started if the spec has an expression that could take long.
     """
 
-    def __init__(self, spec: Spec, report: Callable[[str], None]) -> None:
+    def __init__(self, spec: Spec, report: Callable[[str], None], *, process: Evaluations) -> None:
         self._report = report
-        self._steps: Iterator[Callable[[], object]] = _steps(spec)
+        self._steps: Iterator[Callable[[], object]] = _steps(spec, process)
         self._latest = time.monotonic() + LATEST
         self.due: float | None = time.monotonic() + IDLE  # monotonic; None once all imports are made
 
@@ -76,10 +80,16 @@ class LateImports:
             self._report(f"something that may be needed later cannot be imported: {error!r}")
 
 
-def _steps(spec: Spec) -> Iterator[Callable[[], object]]:
+def _steps(spec: Spec, process: Evaluations) -> Iterator[Callable[[], object]]:
+    needs_process = evaluations.are_needed(spec)
+    if needs_process:
+        yield process.start
     for name in needed(spec):
         yield partial(importlib.import_module, name)
     yield partial(pin, spec)
+    if needs_process:
+        yield process.check  # it has had time to import what it needs
+    yield partial(importlib.import_module, "psutil")
 
 
 def needed(spec: Spec) -> Iterator[str]:
@@ -92,7 +102,6 @@ def needed(spec: Spec) -> Iterator[str]:
     for kind in sorted(_types(spec)):
         yield from SDK.get(kind, ())
         yield from _siblings(executors.find(kind).__module__)
-    yield "psutil"
 
 
 def pin(spec: Spec) -> None:

@@ -25,6 +25,7 @@ from nemorun_cli.scheduler import handlers
 from nemorun_cli.scheduler.attempt_result import conclude
 from nemorun_cli.scheduler.decisions import Decisions
 from nemorun_cli.scheduler.early_queue import EarlyQueue
+from nemorun_cli.scheduler.evaluations import Evaluations
 from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.storage import events, requests
 from nemorun_cli.storage.ledger import Ledger
@@ -102,11 +103,12 @@ class SupervisorLoop:
             secrets=secrets.values(),
         )
         self.schedule = Schedule(spec, self.history)
-        self._decisions = Decisions(self.schedule, self.journal, can_submit=can_submit)
+        self._poll = select.poll()
+        self._evaluations = Evaluations(self._poll, report)
+        self._decisions = Decisions(self.schedule, self.journal, self._evaluations, can_submit=can_submit)
         self.can_submit = can_submit
         self._secrets = secrets
         self._secrets_are_known = secrets.keys() >= {name for task in spec.tasks for name in task.secrets}
-        self._poll = select.poll()
         self._dispatcher = Dispatcher(
             spec, secrets=secrets, makers=makers or {}, poll=self._poll, report=report
         )
@@ -121,7 +123,7 @@ class SupervisorLoop:
         self._statuses: list[JobStatus] = []  # received after this turn's poll
         self._unread: list[JobStatus] = []  # ends whose outputs could not be read for lack of something
         self._wake: int | None = None
-        self._late_imports = LateImports(spec, report)
+        self._late_imports = LateImports(spec, report, process=self._evaluations)
         self._starts: dict[str, Moment] = {}  # of running attempts, by task, if this process saw them start
 
     # -- lifecycle ----------------------------------------------------------------------------------
@@ -165,6 +167,7 @@ class SupervisorLoop:
         """Release all resources; running attempts continue."""
         self._tracker.close()
         self._dispatcher.close()
+        self._evaluations.close()
         self._admission.close()
         if self._listeners is not None:
             self._listeners.close()
@@ -232,6 +235,7 @@ class SupervisorLoop:
         self._observe()
         if not self._decisions.has_begun:
             self.begin()
+        self._decisions.take_values()
         self._chosen += self._decide()
         self._decisions.finish()
         if self.history.finished and self.can_submit:
@@ -277,7 +281,7 @@ class SupervisorLoop:
         now, monotonic = steady(), time.monotonic()
         timeout = FLUSH_AFTER if self.journal and is_writable else LEDGER_LOOK
         starts = self._admission.due if is_writable else self.journal.due
-        for check_at in (self._dispatcher.due(), starts, self._late_imports.due):
+        for check_at in (self._dispatcher.due(), starts, self._late_imports.due, self._evaluations.due):
             if check_at is not None:
                 timeout = min(timeout, check_at - monotonic)
         for due in (self.schedule.next_delay() if is_writable else None, self._decisions.deadline()):
@@ -436,7 +440,13 @@ class SupervisorLoop:
             return None
         from nemorun_cli.system import log_search  # noqa: PLC0415 - only for tasks with log patterns
 
-        return log_search.found(job.files.log, task.retry.log, report=self._report, inside=job.files.root)
+        return log_search.found(
+            job.files.log,
+            task.retry.log,
+            report=self._report,
+            slow=self._tracker.slow_patterns,
+            inside=job.files.root,
+        )
 
     # -- starting -----------------------------------------------------------------------------------
 
@@ -447,8 +457,7 @@ class SupervisorLoop:
         for name, message in admitted.impossible.items():
             self._decisions.fail_unstarted(self.schedule.tasks[name], Reason.LAUNCH, message)
         jobs = []
-        for name in admitted.tasks:
-            filled = self._decisions.fill(self.schedule.tasks[name], identity)
+        for name, filled in self._decisions.fill_all(admitted.tasks, identity).items():
             if filled is not None and (job := self._plan(filled)):
                 jobs.append(job)
             else:

@@ -6,13 +6,14 @@ after a crash, reading resumes at the last line that has rows and repeats none o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import IO, TYPE_CHECKING, BinaryIO, Final
 
 from nemorun_cli.model import metric_patterns
 from nemorun_cli.system.files import open_to_read
-from nemorun_cli.system.regex_timeout import PATIENCE, TooSlowError, Watchdog
+from nemorun_cli.system.regex_timeout import SlowPatterns, TooSlowError, Watchdog
 from nemorun_cli.tracking.store import json_values, row_files
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 AT: Final = "_at"  # the field with the byte of the log at which the line begins
 CHUNK: Final = 1 << 16  # bytes read at a time
 LONGEST: Final = 1 << 14  # bytes of a line that are searched
+COUNTED: Final = 2e-5  # seconds that a search takes before its time counts, as that of few lines does
 
 
 class OutputMetrics:
@@ -37,6 +39,7 @@ class OutputMetrics:
         opening: the session id under which rows are written.
         wanted: the patterns of each series.
         report: called with a message if a pattern is dropped.
+        slow: the patterns that this process has dropped.
     """
 
     def __init__(
@@ -48,9 +51,11 @@ class OutputMetrics:
         wanted: Mapping[str, Sequence[str]],
         report: Callable[[str], None],
         inside: Path | None = None,
+        slow: SlowPatterns | None = None,
     ) -> None:
         self._log, self._inside = log, inside
         self._report = report
+        self._slow = slow or SlowPatterns()
         self._finders = [
             (place.metric(name), pattern, metric_patterns.finder(pattern))
             for name, patterns in wanted.items()
@@ -78,6 +83,7 @@ class OutputMetrics:
         try:
             if os.stat(self._log).st_size <= self._offset and not (is_over and self._rest):  # noqa: PTH116 - called each second
                 return True
+            self._drop_slow()
             with self._open() as stream, self._watchdog:
                 stream.seek(self._offset)
                 self._writer.open(self._name)
@@ -89,6 +95,14 @@ class OutputMetrics:
 
     def _open(self) -> BinaryIO:
         return open_to_read(self._log, follows_link=False, inside=self._inside)
+
+    def _drop_slow(self) -> None:
+        """Drop the patterns that were too slow for another output."""
+        self._slow.spent.clear()
+        for entry in self._finders.copy():
+            if entry[1] in self._slow:
+                self._finders.remove(entry)
+                self._report(f"the pattern {entry[1]!r} is too slow: dropped")
 
     def _read_stream(self, stream: IO[bytes], *, is_over: bool, until: float) -> bool:
         while data := stream.read(CHUNK):
@@ -123,13 +137,14 @@ class OutputMetrics:
         text = metric_patterns.plain(data[:LONGEST].decode("utf-8", errors="replace"))
         for entry in self._finders.copy():
             folder, pattern, find = entry
-            try:
-                with self._watchdog.watching():
-                    matches = list(find(text))
-            except TooSlowError:
+            matches: list[Fields] = []
+            begun = time.monotonic()
+            with contextlib.suppress(TooSlowError), self._watchdog.watching():
+                matches = list(find(text))
+            seconds = time.monotonic() - begun
+            if seconds > COUNTED and (excess := self._slow.spend(pattern, seconds)):
                 self._finders.remove(entry)
-                self._report(f"the pattern {pattern!r} needs more than {PATIENCE:g} s for a line: dropped")
-                continue
+                self._report(f"the pattern {pattern!r} needs {excess}: dropped")
             for fields in matches:
                 self._append(folder, fields, start)
 

@@ -16,6 +16,7 @@ from nemorun_cli.errors import ExpError
 from nemorun_cli.executors import planning
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
 from nemorun_cli.storage import events
+from nemorun_cli.system.regex_timeout import SlowPatterns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -53,6 +54,7 @@ class Tracker:
 
     Attributes:
         writes: whether records are written at all.
+        slow_patterns: the patterns that the supervisor has given up.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Tracker:
         self._run: OpenSession | None = None
         self._has_begun = False
         self._patterns = {task.id: task.metrics for task in spec.tasks if task.metrics}
+        self.slow_patterns = SlowPatterns()
         self._outputs: dict[tuple[str, int], OutputMetrics] = {}
         self._next_look = 0.0
 
@@ -227,6 +230,7 @@ class Tracker:
             opening=self._open_attempt(task, attempt, {}),
             wanted=self._patterns[task],
             report=lambda text: self._report(f"tracking: {task}: {text}"),
+            slow=self.slow_patterns,
         )
 
     # -- parts --------------------------------------------------------------------------------------

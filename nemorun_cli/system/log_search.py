@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model import metric_patterns
 from nemorun_cli.system.file_end import last_bytes
 from nemorun_cli.system.files import open_to_read
-from nemorun_cli.system.regex_timeout import PATIENCE, TooSlowError, Watchdog
+from nemorun_cli.system.regex_timeout import SearchPatternError, SlowPatterns, TooSlowError, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,10 +19,6 @@ if TYPE_CHECKING:
 
 WINDOW: Final = 1 << 16  # bytes that are searched at the end of an output
 LONGEST: Final = 1 << 14  # bytes that are searched of a line
-
-
-class SearchPatternError(ValueError):
-    """The pattern is not a regular expression."""
 
 
 @lru_cache(maxsize=64)
@@ -37,12 +35,18 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def found(
-    log: Path, patterns: Sequence[str], *, report: Callable[[str], None], inside: Path | None = None
+    log: Path,
+    patterns: Sequence[str],
+    *,
+    report: Callable[[str], None],
+    slow: SlowPatterns | None = None,
+    inside: Path | None = None,
 ) -> str | None:
     """The first pattern that matches in a line at the end of an output; None if none does.
 
-    A pattern that takes too long is skipped, and `report` receives a message. A log that cannot be read
-    has no match; nor has one that is a link, or is behind one in its path below `inside`.
+    A pattern that takes too long is skipped, and `report` receives a message; `slow` are the ones that this
+    process has given up. A log that cannot be read has no match; nor has one that is a link, or is behind
+    one in its path below `inside`.
     """
     try:
         with open_to_read(log, follows_link=False, inside=inside) as stream:
@@ -53,17 +57,32 @@ def found(
         metric_patterns.plain(line[:LONGEST].decode("utf-8", errors="replace"))
         for line in data.replace(b"\r", b"\n").split(b"\n")
     ]
-    watchdog = Watchdog()
+    slow, watchdog = slow or SlowPatterns(), Watchdog()
+    slow.spent.clear()
     with watchdog:
         for pattern in patterns:
-            search = compiled(pattern).search
-            try:
-                for line in lines:
-                    with watchdog.watching():
-                        if search(line):
-                            return pattern
-            except TooSlowError:
-                report(
-                    f"the pattern {pattern!r} of retry.on took more than {PATIENCE:g} s for a line: skipped"
-                )
+            if pattern in slow:
+                report(f"the pattern {pattern!r} of retry.on is too slow: skipped")
+            elif _matches(pattern, lines, report=report, slow=slow, watchdog=watchdog):
+                return pattern
     return None
+
+
+def _matches(
+    pattern: str,
+    lines: Sequence[str],
+    *,
+    report: Callable[[str], None],
+    slow: SlowPatterns,
+    watchdog: Watchdog,
+) -> bool:
+    search = compiled(pattern).search
+    for line in lines:
+        begun = time.monotonic()
+        with contextlib.suppress(TooSlowError), watchdog.watching():
+            if search(line):
+                return True
+        if excess := slow.spend(pattern, time.monotonic() - begun):
+            report(f"the pattern {pattern!r} of retry.on took {excess}: skipped")
+            return False
+    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from support.schedules import schedule, task
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.scheduler.decisions import Decisions
+from nemorun_cli.scheduler.evaluations import Evaluations
 from nemorun_cli.storage import events
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.ledger_writer import LedgerWriter
@@ -34,7 +36,7 @@ def decisions(tmp_path: Path) -> Decisions:
         by="test",
         report=pytest.fail,
     )
-    made = Decisions(graph, journal, can_submit=True)
+    made = Decisions(graph, journal, Evaluations(select.poll(), pytest.fail), can_submit=True)
     made.begin()
     for name, reason in (("parent", None), ("child", Reason.DEPENDENCY)):
         journal.note(events.SUBMITTED, task=name, attempt=1, reason=reason)

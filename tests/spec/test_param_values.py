@@ -6,6 +6,7 @@ import pytest
 
 from nemorun_cli.spec.expressions.syntax import UNKNOWN
 from nemorun_cli.spec.param_values import values
+from nemorun_cli.system import regex_timeout
 
 
 def given(section: dict[str, Any], *options: str) -> dict[str, Any]:
@@ -128,3 +129,20 @@ def test_value_in_doubt_is_unknown() -> None:
 def test_mapping_without_declaring_keys_is_a_plain_default() -> None:
     """A mapping is a declaration only if it has type, default or required."""
     assert given({"range": {"minimum": 1, "maximum": 2}}) == {"range": {"minimum": 1, "maximum": 2}}
+
+
+def test_a_pattern_that_takes_too_long_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that does not end in its time is a problem of the value, and the next param has its own."""
+    monkeypatch.setattr(regex_timeout, "PATIENCE", 0.05)
+    found = problems(
+        {
+            "a": {"type": "string", "default": "a" * 60 + "!", "pattern": "(a|aa)+$"},
+            "b": {"type": "string", "default": "x", "pattern": "^v"},
+            "c": {"type": "string", "default": "v", "pattern": "(a{99999}){9}"},
+        }
+    )
+    assert "takes too long" in found[0]
+    assert found[1:] == [
+        '|must match ^v, not "x"',
+        "|is larger than 50,000 characters with its repetitions",
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import errno
 import importlib.util
+import select
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,6 +23,7 @@ from nemorun_cli.executors import launchers
 from nemorun_cli.experiment import create
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
+from nemorun_cli.scheduler.evaluations import Evaluations
 from nemorun_cli.spec import load
 from nemorun_cli.supervisor import late_imports
 from nemorun_cli.supervisor.late_imports import LateImports
@@ -83,7 +85,7 @@ tasks:
     retry: {limit: 1, on: [{log: "NCCL"}]}
     dependencies: [first]
   late:
-    inline: 'echo "${{ tasks.first.outputs.x | int + 1 }}" >>ran'
+    inline: 'echo "${{ [tasks.first.outputs.x | int, 1] | sum }}" >>ran'
     when: ${{ tasks.first.outputs.x | int > 40 }}
     dependencies: [flaky]
   stopped: {inline: "sleep 600", allow_failure: true}
@@ -100,7 +102,10 @@ def copy(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_supervisor_outlives_its_package(workspace: ExpWorkspace, copy: Path) -> None:
-    """Retries, expressions, metrics, handlers, a cancel and plugins work after its files are gone."""
+    """Retries, expressions, metrics, handlers, a cancel and plugins work after its files are gone.
+
+    That `sum` could take long, so its process was started before.
+    """
     (workspace.folder / "ears.py").write_text(EARS)
     workspace.exp.spec(SPEC)
     run = find(workspace.exp.process("run", "spec.yaml", "-d", "-q").stdout.strip(), home=workspace.home)
@@ -156,7 +161,9 @@ def test_a_supervisor_that_misses_a_module_ends_with_the_reason(
 
 def test_imports_wait_for_a_moment_without_events(workspace: ExpWorkspace) -> None:
     """An event postpones them, and one for which descriptors were lacking is repeated."""
-    imports = LateImports(workspace.run({"a": ":"}).spec, pytest.fail)
+    imports = LateImports(
+        workspace.run({"a": ":"}).spec, pytest.fail, process=Evaluations(select.poll(), pytest.fail)
+    )
     first = imports.due
     assert first is not None
     imports.notice(is_idle=True)
@@ -200,7 +207,7 @@ def test_every_late_import_is_known(workspace: ExpWorkspace) -> None:
     spec = replace(
         spec, tasks=(first, late, *(replace(first, executor=kind) for kind in ("docker", "slurm")))
     )
-    names = [*late_imports.needed(spec), "filelock", "nemorun_cli.executors.local", *LAUNCHERS]
+    names = [*late_imports.needed(spec), "psutil", "filelock", "nemorun_cli.executors.local", *LAUNCHERS]
     program = [sys.executable, "-P", "-c", PROGRAM, *names]
     loaded = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60).stdout.split()
     missing = {

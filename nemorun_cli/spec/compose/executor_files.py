@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LOCAL: Final = "local"  # the built-in executor
 _ALLOWED: Final = frozenset(("version", "executors"))
 _LOCAL_ENTRY: Final = {"type": LOCAL}
+_MOST_EXTENDED: Final = 50  # executors in a chain of `extends`
+_TOO_LONG: Final = f"is a chain of more than {_MOST_EXTENDED} executors"
 
 Word: TypeAlias = Literal["built in", "spec", "project", "user"]
 
@@ -154,6 +156,10 @@ class ExecutorCatalog:
             chain.append((number, entry_name))
             target = entry.get("extends")
             if not isinstance(target, str):
+                return self._merged_entry(name, parts)
+            if len(chain) > _MOST_EXTENDED:
+                finding = Finding(place=("executors", name, "extends"), message=_TOO_LONG)
+                self.problems.append(levels[0].sources.problem(finding))
                 return self._merged_entry(name, parts)
             target_level = _find(target, levels, number + 1 if target == entry_name else number)
             if target_level is None or (target_level, target) in chain:

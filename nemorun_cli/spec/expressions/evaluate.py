@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.model.problems import choices, shown
 from nemorun_cli.spec.expressions.syntax import (
     OPENING,
+    ROOTS,
     UNKNOWN,
     Expression,
     Parsed,
@@ -27,6 +28,9 @@ from nemorun_cli.spec.expressions.syntax import (
 
 if TYPE_CHECKING:
     from nemorun_cli.model.spec import Identity, Spec, Task
+
+Evaluator = Callable[[str, Mapping[str, Any]], Any]
+"""Evaluates the code of an expression over its names, within limits of time; raises TemplateError."""
 
 __all__ = [
     "TemplateError",
@@ -48,19 +52,63 @@ _SHELL_TEXTS = {  # by role: what they are, and how a value gets there
 _SAFE = re.compile(r"[A-Za-z0-9_./:=@%+,-]*", re.ASCII)
 
 
-def evaluate(expression: Expression, names: Mapping[str, Any]) -> Any:
-    """Return the value of an expression as plain data; raises TemplateError if it cannot be evaluated."""
+def evaluate(expression: Expression, names: Mapping[str, Any], evaluator: Evaluator) -> Any:
+    """Return the value of an expression as plain data; raises TemplateError if it cannot be evaluated.
+
+    `evaluator` evaluates an expression that could take long.
+    """
     with named(expression):
-        return value_of(_checked(expression, names), names)
+        return value_of(_checked(expression, names), names, evaluator)
 
 
-def value_of(expression: Parsed, names: Mapping[str, Any]) -> Any:
+def value_of(expression: Parsed, names: Mapping[str, Any], evaluator: Evaluator) -> Any:
     """Return the value of an expression that was already parsed and checked; raises TemplateError."""
     if expression.sole is not None:
         return _looked_up(expression.sole, names)
     from nemorun_cli.spec.expressions import sandbox  # noqa: PLC0415 - Jinja2 is slow to import, and not needed for a plain name
 
-    return sandbox.evaluate(expression.code, names)
+    used = _used(expression, names)
+    if sandbox.compiled(expression.code).is_simple and all(
+        _is_small(values, sandbox.SMALL) for values in used.values() if values
+    ):
+        with suppress(sandbox.TooLargeError):
+            return sandbox.evaluate(expression.code, used, most=sandbox.SMALL)
+    return evaluator(expression.code, used)
+
+
+def _used(expression: Parsed, names: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the names that the expression uses, as plain data."""
+    used: dict[str, Any] = {root: {} for root in ROOTS}
+    for reference in expression.references:
+        values = names[reference.root]
+        key = reference.keys[0] if reference.keys else None
+        try:
+            used[reference.root].update({key: values[key]} if reference.keys else values)
+        except KeyError:
+            raise TemplateError(f"{reference.root} has no {key!r} yet") from None
+    return used
+
+
+def _is_small(value: Mapping[str, Any], most: int) -> bool:
+    """Whether values have at most so many characters and items; stops where they have more."""
+    size, rest = 0, list(value.values())
+    while rest and size <= most:
+        value = rest.pop()
+        if isinstance(value, str):
+            size += len(value)
+        elif isinstance(value, (int, float)):
+            size += 1
+        elif isinstance(value, Mapping):
+            size += len(value)
+            if size <= most:
+                rest += [*value, *value.values()]
+        elif isinstance(value, (list, tuple)):
+            size += len(value)
+            if size <= most:
+                rest += value
+        else:
+            size += 1
+    return size <= most
 
 
 def compile_only(expression: Expression, names: Mapping[str, Any]) -> Parsed:
@@ -74,29 +122,41 @@ def compile_only(expression: Expression, names: Mapping[str, Any]) -> Parsed:
         return checked
 
 
-def fill(text: str, names: Mapping[str, Any]) -> Any:
+def fill(text: str, names: Mapping[str, Any], evaluator: Evaluator) -> Any:
     """Return the text with its expressions filled in; a text that is a single expression keeps its type."""
     if OPENING not in text:
         return text
     sole = sole_expression(text)
-    return fill_text(text, names) if sole is None else evaluate(sole, names)
+    return fill_text(text, names, evaluator) if sole is None else evaluate(sole, names, evaluator)
 
 
-def fill_text(text: str, names: Mapping[str, Any]) -> str:
+def fill_text(text: str, names: Mapping[str, Any], evaluator: Evaluator) -> str:
     """Return the text with its expressions filled in as text; raises TemplateError."""
-    parts = [part if isinstance(part, str) else text_of(evaluate(part, names)) for part in pieces(text)]
-    return _joined(parts)
+    return _joined(
+        [
+            part if isinstance(part, str) else text_of(evaluate(part, names, evaluator))
+            for part in pieces(text)
+        ]
+    )
 
 
-def fill_inline(text: str, names: Mapping[str, Any]) -> str:
+def fill_inline(text: str, names: Mapping[str, Any], evaluator: Evaluator) -> str:
     """Return the text of a script with its expressions filled in as plain words; raises TemplateError."""
     return _joined(
-        [part if isinstance(part, str) else word_of(part, evaluate(part, names)) for part in pieces(text)]
+        [
+            part if isinstance(part, str) else word_of(part, evaluate(part, names, evaluator))
+            for part in pieces(text)
+        ]
     )
 
 
 def fill_late(
-    task: Task, *, spec: Spec, identity: Identity, outputs: Mapping[str, Mapping[str, Any]]
+    task: Task,
+    *,
+    spec: Spec,
+    identity: Identity,
+    outputs: Mapping[str, Mapping[str, Any]],
+    evaluator: Evaluator,
 ) -> Task:
     """Return the task with every text that `late` names filled in; raises TemplateError.
 
@@ -108,22 +168,45 @@ def fill_late(
     names = names_of(spec, identity, outputs, task)
     fields: dict[str, Any] = {}
     for pointer in task.late:
-        name, *keys = [token.replace("~1", "/").replace("~0", "~") for token in pointer[1:].split("/")]
+        name, *keys = _keys(pointer)
         value = fields[name] if name in fields else getattr(task, name)
-        filled = functools.partial(_filled_field, task, name, names)
+        filled = functools.partial(_filled_field, task, name, names, evaluator)
         fields[name] = _with_filled(value, keys, filled)
     if "workdir" in fields:
         fields["workdir"] = str(Path(spec.folder, fields["workdir"]))
     return replace(task, **fields, late=())
 
 
+def late_texts(spec: Spec) -> set[str]:
+    """The texts of all tasks that contain expressions over outputs."""
+    texts = {task.when for task in spec.tasks if isinstance(task.when, str)}
+    for task in spec.tasks:
+        for pointer in task.late:
+            name, *keys = _keys(pointer)
+            texts.add(_at(getattr(task, name), keys))
+    return texts
+
+
+def could_take_long(text: str) -> bool:
+    """Whether an expression of a text needs an evaluator even if its values are small."""
+    from nemorun_cli.spec.expressions import sandbox  # noqa: PLC0415 - as in value_of
+
+    expressions = (parsed(part.code, {}) for part in pieces(text) if isinstance(part, Expression))
+    return any(part.sole is None and not sandbox.compiled(part.code).is_simple for part in expressions)
+
+
 def decide_when(
-    task: Task, *, spec: Spec, identity: Identity, outputs: Mapping[str, Mapping[str, Any]]
+    task: Task,
+    *,
+    spec: Spec,
+    identity: Identity,
+    outputs: Mapping[str, Mapping[str, Any]],
+    evaluator: Evaluator,
 ) -> bool:
     """Whether the `when` of a task lets it run; raises TemplateError if that is not a boolean."""
     if task.when is None or isinstance(task.when, bool):
         return task.when is not False
-    value = fill(task.when, names_of(spec, identity, outputs, task))
+    value = fill(task.when, names_of(spec, identity, outputs, task), evaluator)
     if isinstance(value, bool):
         return value
     raise TemplateError(f"when: {task.when} evaluates to {shown(value)}, not true or false")
@@ -259,6 +342,17 @@ def word_of(expression: Expression, value: Any, role: str = "inline") -> str:
     raise TemplateError(message, hint=hint, raw=expression.raw)
 
 
+def _keys(pointer: str) -> list[str]:
+    """The keys of a JSON pointer (RFC 6901)."""
+    return [token.replace("~1", "/").replace("~0", "~") for token in pointer[1:].split("/")]
+
+
+def _at(value: Any, keys: list[str]) -> Any:
+    for key in keys:
+        value = value[key] if isinstance(value, Mapping) else value[int(key)]
+    return value
+
+
 def _with_filled(value: Any, keys: list[str], filled: Callable[[str], Any]) -> Any:
     """Return a copy of the value in which the text at the keys is filled in."""
     if not keys:
@@ -271,12 +365,12 @@ def _with_filled(value: Any, keys: list[str], filled: Callable[[str], Any]) -> A
     return tuple(items) if isinstance(value, tuple) else items
 
 
-def _filled_field(task: Task, field: str, names: Mapping[str, Any], text: str) -> Any:
+def _filled_field(task: Task, field: str, names: Mapping[str, Any], evaluator: Evaluator, text: str) -> Any:
     if field == "body" and task.kind == "inline":
-        return fill_inline(text, names)
+        return fill_inline(text, names, evaluator)
     if field == "args" and task.kind == "partial":
-        return fill(text, names)
-    filled = fill_text(text, names)
+        return fill(text, names, evaluator)
+    filled = fill_text(text, names, evaluator)
     if "\0" in filled:
         raise TemplateError(f"{text} evaluates to text with a NUL character, which a process cannot receive")
     return filled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from nemorun_cli.spec.expressions.evaluate import (
     value_of,
     word_of,
 )
+from nemorun_cli.spec.expressions.limits import ALL_TIME
 from nemorun_cli.spec.expressions.syntax import (
     MAX_LENGTH,
     OPENING,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from nemorun_cli.model.problems import Place
+    from nemorun_cli.spec.expressions.evaluate import Evaluator
     from nemorun_cli.spec.expressions.syntax import Parsed
 
 LITERAL_SECTIONS = frozenset(("version", "name", "params"))  # in these, `${{` is ordinary text
@@ -67,20 +70,23 @@ class _Pending:
     expression: Expression
     parsed: Parsed
 
-    def value(self, names: Mapping[str, Any], role: str) -> Any:
+    def value(self, names: Mapping[str, Any], role: str, evaluator: Evaluator) -> Any:
         with named(self.expression):
-            value = value_of(self.parsed, names)
+            value = value_of(self.parsed, names, evaluator)
         return word_of(self.expression, value, role) if role in _SHELL_ROLES else value
 
 
 class Filler:
     """Fills in the texts of a spec; collects the problems in `findings`.
 
-    `filled`, `unfilled` and `varying` are the places of texts with expressions.
+    `filled`, `unfilled` and `varying` are the places of texts with expressions. `evaluator` evaluates
+    expressions that could take long.
     """
 
-    def __init__(self, names: dict[str, Any]) -> None:
+    def __init__(self, names: dict[str, Any], evaluator: Evaluator) -> None:
         self.names = names
+        self._evaluator = evaluator
+        self._deadline = time.monotonic() + ALL_TIME
         self.findings: list[Finding] = []
         self.filled: set[Place] = set()
         self.unfilled: set[Place] = set()
@@ -134,7 +140,11 @@ class Filler:
     def _varying(self, text: str, parts: list[Any], role: str, place: Place, uses: dict[str, str]) -> str:
         def fill(names: Mapping[str, Any], member: str) -> Any:
             try:
-                values = [part.value(names, role) if isinstance(part, _Pending) else part for part in parts]
+                self._check_time()
+                values = [
+                    part.value(names, role, self._evaluator) if isinstance(part, _Pending) else part
+                    for part in parts
+                ]
                 return self._late(values, place, uses) if uses else self._whole(values, role)
             except TemplateError as fault:
                 if place not in self.unfilled:  # reported once, for the first member with the problem
@@ -151,6 +161,7 @@ class Filler:
     def _part(self, part: Expression, role: str, place: Place, uses: dict[str, str]) -> Any:
         """Return the value of an expression, itself if it is filled in later, UNKNOWN if it has a problem."""
         try:
+            self._check_time()
             checked = compile_only(part, self.names)
             tasks = {name.keys[0]: part.raw for name in checked.references if name.root == "tasks"}
             if tasks:
@@ -161,7 +172,7 @@ class Filler:
             self.uses_identity |= any(name.root == "experiment" for name in checked.references)
             if any(name.root == "matrix" for name in checked.references):
                 return _Pending(part, checked)
-            value = evaluate(part, self.names)
+            value = evaluate(part, self.names, self._evaluator)
             return word_of(part, value, role) if role in _SHELL_ROLES else value
         except TemplateError as fault:
             self._find(fault, place)
@@ -190,6 +201,10 @@ class Filler:
             self._text(word, (*place, index)) if OPENING in word else word
             for index, word in enumerate(split(text))
         ]
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise TemplateError(f"the expressions of the spec take more than {ALL_TIME:g} s in all")
 
     def _find(self, fault: TemplateError, place: Place) -> None:
         self.findings.append(Finding(place=place, message=fault.message, hint=fault.hint, needle=fault.raw))

@@ -1,14 +1,20 @@
-"""Jinja2's sandbox restricted to expressions over plain values: no attributes, few methods, size limits."""
+"""Jinja2's sandbox restricted to expressions over plain values: no attributes, few methods, size limits.
+
+Sizes do not limit the time: the work of a filter such as `sum` or `reject` can grow with the square of its
+list. Only expressions that are simple by their syntax are evaluated in this process, over small values;
+`helper_process` evaluates the others.
+"""
 
 from __future__ import annotations
 
 import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
-from jinja2 import meta
+from jinja2 import meta, nodes
 from jinja2.filters import FILTERS
 from jinja2.sandbox import SandboxedEnvironment
 
@@ -20,7 +26,8 @@ if TYPE_CHECKING:
 
 MAX_SIZE = 1_000_000  # characters and items of a value
 MAX_RANGE = 10_000
-_MAX_BITS = 4_096  # of a power
+SMALL: Final = 2_000  # characters and items of the values of an expression that is evaluated in this process
+_MAX_BITS = 4_096  # of a whole number
 _MAX_PRECISION = 300  # digits; a float has no more
 
 _FAULTS = (
@@ -28,7 +35,6 @@ _FAULTS = (
     ArithmeticError,
     AttributeError,
     LookupError,
-    MemoryError,
     NameError,  # Jinja compiles 1e999 to a name, inf
     RecursionError,
     TypeError,
@@ -77,7 +83,6 @@ _FILTERS = [
     "dictsort",
     "first",
     "float",
-    "int",
     "items",
     "last",
     "length",
@@ -98,10 +103,62 @@ _FILTERS = [
 ]
 
 
+_SIMPLE_FILTERS: Final = frozenset(
+    [
+        "abs",
+        "capitalize",
+        "count",
+        "d",
+        "default",
+        "first",
+        "float",
+        "int",
+        "join",
+        "last",
+        "length",
+        "lower",
+        "max",
+        "min",
+        "round",
+        "string",
+        "title",
+        "tojson",
+        "trim",
+        "upper",
+    ]
+)
+"""Filters that apply no other filter or test, and whose work grows no faster than the size of their input."""
+
+_SIMPLE_METHODS: Final = _METHODS - {"rfind", "rpartition", "rsplit"}  # they search in quadratic time
+
+_SIMPLE_NODES: Final = (
+    *(nodes.Add, nodes.And, nodes.Compare, nodes.Concat, nodes.CondExpr, nodes.Const, nodes.Dict, nodes.Div),
+    *(nodes.FloorDiv, nodes.Getattr, nodes.Getitem, nodes.List, nodes.Mod, nodes.Mul, nodes.Name, nodes.Neg),
+    *(nodes.Not, nodes.Or, nodes.Pos, nodes.Pow, nodes.Slice, nodes.Sub, nodes.Test, nodes.Tuple),
+)
+
+
+class TooLargeError(Exception):
+    """A value is too large to be computed in this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A compiled expression; `is_simple` if over small values it takes next to no time."""
+
+    run: TemplateExpression
+    is_simple: bool
+
+
 @functools.lru_cache(maxsize=512)
-def compiled(code: str) -> TemplateExpression:
-    """Return the compiled expression; raises TemplateError for wrong syntax and unknown names."""
-    environment = _environment()
+def compiled(code: str, *, most: int = SMALL) -> Compiled:
+    """Return the compiled expression; raises TemplateError for wrong syntax and unknown names.
+
+    Args:
+        code: the expression, its names rewritten for Jinja.
+        most: the size of its largest intermediate value, beyond which it raises TooLargeError.
+    """
+    environment = _environment(most)
     try:
         # `meta` works on templates, so the expression is parsed within one.
         tree = environment.parse("{{ " + code + "\n}}")
@@ -109,21 +166,35 @@ def compiled(code: str) -> TemplateExpression:
         if unknown:
             name = min(unknown)
             raise TemplateError(f"unknown name {name!r} in an expression", hint=choices(name, ROOTS))
-        return environment.compile_expression(code, undefined_to_none=False)
+        run = environment.compile_expression(code, undefined_to_none=False)
+        return Compiled(run, all(map(_is_simple, tree.find_all(nodes.Expr))))
     except jinja2.TemplateSyntaxError as fault:
         raise TemplateError(f"is not a valid expression: {fault.message}") from None
-    except RecursionError:
+    except (RecursionError, SyntaxError, MemoryError):  # of Jinja's parser, or of Python's
         raise TemplateError("is nested too deeply") from None
 
 
-def evaluate(code: str, names: Mapping[str, Any]) -> Any:
-    """Return the value of the expression as plain data; raises TemplateError."""
-    expression = compiled(code)
+def _is_simple(node: nodes.Expr) -> bool:
+    if isinstance(node, nodes.Filter):
+        return node.name in _SIMPLE_FILTERS
+    if isinstance(node, nodes.Call):
+        return isinstance(node.node, nodes.Getattr) and node.node.attr in _SIMPLE_METHODS
+    return isinstance(node, _SIMPLE_NODES)
+
+
+def evaluate(code: str, names: Mapping[str, Any], *, most: int = MAX_SIZE) -> Any:
+    """Return the value of the expression as plain data; raises TemplateError.
+
+    Raises TooLargeError for an intermediate value that is larger than `most`.
+    """
+    expression = compiled(code, most=most).run
     try:
         value = expression(**names)
         if isinstance(value, jinja2.Undefined):
             str(value)  # a strict undefined raises its message
         return _plain(value, SizeBudget())
+    except MemoryError:
+        raise TemplateError("cannot be evaluated: it needs too much memory") from None
     except _FAULTS as fault:
         message = getattr(fault, "message", None) or str(fault) or type(fault).__name__
         raise TemplateError(f"cannot be evaluated: {message}") from None
@@ -169,7 +240,11 @@ _KINDS: dict[type, str] = {int: "a number", float: "a number", bool: "a boolean"
 class _Sandbox(SandboxedEnvironment):
     """Allows access to the keys of mappings and a few methods of text, and to nothing else."""
 
-    intercepted_binops = frozenset(("*", "**", "%"))
+    intercepted_binops = frozenset(("+", "-", "*", "/", "//", "%", "**"))
+
+    def __init__(self, most: int) -> None:
+        super().__init__(undefined=jinja2.StrictUndefined, optimized=False, cache_size=0)
+        self._most = most
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, str) and attribute in _METHODS:
@@ -197,8 +272,16 @@ class _Sandbox(SandboxedEnvironment):
         elif operator == "%" and not isinstance(left, (int, float)):
             raise TypeError("% works on numbers only")
         elif operator == "*" and not all(isinstance(side, (int, float)) for side in (left, right)):
-            _check_repetition(left, right)
-        return super().call_binop(context, operator, left, right)
+            self.check_size(_size_repeated(left, right))
+        elif operator == "+" and isinstance(left, (str, list, tuple)):
+            self.check_size(len(left) + len(right))
+        return _checked(super().call_binop(context, operator, left, right))
+
+    def check_size(self, size: int) -> None:
+        """Check the size of a value before it is made; raises ValueError or TooLargeError."""
+        SizeBudget().spend(size)
+        if size > self._most:
+            raise TooLargeError
 
     def is_safe_callable(self, obj: Any) -> bool:
         owner = None if isinstance(obj, jinja2.Undefined) else getattr(obj, "__self__", None)
@@ -212,11 +295,21 @@ def _check_power(left: Any, right: Any) -> None:
         raise ValueError("the power is too large")
 
 
-def _check_repetition(left: Any, right: Any) -> None:
+def _size_repeated(left: Any, right: Any) -> int:
     text, count = (left, right) if isinstance(left, str) else (right, left)
     if not isinstance(text, str) or not isinstance(count, int):
         raise TypeError("* works on numbers, or repeats text")  # nested lists could grow without bound
-    SizeBudget().spend(len(text) * max(count, 0))
+    return len(text) * max(count, 0)
+
+
+def _checked(value: Any) -> Any:
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        raise ValueError(f"a number has more than {_MAX_BITS:,} bits")
+    return value
+
+
+def _int(value: Any, default: int = 0, base: int = 10) -> Any:
+    return _checked(FILTERS["int"](value, default, base))
 
 
 def _round(value: float, precision: int = 0, method: str = "common") -> float:
@@ -271,11 +364,21 @@ def _map(context: Any, values: Iterable[Any], *args: Any, **options: Any) -> lis
     return _bounded(mapped(context, values, *args, **options))
 
 
+@jinja2.pass_environment
+def _limited_join(
+    environment: _Sandbox, values: Iterable[Any], separator: str = "", attribute: str | int | None = None
+) -> str:
+    joined = _join(values, separator, attribute)
+    environment.check_size(len(joined))
+    return joined
+
+
 @functools.cache
-def _environment() -> _Sandbox:
-    environment = _Sandbox(undefined=jinja2.StrictUndefined, optimized=False, cache_size=0)
+def _environment(most: int) -> _Sandbox:
+    environment = _Sandbox(most)
     own: dict[str, Callable[..., Any]] = {
-        "join": _join,
+        "int": _int,
+        "join": _limited_join,
         "keys": list,
         "list": _bounded,
         "map": _map,

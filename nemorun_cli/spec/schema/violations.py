@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator
@@ -18,8 +19,15 @@ if TYPE_CHECKING:
     from nemorun_cli.model.problems import Place
 
 
+MOST: Final = 1_000  # violations that are reported
+
+
 def find(data: Any, schema: Mapping[str, Any], place: Place = ()) -> Iterator[Finding]:
-    """Yield the violations in the data at `place`, each cause once."""
+    """Yield the violations in the data at `place`, each cause once; of very many, the first ones."""
+    return islice(_find_all(data, schema, place), MOST)
+
+
+def _find_all(data: Any, schema: Mapping[str, Any], place: Place) -> Iterator[Finding]:
     reported: set[Place] = set()
     for error in sorted(Draft202012Validator(schema).iter_errors(data), key=_rank):
         explained = _wants_a_key(error) and _is_misspelled_at(error, place, reported)

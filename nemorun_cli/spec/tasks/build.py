@@ -21,7 +21,7 @@ from nemorun_cli.model.spec import (
     Task,
 )
 from nemorun_cli.spec.expressions.fill import LateText, as_plain, late_texts, words
-from nemorun_cli.spec.expressions.syntax import TemplateError
+from nemorun_cli.spec.expressions.syntax import OPENING, Expression, TemplateError, parsed, pieces
 from nemorun_cli.spec.tasks import callables
 from nemorun_cli.spec.tasks.dependencies import Member, members_of
 from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 KINDS: tuple[Kind, ...] = ("script", "inline", "command", "partial")
 _MOST_FINDINGS = 20  # per task name: further members would repeat them
+_MOST_LATE = 1_000  # expressions of a task that are filled in later and are more than a name
 _SHARED_FIELDS = (
     "workdir",
     "entrypoint",
@@ -411,10 +412,13 @@ class TaskBuilder:
     def _check_patterns(self, patterns: Sequence[str], member: Member) -> None:
         for pattern in patterns:
             from nemorun_cli.system import log_search  # noqa: PLC0415 - few tasks have patterns
+            from nemorun_cli.system.patterns import check_length  # noqa: PLC0415 - the same
+            from nemorun_cli.system.regex_timeout import SearchPatternError  # noqa: PLC0415 - the same
 
             try:
+                check_length(pattern)
                 log_search.compiled(pattern)
-            except log_search.SearchPatternError as fault:
+            except SearchPatternError as fault:
                 hint = "log is a Python regular expression"
                 place = (*self._place(member, "retry"), "on")
                 if place not in self._reported:
@@ -518,9 +522,19 @@ class TaskBuilder:
         if not late:
             return task
         self.late[task.id] = tuple(text for _, text in late)
+        self._check_number([text for _, text in late])
         plain = {name: as_plain(value) for name, value in fields.items()}
         pointers = tuple(pointer for pointer, _ in late if pointer != "/when")
         return replace(task, **plain, late=pointers)
+
+    def _check_number(self, late: Sequence[LateText]) -> None:
+        """Check how many expressions the supervisor would compile for one task."""
+        if sum(text.count(OPENING) for text in late) <= _MOST_LATE:
+            return
+        expressions = [part for text in late for part in pieces(text) if isinstance(part, Expression)]
+        if sum(parsed(part.code, {}).sole is None for part in expressions) > _MOST_LATE:
+            message = f"more than {_MOST_LATE:,} expressions of the task use outputs of tasks"
+            self._report(late[0].place, message, "compute them in one task, and use its outputs")
 
 
 def _with_shared_fields(task: Task, first: Task) -> Task:

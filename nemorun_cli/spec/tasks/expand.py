@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Names = Mapping[str, Any]
     Fill = Callable[[Names, str], Any]
 
+MOST_MEMBERS = 200_000  # of all sweeps of a spec
+
 # Values of these keys remain strings after filling, so their schema is not checked again.
 _ALWAYS_TEXT = frozenset(("command", "inline", "args", "env", "when"))
 
@@ -37,6 +39,7 @@ class Expansion:
         self.unconfirmed: set[str] = set()
         self.findings: list[Finding] = []
         self._filler = filler
+        self._members = 0  # of all sweeps
         self._names: dict[str, list[str]] = {}  # the keys of each task's matrix, where known
 
     def expand(self, tasks: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,7 +55,8 @@ class Expansion:
     def _expand(self, name: str, task: Mapping[str, Any]) -> None:
         place: Place = ("tasks", name, "matrix")
         is_unfilled = any(unfilled[: len(place)] == place for unfilled in self._filler.unfilled)
-        if is_unfilled or not checks.is_matrix(task["matrix"]):
+        is_beyond = self._members > MOST_MEMBERS  # which is reported once
+        if is_unfilled or is_beyond or not checks.is_matrix(task["matrix"]):
             self.unconfirmed.add(name)
             return
         from nemorun_cli.spec.tasks import matrix  # noqa: PLC0415 - only for sweeps
@@ -62,6 +66,11 @@ class Expansion:
         size = len(group) if isinstance(group, list) and group else 1
         sweep, findings = matrix.expand(task["matrix"], place, size=size)
         self.findings += findings
+        self._members += 0 if sweep is None else len(sweep.combinations)
+        if self._members > MOST_MEMBERS:
+            message = f"the matrices of the spec have more than {MOST_MEMBERS:,} members in all"
+            self.findings.append(Finding(place=place, message=message))
+            sweep = None
         if sweep is None:
             self.unconfirmed.add(name)
         else:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.metric_patterns import PatternError, finder
 from nemorun_cli.model.problems import Finding
+from nemorun_cli.system.patterns import check_length
+from nemorun_cli.system.regex_timeout import SearchPatternError
 from nemorun_cli.tracking.store.record_paths import encode_name
 
 if TYPE_CHECKING:
@@ -42,7 +44,9 @@ class MetricSection:
             self.findings.append(Finding(place=place, message=fault.message, on_key=True))
         for index, pattern in enumerate(patterns):
             try:
+                check_length(pattern)
                 finder(pattern)
-            except PatternError as fault:
+            except (PatternError, SearchPatternError) as fault:
                 pattern_place = (*place, index) if is_list else place
-                self.findings.append(Finding(place=pattern_place, message=str(fault), hint=fault.hint))
+                hint = fault.hint if isinstance(fault, PatternError) else None
+                self.findings.append(Finding(place=pattern_place, message=str(fault), hint=hint))

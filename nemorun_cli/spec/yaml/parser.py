@@ -26,7 +26,7 @@ from nemorun_cli.spec.yaml.source import SpecSource
 if TYPE_CHECKING:
     from nemorun_cli.model.problems import Problem
 
-MAX_VALUES = 2_000_000  # in a document, including values repeated by aliases
+MAX_VALUES = 500_000  # in a document, including values repeated by aliases; ten thousand tasks need 100,000
 MAX_DEPTH = 64  # collections within collections
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -18,12 +18,14 @@ from nemorun_cli.model.problems import Finding, Problem
 from nemorun_cli.system.files import open_to_read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from nemorun_cli.model.problems import Place
 
 MAX_BYTES = 32_000_000  # of a spec; ten thousand tasks need about two million
+
+_Entry = tuple[Node, Node]  # a key and its value
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -51,6 +53,7 @@ class SpecSource:
         self.shows: frozenset[str] | None = None
         self._lines: list[str] | None = None
         self._root: Node | None = None
+        self._entries: dict[int, dict[str, _Entry]] = {}  # of each mapping of `_root`, by its id
 
     def problem(self, finding: Finding, *, at: Place | None = None) -> Problem:
         """Return the finding with its line and column; those of the nearest parent if the value is missing.
@@ -92,7 +95,7 @@ class SpecSource:
             self._root = yaml.compose(self.text, Loader=_Loader)
         if self._root is None:
             return 0, 0
-        key, node = _walk(self._root, finding.place)
+        key, node = self._walk(self._root, finding.place)
         mark = (key if key is not None and finding.on_key else node).start_mark
         if finding.needle is not None:
             index = self.text.find(finding.needle, mark.index, node.end_mark.index)
@@ -102,6 +105,38 @@ class SpecSource:
                 column = len(before) - before.rfind("\n") - 1 if breaks else mark.column + len(before)
                 return mark.line + breaks, column
         return mark.line, mark.column
+
+    def _walk(self, root: Node, place: Place) -> tuple[Node | None, Node]:
+        """Return the nodes of key and value at a place, or at its nearest existing parent."""
+        key: Node | None = None
+        node = root
+        for step in place:
+            entry: tuple[Node | None, Node] | None = None
+            if isinstance(node, MappingNode):
+                entry = self._entries_of(node).get(str(step))
+            elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+                entry = (None, node.value[step])
+            if entry is None:
+                break
+            key, node = entry
+        return key, node
+
+    def _entries_of(self, node: MappingNode) -> dict[str, _Entry]:
+        """Return the entries of a mapping and of those that it merges, which its own precede."""
+        if id(node) not in self._entries:
+            own: dict[str, _Entry] = {}
+            self._entries[id(node)] = own
+            merged: dict[str, _Entry] = {}
+            for key, value in node.value:
+                if not isinstance(key, ScalarNode):
+                    continue
+                own.setdefault(key.value, (key, value))
+                if key.value == "<<":
+                    for other in value.value if isinstance(value, SequenceNode) else [value]:
+                        if isinstance(other, MappingNode):
+                            merged = {**self._entries_of(other), **merged}
+            self._entries[id(node)] = {**merged, **own}
+        return self._entries[id(node)]
 
 
 def open_source(path: Path, *, file: str | None = None, may_wait: bool = False) -> SpecSource:
@@ -137,32 +172,3 @@ def open_source(path: Path, *, file: str | None = None, may_wait: bool = False) 
     except UnicodeDecodeError as fault:
         line = content.count(b"\n", 0, fault.start) + 1
         raise refuse(f"is not UTF-8 text: byte {fault.start + 1}, in line {line}") from None
-
-
-def _walk(root: Node, place: Place) -> tuple[Node | None, Node]:
-    """Return the nodes of key and value at a place, or at its nearest existing parent."""
-    key: Node | None = None
-    node = root
-    for step in place:
-        entry: tuple[Node | None, Node] | None = None
-        if isinstance(node, MappingNode):
-            entry = _entry(node, str(step))
-        elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
-            entry = (None, node.value[step])
-        if entry is None:
-            break
-        key, node = entry
-    return key, node
-
-
-def _entry(node: MappingNode, name: str) -> tuple[Node, Node] | None:
-    merged: list[Node] = []
-    for key, value in node.value:
-        if isinstance(key, ScalarNode) and key.value == name:
-            return key, value
-        if isinstance(key, ScalarNode) and key.value == "<<":
-            merged += value.value if isinstance(value, SequenceNode) else [value]
-    entries: Iterable[tuple[Node, Node] | None] = (
-        _entry(other, name) for other in merged if isinstance(other, MappingNode)
-    )
-    return next((entry for entry in entries if entry is not None), None)

@@ -2,25 +2,40 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nemorun_cli.model.spec import Group, Identity, Spec, Task
+from nemorun_cli.spec.expressions import evaluate as evaluation
 from nemorun_cli.spec.expressions import syntax
-from nemorun_cli.spec.expressions.evaluate import (
-    TemplateError,
-    decide_when,
-    evaluate,
-    fill,
-    fill_inline,
-    fill_late,
-    fill_text,
-)
+from nemorun_cli.spec.expressions.evaluate import TemplateError
 from nemorun_cli.spec.expressions.fill import Filler, LateText, split
+from nemorun_cli.spec.expressions.helper import Helper
 from nemorun_cli.spec.expressions.syntax import UNKNOWN, Expression, pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HELPER = Helper()  # evaluates what could take long, as in `exp`
+
+evaluate = partial(evaluation.evaluate, evaluator=HELPER.evaluate)
+fill = partial(evaluation.fill, evaluator=HELPER.evaluate)
+fill_text = partial(evaluation.fill_text, evaluator=HELPER.evaluate)
+fill_inline = partial(evaluation.fill_inline, evaluator=HELPER.evaluate)
+fill_late = partial(evaluation.fill_late, evaluator=HELPER.evaluate)
+decide_when = partial(evaluation.decide_when, evaluator=HELPER.evaluate)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _ends_with_the_tests() -> Iterator[None]:
+    """Leave no process behind."""
+    yield
+    HELPER.close()
+
 
 NAMES: dict[str, Any] = {
     "params": {
@@ -251,7 +266,9 @@ def test_command_is_split_around_expressions() -> None:
 def test_known_values_in_a_waiting_text_cannot_become_expressions() -> None:
     """A value that is put into a text which waits for outputs is not evaluated with it later."""
     names = {**NAMES, "tasks": {"a": {"outputs": UNKNOWN}}}
-    late = Filler(names).tree("${{ params.evil }} ${{ tasks.a.outputs.x }}", ("tasks", "b", "env", "X"))
+    late = Filler(names, HELPER.evaluate).tree(
+        "${{ params.evil }} ${{ tasks.a.outputs.x }}", ("tasks", "b", "env", "X")
+    )
 
     assert isinstance(late, LateText)
     done = {**NAMES, "tasks": {"a": {"outputs": {"x": "${{ params.lr }}"}}}}
