@@ -51,6 +51,7 @@ COMMANDS: Final = (
     ("fsck", "victim", "--json"), ("resume", "victim", "--dry-run"), ("rerun", "victim", "--dry-run"),
     ("gc", "--dry-run"), ("cancel", "victim"), ("wait", "victim"),
 )  # fmt: skip
+INTERNAL: Final = 70
 SOME: Final = 8  # replaced files in a short run
 IN_TASKS: Final = (
     "backend-output",
@@ -116,6 +117,8 @@ def replacements(victim: Victim) -> Iterator[tuple[Path, str, bool]]:
 
 def test_no_file_of_an_experiment_or_record_stops_a_reader(victim: Victim) -> None:
     """Whatever has its place: each command ends, shows no foreign line, and lists the other experiments."""
+    for argv in COMMANDS if IS_LONG else ():
+        assert victim.exp(*argv, code=None).code != 2, f"exp {' '.join(argv)} is no command"
     draw = random.Random(21)  # noqa: S311 - the same
     for path, kind, is_interrupted in replacements(victim):
         victim.renew()
@@ -130,7 +133,7 @@ def test_no_file_of_an_experiment_or_record_stops_a_reader(victim: Victim) -> No
             with limited(what):
                 done = victim.exp(*argv, code=None)
             text = done.stdout + done.stderr
-            assert done.code not in {2, 70}, f"{what}\n{text}"
+            assert done.code != INTERNAL, f"{what}\n{text}"
             assert FOREIGN not in text, f"{what}\n{text}"
             assert argv != ("list",) or ("other_" in text and done.code == 0), f"{what}\n{text}"
     victim.renew()
@@ -150,7 +153,7 @@ def test_no_file_that_a_task_leaves_stops_its_supervisor(victim: Victim) -> None
             lines += ["    metrics: {m: '(?P<x>[0-9])'}", "    retry: {limit: 1, on: {log: hunter2}}"]
     with limited("exp run"):
         done = victim.exp("run", victim.exp.spec("\n".join(lines), "hostile.yaml"), "-q", code=None)
-    assert done.code != 70, done.stderr
+    assert done.code != INTERNAL, done.stderr
     states = {task["id"]: task for task in victim.exp.status("hostile")["tasks"]}
     assert all(task["status"] in {"SUCCEEDED", "FAILED"} for task in states.values()), states
     folder = victim.exp.directory("hostile")
