@@ -415,6 +415,7 @@ def test_environment_of_a_task(workspace: ExpWorkspace, monkeypatch: pytest.Monk
         "EXP_ID": run.id,
         "EXP_NAME": "tried",
         "EXP_DIR": str(run.directory),
+        "EXP_SHARED": str(run.files.shared),
         "EXP_TASK": "a",
         "EXP_TASK_DIR": str(run.files.task("a")),
         "EXP_ATTEMPT": "1",
