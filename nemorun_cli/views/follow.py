@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from nemorun_cli.storage import spec_copies, supervision
-from nemorun_cli.storage.ledger import LedgerReader
+from nemorun_cli.storage.ledger import LedgerReader, reader_of
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks
 from nemorun_cli.views import observe
@@ -60,14 +60,14 @@ class Watch:
     def __post_init__(self) -> None:
         self.spec = spec_copies.read_spec(self.files)
         self.history = ExperimentState.of(self.spec)
-        self._reader = LedgerReader(self.files.ledger)
+        self._reader = reader_of(self.files.ledger)
 
     def renew(self) -> None:
         """Switch to a new revision of the spec if one exists; events already read are not repeated."""
         spec = spec_copies.read_spec(self.files)
         if spec.revision != self.spec.revision:
             self.spec, self.history = spec, ExperimentState.of(spec)
-            self.history.apply_all(LedgerReader(self.files.ledger).read()[: self._seen])
+            self.history.apply_all(reader_of(self.files.ledger).read()[: self._seen])
 
     def __enter__(self) -> Self:
         return self

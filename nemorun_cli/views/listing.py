@@ -172,7 +172,8 @@ def _ends(path: str) -> tuple[bytes, bytes]:
 def _created(head: bytes) -> Event | None:
     """The `created` event, if it has the format of this version."""
     event = ledger.parse(head.partition(b"\n")[0])
-    return event if event is not None and event.get("format") == ledger.FORMAT else None
+    is_usable = event is not None and event.get("format") == ledger.FORMAT and kinds.flaw(event) is None
+    return event if is_usable else None
 
 
 def _finished(tail: bytes) -> Event | None:
@@ -187,8 +188,8 @@ def _finished(tail: bytes) -> Event | None:
         for line in reversed(tail[start:begin].splitlines()):
             event = ledger.parse(line)
             kind = event.get("event") if event is not None else None
-            if kind == kinds.FINISHED:
-                return event
+            if event is not None and kind == kinds.FINISHED:
+                return event if kinds.flaw(event) is None else None
             if kind not in AFTERWARDS:
                 return None
         end = start
