@@ -350,7 +350,7 @@ def flaw(entry: Event) -> str | None:
     """Why readers cannot use an event that a ledger contains; None if they can."""
     name = entry.get("event")
     kind = KINDS.get(name) if type(name) is str else None
-    required = ("event", "time") if kind is None else ("event", "time", *kind.required)
+    required = ("event",) if kind is None else ("event", "time", *kind.required)
     if problem := next(forms.flaws(entry, STORED, required=required), None):
         return problem
     if kind is not None and kind.statuses and entry["status"] not in kind.statuses:

@@ -124,6 +124,8 @@ class LedgerReader:
                 damaged = damaged or number
             elif start != intact:  # lines between two intact batches were intact once, too
                 raise self._damage(damaged or self._lines + 1)
+            elif damaged is not None:
+                raise LedgerDamagedError(f"{self.path}:{damaged}: this line is no event", hint=self.remedy)
             else:
                 self._check(batch, number - len(batch))
                 events += batch

@@ -77,7 +77,7 @@ def _write(events: Iterable[Event], *, is_json: bool) -> None:
 
 def _line(event: Event) -> str:
     parts = [
-        times.exact(event["time"]),
+        times.exact(event["time"]) if "time" in event else "",
         f"{event['event']:<{KIND_WIDTH}}",
         event.get("task", ""),
         kinds.describe(event),
