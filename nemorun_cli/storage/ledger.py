@@ -124,10 +124,8 @@ class LedgerReader:
                 damaged = damaged or number
             elif start != intact:  # lines between two intact batches were intact once, too
                 raise self._damage(damaged or self._lines + 1)
-            elif damaged is not None:
-                raise LedgerDamagedError(f"{self.path}:{damaged}: this line is no event", hint=self.remedy)
             else:
-                self._check(batch, number - len(batch))
+                self._check(batch, number - len(batch), damaged)
                 events += batch
                 self._lines = number
                 batch, intact = [], end + 1
@@ -138,8 +136,10 @@ class LedgerReader:
         self.offset += intact
         return events
 
-    def _check(self, batch: Sequence[Event], first: int) -> None:
-        """Refuse events that cannot be used: an intact batch, too, may come from elsewhere."""
+    def _check(self, batch: Sequence[Event], first: int, damaged: int | None) -> None:
+        """Refuse lines that cannot be used: an intact batch, too, may come from elsewhere."""
+        if damaged is not None:
+            raise LedgerDamagedError(f"{self.path}:{damaged}: this line is no event", hint=self.remedy)
         for number, event in enumerate(batch, start=first):
             if (flaw := self.flaw(event)) is not None:
                 raise LedgerDamagedError(f"{self.path}:{number}: {flaw}", hint=self.remedy)
