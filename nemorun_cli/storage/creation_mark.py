@@ -1,4 +1,4 @@
-"""The mark of the home that created an experiment, which a copied or unpacked folder does not have.
+"""Marks experiments as created by their home; a copied or unpacked folder has no valid mark.
 
 It is a keyed hash of the experiment's id, its executors with their options and the sources of its secrets,
 under a key of the home. The network and the backends are asked, and files of secrets are read, only for
@@ -103,7 +103,7 @@ def _key_paths(home: Home) -> tuple[Path, Path]:
 
 
 def _key(home: Home) -> bytes | None:
-    """The key under which this user's experiments are marked, made if there is none; None if it cannot be."""
+    """The key under which this user's experiments are marked, made if it is missing; None if it cannot be."""
     for path in _key_paths(home):
         with contextlib.suppress(PermissionError, FileExistsError):
             return _read_key(path) or _make_key(path)

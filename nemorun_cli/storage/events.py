@@ -202,7 +202,7 @@ STORED: Final[Mapping[str, Form]] = {
     "version": _OPTIONAL_TEXT,
     "environment": OBJECT | None,
 }
-"""The form that readers need of each field, whoever wrote it."""
+"""The form that readers need of each field, whatever wrote it."""
 
 
 def _nothing(event: Event) -> list[str]:

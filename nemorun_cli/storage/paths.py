@@ -209,7 +209,7 @@ class ExperimentFiles:
 
     @property
     def mark(self) -> Path:
-        """The mark of the home that created the experiment; see `storage.creation_mark`."""
+        """What shows that its home created the experiment; see `storage.creation_mark`."""
         return self.directory / "mark"
 
     @property

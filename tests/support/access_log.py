@@ -29,7 +29,7 @@ class AccessLog:
     def note(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Take in an event of the interpreter."""
         if event == "open" and isinstance(arguments[0], str | bytes):
-            self.files.add(os.path.abspath(os.fsdecode(arguments[0])))
+            self.files.add(_absolute(os.fsdecode(arguments[0])))
         elif event in CONNECTIONS:
             self.connections.append(f"{event} {arguments[-1]!r}")
         elif event in PROGRAMS:
@@ -38,8 +38,12 @@ class AccessLog:
     def outside(self, *folders: str) -> list[str]:
         """The files that were opened elsewhere than in these folders, the interpreter's and the kernel's."""
         own = (*folders, *INTERPRETER, "/proc", "/sys")
-        allowed = tuple(f"{os.path.abspath(folder)}/" for folder in own)
+        allowed = tuple(f"{_absolute(folder)}/" for folder in own)
         return sorted(path for path in self.files - HARMLESS if not f"{path}/".startswith(allowed))
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - without following links, which would open nothing but look
 
 
 INTERPRETER: Final = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]))
