@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DEEPEST: Final = 128  # levels of nesting; the values in specs and outputs have at most 64
 MOST: Final = 10**18  # of a number: bytes, seconds, counts
+LATEST: Final = 250_000_000_000  # Unix seconds that every calendar can represent, in the year 9892
 MOST_ATTEMPTS: Final = 10**9
 LONGEST_PART: Final = 255  # bytes of a part of a path
 SHOWN: Final = 60  # characters of a value in a message
@@ -107,7 +108,7 @@ def is_time(value: Any) -> bool:
     if _STAMP.fullmatch(value):
         return True
     try:
-        return is_number(unix(value))
+        return 0 <= unix(value) <= LATEST
     except (ValueError, OverflowError, OSError):
         return False
 

@@ -30,7 +30,8 @@ tasks:
 """
 READING = (
     "list", "status packed", "status packed --json", "show packed", "logs packed", "why packed one",
-    "graph packed", "events packed", "metrics packed", "params packed", "files packed", "records", "compare packed",
+    "graph packed", "events packed", "metrics packed", "params packed", "files packed", "records",
+    "compare packed",
     "diff packed packed", "fsck packed", "resume packed --dry-run", "rerun packed --dry-run",
 )  # fmt: skip
 NOT_OBSERVED = "not observed: it was not created by this home (--observe)"
