@@ -80,12 +80,17 @@ def _is_older(home: Home, files: ExperimentFiles, supervisor: Holder | None) -> 
 
 def _mark(key: bytes, experiment_id: str, spec: Spec, folder: Path) -> str:
     """The keyed hash of what may be asked and read for an experiment; the same wherever its home is."""
+    try:
+        from _blake2 import blake2b  # noqa: PLC0415 - `hashlib` would load OpenSSL, for 3 ms of each `exp run`
+    except ImportError:
+        from hashlib import blake2b  # noqa: PLC0415 - the same
+
     names = sorted({*spec.executors, *(task.executor for task in spec.tasks)})
     used = {name: spec.executors.get(name, {"type": name}) for name in names}
     text = json.dumps([experiment_id, used, spec.secrets, spec.folder], sort_keys=True).replace(
         json.dumps(str(folder))[1:-1], ""
     )
-    return _blake2b(text.encode(), key=key, digest_size=MARK_SIZE // 2).hexdigest()
+    return blake2b(text.encode(), key=key, digest_size=MARK_SIZE // 2).hexdigest()
 
 
 def _marks(files: ExperimentFiles) -> list[str]:
@@ -143,9 +148,3 @@ def _make_key(path: Path) -> bytes | None:
     finally:
         temporary.unlink(missing_ok=True)
     return _read_key(path)
-
-
-try:
-    from _blake2 import blake2b as _blake2b  # `hashlib` would load OpenSSL, for 3 ms of each `exp run`
-except ImportError:
-    from hashlib import blake2b as _blake2b

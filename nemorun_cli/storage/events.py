@@ -89,6 +89,13 @@ def _is_time(value: Any) -> bool:
     return True
 
 
+def _is_usage(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    memory, cpu = value.get("memory"), value.get("cpu")
+    return (memory is None or COUNT.fits(memory)) and (cpu is None or AMOUNT.fits(cpu))
+
+
 def _is_signal(value: Any) -> bool:
     from nemorun_cli.model.attempt_end import signal_number  # noqa: PLC0415 - only to check an event
 
@@ -175,7 +182,7 @@ STORED: Final[Mapping[str, Form]] = {
     "not_before": TIME | None,
     "evidence": _OPTIONAL_TEXT,
     "outputs": OBJECT,
-    "usage": forms.record({"memory": COUNT | None, "cpu": AMOUNT | None}, "the usage of an attempt") | None,
+    "usage": Form(_is_usage, "the usage of an attempt") | None,
     "symptom": _OPTIONAL_TEXT,
     "gpus": _OPTIONAL_TEXT,
     "signal": Form(_is_signal, "a signal") | None,
@@ -350,6 +357,8 @@ def flaw(entry: Event) -> str | None:
     """Why readers cannot use an event that a ledger contains; None if they can."""
     name = entry.get("event")
     kind = KINDS.get(name) if type(name) is str else None
+    if kind is not None and name not in _ITEM_FORMS and _is_as_usual(entry, kind):
+        return None
     required = ("event",) if kind is None else ("event", "time", *kind.required)
     if problem := next(forms.flaws(entry, STORED, required=required), None):
         return problem
@@ -358,6 +367,17 @@ def flaw(entry: Event) -> str | None:
     if "tasks" in entry and (form := _ITEM_FORMS.get(name or "")) is not None:
         return form.flaw("tasks", entry["tasks"])
     return None
+
+
+def _is_as_usual(entry: Event, kind: EventKind) -> bool:
+    """Whether an event has no flaw, found quickly: a ledger may have a hundred thousand."""
+    if "time" not in entry or not kind.required <= entry.keys():
+        return False
+    for field, value in entry.items():
+        form = STORED.get(field)
+        if form is not None and type(value) not in form.types and not form.fits(value):
+            return False
+    return not kind.statuses or entry["status"] in kind.statuses
 
 
 def is_valid(entry: Event | None) -> bool:

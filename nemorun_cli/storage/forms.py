@@ -6,6 +6,7 @@ They are not the rules of a spec, which later versions may tighten: what an olde
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.model.clock import unix
@@ -21,28 +22,34 @@ MOST_ATTEMPTS: Final = 10**9
 LONGEST_PART: Final = 255  # bytes of a part of a path
 SHOWN: Final = 60  # characters of a value in a message
 
-_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-_UNENCODABLE: Final = re.compile("[\x00\ud800-\udc7f]")  # the other surrogates are bytes that are not UTF-8
-
 # The stamps that `exp` writes, of days that each month has: `datetime` is not needed for them.
 _STAMP: Final = re.compile(
     r"(?:19[7-9]\d|2\d{3})-(?:0[1-9]|1[0-2])-(?:[01][1-9]|10|2[0-8])T(?:[01]\d|2[0-3])(?::[0-5]\d){2}\.\d{3}Z",
     re.ASCII,
 )
+_is_stamp: Final = _STAMP.fullmatch
 
 
 class Form(NamedTuple):
-    """A form of values: its test, and its name in messages, such as `a text`."""
+    """A form of values: its test, and its name in messages, such as `a text`.
+
+    Every value of a type in `types` has the form: a ledger has many, which are not tested one by one.
+    """
 
     fits: Callable[[Any], bool]
     title: str
+    types: frozenset[type] = frozenset()
 
     def __or__(self, other: object) -> Form:
         """The values of either form; None stands for the value None."""
         second = NOTHING if other is None else other
         if not isinstance(second, Form):
             return NotImplemented
-        return Form(lambda value: self.fits(value) or second.fits(value), f"{self.title} or {second.title}")
+        return Form(
+            lambda value: self.fits(value) or second.fits(value),
+            f"{self.title} or {second.title}",
+            self.types | second.types,
+        )
 
     def flaw(self, place: str, value: Any) -> str | None:
         """What is wrong with a value; None if it has this form."""
@@ -91,7 +98,8 @@ def flaws(
         if name not in values:
             yield f"{place}{name} is missing"
     for name, value in values.items():
-        if (form := fields.get(name)) is not None and not form.fits(value):
+        form = fields.get(name)
+        if form is not None and type(value) not in form.types and not form.fits(value):
             yield form.flaw(f"{place}{name}", value) or ""
 
 
@@ -105,7 +113,7 @@ def is_time(value: Any) -> bool:
     """Whether it is a stamp that can be calculated with."""
     if type(value) is not str:
         return False
-    if _STAMP.fullmatch(value):
+    if _is_stamp(value):
         return True
     try:
         return 0 <= unix(value) <= LATEST
@@ -119,24 +127,35 @@ def is_path_part(value: Any) -> bool:
         type(value) is str
         and value not in {"", ".", ".."}
         and "/" not in value
-        and not _UNPRINTABLE.search(value)
+        and value.isprintable()
         and len(value.encode()) <= LONGEST_PART
     )
 
 
 def is_inside(value: Any) -> bool:
     """Whether a text is a relative path that stays inside of the folder it is joined to."""
-    return type(value) is str and all(map(is_path_part, value.split("/")))
+    return type(value) is str and _are_path_parts(value)
+
+
+@lru_cache(maxsize=1 << 15)  # several events are about the same task
+def _are_path_parts(path: str) -> bool:
+    return all(map(is_path_part, path.split("/")))
 
 
 def is_path(value: Any) -> bool:
     """Whether a text can be a path of this machine; paths need not be UTF-8."""
-    return type(value) is str and not _UNENCODABLE.search(value)
+    if type(value) is not str or "\0" in value:
+        return False
+    try:
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_shallow(value: Any) -> bool:
     """Whether a value is nested at most DEEPEST levels deep."""
-    if not isinstance(value, dict | list):
+    if not value or not isinstance(value, (dict, list)):
         return True
     level = [value]
     for _ in range(DEEPEST):
@@ -155,9 +174,13 @@ def _is_integer(value: Any) -> bool:
     return type(value) is int and -MOST <= value <= MOST
 
 
-NOTHING: Final = Form(lambda value: value is None, "null")
-TEXT: Final = Form(lambda value: type(value) is str, "a text")
-FLAG: Final = Form(lambda value: type(value) is bool, "true or false")
+def _of_type(kind: type, title: str) -> Form:
+    return Form(lambda value: type(value) is kind, title, frozenset({kind}))
+
+
+NOTHING: Final = _of_type(type(None), "null")
+TEXT: Final = _of_type(str, "a text")
+FLAG: Final = _of_type(bool, "true or false")
 NUMBER: Final = Form(is_number, "a number")
 AMOUNT: Final = Form(lambda value: is_number(value) and value >= 0, "a number from 0")
 INTEGER: Final = Form(_is_integer, "an integer")
@@ -180,6 +203,5 @@ ANYTHING: Final = Form(is_shallow, f"a value of at most {DEEPEST} levels")
 
 
 def matching(pattern: str, title: str) -> Form:
-    """Texts that match a pattern from their beginning."""
-    compiled = re.compile(pattern)
-    return Form(lambda value: type(value) is str and compiled.match(value) is not None, title)
+    """Texts that match a pattern from their beginning; it is compiled when it is first needed."""
+    return Form(lambda value: type(value) is str and re.match(pattern, value) is not None, title)
