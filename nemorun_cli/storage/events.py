@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.model import forms
 from nemorun_cli.model.clock import unix
-from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
-from nemorun_cli.storage import forms
-from nemorun_cli.storage.forms import (
+from nemorun_cli.model.forms import (
     AMOUNT,
     ATTEMPT,
     COUNT,
@@ -30,6 +29,7 @@ from nemorun_cli.storage.forms import (
     is_inside,
     mapping_of,
 )
+from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.model import remote_host
-from nemorun_cli.storage import forms
-from nemorun_cli.storage.forms import (
+from nemorun_cli.model import forms, remote_host
+from nemorun_cli.model.forms import (
     AMOUNT,
     ATTEMPT,
     COUNT,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError
+from nemorun_cli.model import forms
 from nemorun_cli.model.spec import Group, Spec, Task
-from nemorun_cli.storage import events, forms, ledger, spec_copies
+from nemorun_cli.storage import events, ledger, spec_copies
 from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:

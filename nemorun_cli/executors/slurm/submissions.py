@@ -13,7 +13,7 @@ from nemorun_cli.executors.slurm.het_job import components
 from nemorun_cli.executors.slurm.job_script import BODY, OUTPUT, body_text, job_name, job_script
 from nemorun_cli.executors.slurm.sbatch_answer import is_job_id
 from nemorun_cli.executors.slurm.squeue import SCRIPT
-from nemorun_cli.storage import forms
+from nemorun_cli.model import forms
 from nemorun_cli.system import files
 from nemorun_cli.system.files import FOLDER_MODE, make_folder
 

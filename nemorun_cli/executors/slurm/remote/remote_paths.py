@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm.submissions import FOLDER
-from nemorun_cli.model import remote_host
-from nemorun_cli.storage import forms
+from nemorun_cli.model import forms, remote_host
 from nemorun_cli.system.files import make_folder, read_bytes, write
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.model.clock import unix
-from nemorun_cli.system import pids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 DEEPEST: Final = 128  # levels of nesting; the values in specs and outputs have at most 64
 MOST: Final = 10**18  # of a number: bytes, seconds, counts
 LATEST: Final = 250_000_000_000  # Unix seconds that every calendar can represent, in the year 9892
+LARGEST_PID: Final = 2**31 - 1
 MOST_ATTEMPTS: Final = 10**9
 LONGEST_PART: Final = 255  # bytes of a part of a path
 SHOWN: Final = 60  # characters of a value in a message
@@ -188,7 +188,7 @@ COUNT: Final = Form(lambda value: _is_integer(value) and value >= 0, "an integer
 ATTEMPT: Final = Form(
     lambda value: type(value) is int and 0 < value <= MOST_ATTEMPTS, "an attempt's number, from 1"
 )
-PID: Final = Form(lambda value: type(value) is int and 0 < value <= pids.LARGEST, "a process id")
+PID: Final = Form(lambda value: type(value) is int and 0 < value <= LARGEST_PID, "a process id")
 TIME: Final = Form(is_time, "a time")
 TEXTS: Final = list_of(TEXT, "a list of texts")
 NAMED_TEXTS: Final = mapping_of(TEXT, "an object of texts")
