@@ -29,7 +29,7 @@ from nemorun_cli.model.forms import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _OPTIONAL_TEXT: Final = TEXT | None
@@ -228,11 +228,40 @@ def _references(document: Mapping[str, Any]) -> Iterator[str]:
     for index, group in enumerate(groups):
         yield from _unknown(group.get("members", ()), ids, f"groups[{index}].members")
     for index, task in enumerate(tasks):
+        if task.get("index", 0) >= len(tasks):
+            yield f"tasks[{index}].index is {task['index']}, but there are {len(tasks)} tasks"
         yield from _unknown(task.get("dependencies", ()), ids, f"tasks[{index}].dependencies")
         yield from _unknown(filter(None, (task.get("group"),)), names, f"tasks[{index}].group")
     for name, common in document.get("shared", {}).items():
         yield from _unknown(common.get("dependencies", ()), ids, f"shared.{name}.dependencies")
         yield from _unknown(filter(None, (common.get("group"),)), names, f"shared.{name}.group")
+
+    yield from _circles(tasks, document.get("shared", {}))
+
+
+def _circles(tasks: Sequence[Mapping[str, Any]], shared: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A task that waits for itself; all members of a sweep have one list, which is followed once."""
+    ids_by_list: dict[int, list[str]] = {}
+    lists: dict[int, Sequence[str]] = {}
+    for task in tasks:
+        common = shared.get(task["id"].partition("/")[0], {})
+        needed = task.get("dependencies", common.get("dependencies", ()))
+        lists[id(needed)] = needed
+        ids_by_list.setdefault(id(needed), []).append(task["id"])
+    waiting = {key: len(set(needed)) for key, needed in lists.items()}
+    keys_by_id: dict[str, list[int]] = {}
+    for key, needed in lists.items():
+        for name in set(needed):
+            keys_by_id.setdefault(name, []).append(key)
+    ready = [name for key, count in waiting.items() if not count for name in ids_by_list[key]]
+    for name in ready:
+        for key in keys_by_id.get(name, ()):
+            waiting[key] -= 1
+            if not waiting[key]:
+                ready += ids_by_list[key]
+    if len(ready) < len(tasks):
+        stuck = next(ids_by_list[key][0] for key, count in waiting.items() if count)
+        yield f"dependencies of {forms.shown(stuck)} depend on each other"
 
 
 def _unknown(used: Any, known: set[str], place: str) -> Iterator[str]:
