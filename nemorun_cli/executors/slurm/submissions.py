@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm.het_job import components
 from nemorun_cli.executors.slurm.job_script import BODY, OUTPUT, body_text, job_name, job_script
-from nemorun_cli.executors.slurm.sbatch_answer import is_job_id
+from nemorun_cli.executors.slurm.sbatch_answer import accepted, is_job_id
 from nemorun_cli.executors.slurm.squeue import SCRIPT
 from nemorun_cli.model import forms
 from nemorun_cli.system import files
@@ -255,6 +255,6 @@ def _read(folder: Path) -> Submission | None:
     )
     with contextlib.suppress(FileNotFoundError):
         text = files.read_bytes(folder / "job").decode("ascii", errors="replace").strip()
-        job_id, _, submission.cluster = text.partition(";")
-        submission.job_id = job_id if is_job_id(job_id) else None
+        if (stored := accepted(text)) is not None and is_job_id(stored.job_id):
+            submission.job_id, submission.cluster = stored.job_id, stored.cluster
     return submission
