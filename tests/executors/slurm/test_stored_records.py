@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECORD: dict[str, Any] = {"name": "x", "made": 1.0, "members": [["a", 1]], "by_steps": False, "place": "/x"}
-NO_IDS = ("--user=me", "-u", "1 2", "1;touch x", "4711 --me", "", "x", "1.", "1_2_3", "１")
+NO_IDS = ("--user=me", "-u", "1 2", "1;touch x", "4711 --me", "", "x", "1.", "1_2_3", "\uff11")
 
 
 @pytest.fixture
