@@ -144,7 +144,7 @@ def _with_secrets(value: Any, values: Mapping[str, str]) -> Any:
 
 def is_secret(value: Any) -> bool:
     """Whether an option's value refers to a secret."""
-    return isinstance(value, dict) and value.keys() == {"secret"} and isinstance(value["secret"], str)
+    return isinstance(value, dict) and value.keys() == {"secret"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from nemorun_cli.model.forms import (
     matching,
     record,
 )
+from nemorun_cli.model.spec import is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -103,9 +104,22 @@ RUN: Final[Mapping[str, Form]] = {
     "timeout": AMOUNT | None,
 }
 
+
+def _are_options(value: Any) -> bool:
+    """Whether it is an object whose secrets are all named by texts."""
+    if not OBJECT.fits(value):
+        return False
+    pending = [value]
+    for item in pending:
+        if is_secret(item) and not isinstance(item["secret"], str):
+            return False
+        pending += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+    return True
+
+
 PLUGIN: Final[Mapping[str, Form]] = {
     "uses": TEXT,
-    "options": OBJECT,
+    "options": Form(_are_options, "an object of options"),
     "tasks": IDS | None,
     "place": _KEYS,
     "hears": FLAG,

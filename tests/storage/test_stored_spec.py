@@ -9,7 +9,7 @@ import pytest
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError
 from nemorun_cli.model import forms
-from nemorun_cli.model.spec import Group, Spec, Task
+from nemorun_cli.model.spec import Group, PluginUse, Spec, Task
 from nemorun_cli.storage import events, ledger, spec_copies
 from nemorun_cli.storage.paths import ExperimentFiles
 
@@ -28,6 +28,7 @@ SPEC = Spec(
         ),
     ),
     groups=(Group(id="b", members=("b/lr=0.1,s=é~1",), axes=("lr", "s")),),
+    plugins=(PluginUse(uses="notify", options={"url": {"secret": "URL"}}),),
     executors={"far": {"type": "slurm", "tunnel": {"host": "far", "job_dir": "/jobs"}}},
 )  # fmt: skip
 
@@ -95,6 +96,7 @@ def test_what_is_written_can_be_read(tmp_path: Path) -> None:
         ("executors.far.type", ["slurm"]),
         ("secrets", {"T": {"file": 1}}),
         ("plugins", [{"uses": None}]),
+        ("plugins.0.options", {"a": [{"secret": ["x"]}]}),
         ("run.timeout", "1h"),
         ("revision", 0),
     ],
