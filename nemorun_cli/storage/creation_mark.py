@@ -14,6 +14,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.system import files as private
+from nemorun_cli.system import owners
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +73,7 @@ def _is_older(home: Home, files: ExperimentFiles, supervisor: Holder | None) -> 
     if supervisor is None or not supervisor.is_this_host:
         return False
     resolved = files.resolved.stat()
-    if resolved.st_uid != os.geteuid():
+    if resolved.st_uid not in owners.trusted():
         return False
     keys = [path.stat().st_ctime_ns for path in _key_paths(home) if path.exists()]
     return not keys or resolved.st_ctime_ns <= min(keys)
@@ -110,22 +111,24 @@ def _key_paths(home: Home) -> tuple[Path, Path]:
 def _key(home: Home) -> bytes | None:
     """The key under which this user's experiments are marked, made if it is missing; None if it cannot be."""
     for path in _key_paths(home):
-        with contextlib.suppress(PermissionError, FileExistsError):
-            return _read_key(path) or _make_key(path)
-    return None
+        with contextlib.suppress(PermissionError):
+            if (key := _read_key(path)) is not None:
+                return key
+    is_first = owners.is_own(home.directory) and not os.path.lexists(home.key)
+    return _make_key(home.key if is_first else home.user_key(os.geteuid()))
 
 
 def _read_key(path: Path) -> bytes | None:
-    """The key in a file of this user; None if there is no such file."""
+    """The key in a file of this user, or of another trusted owner; None if there is no such file."""
     try:
         descriptor = private.descriptor_to_read(path)
     except FileNotFoundError:
         return None
     try:
         status = os.fstat(descriptor)
-        if status.st_uid != os.geteuid():
+        if status.st_uid not in owners.trusted():
             raise PermissionError  # what another user made is no secret from them
-        if status.st_mode & 0o077:
+        if status.st_mode & 0o077 and status.st_uid == os.geteuid():
             os.fchmod(descriptor, private.FILE_MODE)
         return os.read(descriptor, KEY_SIZE)
     finally:

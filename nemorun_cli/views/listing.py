@@ -102,9 +102,7 @@ def newest_first(
         summaries = [
             summary
             for _, experiment_id, name in entries
-            if (
-                summary := _summarize(home, experiment_id, name, folder=folder, uids=uids, others=others)
-            )
+            if (summary := _summarize(home, experiment_id, name, folder=folder, uids=uids, others=others))
         ]
         summaries.sort(key=lambda summary: summary.created or "", reverse=True)
         for summary in summaries:
