@@ -130,7 +130,9 @@ def _read_key(path: Path) -> bytes | None:
             raise PermissionError  # what another user made is no secret from them
         if status.st_mode & 0o077 and status.st_uid == os.geteuid():
             os.fchmod(descriptor, private.FILE_MODE)
-        return os.read(descriptor, KEY_SIZE)
+        if len(key := os.read(descriptor, KEY_SIZE)) < KEY_SIZE:
+            raise PermissionError  # cut short by a crash of the machine: another key is made
+        return key
     finally:
         os.close(descriptor)
 
@@ -139,7 +141,7 @@ def _make_key(path: Path) -> bytes | None:
     """A new key, or the one that another process has made meanwhile; None if the home does not exist."""
     temporary = path.with_name(f".new-{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        private.write_whole(temporary, os.urandom(KEY_SIZE), is_durable=True)
+        private.write_whole(temporary, os.urandom(KEY_SIZE))
     except OSError:
         return None
     try:

@@ -104,6 +104,15 @@ def test_older_experiment_belongs_to_its_owner_and_host(home: Home) -> None:
     assert creation_mark.is_own(home, older, SPEC, HERE)
 
 
+def test_key_that_a_crash_cut_short_is_not_used(home: Home) -> None:
+    """An empty key would be no secret; another one is made."""
+    home.key.touch()
+    files = make(home)
+    creation_mark.write(home, files, SPEC)
+    assert creation_mark.is_own(home, files, SPEC, None)
+    assert (home.key.stat().st_size, home.user_key(os.geteuid()).stat().st_size) == (0, 32)
+
+
 def test_home_without_a_key_is_no_error(home: Home) -> None:
     """As on a read-only disk: nothing is marked, and nothing is believed."""
     files = make(home)
