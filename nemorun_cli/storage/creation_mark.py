@@ -114,8 +114,9 @@ def _key(home: Home) -> bytes | None:
         with contextlib.suppress(PermissionError):
             if (key := _read_key(path)) is not None:
                 return key
-    is_first = owners.is_own(home.directory) and not os.path.lexists(home.key)
-    return _make_key(home.key if is_first else home.user_key(os.geteuid()))
+            if path != home.key or owners.is_own(home.directory):
+                return _make_key(path)
+    return None
 
 
 def _read_key(path: Path) -> bytes | None:
