@@ -102,6 +102,39 @@ def test_every_public_name_can_be_imported(name: str) -> None:
     assert getattr(nemorun_cli, name) is not None
 
 
+RAW_READ = re.compile(
+    r"(?<![\w.])open\(|\bos\.open\(|(?<!tarfile)\.open\((?=[\"e])|(?<!feed)\.read_text\(|(?<!files)(?<!self)\.read_bytes\("
+    r"|copyfile\(|dotenv_values\((?!stream)"
+)
+KERNEL = re.compile(r"/proc/|/dev/|os\.devnull|_?CGROUP\b|O_EXCL|open\(descriptor")
+"""What nobody else writes: files of the kernel, new files, and descriptors that are open already."""
+RAW_READS = {
+    "contract/": "conformance tests, in folders of their own",
+    "system/files.py": "the way itself",
+    "spec/schema/walk.py": "a schema of the package",
+    "spec/yaml/source.py: with path.open(": "the spec that the user names, which may be a pipe",
+    "experiment/create.py: shutil.copyfile(shim_call.SHIM": "a file of the package",
+    "experiment/create.py: shutil.copyfile(planning.RUN_PARTIAL": "the same",
+    "executors/run_partial.py": "a program that runs as the task, on the task's own files",
+    "supervisor/process.py: _become(number, os.open(path": "/dev/null",
+    "system/pids.py: return path.read_text(": "a file of /proc",
+    "cli/commands/init.py": "a new file",
+}
+"""Where a path is opened in another way, and why that is safe."""
+
+
+def test_files_are_opened_in_one_way() -> None:
+    """`system/files.py` opens what others can write: without waiting, only regular files, and bounded."""
+    found = [
+        f"{path.relative_to(PACKAGE)}: {line.strip()}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if RAW_READ.search(line) and not KERNEL.search(line) and "def " not in line
+    ]
+    assert [line for line in found if not line.startswith(tuple(RAW_READS))] == []
+    assert [start for start in RAW_READS if not any(line.startswith(start) for line in found)] == []
+
+
 def test_a_class_can_be_searched_by_its_name() -> None:
     """No two modules define a public class of the same name, but for the values of a Builder.
 

@@ -26,7 +26,7 @@ from nemorun_cli.model.control_characters import LAYOUT, escaped
 from nemorun_cli.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 # The commands under their headings in `exp --help`; each line is the first line of the command's own help.
@@ -367,14 +367,16 @@ def _usage(error: Any, argv: Sequence[str]) -> ExpError:
 
 
 def _report(error: ExpError, *, is_json: bool) -> None:
+    from nemorun_cli.model import masking  # noqa: PLC0415 - only after an error
+
     if is_json:
         try:
-            terminal.write_json(error_document(error))
+            terminal.write_json(masking.mask_document(error_document(error)))
             terminal.flush()
         except (ExpError, BrokenPipeError):
             terminal.forget_output()
     else:
-        terminal.say_lines(f"{terminal.PROGRAM}: {describe(error)}".split("\n"))
+        terminal.say_lines(f"{terminal.PROGRAM}: {masking.mask_known(describe(error))}".split("\n"))
 
 
 def describe(error: ExpError) -> str:
@@ -405,11 +407,25 @@ def _fault(error: BaseException) -> ExpError:
     """An unexpected error; its traceback is saved in a file that the message names."""
     import traceback  # noqa: PLC0415 - only after a fault
 
-    text = "".join(traceback.format_exception(error))
+    from nemorun_cli.model import masking  # noqa: PLC0415 - the same
+
+    text = masking.mask_known("".join(traceback.format_exception(error)))
     path = _save(text)
     summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    summary = masking.mask_known(summary)
     where = f"traceback saved in {path}" if path else f"traceback:\n{text}"
     return ExpError(f"internal error in exp: {summary} ({where})", hint="please report it with the traceback")
+
+
+def _without_values(argv: Sequence[str]) -> Iterator[str]:
+    """The command line without the values of params, which may be secret: the file is meant to be sent."""
+    is_value = False
+    for word in argv:
+        is_joined = word.startswith(("-p", "--param=", "--set="))
+        name, equals, _ = word.removeprefix("--param=").removeprefix("--set=").partition("=")
+        lead = word[: word.index(name)] if name else ""
+        yield f"{lead}{name}=***" if (is_value or is_joined) and equals else word
+        is_value = word in ("-p", "--param", "--set")
 
 
 def _save(text: str) -> Path | None:
@@ -431,7 +447,7 @@ def _save(text: str) -> Path | None:
             path = folder / (name if folder.name == "faults" else f"exp-fault-{name}")
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
             with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as stream:
-                stream.write(escaped(f"{' '.join(sys.argv)}\n\n{text}", kept=LAYOUT))
+                stream.write(escaped(f"{' '.join(_without_values(sys.argv))}\n\n{text}", kept=LAYOUT))
         except OSError:
             continue
         else:

@@ -17,7 +17,6 @@ from nemorun_cli.errors import ExpError
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage.paths import Home, age_key
-from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -65,7 +64,7 @@ def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
 
     try:
         run = find(_which(ctx) or LATEST)
-        document = json.loads(read_bytes(run.files.resolved))
+        document = json.loads(run.files.read(run.files.resolved))
         ids = [group["id"] for group in document["groups"]] + [task["id"] for task in document["tasks"]]
     except (ExpError, OSError, ValueError, KeyError, TypeError):
         return []

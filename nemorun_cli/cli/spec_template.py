@@ -21,9 +21,9 @@ run: {max_parallel: 2}             # so many tasks at once
 
 tasks:
   prepare:
-    inline: |                      # a script; $$EXP_DIR is the experiment's own folder
-      seq 1 10 > "$$EXP_DIR/numbers.txt"
-      echo "rows=$$(wc -l < "$$EXP_DIR/numbers.txt")" >> "$$EXP_OUTPUT"    # an output, for other tasks
+    inline: |                      # a script; $$EXP_SHARED is a folder for files of all tasks
+      seq 1 10 > "$$EXP_SHARED/numbers.txt"
+      echo "rows=$$(wc -l < "$$EXP_SHARED/numbers.txt")" >> "$$EXP_OUTPUT"    # an output, for other tasks
 
   train:
     group:                         # members run side by side and count as one task

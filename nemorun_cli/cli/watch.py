@@ -179,11 +179,11 @@ def _summarize_failure(snapshot: Snapshot, name: str, *, secrets: Collection[str
         terminal.say(f"    its inline text ended at {place}")
     if is_shown or not state.submitted:
         return
-    path = snapshot.files.attempt(name, state.attempt).log
+    attempt = snapshot.files.attempt(name, state.attempt)
     try:
-        excerpt = log_excerpt.read(path, secrets=secrets, lines=LINES_SHOWN)
+        excerpt = log_excerpt.read(attempt.log, secrets=secrets, lines=LINES_SHOWN, inside=attempt.root)
     except OSError as error:
-        terminal.say(f"    cannot read its log: {error.strerror}: {path}")
+        terminal.say(f"    cannot read its log: {error.strerror}: {attempt.log}")
         return
     for line in excerpt.lines if excerpt else ():
         terminal.say(f"    | {line}")

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from nemorun_cli import executors
 from nemorun_cli.contract.fixtures import (
+    EXECUTOR,
     NOTE,
     eventually,
     kill_supervisor,
@@ -235,6 +237,7 @@ def test_a_task_knows_its_place(workspace: Workspace) -> None:
         "EXP_ID": run.id,
         "EXP_NAME": "tried",
         "EXP_DIR": str(run.directory),
+        "EXP_SHARED": str(run.files.shared),
         "EXP_TASK": "one",
         "EXP_TASK_DIR": str(run.files.task("one")),
         "EXP_ATTEMPT": "1",
@@ -247,11 +250,13 @@ def test_a_task_knows_its_place(workspace: Workspace) -> None:
 
 def test_files_belong_to_who_calls(workspace: Workspace) -> None:
     """What a task writes belongs to the user who started the experiment."""
-    run = workspace.start({"script": "touch here $EXP_DIR/there", "command": {"command": ["touch", "plain"]}})
+    run = workspace.start(
+        {"script": "touch here $EXP_SHARED/there", "command": {"command": ["touch", "plain"]}}
+    )
     run.wait(timeout=60)
     files = [
         *(workspace.folder / name for name in ("here", "plain")),
-        run.directory / "there",
+        run.files.shared / "there",
         run.files.attempt("script", 1).log,
     ]
     assert {(path.stat().st_uid, path.stat().st_gid) for path in files} == {(os.geteuid(), os.getegid())}
@@ -303,6 +308,35 @@ def test_outputs_are_passed_on(workspace: Workspace) -> None:
     run = workspace.start(tasks)
     assert run.wait(timeout=60).history.tasks["first"].outputs == {"text": "a b", "rows": 3}
     assert log(run, "then") == b"a b 3\n"
+
+
+def test_files_are_handed_on(workspace: Workspace) -> None:
+    """What a task writes to `$EXP_SHARED` is there for the tasks after it on the same executor."""
+    tasks = {
+        "first": 'mkdir "$EXP_SHARED/data" && echo handed >"$EXP_SHARED/data/on"',
+        "then": {"command": ["sh", "-c", 'cat "$EXP_SHARED/data/on"'], "dependencies": ["first"]},
+    }
+    run = workspace.start(tasks)
+    assert set(statuses(run.wait(timeout=120)).values()) == {"SUCCEEDED"}
+    assert log(run, "then") == b"handed\n"
+
+
+def test_a_container_is_a_boundary(workspace: Workspace) -> None:
+    """In a container `$EXP_DIR` is read-only but for folders of its task; `exp why` names `$EXP_SHARED`."""
+    tasks = {
+        "out": 'echo wrong >"$EXP_DIR/elsewhere"',
+        "in": 'for place in "$EXP_TASK_DIR" "$EXP_SHARED"; do echo well >"$place/well"; done',
+    }
+    run = workspace.start(tasks)
+    found = statuses(run.wait(timeout=120))
+    assert found["in"] == "SUCCEEDED"
+    explanation = workspace.command("why", run.id, "out")
+    if executors.capabilities(EXECUTOR, workspace.subject.options).is_container:
+        assert (found["out"], (run.directory / "elsewhere").exists()) == ("FAILED", False)
+        assert b"Read-only file system" in log(run, "out")
+        assert "what other tasks use belongs in $EXP_SHARED" in " ".join(explanation.split())
+    else:
+        assert (found["out"], "read-only" in explanation) == ("SUCCEEDED", False)
 
 
 # -- what follows -----------------------------------------------------------------------------------

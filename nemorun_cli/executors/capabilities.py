@@ -17,6 +17,7 @@ class Capabilities:
         has_machine: whether tasks share capacity of this machine; the executor then has `machine`.
         checks_requests: whether requests for resources can be checked; it then has `why_unsatisfiable`.
         queues_early: whether jobs can wait in its engine's queue for other jobs; it then has `queue`.
+        is_container: whether tasks run in containers, in which most of `$EXP_DIR` is read-only.
         leaves_objects: whether objects of its engine can outlive an experiment; its class then has
             `leftovers` and `remove_leftover`.
     """
@@ -27,4 +28,5 @@ class Capabilities:
     has_machine: bool = False
     checks_requests: bool = False
     queues_early: bool = False
+    is_container: bool = False
     leaves_objects: bool = False

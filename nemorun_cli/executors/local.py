@@ -36,7 +36,6 @@ from nemorun_cli.model.clock import age
 from nemorun_cli.model.usage import Usage
 from nemorun_cli.storage import attempts
 from nemorun_cli.system import crashpoints, environment, files, hardware, locks, owners
-from nemorun_cli.system.files import FILE_MODE
 from nemorun_cli.system.process_limits import are_files_scarce, callers_limits, is_shortage
 
 if TYPE_CHECKING:
@@ -206,8 +205,8 @@ class LocalExecutor:
             crashpoints.point("attempt.locked")
             if is_new or attempts.claimed_pid(job.files) is None:
                 attempts.write_plan(job.files, plan)
-                env = environment.inherited(plan.env_inherit) | plan.env
-                env |= {name: self._secrets[name] for name in plan.secrets}
+                secrets = {name: self._secrets[name] for name in plan.secrets}
+                env = environment.inherited(plan.env_inherit, secrets=secrets.values()) | plan.env | secrets
                 if plan.resources.gpus is not None:
                     env |= hardware.environment(job.allocation.gpus if job.allocation else (), env)
                 return self._start(job, plan, env, lock)
@@ -380,7 +379,7 @@ class LocalExecutor:
             if not is_own:
                 with contextlib.suppress(OSError):  # on a full disk its CPU time stays unknown
                     if owners.is_own(job.files.directory):  # else its shim could not write to the file
-                        job.files.usage.touch(FILE_MODE)  # only its parent can measure it, which is the shim
+                        attempts.touch(job.files.usage)  # only its parent can measure it, which is the shim
         else:
             self._unwatched.add(job.key)
         if pid is None and is_held:  # the process that prepares it may die before starting it

@@ -134,6 +134,7 @@ def _shared_environment(
         "EXP_ID": files.id,
         "EXP_NAME": name,
         "EXP_DIR": str(files.directory),
+        "EXP_SHARED": str(files.shared),
         "NEMORUN_HOME": str(home),
         "EXP_PREFIX": tracked,
         "EXP_DASH_ROOT": str(records),

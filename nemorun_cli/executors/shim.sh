@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs one attempt at a task and records its result, on any host. POSIX sh; needs no other program
-# unless a timeout is set (env, sleep), the program has to be found on PATH (env), or the disk is full (sleep).
+# unless a timeout is set (env, sleep), the program has to be found on PATH (env), the disk is full (sleep), or a
+# file that it writes exists already (rm).
 #
 #   shim ATTEMPT WORKDIR UMASK TIMEOUT SIGNAL GRACE PROGRAM [ARGUMENT ...]
 #
@@ -11,7 +12,7 @@
 # with 124 if the task exceeded its timeout and that could not be recorded.
 #
 # Files of the attempt may have been removed or replaced: no FIFO may make the shim wait, and a record that has
-# no place any more is given up.
+# no place any more is given up. srun may have run the task in a container: outside of it, no link is followed.
 #
 # Descriptors 9 and 8, if open, are locks that are held as long as the task lives: its own, and that of its
 # slots. Only the watchdog closes them.
@@ -19,10 +20,14 @@
 # The shim's variables begin with EXP_, which no variable of a task may: assigning to a variable of the task
 # would change the environment that the task sees.
 umask 077
+set -C # a file is created, so that no link is followed
 
 is_writable() { # PATH: whether it is a file or can become one; opening anything else could wait without an end
-    [ ! -e "$1" ] || [ -f "$1" ]
+    [ ! -h "$1" ] && { [ ! -e "$1" ] || [ -f "$1" ]; }
 }
+make_room() { # PATH: remove a file that is to be written
+    [ ! -e "$1" ] || rm -f -- "$1" || command -v rm || set +C
+} >/dev/null 2>&1
 
 if [ "$1" = --watchdog ]; then
     # It has its own environment, so that it is not mistaken for a process of the task.
@@ -75,7 +80,7 @@ if [ "$1" = --watchdog ]; then
         is_needed || exit 0
     fi
     # KILL also terminates this process, so the record must be written first.
-    is_writable "$EXP_SHIM_ATTEMPT/exit.json" &&
+    is_writable "$EXP_SHIM_ATTEMPT/exit.json" && make_room "$EXP_SHIM_ATTEMPT/exit.json" &&
         { printf '{"exit_code":null,"signal":"KILL","timeout":true}\n' >"$EXP_SHIM_ATTEMPT/exit.json"; } 2>/dev/null
     kill -s KILL 0
 fi
@@ -84,7 +89,6 @@ EXP_SHIM_ATTEMPT=$1 EXP_SHIM_WORKDIR=$2 EXP_SHIM_MASK=$3 EXP_SHIM_TIMEOUT=$4 EXP
 shift 6
 
 # Creating the claim is exclusive: of several shims for one attempt exactly one continues.
-set -C
 is_writable "$EXP_SHIM_ATTEMPT/claim" || exit 126
 { true >"$EXP_SHIM_ATTEMPT/claim"; } 2>/dev/null || {
     [ -e "$EXP_SHIM_ATTEMPT/claim" ] || exit 126
@@ -97,7 +101,8 @@ record() { # TEXT: write the exit record; fails if there is no place for it any 
     # a cancel asks for the exit status instead.
     EXP_SHIM_MISSES=0
     while is_writable "$EXP_SHIM_ATTEMPT/exit.json"; do
-        ! printf '%s\n' "$1" >|"$EXP_SHIM_ATTEMPT/exit.json" || return 0
+        make_room "$EXP_SHIM_ATTEMPT/exit.json"
+        ! printf '%s\n' "$1" >"$EXP_SHIM_ATTEMPT/exit.json" || return 0
         trap 'exit "${EXP_SHIM_CODE:-1}"' TERM
         if [ -d "$EXP_SHIM_ATTEMPT" ]; then EXP_SHIM_MISSES=0; else EXP_SHIM_MISSES=$((EXP_SHIM_MISSES + 1)); fi
         [ "$EXP_SHIM_MISSES" -lt 2 ] || break
@@ -157,11 +162,12 @@ elif [ -s "$EXP_SHIM_ATTEMPT/usage" ]; then
     EXP_SHIM_PEAK=/sys/fs/cgroup/memory.peak
     [ -e "$EXP_SHIM_PEAK" ] || EXP_SHIM_PEAK=/sys/fs/cgroup/memory/memory.max_usage_in_bytes
 fi
-if [ -f "$EXP_SHIM_ATTEMPT/usage" ] || { [ -n "${SLURM_JOB_ID-}" ] && [ ! -e "$EXP_SHIM_ATTEMPT/usage" ]; }; then
+if is_writable "$EXP_SHIM_ATTEMPT/usage" && { [ -n "${SLURM_JOB_ID-}" ] || [ -e "$EXP_SHIM_ATTEMPT/usage" ]; }; then
+    make_room "$EXP_SHIM_ATTEMPT/usage"
     {
         [ ! -r "$EXP_SHIM_PEAK" ] || { read -r EXP_SHIM_PEAK <"$EXP_SHIM_PEAK" && echo "memory $EXP_SHIM_PEAK"; }
         [ "${1##*/}" = srun ] || times # srun runs the task in other processes, which `times` does not count
-    } 2>/dev/null >|"$EXP_SHIM_ATTEMPT/usage"
+    } 2>/dev/null >"$EXP_SHIM_ATTEMPT/usage"
 fi
 
 if [ -n "$EXP_SHIM_LATE" ] || [ -f "$EXP_SHIM_ATTEMPT/timed-out" ]; then

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import UsageError
@@ -21,11 +20,12 @@ from nemorun_cli.storage import ledger, spec_revisions
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.supervisor.assignment import ResumeRequest
-from nemorun_cli.system.files import make_folder
+from nemorun_cli.system.files import RefusedFileError, make_folder, read_bytes
 from nemorun_cli.views.reports import spec_diff
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.scheduler.resume_plan import Decision
@@ -291,7 +291,9 @@ def _texts_of(document: Document) -> Texts:
     def text(source: str) -> str | None:
         if copies is not None and (copied := copies(source)) is not None:
             return copied
-        path = Path(source)
-        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+        try:
+            return read_bytes(source).decode(errors="replace")
+        except (FileNotFoundError, NotADirectoryError, RefusedFileError):
+            return None
 
     return text

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.executors import planning, shim_call
 from nemorun_cli.model.clock import stamp
+from nemorun_cli.model.masking import mask
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.spec import load
 from nemorun_cli.storage import creation_mark, events, paths, spec_copies
@@ -21,11 +22,11 @@ from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.storage.spec_origin import Origin
 from nemorun_cli.system import crashpoints, environment
-from nemorun_cli.system.files import FOLDER_MODE, make_folder, sync, write
+from nemorun_cli.system.files import FOLDER_MODE, copy_file, is_regular, make_folder, sync, write
 from nemorun_cli.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from nemorun_cli.experiment.ship import Shipments
@@ -64,6 +65,7 @@ def create(
     home: Home,
     by: str,
     key: str | None = None,
+    secrets: Collection[str] = (),
 ) -> tuple[ExperimentFiles, Spec]:
     """Create an experiment on disk; until its ledger exists, its folder does not count as an experiment.
 
@@ -74,6 +76,7 @@ def create(
         home: the home to create it in.
         by: who requested it.
         key: the name of the logical run.
+        secrets: values to mask in the first event.
 
     Raises:
         SpecError: a packager cannot ship its content.
@@ -85,13 +88,14 @@ def create(
         with shipping(spec, document, home) as shipments:
             files = _make_folder(identity, home)
             crashpoints.point("create.folder")
+            make_folder(files.shared)
             spec = _resolved_for(files, document, spec, identity)
             spec = replace(spec, packages=shipments.unpack(files)) if shipments else spec
             _copy_shim(files)
             write_copies(files, document, spec, directory=files.directory)
             creation_mark.write(home, files, spec)
             crashpoints.point("create.files")
-            _begin_ledger(files, spec, home=home, by=by, key=key, document=document)
+            _begin_ledger(files, spec, home=home, by=mask(by, secrets), key=key, document=document)
             crashpoints.point("create.ledger")
     except OSError as error:
         location = error.filename2 or error.filename or home.directory  # of a copy, its target
@@ -156,12 +160,12 @@ def write_copies(files: ExperimentFiles, document: Document, spec: Spec, *, dire
     for source in {str(task.body) for task in spec.tasks if task.kind == "script"}:
         copy = paths.script_copy(source, files)
         make_folder(copy.parent)
-        original = paths.script_copy(source, document.copies) if document.copies else _shipped(source, spec)
+        kept = paths.script_copy(source, document.copies) if document.copies else _shipped(source, spec)
+        original = kept if kept is not None and is_regular(kept) else source
         try:
-            shutil.copyfile(original if original is not None and original.is_file() else source, copy)
+            copy_file(original, copy, mode=0o700)
         except FileNotFoundError:
             raise UsageError(f"the script {source} was deleted after the spec was checked") from None
-        copy.chmod(0o700)
     write(files.resolved, spec_copies.text(spec, directory))
     for path in (files.spec, files.resolved):
         sync(path)

@@ -19,14 +19,13 @@ from nemorun_cli.errors import ExpError
 from nemorun_cli.executors import AttemptStatus, Job, run_partial
 from nemorun_cli.executors.local import LocalExecutor
 from nemorun_cli.experiment import create
-from nemorun_cli.model import attempt_end
+from nemorun_cli.model import attempt_end, masking
 from nemorun_cli.model.clock import stamp
-from nemorun_cli.spec import secret_values
-from nemorun_cli.storage import events
+from nemorun_cli.spec import secret_values, secret_warnings
+from nemorun_cli.storage import attempts, events
 from nemorun_cli.storage.requests import who
 from nemorun_cli.supervisor.loop import SupervisorLoop
-from nemorun_cli.system import locks
-from nemorun_cli.system.files import write
+from nemorun_cli.system import environment, locks
 from nemorun_cli.system.locks import HeldLock, Holder
 from nemorun_cli.views import observe
 
@@ -47,13 +46,13 @@ class DirectExecutor(LocalExecutor):
     own_session: ClassVar[bool] = False
 
     def _start(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> AttemptStatus:
-        write(job.files.log, LOG_NOTE)
+        attempts.put(job.files.log, LOG_NOTE)
         if plan.partial is None:
             return super()._start(job, plan, env, lock)
         since = time.time()
-        write(job.files.claim, f"{os.getpid()}\n")
+        attempts.put(job.files.claim, f"{os.getpid()}\n")
         code = _call_here(*plan.partial, plan=plan, env=env)
-        write(job.files.exit, f'{{"exit_code":{code}}}\n')
+        attempts.put(job.files.exit, f'{{"exit_code":{code}}}\n')
         ending = attempt_end.from_exit_code(code, started=since, ended=time.time())
         return AttemptStatus(key=job.key, state="over", job_id=str(os.getpid()), since=since, ending=ending)
 
@@ -72,7 +71,10 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     spec = create.resolve(document, identity)
     spec = replace(spec, run=replace(spec.run, max_parallel=1))
     values = secret_values.resolve(spec, document)
-    files, spec = create.create(document, spec, identity, home=home, by=who(), key=key)
+    secret_warnings.refuse_in_params(document, values)
+    files, spec = create.create(
+        document, spec, identity, home=home, by=who(), key=key, secrets=values.values()
+    )
     lock = locks.take(files.supervisor_lock)
     if lock is None:
         raise ExpError(f"another process already supervises {files.id}")
@@ -95,7 +97,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
         loop.open()
         loop.listen()
         loop.record(events.SUPERVISOR_STARTED, pid=me.pid, host=me.host, boot=me.boot)
-        with _interrupts(loop):
+        with _interrupts(loop), environment.withholding(secret_values.sources(spec, values)):
             loop.run()
         loop.record(events.SUPERVISOR_ENDED, pid=me.pid, message="finished")
     finally:
@@ -130,7 +132,7 @@ def _call_here(target: str, args: dict[str, Any], *, plan: Plan, env: dict[str, 
         except SystemExit as stop:
             return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         except Exception:  # noqa: BLE001 - the user's code may raise anything; the traceback is printed
-            traceback.print_exc()
+            sys.stderr.write(masking.mask_known(traceback.format_exc()))
             return 1
     return 0
 

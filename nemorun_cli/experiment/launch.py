@@ -100,7 +100,7 @@ def launch(
     The steps are in order: each takes what the one before it returned.
     """
     from nemorun_cli.experiment import create  # noqa: PLC0415 - only for starting
-    from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
+    from nemorun_cli.spec import secret_values, secret_warnings  # noqa: PLC0415 - the same
     from nemorun_cli.storage import requests, run_keys  # noqa: PLC0415 - the same
     from nemorun_cli.supervisor.assignment import Assignment  # noqa: PLC0415 - the same
 
@@ -110,6 +110,7 @@ def launch(
     identity = create.tentative(document, home)
     spec = create.resolve(document, identity)
     secrets = secret_values.resolve(spec, document)
+    secret_warnings.refuse_in_params(document, secrets)
     ask_engines(spec)
     with run_keys.hold(home, key=key, name=document.name) if policy else contextlib.nullcontext() as holding:
         running = [Run(files, home) for files in _running(holding.ids(), home)] if holding else []
@@ -121,10 +122,19 @@ def launch(
             return running[-1]
         if running:
             _replace(running, document, spec, home)
-        files, spec = create.create(document, spec, identity, home=home, by=requests.who(), key=key)
+        files, spec = create.create(
+            document, spec, identity, home=home, by=requests.who(), key=key, secrets=secrets.values()
+        )
         if holding:
             holding.add(files.id)
-        supervisor.go(Assignment(directory=files.directory, home=home.directory, secrets=secrets))
+        supervisor.go(
+            Assignment(
+                directory=files.directory,
+                home=home.directory,
+                secrets=secrets,
+                sources=secret_values.sources(spec, secrets),
+            )
+        )
     return Run(files, home, set(secrets.values()))
 
 

@@ -30,7 +30,8 @@ from nemorun_cli.storage import events, spec_copies
 from nemorun_cli.storage.ledger import reader_of
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 from nemorun_cli.system import locks
-from nemorun_cli.system.files import FILE_MODE
+from nemorun_cli.system.files import descriptor_to_append, descriptor_to_change
+from nemorun_cli.system.masked_stream import masked_output
 
 if TYPE_CHECKING:
     from nemorun_cli.model.spec import PluginUse
@@ -42,6 +43,7 @@ PREDECESSOR_WAIT: Final = 900.0  # seconds: the process of an earlier supervisor
 LOOK_EVERY: Final = 5.0  # seconds between reads of the ledger, in case a wake-up is lost
 LATE: Final = (
     "nemorun_cli.experiment.cancel",
+    "nemorun_cli.plugins.builtin.webhook",
     "nemorun_cli.views.exit_records",
     "nemorun_cli.views.follow",
     "urllib.request",
@@ -59,7 +61,7 @@ class Listener:
     def __init__(self, number: int, use: PluginUse, run: Run) -> None:
         self._files, self._use, self._run = run.files.hearer(number), use, run
         self._ledger = reader_of(run.files.ledger)
-        self._position = os.open(self._files.heard, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        self._position = descriptor_to_change(self._files.heard)
         self._delivered = int(os.read(self._position, 32) or b"0")
         self._seen = 0
         self._is_finished = False
@@ -139,7 +141,7 @@ class Listener:
             fault = Fault(
                 plugin=self._use.uses,
                 time=stamp(),
-                error=masking.mask(f"{type(error).__name__}: {error}", self._run.secrets),
+                error=masking.mask_message(f"{type(error).__name__}: {error}", self._run.secrets),
                 event=details.get("event"),
                 task=details.get("task"),
             )
@@ -166,11 +168,12 @@ def main() -> int:
     if spec.plugins[number].is_module:  # only then: the folder could shadow imports of other plugins
         sys.path.insert(0, spec.folder)
     run = Run(files, Home(Path(request["home"])), set(request["hidden"]))
-    listener = Listener(number, spec.plugins[number], run)
-    if not listener.make(request["secrets"]):
-        return 1
-    with contextlib.suppress(ExpError):  # the experiment was removed meanwhile
-        listener.listen()
+    with masked_output(run.secrets):
+        listener = Listener(number, spec.plugins[number], run)
+        if not listener.make(request["secrets"]):
+            return 1
+        with contextlib.suppress(ExpError):  # the experiment was removed meanwhile
+            listener.listen()
     return 0
 
 
@@ -188,7 +191,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _append(listener: ListenerFiles, line: str) -> None:
-    descriptor = os.open(listener.faults, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+    descriptor = descriptor_to_append(listener.faults)
     try:
         os.write(descriptor, line.encode())
     finally:

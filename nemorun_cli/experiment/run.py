@@ -160,9 +160,10 @@ class Run:
             LockHeldError: its supervisor is stopped, or another command, such as a cancel, works on it.
         """
         from nemorun_cli.scheduler import resume_plan  # noqa: PLC0415 - only for a resume
-        from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
+        from nemorun_cli.spec import secret_values, secret_warnings  # noqa: PLC0415 - the same
         from nemorun_cli.storage import requests  # noqa: PLC0415 - the same
         from nemorun_cli.supervisor.assignment import ResumeRequest  # noqa: PLC0415 - the same
+        from nemorun_cli.system.files import read_bytes  # noqa: PLC0415 - the same
 
         self.files.require_trusted_programs()
         by = requests.who()
@@ -184,10 +185,12 @@ class Run:
                 return False
             creation_mark.write(self.home, self.files, change.spec)
             values = secret_values.resolve(change.spec, document)
+            stored = read_bytes(self.files.source).decode() if self.files.source.exists() else ""
+            secret_warnings.refuse_in_params(document, values, stored=stored)
             executors.ask_engines(change.spec)
             with change.written(by) as planned:
                 request = replace(planned, host_is_gone=host_is_gone, seen=snapshot.history.resumed)
-                if not self._go(request, values):
+                if not self._go(request, values, change.spec):
                     raise self._is_busy()
             return True
         names = snapshot.match_tasks(below)
@@ -199,7 +202,7 @@ class Run:
         request = ResumeRequest(
             by=by, seen=snapshot.history.resumed, below=tuple(names), host_is_gone=host_is_gone
         )
-        return self._go(request, values)
+        return self._go(request, values, snapshot.spec)
 
     def _adopt(self, *, host_is_gone: bool) -> None:
         """Make the experiment one of this home, whose backends may be asked, unless it runs already."""
@@ -239,13 +242,18 @@ class Run:
             hint=f"wait until it has finished, or cancel it: exp cancel {self.id}",
         )
 
-    def _go(self, request: ResumeRequest, secrets: Mapping[str, str]) -> bool:
+    def _go(self, request: ResumeRequest, secrets: Mapping[str, str], spec: Spec) -> bool:
+        from nemorun_cli.spec import secret_values  # noqa: PLC0415 - only for a resume
         from nemorun_cli.supervisor import client  # noqa: PLC0415 - only for a resume
         from nemorun_cli.supervisor.assignment import Assignment  # noqa: PLC0415 - the same
 
         self.secrets.update(secrets.values())
         assignment = Assignment(
-            directory=self.directory, home=self.home.directory, secrets=secrets, resume=request
+            directory=self.directory,
+            home=self.home.directory,
+            secrets=secrets,
+            sources=secret_values.sources(spec, secrets),
+            resume=request,
         )
         try:
             client.take().go(assignment)
@@ -366,7 +374,7 @@ def _newest(
 def _created(files: ExperimentFiles) -> str:
     """The exact creation time; experiments of two names may share a second."""
     try:
-        with open_to_read(files.ledger) as stream:
+        with open_to_read(files.ledger, follows_link=False) as stream:
             event = ledger.parse(stream.readline(LONGEST_LINE))
     except OSError:
         return ""

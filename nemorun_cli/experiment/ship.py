@@ -28,7 +28,7 @@ from nemorun_cli.packagers.content import (
     listing,
 )
 from nemorun_cli.storage import spec_copies
-from nemorun_cli.system.files import make_folder, write_whole
+from nemorun_cli.system.files import make_folder, read_bytes, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -170,7 +170,7 @@ def _is_as_shipped(shipment: Shipment, spec: Spec, script: str) -> bool:
     """Whether a script is unchanged since it was shipped."""
     inside = _inside(shipment.content, script, spec)
     try:
-        return inside is not None and Path(script).read_bytes() == (shipment.where / inside).read_bytes()
+        return inside is not None and read_bytes(script) == read_bytes(shipment.where / inside)
     except FileNotFoundError:
         return False
 
@@ -185,10 +185,10 @@ def _restored(package: Package, home: Home) -> Shipment:
         facts=package.facts,
         summary=package.told,
         left_out=package.left_out,
-        diff=diff.read_bytes() if diff.exists() else b"",
+        diff=read_bytes(diff) if diff.exists() else b"",
     )
     listed = Listing(
-        text=Path(f"{package.folder}.files").read_text(encoding="utf-8"),
+        text=read_bytes(f"{package.folder}.files").decode(),
         hash=package.hash,
         files=package.files,
         bytes=package.bytes,

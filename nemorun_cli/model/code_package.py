@@ -9,15 +9,11 @@ one makes that copy on the remote host, from the remote store.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from nemorun_cli.model import units
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 SHORT: Final = 12  # digits of a hash that are shown
 NAMED: Final = 10  # paths in `left_out` that are shown
@@ -96,24 +92,6 @@ def lines(package: Package) -> list[str]:
         more = f" and {len(package.left_out) - NAMED} more" if len(package.left_out) > NAMED else ""
         shown.append(f"left out: {', '.join(package.left_out[:NAMED])}{more}")
     return shown
-
-
-def code(packages: Iterable[Package]) -> dict[str, str]:
-    """What was shipped, for comparison: the commit, and for each file its hash, or the target of a link.
-
-    If there are several packages, each key starts with the package's number.
-    """
-    contents: dict[str, str] = {}
-    shipped = list(packages)
-    for number, package in enumerate(shipped):
-        prefix = f"{number}: " if len(shipped) > 1 else ""
-        if package.commit:
-            contents[f"{prefix}commit"] = package.commit
-        listing = Path(f"{package.folder}.files")
-        for line in listing.read_text(encoding="utf-8").splitlines() if listing.exists() else ():
-            entry = json.loads(line)
-            contents[prefix + entry["path"]] = entry.get("sha256") or f"-> {entry.get('target', '')}"
-    return contents
 
 
 def within(path: str, *, root: str | None, place: str | None, folder: str) -> str | None:

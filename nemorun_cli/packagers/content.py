@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.system.files import open_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -149,7 +150,7 @@ def blocks(entry: Entry) -> Iterator[bytes]:
     """Yield a file's bytes in blocks. Raises PackagerError if they cannot be read."""
     assert entry.source is not None  # noqa: S101 - a file has a source
     try:
-        with entry.source.open("rb") as stream:
+        with open_to_read(entry.source) as stream:
             while block := stream.read(BLOCK):
                 yield block
     except FileNotFoundError:

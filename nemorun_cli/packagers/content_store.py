@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.errors import UsageError
 from nemorun_cli.packagers.content import Listing, blocks, digest_of, listing
 from nemorun_cli.system import owners
-from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, make_folder
+from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, descriptor_to_change, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,7 +50,7 @@ def has(home: Home, digest: str) -> bool:
 def used(home: Home) -> Iterator[None]:
     """A context in which no content is deleted, so that an experiment can start to refer to one."""
     make_folder(home.code)
-    descriptor = os.open(home.code_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    descriptor = descriptor_to_change(home.code_lock)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
@@ -92,7 +92,7 @@ def unused(home: Home, referred: set[str]) -> Iterator[Path]:
 
 def discard(home: Home, path: Path) -> bool:
     """Remove a content; False if an experiment is being created, which may start to refer to it."""
-    descriptor = os.open(home.code_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    descriptor = descriptor_to_change(home.code_lock)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(path)

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.system import locks
-from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +65,7 @@ def faults(files: ExperimentFiles, spec: Spec) -> list[Fault]:
     recorded: list[Fault] = []
     for number, _ in hearing(spec):
         with contextlib.suppress(OSError):
-            data = read_bytes(files.hearer(number).faults)
+            data = files.read(files.hearer(number).faults)
             lines = data.decode("utf-8", errors="replace").splitlines()
             recorded += [Fault(**entry) for entry in map(_parsed, lines[:MOST_FAULTS]) if entry]
     return recorded

@@ -15,12 +15,12 @@ from nemorun_cli.model.spec import Identity, Spec
 from nemorun_cli.spec import shell_syntax
 from nemorun_cli.spec.compose.composition import Sources, composed
 from nemorun_cli.spec.compose.executor_files import LOCAL, ExecutorCatalog
+from nemorun_cli.spec.compose.named_files import open_given
 from nemorun_cli.spec.compose.overrides import applied
 from nemorun_cli.spec.document import Document
 from nemorun_cli.spec.pipeline import Resolution
-from nemorun_cli.spec.yaml.source import SpecSource, open_source
+from nemorun_cli.spec.yaml.source import SpecSource
 from nemorun_cli.storage.paths import Home
-from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def read(
     if isinstance(source, (str, Path)) and _is_program(Path(source)):
         return _read_program(Path(source), options)
     if isinstance(source, (str, Path)):
-        text_source, source_path = open_source(Path(source)), Path(source)
+        text_source, source_path = open_given(Path(source)), Path(source)
     else:
         file = "spec" if path is None else str(path)
         text_source, source_path = (
@@ -128,7 +128,7 @@ def again(
     files.require_trusted_programs()
     origin = spec_origin.read(files)
     try:
-        text = read_bytes(files.spec).decode("utf-8")
+        text = files.read(files.spec, limit=spec_origin.LARGEST_SPEC).decode("utf-8")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise LedgerError(f"cannot read {files.spec}: {reason}") from error
@@ -188,7 +188,7 @@ def changed(
         name=files.directory.parent.name,
     )
     path = Path(source)
-    document = _read_program(path, options) if _is_program(path) else _read(open_source(path), path, options)
+    document = _read_program(path, options) if _is_program(path) else _read(open_given(path), path, options)
     return replace(document, shipped=files)
 
 

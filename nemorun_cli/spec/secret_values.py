@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import SpecError, UsageError
+from nemorun_cli.model import masking
 from nemorun_cli.model.problems import Finding
+from nemorun_cli.system.files import RefusedFileError, read_bytes
 from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import Spec
     from nemorun_cli.spec.document import Document
 
-LARGEST: Final = 1 << 20  # bytes of a file whose content is masked as a secret
+LARGEST: Final = 1 << 20  # bytes of a file with a secret, or with variables that are secrets
 COMMAND_WAIT: Final = 60.0  # seconds that a `command` may take to print a secret
 
 
@@ -48,16 +50,28 @@ def resolve(spec: Spec, document: Document | None = None) -> dict[str, str]:
         try:
             values[name] = _value(name, spec.secrets.get(name, {"env": name}), Path(spec.folder))
         except (OSError, ValueError) as error:
-            place = _place(name, {} if document is None else document.data)
-            findings.append(Finding(place=place, message=f"secret {name}: {error}"))
+            where = place(name, {} if document is None else document.data)
+            findings.append(Finding(place=where, message=f"secret {name}: {error}"))
     if findings and document is not None:
         raise SpecError(document.sources.in_order([document.attributed(finding) for finding in findings]))
     if findings:
         raise SpecError([finding.problem(file="spec") for finding in findings])
+    masking.remember(values.values())
     return values
 
 
-def _place(name: str, data: Mapping[str, Any]) -> Place:
+def variable(spec: Spec, name: str) -> str | None:
+    """Return the variable of the environment that a secret comes from, if it does."""
+    source: Mapping[str, Any] = spec.secrets.get(name, {"env": name})
+    return source.get("env")
+
+
+def sources(spec: Spec, values: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the environment that these secrets come from, with their values."""
+    return {source: value for name, value in values.items() if (source := variable(spec, name))}
+
+
+def place(name: str, data: Mapping[str, Any]) -> Place:
     """Return the place where a spec first names a secret; the name of a plugin's secret is its place."""
     if "." in name:
         return tuple(int(key) if key.isdigit() else key for key in name.split("."))
@@ -82,18 +96,11 @@ def known(spec: Spec, *, reads_files: bool = True) -> dict[str, str]:
         source = spec.secrets.get(name, {"env": name})
         if "env" in source or (reads_files and "command" not in source):
             try:
-                if "file" in source and not _is_small(expanded(source["file"]), Path(spec.folder)):
-                    continue  # a FIFO or a device would be waited for
                 values[name] = _value(name, source, Path(spec.folder))
             except (OSError, ValueError, UsageError):
                 continue  # a value that is not available cannot be masked
+    masking.remember(values.values())
     return values
-
-
-def _is_small(path: Path, folder: Path) -> bool:
-    """Whether this is a regular file of a size that a secret can have."""
-    status = (folder / path).stat()
-    return stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST
 
 
 def _value(name: str, source: Mapping[str, Any], folder: Path) -> str:
@@ -115,7 +122,10 @@ def _from_environment(variable: str) -> str:
 
 def _from_file(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        return read_bytes(path, limit=LARGEST).decode().rstrip("\r\n")
+    except RefusedFileError as error:
+        remedy = "a pipe is read with: command: [cat, PATH]"
+        raise ValueError(f"{path} cannot be read: {error.strerror} ({remedy})") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
 
@@ -123,7 +133,13 @@ def _from_file(path: Path) -> str:
 def _from_env_file(name: str, path: Path) -> str:
     from dotenv import dotenv_values  # noqa: PLC0415 - only for specs that use one
 
-    value = dotenv_values(path, interpolate=False).get(name) if path.is_file() else None
+    try:
+        text = read_bytes(path, limit=LARGEST).decode("utf-8-sig")
+    except FileNotFoundError:
+        text = ""
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    value = dotenv_values(stream=io.StringIO(text), interpolate=False).get(name)
     if value is None:
         raise ValueError(f"{path} does not set {name}")
     return value

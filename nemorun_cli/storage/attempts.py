@@ -1,10 +1,17 @@
-"""The files of an attempt: written before it starts, read as evidence of its result."""
+"""The files of an attempt: written before it starts, read as evidence of its result.
+
+A task in a container may write in this folder, and may create that of its next attempt. With the permissions
+of `exp`, a link in it could lead to any file: `put` and `touch` follow none.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,12 +22,13 @@ from nemorun_cli.model.usage import _MINUTE, _TIMES, LARGEST, Usage
 from nemorun_cli.storage import failed_line
 from nemorun_cli.system import crashpoints
 from nemorun_cli.system.files import (
+    FILE_MODE,
     FOLDER_MODE,
-    NOT_REGULAR,
+    RefusedFileError,
     descriptor_to_read,
+    entered,
     is_regular,
     make_folder,
-    write,
 )
 
 if TYPE_CHECKING:
@@ -28,42 +36,120 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.model.plan import Plan
-    from nemorun_cli.storage.paths import AttemptFiles
+    from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
 
 LONGEST: Final = 1 << 14  # bytes that are read of a claim, an exit record or a usage
 LONGEST_PID: Final = 10  # digits; a task may have written any number
+NOT_A_FOLDER: Final = "it is no folder: an earlier attempt of the task put something else in its place"
 LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
 
 
 def make_folders(files: AttemptFiles) -> bool:
-    """Make the attempt's folder and its task's folder; return whether the attempt's folder is new."""
+    """Make the attempt's folder and its task's folder; return whether the attempt's folder is new.
+
+    Raises:
+        RefusedFileError: a link has its place, or that of a folder above it in the experiment.
+        OSError: it cannot be made.
+    """
+    root = files.root or files.directory.parent
     try:
-        files.directory.parent.mkdir(FOLDER_MODE)
-    except FileExistsError:
-        pass
-    except FileNotFoundError:  # the first task of the experiment, or of a group
-        make_folder(files.directory.parent)
-    try:
-        files.directory.mkdir(FOLDER_MODE)
-    except FileExistsError:
-        return False
-    crashpoints.point("attempt.folder")
+        is_new = _make(files, root)
+    except FileNotFoundError:  # somebody removed the experiment
+        make_folder(root)
+        is_new = _make(files, root)
+    if is_new:
+        crashpoints.point("attempt.folder")
+    return is_new
+
+
+def _make(files: AttemptFiles, root: Path) -> bool:
+    with entered(files.directory.parent, inside=root, creates=True) as folder:
+        try:
+            os.mkdir(files.directory.name, FOLDER_MODE, dir_fd=folder)
+        except FileExistsError:
+            _remove_traps(files)  # earlier attempts can write in the task's folder
+            return False
     return True
+
+
+def _remove_traps(files: AttemptFiles) -> None:
+    """Remove links and FIFOs from a folder that `exp` may have made, or an earlier attempt of the task.
+
+    Of an attempt that may have begun, only the lock is examined: other links may be those of the task.
+
+    Raises:
+        RefusedFileError: it is no folder, or a link to one.
+    """
+    if not stat.S_ISDIR(files.directory.lstat().st_mode):
+        raise RefusedFileError(errno.ENOTDIR, NOT_A_FOLDER, str(files.directory))
+    has_begun = os.path.lexists(files.claim) and not _is_trap(files.claim)
+    for path in (files.lock,) if has_begun else sorted(files.directory.iterdir()):
+        remove_trap(path)
+
+
+def remove_trap(path: Path) -> None:
+    """Remove what exists at this path if it is neither a file nor a folder, but a link or a FIFO."""
+    if _is_trap(path):
+        path.unlink()
+
+
+def _is_trap(path: Path) -> bool:
+    """Whether something exists at this path that is neither a file nor a folder."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def is_own_folder(path: Path) -> bool:
+    """Whether a path is a folder, and no link: a link could lead to any folder of this machine."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def earlier(files: ExperimentFiles, task: str, attempt: int) -> list[int]:
+    """The numbers of the attempts before this one that have a folder."""
+    return [n for n in range(1, attempt) if is_own_folder(files.attempt(task, n).directory)]
+
+
+def put(path: Path, text: str) -> None:
+    """Write a private file of an attempt, as a new one: a link in its place is replaced, not followed."""
+    data = memoryview(text.encode())
+    try:
+        descriptor = os.open(path, _NEW | os.O_EXCL, FILE_MODE)
+    except FileExistsError:
+        path.unlink()
+        descriptor = os.open(path, _NEW | os.O_EXCL, FILE_MODE)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    finally:
+        os.close(descriptor)
+
+
+def touch(path: Path) -> None:
+    """Create a file of an attempt whose existence is all that counts; an existing one is not changed."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, _NEW | os.O_EXCL, FILE_MODE))
 
 
 def write_plan(files: AttemptFiles, plan: Plan) -> None:
     """Write the plan and its texts into the attempt's folder; call this before any task can read them."""
-    write(files.plan, json.dumps(plan.to_json()))
+    put(files.plan, json.dumps(plan.to_json()))
     if (text := failed_line.script_text(plan)) is not None:
-        write(files.script, text)
+        put(files.script, text)
     if plan.call is not None:
-        write(files.call, plan.call)
+        put(files.call, plan.call)
     crashpoints.point("attempt.plan")
 
 
 def claimed_pid(files: AttemptFiles) -> int | None:
     """The pid of the shim that claimed the attempt; 0 if it could not write its pid, None without a claim."""
-    data = _read(files.claim)
+    data = _read(files.claim, inside=files.root)
     if data is None:
         return None
     text = data[0].strip()
@@ -72,12 +158,14 @@ def claimed_pid(files: AttemptFiles) -> int | None:
 
 def can_hold_record(files: AttemptFiles) -> bool:
     """Whether a shim can write the exit record: not if its folder was removed, or it is no file."""
-    return is_regular(files.exit) or (files.directory.is_dir() and not os.path.lexists(files.exit))
+    if is_regular(files.exit, follows_link=False):
+        return True
+    return files.directory.is_dir() and not os.path.lexists(files.exit)
 
 
 def read_ending(files: AttemptFiles) -> AttemptEnd | None:
     """The attempt's end by the exit record of its shim or engine; None until a complete record exists."""
-    found = _read(files.exit)
+    found = _read(files.exit, inside=files.root)
     if found is None or not found[0].endswith(b"\n"):
         return None
     data, ended = found
@@ -88,22 +176,19 @@ def read_ending(files: AttemptFiles) -> AttemptEnd | None:
     if not _is_record(record):
         return lost(f"its exit record is unreadable: {files.exit}")
     ending = interpret(record, files, ended)
-    return ending if (usage := read_usage(files.usage)) is None else replace(ending, usage=usage)
+    usage = read_usage(files.usage, inside=files.root)
+    return ending if usage is None else replace(ending, usage=usage)
 
 
-def _read(path: Path) -> tuple[bytes, float] | None:
+def _read(path: Path, *, inside: Path | None) -> tuple[bytes, float] | None:
     """The content of a small file of an attempt, and when it was written; None if there is no such file.
 
-    The task may have removed its folder, or replaced a file by something that cannot be read, such as a FIFO.
+    The task may have removed its folder, or replaced a file by something that is not read, such as a FIFO.
     """
     try:
-        descriptor = descriptor_to_read(path)
-    except (FileNotFoundError, NotADirectoryError):
+        descriptor = descriptor_to_read(path, follows_link=False, inside=inside)
+    except (FileNotFoundError, NotADirectoryError, RefusedFileError):
         return None
-    except OSError as error:
-        if error.strerror == NOT_REGULAR:
-            return None
-        raise
     try:
         return os.read(descriptor, LONGEST), os.fstat(descriptor).st_mtime
     finally:
@@ -149,18 +234,18 @@ def interpret(record: Mapping[str, Any], files: AttemptFiles, ended: float) -> A
 
 def _modified(path: Path) -> float | None:
     try:
-        return path.stat().st_mtime
+        return path.lstat().st_mtime
     except OSError:
         return None
 
 
-def read_usage(path: Path) -> Usage | None:
+def read_usage(path: Path, *, inside: Path | None = None) -> Usage | None:
     """The usage in a file of a shim: a line `memory BYTES`, and the output of `times`; None if it is unknown.
 
     A shim writes this file if its supervisor cannot measure it.
     """
     try:
-        found = _read(path)
+        found = _read(path, inside=inside)
     except OSError:
         return None
     if found is None:

@@ -32,7 +32,7 @@ from nemorun_cli.model.forms import (
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Event = dict[str, Any]
 
@@ -211,6 +211,9 @@ STORED: Final[Mapping[str, Form]] = {
 }
 """The form that readers need of each field, whatever wrote it."""
 
+WORDED: Final = ("by", "message", "evidence")
+"""The fields whose text is not the spec's, and comes from people, tasks, engines and errors."""
+
 
 def _nothing(event: Event) -> list[str]:
     del event
@@ -388,6 +391,17 @@ def is_valid(entry: Event | None) -> bool:
     if not all(fits(entry[name]) for name, fits in FIELDS.items() if name in entry):
         return False
     return not kind.statuses or entry["status"] in kind.statuses
+
+
+def masked(event: Event, secrets: Iterable[str]) -> Event:
+    """The event with the values of secrets masked in what other programs and people may have worded.
+
+    Names, ids and results stay: a secret that equals one of them is no secret, and readers need them.
+    """
+    from nemorun_cli.model import masking  # noqa: PLC0415 - only for writers that know secrets
+
+    worded = {key: event[key] for key in WORDED if isinstance(event.get(key), str)}
+    return {**event, **{key: masking.mask_message(text, secrets) for key, text in worded.items()}}
 
 
 def last(events: Sequence[Event], task_id: str, kind: str) -> Event | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.storage.paths import AttemptFiles
-from nemorun_cli.system.files import open_to_read
 
 if TYPE_CHECKING:
     from nemorun_cli.model.plan import Plan
@@ -58,7 +57,7 @@ def read(files: AttemptFiles, exit_code: int | None) -> FailedLine | None:
 
     A record with another exit code is of an earlier failure, which did not end the attempt.
     """
-    match = _RECORD.fullmatch(_beginning(files.failed_line, LONGEST_RECORD))
+    match = _RECORD.fullmatch(_beginning(files, files.failed_line, LONGEST_RECORD))
     if match is None or int(match["code"]) != exit_code:
         return None
     number, file = int(match["line"]), match["file"][:LONGEST_TEXT] or None
@@ -66,15 +65,15 @@ def read(files: AttemptFiles, exit_code: int | None) -> FailedLine | None:
 
 
 def _line(files: AttemptFiles, number: int) -> str | None:
-    text = _beginning(files.script, LONGEST_SCRIPT).removeprefix(RECORDER)
+    text = _beginning(files, files.script, LONGEST_SCRIPT).removeprefix(RECORDER)
     lines = text.split("\n", number)
     return lines[number - 1].strip()[:LONGEST_TEXT] or None if 0 < number <= len(lines) else None
 
 
-def _beginning(path: Path, size: int) -> str:
+def _beginning(files: AttemptFiles, path: Path, size: int) -> str:
     """The first bytes of a file as text; empty if it cannot be read, or is a link out of a container."""
     try:
-        with open_to_read(path, follows_link=False) as stream:
+        with files.open(path) as stream:
             return stream.read(size).decode(errors="replace")
     except OSError:
         return ""

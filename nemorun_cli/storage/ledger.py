@@ -31,7 +31,13 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.system import crashpoints
-from nemorun_cli.system.files import FILE_MODE, NOT_REGULAR, open_to_read, write_whole
+from nemorun_cli.system.files import (
+    RefusedFileError,
+    at_most,
+    descriptor_to_change,
+    open_to_read,
+    write_whole,
+)
 from nemorun_cli.system.locks import is_at
 
 if TYPE_CHECKING:
@@ -40,6 +46,8 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.events import Event
 
 FORMAT: Final = "exp.ledger/1"
+LARGEST_LEDGER: Final = 1 << 29  # bytes that are read at once; half a million attempts need about as many
+MOST_LINES: Final = 5_000_000  # that are read at once
 LOCK_WAIT: Final = 30.0  # seconds until a writer gives up on the lock and names its holder
 LOCK_PAUSE: Final = 0.002  # seconds between tries
 RESTORE_AFTER: Final = 1.0  # seconds until a ledger that was removed is written again
@@ -78,16 +86,18 @@ class LedgerReader:
             LedgerNewerError: a newer version wrote the ledger.
         """
         try:
-            with open_to_read(self.path) as stream:
+            with open_to_read(self.path, follows_link=False) as stream:
                 stream.seek(self.offset)
-                data = stream.read()
+                data = at_most(LARGEST_LEDGER, stream, self.path)
                 size = self.offset + len(data) if data else os.fstat(stream.fileno()).st_size
         except FileNotFoundError:
             raise NotFoundError(f"there is no ledger at {self.path}") from None
         except OSError as error:
-            if error.strerror == NOT_REGULAR:
+            if isinstance(error, RefusedFileError) and error.errno != errno.EFBIG:
                 raise LedgerDamagedError(f"{self.path} is no file, and no ledger", hint=self.remedy) from None
             raise LedgerError(f"cannot read {self.path}: {error.strerror}") from error
+        if data.count(b"\n") > MOST_LINES:
+            raise LedgerError(f"cannot read {self.path}: it has more than {MOST_LINES:,} lines")
         if size < self.offset:
             raise LedgerDamagedError(
                 f"{self.path} was truncated: from {self.offset} to {size} bytes", hint=self.remedy
@@ -316,7 +326,7 @@ class Ledger:
     def _adopt(self, descriptor: int) -> None:
         """Continue in the file that replaced the ledger, if it has the same content."""
         try:
-            replacement = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            replacement = descriptor_to_change(self.path, creates=False, appends=True)
         except FileNotFoundError:
             return  # removed again
         except OSError as error:
@@ -387,7 +397,7 @@ class Ledger:
         """Append to the file; returns its new time of modification, in nanoseconds."""
         try:
             if self._descriptor is None:
-                self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+                self._descriptor = descriptor_to_change(self.path, creates=False, appends=True)
             written = os.write(self._descriptor, data)
             status = os.fstat(self._descriptor)
         except OSError as error:
@@ -404,7 +414,7 @@ class Ledger:
             end = time.monotonic() + self.lock_wait
             while True:
                 if self._lock is None:
-                    self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+                    self._lock = descriptor_to_change(self._lock_path)
                 if filelock.lock_descriptor(self._lock, blocking=False):
                     if is_at(self._lock_path, self._lock):
                         break

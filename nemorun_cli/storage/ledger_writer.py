@@ -12,7 +12,7 @@ from nemorun_cli.system import signals
 from nemorun_cli.system.backoff import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.ledger import Ledger
@@ -31,6 +31,7 @@ class LedgerWriter:
         by: the writer's name, stored in each event.
         report: receives a message when a write fails and will be repeated.
         on_event: receives each noted event before it is written.
+        secrets: the values that are masked in each event, before anything uses or writes it.
 
     Attributes:
         keeps_failed: whether a batch that cannot be written is kept, to be written by a later `flush`,
@@ -47,6 +48,7 @@ class LedgerWriter:
         by: str,
         report: Callable[[str], None],
         on_event: Callable[[Event], None] = lambda _: None,
+        secrets: Iterable[str] = (),
     ) -> None:
         self.ledger, self.history, self.by = ledger, history, by
         self.is_urgent = False  # the batch must be written before the writer acts on it
@@ -56,6 +58,7 @@ class LedgerWriter:
         self._pauses = Backoff(first=DISK_PAUSE, longest=LONGEST_DISK_PAUSE)
         self._report = report
         self._on_event = on_event
+        self._secrets = frozenset(secrets)
         self._batch: list[Event] = []
 
     def __bool__(self) -> bool:
@@ -71,6 +74,8 @@ class LedgerWriter:
         """Add an event to the batch and apply it to the state at once; fields that are None are left out."""
         entry: Event = {"event": event, "time": stamp(), "by": self.by}
         entry.update((key, value) for key, value in fields.items() if value is not None)
+        if self._secrets:
+            entry = events.masked(entry, self._secrets)
         self.history.apply(entry)
         self._batch.append(entry)
         self._on_event(entry)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli.system import files, process_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MAX_BYTES = 1_000_000
@@ -28,15 +28,20 @@ class OutputsError(ValueError):
         self.line = line
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, *, inside: Path | None = None, shown: Callable[[str], str] = str) -> dict[str, Any]:
     """The outputs in a file; the last value of a repeated key is used.
+
+    Args:
+        path: the file, which is no link: a container could show with one what it cannot read itself.
+        inside: the folder of the experiment; of the path below it no part may be a link.
+        shown: a line as an error may show it, without the values of secrets.
 
     Raises:
         OutputsError: it cannot be read, is larger than MAX_BYTES, is not UTF-8 or has an invalid line.
         OSError: this machine lacks what it needs to read it now.
     """
     try:
-        with files.open_to_read(path) as stream:
+        with files.open_to_read(path, follows_link=False, inside=inside) as stream:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         if process_limits.is_shortage(error):
@@ -45,14 +50,14 @@ def read(path: Path) -> dict[str, Any]:
     if len(content) > MAX_BYTES:
         raise OutputsError(f"it is larger than {MAX_BYTES:,} bytes")
     try:
-        return parse(content.decode("utf-8"))
+        return parse(content.decode("utf-8"), shown=shown)
     except UnicodeDecodeError as fault:
         line = content.count(b"\n", 0, fault.start) + 1
         raise OutputsError("is not UTF-8", line=line) from None
 
 
-def parse(text: str) -> dict[str, Any]:
-    """The outputs in a text; raises OutputsError."""
+def parse(text: str, *, shown: Callable[[str], str] = str) -> dict[str, Any]:
+    """The outputs in a text; `shown` is as in `read`; raises OutputsError."""
     values: dict[str, Any] = {}
     # Only \n ends a line: splitlines would also split at Unicode's other separators.
     lines = enumerate(text.split("\n"), start=1)
@@ -62,9 +67,10 @@ def parse(text: str) -> dict[str, Any]:
             continue
         match = _LINE.fullmatch(stripped)
         if match is None:
-            shown = stripped if len(stripped) <= _SHOWN else stripped[: _SHOWN - 1] + "…"
+            quoted = shown(stripped)  # first: a secret that is cut is not recognized
+            quoted = quoted if len(quoted) <= _SHOWN else quoted[: _SHOWN - 1] + "…"
             raise OutputsError(
-                f"{shown!r} is not an output (write key=text, key:=json or key<<END)", line=number
+                f"{quoted!r} is not an output (write key=text, key:=json or key<<END)", line=number
             )
         key, rest = match["key"], match["rest"]
         if match["form"] == "=":
@@ -72,7 +78,7 @@ def parse(text: str) -> dict[str, Any]:
         elif match["form"] == ":=":
             values[key] = _json(rest, key, number)
         else:
-            values[key] = _text_until(rest.strip(), key, number, lines)
+            values[key] = _text_until(rest.strip(), key, number, lines, shown=shown)
     return values
 
 
@@ -104,7 +110,9 @@ def _items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _text_until(delimiter: str, key: str, line: int, lines: Iterator[tuple[int, str]]) -> str:
+def _text_until(
+    delimiter: str, key: str, line: int, lines: Iterator[tuple[int, str]], *, shown: Callable[[str], str]
+) -> str:
     """The lines up to the delimiter, without the newline before it."""
     if not delimiter:
         raise OutputsError(f"{key}<< has no delimiter (write {key}<<END)", line=line)
@@ -113,4 +121,4 @@ def _text_until(delimiter: str, key: str, line: int, lines: Iterator[tuple[int, 
         if text.removesuffix("\r") == delimiter:
             return "\n".join(kept)
         kept.append(text)
-    raise OutputsError(f"the text of {key} is not closed: no line is {delimiter!r}", line=line)
+    raise OutputsError(f"the text of {key} is not closed: no line is {shown(delimiter)!r}", line=line)

@@ -8,15 +8,17 @@ import os
 import re
 import stat
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from nemorun_cli.errors import LedgerError, UnreadableWarning, UntrustedError, UsageError
 from nemorun_cli.system import locks, owners, user
+from nemorun_cli.system.files import LARGEST, at_most, open_to_read, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import BinaryIO
 
     from nemorun_cli.system.owners import Distrust
 
@@ -29,6 +31,7 @@ OWN_NAMES: Final = (
     "tasks/**/attempt-*", "tasks/*/attempt-*",
 )  # fmt: skip
 REVISIONS: Final = "revisions"
+LARGEST_OF_ATTEMPT: Final = 1 << 26  # bytes of a plan, which contains the text of its task
 EXECUTORS: Final = "executors.yaml"
 PROJECT_FOLDER: Final = ".nemorun"
 
@@ -50,9 +53,29 @@ def skip(error: LedgerError) -> None:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFiles:
-    """The files of one attempt, all in `directory`."""
+    """The files of one attempt, all in `directory`; `root` is the folder of its experiment."""
 
     directory: Path
+    root: Path | None = field(default=None, repr=False, compare=False)
+
+    def open(self, path: Path) -> BinaryIO:
+        """Open one of them to read: without following links, which tasks and other users can make.
+
+        Raises:
+            RefusedFileError: it is not a regular file, or needs a link to be followed.
+            OSError: it cannot be opened.
+        """
+        return open_to_read(path, inside=self.root or self.directory)
+
+    def read(self, path: Path, *, limit: int = LARGEST_OF_ATTEMPT) -> bytes:
+        """The content of one of them.
+
+        Raises:
+            RefusedFileError: it is not read by `open`, or is larger than `limit` bytes.
+            OSError: it cannot be read.
+        """
+        with self.open(path) as stream:
+            return at_most(limit, stream, path)
 
     @property
     def plan(self) -> Path:
@@ -158,6 +181,15 @@ class ExperimentFiles:
 
     directory: Path
 
+    def read(self, path: Path, *, limit: int = LARGEST) -> bytes:
+        """The content of one of them, read without following links in the experiment's folder.
+
+        Raises:
+            RefusedFileError: it is not a regular file, needs a link, or is larger than `limit` bytes.
+            OSError: it cannot be read.
+        """
+        return read_bytes(path, limit=limit, inside=self.directory)
+
     @property
     def id(self) -> str:
         """The experiment's id."""
@@ -237,6 +269,11 @@ class ExperimentFiles:
         """The shipped packages: a copy of each content, in which its tasks run, and the list of its files."""
         return self.directory / "code"
 
+    @property
+    def shared(self) -> Path:
+        """Where tasks hand files on: `$EXP_SHARED`, in which tasks in containers may write too."""
+        return self.directory / "shared"
+
     def hearer(self, number: int) -> ListenerFiles:
         """The files of a plugin that listens to events, by its index among the spec's plugins."""
         return ListenerFiles(self.directory / "plugins" / str(number))
@@ -247,7 +284,7 @@ class ExperimentFiles:
 
     def attempt(self, task_id: str, number: int) -> AttemptFiles:
         """The files of one attempt at a task, counted from 1."""
-        return AttemptFiles(Path(f"{self.directory}/tasks/{task_id}/attempt-{number}"))
+        return AttemptFiles(Path(f"{self.directory}/tasks/{task_id}/attempt-{number}"), self.directory)
 
     @classmethod
     def of_attempt(cls, attempt: AttemptFiles, task_id: str) -> Self:

@@ -11,6 +11,7 @@ from nemorun_cli.model.clock import stamp
 from nemorun_cli.storage import events
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.system import user
+from nemorun_cli.system.files import descriptor_of_fifo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ VERIFY: Final = b"?"  # through the FIFO: the ledger may be damaged, read all of
 def wake(files: ExperimentFiles, *, message: bytes = WAKE) -> None:
     """Make a running supervisor check for requests now; does nothing if none is running."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(files.wake, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = descriptor_of_fifo(files.wake, os.O_WRONLY)
         try:
             os.write(descriptor, message)
         finally:

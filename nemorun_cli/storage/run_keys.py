@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 from nemorun_cli.errors import LedgerError, LockHeldError
 from nemorun_cli.storage.paths import age_key
-from nemorun_cli.system.files import FILE_MODE, make_folder
+from nemorun_cli.system.files import descriptor_to_change, is_regular, make_folder, read_bytes
 from nemorun_cli.system.locks import holder_by_kernel, is_at
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ KEY: Final = "key-"  # prefix of the file of a key
 NAME: Final = "name-"  # prefix of the file of a name
 LOCK_WAIT: Final = 120.0  # seconds: the time that a `replace` may take to cancel the running experiment
 LOCK_PAUSE: Final = 0.05  # seconds between tries
+LARGEST: Final = 1 << 24  # bytes that are read of the ids of a key
 LONGEST_NAME: Final = 180  # characters of a key in its file's name; a longer key is cut and hashed
 
 
@@ -55,7 +56,7 @@ class Holding:
     def _restore(self) -> None:
         """Add the ids to the file that has the path now, because another program removed or replaced it."""
         own = _ids(self.descriptor)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+        descriptor = descriptor_to_change(self.path, appends=True)
         try:
             present = _ids(descriptor)
             missing = [experiment_id for experiment_id in own if experiment_id not in present]
@@ -82,7 +83,8 @@ def hold(home: Home, *, key: str | None, name: str) -> Iterator[Holding]:
 
 
 def _ids(descriptor: int) -> list[str]:
-    return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode().split()
+    data = os.pread(descriptor, min(os.fstat(descriptor).st_size, LARGEST), 0)
+    return data.decode(errors="replace").split()
 
 
 def leftovers(home: Home) -> Iterator[Path]:
@@ -92,9 +94,9 @@ def leftovers(home: Home) -> Iterator[Path]:
     except OSError:  # it does not exist, or belongs to another user
         return
     for path in paths:
-        if path.name.startswith(KEY) and path.is_file():
+        if path.name.startswith(KEY) and is_regular(path, follows_link=False):
             ids = _ids_of_key
-        elif path.name.startswith(NAME) and path.is_file():
+        elif path.name.startswith(NAME) and is_regular(path, follows_link=False):
             ids = _ids_of_name
         else:
             continue
@@ -108,7 +110,7 @@ def leftovers(home: Home) -> Iterator[Path]:
 
 def _ids_of_key(home: Home, path: Path) -> list[str]:
     del home
-    return path.read_text(encoding="utf-8", errors="replace").split()
+    return read_bytes(path, limit=LARGEST, follows_link=False).decode(errors="replace").split()
 
 
 def _ids_of_name(home: Home, path: Path) -> list[str]:
@@ -118,7 +120,7 @@ def _ids_of_name(home: Home, path: Path) -> list[str]:
 def discard(path: Path) -> bool:
     """Remove the file of a key unless it is locked; return whether it no longer exists."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = descriptor_to_change(path, creates=False)
     except FileNotFoundError:
         return True
     try:
@@ -134,7 +136,7 @@ def discard(path: Path) -> bool:
 def _take(path: Path) -> int:
     """The descriptor of the key's file, locked; the file is created again if it was removed meanwhile."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        descriptor = descriptor_to_change(path)
         try:
             _lock(descriptor, path)
             if is_at(path, descriptor):

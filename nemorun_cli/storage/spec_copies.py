@@ -14,7 +14,7 @@ from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.model.spec import Spec
 from nemorun_cli.storage import ledger, stored_spec
 from nemorun_cli.storage.ledger import read_settled
-from nemorun_cli.system.files import open_to_read, read_bytes
+from nemorun_cli.system.files import open_to_read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +71,7 @@ def read_document(files: ExperimentFiles, *, revision: int | None = None) -> dic
 def _with_present_paths(files: ExperimentFiles, revision: int | None) -> dict[str, Any]:
     path = _path(files, revision)
     try:
-        document = json.loads(read_bytes(path))
+        document = json.loads(files.read(path))
     except OSError as error:
         hint = None if isinstance(error, PermissionError) else "restore it from a backup"
         raise LedgerError(f"cannot read {path}: {error.strerror}", hint=hint) from error
@@ -105,7 +105,7 @@ def _unreadable(path: Path, error: Exception | str) -> LedgerError:
 def _recorded_directory(files: ExperimentFiles) -> str | None:
     """The folder in which an experiment of an earlier version was created, by its ledger; None if unknown."""
     try:
-        with open_to_read(files.ledger) as stream:
+        with open_to_read(files.ledger, follows_link=False) as stream:
             created = ledger.parse(stream.readline(LONGEST_LINE)) or {}
     except OSError:
         return None

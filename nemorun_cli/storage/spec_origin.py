@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError
@@ -13,6 +12,7 @@ from nemorun_cli.system.files import read_bytes
 if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
 
+LARGEST_SPEC: Final = 1 << 26  # bytes of a spec and of its copy
 ORIGIN_FORMAT: Final = "exp.source/1"
 
 
@@ -46,7 +46,7 @@ class Origin:
 def read(files: ExperimentFiles) -> Origin:
     """The origin of an experiment's spec; raises LedgerError if it cannot be read."""
     try:
-        document = json.loads(read_bytes(files.source))
+        document = json.loads(files.read(files.source))
         return Origin(
             file=document["file"],
             is_file=document["is_file"],
@@ -71,7 +71,8 @@ def edited_file(files: ExperimentFiles) -> str | None:
         origin = read(files)
         if not origin.is_file:
             return None
-        present = Path(origin.file).read_bytes().decode("utf-8-sig")
-        return origin.file if present != files.spec.read_bytes().decode("utf-8-sig") else None
+        present = read_bytes(origin.file, limit=LARGEST_SPEC).decode("utf-8-sig")
+        copy = files.read(files.spec, limit=LARGEST_SPEC).decode("utf-8-sig")
     except (LedgerError, OSError, ValueError):
         return None  # there is nothing to compare; what needs the copies reports their damage
+    return origin.file if present != copy else None

@@ -10,13 +10,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import stat
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import ExpError
 from nemorun_cli.storage import paths
 from nemorun_cli.system import crashpoints
-from nemorun_cli.system.files import make_folder, sync, whole
+from nemorun_cli.system.files import (
+    RefusedFileError,
+    copy_file,
+    is_regular,
+    make_folder,
+    sync,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +42,7 @@ def take(files: ExperimentFiles, folder: Path, *, present: int) -> None:
     Raises:
         ExpError: another process has changed the spec meanwhile.
     """
-    number = json.loads((folder / COPIES[-1]).read_bytes())["revision"]
+    number = json.loads(files.read(folder / COPIES[-1]))["revision"]
     if number != present + 1:
         raise ExpError(f"another process changed the spec of {files.id} meanwhile", hint="try again")
     current = files.revision(present).directory
@@ -46,7 +51,7 @@ def take(files: ExperimentFiles, folder: Path, *, present: int) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         make_folder(temporary)
         for name in COPIES:
-            shutil.copyfile(files.directory / name, temporary / name)
+            copy_file(files.directory / name, temporary / name, follows_link=False)
         temporary.rename(current)
     target = files.revision(number).directory
     shutil.rmtree(target, ignore_errors=True)  # left by a process that died before it wrote to the ledger
@@ -59,9 +64,9 @@ def install(files: ExperimentFiles, number: int) -> None:
     """Copy a revision to the top of the folder; `resolved.json`, which holds its number, comes last."""
     revision = files.revision(number)
     for source in sorted(revision.scripts.rglob("*")) if revision.scripts.is_dir() else ():
-        if source.is_file():
+        if is_regular(source, follows_link=False):
             _replace(source, files.scripts / source.relative_to(revision.scripts))
-    if revision.partial.is_file():
+    if is_regular(revision.partial, follows_link=False):
         _replace(revision.partial, files.partial)
     for name in COPIES:
         _replace(revision.directory / name, files.directory / name)
@@ -71,15 +76,17 @@ def install(files: ExperimentFiles, number: int) -> None:
 def _replace(source: Path, target: Path) -> None:
     """Replace the target by a copy of the source; a process that has the old file open keeps its content."""
     make_folder(target.parent)
-    with source.open("rb") as original, whole(target, mode=stat.S_IMODE(source.stat().st_mode)) as copy:
-        shutil.copyfileobj(original, copy)
+    copy_file(source, target, follows_link=False)
 
 
 def texts(files: ExperimentFiles) -> Texts:
     """A function that returns the text of the experiment's copy of a script; None if it has no copy."""
 
     def text(source: str) -> str | None:
-        copy = paths.script_copy(source, files)
-        return copy.read_text(encoding="utf-8", errors="replace") if copy.is_file() else None
+        try:
+            data = files.read(paths.script_copy(source, files))
+        except (FileNotFoundError, NotADirectoryError, RefusedFileError):
+            return None
+        return data.decode(errors="replace")
 
     return text

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from nemorun_cli.storage import events, ledger
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system import locks, pids
+from nemorun_cli.system.files import descriptor_of_fifo, read_bytes
 from nemorun_cli.system.locks import Holder
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def is_driven(files: ExperimentFiles) -> bool:
 def _recorded(files: ExperimentFiles) -> Holder | None:
     """The last supervisor in the ledger, found without reading all of its events."""
     try:
-        data = files.ledger.read_bytes()
+        data = read_bytes(files.ledger, limit=ledger.LARGEST_LEDGER, follows_link=False)
     except OSError:
         return None
     line = data.rfind(STARTED)
@@ -73,7 +74,7 @@ def _stays(files: ExperimentFiles) -> bool:
 def is_listening(files: ExperimentFiles) -> bool:
     """Whether a process has the FIFO open to read wake-ups, as only a supervisor does."""
     try:
-        os.close(os.open(files.wake, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        os.close(descriptor_of_fifo(files.wake, os.O_WRONLY))
     except OSError:  # there is no FIFO, or nobody reads it
         return False
     return True
@@ -103,7 +104,7 @@ def stall(files: ExperimentFiles, holder: Holder | None) -> Stall | None:
 def _is_silent(files: ExperimentFiles) -> bool:
     """Whether the FIFO has contained a wake-up for longer than RESPONSE_WAIT."""
     try:
-        descriptor = os.open(files.wake, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = descriptor_of_fifo(files.wake, os.O_RDONLY)
     except OSError:
         return False
     try:

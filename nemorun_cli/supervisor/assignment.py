@@ -42,12 +42,16 @@ class Assignment:
         directory: the experiment's folder.
         home: `$NEMORUN_HOME`.
         secrets: the values of its secrets, by name; they come this way and no other.
+        sources: the variables that secrets come from, with their values: the process has them nowhere else.
+        environ: the variables that its process was not started with because they might have been secrets.
         resume: None for an experiment that starts.
     """
 
     directory: Path
     home: Path
     secrets: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
     resume: ResumeRequest | None = None
 
     def encode(self) -> bytes:
@@ -68,5 +72,7 @@ class Assignment:
             directory=Path(values["directory"]),
             home=Path(values["home"]),
             secrets=values["secrets"],
+            sources=values["sources"],
+            environ=values["environ"],
             resume=resume,
         )

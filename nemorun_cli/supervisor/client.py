@@ -5,22 +5,28 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError, LedgerError, LockHeldError
 from nemorun_cli.system.environment import SUPERVISOR_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.supervisor.assignment import Assignment
 
 START_WAIT: Final = 60.0  # seconds to wait for a supervisor's answer
+_LIKE_A_SECRET: Final = re.compile(
+    r"SECRET|TOKEN|KEY|PASS|CRED|AUTH|COOKIE|SESSION|PRIVATE|CERT|HOOK|DSN|URL|URI|LOGIN|(^|_)(PW|PAT)($|_)|_PWD$",
+    re.IGNORECASE,
+)
 MARK: Final = ("EXP_ID", "EXP_TASK", "EXP_ATTEMPT")  # not passed on: a supervisor is not part of a task
 
 
@@ -48,21 +54,38 @@ def spawn(environ: Mapping[str, str], order: int, answer: int) -> int:
 
 
 class SupervisorHandle:
-    """A supervisor process that was started and waits for its order; without one it exits."""
+    """A supervisor process that was started and waits for its order; without one it exits.
+
+    The system shows for as long as a process lives what it was started with, so its environment has no
+    secret in it. The process is started before the spec is read: variables whose name looks as if they hold
+    a secret follow with the order, and if the spec names another one, a process without it takes its place.
+    """
 
     def __init__(self) -> None:
         self._is_assigned = self._is_abandoned = False
         _reap()
+        environ = {name: value for name, value in os.environ.items() if name not in MARK}
+        self._later = {name: environ.pop(name) for name in list(environ) if _LIKE_A_SECRET.search(name)}
+        self._environ = {**environ, SUPERVISOR_VARIABLE: "1"}
+        self._start()
+
+    def _start(self) -> None:
         order_reader, self._order_writer = os.pipe()
         self._answer_reader, answer_writer = os.pipe()
-        environ = {name: value for name, value in os.environ.items() if name not in MARK}
-        environ[SUPERVISOR_VARIABLE] = "1"
         try:
-            self.pid = spawn(environ, order_reader, answer_writer)
+            self.pid = spawn(self._environ, order_reader, answer_writer)
         finally:
             os.close(order_reader)
             os.close(answer_writer)
         _children.add(self.pid)
+
+    def _start_without(self, secrets: Iterable[str]) -> None:
+        """Replace the process if it was started with one of these variables."""
+        if not (shown := self._environ.keys() & set(secrets)):
+            return
+        self._kill()
+        self._environ = {name: value for name, value in self._environ.items() if name not in shown}
+        self._start()
 
     def go(self, assignment: Assignment) -> None:
         """Send the assignment and wait until the supervisor holds its lock and has written `started`.
@@ -75,7 +98,9 @@ class SupervisorHandle:
         from nemorun_cli.storage.paths import ExperimentFiles  # noqa: PLC0415 - the process starts before it is loaded
 
         self._is_assigned = True
-        data = memoryview(assignment.encode())
+        self._start_without(assignment.sources)
+        later = {name: value for name, value in self._later.items() if name not in assignment.sources}
+        data = memoryview(replace(assignment, environ=later).encode())
         with contextlib.suppress(BrokenPipeError):  # it died; its answer explains why
             while data:
                 data = data[os.write(self._order_writer, data) :]
@@ -104,6 +129,9 @@ class SupervisorHandle:
         if self._is_assigned or self._is_abandoned:
             return
         self._is_abandoned = True
+        self._kill()
+
+    def _kill(self) -> None:
         os.close(self._order_writer)
         os.close(self._answer_reader)
         with contextlib.suppress(ChildProcessError, ProcessLookupError):

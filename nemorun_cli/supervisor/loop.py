@@ -35,6 +35,7 @@ from nemorun_cli.supervisor.dispatch import Dispatcher
 from nemorun_cli.supervisor.late_imports import LateImports
 from nemorun_cli.supervisor.tracker import Tracker
 from nemorun_cli.system import crashpoints
+from nemorun_cli.system.files import descriptor_of_fifo, make_folder
 from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
@@ -98,11 +99,13 @@ class SupervisorLoop:
             by=by,
             report=report,
             on_event=self._on_event,
+            secrets=secrets.values(),
         )
         self.schedule = Schedule(spec, self.history)
         self._decisions = Decisions(self.schedule, self.journal, can_submit=can_submit)
         self.can_submit = can_submit
         self._secrets = secrets
+        self._secrets_are_known = secrets.keys() >= {name for task in spec.tasks for name in task.secrets}
         self._poll = select.poll()
         self._dispatcher = Dispatcher(
             spec, secrets=secrets, makers=makers or {}, poll=self._poll, report=report
@@ -177,11 +180,12 @@ class SupervisorLoop:
         self.journal.flush()
 
     def listen(self) -> None:
-        """Create the FIFO through which requests wake the loop."""
-        if not self.files.wake.is_fifo():
+        """Create the FIFO through which requests wake the loop, and a missing folder that tasks share."""
+        make_folder(self.files.shared)  # experiments that began before 0.1.0 have none
+        if self.files.wake.is_symlink() or not self.files.wake.is_fifo():
             self.files.wake.unlink(missing_ok=True)  # anything else would wake the loop all the time
             os.mkfifo(self.files.wake, 0o600)
-        self._wake = os.open(self.files.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wake = descriptor_of_fifo(self.files.wake, os.O_RDWR)
         self._poll.register(self._wake, select.POLLIN)
 
     def interrupt(self, by: str) -> None:
@@ -399,7 +403,9 @@ class SupervisorLoop:
             sent=self._dispatcher.sent_cancel(job),
             requested=state.cancel,
             written=job.files.outputs,
+            inside=job.files.root,
             secrets=self._secrets,
+            are_known=self._secrets_are_known,
         )
         self._dispatcher.drop(job)
         if ending.reason is not Reason.ABANDONED:  # an abandoned attempt may still use its resources
@@ -430,7 +436,7 @@ class SupervisorLoop:
             return None
         from nemorun_cli.system import log_search  # noqa: PLC0415 - only for tasks with log patterns
 
-        return log_search.found(job.files.log, task.retry.log, report=self._report)
+        return log_search.found(job.files.log, task.retry.log, report=self._report, inside=job.files.root)
 
     # -- starting -----------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, BinaryIO, Final
 
 from nemorun_cli.model import metric_patterns
 from nemorun_cli.system.files import open_to_read
@@ -17,6 +17,7 @@ from nemorun_cli.tracking.store import json_values, row_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from nemorun_cli.model.metric_patterns import Fields
     from nemorun_cli.tracking.store.record_paths import Place
@@ -30,7 +31,8 @@ class OutputMetrics:
     """Reads the output of one attempt and keeps the position.
 
     Args:
-        log: the file that the attempt writes.
+        log: the file that the attempt writes; no link is followed.
+        inside: the folder of the experiment; of the path below it no part may be a link.
         place: the task's record.
         opening: the session id under which rows are written.
         wanted: the patterns of each series.
@@ -45,8 +47,9 @@ class OutputMetrics:
         opening: str,
         wanted: Mapping[str, Sequence[str]],
         report: Callable[[str], None],
+        inside: Path | None = None,
     ) -> None:
-        self._log = log
+        self._log, self._inside = log, inside
         self._report = report
         self._finders = [
             (place.metric(name), pattern, metric_patterns.finder(pattern))
@@ -75,7 +78,7 @@ class OutputMetrics:
         try:
             if os.stat(self._log).st_size <= self._offset and not (is_over and self._rest):  # noqa: PTH116 - called each second
                 return True
-            with open_to_read(self._log) as stream, self._watchdog:
+            with self._open() as stream, self._watchdog:
                 stream.seek(self._offset)
                 self._writer.open(self._name)
                 return self._read_stream(stream, is_over=is_over, until=until)
@@ -83,6 +86,9 @@ class OutputMetrics:
             return True
         finally:
             self._writer.close()
+
+    def _open(self) -> BinaryIO:
+        return open_to_read(self._log, follows_link=False, inside=self._inside)
 
     def _read_stream(self, stream: IO[bytes], *, is_over: bool, until: float) -> bool:
         while data := stream.read(CHUNK):

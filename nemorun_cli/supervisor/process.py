@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import ExpError, LedgerError
-from nemorun_cli.model import clock
+from nemorun_cli.model import clock, masking
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.control_characters import LAYOUT, escaped
 from nemorun_cli.scheduler.resume_plan import decide, refuse_late
@@ -27,9 +27,10 @@ from nemorun_cli.storage.events import SUPERVISOR_ENDED, SUPERVISOR_STARTED
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.supervisor.assignment import Assignment
 from nemorun_cli.supervisor.loop import SupervisorLoop
-from nemorun_cli.system import crashpoints, locks, process_limits, signals, user
+from nemorun_cli.system import crashpoints, environment, locks, process_limits, signals, user
 from nemorun_cli.system.files import descriptor_to_append
 from nemorun_cli.system.locks import HeldLock, Holder
+from nemorun_cli.system.masked_stream import masked_output
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,12 +58,15 @@ def main() -> int:
     if not document:
         return 0
     assignment = Assignment.decode(document)
+    os.environ.update(assignment.environ)
+    masking.remember(assignment.secrets.values())
     files = ExperimentFiles(assignment.directory)
     for number in (signal.SIGTERM, signal.SIGINT):
         signals.handle(number, _terminate)
     try:
         _redirect(files.supervisor_log)
-        return _supervise(files, assignment)
+        with environment.withholding(assignment.sources), masked_output(assignment.secrets.values()):
+            return _supervise(files, assignment)
     except OSError as error:  # the file system is full or read-only
         _log("".join(traceback.format_exception(error)))
         where = error.filename or files.directory
@@ -199,6 +203,8 @@ def _answer(answer: dict[str, Any]) -> None:
     """Answer the waiting command, once; standard output then leads to /dev/null."""
     pipe = os.dup(1)
     _point(1, os.devnull, os.O_WRONLY)
+    if "error" in answer:
+        answer["error"] = masking.mask_known(answer["error"])
     with contextlib.suppress(OSError):  # the command may have been killed, which changes nothing here
         os.write(pipe, json.dumps(answer).encode() + b"\n")
     os.close(pipe)
@@ -206,7 +212,10 @@ def _answer(answer: dict[str, Any]) -> None:
 
 def _log(text: str) -> None:
     with contextlib.suppress(OSError):  # the disk may be full, which may be what the message reports
-        os.write(2, f"{stamp()} {escaped(text, kept=LAYOUT)}\n".encode())
+        os.write(
+            2,
+            f"{stamp()} {escaped(masking.mask_known(text), kept=LAYOUT)}\n".encode(errors="backslashreplace"),
+        )
 
 
 def _become_subreaper() -> None:

@@ -190,7 +190,8 @@ class Tracker:
             from nemorun_cli.tracking.access import supervisor_api  # noqa: PLC0415 - not for tasks that track nothing
 
             with self._logging_errors(f"the records of {task}"):
-                records += [place for place in supervisor_api.registered(register) if place != own]
+                registered = supervisor_api.registered(register, inside=self._files.directory)
+                records += [place for place in registered if place != own]
         return records
 
     # -- output -------------------------------------------------------------------------------------
@@ -221,6 +222,7 @@ class Tracker:
 
         return OutputMetrics(
             str(self._files.attempt(task, attempt).log),
+            inside=self._files.directory,
             place=self._place(task),
             opening=self._open_attempt(task, attempt, {}),
             wanted=self._patterns[task],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from functools import cache
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.system import owners
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 # Set by an enclosing experiment or allocation: a task that saw them would behave as a part of it.
 DROPPED: Final = ("EXP_", "SLURM_")
@@ -21,9 +22,40 @@ LONGEST_STRING: Final = 128 << 10  # bytes of one variable that Linux accepts
 RECORDED: Final = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "LOADEDMODULES", "PYTHONPATH")
 
 
-def inherited(which: str | tuple[str, ...]) -> dict[str, str]:
-    """The variables that a task inherits from this process: `all`, `none` or those with the given names."""
-    return dict(_inherited(which))
+@contextlib.contextmanager
+def withholding(variables: Mapping[str, str]) -> Iterator[None]:
+    """Keep variables with secrets out of the environment of this process, and of those it starts, meanwhile.
+
+    Args:
+        variables: the values by name.
+    """
+    present = {name: os.environ.pop(name) for name in variables if name in os.environ}
+    _withheld.update(variables)
+    _inherited.cache_clear()
+    try:
+        yield
+    finally:
+        os.environ.update(present)
+        _withheld.clear()
+        _inherited.cache_clear()
+
+
+_withheld: dict[str, str] = {}
+
+
+def inherited(which: str | tuple[str, ...], *, secrets: Collection[str] = ()) -> dict[str, str]:
+    """The variables that a task inherits from this process: `all`, `none` or those with the given names.
+
+    Of the variables that secrets come from, these are the ones that it names, or with `all` those whose
+    value is among its own `secrets`.
+    """
+    own = {name: value for name, value in _withheld.items() if value in secrets} if which == "all" else {}
+    return {**_inherited(which), **own, **withheld(which)}
+
+
+def withheld(which: str | tuple[str, ...]) -> dict[str, str]:
+    """The variables that secrets come from and that a task names in `env_inherit`."""
+    return {name: _withheld[name] for name in which if name in _withheld} if isinstance(which, tuple) else {}
 
 
 def names(which: str | tuple[str, ...]) -> Collection[str]:

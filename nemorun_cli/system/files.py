@@ -13,17 +13,27 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
     from pathlib import Path
     from typing import BinaryIO
 
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
+LARGEST: Final = 1 << 28  # bytes of a file that is read whole, unless its reader knows a lower bound
+BLOCK: Final = 1 << 20  # bytes that are copied at a time
 NOT_REGULAR: Final = "it is not a regular file"
+IS_LINK: Final = "its path has a symbolic link, which is not followed"
+
+_ENTERED: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class RefusedFileError(OSError):
+    """What has the path is not read: a FIFO, a device, a folder, a link, or a file that is too large."""
 
 
 def write(path: Path | str, text: str) -> None:
-    """Write a private file in place; not atomic, not synced. A FIFO in its place is an error, and no wait."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC
+    """Write a private file in place; not atomic, not synced. A FIFO or a link in its place is an error."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, FILE_MODE)
     try:
         data = memoryview(text.encode())
@@ -97,54 +107,207 @@ def make_folder(path: Path | str) -> None:
 
 def sync(path: Path | str) -> None:
     """Sync a file, or a folder, so that new and renamed entries in it survive a power failure."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def open_to_read(path: str | Path, *, follows_link: bool = True) -> BinaryIO:
-    """Open a file that others write: never waits, as opening a FIFO does.
+def open_to_read(
+    path: str | Path, *, follows_link: bool = True, inside: str | Path | None = None
+) -> BufferedReader:
+    """Open a regular file that others write; never waits, as opening a FIFO does.
+
+    Args:
+        path: the file.
+        follows_link: whether the file itself may be a symbolic link.
+        inside: a folder above the file; of the path below it no part may be a symbolic link.
 
     Raises:
-        OSError: it cannot be opened, is not a regular file, or is a link that is not to be followed.
+        RefusedFileError: it is not a regular file, or is behind a link that is not followed.
+        OSError: it cannot be opened.
     """
-    flags = os.O_RDONLY if follows_link else os.O_RDONLY | os.O_NOFOLLOW
-    return open(_regular(path, flags), "rb")
+    return open(descriptor_to_read(path, follows_link=follows_link, inside=inside), "rb")
 
 
-def descriptor_to_read(path: str | Path) -> int:
+def descriptor_to_read(
+    path: str | Path, *, follows_link: bool = True, inside: str | Path | None = None
+) -> int:
     """The descriptor that `open_to_read` reads."""
-    return _regular(path, os.O_RDONLY)
+    if inside is None:
+        return _regular(path, os.O_RDONLY if follows_link else os.O_RDONLY | os.O_NOFOLLOW)
+    with entered(os.path.dirname(path), inside=inside) as folder:  # noqa: PTH120 - this imports no pathlib
+        return _regular(path, os.O_RDONLY | os.O_NOFOLLOW, folder=folder)
+
+
+def is_behind_link(path: str, *, inside: str) -> bool:
+    """Whether a part of a path below a folder is a symbolic link."""
+    ends = (end for end in range(len(inside) + 1, len(path) + 1) if end == len(path) or path[end] == "/")
+    return any(os.path.islink(path[:end]) for end in ends)  # noqa: PTH114 - this imports no pathlib
+
+
+@contextlib.contextmanager
+def entered(folder: str | Path, *, inside: str | Path, creates: bool = False) -> Iterator[int]:
+    """A descriptor of a folder, for paths relative to it, that no symbolic link below `inside` leads to.
+
+    Args:
+        folder: the folder.
+        inside: a folder above it, or itself, which exists.
+        creates: whether missing folders below `inside` are created.
+
+    Raises:
+        RefusedFileError: a part of its path below `inside` is a link.
+        OSError: it cannot be opened.
+    """
+    text, above = os.fspath(folder), os.fspath(inside)
+    descriptor = os.open(above, _ENTERED)
+    try:
+        for part in filter(None, text[len(above) :].split("/")):
+            below = _entered(part, descriptor, text, creates=creates)
+            os.close(descriptor)
+            descriptor = below
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _entered(part: str, folder: int, path: str, *, creates: bool) -> int:
+    """A descriptor of a folder in another one; of a path, which errors name."""
+    if part == os.pardir:
+        raise RefusedFileError(errno.ELOOP, "its path has '..' in it", path)
+    try:
+        return os.open(part, _ENTERED | os.O_NOFOLLOW, dir_fd=folder)
+    except FileNotFoundError as error:
+        if not creates:
+            raise FileNotFoundError(error.errno, error.strerror, path) from None
+    except NotADirectoryError as error:
+        if stat.S_ISLNK(os.lstat(part, dir_fd=folder).st_mode):
+            raise RefusedFileError(errno.ELOOP, IS_LINK, path) from None
+        raise NotADirectoryError(error.errno, error.strerror, path) from None
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, path) from None
+    with contextlib.suppress(FileExistsError):  # another process made it
+        os.mkdir(part, FOLDER_MODE, dir_fd=folder)
+    return _entered(part, folder, path, creates=False)
 
 
 def descriptor_to_append(path: str | Path) -> int:
     """A descriptor at the end of a private file, which is created if it is missing.
 
     Raises:
-        OSError: it cannot be opened, or is not a regular file; a FIFO without a reader is ENXIO.
+        RefusedFileError: it is not a regular file, or is a symbolic link.
+        OSError: it cannot be opened; a FIFO without a reader is ENXIO.
     """
-    return _regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    return _regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW)
 
 
-def _regular(path: str | Path, flags: int) -> int:
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, FILE_MODE)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
-    return descriptor
+def descriptor_to_change(path: str | Path, *, creates: bool = True, appends: bool = False) -> int:
+    """A descriptor of a private file to read, lock and write in place; it is created if it is missing.
+
+    Args:
+        path: the file.
+        creates: whether a missing file is created.
+        appends: whether every write is at the end.
+
+    Raises:
+        RefusedFileError: it is not a regular file, or is a symbolic link.
+        OSError: it cannot be opened; FileNotFoundError only without `creates`.
+    """
+    flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if creates else 0) | (os.O_APPEND if appends else 0)
+    return _regular(path, flags)
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """The content of a file that others write, as `open_to_read` opens it."""
-    with open_to_read(path) as stream:
-        return stream.read()
+def descriptor_of_fifo(path: str | Path, mode: int) -> int:
+    """A descriptor of a FIFO, opened in a mode such as O_WRONLY without waiting for the other end.
+
+    Raises:
+        RefusedFileError: it is something else, such as a link.
+        OSError: it cannot be opened; without a reader, ENXIO for O_WRONLY.
+    """
+    try:
+        descriptor = os.open(path, mode | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise RefusedFileError(errno.ELOOP, IS_LINK, str(path)) from None
+        raise
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise RefusedFileError(errno.EINVAL, "it is not a FIFO", str(path))
 
 
-def is_regular(path: Path) -> bool:
+def _regular(path: str | Path, flags: int, *, folder: int | None = None) -> int:
+    """A descriptor of a regular file: at a path, or at its last part in a folder."""
+    name = path if folder is None else os.path.basename(path)  # noqa: PTH119 - this imports no pathlib
+    try:
+        descriptor = os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC, FILE_MODE, dir_fd=folder)
+    except OSError as error:
+        if error.errno == errno.ELOOP and flags & os.O_NOFOLLOW:
+            raise RefusedFileError(errno.ELOOP, IS_LINK, str(path)) from None
+        if error.errno == errno.ENXIO and not flags & os.O_WRONLY:  # a socket
+            raise RefusedFileError(errno.ENXIO, NOT_REGULAR, str(path)) from None
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise RefusedFileError(errno.EISDIR, f"{NOT_REGULAR}, but a directory", str(path))
+    raise RefusedFileError(errno.EINVAL, NOT_REGULAR, str(path))
+
+
+def read_bytes(
+    path: str | Path,
+    *,
+    limit: int = LARGEST,
+    follows_link: bool = True,
+    inside: str | Path | None = None,
+) -> bytes:
+    """The content of a file that others write, as `open_to_read` opens it.
+
+    Raises:
+        RefusedFileError: it is not read by `open_to_read`, or is larger than `limit`.
+        OSError: it cannot be read.
+    """
+    with open_to_read(path, follows_link=follows_link, inside=inside) as stream:
+        return at_most(limit, stream, path)
+
+
+def copy_file(
+    source: str | Path, target: str | Path, *, mode: int | None = None, follows_link: bool = True
+) -> None:
+    """Copy a file that others write to a private file, completely or not at all.
+
+    Args:
+        source: the file, read as `open_to_read` does.
+        target: the copy, which replaces what is there.
+        mode: the permissions of the copy; None for those of the file.
+        follows_link: whether `source` may be a symbolic link.
+    """
+    with open_to_read(source, follows_link=follows_link) as original:
+        own = stat.S_IMODE(os.fstat(original.fileno()).st_mode)
+        with whole(target, mode=own if mode is None else mode) as replacement:
+            while block := original.read(BLOCK):
+                replacement.write(block)
+
+
+def at_most(limit: int, stream: BinaryIO, path: str | Path) -> bytes:
+    """The rest of a stream, which has the path.
+
+    Raises:
+        RefusedFileError: it is longer than `limit`; then no more than that was read.
+    """
+    if os.fstat(stream.fileno()).st_size <= limit + stream.tell():
+        data = stream.read(limit + 1)  # a file may grow meanwhile
+        if len(data) <= limit:
+            return data
+    raise RefusedFileError(errno.EFBIG, f"it is larger than {limit:,} bytes", str(path))
+
+
+def is_regular(path: Path, *, follows_link: bool = True) -> bool:
     """Whether there is a file that can be read without waiting."""
     try:
-        return stat.S_ISREG(path.stat().st_mode)
+        return stat.S_ISREG((path.stat() if follows_link else path.lstat()).st_mode)
     except OSError:
         return False

@@ -18,14 +18,20 @@ from typing import TYPE_CHECKING, Final, Self
 
 from nemorun_cli.errors import LockHeldError
 from nemorun_cli.system import pids
-from nemorun_cli.system.files import FILE_MODE, read_bytes
+from nemorun_cli.system.files import (
+    RefusedFileError,
+    descriptor_to_change,
+    descriptor_to_read,
+    read_bytes,
+)
 from nemorun_cli.system.process_limits import is_shortage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PATIENCE: Final = 0.1  # seconds that `take` keeps trying, because the current holder may be a probe
 PAUSE: Final = 0.002  # seconds between tries
+LARGEST_HOLDER: Final = 1 << 16  # bytes of a lock file
 RENEWAL_WAIT: Final = 60.0  # seconds that a holder waits for the lock of the file that replaced its own
 RENEW_AFTER: Final = 1.0  # seconds until a removed lock file is made again
 
@@ -121,7 +127,7 @@ def share(path: Path) -> int:
 def _lock(path: Path, operation: int) -> int:
     """Lock the file that has this path; one that is removed while it is being locked protects nothing."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        descriptor = descriptor_to_change(path)
         try:
             fcntl.flock(descriptor, operation)
             if is_at(path, descriptor):
@@ -142,19 +148,19 @@ def is_at(path: Path, descriptor: int) -> bool:
 
 def is_held(path: Path) -> bool:
     """Whether a process holds the lock exclusively; False if the file does not exist."""
-    return _is_refused(path, os.O_RDONLY, fcntl.LOCK_SH)
+    return _is_refused(lambda: descriptor_to_read(path, follows_link=False), fcntl.LOCK_SH)
 
 
 def is_shared(path: Path) -> bool:
     """Whether a process holds the lock, shared or not; False if the file does not exist."""
-    return _is_refused(path, os.O_RDWR, fcntl.LOCK_EX)
+    return _is_refused(lambda: descriptor_to_change(path, creates=False), fcntl.LOCK_EX)
 
 
-def _is_refused(path: Path, mode: int, operation: int) -> bool:
+def _is_refused(opened: Callable[[], int], operation: int) -> bool:
     try:
-        descriptor = os.open(path, mode | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+        descriptor = opened()
+    except (FileNotFoundError, NotADirectoryError, RefusedFileError):
+        return False  # what replaced the file is not what a process has locked
     try:
         fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -278,7 +284,7 @@ def write_holder(descriptor: int, holder: Holder) -> None:
 def read_holder(path: Path) -> Holder | None:
     """The last holder of the lock that the file names; None if it names none, or is incomplete."""
     try:
-        values = json.loads(read_bytes(path))
+        values = json.loads(read_bytes(path, limit=LARGEST_HOLDER, follows_link=False))
     except OSError as error:
         if is_shortage(error):
             raise

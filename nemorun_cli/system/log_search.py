@@ -36,14 +36,16 @@ def compiled(pattern: str) -> re.Pattern[str]:
         raise SearchPatternError(f"is not a regular expression: {error}") from None
 
 
-def found(log: Path, patterns: Sequence[str], *, report: Callable[[str], None]) -> str | None:
+def found(
+    log: Path, patterns: Sequence[str], *, report: Callable[[str], None], inside: Path | None = None
+) -> str | None:
     """The first pattern that matches in a line at the end of an output; None if none does.
 
     A pattern that takes too long is skipped, and `report` receives a message. A log that cannot be read
-    has no match.
+    has no match; nor has one that is a link, or is behind one in its path below `inside`.
     """
     try:
-        with open_to_read(log) as stream:
+        with open_to_read(log, follows_link=False, inside=inside) as stream:
             data, _ = last_bytes(stream.fileno(), WINDOW)
     except OSError:
         return None

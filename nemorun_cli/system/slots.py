@@ -34,6 +34,7 @@ GROWTH: Final = 1.5  # factor by which the pause grows
 
 KEEP_EVERY: Final = 1.0  # seconds between checks of the files of running tasks
 
+LARGEST: Final = 1 << 16  # bytes that are read of a file
 LOWEST: Final = 10  # lowest descriptor of an allocation, to stay clear of descriptors that a task may use
 
 _LOCK: Final = "lock"
@@ -285,7 +286,7 @@ def _entries(folder: Path, suffix: str) -> Iterator[tuple[Path, Mapping[str, Any
 def _values(path: Path) -> Mapping[str, Any]:
     """The values in a file; empty if it is being written, no longer exists or cannot be read."""
     try:
-        values = json.loads(read_bytes(path))
+        values = json.loads(read_bytes(path, limit=LARGEST, follows_link=False))
     except OSError as error:
         if is_shortage(error):
             raise

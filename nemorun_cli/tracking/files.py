@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.model import clock
-from nemorun_cli.system.files import make_folder
+from nemorun_cli.system.files import make_folder, open_to_read
 from nemorun_cli.tracking.store.blob_store import Blobs
 from nemorun_cli.tracking.store.file_index import FileIndex, full_path, join
 from nemorun_cli.tracking.store.json_values import dump, plain
@@ -361,5 +361,5 @@ def _is_in(path: str, folder: str) -> bool:
 def _has_checksum(path: str, checksum: str) -> bool:
     import hashlib  # noqa: PLC0415 - used only here
 
-    with open(path, "rb") as stream:
+    with open_to_read(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest() == checksum

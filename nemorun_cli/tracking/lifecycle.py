@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from nemorun_cli.errors import StateError
 from nemorun_cli.model.status import ExperimentStatus as Status
-from nemorun_cli.system.files import FILE_MODE, make_folder, write_whole
+from nemorun_cli.system.files import descriptor_to_append, make_folder, write_whole
 from nemorun_cli.tracking.process import exit_hooks, process_info
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.record_paths import REGISTER
@@ -242,9 +242,8 @@ def _register(session: OpenSession) -> None:
         return
     place = session.place
     line = dump({"dash_root": place.root, "prefix": place.prefix, "opening": session.id})
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     with contextlib.suppress(OSError):
-        descriptor = os.open(f"{os.path.dirname(output_file)}/{REGISTER}", flags, FILE_MODE)
+        descriptor = descriptor_to_append(f"{os.path.dirname(output_file)}/{REGISTER}")
         try:
             os.write(descriptor, f"{line}\n".encode("ascii"))
         finally:

@@ -130,7 +130,7 @@ class Metric:
         path = f"{self.folder}/{ABOUT}"
         try:
             with row_files.open_rows(path) as stream:
-                description = json.loads(stream.read())
+                description = json.loads(row_files.read_whole(stream, path))
         except FileNotFoundError:
             return {}
         except (ValueError, RecursionError) as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.scheduler.attempt_result import conclude
+from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import attempts, events
 from nemorun_cli.system import locks
 from nemorun_cli.views import known_secrets
@@ -32,6 +33,14 @@ def apply(history: ExperimentState, files: ExperimentFiles, spec: Spec) -> None:
         ending = attempts.read_ending(attempt)
         if ending is None or locks.is_held(attempt.lock):
             continue
-        ending = conclude(ending, sent=None, requested=state.cancel, written=attempt.outputs, secrets=secrets)
+        ending = conclude(
+            ending,
+            sent=None,
+            requested=state.cancel,
+            written=attempt.outputs,
+            inside=attempt.root,
+            secrets=secrets,
+            are_known=secrets.keys() >= secret_values.of_tasks(spec),
+        )
         fields = {"event": events.ENDED, "time": stamp(ending.ended), "task": name, "attempt": state.attempt}
         history.apply({**fields, **replace(ending, evidence=EVIDENCE).to_event()})

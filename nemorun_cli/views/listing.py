@@ -165,7 +165,7 @@ def _was_changed(head: bytes, path: str) -> bool:
 
 def _ends(path: str) -> tuple[bytes, bytes]:
     """The first and the last bytes of a file; the same bytes if it is small."""
-    descriptor = descriptor_to_read(path)  # a stream would cost a tenth of the total time
+    descriptor = descriptor_to_read(path, follows_link=False)  # a stream would cost a tenth of the total time
     try:
         head = os.read(descriptor, ENDS)
         if len(head) < ENDS:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model.control_characters import escaped
-from nemorun_cli.model.masking import mask
+from nemorun_cli.model.masking import forms, mask
 from nemorun_cli.model.terminal_filter import without_sequences
 from nemorun_cli.system.file_end import last_bytes
 from nemorun_cli.system.files import open_to_read
@@ -37,18 +37,21 @@ class Excerpt:
     error: str | None
 
 
-def read(path: Path, *, secrets: Collection[str], lines: int = LINES) -> Excerpt | None:
+def read(
+    path: Path, *, secrets: Collection[str], lines: int = LINES, inside: Path | None = None
+) -> Excerpt | None:
     """The end of a log, or None if it does not exist; if it cannot be read, `error` says so.
 
     Args:
         path: the log, of any size; only its last part is read.
         secrets: values to mask.
         lines: the maximum number of lines.
+        inside: the folder of the experiment; of the path below it no part may be a link.
     """
     # Read this much more, so that no secret is cut at the start of the shown part and stays unmasked.
-    margin = max((len(value.encode()) for value in secrets), default=0)
+    margin = max((len(form.encode(errors="surrogateescape")) for form in forms(secrets)), default=0)
     try:
-        with open_to_read(path) as stream:
+        with open_to_read(path, follows_link=False, inside=inside) as stream:
             data, start = last_bytes(stream.fileno(), WINDOW + margin)
     except FileNotFoundError:
         return None

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import NotFoundError
-from nemorun_cli.model.masking import mask
+from nemorun_cli.model import masking
 from nemorun_cli.system.file_end import last_lines
-from nemorun_cli.system.files import is_regular, open_to_read
+from nemorun_cli.system.files import RefusedFileError
 from nemorun_cli.views.line_filter import line_filter
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Collection, Iterable, Iterator, Sequence
-    from pathlib import Path
+    from typing import BinaryIO
 
     from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
     from nemorun_cli.storage.state import ExperimentState, TaskState
@@ -85,11 +86,13 @@ class LogFeed:
 
     def read_text(self, history: ExperimentState) -> Iterator[tuple[str, str]]:
         """The same lines many at a time, each with its newline, and their task; several times as fast."""
-        hidden = {part for value in self.secrets for part in (value, *value.splitlines()) if "\n" not in part}
+        hidden = masking.forms_in_line(self.secrets)
         matching = line_filter(self.pattern)
         for cursor, is_first in self._logs(history):
             texts: Iterator[str] = (
-                matching(mask(text, hidden) if hidden else text).removesuffix("\n" if is_unfinished else "")
+                matching(masking.hide(text, hidden) if hidden else text).removesuffix(
+                    "\n" if is_unfinished else ""
+                )
                 for text, is_unfinished in cursor.texts(is_over=self._is_over(cursor, history))
             )
             if is_first and self.last is not None:
@@ -109,7 +112,7 @@ class LogFeed:
             yield cursor, is_first
             while self.attempt is None and cursor.attempt < state.attempt:
                 following = self.files.attempt(task, cursor.attempt + 1)
-                if not is_regular(following.log):
+                if not _is_readable(following):
                     break
                 cursor = self._open(task, cursor.attempt + 1, following)
                 yield cursor, False
@@ -118,25 +121,31 @@ class LogFeed:
         """Skip all existing lines."""
         for task in self.tasks:
             if cursor := self._begin(task, history.tasks[task]):
-                cursor.go_to(cursor.path.stat().st_size)
+                cursor.skip()
 
     def _begin(self, task: str, state: TaskState) -> _Cursor | None:
         number = self.attempt or latest_attempt(self.files, task, state)
         if number is None:
             return None
         attempt_files = self.files.attempt(task, number)
-        return self._open(task, number, attempt_files) if is_regular(attempt_files.log) else None
+        return self._open(task, number, attempt_files) if _is_readable(attempt_files) else None
 
     def _open(self, task: str, number: int, attempt_files: AttemptFiles) -> _Cursor:
+        hidden = masking.forms_in_line(self.secrets)
         cursor = self._cursors[task] = _Cursor(
-            task, number, attempt_files.log, are_lines=self.pattern is not None, completes=self.completes
+            task,
+            number,
+            attempt_files,
+            are_lines=self.pattern is not None,
+            completes=self.completes,
+            whole=tuple(form.encode(errors="surrogateescape") for form in hidden),
         )
         return cursor
 
     def _skip_to_last(self, cursor: _Cursor) -> None:
         """Skip what precedes the last lines, if it is known which these are without reading the log."""
         if self.last is not None and self.pattern is None:
-            with open_to_read(cursor.path) as stream:
+            with cursor.open() as stream:
                 cursor.go_to(last_lines(stream, self.last))
 
     def _filtered(self, lines: Iterable[LogLine]) -> Iterator[LogLine]:
@@ -146,7 +155,7 @@ class LogFeed:
                     task=line.task,
                     attempt=line.attempt,
                     offset=line.offset,
-                    text=mask(line.text, self.secrets),
+                    text=masking.mask(line.text, self.secrets),
                     is_unfinished=line.is_unfinished,
                 )
             if self.pattern is None or self.pattern.search(line.text):
@@ -164,16 +173,25 @@ class _Cursor:
 
     task: str
     attempt: int
-    path: Path
+    files: AttemptFiles
     are_lines: bool  # whether each part of a very long line counts as a line, as for a search
     completes: bool
+    whole: Sequence[bytes]  # texts that no part of a long line ends within
     _offset: int = 0  # where the next read begins
     _rest: bytes = b""  # read, but not yet a complete line
     _is_done: bool = False
 
+    def open(self) -> BinaryIO:
+        """The log as a stream."""
+        return self.files.open(self.files.log)
+
     def go_to(self, offset: int) -> None:
         """Continue at this byte."""
         self._offset = offset
+
+    def skip(self) -> None:
+        """Continue at the present end of the log."""
+        self.go_to(self.files.log.lstat().st_size)
 
     def read(self, *, is_over: bool) -> Iterator[LogLine]:
         """The lines since the last call; `is_over` includes an incomplete last line and ends the reading."""
@@ -199,7 +217,7 @@ class _Cursor:
         """Lines without the last newline, the byte where they begin, and whether there is no such newline."""
         if self._is_done:
             return
-        with open_to_read(self.path) as stream:
+        with self.open() as stream:
             stream.seek(self._offset)
             while data := stream.read(CHUNK):
                 self._offset += len(data)
@@ -215,10 +233,22 @@ class _Cursor:
         self._rest = data[end + 1 :]
         if end >= 0:
             yield begin, data[:end], False
-        if len(self._rest) > LONGEST:
-            begin, whole = self._offset - len(self._rest), _whole_characters(self._rest)
-            part, self._rest = self._rest[:whole], self._rest[whole:]
+        longest = max(map(len, self.whole), default=0)
+        if len(self._rest) > LONGEST + longest:
+            begin, cut = self._offset - len(self._rest), _division(self._rest, self.whole, longest)
+            part, self._rest = self._rest[:cut], self._rest[cut:]
             yield begin, part, not self.are_lines
+
+
+def _division(data: bytes, whole: Sequence[bytes], longest: int) -> int:
+    """Where to divide the data, near its end, so that none of these texts and no character is divided."""
+    cut = _whole_characters(data[: len(data) - longest] if longest else data)
+    while True:
+        around = (data.rfind(text, max(0, cut - len(text) + 1), cut + len(text) - 1) for text in whole)
+        first = min((start for start in around if start >= 0), default=cut)
+        if not 0 < first < cut:
+            return cut
+        cut = first
 
 
 def _whole_characters(data: bytes) -> int:
@@ -245,10 +275,21 @@ def _lines(text: str) -> Iterator[str]:
         yield rest
 
 
+def _is_readable(files: AttemptFiles) -> bool:
+    """Whether an attempt has a log that is a file of its own."""
+    try:
+        files.open(files.log).close()
+    except (FileNotFoundError, NotADirectoryError, RefusedFileError):
+        return False
+    except OSError:  # the read reports it
+        return True
+    return True
+
+
 def latest_attempt(files: ExperimentFiles, task: str, state: TaskState) -> int | None:
     """The number of the latest attempt that has a log, or None."""
     for number in (state.attempt, state.attempt - 1):
-        if number > 0 and files.attempt(task, number).log.exists():
+        if number > 0 and os.path.lexists(files.attempt(task, number).log):
             return number
     return None
 
@@ -261,8 +302,8 @@ def demand(snapshot: Snapshot, task: str, *, attempt: int | None) -> None:
     """
     state = snapshot.history.tasks[task]
     number = attempt or latest_attempt(snapshot.files, task, state)
-    if number is not None and (log := snapshot.files.attempt(task, number).log).exists():
-        if not is_regular(log):
+    if number is not None and os.path.lexists(log := snapshot.files.attempt(task, number).log):
+        if not _is_readable(snapshot.files.attempt(task, number)):
             raise NotFoundError(
                 f"the log of attempt {number} of {task} is not a regular file any more: {log}",
                 hint="the task, or something else that can write there, has replaced it",

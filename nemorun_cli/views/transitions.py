@@ -114,8 +114,11 @@ class Transitions:
         change = self._change(snapshot, task, ())
         if change is None:
             return []
-        log = snapshot.files.attempt(task, state.attempt).log
-        excerpt = log_excerpt.read(log, secrets=self._secrets, lines=LINES_SHOWN) if state.submitted else None
+        attempt, excerpt = snapshot.files.attempt(task, state.attempt), None
+        if state.submitted:
+            excerpt = log_excerpt.read(
+                attempt.log, secrets=self._secrets, lines=LINES_SHOWN, inside=attempt.root
+            )
         text = f"{change.text}; the first failure of {sweep.id}, further ones are only counted"
         return [Transition(task, change.status, text, excerpt.lines if excerpt else ())]
 

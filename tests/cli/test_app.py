@@ -258,10 +258,11 @@ def test_closed_streams_do_no_harm(exp: Exp, closed: str) -> None:
 def test_a_fault_keeps_its_traceback(exp: Exp) -> None:
     """An unexpected error is exit code 70, and its message names the file with the traceback."""
     program = """
-import sys, types
+import sys, types, typer
 from nemorun_cli.cli import app as cli
 module = types.ModuleType("nemorun_cli.cli.commands.boom")
-def command() -> None:
+many = lambda name: typer.Option([], name)
+def command(words: list[str], param: list[str] = many("-p"), sets: list[str] = many("--set")) -> None:
     "Boom."
     raise ZeroDivisionError("boom")
 module.command = command
@@ -270,7 +271,7 @@ cli.COMMANDS["boom"] = "Boom."
 sys.exit(cli.run(sys.argv[1:]))
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, "boom"],
+        [sys.executable, "-c", program, "boom", "-p", "key=hush", "--set=a.b=hush", "-pc=hush", "x=1"],
         env=exp.env,
         capture_output=True,
         text=True,
@@ -281,7 +282,9 @@ sys.exit(cli.run(sys.argv[1:]))
     (kept,) = (exp.home / "faults").iterdir()
     assert str(kept) in done.stderr
     assert "Traceback" not in done.stderr
-    assert "ZeroDivisionError: boom" in kept.read_text(encoding="utf-8")
+    text = kept.read_text(encoding="utf-8")
+    assert "ZeroDivisionError: boom" in text
+    assert "boom -p key=*** --set=a.b=*** -pc=*** x=1\n" in text, "values may be secret"
     assert kept.stat().st_mode & 0o077 == 0
 
 

@@ -82,7 +82,7 @@ def test_reuse_lies_over_its_base(exp: Exp) -> None:
 def test_dag_runs_in_order_and_skips_the_alarm(exp: Exp) -> None:
     """Tasks follow their dependencies; afternotok is skipped where nothing failed, afterany runs."""
     exp("run", SPECS / "dag.yaml")
-    folder = exp.directory()
+    folder = exp.directory() / "shared"
     assert (folder / "merged.txt").read_text() == "a 1\nb 2\nb 3\n3\n"
     assert not (folder / "raw.txt").exists()
     found = statuses(exp)
@@ -196,10 +196,10 @@ def test_handlers_fit_the_outcome(exp: Exp) -> None:
     """Success is published, failure told with what failed, and what was left lying is removed either way."""
     exp("run", SPECS / "handlers.yaml")
     assert log(exp, "on_success/publish") == "published with accuracy 0.9\n"
-    assert not (exp.directory() / "scratch").exists()
+    assert not (exp.directory() / "shared/scratch").exists()
     exp("run", SPECS / "handlers.yaml", "-p", "accuracy=0.4", code=1)
     assert log(exp, "on_failure/alarm").endswith("1 failed: check\n")
-    assert not (exp.directory() / "scratch").exists()
+    assert not (exp.directory() / "shared/scratch").exists()
 
 
 def test_notify_tells_of_the_failure_and_the_end(exp: Exp) -> None:
@@ -237,7 +237,7 @@ def test_direct_uses_the_terminal(exp: Exp) -> None:
 def test_training_learns_and_compares(exp: Exp) -> None:
     """Networks learn from real data, epoch by epoch, and the report compares them, the best first."""
     exp("run", SPECS / "training.yaml", "-p", "epochs=2", "-p", "pause=0", env=PATH)
-    lines = (exp.directory() / "report.txt").read_text().splitlines()
+    lines = (exp.directory() / "shared/report.txt").read_text().splitlines()
     assert len(lines) == 5
     rows = exp("compare", "--best", "accuracy:max", "--json").json["rows"]
     assert rows[0]["task"] == lines[1].split()[0]
@@ -253,7 +253,7 @@ def test_digits_trains_and_reports_the_best_model(exp: Exp) -> None:
     assert all(0.9 < found["accuracy"] <= 1 for found in trained.values())
     best = outputs(exp, "evaluate")["best"]
     assert trained[best]["accuracy"] == max(found["accuracy"] for found in trained.values())
-    report = (exp.directory() / "report.txt").read_text()
+    report = (exp.directory() / "shared/report.txt").read_text()
     assert report.startswith(f"best model: {best}\ntest accuracy: {outputs(exp, 'evaluate')['accuracy']}\n")
     assert all(name in report for name in trained)
 
@@ -298,7 +298,7 @@ def test_sweep_failures_counts_what_fails(exp: Exp) -> None:
     assert found["FAILED"] >= 2
     assert found["FAILED"] + found.get("SKIPPED", 0) == 8
     assert "numpy.linalg.LinAlgError: Matrix is not positive definite" in exp("why", "latest", "fit").stdout
-    assert (exp.directory() / "fits.json").is_file()
+    assert (exp.directory() / "shared/fits.json").is_file()
 
 
 @pytest.mark.usefixtures("slurm")

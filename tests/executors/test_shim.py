@@ -321,6 +321,41 @@ def test_nothing_in_the_place_of_a_file_makes_the_shim_wait(
     assert run(attempt, "/bin/echo", "ran")[1] == b""
 
 
+def test_no_link_of_a_task_is_followed(attempt: Path, tmp_path: Path) -> None:
+    """What a task in a container puts in the place of a file changes no file outside of its attempt."""
+    precious, missing = tmp_path / "precious", tmp_path / "missing"
+    precious.write_text("mine")
+    plant = 'cd "$0"; for name in exit.json usage; do ln -s "$1" "$name"; done; exit 3'
+    late = 'cd "$0"; ln -s "$1" timed-out; ln -s "$1" exit.json; trap "" TERM; sleep 60'
+    started = []
+    for number, (script, target, timeout) in enumerate(
+        [(plant, precious, "0"), (plant, missing, "0"), (late, precious, "0.2"), (late, missing, "0.2")]
+    ):
+        env = {**os.environ, "SLURM_JOB_ID": "1"}
+        for shell in SHELLS:
+            folder = attempt / f"{number}-{shell.id}"
+            folder.mkdir(parents=True)
+            argv = ("/bin/sh", "-c", script, str(folder), str(target))
+            how: Any = {"shell": shell.values[0], "timeout": timeout, "grace": "0.1", "env": env}
+            started.append((start(folder, *argv, **how), 3 if timeout == "0" else -signal.SIGKILL))
+    for process, code in started:
+        process.communicate(timeout=60)
+        assert process.returncode == code
+    assert (precious.read_text(), missing.exists()) == ("mine", False)
+
+
+def test_an_earlier_record_is_replaced(attempt: Path) -> None:
+    """A record that a task wrote itself does not count, in no shell, and without `rm` either."""
+    forge = 'echo "{}" >"$0/exit.json"; exit 3'
+    for path in (os.environ["PATH"], str(attempt)):  # in the second there is no program
+        for number, shell in enumerate(SHELLS):
+            folder = attempt / f"{len(path)}-{number}"
+            folder.mkdir()
+            program = [str(shutil.which(shell.values[0][0])), *shell.values[0][1:]]  # type: ignore[index]
+            run(folder, "/bin/sh", "-c", forge, str(folder), shell=program, env={"PATH": path})
+            assert record(folder) == {"exit_code": 3}
+
+
 def children(shim: int) -> tuple[list[psutil.Process], list[psutil.Process]]:
     """The watchdog of a shim, and its task, once both run."""
     found = psutil.Process(shim).children()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -65,7 +68,7 @@ def test_secrets_reach_the_task_and_nothing_else(workspace: ExpWorkspace, secret
     holder = run.status().holder
     assert holder is not None
     own = psutil.Process(holder.pid).environ().values()
-    assert not {VALUES["FROM_FILE"], VALUES["FROM_COMMAND"]} & set(own)
+    assert not set(VALUES.values()) & set(own)
     for process in psutil.process_iter():
         try:
             line = "\0".join(process.cmdline())
@@ -195,3 +198,177 @@ def test_plan_holds_names_only(workspace: ExpWorkspace, secrets: dict[str, Any])
     assert sorted(plan["secrets"]) == sorted(VALUES)
     assert not set(VALUES) & plan["env"].keys()
     assert find(run.id, home=workspace.home).spec().secrets.keys() == VALUES.keys()
+
+
+# -- what each task inherits ------------------------------------------------------------------------------
+
+SEES = 'printf "%s\\n" "$EXP_TASK [$PLAIN] [$FIRST] [$OTHER_TOKEN]" >>"$OLDPWD_OF_TEST/seen"'
+
+
+def _mixed(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Tasks with a secret, without it, and with its variable by name; and one that names all variables."""
+    monkeypatch.setenv("PLAIN", "plain-secret-1")  # a name that looks like no secret
+    monkeypatch.setenv("OTHER_TOKEN", "no-secret-of-ours")  # one that looks like a secret, and is none
+    monkeypatch.setenv("OLDPWD_OF_TEST", str(workspace.folder))
+    return {
+        "own": {"inline": SEES, "secrets": {"FIRST": {"env": "PLAIN"}}},
+        "other": {"inline": f"{SEES}; {until('gate')}"},
+        "named": {"inline": SEES, "env_inherit": ["PATH", "OLDPWD_OF_TEST", "PLAIN"]},
+        "bare": {"inline": SEES, "env_inherit": ["PATH", "OLDPWD_OF_TEST"]},
+    }
+
+
+SEEN = [
+    "bare [] [] []",
+    "named [plain-secret-1] [] []",
+    "other [] [] [no-secret-of-ours]",
+    "own [plain-secret-1] [plain-secret-1] [no-secret-of-ours]",
+]
+
+
+def test_a_secret_of_one_task_is_in_no_other_environment(
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the supervisor nor a task has it, unless the task names the variable; a resume is the same."""
+    workspace.touch("gate")
+    run = workspace.start(_mixed(workspace, monkeypatch))
+    assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
+    assert sorted(workspace.lines("seen")) == SEEN
+    (workspace.folder / "gate").unlink()
+    (workspace.folder / "seen").unlink()
+    run.resume(below=["other"])
+    eventually(lambda: len(workspace.lines("seen")) == 1)
+    holder = run.status().holder
+    assert holder is not None
+    environ = psutil.Process(holder.pid).environ()
+    assert "PLAIN" not in environ
+    assert "plain-secret-1" not in environ.values()
+    workspace.touch("gate")
+    run.wait(timeout=60)
+    assert workspace.lines("seen") == [SEEN[2]]
+
+
+def test_a_direct_run_gives_tasks_the_same(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the foreground, too, a task has no secret of another one."""
+    workspace.touch("gate")
+    workspace.exp("run", workspace.spec(_mixed(workspace, monkeypatch)), "--direct")
+    assert sorted(workspace.lines("seen")) == SEEN
+
+
+def test_what_is_no_longer_inherited_is_reported(
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`validate` and a dry run name the tasks, in text and JSON; a run does not repeat it."""
+    spec = workspace.spec(_mixed(workspace, monkeypatch))
+    message = "other does not inherit PLAIN any more: it is a secret of own"
+    for command in (["validate", spec], ["run", spec, "--dry-run"]):
+        assert message in workspace.exp(*command).stderr
+        [warning] = workspace.exp(*command, "--json").json["warnings"]
+        assert (warning["message"], warning["path"]) == (message, "tasks.own.secrets.FIRST")
+    workspace.touch("gate")
+    assert message not in workspace.exp("run", spec).stderr
+
+
+# -- every channel ----------------------------------------------------------------------------------------
+
+LOUD = """
+import logging, sys
+class Loud:
+    def __init__(self, *, word): self.word = word
+    def on_event(self, event, run):
+        print("printed", self.word)
+        print("in two ", end=""); sys.stdout.flush(); print(self.word)
+        logging.warning("logged %r", self.word)
+        raise KeyError({"it is": self.word})
+"""
+CALLED = """
+import os
+def fails(): raise RuntimeError("it is " + os.environ["TOK"])
+"""
+
+
+def _random_secret(chance: random.Random) -> str:
+    """A secret with characters that each format writes in its own way, and perhaps of two lines."""
+    rare = "".join(chance.choices("'\"\\\\ %&?=/+äΩ🙂{}$`#;!*", k=chance.randint(4, 10)))
+    lines = "\n" if chance.random() < 0.5 else "_"
+    return f"s{chance.randbytes(6).hex()}{rare}{lines}{chance.randbytes(6).hex()}e"
+
+
+@pytest.mark.parametrize("seed", range(20 if os.environ.get("EXP_TEST_LONG") else 1))
+def test_no_channel_shows_a_secret(
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Errors of outputs, plugins and webhooks quote data: all is masked but what a task writes itself."""
+    chance = random.Random(start := f"{seed} {time.time_ns()}")  # noqa: S311 - not for real secrets
+    token, hook = _random_secret(chance), f"hook-{chance.randbytes(9).hex()}"
+    monkeypatch.setenv("TOK", token)
+    monkeypatch.setenv("HOOK", f"http://127.0.0.1:9/services/ /{hook}?sig={hook[::-1]}")
+    (workspace.folder / "loud.py").write_text(LOUD)
+    (workspace.folder / "called.py").write_text(CALLED)
+    write = 'printf "{}" "$TOK" >>"$EXP_OUTPUT"; echo "logged $TOK"'
+    failing = ["sh", "-c", 'echo "it is $0"; exit 3', {"secret": "TOK"}]
+    spec = workspace.spec(
+        {
+            "malformed": write.format("%s\\n"),
+            "late": write.format(f"{'x' * chance.randint(30, 60)}%s\\n"),
+            "within": write.format("k<<E.N.D\\nbefore %s after\\nE.N.D\\n"),
+            "key": write.format("k<<%s\\n"),
+        },
+        secrets={"TOK": {"env": "TOK"}},
+        plugins=[
+            {"uses": "loud:Loud", "with": {"word": {"secret": "TOK"}}},
+            {
+                "uses": "notify",
+                "with": {"webhook": {"secret": {"env": "HOOK"}}, "command": failing, "retries": 0},
+            },
+        ],
+    )
+    done = [workspace.exp("run", spec, code=None)]
+    for command in ("status", "show", "events", "why", "logs", "list"):
+        which = {"list": []}.get(command, ["latest"])
+        done += [workspace.exp(command, *which, *form, code=None) for form in ([], ["--json"])]
+    refused = workspace.exp("run", spec, "--set", f"description=it is {json.dumps(token)}", code=2)
+    assert "the value of the secret TOK" in refused.stderr
+    run = find("latest", home=workspace.home)
+    assert {state.reason for state in run.status().history.tasks.values()} == {"outputs"}, start
+    texts = {str(number): each.stdout + each.stderr for number, each in enumerate([*done, refused])}
+    texts |= {
+        str(path): path.read_text(errors="replace")
+        for path in workspace.home.directory.rglob("*")
+        if path.is_file()
+        and not (path.parent.name.startswith("attempt-") and path.name in ("log", "outputs"))
+    }
+    assert sum("***" in text for text in texts.values()) > 10
+    parts = [part for part in [*token.split("\n"), hook, hook[::-1]] if len(part) >= 6]
+    for name, text in texts.items():
+        for part in parts:
+            for form in (part, json.dumps(part)[1:-1], repr(part)[1:-1], part[:9], part[-9:]):
+                assert form not in text, (name, start, part)
+
+
+def test_a_direct_run_masks_the_traceback_of_a_callable(
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `exp` prints of an exception is masked, and the ledger does not have it."""
+    monkeypatch.setenv("TOK", "very-secret\\direct'value")
+    (workspace.folder / "called.py").write_text(CALLED)
+    task = {"partial": "called:fails", "secrets": {"TOK": {"env": "TOK"}}}
+    done = workspace.exp("run", workspace.spec({"a": task}), "--direct", code=1)
+    assert "RuntimeError: it is ***" in done.stderr
+    assert "very-secret" not in done.stdout + done.stderr
+
+
+def test_a_resume_refuses_only_what_it_would_add(
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed value with a secret is refused; what an experiment has stored already does not stop it."""
+    monkeypatch.setenv("TOK", "first-secret-value")
+    spec = workspace.spec({"a": "exit 1"}, params={"x": {"default": "y"}}, secrets={"TOK": {"env": "TOK"}})
+    workspace.exp("run", spec, "-p", "x=later-secret-value", code=1)
+    monkeypatch.setenv("TOK", "later-secret-value")
+    before = workspace.exp("show", "latest", "--json").json["spec"]
+    refused = workspace.exp("resume", "latest", "--set", "description=a later-secret-value", code=2)
+    assert "contains the value of the secret TOK" in refused.stderr
+    assert workspace.exp("show", "latest", "--json").json["spec"] == before
+    workspace.exp("resume", "latest", "--set", "description=another", code=1)
+    assert workspace.exp("show", "latest", "--json").json["spec"]["description"] == "another"

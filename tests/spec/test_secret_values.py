@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.hostile_files import limited, put
 
 from nemorun_cli.errors import SpecError
 from nemorun_cli.model import masking
@@ -94,3 +95,14 @@ def test_only_what_a_task_gets_is_resolved(tmp_path: Path) -> None:
 def test_mask_hides_what_is_known(text: str, values: list[str], shown: str) -> None:
     """Values of six characters and more are hidden wherever they stand, the longest first."""
     assert masking.mask(text, values) == shown
+
+
+@pytest.mark.parametrize("key", ["file", "env_file"])
+@pytest.mark.parametrize("kind", ["a FIFO", "a link to /dev/zero", "a socket", "a huge file"])
+def test_only_a_small_regular_file_holds_a_secret(tmp_path: Path, key: str, kind: str) -> None:
+    """Anything else is neither waited for nor read: readers mask nothing, and a start is refused."""
+    put(tmp_path / "file", kind, secret=tmp_path)
+    with limited(kind):
+        assert secret_values.known(spec(tmp_path, A={key: "file"})) == {}
+    with limited(kind), pytest.raises(SpecError, match="cannot be read: it is"):
+        secret_values.resolve(spec(tmp_path, A={key: "file"}))

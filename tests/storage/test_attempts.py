@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from nemorun_cli.model import attempt_end
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import attempts
-from nemorun_cli.storage.paths import AttemptFiles
-from nemorun_cli.system.files import write
+from nemorun_cli.storage.attempts import claimed_pid, make_folders, read_ending
+from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
+from nemorun_cli.system.files import RefusedFileError, descriptor_to_append, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,3 +106,73 @@ def test_files_are_written_whole_and_private(files: AttemptFiles) -> None:
         write(files.script, text)
         assert files.script.read_text(encoding="utf-8") == text
     assert files.script.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_a_task_prepared_leads_nowhere(files: AttemptFiles, tmp_path: Path) -> None:
+    """Links and FIFOs in it are removed before anything is written; a link in its place is refused."""
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    for path in (files.plan, files.script, files.lock, files.log, files.exit, files.directory / "secrets"):
+        path.symlink_to(precious)
+    os.mkfifo(files.outputs)
+    files.usage.write_text("kept")
+    assert not attempts.make_folders(files)
+    assert [path.name for path in files.directory.iterdir()] == ["usage"]
+    planned = AttemptFiles(files.directory.with_name("attempt-2"))
+    planned.directory.symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(RefusedFileError, match="an earlier attempt of the task put something else"):
+        attempts.make_folders(planned)
+    assert precious.read_text() == "mine"
+
+
+def test_links_of_an_attempt_that_has_begun_are_its_own(files: AttemptFiles, tmp_path: Path) -> None:
+    """Only the lock is not followed then, by the process that would take it."""
+    files.claim.write_text("1\n")
+    for path in (files.lock, files.directory / "latest"):
+        path.symlink_to(tmp_path)
+    attempts.make_folders(files)
+    assert {path.name for path in files.directory.iterdir()} == {"claim", "latest"}
+
+
+def test_what_is_written_for_an_attempt_follows_no_link(files: AttemptFiles, tmp_path: Path) -> None:
+    """A file of an attempt is a new one, a marker is created nowhere else, and a log elsewhere is refused."""
+    precious, missing = tmp_path / "precious", tmp_path / "missing"
+    precious.write_text("mine")
+    files.plan.symlink_to(precious)
+    attempts.put(files.plan, "plan")
+    attempts.put(files.plan, "replaced")
+    assert (files.plan.read_text(), files.plan.is_symlink()) == ("replaced", False)
+    files.timed_out.symlink_to(missing)
+    attempts.touch(files.timed_out)
+    attempts.touch(files.usage)
+    for path in (precious, missing):
+        files.log.unlink(missing_ok=True)
+        files.log.symlink_to(path)
+        with pytest.raises(RefusedFileError):
+            descriptor_to_append(files.log)
+    assert (precious.read_text(), missing.exists(), files.usage.exists()) == ("mine", False, True)
+
+
+@pytest.mark.parametrize("part", ["tasks", "g", "a", "attempt-1"])
+def test_no_attempt_is_made_or_read_behind_a_link(tmp_path: Path, part: str) -> None:
+    """An earlier attempt, which can write in its task's folder, leads no later one to another place."""
+    found = ExperimentFiles(tmp_path / "x_1").attempt("g/a", 1)
+    make_folders(found)
+    found.exit.write_text('{"exit_code": 0}\n')
+    assert read_ending(found) is not None
+    linked = next(path for path in (found.directory, *found.directory.parents) if path.name == part)
+    linked.rename(tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
+    assert read_ending(found) is None
+    assert claimed_pid(found) is None
+    with pytest.raises(RefusedFileError):
+        make_folders(found)
+    if part != "attempt-1":
+        with pytest.raises(RefusedFileError):
+            make_folders(ExperimentFiles(tmp_path / "x_1").attempt("g/a" if part == "a" else "g/new", 2))
+    assert (
+        sorted(path.name for path in (tmp_path / "elsewhere").rglob("*") if path.name in {"new", "attempt-2"})
+        == []
+    )
+    with pytest.raises(RefusedFileError):
+        found.read(found.exit)

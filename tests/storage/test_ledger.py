@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.extent import amount
+from support.hostile_files import limited
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
-from nemorun_cli.storage.ledger import FORMAT, Ledger, LedgerReader, encode, read_settled
+from nemorun_cli.storage.ledger import FORMAT, MOST_LINES, Ledger, LedgerReader, encode, read_settled
 
 CREATED = {"event": "created", "id": "a_1", "name": "a", "time": "2026-11-22T03:11:33.120Z"}
 BATCHES = [
@@ -350,3 +351,13 @@ def test_any_event_survives_its_way_through_a_batch(batches: list[list[dict[str,
     assert reader._completed_events(data) == [first(), *(event for batch in kept for event in batch)]
     assert reader.torn == 0
     assert json.loads(data.splitlines()[0]) == first()
+
+
+def test_a_ledger_with_too_many_lines_is_refused(tmp_path: Path) -> None:
+    """Lines without content would take time and memory out of all proportion to their size."""
+    path = tmp_path / "ledger.jsonl"
+    Ledger(path, tmp_path / "lock").create(CREATED)
+    with path.open("ab") as stream:
+        stream.write(b"\n" * (MOST_LINES + 1))
+    with limited("a ledger"), pytest.raises(LedgerError, match="more than 5,000,000 lines"):
+        LedgerReader(path).read()

@@ -145,6 +145,17 @@ def test_max_parallel_holds_across_a_new_supervisor(workspace: ExpWorkspace) -> 
     assert most_at_once(workspace.lines("spans")) == 2
 
 
+def test_an_experiment_that_began_without_a_shared_folder_gets_one(workspace: ExpWorkspace) -> None:
+    """A resume makes `$EXP_SHARED` for tasks that run again, as experiments of earlier versions have none."""
+    run = workspace.start({"one": 'test -e go && echo well >"$EXP_SHARED/well"'})
+    run.wait(timeout=60)
+    run.files.shared.rmdir()
+    workspace.touch("go")
+    run.resume()
+    assert run.wait(timeout=60).status is COMPLETED
+    assert (run.files.shared / "well").exists()
+
+
 def test_group_that_is_together_starts_at_once(workspace: ExpWorkspace) -> None:
     """Members that must run together do: each waits here for the other, which would never come."""
     meet = ': >"here.${EXP_TASK#*/}"; until [ -e here.0 ] && [ -e here.1 ]; do sleep 0.01; done'

@@ -87,3 +87,17 @@ def test_an_environment_that_the_system_does_not_take(env: dict[str, str], told:
     assert told in str(raised.value)
     with pytest.raises(OSError, match="Argument list too long"):
         subprocess.run(["true"], env=env, check=False)
+
+
+def test_what_secrets_come_from_is_withheld_meanwhile() -> None:
+    """A task inherits it if it has the secret, or names the variable; afterwards the process has it again."""
+    with environment.withholding({"MINE": "kept", "GONE": "value"}):
+        assert "MINE" not in os.environ
+        assert not {"MINE", "GONE"} & environment.inherited("all").keys()
+        assert environment.inherited("all", secrets=["value"])["GONE"] == "value"
+        assert environment.inherited(("GONE", "EXPORTED")) == {"GONE": "value", "EXPORTED": "kept"}
+        assert environment.inherited("none", secrets=["value"]) == {}
+        assert environment.withheld(("GONE", "EXPORTED")) == {"GONE": "value"}
+    assert environment.inherited("all")["MINE"] == "kept"
+    assert "GONE" not in os.environ
+    assert environment.withheld(("GONE",)) == {}

@@ -6,8 +6,12 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
+from support.hostile_files import KINDS, limited, put
 
-from nemorun_cli.system.files import make_folder, whole, write_whole
+from nemorun_cli.storage import requests, supervision
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.system import files, locks
+from nemorun_cli.system.files import RefusedFileError, make_folder, whole, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,3 +97,95 @@ def test_folders_are_private_and_existing_ones_stay(tmp_path: Path) -> None:
         make_folder(tmp_path / "file")
     with pytest.raises(NotADirectoryError):
         make_folder(tmp_path / "file" / "x")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "a huge file"])
+def test_only_a_regular_file_that_is_no_link_is_opened(tmp_path: Path, kind: str) -> None:
+    """Anything else is refused at once, to read, append and change; what is behind a link stays as it is."""
+    secret = tmp_path / "foreign" / "secret"
+    secret.parent.mkdir()
+    secret.write_text("secret")
+    put(path := tmp_path / "file", kind, secret=secret)
+    openers = [
+        lambda: files.descriptor_to_read(path, follows_link=False),
+        lambda: files.descriptor_to_read(path, inside=tmp_path),
+        lambda: files.descriptor_to_append(path),
+        lambda: files.descriptor_to_change(path),
+    ]
+    for opener in openers:
+        with (
+            limited(kind),
+            pytest.raises(OSError, match=r"not a regular file|symbolic link|directory|No such"),
+        ):
+            opener()
+    with limited(kind), pytest.raises(OSError):  # noqa: PT011 - whichever the kernel names
+        files.write(path, "text")
+    assert secret.read_text() == "secret"
+
+
+@pytest.mark.parametrize("part", ["a", "a/b", "a/b/file"])
+def test_no_part_of_a_path_below_a_folder_may_be_a_link(tmp_path: Path, part: str) -> None:
+    """Above the folder links are followed, below it none; a folder that is missing is no link."""
+    (tmp_path / "real").mkdir()
+    home = tmp_path / "home"
+    home.symlink_to("real")
+    path = home / "a" / "b" / "file"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"text")
+    assert files.read_bytes(path, inside=home) == b"text"
+    with pytest.raises(FileNotFoundError):
+        files.read_bytes(home / "none" / "file", inside=home)
+    with pytest.raises(NotADirectoryError):
+        files.read_bytes(path / "file", inside=home)
+    (home / part).rename(tmp_path / "moved")
+    (home / part).symlink_to(tmp_path / "moved")
+    with pytest.raises(RefusedFileError, match="symbolic link"):
+        files.read_bytes(path, inside=home)
+    assert files.read_bytes(path) == b"text"
+    assert files.is_behind_link(str(path), inside=str(home))
+    with pytest.raises(RefusedFileError, match=r"'\.\.'"):
+        files.read_bytes(f"{home}/../home/a/b/file", inside=home)
+
+
+def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
+    """A larger one is refused before it is read, and one that grows while it is read after the limit."""
+    path = tmp_path / "file"
+    path.write_bytes(b"1234")
+    assert files.read_bytes(path, limit=4) == b"1234"
+    with pytest.raises(RefusedFileError, match="larger than 3 bytes"):
+        files.read_bytes(path, limit=3)
+    with files.open_to_read(path) as stream:
+        stream.seek(2)
+        assert files.at_most(2, stream, path) == b"34"
+    put(path, "a huge file", secret=tmp_path)
+    with limited("a huge file"), pytest.raises(RefusedFileError, match="larger than"):
+        files.read_bytes(path)
+
+
+def test_a_wake_up_is_written_to_a_fifo_only(tmp_path: Path) -> None:
+    """A file that has its place, or one behind a link, is not changed, and stands for no listener."""
+    run = ExperimentFiles(tmp_path)
+    other = tmp_path / "other"
+    other.write_text("text")
+    for make in (lambda: run.wake.symlink_to(other), lambda: other.rename(run.wake)):
+        run.wake.unlink(missing_ok=True)
+        make()
+        requests.wake(run)
+        assert run.wake.read_text() == "text"
+        assert not supervision.is_listening(run)
+        assert not locks.is_held(run.wake)
+
+
+def test_what_is_copied_is_a_regular_file(tmp_path: Path) -> None:
+    """A copy has the permissions of the file, or the given ones; a FIFO is refused."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("text")
+    source.chmod(0o750)
+    files.copy_file(source, target)
+    assert (target.read_text(), mode(target)) == ("text", 0o750)
+    files.copy_file(source, target, mode=0o600)
+    assert mode(target) == 0o600
+    put(source, "a FIFO", secret=tmp_path)
+    with limited("a FIFO"), pytest.raises(RefusedFileError):
+        files.copy_file(source, target)
+    assert target.read_text() == "text"

@@ -165,3 +165,22 @@ def test_together_the_parts_are_the_bytes_of_the_log(
         assert not any("\udc80" <= char <= "\udcff" for line in lines for char in line.to_json()["text"])
     if data.startswith("aü"):
         assert all(char < "\udc80" or char > "\udcff" for _, text in many for char in text)
+
+
+@pytest.mark.parametrize("shift", [-13, -6, -1, 0, 1, 6])
+@pytest.mark.parametrize("is_bulk", [False, True])
+def test_a_secret_is_hidden_wherever_a_long_line_is_divided(
+    files: ExperimentFiles,
+    shift: int,
+    is_bulk: bool,  # noqa: FBT001
+) -> None:
+    """A line of any length is given in parts, and no part ends within a secret or a character."""
+    secret, letter = "plainSecret42", "ü"
+    sizes = [log_reader.LONGEST, log_reader.LONGEST + log_reader.CHUNK]
+    line = b"".join(b"x" * (size - log_reader.CHUNK + shift) + secret.encode() for size in sizes)
+    line += letter.encode() * log_reader.LONGEST
+    _write(files, line + b"\nend\n")
+    feed = log_reader.LogFeed(files, ["a"], secrets=[secret, "x\nanother secret"])
+    texts = [text for _, text in feed.read_text(OVER)] if is_bulk else _texts(feed, OVER)
+    whole = "".join(texts).replace("\n", "")
+    assert whole == line.decode().replace(secret, "***") + "end"

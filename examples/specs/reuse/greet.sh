@@ -1,3 +1,3 @@
 # shellcheck shell=bash
 echo "$GREETING, $1$MARK"
-echo "${PACE:-slow}" > "$EXP_DIR/pace"
+echo "${PACE:-slow}" > "$EXP_SHARED/pace"

@@ -13,7 +13,7 @@ from nemorun_cli.cli.tables import Column
 from nemorun_cli.experiment import run
 from nemorun_cli.model import code_package, wording
 from nemorun_cli.model.problems import dotted
-from nemorun_cli.storage import spec_revisions
+from nemorun_cli.storage import shipped_code, spec_revisions
 from nemorun_cli.views.reports import spec_diff
 from nemorun_cli.views.reports.spec_diff import ABSENT, Difference, Differences
 
@@ -60,9 +60,8 @@ def command(
         old_text=spec_revisions.texts(old.files),
         new_text=spec_revisions.texts(new.files),
     )
-    code = list(
-        spec_diff.of_values(code_package.code(old.spec.packages), code_package.code(new.spec.packages))
-    )
+    before, after = (shipped_code.contents(each.spec.packages) for each in (old, new))
+    code = list(spec_diff.of_values(before, after))
     environment = list(spec_diff.of_values(_environment(old), _environment(new)))
     results = list(_results(old, new))
     if is_json:

@@ -234,6 +234,7 @@ def document_of(snapshot: Snapshot, warnings: Sequence[Problem]) -> dict[str, ob
 
 def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> int:
     from nemorun_cli.experiment import create  # noqa: PLC0415 - only for a dry run
+    from nemorun_cli.spec import secret_warnings  # noqa: PLC0415 - the same
     from nemorun_cli.views.reports import dry_run as preview  # noqa: PLC0415 - the same
 
     identity = create.tentative(document, home)
@@ -243,9 +244,10 @@ def _preview(document: Document, home: Home, *, is_json: bool, quiet: bool) -> i
 
         shipments = ship.look(spec, document, home)
         spec = replace(spec, packages=shipments.packages(ExperimentFiles(Path(identity.directory))))
-    plans = preview.document(
-        spec, identity=identity, home=home, origins=document.origins, warnings=document.warnings
-    )
+    about_secrets = secret_warnings.not_inherited(spec, document)
+    terminal.warn_of(about_secrets)
+    warnings = (*document.warnings, *about_secrets)
+    plans = preview.document(spec, identity=identity, home=home, origins=document.origins, warnings=warnings)
     if is_json:
         terminal.write_json(plans)
     elif quiet:

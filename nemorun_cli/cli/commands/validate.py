@@ -39,7 +39,7 @@ def command(
     """
     from nemorun_cli import executors  # noqa: PLC0415 - the same
     from nemorun_cli.experiment import create  # noqa: PLC0415 - not for the help
-    from nemorun_cli.spec import load  # noqa: PLC0415 - the same
+    from nemorun_cli.spec import load, secret_warnings  # noqa: PLC0415 - the same
     from nemorun_cli.views.reports import dry_run  # noqa: PLC0415 - the same
 
     document = load.read(
@@ -56,14 +56,15 @@ def command(
         ship.look(resolved, document, home)
     diagnoses = executors.ask(resolved) if engines else []
     places = dry_run.places(resolved, document.origins)
-    terminal.warn_of(document.warnings)
+    warnings = (*document.warnings, *secret_warnings.not_inherited(resolved, document))
+    terminal.warn_of(warnings)
     is_ok = all(diagnosis.is_ok for diagnosis in diagnoses)
     if is_json:
-        terminal.write_json(_document(spec, resolved, diagnoses, places, document.warnings))
+        terminal.write_json(_document(spec, resolved, diagnoses, places, warnings))
     elif quiet:
         terminal.write("".join(f"{task.id}\n" for task in resolved.tasks))
     else:
-        count = len(document.warnings)
+        count = len(warnings)
         noted = f", {count} warning{'' if count == 1 else 's'}" if count else ""
         summary = f"{spec}: {resolved.name}, {len(resolved.tasks)} task(s), no problems{noted}"
         terminal.write_lines([summary, *dry_run.place_lines(places)])

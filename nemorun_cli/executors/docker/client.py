@@ -19,8 +19,9 @@ from urllib.parse import quote
 
 from nemorun_cli.errors import EngineError, UsageError
 from nemorun_cli.executors.docker.container import secrets_text
+from nemorun_cli.storage import attempts
 from nemorun_cli.system import user
-from nemorun_cli.system.files import descriptor_to_append
+from nemorun_cli.system.files import descriptor_to_append, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,7 +74,7 @@ def host() -> str:
 def _has_chosen_context() -> bool:
     try:
         folder = Path(os.environ.get("DOCKER_CONFIG") or user.home() / ".docker")
-        return bool(json.loads((folder / "config.json").read_bytes()).get("currentContext"))
+        return bool(json.loads(read_bytes(folder / "config.json")).get("currentContext"))
     except (OSError, ValueError, UsageError):
         return False
 
@@ -224,7 +225,8 @@ class Engine:
             chunks, _ = docker.api.get_archive(container, path)
             data = b"".join(chunks)
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            member = archive.extractfile(archive.getmembers()[0])
+            entry = archive.getmembers()[0]
+            member = archive.extractfile(entry) if entry.isreg() else None
             return member.read() if member else b""
 
     def events(self, labels: Mapping[str, str], *, since: float) -> Stream:
@@ -349,6 +351,7 @@ class LogFile:
     """
 
     def __init__(self, path: Path) -> None:
+        attempts.remove_trap(path)  # by which a task in a container may have replaced its log
         self._file = descriptor_to_append(path)
         self._to_skip = os.fstat(self._file).st_size
         self._incomplete = b""

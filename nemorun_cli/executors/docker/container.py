@@ -9,10 +9,10 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.executors.docker import mounts
 from nemorun_cli.executors.shim_call import shim_line
 from nemorun_cli.model import units
 from nemorun_cli.storage.paths import ExperimentFiles
-from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,6 @@ NAME_HASH: Final = "sha256"  # the hash that makes the names of attempts unique
 
 _SIZE: Final = r"^[0-9]+(\.[0-9]+)?([bB]|[kKmMgGtT][bB]?)?$"
 _SOURCE: Final = r"([^:]+|[./~].*)"  # a name, or a path, which may have colons
-_MOUNT: Final = re.compile(r"(?P<source>.+):(?P<target>/[^:]*)(:(?P<mode>[A-Za-z,]+))?", re.DOTALL)
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9.-]+")
 _RESERVED: Final = [  # arguments of the SDK's create that `extra` may not set
     *("image", "name", "command", "entrypoint", "environment", "working_dir", "mounts", "stdin_open"),
@@ -179,11 +178,9 @@ def details(plan: Plan, options: Mapping[str, Any], *, host: str) -> dict[str, A
         "init": True,
         **{_SDK_NAMES.get(key, key): options[key] for key in _PASSED_ON if key in options},
     }
-    mounts: list[dict[str, Any]] = []
-    if volumes := options.get("volumes"):
-        texts = [volume(text, plan.folder) for text in volumes]
-        create["volumes"] = [text for text in texts if ":" not in _mount_parts(text)[0]]
-        mounts = [_mount(text) for text in texts if text not in create["volumes"]]
+    texts = [mounts.volume(text, plan.folder) for text in options.get("volumes", ())]
+    if texts:
+        create["volumes"] = [text for text in texts if ":" not in mounts.volume_parts(text)[0]]
     if (gpus := options.get("gpus")) is not None:
         create["device_requests"] = [_gpus(gpus)]
     if limits := options.get("ulimits"):
@@ -191,8 +188,8 @@ def details(plan: Plan, options: Mapping[str, Any], *, host: str) -> dict[str, A
     if check := options.get("healthcheck"):
         create["healthcheck"] = _healthcheck(check)
     create |= _limits(plan.resources)
-    own = [{"Type": "bind", "Source": path, "Target": path} for path in own_folders(plan)]
-    create["mounts"] = [*own, *mounts]
+    named = [mounts.volume_mount(text) for text in texts if text not in create["volumes"]]
+    create["mounts"] = [mounts.argument(mount) for mount in (*mounts.of_plan(plan, texts), *named)]
     return {"host": host, "create": {**create, **options.get("extra", {})}}
 
 
@@ -224,6 +221,7 @@ def clash(options: Mapping[str, Any], wanted: Resources) -> str | None:
 def arguments(job: Job, plan: Plan) -> dict[str, Any]:
     """All arguments of the SDK's `create` for an attempt."""
     create = dict(plan.details["create"])
+    create["mounts"] = [*create["mounts"], *map(mounts.argument, mounts.of_earlier(job))]
     if job.allocation and job.allocation.gpus:  # reserved for this attempt on this machine
         create["device_requests"] = [_gpus(list(job.allocation.gpus))]
     create["environment"] = dict(plan.env)
@@ -263,50 +261,6 @@ def shared_labels(job: Job) -> dict[str, str]:
     """The labels that all containers of an experiment have in common."""
     files = ExperimentFiles(Path(os.path.realpath(job.experiment_files.directory)))
     return {LABEL + "experiment": job.experiment, LABEL + "home": str(files.home)}
-
-
-def own_folders(plan: Plan) -> list[str]:
-    """The folders mounted at their own paths: the experiment's, its records' and the workdir."""
-    wanted = [plan.env["EXP_DIR"], plan.env["EXP_DASH_ROOT"]]
-    if Path(plan.workdir).is_dir():  # otherwise it is a folder of the image
-        wanted.append(plan.workdir)
-    wanted = sorted({os.path.abspath(path) for path in wanted}, key=len)  # noqa: PTH100 - links stay as named
-    folders: list[str] = []
-    for path in wanted:
-        if not any(Path(path).is_relative_to(other) for other in folders):
-            folders.append(path)
-    return folders
-
-
-def volume(text: str, folder: str) -> str:
-    """A volume of the spec with its path made absolute; a source without a slash names a volume."""
-    source, target, mode = _mount_parts(text)
-    if "/" in source or source.startswith((".", "~")):
-        source = os.path.normpath(Path(folder, expanded(source)))
-    return ":".join([source, target, *([mode] if mode else [])])
-
-
-def _mount_parts(text: str) -> tuple[str, str, str]:
-    """The source, the target and the mode of SOURCE:TARGET[:MODE]; the path of a source may have colons."""
-    match = _MOUNT.fullmatch(text)
-    assert match is not None  # noqa: S101 - the schema has the same pattern
-    return match["source"], match["target"], match["mode"] or ""
-
-
-def _mount(text: str) -> dict[str, Any]:
-    """A volume whose source has a colon, which Docker does not accept in the form SOURCE:TARGET."""
-    source, target, mode = _mount_parts(text)
-    mount = {"Type": "bind", "Source": source, "Target": target}
-    return {**mount, "ReadOnly": True} if "ro" in mode.split(",") else mount
-
-
-def missing_sources(plan: Plan) -> list[str]:
-    """The source paths of volumes that do not exist; Docker would create them as folders of root."""
-    create = plan.details["create"]
-    sources = [_mount_parts(text)[0] for text in create.get("volumes", ())]
-    own = own_folders(plan)
-    sources += [mount["Source"] for mount in create["mounts"] if mount["Source"] not in own]
-    return [source for source in sources if source.startswith("/") and not Path(source).exists()]
 
 
 def secrets_text(values: Mapping[str, str]) -> bytes:

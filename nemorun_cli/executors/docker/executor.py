@@ -42,7 +42,6 @@ from nemorun_cli.model.clock import age
 from nemorun_cli.storage import attempts
 from nemorun_cli.system import hardware
 from nemorun_cli.system.backoff import Backoff
-from nemorun_cli.system.files import read_bytes
 from nemorun_cli.system.process_limits import is_shortage
 from nemorun_cli.system.threads import Workers
 
@@ -118,7 +117,11 @@ class DockerExecutor:
         """Tasks share the capacity of this machine, and see the folders of their image."""
         del options
         return Capabilities(
-            has_remote_paths=True, has_machine=True, checks_requests=True, leaves_objects=True
+            has_remote_paths=True,
+            has_machine=True,
+            checks_requests=True,
+            leaves_objects=True,
+            is_container=True,
         )
 
     @classmethod
@@ -622,7 +625,7 @@ class DockerExecutor:
             if tracked.deadline is not None and tracked.deadline <= now:
                 tracked.deadline, tracked.is_late = None, True
                 with contextlib.suppress(OSError):  # on a full disk only this process knows it
-                    tracked.job.files.timed_out.touch()
+                    attempts.touch(tracked.job.files.timed_out)
                 name = attempt_end.short_signal(tracked.job.stop_signal)
                 stop = _Stop(Escalation(name, tracked.job.stop_grace))
                 self._stops.setdefault(tracked.job.key, stop)
@@ -672,7 +675,7 @@ def _recorded_host(job: Job) -> str | None:
     if job.plan is not None:
         return str(job.plan.details["host"])
     try:
-        recorded = json.loads(read_bytes(job.files.plan))["details"].get("host")
+        recorded = json.loads(job.files.read(job.files.plan))["details"].get("host")
     except (OSError, ValueError, KeyError):
         return None
     return str(recorded) if recorded else None

@@ -13,11 +13,11 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.executors import AttemptStatus, Job
 from nemorun_cli.executors.docker import container as containers
+from nemorun_cli.executors.docker import mounts
 from nemorun_cli.executors.docker.client import Engine, LogFile, NoSuchObjectError, RefusedError
 from nemorun_cli.executors.shim_call import unrecorded_end
 from nemorun_cli.model import attempt_end
@@ -101,9 +101,10 @@ def start(
     engine.require_docker()
     attempts.make_folders(job.files)
     attempts.write_plan(job.files, plan)
-    if missing := containers.missing_sources(plan):
+    for folder in (plan.env["EXP_SHARED"], plan.env["EXP_DASH_ROOT"]):
+        make_folder(folder)
+    if missing := mounts.missing_sources(plan):
         raise RefusedError(f"the source of a volume does not exist: {', '.join(missing)}")
-    make_folder(Path(plan.env["EXP_DASH_ROOT"]))
     image = plan.details["create"]["image"]
     images.ensure(engine, image)
     if not gate.acquire(blocking=False):
@@ -115,9 +116,9 @@ def start(
     crashpoints.point("attempt.locked")
     try:
         if containers.needs_shell(plan):
-            files.write(job.files.usage, "container\n")  # so that the shim records the container's usage
+            attempts.put(job.files.usage, "container\n")  # so that the shim records the container's usage
         else:
-            files.write(job.files.claim, container)
+            attempts.put(job.files.claim, container)
     except OSError:
         engine.remove(container)
         raise
@@ -233,7 +234,7 @@ def _own_files(engine: Engine, job: Job, container: str) -> None:
     if os.geteuid() == 0:
         return
     for path in (job.files.exit, job.files.outputs, job.files.usage, job.files.records, job.files.log):
-        if path.is_file() and not os.access(path, os.R_OK):
+        if files.is_regular(path, follows_link=False) and not os.access(path, os.R_OK):
             with contextlib.suppress(NoSuchObjectError, RefusedError):
                 files.write_whole(path, engine.read_file(container, str(path)))
 
@@ -328,7 +329,7 @@ def _save_record(job: Job, record: dict[str, Any] | None, *, is_oom: bool) -> bo
     path = job.files.exit
     try:
         if record is None and is_oom and path.exists():
-            record = json.loads(files.read_bytes(path))
+            record = json.loads(job.files.read(path))
         if record is None:
             files.sync(path)
             return True
@@ -355,7 +356,7 @@ def _times(description: Mapping[str, Any]) -> dict[str, float]:
 def claimed(job: Job) -> float | None:
     """The time at which the attempt was claimed, in Unix seconds; None if it was not."""
     try:
-        return job.files.claim.stat().st_mtime
+        return job.files.claim.lstat().st_mtime
     except OSError:
         return None
 

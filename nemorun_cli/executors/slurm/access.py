@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nemorun_cli.executors.slurm.commands import Commands
 from nemorun_cli.executors.slurm.job_script import SECRETS, Secrets, secrets_text
+from nemorun_cli.storage import attempts
 from nemorun_cli.system import files
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class SharedCluster:
         """Call sbatch; the secrets of each attempt are stored in a private file for its job."""
         del jobs
         for folder, values in secrets.items():
-            files.write(folder / SECRETS, secrets_text(values))
+            attempts.put(folder / SECRETS, secrets_text(values))
         return self.commands.ask(["sbatch", "--parsable", str(submission.script)])
 
     def refresh(self, news: Iterable[Path], jobs: Iterable[Job]) -> bool:

@@ -14,7 +14,6 @@ from nemorun_cli.executors.slurm.squeue import NEVER
 from nemorun_cli.executors.slurm.submissions import Submission, Submissions, submissions_folder
 from nemorun_cli.model.clock import age
 from nemorun_cli.storage import attempts
-from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +107,7 @@ class AttemptJobs:
         last = max((submission.made for submission in self.submissions(job)), default=0.0)
         for path in (job.files.claim, job.files.log):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                last = max(last, path.stat().st_mtime)
+                last = max(last, path.lstat().st_mtime)
         return age(last) > seconds
 
     def keep_output(self, job: Job) -> None:
@@ -122,7 +121,7 @@ class AttemptJobs:
     def was_over_memory(self, job: Job) -> bool:
         """Whether Slurm printed that it killed the job for its memory."""
         try:
-            text = read_bytes(job.files.backend_output).decode("utf-8", errors="replace")
+            text = job.files.read(job.files.backend_output).decode("utf-8", errors="replace")
         except OSError:
             return False
         return OVER_MEMORY.search(text) is not None
@@ -135,7 +134,7 @@ class AttemptJobs:
     def step_id(self, job: Job) -> str | None:
         """The id of the job step that runs its task, once the step has started."""
         with contextlib.suppress(OSError):  # the step has not written it, or the task replaced it
-            text = read_bytes(job.files.directory / STEP).decode("ascii", errors="replace").strip()
+            text = job.files.read(job.files.directory / STEP).decode("ascii", errors="replace").strip()
             return text if is_job_id(text) else None  # a task can write an option of scancel there
         return None
 

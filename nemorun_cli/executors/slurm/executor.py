@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.executors import (
@@ -46,11 +47,12 @@ from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, lost
 from nemorun_cli.model.clock import age
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.storage import attempts
-from nemorun_cli.system import crashpoints, environment, files
+from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.system import crashpoints, environment
+from nemorun_cli.system.files import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from nemorun_cli.executors.slurm.access import ClusterAccess
     from nemorun_cli.executors.slurm.commands import PendingCommand
@@ -105,6 +107,7 @@ class SlurmExecutor:
             has_remote_paths="tunnel" in options,
             checks_requests=True,
             queues_early=True,
+            is_container="container_image" in options,
         )
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
@@ -127,11 +130,16 @@ class SlurmExecutor:
 
     def plan(self, plan: Plan) -> Plan:
         """The plan with the flags for sbatch, and with srun where the task needs it."""
+        files = ExperimentFiles(Path(plan.env["EXP_DIR"]))  # of another host, these are local copies
+        has_container = "container_image" in self._options
+        earlier = attempts.earlier(files, plan.task, plan.attempt) if has_container else ()
         plan = self._access.plan(plan)
         if isinstance(plan.env_inherit, tuple):
             plan = plan.without_inherited(environment.names(plan.env_inherit))
+            plan = replace(plan, secrets=(*plan.secrets, *self._named_secrets(plan)))
         requested = request(self._options, plan)
-        return replace(plan, argv=argv(self._options, plan), details={**plan.details, **requested.to_json()})
+        line = argv(self._options, plan, earlier=earlier)
+        return replace(plan, argv=line, details={**plan.details, **requested.to_json()})
 
     def submit(self, jobs: Sequence[Job]) -> Iterable[Answer]:
         """Submit attempts, as arrays where their requests are equal; `poll` reports later results."""
@@ -144,12 +152,13 @@ class SlurmExecutor:
     def _request(self, job: Job) -> None:
         """Add the request of a job to those to submit, unless it may have been submitted before."""
         is_new = attempts.make_folders(job.files)
+        if job.plan and "container_image" in self._options and "tunnel" not in self._options:
+            make_folder(job.plan.env["EXP_DASH_ROOT"])  # which is mounted
         if self._may_exist(job) and not is_new:
             self._tracked[job.key] = _TrackedAttempt(job, is_adopted=True)
             return
         assert job.plan is not None  # noqa: S101 - the core submits nothing without a plan
-        secrets = {name: self._secrets[name] for name in job.plan.secrets}
-        environment.require_fit(_inherited(job.plan) | job.plan.env | secrets, job.plan.argv)
+        environment.require_fit(_inherited(job.plan) | job.plan.env | self._values(job.plan), job.plan.argv)
         self._absent.discard(job.key)
         self._tracked[job.key] = _TrackedAttempt(job, is_adopted=False)
         self._unanswered.add(job.key)
@@ -291,7 +300,7 @@ class SlurmExecutor:
             assert plan is not None  # noqa: S101 - see `submit`
             upstream = arguments(job.upstream, self._access.cluster_path)
             if upstream:  # its own downstream jobs read this
-                files.write(job.files.directory / UPSTREAM, "".join(f"{word}\0" for word in upstream))
+                attempts.put(job.files.directory / UPSTREAM, "".join(f"{word}\0" for word in upstream))
             if batch.each:
                 id_file = str(self._access.cluster_path(job.files.directory / het_job.STEP))
                 component = index if parts > 1 else None
@@ -314,11 +323,19 @@ class SlurmExecutor:
         return submissions.make(batch, texts, by_steps=by_steps, cluster_path=self._access.cluster_path)
 
     def _secrets_of(self, jobs: Iterable[Job]) -> dict[Path, Secrets]:
-        return {
-            job.files.directory: {name: self._secrets[name] for name in job.plan.secrets}
-            for job in jobs
-            if job.plan and job.plan.secrets
-        }
+        return {job.files.directory: self._values(job.plan) for job in jobs if job.plan and job.plan.secrets}
+
+    def _named_secrets(self, plan: Plan) -> list[str]:
+        """The variables with other tasks' secrets that the task inherits by name: no script may hold them."""
+        return [
+            name
+            for name, value in environment.withheld(plan.env_inherit).items()
+            if name not in plan.env and name not in plan.secrets and self._secrets.get(name, value) == value
+        ]
+
+    def _values(self, plan: Plan) -> Secrets:
+        named = environment.withheld(plan.env_inherit)
+        return {name: self._secrets[name] if name in self._secrets else named[name] for name in plan.secrets}
 
     def _call(self, submission: Submission, batch: Batch) -> PendingCommand:
         return self._access.submit(submission, batch.jobs, self._secrets_of(batch.jobs))
@@ -750,7 +767,10 @@ def _inherited(plan: Plan) -> dict[str, str]:
     if not isinstance(plan.env_inherit, tuple):
         return {}
     named = environment.inherited(plan.env_inherit)
-    return {name: value for name, value in named.items() if not name.startswith("SLURM_")}
+    secret = environment.withheld(plan.env_inherit)
+    return {
+        name: value for name, value in named.items() if not name.startswith("SLURM_") and name not in secret
+    }
 
 
 def _access_for(options: Mapping[str, Any]) -> ClusterAccess:

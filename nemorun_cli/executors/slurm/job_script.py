@@ -205,6 +205,8 @@ def member_text(
         "defaults": _array(f"{name}={env[name]}" for name in plan.defaults),
         "command": _array(arguments),
     }
+    if plan.secrets:
+        values["has_secrets"] = "yes"
     if upstream:
         values["behind"] = _array(upstream)
     return "".join(f"_exp_{name}={value}\n" for name, value in values.items())

@@ -21,14 +21,24 @@ BODY_TEXT: Final = """\
 _exp_folder={folder}
 _exp_news={news}
 _exp_index={index}
-_exp_secrets=() _exp_defaults=() _exp_task='' _exp_running=''
+_exp_secrets=() _exp_defaults=() _exp_task='' _exp_running='' _exp_has_secrets=''
 # shellcheck disable=SC1090 # the members' files are next to this script
 . "$_exp_folder/$_exp_index" || exit
 umask 077
+if [ ! -f "$_exp_attempt/claim" ] || [ -h "$_exp_attempt/claim" ]; then
+    # An earlier attempt in a container may have made this folder: no link may lead to a file outside of it.
+    for _exp_file in "$_exp_attempt"/*; do
+        if [ -h "$_exp_file" ] || {{ [ ! -f "$_exp_file" ] && [ ! -d "$_exp_file" ]; }}; then
+            rm -f -- "$_exp_file"
+        fi
+    done
+else
+    _exp_has_secrets='' # what the task wrote is not what its job was given
+fi
 ln -f -- "$_exp_folder/{output}${{SLURM_ARRAY_TASK_ID+-$SLURM_ARRAY_TASK_ID}}" \
     "$_exp_attempt/backend-output" 2>/dev/null
 {gate}exec >>"$_exp_attempt/log" 2>&1 </dev/null
-if [ -e "$_exp_attempt/secrets" ]; then
+if [ -n "$_exp_has_secrets" ] && [ -e "$_exp_attempt/secrets" ]; then
     # shellcheck disable=SC1091
     . "$_exp_attempt/secrets"
     rm -f -- "$_exp_attempt/secrets"
@@ -100,8 +110,11 @@ _exp_forward() {{
         [ "$stat" = "$_exp_task" ] || kill -s "$1" "$pid" 2>/dev/null
     done
 }}
+_exp_note() {{ # NAME: create a file of the attempt; a task in a container may have put a link in its place
+    (set -C && true >"$_exp_attempt/$1") 2>/dev/null
+}}
 _exp_pass_on() {{
-    true >"$_exp_attempt/{signalled}"
+    _exp_note {signalled}
     _exp_forward "$1"
 }}
 
@@ -144,7 +157,8 @@ GATE: Final = """\
 _exp_end_of() {{ # DIRECTORY: print how an attempt ended, according to its files
     # success, failure, killed (a failure or a cancel), unconfirmed (a success or a cancel), none, unclear
     local record='' looks=0
-    until read -r record 2>/dev/null <"$1/exit.json" || [ ! -e "$1/claim" ] || [ "$looks" -ge 20 ]; do
+    until {{ [ -f "$1/exit.json" ] && read -r record 2>/dev/null <"$1/exit.json"; }} ||
+        [ ! -e "$1/claim" ] || [ "$looks" -ge 20 ]; do
         looks=$((looks + 1)) # a record from another node may take a moment to appear
         sleep 0.25
     done
@@ -227,5 +241,5 @@ exit "$_exp_code"
 
 FORWARD: Final = """\
 # Slurm announces the time limit: forward the configured signal to the task.
-trap 'true >"$_exp_attempt/{marker}"; _exp_forward {signal}' {notice}
+trap '_exp_note {marker}; _exp_forward {signal}' {notice}
 """

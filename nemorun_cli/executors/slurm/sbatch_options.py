@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import EngineError
+from nemorun_cli.executors.container_mounts import Mount, of_attempt, of_earlier
 from nemorun_cli.executors.slurm import ssh
 from nemorun_cli.model.attempt_end import short_signal
 from nemorun_cli.model.resources import NOTHING
+from nemorun_cli.storage.paths import ExperimentFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nemorun_cli.model.plan import Plan
     from nemorun_cli.model.resources import Resources
@@ -23,6 +27,8 @@ MINUTE: Final = 60
 HOUR: Final = 3600
 SIGNAL_SLACK: Final = 60  # seconds by which Slurm may send `--signal` too early
 NOTICE: Final = "XCPU"  # the signal that announces the time limit to a job script; never sent to a task
+
+MOST_EARLIER: Final = 100  # attempts whose folders are mounted: an argument has at most 128 KiB
 
 MEGA: Final = 1024**2
 
@@ -223,23 +229,52 @@ def clash(options: Mapping[str, Any], wanted: Resources) -> str | None:
     return f"its options already request this: {', '.join(overlapping)}; remove one of the two"
 
 
-def argv(options: Mapping[str, Any], plan: Plan) -> tuple[str, ...]:
-    """The task's command line: under srun if it is spread, in a container or co-scheduled."""
+def argv(options: Mapping[str, Any], plan: Plan, *, earlier: Sequence[int] = ()) -> tuple[str, ...]:
+    """The task's command line: under srun if it is spread, in a container or co-scheduled.
+
+    Args:
+        options: of the executor.
+        plan: of the attempt.
+        earlier: the numbers of the task's earlier attempts that have a folder.
+    """
     if not (uses_srun(options) or plan.company):
         return plan.argv
     container: list[str] = []
     if image := options.get("container_image"):
-        mounts = options.get("container_mounts", [])
-        mounted = dict.fromkeys((plan.env["EXP_DIR"], plan.workdir))
         container = [
             f"--container-image={image}",
-            f"--container-mounts={_joined([*(f'{path}:{path}' for path in mounted), *_listed(mounts)])}",
+            f"--container-mounts={_joined([*_mounts(options, plan, earlier)])}",
             f"--container-workdir={plan.workdir}",
             # Without this, the variables of the image have precedence.
             f"--container-env={_joined([*plan.env, *plan.secrets])}",
         ]
     flags = ("srun", *container, *(str(part) for part in options.get("srun_args", ())))
     return (*flags, END_OF_FLAGS, *plan.argv) if plan.company else (*flags, *plan.argv)
+
+
+def _mounts(options: Mapping[str, Any], plan: Plan, earlier: Sequence[int]) -> Iterator[str]:
+    """The mounts of a container, the outer ones first: the spec's, workdir, records, and the experiment."""
+    files = ExperimentFiles(Path(plan.env["EXP_DIR"]))
+    texts = _joined(_listed(options.get("container_mounts", []))).split(",")
+    given = [_given(text) for text in texts if text]
+    is_inside = PurePath(plan.workdir).is_relative_to(plan.env["EXP_DIR"])
+    around = [*(() if is_inside else (plan.workdir,)), plan.env["EXP_DASH_ROOT"]]
+    further = [mount for _, mount in given]
+    own = of_attempt(plan, map(Mount.same, around), further=further, real=os.path.normpath)
+    own += of_earlier(files, plan.task, earlier[-MOST_EARLIER:])
+    all_mounts = [*given, *((_mount_text(mount), mount) for mount in own)]
+    return (text for text, _ in sorted(all_mounts, key=lambda entry: entry[1].depth))
+
+
+def _given(text: str) -> tuple[str, Mount]:
+    """A mount as a spec has it, SOURCE:TARGET[:FLAGS], and what it mounts."""
+    source, _, rest = text.partition(":")
+    target, _, flags = rest.partition(":")
+    return text, Mount(source=source, target=target or source, is_writable="ro" not in flags.split("+"))
+
+
+def _mount_text(mount: Mount) -> str:
+    return f"{mount.source}:{mount.target}" + ("" if mount.is_writable else ":ro")
 
 
 def uses_srun(options: Mapping[str, Any]) -> bool:

@@ -232,7 +232,7 @@ def submissions_folder(job: Job) -> Path:
 
 def _read(folder: Path) -> Submission | None:
     try:
-        record = json.loads(files.read_bytes(folder / MEMBERS))
+        record = json.loads(files.read_bytes(folder / MEMBERS, follows_link=False))
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError) as error:
@@ -254,7 +254,8 @@ def _read(folder: Path) -> Submission | None:
         record.get("place", ""),
     )
     with contextlib.suppress(FileNotFoundError):
-        text = files.read_bytes(folder / "job").decode("ascii", errors="replace").strip()
-        if (stored := accepted(text)) is not None and is_job_id(stored.job_id):
+        data = files.read_bytes(folder / "job", follows_link=False)
+        stored = accepted(data.decode("ascii", errors="replace").strip())
+        if stored is not None and is_job_id(stored.job_id):
             submission.job_id, submission.cluster = stored.job_id, stored.cluster
     return submission

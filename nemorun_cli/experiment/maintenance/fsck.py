@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from nemorun_cli.model.status import MOVES, Reason, TaskStatus
 from nemorun_cli.storage import attempts, ledger
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage.state import ExperimentState
+from nemorun_cli.system.files import RefusedFileError, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -134,8 +136,18 @@ def _read(files: ExperimentFiles) -> Salvage:
     try:
         events, reader = ledger.read_settled(files.ledger)
     except LedgerDamagedError:
-        return salvage.read(b"" if files.ledger.is_dir() else files.ledger.read_bytes())
+        return salvage.read(_content(files))
     return Salvage(events=tuple(events), torn=reader.torn)
+
+
+def _content(files: ExperimentFiles) -> bytes:
+    """The bytes of a damaged ledger; none if what has its place is no file, such as a folder or a link."""
+    try:
+        return read_bytes(files.ledger, limit=ledger.LARGEST_LEDGER, follows_link=False)
+    except RefusedFileError as error:
+        if error.errno == errno.EFBIG:
+            raise
+        return b""
 
 
 def _begun(files: ExperimentFiles, spec: Spec) -> Iterator[Key]:

@@ -144,7 +144,14 @@ class _LedgerBuilder:
             return attempt_end.lost("its end is no longer known")
         if not self._can_check:
             return ending
-        return conclude(ending, sent=None, requested=None, written=files.outputs, secrets=self._secrets)
+        return conclude(
+            ending,
+            sent=None,
+            requested=None,
+            written=files.outputs,
+            inside=files.root,
+            secrets=self._secrets,
+        )
 
     def _advance_to(self, task: str, number: int, *, is_submitted: bool) -> None:
         """Advance a task to this attempt, if that was started, through all earlier attempts."""

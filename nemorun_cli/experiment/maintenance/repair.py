@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -15,7 +14,7 @@ from nemorun_cli.storage import ledger, requests, supervision
 from nemorun_cli.storage.spec_copies import read_spec
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks
-from nemorun_cli.system.files import FILE_MODE, sync, write_whole
+from nemorun_cli.system.files import FILE_MODE, copy_file, is_regular, sync, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -123,13 +122,12 @@ def _replace(files: ExperimentFiles, data: bytes) -> Path:
     damaged, rebuilt = files.damaged_ledger(), files.rebuilt_ledger
     write_whole(rebuilt, data, is_durable=True)
     try:
-        if files.ledger.is_dir():
+        if not is_regular(files.ledger, follows_link=False):
             files.ledger.rename(damaged)
         else:
             damaged.hardlink_to(files.ledger)
     except OSError:  # a file system without hard links
-        shutil.copyfile(files.ledger, damaged)
-        damaged.chmod(FILE_MODE)
+        copy_file(files.ledger, damaged, mode=FILE_MODE)
     sync(files.directory)
     rebuilt.replace(files.ledger)
     sync(files.directory)

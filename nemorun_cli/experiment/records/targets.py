@@ -200,7 +200,9 @@ def _registered(snapshot: Snapshot, task: str, *, home: Path) -> Iterable[tuple[
     """The records that the attempts at a task registered, relocated if the home was moved."""
     before = str(snapshot.history.created.get("home", home))
     for number in range(1, snapshot.history.tasks[task].attempt + 1):
-        for root, prefix in supervisor_api.registered(snapshot.files.attempt(task, number).records):
+        for root, prefix in supervisor_api.registered(
+            snapshot.files.attempt(task, number).records, inside=snapshot.files.directory
+        ):
             is_moved = root.startswith(f"{before}/") and not os.path.isdir(root)  # noqa: PTH112 - text
             yield (f"{home}{root[len(before) :]}" if is_moved else root), prefix
 

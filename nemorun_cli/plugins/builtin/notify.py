@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli.model import masking, units, wording
@@ -40,6 +41,10 @@ _MAX_TIMEOUT: Final = 60.0  # seconds per attempt
 
 class NotifyError(Exception):
     """A notification could not be sent."""
+
+
+class _UselessError(NotifyError):
+    """A notification could not be sent, and never can be."""
 
 
 class Notify(Plugin):
@@ -129,6 +134,7 @@ class Notify(Plugin):
         if webhook is not None and not webhook.startswith(("http://", "https://", masking.MASK)):
             raise ValueError("the webhook does not begin with http:// or https://")
         self._any_failed = False
+        self._mask: Callable[[str], str] = str
 
     def on_event(self, event: Event, run: Run) -> None:
         """Send a notification if `on` includes the event."""
@@ -158,7 +164,8 @@ class Notify(Plugin):
             self._send(document(snapshot, "each_failure", event), run)
 
     def _send(self, message: dict[str, Any], run: Run) -> None:
-        message = json.loads(masking.mask(json.dumps(message, ensure_ascii=False), run.secrets))
+        message = masking.mask_texts(message, run.secrets)
+        self._mask = partial(masking.mask, values=frozenset(run.secrets))
         channels = [*([self._call] if self._webhook else []), *([self._run] if self._command else [])]
         if errors := [error for channel in channels if (error := self._send_by(channel, message))]:
             raise NotifyError("; ".join(errors))
@@ -171,8 +178,10 @@ class Notify(Plugin):
                 time.sleep(pauses.next())
             try:
                 channel(message)
-            except (NotifyError, OSError, subprocess.SubprocessError) as error:
-                problem = str(error) or type(error).__name__
+            except (NotifyError, OSError, ValueError, subprocess.SubprocessError) as error:
+                problem = self._mask(str(error) or type(error).__name__)
+                if isinstance(error, _UselessError):
+                    break
             else:
                 return None
         return problem
@@ -191,31 +200,25 @@ class Notify(Plugin):
         except subprocess.TimeoutExpired:
             raise NotifyError(f"{self._command[0]} did not finish within {self._timeout:g} s") from None
         if done.returncode:
-            printed = done.stdout.decode(errors="replace").strip()[-OUTPUT_SHOWN:]
+            printed = self._mask(done.stdout.decode(errors="replace").strip())[-OUTPUT_SHOWN:]
             raise NotifyError(f"{self._command[0]} failed with exit code {done.returncode}: {printed}")
 
     def _call(self, message: dict[str, Any]) -> None:
-        import urllib.error  # noqa: PLC0415 - not for commands
-        import urllib.request  # noqa: PLC0415 - the same
+        from nemorun_cli.plugins.builtin import webhook  # noqa: PLC0415 - not for commands
 
         body = {"slack": {"text": message["text"]}, "discord": {"content": message["text"]}}.get(
             self._form, message
         )
         is_text = self._form == "text"
-        data = message["text"].encode() if is_text else json.dumps(body).encode()
+        data = message["text"].encode(errors="replace") if is_text else json.dumps(body).encode()
         content_type = "text/plain; charset=utf-8" if is_text else "application/json"
-        request = urllib.request.Request(  # noqa: S310 - the schema allows only http and https
-            str(self._webhook),
-            data=data,
-            headers={"Content-Type": content_type, "User-Agent": "exp", **self._headers},
-        )
+        headers = {"Content-Type": content_type, "User-Agent": "exp", **self._headers}
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout) as answer:  # noqa: S310 - checked
-                answer.read(1)
-        except urllib.error.HTTPError as error:
-            raise NotifyError(f"the webhook answered {error.code} {error.reason}") from None
-        except urllib.error.URLError as error:
-            raise NotifyError(f"the webhook cannot be reached: {error.reason}") from None
+            webhook.post(str(self._webhook), data, headers, timeout=self._timeout)
+        except webhook.UnusableAddressError as error:
+            raise _UselessError(str(error)) from None
+        except webhook.WebhookError as error:
+            raise NotifyError(str(error)) from None
 
 
 def document(snapshot: Snapshot, occasion: str, event: Event) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.errors import SpecError
 from nemorun_cli.model.problems import Finding, Problem, shown
 from nemorun_cli.spec.compose.merge import merged, united
+from nemorun_cli.spec.compose.named_files import checked
 from nemorun_cli.spec.compose.relative_paths import relocated
 from nemorun_cli.spec.expressions.syntax import OPENING
 from nemorun_cli.spec.schema import checks, walk
@@ -241,7 +242,7 @@ class _Composer:
             refuse(f"{shown_as}: {fault.problems[0].message}", fault.problems[0].hint)
             return None
         try:
-            tree = self.whole(other, mapping(other, is_whole=False), target, chain)
+            tree = self.whole(other, mapping(checked(other), is_whole=False), target, chain)
         except SpecError as fault:
             self.problems += fault.problems
             return None

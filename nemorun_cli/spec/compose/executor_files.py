@@ -9,6 +9,7 @@ from nemorun_cli.errors import SpecError
 from nemorun_cli.model.problems import Finding, Problem, choices
 from nemorun_cli.spec.compose.composition import Layer, Sources, composed
 from nemorun_cli.spec.compose.merge import OF_TASKS, merged
+from nemorun_cli.spec.compose.named_files import checked
 from nemorun_cli.spec.expressions.syntax import OPENING
 from nemorun_cli.spec.yaml.source import open_source
 from nemorun_cli.storage import paths as files
@@ -220,7 +221,7 @@ class ExecutorCatalog:
     def _read(self, word: Word, path: Path) -> None:
         assert self._outside is not None  # noqa: S101 - set by the caller
         try:
-            source = open_source(path)
+            source = checked(open_source(path))
             composition = composed(
                 source,
                 path,

@@ -9,10 +9,11 @@ import sys
 from dataclasses import dataclass
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.problems import choices
 from nemorun_cli.spec.tasks import signatures
+from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,6 +42,9 @@ class CalledTarget:
     count: int | None = None
     named: tuple[str, ...] = ()
     is_partial: bool = False
+
+
+LARGEST_MODULE: Final = 1 << 24  # bytes of a module in which a function is looked up
 
 
 class TargetNotFoundError(LookupError):
@@ -142,7 +146,7 @@ def _find(module: str, folders: Sequence[str]) -> ModuleSpec | None:
 def _parsed(path: Path) -> tuple[tuple[str, ...], bool, list[ast.stmt]]:
     """Return the names that a module binds at top level, whether it may bind others, and its statements."""
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(read_bytes(path, limit=LARGEST_MODULE))
     except SyntaxError as fault:
         raise TargetNotFoundError(f"{path} is not valid Python: {fault.msg} in line {fault.lineno}") from None
     except (OSError, ValueError) as fault:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.plain_text import text_of
 from nemorun_cli.model.problems import Finding
 from nemorun_cli.spec.expressions.fill import words
+from nemorun_cli.system.files import read_bytes
 from nemorun_cli.system.user import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from dotenv.parser import Binding
+
     from nemorun_cli.model.problems import Place
+
+LARGEST: Final = 1 << 20  # bytes of an env file
 
 _VARIABLE = re.compile(r"(?!EXP_|NEMORUN_HOME\Z)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
@@ -97,24 +103,30 @@ def read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:
     values: dict[str, str] = {}
     faults: list[str] = []
     try:
-        with path.open(encoding="utf-8-sig") as stream:
-            bindings = list(parse_stream(stream))
+        text = read_bytes(path, limit=LARGEST).decode("utf-8-sig")
+        bindings = list(parse_stream(io.StringIO(text)))
     except FileNotFoundError:
         return {}, [f"there is no file {path}"]
     except (OSError, ValueError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
         return {}, [f"{path} cannot be read: {reason}"]
+    may_show = 2 * sum(map(_is_variable, bindings)) > len(bindings)
     for binding in bindings:
+        name = repr(binding.key) if may_show else "what precedes `=`"
         line = f"{path}, line {binding.original.line}"
         if binding.error:
             faults.append(f"{line}: is not NAME=value")
         elif binding.key is not None and not _VARIABLE.fullmatch(binding.key):
-            faults.append(f"{line}: {binding.key!r} is not allowed as the name of a variable")
+            faults.append(f"{line}: {name} is not allowed as the name of a variable")
         elif binding.key is not None and binding.value is None:
-            faults.append(f"{line}: {binding.key} has no value")
+            faults.append(f"{line}: {binding.key if may_show else 'the name'} has no value")
         elif binding.key is not None:
             values[binding.key] = binding.value or ""
     return values, faults
+
+
+def _is_variable(binding: Binding) -> bool:
+    return binding.key is not None and binding.value is not None and bool(_VARIABLE.fullmatch(binding.key))
 
 
 def _nul(place: Place) -> Finding:

@@ -15,6 +15,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from nemorun_cli.errors import SpecError
 from nemorun_cli.model.problems import Finding, Problem
+from nemorun_cli.system.files import open_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +33,7 @@ class SpecSource:
 
     `has_lines` is False if the text was generated from values, so that its lines mean nothing to a user;
     `made_at` then has lines of the program in `file` that made the values, by their places.
+    `shows` has the outermost keys whose lines problems may show; None for all lines.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class SpecSource:
         self.file = file
         self.has_lines = has_lines
         self._made_at = made_at
+        self.shows: frozenset[str] | None = None
         self._lines: list[str] | None = None
         self._root: Node | None = None
 
@@ -68,7 +71,10 @@ class SpecSource:
         if self._lines is None:
             self._lines = self.text.splitlines()
         text = self._lines[line] if line < len(self._lines) else ""
-        return finding.problem(file=self.file, line=line + 1, column=column + 1, text=text)
+        may_show = self.shows is None or (bool(finding.place) and finding.place[0] in self.shows)
+        return finding.problem(
+            file=self.file, line=line + 1, column=column + 1, text=text if may_show else None
+        )
 
     def _problem_in_program(self, finding: Finding) -> Problem:
         """Return the finding with the line of the program that made the value, or its nearest parent."""
@@ -98,21 +104,30 @@ class SpecSource:
         return mark.line, mark.column
 
 
-def open_source(path: Path, *, file: str | None = None) -> SpecSource:
-    """Read a spec file, displayed as `file`; raises SpecError if it is unreadable, too large or not UTF-8."""
+def open_source(path: Path, *, file: str | None = None, may_wait: bool = False) -> SpecSource:
+    """Read a spec file.
+
+    Args:
+        path: the file.
+        file: its displayed name.
+        may_wait: whether it may be a pipe, whose writer is waited for; else only a regular file is read.
+
+    Raises:
+        SpecError: it is unreadable, too large or not UTF-8.
+    """
     file = file or str(path)
 
     def refuse(message: str, hint: str | None = None) -> SpecError:
         return SpecError([Problem(file=file, message=message, hint=hint)])
 
     try:
-        with path.open("rb") as stream:
+        with path.open("rb") if may_wait else open_to_read(path) as stream:
             content = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise refuse("does not exist") from None
-    except IsADirectoryError:
-        raise refuse("is a directory, not a spec", "give the path of the YAML file in it") from None
     except (OSError, ValueError) as fault:
+        if path.is_dir():
+            raise refuse("is a directory, not a spec", "give the path of the YAML file in it") from None
         reason = fault.strerror if isinstance(fault, OSError) else str(fault)
         raise refuse(f"cannot be read: {reason}") from fault
     if len(content) > MAX_BYTES:

@@ -41,7 +41,7 @@ class MetricFollower:
         offset = self._offsets.get(path, 0)
         with row_files.open_rows(path) as stream:
             stream.seek(offset)
-            data = stream.read()
+            data = row_files.read_whole(stream, path)
         end = data.rfind(b"\n") + 1
         self._offsets[path] = offset + end
         return row_files.parse(data[:end], path)

@@ -135,12 +135,12 @@ def environment(
     place = record_paths.Place(os.path.abspath(os.fspath(dash_root)), record_paths.check_prefix(prefix))
     try:
         with row_files.open_rows(place.packages(opening)) as stream:
-            packages = json_values.load(stream.read().decode("ascii"))
+            packages = json_values.load(row_files.read_whole(stream, place.packages(opening)).decode("ascii"))
     except FileNotFoundError:
         packages = {}
     try:
         with row_files.open_rows(place.diff(opening)) as stream:
-            diff = stream.read().decode("utf-8", errors="replace")
+            diff = row_files.read_whole(stream, place.diff(opening)).decode("utf-8", errors="replace")
     except FileNotFoundError:
         diff = None
     return packages, diff

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.system.files import NOT_REGULAR, open_to_read
+from nemorun_cli.system.files import RefusedFileError, open_to_read
 from nemorun_cli.tracking.params import flattened
 from nemorun_cli.tracking.process import git_state, process_info
 from nemorun_cli.tracking.store import json_values, record_paths, row_files, sessions
@@ -15,6 +15,7 @@ from nemorun_cli.tracking.store.sessions import OpenSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from nemorun_cli.tracking.store.record_paths import Place
 
@@ -93,16 +94,15 @@ def unended(place: Place, attempt: TrackedAttempt) -> list[str]:
     ]
 
 
-def registered(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
-    """The records that an attempt registered, as root and prefix; other lines are skipped."""
+def registered(path: str | Path, *, inside: str | Path | None = None) -> Iterator[tuple[str, str]]:
+    """The records that an attempt registered, as root and prefix; other lines are skipped.
+
+    A file that is a link, or is behind one in its path below `inside`, registers nothing.
+    """
     try:
-        with open_to_read(os.fspath(path)) as stream:
+        with open_to_read(path, follows_link=False, inside=inside) as stream:
             lines = stream.read(MOST_BYTES).splitlines()[:MAX_REGISTERED]
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return
-    except OSError as error:
-        if error.strerror != NOT_REGULAR:
-            raise
+    except (FileNotFoundError, NotADirectoryError, PermissionError, RefusedFileError):
         return
     yield from dict.fromkeys(_notes(lines))
 

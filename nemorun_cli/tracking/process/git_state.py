@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 from typing import Final, NamedTuple
 
+from nemorun_cli.system.files import read_bytes
+
+LARGEST: Final = 1 << 26  # bytes of a file of git; some repositories have a million references
 MAX_DIFF: Final = 10 * 1024  # kilobytes
 MAX_SECONDS: Final = 20  # of processor time
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
@@ -78,8 +81,7 @@ def _resolve(repository: _Repository, reference: str) -> str | None:
 
 def _text(path: str) -> str | None:
     try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read().strip()
+        return read_bytes(path, limit=LARGEST).decode(errors="replace").strip()
     except OSError:
         return None
 

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from nemorun_cli.errors import LedgerDamagedError, NotFoundError
 from nemorun_cli.system.files import FILE_MODE, make_folder, open_to_read, whole
+from nemorun_cli.tracking.store.record_paths import parent_of_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +79,7 @@ class Blobs:
 
     def copy_in(self, source: str) -> BlobContent:
         """Store a copy of a file; the file itself is only read."""
-        with open(source, "rb") as original, self.staging() as staged:
+        with open_to_read(source) as original, self.staging() as staged:
             shutil.copyfileobj(original, staged.stream, 1 << 20)
         return staged.done()
 
@@ -121,7 +122,7 @@ class Blobs:
         """
         path = self.path(checksum)
         try:
-            return open_to_read(path)
+            return open_to_read(path, follows_link=False, inside=parent_of_record(path))
         except FileNotFoundError:
             raise NotFoundError(f"the content {checksum} is not at {path}") from None
         except OSError as error:

@@ -107,6 +107,12 @@ class Place:
         return f"{self.environment}/{opening}.diff"
 
 
+def parent_of_record(path: str) -> str | None:
+    """The folder that contains the record of a file: below it, no path of a record has a link; or None."""
+    end = path.rfind(f"/{RECORD}/")
+    return path[:end] if end >= 0 else None
+
+
 def place(root: str | os.PathLike[str], prefix: str | os.PathLike[str]) -> Place:
     """The place of a prefix, with its templates filled in and the root made absolute.
 

@@ -7,6 +7,7 @@ it is skipped and reported. Any other damage is an error that names the line.
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -17,8 +18,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
 
 from nemorun_cli.errors import LedgerDamagedError, StateError
 from nemorun_cli.system.file_end import last_lines
-from nemorun_cli.system.files import descriptor_to_append, make_folder, open_to_read
+from nemorun_cli.system.files import (
+    IS_LINK,
+    RefusedFileError,
+    at_most,
+    descriptor_to_append,
+    is_behind_link,
+    make_folder,
+    open_to_read,
+)
 from nemorun_cli.tracking.store import json_values
+from nemorun_cli.tracking.store.record_paths import parent_of_record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -28,6 +38,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 MAX_OPEN: Final = 128  # descriptors a writer keeps open; the usual limit of a process is 1,024
+LARGEST: Final = 1 << 29  # bytes that are read at once: some ten million rows of one writer
 BLOCK: Final = 1 << 16  # bytes read at a time from the end of a file
 SUFFIX: Final = ".jsonl"
 
@@ -144,11 +155,21 @@ def sources(folder: str, openings: Collection[str] | None = None) -> list[RowSou
 
 
 def names(folder: str) -> list[str]:
-    """The names in a folder, unsorted; empty if the folder does not exist."""
+    """The names in a folder, unsorted; empty if the folder does not exist.
+
+    Raises:
+        LedgerDamagedError: it, or a folder above it in its record, is a symbolic link.
+    """
+    if (parent := parent_of_record(f"{folder}/")) is not None and is_behind_link(folder, inside=parent):
+        raise LedgerDamagedError(f"{folder} cannot be read: {IS_LINK}")
     try:
         return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise LedgerDamagedError(f"{folder} cannot be read: {error.strerror}") from error
+        raise
 
 
 def generation_of(opening: str) -> int:
@@ -165,10 +186,22 @@ def open_rows(path: str) -> BinaryIO:
         LedgerDamagedError: it cannot be read, or is not a regular file.
     """
     try:
-        return open_to_read(path)
+        return open_to_read(path, follows_link=False, inside=parent_of_record(path))
     except FileNotFoundError:
         raise
     except OSError as error:
+        raise LedgerDamagedError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_whole(stream: BinaryIO, path: str) -> bytes:
+    """The rest of a file of a record.
+
+    Raises:
+        LedgerDamagedError: it is larger than LARGEST.
+    """
+    try:
+        return at_most(LARGEST, stream, path)
+    except RefusedFileError as error:
         raise LedgerDamagedError(f"{path} cannot be read: {error.strerror}") from error
 
 
@@ -179,7 +212,7 @@ def read(path: str) -> tuple[list[Row], IncompleteRow | None]:
         LedgerDamagedError: a line before the last one is not a row.
     """
     with open_rows(path) as stream:
-        data = stream.read()
+        data = read_whole(stream, path)
     end = data.rfind(b"\n") + 1
     torn = IncompleteRow(path, len(data) - end) if end < len(data) else None
     return parse(data[:end], path), torn
@@ -236,7 +269,7 @@ def read_tail(path: str, count: int) -> tuple[list[Row], IncompleteRow | None]:
     """The last rows of a file; only its end is read."""
     with open_rows(path) as stream:
         stream.seek(last_lines(stream, count + 1, chunk=BLOCK))  # the last one may be incomplete
-        data = stream.read()
+        data = read_whole(stream, path)
     end = data.rfind(b"\n") + 1
     torn = IncompleteRow(path, len(data) - end) if end < len(data) else None
     lines = data[:end].split(b"\n")[:-1]

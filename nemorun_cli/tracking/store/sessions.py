@@ -260,7 +260,7 @@ def _state(path: str, first: Row) -> str:
 
 def _is_held(path: str) -> bool:
     """Whether the lock is held, so the process is alive. The probe takes a shared lock for an instant."""
-    descriptor = descriptor_to_read(path)
+    descriptor = descriptor_to_read(path, follows_link=False)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -276,7 +276,7 @@ def read_verdict(place: Place, opening: str) -> Row | None:
     """The latest verdict of a supervisor on an opening, or None."""
     try:
         with row_files.open_rows(place.verdict(opening)) as stream:
-            verdict = json_values.load(stream.read().decode("ascii"))
+            verdict = json_values.load(row_files.read_whole(stream, place.verdict(opening)).decode("ascii"))
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError) as error:

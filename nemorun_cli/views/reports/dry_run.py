@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import graphlib
 import json
+import os
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.units import duration_text
 from nemorun_cli.scheduler.early_queue import Rules
 from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import Home
 
 PLAN_FORMAT: Final = "exp.plan/1"
+LARGEST_SCRIPT: Final = 1 << 24  # bytes of a script that is shown
 MOST_NAMED: Final = 5  # tasks that one line names
 LABEL: Final = 10  # columns of a label
 INDENT: Final = 3  # columns before it
@@ -138,7 +141,7 @@ def _entry(
         if isinstance(task_plan.env_inherit, str)
         else list(task_plan.env_inherit),
         "secrets": list(task_plan.secrets),
-        "script": task_plan.script if task_plan.script is not None else _source(task),
+        "script": task_plan.script if task_plan.script is not None else _source(task, Path(spec.folder)),
         "call": json.loads(task_plan.call) if task_plan.call else None,
         "resources": task.resources.to_json(),
         "timeout": task_plan.timeout,
@@ -149,14 +152,21 @@ def _entry(
     }
 
 
-def _source(task: Task) -> str | None:
-    """The text of a `script` task's file, or None."""
+def _source(task: Task, folder: Path) -> str | None:
+    """The text of a `script` task's file; None for one that may be no script: a spec can name any file."""
     if task.kind != "script":
         return None
+    path = Path(str(task.body))
     try:
-        return Path(str(task.body)).read_text(encoding="utf-8", errors="replace")
+        data = read_bytes(path, limit=LARGEST_SCRIPT)
+        is_script = (
+            data.startswith(b"#!")
+            or os.access(path, os.X_OK)
+            or path.resolve().is_relative_to(folder.resolve())
+        )
     except OSError:
         return None
+    return data.decode(errors="replace") if is_script else None
 
 
 def lines(plans: dict[str, Any]) -> list[str]:

@@ -59,7 +59,8 @@ def _message(
 ) -> str:
     """The error of a task in one line: from its log, or else where it ended, or else its reason."""
     if reads and state.submitted and (state.reason is None or state.reason in _LOG_EXPLAINS):
-        excerpt = log_excerpt.read(snapshot.files.attempt(name, state.attempt).log, secrets=secrets)
+        attempt = snapshot.files.attempt(name, state.attempt)
+        excerpt = log_excerpt.read(attempt.log, secrets=secrets, inside=attempt.root)
         if excerpt is not None and excerpt.error:
             return excerpt.error
         if (line := failed_line_text.of_task(snapshot, name, secrets=secrets)) is not None:

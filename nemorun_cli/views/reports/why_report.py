@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli import executors
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.scheduler import resume_plan
 from nemorun_cli.views import failed_line_text, log_excerpt, timeline
 from nemorun_cli.views.reports.causes import Cause, CauseReader, signal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from nemorun_cli.model.spec import Task
     from nemorun_cli.scheduler.resume_plan import Decision
@@ -26,6 +27,11 @@ WHY_FORMAT: Final = "exp.why/1"
 
 # Statuses for which the log helps to explain the cause.
 _WITH_LOG: Final = frozenset({TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.UNKNOWN})
+_EROFS: Final = "read-only file system"
+_READ_ONLY: Final = (
+    "in its container $EXP_DIR is read-only, except $EXP_TASK_DIR, $EXP_SHARED, shipped code and records:"
+    " what other tasks use belongs in $EXP_SHARED"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,14 +94,17 @@ def explain(
         excerpt = backend_output = None
         if state.status in _WITH_LOG and state.submitted:
             files = snapshot.files.attempt(name, state.attempt)
-            excerpt = log_excerpt.read(files.log, secrets=secrets)
-            backend_output = log_excerpt.read(files.backend_output, secrets=secrets)
+            excerpt = log_excerpt.read(files.log, secrets=secrets, inside=files.root)
+            backend_output = log_excerpt.read(files.backend_output, secrets=secrets, inside=files.root)
         can_resume = snapshot.supervisor in ("gone", "ended") or state.is_over
         explanations.append(
             Explanation(
                 task=task,
                 state=state,
-                causes=_with_line(reader.causes(task, state), line),
+                causes=(
+                    *_with_line(reader.causes(task, state), line),
+                    *_read_only(snapshot, task, state, excerpt),
+                ),
                 chain=tuple(reader.chain(task)),
                 failed_line=line,
                 excerpt=excerpt,
@@ -106,6 +115,17 @@ def explain(
             )
         )
     return explanations
+
+
+def _read_only(snapshot: Snapshot, task: Task, state: TaskState, excerpt: Excerpt | None) -> Iterator[Cause]:
+    """What a task in a container may have missed, if its log ends with the kernel's words for EROFS."""
+    if state.status is not TaskStatus.FAILED or excerpt is None:
+        return
+    if not any(_EROFS in line.lower() for line in excerpt.lines):
+        return
+    options = snapshot.spec.executors.get(task.executor, {})
+    if executors.capabilities(task.executor, options).is_container:
+        yield Cause(kind="read_only", message=_READ_ONLY)
 
 
 def _with_line(causes: Sequence[Cause], line: FailedLine | None) -> tuple[Cause, ...]:

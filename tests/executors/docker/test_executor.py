@@ -29,8 +29,10 @@ from nemorun_cli.contract.fixtures import kill_supervisor, processes_of
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors import Job
 from nemorun_cli.executors.docker import container as containers
+from nemorun_cli.executors.docker import mounts
 from nemorun_cli.executors.docker.client import LogFile, host
 from nemorun_cli.executors.docker.executor import LIST_TIMEOUT
+from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.status import Reason, TaskStatus
@@ -178,6 +180,89 @@ def test_the_records_of_a_root_in_a_container_are_read(docker_engine: Dockerd) -
         done = subprocess.run(argv, cwd="/", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == ["FAILED", 3, {"key": "value"}]
+
+
+# -- a container is a boundary -------------------------------------------------------------------------
+
+
+def test_a_container_changes_nothing_outside_of_its_folders(
+    workspace: ExpWorkspace, engine: Dockerd, tmp_path: Path
+) -> None:
+    """Not by writing, and not by links in the place of what `exp` writes for this or the next attempt."""
+    victim = tmp_path / "victim"
+    (victim / "folder").mkdir(parents=True)
+    (victim / "file").write_text("mine")
+    planted = "plan.json script log exit.json lock usage claim timed-out"
+    first = "cd $EXP_TASK_DIR; if [ $EXP_ATTEMPT = 1 ]; then {}; exit 3; fi"
+    link = f"ln -s {victim}/file"
+    writes = (
+        "rm $EXP_TASK_DIR/attempt-1/plan.json || echo no"
+        "; for name in shim ledger.jsonl resolved.json tasks/other/x"
+        "; do echo >>$EXP_DIR/$name || echo no; done"
+        "; mv $EXP_TASK_DIR/attempt-1 $EXP_TASK_DIR/x || echo no; rmdir $EXP_SHARED || echo no"
+    )
+    logs = f"cd $EXP_TASK_DIR/attempt-1; echo one; rm -f log; {link} log; echo two"
+    tasks: dict[str, Any] = {
+        "other": "true",
+        "writes": {"inline": writes, "dependencies": ["other"]},
+        "logs": {"command": ["sh", "-c", logs]},
+        "plants": first.format(f"mkdir attempt-2; for name in {planted}; do {link} attempt-2/$name; done"),
+        "links": first.format(f"ln -s {victim}/folder attempt-2"),
+        "earlier": f"{first.format('true')}; echo >attempt-1/exit.json || echo no",
+    }
+    for name in ("plants", "links", "earlier"):
+        tasks[name] = {"inline": tasks[name], "retry": {"limit": 1}}
+    run = workspace.start(tasks, **box(), run={"max_parallel": 6})
+    states = run.wait(timeout=PATIENCE).history.tasks
+    assert (victim / "file").read_text() == "mine"
+    assert list((victim / "folder").iterdir()) == []
+    assert log(run, "writes").splitlines().count("no") == 7
+    assert (log(run, "logs"), log(run, "earlier", 2).splitlines()[-1]) == ("one\ntwo\n", "no")
+    assert {name for name, state in states.items() if state.status is TaskStatus.FAILED} == {"links"}
+    assert states["links"].reason == Reason.LAUNCH
+    assert "an earlier attempt of the task put something else in its place" in str(states["links"].message)
+    assert engine.containers(workspace.home.directory) == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_home_in_a_writable_folder_is_read_only(workspace: ExpWorkspace) -> None:
+    """If the workdir or a volume contains the home, it does not change, and nothing above it is renamed."""
+    home = workspace.home.directory
+    above = home.parent
+    script = (
+        f"cd {above}; touch here; mkdir -p fake; touch {home}/x || echo no; mv {home.name} fake || echo no"
+        f"; mv /data/{above.name} /data/fake || echo no; touch /data/{above.name}/{home.name}/x || echo no"
+        "; touch $EXP_TASK_DIR/x $EXP_SHARED/x $EXP_DASH_ROOT/x"
+    )
+    task = {"inline": script, "workdir": str(above)}
+    run = workspace.start({"one": task}, **box(volumes=[f"{above.parent}:/data"]))
+    assert statuses(run.wait(timeout=PATIENCE)) == {"one": "SUCCEEDED"}
+    assert log(run, "one").splitlines().count("no") == 4
+    assert (above / "here").exists()
+
+
+def test_what_is_needed_is_mounted_and_no_more(tmp_path: Path) -> None:
+    """The folders of its task and shipped code are writable, a workdir elsewhere in `$EXP_DIR` is not."""
+    package = Package(
+        packager={}, hash="", store="", folder="/h/e/code/abc", root=None, place=None, files=0, bytes=0
+    )
+    made = replace(plan(package=package), workdir="/h/e/tasks")
+    found = {mount.target: mount.is_writable for mount in mounts.of_plan(made)}
+    assert found == {
+        "/h/dash": True,
+        "/h/e": False,
+        "/h/e/shared": True,
+        "/h/e/code/abc": True,
+        "/h/e/tasks/t": True,
+        "/h/e/tasks/t/attempt-1": True,
+        "/h/e/tasks/t/attempt-1/plan.json": False,
+    }
+    files = ExperimentFiles(tmp_path)
+    files.attempt("t", 1).directory.mkdir(parents=True)
+    files.attempt("t", 2).directory.symlink_to("/")
+    job = Job(experiment="e_1", task="t", attempt=4, files=files.attempt("t", 4))
+    earlier = [(mount.target, mount.is_writable) for mount in mounts.of_earlier(job)]
+    assert earlier == [(str(files.attempt("t", 1).directory), False)]
 
 
 # -- images -----------------------------------------------------------------------------------------
@@ -909,7 +994,13 @@ def plan(**fields: Any) -> Plan:
         argv=("true",),
         workdir="/",
         folder="/",
-        env={"EXP_DIR": "/e", "EXP_DASH_ROOT": "/e/d"},
+        env={
+            "EXP_DIR": "/h/e",
+            "EXP_TASK_DIR": "/h/e/tasks/t",
+            "EXP_SHARED": "/h/e/shared",
+            "EXP_DASH_ROOT": "/h/dash",
+            "NEMORUN_HOME": "/h",
+        },
         stop_signal="TERM",
         stop_grace=1.0,
         **fields,
@@ -1009,7 +1100,7 @@ def test_gpus_are_device_requests() -> None:
 )
 def test_a_volume_is_taken_apart_from_its_end(text: str, expected: str) -> None:
     """A source may have colons, in the folder of the spec or in its own path; a target has none."""
-    assert containers.volume(text, "/run-18:41") == expected
+    assert mounts.volume(text, "/run-18:41") == expected
 
 
 def test_a_source_with_a_colon_is_a_mount(tmp_path: Path) -> None:
@@ -1022,7 +1113,7 @@ def test_a_source_with_a_colon_is_a_mount(tmp_path: Path) -> None:
     create = details["create"]
     assert create["volumes"] == ["named:/cache"]
     assert {"Type": "bind", "Source": f"{folder}/d", "Target": "/data", "ReadOnly": True} in create["mounts"]
-    assert containers.missing_sources(replace(made, details=details)) == [f"{folder}/gone"]
+    assert mounts.missing_sources(replace(made, details=details)) == [f"{folder}/gone"]
 
 
 def test_podman_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -400,6 +400,26 @@ def test_a_secret_is_gone_when_its_job_was_never_run(
     assert not holding[0].exists()
 
 
+@pytest.mark.usefixtures("slurm")
+def test_a_secret_that_is_inherited_by_name_is_in_no_script(
+    workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable with a secret of another task reaches the task as its own secrets do, in a private file."""
+    with monkeypatch.context() as patch:
+        patch.setenv("A_SECRET", "very hush hush")
+        patch.setenv("PLAIN", "no secret")
+        tasks = {
+            "one": {"inline": 'echo "$A_SECRET, $PLAIN" >>"$SEEN"', "env_inherit": ["A_SECRET", "PLAIN"]},
+            "two": {"inline": "true", "secrets": {"TOKEN": {"env": "A_SECRET"}}},
+        }
+        env = {"SEEN": str(workspace.folder / "seen")}
+        run = workspace.start(tasks, env=env, **header(cluster={"type": "slurm"}))
+        assert run.wait(timeout=120).status == "COMPLETED"
+    assert workspace.lines("seen") == ["very hush hush, no secret"]
+    assert json.loads(attempt(run, "one").plan.read_text())["secrets"] == ["A_SECRET"]
+    assert not [path for path in run.directory.rglob("*") if path.is_file() and b"hush" in path.read_bytes()]
+
+
 # -- doctor -----------------------------------------------------------------------------------------------
 
 

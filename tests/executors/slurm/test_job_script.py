@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from nemorun_cli.errors import EngineError
+from nemorun_cli.executors.shim_call import SHIM, shim_line
 from nemorun_cli.executors.slurm.check import _excess_time
 from nemorun_cli.executors.slurm.commands import CommandResult
 from nemorun_cli.executors.slurm.job_script import (
@@ -58,7 +60,15 @@ def plan(**fields: Any) -> Plan:
         "workdir": "/work",
         "kind": "command",
         "folder": "/work",
-        "env": {"EXP_DIR": "/exp", "EXP_OUTPUT": "/exp/outputs", "A": NASTY},
+        "env": {
+            "EXP_DIR": "/home/exp",
+            "EXP_TASK_DIR": "/home/exp/tasks/train",
+            "EXP_SHARED": "/home/exp/shared",
+            "EXP_OUTPUT": "/exp/outputs",
+            "EXP_DASH_ROOT": "/home/dash",
+            "NEMORUN_HOME": "/home",
+            "A": NASTY,
+        },
         "stop_signal": "TERM",
         "stop_grace": 10.0,
     }
@@ -216,15 +226,50 @@ def test_containers_are_flags_of_pyxis() -> None:
     line = argv(
         {"container_image": "nvcr.io#x:1", "container_mounts": ["/data:/data:ro"]}, plan(secrets=("T",))
     )
+    task = "/home/exp/tasks/train"
+    mounts = [
+        "/data:/data:ro",
+        "/work:/work",
+        "/home/dash:/home/dash",
+        "/home/exp:/home/exp:ro",
+        "/home/exp/shared:/home/exp/shared",
+        f"{task}:{task}",
+        f"{task}/attempt-1:{task}/attempt-1",
+        f"{task}/attempt-1/plan.json:{task}/attempt-1/plan.json:ro",
+    ]
     assert line == (
         "srun",
         "--container-image=nvcr.io#x:1",
-        "--container-mounts=/exp:/exp,/work:/work,/data:/data:ro",
+        f"--container-mounts={','.join(mounts)}",
         "--container-workdir=/work",
-        "--container-env=EXP_DIR,EXP_OUTPUT,A,T",
+        "--container-env=EXP_DIR,EXP_TASK_DIR,EXP_SHARED,EXP_OUTPUT,EXP_DASH_ROOT,NEMORUN_HOME,A,T",
         "python",
         "train.py",
     )
+
+
+def test_what_a_spec_mounts_does_not_open_the_experiment() -> None:
+    """In a mount around the home of exp, the home is read-only, and nothing above it can be renamed."""
+    env = {**plan().env, "NEMORUN_HOME": "/nfs/me/home", "EXP_DIR": "/nfs/me/home/exp"}
+    env |= {"EXP_TASK_DIR": "/nfs/me/home/exp/tasks/train", "EXP_SHARED": "/nfs/me/home/exp/shared"}
+    env["EXP_DASH_ROOT"] = "/nfs/me/home/dash"
+    given = {"container_image": "x", "container_mounts": "/nfs:/nfs,/nfs/me:/nfs/me,/nfs/ro:/other:ro"}
+    line = argv(given, plan(env=env, attempt=3, workdir="/nfs/me/work"), earlier=[1])
+    flag = next(flag for flag in line if flag.startswith("--container-mounts="))
+    task = "/nfs/me/home/exp/tasks/train"
+    assert flag.partition("=")[2].split(",") == [
+        "/nfs:/nfs",
+        "/nfs/ro:/other:ro",
+        "/nfs/me:/nfs/me",
+        "/nfs/me/work:/nfs/me/work",
+        "/nfs/me/home:/nfs/me/home:ro",
+        "/nfs/me/home/dash:/nfs/me/home/dash",
+        "/nfs/me/home/exp/shared:/nfs/me/home/exp/shared",
+        f"{task}:{task}",
+        f"{task}/attempt-3:{task}/attempt-3",
+        f"{task}/attempt-1:{task}/attempt-1:ro",
+        f"{task}/attempt-3/plan.json:{task}/attempt-3/plan.json:ro",
+    ]
 
 
 def test_names_are_keys_in_safe_characters() -> None:
@@ -295,6 +340,36 @@ def test_a_script_passes_shellcheck(of: dict[str, Any], members: int, dependency
         check=False,
     )
     assert done.stdout == ""
+
+
+def test_a_job_follows_no_link_and_believes_no_secrets_of_a_container(tmp_path: Path) -> None:
+    """What earlier attempts left in its place is removed, and what its task leaves is not followed."""
+    precious, attempt, folder = tmp_path / "precious", tmp_path / "attempt", tmp_path / "slurm"
+    precious.write_text("mine")
+    attempt.mkdir()
+    folder.mkdir()
+    for name in ("log", "backend-output", "running", "exit.json", "outputs"):
+        (attempt / name).symlink_to(precious)
+    os.mkfifo(attempt / "usage")
+    (attempt / "secrets").write_text(f"touch {tmp_path}/stolen\n")
+    job = "$(awk '/PPid/ {print $2}' /proc/$PPID/status)"
+    task = (
+        f"cd {attempt}; trap 'exit 7' TERM; trap '' USR1; rm -f outputs"
+        f"; for name in signalled time-limit-signal exit.json usage; do ln -s {precious} $name; done"
+        f"; job={job}; kill -XCPU $job; while :; do sleep 0.1; kill -TERM $job; done"
+    )
+    made = plan(argv=("/bin/sh", "-c", task), workdir=str(tmp_path), env_inherit="none")
+    made = replace(made, env={**made.env, "EXP_OUTPUT": str(attempt / "outputs")})
+    asked = request({"signal": "USR1@60"}, made)
+    line = shim_line(attempt, made, made.argv[0], shim=SHIM)
+    member = member_text(made, attempt=attempt, mask="022", env=made.env, arguments=line[1:])
+    (folder / "0").write_text(member)
+    text = job_script(asked, name="n", folder=folder, indices=(), news=folder / "news")
+    (folder / "script").write_text(text)
+    done = subprocess.run(["bash", str(folder / "script")], timeout=60, check=False)
+    assert done.returncode == 7
+    assert (precious.read_text(), (tmp_path / "stolen").exists()) == ("mine", False)
+    assert not (attempt / "log").is_symlink()
 
 
 def test_what_a_member_runs_is_quoted(tmp_path: Path) -> None:

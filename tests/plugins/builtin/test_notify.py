@@ -34,12 +34,16 @@ NOTE = ["sh", "-c", 'cat >>told; printf "%s %s %s\\n" "$EXP_OCCASION" "$EXP_STAT
 
 
 class Inbox(HTTPServer):
-    """A webhook on this machine; `refusals` is how many requests it answers with 500 first."""
+    """A webhook on this machine.
+
+    `refusals` is how many requests it answers with 500 first; `moved_to` is where it redirects all of them.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answering)
         self.received: list[tuple[dict[str, str], bytes]] = []
         self.refusals = 0
+        self.moved_to = ""
 
     @property
     def address(self) -> str:
@@ -54,7 +58,9 @@ class _Answering(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         server.received.append((dict(self.headers), body))
         server.refusals -= 1
-        self.send_response(500 if server.refusals >= 0 else 204)
+        self.send_response(302 if server.moved_to else 500 if server.refusals >= 0 else 204)
+        if server.moved_to:
+            self.send_header("Location", server.moved_to)
         self.end_headers()
 
     def log_message(self, *args: Any) -> None:
@@ -284,6 +290,30 @@ def test_command_is_waited_for_by_who_watches(workspace: ExpWorkspace) -> None:
     for more in ((), ("--direct",), ("-q",)):
         workspace.exp("run", spec, *more)
     assert workspace.lines("said") == ["end COMPLETED "] * 3
+
+
+def test_a_redirect_is_reported_and_not_followed(
+    workspace: ExpWorkspace, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who watches is told the code; neither the address nor a header is in what is recorded."""
+    monkeypatch.setenv("AUTH", "Bearer very-secret-header")
+    with Inbox() as first:
+        first.moved_to = inbox.address
+        thread = threading.Thread(target=first.handle_request)
+        thread.start()
+        monkeypatch.setenv("THE_HOOK", f"{first.address}/very-secret-path")
+        options = {
+            "webhook": {"secret": {"env": "THE_HOOK"}},
+            "headers": {"Authorization": {"secret": {"env": "AUTH"}}},
+        }
+        spec = workspace.spec({"a": "true"}, plugins=uses(**options, retries=0))
+        done = workspace.exp("run", spec)
+        thread.join()
+    assert "the webhook answered 302 Found: a redirect, which is not followed" in done.stderr
+    assert (len(first.received), inbox.received) == (1, [])
+    assert first.received[0][0]["Authorization"] == "Bearer very-secret-header"
+    for path in workspace.home.directory.rglob("*"):
+        assert not path.is_file() or b"very-secret" not in path.read_bytes(), path
 
 
 def test_secrets_of_tasks_are_hidden(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:

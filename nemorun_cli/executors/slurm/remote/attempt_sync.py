@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, GROWS, MOST, KnownFile
 from nemorun_cli.storage.paths import AttemptFiles
-from nemorun_cli.system.files import FILE_MODE, make_folder, write_whole
+from nemorun_cli.system.files import RefusedFileError, descriptor_to_change, make_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,7 +37,7 @@ def known_files(folders: Mapping[str, Path]) -> Iterator[KnownFile]:
     for remote, local in folders.items():
         for name in EVIDENCE:
             try:
-                status = (local / COPIES.get(name, name)).stat()
+                status = (local / COPIES.get(name, name)).lstat()
             except (FileNotFoundError, NotADirectoryError):
                 continue
             yield KnownFile(path=f"{remote}/{name}", mtime=_text(status.st_mtime_ns), size=status.st_size)
@@ -102,7 +102,7 @@ def _write(folder: Path, name: str, piece: FilePiece) -> bool:
             _grow(path, piece)
         else:
             _replace(path, piece)
-    except (NotADirectoryError, IsADirectoryError, FileExistsError):
+    except (NotADirectoryError, IsADirectoryError, FileExistsError, RefusedFileError):
         return True  # something else is in its place: Slurm's report has to do
     except OSError:
         return False
@@ -113,9 +113,10 @@ def _grow(path: Path, piece: FilePiece) -> None:
     """Write bytes at their offset; concurrent processes write the same bytes."""
     if piece.data is None:
         return
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(path, flags if piece.offset else flags | os.O_TRUNC, FILE_MODE)
+    descriptor = descriptor_to_change(path)
     try:
+        if not piece.offset:
+            os.ftruncate(descriptor, 0)
         data, offset = memoryview(piece.data), piece.offset
         while data:
             written = os.pwrite(descriptor, data, offset)

@@ -18,7 +18,6 @@ from nemorun_cli.executors.slurm.ssh import Tunnel
 from nemorun_cli.storage import attempts
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.system.backoff import Backoff
-from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -193,7 +192,7 @@ class RemoteCluster:
 
 def _secrets_of(job: Job) -> Sequence[str]:
     try:
-        secrets: Sequence[str] = json.loads(read_bytes(job.files.plan))["secrets"]
+        secrets: Sequence[str] = json.loads(job.files.read(job.files.plan))["secrets"]
     except (OSError, ValueError, LookupError):
         return ()
     return secrets

@@ -167,8 +167,11 @@ def ask(argv: Sequence[str], *, settings: Sequence[str], fixed: Mapping[str, str
 
 
 def put(path: str, text: str) -> str:
-    """The shell text that writes a private file; `printf` is a builtin, so that no process shows the text."""
-    return f"printf %s {shlex.quote(text)} >|{shlex.quote(path)}"
+    """The shell text that writes a private file; `printf` is a builtin, so that no process shows the text.
+
+    It is a new file: a link that a task has put in its place is not followed.
+    """
+    return f"rm -f -- {shlex.quote(path)} && printf %s {shlex.quote(text)} >{shlex.quote(path)}"
 
 
 def script(commands: Iterable[str], watched: WatchedFiles | None, *, marker: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm.submissions import FOLDER
 from nemorun_cli.model import forms, remote_host
-from nemorun_cli.system.files import make_folder, read_bytes, write
+from nemorun_cli.system.files import make_folder, write
 
 if TYPE_CHECKING:
     from nemorun_cli.executors.slurm.ssh import Tunnel
@@ -41,7 +41,7 @@ class RemotePaths:
         before = files.directory / FOLDER / NOTE_BEFORE
         try:
             note = before if before.exists() else self._note
-            self.folder = _noted_folder(note)
+            self.folder = _noted_folder(note, files)
         except FileNotFoundError:
             name = files.directory.parent.name
             self.folder = Path(tunnel.job_dir, owner(files.home), name, files.id)
@@ -98,14 +98,14 @@ class RemotePaths:
         return re.compile(re.escape(str(self.files.directory)) + r"(?![A-Za-z0-9._-])")
 
 
-def _noted_folder(note: Path) -> Path:
+def _noted_folder(note: Path, files: ExperimentFiles) -> Path:
     """The remote folder in a note, which becomes part of commands on the host.
 
     Raises:
         EngineError: it is not the path of a folder that needs no quotes.
     """
     try:
-        folder = json.loads(read_bytes(note))["folder"]
+        folder = json.loads(files.read(note))["folder"]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise EngineError(f"{note} cannot be read: {error}", hint="restore it from a backup") from error
     if not isinstance(folder, str) or not re.match(remote_host.FOLDER, folder) or folder.count("/") < DEPTH:

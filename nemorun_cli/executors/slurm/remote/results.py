@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.executors.slurm import ssh
 from nemorun_cli.executors.slurm.remote.attempt_sync import COPIES, RECORDS
 from nemorun_cli.executors.slurm.remote.connection import TRANSFER_TIMEOUT
+from nemorun_cli.storage import attempts
 from nemorun_cli.storage.paths import OWN_NAMES
 from nemorun_cli.system import files
 from nemorun_cli.system.files import make_folder
@@ -105,7 +106,7 @@ class ResultFetcher:
             if own and (plan := _plan(folder)):
                 root = Path(plan["details"]["records"])
                 lines = [json.dumps({"dash_root": str(root), "prefix": prefix}) for prefix in own]
-                files.write(folder / RECORDS, "".join(f"{line}\n" for line in lines))
+                attempts.put(folder / RECORDS, "".join(f"{line}\n" for line in lines))
                 prefixes += own
         if root is None:
             return []
@@ -137,7 +138,7 @@ class ResultFetcher:
 def _plan(attempt: Path) -> dict[str, Any]:
     """The plan of an attempt; empty if its folder was removed, so that nothing more can be fetched."""
     try:
-        plan: dict[str, Any] = json.loads(files.read_bytes(attempt / "plan.json"))
+        plan: dict[str, Any] = json.loads(files.read_bytes(attempt / "plan.json", follows_link=False))
     except OSError:
         return {}
     return plan

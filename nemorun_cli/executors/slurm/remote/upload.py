@@ -116,11 +116,12 @@ def text(
     packages: Iterable[Package],
     secrets: Mapping[Path, Secrets],
 ) -> str:
-    """The shell text that copies the code, writes the secrets, and then calls sbatch.
+    """The shell text that makes common folders, copies the code, writes the secrets, and calls sbatch.
 
     It does nothing in a folder of another user, who could read and change all of that.
     """
-    texts = [own_folder(paths.home), *(_copy_code(paths, package) for package in packages)]
+    texts = [own_folder(paths.home), f"mkdir -p {paths.remote(paths.files.shared)} {paths.records}"]
+    texts += [_copy_code(paths, package) for package in packages]
     texts += [
         protocol.put(str(paths.remote(folder / SECRETS)), secrets_text(values))
         for folder, values in secrets.items()
