@@ -71,6 +71,12 @@ RawTexts = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print ids only.")]
+Observe = Annotated[
+    bool,
+    typer.Option(
+        "--observe", help="Ask Slurm, Docker and remote hosts also about experiments of other homes."
+    ),
+]
 
 Detach = Annotated[
     bool | None, typer.Option("-d", "--detach", help="Print the id and return once the experiment runs.")

@@ -24,9 +24,11 @@ ROWS_AROUND: Final = 4  # of these, rows that are not of the header
 FEWEST_ROWS: Final = 3
 
 
-def watch(run: Run, names: Sequence[str] | None, *, is_json: bool, quiet: bool) -> Snapshot:
+def watch(
+    run: Run, names: Sequence[str] | None, *, is_json: bool, quiet: bool, others: bool = False
+) -> Snapshot:
     """Show the status until the experiment is no longer running; returns the last snapshot."""
-    with Watch(run.files, run.home) as watching:
+    with Watch(run.files, run.home, others=others) as watching:
         if quiet:
             snapshot = _until_over(watching)
             show(snapshot, names, is_json=is_json, quiet=quiet)

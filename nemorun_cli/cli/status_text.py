@@ -70,7 +70,8 @@ def supervisor(snapshot: Snapshot) -> str:
     """The state of the supervisor, and the remedy if it has terminated."""
     process = f"pid {snapshot.holder.pid} on {snapshot.holder.host}" if snapshot.holder else "none yet"
     if snapshot.supervisor == "gone":
-        live = f"{snapshot.live} task(s) still running; " if snapshot.live else ""
+        state = "not observed" if snapshot.not_observed else "still running"
+        live = f"{snapshot.live} task(s) {state}; " if snapshot.live else ""
         return f"terminated ({process}); {live}continue with: exp resume {snapshot.files.id}"
     if snapshot.supervisor == "elsewhere":
         return f"on another host ({process}); cannot be checked from this one"
@@ -166,6 +167,8 @@ def task_details(snapshot: Snapshot, task: Task) -> list[str]:
 def next_commands(snapshot: Snapshot) -> str:
     """The commands that are useful next."""
     which = snapshot.files.id
+    if snapshot.not_observed:
+        return f"exp status {which} --observe · exp logs {which}"
     if snapshot.status is ExperimentStatus.RUNNING:
         return f"exp attach {which} · exp logs {which} -f · exp cancel {which}"
     if snapshot.status is ExperimentStatus.COMPLETED:

@@ -48,9 +48,9 @@ def _show_failures(snapshot: Snapshot, names: Sequence[str]) -> None:
     failed = [name for name in names if name in swept and snapshot.history.tasks[name].status == "FAILED"]
     if not failed:
         return
-    from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
+    from nemorun_cli.views import known_secrets  # noqa: PLC0415 - the same
     from nemorun_cli.views.reports import failure_groups  # noqa: PLC0415 - only where something failed
 
-    known = secret_values.known(snapshot.spec).values()
+    known = known_secrets.of_experiment(snapshot.files, snapshot.spec, snapshot.history).values()
     lines = [kind.line for kind in failure_groups.kinds(snapshot, failed, secrets=known)]
     terminal.write_lines(["", f"{len(failed)} failed:", *(f"  {line}" for line in lines)])

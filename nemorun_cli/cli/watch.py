@@ -10,9 +10,8 @@ from nemorun_cli.cli import progress, terminal
 from nemorun_cli.cli.log_output import LogOutput
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import ExperimentStatus, TaskStatus
-from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import requests
-from nemorun_cli.views import failed_line_text, log_excerpt, sweeps
+from nemorun_cli.views import failed_line_text, known_secrets, log_excerpt, sweeps
 from nemorun_cli.views.log_reader import LogFeed
 
 if TYPE_CHECKING:
@@ -44,7 +43,9 @@ def watch(
     """
     is_apart = is_json or quiet  # standard output is reserved for the document or the id
     logs_stream = sys.stderr if is_apart else sys.stdout
-    secrets = set(secret_values.known(watching.spec).values()) | run.secrets
+    secrets = (
+        set(known_secrets.of_experiment(run.files, watching.spec, watching.history).values()) | run.secrets
+    )
     feed = LogFeed(run.files, tailed(watching.spec), secrets=secrets)
     if watching.has_looked:
         feed.skip(watching.history)

@@ -8,6 +8,8 @@ from nemorun_cli import executors
 from nemorun_cli.errors import EngineError, UsageError
 from nemorun_cli.executors import AttemptStatus, Job
 from nemorun_cli.model.status import Reason
+from nemorun_cli.storage import creation_mark
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -80,7 +82,12 @@ def _look(
 ) -> tuple[dict[Key, AttemptStatus], str | None]:
     """The statuses that an executor reports for abandoned attempts, or why it cannot report any."""
     jobs = [Job.of(task, snapshot.history.tasks[task.id], snapshot.files) for task in tasks]
-    spec = snapshot.spec
+    spec, files = snapshot.spec, snapshot.files
+    is_asked = name not in creation_mark.backends(spec) or creation_mark.is_own(
+        Home(files.home), files, spec, snapshot.history.supervisor
+    )
+    if not is_asked:
+        return {}, creation_mark.NOT_OBSERVED
     try:
         executor = executors.make(name, spec.executors.get(name, {"type": name}), {})
         try:

@@ -7,13 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import EngineError, NotOverError, UsageError
+from nemorun_cli.executors.unobserved import UnobservedExecutor
 from nemorun_cli.model.attempt_end import signal_number
-from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import requests, supervision
 from nemorun_cli.storage.requests import request
 from nemorun_cli.supervisor.loop import SupervisorLoop
 from nemorun_cli.system.locks import HeldLock
-from nemorun_cli.views import observe
+from nemorun_cli.views import known_secrets, observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,9 +34,10 @@ def cancel(
     signal: str | None,
     grace: float | None,
     abandon: bool,
+    others: bool,
 ) -> Snapshot:
     """See `Run.cancel`."""
-    snapshot = observe.look(files, home=home.directory)
+    snapshot = observe.look(files, home=home.directory, others=others)
     names = snapshot.match_tasks(tasks) if tasks else None
     if signal is not None:
         try:
@@ -51,6 +52,11 @@ def cancel(
             f"{files.id} runs on {host}",
             hint="cancel it on that host, or give up on it with --abandon",
         )
+    if snapshot.not_observed and not abandon:
+        raise UsageError(
+            f"{files.id}: {snapshot.not_observed}",
+            hint="if you trust it, cancel it with --observe, which asks where it runs; or use --abandon",
+        )
     targets = _targets_of_whole(snapshot) if names is None else names
     ask = partial(request, files, names, signal=signal, grace=grace, abandon=abandon)
     ask()
@@ -59,7 +65,7 @@ def cancel(
         if grace is None
         else SLACK + grace
     )
-    return _wait(snapshot, home, targets, patience, is_whole=names is None, ask=ask)
+    return _wait(snapshot, home, targets, patience, is_whole=names is None, ask=ask, others=others)
 
 
 def _targets_of_whole(snapshot: Snapshot) -> list[str]:
@@ -76,6 +82,7 @@ def _wait(
     *,
     is_whole: bool,
     ask: Callable[[], object],
+    others: bool,
 ) -> Snapshot:
     files, resumed = before.files, before.history.resumed
     deadline = limit = time.monotonic() + patience
@@ -94,7 +101,7 @@ def _wait(
         if now > limit:
             raise _not_over(snapshot, survivors, patience)
         if snapshot.supervisor != "alive":
-            _cancel_without_supervisor(home, snapshot, names, deadline)
+            _cancel_without_supervisor(home, snapshot, names, deadline, others=others)
         time.sleep(LOOK_EVERY)
 
 
@@ -118,13 +125,17 @@ def _has_handlers_left(snapshot: Snapshot, names: Sequence[str]) -> bool:
     return bool(history.outcome) and snapshot.supervisor == "alive" and history.handlers.isdisjoint(names)
 
 
-def _cancel_without_supervisor(home: Home, snapshot: Snapshot, names: Sequence[str], deadline: float) -> None:
+def _cancel_without_supervisor(
+    home: Home, snapshot: Snapshot, names: Sequence[str], deadline: float, *, others: bool
+) -> None:
     """Act as the supervisor, holding its lock until all tasks have terminated."""
     lock = supervision.take_nameless(snapshot.files)
     if lock is None:
         return
     held = HeldLock(snapshot.files.supervisor_lock, lock)
-    secrets = secret_values.known(snapshot.spec)
+    files, spec = snapshot.files, snapshot.spec
+    unasked = () if others else observe.unasked_executors(files, spec, snapshot.history, home.directory)
+    secrets = {} if unasked else known_secrets.of_experiment(files, spec, snapshot.history)
     loop = SupervisorLoop(
         snapshot.files,
         snapshot.spec,
@@ -132,6 +143,7 @@ def _cancel_without_supervisor(home: Home, snapshot: Snapshot, names: Sequence[s
         home=home.directory,
         by=requests.who(),
         can_submit=False,
+        makers=dict.fromkeys(unasked, UnobservedExecutor),
         lock=held,
     )
     try:

@@ -17,7 +17,7 @@ from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.masking import mask
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.spec import load
-from nemorun_cli.storage import events, paths, spec_copies
+from nemorun_cli.storage import creation_mark, events, paths, spec_copies
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.paths import ExperimentFiles
 from nemorun_cli.storage.spec_origin import Origin
@@ -93,6 +93,7 @@ def create(
             spec = replace(spec, packages=shipments.unpack(files)) if shipments else spec
             _copy_shim(files)
             write_copies(files, document, spec, directory=files.directory)
+            creation_mark.write(home, files, spec)
             crashpoints.point("create.files")
             _begin_ledger(files, spec, home=home, by=mask(by, secrets), key=key, document=document)
             crashpoints.point("create.ledger")

@@ -27,7 +27,7 @@ from nemorun_cli.model.control_characters import LAYOUT, escaped
 from nemorun_cli.plugins import SUPERVISOR_GONE, Plugin, discovery
 from nemorun_cli.plugins.faults import Fault
 from nemorun_cli.storage import events, spec_copies
-from nemorun_cli.storage.ledger import LedgerReader
+from nemorun_cli.storage.ledger import reader_of
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 from nemorun_cli.system import locks
 from nemorun_cli.system.files import descriptor_to_append, descriptor_to_change
@@ -60,7 +60,7 @@ class Listener:
 
     def __init__(self, number: int, use: PluginUse, run: Run) -> None:
         self._files, self._use, self._run = run.files.hearer(number), use, run
-        self._ledger = LedgerReader(run.files.ledger)
+        self._ledger = reader_of(run.files.ledger)
         self._position = descriptor_to_change(self._files.heard)
         self._delivered = int(os.read(self._position, 32) or b"0")
         self._seen = 0

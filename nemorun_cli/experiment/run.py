@@ -18,7 +18,7 @@ from nemorun_cli.errors import (
     UsageError,
 )
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.storage import ledger, spec_copies
+from nemorun_cli.storage import creation_mark, ledger, spec_copies
 from nemorun_cli.storage.paths import ExperimentFiles, Home, age_key, skip
 from nemorun_cli.system.files import open_to_read
 from nemorun_cli.views.observe import look
@@ -61,30 +61,40 @@ class Run:
         """The folder of the experiment."""
         return self.files.directory
 
-    def status(self, *, observe: bool = True) -> Snapshot:
-        """The current state of the experiment; with `observe`, the state of live tasks is also polled."""
-        return look(self.files, home=self.home.directory, observe=observe)
+    def status(self, *, observe: bool = True, others: bool = False) -> Snapshot:
+        """The current state of the experiment; with `observe`, the state of live tasks is also polled.
+
+        With `others`, that holds for the backends of an experiment that this home did not create, too: its
+        folder may name any host.
+        """
+        return look(self.files, home=self.home.directory, observe=observe, others=others)
 
     def spec(self) -> Spec:
         """The spec as resolved when the experiment was created."""
         return spec_copies.read_spec(self.files)
 
     def wait(
-        self, *, timeout: float | None = None, report: Callable[[str], None] = lambda _: None
+        self,
+        *,
+        timeout: float | None = None,
+        report: Callable[[str], None] = lambda _: None,
+        others: bool = False,
     ) -> Snapshot:
         """Wait until the experiment is no longer running.
 
         Args:
             timeout: seconds; None waits forever.
             report: called with a message if the supervisor does not respond, and when it responds again.
+            others: see `status`.
 
         Raises:
             NotOverError: the experiment is still running after the timeout.
+            UsageError: this home did not create the experiment, so that its backends are not asked.
         """
         from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - not for a single poll
 
         deadline = None if timeout is None else time.monotonic() + timeout
-        with Watch(self.files, self.home) as watch:
+        with Watch(self.files, self.home, others=others) as watch:
             while True:
                 snapshot = watch.look()
                 if watch.notice:
@@ -103,6 +113,7 @@ class Run:
         signal: str | None = None,
         grace: float | None = None,
         abandon: bool = False,
+        others: bool = False,
     ) -> Snapshot:
         """Cancel tasks (default: the whole experiment) and return when they have terminated.
 
@@ -111,15 +122,19 @@ class Run:
             signal: instead of each task's `stop_signal`.
             grace: seconds until KILL, instead of each task's `stop_grace`.
             abandon: record CANCELLED without confirmation from the engine.
+            others: see `status`.
 
         Raises:
+            UsageError: this home did not create the experiment, so that its backends are not asked.
             NotOverError: some tasks, which the message names, are still running, or the supervisor does not
                 respond.
             EngineError: the experiment runs on another host.
         """
         from nemorun_cli.experiment.cancel import cancel  # noqa: PLC0415 - only writers pay for its imports
 
-        return cancel(self.files, self.home, tasks, signal=signal, grace=grace, abandon=abandon)
+        return cancel(
+            self.files, self.home, tasks, signal=signal, grace=grace, abandon=abandon, others=others
+        )
 
     def resume(
         self,
@@ -152,6 +167,7 @@ class Run:
 
         self.files.require_trusted_programs()
         by = requests.who()
+        self._adopt(host_is_gone=host_is_gone)
         snapshot = self.status()
         self.require_gone(snapshot, host_is_gone=host_is_gone)
         if snapshot.supervisor == "alive":
@@ -167,6 +183,7 @@ class Run:
             )
             if change is None:
                 return False
+            creation_mark.write(self.home, self.files, change.spec)
             values = secret_values.resolve(change.spec, document)
             stored = read_bytes(self.files.source).decode() if self.files.source.exists() else ""
             secret_warnings.refuse_in_params(document, values, stored=stored)
@@ -186,6 +203,12 @@ class Run:
             by=by, seen=snapshot.history.resumed, below=tuple(names), host_is_gone=host_is_gone
         )
         return self._go(request, values, snapshot.spec)
+
+    def _adopt(self, *, host_is_gone: bool) -> None:
+        """Make the experiment one of this home, whose backends may be asked, unless it runs already."""
+        snapshot = self.status(observe=False)
+        if snapshot.supervisor != "alive" and (host_is_gone or snapshot.supervisor != "elsewhere"):
+            creation_mark.write(self.home, self.files, snapshot.spec)
 
     def require_gone(self, snapshot: Snapshot, *, host_is_gone: bool = False) -> None:
         """Refuse if a task may still run on another host or after it was abandoned, or nobody drives it.

@@ -86,12 +86,15 @@ def place(name: str, data: Mapping[str, Any]) -> Place:
     return ("secrets", name)
 
 
-def known(spec: Spec) -> dict[str, str]:
-    """Return the values that are available without running a command, for masking output."""
+def known(spec: Spec, *, reads_files: bool = True) -> dict[str, str]:
+    """Return the values that are available without running a command, for masking output.
+
+    Without `reads_files`, they are only those of environment variables.
+    """
     values = {}
     for name in names_in_use(spec):
         source = spec.secrets.get(name, {"env": name})
-        if "command" not in source:
+        if "env" in source or (reads_files and "command" not in source):
             try:
                 values[name] = _value(name, source, Path(spec.folder))
             except (OSError, ValueError, UsageError):

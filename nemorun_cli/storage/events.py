@@ -9,7 +9,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from nemorun_cli.model import forms
 from nemorun_cli.model.clock import unix
+from nemorun_cli.model.forms import (
+    AMOUNT,
+    ATTEMPT,
+    COUNT,
+    FLAG,
+    ID,
+    INTEGER,
+    NUMBER,
+    OBJECT,
+    PATH,
+    PID,
+    TEXT,
+    TEXTS,
+    TIME,
+    Form,
+    is_inside,
+    mapping_of,
+)
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 
 if TYPE_CHECKING:
@@ -68,6 +87,13 @@ def _is_time(value: Any) -> bool:
     except (ValueError, TypeError, AttributeError, OverflowError):
         return False
     return True
+
+
+def _is_usage(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    memory, cpu = value.get("memory"), value.get("cpu")
+    return (memory is None or COUNT.fits(memory)) and (cpu is None or AMOUNT.fits(cpu))
 
 
 def _is_signal(value: Any) -> bool:
@@ -132,6 +158,58 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "rebuilt": _is_flag,
 }
 """The type of each field that some event has; a field has one meaning in all events."""
+
+_OPTIONAL_TEXT: Final = TEXT | None
+_ITEM_FORMS: Final[Mapping[str, Form]] = {
+    CREATED: COUNT,
+    CANCEL_REQUESTED: TEXTS | None,
+    RESUMED: mapping_of(ATTEMPT, "an object of attempts' numbers"),
+}
+"""The form of the field `tasks`, by the kind of event."""
+
+STORED: Final[Mapping[str, Form]] = {
+    "event": TEXT,
+    "time": TIME,
+    "by": _OPTIONAL_TEXT,
+    "task": ID,
+    "attempt": ATTEMPT,
+    "status": TEXT,
+    "reason": _OPTIONAL_TEXT,
+    "message": _OPTIONAL_TEXT,
+    "exit_code": INTEGER | None,
+    "job_id": _OPTIONAL_TEXT,
+    "started": TIME | None,
+    "not_before": TIME | None,
+    "evidence": _OPTIONAL_TEXT,
+    "outputs": OBJECT,
+    "usage": Form(_is_usage, "the usage of an attempt") | None,
+    "symptom": _OPTIONAL_TEXT,
+    "gpus": _OPTIONAL_TEXT,
+    "signal": Form(_is_signal, "a signal") | None,
+    "grace": AMOUNT | None,
+    "duration": NUMBER | None,
+    "abandon": FLAG,
+    "pid": PID,
+    "host": TEXT,
+    "boot": TEXT,
+    "user": TEXT,
+    "counts": mapping_of(COUNT, "an object of counts"),
+    "active": AMOUNT | None,
+    "revision": ATTEMPT,
+    "changed": TEXTS,
+    "added": TEXTS,
+    "removed": TEXTS,
+    "id": TEXT,
+    "name": TEXT,
+    "key": _OPTIONAL_TEXT,
+    "rerun_of": _OPTIONAL_TEXT,
+    "tags": TEXTS,
+    "prefix": Form(is_inside, "the prefix of a record") | None,
+    "home": PATH,
+    "version": _OPTIONAL_TEXT,
+    "environment": OBJECT | None,
+}
+"""The form that readers need of each field, whatever wrote it."""
 
 WORDED: Final = ("by", "message", "evidence")
 """The fields whose text is not the spec's, and comes from people, tasks, engines and errors."""
@@ -276,6 +354,33 @@ KINDS: Final[Mapping[str, EventKind]] = {
         details=_status_details,
     ),
 }
+
+
+def flaw(entry: Event) -> str | None:
+    """Why readers cannot use an event that a ledger contains; None if they can."""
+    name = entry.get("event")
+    kind = KINDS.get(name) if type(name) is str else None
+    if kind is not None and name not in _ITEM_FORMS and _is_as_usual(entry, kind):
+        return None
+    required = ("event",) if kind is None else ("event", "time", *kind.required)
+    if problem := next(forms.flaws(entry, STORED, required=required), None):
+        return problem
+    if kind is not None and kind.statuses and entry["status"] not in kind.statuses:
+        return f"status is {forms.shown(entry['status'])}, which {name} cannot have"
+    if "tasks" in entry and (form := _ITEM_FORMS.get(name or "")) is not None:
+        return form.flaw("tasks", entry["tasks"])
+    return None
+
+
+def _is_as_usual(entry: Event, kind: EventKind) -> bool:
+    """Whether an event has no flaw, found quickly: a ledger may have a hundred thousand."""
+    if "time" not in entry or not kind.required <= entry.keys():
+        return False
+    for field, value in entry.items():
+        form = STORED.get(field)
+        if form is not None and type(value) not in form.types and not form.fits(value):
+            return False
+    return not kind.statuses or entry["status"] in kind.statuses
 
 
 def is_valid(entry: Event | None) -> bool:

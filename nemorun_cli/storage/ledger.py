@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, LockHeldError, NotFoundError
+from nemorun_cli.storage import events as kinds
 from nemorun_cli.system import crashpoints
 from nemorun_cli.system.files import (
     RefusedFileError,
@@ -66,12 +67,14 @@ class LedgerReader:
         offset: bytes up to and including the last intact marker.
         torn: bytes after it that are not (or not yet) a complete batch.
         voids: how many torn tails have been closed by a void marker.
+        flaw: why an event cannot be used, or None; `events.flaw` for the ledgers of experiments.
     """
 
     path: Path
     offset: int = 0
     torn: int = 0
     voids: int = 0
+    flaw: Callable[[Event], str | None] = lambda _: None
     _lines: int = field(default=0)
 
     def read(self) -> list[Event]:
@@ -132,6 +135,7 @@ class LedgerReader:
             elif start != intact:  # lines between two intact batches were intact once, too
                 raise self._damage(damaged or self._lines + 1)
             else:
+                self._check(batch, number - len(batch), damaged)
                 events += batch
                 self._lines = number
                 batch, intact = [], end + 1
@@ -141,6 +145,14 @@ class LedgerReader:
             raise LedgerDamagedError(f"{self.path}:1: the first batch is damaged", hint=self.remedy)
         self.offset += intact
         return events
+
+    def _check(self, batch: Sequence[Event], first: int, damaged: int | None) -> None:
+        """Refuse lines that cannot be used: an intact batch, too, may come from elsewhere."""
+        if damaged is not None:
+            raise LedgerDamagedError(f"{self.path}:{damaged}: this line is no event", hint=self.remedy)
+        for number, event in enumerate(batch, start=first):
+            if (flaw := self.flaw(event)) is not None:
+                raise LedgerDamagedError(f"{self.path}:{number}: {flaw}", hint=self.remedy)
 
     def _check_format(self, data: bytes) -> None:
         entry = parse(data[: data.find(b"\n") + 1])
@@ -206,6 +218,7 @@ class Ledger:
         *,
         lock_wait: float = LOCK_WAIT,
         report: Callable[[str], None] = lambda _: None,
+        flaw: Callable[[Event], str | None] = lambda _: None,
     ) -> None:
         self.path = path
         self._report = report
@@ -216,7 +229,7 @@ class Ledger:
         self._missing_since: float | None = None  # monotonic, if the file was missing at the last look
         self._mtime: int | None = None  # in nanoseconds, after the last write or check by this process
         self._next_check = 0.0  # monotonic: some file systems change the time of modification later
-        self._reader = LedgerReader(path)
+        self._reader = LedgerReader(path, flaw=flaw)
         self._unreturned: list[Event] = []  # read by an `append` that failed
 
     def create(self, event: Event) -> None:
@@ -439,13 +452,18 @@ def _describe(pid: int) -> str:
     return f"pid {pid} ({argv.decode(errors='replace')[:200]})"
 
 
+def reader_of(path: Path) -> LedgerReader:
+    """A reader of an experiment's ledger, which refuses events that no reader can use."""
+    return LedgerReader(path, flaw=kinds.flaw)
+
+
 def read_settled(path: Path, *, patience: float = 0.1) -> tuple[list[Event], LedgerReader]:
     """All events and the reader that read them, once no write is in progress.
 
     A writer may be about to complete a torn tail: the reader's `torn` is nonzero only if the tail is still
     there after `patience` seconds.
     """
-    reader = LedgerReader(path)
+    reader = reader_of(path)
     events = reader.read()
     end = time.monotonic() + patience
     while reader.torn and time.monotonic() < end:

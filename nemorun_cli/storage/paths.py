@@ -27,7 +27,7 @@ LEDGER: Final = "ledger.jsonl"
 # In an experiment's folder: what `exp` itself writes, as globs; nothing that tasks leave may replace it.
 OWN_NAMES: Final = (
     "spec.yaml", "source.json", "resolved.json", f"{LEDGER}*", "ledger.*", "supervisor.*", "revision*",
-    "plugins", "wake", "shim", "partial.py", "scripts", "code", "slurm",
+    "mark", "plugins", "wake", "shim", "partial.py", "scripts", "code", "slurm",
     "tasks/**/attempt-*", "tasks/*/attempt-*",
 )  # fmt: skip
 REVISIONS: Final = "revisions"
@@ -240,6 +240,11 @@ class ExperimentFiles:
         return self.directory / "supervisor.log"
 
     @property
+    def mark(self) -> Path:
+        """What shows that its home created the experiment; see `storage.creation_mark`."""
+        return self.directory / "mark"
+
+    @property
     def wake(self) -> Path:
         """A FIFO: a byte written to it makes the supervisor check for requests."""
         return self.directory / "wake"
@@ -411,6 +416,15 @@ class Home:
     def keys(self) -> Path:
         """The locks of `--key`."""
         return self.directory / "keys"
+
+    @property
+    def key(self) -> Path:
+        """The key under which experiments are marked as created by this home."""
+        return self.directory / "key"
+
+    def user_key(self, uid: int) -> Path:
+        """The same for a user who shares a home that is another user's."""
+        return self.directory / f"key-{uid}"
 
     def slots(self, host: str) -> Path:
         """The tasks that use, or wait for, the local capacity of a host."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError, NotFoundError
 from nemorun_cli.model.spec import Spec
-from nemorun_cli.storage import ledger
+from nemorun_cli.storage import ledger, stored_spec
 from nemorun_cli.storage.ledger import read_settled
 from nemorun_cli.system.files import open_to_read
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DIRECTORY: Final = "directory"  # the key for the experiment's folder, in addition to those of the spec
 LONGEST_LINE: Final = 1 << 20  # bytes that are read of the first line of a ledger
+DEPTH: Final = 3  # folders in the path of an experiment: experiments/NAME/ID in a home
 
 
 def text(spec: Spec, directory: Path) -> str:
@@ -51,7 +52,7 @@ def read_copy(files: ExperimentFiles, *, revision: int | None = None) -> Spec:
     document = read_document(files, revision=revision)
     try:
         return Spec.from_json(document)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # a field that is missing
         raise _unreadable(_path(files, revision), error) from error
 
 
@@ -59,8 +60,15 @@ def read_document(files: ExperimentFiles, *, revision: int | None = None) -> dic
     """One copy as plain data, with the paths of where the experiment is now.
 
     Raises:
-        LedgerError: it is missing or unreadable.
+        LedgerError: it is missing or unreadable, or a field has a value that is not safe to use.
     """
+    document = _with_present_paths(files, revision)
+    if (problem := stored_spec.problem(document, files.directory)) is not None:
+        raise _unreadable(_path(files, revision), problem)
+    return document
+
+
+def _with_present_paths(files: ExperimentFiles, revision: int | None) -> dict[str, Any]:
     path = _path(files, revision)
     try:
         document = json.loads(files.read(path))
@@ -70,19 +78,27 @@ def read_document(files: ExperimentFiles, *, revision: int | None = None) -> dic
     except (ValueError, RecursionError) as error:
         raise _unreadable(path, error) from error
     if not isinstance(document, dict):
-        raise _unreadable(path, TypeError("it is not a JSON object"))
+        raise _unreadable(path, "it is not a JSON object")
     before = document[DIRECTORY] if DIRECTORY in document else _recorded_directory(files)
-    if not isinstance(before, str) or before in ("", str(files.directory)):
+    if not isinstance(before, str) or before == str(files.directory) or not _is_folder_of(before):
         return document
-    relocated: dict[str, Any] = _relocated(document, before, str(files.directory))
+    try:
+        relocated: dict[str, Any] = _relocated(document, before, str(files.directory))
+    except RecursionError as error:
+        raise _unreadable(path, error) from error
     return relocated
+
+
+def _is_folder_of(path: str) -> bool:
+    """Whether a path can be that of an experiment; replacing a short text would change all others."""
+    return path.startswith("/") and path.count("/") >= DEPTH
 
 
 def _path(files: ExperimentFiles, revision: int | None) -> Path:
     return files.resolved if revision is None else files.revision(revision).resolved
 
 
-def _unreadable(path: Path, error: Exception) -> LedgerError:
+def _unreadable(path: Path, error: Exception | str) -> LedgerError:
     return LedgerError(f"{path} cannot be read: {error}", hint="restore it from a backup")
 
 

@@ -340,10 +340,12 @@ def _resumed(history: ExperimentState, event: Event) -> None:
     for name, attempt in event["tasks"].items():
         if name in history.removed:
             continue
-        state = history.tasks[name]
-        if history.move(state, TaskStatus.PENDING, {**event, "task": name}):
-            _reset(state, attempt)
-            state.tries = 0
+        resumed, known = {**event, "task": name}, history.tasks.get(name)
+        if known is None:
+            history._reject(resumed, "no such task")  # noqa: SLF001 - a step of the same fold
+        elif history.move(known, TaskStatus.PENDING, resumed):
+            _reset(known, attempt)
+            known.tries = 0
 
 
 def _concluded(history: ExperimentState, event: Event) -> None:

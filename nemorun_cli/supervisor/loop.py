@@ -92,7 +92,7 @@ class SupervisorLoop:
         self.files, self.spec, self.home = files, spec, home
         self._lock = lock
         self.history = ExperimentState.of(spec, strict=True)
-        ledger = Ledger(files.ledger, files.ledger_lock, report=report)
+        ledger = Ledger(files.ledger, files.ledger_lock, report=report, flaw=events.flaw)
         self._tracker = Tracker(files, spec, home=home, can_submit=can_submit, report=report)
         self.journal = LedgerWriter(
             ledger,

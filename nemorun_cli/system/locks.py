@@ -54,7 +54,7 @@ class Holder:
         """A holder from an event of the ledger or from a lock file."""
         pid, problem = values.get("pid"), values.get("problem")
         return cls(
-            pid=pid if isinstance(pid, int) else 0,
+            pid=pid if type(pid) is int and 0 < pid <= pids.LARGEST else 0,
             host=str(values.get("host", "")),
             boot=str(values.get("boot", "")),
             since=str(values.get("since", "")),

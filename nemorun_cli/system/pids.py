@@ -9,11 +9,14 @@ from typing import Final, Literal
 
 Halt = Literal["stopped", "frozen"]
 
+LARGEST: Final = 2**31 - 1  # the largest pid that a call of the system takes
 CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
 def exists(pid: int) -> bool:
-    """Whether a process with this pid exists; a zombie counts."""
+    """Whether a process with this pid exists; a zombie counts. 0 stands for an unknown process."""
+    if pid <= 0:  # for the system, a whole group of processes
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -92,7 +92,9 @@ class Logs:
             openings: only lines of these openings.
         """
         filters = level is not None or contains is not None or grep is not None or time is not None
-        lines, torn = row_files.series(self._folder, openings=openings, tail=None if filters else tail)
+        lines, torn = row_files.series(
+            self._folder, openings=openings, tail=None if filters else tail, kind="logs"
+        )
         if level is not None:
             accepted = LEVELS[LEVELS.index(_level(level)) :]
             lines = [line for line in lines if line.get("level") in accepted]

@@ -90,7 +90,7 @@ class Params:
 
         If two processes set `a` and `a.b` concurrently, the later one takes effect.
         """
-        flat = _state(row_files.series(self._folder, openings=openings)[0])
+        flat = _state(row_files.series(self._folder, openings=openings, kind="params")[0])
         return flat if flatten else nested(flat)
 
     def history(
@@ -98,7 +98,7 @@ class Params:
     ) -> list[ParamChange]:
         """All changes, or those of one parameter, oldest first."""
         changes = []
-        for row in row_files.series(self._folder, openings=openings)[0]:
+        for row in row_files.series(self._folder, openings=openings, kind="params")[0]:
             changes += [
                 ParamChange(row["_ts"], name, value, is_set=True)
                 for name, value in row.get("set", {}).items()

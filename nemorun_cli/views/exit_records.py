@@ -10,6 +10,7 @@ from nemorun_cli.scheduler.attempt_result import conclude
 from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import attempts, events
 from nemorun_cli.system import locks
+from nemorun_cli.views import known_secrets
 
 if TYPE_CHECKING:
     from nemorun_cli.model.spec import Spec
@@ -24,7 +25,7 @@ def apply(history: ExperimentState, files: ExperimentFiles, spec: Spec) -> None:
 
     Nothing is written, and nothing is decided: a task that will be retried has failed, for the moment.
     """
-    secrets = secret_values.known(spec)
+    secrets = known_secrets.of_experiment(files, spec, history)
     for name, state in history.tasks.items():
         if not state.is_live:
             continue

@@ -9,8 +9,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
+from nemorun_cli.errors import UsageError
 from nemorun_cli.storage import spec_copies, supervision
-from nemorun_cli.storage.ledger import LedgerReader
+from nemorun_cli.storage.ledger import LedgerReader, reader_of
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks
 from nemorun_cli.views import observe
@@ -31,6 +32,11 @@ LOOK_EVERY: Final = 0.5  # seconds between looks at the tasks themselves if no s
 STALL_LOOK: Final = 1.0  # seconds between checks whether a living supervisor responds
 
 
+def not_observed_error(snapshot: Snapshot) -> UsageError:
+    """The error of a command that needs the backends of an experiment that this home did not create."""
+    return UsageError(f"{snapshot.files.id}: {snapshot.not_observed}", hint=snapshot.observe_remedy)
+
+
 @dataclass(slots=True)
 class Watch:
     """A watched experiment.
@@ -40,11 +46,13 @@ class Watch:
 
     Attributes:
         news: the events that the last look read.
+        others: whether backends are asked about an experiment that this home did not create.
         notice: a message, if the last look found that the supervisor does not respond, or responds again.
     """
 
     files: ExperimentFiles
     home: Home
+    others: bool = False
     spec: Spec = field(init=False)
     history: ExperimentState = field(init=False)
     news: list[Event] = field(default_factory=list)
@@ -56,18 +64,19 @@ class Watch:
     _is_supervised: bool = False
     _stall: Stall | None = None
     _next_stall_look: float = 0.0  # monotonic
+    _unobserved: Snapshot | None = None  # the last look, if it did not ask the backends
 
     def __post_init__(self) -> None:
         self.spec = spec_copies.read_spec(self.files)
         self.history = ExperimentState.of(self.spec)
-        self._reader = LedgerReader(self.files.ledger)
+        self._reader = reader_of(self.files.ledger)
 
     def renew(self) -> None:
         """Switch to a new revision of the spec if one exists; events already read are not repeated."""
         spec = spec_copies.read_spec(self.files)
         if spec.revision != self.spec.revision:
             self.spec, self.history = spec, ExperimentState.of(spec)
-            self.history.apply_all(LedgerReader(self.files.ledger).read()[: self._seen])
+            self.history.apply_all(reader_of(self.files.ledger).read()[: self._seen])
 
     def __enter__(self) -> Self:
         return self
@@ -106,9 +115,10 @@ class Watch:
             stall=self._look_for_stall(holder) if state == "alive" else None,
         )
         if state not in ("alive", "ended") or snapshot.stall:
-            snapshot = observe.look(self.files, home=self.home.directory)
+            snapshot = observe.look(self.files, home=self.home.directory, others=self.others)
             self.news += self._read()
         self._note_stall(snapshot)
+        self._unobserved = snapshot if snapshot.not_observed else None
         return snapshot
 
     def _look_for_stall(self, holder: Holder | None) -> Stall | None:
@@ -128,7 +138,13 @@ class Watch:
         self._stall = snapshot.stall
 
     def pause(self, *, limit: float | None = None, also: Sequence[int] = ()) -> None:
-        """Sleep a tick, at most `limit` seconds; ends if the supervisor exits or a descriptor is readable."""
+        """Sleep a tick, at most `limit` seconds; ends if the supervisor exits or a descriptor is readable.
+
+        Raises:
+            UsageError: nothing can change, because the backends are not asked.
+        """
+        if self._unobserved is not None:
+            raise not_observed_error(self._unobserved)
         seconds = TICK if self._is_supervised and self._stall is None else LOOK_EVERY
         if limit is not None:
             seconds = max(0.0, min(seconds, limit))

@@ -44,6 +44,7 @@ class Summary:
     Attributes:
         status: None if its ledger is unreadable; `problem` is the reason.
         is_responding: whether its supervisor responds, None if none is alive; `stall` is why it does not.
+        not_observed: why the backends of its live tasks were not asked; None if they were, or need not be.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Summary:
     problem: str | None = None
     is_responding: bool | None = None
     stall: str = ""
+    not_observed: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `experiments` in `exp.list/1`."""
@@ -73,13 +75,17 @@ class Summary:
             "key": self.key,
             "problem": self.problem,
             "responding": self.is_responding,
+            "not_observed": self.not_observed,
         }
 
 
 def newest_first(
-    home: Home, *, names: Sequence[str] | None = None, since: str | None = None
+    home: Home, *, names: Sequence[str] | None = None, since: str | None = None, others: bool = False
 ) -> Iterator[Summary]:
-    """Every experiment (of these names) created at the timestamp `since` or later; each is read on demand."""
+    """Every experiment (of these names) created at the timestamp `since` or later; each is read on demand.
+
+    With `others`, backends are also asked about experiments that this home did not create.
+    """
     ids = [
         (age_key(experiment_id), experiment_id, name)
         for name, experiment_id in home.readable_ids(home.names() if names is None else names)
@@ -96,7 +102,7 @@ def newest_first(
         summaries = [
             summary
             for _, experiment_id, name in entries
-            if (summary := _summarize(home, experiment_id, name, folder=folder, uids=uids))
+            if (summary := _summarize(home, experiment_id, name, folder=folder, uids=uids, others=others))
         ]
         summaries.sort(key=lambda summary: summary.created or "", reverse=True)
         for summary in summaries:
@@ -117,7 +123,7 @@ def duration_text(summary: Summary) -> str:
 
 
 def _summarize(
-    home: Home, experiment_id: str, name: str, *, folder: str, uids: frozenset[int]
+    home: Home, experiment_id: str, name: str, *, folder: str, uids: frozenset[int], others: bool
 ) -> Summary | None:
     """The summary of one experiment, or None if the folder is not an experiment."""
     directory = f"{folder}/{name}/{experiment_id}"
@@ -131,10 +137,10 @@ def _summarize(
     except OSError as error:
         return _unreadable(experiment_id, name, f"cannot read its ledger: {error.strerror}")
     except LedgerError:
-        return _look(home, experiment_id, name)  # reports it, if it is an experiment
+        return _look(home, experiment_id, name, others=others)  # reports it, if it is an experiment
     created, finished = _created(head), _finished(tail)
     if created is None or finished is None or _was_changed(head, path):
-        return _look(home, experiment_id, name)
+        return _look(home, experiment_id, name, others=others)
     try:
         return Summary(
             id=experiment_id,
@@ -172,7 +178,8 @@ def _ends(path: str) -> tuple[bytes, bytes]:
 def _created(head: bytes) -> Event | None:
     """The `created` event, if it has the format of this version."""
     event = ledger.parse(head.partition(b"\n")[0])
-    return event if event is not None and event.get("format") == ledger.FORMAT else None
+    is_usable = event is not None and event.get("format") == ledger.FORMAT and kinds.flaw(event) is None
+    return event if is_usable else None
 
 
 def _finished(tail: bytes) -> Event | None:
@@ -187,20 +194,20 @@ def _finished(tail: bytes) -> Event | None:
         for line in reversed(tail[start:begin].splitlines()):
             event = ledger.parse(line)
             kind = event.get("event") if event is not None else None
-            if kind == kinds.FINISHED:
-                return event
+            if event is not None and kind == kinds.FINISHED:
+                return event if kinds.flaw(event) is None else None
             if kind not in AFTERWARDS:
                 return None
         end = start
     return None
 
 
-def _look(home: Home, experiment_id: str, name: str) -> Summary | None:
+def _look(home: Home, experiment_id: str, name: str, *, others: bool) -> Summary | None:
     try:
         files = home.experiment(experiment_id)
         if files is None:
             return None
-        snapshot = observe.look(files, home=home.directory)
+        snapshot = observe.look(files, home=home.directory, others=others)
     except NotFoundError:
         return None  # removed meanwhile
     except ExpError as error:
@@ -220,6 +227,7 @@ def _look(home: Home, experiment_id: str, name: str) -> Summary | None:
         key=snapshot.history.created.get("key"),
         is_responding=snapshot.is_responding,
         stall=snapshot.stall_text,
+        not_observed=snapshot.not_observed,
     )
 
 

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import LedgerDamagedError, LedgerError, LedgerNewerError, NotFoundError
 from nemorun_cli.model.status import TaskStatus
-from nemorun_cli.storage import supervision
+from nemorun_cli.storage import creation_mark, supervision
 from nemorun_cli.storage.ledger import read_settled
+from nemorun_cli.storage.paths import Home
 from nemorun_cli.storage.spec_copies import read_spec
 from nemorun_cli.storage.state import ExperimentState
 from nemorun_cli.system import locks, owners
 from nemorun_cli.views.snapshot import Snapshot, SupervisorState
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from nemorun_cli.model.capacity import PendingRequest
@@ -23,13 +25,17 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
     from nemorun_cli.system.locks import Holder
 
-
 LOOKERS_PATIENCE: Final = 1.0  # seconds to wait while another process observes
 LOOKERS_PAUSE: Final = 0.01  # seconds between attempts to observe
 
 
 def look(
-    files: ExperimentFiles, *, home: Path, observe: bool = True, patience: float = LOOKERS_PATIENCE
+    files: ExperimentFiles,
+    *,
+    home: Path,
+    observe: bool = True,
+    others: bool = False,
+    patience: float = LOOKERS_PATIENCE,
 ) -> Snapshot:
     """The current state of an experiment.
 
@@ -37,6 +43,7 @@ def look(
         files: the paths of the experiment.
         home: `$NEMORUN_HOME`.
         observe: whether to look at the tasks themselves if no supervisor is alive, and record the result.
+        others: whether backends are also asked about an experiment that this home did not create.
         patience: seconds to wait while another process observes; after that, only the ledger is used.
 
     Raises:
@@ -50,7 +57,7 @@ def look(
     events, reader = read_settled(files.ledger)
     history.apply_all(events)
     if history.revision > spec.revision:  # a resume changed it just now
-        return look(files, home=home, observe=observe, patience=patience)
+        return look(files, home=home, observe=observe, others=others, patience=patience)
     state, holder = supervisor_of(files, history, named)
     stall = supervision.stall(files, holder) if state == "alive" else None
     if stall is not None and observe:
@@ -60,12 +67,14 @@ def look(
     live = sum(
         history.counts[status] for status in (TaskStatus.SUBMITTED, TaskStatus.RUNNING, TaskStatus.UNKNOWN)
     )
-    if state == "gone" and observe:
-        if observed := _observe(files, spec, home):
+    is_observed = state == "gone" and observe
+    unasked = () if others or not is_observed else unasked_executors(files, spec, history, home)
+    if is_observed:
+        if observed := _observe(files, spec, history, home, unasked):
             history, live = observed
         elif patience > 0:  # another process observes, or a supervisor is starting
             time.sleep(LOOKERS_PAUSE)
-            return look(files, home=home, patience=patience - LOOKERS_PAUSE)
+            return look(files, home=home, others=others, patience=patience - LOOKERS_PAUSE)
     return Snapshot(
         files=files,
         spec=spec,
@@ -78,7 +87,19 @@ def look(
         problem=_problem(files) if state == "alive" else None,
         waiting=_waiting(files, spec, history) if state == "alive" else None,
         stall=stall,
+        not_observed=creation_mark.NOT_OBSERVED if unasked else None,
     )
+
+
+def unasked_executors(
+    files: ExperimentFiles, spec: Spec, history: ExperimentState, home: Path
+) -> tuple[str, ...]:
+    """The executors of live tasks whose backends are not asked, because this home did not create them."""
+    named = creation_mark.backends(spec)
+    live = {task.executor for task in spec.tasks if history.tasks[task.id].is_live}
+    if not live & named.keys() or creation_mark.is_own(Home(home), files, spec, history.supervisor):
+        return ()
+    return tuple(sorted(live & named.keys()))
 
 
 def _problem(files: ExperimentFiles) -> str | None:
@@ -119,14 +140,19 @@ def supervisor_of(
     return "gone", holder
 
 
-def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[ExperimentState, int] | None:
+def _observe(
+    files: ExperimentFiles, spec: Spec, history: ExperimentState, home: Path, unasked: Collection[str]
+) -> tuple[ExperimentState, int] | None:
     """Make one observing turn; returns the history and the number of live attempts.
 
-    None if another process has acquired the lock.
+    None if another process has acquired the lock. With `unasked` executors, nothing is recorded, and no
+    secret is read.
     """
-    from nemorun_cli.spec import secret_values  # noqa: PLC0415 - only if no supervisor is alive
+    from nemorun_cli.executors.unobserved import UnobservedExecutor  # noqa: PLC0415 - only if no supervisor is alive
+    from nemorun_cli.spec import secret_values  # noqa: PLC0415 - the same
     from nemorun_cli.storage.requests import who  # noqa: PLC0415 - the same
     from nemorun_cli.supervisor.loop import SupervisorLoop  # noqa: PLC0415 - the same
+    from nemorun_cli.views import known_secrets  # noqa: PLC0415 - the same
 
     try:
         # What this process would create in the folder of another user, that user could not read.
@@ -135,10 +161,18 @@ def _observe(files: ExperimentFiles, spec: Spec, home: Path) -> tuple[Experiment
             return None
     except OSError:
         lock = -1  # a read-only home: the result is shown, but not recorded
-    secrets = secret_values.known(spec)
+    secrets = {} if unasked else known_secrets.of_experiment(files, spec, history)
     # With unknown secrets, an output that contains one would be recorded.
-    can_check = set(secrets) >= secret_values.of_tasks(spec)
-    loop = SupervisorLoop(files, spec, secrets=secrets, home=home, by=who(), can_submit=False)
+    can_check = not unasked and set(secrets) >= secret_values.of_tasks(spec)
+    loop = SupervisorLoop(
+        files,
+        spec,
+        secrets=secrets,
+        home=home,
+        by=who(),
+        can_submit=False,
+        makers=dict.fromkeys(unasked, UnobservedExecutor),
+    )
     try:
         loop.open()
         loop.observe(writes=lock >= 0 and can_check)

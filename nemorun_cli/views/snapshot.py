@@ -53,6 +53,7 @@ class Snapshot:
         seen: when the snapshot was taken, in Unix seconds.
         problem: why a live supervisor cannot write the ledger, if it cannot.
         waiting: the task that waits for local capacity, and its request.
+        not_observed: why the backends of live tasks were not asked; None if they were, or need not be.
     """
 
     files: ExperimentFiles
@@ -66,6 +67,7 @@ class Snapshot:
     problem: str | None = None
     waiting: PendingRequest | None = None
     stall: Stall | None = None
+    not_observed: str | None = None
 
     @property
     def is_responding(self) -> bool | None:
@@ -87,6 +89,14 @@ class Snapshot:
         pid = self.holder.pid if self.holder else 0
         first = {"stopped": f"continue it: kill -CONT {pid}; or ", "frozen": "thaw its cgroup, or "}
         return f"{first.get(self.stall or '', '')}end it: kill -9 {pid}; its tasks continue"
+
+    @property
+    def observe_remedy(self) -> str:
+        """How the backends are asked about an experiment that this home did not create."""
+        return (
+            f"if you trust it, ask where its tasks run: exp status {self.files.id} --observe; "
+            f"exp resume {self.files.id} makes it an experiment of this home"
+        )
 
     @property
     def status(self) -> ExperimentStatus:
@@ -208,6 +218,7 @@ class Snapshot:
             "description": self.spec.description,
             "tags": list(self.spec.tags),
             "bindrs": list(self.spec.bindrs),
+            "not_observed": self.not_observed,
             "supervisor": {
                 "state": self.supervisor,
                 "pid": self.holder.pid if self.holder else None,

@@ -164,7 +164,12 @@ def test_key_is_any_text_and_stays_in_its_place(workspace: ExpWorkspace, key: st
     assert run.status().to_json()["key"] == key
     (path,) = workspace.home.keys.iterdir()
     assert path.is_file()
-    assert {entry.name for entry in workspace.home.directory.iterdir()} <= {"experiments", "keys", "dash"}
+    assert {entry.name for entry in workspace.home.directory.iterdir()} <= {
+        "experiments",
+        "key",
+        "keys",
+        "dash",
+    }
     assert not list(workspace.folder.rglob("*evil*"))
 
 

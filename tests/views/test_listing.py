@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 CREATED = {
     "event": "created",
     "time": "2026-11-22T08:00:00.000Z",
+    "id": "x_1700000000",
+    "name": "x",
     "format": ledger.FORMAT,
     "tags": ["t"],
     "key": "k",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from nemorun_cli.cli import completion, terminal
-from nemorun_cli.cli.options import ExperimentGiven, Json, Quiet, Tasks, duration
+from nemorun_cli.cli.options import ExperimentGiven, Json, Observe, Quiet, Tasks, duration
 from nemorun_cli.experiment import abandoned
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model import wording
@@ -41,6 +41,7 @@ def command(
         bool,
         typer.Option("--abandon", help="Record CANCELLED without confirmation from the engine."),
     ] = False,
+    observe: Observe = False,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -58,7 +59,7 @@ def command(
     before = run.status(observe=False)
     names = before.match_tasks(tasks) if tasks else [task.id for task in before.spec.tasks]
     over = {name for name in names if before.history.tasks[name].is_over}
-    snapshot = run.cancel(tasks or (), signal=signal, grace=seconds, abandon=abandon)
+    snapshot = run.cancel(tasks or (), signal=signal, grace=seconds, abandon=abandon, others=observe)
     states = snapshot.history.tasks
     ended = [name for name in names if name not in over and states[name].is_over]
     if is_json:

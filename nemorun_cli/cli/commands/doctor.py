@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from nemorun_cli import executors
 from nemorun_cli.cli import completion, terminal
-from nemorun_cli.cli.options import Json
+from nemorun_cli.cli.options import Json, Observe
 from nemorun_cli.errors import LedgerError, UsageError
 from nemorun_cli.experiment import run
+from nemorun_cli.storage import creation_mark
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.views.reports import doctor_report, owner_checks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nemorun_cli.views.reports.doctor_report import Check
     from nemorun_cli.views.snapshot import Snapshot
 
@@ -32,6 +36,7 @@ def command(
         ),
     ] = None,
     *,
+    observe: Observe = False,
     is_json: Json = False,
 ) -> int:
     """Check the engines that run tasks and suggest fixes.
@@ -43,13 +48,9 @@ def command(
       exp doctor latest      check the executors of an experiment
     """
     home = Home.configured()
-    snapshot, problem = _look(which, home) if which is not None else (None, None)
-    executors = None
-    if snapshot is not None:
-        used = {task.executor for task in snapshot.spec.tasks}
-        executors = {name: snapshot.spec.executors.get(name, {"type": name}) for name in sorted(used)}
+    snapshot, problem = _look(which, home, others=observe) if which is not None else (None, None)
     checks = [
-        *doctor_report.of_engines(executors),
+        *(doctor_report.of_engines() if snapshot is None else _of_engines(snapshot, home, others=observe)),
         *doctor_report.of_home(home),
         *owner_checks.of_owners(home, Path.cwd()),
         *doctor_report.of_tools(),
@@ -73,10 +74,24 @@ def command(
     return doctor_report.exit_code(checks)
 
 
-def _look(which: str, home: Home) -> tuple[Snapshot | None, Check | None]:
+def _of_engines(snapshot: Snapshot, home: Home, *, others: bool) -> Iterator[Check]:
+    """The checks of the executors of an experiment; those of one from elsewhere may name any host."""
+    spec = snapshot.spec
+    used = {task.executor: spec.executors.get(task.executor, {"type": task.executor}) for task in spec.tasks}
+    known = set(executors.types())
+    foreign = {name for name, kind in creation_mark.backends(spec).items() if kind in known}
+    if others or creation_mark.is_own(home, snapshot.files, spec, snapshot.history.supervisor):
+        foreign = set()
+    asked = {name: used[name] for name in sorted(used.keys() - foreign)}
+    if asked:
+        yield from doctor_report.of_engines(asked)
+    yield from map(doctor_report.of_unasked, sorted(foreign))
+
+
+def _look(which: str, home: Home, *, others: bool) -> tuple[Snapshot | None, Check | None]:
     """The state of an experiment; if it, or the home, cannot be read, the check that reports it."""
     try:
-        return run.find(which, home=home).status(), None
+        return run.find(which, home=home).status(others=others), None
     except (LedgerError, UsageError) as error:
         return None, doctor_report.of_unreadable(f"experiment {which}", error)
 

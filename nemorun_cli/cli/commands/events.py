@@ -12,7 +12,7 @@ from nemorun_cli.experiment.run import find
 from nemorun_cli.model.status import ExperimentStatus
 from nemorun_cli.storage import events as kinds
 from nemorun_cli.storage import ledger
-from nemorun_cli.storage.ledger import LedgerReader
+from nemorun_cli.storage.ledger import reader_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +52,7 @@ def command(
 def _follow(run: Run, *, is_json: bool) -> None:
     from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - only to follow
 
-    reader = LedgerReader(run.files.ledger)
+    reader = reader_of(run.files.ledger)
     with Watch(run.files, run.home) as watching:
         while True:
             snapshot = watching.look()
@@ -77,7 +77,7 @@ def _write(events: Iterable[Event], *, is_json: bool) -> None:
 
 def _line(event: Event) -> str:
     parts = [
-        times.exact(event["time"]),
+        times.exact(event["time"]) if "time" in event else "",
         f"{event['event']:<{KIND_WIDTH}}",
         event.get("task", ""),
         kinds.describe(event),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from nemorun_cli.cli import completion, tables, terminal, times
-from nemorun_cli.cli.options import Json, Quiet, whole_number
+from nemorun_cli.cli.options import Json, Observe, Quiet, whole_number
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model import units
@@ -71,6 +71,7 @@ def command(
         str | None,
         typer.Option("--limit", metavar="N", help=f"Show at most N (default: {LIMIT} in a table)."),
     ] = None,
+    observe: Observe = False,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -83,7 +84,9 @@ def command(
     """
     home = Home.from_environment()
     most = whole_number("--limit", limit) if limit is not None else None
-    matching = _matching(home, names=name, statuses=_statuses(status), tags=tag, since=_since(since))
+    matching = _matching(
+        home, names=name, statuses=_statuses(status), tags=tag, since=_since(since), others=observe
+    )
     is_table = not (is_json or quiet)
     maximum = LIMIT if most is None and is_table else most
     shown: list[Summary] = []
@@ -94,7 +97,7 @@ def command(
             break
         shown.append(summary)
     for summary in shown:
-        if problem := summary.problem or summary.stall:
+        if problem := summary.problem or summary.stall or summary.not_observed:
             terminal.warn(f"{summary.id}: {problem}")
     if is_json:
         experiments = [summary.to_json() for summary in shown]
@@ -118,12 +121,13 @@ def _matching(
     statuses: frozenset[str],
     tags: list[str] | None,
     since: str | None,
+    others: bool,
 ) -> Iterator[Summary]:
     """The summaries that match all filters; experiments that are too old are not read."""
     chosen = home.names()
     if names:
         chosen = [name for name in chosen if any(fnmatch.fnmatchcase(name, pattern) for pattern in names)]
-    for summary in listing.newest_first(home, names=chosen, since=since):
+    for summary in listing.newest_first(home, names=chosen, since=since, others=others):
         if statuses and summary.status not in statuses:
             continue
         if tags and not set(tags) <= set(summary.tags):

@@ -14,8 +14,7 @@ from nemorun_cli.cli.options import ExperimentOrLatest, Json, TaskOrNone, whole_
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment.run import LATEST, find
 from nemorun_cli.model.status import ExperimentStatus
-from nemorun_cli.spec import secret_values
-from nemorun_cli.views import log_reader
+from nemorun_cli.views import known_secrets, log_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +68,7 @@ def command(
         run.files,
         names,
         attempt=number,
-        secrets=set(secret_values.known(snapshot.spec).values()),
+        secrets=set(known_secrets.of_experiment(run.files, snapshot.spec, snapshot.history).values()),
         pattern=pattern,
         last=count,
         completes=not raw,

@@ -92,7 +92,7 @@ def command(
       exp resume training -p epochs=20 --accept-changes
     """
     run = find(which)
-    document = _document(run, spec, params=params or (), sets=sets or ())
+    document = _document(run, spec, params=params or (), sets=sets or (), asks=not dry_run)
     warnings = (*_edits(run, spec), *(() if document is None else document.warnings))
     terminal.warn_of(warnings)
     if dry_run:
@@ -120,8 +120,10 @@ def command(
     return snapshot.exit_code
 
 
-def _document(run: Run, spec: str | None, *, params: Sequence[str], sets: Sequence[str]) -> Document | None:
-    """The changed spec, if one was given."""
+def _document(
+    run: Run, spec: str | None, *, params: Sequence[str], sets: Sequence[str], asks: bool
+) -> Document | None:
+    """The changed spec, if one was given; `asks`: whether engines are asked if they can run it."""
     if spec is None and not params and not sets:
         return None
     from nemorun_cli import executors  # noqa: PLC0415 - only for a changed spec
@@ -130,7 +132,7 @@ def _document(run: Run, spec: str | None, *, params: Sequence[str], sets: Sequen
     options: Any = {
         "params": params,
         "sets": sets,
-        "executors": executors.known(ask=True),
+        "executors": executors.known(ask=asks),
     }
     return load.again(run.files, **options) if spec is None else load.changed(run.files, spec, **options)
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.cli import status_text, tables, terminal, times
-from nemorun_cli.cli.options import ExperimentOrLatest, Json
+from nemorun_cli.cli.options import ExperimentOrLatest, Json, Observe
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.experiment.run import LATEST, find
 from nemorun_cli.model import code_package, usage, wording
@@ -42,7 +42,7 @@ STEPS: Final = (
 )
 
 
-def command(which: ExperimentOrLatest = LATEST, *, is_json: Json = False) -> None:
+def command(which: ExperimentOrLatest = LATEST, *, observe: Observe = False, is_json: Json = False) -> None:
     """Show all details of an experiment.
 
     Prints its params, environment, tasks, attempts, history, plugins and files.
@@ -53,7 +53,7 @@ def command(which: ExperimentOrLatest = LATEST, *, is_json: Json = False) -> Non
     """
     run = find(which)
     events, _ = ledger.read_settled(run.files.ledger)
-    snapshot = run.status()
+    snapshot = run.status(others=observe)
     past, steps = timeline.attempts(snapshot, events), timeline.steps(events)
     if is_json:
         terminal.write_json(_document(snapshot, past, steps))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nemorun_cli.cli import status_text, terminal
-from nemorun_cli.cli.options import ExperimentOrLatest, Json, Quiet, TaskOrNone
+from nemorun_cli.cli.options import ExperimentOrLatest, Json, Observe, Quiet, TaskOrNone
 from nemorun_cli.cli.status_view import show
 from nemorun_cli.experiment.run import LATEST, find
 
@@ -20,6 +20,7 @@ def command(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with the status's exit code, as `exp wait` does.")
     ] = False,
+    observe: Observe = False,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -31,12 +32,12 @@ def command(
       exp status --watch          update until the experiment finishes
     """
     run = find(which)
-    snapshot = run.status()
+    snapshot = run.status(others=observe)
     names = snapshot.match_tasks([task]) if task is not None else None
     if watch:
         from nemorun_cli.cli import status_live  # noqa: PLC0415 - only to watch
 
-        snapshot = status_live.watch(run, names, is_json=is_json, quiet=quiet)
+        snapshot = status_live.watch(run, names, is_json=is_json, quiet=quiet, others=observe)
     else:
         show(snapshot, names, is_json=is_json, quiet=quiet)
     terminal.suggest(status_text.next_commands(snapshot), is_wanted=not (quiet or is_json))

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from nemorun_cli.cli import status_text, terminal
-from nemorun_cli.cli.options import ExperimentOrLatest, Json, Quiet, duration
+from nemorun_cli.cli.options import ExperimentOrLatest, Json, Observe, Quiet, duration
 from nemorun_cli.errors import NotOverError
 from nemorun_cli.experiment.run import LATEST, find
 
@@ -21,6 +21,7 @@ def command(
         str | None,
         typer.Option("--timeout", metavar="DURATION", help="Stop waiting after this time; exit code 4."),
     ] = None,
+    observe: Observe = False,
     is_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -35,11 +36,11 @@ def command(
     seconds = duration("--timeout", timeout) if timeout is not None else None
     run = find(which)
     try:
-        snapshot = run.wait(timeout=seconds, report=terminal.warn)
+        snapshot = run.wait(timeout=seconds, report=terminal.warn, others=observe)
     except NotOverError:
         if not is_json:
             raise
-        snapshot = run.status()
+        snapshot = run.status(others=observe)
     if is_json:
         document = {
             "schema": WAIT_FORMAT,

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from nemorun_cli.cli import completion, tables, terminal, times
-from nemorun_cli.cli.options import ExperimentGiven, Json
+from nemorun_cli.cli.options import ExperimentGiven, Json, Observe
 from nemorun_cli.cli.tables import Column
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import TaskStatus
-from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import ledger
-from nemorun_cli.views import sweeps
+from nemorun_cli.views import known_secrets, sweeps
 from nemorun_cli.views.reports import failure_groups, why_report
 
 if TYPE_CHECKING:
@@ -59,6 +58,7 @@ def command(
         ),
     ] = None,
     *,
+    observe: Observe = False,
     is_json: Json = False,
 ) -> None:
     """Explain why a task is waiting, failed or was skipped.
@@ -71,8 +71,8 @@ def command(
     """
     run = find(which)
     events, _ = ledger.read_settled(run.files.ledger)
-    snapshot = run.status()
-    secrets = secret_values.known(snapshot.spec).values()
+    snapshot = run.status(others=observe)
+    secrets = known_secrets.of_experiment(snapshot.files, snapshot.spec, snapshot.history).values()
     names = _notable(snapshot) if task is None else snapshot.match_tasks([task])
     if not names and not is_json:
         terminal.warn(f"{snapshot.files.id}: nothing to explain")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE, excludes, parents_of
 from nemorun_cli.executors.slurm.het_job import STEP
+from nemorun_cli.executors.slurm.sbatch_answer import is_job_id
 from nemorun_cli.executors.slurm.squeue import NEVER
 from nemorun_cli.executors.slurm.submissions import Submission, Submissions, submissions_folder
 from nemorun_cli.model.clock import age
@@ -92,7 +93,9 @@ class AttemptJobs:
     def id_of(self, job: Job) -> str | None:
         """Slurm's id of the attempt's job."""
         ids = [job_id for submission in self._in_force(job) if (job_id := submission.id_of(job.key))]
-        return ids[-1] if ids else job.job_id
+        if ids:
+            return ids[-1]
+        return job.job_id if job.job_id is not None and is_job_id(job.job_id) else None
 
     def is_answer_current(self, job: Job) -> bool:
         """Whether Slurm's last answer was requested after the attempt was submitted."""
@@ -131,8 +134,8 @@ class AttemptJobs:
     def step_id(self, job: Job) -> str | None:
         """The id of the job step that runs its task, once the step has started."""
         with contextlib.suppress(OSError):  # the step has not written it, or the task replaced it
-            text = job.files.read(job.files.directory / STEP).decode("ascii", errors="replace")
-            return text.strip() or None
+            text = job.files.read(job.files.directory / STEP).decode("ascii", errors="replace").strip()
+            return text if is_job_id(text) else None  # a task can write an option of scancel there
         return None
 
     def is_early(self, job: Job) -> bool:

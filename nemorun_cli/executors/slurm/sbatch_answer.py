@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # A site's wrapper may print further lines to standard output, or hide --parsable.
 _ID: Final = re.compile(r"(?P<id>\d+)(?:;(?P<cluster>[\w.-]+))?")
+_JOB: Final = re.compile(r"\d{1,20}(?:[_+]\d{1,10})?(?:\.\d{1,10})?", re.ASCII)
 _SENTENCE: Final = re.compile(
     r"Submitted batch job (?P<id>\d+)(?: on cluster (?P<cluster>[\w.-]+))?", re.IGNORECASE
 )
@@ -63,6 +64,11 @@ class Refused:
     def is_own(self) -> bool:
         """Whether only jobs of this user count toward the limit."""
         return self.kind == "limit" and self.limit != FULL and "Grp" not in self.limit
+
+
+def is_job_id(text: str) -> bool:
+    """Whether a stored text can only be the id of a job, of a member of an array, or of a step."""
+    return _JOB.fullmatch(text) is not None
 
 
 def read(answer: CommandResult) -> Accepted | Refused:

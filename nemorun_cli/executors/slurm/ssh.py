@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import EngineError
+from nemorun_cli.model import remote_host
 from nemorun_cli.storage.paths import HOME_VARIABLE
 from nemorun_cli.system.files import FOLDER_MODE
 from nemorun_cli.system.user import expanded
@@ -27,8 +28,6 @@ ALIVE_EVERY: Final = 15  # seconds between keepalive messages
 ALIVE_COUNT: Final = 3  # how many of them may remain unanswered
 FAILED: Final = 255  # ssh's exit code for its own failures
 
-_NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
-
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "title": "how the cluster is reached: host, job_dir, and optionally user, port, identity, artifacts",
     "type": "object",
@@ -38,18 +37,18 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
         "host": {
             "title": "a host as ssh takes it: a name, an address, or a Host of ~/.ssh/config",
             "type": "string",
-            "pattern": r"^[A-Za-z0-9_:][A-Za-z0-9._:%-]*(?![\s\S])",
+            "pattern": remote_host.HOST,
         },
         "user": {
             "title": "the name of a user on the host",
             "type": "string",
-            "pattern": rf"^{_NAME}(?![\s\S])",
+            "pattern": remote_host.USER,
         },
-        "port": {"title": "a port", "type": "integer", "minimum": 1, "maximum": 65535},
+        "port": {"title": "a port", "type": "integer", "minimum": 1, "maximum": remote_host.LARGEST_PORT},
         "identity": {
             "title": "the path of a private key that begins with / or ~/",
             "type": "string",
-            "pattern": r"^~?/[^\n\r\x00]+(?![\s\S])",
+            "pattern": remote_host.IDENTITY,
         },
         "artifacts": {
             "title": "a list of globs of files in the experiment's folder, such as results/**",
@@ -57,13 +56,13 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
             "items": {
                 "title": "a glob relative to the experiment's folder, without ..",
                 "type": "string",
-                "pattern": r"^(?!.*(^|/)\.\.(/|(?![\s\S])))[^/\n\r\x00-][^\n\r\x00]*(?![\s\S])",
+                "pattern": remote_host.ARTIFACT,
             },
         },
         "job_dir": {
             "title": "an absolute path on the remote host, of letters, digits and ./_=@%+,~-",
             "type": "string",
-            "pattern": r"^/(?!.*(^|/)\.\.(/|(?![\s\S])))[A-Za-z0-9./_=@%+,~-]*(?![\s\S])",
+            "pattern": remote_host.FOLDER,
         },
     },
 }
@@ -128,6 +127,8 @@ class Tunnel:
             "ServerAliveInterval": ALIVE_EVERY,
             "ServerAliveCountMax": ALIVE_COUNT,
             "ClearAllForwardings": "yes",
+            "ForwardAgent": "no",
+            "ForwardX11": "no",
             "RequestTTY": "no",
             "LogLevel": "ERROR",
         }

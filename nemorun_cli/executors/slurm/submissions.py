@@ -8,9 +8,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm.het_job import components
 from nemorun_cli.executors.slurm.job_script import BODY, OUTPUT, body_text, job_name, job_script
+from nemorun_cli.executors.slurm.sbatch_answer import accepted, is_job_id
 from nemorun_cli.executors.slurm.squeue import SCRIPT
+from nemorun_cli.model import forms
 from nemorun_cli.system import files
 from nemorun_cli.system.files import FOLDER_MODE, make_folder
 
@@ -23,6 +26,21 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "slurm"  # in the experiment's folder
 NEWS: Final = "news"
+MEMBERS: Final = "members.json"
+
+_MEMBER: Final = forms.Form(
+    lambda value: isinstance(value, list) and list(map(type, value)) == [str, int], "a task and an attempt"
+)
+_RECORD: Final = {
+    "name": forms.TEXT,
+    "made": forms.NUMBER,
+    "members": forms.list_of(_MEMBER, "a list of tasks and attempts"),
+    "by_steps": forms.FLAG,
+    "dependency": forms.TEXT,
+    "indices": forms.list_of(forms.COUNT, "a list of indices") | None,
+    "components": forms.COUNT,
+    "place": forms.TEXT,
+}
 
 
 @dataclass(slots=True)
@@ -187,7 +205,7 @@ class Submissions:
             record |= {"dependency": batch.dependency, "indices": batch.indices}
         if batch.each:
             record["components"] = submission.components
-        files.write_whole(folder / "members.json", json.dumps(record).encode())
+        files.write_whole(folder / MEMBERS, json.dumps(record).encode())
         self._add(submission)
         return submission
 
@@ -214,9 +232,13 @@ def submissions_folder(job: Job) -> Path:
 
 def _read(folder: Path) -> Submission | None:
     try:
-        record = json.loads(files.read_bytes(folder / "members.json", follows_link=False))
+        record = json.loads(files.read_bytes(folder / MEMBERS, follows_link=False))
     except FileNotFoundError:
         return None
+    except (ValueError, RecursionError) as error:
+        raise EngineError(f"{folder / MEMBERS} cannot be read: {error}") from error
+    if flaw := next(forms.flaws(record, _RECORD, required=("name", "made", "members", "by_steps")), None):
+        raise EngineError(f"{folder / MEMBERS} cannot be read: {flaw}", hint="restore it from a backup")
     members = tuple((str(task), int(attempt)) for task, attempt in record["members"])
     indices = record.get("indices")
     submission = Submission(
@@ -232,8 +254,8 @@ def _read(folder: Path) -> Submission | None:
         record.get("place", ""),
     )
     with contextlib.suppress(FileNotFoundError):
-        job_id, _, submission.cluster = (
-            files.read_bytes(folder / "job", follows_link=False).decode("ascii").strip().partition(";")
-        )
-        submission.job_id = job_id or None
+        data = files.read_bytes(folder / "job", follows_link=False)
+        stored = accepted(data.decode("ascii", errors="replace").strip())
+        if stored is not None and is_job_id(stored.job_id):
+            submission.job_id, submission.cluster = stored.job_id, stored.cluster
     return submission

@@ -43,6 +43,14 @@ class _Scan:
     damaged: list[int] = field(default_factory=list)
     unconfirmed: set[int] = field(default_factory=set)
 
+    def accept(self, lines: Sequence[_Line]) -> None:
+        """Accept the events of an intact batch, except those that no reader can use."""
+        for line in lines:
+            if line.entry is not None and events.flaw(line.entry) is None:
+                self.events.append(line.entry)
+            else:
+                self.damaged.append(line.number)
+
     def salvage(self, lines: Sequence[_Line]) -> None:
         """Accept the complete events among lines that no intact batch marker closes."""
         bad = [
@@ -72,7 +80,7 @@ def read(data: bytes) -> Salvage:
             loose, intact = [], end + 1
         elif "mark" in entry and (start := _start(entry, data, position, intact)) is not None:
             scan.salvage([earlier for earlier in loose if earlier.offset < start])
-            scan.events += [row.entry for row in loose if row.offset >= start and row.entry is not None]
+            scan.accept([row for row in loose if row.offset >= start])
             loose, intact = [], end + 1
         else:
             loose.append(line)

@@ -42,7 +42,7 @@ class FileIndex:
 
     def versions(self, openings: Collection[str] | None = None) -> list[File]:
         """All versions of all files, oldest first, including deleted ones."""
-        changes, _ = row_files.series(self._folder, openings=openings)
+        changes, _ = row_files.series(self._folder, openings=openings, kind="files")
         counts: dict[str, int] = {}
         versions = []
         for change in changes:
@@ -54,7 +54,7 @@ class FileIndex:
 
     def present(self, openings: Collection[str] | None = None) -> dict[str, File]:
         """The latest version of each path that is not deleted, by path."""
-        changes, _ = row_files.series(self._folder, openings=openings)
+        changes, _ = row_files.series(self._folder, openings=openings, kind="files")
         counts: dict[str, int] = {}
         files: dict[str, File] = {}
         for change in changes:

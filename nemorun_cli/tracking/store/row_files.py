@@ -33,6 +33,8 @@ from nemorun_cli.tracking.store.record_paths import parent_of_record
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from nemorun_cli.tracking.store.row_forms import Kind
+
 Row = dict[str, Any]
 
 MAX_OPEN: Final = 128  # descriptors a writer keeps open; the usual limit of a process is 1,024
@@ -279,15 +281,25 @@ def read_tail(path: str, count: int) -> tuple[list[Row], IncompleteRow | None]:
 
 
 def series(
-    folder: str, *, openings: Collection[str] | None = None, tail: int | None = None
+    folder: str,
+    *,
+    openings: Collection[str] | None = None,
+    tail: int | None = None,
+    kind: Kind | None = None,
 ) -> tuple[list[Row], list[IncompleteRow]]:
     """The rows of a folder as one series, or the last ones, and the incomplete lines that were skipped.
 
     Generations are in order, regardless of the clocks of their machines. Within a generation, writers are
     merged by time, and the rows of each writer keep their order even if its clock was set back.
 
+    Args:
+        folder: of the rows, one file for each writer.
+        openings: only rows of these.
+        tail: only so many of the last rows.
+        kind: of the rows; it decides the forms of their fields, which are checked.
+
     Raises:
-        LedgerDamagedError: a line before the last one of its file is not a row.
+        LedgerDamagedError: a line before the last one of its file is not a row, or a field cannot be used.
     """
     generations: dict[int, list[RowSource]] = {}
     for source in sources(folder, openings):
@@ -301,6 +313,10 @@ def series(
         by_writer = []
         for source in generations[generation]:
             rows, incomplete = read(source.path) if remaining is None else read_tail(source.path, remaining)
+            if kind is not None:
+                from nemorun_cli.tracking.store import row_forms  # noqa: PLC0415 - programs rarely read
+
+                row_forms.check(rows, kind, source.path)
             by_writer.append(rows)
             torn += [incomplete] if incomplete else []
         merged = merge(by_writer)

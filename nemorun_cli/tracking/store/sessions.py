@@ -207,6 +207,9 @@ def _read(place: Place, opening: str, path: str) -> Session | None:
         return None
     if events[0].get("format") != FORMAT:
         raise LedgerNewerError(f"{path} has the format {events[0].get('format')!r}, not {FORMAT}")
+    from nemorun_cli.tracking.store import row_forms  # noqa: PLC0415 - programs rarely read
+
+    row_forms.check([*events, *([verdict] if verdict else [])], "opening", path)
     end = next((event for event in events[1:] if event.get("event") == "ended"), None)
     return _session(opening, events[0], end, verdict, "ended" if end or verdict else state)
 

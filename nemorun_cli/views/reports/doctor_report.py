@@ -82,7 +82,7 @@ def exit_code(checks: Sequence[Check]) -> int:
     return EngineError.exit_code if all(check.is_engine for check in trouble) else LedgerError.exit_code
 
 
-def of_engines(wanted: Mapping[str, Mapping[str, Any]] | None) -> Iterator[Check]:
+def of_engines(wanted: Mapping[str, Mapping[str, Any]] | None = None) -> Iterator[Check]:
     """The checks that executors make of their engines.
 
     Args:
@@ -107,6 +107,17 @@ def of_engines(wanted: Mapping[str, Mapping[str, Any]] | None) -> Iterator[Check
             yield _broken(subject, error.message, error.hint)
         except Exception as error:  # noqa: BLE001 - around a plugin, which may raise anything
             yield _broken(subject, f"its check failed: {type(error).__name__}: {error}", None)
+
+
+def of_unasked(name: str) -> Check:
+    """The check that reports an executor whose engine is not asked."""
+    return Check(
+        subject=f"executor {name}",
+        state="warning",
+        message="not checked: the experiment was not created by this home",
+        remedy="if you trust it, check it with --observe",
+        is_engine=True,
+    )
 
 
 def _broken(subject: str, message: str, remedy: str | None) -> Check:

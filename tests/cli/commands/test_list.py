@@ -52,6 +52,7 @@ def test_the_document_tells_the_same(exp: Exp) -> None:
         "key": None,
         "problem": None,
         "responding": None,
+        "not_observed": None,
     }
 
 

@@ -11,7 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm.submissions import FOLDER
+from nemorun_cli.model import forms, remote_host
 from nemorun_cli.system.files import make_folder, write
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from nemorun_cli.storage.paths import ExperimentFiles
 
 NOTE: Final = "remote.json"  # in the experiment's folder of submissions: its remote folder
+DEPTH: Final = 3  # folders in its path: the experiment's, that of its name, and the home's
 NOTE_BEFORE: Final = "there"  # its name in experiments that began before 0.1.0
 
 
@@ -38,7 +41,7 @@ class RemotePaths:
         before = files.directory / FOLDER / NOTE_BEFORE
         try:
             note = before if before.exists() else self._note
-            self.folder = Path(json.loads(files.read(note))["folder"])
+            self.folder = _noted_folder(note, files)
         except FileNotFoundError:
             name = files.directory.parent.name
             self.folder = Path(tunnel.job_dir, owner(files.home), name, files.id)
@@ -93,6 +96,21 @@ class RemotePaths:
     @cached_property
     def _local_folder(self) -> re.Pattern[str]:
         return re.compile(re.escape(str(self.files.directory)) + r"(?![A-Za-z0-9._-])")
+
+
+def _noted_folder(note: Path, files: ExperimentFiles) -> Path:
+    """The remote folder in a note, which becomes part of commands on the host.
+
+    Raises:
+        EngineError: it is not the path of a folder that needs no quotes.
+    """
+    try:
+        folder = json.loads(files.read(note))["folder"]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise EngineError(f"{note} cannot be read: {error}", hint="restore it from a backup") from error
+    if not isinstance(folder, str) or not re.match(remote_host.FOLDER, folder) or folder.count("/") < DEPTH:
+        raise EngineError(f"{note}: folder is {forms.shown(folder)}, not the path of a remote folder")
+    return Path(folder)
 
 
 def owner(home: Path) -> str:

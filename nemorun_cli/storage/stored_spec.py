@@ -1,0 +1,283 @@
+"""The forms of the fields of `resolved.json`: readers use nothing of it that has not been checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from nemorun_cli.model import forms, remote_host
+from nemorun_cli.model.forms import (
+    AMOUNT,
+    ATTEMPT,
+    COUNT,
+    FLAG,
+    ID,
+    IDS,
+    LIST,
+    NAME,
+    NAMED_TEXTS,
+    OBJECT,
+    PATH,
+    PATHS,
+    TEXT,
+    TEXTS,
+    Form,
+    flaws,
+    list_of,
+    mapping_of,
+    matching,
+    record,
+)
+from nemorun_cli.model.spec import is_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+_OPTIONAL_TEXT: Final = TEXT | None
+_KEYS: Final = list_of(TEXT | forms.INTEGER, "a list of texts and integers")
+
+TASK: Final[Mapping[str, Form]] = {
+    "id": ID,
+    "index": COUNT,
+    "kind": TEXT,
+    "body": TEXT | TEXTS,
+    "executor": TEXT,
+    "workdir": PATH,
+    "group": _OPTIONAL_TEXT,
+    "args": LIST | OBJECT,
+    "entrypoint": TEXTS,
+    "env": NAMED_TEXTS,
+    "secrets": TEXTS,
+    "env_inherit": TEXT | TEXTS,
+    "dependencies": IDS,
+    "dependency_type": TEXT,
+    "when": _OPTIONAL_TEXT | FLAG,
+    "resources": record(
+        {"cpus": AMOUNT | None, "memory": COUNT | None, "gpus": COUNT | None}, "an object of resources"
+    ),
+    "retry": record(
+        {
+            "limit": COUNT,
+            "delay": AMOUNT,
+            "backoff": AMOUNT,
+            "max_delay": AMOUNT | None,
+            "on": _KEYS,
+            "log": TEXTS,
+        },
+        "an object about retries",
+    ),
+    "timeout": AMOUNT | None,
+    "stop_signal": TEXT,
+    "stop_grace": AMOUNT,
+    "allow_failure": FLAG,
+    "tail_logs": FLAG | None,
+    "artifacts": TEXTS,
+    "metrics": mapping_of(TEXTS, "an object of patterns"),
+    "description": _OPTIONAL_TEXT,
+    "packager": OBJECT | None,
+    "launcher": mapping_of(OBJECT, "an object of launchers"),
+    "late": TEXTS,
+    "matrix": OBJECT,
+    "twins": mapping_of(ID | IDS, "an object of tasks' ids"),
+    "handler": _OPTIONAL_TEXT,
+    "prefix": TEXTS,
+}
+
+GROUP: Final[Mapping[str, Form]] = {
+    "id": ID,
+    "members": IDS,
+    "fail_fast": FLAG,
+    "together": FLAG,
+    "description": _OPTIONAL_TEXT,
+    "axes": TEXTS,
+    "max_parallel": COUNT | None,
+    "max_failures": COUNT | None,
+}
+
+RUN: Final[Mapping[str, Form]] = {
+    "detach": FLAG,
+    "sequential": FLAG,
+    "tail_logs": FLAG,
+    "direct": FLAG,
+    "max_parallel": COUNT | None,
+    "max_failures": COUNT | None,
+    "timeout": AMOUNT | None,
+}
+
+
+def _are_options(value: Any) -> bool:
+    """Whether it is an object whose secrets are all named by texts."""
+    if not OBJECT.fits(value):
+        return False
+    pending = [value]
+    for item in pending:
+        if is_secret(item) and not isinstance(item["secret"], str):
+            return False
+        pending += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+    return True
+
+
+PLUGIN: Final[Mapping[str, Form]] = {
+    "uses": TEXT,
+    "options": Form(_are_options, "an object of options"),
+    "tasks": IDS | None,
+    "place": _KEYS,
+    "hears": FLAG,
+}
+
+PACKAGE: Final[Mapping[str, Form]] = {
+    "packager": record({"type": TEXT}, "an object with a type", required=("type",)),
+    "hash": TEXT,
+    "store": PATH,
+    "root": PATH | None,
+    "place": PATH | None,
+    "files": COUNT,
+    "bytes": COUNT,
+    "facts": OBJECT,
+    "told": TEXT,
+    "left_out": TEXTS,
+    "scripts": PATHS,
+}
+
+SECRET: Final[Mapping[str, Form]] = {
+    "env": TEXT,
+    "file": PATH,
+    "env_file": PATH,
+    "command": TEXT | TEXTS,
+}
+
+TUNNEL: Final[Mapping[str, Form]] = {
+    "host": matching(remote_host.HOST, "the name or address of a host"),
+    "user": matching(remote_host.USER, "the name of a user"),
+    "port": Form(lambda value: type(value) is int and 0 < value <= remote_host.LARGEST_PORT, "a port"),
+    "identity": matching(remote_host.IDENTITY, "the path of a key"),
+    "artifacts": list_of(matching(remote_host.ARTIFACT, "a glob"), "a list of globs without .."),
+    "job_dir": matching(remote_host.FOLDER, "the path of a remote folder"),
+}
+
+SPEC: Final[Mapping[str, Form]] = {
+    "name": NAME,
+    "folder": PATH,
+    "params": OBJECT,
+    "env": NAMED_TEXTS,
+    "description": _OPTIONAL_TEXT,
+    "tags": TEXTS,
+    "bindrs": TEXTS,
+    "prefix": Form(forms.is_inside, "the prefix of a record") | None,
+    "tracking": record({"dash_root": PATH, "dash_url": TEXT}, "an object about tracking"),
+    "revision": ATTEMPT,
+    "removed": IDS,
+    "strict_inline": FLAG,
+}
+
+
+def problem(document: Mapping[str, Any], folder: Path) -> str | None:
+    """Why a document cannot be the spec of the experiment in a folder; None if it can.
+
+    Every reference is checked too: of two entries about a task, both have to exist.
+    """
+    return next(_problems(document, f"{folder}/code/"), None)
+
+
+def _problems(document: Mapping[str, Any], code: str) -> Iterator[str]:
+    yield from flaws(document, SPEC, required=("name", "folder", "tasks", "groups", "run"))
+    yield from flaws(document["run"], RUN, place="run.")
+    yield from _objects(document, "secrets", SECRET)
+    yield from _entries(document, "plugins", PLUGIN, required=("uses",))
+    package = {**PACKAGE, "folder": Form(lambda value: _is_in(value, code), f"a folder in {code}")}
+    yield from _entries(document, "packages", package, required=(*PACKAGE.keys() - _DEFAULTS, "folder"))
+    yield from _executors(document)
+    yield from _entries(document, "groups", GROUP, required=("id",))
+    yield from _objects(document, "shared", TASK)
+    yield from _entries(document, "tasks", TASK, required=("id",))
+    yield from _references(document)
+
+
+_DEFAULTS: Final = frozenset({"facts", "told", "left_out", "scripts"})  # a package may lack them
+
+
+def _objects(document: Mapping[str, Any], key: str, fields: Mapping[str, Form]) -> Iterator[str]:
+    """The problems of an object of objects."""
+    values = document.get(key, {})
+    if not isinstance(values, dict):
+        yield f"{key} is {forms.shown(values)}, not an object"
+        return
+    for name, entry in values.items():
+        yield from flaws(entry, fields, place=f"{key}.{name}.")
+
+
+def _entries(
+    document: Mapping[str, Any], key: str, fields: Mapping[str, Form], *, required: tuple[str, ...]
+) -> Iterator[str]:
+    """The problems of a list of objects."""
+    values = document.get(key, [])
+    if not isinstance(values, list):
+        yield f"{key} is {forms.shown(values)}, not a list"
+        return
+    for index, entry in enumerate(values):
+        yield from flaws(entry, fields, place=f"{key}[{index}].", required=required)
+
+
+def _executors(document: Mapping[str, Any]) -> Iterator[str]:
+    yield from _objects(document, "executors", {"type": TEXT})
+    for name, options in document.get("executors", {}).items():
+        if not forms.is_shallow(options):
+            yield f"executors.{name} is nested too deeply"
+        if "tunnel" in options:
+            place = f"executors.{name}.tunnel."
+            yield from flaws(options["tunnel"], TUNNEL, place=place, required=("host", "job_dir"))
+
+
+def _is_in(value: Any, folder: str) -> bool:
+    return forms.is_path(value) and value.startswith(folder) and forms.is_inside(value[len(folder) :])
+
+
+def _references(document: Mapping[str, Any]) -> Iterator[str]:
+    """The ids that are used twice, or that no entry defines."""
+    tasks, groups = document["tasks"], document["groups"]
+    ids = {task["id"] for task in tasks}
+    names = {group["id"] for group in groups}
+    if len(ids) < len(tasks) or len(names) < len(groups):
+        yield "two of its tasks, or of its groups, have the same id"
+    for index, group in enumerate(groups):
+        yield from _unknown(group.get("members", ()), ids, f"groups[{index}].members")
+    for index, task in enumerate(tasks):
+        if task.get("index", 0) >= len(tasks):
+            yield f"tasks[{index}].index is {task['index']}, but there are {len(tasks)} tasks"
+        yield from _unknown(task.get("dependencies", ()), ids, f"tasks[{index}].dependencies")
+        yield from _unknown(filter(None, (task.get("group"),)), names, f"tasks[{index}].group")
+    for name, common in document.get("shared", {}).items():
+        yield from _unknown(common.get("dependencies", ()), ids, f"shared.{name}.dependencies")
+        yield from _unknown(filter(None, (common.get("group"),)), names, f"shared.{name}.group")
+
+    yield from _circles(tasks, document.get("shared", {}))
+
+
+def _circles(tasks: Sequence[Mapping[str, Any]], shared: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A task that waits for itself; all members of a sweep have one list, which is followed once."""
+    ids_by_list: dict[int, list[str]] = {}
+    lists: dict[int, Sequence[str]] = {}
+    for task in tasks:
+        common = shared.get(task["id"].partition("/")[0], {})
+        needed = task.get("dependencies", common.get("dependencies", ()))
+        lists[id(needed)] = needed
+        ids_by_list.setdefault(id(needed), []).append(task["id"])
+    waiting = {key: len(set(needed)) for key, needed in lists.items()}
+    keys_by_id: dict[str, list[int]] = {}
+    for key, needed in lists.items():
+        for name in set(needed):
+            keys_by_id.setdefault(name, []).append(key)
+    ready = [name for key, count in waiting.items() if not count for name in ids_by_list[key]]
+    for name in ready:
+        for key in keys_by_id.get(name, ()):
+            waiting[key] -= 1
+            if not waiting[key]:
+                ready += ids_by_list[key]
+    if len(ready) < len(tasks):
+        stuck = next(ids_by_list[key][0] for key, count in waiting.items() if count)
+        yield f"dependencies of {forms.shown(stuck)} depend on each other"
+
+
+def _unknown(used: Any, known: set[str], place: str) -> Iterator[str]:
+    if missing := set(used) - known:
+        yield f"{place} names {forms.shown(min(missing))}, which is not in it"

@@ -1,0 +1,82 @@
+"""The forms of the fields in a record's files, which any program may have written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from nemorun_cli.errors import LedgerDamagedError
+from nemorun_cli.model import forms
+from nemorun_cli.model.forms import ANYTHING, COUNT, FLAG, INTEGER, NUMBER, OBJECT, TEXT, TEXTS, TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nemorun_cli.model.forms import Form
+
+_OPTIONAL_TEXT: Final = TEXT | None
+
+OPENING: Final[Mapping[str, Form]] = {
+    "event": TEXT,
+    "format": TEXT,
+    "time": TIME,
+    "prefix": TEXT,
+    "locked": FLAG,
+    "supervised": FLAG,
+    "description": _OPTIONAL_TEXT,
+    "tags": TEXTS | None,
+    "bindrs": TEXTS | None,
+    "metadata": ANYTHING,
+    "exp_id": _OPTIONAL_TEXT,
+    "task": _OPTIONAL_TEXT,
+    "attempt": INTEGER | None,
+    "host": TEXT,
+    "boot": _OPTIONAL_TEXT,
+    "pid": INTEGER,
+    "process_started": NUMBER | None,
+    "user": _OPTIONAL_TEXT,
+    "folder": _OPTIONAL_TEXT,
+    "git": OBJECT | None,
+    "status": TEXT,
+    "reason": _OPTIONAL_TEXT,
+    "message": _OPTIONAL_TEXT,
+    "exit_code": INTEGER | None,
+}
+PARAMS: Final[Mapping[str, Form]] = {"_ts": NUMBER, "set": OBJECT, "unset": TEXTS}
+LOGS: Final[Mapping[str, Form]] = {"_ts": NUMBER, "level": TEXT, "message": TEXT, "metadata": ANYTHING}
+FILES: Final[Mapping[str, Form]] = {
+    "_ts": NUMBER,
+    "saved": forms.record(
+        {
+            "id": _OPTIONAL_TEXT,
+            "path": TEXT,
+            "filename": TEXT,
+            "sizeBytes": COUNT | None,
+            "checksum": _OPTIONAL_TEXT,
+            "contentType": _OPTIONAL_TEXT,
+            "description": _OPTIONAL_TEXT,
+            "tags": TEXTS | None,
+            "metadata": ANYTHING,
+        },
+        "a saved file",
+        required=("path", "filename"),
+    ),
+    "deleted": TEXTS,
+}
+
+
+Kind = Literal["opening", "params", "logs", "files"]
+
+_FORMS: Final[Mapping[Kind, Mapping[str, Form]]] = {
+    "opening": OPENING,
+    "params": PARAMS,
+    "logs": LOGS,
+    "files": FILES,
+}
+
+
+def check(rows: Iterable[Mapping[str, Any]], kind: Kind, path: str) -> None:
+    """Raise LedgerDamagedError if a row has a field that cannot be used; it names the file and the field."""
+    fields = _FORMS[kind]
+    for row in rows:
+        if (flaw := next(forms.flaws(row, fields), None)) is not None:
+            raise LedgerDamagedError(f"{path}: {flaw}")
