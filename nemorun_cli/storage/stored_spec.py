@@ -75,7 +75,7 @@ TASK: Final[Mapping[str, Form]] = {
     "metrics": mapping_of(TEXTS, "an object of patterns"),
     "description": _OPTIONAL_TEXT,
     "packager": OBJECT | None,
-    "launcher": mapping_of(OBJECT, "an object of launchers"),
+    "launcher": OBJECT,
     "late": TEXTS,
     "matrix": OBJECT,
     "twins": mapping_of(ID | IDS, "an object of tasks' ids"),

@@ -31,6 +31,7 @@ ALWAYS: Final = (
     "nemorun_cli.tracking.access.reader",
     "nemorun_cli.tracking.access.supervisor_api",
     "nemorun_cli.tracking.store.record_paths",
+    "nemorun_cli.tracking.store.row_forms",
 )
 EXPRESSIONS: Final = (
     "nemorun_cli.spec.expressions.evaluate",

@@ -102,10 +102,16 @@ def test_the_architecture_names_modules_that_are_there() -> None:
 def test_links_lead_somewhere(path: Path) -> None:
     """A link to a file or to a heading has a target."""
     text = path.read_text(encoding="utf-8")
-    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    headings = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
     for target in re.findall(r"\]\(([^)]+)\)", text):
-        if target.startswith("#"):
-            assert target[1:] in headings, target
-        elif "://" not in target:
-            assert (path.parent / target).exists(), target
+        if "://" in target:
+            continue
+        name, _, heading = target.partition("#")
+        linked = path.parent / name if name else path
+        assert linked.exists(), target
+        assert not heading or heading in headings(linked), target
+
+
+def headings(path: Path) -> set[str]:
+    """The headings of a document, as links name them."""
+    titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}

@@ -74,7 +74,7 @@ def test_training_survives_being_killed_half_way(exp: Exp) -> None:
     ends = {(opening["attempt"], opening["status"]) for opening in entry["openings"]}
     assert ends == {(1, "FAILED"), (2, "COMPLETED")}
 
-    report = (exp.directory() / "report.txt").read_text().splitlines()
+    report = (exp.directory() / "shared" / "report.txt").read_text().splitlines()
     assert report[0].split() == [
         *("RECORD", "STATUS", "hidden", "lr"),
         *("clock/seconds", "digits/loss", "digits/accuracy"),

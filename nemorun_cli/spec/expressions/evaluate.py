@@ -82,10 +82,8 @@ def _used(expression: Parsed, names: Mapping[str, Any]) -> dict[str, Any]:
     for reference in expression.references:
         values = names[reference.root]
         key = reference.keys[0] if reference.keys else None
-        try:
+        with suppress(KeyError):  # `default` and `is defined` are for a name without a value
             used[reference.root].update({key: values[key]} if reference.keys else values)
-        except KeyError:
-            raise TemplateError(f"{reference.root} has no {key!r} yet") from None
     return used
 
 
