@@ -201,7 +201,8 @@ def test_a_container_changes_nothing_outside_of_its_folders(
         "; do echo >>$EXP_DIR/$name || echo no; done"
         "; mv $EXP_TASK_DIR/attempt-1 $EXP_TASK_DIR/x || echo no; rmdir $EXP_SHARED || echo no"
     )
-    logs = f"cd $EXP_TASK_DIR/attempt-1; echo one; rm -f log; {link} log; echo two"
+    has_log = "until test -e log; do sleep 0.1; done"  # which exp opens when it knows of the start
+    logs = f"cd $EXP_TASK_DIR/attempt-1; {has_log}; echo one; rm -f log; {link} log; echo two"
     tasks: dict[str, Any] = {
         "other": "true",
         "writes": {"inline": writes, "dependencies": ["other"]},

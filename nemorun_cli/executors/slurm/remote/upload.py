@@ -6,7 +6,7 @@ import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors.slurm import ssh
 from nemorun_cli.executors.slurm.job_script import SECRETS, secrets_text
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.code_package import Package
 
 
+FILE_ERROR: Final = 11  # rsync's exit code after an error of a file
 Push = tuple[list[str], bytes]  # the command line of an rsync, and its standard input
 
 
@@ -83,6 +84,11 @@ class Upload:
         if "not found" in complaint or complaint.startswith("there is no rsync"):
             where = "this machine" if complaint.startswith("there is no") else host
             complaint = f"rsync is not installed on {where}"
+        if not complaint:  # its text is lost if the connection ends first
+            meaning = " (reading or writing a file failed, for instance on a full disk)" * (
+                pushed.code == FILE_ERROR
+            )
+            complaint = f"rsync ended with exit code {pushed.code}{meaning}"
         return replace(pushed, complaint=f"its files could not be uploaded to {host}: {complaint}")
 
 
