@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import ExpError, UsageError
+from nemorun_cli.model import titles
 from nemorun_cli.model.problems import choices
 from nemorun_cli.parts import Command, Executor, LocalExecutor, Partial, Script, given, plain
 from nemorun_cli.spec import python_specs
@@ -31,7 +32,7 @@ class Builder:
     """Collects tasks and runs them as one experiment.
 
     Args:
-        title: the experiment's name.
+        title: the experiment's name, or any title, which gives it one.
         executor: the default executor of the tasks: an executor, or the name of a configured one.
         check: whether the program ends with the exit code of a run that it waited for, if that is not 0; by
             default, if the program itself creates this: not a module, a notebook, a prompt or a test.
@@ -63,7 +64,7 @@ class Builder:
         self._plugins: list[tuple[object, tuple[str, ...] | None]] = []
         for plugin in keys.pop("plugins", ()):
             self._plugins.append((plugin, None))
-        self._keys = {"name": title, **keys}
+        self._keys = {"name" if titles.NAME.match(title) else "title": title, **keys}
         if executor is not None:
             self._keys["executor"] = self._executor_name(executor)
 

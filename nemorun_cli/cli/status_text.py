@@ -38,6 +38,7 @@ def header(snapshot: Snapshot) -> list[str]:
     created = str(history.created.get("time", ""))
     lines = [
         ("experiment", snapshot.files.id),
+        ("title", snapshot.spec.title or ""),
         ("status", f"{snapshot.status}  ({wording.counts(history.counts)})"),
         ("handlers", handlers(snapshot)),
         ("supervisor", supervisor(snapshot)),

@@ -194,6 +194,7 @@ def _begin_ledger(
             "by": by,
             "id": files.id,
             "name": spec.name,
+            "title": spec.title,
             "key": key,
             "rerun_of": document.copies.id if document.copies else None,
             "tags": list(spec.tags),

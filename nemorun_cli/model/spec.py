@@ -205,6 +205,7 @@ class Spec:
     revision: int = 1  # the number of this revision of the experiment's spec
     removed: tuple[str, ...] = ()  # ids of tasks that only earlier revisions have
     strict_inline: bool = True
+    title: str | None = None
 
     def package(self, task: Task) -> Package | None:
         """What was shipped for a task, or None if it runs in the original folder."""

@@ -318,7 +318,12 @@ def _entries(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _name(data: Mapping[str, Any], default: str) -> str:
-    """Return the name of the spec, or else `default`; the schema checks it."""
+    """Return the name of the spec, or else that of its title, or `default`; the schema checks it."""
+    title = data.get("title")
+    if isinstance(title, str) and "name" not in data:
+        from nemorun_cli.model import titles  # noqa: PLC0415 - only for specs with a title
+
+        return titles.name_of(title)
     name = data.get("name", default)
     return name if isinstance(name, str) else default
 

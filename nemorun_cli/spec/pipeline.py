@@ -230,6 +230,7 @@ class Resolution:
             tags=tuple(data.get("tags", ())),
             bindrs=tuple(data.get("bindrs", ())),
             prefix=data.get("prefix"),
+            title=data.get("title"),
             tracking=dict(data.get("tracking", {})),
             plugins=_uses_for(plugins, tasks),
             strict_inline=self._document.strict_inline,

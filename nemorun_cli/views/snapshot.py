@@ -206,6 +206,7 @@ class Snapshot:
             "schema": STATUS_FORMAT,
             "id": self.files.id,
             "name": self.spec.name,
+            "title": self.spec.title,
             "status": self.status,
             "outcome": self.history.outcome or self.history.status,
             "directory": str(self.files.directory),

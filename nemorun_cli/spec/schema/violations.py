@@ -203,7 +203,9 @@ def _value_finding(error: ValidationError, place: Place, keyword: str) -> Findin
         return Finding(place=place, message=f"must be one of {listed}, not {shown(given)}", hint=hint)
     if title is None:
         title = _plain_requirement(keyword, argument)
-    return Finding(place=place, message=f"must be {title}, not {shown(given)}")
+    is_title = place == ("name",) and isinstance(given, str) and given.isprintable() and given.strip() != ""
+    hint = f"a text for people is a title, in place of the name: title: {given}" if is_title else None
+    return Finding(place=place, message=f"must be {title}, not {shown(given)}", hint=hint)
 
 
 _TYPE_WORDS = {
