@@ -264,7 +264,7 @@ def test_an_experiment_of_a_program_goes_on_with_another_one(exp: Exp) -> None:
         ("x = 1\nx.y", "pipeline.py:3: AttributeError"),
         ("run.Builder('a').add([])", "a list of tasks needs a name"),
         ("import sys\nsys.exit(3)", "runs no experiment"),
-        ("exp = run.Builder('a b')\nexp.add(run.Command('true'))\nexp.run()", '"a b"'),
+        ("exp = run.Builder('a\\nb')\nexp.add(run.Command('true'))\nexp.run()", "a text of one line"),
     ],
 )
 def test_programs_that_build_nothing_are_refused(exp: Exp, body: str, message: str) -> None:

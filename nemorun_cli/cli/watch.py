@@ -142,7 +142,7 @@ def summarize(snapshot: Snapshot, *, secrets: Collection[str], tailed: Collectio
     history = snapshot.history
     seconds = snapshot.active if history.finished else None
     after = "" if seconds is None else f" after {wording.seconds(seconds)}"
-    terminal.warn(f"{snapshot.files.id} {snapshot.status}{after} ({wording.counts(history.counts)})")
+    terminal.warn(f"{snapshot.label} {snapshot.status}{after} ({wording.counts(history.counts)})")
     groups = sweeps.of(snapshot.spec)
     for group in groups:
         _summarize_sweep(snapshot, group, secrets=secrets)

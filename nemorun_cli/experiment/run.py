@@ -302,14 +302,19 @@ class Run:
 def find(which: str = LATEST, *, home: Home | None = None) -> Run:
     """Find an experiment by id, name (its latest), unique prefix of an id, or `latest` for the newest of all.
 
+    If nothing else matches, it may be the title of experiments of one name.
+
     Raises:
         NotFoundError: none matches.
-        AmbiguousError: several ids have this prefix; the message lists them.
+        AmbiguousError: several ids have this prefix, or experiments of several names this title; the
+            message lists them.
         LedgerError: none that matches can be read.
         UsageError: the home cannot be read, or another user could have changed it.
     """
     home = trusted(home)
     if not _WORD.fullmatch(which):  # no id starts like this; often an unset variable of a script
+        if titled := _by_title(which, home):
+            return titled
         raise NotFoundError(f"no experiment can be called {which[:80]!r}", hint="list them with: exp list")
     if files := home.experiment(which):
         return Run(files, home)
@@ -326,9 +331,25 @@ def find(which: str = LATEST, *, home: Home | None = None) -> Run:
         raise NotFoundError(
             f"there are no experiments under {home.directory} yet", hint="start one: exp run SPEC"
         )
+    if titled := _by_title(which, home):
+        return titled
     raise NotFoundError(
         f"there is no experiment {which!r} under {home.directory}", hint="list them with: exp list"
     )
+
+
+def _by_title(title: str, home: Home) -> Run | None:
+    """The latest experiment of the one name that experiments with this title have."""
+    if not title.strip():
+        return None
+    from nemorun_cli.views import listing  # noqa: PLC0415 - only if nothing else matches
+
+    names = listing.names_of_title(home, title)
+    if len(names) > 1:
+        raise AmbiguousError(
+            f"{title!r} is the title of experiments of several names: {', '.join(names[:10])}"
+        )
+    return find(names[0], home=home) if names else None
 
 
 def trusted(home: Home | None) -> Home:

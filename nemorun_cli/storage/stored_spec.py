@@ -157,6 +157,7 @@ TUNNEL: Final[Mapping[str, Form]] = {
 
 SPEC: Final[Mapping[str, Form]] = {
     "name": NAME,
+    "title": _OPTIONAL_TEXT,
     "folder": PATH,
     "params": OBJECT,
     "env": NAMED_TEXTS,

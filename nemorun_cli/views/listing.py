@@ -60,12 +60,14 @@ class Summary:
     is_responding: bool | None = None
     stall: str = ""
     not_observed: str | None = None
+    title: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `experiments` in `exp.list/1`."""
         return {
             "id": self.id,
             "name": self.name,
+            "title": self.title,
             "status": self.status,
             "created": self.created,
             "ended": self.ended,
@@ -110,6 +112,11 @@ def newest_first(
                 yield summary
 
 
+def names_of_title(home: Home, title: str) -> list[str]:
+    """The names of the experiments with this title, each once; what cannot be read has none."""
+    return list(dict.fromkeys(summary.name for summary in newest_first(home) if summary.title == title))
+
+
 def duration_text(summary: Summary) -> str:
     """The time without pauses that the experiment took, until now if it is not finished.
 
@@ -152,6 +159,7 @@ def _summarize(
             counts=dict(finished.get("counts", {})),
             tags=list(created.get("tags", ())),
             key=created.get("key"),
+            title=created.get("title"),
         )
     except (LookupError, TypeError, ValueError):
         return _unreadable(experiment_id, name, "its ledger has events that no version of exp writes")
@@ -219,6 +227,7 @@ def _look(home: Home, experiment_id: str, name: str, *, others: bool) -> Summary
         id=experiment_id,
         name=name,
         status=snapshot.status,
+        title=snapshot.spec.title,
         created=snapshot.history.created.get("time"),
         ended=finished["time"] if finished else None,
         active=snapshot.active,

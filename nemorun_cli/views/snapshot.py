@@ -199,6 +199,11 @@ class Snapshot:
             raise NotFoundError(f"{self.files.id} has no task {text!r}", hint=hint)
         return matching
 
+    @property
+    def label(self) -> str:
+        """The id, with the title if there is one."""
+        return f"{self.files.id} ({self.spec.title})" if self.spec.title else self.files.id
+
     def to_json(self) -> dict[str, Any]:
         """The document `exp.status/1`."""
         created, finished = self.history.created, self.history.finished

@@ -125,7 +125,7 @@ def _draw(tasks: TaskGraph, snapshot: Snapshot | None) -> None:
 
     title = tasks.name
     if snapshot is not None:
-        title = f"{snapshot.files.id}  {snapshot.status}  ({wording.counts(snapshot.history.counts)})"
+        title = f"{snapshot.label}  {snapshot.status}  ({wording.counts(snapshot.history.counts)})"
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
     folded = folded_graph.fold(tasks)
     lines = graph_drawing.draw(folded.graph, is_ascii=not encoding.startswith("utf"))

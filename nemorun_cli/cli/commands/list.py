@@ -33,6 +33,7 @@ COLUMNS: Final = (
     Column("TAGS", is_flexible=True, spare=4),
     Column("KEY", is_flexible=True, spare=5),
 )
+TITLE: Final = Column("TITLE", is_flexible=True, spare=6)  # only if an experiment has one
 
 
 def command(
@@ -105,7 +106,10 @@ def command(
     elif quiet:
         terminal.write("".join(f"{summary.id}\n" for summary in shown))
     else:
-        tables.show(COLUMNS, [_row(summary) for summary in shown])
+        titles = [summary.title or "" for summary in shown]
+        columns = (*COLUMNS, TITLE) if any(titles) else COLUMNS
+        rows = [(*_row(summary), title)[: len(columns)] for summary, title in zip(shown, titles, strict=True)]
+        tables.show(columns, rows)
         if is_cut:
             terminal.say(
                 f"only the newest {len(shown)} are shown; for more: exp list --limit {len(shown) * 10}"

@@ -234,6 +234,7 @@ def document(snapshot: Snapshot, occasion: str, event: Event) -> dict[str, Any]:
         "text": "",
         "id": snapshot.files.id,
         "name": snapshot.spec.name,
+        "title": snapshot.spec.title,
         "status": str(states.status or states.outcome or snapshot.status),
         "directory": str(snapshot.files.directory),
         "host": os.uname().nodename,
@@ -265,17 +266,17 @@ def _lines(message: Mapping[str, Any], snapshot: Snapshot) -> Iterator[str]:
     """Yield the lines of the message's text."""
     host = message["host"]
     if message["occasion"] == "interrupted":
-        yield f"{message['id']} lost its supervisor on {host} ({wording.counts(snapshot.history.counts)})"
+        yield f"{snapshot.label} lost its supervisor on {host} ({wording.counts(snapshot.history.counts)})"
         yield f"exp resume {message['id']}"
         return
     if message["task"]:
         reason = snapshot.history.tasks[message["task"]].why()
-        yield f"{message['id']}: {message['task']} failed ({reason}) on {host}"
+        yield f"{snapshot.label}: {message['task']} failed ({reason}) on {host}"
     else:
         duration = wording.seconds(message["duration"])
         after = f" after {duration}" if duration else ""
         counts = wording.counts(snapshot.history.counts)
-        yield f"{message['id']} {message['status']}{after} on {host} ({counts})"
+        yield f"{snapshot.label} {message['status']}{after} on {host} ({counts})"
         for entry in message["failed"]:
             yield f"  {entry['id']}: {snapshot.history.tasks[entry['id']].why()}"
         if message["failed_count"] > len(message["failed"]):

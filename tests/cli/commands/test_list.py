@@ -43,6 +43,7 @@ def test_the_document_tells_the_same(exp: Exp) -> None:
     assert entry == {
         "id": experiment_id,
         "name": "good",
+        "title": None,
         "status": "COMPLETED",
         "created": status["created"],
         "ended": status["ended"],
