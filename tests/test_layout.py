@@ -111,6 +111,7 @@ KERNEL = re.compile(r"/proc/|/dev/|os\.devnull|_?CGROUP\b|O_EXCL|open\(descripto
 RAW_READS = {
     "contract/": "conformance tests, in folders of their own",
     "system/files.py": "the way itself",
+    "system/trees.py": "folders, which open without waiting and behind no link",
     "spec/schema/walk.py": "a schema of the package",
     "spec/yaml/source.py: with path.open(": "the spec that the user names, which may be a pipe",
     "experiment/create.py: shutil.copyfile(shim_call.SHIM": "a file of the package",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.packagers.content import Listing, blocks, digest_of, listing
-from nemorun_cli.system import owners
+from nemorun_cli.system import owners, trees
 from nemorun_cli.system.files import FILE_MODE, FOLDER_MODE, descriptor_to_change, make_folder
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def discard(home: Home, path: Path) -> bool:
     descriptor = descriptor_to_change(home.code_lock)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(path)
+        trees.remove(path)
     except BlockingIOError:
         return False
     finally:

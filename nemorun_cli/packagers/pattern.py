@@ -97,6 +97,16 @@ class PatternPackager:
 
     def _walk(self, root: Path, prefix: str) -> Iterator[str]:
         """Every path below a folder except folders; links are not followed."""
+        found = [(prefix, True)]
+        while found:
+            path, is_folder = found.pop()
+            if is_folder:
+                found += reversed([*self._inner(root, path)])
+            else:
+                yield path
+
+    def _inner(self, root: Path, prefix: str) -> Iterator[tuple[str, bool]]:
+        """The paths in a folder, sorted, and whether each is a folder; not those that are excluded."""
         try:
             entries = sorted(os.scandir(root / prefix), key=lambda entry: entry.name)
         except OSError as error:
@@ -108,7 +118,6 @@ class PatternPackager:
             path = f"{prefix}/{entry.name}" if prefix else entry.name
             if entry.name == ALWAYS_OUT:
                 continue
-            if not entry.is_dir(follow_symlinks=False):
-                yield path
-            elif not self._is_excluded(path):
-                yield from self._walk(root, path)
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if not (is_folder and self._is_excluded(path)):
+                yield path, is_folder

@@ -324,8 +324,12 @@ class ExperimentFiles:
         """The copies that tasks run; not the files inside of shipped code, which tasks may change."""
         yield from (self.resolved, self.spec, self.source, self.shim, self.partial, self.code)
         yield from (path for path in _entries(self.code) if _CONTENT.fullmatch(path.name))
+        from nemorun_cli.system import trees  # noqa: PLC0415 - only a resume or a rerun looks at them
+
         for folder in (self.scripts, self.revisions):
-            yield from (folder, *folder.rglob("*"))
+            yield folder
+            for visit in trees.walk(folder):
+                yield from (Path(visit.path(entry.name)) for entry in visit.entries)
 
     def _require_trusted(self, paths: Iterable[Path]) -> None:
         try:

@@ -14,6 +14,7 @@ from support.extent import IS_LONG, amount
 from support.hostile_files import HUGE, KINDS, limited
 
 from nemorun_cli.contract.fixtures import eventually
+from nemorun_cli.system import trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,6 +138,27 @@ def test_no_file_of_an_experiment_or_record_stops_a_reader(victim: Victim) -> No
             assert FOREIGN not in text, f"{what}\n{text}"
             assert argv != ("list",) or ("other_" in text and done.code == 0), f"{what}\n{text}"
     victim.renew()
+
+
+def test_no_depth_of_folders_stops_a_reader(exp: Exp) -> None:
+    """A task leaves folders that are deeper than the recursion limit, in all folders that are searched."""
+    exp("run", exp.spec("name: deep\ntasks: {one: {inline: 'false'}}"), "-q", code=1)
+    folder = exp.directory("deep")
+    tops = [folder / "shared/d", folder / "scripts", folder / "tasks/one/attempt-1/d", exp.home / "dash/d"]
+    for top in tops:
+        hostile_files.deep(top, 1100)
+    try:
+        with limited("commands with deep folders"):
+            for argv in (("records",), ("rerun", "deep", "--dry-run"), ("gc", "--older", "0s", "--dry-run")):
+                exp(*argv)
+            exp("resume", "deep", "-q", code=1)
+            eventually(lambda: not list(folder.glob("wake")))
+            assert exp("gc", "--older", "0s", "--json").json["removed"][0]["kind"] == "experiment"
+        assert not folder.exists()
+    finally:  # pytest cannot remove them
+        for top in tops:
+            if top.exists():
+                trees.remove(top)
 
 
 def test_no_file_that_a_task_leaves_stops_its_supervisor(victim: Victim) -> None:

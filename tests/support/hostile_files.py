@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,20 @@ SPARSE: Final = 1_000_000_000  # bytes; almost none of them take room on the dis
 HUGE: Final = "a huge file"
 LONGEST: Final = 2.0  # seconds that a reader may need
 MEMORY: Final = 700 << 20  # bytes that a reader may take
+
+
+def deep(top: Path, depth: int, *, file: bytes = b"") -> None:
+    """Make a folder with so many folders in each other, the last of which contains a file."""
+    top.mkdir()
+    descriptor = os.open(top, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=descriptor)
+        below = os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    with open("file", "wb", opener=partial(os.open, mode=0o600, dir_fd=descriptor)) as stream:
+        stream.write(file)
+    os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import time
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from nemorun_cli.model.clock import unix
 from nemorun_cli.packagers import content_store
 from nemorun_cli.storage import run_keys, supervision
 from nemorun_cli.storage.paths import ExperimentFiles, creator, skip
-from nemorun_cli.system import locks, pids, user
-from nemorun_cli.system.files import FOLDER_MODE, sync
+from nemorun_cli.system import locks, pids, trees, user
+from nemorun_cli.system.files import sync
 from nemorun_cli.views import listing, observe
 from nemorun_cli.views.reports.doctor_report import SHARED, file_system
 
@@ -54,17 +53,17 @@ class Removable:
 def leftovers(home: Home) -> Iterator[Removable]:
     """Items that no experiment needs any more, regardless of age."""
     for path in home.collected():
-        yield Removable(kind="collected", path=path, size=_size(path))
+        yield Removable(kind="collected", path=path, size=trees.size(path))
     for path in home.unfinished():
         if _is_abandoned(path):
-            yield Removable(kind="unfinished", path=path, size=_size(path))
+            yield Removable(kind="unfinished", path=path, size=trees.size(path))
     for files in _experiments(home):
         try:
             yield from list(_leftovers_of(files))
         except OSError as error:
             skip(LedgerError(f"cannot read {error.filename or files.directory}: {error.strerror}"))
     for path in run_keys.leftovers(home):
-        yield Removable(kind="key", path=path, size=_size(path))
+        yield Removable(kind="key", path=path, size=trees.size(path))
     yield from _unused_code(home)
     for executor, left in executors.leftovers(home.directory):
         if _is_over(home, left.experiment):
@@ -88,12 +87,12 @@ def _is_over(home: Home, experiment: str) -> bool:
 def _leftovers_of(files: ExperimentFiles) -> Iterator[Removable]:
     for path in files.unfinished():
         if _is_abandoned(path):
-            yield Removable(kind="unfinished", path=path, size=_size(path), id=files.id)
+            yield Removable(kind="unfinished", path=path, size=trees.size(path), id=files.id)
     if not (locks.is_held(files.supervisor_lock) or supervision.is_listening(files)):
         if _is_fifo(files.wake):
             yield Removable(kind="wake", path=files.wake, size=0, id=files.id)
         if files.rebuilt_ledger.is_file():
-            size = _size(files.rebuilt_ledger)
+            size = trees.size(files.rebuilt_ledger)
             yield Removable(kind="rebuilt", path=files.rebuilt_ledger, size=size, id=files.id)
 
 
@@ -117,7 +116,7 @@ def expired(home: Home, *, older: float) -> Iterator[Removable]:
             continue
         for files in home.readable([entry.id]):
             if not files.directory.is_symlink():
-                size = _size(files.directory)
+                size = trees.size(files.directory)
                 yield Removable(kind="experiment", path=files.directory, size=size, id=files.id)
     with contextlib.suppress(OSError):  # it does not exist, or belongs to another user
         for path in sorted(home.faults.iterdir()):
@@ -149,7 +148,7 @@ def _unused_code(home: Home) -> Iterator[Removable]:
     except (LedgerError, OSError):  # another step has warned about it
         return
     for path in content_store.unused(home, referenced):
-        yield Removable(kind="code", path=path, size=_size(path))
+        yield Removable(kind="code", path=path, size=trees.size(path))
 
 
 def _experiments(home: Home) -> Iterator[ExperimentFiles]:
@@ -238,11 +237,10 @@ def _remove_collected(home: Home, folder: Path) -> str | None:
 def _delete(folder: Path) -> None:
     """Remove a folder renamed for removal; the ledger goes last, as it marks the folder as an experiment."""
     ledger = ExperimentFiles(folder).ledger
-    _make_writable(folder)
+    trees.permit(folder)
     for path in list(folder.iterdir()):
-        if path == ledger:
-            continue
-        _delete_entry(path)
+        if path != ledger:
+            _delete_entry(path)
     ledger.unlink(missing_ok=True)
     folder.rmdir()
     with contextlib.suppress(OSError):  # other experiments have the same name
@@ -251,7 +249,7 @@ def _delete(folder: Path) -> None:
 
 def _delete_entry(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        trees.remove(path)
     else:
         path.unlink(missing_ok=True)
 
@@ -260,52 +258,27 @@ def _remove_unfinished(home: Home, path: Path) -> str | None:
     del home
     if not _is_abandoned(path):
         return None if not path.exists() else "it is being created"
-    if path.is_dir():
-        _make_writable(path)
     _delete_entry(path)
     return None
 
 
-def _obstacle(folder: Path | str) -> Path | None:
+def _obstacle(top: Path) -> Path | None:
     """The first folder whose entries this user can neither remove nor be allowed to; None without one."""
-    is_own = os.stat(folder).st_uid == os.geteuid()  # noqa: PTH116 - takes text, too
-    if not is_own and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        return Path(folder)
-    try:
-        with os.scandir(folder) as entries:
-            inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except PermissionError:  # its own mode; `_make_writable` changes it
-        return None
-    return next((obstacle for path in inner if (obstacle := _obstacle(path)) is not None), None)
+    if _is_closed(top, top.stat()):
+        return top
+    for visit in trees.walk(top):
+        for entry in visit.entries:
+            if entry.is_dir(follow_symlinks=False) and _is_closed(
+                entry.name, entry.stat(follow_symlinks=False), folder=visit.descriptor
+            ):
+                return Path(visit.path(entry.name))
+    return None
 
 
-def _make_writable(folder: Path) -> None:
-    """Make folders writable whose permissions tasks restricted, so that their content can be removed."""
-    if folder.stat().st_mode & FOLDER_MODE != FOLDER_MODE:
-        folder.chmod(FOLDER_MODE)
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            _make_writable(path)
-
-
-def _size(folder: Path | str) -> int:
-    """The bytes of a file, or of all files in a folder, as far as it is readable; links are not followed."""
-    total = 0
-    try:
-        entries = list(os.scandir(folder))
-    except NotADirectoryError:
-        with contextlib.suppress(OSError):
-            return os.lstat(folder).st_size
-        return 0
-    except OSError:
-        return 0
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            total += _size(entry.path)
-        else:
-            with contextlib.suppress(OSError):
-                total += entry.stat(follow_symlinks=False).st_size
-    return total
+def _is_closed(name: Path | str, status: os.stat_result, *, folder: int | None = None) -> bool:
+    if status.st_uid == os.geteuid():
+        return False
+    return not os.access(name, os.R_OK | os.W_OK | os.X_OK, dir_fd=folder)
 
 
 def _is_fifo(path: Path) -> bool:

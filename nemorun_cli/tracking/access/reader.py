@@ -119,13 +119,25 @@ def prefixes(dash_root: str | os.PathLike[str], pattern: str = "*") -> Iterator[
             ) from error
         warnings.warn(text, UnreadableWarning, stacklevel=2)
 
-    for folder, inner, _ in os.walk(root, onerror=report):
-        inner.sort()
-        if record_paths.RECORD in inner:
-            inner.remove(record_paths.RECORD)
-            prefix = os.path.relpath(folder, root)
-            if prefix != "." and fnmatch.fnmatchcase(prefix, pattern):
-                yield prefix
+    found = [""]
+    while found:
+        prefix = found.pop()
+        try:
+            inner = _folders(os.path.join(root, prefix) if prefix else root)
+        except OSError as error:
+            report(error)
+            continue
+        if prefix and record_paths.RECORD in inner and fnmatch.fnmatchcase(prefix, pattern):
+            yield prefix
+        below = (os.path.join(prefix, name) for name in inner if name != record_paths.RECORD)
+        found += sorted((path for path in below if len(path) <= record_paths.MAX_PREFIX), reverse=True)
+
+
+def _folders(folder: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [
+            entry.name for entry in entries if entry.is_dir(follow_symlinks=entry.name == record_paths.RECORD)
+        ]
 
 
 def environment(
