@@ -185,7 +185,9 @@ class Run:
                 return False
             creation_mark.write(self.home, self.files, change.spec)
             values = secret_values.resolve(change.spec, document)
-            stored = read_bytes(self.files.source).decode() if self.files.source.exists() else ""
+            stored = (
+                read_bytes(self.files.source).decode(errors="replace") if self.files.source.exists() else ""
+            )
             secret_warnings.refuse_in_params(document, values, stored=stored)
             executors.ask_engines(change.spec)
             with change.written(by) as planned:

@@ -7,13 +7,25 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import LedgerError
+from nemorun_cli.model import forms
 from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nemorun_cli.storage.paths import ExperimentFiles
 
 LARGEST_SPEC: Final = 1 << 26  # bytes of a spec and of its copy
 ORIGIN_FORMAT: Final = "exp.source/1"
+_FORMS: Final[Mapping[str, forms.Form]] = {
+    "file": forms.PATH,
+    "is_file": forms.FLAG,
+    "params": forms.TEXTS,
+    "sets": forms.TEXTS,
+    "only": forms.TEXTS,
+    "others": forms.NAMED_TEXTS,
+    "whole": forms.OBJECT | None,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +59,8 @@ def read(files: ExperimentFiles) -> Origin:
     """The origin of an experiment's spec; raises LedgerError if it cannot be read."""
     try:
         document = json.loads(files.read(files.source))
+        for flaw in forms.flaws(document, _FORMS, required=tuple(_FORMS)):
+            raise LedgerError(f"{files.source} cannot be read: {flaw}")
         return Origin(
             file=document["file"],
             is_file=document["is_file"],

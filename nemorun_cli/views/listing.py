@@ -133,6 +133,15 @@ def _summarize(
     home: Home, experiment_id: str, name: str, *, folder: str, uids: frozenset[int], others: bool
 ) -> Summary | None:
     """The summary of one experiment, or None if the folder is not an experiment."""
+    try:
+        return _summary(home, experiment_id, name, folder=folder, uids=uids, others=others)
+    except Exception as error:  # noqa: BLE001 - what one experiment contains must not hide all others
+        return _unreadable(experiment_id, name, f"cannot be read: {type(error).__name__}: {error}")
+
+
+def _summary(
+    home: Home, experiment_id: str, name: str, *, folder: str, uids: frozenset[int], others: bool
+) -> Summary | None:
     directory = f"{folder}/{name}/{experiment_id}"
     path = f"{directory}/{LEDGER}"
     try:
@@ -204,7 +213,7 @@ def _finished(tail: bytes) -> Event | None:
             kind = event.get("event") if event is not None else None
             if event is not None and kind == kinds.FINISHED:
                 return event if kinds.flaw(event) is None else None
-            if kind not in AFTERWARDS:
+            if not isinstance(kind, str) or kind not in AFTERWARDS:
                 return None
         end = start
     return None
@@ -220,8 +229,6 @@ def _look(home: Home, experiment_id: str, name: str, *, others: bool) -> Summary
         return None  # removed meanwhile
     except ExpError as error:
         return _unreadable(experiment_id, name, error.message)
-    except Exception as error:  # noqa: BLE001 - what one experiment contains must not hide all others
-        return _unreadable(experiment_id, name, f"cannot be read: {type(error).__name__}: {error}")
     finished = snapshot.history.finished
     return Summary(
         id=experiment_id,

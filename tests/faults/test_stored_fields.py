@@ -206,6 +206,18 @@ def of_file(stored: Stored, draw: random.Random) -> Change:
     return Change(f"/{name}", b"\n".join(lines) + b"\n", f"{name} line {index + 1} {about}")
 
 
+@pytest.mark.parametrize("file", [[], -1, None, "a\0b", "\ud800"])
+def test_origin_of_any_form_is_damage(stored: Stored, file: object) -> None:
+    """The path of the spec in `source.json` is a text that can be a path, or its readers name the file."""
+    stored.renew()
+    source = stored.folder / "source.json"
+    source.write_text(json.dumps({**json.loads(source.read_text()), "file": file}))
+    for command in ("rerun stored --dry-run", "resume stored --dry-run"):
+        done = stored.exp(*command.split(), code=None)
+        assert done.code in ((7,) if command.startswith("rerun") else (0, 7)), done.stderr
+        assert done.code == 0 or str(source) in done.stderr
+
+
 def test_field_of_any_value_stops_no_reader(stored: Stored) -> None:
     """With any value in a stored file a command ends soon, without a fault, and opens nothing outside."""
     seed = secrets.randbelow(10**9) if IS_LONG else 7

@@ -75,6 +75,18 @@ def test_in_doubt_the_whole_is_looked_at(tmp_path: Path, last: bytes) -> None:
     assert "resolved.json" in (summary.problem or "")
 
 
+@pytest.mark.parametrize("event", [{}, [], None, 1])
+def test_an_event_of_any_form_hides_no_other_experiment(tmp_path: Path, event: object) -> None:
+    """What follows the last `finished` in a ledger from elsewhere can be anything that is JSON."""
+    end = ledger.encode([CREATED, FINISHED])
+    _make(tmp_path, end, ledger.encode([{**GONE, "event": event}]))
+    home = _make(tmp_path, end, ledger.encode([GONE]), name="y")
+    problem, sound = sorted(listing.newest_first(home), key=lambda summary: summary.name)
+    assert problem.status is None
+    assert problem.problem
+    assert sound.status == "COMPLETED"
+
+
 def test_ids_of_one_second_are_ordered_by_their_exact_time(tmp_path: Path) -> None:
     """Experiments of two names, made within one second, come in the order in which they were made."""
     end = ledger.encode([FINISHED])
