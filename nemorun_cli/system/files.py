@@ -93,16 +93,21 @@ def whole(path: Path | str, *, mode: int = FILE_MODE, is_durable: bool = False) 
 def make_folder(path: Path | str) -> None:
     """Create a private folder and its missing parents; an existing folder is not changed."""
     try:
+        _make_last(path)
+    except FileNotFoundError:
+        parent = os.path.dirname(os.fspath(path))  # noqa: PTH120 - this imports no pathlib
+        if not parent:
+            raise
+        make_folder(parent)
+        _make_last(path)  # still missing where no folder can be created, as in /proc
+
+
+def _make_last(path: Path | str) -> None:
+    try:
         os.mkdir(path, FOLDER_MODE)  # noqa: PTH102 - the same
     except FileExistsError:
         if not os.path.isdir(path):  # noqa: PTH112 - the same
             raise
-    except FileNotFoundError:
-        parent = os.path.dirname(os.fspath(path))  # noqa: PTH120 - the same
-        if not parent:
-            raise
-        make_folder(parent)
-        make_folder(path)
 
 
 def sync(path: Path | str) -> None:

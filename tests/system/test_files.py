@@ -99,6 +99,12 @@ def test_folders_are_private_and_existing_ones_stay(tmp_path: Path) -> None:
         make_folder(tmp_path / "file" / "x")
 
 
+def test_a_folder_that_cannot_be_created_is_an_error() -> None:
+    """In some file systems of the kernel no folder can be created, though the folder above exists."""
+    with pytest.raises(FileNotFoundError):
+        files.make_folder("/proc/self/a/b")
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "a huge file"])
 def test_only_a_regular_file_that_is_no_link_is_opened(tmp_path: Path, kind: str) -> None:
     """Anything else is refused at once, to read, append and change; what is behind a link stays as it is."""
