@@ -146,14 +146,14 @@ def test_no_depth_of_folders_stops_a_reader(exp: Exp) -> None:
     folder = exp.directory("deep")
     tops = [folder / "shared/d", folder / "scripts", folder / "tasks/one/attempt-1/d", exp.home / "dash/d"]
     for top in tops:
-        hostile_files.deep(top, 1100)
+        hostile_files.deep(top, 1010)
     try:
-        with limited("commands with deep folders"):
-            for argv in (("records",), ("rerun", "deep", "--dry-run"), ("gc", "--older", "0s", "--dry-run")):
+        for argv in (("records",), ("rerun", "deep", "--dry-run"), ("gc", "--older", "0s", "--dry-run")):
+            with limited(f"exp {argv[0]} with deep folders"):
                 exp(*argv)
-            exp("resume", "deep", "-q", code=1)
-            eventually(lambda: not list(folder.glob("wake")))
-            assert exp("gc", "--older", "0s", "--json").json["removed"][0]["kind"] == "experiment"
+        exp("resume", "deep", "-q", code=1)
+        eventually(lambda: not list(folder.glob("wake")))
+        assert exp("gc", "--older", "0s", "--json").json["removed"][0]["kind"] == "experiment"
         assert not folder.exists()
     finally:  # pytest cannot remove them
         for top in tops:

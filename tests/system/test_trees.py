@@ -13,7 +13,7 @@ from nemorun_cli.system import trees
 if TYPE_CHECKING:
     from pathlib import Path
 
-DEPTH = 2500
+DEPTH = 2100
 """Its path has more than PATH_MAX (4,096) bytes."""
 
 
