@@ -18,7 +18,7 @@ from nemorun_cli.storage.paths import Home
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.workspace import ExpWorkspace
+    from support.workspace import Exp, ExpWorkspace
 
 VALUES = [
     "",
@@ -239,3 +239,26 @@ def test_identity_of_the_home_survives_odd_paths(workspace: ExpWorkspace) -> Non
     run = launch.run(workspace.spec({"a": NOTE}), home=Home(odd))
     assert run.wait(timeout=60).status is ExperimentStatus.COMPLETED
     assert subprocess.run(["ls", odd], check=True, capture_output=True).stdout
+
+
+def test_no_module_of_the_current_folder_is_imported(exp: Exp) -> None:
+    """Not by a command, its supervisor, the evaluator of expressions, or the process of a plugin."""
+    marks = exp.folder / "imported"
+    marks.mkdir()
+    names = ("jinja2", "json", "nemorun_cli", "pickle", "regex", "sitecustomize", "struct", "yaml")
+    for name in names:
+        (exp.folder / f"{name}.py").write_text(f"open({str(marks / name)!r}, 'w').close()")
+    spec = exp.spec("""
+        name: x
+        plugins: [{uses: notify, with: {command: [touch, told]}}]
+        tasks:
+          a: {inline: 'echo x=ab >> "$EXP_OUTPUT"'}
+          b:
+            inline: 'true'
+            dependencies: [a]
+            env: {X: '${{ tasks.a.outputs.x | list | map("upper") | join }}'}
+    """)
+    exp.process("run", spec, "-q")
+    exp.process("status", "x")
+    assert (exp.folder / "told").exists()
+    assert list(marks.iterdir()) == []
