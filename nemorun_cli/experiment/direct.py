@@ -72,6 +72,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     spec = replace(spec, run=replace(spec.run, max_parallel=1))
     values = secret_values.resolve(spec, document)
     secret_warnings.refuse_in_params(document, values)
+    secret_warnings.refuse_in_key(key, values)
     files, spec = create.create(
         document, spec, identity, home=home, by=who(), key=key, secrets=values.values()
     )

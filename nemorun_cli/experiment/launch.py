@@ -111,6 +111,7 @@ def launch(
     spec = create.resolve(document, identity)
     secrets = secret_values.resolve(spec, document)
     secret_warnings.refuse_in_params(document, secrets)
+    secret_warnings.refuse_in_key(key, secrets)
     ask_engines(spec)
     with run_keys.hold(home, key=key, name=document.name) if policy else contextlib.nullcontext() as holding:
         running = [Run(files, home) for files in _running(holding.ids(), home)] if holding else []

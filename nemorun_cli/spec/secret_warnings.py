@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from nemorun_cli.errors import SpecError
+from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.model import masking
 from nemorun_cli.model.problems import Finding
 from nemorun_cli.spec import secret_values
@@ -90,6 +90,20 @@ def refuse_in_params(document: Document, values: Mapping[str, str], *, stored: s
     ]
     if findings:
         raise SpecError(document.sources.in_order(findings))
+
+
+def refuse_in_key(key: str | None, values: Mapping[str, str]) -> None:
+    """Refuse a key of a run that contains a secret, given by name: the ledger and the list would show it.
+
+    Raises:
+        UsageError: it does; the message does not contain the value.
+    """
+    for name, value in values.items() if key else ():
+        if _is_in(value, key or ""):
+            raise UsageError(
+                f"the key contains the value of the secret {name}, which would be stored as it is",
+                hint="use another key",
+            )
 
 
 def _is_in(secret: str, text: str) -> bool:

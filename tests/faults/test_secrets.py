@@ -372,3 +372,13 @@ def test_a_resume_refuses_only_what_it_would_add(
     assert workspace.exp("show", "latest", "--json").json["spec"] == before
     workspace.exp("resume", "latest", "--set", "description=another", code=1)
     assert workspace.exp("show", "latest", "--json").json["spec"]["description"] == "another"
+
+
+def test_a_key_with_a_secret_is_refused(workspace: ExpWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is created, and the error does not contain the value."""
+    monkeypatch.setenv("TOK", "a-secret-value")
+    spec = workspace.spec({"a": "exit 0"}, secrets={"TOK": {"env": "TOK"}})
+    refused = workspace.exp("run", spec, "--key", "nightly a-secret-value", code=2)
+    assert "the key contains the value of the secret TOK" in refused.stderr
+    assert "a-secret-value" not in refused.stdout + refused.stderr
+    assert workspace.exp("list", "-q").stdout == ""
