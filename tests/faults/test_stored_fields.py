@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import secrets
 import shutil
-import stat
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +15,7 @@ from support import hostile_values
 from support.access_log import accesses
 from support.elsewhere import interrupted, on_engines
 from support.extent import IS_LONG
+from support.home_copies import put_back
 from support.hostile_values import MARK, RAW, VALUES, batch, dumped, pointers
 
 if TYPE_CHECKING:
@@ -115,28 +114,8 @@ class Stored:
         return self.exp.home / "experiments" / "stored" / self.id
 
     def renew(self) -> None:
-        """Put back the home as it was; what is like its copy stays, which is quicker."""
-        home, wanted = self.exp.home, _contents(self.template)
-        present = _contents(home)
-        for name in sorted(present.keys() - wanted.keys(), reverse=True):
-            path = home / name
-            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-        for name in sorted(name for name, about in wanted.items() if present.get(name) != about):
-            shutil.copy2(self.template / name, home / name, follow_symlinks=False)
-        assert _contents(home) == wanted
-
-
-def _contents(folder: Path) -> dict[str, tuple[int, ...]]:
-    """The files and folders in a folder, with what differs for a file that was written."""
-    found: dict[str, tuple[int, ...]] = {}
-    for parent, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = os.path.join(parent, name)  # noqa: PTH118 - thousands of paths
-            status = os.lstat(path)
-            is_file = stat.S_ISREG(status.st_mode)
-            about = (status.st_size, status.st_mtime_ns) if is_file else ()
-            found[path[len(str(folder)) + 1 :]] = (status.st_mode, *about)
-    return found
+        """Put back the home as it was."""
+        put_back(self.exp.home, self.template)
 
 
 @pytest.fixture(scope="module")
