@@ -28,7 +28,10 @@ def escaped(text: str, *, kept: str = "") -> str:
     Args:
         kept: characters below U+0020 that stay as they are.
     """
-    if text.isprintable():
+    printable = text
+    for char in kept:
+        printable = printable.replace(char, "")
+    if printable.isprintable():  # most texts are, and the pattern is slow to compile
         return text
     return _pattern(kept).sub(_escape, text)
 

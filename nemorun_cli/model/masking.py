@@ -19,10 +19,9 @@ SHORTEST_WORD: Final = 12  # characters of one name in a path, or one value in a
 MASK: Final = "***"
 CUT: Final = "…"  # where a message was shortened
 
-_ADDRESS: Final = re.compile(
+_ADDRESS: Final = (  # compiled when there are secrets
     r"\s*[A-Za-z][A-Za-z0-9+.-]*://(?P<authority>[^/?#]*)(?P<path>[^?#]*)"
-    r"(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?",
-    re.DOTALL,
+    r"(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?"
 )
 _HEX: Final = re.compile("%[0-9A-F]{2}")
 
@@ -115,7 +114,7 @@ def _forms(values: frozenset[str]) -> tuple[str, ...]:
 
 def _address_parts(value: str) -> Iterator[str]:
     """The parts of an address by which somebody could use it, as long as they are no ordinary words."""
-    match = _ADDRESS.fullmatch(value)
+    match = re.fullmatch(_ADDRESS, value, re.DOTALL)
     if match is None:
         return
     from urllib.parse import unquote  # noqa: PLC0415 - only for addresses

@@ -1,4 +1,4 @@
-"""Warnings about secrets: variables that tasks no longer inherit, and params that contain a secret."""
+"""Warnings about secrets: variables that tasks do not inherit, and params that contain a secret."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _finding(
     verb = "do not inherit" if len(tasks) > 1 else "does not inherit"
     return Finding(
         place=secret_values.place(secret, data),
-        message=f"{_listed(tasks)} {verb} {variable} any more: it is a secret of {of}",
+        message=f"{_listed(tasks)} {verb} {variable}: it is a secret of {of}",
         hint=f"give the secret to what needs it, or name {variable} in its env_inherit",
     )
 

@@ -11,9 +11,8 @@ import os
 import re
 import shlex
 import stat
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nemorun_cli.errors import UsageError
 
@@ -27,8 +26,7 @@ _UID: Final = re.compile(r"[0-9]{1,10}")
 _SHARED: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
-@dataclass(frozen=True, slots=True)
-class Distrust:
+class Distrust(NamedTuple):
     """Why a file or folder is not used, and the remedy."""
 
     message: str

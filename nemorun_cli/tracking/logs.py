@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.model.terminal_filter import filtered
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import encode_row
 from nemorun_cli.tracking.store.row_selection import Rows, Selection, select
@@ -146,6 +145,8 @@ def _print(level: str, message: str, metadata: Mapping[str, Any] | None) -> None
     pairs = ", ".join(f"{key}={value}" for key, value in metadata.items()) if metadata else ""
     text = f"[{level.upper()}] {message} [{pairs}]\n" if pairs else f"[{level.upper()}] {message}\n"
     if getattr(stream, "isatty", bool)():  # a notebook's stream may not have it
+        from nemorun_cli.model.terminal_filter import filtered  # noqa: PLC0415 - slow, only for terminals
+
         text = filtered(text)  # in a file, `exp logs` does so when it shows it
     try:
         stream.write(text)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.masking import forms, mask
-from nemorun_cli.model.terminal_filter import without_sequences
 from nemorun_cli.system.file_end import last_bytes
 from nemorun_cli.system.files import open_to_read
 
@@ -66,7 +65,11 @@ def read(
 
 def displayed(line: str) -> str:
     """A line as a terminal displays it: without sequences and the text that a carriage return overwrote."""
-    line = without_sequences(line.rstrip("\r").rpartition("\r")[2])
+    line = line.rstrip("\r").rpartition("\r")[2]
+    if not line.isprintable():
+        from nemorun_cli.model.terminal_filter import without_sequences  # noqa: PLC0415 - slow to import
+
+        line = without_sequences(line)
     line = escaped(line, kept="\t")
     return line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + "…"
 

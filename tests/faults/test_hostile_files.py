@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from support import hostile_files
 from support.extent import IS_LONG, amount
+from support.home_copies import put_back
 from support.hostile_files import HUGE, KINDS, limited
 
 from nemorun_cli.contract.fixtures import eventually
@@ -76,8 +77,7 @@ class Victim:
 
     def renew(self) -> None:
         """Put back the home as it was."""
-        shutil.rmtree(self.exp.home)
-        shutil.copytree(self.template, self.exp.home, symlinks=True)
+        put_back(self.exp.home, self.template)
 
     def interrupt(self) -> None:
         """Cut the ledger where the first task was about to end, as a supervisor leaves it that is killed."""

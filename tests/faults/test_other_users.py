@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import other_user
@@ -127,7 +127,12 @@ def test_another_users_attempt_is_observed_without_a_trace(
     text = f"name: left\ntasks: {{a: {{inline: '{task}'}}}}\n"
     which = owner.exp("run", owner.write("left.yaml", text), "-d", "-q").stdout.strip()
     theirs = {"NEMORUN_HOME": str(owner.home), TRUST: str(UID)}
-    snapshot = exp("status", which, "--json", env=theirs).json
+
+    def running() -> dict[str, Any] | None:
+        snapshot = exp("status", which, "--json", env=theirs).json
+        return snapshot if snapshot["tasks"][0]["status"] == "RUNNING" else None
+
+    snapshot = eventually(running)
     os.kill(snapshot["supervisor"]["pid"], 9)
     directory = owner.home / "experiments" / "left" / which
 
@@ -142,8 +147,9 @@ def test_another_users_attempt_is_observed_without_a_trace(
     owner.write("go", "")
     eventually(lambda: exp("status", which, "--json", env=theirs).json["tasks"][0]["status"] == "SUCCEEDED")
     assert (foreign(), (directory / "ledger.jsonl").read_bytes()) == ([], ledger)
-    assert owner.exp("status", which, "--json").json["tasks"][0]["status"] == "SUCCEEDED"
-    assert owner.exp("resume", which, "-q").code == 0
+    status, resumed = owner.each(("status", which, "--json"), ("resume", which, "-q"))
+    assert status.json["tasks"][0]["status"] == "SUCCEEDED"
+    assert (status.code, resumed.code) == (0, 0)
 
 
 @needs_root
@@ -319,10 +325,13 @@ def test_users_with_umask_002_and_group_folders_notice_nothing(users: tuple[Othe
     """A home that a group may write to is used by its owner, and reported by the doctor."""
     owner, stranger = users
     home = owner.folder / "group-home"
-    owner.python("import os, sys; os.umask(2); os.mkdir(sys.argv[1]); os.chmod(sys.argv[1], 0o2775)", home)
+    home.mkdir()
+    owner.owns(home, 0o2775)
     spec = owner.write("g.yaml", SPEC.format(name="g"))
-    which = owner.exp("run", spec, "-q", umask=0o002, NEMORUN_HOME=home).stdout.strip()
-    assert owner.exp("list", "-q", umask=0o002, NEMORUN_HOME=home).stdout.strip() == which
+    ran, listed = owner.each(("run", spec, "-q"), ("list", "-q"), umask=0o002, NEMORUN_HOME=home)
+    assert (ran.code, listed.code) == (0, 0)
+    assert listed.stdout == ran.stdout
+    assert ran.stdout.startswith("g_")
     report = owner.python(CHECKS, home)
     assert f"members of the group gid {UID} can change what exp runs as you: {home}" in report
     assert f"chmod g-w {home}" in report

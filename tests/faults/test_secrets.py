@@ -260,7 +260,7 @@ def test_what_is_no_longer_inherited_is_reported(
 ) -> None:
     """`validate` and a dry run name the tasks, in text and JSON; a run does not repeat it."""
     spec = workspace.spec(_mixed(workspace, monkeypatch))
-    message = "other does not inherit PLAIN any more: it is a secret of own"
+    message = "other does not inherit PLAIN: it is a secret of own"
     for command in (["validate", spec], ["run", spec, "--dry-run"]):
         assert message in workspace.exp(*command).stderr
         [warning] = workspace.exp(*command, "--json").json["warnings"]

@@ -15,6 +15,7 @@ from support import hostile_values
 from support.access_log import accesses
 from support.elsewhere import interrupted, on_engines
 from support.extent import IS_LONG
+from support.home_copies import put_back
 from support.hostile_values import MARK, RAW, VALUES, batch, dumped, pointers
 
 if TYPE_CHECKING:
@@ -114,8 +115,7 @@ class Stored:
 
     def renew(self) -> None:
         """Put back the home as it was."""
-        shutil.rmtree(self.exp.home)
-        shutil.copytree(self.template, self.exp.home, symlinks=True)
+        put_back(self.exp.home, self.template)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ from nemorun_cli.packagers.content import PackagerError
 from nemorun_cli.packagers.git import GitPackager
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nemorun_cli.packagers.content import Content
 
 HOOKS = ("post-index-change", "fsmonitor-watchman", "post-checkout", "reference-transaction", "pre-auto-gc")
@@ -82,17 +84,31 @@ def shipped(content: Content) -> dict[str, str]:
     return {entry.path: entry.source.read_text(encoding="utf-8") for entry in content.entries if entry.source}
 
 
+def configuration(settings: Mapping[str, str]) -> str:
+    """A file of settings for git: one process of git for each would take most of the time of these tests."""
+    lines = []
+    for key, value in settings.items():
+        section, _, rest = key.partition(".")
+        middle, _, name = rest.rpartition(".")
+        lines += [f'[{section} "{middle}"]' if middle else f"[{section}]", f"\t{name} = {value}"]
+    return "\n".join([*lines, ""])
+
+
 def arm(repo: Repo, trap: Trap, where: str) -> None:
     """Make a repository hostile: by its configuration, what that includes, and its hooks."""
     git_dir = Path(repo.git("rev-parse", "--absolute-git-dir"))
-    included = repo.write(f"../included-{where}", "")
-    for key, value in trap.settings(where).items():
-        repo.git("config", key, value)
-    for key, value in trap.settings(f"{where}-included").items():
-        repo.git("config", "--file", str(included), key, value)
-    repo.git("config", "include.path", str(included))
-    repo.git("config", f"includeIf.gitdir:{git_dir}/.path", str(included))
-    repo.git("config", "core.hooksPath", str(git_dir / "hooks"))
+    settings = trap.settings(f"{where}-included")
+    included = repo.write(f"../included-{where}", configuration(settings))
+    own = {
+        **trap.settings(where),
+        "include.path": str(included),
+        f"includeIf.gitdir:{git_dir}/.path": str(included),
+        "core.hooksPath": str(git_dir / "hooks"),
+    }
+    with (git_dir / "config").open("a", encoding="utf-8") as stream:
+        stream.write(configuration(own))
+    read = {line.partition("=")[2] for line in repo.git("config", "--list").splitlines()}
+    assert {*own.values(), *settings.values()} <= read
     (git_dir / "hooks").mkdir(exist_ok=True)
     for name in HOOKS:
         (git_dir / "hooks" / name).symlink_to(trap.program(f"{where}-{name}"))

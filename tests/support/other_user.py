@@ -109,14 +109,15 @@ class OtherUser:
         assert code in (None, result.code), f"{result.code}\n{result.stdout}{result.stderr}"
         return result
 
-    def each(self, *commands: Sequence[str | Path], **env: str | Path) -> list[Result]:
+    def each(self, *commands: Sequence[str | Path], umask: int = 0o022, **env: str | Path) -> list[Result]:
         """Run several commands of `exp` as the user, in one process, which is quicker."""
         texts = json.dumps([[str(argument) for argument in argv] for argv in commands])
-        return [Result(*done) for done in json.loads(self.python(_SEVERAL, texts, **env))]
+        printed = self.python(_SEVERAL, texts, umask=umask, **env)
+        return [Result(*done) for done in json.loads(printed)]
 
-    def python(self, text: str, *arguments: str | Path, **env: str | Path) -> str:
+    def python(self, text: str, *arguments: str | Path, umask: int = 0o022, **env: str | Path) -> str:
         """Run Python as the user, with `nemorun_cli` in reach; returns what it prints."""
-        done = self.run(sys.executable, "-c", text, *arguments, **env)
+        done = self.run(sys.executable, "-c", text, *arguments, umask=umask, **env)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

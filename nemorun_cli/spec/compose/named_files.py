@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 NOT_YAML: Final = "is not YAML"
 
-_SKIPPED: Final = re.compile(r"\s*(#|$)|---|\.\.\.|%")  # lines without a key
-_KEY: Final = re.compile(r"(?P<indent> *)(?P<quote>[\"']?)(?P<key>[^\s\"'#:{}\[\],]+)(?P=quote)\s*:(\s|$)")
+# Compiled when they are needed, as most specs name no other.
+_SKIPPED: Final = r"\s*(#|$)|---|\.\.\.|%"  # lines without a key
+_KEY: Final = r"(?P<indent> *)(?P<quote>[\"']?)(?P<key>[^\s\"'#:{}\[\],]+)(?P=quote)\s*:(\s|$)"
 
 
 def open_given(path: Path) -> SpecSource:
@@ -70,13 +71,13 @@ def _refusal(source: SpecSource) -> Problem:
 
 def _top_keys(source: SpecSource) -> list[str] | None:
     """The keys of the outermost mapping, found without parsing YAML; None if the text has no content."""
-    lines = [line for line in source.text.splitlines() if not _SKIPPED.match(line)]
+    lines = [line for line in source.text.splitlines() if not re.match(_SKIPPED, line)]
     if not lines:
         return None
     if lines[0].lstrip().startswith("{"):
         return _keys_of_flow(source)
     indent = len(lines[0]) - len(lines[0].lstrip(" "))
-    matches = (_KEY.match(line) for line in lines)
+    matches = (re.match(_KEY, line) for line in lines)
     return [match["key"] for match in matches if match and len(match["indent"]) == indent]
 
 

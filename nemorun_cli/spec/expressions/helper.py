@@ -8,8 +8,7 @@ import select
 import signal
 import sys
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli.spec.expressions import limits, wire
 from nemorun_cli.spec.expressions.syntax import TemplateError
@@ -26,8 +25,7 @@ _CHUNK: Final = 1 << 16  # bytes read at a time
 _KEPT: Final = ("HOME", "LD_LIBRARY_PATH", "PATH", "VIRTUAL_ENV")  # variables; no secret is among them
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The value of an expression, or why it has none."""
 
     value: Any = None

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.problems import choices
-from nemorun_cli.spec.tasks import signatures
 from nemorun_cli.system.files import read_bytes
 
 if TYPE_CHECKING:
@@ -82,7 +81,11 @@ def look_up(target: str, folders: tuple[str, ...]) -> Signature | None:
     if name not in names and not is_open:
         hint = choices(name, sorted(known for known in names if not known.startswith("_")))
         raise TargetNotFoundError(f"there is no {name!r} in {spec.origin}", hint=hint)
-    return signatures.in_module(body, path) if names.count(name) == 1 and not is_open else None
+    if is_open or names.count(name) > 1:
+        return None
+    from nemorun_cli.spec.tasks import signatures  # noqa: PLC0415 - few specs have partials
+
+    return signatures.in_module(body, path)
 
 
 def _split(target: str, folders: tuple[str, ...]) -> tuple[str, str]:
