@@ -28,6 +28,7 @@ LATEST: Final = 5.0  # seconds after the start, from which on a moment without a
 ALWAYS: Final = (
     "nemorun_cli.storage.requests",
     "nemorun_cli.system.log_search",
+    "nemorun_cli.system.trees",
     "nemorun_cli.tracking.access.reader",
     "nemorun_cli.tracking.access.supervisor_api",
     "nemorun_cli.tracking.store.record_paths",
