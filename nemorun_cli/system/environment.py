@@ -90,12 +90,12 @@ def require_fit(env: Mapping[str, str], argv: Iterable[str]) -> None:
     longest = max(env, key=lambda name: len(env[name]), default="")
     if size > most:
         sizes = f"{size >> 10} KiB, of which the system takes {most >> 10}"
-        told = f"{len(env)} variables and the arguments have {sizes}"
+        reason = f"{len(env)} variables and the arguments have {sizes}"
     elif len(os.fsencode(env.get(longest, ""))) + len(longest) >= LONGEST_STRING:
-        told = f"{longest} has more than {LONGEST_STRING >> 10} KiB, which the system does not take"
+        reason = f"{longest} has more than {LONGEST_STRING >> 10} KiB, which the system does not take"
     else:
         return
-    raise OSError(errno.E2BIG, f"its environment is too big: {told}; pass large values in files")
+    raise OSError(errno.E2BIG, f"its environment is too big: {reason}; pass large values in files")
 
 
 def recorded() -> dict[str, str | None]:
