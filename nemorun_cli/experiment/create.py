@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 def tentative(document: Document, home: Home) -> Identity:
     """The identity that an experiment created now would have; nothing is created."""
     name = document.name
-    experiment_id = f"{name}_{int(time.time())}"
+    wanted = document.wanted_id or ""
+    experiment_id = wanted if paths.name_in(wanted) == name else f"{name}_{int(time.time())}"
     return Identity(id=experiment_id, name=name, directory=str(home.experiments / name / experiment_id))
 
 
@@ -123,13 +124,12 @@ def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
     make_folder(folder)
     home.require_trusted()  # a file system may give new folders to another user
     home.require_trusted_name(identity.name)
-    number = 1
+    name = identity.id
     while True:
-        name = identity.id if number == 1 else f"{identity.id}-{number}"
         try:
             (folder / name).mkdir(mode=FOLDER_MODE)
         except FileExistsError:
-            number += 1
+            name = paths.next_id(name)
         except FileNotFoundError:  # `exp gc` removed the folder of the name because it was empty
             make_folder(folder)
         else:

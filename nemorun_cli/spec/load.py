@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors.executor_types import ExecutorTypes
     from nemorun_cli.spec.compose.composition import Composition
+    from nemorun_cli.spec.python_specs import BuiltSpec
     from nemorun_cli.storage.paths import ExperimentFiles
 
 
@@ -88,16 +89,17 @@ def _read_program(program: Path, options: _Options) -> Document:
     merged = replace(options, sets=(*program_sets, *options.sets))
     source = _source_of_data(built.spec, file=str(program), made_at=built.lines)
     document = _read(source, built.path, merged)
-    return with_plugins(document, built.plugins)
+    return with_built(document, built)
 
 
-def with_plugins(document: Document, plugins: Sequence[tuple[object, tuple[str, ...] | None]]) -> Document:
-    """Return the document with plugin objects added, each with its tasks; None for all tasks."""
-    if not plugins:
-        return document
+def with_built(document: Document, built: BuiltSpec) -> Document:
+    """Return the document with what a program gives besides the spec: plugin objects, an id and a key."""
+    named = replace(document, wanted_id=built.wanted_id, key=built.key)
+    if not built.plugins:
+        return named
     from nemorun_cli.plugins import GivenPlugin  # noqa: PLC0415 - only with plugins
 
-    return replace(document, plugins=tuple(GivenPlugin(plugin, tasks) for plugin, tasks in plugins))
+    return replace(named, plugins=tuple(GivenPlugin(plugin, tasks) for plugin, tasks in built.plugins))
 
 
 def again(

@@ -22,10 +22,14 @@ class BuiltSpec(Protocol):
     Attributes:
         path: the program.
         lines: by the place of a value in the spec, the line of the program that set it, counted from 1.
+        wanted_id: the id that the experiment gets unless it is taken; None for one of its creation time.
+        key: the logical run that the program names, if it does.
     """
 
     path: Path
     lines: dict[tuple[str, ...], int]
+    wanted_id: str | None
+    key: str | None
 
     @property
     def spec(self) -> dict[str, Any]:
