@@ -33,6 +33,8 @@ class Builder:
         executor: the default executor of the tasks: an executor, or the name of a configured one.
         check: whether the program ends with the exit code of a run that it waited for, if that is not 0; by
             default, if the program itself creates this: not a module, a notebook, a prompt or a test.
+        quiet: whether runs print only warnings, errors and the tasks' output that `tail_logs` shows, which
+            then goes to standard error.
         keys: other keys of a spec: `params`, `env`, `defaults`, `tags`, …
 
     Paths are relative to the folder of the calling program, or to the working folder in a notebook.
@@ -42,16 +44,24 @@ class Builder:
     """
 
     def __init__(
-        self, title: str, executor: Executor | str | None = None, *, check: bool | None = None, **keys: Any
+        self,
+        title: str,
+        executor: Executor | str | None = None,
+        *,
+        check: bool | None = None,
+        quiet: bool = False,
+        **keys: Any,
     ) -> None:
         program = calling_program.calling()
         self.path = program.path
         self._is_imported = program.is_imported
         self._checks = program.is_main if check is None else check
+        self._is_quiet = quiet
         if self._checks and sys.excepthook is sys.__excepthook__:
             sys.excepthook = self._end_program
         self._home: Home | None = None  # instead of the one from the environment
         self._is_open = False  # within its `with` block
+        self._run: Run | None = None  # the last one
         self._code = 0  # the exit code of the first waited run in the block that did not succeed
         self.lines: dict[tuple[str, ...], int] = {} if program.line is None else {(): program.line}
         self._executors: dict[str, Executor] = {}
@@ -141,7 +151,7 @@ class Builder:
         tail_logs: bool | None = None,
         direct: bool | None = None,
         check: bool | None = None,
-        quiet: bool = False,
+        quiet: bool | None = None,
     ) -> Run:
         """Start the experiment and, unless it is detached, watch it until it is finished; return its handle.
 
@@ -152,7 +162,7 @@ class Builder:
             direct: run it in this process, one task at a time.
             check: whether the program ends with its exit code, if that is not 0; by default as given to the
                 constructor. Within a `with` block the program ends when the block is left.
-            quiet: print nothing but what `tail_logs` shows.
+            quiet: whether only warnings and errors are printed; by default as given to the constructor.
 
         Raises:
             SpecError: the built spec has problems; the error holds all of them.
@@ -161,7 +171,7 @@ class Builder:
             SystemExit: the run, which was waited for, did not succeed, and `check` is on.
         """
         flags = {"sequential": sequential, "detach": detach, "tail_logs": tail_logs, "direct": direct}
-        python_specs.hand_over(self, _sets(flags))
+        python_specs.hand_over(self, as_sets(flags))
         self._python = calling_program.own_python()
         if self._is_imported and os.environ.get("EXP_TASK"):
             raise UsageError(
@@ -170,32 +180,35 @@ class Builder:
             )
         from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
-        run, code = run_built.run(
+        self._run, code = run_built.run(
             self.document(flags),
             is_direct=bool(direct),
             is_detached=bool(detach),
+            is_quiet=self._is_quiet if quiet is None else quiet,
             home=self._home,
-            quiet=quiet,
         )
         if code and (self._checks if check is None else check):
             if not self._is_open:
                 raise SystemExit(code)
             self._code = self._code or code
-        return run
+        return self._run
 
     def dryrun(self) -> dict[str, Any]:
         """Print what would run, and return it as the document `exp.plan/1`; nothing is created."""
+        return self._plans(is_quiet=False)
+
+    def _plans(self, *, is_quiet: bool) -> dict[str, Any]:
         python_specs.hand_over(self, [])
         self._python = calling_program.own_python()
         from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
-        return run_built.show(self.document({}), home=self._home)
+        return run_built.show(self.document({}), is_quiet=is_quiet, home=self._home)
 
     def document(self, flags: Mapping[str, bool | None]) -> Document:
         """The built spec, checked; raises SpecError with all of its problems."""
         from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
-        return run_built.read(self, _sets(flags))
+        return run_built.read(self, as_sets(flags))
 
     @property
     def plugins(self) -> list[tuple[object, tuple[str, ...] | None]]:
@@ -252,7 +265,7 @@ class Builder:
                 return name
         kind = str(executor.options["type"])
         wanted = executor.name or (kind if kind != "local" or executor == LocalExecutor() else "local-2")
-        name = _free(wanted, "-", 2, self._executors)
+        name = _free(wanted, "-", 2, {**self._keys.get("executors", {}), **self._executors})
         self._executors[name] = executor
         return name
 
@@ -273,6 +286,6 @@ def _free(wanted: str, separator: str, number: int, taken: Mapping[str, Any]) ->
     return name
 
 
-def _sets(flags: Mapping[str, bool | None]) -> list[str]:
+def as_sets(flags: Mapping[str, bool | None]) -> list[str]:
     """The flags that are not None, as `--set` changes of the spec's `run` section."""
     return [f"run.{name}={str(value).lower()}" for name, value in flags.items() if value is not None]

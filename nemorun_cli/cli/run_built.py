@@ -37,12 +37,14 @@ def read(built: BuiltSpec, sets: Sequence[str]) -> Document:
 
 
 def run(
-    document: Document, *, is_direct: bool, is_detached: bool, home: Home | None = None, quiet: bool = False
+    document: Document,
+    *,
+    is_direct: bool,
+    is_detached: bool,
+    is_quiet: bool = False,
+    home: Home | None = None,
 ) -> tuple[Run, int]:
-    """Start it, and watch it unless it is detached; returns its handle, and its exit code if watched.
-
-    Quiet, nothing is printed but logs of tasks and warnings about the spec.
-    """
+    """Start it, and watch it unless it is detached; returns its handle, and its exit code if watched."""
     home = home or Home.from_environment()
     terminal.warn_of(document.warnings)
     if is_direct:
@@ -54,18 +56,18 @@ def run(
     except BaseException:
         supervisor.abandon()
         raise
-    return started, 0 if is_detached else _watch(started, quiet=quiet).exit_code
+    return started, 0 if is_detached else _watch(started, is_quiet=is_quiet).exit_code
 
 
-def _watch(started: Run, *, quiet: bool) -> Snapshot:
+def _watch(started: Run, *, is_quiet: bool) -> Snapshot:
     from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment is on its way
     from nemorun_cli.cli.interrupts import Interrupts  # noqa: PLC0415 - the same
     from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
 
-    if not quiet:
+    if not is_quiet:
         terminal.warn(f"{started.id} started")
     with Interrupts() as interrupts, Watch(started.files, started.home) as watching:
-        return watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=quiet)
+        return watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=is_quiet)
 
 
 def report(error: ExpError, program: Path) -> None:
@@ -76,11 +78,11 @@ def report(error: ExpError, program: Path) -> None:
     terminal.say_lines(f"{terminal.PROGRAM}: {place}{app.describe(error)}".split("\n"))
 
 
-def show(document: Document, *, home: Home | None = None, quiet: bool = False) -> dict[str, Any]:
+def show(document: Document, *, is_quiet: bool = False, home: Home | None = None) -> dict[str, Any]:
     """Print what would run, unless quiet, and give it; nothing is created."""
     plans, about_secrets = preview.plans(document, home or Home.from_environment())
     terminal.warn_of((*document.warnings, *about_secrets))
-    if not quiet:
+    if not is_quiet:
         terminal.write_lines(dry_run.lines(plans))
         terminal.flush()
     return plans

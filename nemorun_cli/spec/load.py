@@ -41,6 +41,7 @@ def read(
     home: Home | None = None,
     path: Path | None = None,
     made_at: Mapping[tuple[str, ...], int] | None = None,
+    copies: ExperimentFiles | None = None,
 ) -> Document:
     """Read and check a spec.
 
@@ -53,6 +54,7 @@ def read(
         home: the home with the user's executors; by default the one from the environment.
         path: used as the path of a spec that is passed as data.
         made_at: for a spec that a program passes as data, the program's lines that made its values.
+        copies: an experiment whose copies of scripts are used.
 
     Raises:
         SpecError: with all problems of the spec.
@@ -74,7 +76,7 @@ def read(
             _source_of_data(source, file=file, made_at=made_at),
             Path.cwd() / "spec.yaml",
         )
-    return _read(text_source, path or source_path, options)
+    return _read(text_source, path or source_path, options, copies=copies)
 
 
 def _is_program(path: Path) -> bool:

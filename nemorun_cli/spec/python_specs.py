@@ -51,6 +51,21 @@ class Built(BaseException):
 _only_build: ContextVar[bool] = ContextVar("only_build", default=False)
 
 
+def only_builds() -> bool:
+    """Whether a command runs the program only for what it builds."""
+    return _only_build.get()
+
+
+@contextlib.contextmanager
+def building() -> Iterator[None]:
+    """Within the block a program that would run or show an experiment raises Built instead."""
+    token = _only_build.set(True)
+    try:
+        yield
+    finally:
+        _only_build.reset(token)
+
+
 def hand_over(builder: BuiltSpec, sets: list[str]) -> None:
     """Leave the program by raising Built, if the command only needs the built spec."""
     if _only_build.get():
@@ -63,9 +78,8 @@ def run(path: Path) -> tuple[BuiltSpec, list[str]]:
     Raises:
         UsageError: the program fails, or ends before that.
     """
-    token = _only_build.set(True)
     try:
-        with _as_main(path), contextlib.redirect_stdout(sys.stderr):
+        with building(), _as_main(path), contextlib.redirect_stdout(sys.stderr):
             runpy.run_path(str(path), run_name="__main__")
     except Built as built:
         return built.builder, built.sets
@@ -74,8 +88,6 @@ def run(path: Path) -> tuple[BuiltSpec, list[str]]:
     except Exception as error:  # a user's program may raise anything
         message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
         raise UsageError(f"{place_of(error, path)}: {message}", hint=getattr(error, "hint", None)) from error
-    finally:
-        _only_build.reset(token)
     raise UsageError(
         f"{path} runs no experiment", hint="create a nemorun_cli.Builder, add tasks to it, and call its run()"
     )
