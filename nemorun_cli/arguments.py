@@ -10,19 +10,30 @@ import math
 import sys
 from pathlib import Path, PurePath
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.problems import choices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from inspect import BoundArguments
+    from inspect import BoundArguments, Signature
 
+_T = TypeVar("_T")
 MOST_LEVELS: Final = 64
 RESERVED: Final = frozenset(("_target_", "_args_", "_partial_", "_ref_"))
 # Types whose text is all there is to them, by module.
 _OF_TEXT: Final = {"decimal": ("Decimal",), "fractions": ("Fraction",), "uuid": ("UUID",)}
+
+
+class Deferred:
+    """What a task gets as a call, and what is no `Call` itself, since it can be changed."""
+
+    __slots__ = ()
+
+    def as_call(self) -> Call:
+        """The call, as it is now; raises UsageError if a task cannot import its callable."""
+        raise NotImplementedError
 
 
 class Call:
@@ -78,18 +89,38 @@ def bound(
     Raises:
         UsageError: it does not take them.
     """
+    if (signature := signature_of(target)) is None:
+        return tuple(positional), dict(named)
+    return _split(bind(target, signature, positional, named))
+
+
+def signature_of(target: Callable[..., Any]) -> Signature | None:
+    """The signature of a callable; None if it is compiled and has none."""
     import inspect  # noqa: PLC0415 - takes some milliseconds, which a program without partials saves
 
     try:
-        signature = inspect.signature(target)
-    except (TypeError, ValueError):  # of a compiled one it is unknown
-        return tuple(positional), dict(named)
+        return inspect.signature(target)
+    except (TypeError, ValueError):
+        return None
+
+
+def bind(
+    target: Callable[..., Any], signature: Signature, positional: Sequence[Any], named: Mapping[str, Any]
+) -> BoundArguments:
+    """The arguments by the parameters of the signature, of which some may be missing; raises UsageError."""
     try:
-        found = signature.bind_partial(*positional, **named)
+        return signature.bind_partial(*positional, **named)
     except TypeError as error:
         names = [name for name, one in signature.parameters.items() if one.kind not in _STARRED]
-        raise UsageError(f"{name_of(target)}: {error}", hint=_guess(error, named, names)) from None
-    return _split(found)
+        raise UsageError(f"{shown_name(target)}: {error}", hint=_guess(error, named, names)) from None
+
+
+def shown_name(target: Callable[..., Any] | str) -> str:
+    """The name of a callable for messages, whether or not a task can import it."""
+    try:
+        return name_of(target)
+    except UsageError:
+        return getattr(target, "__qualname__", None) or repr(target)
 
 
 _STARRED: Final = (2, 4)  # the kinds of *args and **kwargs of inspect.Parameter
@@ -189,6 +220,8 @@ def _call_given(value: Any, place: str) -> dict[str, Any] | None:
     """A Config, a Partial or a functools.partial."""
     from functools import partial  # noqa: PLC0415 - many programs have no such value
 
+    if isinstance(value, Deferred):
+        value = _at(place, value.as_call)
     if isinstance(value, Call):
         own = {"_partial_": True} if value.is_passed_on else {}
         return {"_target_": value.target, **own, **mapping(value.positional, value.args, place)}
@@ -229,8 +262,13 @@ def _reference(value: Any, place: str) -> dict[str, Any] | None:
 
 
 def _named(value: Any, place: str) -> str:
+    return _at(place, lambda: name_of(value))
+
+
+def _at(place: str, find: Callable[[], _T]) -> _T:
+    """The result of a function whose errors get the place of the argument."""
     try:
-        return name_of(value)
+        return find()
     except UsageError as error:
         raise UsageError(f"{place}: {error.message}", hint=error.hint) from None
 
@@ -268,7 +306,13 @@ def _moment(value: Any, name: str) -> dict[str, Any] | None:
 
 
 def _dataclass(value: Any, place: str) -> dict[str, Any] | None:
-    """An instance of a dataclass whose fields are all there is to it."""
+    if (named := fields_of(value)) is None:
+        return None
+    return {"_target_": _named(type(value), place), **mapping((), named, place)}
+
+
+def fields_of(value: Any) -> dict[str, Any] | None:
+    """What an instance of a dataclass is made from; None for others, and if its fields are not all of it."""
     import dataclasses  # noqa: PLC0415 - many programs have no such value
 
     known = getattr(type(value), "__dataclass_fields__", None)
@@ -277,8 +321,7 @@ def _dataclass(value: Any, place: str) -> dict[str, Any] | None:
     fields = dataclasses.fields(value)
     if len(fields) != len(known) - _class_variables(known) or getattr(value, "__dict__", {}).keys() - known:
         return None  # made with values that it did not keep, or has more than its fields
-    named = {field.name: getattr(value, field.name) for field in fields if field.init}
-    return {"_target_": _named(type(value), place), **mapping((), named, place)}
+    return {field.name: getattr(value, field.name) for field in fields if field.init}
 
 
 def _class_variables(known: Mapping[str, Any]) -> int:
