@@ -60,9 +60,10 @@ class Builder:
         if self._checks and sys.excepthook is sys.__excepthook__:
             sys.excepthook = self._end_program
         self._home: Home | None = None  # instead of the one from the environment
-        self._is_open = False  # within its `with` block
         self._run: Run | None = None  # the last one
-        self._code = 0  # the exit code of the first waited run in the block that did not succeed
+        self._codes: list[
+            int
+        ] = []  # for each open block the first exit code of its waited runs that is not 0
         self.lines: dict[tuple[str, ...], int] = {} if program.line is None else {(): program.line}
         self._executors: dict[str, Executor] = {}
         self._tasks: dict[str, dict[str, Any]] = {}
@@ -77,13 +78,13 @@ class Builder:
             self._keys["executor"] = self._executor_name(executor)
 
     def __enter__(self) -> Self:
-        self._is_open, self._code = True, 0
+        self._codes.append(0)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._is_open = False
-        if kind is None and self._code:
-            raise SystemExit(self._code)
+        code = self._codes.pop()
+        if kind is None and code:
+            raise SystemExit(code)
 
     def add(
         self,
@@ -174,10 +175,7 @@ class Builder:
         python_specs.hand_over(self, as_sets(flags))
         self._python = calling_program.own_python()
         if self._is_imported and os.environ.get("EXP_TASK"):
-            raise UsageError(
-                f"{self.path} was imported by a task and would start the experiment again: "
-                'put the call of run() under if __name__ == "__main__":'
-            )
+            raise calling_program.imported_by_task(self.path)
         from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
         self._run, code = run_built.run(
@@ -188,9 +186,9 @@ class Builder:
             home=self._home,
         )
         if code and (self._checks if check is None else check):
-            if not self._is_open:
+            if not self._codes:
                 raise SystemExit(code)
-            self._code = self._code or code
+            self._codes[-1] = self._codes[-1] or code
         return self._run
 
     def dryrun(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Runs a partial: `python3 partial.py call.json`; imports only the standard library and user code.
 
 It is copied into experiments and run by the task's own interpreter (Python 3.8 or later), so it imports
-nothing of the package. `call.json` contains `{"target": "module:function", "args": {…}}`. In the arguments
-`_target_` is called, `_args_` has its positional arguments, `_partial_: true` leaves the call to its
+nothing of the package, unless user code imports `nemo_run` where that is not installed.
+`call.json` contains `{"target": "module:function", "args": {…}}`. In the arguments `_target_` is called, `_args_` has its positional arguments, `_partial_: true` leaves the call to its
 receiver, and `_ref_` is what a name leads to.
 The return value of the function, if it is a mapping of plain values, is appended to `$EXP_OUTPUT`.
 """
@@ -28,6 +28,22 @@ PARTIAL = "_partial_"  # whether it is left to be called
 REFERENCE = "_ref_"  # the name of a function, a class, or any other value of a module
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 _MAX_DEPTH = 64
+
+
+class NemoRunName:
+    """A finder for `import nemo_run` where NeMo-Run is not installed: the package offers the name."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        """The module specification of `nemo_run` or a part of it; None for all others."""
+        del path, target
+        if name.partition(".")[0] != "nemo_run":
+            return None
+        try:
+            alias = importlib.import_module("nemorun_cli.nemo.alias")
+        except (ImportError, SyntaxError):  # not installed for this interpreter, or that is too old
+            return None
+        return alias.find(name)
 
 
 class TargetError(Exception):
@@ -190,6 +206,7 @@ def main(argv: list[str]) -> int:
     # Python put the folder of this file first, from which a task must not import.
     sys.path[0] = os.getcwd()  # noqa: PTH109 - as above
     sys.argv = [description["target"]]
+    sys.meta_path.append(NemoRunName)  # last: asked for what nobody else has
     try:
         save(call(description["target"], description["args"]))
     except TargetError as fault:

@@ -135,7 +135,7 @@ def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
         else:
             if _is_taken_elsewhere(home, folder, name):
                 (folder / name).rmdir()
-                number += 1
+                name = paths.next_id(name)
                 continue
             sync(folder)
             return ExperimentFiles(folder / name)

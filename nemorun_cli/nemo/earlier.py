@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import NotFoundError
@@ -13,6 +12,7 @@ from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.nemo.jobs import Job, JobGroup
@@ -107,13 +107,13 @@ class EarlierExperiment:
         from nemorun_cli import executors  # noqa: PLC0415 - only to run it again
         from nemorun_cli.spec import load  # noqa: PLC0415 - the same
 
-        assert self._read is not None, "its jobs are read before they run"
+        spec = built.spec  # reads the copy
         document = load.read(
-            built.spec,
+            spec,
             path=built.path,
             made_at=built.lines,
-            params=self._read.params,
-            only=self._read.only,
+            params=self._read.params if self._read else (),
+            only=self._read.only if self._read else (),
             sets=sets,
             executors=executors.known(ask=True),
             copies=self.run.files,

@@ -47,7 +47,7 @@ class Experiment(Builder):
     have no effect: nothing is printed at the end but how the tasks ended, and no thread waits for a task.
     """
 
-    def __init__(  # noqa: PLR0913 - NeMo-Run's arguments
+    def __init__(
         self,
         title: str,
         executor: Any = None,
@@ -129,7 +129,7 @@ class Experiment(Builder):
         """The tasks; what is changed in them counts when the experiment starts."""
         return Tasks(job.content for job in self.jobs)
 
-    def add(  # type: ignore[override]  # NeMo-Run's values instead of those of a Builder
+    def add(  # type: ignore[override]  # noqa: PLR0917 - NeMo-Run's values, by position as well
         self,
         task: Any,
         executor: Any = None,
@@ -200,7 +200,7 @@ class Experiment(Builder):
             quiet=quiet,
         )
 
-    def dryrun(  # type: ignore[override]  # by position too, as in NeMo-Run
+    def dryrun(
         self,
         log: bool = True,  # noqa: FBT001, FBT002 - NeMo-Run's order
         exist_ok: bool = False,  # noqa: FBT001, FBT002 - the same

@@ -80,16 +80,14 @@ def _job(snapshot: Snapshot, job: str, tasks: Sequence[Task]) -> JobStatus:
     kind = str(options.get("type", tasks[0].executor))
     status: JobStatus = {
         "name": job,
-        "status": together([state.status for state in states]),
+        "status": str(together([state.status for state in states])),
         "executor": _executor(kind, options),
         "job_id": next((state.job_id for state in states if state.job_id), ""),
         "handle": f"{kind}://{snapshot.files.id}/{job}",
         "local_dir": str(snapshot.files.task(job)),
     }
     if tasks[0].group is not None:
-        status["members"] = {
-            task.id: str(state.status) for task, state in zip(tasks, states, strict=True)
-        }
+        status["members"] = {task.id: str(state.status) for task, state in zip(tasks, states, strict=True)}
     return status
 
 

@@ -92,4 +92,13 @@ def _value(value: Any) -> Any:
 def _is_value(target: str) -> bool:
     """Whether a call makes a value that has no other form in a spec."""
     module = target.partition(":")[0]
-    return module in {"builtins", "pathlib", "datetime", "decimal", "fractions", "uuid", "collections", "numpy"}
+    return module in {
+        "builtins",
+        "pathlib",
+        "datetime",
+        "decimal",
+        "fractions",
+        "uuid",
+        "collections",
+        "numpy",
+    }

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli.errors import UsageError
+
 if TYPE_CHECKING:
     from types import FrameType
 
+_OF_TASK: Final = "EXP_TASK"  # a variable of each task
 _PACKAGE: Final = __name__.partition(".")[0]
 
 
@@ -46,6 +49,30 @@ def calling() -> CallingProgram:
         line=frame.f_lineno if file else None,
         is_imported=names.get("__name__") != "__main__",
         is_main=names.get("__name__") == "__main__" and file is not None and not _is_interactive(),
+    )
+
+
+def refuse_import_by_task() -> None:
+    """Refuse what a program does while a task imports it, and would do once more in each task.
+
+    Raises:
+        UsageError: the code of a module is at work, which a task imported.
+    """
+    program = calling()
+    if not program.is_imported or not os.environ.get(_OF_TASK):
+        return
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as above
+    while frame is not None:
+        if frame.f_code.co_filename == str(program.path) and frame.f_code.co_name == "<module>":
+            raise imported_by_task(program.path)
+        frame = frame.f_back
+
+
+def imported_by_task(program: Path) -> UsageError:
+    """The error of a program that would start its experiment in a task."""
+    return UsageError(
+        f"{program} was imported by a task and would start the experiment again: "
+        'put the call of run() under if __name__ == "__main__":'
     )
 
 

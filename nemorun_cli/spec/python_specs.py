@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.executors import run_partial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +105,9 @@ def _as_main(path: Path) -> Iterator[None]:
     argv, search = list(sys.argv), list(sys.path)
     sys.argv[:] = [str(path)]
     sys.path.insert(0, str(path.parent))
+    sys.meta_path.append(run_partial.NemoRunName)  # last: asked for what nobody else has
     try:
         yield
     finally:
         sys.argv[:], sys.path[:] = argv, search
+        sys.meta_path.remove(run_partial.NemoRunName)
