@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from nemorun_cli.errors import ExpError, UsageError
+from nemorun_cli.cli import program_errors
+from nemorun_cli.errors import UsageError
 from nemorun_cli.model import titles
 from nemorun_cli.model.problems import choices
 from nemorun_cli.parts import Command, Executor, LocalExecutor, Partial, Script, given, plain
@@ -15,7 +15,6 @@ from nemorun_cli.spec import calling_program, python_specs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.parts import Task
@@ -57,13 +56,11 @@ class Builder:
         self._is_imported = program.is_imported
         self._checks = program.is_main if check is None else check
         self._is_quiet = quiet
-        if self._checks and sys.excepthook is sys.__excepthook__:
-            sys.excepthook = self._end_program
+        if self._checks:
+            program_errors.report_from(self.path)
         self._home: Home | None = None  # instead of the one from the environment
         self._run: Run | None = None  # the last one
-        self._codes: list[
-            int
-        ] = []  # for each open block the first exit code of its waited runs that is not 0
+        self._codes: list[int] = []  # of each open block the first exit code of its waited runs but 0
         self.lines: dict[tuple[str, ...], int] = {} if program.line is None else {(): program.line}
         self._executors: dict[str, Executor] = {}
         self._tasks: dict[str, dict[str, Any]] = {}
@@ -229,18 +226,6 @@ class Builder:
         if name in self._executors:
             return bool(self._executors[name].options["type"] == "local")
         return bool(self._keys.get("executors", {}).get(name, {"type": name}).get("type") == "local")
-
-    def _end_program(
-        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> None:
-        """End the program with an error of ours as the command line does; others keep their traceback."""
-        if not isinstance(error, ExpError):
-            sys.__excepthook__(kind, error, trace)
-            return
-        from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
-
-        run_built.report(error, self.path)
-        raise SystemExit(error.exit_code)
 
     def _note_line(self, place: tuple[str, ...]) -> None:
         """Note the line of the program that is at work, for problems of what it builds there."""

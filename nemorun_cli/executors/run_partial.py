@@ -2,8 +2,9 @@
 
 It is copied into experiments and run by the task's own interpreter (Python 3.8 or later), so it imports
 nothing of the package, unless user code imports `nemo_run` where that is not installed.
-`call.json` contains `{"target": "module:function", "args": {…}}`. In the arguments `_target_` is called, `_args_` has its positional arguments, `_partial_: true` leaves the call to its
-receiver, and `_ref_` is what a name leads to.
+`call.json` contains `{"target": "module:function", "args": {…}}`. In the arguments `_target_` is called,
+`_args_` has its positional arguments, `_partial_: true` leaves the call to its receiver, and `_ref_` is what
+a name leads to.
 The return value of the function, if it is a mapping of plain values, is appended to `$EXP_OUTPUT`.
 """
 
@@ -44,6 +45,11 @@ class NemoRunName:
         except (ImportError, SyntaxError):  # not installed for this interpreter, or that is too old
             return None
         return alias.find(name)
+
+    @staticmethod
+    def is_own(module: Any) -> bool:
+        """Whether a module is one that this finder found."""
+        return getattr(type(module), "__module__", "") == "nemorun_cli.nemo.alias"
 
 
 class TargetError(Exception):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nemorun_cli.cli import program_errors
+from nemorun_cli.spec import calling_program
 from nemorun_cli.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -87,6 +89,9 @@ __all__ = [
     "lazy_imports",
     "run",
 ]
+
+if (_program := calling_program.main_program()) is not None:
+    program_errors.report_from(_program)
 
 # Imported on first use: a program pays for what it uses.
 _MODULES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -17,7 +18,7 @@ from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import user
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nemorun_cli.experiment.run import Run
     from nemorun_cli.nemo.earlier import EarlierExperiment
@@ -72,6 +73,7 @@ class Experiment(Builder):
         self._home = None if base_dir is None else Home(user.expanded(os.fspath(base_dir)).absolute())
         self._jobs: list[Job | JobGroup] = []
         self._earlier: EarlierExperiment | None = None  # what from_id and from_title found
+        self._is_handed_over = False  # to the command that runs the program
         self._is_reset = False  # whether its tasks run as a new one
 
     @classmethod
@@ -191,14 +193,15 @@ class Experiment(Builder):
             printing.warn(f"{self._run.id} was started already; reset() makes a new experiment of its tasks")
             return self._run
         self._python = calling_program.own_python()  # the task of a partial imports this package
-        return super().run(
-            sequential=sequential or None,
-            detach=detach or None,
-            tail_logs=tail_logs or None,
-            direct=direct or None,
-            check=check,
-            quiet=quiet,
-        )
+        with self._building():
+            return super().run(
+                sequential=sequential or None,
+                detach=detach or None,
+                tail_logs=tail_logs or None,
+                direct=direct or None,
+                check=check,
+                quiet=quiet,
+            )
 
     def dryrun(
         self,
@@ -211,9 +214,8 @@ class Experiment(Builder):
         Nothing is created, so that `exist_ok` and `delete_exp_dir` have no effect.
         """
         del exist_ok, delete_exp_dir
-        if not log:
-            return self._plans(is_quiet=True)
-        return super().dryrun()
+        with self._building():
+            return self._plans(is_quiet=self.clean_mode or not log)
 
     def status(self, return_dict: bool = False) -> dict[str, JobStatus] | None:  # noqa: FBT001, FBT002 - NeMo-Run's
         """Print the status of each task, or with `return_dict` return it by the id of the task."""
@@ -262,6 +264,22 @@ class Experiment(Builder):
     @property
     def spec(self) -> dict[str, Any]:
         """The content of an equivalent YAML file, without plugins."""
+        if not self._is_handed_over:
+            self._build()
+        return super().spec
+
+    @contextlib.contextmanager
+    def _building(self) -> Iterator[None]:
+        """Build the spec in the program, whose functions have other names for who reads it elsewhere."""
+        self._build()
+        try:
+            yield
+        except python_specs.Built:
+            self._is_handed_over = True
+            raise
+
+    def _build(self) -> None:
+        """Make the spec of the jobs as they are now."""
         self._read_jobs()
         self._tasks, self._executors, self._plugins = {}, {}, []
         for job in self._jobs:
@@ -269,7 +287,6 @@ class Experiment(Builder):
                 self._put(job)
             else:
                 self._tasks[job.id] = job.entry()
-        return super().spec
 
     def _put(self, job: Job | JobGroup) -> None:
         """Add a job to the spec."""

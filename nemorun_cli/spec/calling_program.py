@@ -52,6 +52,12 @@ def calling() -> CallingProgram:
     )
 
 
+def main_program() -> Path | None:
+    """The program that runs in this process; None for a notebook, a prompt, a test or a task."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    return None if file is None or _is_interactive() or os.environ.get(_OF_TASK) else Path(file).absolute()
+
+
 def refuse_import_by_task() -> None:
     """Refuse what a program does while a task imports it, and would do once more in each task.
 

@@ -59,12 +59,19 @@ def only_builds() -> bool:
 
 @contextlib.contextmanager
 def building() -> Iterator[None]:
-    """Within the block a program that would run or show an experiment raises Built instead."""
-    token = _only_build.set(True)
+    """Within the block a program that would run or show an experiment raises Built instead.
+
+    It can import `nemo_run`, which leads to NeMo-Run if that is installed.
+    """
+    token, finder = _only_build.set(True), run_partial.NemoRunName
+    sys.meta_path.append(finder)  # last: it is asked for what no other has
     try:
         yield
     finally:
         _only_build.reset(token)
+        sys.meta_path.remove(finder)
+        for name in [name for name, module in sys.modules.items() if finder.is_own(module)]:
+            del sys.modules[name]
 
 
 def hand_over(builder: BuiltSpec, sets: list[str]) -> None:
@@ -105,9 +112,7 @@ def _as_main(path: Path) -> Iterator[None]:
     argv, search = list(sys.argv), list(sys.path)
     sys.argv[:] = [str(path)]
     sys.path.insert(0, str(path.parent))
-    sys.meta_path.append(run_partial.NemoRunName)  # last: asked for what nobody else has
     try:
         yield
     finally:
         sys.argv[:], sys.path[:] = argv, search
-        sys.meta_path.remove(run_partial.NemoRunName)
