@@ -41,15 +41,15 @@ def job(name: str, entry: Mapping[str, Any], *, folder: Path, executors: Mapping
 
 
 def task(entry: Mapping[str, Any], folder: Path) -> Any:
-    """A Partial or a Script that can be changed; a command, and a function that is gone, stay as they are."""
+    """A Partial or a Script that can be changed; what only this package has, as a value of a `Builder`."""
     if "partial" in entry:
         return _partial(str(entry["partial"]), entry.get("args") or {}, folder)
+    if "command" in entry:
+        return parts.Command(entry["command"], env=entry.get("env") or {})
     options = {key: entry[key] for key in _BY_SCRIPT if key in entry}
-    if isinstance(options.get("entrypoint"), list):
-        return dict(entry)
-    if "inline" in entry:
-        return Script(inline=entry["inline"], **options) if "entrypoint" in options else dict(entry)
-    return Script(entry["script"], **options) if "script" in entry else dict(entry)
+    if not isinstance(options.get("entrypoint"), str):  # bash of `exp`, which a Script does not have
+        return parts.Script(entry.get("script"), inline=entry.get("inline"), **options)
+    return Script(entry.get("script", ""), entry.get("inline", ""), **options)
 
 
 def _executor(name: Any, executors: Mapping[str, Any]) -> parts.Executor:
