@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import parts
@@ -18,6 +17,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BY_SCRIPT: Final = ("args", "env", "entrypoint")  # keys that a Script has, too
+_OF_CALL: Final = (run_partial.TARGET, run_partial.PARTIAL, run_partial.IDENTITY)
+# The modules of values that have no other form in a spec than a call.
+_VALUES: Final = frozenset(
+    ("builtins", "collections", "datetime", "decimal", "fractions", "numpy", "pathlib", "uuid")
+)
 
 
 def job(name: str, entry: Mapping[str, Any], *, folder: Path, executors: Mapping[str, Any]) -> Job | JobGroup:
@@ -69,36 +73,35 @@ def _partial(target: str, args: Mapping[str, Any], folder: Path) -> Any:
     return made
 
 
-def _call(kind: Callable[..., Any], target: str, args: Mapping[str, Any]) -> Any:
-    named = {name: _value(value) for name, value in args.items()}
+def _call(
+    kind: Callable[..., Any], target: str, args: Mapping[str, Any], shared: dict[Any, Any] | None = None
+) -> Any:
+    """A Partial or a Config of a stored call; `shared` has what is an argument in several places."""
+    shared = {} if shared is None else shared
+    named = {name: _value(value, shared) for name, value in args.items()}
     return kind(run_partial.find(target), *named.pop(run_partial.ARGUMENTS, ()), **named)
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, shared: dict[Any, Any]) -> Any:
     """A stored argument as a program gives it: calls of the user as Configs, other values themselves."""
     if isinstance(value, list):
-        return [_value(item) for item in value]
+        return [_value(item, shared) for item in value]
     if not isinstance(value, dict):
         return value
+    if value.keys() == {run_partial.SAME}:
+        return shared[value[run_partial.SAME]]
     target = value.get(run_partial.TARGET)
-    if target is None or _is_value(str(target)):
-        return run_partial.build(value)
-    args = {key: item for key, item in value.items() if key not in (run_partial.TARGET, run_partial.PARTIAL)}
+    if target is None and run_partial.REFERENCE not in value:
+        return {key: _value(item, shared) for key, item in value.items()}
+    made = _made(value, str(target), shared) if target else run_partial.build(value, shared)
+    if run_partial.IDENTITY in value:
+        shared[value[run_partial.IDENTITY]] = made
+    return made
+
+
+def _made(value: Mapping[str, Any], target: str, shared: dict[Any, Any]) -> Any:
+    if target.partition(":")[0] in _VALUES:
+        return run_partial.build(dict(value), shared)
+    args = {key: item for key, item in value.items() if key not in _OF_CALL}
     kind = calls.Partial if value.get(run_partial.PARTIAL) else calls.Config
-    return _call(kind, str(target), args)
-
-
-@functools.cache
-def _is_value(target: str) -> bool:
-    """Whether a call makes a value that has no other form in a spec."""
-    module = target.partition(":")[0]
-    return module in {
-        "builtins",
-        "pathlib",
-        "datetime",
-        "decimal",
-        "fractions",
-        "uuid",
-        "collections",
-        "numpy",
-    }
+    return _call(kind, target, args, shared)
