@@ -100,11 +100,7 @@ def refer(target: str) -> Any:
     for name in path.split("."):
         if not hasattr(value, name):
             where = getattr(value, "__file__", None) or repr(value)
-            note = (
-                f" before it starts the experiment: put its run() {_GUARD}"
-                if module_name in _unfinished
-                else ""
-            )
+            note = f" above its run(): put that {_GUARD}" if module_name in _unfinished else ""
             raise TargetError(f"{target}: there is no {name!r} in {where}{note}")
         value = getattr(value, name)
     return value
