@@ -153,6 +153,7 @@ TUNNEL: Final[Mapping[str, Form]] = {
     "identity": matching(remote_host.IDENTITY, "the path of a key"),
     "artifacts": list_of(matching(remote_host.ARTIFACT, "a glob"), "a list of globs without .."),
     "job_dir": matching(remote_host.FOLDER, "the path of a remote folder"),
+    "pre_command": TEXT,
 }
 
 SPEC: Final[Mapping[str, Form]] = {

@@ -49,7 +49,7 @@ exp_trip() {{
 umask 077
 exp_mark={mark}
 exp_rsync=$(command -v rsync)
-# Commands that are missing from the PATH of a session without a terminal may be on the PATH of a login.
+{first}# Commands that are missing from the PATH of a session without a terminal may be on that of a login.
 if ! command -v sbatch >/dev/null 2>&1 && [ -r /etc/profile ]; then . /etc/profile; fi >/dev/null 2>&1
 exp_ask() {{
     # Run one of Slurm's commands with the same environment as on a host of the cluster.
@@ -71,6 +71,14 @@ exp_said() {{
 printf '\\n%s 0\\n' "$exp_mark"
 printf '\\n%s\\n' "$exp_mark" >&2
 """
+
+# Its output must not look like that of a command, and its syntax errors must not end the shell.
+_FIRST: Final = """\
+trap 'echo "the pre_command of the tunnel ended with exit code $?" >&2' EXIT
+command eval {text} </dev/null >&2 || exit
+trap - EXIT
+"""
+REFUSED: Final = "the pre_command of the tunnel ended with"
 
 _LOOK: Final = """\
 exp_look() {{
@@ -174,9 +182,15 @@ def put(path: str, text: str) -> str:
     return f"rm -f -- {shlex.quote(path)} && printf %s {shlex.quote(text)} >{shlex.quote(path)}"
 
 
-def script(commands: Iterable[str], watched: WatchedFiles | None, *, marker: str) -> str:
-    """The text of a round trip: the commands first, so that the files are newer than the answers."""
-    parts = [_HEAD.format(mark=marker)]
+def script(
+    commands: Iterable[str], watched: WatchedFiles | None, *, marker: str, pre_command: str | None = None
+) -> str:
+    """The text of a round trip: the commands first, so that the files are newer than the answers.
+
+    If `pre_command`, which runs before all of them, fails, none of them runs.
+    """
+    first = _FIRST.format(text=shlex.quote(pre_command)) if pre_command else ""
+    parts = [_HEAD.format(mark=marker, first=first)]
     parts += [f"{{ {command}\n}}; exp_said\n" for command in commands]
     if watched and watched.folders:
         known = "".join(f"{file.mtime} {file.size} {file.path}\n" for file in watched.known)
