@@ -47,6 +47,11 @@ class Built(BaseException):
 _only_build: ContextVar[bool] = ContextVar("only_build", default=False)
 
 
+def only_builds() -> bool:
+    """Whether a command runs the program only for what it builds."""
+    return _only_build.get()
+
+
 def hand_over(builder: BuiltSpec, sets: list[str]) -> None:
     """Leave the program by raising Built, if the command only needs the built spec."""
     if _only_build.get():
