@@ -69,15 +69,15 @@ def test_what_is_added_is_a_spec() -> None:
 
 
 def test_names_are_made_and_never_shared() -> None:
-    """A task is called after what it runs; made names get numbers, given ones are refused the second time."""
+    """A task is called after what it runs; a taken name gets a number, so that a loop may add tasks."""
     exp = built()
 
     names = [exp.add(Command("/usr/bin/env A=b")), exp.add(Command("env")), exp.add(Script("a dir/x y.sh"))]
     names += [exp.add(Script(inline="a")), exp.add(Script(inline="b")), exp.add(Partial("pkg.mod:Net.fit"))]
 
     assert names == ["env", "env-2", "x_y.sh", "script", "script-2", "Net.fit"]
-    with pytest.raises(UsageError, match="already"):
-        exp.add(Command("true"), name="env")
+    assert [exp.add(Command("true"), name="env") for _ in range(2)] == ["env_6", "env_7"]
+    assert _twice("train") == ["train", "train_1"]
     with pytest.raises(UsageError, match="needs a name"):
         exp.add([Command("true")])
 
@@ -164,6 +164,11 @@ def test_a_detached_run_gives_a_handle(workspace: ExpWorkspace) -> None:
     states = {name: (state.status, state.exit_code) for name, state in snapshot.history.tasks.items()}
     assert states == {"one": ("FAILED", 1), "two": ("SUCCEEDED", 0)}
     assert workspace.home.ids("study")
+
+
+def _twice(name: str) -> list[str]:
+    exp = built()
+    return [exp.add(Command("true"), name=name) for _ in range(2)]
 
 
 class Loud:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli import executors
 from nemorun_cli.cli import terminal
 from nemorun_cli.errors import ExpError, SpecError
-from nemorun_cli.experiment import create, direct, launch
+from nemorun_cli.experiment import direct, launch, preview
 from nemorun_cli.experiment.run import find
 from nemorun_cli.spec import load, python_specs
 from nemorun_cli.storage.paths import Home
@@ -33,12 +33,19 @@ def read(built: BuiltSpec, sets: Sequence[str]) -> Document:
         sets=sets,
         executors=executors.known(ask=True),
     )
-    return load.with_plugins(document, built.plugins)
+    return load.with_built(document, built)
 
 
-def run(document: Document, *, is_direct: bool, is_detached: bool) -> tuple[Run, int]:
+def run(
+    document: Document,
+    *,
+    is_direct: bool,
+    is_detached: bool,
+    is_quiet: bool = False,
+    home: Home | None = None,
+) -> tuple[Run, int]:
     """Start it, and watch it unless it is detached; returns its handle, and its exit code if watched."""
-    home = Home.from_environment()
+    home = home or Home.from_environment()
     terminal.warn_of(document.warnings)
     if is_direct:
         snapshot = direct.run(document, home=home)
@@ -49,17 +56,18 @@ def run(document: Document, *, is_direct: bool, is_detached: bool) -> tuple[Run,
     except BaseException:
         supervisor.abandon()
         raise
-    return started, 0 if is_detached else _watch(started).exit_code
+    return started, 0 if is_detached else _watch(started, is_quiet=is_quiet).exit_code
 
 
-def _watch(started: Run) -> Snapshot:
+def _watch(started: Run, *, is_quiet: bool) -> Snapshot:
     from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment is on its way
     from nemorun_cli.cli.interrupts import Interrupts  # noqa: PLC0415 - the same
     from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
 
-    terminal.warn(f"{started.id} started")
+    if not is_quiet:
+        terminal.warn(f"{started.id} started")
     with Interrupts() as interrupts, Watch(started.files, started.home) as watching:
-        return watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=False)
+        return watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=is_quiet)
 
 
 def report(error: ExpError, program: Path) -> None:
@@ -70,15 +78,11 @@ def report(error: ExpError, program: Path) -> None:
     terminal.say_lines(f"{terminal.PROGRAM}: {place}{app.describe(error)}".split("\n"))
 
 
-def show(document: Document) -> dict[str, Any]:
-    """Print what would run, and give it; nothing is created."""
-    home = Home.from_environment()
-    identity = create.tentative(document, home)
-    spec = create.resolve(document, identity)
-    terminal.warn_of(document.warnings)
-    plans = dry_run.document(
-        spec, identity=identity, home=home, origins=document.origins, warnings=document.warnings
-    )
-    terminal.write_lines(dry_run.lines(plans))
-    terminal.flush()
+def show(document: Document, *, is_quiet: bool = False, home: Home | None = None) -> dict[str, Any]:
+    """Print what would run, unless quiet, and give it; nothing is created."""
+    plans, about_secrets = preview.plans(document, home or Home.from_environment())
+    terminal.warn_of((*document.warnings, *about_secrets))
+    if not is_quiet:
+        terminal.write_lines(dry_run.lines(plans))
+        terminal.flush()
     return plans

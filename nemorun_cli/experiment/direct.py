@@ -67,6 +67,7 @@ def run(document: Document, *, home: Home, key: str | None = None) -> Snapshot:
     Raises:
         SpecError: a secret is missing.
     """
+    key = document.key if key is None else key
     identity = create.tentative(document, home)
     spec = create.resolve(document, identity)
     spec = replace(spec, run=replace(spec.run, max_parallel=1))

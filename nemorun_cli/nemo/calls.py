@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 import reprlib
 import typing
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
@@ -12,14 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 from nemorun_cli import arguments, parts
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.problems import choices
+from nemorun_cli.nemo.parameters import ABSENT, Parameters, callable_given
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 T = TypeVar("T")
-_NONE: Final = object()  # there is no such argument, and no default
-_BY_POSITION: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
-_STARRED: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _DRAWN: Final = ("visualize", "diff", "save_config_img")
 
 
@@ -51,23 +48,20 @@ class MutableCall(arguments.Deferred, Generic[T]):
     __arguments__: dict[str, Any]  # those that were given, by name
     __defaults__: dict[str, Any]  # copies of the defaults that were read and can be changed in place
     __positional__: list[Any]  # the arguments without a name
-    __known__: Mapping[str, inspect.Parameter] | None
+    __known__: Parameters
 
     def __init__(
         self, fn_or_cls: Callable[..., T], /, *args: Any, bind_args: bool = True, **kwargs: Any
     ) -> None:
         target = _target(fn_or_cls)
-        signature = arguments.signature_of(target)
-        named, positional = dict(kwargs), list(args)
-        if signature is not None:
-            try:
-                named, positional = _parted(arguments.bind(target, signature, args, kwargs))
-            except UsageError as error:
-                raise ArgumentError(error.message, hint=error.hint) from None
+        known = Parameters(target)
+        try:
+            named, positional = known.bound(args, kwargs)
+        except UsageError as error:
+            raise ArgumentError(error.message, hint=error.hint) from None
         if bind_args:
             positional = [changeable(value) for value in positional]
-            named = {name: changeable(value) for name, value in named.items()}
-            named = {**_annotated(signature, named), **named} if signature else named
+            named = {name: changeable(value) for name, value in named.items()} | _annotated(known, named)
         self.__setstate__((target, named, {}, positional))
 
     def __getstate__(self) -> tuple[Any, ...]:
@@ -80,36 +74,35 @@ class MutableCall(arguments.Deferred, Generic[T]):
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         target, named, defaults, positional = state
-        signature = arguments.signature_of(target)
         object.__setattr__(self, "__fn_or_cls__", target)
         object.__setattr__(self, "__arguments__", named)
         object.__setattr__(self, "__defaults__", defaults)
         object.__setattr__(self, "__positional__", positional)
-        object.__setattr__(self, "__known__", None if signature is None else signature.parameters)
+        object.__setattr__(self, "__known__", Parameters(target))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)  # of a copy that is not complete, or asked for by a protocol
-        if (value := self._value(name)) is not _NONE:
+        if (value := self._value(name)) is not ABSENT:
             return value
-        raise self._no_argument(name, "is not set" if self._takes(name) else None)
+        raise self._no_argument(name, "is not set" if self.__known__.accepts(name) else None)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)  # such as the __orig_class__ of Config[T](…)
-        if not self._takes(name):
+        if not self.__known__.accepts(name):
             raise self._no_argument(name, None)
         self.__arguments__[name] = changeable(value)
         self.__defaults__.pop(name, None)
 
     def __delattr__(self, name: str) -> None:
         self.__defaults__.pop(name, None)
-        if self.__arguments__.pop(name, _NONE) is _NONE:
-            raise self._no_argument(name, "is not set" if self._takes(name) else None)
+        if self.__arguments__.pop(name, ABSENT) is ABSENT:
+            raise self._no_argument(name, "is not set" if self.__known__.accepts(name) else None)
 
     def __dir__(self) -> list[str]:
         """The names of the arguments, as NeMo-Run lists them, and the methods."""
-        return sorted({*self._names(), *self.__arguments__, *_METHODS})
+        return sorted({*self.__known__.names(), *self.__arguments__, *_METHODS})
 
     def __eq__(self, other: object) -> bool:
         """Whether they make equal calls, whether or not an argument with the default's value is given."""
@@ -140,13 +133,12 @@ class MutableCall(arguments.Deferred, Generic[T]):
             visit: it is called with this and each of these calls, which it may change.
             changes: for the name of an argument, what returns its value for a call that has one.
         """
-        if visit is not None:
-            visit(self)
-        for name, change in changes.items():
-            if self._value(name) is not _NONE:
-                setattr(self, name, change(self))
-        for nested in self._nested():
-            nested.walk(*[visit] if visit else [], **changes)
+        for call in self._calls(set()):
+            if visit is not None:
+                visit(call)
+            for name, change in changes.items():
+                if call._value(name) is not ABSENT:  # noqa: SLF001 - its own class
+                    setattr(call, name, change(call))
         return self
 
     def broadcast(self, **values: Any) -> Self:
@@ -163,22 +155,24 @@ class MutableCall(arguments.Deferred, Generic[T]):
 
         Defaults that are calls are among them: the function gets what they make.
         """
-        known = (self.__known__ or {}).values()
-        defaults = {one.name: one.default for one in known if isinstance(one.default, MutableCall)}
-        named = {**defaults, **self._named()}
-        only = sum(one.kind is one.POSITIONAL_ONLY for one in known)
-        if len(self.__positional__) <= only or self.__known__ is None:
-            return self.__positional__, named
-        before = [one.name for one in known if one.kind is one.POSITIONAL_OR_KEYWORD]
-        values = [named.pop(name) if name in named else self._stored(name) for name in before]
-        return [*self.__positional__[:only], *values, *self.__positional__[only:]], named
+        defaults = self.__known__.defaults().items()
+        named = {name: value for name, value in defaults if isinstance(value, MutableCall)} | self._named()
+        positional = self.__positional__
+        index, names = self.__known__.before_rest(len(positional))
+        values = [named.pop(name) if name in named else self._stored(name) for name in names]
+        if ABSENT in values:
+            raise self._no_argument(names[values.index(ABSENT)], "is not set")
+        return [*positional[:index], *values, *positional[index:]], named
 
-    def _nested(self) -> list[MutableCall[Any]]:
-        """The calls that are arguments, each once."""
-        names = [*self._names(), *self.__arguments__]
-        calls = [self._value(name) for name in names if isinstance(self._stored(name), MutableCall)]
-        calls += [value for value in self.__positional__ if isinstance(value, MutableCall)]
-        return list({id(call): call for call in calls}.values())
+    def _calls(self, seen: set[int]) -> Iterator[MutableCall[Any]]:
+        """This, and then all calls that are arguments of it, each once."""
+        seen.add(id(self))
+        yield self
+        names = [*self.__known__.names(), *self.__arguments__]
+        nested = [self._value(name) for name in names if isinstance(self._stored(name), MutableCall)]
+        for value in [*nested, *self.__positional__]:
+            if isinstance(value, MutableCall) and id(value) not in seen:
+                yield from value._calls(seen)  # noqa: SLF001 - its own class
 
     def _value(self, name: str) -> Any:
         """The argument or its default; the copy of one that can be changed in place."""
@@ -195,20 +189,12 @@ class MutableCall(arguments.Deferred, Generic[T]):
         return self._default(name)
 
     def _default(self, name: str) -> Any:
-        parameter = (self.__known__ or {}).get(name)
-        if parameter is None or parameter.default is parameter.empty:
-            return _NONE
-        return _default(self.__fn_or_cls__, parameter)
-
-    def _names(self) -> list[str]:
-        known = (self.__known__ or {}).values()
-        return [one.name for one in known if one.kind not in _BY_POSITION and one.kind not in _STARRED]
-
-    def _takes(self, name: str) -> bool:
-        if self.__known__ is None or name in self._names():
-            return True
-        takes_any = any(one.kind is one.VAR_KEYWORD for one in self.__known__.values())
-        return takes_any and name not in self.__known__
+        default = self.__known__.defaults().get(name, ABSENT)
+        factory = self.__known__.factory(name)
+        if default is ABSENT or factory is None:
+            return changeable(default)
+        is_simple = not isinstance(factory, type) or factory in (list, dict, set)
+        return changeable(factory()) if is_simple else Config(factory)
 
     def _no_argument(self, name: str, problem: str | None) -> ArgumentError:
         target = arguments.shown_name(self.__fn_or_cls__)
@@ -219,7 +205,7 @@ class MutableCall(arguments.Deferred, Generic[T]):
             )
         if problem is not None:
             return ArgumentError(f"{target}: its argument {name!r} {problem}")
-        return ArgumentError(f"{target} has no argument {name!r}", hint=choices(name, self._names()))
+        return ArgumentError(f"{target} has no argument {name!r}", hint=choices(name, self.__known__.names()))
 
 
 class Config(MutableCall[T]):
@@ -264,56 +250,46 @@ def cast(kind: type[MutableCall[Any]], call: MutableCall[Any]) -> MutableCall[An
 
 def resolved(call: MutableCall[Any]) -> dict[str, Any]:
     """The arguments of a call by name, also those that have only a default."""
-    names = [*call._names(), *call.__arguments__]  # noqa: SLF001 - a function of the class
-    values = {name: getattr(call, name, _NONE) for name in names}
+    names = [*call.__known__.names(), *call.__arguments__]
+    values = {name: getattr(call, name, ABSENT) for name in names}
     by_position = {str(index): value for index, value in enumerate(call.__positional__)}
-    return {**by_position, **{name: value for name, value in values.items() if value is not _NONE}}
+    return {**by_position, **{name: value for name, value in values.items() if value is not ABSENT}}
 
 
 def build(value: Any) -> Any:
     """The value with the results of its Configs in place of them, and functions in place of its Partials."""
+    return _built(value, {})
+
+
+def _built(value: Any, made: dict[int, Any]) -> Any:
     if isinstance(value, MutableCall):
-        positional, named = (build(each) for each in value._passed())  # noqa: SLF001 - a function of the class
-        if isinstance(value, Partial):
-            return functools.partial(value.__fn_or_cls__, *positional, **named)
-        return value.__fn_or_cls__(*positional, **named)
+        if id(value) not in made:
+            made[id(value)] = _result(value, made)
+        return made[id(value)]
     if type(value) in (list, tuple, set, frozenset):
-        return type(value)(build(item) for item in value)
+        return type(value)(_built(item, made) for item in value)
     if type(value) is dict:
-        return {key: build(item) for key, item in value.items()}
+        return {key: _built(item, made) for key, item in value.items()}
     return value
 
 
+def _result(call: MutableCall[Any], made: dict[int, Any]) -> Any:
+    positional, named = (_built(each, made) for each in call._passed())  # noqa: SLF001 - a function of the class
+    if isinstance(call, Partial):
+        return functools.partial(call.__fn_or_cls__, *positional, **named)
+    return call.__fn_or_cls__(*positional, **named)
+
+
 def _target(given: Any) -> Any:
-    if (type(given) is dict and not given) or typing.get_origin(given) is dict:
-        return dict  # Config({}, a=1)
     if isinstance(given, MutableCall):
         raise ArgumentError(
             f"{given!r} is a {type(given).__name__} already",
             hint="change its arguments, or those of its clone()",
         )
-    if not callable(given):
-        raise ArgumentError(
-            f"{given!r} cannot be called", hint="give a function or a class, and its arguments"
-        )
-    return typing.get_origin(given) or given
-
-
-def _parted(found: inspect.BoundArguments) -> tuple[dict[str, Any], list[Any]]:
-    """The arguments that have names, and those that have only a position."""
-    named: dict[str, Any] = {}
-    positional: list[Any] = []
-    for name, value in found.arguments.items():
-        kind = found.signature.parameters[name].kind
-        if kind is inspect.Parameter.VAR_POSITIONAL:
-            positional += value
-        elif kind is inspect.Parameter.VAR_KEYWORD:
-            named |= value
-        elif kind is inspect.Parameter.POSITIONAL_ONLY:
-            positional.append(value)
-        else:
-            named[name] = value
-    return named, positional
+    target = callable_given(given)
+    if not callable(target):
+        raise ArgumentError(f"{given!r} cannot be called", hint="give a function or a class")
+    return target
 
 
 def changeable(value: Any) -> Any:
@@ -322,25 +298,14 @@ def changeable(value: Any) -> Any:
     return value if fields is None else Config(type(value), **fields)
 
 
-def _annotated(signature: inspect.Signature, named: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that are not given and have a call in their annotation: `Annotated[…, Config[T]]`."""
-    filled = {}
-    for name, parameter in signature.parameters.items():
-        for kind in getattr(parameter.annotation, "__metadata__", ()):
-            origin = typing.get_origin(kind)
-            if named.get(name) is None and isinstance(origin, type) and issubclass(origin, MutableCall):
-                filled[name] = origin(*typing.get_args(kind))
-    return filled
-
-
-def _default(target: Any, parameter: inspect.Parameter) -> Any:
-    """The default of a parameter; of a field with a factory, what the factory makes."""
-    field = getattr(target, "__dataclass_fields__", {}).get(parameter.name)
-    factory = getattr(field, "default_factory", None)
-    if not callable(factory):
-        return changeable(parameter.default)
-    is_simple = not isinstance(factory, type) or factory in (list, dict, set)
-    return changeable(factory()) if is_simple else Config(factory)
+def _annotated(known: Parameters, named: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that are None or not given, and have a call in their annotation."""
+    found = ((name, kind, typing.get_origin(kind)) for name, kind in known.annotated())
+    return {
+        name: origin(*typing.get_args(kind))
+        for name, kind, origin in found
+        if named.get(name) is None and isinstance(origin, type) and issubclass(origin, MutableCall)
+    }
 
 
 def _copied(value: Any) -> Any:

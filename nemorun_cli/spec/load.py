@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.executors.executor_types import ExecutorTypes
     from nemorun_cli.spec.compose.composition import Composition
+    from nemorun_cli.spec.python_specs import BuiltSpec
     from nemorun_cli.storage.paths import ExperimentFiles
 
 
@@ -41,6 +42,7 @@ def read(
     home: Home | None = None,
     path: Path | None = None,
     made_at: Mapping[tuple[str, ...], int] | None = None,
+    copies: ExperimentFiles | None = None,
 ) -> Document:
     """Read and check a spec.
 
@@ -53,6 +55,7 @@ def read(
         home: the home with the user's executors; by default the one from the environment.
         path: used as the path of a spec that is passed as data.
         made_at: for a spec that a program passes as data, the program's lines that made its values.
+        copies: an experiment whose copies of scripts are used.
 
     Raises:
         SpecError: with all problems of the spec.
@@ -74,7 +77,7 @@ def read(
             _source_of_data(source, file=file, made_at=made_at),
             Path.cwd() / "spec.yaml",
         )
-    return _read(text_source, path or source_path, options)
+    return _read(text_source, path or source_path, options, copies=copies)
 
 
 def _is_program(path: Path) -> bool:
@@ -89,7 +92,17 @@ def _read_program(program: Path, options: _Options) -> Document:
     merged = replace(options, sets=(*program_sets, *options.sets))
     source = _source_of_data(built.spec, file=str(program), made_at=built.lines)
     document = _read(source, built.path, merged)
-    return with_plugins(document, built.plugins)
+    return with_built(document, built)
+
+
+def with_built(document: Document, built: BuiltSpec) -> Document:
+    """Return the document with what a program gives besides the spec: plugin objects, an id and a key.
+
+    Raises:
+        SpecError: objects that have no hook.
+    """
+    named = replace(document, wanted_id=built.wanted_id, key=built.key)
+    return with_plugins(named, built.plugins)
 
 
 def with_plugins(document: Document, plugins: Sequence[tuple[object, tuple[str, ...] | None]]) -> Document:

@@ -141,6 +141,9 @@ def test_any_callable_can_be_configured() -> None:
     many = Partial(gather, 1, 2, 3)
     many.first = 5
     assert called(many) == (5, 2, (3,)) == calls.build(many)()
+    del many.first
+    with pytest.raises(UsageError, match="its argument 'first' is not set"):
+        many.translated()
     assert called(Partial(gather, Config(pathlib.Path, "/a"))) == (pathlib.Path("/a"), 2, ())
     assert called(Partial(gather, Config({}, a=1, b=Config(int)))) == ({"a": 1, "b": 0}, 2, ())
     assert Config[Model](Model, hidden=1) == Config(Model, 1)
@@ -164,6 +167,7 @@ def test_dataclasses_are_configs() -> None:
 def test_an_annotation_can_have_a_default() -> None:
     """`Annotated[Optional[T], Config[T]]` is NeMo-Run's way to say that None means a Config."""
     assert called(Partial(tuned, 1)) == (1, Optimizer())
+    assert called(Partial(tuned, 1, None)) == (1, Optimizer())
     assert Partial(tuned, 1, optim=Config(Optimizer, lr=2)).optim.lr == 2
 
 
@@ -179,6 +183,8 @@ def test_walk_and_broadcast_change_all_levels() -> None:
     assert task.broadcast(hidden=3, epochs=1, model=5).model == 5
     assert (task.epochs, task.start.hidden) == (1, 3)
     assert called(task)[4] == Model(3, "relu!")
+    task.model = task.trainer = Config(Model)
+    assert task.walk(hidden=lambda model: model.hidden + 1).trainer.hidden == 101
 
 
 def test_values_have_a_place_in_errors() -> None:
@@ -199,6 +205,23 @@ def test_values_have_a_place_in_errors() -> None:
         Partial(inner).translated()
 
 
+def test_one_config_is_one_object() -> None:
+    """A Config in several places is made once, wherever it is; its clone is made again."""
+    shared, inner = Config(Trainer, 1), Config(Model)
+    shared.model = inner
+    task = Partial(gather, [shared], {"a": (inner, Partial(gather, shared))}, shared.clone())
+    for result in (called(task), calls.build(task)()):
+        (first,), second, (third,) = result
+        assert first is second["a"][1]()[0]
+        assert first.state[2] is second["a"][0]
+        assert third is not first
+        assert third.state[2] is not first.state[2]
+    entry = task.translated().entry()["args"]
+    assert len({entry["_args_"][0][0]["_id_"], entry["_args_"][0][0]["model"]["_id_"]}) == 2
+    with pytest.raises(run_partial.TargetError, match="no earlier argument has _id_: 3"):
+        run_partial.call("builtins:print", {"a": {"_same_": 3}, "b": {"_target_": "os:getpid", "_id_": 3}})
+
+
 def test_names() -> None:
     """A task is named after its module and function."""
     assert Partial(os.path.join).default_name() == "posixpath.join"
@@ -213,7 +236,7 @@ VALUES = st.recursive(
         | st.builds(lambda x: Config(Model, hidden=x), inner)
         | st.builds(lambda x, y: Partial(gather, x, y), inner, inner)
         | st.builds(lambda x, y: Config(Trainer, 1, x, model=y), inner, inner)
-        | st.builds(lambda x: {"a": x, 1: x}, inner)
+        | st.builds(lambda x, y: {"a": x, 1: y}, inner, inner)
     ),
     max_leaves=5,
 )

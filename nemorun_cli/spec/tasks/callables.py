@@ -123,7 +123,7 @@ def targets(value: Any, place: Place) -> list[CalledTarget]:
     return []
 
 
-RESERVED = frozenset(("_target_", "_args_", "_partial_", "_ref_"))
+RESERVED = frozenset(("_target_", "_args_", "_partial_", "_ref_", "_id_", "_same_"))
 
 
 def _find(module: str, folders: Sequence[str]) -> ModuleSpec | None:

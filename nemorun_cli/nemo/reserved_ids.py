@@ -1,0 +1,23 @@
+"""Ids that experiments get before they exist, because a plugin or the program asks for them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from nemorun_cli.storage import paths
+
+if TYPE_CHECKING:
+    from nemorun_cli.storage.paths import Home
+
+_reserved: set[tuple[str, str]] = set()  # homes and ids: of this process
+
+
+def reserve(name: str, home: Home) -> str:
+    """An id of the current second that no experiment of the home has, nor one of this process."""
+    wanted = f"{name}_{int(time.time())}"
+    folder = home.experiments / name
+    while (str(home.directory), wanted) in _reserved or (folder / wanted).exists():
+        wanted = paths.next_id(wanted)
+    _reserved.add((str(home.directory), wanted))
+    return wanted
