@@ -1,0 +1,265 @@
+"""Runs an entrypoint: reads its command line, and starts its task or its experiment."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from nemorun_cli.cli import terminal
+from nemorun_cli.errors import UsageError
+from nemorun_cli.model.problems import choices
+from nemorun_cli.nemo import calls, dryrun
+from nemorun_cli.nemo.cli import (
+    assignments,
+    config_files,
+    factories,
+    help_page,
+    literals,
+    making,
+    options,
+    overrides,
+)
+from nemorun_cli.nemo.cli.annotations import described, parameters
+from nemorun_cli.nemo.cli.assignments import Assignment
+from nemorun_cli.nemo.cli.context import RunContext, listed, require_context
+from nemorun_cli.nemo.cli.literals import Name, NamedCall
+from nemorun_cli.nemo.executors import LocalExecutor
+from nemorun_cli.spec import python_specs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nemorun_cli.nemo.cli.entrypoints import Entrypoint
+
+
+def run(entrypoint: Entrypoint, words: Sequence[str], cmd_defaults: Mapping[str, Any]) -> None:
+    """Start an entrypoint with the words of a command line.
+
+    Raises:
+        UsageError: an option or an argument is wrong.
+    """
+    line = options.parse(words)
+    if line.fields.pop("help", False):
+        terminal.write_lines(help_page.lines(entrypoint))
+        terminal.flush()
+        return
+    context, call = prepared(entrypoint, line, cmd_defaults)
+    if context.to_yaml or context.to_json:
+        export(context, call)
+    elif entrypoint.type == "experiment" or not entrypoint.enable_executor:
+        _experiment(entrypoint, context, call)
+    else:
+        _task(context, call)
+
+
+def prepared(
+    entrypoint: Entrypoint, line: options.CommandLine, cmd_defaults: Mapping[str, Any]
+) -> tuple[RunContext, calls.MutableCall[Any]]:
+    """The context of a command line, and the complete call that it makes of an entrypoint.
+
+    Raises:
+        UsageError: an argument is wrong, or one is missing.
+    """
+    context = _context(entrypoint, {**options.defaults(cmd_defaults), **line.fields})
+    files = [str(file) for file in (context.yaml, context.factory) if _is_file(file, context)]
+    in_files = [each for file in files for each in config_files.named(file)]
+    own, others = _parted(in_files, entrypoint)
+    more_own, more_others = _parted(_assignments(entrypoint, line.arguments), entrypoint)
+    overrides.apply(context, own)
+    overrides.apply(context, more_own)
+    call = overrides.apply(_begun(entrypoint, _factory(entrypoint, context, files)), others)
+    call = overrides.with_defaults(overrides.apply(call, more_others))
+    _require_complete(entrypoint, call)
+    context.executor = calls.build(context.executor)
+    context.plugins = list(calls.build(listed(context.plugins)))
+    return context, call
+
+
+def export(context: RunContext, call: calls.MutableCall[Any]) -> None:
+    """Write a call to the files that the command line names."""
+    config_files.export(call, [path for path in (context.to_yaml, context.to_json) if path])
+
+
+def _context(entrypoint: Entrypoint, fields: Mapping[str, Any]) -> RunContext:
+    kind = require_context(entrypoint.run_ctx_cls)
+    context = kind(**{"name": entrypoint.name, "factory": entrypoint.default_factory, **fields})
+    context.skip_confirmation = context.skip_confirmation or entrypoint.skip_confirmation
+    context.executor = _copied(entrypoint.default_executor)
+    context.plugins = _copied(entrypoint.default_plugins)
+    return context
+
+
+def _copied(value: Any) -> Any:
+    """A copy of a default that arguments may change; a factory is called."""
+    if callable(value) and not isinstance(value, calls.MutableCall):
+        return value()
+    if isinstance(value, (list, tuple)):
+        return [_copied(each) for each in value]
+    return value.clone() if hasattr(value, "clone") else value
+
+
+def _assignments(entrypoint: Entrypoint, arguments: Iterable[str]) -> list[Assignment]:
+    """The arguments; those without a name, which come first, by the order of the function's parameters."""
+    found: list[Assignment] = []
+    names = [name for name in parameters(entrypoint.fn) if name != "ctx"]
+    for argument in arguments:
+        assignment = assignments.split(argument)
+        if assignment is None:
+            assignment = _by_position(argument, names, found, entrypoint)
+        found += _with_file(assignment)
+    return found
+
+
+def _by_position(
+    argument: str, names: Sequence[str], before: Sequence[Assignment], entrypoint: Entrypoint
+) -> Assignment:
+    if any(not each.is_positional for each in before):
+        raise UsageError(f"{argument!r} comes after an argument with a name", hint="write name=value")
+    if len(before) >= len(names):
+        raise UsageError(
+            f"{argument!r} is one argument too many for {entrypoint.name}",
+            hint=f"write name=value; there are: {', '.join(names)}" if names else "it takes none",
+        )
+    return Assignment(
+        argument=argument,
+        steps=(names[len(before)],),
+        operator="=",
+        value=literals.read(argument),
+        is_positional=True,
+    )
+
+
+def _with_file(assignment: Assignment) -> list[Assignment]:
+    """The values of the file that an argument names, or the argument itself."""
+    if assignment.operator == "=" and config_files.is_named(assignment.value):
+        return config_files.named(assignment.value.source, assignment.steps)
+    return [assignment]
+
+
+def _parted(given: Iterable[Assignment], entrypoint: Entrypoint) -> tuple[list[Assignment], list[Assignment]]:
+    """The arguments of the context, `run.executor=…` or `executor=…`, and those of the function."""
+    known = parameters(entrypoint.fn)
+    own, others = [], []
+    for each in given:
+        first = each.steps[0]
+        is_prefix = first == "ctx" if "ctx" in known else first == "run" and "run" not in known
+        if (is_prefix or (first == "run" and "run" not in known)) and len(each.steps) > 1:
+            own.append(each.below())
+        elif first in ("executor", "plugins") and first not in known:
+            own.append(each)
+        else:
+            others.append(each)
+    return own, others
+
+
+def _is_file(text: Any, context: RunContext) -> bool:
+    return isinstance(text, str) and (text is context.yaml or text.startswith("@"))
+
+
+def _factory(entrypoint: Entrypoint, context: RunContext, files: Sequence[str]) -> Any:
+    """What the call begins with: what the command line, else a file, else the program chooses."""
+    for file in files:
+        heading = config_files.heading(file)
+        if heading.target is not None and heading.target.rpartition(".")[2] != entrypoint.fn.__name__:
+            raise UsageError(f"{file} is for {heading.target}, not for {entrypoint.fn.__name__}")
+        if heading.factory is not None:
+            return heading.factory
+    return None if _is_file(context.factory, context) else context.factory
+
+
+def _begun(entrypoint: Entrypoint, factory: Any) -> calls.MutableCall[Any]:
+    fn = entrypoint.fn
+    if factory is None:
+        return calls.Partial(fn)
+    made = _by_name(fn, factory) if isinstance(factory, str) else factory()
+    if not isinstance(made, calls.MutableCall) or not factories.is_same(made.__fn_or_cls__, fn):
+        raise UsageError(f"the factory makes {made!r}, not a Partial of {fn.__name__}")
+    return made.clone()
+
+
+def _by_name(fn: Any, text: str) -> Any:
+    """What the factory with a name makes: one of the function, or one of the program."""
+    form = literals.read(text).form
+    call = NamedCall(form.text, (), ()) if isinstance(form, Name) else form
+    if not isinstance(call, NamedCall):
+        raise UsageError(
+            f"--factory {text}: expected a factory", hint="write --factory NAME or NAME(key=value)"
+        )
+    fitting = factories.of_function(fn)
+    known = next((each.function for each in reversed(fitting) if each.answers(call.name)), None)
+    known = known or factories.of_program(fn, call.name)
+    if known is None:
+        names = [each.name for each in fitting]
+        raise UsageError(f"{fn.__name__} has no factory {call.name!r}", hint=choices(call.name, names))
+    return making.called(known, call, "--factory")
+
+
+def _require_complete(entrypoint: Entrypoint, call: calls.MutableCall[Any]) -> None:
+    absent = [place for place in overrides.missing(call) if place != "ctx"]
+    if absent:
+        known = parameters(entrypoint.fn)
+        shown = [
+            f"{place} ({described(known[place].annotation)})" if place in known else place for place in absent
+        ]
+        raise UsageError(
+            f"{entrypoint.name} needs {', '.join(shown)}",
+            hint=f"write {absent[0]}=…; --help shows all arguments",
+        )
+
+
+def _task(context: RunContext, call: calls.MutableCall[Any]) -> None:
+    """Run the function as a task, or in this process if nothing chooses an executor."""
+    from nemorun_cli.nemo.one_task import run as run_task  # noqa: PLC0415 - not needed for what is only shown
+
+    is_direct = context.is_direct and not python_specs.only_builds()
+    if is_direct and context.plugins:
+        raise UsageError(
+            "plugins change tasks of experiments, not a call", hint="choose an executor: executor=NAME"
+        )
+    if not context.dryrun and not _is_confirmed(context, call):
+        return
+    executor = context.executor if is_direct else context.executor or LocalExecutor()
+    if context.dryrun and not is_direct:
+        dryrun.dryrun_fn(call, executor)
+    run_task(
+        call,
+        executor=executor,
+        plugins=context.plugins,
+        name=context.name,
+        dryrun=context.dryrun,
+        direct=is_direct,
+        detach=context.detach,
+        tail_logs=context.tail_logs,
+    )
+
+
+def _experiment(entrypoint: Entrypoint, context: RunContext, call: calls.MutableCall[Any]) -> None:
+    """Call the function, which builds and launches its experiment."""
+    if not context.dryrun and not _is_confirmed(context, call):
+        return
+    own = {"ctx": context} if "ctx" in inspect.signature(entrypoint.fn).parameters else {}
+    calls.build(calls.cast(calls.Partial, call))(**own)
+    context.finish()
+
+
+def _is_confirmed(context: RunContext, call: calls.MutableCall[Any]) -> bool:
+    """Ask at a terminal whether to start; without a terminal, in a task and for `exp run`, never ask."""
+    is_asked = not context.skip_confirmation and terminal.can_draw(sys.stderr) and _is_person()
+    if not is_asked:
+        return True
+    dryrun.dryrun_fn(call, context.executor)
+    terminal.flush()
+    terminal.say_unchanged(f"{terminal.PROGRAM}: start {context.name}? [y/N] ")
+    answer = sys.stdin.readline().strip().lower()
+    if answer not in ("y", "yes"):
+        terminal.warn("nothing was started")
+        raise SystemExit(1)
+    return True
+
+
+def _is_person() -> bool:
+    stream = sys.stdin
+    is_terminal = stream is not None and not stream.closed and stream.isatty()
+    return is_terminal and not os.environ.get("EXP_TASK") and not python_specs.only_builds()
