@@ -22,7 +22,7 @@ from nemorun_cli.nemo.cli import (
     overrides,
 )
 from nemorun_cli.nemo.cli.annotations import described, parameters
-from nemorun_cli.nemo.cli.assignments import Assignment
+from nemorun_cli.nemo.cli.assignments import WrittenValue
 from nemorun_cli.nemo.cli.context import RunContext, listed, require_context
 from nemorun_cli.nemo.cli.literals import Name, NamedCall
 from nemorun_cli.nemo.executors import LocalExecutor
@@ -100,9 +100,9 @@ def _copied(value: Any) -> Any:
     return value.clone() if hasattr(value, "clone") else value
 
 
-def _assignments(entrypoint: Entrypoint, arguments: Iterable[str]) -> list[Assignment]:
+def _assignments(entrypoint: Entrypoint, arguments: Iterable[str]) -> list[WrittenValue]:
     """The arguments; those without a name, which come first, by the order of the function's parameters."""
-    found: list[Assignment] = []
+    found: list[WrittenValue] = []
     names = [name for name in parameters(entrypoint.fn) if name != "ctx"]
     for argument in arguments:
         assignment = assignments.split(argument)
@@ -113,8 +113,8 @@ def _assignments(entrypoint: Entrypoint, arguments: Iterable[str]) -> list[Assig
 
 
 def _by_position(
-    argument: str, names: Sequence[str], before: Sequence[Assignment], entrypoint: Entrypoint
-) -> Assignment:
+    argument: str, names: Sequence[str], before: Sequence[WrittenValue], entrypoint: Entrypoint
+) -> WrittenValue:
     if any(not each.is_positional for each in before):
         raise UsageError(f"{argument!r} comes after an argument with a name", hint="write name=value")
     if len(before) >= len(names):
@@ -122,7 +122,7 @@ def _by_position(
             f"{argument!r} is one argument too many for {entrypoint.name}",
             hint=f"write name=value; there are: {', '.join(names)}" if names else "it takes none",
         )
-    return Assignment(
+    return WrittenValue(
         argument=argument,
         steps=(names[len(before)],),
         operator="=",
@@ -131,14 +131,16 @@ def _by_position(
     )
 
 
-def _with_file(assignment: Assignment) -> list[Assignment]:
+def _with_file(assignment: WrittenValue) -> list[WrittenValue]:
     """The values of the file that an argument names, or the argument itself."""
     if assignment.operator == "=" and config_files.is_named(assignment.value):
         return config_files.named(assignment.value.source, assignment.steps)
     return [assignment]
 
 
-def _parted(given: Iterable[Assignment], entrypoint: Entrypoint) -> tuple[list[Assignment], list[Assignment]]:
+def _parted(
+    given: Iterable[WrittenValue], entrypoint: Entrypoint
+) -> tuple[list[WrittenValue], list[WrittenValue]]:
     """The arguments of the context, `run.executor=…` or `executor=…`, and those of the function."""
     known = parameters(entrypoint.fn)
     own, others = [], []
