@@ -1,0 +1,1 @@
+"""The vocabulary of NeMo-Run: `import nemorun_cli.nemo as run`."""
