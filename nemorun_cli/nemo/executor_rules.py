@@ -1,4 +1,4 @@
-"""What becomes of each field of an executor: the tables for the translation and the migration page."""
+"""The rule of each field of an executor: the tables for the translation and the migration page."""
 
 from __future__ import annotations
 

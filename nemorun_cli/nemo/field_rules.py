@@ -1,4 +1,4 @@
-"""What becomes of a field of NeMo-Run's classes: translated, without meaning here, or refused."""
+"""Rules for the fields of NeMo-Run's classes: translated, without meaning here, or refused."""
 
 from __future__ import annotations
 
