@@ -22,6 +22,8 @@ JOB_FOLDER: Final = "/$nemo_run"  # by which NeMo-Run's programs name the folder
 ALL_GPUS: Final = -1
 NANOSECONDS: Final = 1_000_000_000
 # NeMo-Run passes these to srun, so that the first process that fails ends the others.
+_DETAILS: Final = "SlurmJobDetails"
+_WITH_OPTION: Final = ("job_name", "signal", "time")  # flags that only an option of the executor can set
 _OF_SRUN: Final = ("--wait=60", "--kill-on-bad-exit=1")
 
 
@@ -178,9 +180,30 @@ def _tunnel(_: Any, value: Any) -> Change:
     return Change(options={"tunnel": tunnel} if tunnel else {})
 
 
+def _prefix(_: Any, value: str) -> Change:
+    return Change(options={"job_name": f"{value}{{task}}"})
+
+
+def _details(_: Any, value: Any) -> Change:
+    """The name that a program gave to the job; its logs stay where `exp logs` finds them."""
+    kind = type(value).__name__
+    if value.folder is not None or kind != _DETAILS:
+        name = f"{kind}.folder" if value.folder is not None else kind
+        raise refusal(
+            f"SlurmExecutor.job_details: {name}",
+            Refused(
+                why="the places of logs are fixed",
+                instead="read them with exp logs, or in the folder that exp show names",
+            ),
+        )
+    return Change(options={} if value.job_name is None else {"job_name": value.job_name})
+
+
 def _parameters(_: Any, value: dict[str, Any]) -> Change:
-    parameters = {name.replace("_", "-"): item for name, item in value.items()}
-    return Change(options={"additional_parameters": parameters} if parameters else {})
+    names = {name.replace("-", "_"): item for name, item in value.items()}
+    own = {name: item for name, item in names.items() if name in _WITH_OPTION}
+    rest = {name.replace("_", "-"): item for name, item in names.items() if name not in _WITH_OPTION}
+    return Change(options={**own, **({"additional_parameters": rest} if rest else {})})
 
 
 SLURM: Final[Rules] = {
@@ -204,10 +227,16 @@ SLURM: Final[Rules] = {
     "signal": option("signal"),
     "exclusive": option("exclusive"),
     "network": option("network"),
+    "segment": option("segment"),
+    "job_name_prefix": Translated(to="`job_name: PREFIX{task}`", change=_prefix),
+    "job_details": Translated(to="its `job_name`: `job_name`; its `folder` is refused", change=_details),
     "setup_lines": option("setup_lines"),
     "container_image": option("container_image"),
     "container_mounts": _mounts("container_mounts"),
-    "additional_parameters": Translated(to="`additional_parameters`, with `-` for `_`", change=_parameters),
+    "additional_parameters": Translated(
+        to="`additional_parameters`, with `-` for `_`; or the options `job_name`, `signal`, `time`",
+        change=_parameters,
+    ),
     "srun_args": Translated(
         to="`srun_args`; several processes also get NeMo-Run's own: `--wait=60 --kill-on-bad-exit=1`",
         change=_srun_args,
@@ -238,14 +267,6 @@ SLURM: Final[Rules] = {
         why="which members share a component is decided by their requests",
         instead="leave it out: members with equal requests share one allocation",
     ),
-    "job_name_prefix": Refused(
-        why="the name of a job is EXPERIMENT/TASK/ATTEMPT with a mark of the home",
-        instead="find the jobs of an experiment with exp status",
-    ),
-    "job_details": Refused(
-        why="the names of jobs and the places of logs are fixed",
-        instead="read the logs with exp logs, or in the folder that exp show names",
-    ),
     "dependencies": Refused(
         why="tasks depend on tasks of their own experiment",
         instead="add the other job as a task, and name it in dependencies of add()",
@@ -253,9 +274,6 @@ SLURM: Final[Rules] = {
     "memory_measure": Refused(
         why="the memory of GPUs is not measured",
         instead="leave it out: exp show has the CPU time and the peak of the memory of each attempt",
-    ),
-    "segment": Refused(
-        why="there is no option of that name", instead='write additional_parameters={"segment": N}'
     ),
     "stderr_to_stdout": Refused(
         why="standard output and error are in one log, in the order in which they were written",

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.nemo.field_rules import Change, Refused, Rules, Translated, WithoutMeaning, change
+from nemorun_cli.nemo.field_rules import Change, Rules, Translated, WithoutMeaning, change
 from nemorun_cli.nemo.named_fields import NamedFields
 
+HEAD: Final = "HEAD"
 ROOT: Final = "."  # the folder in which NeMo-Run starts tasks
 
 
@@ -52,7 +53,7 @@ class GitArchivePackager(Packager):
 
     basepath: str = ""
     subpath: str = ""
-    ref: str = "HEAD"
+    ref: str = HEAD
     include_submodules: bool = True
     include_pattern: str | list[str] = ""
     include_pattern_relative_path: str | list[str] = ""
@@ -61,11 +62,11 @@ class GitArchivePackager(Packager):
 
     def shipped(self) -> Shipped:
         """The repository, and the further files that `include_pattern` names."""
-        git = {"type": "git", **change(self, GIT).options}
-        top = _repository()
+        start = Path(self.basepath).absolute() if self.basepath else Path.cwd()
+        top = _repository(start) or (start if self.basepath else None)
+        git = {"type": "git", **({} if top is None else {"root": str(top)}), **change(self, GIT).options}
         further = _patterns(self.include_pattern, self.include_pattern_relative_path, top or Path.cwd())
-        root = None if top is None else str(top / self.subpath)
-        return Shipped(_together([git, *further]), root)
+        return Shipped(_together([git, *further]), None if top is None else str(top / self.subpath))
 
 
 @dataclass(kw_only=True)
@@ -133,21 +134,27 @@ def _glob(pattern: str, root: str) -> str:
     return "**" if inside == "." else inside
 
 
-def _repository() -> Path | None:
-    """The repository of the working folder, which NeMo-Run ships; None outside of one."""
-    here = Path.cwd()
+def _repository(here: Path) -> Path | None:
+    """The working tree that a folder is in; None outside of one."""
     return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), None)
+
+
+def _nothing(*_: Any) -> Change:
+    """Nothing: a packager translates the field itself."""
+    return Change()
 
 
 def _dirty(packager: GitArchivePackager, _: Any) -> Change:
     checks = packager.check_uncommitted_changes or packager.check_untracked_files
+    if packager.ref != HEAD:  # that commit is shipped, whatever is checked out
+        return Change()
     return Change(options={"dirty": "refuse" if checks else "ignore"})
 
 
 _BASE: Final[Rules] = {
     "debug": WithoutMeaning("it concerns what torchx prints"),
     "symlink_from_remote_dir": Translated(
-        to="`workdir` of the task, and nothing is shipped", change=lambda *_: Change()
+        to="`workdir` of the task, and nothing is shipped", change=_nothing
     ),
 }
 _INCLUDE: Final = "a second packager of type `pattern` for the same folder: {}"
@@ -164,26 +171,20 @@ GIT: Final[Rules] = {
         is_always=True,
     ),
     "check_untracked_files": Translated(to="`dirty: refuse`", change=_dirty),
-    "include_pattern": Translated(to=_INCLUDE.format("`include`"), change=lambda *_: Change()),
-    "include_pattern_relative_path": Translated(to=_INCLUDE.format("`root`"), change=lambda *_: Change()),
-    "ref": Refused(
-        why="the packager of type git ships the commit that is checked out",
-        instead="check the commit out in a working tree of its own: git worktree add ../other COMMIT",
-    ),
-    "basepath": Refused(
-        why="the packager of type git ships the repository of the program's folder",
-        instead="start the program from that repository, or use PatternPackager for the other one",
-    ),
+    "include_pattern": Translated(to=_INCLUDE.format("`include`"), change=_nothing),
+    "include_pattern_relative_path": Translated(to=_INCLUDE.format("`root`"), change=_nothing),
+    "ref": Translated(to="`ref`", change=lambda _, value: Change(options={"ref": value})),
+    "basepath": Translated(to="`root`; without it the repository of the working folder", change=_nothing),
 }
 PATTERN: Final[Rules] = {
     **_BASE,
-    "include_pattern": Translated(to="`include` of type `pattern`", change=lambda *_: Change()),
-    "relative_path": Translated(to="`root` of type `pattern`", change=lambda *_: Change()),
+    "include_pattern": Translated(to="`include` of type `pattern`", change=_nothing),
+    "relative_path": Translated(to="`root` of type `pattern`", change=_nothing),
 }
 HYBRID: Final[Rules] = {
     **_BASE,
-    "sub_packagers": Translated(to="`parts` of type `hybrid`", change=lambda *_: Change()),
-    "extract_at_root": Translated(to="all in the part `.`", change=lambda *_: Change()),
+    "sub_packagers": Translated(to="`parts` of type `hybrid`", change=_nothing),
+    "extract_at_root": Translated(to="all in the part `.`", change=_nothing),
 }
 RULES: Final[dict[type[Packager], Rules]] = {
     Packager: _BASE,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from nemorun_cli.nemo.named_fields import FieldNames
+
 
 @dataclass(kw_only=True)
-class Plugin:
+class Plugin(metaclass=FieldNames):
     """The base class of plugins: a derived class changes the task or the executor in `setup`."""
 
     experiment_id: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from nemorun_cli.nemo.field_rules import Refused, Rules, WithoutMeaning, change, option
+from nemorun_cli.nemo.field_rules import Rules, WithoutMeaning, change, option
 from nemorun_cli.nemo.named_fields import NamedFields
 
 
@@ -69,10 +69,7 @@ RULES: Final[dict[type[Tunnel], Rules]] = {
         "port": option("port"),
         "identity": option("identity"),
         "job_dir": option("job_dir"),
-        "pre_command": Refused(
-            why="exp calls the cluster's commands without a command before them",
-            instead="put it into the login files of the remote host",
-        ),
+        "pre_command": option("pre_command"),
         "shell": WithoutMeaning("NeMo-Run does not use it"),
         "packaging_jobs": _INSIDE,
         "use_openssh": _CONNECTION,

@@ -16,10 +16,12 @@ _SAME_MEANING: Final = {
     "container_mounts": "volumes",
     "env_vars": "env",
     "environment": "env",
+    "image": "container_image",
     "ipc_mode": "ipc",
     "network_mode": "network",
     "num_gpus": "gpus",
     "retries": "retry",
+    "volumes": "container_mounts",
 }
 _OF_TASKS: Final = {  # options of NeMo-Run's executors that are keys of tasks here
     "array": "a sweep: write `matrix` in the task",
@@ -36,7 +38,7 @@ _ELSEWHERE: Final = {
     "container_env": "remove it: the task's variables always win over those of the image",
     "heterogeneous": "write `together: true` in the group, whose members may request different resources",
     "job_dir": "the files of experiments are in $NEMORUN_HOME; on a remote host in `job_dir` of `tunnel`",
-    "segment": "write `additional_parameters: {segment: N}`",
+    "job_name_prefix": "write `job_name: PREFIX{task}` in quotes",
 }
 
 
