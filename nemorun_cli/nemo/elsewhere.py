@@ -7,8 +7,8 @@ from typing import Any, ClassVar, NoReturn
 from nemorun_cli.errors import UsageError
 
 
-class _Absent(type):
-    """The metaclass; a program may import the classes, use them in annotations and derive from them."""
+class Absent(type):
+    """The metaclass of such classes, which a program may import, use in annotations and derive from."""
 
     why: str
     instead: str
@@ -33,77 +33,77 @@ _RAY = "exp starts no Ray cluster"
 _OWN_RAY = "start Ray in the task's own script: `ray start --head`, then the program"
 
 
-class LeptonExecutor(metaclass=_Absent):
+class LeptonExecutor(metaclass=Absent):
     """Lepton."""
 
     why: ClassVar[str] = f"exp has no access to Lepton: {_CLOUD}"
     instead: ClassVar[str] = _PACKAGE
 
 
-class DGXCloudExecutor(metaclass=_Absent):
+class DGXCloudExecutor(metaclass=Absent):
     """DGX Cloud, also known as Run:ai."""
 
     why: ClassVar[str] = f"exp has no access to DGX Cloud: {_CLOUD}"
     instead: ClassVar[str] = _PACKAGE
 
 
-class SkypilotExecutor(metaclass=_Absent):
+class SkypilotExecutor(metaclass=Absent):
     """SkyPilot."""
 
     why: ClassVar[str] = f"exp starts no machines in clouds: {_CLOUD}"
     instead: ClassVar[str] = "start the machine with `sky launch`, and run exp there"
 
 
-class SkypilotJobsExecutor(metaclass=_Absent):
+class SkypilotJobsExecutor(metaclass=Absent):
     """Managed jobs of SkyPilot."""
 
     why: ClassVar[str] = f"exp starts no machines in clouds: {_CLOUD}"
     instead: ClassVar[str] = "start the job with `sky jobs launch`, and run exp in it"
 
 
-class KubeflowExecutor(metaclass=_Absent):
+class KubeflowExecutor(metaclass=Absent):
     """Kubeflow."""
 
     why: ClassVar[str] = f"exp has no access to Kubernetes: {_CLOUD}"
     instead: ClassVar[str] = _PACKAGE
 
 
-class PyTorchJobExecutor(metaclass=_Absent):
+class PyTorchJobExecutor(metaclass=Absent):
     """PyTorchJob of Kubeflow."""
 
     why: ClassVar[str] = f"exp has no access to Kubernetes: {_CLOUD}"
     instead: ClassVar[str] = _PACKAGE
 
 
-class KubeRayExecutor(metaclass=_Absent):
+class KubeRayExecutor(metaclass=Absent):
     """Ray on Kubernetes."""
 
     why: ClassVar[str] = f"exp has no access to Kubernetes: {_CLOUD}"
     instead: ClassVar[str] = "use SlurmExecutor or DockerExecutor, and start Ray in the task's own script"
 
 
-class RayCluster(metaclass=_Absent):
+class RayCluster(metaclass=Absent):
     """A cluster of Ray."""
 
     why: ClassVar[str] = _RAY
     instead: ClassVar[str] = _OWN_RAY
 
 
-class RayJob(metaclass=_Absent):
+class RayJob(metaclass=Absent):
     """A job of Ray."""
 
     why: ClassVar[str] = _RAY
     instead: ClassVar[str] = _OWN_RAY
 
 
-class SlurmRay(metaclass=_Absent):
+class SlurmRay(metaclass=Absent):
     """The launcher of Ray on Slurm."""
 
     why: ClassVar[str] = _RAY
     instead: ClassVar[str] = _OWN_RAY
 
 
-class FaultTolerance(metaclass=_Absent):
+class FaultTolerance(metaclass=Absent):
     """The launcher `ft`."""
 
     why: ClassVar[str] = "exp has no launcher `ft`"
@@ -112,21 +112,21 @@ class FaultTolerance(metaclass=_Absent):
     )
 
 
-class SlurmTemplate(metaclass=_Absent):
+class SlurmTemplate(metaclass=Absent):
     """The launcher that fills a template of a script."""
 
     why: ClassVar[str] = "exp fills no templates of scripts"
     instead: ClassVar[str] = "write the lines into setup_lines of the executor, or into the task's own script"
 
 
-class DevSpace(metaclass=_Absent):
+class DevSpace(metaclass=Absent):
     """An editor in a job."""
 
     why: ClassVar[str] = "exp opens no editors"
     instead: ClassVar[str] = "start the editor's server in a task, and connect to it by ssh"
 
 
-class ExecutorMacros(metaclass=_Absent):
+class ExecutorMacros(metaclass=Absent):
     """Names of variables that each executor replaces."""
 
     why: ClassVar[str] = "exp replaces no names in arguments and variables"

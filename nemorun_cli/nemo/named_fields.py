@@ -54,6 +54,14 @@ class NamedFields(metaclass=FieldNames):
         return copy.deepcopy(self)
 
 
+class ConfigurableMixin:
+    """The base class of a program's own dataclasses: they can be cloned."""
+
+    def clone(self) -> Self:
+        """An independent copy."""
+        return copy.deepcopy(self)
+
+
 def field_names(instance: Any) -> list[str]:
     """The names of the fields of a dataclass instance."""
     return [field.name for field in fields(instance)]
