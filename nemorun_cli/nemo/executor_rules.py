@@ -240,8 +240,8 @@ SLURM: Final[Rules] = {
         "members with different requests become components of a heterogeneous job"
     ),
     "wait_time_for_group_job": WithoutMeaning("all members of a group start at once"),
-    "monitor_group_job": WithoutMeaning("a group is over when all its members are"),
-    "monitor_group_job_wait_time": WithoutMeaning("a group is over when all its members are"),
+    "monitor_group_job": WithoutMeaning("a group has finished when all its members have"),
+    "monitor_group_job_wait_time": WithoutMeaning("a group has finished when all its members have"),
     "poll_estimated_start_time": WithoutMeaning("`exp why` shows the expected start"),
     "job_name": _SET_BY_NEMO_RUN,
     "run_as_group": _OF_A_GROUP,
