@@ -234,6 +234,7 @@ SLURM: Final[Rules] = {
     **_BASE,
     "torchrun_nproc_per_node": BY_ANOTHER,
     "dependency_type": key("dependency_type"),
+    "stderr_to_stdout": key("stderr_to_stdout"),
     "container_env": WithoutMeaning("the task's variables always win over those of the image"),
     "open_mode": WithoutMeaning("each attempt has a log of its own"),
     "heterogeneous": WithoutMeaning(
@@ -262,11 +263,5 @@ SLURM: Final[Rules] = {
         why="the memory of GPUs is not measured",
         instead="leave it out: exp show has the CPU time and the peak of the memory of each attempt",
     ),
-    "stderr_to_stdout": RefusedValue(
-        why="standard output and error are in one log, in the order in which they were written",
-        instead="redirect standard error in the task's own script: exec 2> FILE",
-    ),
-    "ray_template": RefusedValue(
-        why="exp starts no Ray cluster", instead="start Ray in the task's own script"
-    ),
+    "ray_template": RefusedValue(why="exp starts no Ray cluster", instead="start Ray in the task's own script"),
 }

@@ -326,7 +326,7 @@ def test_an_executor_is_cloned_compared_and_pickled(executor: Executor) -> None:
 @pytest.mark.parametrize(
     ("make", "message", "hint"),
     [
-        (lambda: SlurmExecutor(acount="x"), "SlurmExecutor has no field 'acount'", "did you mean account?"),
+        (lambda: SlurmExecutor(accoun="x"), "SlurmExecutor has no field 'accoun'", "did you mean account?"),
         (lambda: SlurmExecutor(partition="x"), "SlurmExecutor needs the field 'account'", "account=…"),
         (lambda: DockerExecutor("busybox"), "DockerExecutor takes its fields by name", "container_image"),
         (
@@ -447,5 +447,5 @@ def test_a_plugin_changes_what_it_gets() -> None:
     assert (executor.env_vars, executor.retries) == ({"LEVEL": "debug"}, 1)
     with pytest.raises(NotImplementedError, match="Plugin has no method setup"):
         Plugin().setup(None, executor)
-    with pytest.raises(UsageError, match="Ours has no field 'levle'"):
-        Ours(levle="debug")
+    with pytest.raises(UsageError, match="Ours has no field 'leve'"):
+        Ours(leve="debug")
