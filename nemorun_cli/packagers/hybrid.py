@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli import packagers
 from nemorun_cli.packagers import globs
 from nemorun_cli.packagers.content import Content, Entry, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+_PART: Final = {
+    "title": "a packager's name, or a mapping with its type and options",
+    "type": ["string", "object"],
+}
 
 
 class HybridPackager:
@@ -28,17 +33,19 @@ class HybridPackager:
                 "minProperties": 1,
                 "propertyNames": globs.FOLDER,
                 "additionalProperties": {
-                    "title": "a packager's name, or a mapping with its type and options",
-                    "type": ["string", "object"],
+                    "title": "a packager's name, a mapping with its type and options, or a list of these",
+                    "anyOf": [_PART, {"type": "array", "minItems": 1, "items": _PART}],
                 },
             },
         },
     }
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._parts = {
-            "/".join(globs.names(target)): packagers.make(part) for target, part in options["parts"].items()
-        }
+        self._parts = [
+            ("/".join(globs.names(target)), packagers.make(part))
+            for target, listed in options["parts"].items()
+            for part in (listed if isinstance(listed, list) else [listed])
+        ]
 
     def look(self, folder: Path, *, scratch: Path) -> Content:
         """The contents of all parts; later parts replace files of earlier ones.
@@ -46,14 +53,14 @@ class HybridPackager:
         Raises:
             PackagerError: a part cannot be shipped.
         """
-        contents = {target: part.look(folder, scratch=scratch) for target, part in self._parts.items()}
+        contents = [(target, part.look(folder, scratch=scratch)) for target, part in self._parts]
         entries: list[Entry] = []
-        for target, content in contents.items():
+        for target, content in contents:
             lead = f"{target}/" if target else ""
             entries += [replace(entry, path=lead + entry.path) for entry in content.entries]
-        parts = {target or ".": content for target, content in contents.items()}
-        home = next((target for target, content in contents.items() if content.place is not None), None)
-        content = contents[next(iter(contents)) if home is None else home]
+        parts = _by_name(contents)
+        first = (None, contents[0][1])
+        home, content = next((found for found in contents if found[1].place is not None), first)
         return Content(
             entries=checked(entries, what="hybrid"),
             root=content.root if home == "" else None,
@@ -63,3 +70,14 @@ class HybridPackager:
             left_out=tuple(dict.fromkeys(text for part in parts.values() for text in part.left_out)),
             diff=b"".join(part.diff for part in parts.values()),
         )
+
+
+def _by_name(contents: Iterable[tuple[str, Content]]) -> dict[str, Content]:
+    """The contents by their folders; those after the first one of a folder have a number, too."""
+    parts: dict[str, Content] = {}
+    for target, content in contents:
+        name, number = target or ".", 2
+        while name in parts:
+            name, number = f"{target or '.'} ({number})", number + 1
+        parts[name] = content
+    return parts

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import LedgerError, SpecError
-from nemorun_cli.model.problems import Problem
+from nemorun_cli.model.problems import Finding, Problem
 from nemorun_cli.model.spec import Identity, Spec
 from nemorun_cli.spec import shell_syntax
 from nemorun_cli.spec.compose.composition import Sources, composed
@@ -23,7 +24,7 @@ from nemorun_cli.spec.yaml.source import SpecSource
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from nemorun_cli.executors.executor_types import ExecutorTypes
     from nemorun_cli.spec.compose.composition import Composition
@@ -92,11 +93,23 @@ def _read_program(program: Path, options: _Options) -> Document:
 
 
 def with_plugins(document: Document, plugins: Sequence[tuple[object, tuple[str, ...] | None]]) -> Document:
-    """Return the document with plugin objects added, each with its tasks; None for all tasks."""
+    """Return the document with plugin objects added, each with its tasks; None for all tasks.
+
+    Raises:
+        SpecError: objects that have no hook.
+    """
     if not plugins:
         return document
-    from nemorun_cli.plugins import GivenPlugin  # noqa: PLC0415 - only with plugins
+    from nemorun_cli.plugins import GivenPlugin, hook_problem  # noqa: PLC0415 - only with plugins
 
+    findings = []
+    for plugin, tasks in plugins:
+        if not isinstance(plugin, Mapping) and (wrong := hook_problem(plugin)) is not None:
+            place = ("plugins",) if tasks is None else ("tasks", *tasks, "plugins")
+            name = plugin.__name__ if isinstance(plugin, type) else type(plugin).__name__
+            findings.append(Finding(place=place, message=f"{name} {wrong[0]}", hint=wrong[1]))
+    if findings:
+        raise SpecError(document.sources.in_order(findings))
     return replace(document, plugins=tuple(GivenPlugin(plugin, tasks) for plugin, tasks in plugins))
 
 

@@ -133,6 +133,8 @@ def test_the_dry_run_tells_and_ships_nothing(exp: Exp, repo: Repo) -> None:
         ({"type": "pattern", "include": ["*.md"]}, "packager", "nothing in"),
         ({"type": "hybrid", "parts": {"../x": "git"}}, "packager.parts.../x", "is not a folder"),
         ({"type": "hybrid", "parts": {"x": "gti"}}, "packager.parts.x", "no packager is called 'gti'"),
+        ({"type": "hybrid", "parts": {"x": ["git", "gti"]}}, "packager.parts.x.1", "is called 'gti'"),
+        ({"type": "hybrid", "parts": {"x": []}}, "packager.parts.x", "must"),
     ],
 )
 def test_what_cannot_be_shipped_is_told(exp: Exp, repo: Repo, packager: Any, path: str, message: str) -> None:

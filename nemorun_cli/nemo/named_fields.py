@@ -1,0 +1,75 @@
+"""Dataclasses that check the names of their fields: when an instance is made, and when a field is set."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import re
+from dataclasses import MISSING, Field, fields
+from typing import Any, Final, Self
+
+from nemorun_cli.errors import UsageError
+from nemorun_cli.model.problems import choices
+
+_IN_QUOTES: Final = re.compile("'([^']+)'")
+
+
+class FieldNames(type):
+    """The metaclass: a call with a wrong field is a UsageError that names it, and no TypeError."""
+
+    def __call__(cls, *values: Any, **named: Any) -> Any:
+        """A new instance.
+
+        Raises:
+            UsageError: a field does not exist, is missing, or is given by position.
+        """
+        signature = inspect.signature(cls.__init__)  # type: ignore[misc]  # that of the class itself
+        try:
+            signature.bind(None, *values, **named)
+        except TypeError as error:
+            raise _explained(cls.__name__, error, [*signature.parameters][1:], named) from None
+        return super().__call__(*values, **named)
+
+
+def _explained(kind: str, error: TypeError, known: list[str], named: dict[str, Any]) -> UsageError:
+    if unknown := [name for name in named if name not in known]:
+        return UsageError(f"{kind} has no field {unknown[0]!r}", hint=choices(unknown[0], known))
+    name = _IN_QUOTES.search(str(error))
+    if name is None:  # too many positional arguments
+        return UsageError(f"{kind} takes its fields by name", hint=f"there are: {', '.join(known)}")
+    return UsageError(f"{kind} needs the field {name[0]}", hint=f"write {kind}({name[1]}=…)")
+
+
+class NamedFields(metaclass=FieldNames):
+    """The base class: such an object can be changed, cloned, compared and pickled."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and not hasattr(type(self), name) and name not in field_names(self):
+            known = field_names(self)
+            raise UsageError(f"{type(self).__name__} has no field {name!r}", hint=choices(name, known))
+        object.__setattr__(self, name, value)
+
+    def clone(self) -> Self:
+        """An independent copy."""
+        return copy.deepcopy(self)
+
+
+class ConfigurableMixin:
+    """The base class of a program's own dataclasses: they can be cloned."""
+
+    def clone(self) -> Self:
+        """An independent copy."""
+        return copy.deepcopy(self)
+
+
+def field_names(instance: Any) -> list[str]:
+    """The names of the fields of a dataclass instance."""
+    return [field.name for field in fields(instance)]
+
+
+def is_default(instance: Any, name: str) -> bool:
+    """Whether a field of a dataclass instance has its default value; a field without one never has."""
+    field: Field[Any] = next(field for field in fields(instance) if field.name == name)
+    made = field.default_factory
+    default = field.default if made is MISSING else made()
+    return default is not MISSING and bool(getattr(instance, name) == default)
