@@ -5,6 +5,7 @@ becomes a Config or is made. So loops, conditions and comprehensions of the func
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import copy
@@ -243,7 +244,8 @@ def _compiled(fn: types.FunctionType) -> types.FunctionType:
     names = [*fn.__code__.co_freevars, _CALLS]
     scope = ast.FunctionDef(_SCOPE, _parameters(names), [definition], [])
     module = ast.fix_missing_locations(ast.Module([scope], []))
-    code = compile(module, fn.__code__.co_filename, "exec", dont_inherit=True)
+    flags = fn.__code__.co_flags & __future__.annotations.compiler_flag
+    code = compile(module, fn.__code__.co_filename, "exec", flags, dont_inherit=True)
     code = _code_named(_code_named(code, _SCOPE), fn.__name__)
     calls.own = frozenset(_codes_within(code))
     cells = dict(zip(names, [*(fn.__closure__ or ()), types.CellType(calls)], strict=True))

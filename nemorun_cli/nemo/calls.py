@@ -6,6 +6,7 @@ import copy
 import functools
 import reprlib
 import typing
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from nemorun_cli import arguments, parts
@@ -168,7 +169,12 @@ class MutableCall(arguments.Deferred, Generic[T]):
         """This, and then all calls that are arguments of it, each once."""
         seen.add(id(self))
         yield self
-        names = [*self.__known__.names(), *self.__arguments__]
+        unread = [
+            name
+            for name in self.__known__.names()
+            if not isinstance(self.__known__.factory(name), FunctionType)
+        ]
+        names = dict.fromkeys([*unread, *self.__arguments__, *self.__defaults__])
         nested = [self._value(name) for name in names if isinstance(self._stored(name), MutableCall)]
         for value in [*nested, *self.__positional__]:
             if isinstance(value, MutableCall) and id(value) not in seen:

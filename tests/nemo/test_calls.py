@@ -38,6 +38,19 @@ class Optimizer:
     lr: float = 0.1
 
 
+def unexpected() -> Any:
+    """A factory that nothing but a read of its field calls."""
+    raise AssertionError
+
+
+@dataclass
+class Lazy:
+    """A dataclass whose defaults are made when they are needed."""
+
+    model: Model = field(default_factory=Model)
+    late: Any = field(default_factory=unexpected)
+
+
 class Trainer:
     """A class with positional arguments, and more."""
 
@@ -186,6 +199,10 @@ def test_walk_and_broadcast_change_all_levels() -> None:
     assert task.broadcast(hidden=3, epochs=1, model=5).model == 5
     assert (task.epochs, task.start.hidden) == (1, 3)
     assert called(task)[4] == Model(3, "relu!")
+    lazy = Config(Lazy)
+    assert lazy.broadcast(hidden=2).model.hidden == 2
+    assert lazy != Config(Lazy)
+    assert lazy == lazy.clone()
     task.model = task.trainer = Config(Model)
     assert task.walk(hidden=lambda model: model.hidden + 1).trainer.hidden == 101
 
