@@ -23,7 +23,7 @@ _STEP: Final = re.compile(rf"\.?(\w+)|({_INDEX})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class WrittenValue:
     """One argument: `model.hidden*=2` changes the value at ("model", "hidden") by "*=" and 2."""
 
     argument: str
@@ -32,7 +32,7 @@ class Assignment:
     value: Written
     is_positional: bool = False
 
-    def below(self) -> Assignment:
+    def below(self) -> WrittenValue:
         """The same one without its first step."""
         return replace(self, steps=self.steps[1:])
 
@@ -42,7 +42,7 @@ class Assignment:
         return path_of(self.steps)
 
 
-def split(argument: str) -> Assignment | None:
+def split(argument: str) -> WrittenValue | None:
     """The assignment that an argument is; None if it has no operator: it is given by position.
 
     Raises:
@@ -60,7 +60,7 @@ def split(argument: str) -> Assignment | None:
     steps = tuple(_step(*found) for found in _STEP.findall(path))
     # `key = value`, one argument with spaces around the sign, means the value without them.
     value = literals.read(text.strip() if space else text)
-    return Assignment(argument=argument, steps=steps, operator=operator, value=value)
+    return WrittenValue(argument=argument, steps=steps, operator=operator, value=value)
 
 
 def _step(name: str, index: str) -> Step:

@@ -14,7 +14,7 @@ from nemorun_cli.errors import UsageError
 from nemorun_cli.model.problems import choices
 from nemorun_cli.nemo import calls
 from nemorun_cli.nemo.cli import literals
-from nemorun_cli.nemo.cli.assignments import Assignment, path_of
+from nemorun_cli.nemo.cli.assignments import WrittenValue, path_of
 from nemorun_cli.nemo.cli.literals import Items, Name, Pairs, Scalar, Written
 from nemorun_cli.spec.yaml import parser
 from nemorun_cli.spec.yaml.source import SpecSource
@@ -41,7 +41,7 @@ def _parted(text: str) -> tuple[str, str]:
     return (path, section) if path.lower().endswith(SUFFIXES) else (text, "")
 
 
-def named(text: str, steps: tuple[Step, ...] = ()) -> list[Assignment]:
+def named(text: str, steps: tuple[Step, ...] = ()) -> list[WrittenValue]:
     """The values of a file, or of a section of it, as arguments below a place.
 
     Raises:
@@ -78,7 +78,7 @@ def _decoded(content: str, path: Path) -> Any:
     return parser.parse(SpecSource(content, file=str(path)))
 
 
-def _flat(data: Any, steps: tuple[Step, ...], file: str) -> Iterator[Assignment]:
+def _flat(data: Any, steps: tuple[Step, ...], file: str) -> Iterator[WrittenValue]:
     """The values of a mapping, one by one, and before them what `_factory_` or `_target_` names."""
     if not isinstance(data, dict) or not data:
         yield _assignment(steps, _written(data), file)
@@ -99,8 +99,8 @@ def _target(data: dict[str, Any], steps: tuple[Step, ...], file: str) -> Written
     return Written(name, Name(name))
 
 
-def _assignment(steps: tuple[Step, ...], value: Written, file: str) -> Assignment:
-    return Assignment(argument=f"{file}: {path_of(steps)}", steps=steps, operator="=", value=value)
+def _assignment(steps: tuple[Step, ...], value: Written, file: str) -> WrittenValue:
+    return WrittenValue(argument=f"{file}: {path_of(steps)}", steps=steps, operator="=", value=value)
 
 
 class Heading(NamedTuple):

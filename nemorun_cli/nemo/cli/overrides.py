@@ -27,7 +27,7 @@ from nemorun_cli.nemo.cli.making import BASES, maker
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nemorun_cli.nemo.cli.assignments import Assignment, Step
+    from nemorun_cli.nemo.cli.assignments import Step, WrittenValue
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class _Slot:
     path: str
 
 
-def apply(root: Any, given: Iterable[Assignment], *, prefix: str = "", annotation: Any = UNKNOWN) -> Any:
+def apply(root: Any, given: Iterable[WrittenValue], *, prefix: str = "", annotation: Any = UNKNOWN) -> Any:
     """The value with all arguments applied, in their order; whole values first, then what is in them.
 
     Args:
@@ -58,7 +58,7 @@ def apply(root: Any, given: Iterable[Assignment], *, prefix: str = "", annotatio
     return root
 
 
-def _ordered(given: Iterable[Assignment]) -> list[Assignment]:
+def _ordered(given: Iterable[WrittenValue]) -> list[WrittenValue]:
     """The arguments, those that set a whole value before those that change a part of it.
 
     Raises:
@@ -75,11 +75,11 @@ def _ordered(given: Iterable[Assignment]) -> list[Assignment]:
     return parts
 
 
-def _is_in(part: Assignment, whole: Assignment) -> bool:
+def _is_in(part: WrittenValue, whole: WrittenValue) -> bool:
     return len(part.steps) > len(whole.steps) and part.steps[: len(whole.steps)] == whole.steps
 
 
-def _changed(value: Any, slot: _Slot, steps: Sequence[Step], assignment: Assignment) -> Any:
+def _changed(value: Any, slot: _Slot, steps: Sequence[Step], assignment: WrittenValue) -> Any:
     """The value, with the one at the end of the steps changed."""
     if not steps:
         return _leaf(value, slot, assignment)
@@ -90,7 +90,7 @@ def _changed(value: Any, slot: _Slot, steps: Sequence[Step], assignment: Assignm
     return _with(value, steps[0], new, slot)
 
 
-def _leaf(old: Any, slot: _Slot, assignment: Assignment) -> Any:
+def _leaf(old: Any, slot: _Slot, assignment: WrittenValue) -> Any:
     make = maker(slot.owner, slot.argument, slot.path)
     if assignment.operator == "=":
         return converted(assignment.value, slot.annotation, place=slot.path, make=make)
@@ -99,7 +99,7 @@ def _leaf(old: Any, slot: _Slot, assignment: Assignment) -> Any:
     )
 
 
-def _empty(slot: _Slot, assignment: Assignment) -> Any:
+def _empty(slot: _Slot, assignment: WrittenValue) -> Any:
     """What a value without a default begins as, so that a part of it can be set."""
     kinds = classes(slot.annotation)
     if len(kinds) == 1 and kinds[0] not in BASES:
