@@ -31,6 +31,8 @@ SAME = "_same_"  # the number of the call whose result it is
 REFERENCE = "_ref_"  # the name of a function, a class, or any other value of a module
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 _MAX_DEPTH = 64
+_GUARD = 'under if __name__ == "__main__":'
+_unfinished: list[str] = []  # modules whose import ended where they would start the experiment
 
 
 class NemoRunName:
@@ -98,7 +100,8 @@ def refer(target: str) -> Any:
     for name in path.split("."):
         if not hasattr(value, name):
             where = getattr(value, "__file__", None) or repr(value)
-            raise TargetError(f"{target}: there is no {name!r} in {where}")
+            note = f" above its run(): put that {_GUARD}" if module_name in _unfinished else ""
+            raise TargetError(f"{target}: there is no {name!r} in {where}{note}")
         value = getattr(value, name)
     return value
 
@@ -130,6 +133,15 @@ def _module(name: str, target: str) -> Any:
         searched = ", ".join(path or "." for path in sys.path[:3])
         message = f"{target}: no module is called {missing!r} (searched {searched}, …)"
         raise TargetError(message) from None
+    except BaseException as fault:
+        module = getattr(fault, "unfinished", None)  # of a program that would start its experiment again
+        if module is None:
+            raise
+        if module.__name__ != name:
+            raise TargetError(f"{target}: {fault}: put its run() {_GUARD}") from None
+        sys.modules[name] = module
+        _unfinished.append(name)
+        return module
 
 
 def build(value: Any, shared: dict[Any, Any] | None = None) -> Any:

@@ -28,18 +28,21 @@ _SCOPE: Final = "__autoconvert_scope__"  # the function around it, which has the
 _MADE: Final = (copy.copy, copy.deepcopy, typing.cast)  # functions of which a program needs the result
 _MADE_MODULES: Final = ("builtins", "itertools")
 _OF_TEXT: Final = (str, int, float, bool)  # of a Config they would be other values than of the object
-# Expressions that need the result of a call that is directly in them.
+_CONDITIONS: Final = ("test", "ifs", "guard")  # fields of expressions and statements
+_KEPT: Final = ("decorator_list", "annotation", "returns")  # fields that are no part of what a function makes
+# Expressions and statements that need the result of a call that is directly in them.
 _NEEDED: Final[dict[type[ast.AST], tuple[str, ...]]] = {
     ast.Attribute: ("value",),
     ast.Subscript: ("value",),
     ast.BinOp: ("left", "right"),
     ast.UnaryOp: ("operand",),
-    ast.Compare: ("left",),
+    ast.Compare: ("left", "comparators"),
     ast.FormattedValue: ("value",),
     ast.Starred: ("value",),
     ast.For: ("iter",),
     ast.comprehension: ("iter",),
     ast.withitem: ("context_expr",),
+    ast.Match: ("subject",),
 }
 
 
@@ -166,7 +169,7 @@ class _Calls:
             return is_made or target.__module__ in _MADE_MODULES
         if isinstance(target, (types.MethodType, types.BuiltinMethodType)):
             return not isinstance(target.__self__, type)  # a class method makes an object
-        is_own = getattr(target, "__code__", None) in self.own
+        is_own = getattr(inspect.unwrap(target), "__code__", None) in self.own
         return is_own or bool(getattr(target, "__auto_config__", False)) or target in _MADE
 
 
@@ -174,21 +177,20 @@ class _Rewriter(ast.NodeTransformer):
     """Passes the calls of a function to `_Calls`, but for those whose result it needs, or does not use."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
-        """Visit what the node contains, without the calls whose result it needs."""
+        """Visit what the node contains, without conditions and the calls whose result it needs."""
         needed = _NEEDED.get(type(node), ())
         for name, value in ast.iter_fields(node):
-            if not (name in needed and isinstance(value, ast.Call)):
-                setattr(
-                    node,
-                    name,
-                    [self._visited(each) for each in value]
-                    if isinstance(value, list)
-                    else self._visited(value),
+            if name not in _KEPT:
+                change = functools.partial(
+                    self._changed, is_condition=name in _CONDITIONS, is_needed=name in needed
                 )
+                setattr(node, name, list(map(change, value)) if isinstance(value, list) else change(value))
         return node
 
-    def _visited(self, value: Any) -> Any:
-        return self.visit(value) if isinstance(value, ast.AST) else value
+    def _changed(self, value: Any, *, is_condition: bool, is_needed: bool) -> Any:
+        if not isinstance(value, ast.AST) or (is_needed and isinstance(value, ast.Call)):
+            return value
+        return _condition(value) if is_condition else self.visit(value)
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
@@ -198,19 +200,17 @@ class _Rewriter(ast.NodeTransformer):
         self.generic_visit(node.value if isinstance(node.value, ast.Call) else node)
         return node
 
-    def visit_If(self, node: Any) -> Any:
-        """A statement or an expression with a condition, whose calls are made."""
-        node.test, test = ast.Constant(None), node.test
-        self.generic_visit(node)
-        node.test = _condition(test)
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
         return node
 
-    visit_While = visit_IfExp = visit_Assert = visit_If  # noqa: N815 - names that ast looks for
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.BoolOp:
+        node.values = [*map(_condition, node.values[:-1]), self.visit(node.values[-1])]
+        return node
 
-    def visit_comprehension(self, node: ast.comprehension) -> ast.comprehension:
-        node.ifs, conditions = [], node.ifs
+    def visit_Compare(self, node: ast.Compare) -> ast.Compare:
         self.generic_visit(node)
-        node.ifs = list(map(_condition, conditions))
+        if not any(isinstance(each, (ast.Is, ast.IsNot)) for each in node.ops):
+            node.left, *node.comparators = map(_condition, (node.left, *node.comparators))
         return node
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.FormattedValue:
@@ -219,7 +219,7 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
 
-def _condition(test: ast.expr) -> ast.expr:
+def _condition(test: Any) -> ast.expr:
     """A condition that raises an error if it depends on what only the task makes."""
     if isinstance(test, ast.BoolOp):
         test.values = list(map(_condition, test.values))
@@ -249,7 +249,7 @@ def _compiled(fn: types.FunctionType) -> types.FunctionType:
     cells = dict(zip(names, [*(fn.__closure__ or ()), types.CellType(calls)], strict=True))
     closure = tuple(cells[name] for name in code.co_freevars)
     made = types.FunctionType(code, fn.__globals__, fn.__name__, fn.__defaults__, closure)
-    made.__kwdefaults__ = fn.__kwdefaults__
+    made.__kwdefaults__, made.__qualname__ = fn.__kwdefaults__, fn.__qualname__
     return made
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.nemo.field_rules import (
+    BY_ANOTHER,
     Change,
     Refused,
     Rule,
@@ -21,9 +22,9 @@ from nemorun_cli.nemo.launchers import Torchrun, made
 JOB_FOLDER: Final = "/$nemo_run"  # by which NeMo-Run's programs name the folder of a job in mounts
 ALL_GPUS: Final = -1
 NANOSECONDS: Final = 1_000_000_000
-# NeMo-Run passes these to srun, so that the first process that fails ends the others.
 _DETAILS: Final = "SlurmJobDetails"
 _WITH_OPTION: Final = ("job_name", "signal", "time")  # flags that only an option of the executor can set
+# NeMo-Run passes these to srun, so that the first process that fails ends the others.
 _OF_SRUN: Final = ("--wait=60", "--kill-on-bad-exit=1")
 
 
@@ -45,32 +46,25 @@ def _uses_torchrun(executor: Any) -> bool:
     return isinstance(made(executor.launcher), Torchrun)
 
 
-def _of_torchrun(name: str) -> Translated:
-    """A field that torchrun alone reads; the rule of `launcher` translates it."""
-    return Translated(to=f"`{name}` of the launcher torchrun", change=lambda *_: Change())
-
-
 # -- all ------------------------------------------------------------------------------------------------
 
 _SET_BY_NEMO_RUN: Final = WithoutMeaning("an experiment sets it, for programs that read it")
 
 _BASE: Final[dict[str, Rule]] = {
-    "env_vars": Translated(to="`env`", change=lambda _, value: Change(options={"env": dict(value)})),
-    "launcher": Translated(to="`launcher` of the task", change=_launcher),
-    "retries": Translated(to="`retry: {limit: N}` of the task", change=_retries),
+    "env_vars": Translated(lambda _, value: Change(options={"env": dict(value)})),
+    "launcher": Translated(_launcher),
+    "retries": Translated(_retries),
     "experiment_id": _SET_BY_NEMO_RUN,
     "job_dir": _SET_BY_NEMO_RUN,
     "experiment_dir": _SET_BY_NEMO_RUN,
 }
-_SHIPPED: Final = Translated(
-    to="`packager` of the executor, and `workdir` of the task", change=_packager, is_always=True
-)
+_SHIPPED: Final = Translated(_packager, is_always=True)
 
 LOCAL: Final[Rules] = {
     **_BASE,
     "packager": WithoutMeaning("local tasks run on the files as they are, in NeMo-Run too"),
-    "ntasks_per_node": _of_torchrun("nproc_per_node"),
-    "nodes": _of_torchrun("nnodes"),
+    "ntasks_per_node": BY_ANOTHER,
+    "nodes": BY_ANOTHER,
 }
 
 # -- Docker ---------------------------------------------------------------------------------------------
@@ -134,26 +128,26 @@ def _mounts(name: str) -> Translated:
             )
         return Change(options={name: list(value)})
 
-    return Translated(to=f"`{name}`", change=change)
+    return Translated(change)
 
 
 _OF_A_GROUP: Final = WithoutMeaning("NeMo-Run keeps the members of a group in it")
 
 DOCKER: Final[Rules] = {
     "container_image": option("image"),
-    "num_gpus": Translated(to="`gpus`; `-1` is `all`", change=_gpus),
+    "num_gpus": Translated(_gpus),
     "runtime": option("runtime"),
     "shm_size": option("shm_size"),
-    "ulimits": Translated(to="`ulimits`, a mapping", change=_ulimits),
+    "ulimits": Translated(_ulimits),
     "ipc_mode": option("ipc"),
-    "healthcheck": Translated(to="`healthcheck`, with times in seconds", change=_healthcheck),
+    "healthcheck": Translated(_healthcheck),
     "privileged": option("privileged"),
     "network": option("network"),
     "volumes": _mounts("volumes"),
-    "additional_kwargs": Translated(to="`extra`, or the option of the same meaning", change=_extra),
+    "additional_kwargs": Translated(_extra),
     "packager": _SHIPPED,
     **_BASE,
-    "ntasks_per_node": _of_torchrun("nproc_per_node"),
+    "ntasks_per_node": BY_ANOTHER,
     "job_name": _SET_BY_NEMO_RUN,
     "run_as_group": _OF_A_GROUP,
     "resource_group": _OF_A_GROUP,
@@ -210,9 +204,9 @@ SLURM: Final[Rules] = {
     "account": option("account"),
     "partition": option("partition"),
     "qos": option("qos"),
-    "time": Translated(to="`time`", change=lambda _, value: Change(options={"time": value}), is_always=True),
+    "time": Translated(lambda _, value: Change(options={"time": value}), is_always=True),
     "nodes": option("nodes"),
-    "ntasks_per_node": Translated(to="`ntasks_per_node`; with torchrun its `nproc_per_node`", change=_ntasks),
+    "ntasks_per_node": Translated(_ntasks),
     "cpus_per_task": option("cpus_per_task"),
     "cpus_per_gpu": option("cpus_per_gpu"),
     "gpus_per_node": option("gpus_per_node"),
@@ -228,24 +222,17 @@ SLURM: Final[Rules] = {
     "exclusive": option("exclusive"),
     "network": option("network"),
     "segment": option("segment"),
-    "job_name_prefix": Translated(to="`job_name: PREFIX{task}`", change=_prefix),
-    "job_details": Translated(to="its `job_name`: `job_name`; its `folder` is refused", change=_details),
+    "job_name_prefix": Translated(_prefix),
+    "job_details": Translated(_details),
     "setup_lines": option("setup_lines"),
     "container_image": option("container_image"),
     "container_mounts": _mounts("container_mounts"),
-    "additional_parameters": Translated(
-        to="`additional_parameters`, with `-` for `_`; or the options `job_name`, `signal`, `time`",
-        change=_parameters,
-    ),
-    "srun_args": Translated(
-        to="`srun_args`; several processes also get NeMo-Run's own: `--wait=60 --kill-on-bad-exit=1`",
-        change=_srun_args,
-        is_always=True,
-    ),
-    "tunnel": Translated(to="`tunnel`", change=_tunnel, is_always=True),
+    "additional_parameters": Translated(_parameters),
+    "srun_args": Translated(_srun_args, is_always=True),
+    "tunnel": Translated(_tunnel, is_always=True),
     "packager": _SHIPPED,
     **_BASE,
-    "torchrun_nproc_per_node": _of_torchrun("nproc_per_node"),
+    "torchrun_nproc_per_node": BY_ANOTHER,
     "dependency_type": key("dependency_type"),
     "container_env": WithoutMeaning("the task's variables always win over those of the image"),
     "open_mode": WithoutMeaning("each attempt has a log of its own"),

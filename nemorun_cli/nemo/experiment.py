@@ -188,6 +188,7 @@ class Experiment(Builder):
         Raises:
             UsageError: it has no tasks, or it is an earlier experiment that was not `reset()`.
         """
+        calling_program.end_import_by_task()
         self._refuse_to_run()
         if self._run is not None:
             printing.warn(f"{self._run.id} was started already; reset() makes a new experiment of its tasks")
@@ -214,6 +215,7 @@ class Experiment(Builder):
         Nothing is created, so that `exist_ok` and `delete_exp_dir` have no effect.
         """
         del exist_ok, delete_exp_dir
+        calling_program.end_import_by_task()
         with self._building():
             return self._plans(is_quiet=self.clean_mode or not log)
 
@@ -290,7 +292,7 @@ class Experiment(Builder):
 
     def _put(self, job: Job | JobGroup) -> None:
         """Add a job to the spec."""
-        task, executor, keys = job.parts()
+        task, executor, keys = job.parts(self.path.parent)
         super().add(
             task,
             executor,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.nemo.named_fields import is_default
@@ -19,19 +19,17 @@ class Change(NamedTuple):
     keys: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Translated:
     """A field with a counterpart.
 
     Attributes:
-        to: the counterpart, as the migration page names it.
         change: gives the translation from the object and the field's value.
         is_always: whether the field's default is translated too.
     """
 
-    to: str
     change: Callable[[Any, Any], Change]
-    is_always: bool = False
+    is_always: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +52,21 @@ Rules: TypeAlias = "Mapping[str, Rule]"
 
 
 def option(name: str) -> Translated:
-    """The option of the same meaning and value; an empty one is left out."""
-    return Translated(to=f"`{name}`", change=lambda _, value: Change(options={name: value}))
+    """The option of the same meaning and value."""
+    return Translated(lambda _, value: Change(options={name: value}))
 
 
 def key(name: str) -> Translated:
     """The key of tasks with the same meaning and value."""
-    return Translated(to=f"`{name}` of the task", change=lambda _, value: Change(keys={name: value}))
+    return Translated(lambda _, value: Change(keys={name: value}))
+
+
+def _nothing(*_: Any) -> Change:
+    return Change()
+
+
+BY_ANOTHER: Final = Translated(_nothing)
+"""A field that the rule of another field, or the object itself, translates."""
 
 
 def change(instance: Any, rules: Rules) -> Change:

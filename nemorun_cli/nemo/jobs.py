@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli import plugins as hooks
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model import titles
+from nemorun_cli.nemo.working_folder import placed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from nemorun_cli import parts
 
@@ -79,10 +81,11 @@ class Job(_Added):
         """The task with its executor."""
         return [(self.task, self.executor)]
 
-    def parts(self) -> tuple[Any, Any, dict[str, Any]]:
-        """The task, the executor and the other keys, as a `Builder` takes them."""
+    def parts(self, program: Path) -> tuple[Any, Any, dict[str, Any]]:
+        """The task, the executor and the other keys as a `Builder` takes them; `program` is the folder."""
         executor, keys = self.executor.translated()
-        return self.task.translated(), executor, {**keys, **self.keys}
+        task, own = placed(self.task.translated(), executor, {**keys, **self.keys}, program=program)
+        return task, executor, own
 
     def entry(self) -> dict[str, Any]:
         """The form of the task of an earlier experiment in a spec."""
@@ -90,7 +93,8 @@ class Job(_Added):
 
     def require_portable(self) -> None:
         """Refuse arguments that a task cannot get, and fields that have no counterpart."""
-        task, _, _ = self.parts()
+        self.executor.translated()
+        task = self.task.translated()
         task.entry(f"tasks.{self.id}.args")
 
 
@@ -115,14 +119,14 @@ class JobGroup(_Added):
         """The tasks, each with its executor."""
         return list(zip(self.tasks, self.executors, strict=True))
 
-    def parts(self) -> tuple[Any, Any, dict[str, Any]]:
-        """The members, their executors and the keys of the group, as a `Builder` takes them."""
+    def parts(self, program: Path) -> tuple[Any, Any, dict[str, Any]]:
+        """The members, their executors and the keys of the group; see `Job.parts`."""
         translated = [executor.translated() for executor in self.executors]
         keys = {key: value for key, value in translated[0][1].items() if key in OF_GROUP}
-        members = [
-            Member(task.translated(), {key: value for key, value in own.items() if key not in OF_GROUP})
-            for task, (_, own) in zip(self.tasks, translated, strict=True)
-        ]
+        members = []
+        for task, (executor, own) in zip(self.tasks, translated, strict=True):
+            of_member = {key: value for key, value in own.items() if key not in OF_GROUP}
+            members.append(Member(*placed(task.translated(), executor, of_member, program=program)))
         for_group = type(self.executors[0]).group_keys()
         return members, [executor for executor, _ in translated], {**for_group, **keys, **self.keys}
 
@@ -138,9 +142,10 @@ class JobGroup(_Added):
 
     def require_portable(self) -> None:
         """Refuse arguments that a task cannot get, and fields that have no counterpart."""
-        members, _, _ = self.parts()
-        for number, member in enumerate(members):
-            member.entry(f"tasks.{self.id}.group.{number}.args")
+        for executor in self.executors:
+            executor.translated()
+        for number, task in enumerate(self.tasks):
+            task.translated().entry(f"tasks.{self.id}.group.{number}.args")
 
 
 def made(job_id: str, task: Any, executor: Any) -> Job | JobGroup:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.problems import choices
 from nemorun_cli.nemo import elsewhere
-from nemorun_cli.nemo.field_rules import Change, Refused, Rules, Translated, change
+from nemorun_cli.nemo.field_rules import BY_ANOTHER, Change, Refused, Rules, Translated, change, option
 from nemorun_cli.nemo.named_fields import NamedFields
 
 _C10D: Final = "c10d"
@@ -75,28 +75,18 @@ def _quoted(text: str) -> str:
     return "".join(f"\\{char}" if char in '\\"$`' else char for char in text)
 
 
-def _torchrun(name: str) -> Translated:
-    return Translated(
-        to=f"`{name}` of torchrun, on several nodes", change=lambda _, value: Change(options={name: value})
-    )
-
-
-def _part(name: str) -> Translated:
-    return Translated(to=f"{name} of `nsys profile` in `wrap`", change=lambda *_: Change())
-
-
 NSYS: Final[Rules] = {
-    "nsys_profile": Translated(to="`wrap` with `nsys profile`, in `$EXP_TASK_DIR`", change=_nsys),
-    "nsys_folder": _part("the folder"),
-    "nsys_filename": _part("the file"),
-    "nsys_trace": _part("`-t`"),
-    "nsys_extra_args": _part("arguments"),
+    "nsys_profile": Translated(_nsys),
+    "nsys_folder": BY_ANOTHER,
+    "nsys_filename": BY_ANOTHER,
+    "nsys_trace": BY_ANOTHER,
+    "nsys_extra_args": BY_ANOTHER,
     "nsys_gpu_metrics": Refused(
         why="which processes measure a GPU depends on variables of the cluster",
         instead='add "--gpu-metrics-devices=all" to nsys_extra_args',
     ),
 }
-TORCHRUN: Final[Rules] = {name: _torchrun(name) for name in ("rdzv_backend", "rdzv_port", "rdzv_id")}
+TORCHRUN: Final[Rules] = {name: option(name) for name in ("rdzv_backend", "rdzv_port", "rdzv_id")}
 
 NAMED: Final = {
     "torchrun": Torchrun,

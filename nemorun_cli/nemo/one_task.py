@@ -44,7 +44,7 @@ def run(  # noqa: PLR0917 - NeMo-Run's arguments
         log_level: as for `Experiment`.
 
     Raises:
-        UsageError: this is neither a Partial nor a Script, or a task imported the program.
+        UsageError: this is neither a Partial nor a Script.
     """
     if isinstance(fn_or_script, Experiment):
         return _whole(fn_or_script, dryrun=dryrun, detach=detach, direct=direct, tail_logs=tail_logs)
@@ -80,5 +80,5 @@ def _call(task: calls.Partial[Any], *, dryrun: bool) -> None:
     if dryrun:
         dryrun_fn(task, build=True)
         return
-    calling_program.refuse_import_by_task()
+    calling_program.end_import_by_task()
     calls.build(task)()

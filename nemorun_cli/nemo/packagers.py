@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.nemo.field_rules import Change, Rules, Translated, WithoutMeaning, change
+from nemorun_cli.nemo.field_rules import BY_ANOTHER, Change, Rules, Translated, WithoutMeaning, change, option
 from nemorun_cli.nemo.named_fields import NamedFields
 
 HEAD: Final = "HEAD"
@@ -139,11 +139,6 @@ def _repository(here: Path) -> Path | None:
     return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), None)
 
 
-def _nothing(*_: Any) -> Change:
-    """Nothing: a packager translates the field itself."""
-    return Change()
-
-
 def _dirty(packager: GitArchivePackager, _: Any) -> Change:
     checks = packager.check_uncommitted_changes or packager.check_untracked_files
     if packager.ref != HEAD:  # that commit is shipped, whatever is checked out
@@ -153,38 +148,29 @@ def _dirty(packager: GitArchivePackager, _: Any) -> Change:
 
 _BASE: Final[Rules] = {
     "debug": WithoutMeaning("it concerns what torchx prints"),
-    "symlink_from_remote_dir": Translated(
-        to="`workdir` of the task, and nothing is shipped", change=_nothing
-    ),
+    "symlink_from_remote_dir": BY_ANOTHER,
 }
-_INCLUDE: Final = "a second packager of type `pattern` for the same folder: {}"
 
 GIT: Final[Rules] = {
     **_BASE,
-    "subpath": Translated(to="`subpath`", change=lambda _, value: Change(options={"subpath": value})),
-    "include_submodules": Translated(
-        to="`submodules`", change=lambda _, value: Change(options={"submodules": value})
-    ),
-    "check_uncommitted_changes": Translated(
-        to="`dirty: refuse`; without it `dirty: ignore`, as NeMo-Run ships only what is committed",
-        change=_dirty,
-        is_always=True,
-    ),
-    "check_untracked_files": Translated(to="`dirty: refuse`", change=_dirty),
-    "include_pattern": Translated(to=_INCLUDE.format("`include`"), change=_nothing),
-    "include_pattern_relative_path": Translated(to=_INCLUDE.format("`root`"), change=_nothing),
-    "ref": Translated(to="`ref`", change=lambda _, value: Change(options={"ref": value})),
-    "basepath": Translated(to="`root`; without it the repository of the working folder", change=_nothing),
+    "subpath": option("subpath"),
+    "include_submodules": Translated(lambda _, value: Change(options={"submodules": value})),
+    "check_uncommitted_changes": Translated(_dirty, is_always=True),
+    "check_untracked_files": Translated(_dirty),
+    "include_pattern": BY_ANOTHER,
+    "include_pattern_relative_path": BY_ANOTHER,
+    "ref": option("ref"),
+    "basepath": BY_ANOTHER,
 }
 PATTERN: Final[Rules] = {
     **_BASE,
-    "include_pattern": Translated(to="`include` of type `pattern`", change=_nothing),
-    "relative_path": Translated(to="`root` of type `pattern`", change=_nothing),
+    "include_pattern": BY_ANOTHER,
+    "relative_path": BY_ANOTHER,
 }
 HYBRID: Final[Rules] = {
     **_BASE,
-    "sub_packagers": Translated(to="`parts` of type `hybrid`", change=_nothing),
-    "extract_at_root": Translated(to="all in the part `.`", change=_nothing),
+    "sub_packagers": BY_ANOTHER,
+    "extract_at_root": BY_ANOTHER,
 }
 RULES: Final[dict[type[Packager], Rules]] = {
     Packager: _BASE,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from nemorun_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import FrameType, ModuleType
 
 _OF_TASK: Final = "EXP_TASK"  # a variable of each task
 _PACKAGE: Final = __name__.partition(".")[0]
@@ -58,11 +58,23 @@ def main_program() -> Path | None:
     return None if file is None or _is_interactive() or os.environ.get(_OF_TASK) else Path(file).absolute()
 
 
-def refuse_import_by_task() -> None:
-    """Refuse what a program does while a task imports it, and would do once more in each task.
+class ImportEnd(BaseException):
+    """Ends the import of a program by a task where it would start the experiment again.
+
+    Attributes:
+        unfinished: the module, with all that was defined before.
+    """
+
+    def __init__(self, program: Path, unfinished: ModuleType) -> None:
+        super().__init__(f"the import of {program} ended where it would start the experiment again")
+        self.unfinished = unfinished
+
+
+def end_import_by_task() -> None:
+    """End the import of the calling program, if a task does it and the code of the module is at work.
 
     Raises:
-        UsageError: the code of a module is at work, which a task imported.
+        ImportEnd: it is.
     """
     program = calling()
     if not program.is_imported or not os.environ.get(_OF_TASK):
@@ -70,7 +82,7 @@ def refuse_import_by_task() -> None:
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as above
     while frame is not None:
         if frame.f_code.co_filename == str(program.path) and frame.f_code.co_name == "<module>":
-            raise imported_by_task(program.path)
+            raise ImportEnd(program.path, sys.modules[frame.f_globals["__name__"]])
         frame = frame.f_back
 
 

@@ -102,6 +102,11 @@ class AttemptFiles:
         return self.directory / "log"
 
     @property
+    def stderr(self) -> Path:
+        """Standard error of a task with `stderr_to_stdout: false`; `log` then has only standard output."""
+        return self.directory / "stderr"
+
+    @property
     def backend_output(self) -> Path:
         """What the backend, and login files, printed about the attempt, if that is not the task's output."""
         return self.directory / "backend-output"

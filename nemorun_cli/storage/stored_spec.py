@@ -71,6 +71,7 @@ TASK: Final[Mapping[str, Form]] = {
     "stop_grace": AMOUNT,
     "allow_failure": FLAG,
     "tail_logs": FLAG | None,
+    "stderr_to_stdout": FLAG,
     "artifacts": TEXTS,
     "metrics": mapping_of(TEXTS, "an object of patterns"),
     "description": _OPTIONAL_TEXT,

@@ -66,8 +66,16 @@ def test_calls_are_nested() -> None:
 
     @autoconvert
     def nested(count: int, **more: Any) -> Model:
+        @functools.lru_cache(maxsize=2)
         def layer(index: int) -> Model:
             return Model(index * scale)
+
+        @dataclass(frozen=True)
+        class Step:
+            size: int = int("1")
+
+        if plain(2) == Step().size or (plain(0) or plain(None)) is not None:
+            return Model()
 
         parts = [layer(index) for index in range(count) if plain(True)]
         if not plain(parts) or plain(0):
@@ -101,9 +109,16 @@ def test_what_only_the_task_knows_decides_nothing() -> None:
             return Model()
         if kind == 1 and found:
             return Model(1 if value else 2)
+        if kind == 2:
+            return Model(value or 3)
+        if kind == 3:
+            return Model(kind == value)
+        match plain(kind):
+            case 4 if value:
+                return Model()
         return Model(f"{kind}{value}")  # type: ignore[arg-type]
 
-    for kind in range(3):
+    for kind in range(6):
         with pytest.raises(UsageError, match=r"makes the call <Config\[plain\(value=\d\)\]>, whose result"):
             conditional(kind)
 

@@ -6,6 +6,7 @@ import copy
 import os
 import pathlib
 import pickle
+import traceback
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Optional
 
@@ -132,6 +133,8 @@ def test_what_is_wrong_is_reported_where_it_is(wrong: Any, hint: str | None) -> 
             wrong()
         assert (hint or "") in str(caught.value.hint or "")  # type: ignore[attr-defined]
     assert caught.value.exit_code == 2  # type: ignore[attr-defined]
+    shown = "".join(traceback.format_exception(caught.value))
+    assert (f"\nhint: {caught.value.hint}\n" in shown) == (hint is not None)  # type: ignore[attr-defined]
 
 
 def test_any_callable_can_be_configured() -> None:

@@ -9,7 +9,7 @@ import pytest
 from nemorun_cli.errors import UsageError
 from nemorun_cli.nemo import elsewhere
 
-ELSEWHERE = [value for value in vars(elsewhere).values() if isinstance(value, elsewhere._Absent)]
+ELSEWHERE = [value for value in vars(elsewhere).values() if isinstance(value, elsewhere.Absent)]
 
 
 @pytest.mark.parametrize("kind", ELSEWHERE, ids=lambda kind: kind.__name__)

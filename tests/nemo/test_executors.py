@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+import nemorun_cli
 from nemorun_cli import parts
 from nemorun_cli.errors import UsageError
 from nemorun_cli.nemo.executors import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 TUNNEL: Final = SSHTunnel(host="login", user="alice", job_dir="/scratch/alice")
 # A value of each field other than its default.
 OF_ALL: Final[dict[str, Any]] = {
-    "packager": Packager(symlink_from_remote_dir="/other"),
+    "packager": Packager(symlink_from_remote_dir="/"),
     "launcher": "torchrun",
     "env_vars": {"A": "b c"},
     "retries": 2,
@@ -152,7 +153,7 @@ def docker() -> DockerExecutor:
 
 
 def slurm(**own: Any) -> SlurmExecutor:
-    return SlurmExecutor(account="mine", **{"packager": Packager(symlink_from_remote_dir="/code"), **own})
+    return SlurmExecutor(account="mine", **{"packager": Packager(), **own})
 
 
 def result(instance: Any) -> Any:
@@ -205,6 +206,26 @@ def test_a_field_follows_its_rule(instance: Any, name: str, rule: Any, values: d
         assert (result(after) != result(before)) is isinstance(rule, Translated)
 
 
+def test_what_a_field_is_translated_to_is_valid() -> None:
+    """Our own check of a spec has no objection to any of the values."""
+    built = nemorun_cli.Builder("translated")
+    for instance, rules, values in MADE:
+        for name in values if isinstance(instance, Executor) else ():
+            if isinstance(rules[name], Translated):
+                executor = instance.clone()
+                executor.launcher = "torchrun" if name == "torchrun_nproc_per_node" else None
+                setattr(executor, name, values[name])
+                options, keys = executor.translated()
+                task = f"{type(executor).__name__}.{name}"
+                built.add(nemorun_cli.Command("true"), executor=options, name=task, **keys)
+    document = built.document({})  # raises SpecError with all problems
+    assert {task.partition(".")[0] for task in document.data["tasks"]} == {
+        "DockerExecutor",
+        "LocalExecutor",
+        "SlurmExecutor",
+    }
+
+
 def test_the_documents_slurm_executor() -> None:
     """All options arrive under our names; torchrun starts the processes, once on each node."""
     executor = slurm(
@@ -237,7 +258,6 @@ def test_the_documents_slurm_executor() -> None:
             env={"NCCL_DEBUG": "INFO"},
         ),
         {
-            "workdir": "/code",
             "launcher": {"torchrun": {"nproc_per_node": 8, "nnodes": 2}},
             "retry": {"limit": 2},
         },

@@ -108,6 +108,7 @@ class SlurmExecutor:
             checks_requests=True,
             queues_early=True,
             is_container="container_image" in options,
+            separates_stderr=True,
         )
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:

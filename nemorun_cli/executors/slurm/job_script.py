@@ -7,6 +7,7 @@ import json
 import math
 import re
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import EngineError
@@ -24,6 +25,7 @@ from nemorun_cli.executors.slurm.job_script_templates import (
 )
 from nemorun_cli.executors.slurm.sbatch_options import NOTICE
 from nemorun_cli.model.attempt_end import short_signal
+from nemorun_cli.storage.paths import AttemptFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +41,7 @@ NEAR_LIMIT: Final = (
 NEAR_LIMIT_BEFORE: Final = "near-its-limit"  # its name in experiments that began before 0.1.0
 OUTPUT: Final = "output"  # in a submission's folder: what is not a task's output; one per member of an array
 BODY: Final = "body"  # in a submission's folder: the script that runs one member of a co-scheduled group
+STDERR: Final = AttemptFiles(Path()).stderr.name
 SECRETS: Final = "secrets"  # in an attempt's folder, until its job has read it
 
 RUNNING: Final = "running"  # in an attempt's folder, while its job script supervises the task
@@ -214,6 +217,8 @@ def member_text(
     }
     if plan.secrets:
         values["has_secrets"] = "yes"
+    if not plan.stderr_to_stdout:
+        values["error"] = STDERR
     if upstream:
         values["behind"] = _array(upstream)
     return "".join(f"_exp_{name}={value}\n" for name, value in values.items())

@@ -36,13 +36,14 @@ EVIDENCE: Final = (
     DECLINED_BEFORE,
     _NAMES.backend_output.name,
     _NAMES.log.name,
+    _NAMES.stderr.name,
     _NAMES.outputs.name,
     _NAMES.records.name,
     _NAMES.usage.name,
     _NAMES.failed_line.name,
     _NAMES.exit.name,
 )
-GROWS: Final = _NAMES.log.name  # only appended to
+GROWING: Final = (_NAMES.log.name, _NAMES.stderr.name)  # only appended to
 
 _HEAD: Final = """\
 exp_trip() {{
@@ -94,7 +95,7 @@ exp_look() {{
         !known {{ mtime[$3] = $1; size[$3] = $2; next }}
         {{
             there[$3] = 1
-            from = $3 ~ /\\/{grows}$/ && $2 + 0 >= size[$3] + 0 ? size[$3] + 0 : 0
+            from = $3 ~ /\\/({growing})$/ && $2 + 0 >= size[$3] + 0 ? size[$3] + 0 : 0
             if ($1 != mtime[$3] || $2 != size[$3]) print $1, $2, from, $3
         }}
         END {{ for (path in size) if (!(path in there)) print "deleted", 0, 0, path }}
@@ -196,7 +197,8 @@ def script(
         known = "".join(f"{file.mtime} {file.size} {file.path}\n" for file in watched.known)
         folders = "".join(f"{folder}\n" for folder in watched.folders)
         parts += [_listing("exp_known", known), _listing("exp_folders", folders)]
-        look = _LOOK.format(root=shlex.quote(watched.root), names=" ".join(EVIDENCE), grows=GROWS, most=MOST)
+        names, growing = " ".join(EVIDENCE), "|".join(GROWING)
+        look = _LOOK.format(root=shlex.quote(watched.root), names=names, growing=growing, most=MOST)
         parts += [look, "exp_look\n"]
     parts.append("printf '\\n%s end\\n' \"$exp_mark\"\n}\nexp_trip\n")
     return "".join(parts)
