@@ -58,7 +58,7 @@ PARTS: Final = frozenset(
     ]
 )
 # Names that only NeMo-Run's own modules have.
-_OTHERS: Final = {
+OTHERS: Final = {
     "ExperimentPlugin": ("plugins", "Plugin"),
     "KubeRayExecutor": ("elsewhere", "KubeRayExecutor"),
     "Launcher": ("launchers", "Launcher"),
@@ -83,8 +83,8 @@ class Alias(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         """A public name, imported at its first use."""
-        if name in _OTHERS:
-            module, attribute = _OTHERS[name]
+        if name in OTHERS:
+            module, attribute = OTHERS[name]
             return getattr(importlib.import_module(f"{nemo.__name__}.{module}"), attribute)
         if name in nemo.__all__:
             return getattr(nemo, name)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nemorun_cli.experiment.run import Run
-    from nemorun_cli.nemo.jobs import Job, JobGroup
+    from nemorun_cli.nemo.jobs import AddedGroup, AddedJob
     from nemorun_cli.spec.document import Document
     from nemorun_cli.spec.python_specs import BuiltSpec
 
@@ -24,7 +24,7 @@ def with_id(experiment_id: str) -> Run:
     """The experiment with this id, or the latest one with this key.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: no such experiment exists.
     """
     from nemorun_cli.experiment.run import Run  # noqa: PLC0415 - imports much, and a program may only build
     from nemorun_cli.views import listing  # noqa: PLC0415 - the same
@@ -42,7 +42,7 @@ def with_title(title: str) -> Run:
     """The latest experiment with this title or name.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: no such experiment exists.
     """
     from nemorun_cli.experiment.run import Run  # noqa: PLC0415 - imports much, and a program may only build
 
@@ -72,7 +72,7 @@ class EarlierExperiment:
 
     run: Run
     keys: dict[str, Any] = field(default_factory=dict)
-    jobs: list[Job | JobGroup] | None = None
+    jobs: list[AddedJob | AddedGroup] | None = None
     _read: Document | None = None
 
     def read(self) -> Path:

@@ -12,7 +12,7 @@ from nemorun_cli.model import titles
 from nemorun_cli.model.problems import choices
 from nemorun_cli.nemo import earlier, executors, printing, reserved_ids, statuses
 from nemorun_cli.nemo import jobs as added
-from nemorun_cli.nemo.jobs import Job, JobGroup, Jobs, Tasks
+from nemorun_cli.nemo.jobs import AddedGroup, AddedJob, AddedJobs, AddedTasks
 from nemorun_cli.spec import calling_program, python_specs
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.system import user
@@ -71,7 +71,7 @@ class Experiment(Builder):
         self.clean_mode, self.log_level = clean_mode, log_level
         self.executor = executors.LocalExecutor() if executor is None else executor
         self._home = None if base_dir is None else Home(user.expanded(os.fspath(base_dir)).absolute())
-        self._jobs: list[Job | JobGroup] = []
+        self._jobs: list[AddedJob | AddedGroup] = []
         self._earlier: EarlierExperiment | None = None  # what from_id and from_title found
         self._is_handed_over = False  # to the command that runs the program
         self._is_reset = False  # whether its tasks run as a new one
@@ -81,7 +81,7 @@ class Experiment(Builder):
         """The experiment with this id, or the latest one that was made with `Experiment(id=…)`.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: no such experiment exists.
         """
         return cls._of(earlier.with_id(id))
 
@@ -90,7 +90,7 @@ class Experiment(Builder):
         """The latest experiment with this title or name.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: no such experiment exists.
         """
         return cls._of(earlier.with_title(title))
 
@@ -121,15 +121,15 @@ class Experiment(Builder):
         return self.wanted_id
 
     @property
-    def jobs(self) -> Jobs:
+    def jobs(self) -> AddedJobs:
         """The jobs and groups; what is changed in them counts when the experiment starts."""
         self._read_jobs()
-        return Jobs(self._jobs)
+        return AddedJobs(self._jobs)
 
     @property
-    def tasks(self) -> Tasks:
+    def tasks(self) -> AddedTasks:
         """The tasks; what is changed in them counts when the experiment starts."""
-        return Tasks(job.content for job in self.jobs)
+        return AddedTasks(job.content for job in self.jobs)
 
     def add(  # type: ignore[override]  # noqa: PLR0917 - NeMo-Run's values, by position as well
         self,
@@ -290,7 +290,7 @@ class Experiment(Builder):
             else:
                 self._tasks[job.id] = job.entry()
 
-    def _put(self, job: Job | JobGroup) -> None:
+    def _put(self, job: AddedJob | AddedGroup) -> None:
         """Add a job to the spec."""
         task, executor, keys = job.parts(self.path.parent)
         super().add(
@@ -312,7 +312,7 @@ class Experiment(Builder):
             self._keys = self._earlier.keys
             self._jobs = self._earlier.jobs or []
 
-    def _change(self, job: Job | JobGroup, plugins: Sequence[Any]) -> None:
+    def _change(self, job: AddedJob | AddedGroup, plugins: Sequence[Any]) -> None:
         """Let plugins change the copies of the tasks and their executors."""
         folder = (self._home or Home.configured()).experiments / self.id.rpartition("_")[0] / self.id
         for task, executor in job.pairs():
@@ -345,7 +345,7 @@ class Experiment(Builder):
         return self._run
 
     def _refuse_to_run(self) -> None:
-        """Refuse what starts nothing, or would start it elsewhere than the program says."""
+        """Refuse what starts nothing, or would start it in another place than the program specifies."""
         if self._earlier is not None and not self._is_reset:
             raise UsageError(
                 f"{self.id} is an earlier experiment",

@@ -24,16 +24,16 @@ _INVALID: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _BODY: Final = ("script", "inline", "command", "partial", "args")  # keys of a spec that are the task itself
 
 
-class Jobs(list[Any]):
+class AddedJobs(list[Any]):
     """The jobs and groups of an experiment, in the order in which they were added."""
 
 
-class Tasks(list[Any]):
+class AddedTasks(list[Any]):
     """The tasks of an experiment; for a group the list of its tasks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class MemberWithKeys:
     """A task of a group, with keys of its own; what a `Builder` takes in place of a task."""
 
     task: parts.Script | parts.Command | parts.Partial
@@ -66,7 +66,7 @@ class _Added:
 
 
 @dataclass(kw_only=True)
-class Job(_Added):
+class AddedJob(_Added):
     """One task, a Partial or a Script, and where it runs."""
 
     task: Any
@@ -99,7 +99,7 @@ class Job(_Added):
 
 
 @dataclass(kw_only=True)
-class JobGroup(_Added):
+class AddedGroup(_Added):
     """Tasks that run in parallel and count as one, each with an executor."""
 
     tasks: list[Any]
@@ -120,13 +120,13 @@ class JobGroup(_Added):
         return list(zip(self.tasks, self.executors, strict=True))
 
     def parts(self, program: Path) -> tuple[Any, Any, dict[str, Any]]:
-        """The members, their executors and the keys of the group; see `Job.parts`."""
+        """The members, their executors and the keys of the group; see `AddedJob.parts`."""
         translated = [executor.translated() for executor in self.executors]
         keys = {key: value for key, value in translated[0][1].items() if key in OF_GROUP}
         members = []
         for task, (executor, own) in zip(self.tasks, translated, strict=True):
             of_member = {key: value for key, value in own.items() if key not in OF_GROUP}
-            members.append(Member(*placed(task.translated(), executor, of_member, program=program)))
+            members.append(MemberWithKeys(*placed(task.translated(), executor, of_member, program=program)))
         for_group = type(self.executors[0]).group_keys()
         return members, [executor for executor, _ in translated], {**for_group, **keys, **self.keys}
 
@@ -148,7 +148,7 @@ class JobGroup(_Added):
             task.translated().entry(f"tasks.{self.id}.group.{number}.args")
 
 
-def made(job_id: str, task: Any, executor: Any) -> Job | JobGroup:
+def made(job_id: str, task: Any, executor: Any) -> AddedJob | AddedGroup:
     """The job or the group of what `add` got; its tasks and executors are copies of these.
 
     Raises:
@@ -157,11 +157,11 @@ def made(job_id: str, task: Any, executor: Any) -> Job | JobGroup:
     for each in task if isinstance(task, (list, tuple)) else [task]:
         _require(each, "a task", "a run.Partial or a run.Script")
     if isinstance(task, (list, tuple)):
-        return JobGroup(
+        return AddedGroup(
             id=job_id, tasks=[each.clone() for each in task], executors=_for_each(executor, len(task))
         )
     _require(executor, "an executor", "a run.LocalExecutor(), or another one")
-    return Job(id=job_id, task=task.clone(), executor=executor.clone())
+    return AddedJob(id=job_id, task=task.clone(), executor=executor.clone())
 
 
 def default_name(task: Any) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli import parts
 from nemorun_cli.executors import run_partial
 from nemorun_cli.nemo import calls
-from nemorun_cli.nemo.jobs import Job, JobGroup
+from nemorun_cli.nemo.jobs import AddedGroup, AddedJob
 from nemorun_cli.nemo.scripts import Script
 from nemorun_cli.plugins import discovery
 from nemorun_cli.spec import python_specs
@@ -24,7 +24,9 @@ _VALUES: Final = frozenset(
 )
 
 
-def job(name: str, entry: Mapping[str, Any], *, folder: Path, executors: Mapping[str, Any]) -> Job | JobGroup:
+def job(
+    name: str, entry: Mapping[str, Any], *, folder: Path, executors: Mapping[str, Any]
+) -> AddedJob | AddedGroup:
     """The job or group that a task of a spec is; `folder` is where its modules are."""
     executor = entry.get("executor")
     common: dict[str, Any] = {
@@ -34,10 +36,10 @@ def job(name: str, entry: Mapping[str, Any], *, folder: Path, executors: Mapping
         "dependencies": list(entry.get("dependencies") or ()),
     }
     if "group" not in entry:
-        return Job(task=task(entry, folder), executor=_executor(executor, executors), **common)
+        return AddedJob(task=task(entry, folder), executor=_executor(executor, executors), **common)
     members: Sequence[Mapping[str, Any]] = entry["group"]
     each = executor if isinstance(executor, list) else [executor] * len(members)
-    return JobGroup(
+    return AddedGroup(
         tasks=[task(member, folder) for member in members],
         executors=[_executor(one, executors) for one in each],
         **common,
@@ -68,7 +70,7 @@ def _partial(target: str, args: Mapping[str, Any], folder: Path) -> Any:
     try:
         with python_specs.building(), discovery.importing_from(str(folder)):
             made = _call(calls.Partial, target, args)
-    except (Exception, python_specs.Built):  # noqa: BLE001 - the user's module may raise anything, or have gone
+    except (Exception, python_specs.Built):  # noqa: BLE001 - the user's module may raise anything
         return parts.Partial(target, **args)
     return made
 

@@ -96,7 +96,7 @@ def _read_program(program: Path, options: _Options) -> Document:
 
 
 def with_built(document: Document, built: BuiltSpec) -> Document:
-    """Return the document with what a program gives besides the spec: plugin objects, an id and a key.
+    """Return the document with what a program gives in addition to the spec: plugin objects, an id and a key.
 
     Raises:
         SpecError: objects that have no hook.

@@ -26,7 +26,9 @@ DOCKER = """
 import nemorun_cli
 from nemorun_cli.nemo.executors import DockerExecutor
 
-executor = DockerExecutor(container_image="exp-test/busybox", env_vars={"WORD": "a"}, ulimits=["nofile:99:99"])
+executor = DockerExecutor(
+    container_image="exp-test/busybox", env_vars={"WORD": "a"}, ulimits=["nofile:99:99"]
+)
 options, keys = executor.translated()
 with nemorun_cli.Builder("boxed") as exp:
     script = nemorun_cli.Script(inline='cat top.txt; ulimit -n; echo "$WORD"; ls', entrypoint="sh -e")
