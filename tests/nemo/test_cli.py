@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import builtins
 import math
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.terminals import Terminal
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.nemo.autoconvert import autoconvert
@@ -32,6 +34,9 @@ from nemorun_cli.nemo.cli.assignments import split
 from nemorun_cli.nemo.cli.conversion import MISSING, converted
 from nemorun_cli.nemo.executors import DockerExecutor, Executor, LocalExecutor
 from nemorun_cli.nemo.plugins import Plugin
+
+if TYPE_CHECKING:
+    from support.workspace import Exp
 
 
 class Colour(Enum):
@@ -515,3 +520,72 @@ def test_an_entrypoint_without_an_executor_is_called(
         capsys.readouterr().err
         == "exp: night needs model (Model)\nhint: write model=…; --help shows all arguments\n"
     )
+
+
+PROGRAM = """
+import sys
+from dataclasses import dataclass
+import nemorun_cli.nemo as run
+
+@dataclass
+class Model:
+    hidden: int = 1
+
+@run.cli.factory
+@run.autoconvert
+def here() -> run.Executor:
+    return run.LocalExecutor(env_vars={"PLACE": "here"})
+
+@run.cli.entrypoint
+def train(model: Model = run.Config(Model), epochs: int = 1):
+    import os
+    print(f"{model} {epochs} {os.environ.get('PLACE')}", flush=True)
+
+@run.cli.entrypoint(type="experiment", skip_confirmation=True)
+def study(ctx: run.cli.RunContext, models: list[Model] = [run.Config(Model)], code: int = 0):
+    ctx.sequential = True
+    for model in models:
+        ctx.add(run.Partial(train, model), name="train")
+    ctx.add(run.Script(inline=f"exit {code}"), name="end")
+
+if __name__ == "__main__":
+    run.cli.main(study if "code=3" in sys.argv else train)
+"""
+
+
+def test_an_entrypoint_is_a_task_or_makes_an_experiment(exp: Exp) -> None:
+    """A task runs where the arguments choose; an experiment ends the program with its exit code."""
+    path = exp.spec(PROGRAM, name="train.py")
+
+    def python(*words: str, code: int = 0) -> None:
+        done = subprocess.run(
+            [sys.executable, str(path), *words],
+            cwd=exp.folder,
+            env=exp.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+
+    python("executor=here", "model.hidden=3", "epochs*=4", "--name", "night", "--detach")
+    python("executor=here", "models+=[Model(hidden=2)]", "code=3", code=1)
+    assert exp.status("study")["counts"] == {"SUCCEEDED": 2, "FAILED": 1}
+    assert exp("logs", "study", "train_1").stdout == "Model(hidden=2) 1 here\n"
+    exp("wait", "night")
+    assert exp("logs", "night", "night").stdout == "Model(hidden=3) 4 here\n"
+    assert exp("run", path, "--dry-run", "--json").json["name"] == "train"
+
+
+def test_a_question_is_asked_only_at_a_terminal(exp: Exp) -> None:
+    """Somebody at a terminal sees the values and is asked; without an answer nothing starts."""
+    path = exp.spec(PROGRAM, name="train.py")
+    terminal = Terminal([sys.executable, str(path), "epochs=9"], env=exp.env, cwd=exp.folder)
+    terminal.until("exp: start train? [y/N] ")
+    assert "epochs  9" in terminal.seen
+    terminal.type(b"\n")
+    assert terminal.end() == 1
+    assert "nothing was started" in terminal.seen
+    assert "Model(hidden=1) 9" not in terminal.seen

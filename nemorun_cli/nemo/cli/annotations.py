@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import collections.abc
 import inspect
 import sys
 import types
 import typing
+from collections import abc
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 UNKNOWN: Final = inspect.Parameter.empty
 """The annotation of what has none, or has one with a name that only type checkers import."""
 
+_COLLECTIONS: Final = (
+    *(list, tuple, set, frozenset, dict),
+    *(abc.Sequence, abc.MutableSequence, abc.Collection, abc.Iterable, abc.Set, abc.MutableSet),
+    *(abc.Mapping, abc.MutableMapping),
+)
 _STARRED: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     """The parameters that a callable takes by name, with their annotations resolved."""
     return {
-        name: parameter.replace(
-            annotation=_optional(parameter, _resolved(target, name, parameter.annotation))
-        )
+        name: parameter.replace(annotation=_annotation(target, name, parameter))
         for name, parameter in _signature(target).items()
         if parameter.kind not in _STARRED
     }
@@ -66,10 +69,15 @@ def _signature(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
         return {"kwargs": inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)}
 
 
-def _optional(parameter: inspect.Parameter, annotation: Any) -> Any:
-    """`x: int = None` is meant as Optional."""
+def _annotation(target: Callable[..., Any], name: str, parameter: inspect.Parameter) -> Any:
+    """The annotation of a parameter; one without has the class of a default that is made by a call."""
+    annotation = _resolved(target, name, parameter.annotation)
+    if annotation is UNKNOWN and isinstance(parameter.default, MutableCall):
+        kind = parameter.default.__fn_or_cls__
+        return kind if isinstance(kind, type) else UNKNOWN
     if parameter.default is not None or annotation in (UNKNOWN, Any):
         return annotation
+    # `x: int = None` is meant as Optional.
     return typing.Optional[annotation]  # noqa: UP045 - the annotation may be a text
 
 
@@ -119,10 +127,7 @@ def bare(annotation: Any) -> Any:
 
 def is_collection(annotation: Any) -> bool:
     """Whether an annotation is that of a list, a tuple, a set, a dict or one of their abstract types."""
-    kind = typing.get_origin(annotation) or annotation
-    return isinstance(kind, type) and (
-        kind in (list, tuple, set, frozenset, dict) or kind.__module__ == collections.abc.__name__
-    )
+    return (typing.get_origin(annotation) or annotation) in _COLLECTIONS
 
 
 def classes(annotation: Any) -> list[type]:

@@ -21,7 +21,7 @@ from nemorun_cli.nemo.cli import (
     options,
     overrides,
 )
-from nemorun_cli.nemo.cli.annotations import described, parameters
+from nemorun_cli.nemo.cli.annotations import described
 from nemorun_cli.nemo.cli.assignments import WrittenValue
 from nemorun_cli.nemo.cli.context import RunContext, listed, require_context
 from nemorun_cli.nemo.cli.literals import Name, NamedCall
@@ -62,15 +62,17 @@ def prepared(
     Raises:
         UsageError: an argument is wrong, or one is missing.
     """
-    context = _context(entrypoint, {**options.defaults(cmd_defaults), **line.fields})
+    fields = {**options.defaults(cmd_defaults), **line.fields}
+    own, others = _parted(_assignments(entrypoint, line.arguments), entrypoint)
+    context = overrides.apply(_context(entrypoint, fields), own)
     files = [str(file) for file in (context.yaml, context.factory) if _is_file(file, context)]
-    in_files = [each for file in files for each in config_files.named(file)]
-    own, others = _parted(in_files, entrypoint)
-    more_own, more_others = _parted(_assignments(entrypoint, line.arguments), entrypoint)
-    overrides.apply(context, own)
-    overrides.apply(context, more_own)
-    call = overrides.apply(_begun(entrypoint, _factory(entrypoint, context, files)), others)
-    call = overrides.with_defaults(overrides.apply(call, more_others))
+    own_in_files, others_in_files = _parted(
+        [each for file in files for each in config_files.named(file)], entrypoint
+    )
+    if own_in_files:
+        context = overrides.apply(overrides.apply(_context(entrypoint, fields), own_in_files), own)
+    call = overrides.apply(_begun(entrypoint, _factory(entrypoint, context, files)), others_in_files)
+    call = overrides.with_defaults(overrides.apply(call, others))
     _require_complete(entrypoint, call)
     context.executor = calls.build(context.executor)
     context.plugins = list(calls.build(listed(context.plugins)))
@@ -93,7 +95,7 @@ def _context(entrypoint: Entrypoint, fields: Mapping[str, Any]) -> RunContext:
 
 def _copied(value: Any) -> Any:
     """A copy of a default that arguments may change; a factory is called."""
-    if callable(value) and not isinstance(value, calls.MutableCall):
+    if isinstance(value, type) or inspect.isroutine(value):
         return value()
     if isinstance(value, (list, tuple)):
         return [_copied(each) for each in value]
@@ -103,7 +105,7 @@ def _copied(value: Any) -> Any:
 def _assignments(entrypoint: Entrypoint, arguments: Iterable[str]) -> list[WrittenValue]:
     """The arguments; those without a name, which come first, by the order of the function's parameters."""
     found: list[WrittenValue] = []
-    names = [name for name in parameters(entrypoint.fn) if name != "ctx"]
+    names = list(entrypoint.parameters())
     for argument in arguments:
         assignment = assignments.split(argument)
         if assignment is None:
@@ -142,12 +144,12 @@ def _parted(
     given: Iterable[WrittenValue], entrypoint: Entrypoint
 ) -> tuple[list[WrittenValue], list[WrittenValue]]:
     """The arguments of the context, `run.executor=…` or `executor=…`, and those of the function."""
-    known = parameters(entrypoint.fn)
+    known = entrypoint.parameters()
+    prefixes = {"run", "ctx"} if entrypoint.takes_context else {"run"}
     own, others = [], []
     for each in given:
         first = each.steps[0]
-        is_prefix = first == "ctx" if "ctx" in known else first == "run" and "run" not in known
-        if (is_prefix or (first == "run" and "run" not in known)) and len(each.steps) > 1:
+        if first in prefixes - known.keys() and len(each.steps) > 1:
             own.append(each.below())
         elif first in ("executor", "plugins") and first not in known:
             own.append(each)
@@ -162,13 +164,16 @@ def _is_file(text: Any, context: RunContext) -> bool:
 
 def _factory(entrypoint: Entrypoint, context: RunContext, files: Sequence[str]) -> Any:
     """What the call begins with: what the command line, else a file, else the program chooses."""
+    chosen = context.factory
+    if isinstance(chosen, str) and not _is_file(chosen, context):
+        return chosen
     for file in files:
         heading = config_files.heading(file)
         if heading.target is not None and heading.target.rpartition(".")[2] != entrypoint.fn.__name__:
             raise UsageError(f"{file} is for {heading.target}, not for {entrypoint.fn.__name__}")
         if heading.factory is not None:
             return heading.factory
-    return None if _is_file(context.factory, context) else context.factory
+    return None if isinstance(chosen, str) else chosen
 
 
 def _begun(entrypoint: Entrypoint, factory: Any) -> calls.MutableCall[Any]:
@@ -199,9 +204,9 @@ def _by_name(fn: Any, text: str) -> Any:
 
 
 def _require_complete(entrypoint: Entrypoint, call: calls.MutableCall[Any]) -> None:
-    absent = [place for place in overrides.missing(call) if place != "ctx"]
+    known = entrypoint.parameters()
+    absent = [place for place in overrides.missing(call) if place in known or place != "ctx"]
     if absent:
-        known = parameters(entrypoint.fn)
         shown = [
             f"{place} ({described(known[place].annotation)})" if place in known else place for place in absent
         ]
@@ -241,7 +246,7 @@ def _experiment(entrypoint: Entrypoint, context: RunContext, call: calls.Mutable
     """Call the function, which builds and launches its experiment."""
     if not context.dryrun and not _is_confirmed(context, call):
         return
-    own = {"ctx": context} if "ctx" in inspect.signature(entrypoint.fn).parameters else {}
+    own = {"ctx": context} if entrypoint.takes_context else {}
     calls.build(calls.cast(calls.Partial, call))(**own)
     context.finish()
 

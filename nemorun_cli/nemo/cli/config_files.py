@@ -16,8 +16,6 @@ from nemorun_cli.nemo import calls
 from nemorun_cli.nemo.cli import literals
 from nemorun_cli.nemo.cli.assignments import WrittenValue, path_of
 from nemorun_cli.nemo.cli.literals import Items, Name, Pairs, Scalar, Written
-from nemorun_cli.spec.yaml import parser
-from nemorun_cli.spec.yaml.source import SpecSource
 from nemorun_cli.system import files
 
 if TYPE_CHECKING:
@@ -75,7 +73,9 @@ def _decoded(content: str, path: Path) -> Any:
         return tomllib.loads(content)
     if path.suffix.lower() == ".json":
         return json.loads(content)
-    return parser.parse(SpecSource(content, file=str(path)))
+    from nemorun_cli.spec.yaml import parser, source  # noqa: PLC0415 - slow to import, and often not needed
+
+    return parser.parse(source.SpecSource(content, file=str(path)))
 
 
 def _flat(data: Any, steps: tuple[Step, ...], file: str) -> Iterator[WrittenValue]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable  # noqa: TC003 - arguments are read by the annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.nemo.executors import Executor  # noqa: TC001 - arguments are read by the annotations
+from nemorun_cli.nemo.executors import Executor  # noqa: TC001 - the same
 from nemorun_cli.nemo.plugins import Plugin  # noqa: TC001 - the same
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class RunContext:
     name: str
     direct: bool = False
     dryrun: bool = False
-    factory: Any = None
+    factory: str | Callable[..., Any] | None = None
     yaml: str | None = None
     detach: bool = False
     skip_confirmation: bool = False

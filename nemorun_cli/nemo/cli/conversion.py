@@ -287,9 +287,15 @@ def _collected(kind: type, values: list[Any]) -> Any:
     return collected
 
 
+def _nothing(written: Written, annotation: Any) -> Any:
+    """Makes nothing: a key of a dict is no call."""
+    del written, annotation
+    return MISSING
+
+
 def _dict(form: Pairs, key: Any, value: Any, make: Make) -> dict[Any, Any]:
     try:
-        made = {_converted(name, key, make): _converted(item, value, make) for name, item in form.pairs}
+        made = {_converted(name, key, _nothing): _converted(item, value, make) for name, item in form.pairs}
     except TypeError:
         raise MismatchError("a dict cannot have such a key") from None
     if len(made) != len(form.pairs):

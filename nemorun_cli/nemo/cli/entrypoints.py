@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.nemo.cli.annotations import parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Fn = TypeVar("Fn", bound=Callable[..., Any])
 
+# The types of entrypoints.
 TYPES: Final = ("task", "experiment")
 
 
@@ -37,12 +39,43 @@ class Entrypoint:
         """The module and the function."""
         return f"{self.namespace}.{self.fn.__name__}"
 
+    @property
+    def takes_context(self) -> bool:
+        """Whether the function gets its RunContext as `ctx`; one that is a task cannot."""
+        is_here = self.type == "experiment" or not self.enable_executor
+        return is_here and "ctx" in inspect.signature(self.fn).parameters
+
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """The parameters that the command line gives, with resolved annotations."""
+        known = parameters(self.fn)
+        return {name: each for name, each in known.items() if name != "ctx" or not self.takes_context}
+
     def __call__(self, *positional: Any, **named: Any) -> Any:
         """Call the function."""
         return self.fn(*positional, **named)
 
 
 _registered: list[Entrypoint] = []
+
+
+@overload
+def entrypoint(fn: Fn) -> Fn: ...
+@overload
+def entrypoint(
+    fn: None = None,
+    *,
+    name: str | None = ...,
+    namespace: str | None = ...,
+    help: str | None = ...,
+    skip_confirmation: bool = ...,
+    enable_executor: bool = ...,
+    default_factory: Callable[..., Any] | None = ...,
+    default_executor: Any = ...,
+    default_plugins: Any = ...,
+    entrypoint_cls: Any = ...,
+    type: str = ...,
+    run_ctx_cls: Any = ...,
+) -> Callable[[Fn], Fn]: ...
 
 
 def entrypoint(

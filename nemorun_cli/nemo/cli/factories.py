@@ -157,7 +157,9 @@ def fitting_argument(owner: Any, argument: str, annotation: Any) -> list[Factory
     Args:
         owner: the callable that has the argument.
     """
-    of_types = _for_types(members(annotation))
+    # An argument without an annotation takes what any factory makes.
+    any_type = [known for known in _registered if known.argument is None and known.namespace is None]
+    of_types = any_type if annotation is UNKNOWN else _for_types(members(annotation))
     return [*of_types, *(known for known in _registered if _is_for(known, owner, argument))]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.nemo.cli import factories, options
-from nemorun_cli.nemo.cli.annotations import described, parameters
+from nemorun_cli.nemo.cli.annotations import described
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,9 +17,9 @@ if TYPE_CHECKING:
 
 def lines(entrypoint: Entrypoint) -> Iterator[str]:
     """The lines of the page."""
-    yield f"Usage: {entrypoint.name} [OPTIONS] [name=value …]"
-    yield from (["", *entrypoint.help_str.partition("Args:")[0].strip().splitlines()])
-    known = {name: each for name, each in parameters(entrypoint.fn).items() if name != "ctx"}
+    yield f"Usage: python {Path(sys.argv[0]).name} [OPTIONS] [name=value …]"
+    yield from ("", entrypoint.name, *entrypoint.help_str.partition("Args:")[0].strip().splitlines())
+    known = entrypoint.parameters()
     yield from _section("Arguments", [_argument(name, each) for name, each in known.items()])
     for name, parameter in known.items():
         fitting = factories.fitting_argument(entrypoint.fn, name, parameter.annotation)

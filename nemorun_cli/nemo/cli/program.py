@@ -42,7 +42,7 @@ def main(
                 f"{made.name} is an entrypoint already",
                 hint=f"give {', '.join(kwargs)} to its @run.cli.entrypoint",
             )
-        made = made or entrypoint(**kwargs)(fn).cli_entrypoint
+        made = made or getattr(entrypoint(**kwargs)(fn), "cli_entrypoint")  # noqa: B009 - mypy does not know it
         given = {
             "default_factory": default_factory,
             "default_executor": default_executor,
