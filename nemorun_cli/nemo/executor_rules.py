@@ -263,5 +263,7 @@ SLURM: Final[Rules] = {
         why="the memory of GPUs is not measured",
         instead="leave it out: exp show has the CPU time and the peak of the memory of each attempt",
     ),
-    "ray_template": RefusedValue(why="exp starts no Ray cluster", instead="start Ray in the task's own script"),
+    "ray_template": RefusedValue(
+        why="exp starts no Ray cluster", instead="start Ray in the task's own script"
+    ),
 }
