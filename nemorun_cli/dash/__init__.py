@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nemorun_cli.dash.auto_start import dxp
-    from nemorun_cli.dash.experiment import Experiment, ml_dash_experiment
-    from nemorun_cli.dash.log import LogBuilder, LogLevel
-    from nemorun_cli.dash.names import (
+    from nemorun_cli.dash.exceptions import (
         AuthenticationError,
         ConfigurationError,
         ExperimentError,
         MlDashError,
         NetworkError,
-        OperationMode,
-        ParametersBuilder,
         StorageError,
     )
+    from nemorun_cli.dash.experiment import Experiment, OperationMode, ParametersBuilder, ml_dash_experiment
+    from nemorun_cli.dash.log import LogBuilder, LogLevel
     from nemorun_cli.dash.run import RUN
 
 __all__ = [
@@ -42,23 +40,24 @@ __all__ = [
     "ml_dash_experiment",
 ]
 
-_NAMES = "nemorun_cli.dash.names"
+_EXCEPTIONS = "nemorun_cli.dash.exceptions"
+_EXPERIMENT = "nemorun_cli.dash.experiment"
 # Imported on first use: `dxp` opens nothing, but reads the environment.
 _MODULES = {
     "RUN": "nemorun_cli.dash.run",
-    "AuthenticationError": _NAMES,
-    "ConfigurationError": _NAMES,
-    "Experiment": "nemorun_cli.dash.experiment",
-    "ExperimentError": _NAMES,
+    "AuthenticationError": _EXCEPTIONS,
+    "ConfigurationError": _EXCEPTIONS,
+    "Experiment": _EXPERIMENT,
+    "ExperimentError": _EXCEPTIONS,
     "LogBuilder": "nemorun_cli.dash.log",
     "LogLevel": "nemorun_cli.dash.log",
-    "MlDashError": _NAMES,
-    "NetworkError": _NAMES,
-    "OperationMode": _NAMES,
-    "ParametersBuilder": _NAMES,
-    "StorageError": _NAMES,
+    "MlDashError": _EXCEPTIONS,
+    "NetworkError": _EXCEPTIONS,
+    "OperationMode": _EXPERIMENT,
+    "ParametersBuilder": _EXPERIMENT,
+    "StorageError": _EXCEPTIONS,
     "dxp": "nemorun_cli.dash.auto_start",
-    "ml_dash_experiment": "nemorun_cli.dash.experiment",
+    "ml_dash_experiment": _EXPERIMENT,
 }
 _ABSENT = {
     "LocalStorage": "records have another layout on disk: read them with nemorun_cli.tracking.record",

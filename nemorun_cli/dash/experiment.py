@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import os
 import warnings
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from nemorun_cli.dash.run import COMPUTED, DEFAULT_PREFIX, FIELDS, RUN
 from nemorun_cli.tracking import experiment as tracked
 from nemorun_cli.tracking.lifecycle import Lifecycle
+from nemorun_cli.tracking.params import Params
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from nemorun_cli.dash.bindrs import Bindrs
     from nemorun_cli.dash.log import LogBuilder
-    from nemorun_cli.dash.names import OperationMode
     from nemorun_cli.dash.saved_files import DashFiles
 
 SETTINGS: Final = tuple(name for name in FIELDS if name not in {"prefix", "readme", "owner", "name"})
 ARGUMENTS: Final = (*tracked.ARGUMENTS, "remote", "local_path", *SETTINGS)
+ParametersBuilder: Final = Params
 _REMOTE: Final = ("job_lifecycle", "managed")
 
 Owner = TypeVar("Owner", bound="Experiment")
+
+
+class OperationMode(Enum):
+    """Where records are stored: always on this machine."""
+
+    LOCAL = "local"
+    REMOTE = "remote"
+    HYBRID = "hybrid"
 
 
 class RunLifecycle(Lifecycle[Owner], Generic[Owner]):
@@ -98,7 +108,7 @@ class Experiment(tracked.Experiment):
         if local_path is not None:
             _warn("local_path is deprecated: write dash_root")
         self._is_given = bool(prefix)
-        self._template = os.fspath(prefix) if prefix else RUN.prefix
+        self._template = os.fspath(prefix or RUN.prefix or DEFAULT_PREFIX)
         self._settings = RUN(**settings, prefix=self._template)
         super().__init__(
             prefix=self._first_prefix(),
@@ -135,10 +145,10 @@ class Experiment(tracked.Experiment):
 
     def follow_run(self) -> None:
         """Use the prefix of `RUN`, if it was set after an experiment without a prefix was made."""
-        if not self._is_given and self._template != RUN.prefix:
-            self._template = RUN.prefix
-            self.move(RUN.prefix)
-            self._is_given = False
+        template = os.fspath(RUN.prefix or DEFAULT_PREFIX)
+        if not self._is_given and self._template != template:
+            self.move(template)
+            self._template, self._is_given = template, False
 
     def move(self, prefix: str | os.PathLike[str]) -> None:
         """Use another prefix, which may have templates, before the record is opened.
@@ -164,8 +174,6 @@ class Experiment(tracked.Experiment):
     @property
     def mode(self) -> OperationMode:
         """Where the record is stored: on this machine."""
-        from nemorun_cli.dash.names import OperationMode  # noqa: PLC0415 - rarely used
-
         return OperationMode.LOCAL
 
     @property

@@ -100,7 +100,7 @@ class RUN(metaclass=_Settings):
             UsageError: a name in it is unknown or has no value.
         """
         prefix = self.filled(os.fspath(template))
-        parts = prefix.strip("/").split("/")
+        parts = prefix.split("/")
         self.__dict__["prefix"] = prefix
         if len(parts) > 1:
             self.__dict__.update(owner=parts[0], project=parts[1], name=parts[-1])
@@ -124,7 +124,7 @@ class RUN(metaclass=_Settings):
                 raise UsageError(f"prefix {template!r}: {error.message}") from None
         if "{" in text or "}" in text:
             raise UsageError(f"prefix {template!r}: unmatched brace, or a template that contains itself")
-        return text
+        return text.strip("/")
 
     def _value(self, match: re.Match[str]) -> str:
         scope, name, form = match[1], match[2], match[3] or ""

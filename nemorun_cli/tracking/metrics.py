@@ -153,24 +153,24 @@ class Metric:
     def stats(self, *, openings: Collection[str] | None = None) -> MetricStatistics:
         """The last, min, max, mean and count of each numeric field, and how many values are NaN."""
         rows, _ = row_files.series(self.folder, openings=openings)
-        return MetricStatistics(statistics(rows), lambda: self._facts(rows))
+        extent = _extent(rows)
+        return MetricStatistics(statistics(rows), lambda: self._facts(*extent))
 
     def described(self) -> MetricDescription:
         """The name and the description of the metric."""
         values = {"name": self.name, **self.about()}
-        return MetricDescription(values, lambda: self._facts(row_files.series(self.folder)[0]))
+        return MetricDescription(values, lambda: self._facts(*_extent(row_files.series(self.folder)[0])))
 
-    def _facts(self, rows: list[Row]) -> dict[str, Any]:
+    def _facts(self, count: int, first: str | None, last: str | None) -> dict[str, Any]:
         """What ML-Dash reports about a metric: its description, and the number and times of its rows."""
         about = {"description": None, "tags": [], "metadata": None, **self.about()}
-        first, last = (clock.stamp(rows[index]["_ts"]) if rows else None for index in (0, -1))
         return {
             "metricId": f"local-metric-{self.name}",
             "name": self.name,
             **about,
             "tags": about["tags"] or [],
-            "totalDataPoints": len(rows),
-            "bufferedDataPoints": len(rows),
+            "totalDataPoints": count,
+            "bufferedDataPoints": count,
             "chunkedDataPoints": 0,
             "totalChunks": 0,
             "chunkSize": CHUNK,
@@ -299,6 +299,12 @@ class Metrics:
         self.buffer.clear()
         for metric in self._series.values():
             metric.summary_cache.clear()
+
+
+def _extent(rows: list[Row]) -> tuple[int, str | None, str | None]:
+    """The number of rows, and the times of the first and last."""
+    first, last = (clock.stamp(rows[index]["_ts"]) if rows else None for index in (0, -1))
+    return len(rows), first, last
 
 
 def as_fields(value: Any) -> Mapping[str, Any]:

@@ -60,6 +60,7 @@ CALLS: Final[dict[str, dict[str, Call]]] = {
         'Experiment(project="my-project", prefix="my-experiment")': Call(
             'assert (result.prefix, result.project, result.owner) == ("my-experiment", "my-project", None)'
         ),
+        'Experiment(prefix="/alice/project/name/")': Call('assert result.prefix == "alice/project/name"'),
         'Experiment(prefix="../outside/name")': Call(
             raises=errors.UsageError, match="could leave the folder"
         ),
