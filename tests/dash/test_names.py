@@ -49,8 +49,9 @@ def test_a_line_is_built_in_two_steps(level: str, capsys: pytest.CaptureFixture[
     experiment = dash.Experiment("a/b/c")
     with pytest.raises(RuntimeError, match="not open"):
         experiment.log(metadata={"epoch": 1})
-    with experiment.run, pytest.warns(DeprecationWarning, match=r"logs\.info"):
-        builder = experiment.log(metadata={"epoch": 1}, step=2)
+    with experiment.run:
+        with pytest.warns(DeprecationWarning, match=r"logs\.info"):
+            builder = experiment.log(metadata={"epoch": 1}, step=2)
         getattr(builder, level)("text", step=3)
     (line,) = experiment.logs.read()
     assert (line["level"], line["message"], line["metadata"]) == (level, "text", {"epoch": 1, "step": 3})
