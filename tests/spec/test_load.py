@@ -312,6 +312,14 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused
             "tasks: {a: {partial: 'strict:X', args: {m: [{_target_: 'strict:Net'}]}}}",
             "tasks.a.args.m.0._target_",
         ),
+        (
+            "tasks: {a: {partial: 'mod:f', args: {a: {_same_: 1}, b: {_target_: 'mod:f', _id_: 1}}}}",
+            "tasks.a.args.a._same_: no earlier argument has _id_: 1",
+        ),
+        (
+            "tasks: {a: {partial: 'mod:f', args: {_args_: [{_target_: 'mod:f', _id_: 1, x: {_same_: 1}}]}}}",
+            "tasks.a.args._args_.0.x._same_: no earlier argument has _id_: 1",
+        ),
         ('tasks: {a: {command: "echo \'x"}}', "cannot be split"),
         ('tasks: {a: {command: ["a\\0b"]}}', "holds a NUL"),
         ('tasks: {a: {inline: x, env: {A: "a\\0b"}}}', "holds a NUL"),

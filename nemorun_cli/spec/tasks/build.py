@@ -495,6 +495,8 @@ class TaskBuilder:
         )
         at = self._place(member, "args")
         own = callables.called(str(task.body), task.args, (*member.place, "partial"), at=at)
+        for place, identity in callables.unmade(task.args, at, []):
+            self._report(place, f"no earlier argument has _id_: {identity}")
         for target in (own, *callables.targets(task.args, at)):
             key = (target.name, *folders[:1], task.env.get("PYTHONPATH", ""), interpreter, str(target.place))
             if key in self._checked_callables:
