@@ -493,7 +493,8 @@ class TaskBuilder:
         folders = callables.search_path(
             task.workdir, python_path=task.env.get("PYTHONPATH", ""), interpreter=interpreter
         )
-        at = self._place(member, "args")
+        has_args = "args" in member.own or "args" in (member.group or {})
+        at = self._place(member, "args") if has_args else (*member.place, "partial")
         own = callables.called(str(task.body), task.args, (*member.place, "partial"), at=at)
         for place, identity in callables.unmade(task.args, at, []):
             self._report(place, f"no earlier argument has _id_: {identity}")
