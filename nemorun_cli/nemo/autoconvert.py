@@ -34,11 +34,13 @@ _KEPT: Final = ("decorator_list", "annotation", "returns")  # fields that are no
 # Expressions and statements that need the result of a call that is directly in them.
 _NEEDED: Final[dict[type[ast.AST], tuple[str, ...]]] = {
     ast.Attribute: ("value",),
-    ast.Subscript: ("value",),
+    ast.Subscript: ("value", "slice"),
     ast.BinOp: ("left", "right"),
     ast.UnaryOp: ("operand",),
     ast.Compare: ("left", "comparators"),
     ast.FormattedValue: ("value",),
+    ast.AugAssign: ("value",),
+    ast.Raise: ("exc", "cause"),
     ast.Starred: ("value",),
     ast.For: ("iter",),
     ast.comprehension: ("iter",),
@@ -199,6 +201,12 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr:
         self.generic_visit(node.value if isinstance(node.value, ast.Call) else node)
+        return node
+
+    def visit_keyword(self, node: ast.keyword) -> ast.keyword:
+        is_needed = node.arg is None and isinstance(node.value, ast.Call)  # **f()
+        if not is_needed:
+            self.generic_visit(node)
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:

@@ -124,8 +124,16 @@ class MutableCall(arguments.Deferred, Generic[T]):
         return f"<{type(self).__name__}[{target}({', '.join(given)})]>"
 
     def clone(self) -> Self:
-        """A copy that has nothing in common with this one."""
-        return copy.deepcopy(self)
+        """A copy that has nothing in common with this one.
+
+        Raises:
+            UsageError: an argument cannot be copied, and no task can get it.
+        """
+        try:
+            return copy.deepcopy(self)
+        except Exception:  # objects raise anything from their copy; which one it is, is found below
+            arguments.portable(self, "args")
+            raise
 
     def walk(self, visit: Callable[[Any], object] | None = None, /, **changes: Callable[[Any], Any]) -> Self:
         """Change arguments here and in all calls that are arguments, and return this.

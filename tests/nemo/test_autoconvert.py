@@ -214,6 +214,8 @@ def collected() -> Model:
     parts = [Model(1)]
     parts += [Model(2)]
     parts.extend(Model(index) for index in (3, 4))
+    parts += plain([plain(Model(**plain({"hidden": 5})))])
+    parts[plain(0)].parts = plain([Model(6)])[0]
     return Model(parts={key: Model(value, parts) for key, value in zip("ab", (1, 2), strict=True)})
 
 

@@ -6,6 +6,7 @@ import copy
 import os
 import pathlib
 import pickle
+import threading
 import traceback
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Optional
@@ -217,6 +218,8 @@ def test_values_have_a_place_in_errors() -> None:
         task.translated().entry("tasks.t.args")
     with pytest.raises(UsageError, match=r"^tasks\.t\.args\.model\.0: a task cannot import .*inner"):
         Partial(train, [Config(inner)]).translated().entry("tasks.t.args")
+    with pytest.raises(UsageError, match=r"^args\.model\.0\.layers: a task cannot get .*lock"):
+        Partial(train, [Config(Model, layers=threading.Lock())]).clone()
     task.model = task
     assert "<…>" in repr(task)
     with pytest.raises(UsageError, match="contains itself"):
