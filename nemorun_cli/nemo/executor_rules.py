@@ -8,7 +8,7 @@ from nemorun_cli.errors import UsageError
 from nemorun_cli.nemo.field_rules import (
     BY_ANOTHER,
     Change,
-    Refused,
+    RefusedValue,
     Rule,
     Rules,
     Translated,
@@ -121,7 +121,7 @@ def _mounts(name: str) -> Translated:
         if wrong := [mount for mount in value if mount.startswith(JOB_FOLDER)]:
             raise refusal(
                 f"{type(executor).__name__}.{name}: {wrong[0]!r}",
-                Refused(
+                RefusedValue(
                     why="there is no folder of a job by that name",
                     instead="use $EXP_TASK_DIR in the task, which is the same folder for all its attempts",
                 ),
@@ -185,7 +185,7 @@ def _details(_: Any, value: Any) -> Change:
         name = f"{kind}.folder" if value.folder is not None else kind
         raise refusal(
             f"SlurmExecutor.job_details: {name}",
-            Refused(
+            RefusedValue(
                 why="the places of logs are fixed",
                 instead="read them with exp logs, or in the folder that exp show names",
             ),
@@ -248,17 +248,19 @@ SLURM: Final[Rules] = {
     "job_name": _SET_BY_NEMO_RUN,
     "run_as_group": _OF_A_GROUP,
     "resource_group": _OF_A_GROUP,
-    "array": Refused(
+    "array": RefusedValue(
         why="an array of jobs comes from a sweep",
         instead="add one task for each index, in a loop: tasks with equal requests become one array",
     ),
-    "het_group_indices": Refused(
+    "het_group_indices": RefusedValue(
         why="which members share a component is decided by their requests",
         instead="leave it out: members with equal requests share one allocation",
     ),
-    "dependencies": Refused(
+    "dependencies": RefusedValue(
         why="tasks depend on tasks of their own experiment",
         instead="add the other job as a task, and name it in dependencies of add()",
     ),
-    "ray_template": Refused(why="exp starts no Ray cluster", instead="start Ray in the task's own script"),
+    "ray_template": RefusedValue(
+        why="exp starts no Ray cluster", instead="start Ray in the task's own script"
+    ),
 }

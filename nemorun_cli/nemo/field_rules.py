@@ -41,14 +41,14 @@ class WithoutMeaning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class RefusedValue:
     """A field without a counterpart that changes what runs: only its default is accepted."""
 
     why: str
     instead: str
 
 
-Rule: TypeAlias = Translated | WithoutMeaning | Refused
+Rule: TypeAlias = Translated | WithoutMeaning | RefusedValue
 Rules: TypeAlias = Mapping[str, Rule]
 
 
@@ -81,7 +81,7 @@ def change(instance: Any, rules: Rules) -> Change:
     for name, rule in rules.items():
         value = getattr(instance, name)
         is_given = value is not None and not is_default(instance, name)
-        if isinstance(rule, Refused) and is_given:
+        if isinstance(rule, RefusedValue) and is_given:
             raise refusal(f"{type(instance).__name__}.{name}", rule)
         if isinstance(rule, Translated) and (is_given or rule.is_always):
             given = rule.change(instance, value)
@@ -90,6 +90,6 @@ def change(instance: Any, rules: Rules) -> Change:
     return Change(options=options, keys=keys)
 
 
-def refusal(name: str, rule: Refused) -> UsageError:
+def refusal(name: str, rule: RefusedValue) -> UsageError:
     """The error about something without a counterpart."""
     return UsageError(f"{name} has no counterpart: {rule.why}", hint=rule.instead)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.problems import choices
 from nemorun_cli.nemo import elsewhere
-from nemorun_cli.nemo.field_rules import BY_ANOTHER, Change, Refused, Rules, Translated, change, option
+from nemorun_cli.nemo.field_rules import BY_ANOTHER, Change, RefusedValue, Rules, Translated, change, option
 from nemorun_cli.nemo.named_fields import NamedFields
 
 _C10D: Final = "c10d"
@@ -80,7 +80,7 @@ NSYS: Final[Rules] = {
     "nsys_filename": BY_ANOTHER,
     "nsys_trace": BY_ANOTHER,
     "nsys_extra_args": BY_ANOTHER,
-    "nsys_gpu_metrics": Refused(
+    "nsys_gpu_metrics": RefusedValue(
         why="which processes measure a GPU depends on variables of the cluster",
         instead='add "--gpu-metrics-devices=all" to nsys_extra_args',
     ),

@@ -20,7 +20,7 @@ from nemorun_cli.nemo.executors import (
     SlurmExecutor,
     SlurmJobDetails,
 )
-from nemorun_cli.nemo.field_rules import Refused, Translated
+from nemorun_cli.nemo.field_rules import RefusedValue, Translated
 from nemorun_cli.nemo.launchers import NSYS, TORCHRUN, Launcher, Torchrun
 from nemorun_cli.nemo.packagers import Packager
 from nemorun_cli.nemo.plugins import Plugin
@@ -197,7 +197,7 @@ def test_a_field_follows_its_rule(instance: Any, name: str, rule: Any, values: d
         before.launcher = after.launcher = "torchrun"
     setattr(after, name, values[name])
     assert getattr(before, name) != values[name]
-    if isinstance(rule, Refused):
+    if isinstance(rule, RefusedValue):
         with pytest.raises(
             UsageError, match=f"{type(instance).__name__}.{name} has no counterpart: "
         ) as refused:

@@ -11,7 +11,7 @@ from support.documents import ROOT
 
 from nemorun_cli.nemo import elsewhere, launchers, packagers, tunnels
 from nemorun_cli.nemo.executors import DockerExecutor, Executor, LocalExecutor, SlurmExecutor, SlurmJobDetails
-from nemorun_cli.nemo.field_rules import Refused, Translated, WithoutMeaning
+from nemorun_cli.nemo.field_rules import RefusedValue, Translated, WithoutMeaning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +115,7 @@ def test_every_translated_field_has_a_row() -> None:
         assert [name for name in names if not re.search(rf"\b{name}=", own + everywhere)] == [], kind
 
 
-@pytest.mark.parametrize("kind", [WithoutMeaning, Refused])
+@pytest.mark.parametrize("kind", [WithoutMeaning, RefusedValue])
 def test_every_other_field_has_its_reason(kind: Any) -> None:
     """The tables of fields without meaning, and of refused ones, have each with the reason in the rules."""
     texts = ("why",) if kind is WithoutMeaning else ("why", "instead")
