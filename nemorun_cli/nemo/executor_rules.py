@@ -243,6 +243,7 @@ SLURM: Final[Rules] = {
     "wait_time_for_group_job": WithoutMeaning("all members of a group start at once"),
     "monitor_group_job": WithoutMeaning("a group has finished when all its members have"),
     "monitor_group_job_wait_time": WithoutMeaning("a group has finished when all its members have"),
+    "memory_measure": WithoutMeaning("it prints `nvidia-smi` once: write that into the script"),
     "poll_estimated_start_time": WithoutMeaning("`exp why` shows the expected start"),
     "job_name": _SET_BY_NEMO_RUN,
     "run_as_group": _OF_A_GROUP,
@@ -258,10 +259,6 @@ SLURM: Final[Rules] = {
     "dependencies": RefusedValue(
         why="tasks depend on tasks of their own experiment",
         instead="add the other job as a task, and name it in dependencies of add()",
-    ),
-    "memory_measure": RefusedValue(
-        why="the memory of GPUs is not measured",
-        instead="leave it out: exp show has the CPU time and the peak of the memory of each attempt",
     ),
     "ray_template": RefusedValue(
         why="exp starts no Ray cluster", instead="start Ray in the task's own script"

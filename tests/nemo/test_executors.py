@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 import pytest
 
@@ -449,3 +450,13 @@ def test_a_plugin_changes_what_it_gets() -> None:
         Plugin().setup(None, executor)
     with pytest.raises(UsageError, match="Ours has no field 'leve'"):
         Ours(leve="debug")
+
+
+def test_fields_and_their_types_can_be_asked_for() -> None:
+    """As for any dataclass: `Config(SlurmExecutor, …)` and `key=value` arguments need them."""
+    for kind in (LocalExecutor, DockerExecutor, SlurmExecutor, SSHTunnel, Torchrun):
+        own = {field.name: field for field in fields(kind)}
+        assert inspect.signature(kind).parameters.keys() == {
+            name for name, field in own.items() if field.init
+        }
+        assert get_type_hints(kind).keys() >= own.keys()
