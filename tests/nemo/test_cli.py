@@ -33,7 +33,10 @@ from nemorun_cli.nemo.cli import (
 from nemorun_cli.nemo.cli.assignments import split
 from nemorun_cli.nemo.cli.conversion import MISSING, converted
 from nemorun_cli.nemo.executors import DockerExecutor, Executor, LocalExecutor
+from nemorun_cli.nemo.experiment import Experiment
 from nemorun_cli.nemo.plugins import Plugin
+from nemorun_cli.nemo.scripts import Script
+from nemorun_cli.spec import python_specs
 
 if TYPE_CHECKING:
     from support.workspace import Exp
@@ -411,6 +414,7 @@ def test_an_executor_and_plugins_are_chosen_by_name() -> None:
         (["models[2].hidden=3"], "models has no item 2: it has 2, counted from 0", ""),
         (["models.x=3"], "models has no item 'x'", ""),
         (["epochs/=3"], "epochs: the result is 3.3333333333333335, but expected int", ""),
+        (["optimizer.lr/=0"], "optimizer.lr: 0.001 /= 0: ", ""),
         (["epochs/=0"], "epochs: 10 /= 0: division by zero", ""),
         (["epochs+=x"], "epochs: += cannot change 10 by 'x'", ""),
         (["optimizer.betas-=[1]"], "optimizer.betas: -= cannot change", ""),
@@ -522,6 +526,42 @@ def test_an_entrypoint_without_an_executor_is_called(
     )
 
 
+def test_a_dry_run_starts_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--dryrun shows the experiment, also one that does not ask its context, and never one of `exp run`."""
+
+    def study(n: int = 1) -> None:
+        with Experiment("study") as made:
+            for number in range(n):
+                made.add(Script(inline=f"echo {number}"), name=f"task-{number}")
+            made.run()
+
+    def simple(n: int = 1) -> None:
+        raise AssertionError(n)
+
+    monkeypatch.setenv("NEMORUN_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["program.py", "n=2", "--dryrun"])
+    main(study, type="experiment")
+    assert capsys.readouterr().out.startswith("study: 2 task(s); nothing is created\n")
+    main(simple, enable_executor=False)
+    assert "n  2" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    with (
+        python_specs.building(),
+        pytest.raises(UsageError, match="--dryrun is an option of the program alone"),
+    ):
+        main(study)
+    monkeypatch.setattr(sys, "argv", ["program.py", "epochs=3"])
+    with python_specs.building(), pytest.raises(python_specs.Built) as built:
+        main(train)
+    assert built.value.builder.spec["tasks"]["train"]["args"]["epochs"] == 3
+    monkeypatch.setattr(sys, "argv", ["program.py", "--detach"])
+    with pytest.raises(SystemExit, match="2"):
+        main(simple)
+    assert "--detach: simple is called in this process" in capsys.readouterr().err
+
+
 PROGRAM = """
 import sys
 from dataclasses import dataclass
@@ -576,7 +616,6 @@ def test_an_entrypoint_is_a_task_or_makes_an_experiment(exp: Exp) -> None:
     assert exp("logs", "study", "train_1").stdout == "Model(hidden=2) 1 here\n"
     exp("wait", "night")
     assert exp("logs", "night", "night").stdout == "Model(hidden=3) 4 here\n"
-    assert exp("run", path, "--dry-run", "--json").json["name"] == "train"
 
 
 def test_a_question_is_asked_only_at_a_terminal(exp: Exp) -> None:
