@@ -4,7 +4,7 @@ import builtins
 import math
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -189,6 +189,10 @@ def refused(*words: str, fn: Any = train) -> tuple[str, str]:
         ("Colour.BLUE", Colour, Colour.BLUE),
         ("[0.9, 1]", list[float], [0.9, 1.0]),
         ("[a, gpt-2, '3', 4]", list[str], ["a", "gpt-2", "3", "4"]),
+        ("[/a b, *.py, 'x,y', it's, [c/d]]", Any, ["/a b", "*.py", "x,y", "it's", ["c/d"]]),
+        ("[/a, b]", list[Path], [Path("/a"), Path("b")]),
+        ("a, b", Any, "a, b"),
+        ("1, 2", Any, (1, 2)),
         ("(1, 2.5)", tuple[int, float], (1, 2.5)),
         ("[1, 2]", tuple[int, ...], (1, 2)),
         ("()", tuple[()], ()),
@@ -235,7 +239,9 @@ def test_a_value_has_the_type_of_its_annotation(text: str, annotation: Any, expe
         ("{1, 1}", set[int], "a value is written twice"),
         ("{'a': 1, a: 2}", dict[str, int], "a key is written twice"),
         ("{**a}", dict, "expected dict"),
-        ("[*a]", list, "expected list"),
+        ("[a,,b]", list, "expected list"),
+        ("[(a]", list, "expected list"),
+        ("relu", Callable, "only a factory can make one"),
         ("[1, [2, x]]", list[int | list[int]], "expected list[int | list[int]]"),
         ("(1, 2)", tuple[int, int, int], "it has 2 values, not 3"),
         ("x", int | float, "expected int or float"),
@@ -363,6 +369,11 @@ def test_values_are_made_by_factories_and_annotated_classes() -> None:
     assert called_with("model=Model(hidden=1)").model == Config(Model, hidden=1)
     assert called_with(f"other={Model.__module__}.Model(2)").other == Config(Model, hidden=2)
     assert called_with("models=[small, 'small', Model(1)]").models[1:] == [small(), Config(Model, hidden=1)]
+    assert called_with("model=Model(activation=tanh,hidden=1)").model.activation == "tanh"
+    tunnel = started("executor=SlurmExecutor(tunnel=SSHTunnel(host=h.org, user=u, job_dir=/x))")[
+        0
+    ].executor.tunnel
+    assert (tunnel.host, tunnel.job_dir) == ("h.org", "/x")
     assert called_with("small", "epochs=1").model == small()
     assert resolve_factory(Model, "small") is small
     assert list_factories(Optimizer) == [adam]
