@@ -4,7 +4,7 @@ import builtins
 import math
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -33,7 +33,10 @@ from nemorun_cli.nemo.cli import (
 from nemorun_cli.nemo.cli.assignments import split
 from nemorun_cli.nemo.cli.conversion import MISSING, converted
 from nemorun_cli.nemo.executors import DockerExecutor, Executor, LocalExecutor
+from nemorun_cli.nemo.experiment import Experiment
 from nemorun_cli.nemo.plugins import Plugin
+from nemorun_cli.nemo.scripts import Script
+from nemorun_cli.spec import python_specs
 
 if TYPE_CHECKING:
     from support.workspace import Exp
@@ -186,6 +189,10 @@ def refused(*words: str, fn: Any = train) -> tuple[str, str]:
         ("Colour.BLUE", Colour, Colour.BLUE),
         ("[0.9, 1]", list[float], [0.9, 1.0]),
         ("[a, gpt-2, '3', 4]", list[str], ["a", "gpt-2", "3", "4"]),
+        ("[/a b, *.py, 'x,y', it's, [c/d]]", Any, ["/a b", "*.py", "x,y", "it's", ["c/d"]]),
+        ("[/a, b]", list[Path], [Path("/a"), Path("b")]),
+        ("a, b", Any, "a, b"),
+        ("1, 2", Any, (1, 2)),
         ("(1, 2.5)", tuple[int, float], (1, 2.5)),
         ("[1, 2]", tuple[int, ...], (1, 2)),
         ("()", tuple[()], ()),
@@ -232,7 +239,9 @@ def test_a_value_has_the_type_of_its_annotation(text: str, annotation: Any, expe
         ("{1, 1}", set[int], "a value is written twice"),
         ("{'a': 1, a: 2}", dict[str, int], "a key is written twice"),
         ("{**a}", dict, "expected dict"),
-        ("[*a]", list, "expected list"),
+        ("[a,,b]", list, "expected list"),
+        ("[(a]", list, "expected list"),
+        ("relu", Callable, "only a factory can make one"),
         ("[1, [2, x]]", list[int | list[int]], "expected list[int | list[int]]"),
         ("(1, 2)", tuple[int, int, int], "it has 2 values, not 3"),
         ("x", int | float, "expected int or float"),
@@ -360,6 +369,11 @@ def test_values_are_made_by_factories_and_annotated_classes() -> None:
     assert called_with("model=Model(hidden=1)").model == Config(Model, hidden=1)
     assert called_with(f"other={Model.__module__}.Model(2)").other == Config(Model, hidden=2)
     assert called_with("models=[small, 'small', Model(1)]").models[1:] == [small(), Config(Model, hidden=1)]
+    assert called_with("model=Model(activation=tanh,hidden=1)").model.activation == "tanh"
+    tunnel = started("executor=SlurmExecutor(tunnel=SSHTunnel(host=h.org, user=u, job_dir=/x))")[
+        0
+    ].executor.tunnel
+    assert (tunnel.host, tunnel.job_dir) == ("h.org", "/x")
     assert called_with("small", "epochs=1").model == small()
     assert resolve_factory(Model, "small") is small
     assert list_factories(Optimizer) == [adam]
@@ -411,6 +425,7 @@ def test_an_executor_and_plugins_are_chosen_by_name() -> None:
         (["models[2].hidden=3"], "models has no item 2: it has 2, counted from 0", ""),
         (["models.x=3"], "models has no item 'x'", ""),
         (["epochs/=3"], "epochs: the result is 3.3333333333333335, but expected int", ""),
+        (["optimizer.lr/=0"], "optimizer.lr: 0.001 /= 0: ", ""),
         (["epochs/=0"], "epochs: 10 /= 0: division by zero", ""),
         (["epochs+=x"], "epochs: += cannot change 10 by 'x'", ""),
         (["optimizer.betas-=[1]"], "optimizer.betas: -= cannot change", ""),
@@ -522,6 +537,42 @@ def test_an_entrypoint_without_an_executor_is_called(
     )
 
 
+def test_a_dry_run_starts_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--dryrun shows the experiment, also one that does not ask its context, and never one of `exp run`."""
+
+    def study(n: int = 1) -> None:
+        with Experiment("study") as made:
+            for number in range(n):
+                made.add(Script(inline=f"echo {number}"), name=f"task-{number}")
+            made.run()
+
+    def simple(n: int = 1) -> None:
+        raise AssertionError(n)
+
+    monkeypatch.setenv("NEMORUN_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["program.py", "n=2", "--dryrun"])
+    main(study, type="experiment")
+    assert capsys.readouterr().out.startswith("study: 2 task(s); nothing is created\n")
+    main(simple, enable_executor=False)
+    assert "n  2" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    with (
+        python_specs.building(),
+        pytest.raises(UsageError, match="--dryrun is an option of the program alone"),
+    ):
+        main(study)
+    monkeypatch.setattr(sys, "argv", ["program.py", "epochs=3"])
+    with python_specs.building(), pytest.raises(python_specs.Built) as built:
+        main(train)
+    assert built.value.builder.spec["tasks"]["train"]["args"]["epochs"] == 3
+    monkeypatch.setattr(sys, "argv", ["program.py", "--detach"])
+    with pytest.raises(SystemExit, match="2"):
+        main(simple)
+    assert "--detach: simple is called in this process" in capsys.readouterr().err
+
+
 PROGRAM = """
 import sys
 from dataclasses import dataclass
@@ -576,7 +627,6 @@ def test_an_entrypoint_is_a_task_or_makes_an_experiment(exp: Exp) -> None:
     assert exp("logs", "study", "train_1").stdout == "Model(hidden=2) 1 here\n"
     exp("wait", "night")
     assert exp("logs", "night", "night").stdout == "Model(hidden=3) 4 here\n"
-    assert exp("run", path, "--dry-run", "--json").json["name"] == "train"
 
 
 def test_a_question_is_asked_only_at_a_terminal(exp: Exp) -> None:

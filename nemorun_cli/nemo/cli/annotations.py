@@ -140,7 +140,7 @@ def _is_made(annotation: Any) -> bool:
         return False
     if annotation in (object, UNKNOWN) or issubclass(annotation, Enum):
         return False
-    return annotation.__module__ not in ("builtins", "pathlib", "typing", "types")
+    return annotation.__module__ not in ("builtins", "collections.abc", "pathlib", "types", "typing")
 
 
 def described(annotation: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import sys
@@ -29,7 +30,7 @@ from nemorun_cli.nemo.executors import LocalExecutor
 from nemorun_cli.spec import python_specs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nemorun_cli.nemo.cli.entrypoints import Entrypoint
 
@@ -41,6 +42,7 @@ def run(entrypoint: Entrypoint, words: Sequence[str], cmd_defaults: Mapping[str,
         UsageError: an option or an argument is wrong.
     """
     line = options.parse(words)
+    _require_fitting(entrypoint, line.fields)
     if line.fields.pop("help", False):
         terminal.write_lines(help_page.lines(entrypoint))
         terminal.flush()
@@ -48,10 +50,24 @@ def run(entrypoint: Entrypoint, words: Sequence[str], cmd_defaults: Mapping[str,
     context, call = prepared(entrypoint, line, cmd_defaults)
     if context.to_yaml or context.to_json:
         export(context, call)
-    elif entrypoint.type == "experiment" or not entrypoint.enable_executor:
+    elif not entrypoint.enable_executor:
+        _call_here(entrypoint, context, call)
+    elif entrypoint.type == "experiment":
         _experiment(entrypoint, context, call)
     else:
         _task(context, call)
+
+
+def _require_fitting(entrypoint: Entrypoint, fields: Mapping[str, Any]) -> None:
+    """Refuse options that would have no effect."""
+    if fields.get("dryrun") and python_specs.only_builds():
+        raise UsageError("--dryrun is an option of the program alone", hint="write exp run --dry-run PROGRAM")
+    without = [name for name in ("detach", "direct", "tail_logs", "name") if fields.get(name)]
+    if without and not entrypoint.enable_executor:
+        raise UsageError(
+            f"--{without[0].replace('_', '-')}: {entrypoint.name} is called in this process, not run by exp",
+            hint="its decorator has enable_executor=False",
+        )
 
 
 def prepared(
@@ -145,6 +161,8 @@ def _parted(
 ) -> tuple[list[WrittenValue], list[WrittenValue]]:
     """The arguments of the context, `run.executor=…` or `executor=…`, and those of the function."""
     known = entrypoint.parameters()
+    if not entrypoint.enable_executor:
+        return [], list(given)
     prefixes = {"run", "ctx"} if entrypoint.takes_context else {"run"}
     own, others = [], []
     for each in given:
@@ -242,13 +260,36 @@ def _task(context: RunContext, call: calls.MutableCall[Any]) -> None:
     )
 
 
-def _experiment(entrypoint: Entrypoint, context: RunContext, call: calls.MutableCall[Any]) -> None:
-    """Call the function, which builds and launches its experiment."""
-    if not context.dryrun and not _is_confirmed(context, call):
+def _call_here(entrypoint: Entrypoint, context: RunContext, call: calls.MutableCall[Any]) -> None:
+    """Call a function that has no executor."""
+    if context.dryrun:
+        dryrun.dryrun_fn(call)
         return
     own = {"ctx": context} if entrypoint.takes_context else {}
     calls.build(calls.cast(calls.Partial, call))(**own)
-    context.finish()
+
+
+def _experiment(entrypoint: Entrypoint, context: RunContext, call: calls.MutableCall[Any]) -> None:
+    """Call the function, which launches its experiment; for a dry run only until it would launch it."""
+    own = {"ctx": context} if entrypoint.takes_context else {}
+    function = functools.partial(calls.build(calls.cast(calls.Partial, call)), **own)
+    if context.dryrun:
+        _show(context, function)
+    elif _is_confirmed(context, call):
+        function()
+        context.finish()
+
+
+def _show(context: RunContext, function: Callable[[], object]) -> None:
+    """Show the experiment that a function would launch, also if it does not ask its context to do so."""
+    try:
+        with python_specs.building():
+            function()
+            context.finish()
+    except python_specs.Built as built:
+        from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
+
+        run_built.show(run_built.read(built.builder, built.sets))
 
 
 def _is_confirmed(context: RunContext, call: calls.MutableCall[Any]) -> bool:
@@ -269,4 +310,5 @@ def _is_confirmed(context: RunContext, call: calls.MutableCall[Any]) -> bool:
 def _is_person() -> bool:
     stream = sys.stdin
     is_terminal = stream is not None and not stream.closed and stream.isatty()
-    return is_terminal and not os.environ.get("EXP_TASK") and not python_specs.only_builds()
+    is_one_of_many = bool(os.environ.get("EXP_TASK") or os.environ.get("LOCAL_RANK"))  # a task; of torchrun
+    return is_terminal and not is_one_of_many and not python_specs.only_builds()

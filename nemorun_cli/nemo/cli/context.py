@@ -62,6 +62,7 @@ class RunContext:
 
             self._experiment = Experiment(self.name, executor=self.executor)
             self._experiment.__enter__()
+        options = {"plugins": self.plugins or None, **options}
         return str(self._experiment.add(task, executor=executor, name=name, **options))
 
     def finish(self) -> None:

@@ -94,7 +94,7 @@ def _as(written: Written, kind: Any, make: Make, *, is_exact: bool) -> Any:
         return _SCALARS[kind](written, is_exact)
     if isinstance(kind, type):
         return _instance(written, kind)
-    raise MismatchError("a value of this type cannot be written on a command line")
+    raise MismatchError("only a factory can make one")
 
 
 def _instance(written: Written, kind: type) -> Any:
@@ -104,7 +104,7 @@ def _instance(written: Written, kind: type) -> Any:
         return kind(_path(written))
     made = classes(kind)
     reason = "no factory has this name" if isinstance(written.form, (Name, NamedCall)) else ""
-    raise MismatchError(reason if made else "a value of this type cannot be written on a command line")
+    raise MismatchError(reason if made else "only a factory can make one")
 
 
 def _as_it_is(written: Written, make: Make) -> Any:
@@ -112,13 +112,22 @@ def _as_it_is(written: Written, make: Make) -> Any:
     form = written.form
     if isinstance(form, Scalar):
         return _finite(form.value, written.source)
-    if isinstance(form, Items):
+    if isinstance(form, Items) and not _is_text_with_commas(form, written.source):
         return _collected(form.kind, [_converted(item, UNKNOWN, make) for item in form.items])
     if isinstance(form, Pairs):
         return _dict(form, UNKNOWN, UNKNOWN, make)
     if isinstance(form, NamedCall):
         raise MismatchError("no factory has this name; put a text that looks like a call in quotes")
     return _WORDS.get(written.source.strip().lower(), written.source) if form else written.source
+
+
+def _is_text_with_commas(form: Items, source: str) -> bool:
+    """Whether what Python would read as a tuple is more likely a text, as `a, b` is."""
+    return (
+        form.kind is tuple
+        and source[:1] != "("
+        and not all(isinstance(item.form, Scalar) for item in form.items)
+    )
 
 
 def _finite(value: Any, source: str) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.nemo.cli import factories, options
-from nemorun_cli.nemo.cli.annotations import described
+from nemorun_cli.nemo.cli.annotations import UNKNOWN, described
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,8 @@ def lines(entrypoint: Entrypoint) -> Iterator[str]:
     yield from _section("Arguments", [_argument(name, each) for name, each in known.items()])
     for name, parameter in known.items():
         fitting = factories.fitting_argument(entrypoint.fn, name, parameter.annotation)
+        if parameter.annotation is UNKNOWN:  # it takes what any factory makes
+            fitting = [each for each in fitting if each.argument == name]
         yield from _section(f"Factories for {name}", [_factory(each) for each in fitting])
     yield from _section(
         "Factories for --factory", [_factory(each) for each in factories.of_function(entrypoint.fn)]

@@ -64,21 +64,84 @@ class Written:
 
 
 _ONE_TEXT: Final = re.compile(r"""b?(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")""", re.DOTALL)
+_CALL: Final = re.compile(r"([^\W\d]\w*(?:\.\w+)*)\((.*)\)", re.DOTALL)
+_ARGUMENT: Final = re.compile(r"([^\W\d]\w*)\s*=\s*(.*)", re.DOTALL)
+_CLOSING: Final = {"(": ")", "[": "]", "{": "}"}
+_SIGN: Final = re.compile(rf"(?<![\w]){_ONE_TEXT.pattern}|[][(){{}},]", re.DOTALL)
+_MOST_LEVELS: Final = 20  # of lists and calls without quotes in each other
 _ITEMS: Final[dict[type[ast.AST], type]] = {ast.List: list, ast.Tuple: tuple, ast.Set: set}
 
 
 def read(text: str) -> Written:
-    """The value that a text describes; its form is None where it is no literal."""
+    """The value that a text describes; its form is None where it is no literal.
+
+    In a list, and in the arguments of a call, texts need no quotes: `[/data/a, b-c]`, `SSHTunnel(host=h.x)`.
+    """
+    return _read(text, 0)
+
+
+def _read(text: str, depth: int) -> Written:
     source = text.strip()
+    form = _strict(source)
+    if form is None and depth < _MOST_LEVELS:
+        form = _list_without_quotes(source, depth) or _call_without_quotes(source, depth)
+    return Written(text, form)
+
+
+def _strict(source: str) -> Form:
+    """The form of a literal of Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd escapes and numbers: they stay as they are written
             body = ast.parse(source, mode="eval").body
         whole = _Reader(source).written(body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: a text nested too deeply
-        return Written(text, None)
+        return None
     # Python skips comments and outer parentheses; a value that has them is a text.
-    return Written(text, whole.form if whole.source == source else None)
+    return whole.form if whole.source == source else None
+
+
+def _list_without_quotes(source: str, depth: int) -> Items | None:
+    if source[:1] != "[" or source[-1:] != "]" or (parts := _split(source[1:-1])) is None:
+        return None
+    return Items(list, tuple(_read(part, depth + 1) for part in parts))
+
+
+def _call_without_quotes(source: str, depth: int) -> NamedCall | None:
+    match = _CALL.fullmatch(source)
+    if match is None or (parts := _split(match[2])) is None:
+        return None
+    positional: list[Written] = []
+    named: list[tuple[str, Written]] = []
+    for part in parts:
+        argument = _ARGUMENT.fullmatch(part)
+        if argument is not None:
+            named.append((argument[1], _read(argument[2], depth + 1)))
+        elif named:
+            return None
+        else:
+            positional.append(_read(part, depth + 1))
+    return NamedCall(match[1], tuple(positional), tuple(named))
+
+
+def _split(text: str) -> list[str] | None:
+    """The parts between commas outside of quotes and brackets; None if these do not match, or one is empty."""
+    parts, begin = [], 0
+    open_brackets: list[str] = []
+    for match in _SIGN.finditer(text):
+        sign = match[0]
+        if sign in _CLOSING:
+            open_brackets.append(_CLOSING[sign])
+        elif sign in _CLOSING.values():
+            if not open_brackets or open_brackets.pop() != sign:
+                return None
+        elif sign == "," and not open_brackets:
+            parts.append(text[begin : match.start()].strip())
+            begin = match.end()
+    parts.append(text[begin:].strip())
+    if parts[-1] == "":
+        parts.pop()
+    return None if open_brackets or "" in parts else parts
 
 
 class _Reader:

@@ -6,15 +6,14 @@ import operator
 from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.nemo.cli import literals
 from nemorun_cli.nemo.cli.annotations import UNKNOWN, described
 from nemorun_cli.nemo.cli.conversion import MISSING, converted
+from nemorun_cli.nemo.cli.literals import Scalar, Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nemorun_cli.nemo.cli.conversion import Make
-    from nemorun_cli.nemo.cli.literals import Written
 
 _APPLY: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "+=": operator.add,
@@ -67,17 +66,13 @@ def _quotient(old: Any, operand: Any) -> Any:
 
 def _number(result: Any, annotation: Any, place: str) -> Any:
     """A result of arithmetic as the type of its argument."""
-    if type(result) is float and result.is_integer():
-        whole = literals.Written(str(int(result)), literals.Scalar(int(result)))
+    whole = int(result) if type(result) is float and result.is_integer() else result
+    for number in (result, whole):
         try:
-            return converted(whole, annotation, place=place, make=_nothing)
+            return converted(Written(repr(number), Scalar(number)), annotation, place=place, make=_nothing)
         except UsageError:
-            pass
-    exact = literals.Written(repr(result), literals.Scalar(result))
-    try:
-        return converted(exact, annotation, place=place, make=_nothing)
-    except UsageError:
-        raise UsageError(f"{place}: the result is {result!r}, but expected {described(annotation)}") from None
+            continue
+    raise UsageError(f"{place}: the result is {result!r}, but expected {described(annotation)}")
 
 
 def _nothing(written: Written, annotation: Any) -> Any:
