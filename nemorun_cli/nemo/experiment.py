@@ -74,6 +74,7 @@ class Experiment(Builder):
         self._jobs: list[AddedJob | AddedGroup] = []
         self._earlier: EarlierExperiment | None = None  # what from_id and from_title found
         self._is_handed_over = False  # to the command that runs the program
+        self._is_id_known = False  # to a plugin
         self._is_reset = False  # whether its tasks run as a new one
 
     @classmethod
@@ -193,6 +194,7 @@ class Experiment(Builder):
         if self._run is not None:
             printing.warn(f"{self._run.id} was started already; reset() makes a new experiment of its tasks")
             return self._run
+        self._renew_id()
         self._python = calling_program.own_python()  # the task of a partial imports this package
         with self._building(), self._explaining():
             return super().run(
@@ -324,12 +326,23 @@ class Experiment(Builder):
     def _change(self, job: AddedJob | AddedGroup, plugins: Sequence[Any]) -> None:
         """Let plugins change the copies of the tasks and their executors."""
         folder = (self._home or Home.configured()).experiments / self.id.rpartition("_")[0] / self.id
+        self._is_id_known = True
         for task, executor in job.pairs():
             executor.assign(self.id, str(folder), job.id, f"tasks/{job.id}")
             for plugin in plugins:
                 if callable(assign := getattr(plugin, "assign", None)):
                     assign(self.id)
                 plugin.setup(task, executor)
+
+    def _renew_id(self) -> None:
+        """Give up an id that was reserved long before the start, which it would not have the time of."""
+        if (reserved := self.wanted_id) is None or not reserved_ids.is_stale(reserved):
+            return
+        self.wanted_id = None
+        if self._is_id_known:
+            printing.warn(
+                f"warning: plugins got the id {reserved}; the experiment starts later, as {self.id}"
+            )
 
     def _free_id(self, name: str) -> str:
         """The id of a new task: the name, with a number if another one has it."""

@@ -240,6 +240,20 @@ def test_the_id_is_known_before_the_start(workspace: ExpWorkspace) -> None:
     assert sorted(workspace.home.ids("known")) == sorted(ids)
 
 
+def test_an_id_that_is_old_at_the_start_is_renewed(
+    workspace: ExpWorkspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id has the time of the creation; plugins that got another one are named in a warning."""
+    del workspace
+    monkeypatch.setattr(reserved_ids, "KEPT", -1.0)
+    exp = Experiment("renewed")
+    exp.add(Partial(helper), name="t", plugins=Seed())
+    early = exp.id
+    exp.run(detach=True).cancel()
+    assert exp.id != early
+    assert f"plugins got the id {early}; the experiment starts later, as {exp.id}" in capsys.readouterr().err
+
+
 def test_a_failure_within_nested_blocks_ends_the_outer_one(
     workspace: ExpWorkspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
