@@ -29,7 +29,7 @@ _OF_SRUN: Final = ("--wait=60", "--kill-on-bad-exit=1")
 
 
 def _packager(_: Any, value: Any) -> Change:
-    change: Change = value.change()
+    change: Change = Change() if value is None else value.change()
     return change
 
 
@@ -93,7 +93,10 @@ def _ulimit(text: str) -> tuple[str, Any]:
 def _healthcheck(_: Any, value: dict[str, Any]) -> Change:
     """The check of Docker's SDK, whose times are nanoseconds."""
     times = ("interval", "timeout", "start_period")
-    check = {name: item / NANOSECONDS if name in times else item for name, item in value.items()}
+    check = {
+        name: item / NANOSECONDS if name in times and isinstance(item, int) else item
+        for name, item in value.items()
+    }
     return Change(options={"healthcheck": check})
 
 
@@ -170,7 +173,7 @@ def _srun_args(executor: Any, value: list[str] | None) -> Change:
 
 
 def _tunnel(_: Any, value: Any) -> Change:
-    tunnel = value.translated()
+    tunnel = {} if value is None else value.translated()
     return Change(options={"tunnel": tunnel} if tunnel else {})
 
 
@@ -204,7 +207,7 @@ SLURM: Final[Rules] = {
     "account": option("account"),
     "partition": option("partition"),
     "qos": option("qos"),
-    "time": Translated(lambda _, value: Change(options={"time": value}), is_always=True),
+    "time": Translated(lambda _, value: Change(options={"time": value} if value else {}), is_always=True),
     "nodes": option("nodes"),
     "ntasks_per_node": Translated(_ntasks),
     "cpus_per_task": option("cpus_per_task"),

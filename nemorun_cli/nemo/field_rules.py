@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.nemo.named_fields import is_default
+from nemorun_cli.nemo import named_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,13 +74,15 @@ def change(instance: Any, rules: Rules) -> Change:
     """The translation of all fields of an object, in the order of the rules.
 
     Raises:
-        UsageError: a field that is refused has a value; the message has its name, the reason and the remedy.
+        UsageError: a field that is refused has a value, or a field has one of another type; the message has
+            the field's name, the reason and the remedy.
     """
+    named_fields.require_types(instance, rules)
     options: dict[str, Any] = {}
     keys: dict[str, Any] = {}
     for name, rule in rules.items():
         value = getattr(instance, name)
-        is_given = value is not None and not is_default(instance, name)
+        is_given = value is not None and not named_fields.is_default(instance, name)
         if isinstance(rule, RefusedValue) and is_given:
             raise refusal(f"{type(instance).__name__}.{name}", rule)
         if isinstance(rule, Translated) and (is_given or rule.is_always):

@@ -6,10 +6,13 @@ import copy
 import inspect
 import re
 from dataclasses import MISSING, Field, fields
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.problems import choices
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _IN_QUOTES: Final = re.compile("'([^']+)'")
 
@@ -79,3 +82,37 @@ def is_default(instance: Any, name: str) -> bool:
     made = field.default_factory
     default = field.default if made is MISSING else made()
     return default is not MISSING and bool(getattr(instance, name) == default)
+
+
+# Values that a type of a field accepts; a text may be a number, as in `mem=0`.
+_BUILT_IN: Final[dict[str, tuple[type, ...]]] = {
+    "bool": (bool,),
+    "dict": (dict,),
+    "float": (float, int),
+    "int": (int,),
+    "list": (list, tuple),
+    "str": (str, int),
+}
+
+
+def require_types(instance: Any, names: Collection[str]) -> None:
+    """Check the values of these fields of a dataclass instance; None is accepted everywhere.
+
+    Raises:
+        UsageError: a value has another type than its field.
+    """
+    for item in fields(instance):
+        value = getattr(instance, item.name)
+        if item.name in names and value is not None and isinstance(item.type, str):
+            wanted = [kind.partition("[")[0] for kind in item.type.split(" | ")]
+            if not any(_is_of(value, kind) for kind in wanted):
+                words = " or ".join(kind for kind in wanted if kind != "None")
+                raise UsageError(
+                    f"{type(instance).__name__}.{item.name} is {value!r}", hint=f"give it {words}"
+                )
+
+
+def _is_of(value: Any, kind: str) -> bool:
+    if kind in _BUILT_IN:
+        return isinstance(value, _BUILT_IN[kind]) and (kind == "bool" or not isinstance(value, bool))
+    return kind == "Any" or kind in (base.__name__ for base in type(value).__mro__)

@@ -303,6 +303,13 @@ def test_a_plain_local_executor_is_the_built_in_one() -> None:
     assert LocalExecutor().translated() == (parts.LocalExecutor(), {})
 
 
+def test_nothing_is_the_same_as_no_value() -> None:
+    """Programs pass None on for what they were not given."""
+    none = slurm(tunnel=None, packager=None, time=None, launcher=None, container_mounts=None, env_vars=None)
+    assert none.translated() == (parts.SlurmExecutor(account="mine"), {})
+    assert slurm(mem=0).translated()[0].options["mem"] == 0
+
+
 def test_several_processes_of_a_job_end_together() -> None:
     """As in NeMo-Run, the first process that fails ends the others; a single process needs no srun."""
     assert "srun_args" not in slurm().translated()[0].options
@@ -341,6 +348,12 @@ def test_an_executor_is_cloned_compared_and_pickled(executor: Executor) -> None:
             "did you mean user?",
         ),
         (lambda: Torchrun(rdzv="x"), "Torchrun has no field 'rdzv'", "rdzv_"),
+        (lambda: slurm(packager="git").translated(), "SlurmExecutor.packager is 'git'", "give it Packager"),
+        (lambda: slurm(nodes="2").translated(), "SlurmExecutor.nodes is '2'", "give it int"),
+        (lambda: slurm(exclusive=2.5).translated(), "SlurmExecutor.exclusive is 2.5", "bool or str"),
+        (lambda: slurm(srun_args="--x").translated(), "SlurmExecutor.srun_args is '--x'", "give it list"),
+        (lambda: LocalExecutor(retries=True).translated(), "LocalExecutor.retries is True", "give it int"),
+        (lambda: LocalExecutor(launcher=Torchrun).translated(), "LocalExecutor.launcher is <class", "str"),
         (lambda: Executor().translated(), "Executor is not a place where tasks run", "LocalExecutor"),
         (
             lambda: LocalExecutor(launcher="torchrn").translated(),
