@@ -370,10 +370,10 @@ def test_values_are_made_by_factories_and_annotated_classes() -> None:
     assert called_with(f"other={Model.__module__}.Model(2)").other == Config(Model, hidden=2)
     assert called_with("models=[small, 'small', Model(1)]").models[1:] == [small(), Config(Model, hidden=1)]
     assert called_with("model=Model(activation=tanh,hidden=1)").model.activation == "tanh"
-    tunnel = started("executor=SlurmExecutor(tunnel=SSHTunnel(host=h.org, user=u, job_dir=/x))")[
-        0
-    ].executor.tunnel
-    assert (tunnel.host, tunnel.job_dir) == ("h.org", "/x")
+    context, _ = started(
+        "executor=SlurmExecutor(account=a, tunnel=SSHTunnel(host=h.org, user=u, job_dir=/x))"
+    )
+    assert (context.executor.tunnel.host, context.executor.tunnel.job_dir) == ("h.org", "/x")
     assert called_with("small", "epochs=1").model == small()
     assert resolve_factory(Model, "small") is small
     assert list_factories(Optimizer) == [adam]

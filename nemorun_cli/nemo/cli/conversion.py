@@ -123,11 +123,8 @@ def _as_it_is(written: Written, make: Make) -> Any:
 
 def _is_text_with_commas(form: Items, source: str) -> bool:
     """Whether what Python would read as a tuple is more likely a text, as `a, b` is."""
-    return (
-        form.kind is tuple
-        and source[:1] != "("
-        and not all(isinstance(item.form, Scalar) for item in form.items)
-    )
+    has_brackets = form.kind is not tuple or source.startswith("(")
+    return not has_brackets and not all(isinstance(item.form, Scalar) for item in form.items)
 
 
 def _finite(value: Any, source: str) -> Any:

@@ -125,7 +125,7 @@ def _call_without_quotes(source: str, depth: int) -> NamedCall | None:
 
 
 def _split(text: str) -> list[str] | None:
-    """The parts between commas outside of quotes and brackets; None if these do not match, or one is empty."""
+    """The parts between commas outside of quotes and brackets; None if these do not match or one is empty."""
     parts, begin = [], 0
     open_brackets: list[str] = []
     for match in _SIGN.finditer(text):
