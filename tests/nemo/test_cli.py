@@ -420,6 +420,7 @@ def test_an_executor_and_plugins_are_chosen_by_name() -> None:
         (["model=small(hidden=x)"], "model: small: hidden: expected int, not 'x'", ""),
         (["model={'hiddenn': 3}"], "model: Model has no argument 'hiddenn'", "did you mean"),
         (["model=Model"], "train needs model.hidden", "write model.hidden=…"),
+        (["models=[Model]"], "train needs models[0].hidden", ""),
         (["model.activation=tanj"], "model.activation: expected one of 'relu', 'tanh', not 'tanj'", ""),
         (["epochs.x=3"], "epochs is 10, which has no parts", "give epochs=…"),
         (["models[2].hidden=3"], "models has no item 2: it has 2, counted from 0", ""),
