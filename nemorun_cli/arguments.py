@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path, PurePath
-from types import BuiltinFunctionType, FunctionType, MappingProxyType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVar
 
 from nemorun_cli.errors import UsageError
@@ -159,6 +159,14 @@ def name_of(target: Callable[..., Any] | str) -> str:
     """The name by which a task can import a callable: `module:name`."""
     if isinstance(target, str):
         return target
+    owner = getattr(target, "__self__", None)
+    if isinstance(owner, type):  # a class method, which may be inherited
+        return f"{name_of(owner)}.{target.__name__}"
+    if isinstance(target, MethodType):
+        raise UsageError(
+            f"a task cannot import {target.__qualname__} of an object",
+            hint="write a function that makes the object and calls its method",
+        )
     module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", "")
     if not module or not name or "<" in name:
         raise UsageError(f"a task cannot import {target!r}", hint="define it at the top level of a module")
@@ -286,10 +294,8 @@ def _reference(value: Any, place: str) -> dict[str, Any] | None:
             return _call(name_of(type(value)), value.value)
         return {"_ref_": f"{name_of(type(value))}.{value.name}"}
     owner = getattr(value, "__self__", None)
-    if isinstance(owner, type):  # a class method
-        return {"_ref_": f"{_named(owner, place)}.{value.__name__}"}
     if isinstance(value, (FunctionType, type)) or (
-        isinstance(value, BuiltinFunctionType) and isinstance(owner, ModuleType)
+        isinstance(value, (BuiltinFunctionType, MethodType)) and isinstance(owner, (ModuleType, type))
     ):
         return {"_ref_": _named(value, place)}
     return None
@@ -355,7 +361,19 @@ def fields_of(value: Any) -> dict[str, Any] | None:
     fields = dataclasses.fields(value)
     if len(fields) != len(known) - _class_variables(known) or getattr(value, "__dict__", {}).keys() - known:
         return None  # made with values that it did not keep, or has more than its fields
-    return {field.name: getattr(value, field.name) for field in fields if field.init}
+    named = {field.name: getattr(value, field.name) for field in fields if field.init}
+    is_plain = len(named) == len(fields) and not hasattr(type(value), "__post_init__")
+    return named if is_plain or _is_made_from(value, named) else None
+
+
+def _is_made_from(value: Any, named: Mapping[str, Any]) -> bool:
+    """Whether another instance with these fields is equal: `__post_init__` may have changed them."""
+    try:
+        again = type(value)(**named)
+        pairs = [(getattr(value, name), getattr(again, name)) for name in value.__dataclass_fields__]
+        return all(one is other or one == other for one, other in pairs)
+    except Exception:  # noqa: BLE001 - `__post_init__` and `==` are the user's and may raise anything
+        return False
 
 
 def _class_variables(known: Mapping[str, Any]) -> int:

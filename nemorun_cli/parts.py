@@ -131,12 +131,12 @@ class LocalExecutor(Executor):
 
 
 class DockerExecutor(Executor):
-    """A new Docker container for each attempt."""
+    """A new Docker container for each attempt; a missing `image` is a problem of the spec, as in YAML."""
 
     __slots__ = ()
 
-    def __init__(self, *, image: str, name: str | None = None, **options: Any) -> None:
-        super().__init__("docker", name=name, image=image, **options)
+    def __init__(self, *, image: str | None = None, name: str | None = None, **options: Any) -> None:
+        super().__init__("docker", name=name, **given(image=image), **options)
 
 
 class SlurmExecutor(Executor):

@@ -5,6 +5,7 @@ becomes a Config or is made. So loops, conditions and comprehensions of the func
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import copy
@@ -33,11 +34,13 @@ _KEPT: Final = ("decorator_list", "annotation", "returns")  # fields that are no
 # Expressions and statements that need the result of a call that is directly in them.
 _NEEDED: Final[dict[type[ast.AST], tuple[str, ...]]] = {
     ast.Attribute: ("value",),
-    ast.Subscript: ("value",),
+    ast.Subscript: ("value", "slice"),
     ast.BinOp: ("left", "right"),
     ast.UnaryOp: ("operand",),
     ast.Compare: ("left", "comparators"),
     ast.FormattedValue: ("value",),
+    ast.AugAssign: ("value",),
+    ast.Raise: ("exc", "cause"),
     ast.Starred: ("value",),
     ast.For: ("iter",),
     ast.comprehension: ("iter",),
@@ -200,6 +203,12 @@ class _Rewriter(ast.NodeTransformer):
         self.generic_visit(node.value if isinstance(node.value, ast.Call) else node)
         return node
 
+    def visit_keyword(self, node: ast.keyword) -> ast.keyword:
+        is_needed = node.arg is None and isinstance(node.value, ast.Call)  # **f()
+        if not is_needed:
+            self.generic_visit(node)
+        return node
+
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
         return node
 
@@ -243,7 +252,8 @@ def _compiled(fn: types.FunctionType) -> types.FunctionType:
     names = [*fn.__code__.co_freevars, _CALLS]
     scope = ast.FunctionDef(_SCOPE, _parameters(names), [definition], [])
     module = ast.fix_missing_locations(ast.Module([scope], []))
-    code = compile(module, fn.__code__.co_filename, "exec", dont_inherit=True)
+    flags = fn.__code__.co_flags & __future__.annotations.compiler_flag
+    code = compile(module, fn.__code__.co_filename, "exec", flags, dont_inherit=True)
     code = _code_named(_code_named(code, _SCOPE), fn.__name__)
     calls.own = frozenset(_codes_within(code))
     cells = dict(zip(names, [*(fn.__closure__ or ()), types.CellType(calls)], strict=True))

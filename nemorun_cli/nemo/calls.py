@@ -6,6 +6,7 @@ import copy
 import functools
 import reprlib
 import typing
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from nemorun_cli import arguments, parts
@@ -123,8 +124,16 @@ class MutableCall(arguments.Deferred, Generic[T]):
         return f"<{type(self).__name__}[{target}({', '.join(given)})]>"
 
     def clone(self) -> Self:
-        """A copy that has nothing in common with this one."""
-        return copy.deepcopy(self)
+        """A copy that has nothing in common with this one.
+
+        Raises:
+            UsageError: an argument cannot be copied, and no task can get it.
+        """
+        try:
+            return copy.deepcopy(self)
+        except Exception:  # objects raise anything from their copy; which one it is, is found below
+            arguments.portable(self, "args")
+            raise
 
     def walk(self, visit: Callable[[Any], object] | None = None, /, **changes: Callable[[Any], Any]) -> Self:
         """Change arguments here and in all calls that are arguments, and return this.
@@ -168,7 +177,12 @@ class MutableCall(arguments.Deferred, Generic[T]):
         """This, and then all calls that are arguments of it, each once."""
         seen.add(id(self))
         yield self
-        names = [*self.__known__.names(), *self.__arguments__]
+        unread = [
+            name
+            for name in self.__known__.names()
+            if not isinstance(self.__known__.factory(name), FunctionType)
+        ]
+        names = dict.fromkeys([*unread, *self.__arguments__, *self.__defaults__])
         nested = [self._value(name) for name in names if isinstance(self._stored(name), MutableCall)]
         for value in [*nested, *self.__positional__]:
             if isinstance(value, MutableCall) and id(value) not in seen:

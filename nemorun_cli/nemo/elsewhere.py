@@ -27,7 +27,6 @@ class Absent(type):
         raise UsageError(f"{cls.__name__}.{name} has no counterpart: {cls.why}", hint=cls.instead)
 
 
-_CLOUD = "tasks run on this machine, in Docker and on Slurm"
 _PACKAGE = "use LocalExecutor, DockerExecutor or SlurmExecutor, or write an executor (docs/executors.md)"
 _RAY = "exp starts no Ray cluster"
 _OWN_RAY = "start Ray in the task's own script: `ray start --head`, then the program"
@@ -36,49 +35,49 @@ _OWN_RAY = "start Ray in the task's own script: `ray start --head`, then the pro
 class LeptonExecutor(metaclass=Absent):
     """Lepton."""
 
-    why: ClassVar[str] = f"exp has no access to Lepton: {_CLOUD}"
+    why: ClassVar[str] = "exp has no access to Lepton"
     instead: ClassVar[str] = _PACKAGE
 
 
 class DGXCloudExecutor(metaclass=Absent):
     """DGX Cloud, also known as Run:ai."""
 
-    why: ClassVar[str] = f"exp has no access to DGX Cloud: {_CLOUD}"
+    why: ClassVar[str] = "exp has no access to DGX Cloud"
     instead: ClassVar[str] = _PACKAGE
 
 
 class SkypilotExecutor(metaclass=Absent):
     """SkyPilot."""
 
-    why: ClassVar[str] = f"exp starts no machines in clouds: {_CLOUD}"
+    why: ClassVar[str] = "exp starts no machines in clouds"
     instead: ClassVar[str] = "start the machine with `sky launch`, and run exp there"
 
 
 class SkypilotJobsExecutor(metaclass=Absent):
     """Managed jobs of SkyPilot."""
 
-    why: ClassVar[str] = f"exp starts no machines in clouds: {_CLOUD}"
+    why: ClassVar[str] = "exp starts no machines in clouds"
     instead: ClassVar[str] = "start the job with `sky jobs launch`, and run exp in it"
 
 
 class KubeflowExecutor(metaclass=Absent):
     """Kubeflow."""
 
-    why: ClassVar[str] = f"exp has no access to Kubernetes: {_CLOUD}"
+    why: ClassVar[str] = "exp has no access to Kubernetes"
     instead: ClassVar[str] = _PACKAGE
 
 
 class PyTorchJobExecutor(metaclass=Absent):
     """PyTorchJob of Kubeflow."""
 
-    why: ClassVar[str] = f"exp has no access to Kubernetes: {_CLOUD}"
+    why: ClassVar[str] = "exp has no access to Kubernetes"
     instead: ClassVar[str] = _PACKAGE
 
 
 class KubeRayExecutor(metaclass=Absent):
     """Ray on Kubernetes."""
 
-    why: ClassVar[str] = f"exp has no access to Kubernetes: {_CLOUD}"
+    why: ClassVar[str] = "exp has no access to Kubernetes"
     instead: ClassVar[str] = "use SlurmExecutor or DockerExecutor, and start Ray in the task's own script"
 
 

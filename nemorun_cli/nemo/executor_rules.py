@@ -234,6 +234,7 @@ SLURM: Final[Rules] = {
     **_BASE,
     "torchrun_nproc_per_node": BY_ANOTHER,
     "dependency_type": key("dependency_type"),
+    "stderr_to_stdout": key("stderr_to_stdout"),
     "container_env": WithoutMeaning("the task's variables always win over those of the image"),
     "open_mode": WithoutMeaning("each attempt has a log of its own"),
     "heterogeneous": WithoutMeaning(
@@ -242,6 +243,7 @@ SLURM: Final[Rules] = {
     "wait_time_for_group_job": WithoutMeaning("all members of a group start at once"),
     "monitor_group_job": WithoutMeaning("a group has finished when all its members have"),
     "monitor_group_job_wait_time": WithoutMeaning("a group has finished when all its members have"),
+    "memory_measure": WithoutMeaning("it prints `nvidia-smi` once: write that into the script"),
     "poll_estimated_start_time": WithoutMeaning("`exp why` shows the expected start"),
     "job_name": _SET_BY_NEMO_RUN,
     "run_as_group": _OF_A_GROUP,
@@ -257,14 +259,6 @@ SLURM: Final[Rules] = {
     "dependencies": RefusedValue(
         why="tasks depend on tasks of their own experiment",
         instead="add the other job as a task, and name it in dependencies of add()",
-    ),
-    "memory_measure": RefusedValue(
-        why="the memory of GPUs is not measured",
-        instead="leave it out: exp show has the CPU time and the peak of the memory of each attempt",
-    ),
-    "stderr_to_stdout": RefusedValue(
-        why="standard output and error are in one log, in the order in which they were written",
-        instead="redirect standard error in the task's own script: exec 2> FILE",
     ),
     "ray_template": RefusedValue(
         why="exp starts no Ray cluster", instead="start Ray in the task's own script"

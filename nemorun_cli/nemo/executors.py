@@ -210,7 +210,7 @@ class SlurmExecutor(Executor):
     poll_estimated_start_time: bool = True
     job_name: str = field(init=False, default="nemo-job")
     stderr_to_stdout: bool = field(init=False, default=True)
-    resource_group: list[ResourceRequest] = field(init=False, default_factory=list)
+    resource_group: list[Any] = field(init=False, default_factory=list)
     run_as_group: bool = field(init=False, default=False)
 
     @classmethod

@@ -38,9 +38,9 @@ class Experiment(Builder):
         title: the title; the experiment's name is made from it.
         executor: the default executor, `exp.executor`; by default `LocalExecutor()`.
         id: the logical run, which `from_id` finds; only one experiment with it can be running.
-        log_level: from WARNING on, a run prints only warnings, errors and the output of `tail_logs`.
+        log_level: from WARNING on, a run prints only warnings, why tasks failed, and what `tail_logs` shows.
         base_dir: the home, instead of `$NEMORUN_HOME`.
-        clean_mode: the same, and `status()` prints nothing.
+        clean_mode: a run prints only warnings and the output of `tail_logs`, and `status()` nothing.
         check: whether the program ends with the exit code of a run that it waited for; see `Builder`.
         keys: other keys of a spec, such as `params`, `env` or `defaults`.
 
@@ -194,7 +194,7 @@ class Experiment(Builder):
             printing.warn(f"{self._run.id} was started already; reset() makes a new experiment of its tasks")
             return self._run
         self._python = calling_program.own_python()  # the task of a partial imports this package
-        with self._building():
+        with self._building(), self._explaining():
             return super().run(
                 sequential=sequential or None,
                 detach=detach or None,
@@ -279,6 +279,15 @@ class Experiment(Builder):
         except python_specs.Built:
             self._is_handed_over = True
             raise
+
+    @contextlib.contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """After a run that printed nothing because of its log level, print why it did not succeed."""
+        try:
+            yield
+        finally:
+            if self._run is not None and self._is_quiet and not self.clean_mode:
+                printing.failures(self._run)
 
     def _build(self) -> None:
         """Make the spec of the jobs as they are now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -9,7 +10,7 @@ from nemorun_cli.errors import UsageError
 from nemorun_cli.nemo.named_fields import is_default
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 
 class Change(NamedTuple):
@@ -48,7 +49,7 @@ class RefusedValue:
 
 
 Rule: TypeAlias = Translated | WithoutMeaning | RefusedValue
-Rules: TypeAlias = "Mapping[str, Rule]"
+Rules: TypeAlias = Mapping[str, Rule]
 
 
 def option(name: str) -> Translated:

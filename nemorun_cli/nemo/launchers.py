@@ -15,7 +15,7 @@ from nemorun_cli.nemo.named_fields import NamedFields
 _C10D: Final = "c10d"
 _PORT: Final = 29500
 # nsys writes its report into the folder of the task, which all attempts share; nsys does not make folders.
-_NSYS: Final = 'mkdir -p "$EXP_TASK_DIR/{folder}" && exec nsys {words} -o "$EXP_TASK_DIR/{file}" {more} "$@"'
+_NSYS: Final = 'mkdir -p "$EXP_TASK_DIR/{folder}" && exec nsys {words} -o "$EXP_TASK_DIR/{file}"{more} "$@"'
 
 
 @dataclass(kw_only=True)
@@ -64,9 +64,8 @@ def _nsys(launcher: Launcher, value: bool) -> Change:  # noqa: FBT001 - the valu
         return Change()
     words = shlex.join(["profile", "-s", "none", "-t", ",".join(launcher.nsys_trace)])
     folder, file = launcher.nsys_folder, f"{launcher.nsys_folder}/{launcher.nsys_filename}"
-    text = _NSYS.format(
-        folder=_quoted(folder), file=_quoted(file), words=words, more=shlex.join(launcher.nsys_extra_args)
-    )
+    more = "".join(f" {shlex.quote(word)}" for word in launcher.nsys_extra_args)
+    text = _NSYS.format(folder=_quoted(folder), file=_quoted(file), words=words, more=more)
     return Change(options={"wrap": ["sh", "-c", text, "nsys"]})
 
 

@@ -23,12 +23,18 @@ class FieldNames(type):
         Raises:
             UsageError: a field does not exist, is missing, or is given by position.
         """
-        signature = inspect.signature(cls.__init__)  # type: ignore[misc]  # that of the class itself
+        signature = cls.__signature__
         try:
-            signature.bind(None, *values, **named)
+            signature.bind(*values, **named)
         except TypeError as error:
-            raise _explained(cls.__name__, error, [*signature.parameters][1:], named) from None
+            raise _explained(cls.__name__, error, [*signature.parameters], named) from None
         return super().__call__(*values, **named)
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The fields as `inspect.signature` has them, which would take those of `__call__`."""
+        own = inspect.signature(cls.__init__)  # type: ignore[misc]  # that of the class itself
+        return own.replace(parameters=list(own.parameters.values())[1:])
 
 
 def _explained(kind: str, error: TypeError, known: list[str], named: dict[str, Any]) -> UsageError:

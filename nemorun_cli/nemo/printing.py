@@ -29,6 +29,18 @@ def lines(texts: Iterable[str]) -> None:
     terminal.flush()
 
 
+def failures(run: Run) -> None:
+    """Print how an experiment ended and why tasks failed, if it did not succeed."""
+    from nemorun_cli.cli import watch  # noqa: PLC0415 - the same
+    from nemorun_cli.views import known_secrets  # noqa: PLC0415 - the same
+
+    snapshot = run.status(observe=False)
+    if not snapshot.exit_code or not snapshot.is_over:
+        return
+    secrets = set(known_secrets.of_experiment(run.files, snapshot.spec, snapshot.history).values())
+    watch.summarize(snapshot, secrets=secrets | run.secrets, tailed=watch.tailed(snapshot.spec))
+
+
 def logs(run: Run, task: str, regex: str | None) -> None:
     """Print the output of a task or a group; with `regex` only the lines in which that is found.
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import re
 import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli import parts
 from nemorun_cli.errors import UsageError
+from nemorun_cli.nemo.named_fields import NamedFields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ _NAMED: Final = 10  # characters of an inline text that name it
 
 
 @dataclass
-class Script:
+class Script(NamedFields):
     """A script: its path, or its text as `inline`, which runs as a file of the entrypoint.
 
     Args:
@@ -37,7 +37,8 @@ class Script:
         metadata: NeMo-Run knows one key, `use_with_ray_cluster`, which is refused.
 
     Raises:
-        UsageError: there is neither a path nor an inline text, or there are both; or the options contradict.
+        UsageError: there is neither a path nor an inline text, or there are both; or the options contradict,
+            or are misspelt, also when one is set later.
     """
 
     path: str = ""
@@ -52,10 +53,6 @@ class Script:
         if self.path:
             self.path = os.fspath(self.path)
         self._require_consistent()
-
-    def clone(self) -> Self:
-        """A copy that has nothing in common with this one."""
-        return copy.deepcopy(self)
 
     def translated(self) -> parts.Script | parts.Command:
         """The task for a `Builder`; raises UsageError if it was changed to what does not fit together."""

@@ -51,6 +51,9 @@ class SSHTunnel(Tunnel):
     control_path: str | None = None
 
 
+_HERE: Final = WithoutMeaning(
+    "the cluster's commands are on this machine, and experiments in `$NEMORUN_HOME`, which its nodes share"
+)
 _INSIDE: Final = WithoutMeaning("NeMo-Run notes here what it has uploaded")
 _CONNECTION: Final = WithoutMeaning(
     "`exp` always uses OpenSSH with one shared connection, and all settings of `~/.ssh/config`"
@@ -58,9 +61,9 @@ _CONNECTION: Final = WithoutMeaning(
 
 RULES: Final[dict[type[Tunnel], Rules]] = {
     LocalTunnel: {
-        "job_dir": WithoutMeaning("experiments are in `$NEMORUN_HOME`, which the cluster's nodes share"),
-        "host": WithoutMeaning("it is this machine"),
-        "user": WithoutMeaning("it is the user who calls"),
+        "job_dir": _HERE,
+        "host": _HERE,
+        "user": _HERE,
         "packaging_jobs": _INSIDE,
     },
     SSHTunnel: {

@@ -58,7 +58,7 @@ def main_program() -> Path | None:
     return None if file is None or _is_interactive() or os.environ.get(_OF_TASK) else Path(file).absolute()
 
 
-class ImportEnd(BaseException):
+class EndedImport(BaseException):
     """Ends the import of a program by a task where it would start the experiment again.
 
     Attributes:
@@ -74,7 +74,7 @@ def end_import_by_task() -> None:
     """End the import of the calling program, if a task does it and the code of the module is at work.
 
     Raises:
-        ImportEnd: it is.
+        EndedImport: it is.
     """
     program = calling()
     if not program.is_imported or not os.environ.get(_OF_TASK):
@@ -82,7 +82,7 @@ def end_import_by_task() -> None:
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as above
     while frame is not None:
         if frame.f_code.co_filename == str(program.path) and frame.f_code.co_name == "<module>":
-            raise ImportEnd(program.path, sys.modules[frame.f_globals["__name__"]])
+            raise EndedImport(program.path, sys.modules[frame.f_globals["__name__"]])
         frame = frame.f_back
 
 

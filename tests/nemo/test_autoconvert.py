@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.executors import run_partial
 from nemorun_cli.nemo import calls
 from nemorun_cli.nemo import calls as run
 from nemorun_cli.nemo.autoconvert import autoconvert
@@ -67,7 +68,7 @@ def test_calls_are_nested() -> None:
     @autoconvert
     def nested(count: int, **more: Any) -> Model:
         @functools.lru_cache(maxsize=2)
-        def layer(index: int) -> Model:
+        def layer(index: int) -> NotDefined:  # type: ignore[name-defined]  # noqa: F821
             return Model(index * scale)
 
         @dataclass(frozen=True)
@@ -192,3 +193,49 @@ def test_what_cannot_be_converted_is_refused() -> None:
     with pytest.raises(UsageError, match="plain returns 3, not what a call makes"):
         autoconvert(plain)(3)
     assert autoconvert(plain)(Config(os.getpid)) == Config(os.getpid)
+
+
+def spread() -> Model:
+    """Arguments from a list and a mapping."""
+    return Model(*[Model(1)], **{"parts": (Model(2), {"a": Model()})})  # noqa: PIE804 - a mapping is meant
+
+
+def assigned() -> Model:
+    """Assignments, of several names and in an expression."""
+    first = second = Model(2)
+    first.hidden, third = 5, Model(parts=first)
+    if (count := len("abc")) > 1:
+        return Model(count, [second, third])
+    return Model()
+
+
+def collected() -> Model:
+    """Collections in several ways."""
+    parts = [Model(1)]
+    parts += [Model(2)]
+    parts.extend(Model(index) for index in (3, 4))
+    parts += plain([plain(Model(**plain({"hidden": 5})))])
+    parts[plain(0)].parts = plain([Model(6)])[0]
+    return Model(parts={key: Model(value, parts) for key, value in zip("ab", (1, 2), strict=True)})
+
+
+def handled(*, given: Any = Model(1)) -> Model:  # noqa: B008 - a default that is an object
+    """Exceptions, files, loops and texts."""
+    try:
+        raise ValueError("wrong")  # noqa: TRY301 - it is caught here
+    except ValueError as error:
+        text = str(error)
+    with open(os.devnull) as stream:  # noqa: PTH123 - a context manager is meant
+        content = stream.read()
+    while not content:
+        content = (lambda added: added + "b")("a")  # noqa: PLC3002 - a call of a lambda is meant
+    return Model(f"{text!r:>9}{2.0:.1f}", [content, given, None or Model(3)])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("function", [spread, assigned, collected, handled])
+def test_the_task_makes_what_the_function_would_make(function: Any) -> None:
+    """Whatever Python a function consists of."""
+    converted = autoconvert(function)()
+    assert calls.build(converted) == function()
+    entry = Partial(plain, converted).translated().entry()
+    assert run_partial.call(entry["partial"], entry["args"]) == function()

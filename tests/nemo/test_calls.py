@@ -6,6 +6,7 @@ import copy
 import os
 import pathlib
 import pickle
+import threading
 import traceback
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Optional
@@ -36,6 +37,19 @@ class Optimizer:
     """A dataclass with a default."""
 
     lr: float = 0.1
+
+
+def unexpected() -> Any:
+    """A factory that nothing but a read of its field calls."""
+    raise AssertionError
+
+
+@dataclass
+class Lazy:
+    """A dataclass whose defaults are made when they are needed."""
+
+    model: Model = field(default_factory=Model)
+    late: Any = field(default_factory=unexpected)
 
 
 class Trainer:
@@ -186,6 +200,10 @@ def test_walk_and_broadcast_change_all_levels() -> None:
     assert task.broadcast(hidden=3, epochs=1, model=5).model == 5
     assert (task.epochs, task.start.hidden) == (1, 3)
     assert called(task)[4] == Model(3, "relu!")
+    lazy = Config(Lazy)
+    assert lazy.broadcast(hidden=2).model.hidden == 2
+    assert lazy != Config(Lazy)
+    assert lazy == lazy.clone()
     task.model = task.trainer = Config(Model)
     assert task.walk(hidden=lambda model: model.hidden + 1).trainer.hidden == 101
 
@@ -200,6 +218,8 @@ def test_values_have_a_place_in_errors() -> None:
         task.translated().entry("tasks.t.args")
     with pytest.raises(UsageError, match=r"^tasks\.t\.args\.model\.0: a task cannot import .*inner"):
         Partial(train, [Config(inner)]).translated().entry("tasks.t.args")
+    with pytest.raises(UsageError, match=r"^args\.model\.0\.layers: a task cannot get .*lock"):
+        Partial(train, [Config(Model, layers=threading.Lock())]).clone()
     task.model = task
     assert "<…>" in repr(task)
     with pytest.raises(UsageError, match="contains itself"):

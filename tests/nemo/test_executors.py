@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 import pytest
 
@@ -326,7 +327,7 @@ def test_an_executor_is_cloned_compared_and_pickled(executor: Executor) -> None:
 @pytest.mark.parametrize(
     ("make", "message", "hint"),
     [
-        (lambda: SlurmExecutor(acount="x"), "SlurmExecutor has no field 'acount'", "did you mean account?"),
+        (lambda: SlurmExecutor(accoun="x"), "SlurmExecutor has no field 'accoun'", "did you mean account?"),
         (lambda: SlurmExecutor(partition="x"), "SlurmExecutor needs the field 'account'", "account=…"),
         (lambda: DockerExecutor("busybox"), "DockerExecutor takes its fields by name", "container_image"),
         (
@@ -447,5 +448,15 @@ def test_a_plugin_changes_what_it_gets() -> None:
     assert (executor.env_vars, executor.retries) == ({"LEVEL": "debug"}, 1)
     with pytest.raises(NotImplementedError, match="Plugin has no method setup"):
         Plugin().setup(None, executor)
-    with pytest.raises(UsageError, match="Ours has no field 'levle'"):
-        Ours(levle="debug")
+    with pytest.raises(UsageError, match="Ours has no field 'leve'"):
+        Ours(leve="debug")
+
+
+def test_fields_and_their_types_can_be_asked_for() -> None:
+    """As for any dataclass: `Config(SlurmExecutor, …)` and `key=value` arguments need them."""
+    for kind in (LocalExecutor, DockerExecutor, SlurmExecutor, SSHTunnel, Torchrun):
+        own = {field.name: field for field in fields(kind)}
+        assert inspect.signature(kind).parameters.keys() == {
+            name for name, field in own.items() if field.init
+        }
+        assert get_type_hints(kind).keys() >= own.keys()

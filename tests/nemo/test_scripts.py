@@ -55,6 +55,13 @@ def test_a_script_becomes_a_task(script: Script, entry: dict[str, Any]) -> None:
     assert script.translated().entry() == entry
 
 
+def changed(script: Script, options: dict[str, Any]) -> Script:
+    """A script with other options."""
+    for name, value in options.items():
+        setattr(script, name, value)
+    return script
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
@@ -64,6 +71,7 @@ def test_a_script_becomes_a_task(script: Script, entry: dict[str, Any]) -> None:
         ({"path": "pkg", "m": True}, "m=True"),
         ({"inline": "pkg", "m": True, "entrypoint": "python"}, "m=True"),
         ({"path": "a.sh", "metadata": {"use_with_ray_cluster": True}}, "Ray"),
+        ({"path": "a.sh", "argz": ["1"]}, "argz"),
     ],
 )
 def test_what_contradicts_is_refused(options: dict[str, Any], problem: str) -> None:
@@ -71,9 +79,8 @@ def test_what_contradicts_is_refused(options: dict[str, Any], problem: str) -> N
     with pytest.raises(UsageError, match=problem):
         Script(**options)
     script = Script("a.sh", metadata={"use_with_ray_cluster": False, "other": 1})
-    vars(script).update({"path": "", **options})
     with pytest.raises(UsageError, match=problem):
-        script.translated()
+        changed(script, {"path": "", **options}).translated()
 
 
 @pytest.mark.parametrize(
@@ -105,6 +112,6 @@ def test_scripts_and_executors_are_values() -> None:
     ):
         copies = (copy.copy(value), copy.deepcopy(value), pickle.loads(pickle.dumps(value)))  # noqa: S301 - made here
         assert all(type(each) is type(value) and each == value for each in copies)
-    changed = script.clone()
-    changed.args.append("2")
-    assert (changed != script, script.args) == (True, ["1"])
+    clone = script.clone()
+    clone.args.append("2")
+    assert (clone != script, script.args) == (True, ["1"])

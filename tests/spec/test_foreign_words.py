@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nemorun_cli import Builder, Command, DockerExecutor
 from nemorun_cli.errors import SpecError
 from nemorun_cli.spec import load
 
@@ -75,3 +76,15 @@ def test_words_of_tasks_are_translated() -> None:
     """A task has other keys than an executor, and so other hints."""
     found = hints({"type": "local"}, {"env_vars": {}, "retries": 3})
     assert found == {"tasks.t.env_vars": "did you mean env?", "tasks.t.retries": "did you mean retry?"}
+
+
+def test_an_executor_of_a_program_has_the_same_hints() -> None:
+    """In Python, too, another word is a problem of the spec with a hint, and no TypeError."""
+    built = Builder("words", executor=DockerExecutor(container_image="x", env_vars={}))
+    built.add(Command("true"))
+    with pytest.raises(SpecError) as refused:
+        built.document({})
+    assert {problem.path: problem.hint for problem in refused.value.problems} == {
+        "executors.docker.container_image": "did you mean image?",
+        "executors.docker.env_vars": "did you mean env?",
+    }

@@ -493,8 +493,11 @@ class TaskBuilder:
         folders = callables.search_path(
             task.workdir, python_path=task.env.get("PYTHONPATH", ""), interpreter=interpreter
         )
-        at = self._place(member, "args")
+        has_args = "args" in member.own or "args" in (member.group or {})
+        at = self._place(member, "args") if has_args else (*member.place, "partial")
         own = callables.called(str(task.body), task.args, (*member.place, "partial"), at=at)
+        for place, identity in callables.unmade(task.args, at, []):
+            self._report(place, f"no earlier argument has _id_: {identity}")
         for target in (own, *callables.targets(task.args, at)):
             key = (target.name, *folders[:1], task.env.get("PYTHONPATH", ""), interpreter, str(target.place))
             if key in self._checked_callables:
