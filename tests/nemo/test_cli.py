@@ -464,6 +464,10 @@ def test_a_decorator_refuses_what_cannot_work() -> None:
         entrypoint(type="parallel")
     with pytest.raises(UsageError, match="the argument 'executor' is reserved"):
         entrypoint(lambda executor: executor)
+    with pytest.raises(UsageError, match="entrypoint_cls is"):
+        entrypoint(entrypoint_cls=Model)
+    with pytest.raises(UsageError, match="run_ctx_cls is"):
+        started(fn=entrypoint(run_ctx_cls=Model)(lambda: None))
     with pytest.raises(UsageError, match="does not name the type that it makes"):
         factory(lambda: None)
     with pytest.raises(UsageError, match="target_arg needs a target"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.cli import terminal
 from nemorun_cli.errors import UsageError
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from nemorun_cli.nemo.cli.context import RunContext
     from nemorun_cli.nemo.cli.entrypoints import Entrypoint
+
+_INTERRUPTED: Final = 130  # the exit code after Ctrl-C
 
 
 def start(entrypoint: Entrypoint, context: RunContext, call: calls.MutableCall[Any]) -> None:
@@ -96,7 +98,10 @@ def _is_confirmed(context: RunContext, call: calls.MutableCall[Any]) -> bool:
     dryrun.dryrun_fn(call, context.executor)
     terminal.flush()
     terminal.say_unchanged(f"{terminal.PROGRAM}: start {context.name}? [y/N] ")
-    answer = sys.stdin.readline().strip().lower()
+    try:
+        answer = sys.stdin.readline().strip().lower()
+    except KeyboardInterrupt:
+        raise SystemExit(_INTERRUPTED) from None
     if answer not in ("y", "yes"):
         terminal.warn("nothing was started")
         raise SystemExit(1)
