@@ -158,6 +158,10 @@ def test_a_class_can_be_searched_by_its_name() -> None:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if not isinstance(node, ast.ClassDef) or (module, node.name) in NAMED_ALIKE:
                 continue
-            if not node.name.startswith("_") and module != "parts.py" and not is_of_nemo_run(module, node.name):
+            if (
+                not node.name.startswith("_")
+                and module != "parts.py"
+                and not is_of_nemo_run(module, node.name)
+            ):
                 places.setdefault(node.name, []).append(module)
     assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
