@@ -112,13 +112,14 @@ def train(  # noqa: PLR0917 - arguments may be given by position
     extra: dict[str, int] = {},  # noqa: B006 - as NeMo-Run's examples have it
     other: Optional[Model] = None,  # noqa: UP045 - the same
     steps: Annotated[int | None, "a note"] = None,
+    name: str = "night",
 ) -> tuple[Any, ...]:
     """Train a model.
 
     Args:
         model: this is no part of the page.
     """
-    return model, optimizer, models, epochs, colour, extra, other, steps
+    return model, optimizer, models, epochs, colour, extra, other, steps, name
 
 
 @factory(target=train, is_target_default=True)
@@ -358,7 +359,7 @@ def test_arguments_change_what_an_entrypoint_begins_with() -> None:
     assert model == Model(1024, 5)
     assert optimizer == Optimizer(0.0001, [0.9, 0.5])
     assert models == [Model(512), Model(1), Model(2), Model(3)]
-    assert rest == [5, Colour.RED, {"a": 3, "b": 4}, Model(5), 7]
+    assert rest == [5, Colour.RED, {"a": 3, "b": 4}, Model(5), 7, "night"]
     assert type(rest[0]) is int
     assert build(called_with())()[2:6] == ([Model(256), Model(1)], 10, None, {})
 
@@ -370,10 +371,10 @@ def test_values_are_made_by_factories_and_annotated_classes() -> None:
     assert called_with(f"other={Model.__module__}.Model(2)").other == Config(Model, hidden=2)
     assert called_with("models=[small, 'small', Model(1)]").models[1:] == [small(), Config(Model, hidden=1)]
     assert called_with("model=Model(activation=tanh,hidden=1)").model.activation == "tanh"
-    tunnel = started("executor=SlurmExecutor(tunnel=SSHTunnel(host=h.org, user=u, job_dir=/x))")[
-        0
-    ].executor.tunnel
-    assert (tunnel.host, tunnel.job_dir) == ("h.org", "/x")
+    context, _ = started(
+        "executor=SlurmExecutor(account=a, tunnel=SSHTunnel(host=h.org, user=u, job_dir=/x))"
+    )
+    assert (context.executor.tunnel.host, context.executor.tunnel.job_dir) == ("h.org", "/x")
     assert called_with("small", "epochs=1").model == small()
     assert resolve_factory(Model, "small") is small
     assert list_factories(Optimizer) == [adam]
@@ -420,6 +421,7 @@ def test_an_executor_and_plugins_are_chosen_by_name() -> None:
         (["model=small(hidden=x)"], "model: small: hidden: expected int, not 'x'", ""),
         (["model={'hiddenn': 3}"], "model: Model has no argument 'hiddenn'", "did you mean"),
         (["model=Model"], "train needs model.hidden", "write model.hidden=…"),
+        (["models=[Model]"], "train needs models[0].hidden", ""),
         (["model.activation=tanj"], "model.activation: expected one of 'relu', 'tanh', not 'tanj'", ""),
         (["epochs.x=3"], "epochs is 10, which has no parts", "give epochs=…"),
         (["models[2].hidden=3"], "models has no item 2: it has 2, counted from 0", ""),
@@ -435,7 +437,7 @@ def test_an_executor_and_plugins_are_chosen_by_name() -> None:
         (["steps+=1"], "steps: += cannot change None by 1", ""),
         (["model.layers=5", "model=small"], "model=small would discard model.layers=5", "give model=… first"),
         (["epochs=1", "small"], "'small' comes after an argument with a name", "write name=value"),
-        (["a"] * 9, "'a' is one argument too many for train", "write name=value"),
+        (["a"] * 10, "'a' is one argument too many for train", "write name=value"),
         (["my-epochs=1"], "my-epochs=1: 'my-epochs' is no name of an argument", "write name=value"),
         (["--dryrn"], "there is no option --dryrn", "did you mean --dryrun?"),
         (["--name"], "--name needs a value", ""),
@@ -462,6 +464,10 @@ def test_a_decorator_refuses_what_cannot_work() -> None:
         entrypoint(type="parallel")
     with pytest.raises(UsageError, match="the argument 'executor' is reserved"):
         entrypoint(lambda executor: executor)
+    with pytest.raises(UsageError, match="entrypoint_cls is"):
+        entrypoint(entrypoint_cls=Model)
+    with pytest.raises(UsageError, match="run_ctx_cls is"):
+        started(fn=entrypoint(run_ctx_cls=Model)(lambda: None))
     with pytest.raises(UsageError, match="does not name the type that it makes"):
         factory(lambda: None)
     with pytest.raises(UsageError, match="target_arg needs a target"):
@@ -478,6 +484,24 @@ FILES = {
     "model.toml": 'hidden = 5\nactivation = "tanh"\n',
 }
 
+WRONG = (
+    ("a.yaml", "name: 5", "name: expected str, not '5': put it in quotes"),
+    ("a.yaml", "name: null", "name: expected str, not 'null'"),
+    ("a.yaml", "name: [x]", "name: expected str"),
+    ("a.yaml", "epochs: '5'", "epochs: expected int, not '5'"),
+    ("a.yaml", "epochs: 5.0", "epochs: expected int, not '5.0'"),
+    ("a.toml", "name = 2026-01-01", "name: expected str, not"),
+    ("a.json", '{"models": [{"hidden": true}]}', "hidden: expected int, not 'true'"),
+    ("a.json", '{"epochs": }', "a.json: Expecting value"),
+    ("a.yaml", "epochs: {a: 1}", "epochs is 10, which has no parts"),
+    ("a.yaml", "_target_: other.evaluate", "a.yaml is for other.evaluate, not for train"),
+    ("a.yaml", "model: {_factory_: smalll}", "model: Model has no factory 'smalll'"),
+    ("a.yaml", "model: {_target_: os.system}", "model: Model has no factory 'os.system'"),
+    ("a.yaml", "model: {_target_: Model, _partial_: true}", "model: only a factory can make a Partial"),
+    ("a.yaml", "- 1", "a.yaml is no mapping of values"),
+    ("a.yaml", "a: [", "is not YAML"),
+)
+
 
 def test_files_give_values_and_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """YAML, JSON and TOML set arguments as words do; what --to-yaml wrote begins the same call."""
@@ -490,6 +514,9 @@ def test_files_give_values_and_get_them(tmp_path: Path, monkeypatch: pytest.Monk
     assert (found.model, found.epochs, found.extra) == (small(512), 4, {"a": 1})
     assert found.other == Config(Model, hidden=5, activation="tanh")
     assert called_with("model=@all.yaml:model").model == small(256, 9)
+    for name, text, message in WRONG:
+        Path(name).write_text(text)
+        assert message in "; ".join(refused("--yaml", name))
     assert "no section 'modl'" in refused("model=@all.yaml:modl")[0]
 
     words = ["model.hidden=7", "colour=red", "extra.a=1", "models+=[Model(hidden=1)]"]

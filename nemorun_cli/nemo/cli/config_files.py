@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nemorun_cli import arguments
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.model.problems import choices
 from nemorun_cli.nemo import calls
 from nemorun_cli.nemo.cli import literals
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.nemo.calls import MutableCall
     from nemorun_cli.nemo.cli.assignments import Step
+    from nemorun_cli.nemo.cli.literals import Form
 
 _HEADING: Final = ("_factory_", "_target_", "_partial_")
 SUFFIXES: Final = (".yaml", ".yml", ".json", ".toml")
@@ -75,7 +76,10 @@ def _decoded(content: str, path: Path) -> Any:
         return json.loads(content)
     from nemorun_cli.spec.yaml import parser, source  # noqa: PLC0415 - slow to import, and often not needed
 
-    return parser.parse(source.SpecSource(content, file=str(path)))
+    try:
+        return parser.parse(source.SpecSource(content, file=str(path)))
+    except SpecError as error:
+        raise UsageError(str(error.problems[0])) from None
 
 
 def _flat(data: Any, steps: tuple[Step, ...], file: str) -> Iterator[WrittenValue]:
@@ -125,16 +129,14 @@ def heading(text: str) -> Heading:
 def _written(value: Any) -> Written:
     """A value of a file in the form of a written one."""
     if isinstance(value, list):
-        return Written(json.dumps(value, default=str), Items(list, tuple(_written(item) for item in value)))
-    if isinstance(value, dict):
-        pairs = tuple((_written(key), _written(item)) for key, item in value.items())
-        return Written(json.dumps(value, default=str), Pairs(pairs))
-    if isinstance(value, str):
-        return Written(value, Scalar(value))
-    for kind in (bool, int, float):
-        if isinstance(value, kind):
-            return Written(str(getattr(value, "written", value)), Scalar(kind(value)))
-    return Written("None" if value is None else str(value), Scalar(None) if value is None else None)
+        form: Form = Items(list, tuple(_written(item) for item in value))
+    elif isinstance(value, dict):
+        form = Pairs(tuple((_written(key), _written(item)) for key, item in value.items()))
+    else:  # the numbers of YAML are derived from those of Python
+        kinds = (kind for kind in (bool, int, float) if isinstance(value, kind))
+        form = Scalar(next((kind(value) for kind in kinds), value))
+    source = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return Written(source, form, is_typed=True)
 
 
 def export(call: MutableCall[Any], paths: Iterable[str]) -> None:

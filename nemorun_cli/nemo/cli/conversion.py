@@ -123,11 +123,8 @@ def _as_it_is(written: Written, make: Make) -> Any:
 
 def _is_text_with_commas(form: Items, source: str) -> bool:
     """Whether what Python would read as a tuple is more likely a text, as `a, b` is."""
-    return (
-        form.kind is tuple
-        and source[:1] != "("
-        and not all(isinstance(item.form, Scalar) for item in form.items)
-    )
+    has_brackets = form.kind is not tuple or source.startswith("(")
+    return not has_brackets and not all(isinstance(item.form, Scalar) for item in form.items)
 
 
 def _finite(value: Any, source: str) -> Any:
@@ -152,6 +149,8 @@ def _text(written: Written, is_exact: bool) -> str:  # noqa: ARG001, FBT001 - as
     """The text as it is written; one in quotes is read as Python reads it."""
     if isinstance(written.form, Scalar) and isinstance(written.form.value, str):
         return written.form.value
+    if written.is_typed:
+        raise MismatchError("put it in quotes" if isinstance(written.form, Scalar) else "")
     return written.source
 
 
@@ -188,7 +187,7 @@ def _switch(written: Written, is_exact: bool) -> bool:  # noqa: FBT001 - as all 
     if isinstance(form, Scalar) and isinstance(form.value, bool):
         return form.value
     word = written.source.strip().lower()
-    if word in (("true", "false") if is_exact else _SWITCHES):
+    if not written.is_typed and word in (("true", "false") if is_exact else _SWITCHES):
         return _SWITCHES[word]
     raise MismatchError("" if is_exact else "write true or false")
 
@@ -231,14 +230,18 @@ def _one_of(written: Written, allowed: tuple[Any, ...]) -> Any:
             return value
         if isinstance(form, Scalar) and type(form.value) is type(value) and form.value == value:
             return value
-        if isinstance(value, bool) and _SWITCHES.get(written.source.lower()) is value:
+        if (
+            isinstance(value, bool)
+            and not written.is_typed
+            and _SWITCHES.get(written.source.lower()) is value
+        ):
             return value
     raise MismatchError
 
 
 def _member(written: Written, kind: type[Enum]) -> Enum:
     """A member by its name, `RED` or `Color.RED`, or by its value."""
-    text = _text(written, is_exact=True)
+    text = written.source if written.is_typed else _text(written, is_exact=True)
     name = text.removeprefix(f"{kind.__name__}.")
     by_name = kind.__members__.get(name)
     value = written.form.value if isinstance(written.form, Scalar) else text
@@ -259,7 +262,8 @@ def _collection(written: Written, kind: Any, make: Make) -> Any:
         return _dict(written.form, key, value, make)
     if not isinstance(written.form, Items):
         raise MismatchError("write [first, second, …]")
-    made = _kind(origin, written.form.kind)
+    is_listed_set = written.is_typed and origin in (set, frozenset)  # a file has only lists
+    made = origin if is_listed_set else _kind(origin, written.form.kind)
     if origin is tuple and arguments and arguments[-1:] != (...,):
         return _row(written.form, arguments, make)
     item = arguments[0] if arguments else UNKNOWN
@@ -303,8 +307,9 @@ def _nothing(written: Written, annotation: Any) -> Any:
 
 
 def _dict(form: Pairs, key: Any, value: Any, make: Make) -> dict[Any, Any]:
+    pairs = [(_converted(name, key, _nothing), _converted(item, value, make)) for name, item in form.pairs]
     try:
-        made = {_converted(name, key, _nothing): _converted(item, value, make) for name, item in form.pairs}
+        made = dict(pairs)
     except TypeError:
         raise MismatchError("a dict cannot have such a key") from None
     if len(made) != len(form.pairs):

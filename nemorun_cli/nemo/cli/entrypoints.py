@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
@@ -116,7 +117,9 @@ def entrypoint(
         raise UsageError(
             f"an entrypoint of type {type!r} does not exist", hint=f"there are: {', '.join(TYPES)}"
         )
-    kind = Entrypoint if entrypoint_cls is None else entrypoint_cls
+    kind = entrypoint_cls or Entrypoint
+    if not (isinstance(kind, builtins.type) and issubclass(kind, Entrypoint)):
+        raise UsageError(f"entrypoint_cls is {kind!r}", hint="give a subclass of run.cli.Entrypoint")
 
     def register(function: Fn) -> Fn:
         names = inspect.signature(function).parameters

@@ -57,10 +57,16 @@ Form: TypeAlias = "Scalar | Items | Pairs | Name | NamedCall | None"
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A value as it was written, and its form; None if the text is no literal."""
+    """A value as it was written, and its form.
+
+    Attributes:
+        form: None if the text is no literal.
+        is_typed: whether a file gave it a type: then a number is no text, and a text no number.
+    """
 
     source: str
     form: Form
+    is_typed: bool = False
 
 
 _ONE_TEXT: Final = re.compile(r"""b?(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")""", re.DOTALL)

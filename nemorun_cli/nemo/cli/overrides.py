@@ -25,7 +25,7 @@ from nemorun_cli.nemo.cli.conversion import MISSING, converted
 from nemorun_cli.nemo.cli.making import BASES, maker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from nemorun_cli.nemo.cli.assignments import Step, WrittenValue
 
@@ -201,9 +201,19 @@ def missing(call: MutableCall[Any], path: str = "") -> list[str]:
         value = call.__arguments__.get(name, MISSING)
         if value is MISSING and parameter.default is parameter.empty:
             found.append(place)
-        if isinstance(value, Config):
-            found += missing(value, place)
+        for inner, config in _configs(value, place):
+            found += missing(config, inner)
     return found
+
+
+def _configs(value: Any, path: str) -> Iterator[tuple[str, Config[Any]]]:
+    """The Configs of an argument, with their places: itself, or those in a list or a dict."""
+    if isinstance(value, Config):
+        yield path, value
+    elif isinstance(value, (list, tuple, dict)):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for step, item in pairs:
+            yield from _configs(item, _joined(path, step))
 
 
 def with_defaults(call: MutableCall[Any]) -> MutableCall[Any]:
