@@ -25,6 +25,7 @@ from nemorun_cli.nemo import (
     Script,
     SlurmExecutor,
     one_task,
+    reserved_ids,
     statuses,
 )
 from nemorun_cli.nemo.executors import DockerExecutor
