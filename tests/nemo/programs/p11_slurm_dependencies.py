@@ -1,13 +1,6 @@
-import os
-
 import nemorun_cli.nemo as run
 
-slurm = run.SlurmExecutor(
-    account=os.environ["TEST_ACCOUNT"],
-    partition=os.environ["TEST_PARTITION"],
-    time="00:02:00",
-    packager=run.Packager(),
-)
+slurm = run.SlurmExecutor(account="vision", time="00:02:00", packager=run.Packager())
 after_any = slurm.clone()
 after_any.dependency_type = "afterany"
 
@@ -16,3 +9,4 @@ with run.Experiment("slurm-dependencies", executor=slurm) as exp:
     exp.add(run.Script(inline="echo second"), name="second", executor=after_any, dependencies=[first])
     exp.run(detach=False)
     exp.status()
+    exp.logs("second")
