@@ -12,6 +12,7 @@ from nemorun_cli.model import titles
 from nemorun_cli.model.problems import choices
 from nemorun_cli.parts import Command, Executor, LocalExecutor, Partial, Script, given, plain
 from nemorun_cli.spec import calling_program, python_specs
+from nemorun_cli.supervisor import client
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -173,15 +174,20 @@ class Builder:
         self._python = calling_program.own_python()
         if self._is_imported and os.environ.get("EXP_TASK"):
             raise calling_program.imported_by_task(self.path)
-        from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
+        if not direct:
+            client.prepare()  # it takes as long to start as what follows
+        try:
+            from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
-        self._run, code = run_built.run(
-            self.document(flags),
-            is_direct=bool(direct),
-            is_detached=bool(detach),
-            is_quiet=self._is_quiet if quiet is None else quiet,
-            home=self._home,
-        )
+            self._run, code = run_built.run(
+                self.document(flags),
+                is_direct=bool(direct),
+                is_detached=bool(detach),
+                is_quiet=self._is_quiet if quiet is None else quiet,
+                home=self._home,
+            )
+        finally:
+            client.dismiss()
         if code and (self._checks if check is None else check):
             if not self._codes:
                 raise SystemExit(code)
