@@ -490,9 +490,8 @@ class TaskBuilder:
             return
         capabilities = self._capabilities(task.executor)
         interpreter = task.entrypoint[0]
-        folders = callables.search_path(
-            task.workdir, python_path=task.env.get("PYTHONPATH", ""), interpreter=interpreter
-        )
+        python_path = f"{self._folder}:{task.env.get('PYTHONPATH', '')}"
+        folders = callables.search_path(task.workdir, python_path=python_path, interpreter=interpreter)
         at = self._place(member, "args")
         own = callables.called(str(task.body), task.args, (*member.place, "partial"), at=at)
         for target in (own, *callables.targets(task.args, at)):
