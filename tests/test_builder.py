@@ -303,6 +303,30 @@ if __name__ == "__main__":
 """
 
 
+def test_a_partial_finds_the_modules_next_to_its_program(exp: Exp) -> None:
+    """Wherever it runs, in a copy too: its workdir is searched first, and then the folder of the program."""
+    (exp.folder / "elsewhere").mkdir()
+    subprocess.run(["git", "init", "-q"], cwd=exp.folder, check=True)
+    body = """
+import os
+
+def where():
+    return {"folder": os.path.basename(os.getcwd())}
+
+if __name__ == "__main__":
+    with run.Builder("apart") as exp:
+        exp.add(run.Partial(where), workdir="../elsewhere")
+        exp.add(run.Partial(where), workdir="..", packager="git")
+        exp.run()
+"""
+    path = program(exp, body)
+    for flags in ([], ["--direct"]):
+        exp("run", path, "-q", *flags)
+        first, second = exp("show", "apart", "--json").json["tasks"]
+        assert first["outputs"] == {"folder": "elsewhere"}
+        assert len(second["outputs"]["folder"]) == len("0123456789abcdef")  # the hash of the content
+
+
 def test_partials_run_under_the_python_of_their_program(exp: Exp) -> None:
     """They find what the program finds, also if its environment is not first on PATH."""
     path = {"PATH": os.environ["PATH"].replace(f"{os.path.dirname(sys.executable)}:", "")}  # noqa: PTH120

@@ -108,6 +108,8 @@ def _command(
     body, args = task.body, task.args
     if task.kind == "partial":
         call = {"target": body, "args": dict(args) if isinstance(args, dict) else {}}
+        if task.workdir != spec.folder:
+            call["folder"] = _folder_of_modules(task, spec)
         return (*task.entrypoint, str(files.partial), str(own.call)), None, call
     arguments = tuple(str(value) for value in args)
     if task.kind == "command":
@@ -116,6 +118,12 @@ def _command(
     if task.kind == "inline":
         return (*task.entrypoint, str(own.script), *arguments), text, None
     return (*task.entrypoint, _script(task, spec, files), *arguments), None, None
+
+
+def _folder_of_modules(task: Task, spec: Spec) -> str:
+    """The folder of the spec, where the task has it: it is searched for modules after the workdir."""
+    package = spec.package(task)
+    return spec.folder if package is None else package.shipped(spec.folder, folder=spec.folder)
 
 
 def _script(task: Task, spec: Spec, files: ExperimentFiles) -> str:

@@ -7,6 +7,7 @@ and the ledger is the same.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -146,7 +147,7 @@ def _as_in_task(plan: Plan, env: dict[str, str]) -> Iterator[None]:
     os.environ.clear()
     os.environ.update(env)
     os.chdir(plan.workdir)
-    sys.path.insert(0, plan.workdir)
+    sys.path[:0] = filter(None, [plan.workdir, json.loads(plan.call or "{}").get("folder")])
     try:
         yield
     finally:
