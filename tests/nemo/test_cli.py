@@ -492,6 +492,7 @@ WRONG = (
     ("a.yaml", "epochs: 5.0", "epochs: expected int, not '5.0'"),
     ("a.toml", "name = 2026-01-01", "name: expected str, not"),
     ("a.json", '{"models": [{"hidden": true}]}', "hidden: expected int, not 'true'"),
+    ("a.json", '{"epochs": 1, "epochs": 2}', "a.json: 'epochs' is given twice"),
     ("a.json", '{"epochs": }', "a.json: Expecting value"),
     ("a.yaml", "epochs: {a: 1}", "epochs is 10, which has no parts"),
     ("a.yaml", "_target_: other.evaluate", "a.yaml is for other.evaluate, not for train"),
