@@ -447,6 +447,11 @@ def test_an_executor_and_plugins_are_chosen_by_name() -> None:
         (["--load", "x"], "--load has no counterpart: ", ""),
         (["--to-toml", "x"], "--to-toml has no counterpart: ", "use --to-yaml"),
         (["--yaml", "no-such.yaml"], "cannot read no-such.yaml: No such file", ""),
+        (
+            ["executor=DockerExecutor"],
+            "DockerExecutor needs executor.container_image",
+            "",
+        ),
         (["run.detach=maybe"], "detach: expected bool, not 'maybe'", ""),
         (["run.detachh=1"], "RunContext has no argument 'detachh'", "did you mean detach?"),
     ],
@@ -595,6 +600,10 @@ def test_a_dry_run_starts_nothing(
     with python_specs.building(), pytest.raises(python_specs.Built) as built:
         main(train)
     assert built.value.builder.spec["tasks"]["train"]["args"]["epochs"] == 3
+    monkeypatch.setattr(sys, "argv", ["program.py", "--direct", "--detach"])
+    with pytest.raises(SystemExit, match="2"):
+        main(train)
+    assert "--direct runs in this process" in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", ["program.py", "--detach"])
     with pytest.raises(SystemExit, match="2"):
         main(simple)
