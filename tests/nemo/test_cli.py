@@ -447,6 +447,11 @@ def test_an_executor_and_plugins_are_chosen_by_name() -> None:
         (["--load", "x"], "--load has no counterpart: ", ""),
         (["--to-toml", "x"], "--to-toml has no counterpart: ", "use --to-yaml"),
         (["--yaml", "no-such.yaml"], "cannot read no-such.yaml: No such file", ""),
+        (
+            ["executor=DockerExecutor"],
+            "DockerExecutor needs executor.container_image",
+            "",
+        ),
         (["run.detach=maybe"], "detach: expected bool, not 'maybe'", ""),
         (["run.detachh=1"], "RunContext has no argument 'detachh'", "did you mean detach?"),
     ],
@@ -492,6 +497,7 @@ WRONG = (
     ("a.yaml", "epochs: 5.0", "epochs: expected int, not '5.0'"),
     ("a.toml", "name = 2026-01-01", "name: expected str, not"),
     ("a.json", '{"models": [{"hidden": true}]}', "hidden: expected int, not 'true'"),
+    ("a.json", '{"epochs": 1, "epochs": 2}', "a.json: 'epochs' is given twice"),
     ("a.json", '{"epochs": }', "a.json: Expecting value"),
     ("a.yaml", "epochs: {a: 1}", "epochs is 10, which has no parts"),
     ("a.yaml", "_target_: other.evaluate", "a.yaml is for other.evaluate, not for train"),
@@ -594,6 +600,10 @@ def test_a_dry_run_starts_nothing(
     with python_specs.building(), pytest.raises(python_specs.Built) as built:
         main(train)
     assert built.value.builder.spec["tasks"]["train"]["args"]["epochs"] == 3
+    monkeypatch.setattr(sys, "argv", ["program.py", "--direct", "--detach"])
+    with pytest.raises(SystemExit, match="2"):
+        main(train)
+    assert "--direct runs in this process" in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", ["program.py", "--detach"])
     with pytest.raises(SystemExit, match="2"):
         main(simple)

@@ -53,8 +53,6 @@ def run(entrypoint: Entrypoint, words: Sequence[str], cmd_defaults: Mapping[str,
 
 def _require_fitting(entrypoint: Entrypoint, fields: Mapping[str, Any]) -> None:
     """Refuse options that would have no effect."""
-    if fields.get("dryrun") and python_specs.only_builds():
-        raise UsageError("--dryrun is an option of the program alone", hint="write exp run --dry-run PROGRAM")
     without = [name for name in ("detach", "direct", "tail_logs", "name") if fields.get(name)]
     if without and not entrypoint.enable_executor:
         raise UsageError(
@@ -83,8 +81,8 @@ def prepared(
     call = overrides.apply(_begun(entrypoint, _factory(entrypoint, context, files)), others_in_files)
     call = overrides.with_defaults(overrides.apply(call, others))
     _require_complete(entrypoint, call)
-    context.executor = calls.build(context.executor)
-    context.plugins = list(calls.build(listed(context.plugins)))
+    context.executor = _built(context.executor, "executor")
+    context.plugins = [_built(plugin, "plugins") for plugin in listed(context.plugins)]
     return context, call
 
 
@@ -100,6 +98,14 @@ def _context(entrypoint: Entrypoint, fields: Mapping[str, Any]) -> RunContext:
     context.executor = _copied(entrypoint.default_executor)
     context.plugins = _copied(entrypoint.default_plugins)
     return context
+
+
+def _built(value: Any, path: str) -> Any:
+    """The executor or the plugin that a Config describes; raises UsageError if it is not complete."""
+    if isinstance(value, calls.Config) and (absent := overrides.missing(value, path)):
+        kind = value.__fn_or_cls__.__name__
+        raise UsageError(f"{kind} needs {', '.join(absent)}", hint=f"write {absent[0]}=…")
+    return calls.build(value)
 
 
 def _copied(value: Any) -> Any:

@@ -69,11 +69,20 @@ def _data(path: Path) -> dict[str, Any]:
     return data
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; raises ValueError for a key that it has twice, of which one would be lost."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is given twice")
+    return made
+
+
 def _decoded(content: str, path: Path) -> Any:
     if path.suffix.lower() == ".toml":
         return tomllib.loads(content)
     if path.suffix.lower() == ".json":
-        return json.loads(content)
+        return json.loads(content, object_pairs_hook=_unique)
     from nemorun_cli.spec.yaml import parser, source  # noqa: PLC0415 - slow to import, and often not needed
 
     try:

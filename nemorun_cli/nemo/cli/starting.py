@@ -24,6 +24,10 @@ _INTERRUPTED: Final = 130  # the exit code after Ctrl-C
 
 def start(entrypoint: Entrypoint, context: RunContext, call: calls.MutableCall[Any]) -> None:
     """Start the call of an entrypoint, show it for a dry run, or ask first at a terminal."""
+    if context.dryrun and python_specs.only_builds():
+        raise UsageError("--dryrun is an option of the program alone", hint="write exp run --dry-run PROGRAM")
+    if context.direct and context.detach:
+        raise UsageError("--direct runs in this process, which --detach would leave", hint="give one of them")
     if not entrypoint.enable_executor:
         _call_here(entrypoint, context, call)
     elif entrypoint.type == "experiment":
