@@ -3,9 +3,9 @@
 It is copied into experiments and run by the task's own interpreter (Python 3.8 or later), so it imports
 nothing of the package, unless user code imports `nemo_run` where that is not installed.
 `call.json` contains `{"target": "module:function", "args": {…}}`, and as `folder` one that is searched for
-modules after the working folder. In the arguments `_target_` is called, `_args_` has its positional arguments,
-`_partial_: true` leaves the call to its receiver, and `_ref_` is what a name leads to. `_same_` is the result
-of the earlier call with that `_id_`.
+modules after the working folder. In the arguments `_target_` is called, `_args_` has its positional
+arguments, `_partial_: true` leaves the call to its receiver, and `_ref_` is what a name leads to. `_same_`
+is the result of the earlier call with that `_id_`.
 The return value of the function, if it is a mapping of plain values, is appended to `$EXP_OUTPUT`.
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ def placed(
 ) -> tuple[Any, dict[str, Any]]:
     """The task and its keys, with the current folder as its working folder if it runs on this machine.
 
-    A script is searched there first. A partial finds the modules next to the program, in `program`, too.
+    A script is searched there first; a partial finds the modules in `program`, next to the program, as well.
     """
     current = Path.cwd()
     is_elsewhere = executor.options["type"] != "local" or "packager" in executor.options
@@ -26,8 +25,4 @@ def placed(
         return task, dict(keys)
     if isinstance(task, parts.Script) and task.path is not None and (current / task.path).is_file():
         task = replace(task, path=current / task.path)
-    own: dict[str, Any] = {"workdir": str(current), **keys}
-    if isinstance(task, parts.Partial):
-        path = [str(program), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-        own["env"] = {"PYTHONPATH": os.pathsep.join(filter(None, path)), **own.get("env", {})}
-    return task, own
+    return task, {"workdir": str(current), **keys}

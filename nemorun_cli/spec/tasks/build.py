@@ -490,17 +490,10 @@ class TaskBuilder:
             return
         capabilities = self._capabilities(task.executor)
         interpreter = task.entrypoint[0]
-<<<<<<< HEAD
-        folders = callables.search_path(
-            task.workdir, python_path=task.env.get("PYTHONPATH", ""), interpreter=interpreter
-        )
-        has_args = "args" in member.own or "args" in (member.group or {})
-        at = self._place(member, "args") if has_args else (*member.place, "partial")
-=======
         python_path = f"{self._folder}:{task.env.get('PYTHONPATH', '')}"
         folders = callables.search_path(task.workdir, python_path=python_path, interpreter=interpreter)
-        at = self._place(member, "args")
->>>>>>> execs
+        has_args = "args" in member.own or "args" in (member.group or {})
+        at = self._place(member, "args") if has_args else (*member.place, "partial")
         own = callables.called(str(task.body), task.args, (*member.place, "partial"), at=at)
         for place, identity in callables.unmade(task.args, at, []):
             self._report(place, f"no earlier argument has _id_: {identity}")
