@@ -317,14 +317,16 @@ if __name__ == "__main__":
     with run.Builder("apart") as exp:
         exp.add(run.Partial(where), workdir="../elsewhere")
         exp.add(run.Partial(where), workdir="..", packager="git")
+        exp.add(run.Partial(where), packager={"type": "hybrid", "parts": {"code": "git"}, "start": "."})
         exp.run()
 """
     path = program(exp, body)
     for flags in ([], ["--direct"]):
         exp("run", path, "-q", *flags)
-        first, second = exp("show", "apart", "--json").json["tasks"]
+        first, *shipped = exp("show", "apart", "--json").json["tasks"]
         assert first["outputs"] == {"folder": "elsewhere"}
-        assert len(second["outputs"]["folder"]) == len("0123456789abcdef")  # the hash of the content
+        lengths = [len(task["outputs"]["folder"]) for task in shipped]
+        assert lengths == [len("0123456789abcdef")] * 2  # the hashes of the contents
 
 
 def test_partials_run_under_the_python_of_their_program(exp: Exp) -> None:

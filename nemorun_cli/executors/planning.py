@@ -55,7 +55,7 @@ def make(
         executor=task.executor,
         kind=task.kind,
         argv=(*task.prefix, *argv),
-        workdir=package.shipped(task.workdir, folder=spec.folder) if package else task.workdir,
+        workdir=package.workdir(task.workdir, folder=spec.folder) if package else task.workdir,
         folder=spec.folder,
         env={
             **DEFAULTS,
@@ -108,8 +108,8 @@ def _command(
     body, args = task.body, task.args
     if task.kind == "partial":
         call = {"target": body, "args": dict(args) if isinstance(args, dict) else {}}
-        if task.workdir != spec.folder:
-            call["folder"] = _folder_of_modules(task, spec)
+        if folder := _folder_of_modules(task, spec):
+            call["folder"] = folder
         return (*task.entrypoint, str(files.partial), str(own.call)), None, call
     arguments = tuple(str(value) for value in args)
     if task.kind == "command":
@@ -120,10 +120,13 @@ def _command(
     return (*task.entrypoint, _script(task, spec, files), *arguments), None, None
 
 
-def _folder_of_modules(task: Task, spec: Spec) -> str:
-    """The folder of the spec, where the task has it: it is searched for modules after the workdir."""
+def _folder_of_modules(task: Task, spec: Spec) -> str | None:
+    """The folder of the spec as the task has it, if that is not its workdir: it is searched for modules."""
     package = spec.package(task)
-    return spec.folder if package is None else package.shipped(spec.folder, folder=spec.folder)
+    if package is None:
+        return spec.folder if task.workdir != spec.folder else None
+    folder = package.shipped(spec.folder, folder=spec.folder)
+    return folder if folder != package.workdir(task.workdir, folder=spec.folder) else None
 
 
 def _script(task: Task, spec: Spec, files: ExperimentFiles) -> str:

@@ -92,14 +92,14 @@ class HybridPackager(Packager):
     extract_at_root: bool = False
 
     def shipped(self) -> Shipped:
-        """The content of all; tasks start in the part with the program's folder."""
+        """The content of all."""
         each = {name: packager.shipped() for name, packager in self.sub_packagers.items()}
         parts = {name: shipped.packager for name, shipped in each.items() if shipped.packager is not None}
         if not parts:
             raise UsageError("HybridPackager.sub_packagers ships nothing", hint="use Packager()")
         if self.extract_at_root:
             return Shipped(_together(list(parts.values())), next(iter(each.values())).root)
-        return Shipped({"type": "hybrid", "parts": parts})
+        return Shipped({"type": "hybrid", "start": ROOT, "parts": parts})
 
 
 def _together(packagers: list[dict[str, Any]]) -> dict[str, Any]:

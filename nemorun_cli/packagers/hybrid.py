@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nemorun_cli import packagers
 from nemorun_cli.packagers import globs
-from nemorun_cli.packagers.content import Content, Entry, checked
+from nemorun_cli.packagers.content import Content, Entry, PackagerError, checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,6 +37,10 @@ class HybridPackager:
                     "anyOf": [_PART, {"type": "array", "minItems": 1, "items": _PART}],
                 },
             },
+            "start": {
+                "description": "The folder of the content in which tasks run that have the spec's workdir.",
+                **globs.FOLDER,
+            },
         },
     }
 
@@ -46,6 +50,7 @@ class HybridPackager:
             for target, listed in options["parts"].items()
             for part in (listed if isinstance(listed, list) else [listed])
         ]
+        self._start: str | None = options.get("start")
 
     def look(self, folder: Path, *, scratch: Path) -> Content:
         """The contents of all parts; later parts replace files of earlier ones.
@@ -58,6 +63,9 @@ class HybridPackager:
         for target, content in contents:
             lead = f"{target}/" if target else ""
             entries += [replace(entry, path=lead + entry.path) for entry in content.entries]
+        start = None if self._start is None else "/".join(globs.names(self._start)) or "."
+        if start not in (None, ".") and not any(entry.path.startswith(f"{start}/") for entry in entries):
+            raise PackagerError(f"start: no part ships a folder {start}", hint="name the folder of a part")
         parts = _by_name(contents)
         first = (None, contents[0][1])
         home, content = next((found for found in contents if found[1].place is not None), first)
@@ -65,6 +73,7 @@ class HybridPackager:
             entries=checked(entries, what="hybrid"),
             root=content.root if home == "" else None,
             place=None if home is None else str(Path(home, content.place or ".")),
+            start=start,
             facts={"parts": {name: part.facts for name, part in parts.items()}},
             summary="; ".join(f"{name}: {part.summary}" for name, part in parts.items() if part.summary),
             left_out=tuple(dict.fromkeys(text for part in parts.values() for text in part.left_out)),

@@ -282,10 +282,17 @@ def test_each_of_several_repositories_has_its_commit(exp: Exp, repo: Repo) -> No
     spec = {
         "name": "two",
         "packager": {"type": "hybrid", "parts": parts},
-        "tasks": {"t": {"inline": "cat code.txt ../lib/lib.txt"}},
+        "tasks": {
+            "t": {"inline": "cat code.txt ../lib/lib.txt"},
+            "u": {
+                "inline": "cat mine/code.txt lib/lib.txt",
+                "packager": {"type": "hybrid", "parts": parts, "start": "."},
+            },
+        },
     }
     exp("run", exp.spec(json.dumps(spec)))
-    assert exp("logs", "latest", "t").stdout == "first\nold\n"
+    for task in ("t", "u"):  # they run in the part with the spec, or where `start` says
+        assert exp("logs", "latest", task).stdout == "first\nold\n"
     commits = [repo.git("rev-parse", "HEAD"), library.git("rev-parse", "v1")]
     facts = exp("show", "--json").json["packages"][0]["facts"]["parts"]
     assert [facts[part]["commit"] for part in parts] == commits

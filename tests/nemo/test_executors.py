@@ -334,7 +334,7 @@ def test_an_executor_is_cloned_compared_and_pickled(executor: Executor) -> None:
 @pytest.mark.parametrize(
     ("make", "message", "hint"),
     [
-        (lambda: SlurmExecutor(accoun="x"), "SlurmExecutor has no field 'accoun'", "did you mean account?"),
+        (lambda: SlurmExecutor(accounts="x"), "SlurmExecutor has no field 'accounts'", "did you mean account?"),
         (lambda: SlurmExecutor(partition="x"), "SlurmExecutor needs the field 'account'", "account=…"),
         (lambda: DockerExecutor("busybox"), "DockerExecutor takes its fields by name", "container_image"),
         (
@@ -461,8 +461,8 @@ def test_a_plugin_changes_what_it_gets() -> None:
     assert (executor.env_vars, executor.retries) == ({"LEVEL": "debug"}, 1)
     with pytest.raises(NotImplementedError, match="Plugin has no method setup"):
         Plugin().setup(None, executor)
-    with pytest.raises(UsageError, match="Ours has no field 'leve'"):
-        Ours(leve="debug")
+    with pytest.raises(UsageError, match="Ours has no field 'levels'"):
+        Ours(levels="debug")
 
 
 def test_fields_and_their_types_can_be_asked_for() -> None:

@@ -97,6 +97,19 @@ def test_several_packagers_share_a_folder(folder: Path) -> None:
     assert content.place == "."
 
 
+def test_tasks_start_where_a_hybrid_says(folder: Path) -> None:
+    """`start` is a folder of the content; by default it is the part with the spec."""
+    parts = {"code": {"type": "pattern", "include": ["src/*.py"]}}
+    shipped = {
+        start: HybridPackager({"parts": parts, "start": start}).look(folder, scratch=folder)
+        for start in (".", "code/src")
+    }
+    assert {start: content.start for start, content in shipped.items()} == {".": ".", "code/src": "code/src"}
+    assert HybridPackager({"parts": parts}).look(folder, scratch=folder).start is None
+    with pytest.raises(PackagerError, match="start: no part ships a folder lib"):
+        HybridPackager({"parts": parts, "start": "lib"}).look(folder, scratch=folder)
+
+
 def test_a_part_cannot_be_written_through_a_link(folder: Path) -> None:
     """A file below what another part ships as a link is refused."""
     (folder / "lib").symlink_to("/elsewhere")
