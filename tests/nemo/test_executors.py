@@ -334,7 +334,11 @@ def test_an_executor_is_cloned_compared_and_pickled(executor: Executor) -> None:
 @pytest.mark.parametrize(
     ("make", "message", "hint"),
     [
-        (lambda: SlurmExecutor(accounts="x"), "SlurmExecutor has no field 'accounts'", "did you mean account?"),
+        (
+            lambda: SlurmExecutor(accounts="x"),
+            "SlurmExecutor has no field 'accounts'",
+            "did you mean account?",
+        ),
         (lambda: SlurmExecutor(partition="x"), "SlurmExecutor needs the field 'account'", "account=…"),
         (lambda: DockerExecutor("busybox"), "DockerExecutor takes its fields by name", "container_image"),
         (
