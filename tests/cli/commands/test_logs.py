@@ -179,7 +179,7 @@ def test_a_log_that_is_no_file_any_more_is_told(exp: Exp, kind: str) -> None:
 
 
 def test_standard_error_is_printed_on_request(exp: Exp) -> None:
-    """`--stderr` prints that of the tasks that have it apart, with all other options; else it is in the log."""
+    """`--stderr` prints that of the tasks that have it apart; of others it is in the log."""
     tasks = {
         "a": {"inline": "echo a; for i in 1 2 3; do echo e$i >&2; done", "stderr_to_stdout": False},
         "b": {"inline": "echo b; echo f >&2"},
