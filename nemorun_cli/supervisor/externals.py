@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FIRST: Final = 0.5  # seconds until another experiment is looked at again
 LONGEST: Final = 2.0  # the same, after many looks
-FIRST_OBSERVATION: Final = 2.0  # seconds between observations of an experiment without a supervisor
+FIRST_OBSERVATION: Final = 0.5  # seconds between observations of an experiment without a supervisor
 LONGEST_OBSERVATION: Final = 60.0
 PATIENCE: Final = 300.0  # seconds that such an observation may take
 
