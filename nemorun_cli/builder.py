@@ -90,7 +90,7 @@ class Builder:
         executor: Executor | str | Sequence[Executor | str] | None = None,
         *,
         name: str = "",
-        dependencies: Sequence[str] | None = None,
+        dependencies: Sequence[str | Mapping[str, Any]] | None = None,
         plugins: Sequence[object] | None = None,
         tail_logs: bool | None = None,
         **keys: Any,
@@ -102,7 +102,8 @@ class Builder:
             executor: where it runs; one for all tasks of a group, or a list with one per task.
             name: the id; by default derived from the name of the script, program or function. A second task
                 of a name gets a number: `train_1`.
-            dependencies: ids of the tasks that must succeed first.
+            dependencies: ids of the tasks that must succeed first, or mappings that name something outside of
+                the experiment, such as `{"experiment": "digits", "task": "train"}`.
             plugins: plugins for this task: instances, or mappings `{"uses": …, "with": …}`.
             tail_logs: whether its output is shown while the experiment is watched.
             keys: other keys of a task: `timeout`, `retry`, `resources`, `matrix`, `when`, …
@@ -238,10 +239,12 @@ class Builder:
         if (line := calling_program.line_at_work(self.path)) is not None:
             self.lines[place] = line
 
-    def _require_added(self, task_id: str, dependencies: Sequence[str]) -> None:
+    def _require_added(self, task_id: str, dependencies: Sequence[str | Mapping[str, Any]]) -> None:
         """Check that the dependencies of a task are tasks, groups or members that were added."""
         for name in dependencies:
-            if not any(name == known or name.startswith(f"{known}/") for known in self._tasks):
+            if isinstance(name, str) and not any(
+                name == known or name.startswith(f"{known}/") for known in self._tasks
+            ):
                 raise UsageError(
                     f"{task_id} depends on {name!r}, which was not added", hint=choices(name, self._tasks)
                 )

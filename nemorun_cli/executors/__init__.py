@@ -46,7 +46,7 @@ class Upstream:
     """An attempt that another attempt depends on in the engine's own queue.
 
     Attributes:
-        job_id: its id in the engine.
+        files: its own; None for a job that `exp` did not submit, of which only the engine knows the end.
         need: how it must end: `success`; `no_cancel` (success or failure, but not cancelled); `end`
             (any result); `failure` (at least one of the upstream jobs with this need must fail).
         has_secrets: whether its outputs may contain a secret that only the supervisor can recognize.
@@ -54,7 +54,7 @@ class Upstream:
 
     key: Key
     job_id: str
-    files: AttemptFiles
+    files: AttemptFiles | None
     need: Need
     has_secrets: bool = False
 

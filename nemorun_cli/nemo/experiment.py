@@ -139,7 +139,7 @@ class Experiment(Builder):
         name: str = "",
         plugins: Any = None,
         tail_logs: bool = False,  # noqa: FBT001, FBT002 - NeMo-Run's order
-        dependencies: Sequence[str] | None = None,
+        dependencies: Sequence[str | Mapping[str, Any]] | None = None,
         **keys: Any,
     ) -> str:
         """Add a task, or a list of tasks that run in parallel as a group; return its id.
@@ -150,7 +150,8 @@ class Experiment(Builder):
             name: the id, which a group needs; a second task of a name gets a number, as `train_1`.
             plugins: they change copies of the task and of the executor now.
             tail_logs: whether its output is shown while the experiment is watched.
-            dependencies: ids of the tasks that must succeed first.
+            dependencies: ids of the tasks that must succeed first, or mappings that name something outside of
+                the experiment, such as `{"experiment": "digits", "task": "train"}`.
             keys: other keys of a task of a spec: `timeout`, `retry`, `resources`, `when`, …
 
         Raises:
@@ -353,8 +354,14 @@ class Experiment(Builder):
             job_id, number = f"{wanted}_{number}", number + 1
         return job_id
 
-    def _job_id(self, name: str, *, of: str) -> str:
-        """The id of a task that was added; raises UsageError if none has this name."""
+    def _job_id(self, name: str | Mapping[str, Any], *, of: str) -> str | Mapping[str, Any]:
+        """The id of a task that was added, or what is outside of the experiment.
+
+        Raises:
+            UsageError: no task has this name.
+        """
+        if not isinstance(name, str):
+            return name
         known = [job.id for job in self._jobs]
         group, slash, member = name.partition("/")
         if (wanted := added.valid_id(group)) not in known:

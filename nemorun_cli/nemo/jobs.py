@@ -59,7 +59,7 @@ class _Added:
     id: str
     plugins: list[Any] = field(default_factory=list)
     tail_logs: bool | None = None
-    dependencies: list[str] = field(default_factory=list)
+    dependencies: list[Any] = field(default_factory=list)
     keys: dict[str, Any] = field(default_factory=dict)
     line: int | None = None
     stored: Mapping[str, Any] | None = None

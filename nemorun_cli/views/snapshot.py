@@ -141,12 +141,24 @@ class Snapshot:
             "duration": self.duration(state),
             "active": self.active_duration(state),
             "dependencies": list(task.dependencies),
+            "external": [self._external(key) for key in task.external],
             "outputs": state.outputs,
             "evidence": self._evidence(state),
             "matrix": task.matrix,
             "handler": task.handler,
             "resources": task.resources.to_json(),
             "usage": state.usage,
+        }
+
+    def _external(self, key: str) -> dict[str, Any]:
+        """Something outside of the experiment that a task waits for, and how it ended."""
+        external = next(each for each in self.spec.external if each.key == key)
+        end = self.history.external.get(key)
+        return {
+            "experiment": external.experiment,
+            "task": external.task,
+            "slurm_job": external.slurm_job,
+            "status": end.status if end else None,
         }
 
     def message(self, task_id: str) -> str | None:

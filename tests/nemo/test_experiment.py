@@ -140,7 +140,7 @@ def test_ids_of_tasks(names: list[str], ids: list[str]) -> None:
     ("arguments", "message", "hint"),
     [
         (([TRUE],), "a list of tasks needs a name", "add("),
-        ((TRUE, None, "a", None, False, ["firs"]), "depends on 'firs', which was not added", "first"),
+        ((TRUE, None, "a", None, False, ["fir"]), "depends on 'fir', which was not added", "first"),
         ((helper,), "is not a task", "run.Partial"),
         ((parts.Command("true"),), "is not a task", "run.Script"),
         ((TRUE, "local"), "'local' is not an executor", "run.LocalExecutor()"),

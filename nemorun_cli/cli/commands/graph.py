@@ -68,7 +68,7 @@ def command(
             f"{which} is an experiment: its params are fixed", hint="use -p and --set with a SPEC"
         )
     else:
-        tasks = task_graph.of(snapshot.spec, snapshot.history.tasks)
+        tasks = task_graph.of(snapshot.spec, snapshot.history.tasks, snapshot.history.external)
     if is_json:
         terminal.write_json(_document(tasks, snapshot))
     elif form == "mermaid":
@@ -108,7 +108,7 @@ def _load(path: str, params: Sequence[str], sets: Sequence[str]) -> Any:
         sets=sets,
         executors=executors.known(ask=False),
     )
-    return load.resolve(document, create.tentative(document, Home.from_environment()))
+    return create.located(document, create.tentative(document, Home.from_environment()))
 
 
 def _document(tasks: TaskGraph, snapshot: Snapshot | None) -> dict[str, Any]:

@@ -156,8 +156,9 @@ def _tasks(snapshot: Snapshot) -> list[str]:
         body = " ".join(task.body) if isinstance(task.body, tuple) else str(task.body).strip()
         first, _, rest = body.partition("\n")
         needs = ""
-        if task.dependencies:
-            needs = f"  <- {task.dependency_type} {', '.join(task.dependencies)}"
+        outside = [each.text for each in snapshot.spec.external if each.key in task.external]
+        if task.dependencies or outside:
+            needs = f"  <- {task.dependency_type} {', '.join([*task.dependencies, *outside])}"
         lines.append(f"  {task.id}: {task.kind} {first}{' …' if rest else ''}{needs}")
     return lines
 

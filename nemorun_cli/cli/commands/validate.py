@@ -49,7 +49,7 @@ def command(
         executors=executors.known(ask=engines),
     )
     home = Home.from_environment()
-    resolved = load.resolve(document, create.tentative(document, home))
+    resolved = create.located(document, create.tentative(document, home))
     if engines and any(task.packager for task in resolved.tasks):
         from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for specs that ship code
 
