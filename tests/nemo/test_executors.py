@@ -334,7 +334,11 @@ def test_an_executor_is_cloned_compared_and_pickled(executor: Executor) -> None:
 @pytest.mark.parametrize(
     ("make", "message", "hint"),
     [
-        (lambda: SlurmExecutor(accounts="x"), "SlurmExecutor has no field 'accounts'", "did you mean account?"),
+        (
+            lambda: SlurmExecutor(accounts="x"),
+            "SlurmExecutor has no field 'accounts'",
+            "did you mean account?",
+        ),
         (lambda: SlurmExecutor(partition="x"), "SlurmExecutor needs the field 'account'", "account=…"),
         (lambda: DockerExecutor("busybox"), "DockerExecutor takes its fields by name", "container_image"),
         (
@@ -397,7 +401,15 @@ def test_a_derived_class_keeps_the_translation() -> None:
         def __post_init__(self) -> None:
             self.env_vars["TEAM"] = self.team
 
+        def assign(self, *place: str) -> None:
+            super().assign(*place)
+            self.mark = place[0]
+
     executor = Ours(account="mine", packager=Packager())
+    executor.assign("title_1", "/x", "t", "t")
+    assert executor.mark == "title_1"
+    with pytest.raises(UsageError, match="Ours has no field 'partitions'"):
+        executor.partitions = "gpu"
     assert executor.translated()[0].options["env"] == {"TEAM": "vision"}
     assert executor.clone() == executor
 
