@@ -252,8 +252,8 @@ SLURM: Final[Rules] = {
     "run_as_group": _OF_A_GROUP,
     "resource_group": _OF_A_GROUP,
     "array": RefusedValue(
-        why="an array of jobs comes from a sweep",
-        instead="add one task for each index, in a loop: tasks with equal requests become one array",
+        why="exp itself makes an array of jobs from tasks with equal requests",
+        instead="add one task for each index, in a loop",
     ),
     "het_group_indices": RefusedValue(
         why="which members share a component is decided by their requests",
