@@ -244,8 +244,12 @@ SLURM: Final[Rules] = {
         "members with different requests become components of a heterogeneous job"
     ),
     "wait_time_for_group_job": WithoutMeaning("all members of a group start at once"),
-    "monitor_group_job": WithoutMeaning("a group has finished when all its members have"),
-    "monitor_group_job_wait_time": WithoutMeaning("a group has finished when all its members have"),
+    "monitor_group_job": WithoutMeaning(
+        "all members run to their end, where NeMo-Run stops the others after the first"
+    ),
+    "monitor_group_job_wait_time": WithoutMeaning(
+        "all members run to their end, where NeMo-Run stops the others after the first"
+    ),
     "memory_measure": WithoutMeaning("it prints `nvidia-smi` once: write that into the script"),
     "poll_estimated_start_time": WithoutMeaning("`exp why` shows the expected start"),
     "job_name": _SET_BY_NEMO_RUN,
