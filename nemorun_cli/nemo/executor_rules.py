@@ -244,16 +244,20 @@ SLURM: Final[Rules] = {
         "members with different requests become components of a heterogeneous job"
     ),
     "wait_time_for_group_job": WithoutMeaning("all members of a group start at once"),
-    "monitor_group_job": WithoutMeaning("a group has finished when all its members have"),
-    "monitor_group_job_wait_time": WithoutMeaning("a group has finished when all its members have"),
+    "monitor_group_job": WithoutMeaning(
+        "all members run to their end, where NeMo-Run stops the others after the first"
+    ),
+    "monitor_group_job_wait_time": WithoutMeaning(
+        "all members run to their end, where NeMo-Run stops the others after the first"
+    ),
     "memory_measure": WithoutMeaning("it prints `nvidia-smi` once: write that into the script"),
     "poll_estimated_start_time": WithoutMeaning("`exp why` shows the expected start"),
     "job_name": _SET_BY_NEMO_RUN,
     "run_as_group": _OF_A_GROUP,
     "resource_group": _OF_A_GROUP,
     "array": RefusedValue(
-        why="an array of jobs comes from a sweep",
-        instead="add one task for each index, in a loop: tasks with equal requests become one array",
+        why="exp itself makes an array of jobs from tasks with equal requests",
+        instead="add one task for each index, in a loop",
     ),
     "het_group_indices": RefusedValue(
         why="which members share a component is decided by their requests",

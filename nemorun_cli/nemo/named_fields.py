@@ -9,7 +9,7 @@ from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.model.problems import choices
+from nemorun_cli.model.problems import choices, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -53,10 +53,16 @@ class NamedFields(metaclass=FieldNames):
     """The base class: such an object can be changed, cloned, compared and pickled."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not name.startswith("_") and not hasattr(type(self), name) and name not in field_names(self):
-            known = field_names(self)
-            raise UsageError(f"{type(self).__name__} has no field {name!r}", hint=choices(name, known))
+        if not name.startswith("_") and not hasattr(type(self), name):
+            self._require_known(name)
         object.__setattr__(self, name, value)
+
+    def _require_known(self, name: str) -> None:
+        """Refuse a name that is no field; a derived class may have attributes with names of their own."""
+        known = field_names(self)
+        is_derived = type(self).__module__.partition(".")[0] != __name__.partition(".")[0]
+        if name not in known and not (is_derived and nearest(name, known) is None):
+            raise UsageError(f"{type(self).__name__} has no field {name!r}", hint=choices(name, known))
 
     def clone(self) -> Self:
         """An independent copy."""

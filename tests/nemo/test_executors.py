@@ -401,7 +401,15 @@ def test_a_derived_class_keeps_the_translation() -> None:
         def __post_init__(self) -> None:
             self.env_vars["TEAM"] = self.team
 
+        def assign(self, *place: str) -> None:
+            super().assign(*place)
+            self.mark = place[0]
+
     executor = Ours(account="mine", packager=Packager())
+    executor.assign("title_1", "/x", "t", "t")
+    assert executor.mark == "title_1"
+    with pytest.raises(UsageError, match="Ours has no field 'partitions'"):
+        executor.partitions = "gpu"
     assert executor.translated()[0].options["env"] == {"TEAM": "vision"}
     assert executor.clone() == executor
 
