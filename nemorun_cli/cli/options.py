@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -57,6 +57,13 @@ Tasks = Annotated[
 ]
 SpecPath = Annotated[
     str, typer.Argument(metavar="SPEC", help="The spec file.", autocompletion=completion.specs)
+]
+PROGRAM_ARGUMENTS: Final = "arguments"  # the parameter of a command that is filled only by what follows `--`
+ProgramArguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="-- ARGS", help="Arguments of a SPEC that is a Python program.", show_default=False
+    ),
 ]
 Params = Annotated[
     list[str] | None,

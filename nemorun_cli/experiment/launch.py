@@ -28,6 +28,7 @@ IfRunning = Literal["fail", "skip", "replace"]
 def run(
     spec: Path | str | Mapping[str, Any],
     *,
+    arguments: Sequence[str] = (),
     params: Mapping[str, Any] | Sequence[str] = (),
     sets: Sequence[str] = (),
     only: Sequence[str] = (),
@@ -40,7 +41,8 @@ def run(
     """Start an experiment in its own supervisor and return as soon as that has started.
 
     Args:
-        spec: a spec file, or its content as a mapping.
+        spec: a spec file, a Python program that builds a spec, or the content of a spec as a mapping.
+        arguments: the arguments of a program, its `sys.argv[1:]`.
         params: values of the spec's `params`, by name or as texts `name=value`.
         sets: changes to any field, as texts `path.to.key=value`.
         only: the tasks to run; all others are left out.
@@ -53,7 +55,8 @@ def run(
 
     Raises:
         SpecError: with all problems of the spec, a missing secret included.
-        UsageError: a plugin raised, or another user could have changed the home.
+        UsageError: a plugin or the program raised, arguments are given for a spec that is not a program, or
+            another user could have changed the home.
         EngineError: an engine that it needs is missing, down or refuses the request.
         RunningError: `if_running` is `fail`, and an experiment is running.
     """
@@ -71,6 +74,7 @@ def run(
         )
         document = load.read(
             spec,
+            arguments=arguments,
             params=texts,
             sets=[*sets, *(f"run.{name}={json.dumps(value)}" for name, value in (options or {}).items())],
             only=only,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from nemorun_cli.errors import LedgerError, SpecError
+from nemorun_cli.errors import LedgerError, SpecError, UsageError
 from nemorun_cli.model.problems import Problem
 from nemorun_cli.model.spec import Identity, Spec
 from nemorun_cli.spec import shell_syntax
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 def read(
     source: Path | str | Mapping[str, Any],
     *,
+    arguments: Sequence[str] = (),
     params: Sequence[str] = (),
     sets: Sequence[str] = (),
     only: Sequence[str] = (),
@@ -45,6 +46,7 @@ def read(
 
     Args:
         source: a path, or the spec as data, in which paths are relative to the working folder.
+        arguments: those of a program, its `sys.argv[1:]`; only what it builds with them is kept.
         params: values of params, each `name=value`.
         sets: changes of fields, each `path.to.key=value`.
         only: the tasks, groups or members to run; empty for all.
@@ -55,6 +57,7 @@ def read(
 
     Raises:
         SpecError: with all problems of the spec.
+        UsageError: a program fails, or arguments are given for a spec that is not a program.
     """
     options = _Options(
         params=tuple(params),
@@ -64,7 +67,8 @@ def read(
         home=home,
     )
     if isinstance(source, (str, Path)) and _is_program(Path(source)):
-        return _read_program(Path(source), options)
+        return _read_program(Path(source), arguments, options)
+    _refuse_arguments(source, arguments)
     if isinstance(source, (str, Path)):
         text_source, source_path = open_given(Path(source)), Path(source)
     else:
@@ -80,11 +84,22 @@ def _is_program(path: Path) -> bool:
     return path.suffix == ".py" and path.is_file()
 
 
-def _read_program(program: Path, options: _Options) -> Document:
+def _refuse_arguments(source: Path | str | Mapping[str, Any], arguments: Sequence[str]) -> None:
+    """Refuse arguments for a spec that is not a program; a missing program is reported as missing."""
+    name = str(source) if isinstance(source, (str, Path)) else "the spec"
+    if not arguments or name.endswith(".py"):
+        return
+    raise UsageError(
+        f"{name} takes no arguments: it is not a Python program",
+        hint="set its params with -p NAME=VALUE, or its fields with --set PATH.TO.KEY=VALUE",
+    )
+
+
+def _read_program(program: Path, arguments: Sequence[str], options: _Options) -> Document:
     """Read what a Python program builds; options of the command override those of the program."""
     from nemorun_cli.spec import python_specs  # noqa: PLC0415 - only for programs
 
-    built, program_sets = python_specs.run(program)
+    built, program_sets = python_specs.run(program, arguments)
     merged = replace(options, sets=(*program_sets, *options.sets))
     source = _source_of_data(built.spec, file=str(program), made_at=built.lines)
     document = _read(source, built.path, merged)
@@ -156,6 +171,7 @@ def changed(
     files: ExperimentFiles,
     source: Path | str,
     *,
+    arguments: Sequence[str] = (),
     params: Sequence[str] = (),
     sets: Sequence[str] = (),
     executors: ExecutorTypes | None = None,
@@ -167,6 +183,7 @@ def changed(
     Args:
         files: the experiment.
         source: the spec's path.
+        arguments: as for `read`.
         params: values of params, which override the original ones.
         sets: changes of fields, which override the original ones.
         executors: as for `read`.
@@ -188,8 +205,10 @@ def changed(
         name=files.directory.parent.name,
     )
     path = Path(source)
-    document = _read_program(path, options) if _is_program(path) else _read(open_given(path), path, options)
-    return replace(document, shipped=files)
+    if _is_program(path):
+        return replace(_read_program(path, arguments, options), shipped=files)
+    _refuse_arguments(path, arguments)
+    return replace(_read(open_given(path), path, options), shipped=files)
 
 
 # Options for one start of the experiment, which a later start does not repeat.

@@ -17,6 +17,7 @@ from nemorun_cli.cli.options import (
     Json,
     Key,
     Params,
+    ProgramArguments,
     Quiet,
     Sequential,
     Sets,
@@ -41,6 +42,7 @@ RUN_FORMAT: Final = "exp.run/1"
 
 def command(
     spec: SpecPath,
+    arguments: ProgramArguments = None,
     *,
     params: Params = None,
     sets: Sets = None,
@@ -66,6 +68,7 @@ def command(
       exp run train.yaml -d -p lr=0.1      start in the background
       exp run train.yaml --dry-run         print what would run
       exp run train.yaml --key "nightly-$(date +%F)" --if-running skip
+      exp run pipeline.py -- --folds 5     a program that builds a spec, with its own arguments
     """
     flags = {"sequential": sequential, "tail_logs": tail_logs, "direct": direct, "detach": detach}
     changes = [*(sets or ()), *as_sets(flags)]
@@ -76,6 +79,7 @@ def command(
 
         return load.read(
             spec,
+            arguments=arguments or (),
             params=params or (),
             sets=changes,
             only=only or (),
