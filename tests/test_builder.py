@@ -312,6 +312,34 @@ def test_errors_while_a_program_is_read_name_its_line(
     assert (sys.argv, sys.path) == before
 
 
+QUIET = """
+import sys
+exp = run.Builder("Quiet runs", quiet=True, check=False)
+print(exp)
+exp.add(run.Script(inline="exit 3"), name="one")
+first = exp.run()
+exp.run(detach=True).wait(timeout=60)
+exp.run(direct=True)
+print(first, flush=True)
+print("behind", file=sys.stderr, flush=True)
+exp.run(quiet=False)
+"""
+
+
+def test_a_quiet_run_prints_nothing(exp: Exp) -> None:
+    """Neither progress nor a summary, however it ends; what objects print fits on a line."""
+    argv = [sys.executable, str(program(exp, QUIET))]
+    done = subprocess.run(
+        argv, cwd=exp.folder, env=exp.env, capture_output=True, text=True, timeout=60, check=False
+    )
+    built, first = done.stdout.splitlines()
+    assert built == "Builder('Quiet runs', 0 tasks)"
+    assert first.startswith("Run('quiet-runs_")
+    quiet, _, loud = done.stderr.partition("behind\n")
+    assert (done.returncode, quiet) == (0, "")
+    assert "FAILED" in loud
+
+
 ARGUMENTS = """
 import argparse
 parser = argparse.ArgumentParser()

@@ -66,11 +66,11 @@ def statuses(incomplete: str) -> list[str]:
 
 def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
     """Ids of tasks and groups of the experiment on the command line, or of the latest."""
-    from nemorun_cli.experiment.run import LATEST, find  # noqa: PLC0415 - only to complete tasks
+    from nemorun_cli.experiment.lookup import LATEST, find_files  # noqa: PLC0415 - only to complete tasks
 
     try:
-        run = find(_which(ctx) or LATEST)
-        document = json.loads(run.files.read(run.files.resolved))
+        files = find_files(_which(ctx) or LATEST, Home.from_environment())
+        document = json.loads(files.read(files.resolved))
         ids = [group["id"] for group in document["groups"]] + [task["id"] for task in document["tasks"]]
     except (ExpError, OSError, ValueError, KeyError, TypeError):
         return []

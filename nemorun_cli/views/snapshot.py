@@ -41,7 +41,7 @@ STALLS: Final[dict[Stall, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Snapshot:
     """The state of an experiment.
 
@@ -68,6 +68,10 @@ class Snapshot:
     waiting: PendingRequest | None = None
     stall: Stall | None = None
     not_observed: str | None = None
+
+    def __repr__(self) -> str:
+        """The id and the status; the fields would fill many screens."""
+        return f"Snapshot({self.files.id!r}, {self.status})"
 
     @property
     def is_responding(self) -> bool | None:

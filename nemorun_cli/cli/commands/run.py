@@ -26,6 +26,7 @@ from nemorun_cli.cli.options import (
 )
 from nemorun_cli.errors import UsageError
 from nemorun_cli.experiment import launch
+from nemorun_cli.experiment.start import IfRunning as Policy
 from nemorun_cli.storage.paths import ExperimentFiles, Home
 
 if TYPE_CHECKING:
@@ -121,8 +122,8 @@ def start(read: Callable[[], Document], how: StartOptions, *, is_json: bool, qui
             supervisor.abandon()  # does nothing once the supervisor has an experiment
 
 
-def _policy(text: str | None) -> launch.IfRunning | None:
-    for word in get_args(launch.IfRunning):
+def _policy(text: str | None) -> Policy | None:
+    for word in get_args(Policy):
         if text == word:
             return word  # type: ignore[no-any-return]
     if text is None:
@@ -141,7 +142,7 @@ def _run(
     supervisor: SupervisorHandle,
     *,
     key: str | None,
-    policy: launch.IfRunning | None,
+    policy: Policy | None,
     is_json: bool,
     quiet: bool,
 ) -> int:
@@ -199,7 +200,7 @@ def _run_direct(
     home: Home,
     *,
     key: str | None,
-    policy: launch.IfRunning | None,
+    policy: Policy | None,
     is_json: bool,
     quiet: bool,
 ) -> int:

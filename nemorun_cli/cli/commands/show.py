@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli.cli import status_text, tables, terminal, times
 from nemorun_cli.cli.options import ExperimentOrLatest, Json, Observe
 from nemorun_cli.cli.tables import Column
-from nemorun_cli.experiment.run import LATEST, find
+from nemorun_cli.experiment.lookup import LATEST
+from nemorun_cli.experiment.run import find
 from nemorun_cli.model import code_package, usage, wording
 from nemorun_cli.model.clock import seconds_between
 from nemorun_cli.storage import ledger
