@@ -95,6 +95,15 @@ Direct = Annotated[
     typer.Option("--direct", help="Run all tasks in this process and terminal."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run; create nothing.")]
+PlanFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="With --dry-run: text, or yaml for the whole spec in one file.",
+        autocompletion=completion.one_of(("text", "yaml")),
+    ),
+]
 Key = Annotated[
     str | None,
     typer.Option("--key", metavar="KEY", help="Key of the logical run, e.g. nightly-2026-11-22."),

@@ -25,6 +25,7 @@ class Document:
     """A spec that was read and checked, not yet bound to an experiment.
 
     Attributes:
+        folder: the folder that its relative paths are relative to: absolute, with symbolic links.
         text: the spec as given, for the experiment's own copy.
         others: by file name, the texts of the files that it extends or includes and of external executors.
         whole: the spec merged with those files, before `sets`; None if there are no such files.
@@ -35,6 +36,7 @@ class Document:
 
     name: str
     path: Path
+    folder: Path
     text: str
     is_file: bool = True
     run: RunOptions = field(default_factory=RunOptions)

@@ -23,7 +23,7 @@ from nemorun_cli.spec.yaml.source import SpecSource
 from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nemorun_cli.executors.executor_types import ExecutorTypes
     from nemorun_cli.spec.compose.composition import Composition
@@ -41,6 +41,7 @@ def read(
     home: Home | None = None,
     path: Path | None = None,
     made_at: Mapping[tuple[str, ...], int] | None = None,
+    for_later: bool = False,
 ) -> Document:
     """Read and check a spec.
 
@@ -54,6 +55,7 @@ def read(
         home: the home with the user's executors; by default the one from the environment.
         path: used as the path of a spec that is passed as data.
         made_at: for a spec that a program passes as data, the program's lines that made its values.
+        for_later: whether to leave out changes that are only for one start, as `rerun` does.
 
     Raises:
         SpecError: with all problems of the spec.
@@ -61,10 +63,11 @@ def read(
     """
     options = _Options(
         params=tuple(params),
-        sets=tuple(sets),
+        sets=_kept(sets) if for_later else tuple(sets),
         only=tuple(only),
         executors=executors or _offline_types(),
         home=home,
+        for_later=for_later,
     )
     if isinstance(source, (str, Path)) and _is_program(Path(source)):
         return _read_program(Path(source), arguments, options)
@@ -100,7 +103,8 @@ def _read_program(program: Path, arguments: Sequence[str], options: _Options) ->
     from nemorun_cli.spec import python_specs  # noqa: PLC0415 - only for programs
 
     built, program_sets = python_specs.run(program, arguments)
-    merged = replace(options, sets=(*program_sets, *options.sets))
+    own = _kept(program_sets) if options.for_later else program_sets
+    merged = replace(options, sets=(*own, *options.sets))
     source = _source_of_data(built.spec, file=str(program), made_at=built.lines)
     document = _read(source, built.path, merged)
     return with_plugins(document, built.plugins)
@@ -122,6 +126,7 @@ def again(
     sets: Sequence[str] = (),
     only: Sequence[str] = (),
     executors: ExecutorTypes | None = None,
+    for_later: bool = False,
 ) -> Document:
     """Read the spec of an experiment with its original options, overridden by more.
 
@@ -133,6 +138,7 @@ def again(
         sets: changes of fields, which override the original ones.
         only: the tasks to run, in place of the original selection.
         executors: as for `read`.
+        for_later: as for `read`.
 
     Raises:
         SpecError: with all problems that the changes cause.
@@ -148,11 +154,13 @@ def again(
         reason = getattr(error, "strerror", None) or error
         raise LedgerError(f"cannot read {files.spec}: {reason}") from error
     source = SpecSource(text, file=str(files.spec), has_lines=origin.is_file)
-    if origin.whole is not None:
+    if origin.whole_text is not None:
+        source = SpecSource(origin.whole_text, file=str(files.spec), has_lines=False)
+    elif origin.whole is not None:
         source = _source_of_data(origin.whole, file=str(files.spec))
     options = _Options(
         params=(*origin.params, *params),
-        sets=(*(option for option in origin.sets if not option.startswith(_NOT_KEPT)), *sets),
+        sets=(*_kept(origin.sets), *(_kept(sets) if for_later else sets)),
         only=tuple(only or origin.only),
         executors=executors or _offline_types(),
     )
@@ -199,7 +207,7 @@ def changed(
     options = _Options(
         known=origin.params,
         params=tuple(params),
-        sets=(*(option for option in origin.sets if not option.startswith(_NOT_KEPT)), *sets),
+        sets=(*_kept(origin.sets), *sets),
         only=origin.only,
         executors=executors or _offline_types(),
         name=files.directory.parent.name,
@@ -215,6 +223,11 @@ def changed(
 _NOT_KEPT = ("run.detach=", "run.tail_logs=", "run.direct=")
 
 
+def _kept(sets: Iterable[str]) -> tuple[str, ...]:
+    """The changes that a later start repeats."""
+    return tuple(option for option in sets if not option.startswith(_NOT_KEPT))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Options:
     """The options that a spec is read with."""
@@ -224,6 +237,7 @@ class _Options:
     only: tuple[str, ...]
     executors: ExecutorTypes
     home: Home | None = None
+    for_later: bool = False
     known: tuple[str, ...] = ()  # values of params; undeclared ones are ignored
     name: str | None = None  # used instead of the file's name if the spec has no name
 
@@ -232,9 +246,9 @@ def _read(
     text_source: SpecSource, path: Path, options: _Options, *, copies: ExperimentFiles | None = None
 ) -> Document:
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - keeps symbolic links
-    folder = absolute.parent
     schemas, types = options.executors.options_schema, options.executors.names
-    composition = composed(text_source, absolute, folder=folder, options_schema=schemas, types=types)
+    composition = composed(text_source, absolute, options_schema=schemas, types=types)
+    folder = composition.folder
     catalog = ExecutorCatalog(
         composition,
         folder=folder,
@@ -251,6 +265,7 @@ def _read(
     document = Document(
         name=_name(data, options.name or path.stem),
         path=path,
+        folder=folder,
         text=text_source.text,
         is_file=text_source.has_lines,
         sources=sources,

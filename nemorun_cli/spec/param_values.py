@@ -81,6 +81,17 @@ def declared(section: Mapping[str, Any]) -> dict[str, Param]:
     return {name: _declaration(name, entry) for name, entry in section.items()}
 
 
+def with_default(entry: Any, value: Any) -> Any:
+    """A declaration with another default; a plain one stays plain if that declares the same type."""
+    if isinstance(entry, dict) and _DECLARATION_KEYS & entry.keys():
+        return {**entry, "default": value}
+    kind = _type_of(entry)
+    is_declaration = isinstance(value, dict) and bool(_DECLARATION_KEYS & value.keys())
+    if is_declaration or (kind is not None and kind != _type_of(value)):
+        return {"type": kind, "default": value} if kind else {"default": value}
+    return value
+
+
 def values(
     section: Mapping[str, Any], given: Sequence[str], unconfirmed: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Any], list[Finding]]:
