@@ -67,7 +67,13 @@ ProgramArguments = Annotated[
 ]
 Params = Annotated[
     list[str] | None,
-    typer.Option("-p", "--param", metavar="NAME=VALUE", help="Set a spec parameter. Repeatable."),
+    typer.Option(
+        "-p",
+        "--param",
+        metavar="NAME=VALUE|@FILE",
+        help="Set a spec parameter, or all of a YAML, JSON or TOML file. Repeatable.",
+        autocompletion=completion.param_files,
+    ),
 ]
 Sets = Annotated[
     list[str] | None,

@@ -37,7 +37,7 @@ def run(
     Args:
         spec: a spec file, a Python program that builds a spec, or the content of a spec as a mapping.
         arguments: the arguments of a program, its `sys.argv[1:]`.
-        params: values of the spec's `params`, by name or as texts `name=value`.
+        params: values of the spec's `params`, by name or as texts: `name=value`, or `@path` for a file.
         sets: changes to any field, as texts `path.to.key=value`.
         only: the tasks to run; all others are left out.
         options: replacements for fields of the spec's `run` section.

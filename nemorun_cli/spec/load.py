@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nemorun_cli.executors.executor_types import ExecutorTypes
+    from nemorun_cli.model.problems import FilePosition
     from nemorun_cli.spec.compose.composition import Composition
     from nemorun_cli.storage.paths import ExperimentFiles
 
@@ -48,7 +49,7 @@ def read(
     Args:
         source: a path, or the spec as data, in which paths are relative to the working folder.
         arguments: those of a program, its `sys.argv[1:]`; only what it builds with them is kept.
-        params: values of params, each `name=value`.
+        params: values of params, each `name=value`, or `@path` for a file of them.
         sets: changes of fields, each `path.to.key=value`.
         only: the tasks, groups or members to run; empty for all.
         executors: the known types; by default all, without asking an engine whether requests are satisfiable.
@@ -246,6 +247,7 @@ def _read(
     text_source: SpecSource, path: Path, options: _Options, *, copies: ExperimentFiles | None = None
 ) -> Document:
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - keeps symbolic links
+    given, positions = _with_files(options.params)
     schemas, types = options.executors.options_schema, options.executors.names
     composition = composed(text_source, absolute, options_schema=schemas, types=types)
     folder = composition.folder
@@ -280,7 +282,8 @@ def _read(
         origins={name: catalog.origin(name) for name in (LOCAL, *_entries(data))},
         brought=frozenset(catalog.brought),
         known=tuple(catalog.known),
-        params=(*(param for param in options.known if param.partition("=")[0] in declared), *options.params),
+        params=(*(param for param in options.known if param.partition("=")[0] in declared), *given),
+        param_positions=positions,
         sets=options.sets,
         only=options.only,
         executors=options.executors,
@@ -294,6 +297,14 @@ def _read(
         spec=None if resolution.uses_identity else spec,
         warnings=tuple(_warnings(document, folder)),
     )
+
+
+def _with_files(params: tuple[str, ...]) -> tuple[tuple[str, ...], Mapping[str, FilePosition]]:
+    if not any(param.startswith("@") for param in params):
+        return params, {}
+    from nemorun_cli.spec import param_files  # noqa: PLC0415 - only with -p @FILE
+
+    return param_files.expanded(params)
 
 
 def _warnings(document: Document, folder: Path) -> list[Problem]:

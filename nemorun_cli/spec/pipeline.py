@@ -78,7 +78,9 @@ class Resolution:
             return {}
         from nemorun_cli.spec import param_values as parameters  # noqa: PLC0415 - only for a spec with params
 
-        values, findings = parameters.values(section, self._document.params, unconfirmed)
+        values, findings = parameters.values(
+            section, self._document.params, unconfirmed, positions=self._document.param_positions
+        )
         self._findings += findings
         return values
 
