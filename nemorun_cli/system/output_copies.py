@@ -1,8 +1,8 @@
 """Copies of output: what processes write goes to where this process writes, and to a file.
 
 `tee` copies it, in a process of its own: code that fills the pipe while it holds Python's lock would wait for
-a thread without an end. On a terminal the processes get a terminal of their own, so that they behave as
-on the real one; its size is that of the real one when they start.
+a thread that cannot run. On a terminal the processes get a terminal of their own, so that they behave as on
+the real one; its size is that of the real one when they start.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def command(
         from nemorun_cli.experiment import ship  # noqa: PLC0415 - only for specs that ship code
 
         ship.look(resolved, document, home)
-    diagnoses = executors.ask(resolved) if engines else []
+    diagnoses = [*executors.ask(resolved), *executors.missing_files(resolved)] if engines else []
     places = dry_run.places(resolved, document.origins)
     warnings = (*document.warnings, *secret_warnings.not_inherited(resolved, document))
     terminal.warn_of(warnings)
