@@ -36,6 +36,7 @@ extends: sub/base.yaml
 include: [executors.yaml]
 folder: code
 defaults: {retry: {delay: 0.1s}}
+secrets: {TOKEN: {file: token.txt}}
 tasks:
   train:
     script: train.sh
@@ -84,6 +85,7 @@ def study(tmp_path: Path) -> Path:
     (folder / "code" / "executors.yaml").write_text("executors: {loud: {type: local, extends: quiet}}")
     for script in ("code/sub/prepare.sh", "code/train.sh"):
         (folder / script).write_text("#!/bin/sh\n")
+    (folder / "code" / "token.txt").write_text("s3cret-value\n")
     (folder / "spec.yaml").write_text(SPEC)
     return folder / "spec.yaml"
 
@@ -180,6 +182,8 @@ def test_the_spec_of_an_experiment_runs_again_to_an_equal_one(exp: Exp, study: P
     first = exp("run", study, *options, "-q").stdout.strip()
     shown = exp("show", first, "--spec").stdout
     assert shown == planned
+    assert "token.txt" in shown
+    assert "s3cret-value" not in shown
     assert exp("rerun", first, "--dry-run", "--format", "yaml", "-d").stdout == planned
     path = exp.spec(shown, "sub/printed.yaml")
     study.unlink()
