@@ -18,9 +18,11 @@ from nemorun_cli import (
     Partial,
     Script,
     SlurmExecutor,
+    run,
 )
 from nemorun_cli.errors import SpecError, UsageError
 from nemorun_cli.spec import python_specs
+from nemorun_cli.storage.paths import Home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -368,6 +370,8 @@ def test_what_follows_two_dashes_is_for_the_program(exp: Exp) -> None:
     assert len(exp("graph", path, "--json", "--", "--tasks", "3").json["nodes"]) == 3
     resumed = exp("resume", "given", "--spec", path, "--dry-run", "--json", "--", "--tasks", "4", "a").json
     assert resumed["added"] == ["t2", "t3"]
+    started = run(path, arguments=["--tasks", "2"], home=Home(exp.home))
+    assert len(started.wait(timeout=60).spec.tasks) == 2
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from nemorun_cli.errors import SpecError
-from nemorun_cli.model.problems import FilePosition, Finding, Problem, shown
+from nemorun_cli.model.problems import FilePosition, Finding, Problem
 from nemorun_cli.spec.yaml.parser import parse
 from nemorun_cli.spec.yaml.scalars import scalar
 from nemorun_cli.spec.yaml.source import SpecSource, open_source
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MARK: Final = "@"  # in front of the file's path
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)  # as in the schema of specs
 _TOML_PLACE: Final = re.compile(r" \(at line (\d+), column (\d+)\)| \(at end of document\)")
 
 
@@ -62,7 +63,9 @@ def _values(path: Path) -> list[tuple[str, FilePosition]]:
     if data is None and not source.text.strip():
         return []
     if not isinstance(data, dict):
-        raise _refusal(source, f"must be a mapping of params to values, not {shown(data)}")
+        raise _refusal(source, "must be a mapping of params to values")
+    if not all(map(_NAME.fullmatch, data)):  # some other file, whose content is not shown
+        raise _refusal(source, "has keys that no param can have")
     return [(f"{name}={_text(source, name, value)}", _position(source, name)) for name, value in data.items()]
 
 
