@@ -207,7 +207,7 @@ def _value_finding(error: ValidationError, place: Place, keyword: str) -> Findin
 
 
 def _meant(place: Place, given: Any) -> str | None:
-    """Return a hint for a text that says something in another form, if it does."""
+    """Return a hint for a text in the form of something else, if it has one."""
     if not isinstance(given, str):
         return None
     if place == ("name",) and given.isprintable() and given.strip():
