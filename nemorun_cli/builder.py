@@ -75,6 +75,11 @@ class Builder:
         if executor is not None:
             self._keys["executor"] = self._executor_name(executor)
 
+    def __repr__(self) -> str:
+        """The title and the number of tasks."""
+        title = self._keys.get("title", self._keys.get("name"))
+        return f"Builder({title!r}, {len(self._tasks)} task{'' if len(self._tasks) == 1 else 's'})"
+
     def __enter__(self) -> Self:
         self._codes.append(0)
         return self

@@ -49,6 +49,7 @@ def run(
     terminal.warn_of(document.warnings)
     if is_direct:
         snapshot = direct.run(document, home=home)
+        _summarize(snapshot, is_quiet=is_quiet)
         return find(snapshot.files.id, home=home), snapshot.exit_code
     supervisor = client.take()
     try:
@@ -68,6 +69,15 @@ def _watch(started: Run, *, is_quiet: bool) -> Snapshot:
         terminal.warn(f"{started.id} started")
     with Interrupts() as interrupts, Watch(started.files, started.home) as watching:
         return watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=is_quiet)
+
+
+def _summarize(snapshot: Snapshot, *, is_quiet: bool) -> None:
+    """Print how a direct run ended: its output is there already."""
+    from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment has ended
+
+    if not is_quiet:
+        watch.summarize(snapshot, secrets=(), tailed=snapshot.history.tasks)
+    watch.settle_plugins(snapshot, quiet=is_quiet)
 
 
 def report(error: ExpError, program: Path) -> None:
