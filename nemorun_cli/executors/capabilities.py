@@ -18,7 +18,10 @@ class Capabilities:
         checks_requests: whether requests for resources can be checked; it then has `why_unsatisfiable`.
         queues_early: whether jobs can wait in its engine's queue for other jobs; it then has `queue`.
         is_container: whether tasks run in containers, in which most of `$EXP_DIR` is read-only.
+        knows_jobs: whether it reports the end of a job of its engine that `exp` did not submit; it then has
+            `foreign_end(job_id)`.
         separates_stderr: whether standard error gets a file of its own without `stderr_to_stdout`.
+        names_files: whether its options name files of this machine; its class then has `missing_files`.
         leaves_objects: whether objects of its engine can outlive an experiment; its class then has
             `leftovers` and `remove_leftover`.
     """
@@ -30,5 +33,7 @@ class Capabilities:
     checks_requests: bool = False
     queues_early: bool = False
     is_container: bool = False
+    knows_jobs: bool = False
     separates_stderr: bool = False
+    names_files: bool = False
     leaves_objects: bool = False

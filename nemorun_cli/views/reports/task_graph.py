@@ -13,8 +13,8 @@ from nemorun_cli.model.status import TaskStatus
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from nemorun_cli.model.spec import DependencyType, Handler, Spec, Task
-    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.model.spec import DependencyType, External, Handler, Spec, Task
+    from nemorun_cli.storage.state import ExternalEnd, TaskState
 
 GRAPH_FORMAT: Final = "exp.graph/1"
 DEFAULT_TYPE: Final[DependencyType] = "afterok"
@@ -49,10 +49,13 @@ class Node:
     counts: dict[TaskStatus, int] = field(default_factory=dict)
     description: str | None = None
     more: int = 0
+    text: str = ""  # of something outside of the experiment, which has no members
 
     @property
     def label(self) -> str:
         """The name shown in drawings, with the number of members of a group, or of folded nodes."""
+        if self.text:
+            return self.text
         if self.more:
             return f"{self.id} and {self.more} more"
         return f"{self.id} {TIMES}{len(self.members)}" if self.is_group else self.id
@@ -61,7 +64,7 @@ class Node:
         """An entry of `nodes` in `exp.graph/1`."""
         return {
             "id": self.id,
-            "kind": "group" if self.is_group else "task",
+            "kind": "external" if self.text else "group" if self.is_group else "task",
             "members": list(self.members),
             "executors": list(self.executors),
             "status": self.status,
@@ -103,8 +106,18 @@ class TaskGraph:
         }
 
 
-def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> TaskGraph:
-    """The graph of a spec; `states` are the states of its tasks if it belongs to an experiment."""
+def of(
+    spec: Spec,
+    states: Mapping[str, TaskState] | None = None,
+    ends: Mapping[str, ExternalEnd] | None = None,
+) -> TaskGraph:
+    """The graph of a spec.
+
+    Args:
+        spec: the resolved spec.
+        states: of its tasks, if it belongs to an experiment.
+        ends: of what they wait for outside of the experiment.
+    """
     by_node: defaultdict[str, list[Task]] = defaultdict(list)
     for task in spec.tasks:
         by_node[_node_of(task)].append(task)
@@ -115,9 +128,13 @@ def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> TaskGraph:
             source, target = node_of[parent], node_of[task.id]
             edge_type = task.handler or task.dependency_type
             edges[source, target] = Edge(source=source, target=target, type=edge_type)
+        for key in task.external:
+            target = node_of[task.id]
+            edges[key, target] = Edge(source=key, target=target, type=task.dependency_type)
     edges |= _edges_to_handlers(spec, edges)
     descriptions = {group.id: group.description for group in spec.groups}
-    nodes = {
+    outside = {each.key: _external_node(each, (ends or {}).get(each.key)) for each in spec.external}
+    nodes = outside | {
         name: _node(name, tasks, states, description=descriptions.get(name, tasks[0].description))
         for name, tasks in by_node.items()
     }
@@ -168,6 +185,18 @@ def _node(
         status=next((status for status in _PRECEDENCE if counts[status]), None),
         counts={status: counts[status] for status in TaskStatus if counts[status]},
         description=description,
+    )
+
+
+def _external_node(external: External, end: ExternalEnd | None) -> Node:
+    return Node(
+        id=external.key,
+        members=(),
+        is_group=False,
+        executors=(),
+        dependency_type=DEFAULT_TYPE,
+        status=end.status if end else None,
+        text=external.text,
     )
 
 
