@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli import executors
 from nemorun_cli.cli import terminal
 from nemorun_cli.errors import ExpError, SpecError
-from nemorun_cli.experiment import direct, launch, preview
+from nemorun_cli.experiment import launch
 from nemorun_cli.experiment.run import find
 from nemorun_cli.spec import load, python_specs
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.supervisor import client
-from nemorun_cli.views.reports import dry_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +47,8 @@ def run(
     home = home or Home.from_environment()
     terminal.warn_of(document.warnings)
     if is_direct:
+        from nemorun_cli.experiment import direct  # noqa: PLC0415 - imports what a supervisor does
+
         snapshot = direct.run(document, home=home)
         return find(snapshot.files.id, home=home), snapshot.exit_code
     supervisor = client.take()
@@ -80,6 +81,9 @@ def report(error: ExpError, program: Path) -> None:
 
 def show(document: Document, *, is_quiet: bool = False, home: Home | None = None) -> dict[str, Any]:
     """Print what would run, unless quiet, and give it; nothing is created."""
+    from nemorun_cli.experiment import preview  # noqa: PLC0415 - only for a dry run
+    from nemorun_cli.views.reports import dry_run  # noqa: PLC0415 - the same
+
     plans, about_secrets = preview.plans(document, home or Home.from_environment())
     terminal.warn_of((*document.warnings, *about_secrets))
     if not is_quiet:
