@@ -14,7 +14,7 @@ from nemorun_cli.storage.paths import Home
 from nemorun_cli.supervisor import client
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from nemorun_cli.experiment.run import Run
@@ -40,24 +40,27 @@ def run(
     *,
     is_direct: bool,
     is_detached: bool,
+    note: Callable[[Run], None],
     is_quiet: bool = False,
     home: Home | None = None,
-) -> tuple[Run, int]:
-    """Start it, and watch it unless it is detached; returns its handle, and its exit code if watched."""
+) -> int:
+    """Start it, pass its handle to `note`, and watch it unless it is detached; returns its exit code then."""
     home = home or Home.from_environment()
     terminal.warn_of(document.warnings)
     if is_direct:
         from nemorun_cli.experiment import direct  # noqa: PLC0415 - imports what a supervisor does
 
         snapshot = direct.run(document, home=home)
-        return find(snapshot.files.id, home=home), snapshot.exit_code
+        note(find(snapshot.files.id, home=home))
+        return snapshot.exit_code
     supervisor = client.take()
     try:
         started = launch.launch(document, supervisor=supervisor, home=home)
     except BaseException:
         supervisor.abandon()
         raise
-    return started, 0 if is_detached else _watch(started, is_quiet=is_quiet).exit_code
+    note(started)
+    return 0 if is_detached else _watch(started, is_quiet=is_quiet).exit_code
 
 
 def _watch(started: Run, *, is_quiet: bool) -> Snapshot:
