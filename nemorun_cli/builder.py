@@ -75,6 +75,11 @@ class Builder:
         if executor is not None:
             self._keys["executor"] = self._executor_name(executor)
 
+    def __repr__(self) -> str:
+        """The title and the number of tasks."""
+        title = self._keys.get("title", self._keys.get("name"))
+        return f"Builder({title!r}, {len(self._tasks)} task{'' if len(self._tasks) == 1 else 's'})"
+
     def __enter__(self) -> Self:
         self._codes.append(0)
         return self
@@ -186,7 +191,7 @@ class Builder:
                 note=runs.append,
                 is_direct=bool(direct),
                 is_detached=bool(detach),
-                is_quiet=self._is_quiet if quiet is None else quiet,
+                quiet=self._is_quiet if quiet is None else quiet,
                 home=self._home,
             )
         finally:
@@ -207,7 +212,7 @@ class Builder:
         self._python = calling_program.own_python()
         from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
-        return run_built.show(self.document({}), is_quiet=is_quiet, home=self._home)
+        return run_built.show(self.document({}), quiet=is_quiet, home=self._home)
 
     def document(self, flags: Mapping[str, bool | None]) -> Document:
         """The built spec, checked; raises SpecError with all of its problems."""

@@ -41,7 +41,7 @@ def run(
     is_direct: bool,
     is_detached: bool,
     note: Callable[[Run], None],
-    is_quiet: bool = False,
+    quiet: bool = False,
     home: Home | None = None,
 ) -> int:
     """Start it, pass its handle to `note`, and watch it unless it is detached; returns its exit code then."""
@@ -51,6 +51,7 @@ def run(
         from nemorun_cli.experiment import direct  # noqa: PLC0415 - imports what a supervisor does
 
         snapshot = direct.run(document, home=home)
+        _summarize(snapshot, quiet=quiet)
         note(find(snapshot.files.id, home=home))
         return snapshot.exit_code
     supervisor = client.take()
@@ -60,18 +61,27 @@ def run(
         supervisor.abandon()
         raise
     note(started)
-    return 0 if is_detached else _watch(started, is_quiet=is_quiet).exit_code
+    return 0 if is_detached else _watch(started, quiet=quiet).exit_code
 
 
-def _watch(started: Run, *, is_quiet: bool) -> Snapshot:
+def _watch(started: Run, *, quiet: bool) -> Snapshot:
     from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment is on its way
     from nemorun_cli.cli.interrupts import Interrupts  # noqa: PLC0415 - the same
     from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
 
-    if not is_quiet:
+    if not quiet:
         terminal.warn(f"{started.id} started")
     with Interrupts() as interrupts, Watch(started.files, started.home) as watching:
-        return watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=is_quiet)
+        return watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=quiet)
+
+
+def _summarize(snapshot: Snapshot, *, quiet: bool) -> None:
+    """Print how a direct run ended: its output is there already."""
+    from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment has ended
+
+    if not quiet:
+        watch.summarize(snapshot, secrets=(), tailed=snapshot.history.tasks)
+    watch.settle_plugins(snapshot, quiet=quiet)
 
 
 def report(error: ExpError, program: Path) -> None:
@@ -82,14 +92,14 @@ def report(error: ExpError, program: Path) -> None:
     terminal.say_lines(f"{terminal.PROGRAM}: {place}{app.describe(error)}".split("\n"))
 
 
-def show(document: Document, *, is_quiet: bool = False, home: Home | None = None) -> dict[str, Any]:
+def show(document: Document, *, quiet: bool = False, home: Home | None = None) -> dict[str, Any]:
     """Print what would run, unless quiet, and give it; nothing is created."""
     from nemorun_cli.experiment import preview  # noqa: PLC0415 - only for a dry run
     from nemorun_cli.views.reports import dry_run  # noqa: PLC0415 - the same
 
     plans, about_secrets = preview.plans(document, home or Home.from_environment())
     terminal.warn_of((*document.warnings, *about_secrets))
-    if not is_quiet:
+    if not quiet:
         terminal.write_lines(dry_run.lines(plans))
         terminal.flush()
     return plans

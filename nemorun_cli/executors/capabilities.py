@@ -21,6 +21,7 @@ class Capabilities:
         knows_jobs: whether it reports the end of a job of its engine that `exp` did not submit; it then has
             `foreign_end(job_id)`.
         separates_stderr: whether standard error gets a file of its own without `stderr_to_stdout`.
+        names_files: whether its options name files of this machine; its class then has `missing_files`.
         leaves_objects: whether objects of its engine can outlive an experiment; its class then has
             `leftovers` and `remove_leftover`.
     """
@@ -34,4 +35,5 @@ class Capabilities:
     is_container: bool = False
     knows_jobs: bool = False
     separates_stderr: bool = False
+    names_files: bool = False
     leaves_objects: bool = False

@@ -18,6 +18,7 @@ from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.masking import mask
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.spec import load
+from nemorun_cli.spec.yaml import writer
 from nemorun_cli.storage import creation_mark, events, paths, spec_copies
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.paths import ExperimentFiles, Home
@@ -244,4 +245,5 @@ def _origin(document: Document) -> Origin:
         only=document.only,
         others=dict(document.others),
         whole=None if document.whole is None else dict(document.whole),
+        whole_text=None if document.whole is None else writer.document(document.whole),
     )

@@ -6,9 +6,7 @@ the tasks; remove tasks that are not selected. All steps report errors, each cau
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemorun_cli.errors import SpecError
@@ -31,6 +29,7 @@ from nemorun_cli.spec.tasks.externals import Externals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from nemorun_cli.spec.document import Document
     from nemorun_cli.spec.tasks.matrix import Sweep
@@ -46,7 +45,7 @@ class Resolution:
         self.uses_identity = False
         self._document = document
         self._identity = identity
-        self._folder = Path(os.path.abspath(document.path)).parent  # noqa: PTH100 - keeps symbolic links
+        self._folder = document.folder
         self._findings: list[Finding] = []
 
     def spec(self, findings: Sequence[Finding] = ()) -> Spec:
@@ -79,7 +78,9 @@ class Resolution:
             return {}
         from nemorun_cli.spec import param_values as parameters  # noqa: PLC0415 - only for a spec with params
 
-        values, findings = parameters.values(section, self._document.params, unconfirmed)
+        values, findings = parameters.values(
+            section, self._document.params, unconfirmed, positions=self._document.param_positions
+        )
         self._findings += findings
         return values
 

@@ -251,7 +251,7 @@ class OtherExperiment:
             self._pauses.reset()
             return
         self._observation = subprocess.Popen(
-            [sys.executable, "-P", "-m", "nemorun_cli", "status", self._id, "--json"],
+            [sys.executable, "-P", "-m", "nemorun_cli", "status", "--json", "--", self._id],
             env={**os.environ, HOME_VARIABLE: str(self._home.directory)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

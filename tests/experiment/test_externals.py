@@ -65,6 +65,7 @@ def test_a_task_waits_for_one_of_another_experiment(exp: Exp) -> None:
     running = exp("status", second, "--json").json["tasks"]
     assert running[0]["external"] == [{"experiment": first, "task": "a", "slurm_job": None, "status": None}]
     assert f"waits for a of {first}, which is RUNNING" in exp("why", second, "b").stdout
+    assert running[0]["message"] == f"waits for a of {first}"
     assert f"both of {first} is FAILED" in exp("why", second, "c").stdout
     assert f"<- afterok a of {first}" in exp("show", second).stdout
     graph = exp("graph", second, "--json").json
