@@ -180,25 +180,28 @@ class Builder:
         self._python = calling_program.own_python()
         if self._is_imported and os.environ.get("EXP_TASK"):
             raise calling_program.imported_by_task(self.path)
+        runs: list[Run] = []  # the one that is started, also if Ctrl-C ends the watching
         if not direct:
             client.prepare()  # it takes as long to start as what follows
         try:
             from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
-            self._run, code = run_built.run(
+            code = run_built.run(
                 self.document(flags),
+                note=runs.append,
                 is_direct=bool(direct),
                 is_detached=bool(detach),
-                is_quiet=self._is_quiet if quiet is None else quiet,
+                quiet=self._is_quiet if quiet is None else quiet,
                 home=self._home,
             )
         finally:
             client.dismiss()
+            self._run = runs[0] if runs else self._run
         if code and (self._checks if check is None else check):
             if not self._codes:
                 raise SystemExit(code)
             self._codes[-1] = self._codes[-1] or code
-        return self._run
+        return runs[0]
 
     def dryrun(self) -> dict[str, Any]:
         """Print what would run, and return it as the document `exp.plan/1`; nothing is created."""
@@ -209,7 +212,7 @@ class Builder:
         self._python = calling_program.own_python()
         from nemorun_cli.cli import run_built  # noqa: PLC0415 - slow to import
 
-        return run_built.show(self.document({}), is_quiet=is_quiet, home=self._home)
+        return run_built.show(self.document({}), quiet=is_quiet, home=self._home)
 
     def document(self, flags: Mapping[str, bool | None]) -> Document:
         """The built spec, checked; raises SpecError with all of its problems."""

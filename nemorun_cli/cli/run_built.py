@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 from nemorun_cli import executors
 from nemorun_cli.cli import terminal
 from nemorun_cli.errors import ExpError, SpecError
-from nemorun_cli.experiment import direct, launch, preview
+from nemorun_cli.experiment import launch
 from nemorun_cli.experiment.run import find
 from nemorun_cli.spec import load, python_specs
 from nemorun_cli.storage.paths import Home
 from nemorun_cli.supervisor import client
-from nemorun_cli.views.reports import dry_run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from nemorun_cli.experiment.run import Run
@@ -41,43 +40,48 @@ def run(
     *,
     is_direct: bool,
     is_detached: bool,
-    is_quiet: bool = False,
+    note: Callable[[Run], None],
+    quiet: bool = False,
     home: Home | None = None,
-) -> tuple[Run, int]:
-    """Start it, and watch it unless it is detached; returns its handle, and its exit code if watched."""
+) -> int:
+    """Start it, pass its handle to `note`, and watch it unless it is detached; returns its exit code then."""
     home = home or Home.from_environment()
     terminal.warn_of(document.warnings)
     if is_direct:
+        from nemorun_cli.experiment import direct  # noqa: PLC0415 - imports what a supervisor does
+
         snapshot = direct.run(document, home=home)
-        _summarize(snapshot, is_quiet=is_quiet)
-        return find(snapshot.files.id, home=home), snapshot.exit_code
+        _summarize(snapshot, quiet=quiet)
+        note(find(snapshot.files.id, home=home))
+        return snapshot.exit_code
     supervisor = client.take()
     try:
         started = launch.launch(document, supervisor=supervisor, home=home)
     except BaseException:
         supervisor.abandon()
         raise
-    return started, 0 if is_detached else _watch(started, is_quiet=is_quiet).exit_code
+    note(started)
+    return 0 if is_detached else _watch(started, quiet=quiet).exit_code
 
 
-def _watch(started: Run, *, is_quiet: bool) -> Snapshot:
+def _watch(started: Run, *, quiet: bool) -> Snapshot:
     from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment is on its way
     from nemorun_cli.cli.interrupts import Interrupts  # noqa: PLC0415 - the same
     from nemorun_cli.views.follow import Watch  # noqa: PLC0415 - the same
 
-    if not is_quiet:
+    if not quiet:
         terminal.warn(f"{started.id} started")
     with Interrupts() as interrupts, Watch(started.files, started.home) as watching:
-        return watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=is_quiet)
+        return watch.watch(started, watching, interrupts=interrupts, is_json=False, quiet=quiet)
 
 
-def _summarize(snapshot: Snapshot, *, is_quiet: bool) -> None:
+def _summarize(snapshot: Snapshot, *, quiet: bool) -> None:
     """Print how a direct run ended: its output is there already."""
     from nemorun_cli.cli import watch  # noqa: PLC0415 - only once the experiment has ended
 
-    if not is_quiet:
+    if not quiet:
         watch.summarize(snapshot, secrets=(), tailed=snapshot.history.tasks)
-    watch.settle_plugins(snapshot, quiet=is_quiet)
+    watch.settle_plugins(snapshot, quiet=quiet)
 
 
 def report(error: ExpError, program: Path) -> None:
@@ -88,11 +92,14 @@ def report(error: ExpError, program: Path) -> None:
     terminal.say_lines(f"{terminal.PROGRAM}: {place}{app.describe(error)}".split("\n"))
 
 
-def show(document: Document, *, is_quiet: bool = False, home: Home | None = None) -> dict[str, Any]:
+def show(document: Document, *, quiet: bool = False, home: Home | None = None) -> dict[str, Any]:
     """Print what would run, unless quiet, and give it; nothing is created."""
+    from nemorun_cli.experiment import preview  # noqa: PLC0415 - only for a dry run
+    from nemorun_cli.views.reports import dry_run  # noqa: PLC0415 - the same
+
     plans, about_secrets = preview.plans(document, home or Home.from_environment())
     terminal.warn_of((*document.warnings, *about_secrets))
-    if not is_quiet:
+    if not quiet:
         terminal.write_lines(dry_run.lines(plans))
         terminal.flush()
     return plans

@@ -240,7 +240,8 @@ class Experiment(Builder):
             NotOverError: it is still running.
             UsageError: the experiment has not started.
         """
-        self._started().cancel([added.valid_id(job_id)])
+        run = self._started()
+        run.cancel([_reference(run, job_id)])
 
     def logs(self, job_id: str, regex: str | None = None) -> None:
         """Print the output of a task or a group; with `regex` only the lines in which that is found.
@@ -249,7 +250,8 @@ class Experiment(Builder):
             NotFoundError: there is no such task, or it has not started.
             UsageError: the experiment has not started, or `regex` is none.
         """
-        printing.logs(self._started(), added.valid_id(job_id), regex)
+        run = self._started()
+        printing.logs(run, _reference(run, job_id), regex)
 
     def reset(self) -> Self:
         """Make it a new experiment of the same tasks, with their dependencies, and return it."""
@@ -326,7 +328,8 @@ class Experiment(Builder):
 
     def _change(self, job: AddedJob | AddedGroup, plugins: Sequence[Any]) -> None:
         """Let plugins change the copies of the tasks and their executors."""
-        folder = (self._home or Home.configured()).experiments / self.id.rpartition("_")[0] / self.id
+        home = self._home or Home.configured()
+        folder = home.root_of_new() / self.id.rpartition("_")[0] / self.id
         self._is_id_known = True
         for task, executor in job.pairs():
             executor.assign(self.id, str(folder), job.id, f"tasks/{job.id}")
@@ -363,10 +366,12 @@ class Experiment(Builder):
         if not isinstance(name, str):
             return name
         known = [job.id for job in self._jobs]
-        group, slash, member = name.partition("/")
-        if (wanted := added.valid_id(group)) not in known:
+        if (whole := added.valid_id(name)) in known:
+            return whole
+        group, slash, member = name.rpartition("/")
+        if not slash or (wanted := added.valid_id(group)) not in known:
             raise UsageError(f"{of} depends on {name!r}, which was not added", hint=choices(name, known))
-        return f"{wanted}{slash}{member}"
+        return f"{wanted}/{member}"
 
     def _started(self) -> Run:
         if self._run is None:
@@ -387,6 +392,13 @@ class Experiment(Builder):
                 f"exp does not use base_dir={str(self._home.directory)!r}",
                 hint=f"NEMORUN_HOME={self._home.directory} exp …, or run the program with python",
             )
+
+
+def _reference(run: Run, name: str) -> str:
+    """What a command takes for a task of this name."""
+    spec, wanted = run.spec(), added.valid_id(name)
+    known = {task.id for task in spec.tasks} | {group.id for group in spec.groups}
+    return wanted if wanted in known else name
 
 
 def _level(level: str | int) -> int:

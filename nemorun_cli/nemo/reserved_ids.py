@@ -18,8 +18,9 @@ _reserved: set[tuple[str, str]] = set()  # homes and ids: of this process
 def reserve(name: str, home: Home) -> str:
     """An id of the current second that no experiment of the home has, nor one of this process."""
     wanted = f"{name}_{int(time.time())}"
-    folder = home.experiments / name
-    while (str(home.directory), wanted) in _reserved or (folder / wanted).exists():
+    while (str(home.directory), wanted) in _reserved or any(
+        (root / name / wanted).exists() for root in home.roots
+    ):
         wanted = paths.next_id(wanted)
     _reserved.add((str(home.directory), wanted))
     return wanted

@@ -136,6 +136,20 @@ def test_ids_of_tasks(names: list[str], ids: list[str]) -> None:
     assert exp.spec["tasks"]["last"]["dependencies"] == ids[:1]
 
 
+def test_a_task_is_found_by_the_name_that_was_given(
+    workspace: ExpWorkspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also if its id has other characters; a member is found by its id."""
+    del workspace
+    exp = Experiment("given", clean_mode=True)
+    exp.add([Script(inline="echo 0"), Script(inline="echo 1")], name="lr=0.1/all")
+    exp.add(TRUE, name="next", dependencies=["lr=0.1/all/1"])
+    exp.run()
+    exp.logs("lr=0.1/all")
+    exp.logs("lr_0.1_all/1")
+    assert capsys.readouterr().out.splitlines() == ["lr_0.1_all/0 | 0", "lr_0.1_all/1 | 1", "1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
