@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -10,8 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.patience import eventually
 
-from nemorun_cli.supervisor import process
-from nemorun_cli.system import gpu_query
+from nemorun_cli.system import children, gpu_query
 from nemorun_cli.system.gpu_query import GpuMemory, MemoryQuery, memory_in_use, parse
 
 if TYPE_CHECKING:
@@ -113,9 +111,9 @@ def test_answer_of_a_program(
 @pytest.fixture
 def subreaper() -> Iterator[None]:
     """This process inherits orphans, as supervisors do."""
-    process._become_subreaper()
+    children.inherit_orphans()
     yield
-    ctypes.CDLL(None).prctl(process.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    children.inherit_orphans(enabled=False)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
