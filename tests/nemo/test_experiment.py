@@ -214,6 +214,8 @@ def test_plugins_change_copies_and_own_ones_change_the_spec(workspace: ExpWorksp
     assert [member["args"] for member in spec["tasks"]["two"]["group"]] == [{"a": 7}] * 2
     assert spec["executors"]["local-2"]["env"] == {"ID": exp.id}
     assert exp.plugins == [(own, ("two",))]
+    whole = Experiment("whole", plugins=[own])
+    assert (whole.spec["name"], whole.plugins) == ("whole", [(own, None)])
     assert task.a == 1
     assert not workspace.home.names()
 
