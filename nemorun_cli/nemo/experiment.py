@@ -1,4 +1,4 @@
-"""`Experiment`: NeMo-Run's class, which starts a collection of tasks, and manages the `Run` that this gives."""
+"""`Experiment`: NeMo-Run's class, which starts a collection of tasks and manages their `Run`."""
 
 from __future__ import annotations
 

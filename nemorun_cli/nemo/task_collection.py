@@ -125,7 +125,7 @@ class TaskCollection(Builder):
             if job.stored is None:
                 self._put(job)
             else:
-                self._tasks[job.id] = job.entry()
+                self._put_stored(job)
 
     def _put(self, job: AddedJob | AddedGroup) -> None:
         """Add a job to the spec."""
@@ -141,6 +141,22 @@ class TaskCollection(Builder):
         )
         if job.line is not None:
             self.lines["tasks", job.id] = job.line
+
+    def _put_stored(self, job: AddedJob | AddedGroup) -> None:
+        """Add a job of an earlier experiment, which may have got other executors."""
+        entry = job.entry()
+        members = entry.get("group", [entry])
+        names = []
+        for member, (_, executor) in zip(members, job.pairs(), strict=True):
+            if isinstance(executor, executors.Executor):
+                translated, keys = executor.translated()
+                member.update(keys)
+                names.append(self._executor_name(translated))
+            else:
+                names.append(executor.name or self._keys.get("executor") or "local")
+        if any(isinstance(executor, executors.Executor) for _, executor in job.pairs()):
+            entry["executor"] = names if "group" in entry else names[0]
+        self._tasks[job.id] = entry
 
     def _read_jobs(self) -> None:
         """Read the tasks of an earlier experiment, once."""

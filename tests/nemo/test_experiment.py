@@ -329,6 +329,9 @@ def test_an_experiment_is_found_again(workspace: ExpWorkspace, capsys: pytest.Ca
         again.run()
     assert again.tasks[0].inline == "echo one $A"
     again.reset().tasks[1][1].inline = "echo three"
+    again.jobs[0].executor = LocalExecutor(env_vars={"A": "c"}, retries=1)
+    again.jobs[1].executors[0] = LocalExecutor(env_vars={"A": "c"})
+    again.jobs[1].tail_logs = True
     added = again.add(Script(inline="echo four"), name="one", dependencies=["two"])
     again.run()
     ids.append(again.id)
@@ -336,12 +339,15 @@ def test_an_experiment_is_found_again(workspace: ExpWorkspace, capsys: pytest.Ca
     for task in ("one", "two", added):
         again.logs(task)
 
-    assert capsys.readouterr().out.splitlines() == ["one b", "two/1 | three", "four"]
+    assert capsys.readouterr().out.splitlines() == ["one c", "two/1 | three", "four"]
     assert (
         Experiment.catalog("Found Again") == Experiment.catalog("found-again") == Experiment.catalog() == ids
     )
     assert exp.spec["tasks"]["two"]["retry"] == again.spec["tasks"]["two"]["retry"]
-    assert again.spec["tasks"]["one_2"]["dependencies"] == ["two"]
+    tasks = again.spec["tasks"]
+    assert tasks["one_2"]["dependencies"] == ["two"]
+    assert (tasks["one"]["executor"], tasks["one"]["retry"]) == ("local-2-2", {"limit": 1})
+    assert (tasks["two"]["executor"], tasks["two"]["tail_logs"]) == (["local-2-2", "local-2"], True)
     assert find(ids[1], home=workspace.home).status().history.created["rerun_of"] == ids[0]
 
 
