@@ -64,6 +64,14 @@ class _Added:
     line: int | None = None
     stored: Mapping[str, Any] | None = None
 
+    def _changed_keys(self) -> dict[str, Any]:
+        """The keys of the task of an earlier experiment that are fields here, if they were changed."""
+        now = {"dependencies": self.dependencies, "tail_logs": self.tail_logs, **self.keys}
+        before = self.stored or {}
+        return {
+            key: value for key, value in now.items() if value != before.get(key) and (value or key in before)
+        }
+
 
 @dataclass(kw_only=True)
 class AddedJob(_Added):
@@ -89,7 +97,7 @@ class AddedJob(_Added):
 
     def entry(self) -> dict[str, Any]:
         """The form of the task of an earlier experiment in a spec."""
-        return _with_task(self.stored or {}, self.task, f"tasks.{self.id}.args")
+        return {**_with_task(self.stored or {}, self.task, f"tasks.{self.id}.args"), **self._changed_keys()}
 
     def require_portable(self) -> None:
         """Refuse arguments that a task cannot get, and fields that have no counterpart."""
@@ -138,7 +146,7 @@ class AddedGroup(_Added):
             _with_task(member, task, f"{place}.{number}.args")
             for number, (member, task) in enumerate(zip(stored.get("group", ()), self.tasks, strict=True))
         ]
-        return stored
+        return {**stored, **self._changed_keys()}
 
     def require_portable(self) -> None:
         """Refuse arguments that a task cannot get, and fields that have no counterpart."""

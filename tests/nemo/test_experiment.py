@@ -213,6 +213,8 @@ def test_plugins_change_copies_and_own_ones_change_the_spec(workspace: ExpWorksp
     assert [member["args"] for member in spec["tasks"]["two"]["group"]] == [{"a": 7}] * 2
     assert spec["executors"]["local-2"]["env"] == {"ID": exp.id}
     assert exp.plugins == [(own, ("two",))]
+    whole = Experiment("whole", plugins=[own])
+    assert (whole.spec["name"], whole.plugins) == ("whole", [(own, None)])
     assert task.a == 1
     assert not workspace.home.names()
 
@@ -326,6 +328,9 @@ def test_an_experiment_is_found_again(workspace: ExpWorkspace, capsys: pytest.Ca
         again.run()
     assert again.tasks[0].inline == "echo one $A"
     again.reset().tasks[1][1].inline = "echo three"
+    again.jobs[0].executor = LocalExecutor(env_vars={"A": "c"}, retries=1)
+    again.jobs[1].executors[0] = LocalExecutor(env_vars={"A": "c"})
+    again.jobs[1].tail_logs = True
     added = again.add(Script(inline="echo four"), name="one", dependencies=["two"])
     again.run()
     ids.append(again.id)
@@ -333,12 +338,15 @@ def test_an_experiment_is_found_again(workspace: ExpWorkspace, capsys: pytest.Ca
     for task in ("one", "two", added):
         again.logs(task)
 
-    assert capsys.readouterr().out.splitlines() == ["one b", "two/1 | three", "four"]
+    assert capsys.readouterr().out.splitlines() == ["one c", "two/1 | three", "four"]
     assert (
         Experiment.catalog("Found Again") == Experiment.catalog("found-again") == Experiment.catalog() == ids
     )
     assert exp.spec["tasks"]["two"]["retry"] == again.spec["tasks"]["two"]["retry"]
-    assert again.spec["tasks"]["one_2"]["dependencies"] == ["two"]
+    tasks = again.spec["tasks"]
+    assert tasks["one_2"]["dependencies"] == ["two"]
+    assert (tasks["one"]["executor"], tasks["one"]["retry"]) == ("local-2-2", {"limit": 1})
+    assert (tasks["two"]["executor"], tasks["two"]["tail_logs"]) == (["local-2-2", "local-2"], True)
     assert find(ids[1], home=workspace.home).status().history.created["rerun_of"] == ids[0]
 
 
