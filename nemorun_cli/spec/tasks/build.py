@@ -22,7 +22,7 @@ from nemorun_cli.model.spec import (
 )
 from nemorun_cli.spec.expressions.fill import LateText, as_plain, late_texts, words
 from nemorun_cli.spec.expressions.syntax import OPENING, Expression, TemplateError, parsed, pieces
-from nemorun_cli.spec.tasks import callables
+from nemorun_cli.spec.tasks import callables, leaders
 from nemorun_cli.spec.tasks.dependencies import Member, members_of
 from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
 from nemorun_cli.spec.tasks.resource_requests import VISIBLE, ResourceRequests
@@ -122,7 +122,7 @@ class TaskBuilder:
                     tasks.append(task)
                 if len(self.findings) - findings_before > _MOST_FINDINGS:
                     break
-            self._check_group_keys(name, entry)
+            self._check_group_keys(name, entry, graph.members[name])
             if entry.get("together"):
                 together = [task for task in tasks if task.group == name and self._is_selected(task.id)]
                 self._resource_requests.check_together(together, ("tasks", name))
@@ -466,7 +466,9 @@ class TaskBuilder:
             self._report((*self._place(member, keys[0]), *keys[1:]), str(fault))
             return None
 
-    def _check_group_keys(self, name: str, entry: Mapping[str, Any]) -> None:
+    def _check_group_keys(self, name: str, entry: Mapping[str, Any], ids: Sequence[str]) -> None:
+        for message, hint in leaders.faults(name, entry, ids):
+            self._report(("tasks", name, "until"), message, hint)
         if "fail_fast" in entry and "group" not in entry and "matrix" not in entry:
             self._report(("tasks", name, "fail_fast"), "applies only to groups and tasks with a matrix")
         if "together" in entry and "matrix" in entry:

@@ -131,6 +131,7 @@ def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> TaskGraph:
                 "members": list(group.members),
                 "together": group.together,
                 "fail_fast": group.fail_fast,
+                "until": group.until,
             }
             for group in spec.groups
             if group.id not in RUN_AFTER

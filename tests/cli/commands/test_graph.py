@@ -137,7 +137,13 @@ def test_graph_as_a_document(exp: Exp) -> None:
     assert all(order.index(edge["from"]) < order.index(edge["to"]) for edge in document["edges"])
     assert {"from": "right", "to": "merge", "type": "afterok"} in document["edges"]
     assert document["groups"] == [
-        {"id": "right", "members": ["right/0", "right/1"], "together": False, "fail_fast": False}
+        {
+            "id": "right",
+            "members": ["right/0", "right/1"],
+            "together": False,
+            "fail_fast": False,
+            "until": "all",
+        }
     ]
 
 
