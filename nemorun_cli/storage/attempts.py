@@ -137,6 +137,23 @@ def touch(path: Path) -> None:
         os.close(os.open(path, _NEW | os.O_EXCL, FILE_MODE))
 
 
+def note_stop(files: AttemptFiles) -> bool:
+    """Note that the attempt is about to be stopped because its group ends; return whether it still has to be.
+
+    One that has an exit record, or has exceeded its timeout, ends by itself.
+    """
+    if os.path.lexists(files.exit) or os.path.lexists(files.timed_out):
+        return False
+    with contextlib.suppress(OSError):  # without a place for the note, this process alone knows of the stop
+        touch(files.stopped)
+    return True
+
+
+def stop_time(files: AttemptFiles) -> float | None:
+    """When the attempt was about to be stopped because its group ended, in Unix seconds; None if never."""
+    return _modified(files.stopped)
+
+
 def write_plan(files: AttemptFiles, plan: Plan) -> None:
     """Write the plan and its texts into the attempt's folder; call this before any task can read them."""
     put(files.plan, json.dumps(plan.to_json()))

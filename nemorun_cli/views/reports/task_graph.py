@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.handlers import RUN_AFTER
-from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -156,17 +156,24 @@ def _node_of(task: Task) -> str:
     return task.id if task.handler else task.group or task.id
 
 
+def _is_needless(state: TaskState) -> bool:
+    """Whether a member did not start because the leader of its group had succeeded before."""
+    return state.status is TaskStatus.SKIPPED and state.reason == Reason.UNTIL
+
+
 def _node(
     name: str, tasks: Sequence[Task], states: Mapping[str, TaskState] | None, *, description: str | None
 ) -> Node:
     counts = Counter(states[task.id].status for task in tasks) if states is not None else Counter()
+    needless = sum(_is_needless(states[task.id]) for task in tasks) if states is not None else 0
+    decisive = counts - Counter({TaskStatus.SKIPPED: needless})
     return Node(
         id=name,
         members=tuple(task.id for task in tasks),
         is_group=tasks[0].group is not None and tasks[0].handler is None,
         executors=tuple(dict.fromkeys(task.executor for task in tasks)),
         dependency_type=DEFAULT_TYPE if tasks[0].handler else tasks[0].dependency_type,
-        status=next((status for status in _PRECEDENCE if counts[status]), None),
+        status=next((status for status in _PRECEDENCE if decisive[status]), None),
         counts={status: counts[status] for status in TaskStatus if counts[status]},
         description=description,
     )
