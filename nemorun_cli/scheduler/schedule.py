@@ -336,7 +336,7 @@ class Schedule:
 
     def _startable(self, task_id: str, turn: _Turn) -> list[str] | None:
         """Return the tasks that start together with this one; None if they cannot start now."""
-        members = self._co_scheduled(task_id)
+        members = self._co_scheduled(task_id, turn.taken)
         if members is None or members[0] in turn.refused:
             return None
         need = self._need(members, turn.needs_slot)
@@ -375,18 +375,19 @@ class Schedule:
     def _need(self, names: Iterable[str], needs_slot: Mapping[str, bool]) -> int:
         return sum(needs_slot[self.tasks[name].executor] for name in names)
 
-    def _co_scheduled(self, task_id: str) -> list[str] | None:
+    def _co_scheduled(self, task_id: str, taken: Sequence[str]) -> list[str] | None:
         """Return the task alone, or its co-scheduled group; None while members of that are not ready."""
         group = self.groups.get(self.tasks[task_id].group or "")
         if group is None or not group.together:
-            return self._with_leader(task_id, group)
+            return self._with_leader(task_id, group, taken)
         pending = [name for name in group.members if self.history.tasks[name].status is TaskStatus.PENDING]
         return pending if self._queued.issuperset(pending) else None
 
-    def _with_leader(self, task_id: str, group: Group | None) -> list[str] | None:
+    def _with_leader(self, task_id: str, group: Group | None, taken: Sequence[str]) -> list[str] | None:
         """Return the task, and its leader unless that has started: members could take all slots before it."""
         leader = self.history.tasks.get(group.until) if group is not None else None
-        if group is None or leader is None or leader.status is not TaskStatus.PENDING:
+        has_started = leader is not None and leader.status is not TaskStatus.PENDING
+        if group is None or leader is None or has_started or group.until in taken:
             return [task_id]
         if group.until not in self._queued:
             return None

@@ -500,6 +500,7 @@ class SupervisorLoop:
                 attempt=state.attempt,
                 home=self.home,
                 variables=handlers.variables(self.spec, self.history) if task.handler else {},
+                tries=state.tries,
             )
             job = replace(self._job(task, self._dispatcher.plan(task.executor, task_plan)), upstream=upstream)
         except EngineError as error:

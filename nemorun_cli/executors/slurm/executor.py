@@ -107,6 +107,7 @@ class SlurmExecutor:
             has_remote_paths="tunnel" in options,
             checks_requests=True,
             queues_early=True,
+            ends_groups=True,
             is_container="container_image" in options,
         )
 
