@@ -438,30 +438,34 @@ def test_members_that_are_together_run_at_once(workspace: Workspace) -> None:
 
 
 def test_a_group_ends_with_its_leader(workspace: Workspace) -> None:
-    """With the leader's success the others get their stop signal, and succeed with reason `until`."""
+    """A leader's end stops the others: they succeed with it (`until`), or fail with it (`dependency`)."""
     server = f'trap "echo stopped >>ran; exit 3" USR1; touch up; {until("never")}'
-    group = [
-        {"name": "server", "inline": server, "stop_signal": "USR1"},
-        {"name": "leader", "command": ["sh", "-c", until("up")]},
-    ]
     tasks = {
-        "g": {"group": group, "until": "leader"},
-        "after": {"inline": NOTE, "dependencies": ["g"]},
+        "good": {
+            "group": [
+                {"name": "server", "inline": server, "stop_signal": "USR1"},
+                {"name": "leader", "command": ["sh", "-c", until("up")]},
+            ],
+            "until": "leader",
+        },
+        "bad": {
+            "group": [
+                {"name": "other", "command": ["sh", "-c", f"touch other; {until('never')}"]},
+                {"name": "leader", "inline": f"{until('other')}; exit 4"},
+            ],
+            "until": "leader",
+        },
+        "after": {"inline": NOTE, "dependencies": ["good"]},
     }
-    states = workspace.run(tasks).history.tasks
-    assert {state.status for state in states.values()} == {TaskStatus.SUCCEEDED}
-    reasons = {name: state.reason for name, state in states.items()}
-    assert reasons == {"g/server": "until", "g/leader": None, "after": None}
-    assert (states["g/server"].exit_code, workspace.lines()) == (3, ["stopped", "after 1"])
-
-
-def test_a_group_fails_with_its_leader(workspace: Workspace) -> None:
-    """With a failure of the leader the others are stopped, and are CANCELLED with reason `dependency`."""
-    other = {"name": "other", "command": ["sh", "-c", f"touch up; {until('never')}"]}
-    leader = {"name": "leader", "inline": f"{until('up')}; exit 4"}
-    states = workspace.run({"g": {"group": [other, leader], "until": "leader"}}).history.tasks
-    assert (states["g/leader"].status, states["g/leader"].exit_code) == (TaskStatus.FAILED, 4)
-    assert (states["g/other"].status, states["g/other"].reason) == (TaskStatus.CANCELLED, "dependency")
+    states = workspace.run(tasks, run={"max_parallel": 4}).history.tasks
+    assert {name: (str(state.status), state.reason) for name, state in states.items()} == {
+        "good/server": ("SUCCEEDED", "until"),
+        "good/leader": ("SUCCEEDED", None),
+        "bad/other": ("CANCELLED", "dependency"),
+        "bad/leader": ("FAILED", "exit"),
+        "after": ("SUCCEEDED", None),
+    }
+    assert (states["good/server"].exit_code, workspace.lines()) == (3, ["stopped", "after 1"])
 
 
 def test_a_retry_is_a_new_attempt(workspace: Workspace) -> None:

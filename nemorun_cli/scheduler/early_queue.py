@@ -57,8 +57,8 @@ class Rules:
     def may_be_awaited(self, parent: str, task: Task) -> bool:
         """Whether the engine can wait for a parent: both are in one queue, and the parent's end is final.
 
-        A success is always final. If a parent fails and is retried, the task returns to the scheduler. Whether
-        a member succeeded that was stopped as its group ended with its leader, its engine does not know.
+        A success is always final. If a parent fails and is retried, the task returns to the scheduler. For
+        the engine, a member that is stopped because its leader has succeeded fails.
         """
         upstream = self.tasks[parent]
         group = self._groups.get(upstream.group or "")
