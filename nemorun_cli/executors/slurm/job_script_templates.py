@@ -245,7 +245,7 @@ trap '_exp_note {marker}; _exp_forward {signal}' {notice}
 """
 
 # For the members of a co-scheduled group that ends with its leader. The member whose end is the end of the
-# group signals the script of the job, which signals the others: they stop, although there may be no supervisor.
+# group signals the script of the job, which signals the others: they stop also without a supervisor.
 LED_JOB: Final = """\
 trap '_exp_pass_on {end}' {end}
 """
