@@ -40,7 +40,7 @@ def cancel_of(
     """The cancel that counts for the result of an attempt; None if the attempt ended by itself.
 
     A member of a group that ends with its leader is stopped by a supervisor, or by the script of a job. Its
-    own failure counts if it failed before that.
+    own result counts if it ended before that.
 
     Args:
         schedule: the tasks and their states.
@@ -59,8 +59,8 @@ def cancel_of(
     if end is None or (sent is None and stopped is None):
         return None
     began = stopped if has_local_clock else _end_of_leader(schedule, group, task_id)
-    if ending.status is TaskStatus.FAILED and ending.ended and began and ending.ended < began:
-        return None  # it failed before that
+    if ending.ended and began and ending.ended < began:
+        return None
     by, time = (cancel.by, cancel.time) if cancel else (group.id, stamp(stopped))
     return Cancel(by=by, time=time, whole=False, reason=end.reason, message=end.message)
 

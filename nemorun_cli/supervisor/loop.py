@@ -419,7 +419,7 @@ class SupervisorLoop:
             ending,
             sent=self._dispatcher.sent_cancel(job),
             files=job.files,
-            has_local_clock=self._dispatcher.capabilities(task.executor).has_machine,
+            has_local_clock=self._dispatcher.capabilities(task.executor).runs_here,
         )
         unstarted = ending
         ending = attempt_result.conclude(
