@@ -55,8 +55,8 @@ def cancel_of(
     group = schedule.group_with_leader(task_id)
     if group is None or (cancel is not None and cancel.reason not in GROUP_REASONS):
         return cancel
-    stopped, end = attempts.stop_time(files), schedule.group_end(group)
-    if end is None or (sent is None and stopped is None):
+    stopped = attempts.stop_time(files)
+    if (sent is None and stopped is None) or (end := schedule.group_end(group)) is None:
         return None
     began = stopped if has_local_clock else _end_of_leader(schedule, group, task_id)
     if ending.ended and began and ending.ended < began:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.model.spec import UNTIL_ANY
 from nemorun_cli.model.status import Reason, TaskStatus
 from nemorun_cli.scheduler import leaders
 
@@ -133,14 +132,19 @@ def _refuse_stopping(schedule: Schedule, decisions: Sequence[Decision]) -> None:
     Raises:
         UsageError: such a member is alive.
     """
-    again = {decision.task for decision in decisions if decision.action == "run"}
+    again = {
+        group.id
+        for decision in decisions
+        if decision.action == "run"
+        and (group := schedule.group_with_leader(decision.task))
+        and group.may_lead(decision.task)
+    }
     stopping = [
         decision.task
         for decision in decisions
         if decision.action == "adopt"
         and schedule.history.tasks[decision.task].cancel
-        and (group := schedule.group_with_leader(decision.task))
-        and any(name in again and group.until in (name, UNTIL_ANY) for name in group.members)
+        and schedule.tasks[decision.task].group in again
     ]
     if stopping:
         raise UsageError(

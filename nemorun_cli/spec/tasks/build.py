@@ -123,9 +123,8 @@ class TaskBuilder:
                 if len(self.findings) - findings_before > _MOST_FINDINGS:
                     break
             self._check_group_keys(name, entry, graph.members[name])
-            if entry.get("together"):
-                together = [task for task in tasks if task.group == name and self._is_selected(task.id)]
-                self._resource_requests.check_together(together, ("tasks", name))
+            if entry.get("together") or "until" in entry:
+                self._check_simultaneous(name, entry, [task for task in tasks if task.group == name])
         tasks += self._handlers(len(tasks))
         self.findings += [*self._env_layering.findings, *self._resource_requests.findings]
         if self._metric_section:
@@ -478,6 +477,16 @@ class TaskBuilder:
             )
         elif "together" in entry and "group" not in entry:
             self._report(("tasks", name, "together"), "applies only to groups")
+
+    def _check_simultaneous(self, name: str, entry: Mapping[str, Any], tasks: Sequence[Task]) -> None:
+        """Check that the members of a group can run at the same time, as far as they have to."""
+        selected = [task for task in tasks if self._is_selected(task.id)]
+        if entry.get("together"):
+            self._resource_requests.check_together(selected, ("tasks", name))
+            return
+        leader = next((task for task in selected if task.id == leaders.until_of(name, entry)), None)
+        if leader is not None and self._capabilities(leader.executor).has_machine:
+            self._resource_requests.check_with_leader(leader, selected, ("tasks", name))
 
     def _check_callables(self, task: Task, member: Member) -> None:
         if isinstance(task.workdir, LateText) or not task.entrypoint:

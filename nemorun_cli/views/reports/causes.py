@@ -68,6 +68,7 @@ class CauseReader:
         self.history = snapshot.history
         self.schedule = Schedule(snapshot.spec, snapshot.history)
         self._events = events
+        self._group_ends: dict[str, GroupEnd | None] = {}
 
     def causes(self, task: Task, state: TaskState) -> list[Cause]:
         """The causes of the task's status, the nearest one first."""
@@ -127,7 +128,11 @@ class CauseReader:
 
     def _group_end(self, task: Task) -> GroupEnd | None:
         group = self.schedule.group_with_leader(task.id)
-        return self.schedule.group_end(group) if group is not None else None
+        if group is None:
+            return None
+        if group.id not in self._group_ends:
+            self._group_ends[group.id] = self.schedule.group_end(group)
+        return self._group_ends[group.id]
 
     def _needless(self, task: Task, state: TaskState) -> list[Cause]:
         """That a live member is stopped because its group has ended, or why nothing stops it."""
