@@ -20,6 +20,7 @@ class Capabilities:
         is_container: whether tasks run in containers, in which most of `$EXP_DIR` is read-only.
         ends_groups: whether the job of a group with `together` stops the other members, also without a
             supervisor, when the group ends with its leader.
+        separates_stderr: whether standard error gets a file of its own without `stderr_to_stdout`.
         leaves_objects: whether objects of its engine can outlive an experiment; its class then has
             `leftovers` and `remove_leftover`.
     """
@@ -32,4 +33,5 @@ class Capabilities:
     queues_early: bool = False
     is_container: bool = False
     ends_groups: bool = False
+    separates_stderr: bool = False
     leaves_objects: bool = False

@@ -81,6 +81,7 @@ def make(
         call=json.dumps(call) if call else None,
         partial=(call["target"], call["args"]) if call and not (task.launcher or task.prefix) else None,
         package=package,
+        stderr_to_stdout=task.stderr_to_stdout,
         artifacts=task.artifacts,
         resources=task.resources,
         timeout=task.timeout,

@@ -31,6 +31,7 @@ class Plan:
         records_failed_line: whether bash runs the text, ends it at a failed command, and records the line.
         partial: a call that can also be made without the command line, because the task has no launcher.
         package: what was shipped for the task; the `workdir` is then in the experiment's copy of it.
+        stderr_to_stdout: whether standard error goes into the same file as standard output.
         artifacts: globs of files in the `workdir` to be copied back from a remote host.
         company: the co-scheduled group (`together`) that the task is a member of, if any.
         ends_company: the kinds of its end, `success` and `failure`, with which that group ends; None if the
@@ -55,6 +56,7 @@ class Plan:
     call: str | None = None
     partial: tuple[str, dict[str, Any]] | None = None
     package: Package | None = None
+    stderr_to_stdout: bool = True
     artifacts: tuple[str, ...] = ()
     resources: Resources = NOTHING
     timeout: float | None = None
@@ -87,6 +89,7 @@ class Plan:
             "env_inherit": self.env_inherit,
             "secrets": self.secrets,
             "package": self.package and self.package.hash,
+            "stderr_to_stdout": self.stderr_to_stdout,
             "artifacts": self.artifacts,
             "resources": self.resources.to_json(),
             "timeout": self.timeout,

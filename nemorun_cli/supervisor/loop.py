@@ -455,18 +455,23 @@ class SupervisorLoop:
         self._decisions.settle(task)
 
     def _symptom(self, task: Task, job: Job) -> str | None:
-        """The first pattern of the task's `retry.on` that matches the attempt's log."""
+        """The first pattern of the task's `retry.on` that matches what the attempt printed."""
         if not task.retry.log:
             return None
         from nemorun_cli.system import log_search  # noqa: PLC0415 - only for tasks with log patterns
 
-        return log_search.found(
-            job.files.log,
-            task.retry.log,
-            report=self._report,
-            slow=self._tracker.slow_patterns,
-            inside=job.files.root,
+        paths = (job.files.log,) if task.stderr_to_stdout else (job.files.stderr, job.files.log)
+        found = (
+            log_search.found(
+                path,
+                task.retry.log,
+                report=self._report,
+                slow=self._tracker.slow_patterns,
+                inside=job.files.root,
+            )
+            for path in paths
         )
+        return next((pattern for pattern in found if pattern is not None), None)
 
     # -- starting -----------------------------------------------------------------------------------
 

@@ -122,6 +122,7 @@ class DockerExecutor:
             checks_requests=True,
             leaves_objects=True,
             is_container=True,
+            separates_stderr=True,
         )
 
     @classmethod
@@ -396,7 +397,7 @@ class DockerExecutor:
             tracked.deadline = time.monotonic() + timeout - max(0.0, age(since))
         if tracked.is_bare and self._engine is not None and tracked.log is None:
             with contextlib.suppress(DownError, OSError):  # `lifecycle.finish` completes the log in any case
-                tracked.log = ContainerLog(self._engine, container, tracked.job.files.log)
+                tracked.log = ContainerLog(self._engine, container, tracked.job.files)
                 self._selector.register(tracked.log, selectors.EVENT_READ, tracked)
 
     def _follow(self, tracked: _Tracked) -> None:

@@ -118,6 +118,8 @@ def start(
         if containers.needs_shell(plan):
             attempts.put(job.files.usage, "container\n")  # so that the shim records the container's usage
         else:
+            if not plan.stderr_to_stdout and not job.files.stderr.exists():
+                attempts.put(job.files.stderr, "")
             attempts.put(job.files.claim, container)
     except OSError:
         engine.remove(container)
@@ -233,7 +235,8 @@ def _own_files(engine: Engine, job: Job, container: str) -> None:
     """Replace the records that belong to root, because the task ran as root, by readable copies."""
     if os.geteuid() == 0:
         return
-    for path in (job.files.exit, job.files.outputs, job.files.usage, job.files.records, job.files.log):
+    own = job.files
+    for path in (own.exit, own.outputs, own.usage, own.records, own.log, own.stderr):
         if files.is_regular(path, follows_link=False) and not os.access(path, os.R_OK):
             with contextlib.suppress(NoSuchObjectError, RefusedError):
                 files.write_whole(path, engine.read_file(container, str(path)))
@@ -281,7 +284,7 @@ def never_started(job: Job, *, is_bare: bool) -> AttemptStatus:
 def _complete_log(engine: Engine, job: Job, container: str) -> bool:
     """Write the missing part of the attempt's log; return whether nothing of it is left to write."""
     try:
-        with contextlib.closing(LogFile(job.files.log)) as log, engine.log(container, follow=False) as stream:
+        with contextlib.closing(LogFile(job.files)) as log, engine.log(container, follow=False) as stream:
             for data in stream.read_all():
                 log.feed(data)
     except OSError:

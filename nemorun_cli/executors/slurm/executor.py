@@ -109,6 +109,7 @@ class SlurmExecutor:
             queues_early=True,
             ends_groups=True,
             is_container="container_image" in options,
+            separates_stderr=True,
         )
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:

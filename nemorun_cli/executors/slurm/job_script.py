@@ -45,6 +45,7 @@ NEAR_LIMIT: Final = (
 NEAR_LIMIT_BEFORE: Final = "near-its-limit"  # its name in experiments that began before 0.1.0
 OUTPUT: Final = "output"  # in a submission's folder: what is not a task's output; one per member of an array
 BODY: Final = "body"  # in a submission's folder: the script that runs one member of a co-scheduled group
+STDERR: Final = AttemptFiles(Path()).stderr.name
 SECRETS: Final = "secrets"  # in an attempt's folder, until its job has read it
 
 RUNNING: Final = "running"  # in an attempt's folder, while its job script supervises the task
@@ -248,6 +249,8 @@ def member_text(
     }
     if plan.secrets:
         values["has_secrets"] = "yes"
+    if not plan.stderr_to_stdout:
+        values["error"] = STDERR
     if upstream:
         values["behind"] = _array(upstream)
     if plan.ends_company is not None:

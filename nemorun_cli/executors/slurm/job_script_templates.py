@@ -21,7 +21,7 @@ BODY_TEXT: Final = """\
 _exp_folder={folder}
 _exp_news={news}
 _exp_index={index}
-_exp_secrets=() _exp_defaults=() _exp_task='' _exp_running='' _exp_has_secrets=''
+_exp_secrets=() _exp_defaults=() _exp_task='' _exp_running='' _exp_has_secrets='' _exp_error=''
 # shellcheck disable=SC1090 # the members' files are next to this script
 . "$_exp_folder/$_exp_index" || exit
 umask 077
@@ -38,6 +38,7 @@ fi
 ln -f -- "$_exp_folder/{output}${{SLURM_ARRAY_TASK_ID+-$SLURM_ARRAY_TASK_ID}}" \
     "$_exp_attempt/backend-output" 2>/dev/null
 {gate}{led}exec >>"$_exp_attempt/log" 2>&1 </dev/null
+[ -z "$_exp_error" ] || exec 2>>"$_exp_attempt/$_exp_error"
 if [ -n "$_exp_has_secrets" ] && [ -e "$_exp_attempt/secrets" ]; then
     # shellcheck disable=SC1091
     . "$_exp_attempt/secrets"

@@ -173,6 +173,7 @@ class Submissions:
         """
         folder = self._make_folder()
         keys = tuple(job.key for job in batch.jobs)
+        # With a name of the spec's own, no job has this one, and the job is found by its folder alone.
         name = job_name(batch.jobs[0].experiment, keys, cluster_path(folder))
         submission = Submission(folder, name, keys, time.time(), by_steps, batch.dependency, batch.indices)
         submission.place = str(cluster_path(folder))
@@ -187,7 +188,7 @@ class Submissions:
             files.write(folder / str(index), members[key])
         text = job_script(
             batch.request,
-            name=name,
+            name=batch.request.job_name or name,
             folder=cluster_path(folder),
             indices=tuple(submission.indices.values()) if submission.is_array else (),
             news=news,

@@ -212,6 +212,7 @@ class TaskBuilder:
             stop_grace=self._duration(own.get("stop_grace", DEFAULT_STOP_GRACE), member, "stop_grace") or 0.0,
             allow_failure=own.get("allow_failure", False),
             tail_logs=own.get("tail_logs"),
+            stderr_to_stdout=self._joins_stderr(member, own, executor),
             artifacts=tuple(own.get("artifacts", ())),
             metrics=self._metrics(member) if "metrics" in own else {},
             description=member.own.get("description"),
@@ -331,6 +332,13 @@ class TaskBuilder:
         if place not in self._filled and not path.is_dir() and not is_remote:
             self._report(place, f"there is no folder {path}")
         return str(path)
+
+    def _joins_stderr(self, member: Member, own: Mapping[str, Any], executor: str) -> bool:
+        is_joined = bool(own.get("stderr_to_stdout", True))
+        if not is_joined and not self._capabilities(executor).separates_stderr:
+            place = self._place(member, "stderr_to_stdout")
+            self._report(place, f"the executor {executor} cannot write standard error to a file of its own")
+        return is_joined
 
     def _capabilities(self, executor: str) -> Capabilities:
         return self._types.capabilities(executor, self._executors.get(executor, {}))
