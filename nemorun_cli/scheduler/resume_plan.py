@@ -59,7 +59,7 @@ def _decided(schedule: Schedule, below: Sequence[str]) -> list[Decision]:
     tasks = [task.id for task in schedule.spec.tasks if task.handler is None]
     needless = _needless(schedule, requested)
     decisions = [
-        _keep(name, history.tasks[name], needless[name])
+        _leave(name, history.tasks[name], needless[name])
         if name in needless
         else _decide(name, history.tasks[name], name in requested)
         for name in tasks
@@ -113,13 +113,19 @@ def _needless(schedule: Schedule, requested: Collection[str]) -> dict[str, str]:
         if leader is not None and leader not in requested:
             needless |= {
                 name: leader
-                for name, state in over.items()
-                if state.status is not TaskStatus.SUCCEEDED and name not in requested
+                for name in group.members
+                if states[name].status is not TaskStatus.SUCCEEDED and name not in requested
             }
     return needless
 
 
-def _keep(task_id: str, state: TaskState, leader: str) -> Decision:
+def _leave(task_id: str, state: TaskState, leader: str) -> Decision:
+    """The decision about a member whose leader has succeeded: it is stopped, skipped or left as it is."""
+    if not state.is_over:
+        decision = _decide(task_id, state, is_requested=False)
+        outcome = "stopped" if state.is_live else "skipped"
+        reason = f"{decision.reason}; it is {outcome}, as {leader} has succeeded"
+        return replace(decision, reason=reason)
     reason = f"it is {state.status}, and {leader}, with which its group ends, has succeeded"
     if state.reason != Reason.UNTIL:
         reason += f"; --from {task_id} runs both again"

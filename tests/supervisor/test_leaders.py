@@ -43,8 +43,9 @@ def test_killed_between_the_end_of_a_leader_and_the_signal(
     workspace.touch("go")
     eventually(lambda: run.status(observe=False).supervisor == "gone")
     assert statuses(run.status()) == {"g/server": "RUNNING", "g/fails": "RUNNING", "g/client": S}
-    why = workspace.exp("why", run.id, "g/server").stdout
+    why = workspace.exp("why", run.id).stdout
     assert "g/client succeeded, and g ends with it, but without a supervisor nothing stops it: use exp" in why
+    assert "adopts it: RUNNING as attempt 1; it is stopped, as g/client has succeeded" in why
     workspace.touch("fail")
     eventually(lambda: not is_running(pids[1]))
     assert (status(run, "g/fails"), status(run, "g/server")) == (F, "RUNNING")
