@@ -122,6 +122,7 @@ class SupervisorLoop:
         self._chosen: list[Job] = []  # noted as submitted, but the ledger may not have it yet
         self._statuses: list[JobStatus] = []  # received after this turn's poll
         self._unread: list[JobStatus] = []  # ends whose outputs could not be read for lack of something
+        self._led = {group.id: group for group in spec.groups if group.has_leader}
         self._held: list[JobStatus] = []  # ends of members that were stopped, until that of their leader
         self._wake: int | None = None
         self._late_imports = LateImports(spec, report, process=self._evaluations)
@@ -334,10 +335,25 @@ class SupervisorLoop:
         self._apply_all(held)  # now that other ends are known
 
     def _apply_all(self, statuses: Iterable[JobStatus]) -> None:
-        """Record the statuses, but not a second end, or absence, that an executor reports of an attempt."""
-        for job, reported in statuses:
+        """Record the statuses, but not a second end, or absence, that an executor reports of an attempt.
+
+        Ends of members of groups with a leader come last, in the order in which they happened: which of them
+        was first decides the results of the others.
+        """
+        ordered = list(statuses)
+        if self._led:
+            ordered.sort(key=self._order)  # which keeps the order of all others
+        for job, reported in ordered:
             if self._dispatcher.is_tracked(job):
                 self._apply(job, reported)
+
+    def _order(self, status: JobStatus) -> tuple[float, bool]:
+        """The sort key of a status: reports in their order, then ends by time, leaders first."""
+        job, reported = status
+        group = self._led.get(self.schedule.tasks[job.task].group or "")
+        if reported.ending is None or group is None:
+            return 0.0, False
+        return reported.ending.ended or time.time(), not group.may_lead(job.task)
 
     def _apply(self, job: Job, reported: AttemptStatus) -> None:
         """Record a reported status if it is new."""

@@ -80,6 +80,26 @@ def test_a_cancel_ends_what_a_leader_left(workspace: ExpWorkspace) -> None:
     assert statuses(run.cancel()) == {"g/server": C, "g/client": S}
 
 
+def test_ends_are_recorded_in_the_order_in_which_they_happened(workspace: ExpWorkspace) -> None:
+    """Of a failure and the leader's success, seen at once, the first one decides what the others are."""
+    members = [{"name": name, "inline": script} for name, script in WAITS.items()]
+    for first, other in (("go", (S, "until")), ("fail", (C, "dependency"))):
+        for name in ("up", "go", "fail"):
+            (workspace.folder / name).unlink(missing_ok=True)
+        run = workspace.start({"g": {"group": members, "until": "client"}}, run={"max_parallel": 3})
+        eventually((workspace.folder / "up").exists)
+        holder = run.status(observe=False).holder
+        assert holder is not None
+        os.kill(holder.pid, signal.SIGSTOP)
+        for name, ends in (("go", "client"), ("fail", "fails"))[:: 1 if first == "go" else -1]:
+            workspace.touch(name)
+            eventually(run.files.attempt(f"g/{ends}", 1).exit.exists)
+        os.kill(holder.pid, signal.SIGCONT)
+        states = run.wait(timeout=60).history.tasks
+        assert (states["g/client"].status, states["g/fails"].status) == (S, F)
+        assert (states["g/server"].status, states["g/server"].reason) == other
+
+
 # -- evidence -----------------------------------------------------------------------------------------
 
 
@@ -154,17 +174,3 @@ def test_a_stopped_member_waits_for_the_end_of_its_leader(tmp_path: Path) -> Non
     exit_records.apply(made.history, ExperimentFiles(tmp_path), made.spec)
     ends = {name: (state.status, state.reason) for name, state in made.history.tasks.items()}
     assert ends == {"g/server": (S, "until"), "g/client": (S, None)}
-
-
-def test_a_stalled_supervisor_is_no_end_of_a_wait(workspace: ExpWorkspace) -> None:
-    """A leader that ends while its supervisor is stopped ends the group once that continues."""
-    members = [{"name": name, "inline": WAITS[name]} for name in ("server", "client")]
-    run = workspace.start({"g": {"group": members, "until": "client"}}, run={"max_parallel": 2})
-    eventually((workspace.folder / "up").exists)
-    holder = run.status(observe=False).holder
-    assert holder is not None
-    os.kill(holder.pid, signal.SIGSTOP)
-    workspace.touch("go")
-    eventually((run.files.attempt("g/client", 1).exit).exists)
-    os.kill(holder.pid, signal.SIGCONT)
-    assert run.wait(timeout=60).history.tasks["g/server"].reason == "until"
