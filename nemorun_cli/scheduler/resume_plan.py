@@ -154,8 +154,8 @@ def _refuse_stopping(schedule: Schedule, decisions: Sequence[Decision]) -> None:
     ]
     if stopping:
         raise UsageError(
-            f"still being stopped: {', '.join(stopping)}",
-            hint="wait until they have ended, then resume: their group runs again",
+            f"asked to stop, and still alive: {', '.join(stopping)}",
+            hint="cancel them first, then resume: their group runs again",
         )
 
 

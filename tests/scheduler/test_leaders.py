@@ -253,7 +253,7 @@ def test_a_leader_does_not_run_again_next_to_what_is_being_stopped() -> None:
     run = followed(*members("server", "client"), until="g/client")
     run.start()
     run.end("g/client", code=1)
-    with pytest.raises(UsageError, match="still being stopped: g/server"):
+    with pytest.raises(UsageError, match="asked to stop, and still alive: g/server"):
         resume_plan.refuse_late(run.schedule, resume_plan.decide(run.schedule))
     run.end("g/server", code=143, is_own=False)
     decisions = resume_plan.decide(run.schedule)
