@@ -249,10 +249,14 @@ def test_a_crash_between_the_end_and_the_signal_changes_nothing() -> None:
 
 
 def test_a_leader_does_not_run_again_next_to_what_is_being_stopped() -> None:
-    """A resume is refused until the members that were asked to stop have ended."""
+    """A resume is refused until the members that were asked to stop have ended; others are adopted."""
     run = followed(*members("server", "client"), until="g/client")
     run.start()
-    run.end("g/client", code=1)
+    run.decisions.end_unstarted("g/client", run.history.tasks["g/client"], from_exit_code(1))
+    decisions = resume_plan.decide(run.schedule)
+    resume_plan.refuse_late(run.schedule, decisions)
+    assert [decision.action for decision in decisions] == ["adopt", "run"]
+    run.decisions.settle(run.schedule.tasks["g/client"])
     with pytest.raises(UsageError, match="asked to stop, and still alive: g/server"):
         resume_plan.refuse_late(run.schedule, resume_plan.decide(run.schedule))
     run.end("g/server", code=143, is_own=False)
