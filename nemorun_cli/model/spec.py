@@ -176,9 +176,14 @@ class Group:
         """Whether a member's end can end the others."""
         return self.until != UNTIL_ALL
 
-    def may_lead(self, task_id: str) -> bool:
+    @property
+    def leader(self) -> str | None:
+        """The id of the member that leads, if one is named; a task can be called `any` or `all`."""
+        return None if self.until in (UNTIL_ALL, UNTIL_ANY) else self.until
+
+    def may_lead(self, member: str) -> bool:
         """Whether the success of a member ends the others."""
-        return self.until in (UNTIL_ANY, task_id)
+        return self.until == UNTIL_ANY or self.leader == member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

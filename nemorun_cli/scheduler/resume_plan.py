@@ -100,7 +100,7 @@ def _requested(schedule: Schedule, below: Iterable[str]) -> set[str]:
 
 
 def _leads(group: Group, member: str, state: TaskState) -> bool:
-    return group.until == member or (group.may_lead(member) and leaders.has_succeeded(state))
+    return group.leader == member or (group.may_lead(member) and leaders.has_succeeded(state))
 
 
 def _needless(schedule: Schedule, requested: Collection[str]) -> dict[str, str]:

@@ -213,9 +213,9 @@ class Schedule:
 
     def _is_excused(self, task_id: str, state: TaskState) -> bool:
         group = self.group_with_leader(task_id)
-        if group is None or group.until not in self.tasks:
+        if group is None or group.leader is None:
             return False
-        leader, may_fail = self.history.tasks[group.until], self.tasks[group.until].allow_failure
+        leader, may_fail = self.history.tasks[group.leader], self.tasks[group.leader].allow_failure
         return leaders.is_excused(group, state, leader, may_fail=may_fail)
 
     def group_with_leader(self, task_id: str) -> Group | None:
@@ -232,7 +232,7 @@ class Schedule:
         """
         if group.id not in self._group_ends:
             states = self.history.tasks
-            names = group.members if latest is None else {latest, group.until} & states.keys()
+            names = group.members if latest is None else filter(None, {latest, group.leader})
             over = {
                 name: states[name] for name in names if states[name].is_over and not self.retry_is_due(name)
             }
@@ -385,13 +385,10 @@ class Schedule:
 
     def _with_leader(self, task_id: str, group: Group | None, taken: Sequence[str]) -> list[str] | None:
         """Return the task, and its leader unless that has started: members could take all slots before it."""
-        leader = self.history.tasks.get(group.until) if group is not None else None
-        has_started = leader is not None and leader.status is not TaskStatus.PENDING
-        if group is None or leader is None or has_started or group.until in taken:
+        leader = group.leader if group is not None else None
+        if leader is None or leader in taken or self.history.tasks[leader].status is not TaskStatus.PENDING:
             return [task_id]
-        if group.until not in self._queued:
-            return None
-        return list(dict.fromkeys([task_id, group.until]))
+        return list(dict.fromkeys([task_id, leader])) if leader in self._queued else None
 
     def starting_with(self, task_ids: Iterable[str]) -> set[str]:
         """Return the other members of the groups of these tasks that start only with them."""
@@ -399,7 +396,7 @@ class Schedule:
         return {
             member
             for name, group in named
-            if group is not None and (group.together or group.until == name)
+            if group is not None and (group.together or group.leader == name)
             for member in group.members
         }
 

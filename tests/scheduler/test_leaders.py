@@ -234,6 +234,19 @@ def test_a_member_starts_only_with_its_leader() -> None:
     assert run.start() == ["g/server", "g/client"]
 
 
+@pytest.mark.parametrize(("word", "end"), [("all", None), ("any", "until")])
+def test_a_task_may_be_called_as_the_words_of_until(word: str, end: str | None) -> None:
+    """A task `all`, or `any`, is the leader of no group."""
+    after = task(word, 2, dependencies=("g/one", "g/two"))
+    run = followed(*members("one", "two"), until=word, more=(after,))
+    assert run.start() == ["g/one", "g/two"]
+    run.end("g/one", code=0)
+    cancel = run.history.tasks["g/two"].cancel
+    assert (cancel.reason if cancel else None) == end
+    run.end("g/two", code=0, is_own=False)
+    assert run.start() == [word]
+
+
 def test_a_crash_between_the_end_and_the_signal_changes_nothing() -> None:
     """A new supervisor stops what still runs; also if the request to do so was not recorded."""
     run = followed(*members("server", "client"), until="g/client")

@@ -152,7 +152,7 @@ def _pairs(values: Mapping[str, Any]) -> list[str]:
 def _tasks(snapshot: Snapshot) -> list[str]:
     """A line for each task: what it runs, its dependencies, and whether its group ends with it."""
     lines = []
-    leaders = {group.until: group.id for group in snapshot.spec.groups if group.has_leader}
+    leaders = {group.leader: group.id for group in snapshot.spec.groups}
     for task in snapshot.spec.tasks:
         body = " ".join(task.body) if isinstance(task.body, tuple) else str(task.body).strip()
         first, _, rest = body.partition("\n")
