@@ -164,13 +164,21 @@ class Decisions:
         self._skip(task_id, Reason.DEPENDENCY, readiness.message)
         return True
 
-    def skip_unstarted(self, task_id: str, state: TaskState, ending: AttemptEnd) -> bool:
-        """Record a member that was removed unstarted as its group ended; return whether it was."""
-        is_unstarted = state.started is None and ending.started is None
-        cancel = state.cancel if self.schedule.group_with_leader(task_id) else None
-        if cancel is None or ending.status is not TaskStatus.CANCELLED or not is_unstarted:
+    def skip_unstarted(
+        self, task_id: str, state: TaskState, ending: AttemptEnd, cancel: Cancel | None
+    ) -> bool:
+        """Record a member that was stopped unstarted as its group ended; return whether it was.
+
+        Args:
+            task_id: the member.
+            state: its state.
+            ending: the result that its executor reported.
+            cancel: the cancel that counts for it.
+        """
+        if cancel is None or cancel.reason not in GROUP_REASONS or state.started or ending.started:
             return False
-        if cancel.reason not in GROUP_REASONS:
+        is_unstarted = ending.status is TaskStatus.CANCELLED or ending.reason is Reason.LAUNCH
+        if not is_unstarted or self.schedule.group_with_leader(task_id) is None:
             return False
         self._skip(task_id, Reason(cancel.reason), cancel.message)
         return True

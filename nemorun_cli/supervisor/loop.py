@@ -437,7 +437,7 @@ class SupervisorLoop:
             files=job.files,
             has_local_clock=self._dispatcher.capabilities(task.executor).runs_here,
         )
-        unstarted = ending
+        reported_end = ending
         ending = attempt_result.conclude(
             ending,
             sent=cancel,
@@ -450,7 +450,7 @@ class SupervisorLoop:
         self._dispatcher.drop(job)
         if ending.reason is not Reason.ABANDONED:  # an abandoned attempt may still use its resources
             self._admission.release(job.task)
-        is_skipped = self._decisions.skip_unstarted(job.task, state, unstarted)
+        is_skipped = self._decisions.skip_unstarted(job.task, state, reported_end, cancel)
         if is_skipped or self._decisions.skip_early(job.task, state, ending):
             self._decisions.settle(task)
             return

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.schedules import C, F, K, S, schedule, task
 
 from nemorun_cli.errors import UsageError
-from nemorun_cli.model.attempt_end import AttemptEnd, from_exit_code
+from nemorun_cli.model.attempt_end import AttemptEnd, failed_launch, from_exit_code
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.spec import Group, Retry, Spec, Task
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
@@ -196,6 +196,20 @@ def test_a_member_that_ended_by_itself_before_the_signal_has_its_own_result(
     run.end("g/client", code=0)
     run.end("g/server", code=code, is_own=True)
     assert (run.statuses()["g/server"], run.reasons()["g/server"]) == (status, "exit" if code else None)
+
+
+@pytest.mark.parametrize("end", [AttemptEnd(status=C), failed_launch("no image")])
+def test_a_member_that_was_stopped_before_it_started_is_skipped(end: AttemptEnd) -> None:
+    """What its backend removed from its queue, or could not start any more, has not succeeded."""
+    run = followed(*members("server", "client"), until="g/client")
+    run.schedule.take_ready(0.0, None, needs_slot={"local": True})
+    for name in ("g/server", "g/client"):
+        run.decisions.journal.note(events.SUBMITTED, task=name, attempt=1)
+    run.end("g/client", code=0)
+    state = run.history.tasks["g/server"]
+    assert not run.decisions.skip_unstarted("g/server", state, end, None), "it was not stopped"
+    assert run.decisions.skip_unstarted("g/server", state, end, state.cancel)
+    assert (state.status, state.reason) == (K, "until")
 
 
 def test_a_member_that_fails_first_stops_the_leader() -> None:
