@@ -201,7 +201,9 @@ def plan(
     if not snapshot.spec.strict_inline:
         document = replace(document, strict_inline=False, spec=None)
     identity = Identity(id=files.id, name=document.name, directory=str(files.directory))
-    spec = replace(create.resolve(document, identity), packages=snapshot.spec.packages)
+    known = {each.given: each.experiment for each in snapshot.spec.external if each.experiment}
+    resolved = create.resolve(document, identity, known=known)
+    spec = replace(resolved, packages=snapshot.spec.packages)
     revision = compare(snapshot, spec, old_text=spec_revisions.texts(files), new_text=_texts_of(document))
     history = ExperimentState.of(revision.spec)
     history.apply_all(ledger.read_settled(files.ledger)[0])

@@ -30,7 +30,7 @@ from nemorun_cli.executors import (
     answer_each,
 )
 from nemorun_cli.executors.docker import container as containers
-from nemorun_cli.executors.docker import lifecycle
+from nemorun_cli.executors.docker import lifecycle, mounts
 from nemorun_cli.executors.docker.check import diagnose
 from nemorun_cli.executors.docker.client import ContainerLog, DownError, Engine, RefusedError, Stream, host
 from nemorun_cli.executors.docker.lifecycle import Images, StartedContainer
@@ -123,7 +123,13 @@ class DockerExecutor:
             leaves_objects=True,
             is_container=True,
             separates_stderr=True,
+            names_files=True,
         )
+
+    @classmethod
+    def missing_files(cls, options: Mapping[str, Any], folder: str) -> Iterable[str]:
+        """The sources of volumes that do not exist, without which tasks fail."""
+        return mounts.missing_volumes(options.get("volumes", ()), folder)
 
     @classmethod
     def leftovers(cls, home: Path) -> Iterable[Leftover]:

@@ -165,8 +165,9 @@ class CauseReader:
             causes.append(
                 _of_task("dependency", name, other, f"it waits for {name}, which is {other.status}")
             )
-        if unfinished:
-            return causes
+        outside = self._outside(task)
+        if unfinished or outside:
+            return causes + outside
         if (delay := self._delay(task, state)) > 0:
             text = f"it is retried in {duration_text(max(1, round(delay)))}, after a delay"
             causes.append(Cause(kind="delay", message=text, time=state.not_before))
@@ -177,6 +178,20 @@ class CauseReader:
         if self.snapshot.stall is not None:
             return causes
         return causes or [Cause(kind="starting", message="ready, starting next")]
+
+    def _outside(self, task: Task) -> list[Cause]:
+        """What a task waits for outside of the experiment."""
+        waiting = [key for key in task.external if key not in self.history.external]
+        if not waiting:
+            return []
+        from nemorun_cli.views.reports import external_text  # noqa: PLC0415 - few tasks wait for such
+
+        home = self.snapshot.files.home
+        return [
+            Cause(kind="external", message=f"it waits for {external_text.described(external, home)}")
+            for external in self.snapshot.spec.external
+            if external.key in waiting
+        ]
 
     def _returned(self, state: TaskState) -> list[Cause]:
         """Why the current attempt could not start so far, if it was submitted before."""
@@ -340,7 +355,9 @@ class CauseReader:
             parent = next((name for name in task.dependencies if self._blocks(name)), None)
             if parent is None and (parent := self._ender(task)):
                 return [_of_task("dependency", parent, self.history.tasks[parent], state.message or "")]
-            rule = f"{task.dependency_type} of {', '.join(task.dependencies[:MOST_NAMED])}"
+            outside = [each.text for each in self.snapshot.spec.external if each.key in task.external]
+            needed = [*task.dependencies, *outside]
+            rule = f"{task.dependency_type} of {', '.join(needed[:MOST_NAMED])}"
             text = _with(f"it needs {rule}", state.message)
             status = self.history.tasks[parent].status if parent else None
             return [Cause(kind="dependency", message=text, task=parent, status=status, time=state.ended)]
