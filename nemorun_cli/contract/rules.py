@@ -458,6 +458,37 @@ def test_members_that_are_together_run_at_once(workspace: Workspace) -> None:
     assert b"b\n" in log(run, "pair/1").splitlines(keepends=True)
 
 
+def test_a_group_ends_with_its_leader(workspace: Workspace) -> None:
+    """A leader's end stops the others: they succeed with it (`until`), or fail with it (`dependency`)."""
+    server = f'trap "echo stopped >>ran; exit 3" USR1; touch up; {until("never")}'
+    tasks = {
+        "good": {
+            "group": [
+                {"name": "server", "inline": server, "stop_signal": "USR1"},
+                {"name": "leader", "command": ["sh", "-c", until("up")]},
+            ],
+            "until": "leader",
+        },
+        "bad": {
+            "group": [
+                {"name": "other", "command": ["sh", "-c", f"touch other; {until('never')}"]},
+                {"name": "leader", "inline": f"{until('other')}; exit 4"},
+            ],
+            "until": "leader",
+        },
+        "after": {"inline": NOTE, "dependencies": ["good"]},
+    }
+    states = workspace.run(tasks, run={"max_parallel": 4}).history.tasks
+    assert {name: (str(state.status), state.reason) for name, state in states.items()} == {
+        "good/server": ("SUCCEEDED", "until"),
+        "good/leader": ("SUCCEEDED", None),
+        "bad/other": ("CANCELLED", "dependency"),
+        "bad/leader": ("FAILED", "exit"),
+        "after": ("SUCCEEDED", None),
+    }
+    assert (states["good/server"].exit_code, workspace.lines()) == (3, ["stopped", "after 1"])
+
+
 def test_a_retry_is_a_new_attempt(workspace: Workspace) -> None:
     """A task that failed is tried again as often as allowed, each attempt with its own log and number."""
     run = workspace.start(
@@ -627,6 +658,28 @@ def test_resume_after_the_end(workspace: Workspace) -> None:
     snapshot = run.wait(timeout=60)
     assert (statuses(snapshot)["two"], workspace.lines()) == ("SUCCEEDED", ["one 1", "two 1"])
     assert snapshot.history.tasks["one"].outputs == {"key": "value"}
+
+
+def test_a_resume_stops_what_a_leader_left(workspace: Workspace) -> None:
+    """After kill -9 of the supervisor a leader's end stops nobody, `exp why` says so, and a resume does."""
+    leads = f"{until('go')}; echo over >over"
+    members = [
+        {
+            "name": "server",
+            "inline": f'trap "echo $EXP_ATTEMPT >>ran; exit 1" TERM; touch up; {until("never")}',
+        },
+        {"name": "client", "inline": leads},
+    ]
+    run = workspace.start({"g": {"group": members, "until": "client"}}, run={"max_parallel": 2})
+    eventually((workspace.folder / "up").exists)
+    kill_supervisor(run)
+    workspace.touch("go")
+    eventually(lambda: run.status().history.tasks["g/client"].status is TaskStatus.SUCCEEDED)
+    assert statuses(run.status()) == {"g/server": "RUNNING", "g/client": "SUCCEEDED"}
+    assert "without a supervisor nothing stops it" in workspace.command("why", run.id, "g/server")
+    run.resume()
+    state = run.wait(timeout=60).history.tasks["g/server"]
+    assert (state.status, state.reason, workspace.lines()) == (TaskStatus.SUCCEEDED, Reason.UNTIL, ["1"])
 
 
 @pytest.mark.parametrize(

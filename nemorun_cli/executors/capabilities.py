@@ -18,6 +18,8 @@ class Capabilities:
         checks_requests: whether requests for resources can be checked; it then has `why_unsatisfiable`.
         queues_early: whether jobs can wait in its engine's queue for other jobs; it then has `queue`.
         is_container: whether tasks run in containers, in which most of `$EXP_DIR` is read-only.
+        ends_groups: whether the job of a group with `together` stops the other members, also without a
+            supervisor, when the group ends with its leader.
         knows_jobs: whether it reports the end of a job of its engine that `exp` did not submit; it then has
             `foreign_end(job_id)`.
         separates_stderr: whether standard error gets a file of its own without `stderr_to_stdout`.
@@ -33,6 +35,7 @@ class Capabilities:
     checks_requests: bool = False
     queues_early: bool = False
     is_container: bool = False
+    ends_groups: bool = False
     knows_jobs: bool = False
     separates_stderr: bool = False
     names_files: bool = False

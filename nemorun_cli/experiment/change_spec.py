@@ -179,6 +179,7 @@ class SpecChange:
     """
 
     revision: NewRevision
+    schedule: Schedule
     decisions: list[Decision]
     below: list[str]
 
@@ -209,7 +210,7 @@ def plan(
     names = replace(snapshot, spec=revision.spec, history=history).match_tasks(below)
     schedule = Schedule(revision.spec, history)
     decisions = resume_plan.decide(schedule, below=names, changes=revision.reasons())
-    return SpecChange(revision=revision, decisions=decisions, below=names)
+    return SpecChange(revision=revision, schedule=schedule, decisions=decisions, below=names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +273,7 @@ def order(
         return None
     if not accepts:
         refuse_unaccepted(revision)
-    resume_plan.refuse_late(snapshot.history, change.decisions)
+    resume_plan.refuse_late(change.schedule, change.decisions)
     return AcceptedChange(files=files, home=home, document=document, change=change)
 
 

@@ -34,6 +34,8 @@ class Plan:
         stderr_to_stdout: whether standard error goes into the same file as standard output.
         artifacts: globs of files in the `workdir` to be copied back from a remote host.
         company: the co-scheduled group (`together`) that the task is a member of, if any.
+        ends_company: the kinds of its end, `success` and `failure`, with which that group ends; None if the
+            group has no leader.
         details: data of the executor.
     """
 
@@ -61,6 +63,7 @@ class Plan:
     stop_signal: str
     stop_grace: float
     company: str | None = None
+    ends_company: tuple[str, ...] | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
     def without_inherited(self, inherited: Container[str]) -> Self:

@@ -26,6 +26,10 @@ BASH = ("bash",)
 STRICT_BASH = ("bash", "-e", "-o", "pipefail")
 PYTHON = ("python3",)
 
+# When a group ends, if no member is named; ids of members contain a slash.
+UNTIL_ALL = "all"
+UNTIL_ANY = "any"
+
 DEFAULT_STOP_SIGNAL = "TERM"
 DEFAULT_STOP_GRACE = 10.0  # seconds between the stop signal and KILL
 
@@ -154,16 +158,33 @@ class Group:
     """Several members that form one node of the graph; with `axes` it is a sweep.
 
     At most `max_parallel` members run at once. After `max_failures` failed members the rest are skipped.
+    The group ends when all members have ended, or with its leader: `until` is UNTIL_ALL, UNTIL_ANY (the first
+    member that succeeds leads), or the id of the member that leads.
     """
 
     id: str
     members: tuple[str, ...]
     fail_fast: bool = False
     together: bool = False
+    until: str = UNTIL_ALL
     description: str | None = None
     axes: tuple[str, ...] = ()
     max_parallel: int | None = None
     max_failures: int | None = None
+
+    @property
+    def has_leader(self) -> bool:
+        """Whether a member's end can end the others."""
+        return self.until != UNTIL_ALL
+
+    @property
+    def leader(self) -> str | None:
+        """The id of the member that leads, if one is named; a task can be called `any` or `all`."""
+        return None if self.until in (UNTIL_ALL, UNTIL_ANY) else self.until
+
+    def may_lead(self, member: str) -> bool:
+        """Whether the success of a member ends the others."""
+        return self.until == UNTIL_ANY or self.leader == member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

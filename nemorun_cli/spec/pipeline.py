@@ -21,7 +21,7 @@ from nemorun_cli.spec.expressions.helper import Helper
 from nemorun_cli.spec.expressions.syntax import OPENING, UNKNOWN
 from nemorun_cli.spec.prune import cut
 from nemorun_cli.spec.schema import checks
-from nemorun_cli.spec.tasks import dependencies
+from nemorun_cli.spec.tasks import dependencies, leaders
 from nemorun_cli.spec.tasks.build import TaskBuilder
 from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
 from nemorun_cli.spec.tasks.expand import Expansion
@@ -316,7 +316,10 @@ class Resolution:
             if task.id in selected_ids:
                 self._check_selected_uses(task, builder.late.get(task.id, ()), members, selected_ids)
         kept = [
-            replace(group, members=tuple(m for m in group.members if m in selected_ids)) for group in groups
+            leaders.without_missing(
+                replace(group, members=tuple(m for m in group.members if m in selected_ids))
+            )
+            for group in groups
         ]
         alone = [replace(task, external=()) if task.external else task for task in tasks]
         return selected(alone, selected_ids), [group for group in kept if group.members]
@@ -416,6 +419,7 @@ def _groups(tasks: Mapping[str, Any], graph: dependencies.MemberGraph, expansion
             members=graph.members[name],
             fail_fast=task.get("fail_fast", False),
             together=task.get("together", False),
+            until=leaders.until_of(name, task),
             description=task.get("description"),
         )
         if sweep is not None:

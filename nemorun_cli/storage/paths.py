@@ -137,6 +137,11 @@ class AttemptFiles:
         return self.directory / "timed-out"
 
     @property
+    def stopped(self) -> Path:
+        """Created before the attempt gets its stop signal because its group ends with its leader."""
+        return self.directory / "stopped"
+
+    @property
     def usage(self) -> Path:
         """The attempt's usage, written by a shim that its supervisor cannot measure."""
         return self.directory / "usage"

@@ -85,6 +85,11 @@ class TaskState:
         return self.status in ENDS
 
     @property
+    def is_needless(self) -> bool:
+        """Whether it did not start because the leader of its group had succeeded, which counts as success."""
+        return self.status is TaskStatus.SKIPPED and self.reason == Reason.UNTIL
+
+    @property
     def is_live(self) -> bool:
         """Whether the attempt is, or may be, in an engine."""
         return self.status in LIVE

@@ -27,7 +27,7 @@ from nemorun_cli.model.forms import (
     matching,
     record,
 )
-from nemorun_cli.model.spec import is_secret
+from nemorun_cli.model.spec import UNTIL_ALL, UNTIL_ANY, is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -90,6 +90,7 @@ GROUP: Final[Mapping[str, Form]] = {
     "members": IDS,
     "fail_fast": FLAG,
     "together": FLAG,
+    "until": ID,
     "description": _OPTIONAL_TEXT,
     "axes": TEXTS,
     "max_parallel": COUNT | None,
@@ -257,6 +258,8 @@ def _references(document: Mapping[str, Any]) -> Iterator[str]:
         yield "two of its tasks, or of its groups, have the same id"
     for index, group in enumerate(groups):
         yield from _unknown(group.get("members", ()), ids, f"groups[{index}].members")
+        leader = {group["until"]} - {UNTIL_ALL, UNTIL_ANY} if "until" in group else ()
+        yield from _unknown(leader, ids, f"groups[{index}].until")
     for index, task in enumerate(tasks):
         if task.get("index", 0) >= len(tasks):
             yield f"tasks[{index}].index is {task['index']}, but there are {len(tasks)} tasks"

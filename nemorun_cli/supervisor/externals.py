@@ -187,7 +187,7 @@ class OtherExperiment:
             return ExternalEnd(status=TaskStatus.UNKNOWN, message=f"{self._id} has no task {task}")
         if not all(state.is_over for state in known) or self._will_retry(members):
             return None
-        statuses = {state.status for state in known}
+        statuses = {TaskStatus.SUCCEEDED if state.is_needless else state.status for state in known}
         worst = next(status for status in _WORST_FIRST if status in statuses)
         outputs = known[0].outputs if members == (task,) else {}
         return ExternalEnd(status=worst, outputs=dict(outputs))
@@ -200,7 +200,8 @@ class OtherExperiment:
         if state is None or not state.is_live or state.job_id is None or state.cancel is not None:
             return None
         task = next(task for task in self._spec.tasks if task.id == task_id)
-        if task.retry.limit:  # a retry would be another job
+        is_led = any(group.has_leader for group in self._spec.groups if group.id == task.group)
+        if task.retry.limit or is_led:  # a retry would be another job; a member that is stopped can succeed
             return None
         options = self._spec.executors.get(task.executor, {"type": task.executor})
         if "tunnel" in options or self._queue_of(task.executor, options) != queue:

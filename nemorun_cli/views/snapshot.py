@@ -48,7 +48,8 @@ class Snapshot:
     Attributes:
         supervisor: the supervisor's state; `holder` identifies the current or last one.
         stall: why a living supervisor does not respond; None if it does, or this cannot be known.
-        live: the number of attempts that may still end on their own.
+        live: the number of live attempts.
+        needless: how many of them nothing stops, although their groups have ended with their leaders.
         torn: bytes of an incomplete batch at the end of the ledger.
         seen: when the snapshot was taken, in Unix seconds.
         problem: why a live supervisor cannot write the ledger, if it cannot.
@@ -64,6 +65,7 @@ class Snapshot:
     live: int
     torn: int
     seen: float
+    needless: int = 0
     problem: str | None = None
     waiting: PendingRequest | None = None
     stall: Stall | None = None
@@ -104,10 +106,10 @@ class Snapshot:
 
     @property
     def status(self) -> ExperimentStatus:
-        """The experiment's status; INTERRUPTED if no supervisor and no attempt is alive."""
+        """The experiment's status; INTERRUPTED if nothing is alive that could finish it."""
         if written := self.history.status:
             return written
-        if self.supervisor == "gone" and not self.live:
+        if self.supervisor == "gone" and self.live <= self.needless:
             return ExperimentStatus.INTERRUPTED
         return ExperimentStatus.RUNNING
 

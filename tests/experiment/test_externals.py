@@ -176,3 +176,12 @@ def test_only_drops_them(exp: Exp) -> None:
     assert exp("run", path, "--only", "b", "-q").code == 0
     assert "which --only leaves out" in exp("run", path, "--only", "c", code=2).stderr
     exp("cancel", "first", code=None)
+
+
+def test_a_group_that_ended_with_its_leader_has_succeeded(exp: Exp) -> None:
+    """Also if members of it never started, which are SKIPPED, or were stopped."""
+    sweep = {"inline": "test ${{ matrix.x }} = 2", "matrix": {"x": [2, 3], "max_parallel": 1}, "until": "any"}
+    exp("run", spec(exp, "led", {"s": sweep}))
+    second = start(exp, "second", {"after": waits("led", task="s")})
+    assert ends(exp, second) == {"after": "SUCCEEDED"}
+    assert now(exp, "led") == ["SUCCEEDED", "SKIPPED"]

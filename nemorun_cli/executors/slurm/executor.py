@@ -108,6 +108,7 @@ class SlurmExecutor:
             has_remote_paths="tunnel" in options,
             checks_requests=True,
             queues_early=True,
+            ends_groups=True,
             is_container="container_image" in options,
             knows_jobs=True,
             separates_stderr=True,

@@ -180,7 +180,9 @@ class Submissions:
         news = cluster_path(self.news)
         if batch.each:
             submission.is_coscheduled, submission.components = True, len(components(batch.each))
-            body = body_text(batch.request, folder=cluster_path(folder), news=news, index="$1")
+            body = body_text(
+                batch.request, folder=cluster_path(folder), news=news, index="$1", is_led=batch.is_led
+            )
             files.write(folder / BODY, body)
         for key, index in submission.indices.items():
             files.write(folder / str(index), members[key])
@@ -192,6 +194,7 @@ class Submissions:
             news=news,
             dependency=batch.dependency,
             each=batch.each,
+            is_led=batch.is_led,
         )
         files.write(submission.script, text)
         # Written last and atomically: without this file, the submission was never made.

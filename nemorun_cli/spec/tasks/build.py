@@ -22,7 +22,7 @@ from nemorun_cli.model.spec import (
 )
 from nemorun_cli.spec.expressions.fill import LateText, as_plain, late_texts, words
 from nemorun_cli.spec.expressions.syntax import OPENING, Expression, TemplateError, parsed, pieces
-from nemorun_cli.spec.tasks import callables
+from nemorun_cli.spec.tasks import callables, leaders
 from nemorun_cli.spec.tasks.dependencies import Member, members_of
 from nemorun_cli.spec.tasks.env_layers import EnvLayering, EnvLayers
 from nemorun_cli.spec.tasks.resource_requests import VISIBLE, ResourceRequests
@@ -125,10 +125,9 @@ class TaskBuilder:
                     tasks.append(task)
                 if len(self.findings) - findings_before > _MOST_FINDINGS:
                     break
-            self._check_group_keys(name, entry)
-            if entry.get("together"):
-                together = [task for task in tasks if task.group == name and self._is_selected(task.id)]
-                self._resource_requests.check_together(together, ("tasks", name))
+            self._check_group_keys(name, entry, graph.members[name])
+            if entry.get("together") or "until" in entry:
+                self._check_simultaneous(name, entry, [task for task in tasks if task.group == name])
         tasks += self._handlers(len(tasks))
         self.findings += [*self._env_layering.findings, *self._resource_requests.findings]
         if self._metric_section:
@@ -478,7 +477,9 @@ class TaskBuilder:
             self._report((*self._place(member, keys[0]), *keys[1:]), str(fault))
             return None
 
-    def _check_group_keys(self, name: str, entry: Mapping[str, Any]) -> None:
+    def _check_group_keys(self, name: str, entry: Mapping[str, Any], ids: Sequence[str]) -> None:
+        for message, hint in leaders.faults(name, entry, ids):
+            self._report(("tasks", name, "until"), message, hint)
         if "fail_fast" in entry and "group" not in entry and "matrix" not in entry:
             self._report(("tasks", name, "fail_fast"), "applies only to groups and tasks with a matrix")
         if "together" in entry and "matrix" in entry:
@@ -488,6 +489,16 @@ class TaskBuilder:
             )
         elif "together" in entry and "group" not in entry:
             self._report(("tasks", name, "together"), "applies only to groups")
+
+    def _check_simultaneous(self, name: str, entry: Mapping[str, Any], tasks: Sequence[Task]) -> None:
+        """Check that the members of a group can run at the same time, as far as they have to."""
+        selected = [task for task in tasks if self._is_selected(task.id)]
+        if entry.get("together"):
+            self._resource_requests.check_together(selected, ("tasks", name))
+            return
+        leader = next((task for task in selected if task.id == leaders.until_of(name, entry)), None)
+        if leader is not None and self._capabilities(leader.executor).has_machine:
+            self._resource_requests.check_with_leader(leader, selected, ("tasks", name))
 
     def _check_callables(self, task: Task, member: Member) -> None:
         if isinstance(task.workdir, LateText) or not task.entrypoint:

@@ -14,12 +14,13 @@ from nemorun_cli.model.units import duration_text
 from nemorun_cli.scheduler.parallel_limit import ParallelLimit
 from nemorun_cli.scheduler.schedule import Schedule, delay_of, rule_of
 from nemorun_cli.storage import events as kinds
-from nemorun_cli.views import resource_wait
+from nemorun_cli.views import needless, resource_wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.model.spec import Task
+    from nemorun_cli.scheduler.leaders import GroupEnd
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.snapshot import Snapshot
@@ -66,6 +67,7 @@ class CauseReader:
         self.history = snapshot.history
         self.schedule = Schedule(snapshot.spec, snapshot.history)
         self._events = events
+        self._group_ends: dict[str, GroupEnd | None] = {}
 
     def causes(self, task: Task, state: TaskState) -> list[Cause]:
         """The causes of the task's status, the nearest one first."""
@@ -108,7 +110,7 @@ class CauseReader:
         """The chain of dependencies from a skipped task up to the task that caused it."""
         links: list[Cause] = []
         while self.history.tasks[task.id].reason == Reason.DEPENDENCY:
-            parent = next((name for name in task.dependencies if self._blocks(name)), None)
+            parent = next((name for name in task.dependencies if self._blocks(name)), self._ender(task))
             if parent is None:
                 break
             task, state = self.schedule.tasks[parent], self.history.tasks[parent]
@@ -116,10 +118,37 @@ class CauseReader:
         return links
 
     def _blocks(self, name: str) -> bool:
-        state = self.history.tasks[name]
-        if state.status is TaskStatus.FAILED:
-            return not self.schedule.tasks[name].allow_failure
-        return state.status in (TaskStatus.CANCELLED, TaskStatus.SKIPPED)
+        return self.history.tasks[name].is_over and not self.schedule.is_ok(name)
+
+    def _ender(self, task: Task) -> str | None:
+        """The member whose end was the end of the task's group, if the group ended with its leader."""
+        end = self._group_end(task)
+        return end.cause if end is not None and end.cause != task.id else None
+
+    def _group_end(self, task: Task) -> GroupEnd | None:
+        group = self.schedule.group_with_leader(task.id)
+        if group is None:
+            return None
+        if group.id not in self._group_ends:
+            self._group_ends[group.id] = self.schedule.group_end(group)
+        return self._group_ends[group.id]
+
+    def _needless(self, task: Task, state: TaskState) -> list[Cause]:
+        """That a live member is stopped because its group has ended, or why nothing stops it."""
+        end = self._group_end(task)
+        if end is None or (state.cancel is not None and state.cancel.reason != end.reason):
+            return [_requested(state)] if state.cancel else []
+        text = f"it is being stopped: {end.message}"
+        group = self.schedule.groups[task.group or ""]
+        is_stopped_by_job = needless.is_stopped_by_job(self.schedule, group, task.id, end)
+        if self.snapshot.supervisor != "alive" and not is_stopped_by_job:
+            remedy = f"use exp resume {self.snapshot.files.id}, or exp cancel"
+            if end.reason is Reason.DEPENDENCY:
+                remedy = f"exp cancel stops it, and exp resume runs {end.cause} again"
+            text = f"{end.message}, but without a supervisor nothing stops it: {remedy}"
+        other = self.history.tasks[end.cause]
+        time = state.cancel.time if state.cancel else None
+        return [Cause(kind=end.reason, message=text, task=end.cause, status=other.status, time=time)]
 
     def _pending(self, task: Task, state: TaskState) -> list[Cause]:
         causes = []
@@ -249,7 +278,7 @@ class CauseReader:
                 )
                 for name in unfinished
             ]
-        return causes + ([_requested(state)] if state.cancel else [])
+        return causes + self._needless(task, state)
 
     def _running(self, task: Task, state: TaskState) -> list[Cause]:
         since = f" since {state.started}" if state.started else ""
@@ -258,7 +287,7 @@ class CauseReader:
         if task.timeout is not None and state.started:
             ends = stamp(unix(state.started) + task.timeout)
             causes.append(Cause(kind="timeout", message=f"it times out at {ends}", time=ends))
-        return causes + ([_requested(state)] if state.cancel else [])
+        return causes + self._needless(task, state)
 
     def _unknown(self, task: Task, state: TaskState) -> list[Cause]:
         event = kinds.last(self._events, task.id, "unknown") or {}
@@ -266,7 +295,7 @@ class CauseReader:
         age = f" for {duration_text(max(1, round(self.snapshot.seen - unix(since))))}" if since else ""
         text = f"{task.executor} has not reported its status{age}"
         text = _with(text, state.message) + (f"; known by {state.evidence}" if state.evidence else "")
-        return [Cause(kind="unknown", message=text, time=since)]
+        return [Cause(kind="unknown", message=text, time=since), *self._needless(task, state)]
 
     def _usage(self, task: Task, state: TaskState) -> list[Cause]:
         """The requested and the used resources, if both are known."""
@@ -276,8 +305,10 @@ class CauseReader:
         return [Cause(kind="usage", message=text)] if text else []
 
     def _succeeded(self, task: Task, state: TaskState) -> list[Cause]:
-        text = f"it succeeded in attempt {state.attempt}"
-        return [Cause(kind="succeeded", message=text, time=state.ended), *self._usage(task, state)]
+        text, kind = f"it succeeded in attempt {state.attempt}", "succeeded"
+        if state.reason == Reason.UNTIL:
+            text, kind = _with(f"it was stopped in attempt {state.attempt}", state.message), Reason.UNTIL
+        return [Cause(kind=kind, message=text, time=state.ended), *self._usage(task, state)]
 
     def _failed(self, task: Task, state: TaskState) -> list[Cause]:
         kind = state.reason or Reason.EXIT
@@ -303,8 +334,12 @@ class CauseReader:
         return None
 
     def _cancelled(self, task: Task, state: TaskState) -> list[Cause]:
-        del task
         cancel = state.cancel
+        if state.reason == Reason.DEPENDENCY and (parent := self._ender(task)):
+            text, other = _with("it was stopped", state.message), self.history.tasks[parent]
+            return [
+                Cause(kind="dependency", message=text, task=parent, status=other.status, time=state.ended)
+            ]
         if cancel is None:
             return [Cause(kind="cancelled", message=state.message or "it was cancelled", time=state.ended)]
         subject = "the whole experiment" if cancel.whole else "it"
@@ -318,6 +353,8 @@ class CauseReader:
     def _skipped(self, task: Task, state: TaskState) -> list[Cause]:
         if state.reason == Reason.DEPENDENCY:
             parent = next((name for name in task.dependencies if self._blocks(name)), None)
+            if parent is None and (parent := self._ender(task)):
+                return [_of_task("dependency", parent, self.history.tasks[parent], state.message or "")]
             outside = [each.text for each in self.snapshot.spec.external if each.key in task.external]
             needed = [*task.dependencies, *outside]
             rule = f"{task.dependency_type} of {', '.join(needed[:MOST_NAMED])}"

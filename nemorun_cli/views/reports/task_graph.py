@@ -13,7 +13,7 @@ from nemorun_cli.model.status import TaskStatus
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from nemorun_cli.model.spec import DependencyType, External, Handler, Spec, Task
+    from nemorun_cli.model.spec import DependencyType, External, Group, Handler, Spec, Task
     from nemorun_cli.storage.state import ExternalEnd, TaskState
 
 GRAPH_FORMAT: Final = "exp.graph/1"
@@ -37,7 +37,8 @@ _PRECEDENCE: Final = (
 class Node:
     """A task, or a group with its members; in the graph of a spec, `status` is None and `counts` is empty.
 
-    In a folded graph a node also represents `more` others.
+    In a folded graph a node also represents `more` others. `until` is the short name of the member with which
+    a group ends, or UNTIL_ANY; None if it ends with its last one.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Node:
     status: TaskStatus | None = None
     counts: dict[TaskStatus, int] = field(default_factory=dict)
     description: str | None = None
+    until: str | None = None
     more: int = 0
     text: str = ""  # of something outside of the experiment, which has no members
 
@@ -58,7 +60,8 @@ class Node:
             return self.text
         if self.more:
             return f"{self.id} and {self.more} more"
-        return f"{self.id} {TIMES}{len(self.members)}" if self.is_group else self.id
+        until = f" until {self.until}" if self.until else ""
+        return f"{self.id} {TIMES}{len(self.members)}{until}" if self.is_group else self.id
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `nodes` in `exp.graph/1`."""
@@ -132,11 +135,10 @@ def of(
             target = node_of[task.id]
             edges[key, target] = Edge(source=key, target=target, type=task.dependency_type)
     edges |= _edges_to_handlers(spec, edges)
-    descriptions = {group.id: group.description for group in spec.groups}
+    groups = {group.id: group for group in spec.groups}
     outside = {each.key: _external_node(each, (ends or {}).get(each.key)) for each in spec.external}
     nodes = outside | {
-        name: _node(name, tasks, states, description=descriptions.get(name, tasks[0].description))
-        for name, tasks in by_node.items()
+        name: _node(name, tasks, states, group=groups.get(name)) for name, tasks in by_node.items()
     }
     return TaskGraph(
         name=spec.name,
@@ -148,6 +150,7 @@ def of(
                 "members": list(group.members),
                 "together": group.together,
                 "fail_fast": group.fail_fast,
+                "until": group.until,
             }
             for group in spec.groups
             if group.id not in RUN_AFTER
@@ -173,18 +176,21 @@ def _node_of(task: Task) -> str:
 
 
 def _node(
-    name: str, tasks: Sequence[Task], states: Mapping[str, TaskState] | None, *, description: str | None
+    name: str, tasks: Sequence[Task], states: Mapping[str, TaskState] | None, *, group: Group | None
 ) -> Node:
     counts = Counter(states[task.id].status for task in tasks) if states is not None else Counter()
+    needless = sum(states[task.id].is_needless for task in tasks) if states is not None else 0
+    decisive = counts - Counter({TaskStatus.SKIPPED: needless})
     return Node(
         id=name,
         members=tuple(task.id for task in tasks),
         is_group=tasks[0].group is not None and tasks[0].handler is None,
         executors=tuple(dict.fromkeys(task.executor for task in tasks)),
         dependency_type=DEFAULT_TYPE if tasks[0].handler else tasks[0].dependency_type,
-        status=next((status for status in _PRECEDENCE if counts[status]), None),
+        status=next((status for status in _PRECEDENCE if decisive[status]), None),
         counts={status: counts[status] for status in TaskStatus if counts[status]},
-        description=description,
+        description=tasks[0].description if group is None else group.description,
+        until=group.until.removeprefix(f"{name}/") if group is not None and group.has_leader else None,
     )
 
 

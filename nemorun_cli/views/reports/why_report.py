@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nemorun_cli import executors
 from nemorun_cli.model.status import TaskStatus
 from nemorun_cli.scheduler import resume_plan
-from nemorun_cli.views import failed_line_text, log_excerpt, sweeps, timeline
+from nemorun_cli.views import failed_line_text, log_excerpt, needless, sweeps, timeline
 from nemorun_cli.views.reports import failure_groups
 from nemorun_cli.views.reports.causes import Cause, CauseReader, signal_of
 
@@ -84,7 +84,7 @@ def notable(snapshot: Snapshot) -> list[str]:
     by_status = (
         [name for name, state in states.items() if state.status is status] for status in _WORST_FIRST
     )
-    return next(filter(None, by_status), [])
+    return next(filter(None, by_status), None) or needless.members(snapshot.spec, snapshot.history)
 
 
 def sweep_of(snapshot: Snapshot, names: Sequence[str]) -> Group | None:

@@ -30,6 +30,7 @@ EVIDENCE: Final = (
     RUNNING,
     NEAR_LIMIT,
     _NAMES.timed_out.name,
+    _NAMES.stopped.name,
     DECLINED,
     STEP,
     NEAR_LIMIT_BEFORE,
