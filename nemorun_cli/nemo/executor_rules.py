@@ -245,10 +245,10 @@ SLURM: Final[Rules] = {
     ),
     "wait_time_for_group_job": WithoutMeaning("all members of a group start at once"),
     "monitor_group_job": WithoutMeaning(
-        "all members run to their end, where NeMo-Run stops the others after the first"
+        'all members run to their end; with `add(…, until="any")` the first that succeeds stops the others'
     ),
     "monitor_group_job_wait_time": WithoutMeaning(
-        "all members run to their end, where NeMo-Run stops the others after the first"
+        'all members run to their end; with `add(…, until="any")` the first that succeeds stops the others'
     ),
     "memory_measure": WithoutMeaning("it prints `nvidia-smi` once: write that into the script"),
     "poll_estimated_start_time": WithoutMeaning("`exp why` shows the expected start"),
