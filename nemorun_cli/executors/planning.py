@@ -16,6 +16,7 @@ from nemorun_cli.system import user
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nemorun_cli.executors.member_hosts import MemberHosts
     from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
 
@@ -36,10 +37,12 @@ def make(
     files: ExperimentFiles,
     attempt: int,
     home: Path,
+    hosts: MemberHosts,
     variables: Mapping[str, str] = _NOTHING,
 ) -> Plan:
     """The plan of an attempt at a task with all expressions resolved, with `variables` in its environment."""
     own = files.attempt(task.id, attempt)
+    peers = hosts.of(task)
     package = spec.package(task)
     argv, script, call = _command(task, spec, files, own)
     if task.launcher:
@@ -66,6 +69,7 @@ def make(
             "EXP_ATTEMPT": str(attempt),
             "EXP_OUTPUT": str(own.outputs),
             **({"EXP_COMMIT": package.commit} if package and package.commit else {}),
+            **peers.variables,
             **variables,
         },
         defaults=tuple(name for name in DEFAULTS if name not in task.env and name not in task.secrets),
@@ -82,6 +86,8 @@ def make(
         stop_signal=task.stop_signal,
         stop_grace=task.stop_grace,
         company=next((group.id for group in spec.groups if group.together and group.id == task.group), None),
+        peers=dict(peers.names),
+        aliases=peers.aliases,
     )
 
 

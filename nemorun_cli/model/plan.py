@@ -33,6 +33,8 @@ class Plan:
         package: what was shipped for the task; the `workdir` is then in the experiment's copy of it.
         artifacts: globs of files in the `workdir` to be copied back from a remote host.
         company: the co-scheduled group (`together`) that the task is a member of, if any.
+        peers: the names of the members of its group, by their ids, if these find each other.
+        aliases: the names by which other members find it on a network of names; the first is no other task's.
         details: data of the executor.
     """
 
@@ -59,6 +61,8 @@ class Plan:
     stop_signal: str
     stop_grace: float
     company: str | None = None
+    peers: dict[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
 
     def without_inherited(self, inherited: Container[str]) -> Self:
