@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def containers(home: Path) -> list[str]:
-    """The containers of experiments under a home."""
-    return of_this_session().containers(home)
+def objects(home: Path) -> list[str]:
+    """The containers and networks of experiments under a home."""
+    return [*of_this_session().containers(home), *of_this_session().networks(home)]
 
 
 def inspected(home: Path) -> str:
@@ -42,7 +42,7 @@ SUBJECTS = [
         name="docker",
         options={"type": "docker", "image": "exp-test/python"},
         needs="docker_engine",
-        left=containers,
+        left=objects,
         shown=inspected,
     ),
     Subject(

@@ -24,7 +24,7 @@ from nemorun_cli.executors import (
     job_error,
 )
 from nemorun_cli.executors.shim_call import NO_FOLDER, shim_line, with_note
-from nemorun_cli.executors.slurm import het_job, sbatch_answer
+from nemorun_cli.executors.slurm import het_job, member_places, sbatch_answer
 from nemorun_cli.executors.slurm.access import SharedCluster
 from nemorun_cli.executors.slurm.attempt_jobs import LOST_AFTER, AttemptJobs
 from nemorun_cli.executors.slurm.dependency import UPSTREAM, Batch, arguments, batches
@@ -295,6 +295,7 @@ class SlurmExecutor:
     def _write(self, batch: Batch) -> Submission:
         texts = {}
         parts = len(het_job.components(batch.each)) if batch.each else 0
+        slices = member_places.nodes(batch)
         for index, job in enumerate(batch.jobs):
             plan = job.plan
             assert plan is not None  # noqa: S101 - see `submit`
@@ -304,7 +305,13 @@ class SlurmExecutor:
             if batch.each:
                 id_file = str(self._access.cluster_path(job.files.directory / het_job.STEP))
                 component = index if parts > 1 else None
-                step = het_job.step(batch.each[index], plan.argv, id_file=id_file, component=component)
+                step = het_job.step(
+                    batch.each[index],
+                    plan.argv,
+                    id_file=id_file,
+                    component=component,
+                    first_node=slices[index].first,
+                )
                 plan = replace(plan, argv=step)
             attempts.write_plan(job.files, plan)
             env = _inherited(plan)
@@ -317,6 +324,7 @@ class SlurmExecutor:
                 env=env | plan.env,
                 arguments=line[1:],
                 upstream=upstream,
+                peers=member_places.words(batch, index, slices),
             )
         submissions = self._jobs.of_experiment(batch.jobs[0])
         by_steps = uses_srun(self._options) or any(job.plan and job.plan.company for job in batch.jobs)

@@ -18,12 +18,14 @@ from nemorun_cli.executors.slurm.job_script_templates import (
     FORWARD,
     GATE,
     LOGIN,
+    MEMBER_HOSTS,
     NO_LOGIN,
     SHEBANG,
     STEPS,
 )
 from nemorun_cli.executors.slurm.sbatch_options import NOTICE
 from nemorun_cli.model.attempt_end import short_signal
+from nemorun_cli.model.group_hosts import HOSTS, LONGEST_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -184,6 +186,7 @@ def member_text(
     env: Mapping[str, str],
     arguments: Sequence[str],
     upstream: Sequence[str] = (),
+    peers: Sequence[str] = (),
 ) -> str:
     """The variables of one member, for the job script to read.
 
@@ -194,6 +197,7 @@ def member_text(
         env: its environment, without secrets.
         arguments: the shim and its arguments.
         upstream: the parents whose records have to permit it, as `dependency.arguments` returns them.
+        peers: the members of its group in its job, as `member_places.words` returns them.
     """
     missing = {"exit_code": None, "launch": f"there is no program {plan.argv[0]!r} on the PATH of its job"}
     reason = "it could not be started (exit code 126): its log has the reason"
@@ -216,7 +220,10 @@ def member_text(
         values["has_secrets"] = "yes"
     if upstream:
         values["behind"] = _array(upstream)
-    return "".join(f"_exp_{name}={value}\n" for name, value in values.items())
+    text = "".join(f"_exp_{name}={value}\n" for name, value in values.items())
+    if peers:
+        text += MEMBER_HOSTS.format(variable=HOSTS, longest=LONGEST_TEXT, peers=_array(peers)[1:-1])
+    return text
 
 
 def secrets_text(values: Mapping[str, str]) -> str:

@@ -243,3 +243,45 @@ FORWARD: Final = """\
 # Slurm announces the time limit: forward the configured signal to the task.
 trap '_exp_note {marker}; _exp_forward {signal}' {notice}
 """
+
+# The hosts of the members in this job: variables of the task, with the values that only the job knows.
+MEMBER_HOSTS: Final = """\
+_exp_expand() {{ # ITEM: add the hosts of one item of a list of nodes, such as gpu[03-05,9]-ib, to _exp_hosts
+    local range number first text lead tail IFS=,
+    if [[ $1 =~ ^([^[]*)\\[([^]]*)\\](.*)$ ]]; then
+        lead=${{BASH_REMATCH[1]}} tail=${{BASH_REMATCH[3]}}
+        for range in ${{BASH_REMATCH[2]}}; do
+            first=${{range%-*}}
+            for ((number = 10#$first; number <= 10#${{range#*-}}; number++)); do
+                printf -v text "%0${{#first}}d" "$number"
+                _exp_expand "$lead$text$tail"
+            done
+        done
+    else
+        _exp_hosts+=("$1")
+    fi
+}}
+_exp_meet() {{ # MEMBER VARIABLE LIST FIRST LENGTH; the same for each further member
+    local json='' pairs=() rest host text number
+    while [ "$#" -gt 0 ]; do
+        _exp_hosts=() rest=${{!3-}} text=''
+        while [[ $rest =~ ^(([^][,]|\\[[^]]*\\])+),?(.*)$ ]]; do
+            rest=${{BASH_REMATCH[3]}}
+            _exp_expand "${{BASH_REMATCH[1]}}"
+        done
+        [ -z "$4" ] || _exp_hosts=("${{_exp_hosts[@]:$4:$5}}")
+        number=${{#_exp_hosts[@]}}
+        if [ -z "$rest" ] && [ "$number" -gt 0 ] && [ "$number" -eq "${{5:-$number}}" ]; then
+            for host in "${{_exp_hosts[@]}}"; do text+=${{text:+, }}\\"$host\\"; done
+            json+=${{json:+, }}\\"$1\\":\\ [$text]
+            pairs+=("$2=${{_exp_hosts[0]}}")
+        fi
+        shift 5
+    done
+    if [ -n "$json" ] && [ "${{#json}}" -lt {longest} ]; then
+        _exp_environment+=("{variable}={{$json}}" "${{pairs[@]}}")
+    fi
+}}
+_exp_meet {peers}
+unset -f _exp_expand _exp_meet
+"""
