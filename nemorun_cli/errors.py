@@ -14,7 +14,7 @@ ExpError                     70
 │   └── LockHeldError         7   its lock is held too long
 ├── RunningError              8   an experiment with the same key is running
 ├── InterruptedExperimentError  9   not finished, and nothing runs
-└── StateError               70   an illegal move: a bug in the writer
+└── StateError               70   an illegal move: a bug in the writer; a record that is not open
 """
 
 from __future__ import annotations
@@ -132,5 +132,5 @@ class InterruptedExperimentError(ExpError):
     exit_code = 9
 
 
-class StateError(ExpError):
-    """An illegal move between states: a bug in the ledger's writer."""
+class StateError(ExpError, RuntimeError):
+    """An illegal move between states: a bug in the ledger's writer, or a record that is not open."""

@@ -333,7 +333,7 @@ def _inaccessible(error: OSError) -> ExpError | None:
         home = Home.from_environment()
     except UsageError as unusable:
         return unusable
-    if path.startswith(f"{home.experiments}{os.sep}"):
+    if path.startswith(tuple(f"{root}{os.sep}" for root in home.roots)):
         return LedgerError(text, hint="ask its owner for access" if owner else None)
     if not isinstance(error, PermissionError):
         return None

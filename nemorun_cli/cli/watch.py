@@ -181,7 +181,7 @@ def _summarize_failure(snapshot: Snapshot, name: str, *, secrets: Collection[str
         return
     attempt = snapshot.files.attempt(name, state.attempt)
     try:
-        excerpt = log_excerpt.read(attempt.log, secrets=secrets, lines=LINES_SHOWN, inside=attempt.root)
+        excerpt = log_excerpt.of_attempt(attempt, secrets=secrets, lines=LINES_SHOWN)
     except OSError as error:
         terminal.say(f"    cannot read its log: {error.strerror}: {attempt.log}")
         return

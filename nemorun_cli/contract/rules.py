@@ -292,6 +292,27 @@ def test_logs_are_complete_and_in_order(workspace: Workspace) -> None:
     assert log(run, "one").decode() == wanted
 
 
+@pytest.mark.parametrize("kind", ["command", "inline"])
+def test_standard_error_can_be_apart(workspace: Workspace, kind: str) -> None:
+    """With `stderr_to_stdout: false` each has a file, and messages about errors come from the latter."""
+    script = 'echo out; echo "error: link is down" >&2; echo more; exit 3'
+    task: dict[str, Any] = {"command": ["sh", "-c", script]} if kind == "command" else {"inline": script}
+    task |= {"stderr_to_stdout": False, "retry": {"limit": 1, "on": [{"log": "link is d[a-z]+n$"}]}}
+    if not executors.capabilities(EXECUTOR, workspace.subject.options).separates_stderr:
+        with pytest.raises(SpecError, match="file of its own"):
+            workspace.start({"one": task})
+        return
+    run = workspace.start({"one": task})
+    assert run.wait(timeout=60).history.tasks["one"].attempt == 2
+    for attempt in (1, 2):
+        files = run.files.attempt("one", attempt)
+        assert files.stderr.read_text() == "error: link is down\n"
+        assert files.log.read_text() == "out\nmore\n"
+    assert workspace.command("logs", run.id, "one") == "out\nmore\n"
+    assert workspace.command("logs", run.id, "--stderr") == "error: link is down\n"
+    assert "error: link is down" in workspace.command("why", run.id, "one")
+
+
 def test_the_log_of_a_command_is_complete(workspace: Workspace) -> None:
     """The output of a bare command is kept to the last byte, also where it is much and no text."""
     program = "import sys; sys.stdout.buffer.write(bytes(range(256)) * 10_000)"
@@ -470,6 +491,37 @@ def test_members_find_each_other(workspace: Workspace) -> None:
     assert log(run, "duo/client") == b"well met\n"
 
 
+def test_a_group_ends_with_its_leader(workspace: Workspace) -> None:
+    """A leader's end stops the others: they succeed with it (`until`), or fail with it (`dependency`)."""
+    server = f'trap "echo stopped >>ran; exit 3" USR1; touch up; {until("never")}'
+    tasks = {
+        "good": {
+            "group": [
+                {"name": "server", "inline": server, "stop_signal": "USR1"},
+                {"name": "leader", "command": ["sh", "-c", until("up")]},
+            ],
+            "until": "leader",
+        },
+        "bad": {
+            "group": [
+                {"name": "other", "command": ["sh", "-c", f"touch other; {until('never')}"]},
+                {"name": "leader", "inline": f"{until('other')}; exit 4"},
+            ],
+            "until": "leader",
+        },
+        "after": {"inline": NOTE, "dependencies": ["good"]},
+    }
+    states = workspace.run(tasks, run={"max_parallel": 4}).history.tasks
+    assert {name: (str(state.status), state.reason) for name, state in states.items()} == {
+        "good/server": ("SUCCEEDED", "until"),
+        "good/leader": ("SUCCEEDED", None),
+        "bad/other": ("CANCELLED", "dependency"),
+        "bad/leader": ("FAILED", "exit"),
+        "after": ("SUCCEEDED", None),
+    }
+    assert (states["good/server"].exit_code, workspace.lines()) == (3, ["stopped", "after 1"])
+
+
 def test_a_retry_is_a_new_attempt(workspace: Workspace) -> None:
     """A task that failed is tried again as often as allowed, each attempt with its own log and number."""
     run = workspace.start(
@@ -639,6 +691,28 @@ def test_resume_after_the_end(workspace: Workspace) -> None:
     snapshot = run.wait(timeout=60)
     assert (statuses(snapshot)["two"], workspace.lines()) == ("SUCCEEDED", ["one 1", "two 1"])
     assert snapshot.history.tasks["one"].outputs == {"key": "value"}
+
+
+def test_a_resume_stops_what_a_leader_left(workspace: Workspace) -> None:
+    """After kill -9 of the supervisor a leader's end stops nobody, `exp why` says so, and a resume does."""
+    leads = f"{until('go')}; echo over >over"
+    members = [
+        {
+            "name": "server",
+            "inline": f'trap "echo $EXP_ATTEMPT >>ran; exit 1" TERM; touch up; {until("never")}',
+        },
+        {"name": "client", "inline": leads},
+    ]
+    run = workspace.start({"g": {"group": members, "until": "client"}}, run={"max_parallel": 2})
+    eventually((workspace.folder / "up").exists)
+    kill_supervisor(run)
+    workspace.touch("go")
+    eventually(lambda: run.status().history.tasks["g/client"].status is TaskStatus.SUCCEEDED)
+    assert statuses(run.status()) == {"g/server": "RUNNING", "g/client": "SUCCEEDED"}
+    assert "without a supervisor nothing stops it" in workspace.command("why", run.id, "g/server")
+    run.resume()
+    state = run.wait(timeout=60).history.tasks["g/server"]
+    assert (state.status, state.reason, workspace.lines()) == (TaskStatus.SUCCEEDED, Reason.UNTIL, ["1"])
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,9 @@ class Capabilities:
         checks_requests: whether requests for resources can be checked; it then has `why_unsatisfiable`.
         queues_early: whether jobs can wait in its engine's queue for other jobs; it then has `queue`.
         is_container: whether tasks run in containers, in which most of `$EXP_DIR` is read-only.
+        ends_groups: whether the job of a group with `together` stops the other members, also without a
+            supervisor, when the group ends with its leader.
+        separates_stderr: whether standard error gets a file of its own without `stderr_to_stdout`.
         leaves_objects: whether objects of its engine can outlive an experiment; its class then has
             `leftovers` and `remove_leftover`.
         member_network: where the members of a group find each other; None if that is not known before they
@@ -52,6 +55,8 @@ class Capabilities:
     checks_requests: bool = False
     queues_early: bool = False
     is_container: bool = False
+    ends_groups: bool = False
+    separates_stderr: bool = False
     leaves_objects: bool = False
     member_network: MemberNetwork | None = None
     shares_objects: bool = False

@@ -41,6 +41,7 @@ from nemorun_cli.system.process_limits import are_files_scarce, callers_limits, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from nemorun_cli.model.capacity import Machine
     from nemorun_cli.model.plan import Plan
@@ -97,7 +98,11 @@ class LocalExecutor:
         """Tasks are processes of this machine and share its capacity."""
         del options
         return Capabilities(
-            runs_here=True, has_machine=True, checks_requests=True, member_network=THIS_MACHINE
+            runs_here=True,
+            has_machine=True,
+            checks_requests=True,
+            member_network=THIS_MACHINE,
+            separates_stderr=True,
         )
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
@@ -230,9 +235,11 @@ class LocalExecutor:
         return AttemptStatus(key=job.key, state="running", job_id=str(pid), since=since)
 
     def _spawn(self, job: Job, plan: Plan, env: dict[str, str], lock: int) -> int:
-        log = files.descriptor_to_append(job.files.log)
-        os.set_blocking(log, True)
+        log = _opened(job.files.log)
+        error = log
         try:
+            if not plan.stderr_to_stdout:
+                error = _opened(job.files.stderr)
             line = shim_line(job.files.directory, plan, _program(plan, env))
             with callers_limits():
                 return os.posix_spawn(
@@ -240,7 +247,7 @@ class LocalExecutor:
                     line,
                     env,
                     file_actions=[
-                        *self._streams(log),
+                        *self._streams(log, error),
                         (os.POSIX_SPAWN_DUP2, lock, process_tree.LOCK_DESCRIPTOR),
                         *_slots(job),
                     ],
@@ -249,13 +256,14 @@ class LocalExecutor:
                     setsigdef=RESTORED,
                 )
         finally:
-            os.close(log)
+            for descriptor in {log, error}:
+                os.close(descriptor)
 
-    def _streams(self, log: int) -> Sequence[tuple[Any, ...]]:
+    def _streams(self, log: int, error: int) -> Sequence[tuple[Any, ...]]:
         return [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, log, 1),
-            (os.POSIX_SPAWN_DUP2, log, 2),
+            (os.POSIX_SPAWN_DUP2, error, 2),
         ]
 
     def _watch(self, job: Job, pid: int, *, is_own: bool) -> None:
@@ -473,6 +481,13 @@ class LocalExecutor:
             with contextlib.suppress(ChildProcessError, ProcessLookupError):
                 if os.getsid(pid) != os.getsid(0):  # other executors reap their own processes
                     os.waitpid(pid, os.WNOHANG)
+
+
+def _opened(path: Path) -> int:
+    """A file of an attempt to which its task appends."""
+    descriptor = files.descriptor_to_append(path)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _slots(job: Job) -> list[tuple[Any, ...]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nemorun_cli.executors.member_hosts import MemberHosts
-    from nemorun_cli.model.spec import Spec, Task
+    from nemorun_cli.model.spec import Group, Spec, Task
     from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
 
 RUN_PARTIAL: Final = Path(__file__).with_name("run_partial.py")  # copied too, for partials
@@ -39,8 +39,13 @@ def make(
     home: Path,
     hosts: MemberHosts,
     variables: Mapping[str, str] = _NOTHING,
+    tries: int = 0,
 ) -> Plan:
-    """The plan of an attempt at a task with all expressions resolved, with `variables` in its environment."""
+    """The plan of an attempt at a task with all expressions resolved, with `variables` in its environment.
+
+    `tries` is how many retries precede it.
+    """
+    group = next((group for group in spec.groups if group.together and group.id == task.group), None)
     own = files.attempt(task.id, attempt)
     peers = hosts.of(task)
     package = spec.package(task)
@@ -80,15 +85,23 @@ def make(
         call=json.dumps(call) if call else None,
         partial=(call["target"], call["args"]) if call and not (task.launcher or task.prefix) else None,
         package=package,
+        stderr_to_stdout=task.stderr_to_stdout,
         artifacts=task.artifacts,
         resources=task.resources,
         timeout=task.timeout,
         stop_signal=task.stop_signal,
         stop_grace=task.stop_grace,
-        company=next((group.id for group in spec.groups if group.together and group.id == task.group), None),
+        company=group.id if group is not None else None,
+        ends_company=_ends(task, group, tries) if group is not None and group.has_leader else None,
         peers=dict(peers.names),
         aliases=peers.aliases,
     )
+
+
+def _ends(task: Task, group: Group, tries: int) -> tuple[str, ...]:
+    """The kinds of end of an attempt with which a group ends, if it was retried so often before."""
+    is_fatal = tries >= task.retry.limit and (group.until == task.id or not task.allow_failure)
+    return ("success",) * group.may_lead(task.id) + ("failure",) * is_fatal
 
 
 def prefix(spec: Spec, experiment_id: str) -> str:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 SAFE: Final = frozenset(
     (
         *("allow_failure", "artifacts", "description", "executor", "metrics", "resources", "retry"),
-        *("stop_grace", "stop_signal", "tail_logs", "timeout"),
+        *("stderr_to_stdout", "stop_grace", "stop_signal", "tail_logs", "timeout"),
     )
 )
 
@@ -270,7 +270,7 @@ def order(
         return None
     if not accepts:
         refuse_unaccepted(revision)
-    resume_plan.refuse_late(snapshot.history, change.decisions)
+    resume_plan.refuse_late(Schedule(snapshot.spec, snapshot.history), change.decisions)
     return AcceptedChange(files=files, home=home, document=document, change=change)
 
 

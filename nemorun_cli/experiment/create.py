@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nemorun_cli.errors import LedgerError, UsageError
@@ -27,7 +28,6 @@ from nemorun_cli.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-    from pathlib import Path
 
     from nemorun_cli.experiment.ship import Shipments
     from nemorun_cli.model.spec import Spec
@@ -39,7 +39,7 @@ def tentative(document: Document, home: Home) -> Identity:
     """The identity that an experiment created now would have; nothing is created."""
     name = document.name
     experiment_id = f"{name}_{int(time.time())}"
-    return Identity(id=experiment_id, name=name, directory=str(home.experiments / name / experiment_id))
+    return Identity(id=experiment_id, name=name, directory=str(home.root_of_new() / name / experiment_id))
 
 
 def resolve(document: Document, identity: Identity) -> Spec:
@@ -119,10 +119,10 @@ def shipping(spec: Spec, document: Document, home: Home) -> Iterator[Shipments |
 
 
 def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
-    folder = home.experiments / identity.name
+    folder = Path(identity.directory).parent
     make_folder(folder)
     home.require_trusted()  # a file system may give new folders to another user
-    home.require_trusted_name(identity.name)
+    paths.require_trusted_name(folder)
     number = 1
     while True:
         name = identity.id if number == 1 else f"{identity.id}-{number}"
@@ -133,8 +133,18 @@ def _make_folder(identity: Identity, home: Home) -> ExperimentFiles:
         except FileNotFoundError:  # `exp gc` removed the folder of the name because it was empty
             make_folder(folder)
         else:
+            if _is_taken_elsewhere(home, folder, name):
+                (folder / name).rmdir()
+                number += 1
+                continue
             sync(folder)
             return ExperimentFiles(folder / name)
+
+
+def _is_taken_elsewhere(home: Home, folder: Path, experiment_id: str) -> bool:
+    """Whether the other root of the home has this id; of two processes, both see it and take other ids."""
+    others = (root for root in home.roots if root != folder.parent)
+    return any((root / folder.name / experiment_id).exists() for root in others)
 
 
 def _resolved_for(files: ExperimentFiles, document: Document, spec: Spec, identity: Identity) -> Spec:

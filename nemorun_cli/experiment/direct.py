@@ -56,8 +56,8 @@ class DirectExecutor(LocalExecutor):
         ending = attempt_end.from_exit_code(code, started=since, ended=time.time())
         return AttemptStatus(key=job.key, state="over", job_id=str(os.getpid()), since=since, ending=ending)
 
-    def _streams(self, log: int) -> Sequence[tuple[Any, ...]]:
-        del log
+    def _streams(self, log: int, error: int) -> Sequence[tuple[Any, ...]]:
+        del log, error
         return ()
 
 

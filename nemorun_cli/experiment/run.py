@@ -160,6 +160,7 @@ class Run:
             LockHeldError: its supervisor is stopped, or another command, such as a cancel, works on it.
         """
         from nemorun_cli.scheduler import resume_plan  # noqa: PLC0415 - only for a resume
+        from nemorun_cli.scheduler.schedule import Schedule  # noqa: PLC0415 - the same
         from nemorun_cli.spec import secret_values, secret_warnings  # noqa: PLC0415 - the same
         from nemorun_cli.storage import requests  # noqa: PLC0415 - the same
         from nemorun_cli.supervisor.assignment import ResumeRequest  # noqa: PLC0415 - the same
@@ -199,7 +200,7 @@ class Run:
         decisions = self.plan_resume(below=names, snapshot=snapshot)
         if resume_plan.is_pointless(snapshot.history, decisions):
             return False
-        resume_plan.refuse_late(snapshot.history, decisions)
+        resume_plan.refuse_late(Schedule(snapshot.spec, snapshot.history), decisions)
         values = secret_values.resolve(snapshot.spec)
         request = ResumeRequest(
             by=by, seen=snapshot.history.resumed, below=tuple(names), host_is_gone=host_is_gone

@@ -31,10 +31,13 @@ class Plan:
         records_failed_line: whether bash runs the text, ends it at a failed command, and records the line.
         partial: a call that can also be made without the command line, because the task has no launcher.
         package: what was shipped for the task; the `workdir` is then in the experiment's copy of it.
+        stderr_to_stdout: whether standard error goes into the same file as standard output.
         artifacts: globs of files in the `workdir` to be copied back from a remote host.
         company: the co-scheduled group (`together`) that the task is a member of, if any.
         peers: the names of the members of its group, by their ids, if these find each other.
         aliases: the names by which other members find it on a network of names; the first is no other task's.
+        ends_company: the kinds of its end, `success` and `failure`, with which that group ends; None if the
+            group has no leader.
         details: data of the executor.
     """
 
@@ -55,6 +58,7 @@ class Plan:
     call: str | None = None
     partial: tuple[str, dict[str, Any]] | None = None
     package: Package | None = None
+    stderr_to_stdout: bool = True
     artifacts: tuple[str, ...] = ()
     resources: Resources = NOTHING
     timeout: float | None = None
@@ -63,6 +67,7 @@ class Plan:
     company: str | None = None
     peers: dict[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    ends_company: tuple[str, ...] | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
     def without_inherited(self, inherited: Container[str]) -> Self:
@@ -88,6 +93,7 @@ class Plan:
             "env_inherit": self.env_inherit,
             "secrets": self.secrets,
             "package": self.package and self.package.hash,
+            "stderr_to_stdout": self.stderr_to_stdout,
             "artifacts": self.artifacts,
             "resources": self.resources.to_json(),
             "timeout": self.timeout,

@@ -85,6 +85,7 @@ class Task:
     stop_grace: float = DEFAULT_STOP_GRACE
     allow_failure: bool = False
     tail_logs: bool | None = None
+    stderr_to_stdout: bool = True  # whether its log also has its standard error
     artifacts: tuple[str, ...] = ()
     metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)  # patterns for its output, by series
     description: str | None = None

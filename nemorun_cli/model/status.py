@@ -48,6 +48,7 @@ class Reason(StrEnum):
     LAUNCH = "launch"
     OUTPUTS = "outputs"
     OUTCOME = "outcome"
+    UNTIL = "until"
 
 
 ENDS: Final = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED})

@@ -1,7 +1,8 @@
-"""Ships the git repository of the spec's folder: the commit, and changed and new files."""
+"""Ships a git repository, by default that of the spec's folder: the commit, and changed and new files."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import tempfile
 from dataclasses import dataclass, replace
@@ -61,6 +62,19 @@ class GitPackager:
                 "enum": ["files", "pointers"],
                 "default": "files",
             },
+            "ref": {
+                "description": "The commit, branch or tag that is shipped instead of the working tree.",
+                "title": "a commit, branch or tag",
+                "type": "string",
+                "pattern": r"^[^-\s\x00-\x1f\x7f][^\s\x00-\x1f\x7f]*$",
+            },
+            "root": {
+                "description": "A folder of another repository, relative to the spec's folder.",
+                "title": "a path",
+                "type": "string",
+                "minLength": 1,
+                "default": ".",
+            },
             "subpath": {
                 "description": "A folder of the repository; only what is in it is shipped, as the root.",
                 **globs.FOLDER,
@@ -76,7 +90,7 @@ class GitPackager:
         self._options = options
 
     def look(self, folder: Path, *, scratch: Path) -> Content:
-        """The files of the repository that contains the folder.
+        """The files of the repository that contains the folder, or the one that `root` names.
 
         Raises:
             PackagerError: git, the repository or the commit is missing, or an option forbids shipping.
@@ -88,7 +102,14 @@ class _Collector:
     """Collects the files of a repository, and the paths that are left out."""
 
     def __init__(self, options: Mapping[str, Any], scratch: Path) -> None:
-        self._dirty: str = options.get("dirty", "include")
+        self._ref: str = options.get("ref", "")
+        self._root: str = options.get("root", "")
+        if self._ref and options.get("dirty", "ignore") != "ignore":
+            raise PackagerError(
+                f"ref ships a commit, to which dirty: {options['dirty']} does not apply",
+                hint="leave out dirty, or ref",
+            )
+        self._dirty: str = "ignore" if self._ref else options.get("dirty", "include")
         self._submodules: bool = options.get("submodules", True)
         self._pointers_allowed: bool = options.get("lfs") == "pointers"
         self._subpath = "/".join(globs.names(options.get("subpath", "")))
@@ -100,9 +121,8 @@ class _Collector:
 
     def content(self, folder: Path) -> Content:
         """The content for a spec in this folder."""
-        repository = find(folder, self._scratch)
+        repository = find(self._start(folder), self._scratch, ref=self._ref)
         top, commit = repository.top, repository.commit
-        prefix = _prefix(folder, top)
         changed, new = self._changes(repository)
         self._check(repository, [*changed, *new])
         if self._dirty == "ignore" and commit:
@@ -113,10 +133,14 @@ class _Collector:
             tree = _Tree(repository=repository, files=top)
         entries = list(self._entries(tree))
         if not entries:
-            raise PackagerError(f"git has no files in {top / self._subpath}", hint="is it all ignored?")
+            where = f" at {self._ref}" if self._ref else ""
+            hint = "is subpath right?" if self._ref else "is it all ignored?"
+            raise PackagerError(f"git has no files in {top / self._subpath}{where}", hint=hint)
         self._check_pointers(entries)
         self._left_out += self._ignored(repository)
         facts = {
+            **({"repository": shown(str(top))} if self._root else {}),
+            **({"ref": self._ref} if self._ref else {}),
             "commit": commit,
             "branch": repository.branch,
             "changed": len(changed),
@@ -126,15 +150,24 @@ class _Collector:
         return Content(
             entries=checked(entries, what=f"git in {top}"),
             root=top / self._subpath,
-            place=_relative(prefix, self._subpath),
+            place=_place(folder, top, self._subpath),
             facts=facts,
             summary=self._description(commit, changed, new),
             left_out=tuple(map(shown, self._left_out)),
             diff=self._diff(repository, commit) if commit and changed and self._dirty != "ignore" else b"",
         )
 
+    def _start(self, folder: Path) -> Path:
+        """The folder whose repository is shipped."""
+        start = Path(os.path.normpath(folder / self._root))
+        if not start.is_dir():
+            raise PackagerError(f"root: there is no folder {start}")
+        return start
+
     def _changes(self, repository: Repository) -> tuple[list[str], list[str]]:
-        """The changed paths since the commit, and the untracked paths."""
+        """The changed paths since the commit, and the untracked paths; a `ref` has none."""
+        if self._ref:
+            return [], []
         records = repository.lines(
             *("status", "--porcelain=v1", "-z", "--no-renames"),
             *("--untracked-files=all", "--ignore-submodules=dirty", *self._pathspec()),
@@ -147,7 +180,7 @@ class _Collector:
 
     def _check(self, repository: Repository, dirty: list[str]) -> None:
         top = repository.top
-        if self._subpath and not (top / self._subpath).is_dir():
+        if self._subpath and not self._ref and not (top / self._subpath).is_dir():
             raise PackagerError(f"subpath: there is no folder {top / self._subpath}")
         if repository.commit is None and self._dirty != "include":
             raise PackagerError(f"{top} has no commit yet", hint="commit, or use dirty: include")
@@ -243,6 +276,8 @@ class _Collector:
         return any(pattern.fullmatch(path) for pattern in self._exclude)
 
     def _ignored(self, repository: Repository) -> list[str]:
+        if self._ref:
+            return []
         paths = repository.lines(
             *("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"),
             *self._pathspec(),
@@ -279,6 +314,8 @@ class _Collector:
 
     def _description(self, commit: str | None, changed: list[str], new: list[str]) -> str:
         base = f"commit {commit[:SHORT]}" if commit else "no commit yet"
+        if self._ref and commit and not commit.startswith(self._ref):
+            base = f"{base} ({shown(self._ref)})"
         if self._dirty == "ignore":
             return base
         more = [f"{len(changed)} changed" if changed else "", f"{len(new)} new" if new else ""]
@@ -290,14 +327,12 @@ def _submodule_command(top: Path, *arguments: str) -> str:
     return shlex.join(["git", "-C", str(top), "submodule", "update", *map(shown, arguments)])
 
 
-def _prefix(folder: Path, top: Path) -> str:
-    """The path of a folder in the repository; empty for its top."""
-    inside = folder.resolve().relative_to(top.resolve())
-    return "" if inside == Path() else str(inside)
-
-
-def _relative(prefix: str, subpath: str) -> str | None:
+def _place(folder: Path, top: Path, subpath: str) -> str | None:
     """The path of the spec's folder in the content; None if it is outside."""
+    if not folder.resolve().is_relative_to(top.resolve()):
+        return None
+    inside = folder.resolve().relative_to(top.resolve())
+    prefix = "" if inside == Path() else str(inside)
     if not subpath:
         return prefix or "."
     if prefix == subpath:

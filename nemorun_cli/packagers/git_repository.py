@@ -47,7 +47,8 @@ class Repository:
         top: the folder of the working tree.
         private: the git folder for all commands.
         commit: the commit that is checked out; None before the first one.
-        branch: the branch that is checked out; None if it is only a commit.
+            It is that of `ref` if one was asked for.
+        branch: the branch that is checked out; None if it is only a commit, or a `ref` was asked for.
         index: an index other than the repository's own.
         unused_filters: the filters that the repository defines, which are not run.
         is_partial: whether objects can be missing, because the clone left them on its server.
@@ -97,16 +98,26 @@ class Repository:
                 yield path
 
 
-def find(folder: Path, scratch: Path) -> Repository:
+def find(folder: Path, scratch: Path, *, ref: str = "") -> Repository:
     """The repository whose working tree contains a folder; its private git folder is made in `scratch`.
 
+    Args:
+        folder: a folder of the working tree.
+        scratch: a folder for temporary files.
+        ref: a commit, or the name of one, instead of the one that is checked out.
+
     Raises:
-        PackagerError: no repository contains it, or git refuses it, for example because of its owner.
+        PackagerError: no repository contains it, git refuses it, for example because of its owner, or it has
+            no such commit.
     """
     git_dir = Path(_asked(folder, "--absolute-git-dir"))
     common = folder / _asked(folder, "--git-common-dir")
     top = _top(folder, git_dir)
-    commit = _text(top, "rev-parse", "--verify", "--quiet", "HEAD")
+    commit = _text(top, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}" if ref else "HEAD")
+    if ref and commit is None:
+        raise PackagerError(
+            f"ref: {top} has no commit {ref!r}", hint="git fetch gets what others have committed"
+        )
     entries = list(_configuration(top))
     private = Path(tempfile.mkdtemp(prefix="git-", dir=scratch))
     _fill(private, git_dir, common, commit=commit, settings=_settings(entries, top))
@@ -114,7 +125,7 @@ def find(folder: Path, scratch: Path) -> Repository:
         top=top,
         private=private,
         commit=commit,
-        branch=_text(top, "symbolic-ref", "--quiet", "--short", "HEAD"),
+        branch=None if ref else _text(top, "symbolic-ref", "--quiet", "--short", "HEAD"),
         unused_filters=_unused_filters(entries),
         is_partial=any(key.endswith((".promisor", ".partialclone")) for _, key, _ in entries),
     )

@@ -6,18 +6,79 @@ import json
 import os
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model import masking
+from nemorun_cli.model.clock import age, stamp, unix
 from nemorun_cli.model.status import Reason, TaskStatus
-from nemorun_cli.storage import outputs
+from nemorun_cli.scheduler.leaders import GROUP_REASONS
+from nemorun_cli.storage import attempts, outputs
+from nemorun_cli.storage.state import Cancel
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from nemorun_cli.model.attempt_end import AttemptEnd
-    from nemorun_cli.storage.state import Cancel
+    from nemorun_cli.model.spec import Group
+    from nemorun_cli.scheduler.schedule import Schedule
+    from nemorun_cli.storage.paths import AttemptFiles
+
+CLOCK_SKEW: Final = 1.0  # seconds by which the clocks of two nodes of a cluster may differ
+LEADER_PATIENCE: Final = 30.0  # seconds after its end that a stopped member waits for the end of its leader
+
+
+def cancel_of(
+    schedule: Schedule,
+    task_id: str,
+    ending: AttemptEnd,
+    *,
+    sent: Cancel | None,
+    files: AttemptFiles,
+    has_local_clock: bool = False,
+) -> Cancel | None:
+    """The cancel that counts for the result of an attempt; None if the attempt ended by itself.
+
+    A member of a group that ends with its leader is stopped by a supervisor, or by the script of a job. Its
+    own result counts if it ended before that.
+
+    Args:
+        schedule: the tasks and their states.
+        task_id: the task of the attempt.
+        ending: the result that the executor reported.
+        sent: the cancel that the executor carried out.
+        files: the files of the attempt.
+        has_local_clock: whether its times are by the clock of this machine.
+    """
+    requested = schedule.history.tasks[task_id].cancel
+    cancel = sent or (requested if ending.status is TaskStatus.FAILED else None)
+    group = schedule.group_with_leader(task_id)
+    if group is None or (cancel is not None and cancel.reason not in GROUP_REASONS):
+        return cancel
+    stopped = attempts.stop_time(files)
+    if (sent is None and stopped is None) or (end := schedule.group_end(group)) is None:
+        return None
+    began = stopped if has_local_clock else _end_of_leader(schedule, group, task_id)
+    if ending.ended and began and ending.ended < began:
+        return None
+    by, time = (cancel.by, cancel.time) if cancel else (group.id, stamp(stopped))
+    return Cancel(by=by, time=time, whole=False, reason=end.reason, message=end.message)
+
+
+def _end_of_leader(schedule: Schedule, group: Group, task_id: str) -> float | None:
+    """When the leader ended, with a tolerance, if its times are by the clocks of the same cluster."""
+    leader, tasks = schedule.history.tasks.get(group.until), schedule.tasks
+    if leader is None or leader.ended is None or tasks[group.until].executor != tasks[task_id].executor:
+        return None
+    return unix(leader.ended) - CLOCK_SKEW
+
+
+def awaits_leader(schedule: Schedule, task_id: str, ending: AttemptEnd, files: AttemptFiles) -> bool:
+    """Whether a stopped member's result depends on an end of its leader that is not known yet."""
+    group = schedule.group_with_leader(task_id)
+    if group is None or attempts.stop_time(files) is None or schedule.group_end(group) is not None:
+        return False
+    return ending.ended is not None and age(ending.ended) < LEADER_PATIENCE
 
 
 def conclude(
@@ -47,7 +108,8 @@ def conclude(
     cancel = sent or (requested if ending.status is TaskStatus.FAILED else None)
     if cancel is not None:
         message = cancel.message or f"cancelled by {cancel.by}"
-        ending = replace(ending, status=TaskStatus.CANCELLED, reason=Reason(cancel.reason), message=message)
+        status = TaskStatus.SUCCEEDED if cancel.reason == Reason.UNTIL else TaskStatus.CANCELLED
+        ending = replace(ending, status=status, reason=Reason(cancel.reason), message=message)
     try:
         hidden = {value for value in secrets.values() if value}
         shown = partial(masking.mask, values=hidden) if are_known else _unshown

@@ -11,6 +11,7 @@ from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp, steady
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
 from nemorun_cli.scheduler.evaluations import UnevaluatedError
+from nemorun_cli.scheduler.leaders import GROUP_REASONS
 from nemorun_cli.scheduler.schedule import rule_of
 from nemorun_cli.storage import events
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from nemorun_cli.model.spec import Group, Identity, Task
     from nemorun_cli.scheduler.evaluations import Evaluations
+    from nemorun_cli.scheduler.leaders import GroupEnd
     from nemorun_cli.scheduler.schedule import Readiness, Schedule
     from nemorun_cli.storage.ledger_writer import LedgerWriter
     from nemorun_cli.storage.state import Cancel, TaskState
@@ -45,6 +47,7 @@ class Decisions:
         self.are_pending = False
         self._can_submit = can_submit
         self._cancels_seen = 0
+        self._ended_groups: set[str] = set()  # those that ended with their leader
 
     def begin(self) -> None:
         """Make all decisions that the current state calls for."""
@@ -54,6 +57,9 @@ class Decisions:
             if self.schedule.retry_is_due(task.id):
                 self._retry(task)
         self._apply(self.schedule.begin())
+        for group in self.spec.groups:
+            if group.has_leader:
+                self._end_with_leader(group, self.schedule.group_end(group))
 
     def settle(self, task: Task) -> None:
         """Handle the end of an attempt: retry the task, or release the tasks that depend on it."""
@@ -61,7 +67,9 @@ class Decisions:
             return  # `begin` will handle it
         if self.schedule.retry_is_due(task.id):
             self._retry(task)
+            self._skip_needless_retry(task.id)
             return
+        self._end_group_of(task.id)
         state = self.history.tasks[task.id]
         group = self.schedule.groups.get(task.group or "")
         if group and group.fail_fast and state.status is TaskStatus.FAILED and not task.allow_failure:
@@ -75,8 +83,42 @@ class Decisions:
                 )
         self._apply(self.schedule.over(task.id))
 
+    def _end_with_leader(self, group: Group, end: GroupEnd | None) -> None:
+        """Skip the members of a group that have not started, and stop the others, if the group ends now."""
+        if end is None or group.id in self._ended_groups:
+            return
+        self._ended_groups.add(group.id)
+        states = self.history.tasks
+        live = [name for name in group.members if states[name].is_live and states[name].cancel is None]
+        if live and self._can_submit:
+            self.journal.note(events.CANCEL_REQUESTED, tasks=live, reason=end.reason, message=end.message)
+        for name in group.members:
+            if states[name].status is TaskStatus.PENDING and states[name].cancel is None:
+                self._skip_needless(name, end)
+        self.are_pending = True
+
+    def _end_group_of(self, task_id: str) -> None:
+        """End the group of a task that has ended, if the group ends with it."""
+        if (group := self.schedule.group_with_leader(task_id)) is not None:
+            self._end_with_leader(group, self.schedule.group_end(group, task_id))
+
+    def _skip_needless_retry(self, task_id: str) -> None:
+        """Skip the retry of a member whose group has ended meanwhile."""
+        group = self.schedule.group_with_leader(task_id)
+        if group is not None and group.id in self._ended_groups and (end := self.schedule.group_end(group)):
+            self._skip_needless(task_id, end)
+
+    def _skip_needless(self, task_id: str, end: GroupEnd) -> None:
+        self._skip(task_id, end.reason, end.message)
+        self._apply(self.schedule.over(task_id))
+
+    def _follow(self, task_id: str) -> None:
+        """Decide what follows from the end of a task that is not retried."""
+        self._end_group_of(task_id)
+        self._apply(self.schedule.over(task_id))
+
     def _apply(self, decided: Sequence[Readiness]) -> None:
-        queue = list(decided)
+        queue, skipped = list(decided), []
         while queue:
             readiness = queue.pop(0)
             state = self.history.tasks[readiness.task]
@@ -89,6 +131,9 @@ class Decisions:
                 continue
             self._skip(readiness.task, readiness.reason, readiness.message)
             queue += self.schedule.over(readiness.task)
+            skipped.append(readiness.task)
+        for name in skipped:  # last, because a member that has a reason of its own is skipped for that
+            self._end_group_of(name)
 
     def _cancel_early(self, readiness: Readiness, state: TaskState) -> None:
         """Cancel the job of a task that was queued early and can never run; the task is then skipped."""
@@ -119,6 +164,17 @@ class Decisions:
         self._skip(task_id, Reason.DEPENDENCY, readiness.message)
         return True
 
+    def skip_unstarted(self, task_id: str, state: TaskState, ending: AttemptEnd) -> bool:
+        """Record a member that was removed unstarted as its group ended; return whether it was."""
+        is_unstarted = state.started is None and ending.started is None
+        cancel = state.cancel if self.schedule.group_with_leader(task_id) else None
+        if cancel is None or ending.status is not TaskStatus.CANCELLED or not is_unstarted:
+            return False
+        if cancel.reason not in GROUP_REASONS:
+            return False
+        self._skip(task_id, Reason(cancel.reason), cancel.message)
+        return True
+
     def _skip(self, task_id: str, reason: Reason, message: str | None) -> None:
         self.journal.note(events.SKIPPED, task=task_id, reason=reason, message=message)
 
@@ -145,11 +201,11 @@ class Decisions:
             state = self.history.tasks[task.id]
             if state.status is TaskStatus.PENDING and (cancel := state.cancel):
                 self.cancel_unstarted(task.id, state, cancel)
-                self._apply(self.schedule.over(task.id))
+                self._follow(task.id)
 
     def cancel_unstarted(self, task_id: str, state: TaskState, cancel: Cancel) -> None:
         """Record the end of a task that was cancelled before it started."""
-        if cancel.reason in (Reason.LIMIT, Reason.DEPENDENCY):
+        if cancel.reason in (Reason.LIMIT, Reason.DEPENDENCY, Reason.UNTIL):
             self._skip(task_id, Reason(cancel.reason), cancel.message)
             return
         message = cancel.message or f"cancelled by {cancel.by}"
@@ -181,6 +237,7 @@ class Decisions:
                 if self.history.tasks[task.id].status is TaskStatus.PENDING and task.handler is None:
                     self._skip(task.id, Reason.LIMIT, message)
                     self.schedule.over(task.id)
+                    self._end_group_of(task.id)
 
         for group in self.schedule.take_exhausted_groups():
             self._stop_sweep(group)
@@ -191,7 +248,7 @@ class Decisions:
         for name in group.members:
             if self.history.tasks[name].status is TaskStatus.PENDING:
                 self._skip(name, Reason.LIMIT, message)
-                self._apply(self.schedule.over(name))
+                self._follow(name)
 
     def deadline(self) -> float | None:
         """When the timeout of the experiment expires, by `clock.steady`; None if there is no timeout.
@@ -224,7 +281,7 @@ class Decisions:
                 )
             else:
                 self._skip(task.id, Reason.WHEN, "its `when` is false")
-                self._apply(self.schedule.over(task.id))
+                self._follow(task.id)
                 self.are_pending = True
         except syntax.TemplateError as error:
             self.fail_unstarted(task, Reason.TEMPLATE, error.message)
@@ -250,7 +307,11 @@ class Decisions:
             if filled.get(name) is not None:
                 self.schedule.add_ready(name)
                 filled[name] = None
-        return {name: filled.get(name) for name in names}
+        # The end of one can have made others needless.
+        states = self.history.tasks
+        return {
+            name: filled.get(name) if states[name].status is TaskStatus.PENDING else None for name in names
+        }
 
     def take_values(self) -> None:
         """Queue the tasks for which an expression was evaluated."""
@@ -278,7 +339,7 @@ class Decisions:
             state = self.history.tasks[name]
             if state.status is TaskStatus.PENDING:
                 self.end_unstarted(name, state, end)
-                self._apply(self.schedule.over(name))
+                self._follow(name)
 
     def finish(self) -> None:
         """Record the end of the experiment if every task has finished."""

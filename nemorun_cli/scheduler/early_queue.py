@@ -57,9 +57,13 @@ class Rules:
     def may_be_awaited(self, parent: str, task: Task) -> bool:
         """Whether the engine can wait for a parent: both are in one queue, and the parent's end is final.
 
-        A success is always final. If a parent fails and is retried, the task returns to the scheduler.
+        A success is always final. If a parent fails and is retried, the task returns to the scheduler. For
+        the engine, a member that is stopped because its leader has succeeded fails.
         """
         upstream = self.tasks[parent]
+        group = self._groups.get(upstream.group or "")
+        if group is not None and group.has_leader:
+            return False
         is_final = not upstream.retry.limit or (
             task.dependency_type == "afterok" and not upstream.allow_failure
         )
@@ -163,7 +167,8 @@ class EarlyQueue:
 
 def _decides(group: Group) -> bool:
     """Whether the start of a member depends on the other members."""
-    return group.together or group.max_parallel is not None or group.max_failures is not None
+    has_limits = group.max_parallel is not None or group.max_failures is not None
+    return group.together or group.has_leader or has_limits
 
 
 def _is_submitted(state: TaskState) -> bool:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 from nemorun_cli.errors import UsageError
 from nemorun_cli.model.status import Reason, TaskStatus
+from nemorun_cli.scheduler import leaders
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from nemorun_cli.model.spec import Group
     from nemorun_cli.scheduler.schedule import Schedule
     from nemorun_cli.storage.state import ExperimentState, TaskState
 
@@ -41,7 +43,7 @@ def decide(
     decisions = _decided(schedule, [*below, *(changes or {})])
     if not changes:
         return decisions
-    requested, affected = schedule.below(below), schedule.below(changes)
+    requested, affected = _requested(schedule, below), _requested(schedule, changes)
     reasons = {**dict.fromkeys(affected - requested, "a task that it depends on changed"), **changes}
     return [
         replace(decision, reason=reasons[decision.task])
@@ -53,9 +55,15 @@ def decide(
 
 def _decided(schedule: Schedule, below: Sequence[str]) -> list[Decision]:
     history = schedule.history
-    requested = schedule.below(below)
+    requested = _requested(schedule, below)
     tasks = [task.id for task in schedule.spec.tasks if task.handler is None]
-    decisions = [_decide(name, history.tasks[name], name in requested) for name in tasks]
+    needless = _needless(schedule, requested)
+    decisions = [
+        _leave(name, history.tasks[name], needless[name])
+        if name in needless
+        else _decide(name, history.tasks[name], name in requested)
+        for name in tasks
+    ]
     if any(decision.action != "keep" for decision in decisions):
         decisions += [_for_new_outcome(name, history.tasks[name]) for name in _handlers(schedule)]
     else:
@@ -70,6 +78,85 @@ def _decided(schedule: Schedule, below: Sequence[str]) -> list[Decision]:
             f"still alive: {', '.join(alive)}", hint="cancel them first, then run them again with --from"
         )
     return decisions
+
+
+def _requested(schedule: Schedule, below: Iterable[str]) -> set[str]:
+    """The tasks to run again with all their descendants, and what runs with them in groups with a leader.
+
+    A member runs again only with its leader, and the leader with the members that were stopped as it ended.
+    """
+    states, names = schedule.history.tasks, schedule.below(below)
+    while True:
+        groups = {group.id: group for name in names if (group := schedule.group_with_leader(name))}
+        more = {
+            member
+            for group in groups.values()
+            for member in group.members
+            if states[member].reason == Reason.UNTIL or _leads(group, member, states[member])
+        }
+        if more <= names:
+            return names
+        names = schedule.below(names | more)
+
+
+def _leads(group: Group, member: str, state: TaskState) -> bool:
+    return group.until == member or (group.may_lead(member) and leaders.has_succeeded(state))
+
+
+def _needless(schedule: Schedule, requested: Collection[str]) -> dict[str, str]:
+    """The members that do not run again because their leader has succeeded and does not either, with that."""
+    states = schedule.history.tasks
+    needless: dict[str, str] = {}
+    for group in schedule.spec.groups:
+        over = {name: states[name] for name in group.members if group.has_leader and states[name].is_over}
+        leader = leaders.succeeded_leader(group, over) if over else None
+        if leader is not None and leader not in requested:
+            needless |= {
+                name: leader
+                for name in group.members
+                if states[name].status is not TaskStatus.SUCCEEDED and name not in requested
+            }
+    return needless
+
+
+def _leave(task_id: str, state: TaskState, leader: str) -> Decision:
+    """The decision about a member whose leader has succeeded: it is stopped, skipped or left as it is."""
+    if not state.is_over:
+        decision = _decide(task_id, state, is_requested=False)
+        outcome = "stopped" if state.is_live else "skipped"
+        reason = f"{decision.reason}; it is {outcome}, as {leader} has succeeded"
+        return replace(decision, reason=reason)
+    reason = f"it is {state.status}, and {leader}, with which its group ends, has succeeded"
+    if state.reason != Reason.UNTIL:
+        reason += f"; --from {task_id} runs both again"
+    return Decision(task=task_id, action="keep", reason=reason, attempt=state.attempt)
+
+
+def _refuse_stopping(schedule: Schedule, decisions: Sequence[Decision]) -> None:
+    """Check that no leader runs again while a member that was asked to stop is alive.
+
+    Raises:
+        UsageError: such a member is alive.
+    """
+    again = {
+        group.id
+        for decision in decisions
+        if decision.action == "run"
+        and (group := schedule.group_with_leader(decision.task))
+        and group.may_lead(decision.task)
+    }
+    stopping = [
+        decision.task
+        for decision in decisions
+        if decision.action == "adopt"
+        and schedule.history.tasks[decision.task].cancel
+        and schedule.tasks[decision.task].group in again
+    ]
+    if stopping:
+        raise UsageError(
+            f"still being stopped: {', '.join(stopping)}",
+            hint="wait until they have ended, then resume: their group runs again",
+        )
 
 
 def _decide(task_id: str, state: TaskState, is_requested: bool) -> Decision:  # noqa: FBT001 - private, one caller
@@ -120,13 +207,14 @@ def _for_same_outcome(name: str, state: TaskState, is_requested: bool) -> Decisi
     return _decide(name, state, is_requested)
 
 
-def refuse_late(history: ExperimentState, decisions: Sequence[Decision]) -> None:
-    """Check that no handler of an outcome that the resume discards is still alive.
+def refuse_late(schedule: Schedule, decisions: Sequence[Decision]) -> None:
+    """Check that nothing is still alive that must end first, such as a handler of a discarded outcome.
 
     Raises:
-        UsageError: such a handler is alive.
+        UsageError: such a handler is alive, or a member that is being stopped, and its leader runs again.
     """
-    handlers = history.handlers
+    _refuse_stopping(schedule, decisions)
+    handlers = schedule.history.handlers
     late = [
         decision.task for decision in decisions if decision.action == "adopt" and decision.task in handlers
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from nemorun_cli.model import handlers
 from nemorun_cli.model.clock import steady, unix
 from nemorun_cli.model.status import RETRIED_AS, ExperimentStatus, Reason, TaskStatus
+from nemorun_cli.scheduler import leaders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.capacity import Capacity
     from nemorun_cli.model.resources import Resources
     from nemorun_cli.model.spec import Group, Handler, Retry, Spec, Task
+    from nemorun_cli.scheduler.leaders import GroupEnd
     from nemorun_cli.storage.state import ExperimentState, TaskState
 
 ANY: Final = "any"
@@ -82,6 +84,7 @@ class Schedule:
     _failed: Counter[str] = field(default_factory=Counter)  # by group
     _exhausted: list[str] = field(default_factory=list)  # groups that reached max_failures, not yet returned
     _delayed: list[tuple[float, int, str]] = field(default_factory=list)
+    _group_ends: dict[str, GroupEnd] = field(default_factory=dict)  # by group, once it ended with its leader
 
     def __post_init__(self) -> None:
         self.tasks = {task.id: task for task in self.spec.tasks}
@@ -180,7 +183,7 @@ class Schedule:
             return self._handler_readiness(child, child.handler)
         for name in finished if child.dependency_type == "afterok" else ():
             parent = self.history.tasks[name]
-            if not self._is_ok(name, parent):
+            if not self.is_ok(name):
                 return Readiness(child.id, may_run=False, message=f"{name} is {parent.status}")
         if waits:
             return None
@@ -200,10 +203,43 @@ class Schedule:
             return Readiness(task.id, may_run=False, message=mismatch, reason=Reason.OUTCOME)
         return None if self._waiting[task.id] else Readiness(task.id, may_run=True)
 
-    def _is_ok(self, task_id: str, state: TaskState) -> bool:
+    def is_ok(self, task_id: str) -> bool:
+        """Whether the result of a task lets the tasks run that depend on it with `afterok`."""
+        state = self.history.tasks[task_id]
         if state.status is TaskStatus.FAILED:
             return self.tasks[task_id].allow_failure
-        return state.status is TaskStatus.SUCCEEDED
+        is_needless = state.status is TaskStatus.SKIPPED and state.reason == Reason.UNTIL
+        return state.status is TaskStatus.SUCCEEDED or is_needless or self._is_excused(task_id, state)
+
+    def _is_excused(self, task_id: str, state: TaskState) -> bool:
+        group = self.group_with_leader(task_id)
+        if group is None or group.until not in self.tasks:
+            return False
+        leader, may_fail = self.history.tasks[group.until], self.tasks[group.until].allow_failure
+        return leaders.is_excused(group, state, leader, may_fail=may_fail)
+
+    def group_with_leader(self, task_id: str) -> Group | None:
+        """The group of a task if a member's end can end it."""
+        group = self.groups.get(self.tasks[task_id].group or "")
+        return group if group is not None and group.has_leader else None
+
+    def group_end(self, group: Group, latest: str | None = None) -> GroupEnd | None:
+        """Why a group has ended with its leader, before other members or not; None if it has not.
+
+        Args:
+            group: the group.
+            latest: the only member that has ended since the last call; None if it may be any.
+        """
+        if group.id not in self._group_ends:
+            states = self.history.tasks
+            names = group.members if latest is None else {latest, group.until} & states.keys()
+            over = {
+                name: states[name] for name in names if states[name].is_over and not self.retry_is_due(name)
+            }
+            if (end := leaders.end_of(group, over, self.tasks)) is None:
+                return None
+            self._group_ends[group.id] = end
+        return self._group_ends[group.id]
 
     def add_ready(self, task_id: str, *, due: float | None = None) -> None:
         """Queue a task for a slot; one that waits for a retry is queued once its delay has passed.
@@ -300,7 +336,7 @@ class Schedule:
 
     def _startable(self, task_id: str, turn: _Turn) -> list[str] | None:
         """Return the tasks that start together with this one; None if they cannot start now."""
-        members = self._co_scheduled(task_id)
+        members = self._co_scheduled(task_id, turn.taken)
         if members is None or members[0] in turn.refused:
             return None
         need = self._need(members, turn.needs_slot)
@@ -339,18 +375,33 @@ class Schedule:
     def _need(self, names: Iterable[str], needs_slot: Mapping[str, bool]) -> int:
         return sum(needs_slot[self.tasks[name].executor] for name in names)
 
-    def _co_scheduled(self, task_id: str) -> list[str] | None:
+    def _co_scheduled(self, task_id: str, taken: Sequence[str]) -> list[str] | None:
         """Return the task alone, or its co-scheduled group; None while members of that are not ready."""
         group = self.groups.get(self.tasks[task_id].group or "")
         if group is None or not group.together:
-            return [task_id]
+            return self._with_leader(task_id, group, taken)
         pending = [name for name in group.members if self.history.tasks[name].status is TaskStatus.PENDING]
         return pending if self._queued.issuperset(pending) else None
 
+    def _with_leader(self, task_id: str, group: Group | None, taken: Sequence[str]) -> list[str] | None:
+        """Return the task, and its leader unless that has started: members could take all slots before it."""
+        leader = self.history.tasks.get(group.until) if group is not None else None
+        has_started = leader is not None and leader.status is not TaskStatus.PENDING
+        if group is None or leader is None or has_started or group.until in taken:
+            return [task_id]
+        if group.until not in self._queued:
+            return None
+        return list(dict.fromkeys([task_id, group.until]))
+
     def starting_with(self, task_ids: Iterable[str]) -> set[str]:
-        """Return the other members of the groups of these tasks whose members start together."""
-        groups = (self.groups.get(self.tasks[name].group or "") for name in task_ids)
-        return {name for group in groups if group is not None and group.together for name in group.members}
+        """Return the other members of the groups of these tasks that start only with them."""
+        named = ((name, self.groups.get(self.tasks[name].group or "")) for name in task_ids)
+        return {
+            member
+            for name, group in named
+            if group is not None and (group.together or group.until == name)
+            for member in group.members
+        }
 
     def next_delay(self) -> float | None:
         """When the next delayed task is due, by `clock.steady`; None if no task is delayed."""
@@ -366,7 +417,8 @@ class Schedule:
         group = self.groups.get(self.tasks[task_id].group or "")
         if group is not None and group.max_failures and self._failed[group.id] >= group.max_failures:
             return False
-        return state.cancel is None and rule_of(retry, state) is not None
+        is_cancelled = state.cancel is not None and state.cancel.reason != Reason.UNTIL
+        return not is_cancelled and rule_of(retry, state) is not None
 
     def retry_time(self, task_id: str, now: float) -> float | None:
         """When the next attempt may start, by the clock that `now` is from; None for immediately."""
@@ -387,7 +439,7 @@ class Schedule:
         for name, task in self.tasks.items():
             status = self.history.tasks[name].status
             is_bad = status in (TaskStatus.FAILED, TaskStatus.CANCELLED) and task.handler is None
-            if is_bad and not task.allow_failure:
+            if is_bad and not task.allow_failure and not self._is_excused(name, self.history.tasks[name]):
                 return ExperimentStatus.FAILED
         return ExperimentStatus.COMPLETED
 

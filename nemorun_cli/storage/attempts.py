@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 LONGEST: Final = 1 << 14  # bytes that are read of a claim, an exit record or a usage
 LONGEST_PID: Final = 10  # digits; a task may have written any number
 NOT_A_FOLDER: Final = "it is no folder: an earlier attempt of the task put something else in its place"
+STOPPED_BY_JOB: Final = b"job"  # in the note of a stop by the script of a job
 LAUNCH_TROUBLE: Final = {"workdir": "its workdir cannot be entered"}
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
 
@@ -135,6 +136,26 @@ def touch(path: Path) -> None:
     """Create a file of an attempt whose existence is all that counts; an existing one is not changed."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, _NEW | os.O_EXCL, FILE_MODE))
+
+
+def note_stop(files: AttemptFiles) -> bool:
+    """Note that the attempt is about to be stopped because its group ends; return whether it still has to be.
+
+    One that has an exit record, or has exceeded its timeout, ends by itself; others are stopped by their job.
+    """
+    if os.path.lexists(files.exit) or os.path.lexists(files.timed_out):
+        return False
+    stopped = _read(files.stopped, inside=files.root)
+    if stopped is not None and stopped[0].startswith(STOPPED_BY_JOB):
+        return False
+    with contextlib.suppress(OSError):  # without a place for the note, this process alone knows of the stop
+        touch(files.stopped)
+    return True
+
+
+def stop_time(files: AttemptFiles) -> float | None:
+    """When the attempt was about to be stopped because its group ended, in Unix seconds; None if never."""
+    return _modified(files.stopped)
 
 
 def write_plan(files: AttemptFiles, plan: Plan) -> None:

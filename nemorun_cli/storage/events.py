@@ -223,6 +223,7 @@ def _nothing(event: Event) -> list[str]:
 def _cancel_details(event: Event) -> list[str]:
     names = event.get("tasks")
     parts = ["all tasks" if names is None else ", ".join(names)]
+    parts += [event["reason"]] if event.get("reason") else []
     parts += [f"{word} {event[word]}" for word in ("signal", "grace") if word in event]
     return parts + (["abandoning running attempts"] if event.get("abandon") else [])
 

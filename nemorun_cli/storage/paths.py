@@ -34,6 +34,10 @@ REVISIONS: Final = "revisions"
 LARGEST_OF_ATTEMPT: Final = 1 << 26  # bytes of a plan, which contains the text of its task
 EXECUTORS: Final = "executors.yaml"
 PROJECT_FOLDER: Final = ".nemorun"
+FOREIGN_CONFIG: Final = (
+    "_CONFIG"  # NeMo-Run writes this file, and the next one, to the folder of each of its runs
+)
+FOREIGN_TASKS: Final = "_TASKS"
 
 COLLECTED_LEAD: Final = "."
 COLLECTED_END: Final = ".collected"
@@ -98,6 +102,11 @@ class AttemptFiles:
         return self.directory / "log"
 
     @property
+    def stderr(self) -> Path:
+        """Standard error of a task with `stderr_to_stdout: false`; `log` then has only standard output."""
+        return self.directory / "stderr"
+
+    @property
     def backend_output(self) -> Path:
         """What the backend, and login files, printed about the attempt, if that is not the task's output."""
         return self.directory / "backend-output"
@@ -126,6 +135,11 @@ class AttemptFiles:
     def timed_out(self) -> Path:
         """Created when the attempt exceeds its timeout, before the stop signal is sent."""
         return self.directory / "timed-out"
+
+    @property
+    def stopped(self) -> Path:
+        """Created before the attempt gets its stop signal because its group ends with its leader."""
+        return self.directory / "stopped"
 
     @property
     def usage(self) -> Path:
@@ -395,7 +409,8 @@ class Home:
     def parts(self) -> tuple[Path, ...]:
         """The home, and the folders in it by which another user could change, stop or read what is run."""
         slots = self.slots(locks.hostname())
-        return (self.directory, self.experiments, self.keys, slots.parent, slots, self.code, self.faults)
+        folders = (self.experiments, self.apart, self.keys, slots.parent, slots, self.code, self.faults)
+        return (self.directory, *folders)
 
     def require_trusted(self) -> None:
         """Refuse a home that another user could have changed.
@@ -415,6 +430,28 @@ class Home:
     def experiments(self) -> Path:
         """A folder for each name, which contains a folder for each experiment of that name."""
         return self.directory / "experiments"
+
+    @property
+    def apart(self) -> Path:
+        """The same, in a home that NeMo-Run uses too: it takes each folder in `experiments` for its own."""
+        return self.directory / "exp"
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders that contain experiments, whether or not they exist."""
+        return (self.experiments, self.apart)
+
+    def root_of_new(self) -> Path:
+        """The folder in which experiments are created now: `apart` if NeMo-Run has runs in this home."""
+        return self.apart if any(self.foreign()) else self.experiments
+
+    def foreign(self) -> Iterator[ForeignRun]:
+        """The runs of NeMo-Run in this home, in no order; a folder that cannot be read has none."""
+        for name in _folders(self.experiments):
+            folder = f"{self.experiments}/{name}"
+            for run_id in _folders(folder):
+                if os.path.exists(f"{folder}/{run_id}/{FOREIGN_CONFIG}"):  # noqa: PTH110 - of every experiment
+                    yield ForeignRun(Path(folder, run_id))
 
     @property
     def keys(self) -> Path:
@@ -469,20 +506,8 @@ class Home:
         match = _ID.fullmatch(experiment_id)
         if not match or os.sep in experiment_id or match["name"] in {".", ".."}:
             return None
-        files = ExperimentFiles(self.experiments / match["name"] / experiment_id)
-        try:
-            mode = files.ledger.stat().st_mode
-            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a folder in its place is damage
-                return None
-            files.require_trusted()
-            if stat.S_ISREG(mode) and not os.access(files.ledger, os.R_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        except OSError as error:
-            if error.errno in _NOT_THERE:
-                return None
-            files.require_trusted()
-            raise _unreadable(files.directory, error) from error
-        return files
+        candidates = (_readable_at(root / match["name"] / experiment_id) for root in self.roots)
+        return next((files for files in candidates if files is not None), None)
 
     def names(self) -> list[str]:
         """The names of experiments, sorted.
@@ -490,13 +515,16 @@ class Home:
         Raises:
             UsageError: the home cannot be read.
         """
-        try:
-            with os.scandir(self.experiments) as entries:
-                return sorted(entry.name for entry in entries if _is_folder(entry))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            raise UsageError(_unreadable(self.experiments, error).message, hint=ANOTHER_HOME) from error
+        found: set[str] = set()
+        for root in self.roots:
+            try:
+                with os.scandir(root) as entries:
+                    found.update(entry.name for entry in entries if _is_folder(entry))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise UsageError(_unreadable(root, error).message, hint=ANOTHER_HOME) from error
+        return sorted(found)
 
     def ids(self, name: str) -> Iterator[str]:
         """The ids under a name, in no order; `experiment` checks whether each is an experiment.
@@ -505,28 +533,28 @@ class Home:
             UntrustedError: another user, or everybody, may change the folder of the name.
             LedgerError: it cannot be read.
         """
-        folder = self.experiments / name
-        try:
-            self.require_trusted_name(name)
-            entries = os.scandir(folder)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as error:
-            raise _unreadable(folder, error) from error
-        with entries:
-            for entry in entries:
-                if (match := _ID.fullmatch(entry.name)) and match["name"] == name and _is_folder(entry):
-                    yield entry.name
-
-    def require_trusted_name(self, name: str) -> None:
-        """Refuse the folder of a name that another user could have changed.
-
-        Raises:
-            UntrustedError: it belongs to another user, or everybody may write to it.
-            OSError: it cannot be examined.
-        """
-        if (distrust := owners.distrust(self.experiments / name)) is not None:
-            raise UntrustedError(distrust.message, hint=distrust.remedy)
+        found: set[str] = set()
+        failure: LedgerError | None = None
+        for root in self.roots:
+            try:
+                require_trusted_name(root / name)
+                entries = os.scandir(root / name)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except LedgerError as error:
+                failure = error
+                continue
+            except OSError as error:
+                failure = _unreadable(root / name, error)
+                continue
+            with entries:
+                for entry in entries:
+                    match = _ID.fullmatch(entry.name)
+                    if match and match["name"] == name and _is_folder(entry) and entry.name not in found:
+                        found.add(entry.name)
+                        yield entry.name
+        if failure is not None:
+            raise failure
 
     def readable_ids(
         self, names: Iterable[str], *, report: Callable[[LedgerError], object] = skip
@@ -567,8 +595,65 @@ class Home:
 
     def _hidden(self) -> Iterator[Path]:
         """What has a hidden name next to experiments and names; folders that cannot be read have nothing."""
-        for folder in (self.experiments, *(self.experiments / name for name in self.names())):
-            yield from _hidden_in(folder)
+        names = self.names()
+        for root in self.roots:
+            for folder in (root, *(root / name for name in names)):
+                yield from _hidden_in(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignRun:
+    """A run of NeMo-Run's own, which is only read; its folder is named after its id."""
+
+    directory: Path
+
+    @property
+    def config(self) -> Path:
+        """What NeMo-Run writes first of a run, and by which it is recognized."""
+        return self.directory / FOREIGN_CONFIG
+
+    @property
+    def tasks(self) -> Path:
+        """The tasks, as a JSON array with an item for each task or group."""
+        return self.directory / FOREIGN_TASKS
+
+
+def require_trusted_name(folder: Path) -> None:
+    """Refuse the folder of a name that another user could have changed.
+
+    Raises:
+        UntrustedError: it belongs to another user, or everybody may write to it.
+        OSError: it cannot be examined.
+    """
+    if (distrust := owners.distrust(folder)) is not None:
+        raise UntrustedError(distrust.message, hint=distrust.remedy)
+
+
+def _readable_at(directory: Path) -> ExperimentFiles | None:
+    """The experiment in a folder, or None; see `Home.experiment`."""
+    files = ExperimentFiles(directory)
+    try:
+        mode = files.ledger.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a folder in its place is damage
+            return None
+        files.require_trusted()
+        if stat.S_ISREG(mode) and not os.access(files.ledger, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return None
+        files.require_trusted()
+        raise _unreadable(files.directory, error) from error
+    return files
+
+
+def _folders(folder: str | Path) -> list[str]:
+    """The names of the folders in a folder; none if it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if _is_folder(entry)]
+    except OSError:
+        return []
 
 
 def _entries(folder: Path) -> list[Path]:

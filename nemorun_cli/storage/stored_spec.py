@@ -71,6 +71,7 @@ TASK: Final[Mapping[str, Form]] = {
     "stop_grace": AMOUNT,
     "allow_failure": FLAG,
     "tail_logs": FLAG | None,
+    "stderr_to_stdout": FLAG,
     "artifacts": TEXTS,
     "metrics": mapping_of(TEXTS, "an object of patterns"),
     "description": _OPTIONAL_TEXT,
@@ -154,6 +155,7 @@ TUNNEL: Final[Mapping[str, Form]] = {
     "identity": matching(remote_host.IDENTITY, "the path of a key"),
     "artifacts": list_of(matching(remote_host.ARTIFACT, "a glob"), "a list of globs without .."),
     "job_dir": matching(remote_host.FOLDER, "the path of a remote folder"),
+    "pre_command": TEXT,
 }
 
 SPEC: Final[Mapping[str, Form]] = {

@@ -208,8 +208,15 @@ class Dispatcher:
         fault = self._unanswered.pop(answer.key, None)
         return _submitted(fault) if fault is not None and answer.state == "absent" else answer
 
-    def cancel(self, history: ExperimentState) -> list[tuple[Job, Cancel]]:
-        """Pass new cancels to the executors; returns the attempts to abandon, which are not passed on."""
+    def cancel(
+        self, history: ExperimentState, may_pass: Callable[[Job, Cancel], bool]
+    ) -> list[tuple[Job, Cancel]]:
+        """Pass new cancels to the executors; returns the attempts to abandon, which are not passed on.
+
+        Args:
+            history: the states, with the requested cancels.
+            may_pass: whether a cancel is passed on now.
+        """
         abandoned = []
         for name, jobs in self._jobs.items():
             groups: dict[tuple[str | None, float | None], list[tuple[Job, Cancel]]] = {}
@@ -219,7 +226,7 @@ class Dispatcher:
                     continue
                 if cancel.abandon:
                     abandoned.append((job, cancel))
-                else:
+                elif may_pass(job, cancel):
                     groups.setdefault((cancel.signal, cancel.grace), []).append((job, cancel))
             for (signal, grace), group in groups.items():
                 failed = self._cancel(name, [job for job, _ in group], signal=signal, grace=grace)

@@ -22,13 +22,13 @@ from nemorun_cli.model.attempt_end import AttemptEnd, lost
 from nemorun_cli.model.clock import Moment, stamp, steady
 from nemorun_cli.model.spec import Identity
 from nemorun_cli.model.status import ExperimentStatus, Reason, TaskStatus
-from nemorun_cli.scheduler import handlers
-from nemorun_cli.scheduler.attempt_result import conclude
+from nemorun_cli.scheduler import attempt_result, handlers
 from nemorun_cli.scheduler.decisions import Decisions
 from nemorun_cli.scheduler.early_queue import EarlyQueue
 from nemorun_cli.scheduler.evaluations import Evaluations
+from nemorun_cli.scheduler.leaders import GROUP_REASONS
 from nemorun_cli.scheduler.schedule import Schedule
-from nemorun_cli.storage import events, requests
+from nemorun_cli.storage import attempts, events, requests
 from nemorun_cli.storage.ledger import Ledger
 from nemorun_cli.storage.ledger_writer import LedgerWriter
 from nemorun_cli.storage.state import ExperimentState
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.spec import Spec, Task
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.paths import ExperimentFiles
-    from nemorun_cli.storage.state import TaskState
+    from nemorun_cli.storage.state import Cancel, TaskState
     from nemorun_cli.supervisor.dispatch import JobStatus
     from nemorun_cli.supervisor.listeners import Listeners
     from nemorun_cli.system.locks import HeldLock
@@ -124,6 +124,8 @@ class SupervisorLoop:
         self._chosen: list[Job] = []  # noted as submitted, but the ledger may not have it yet
         self._statuses: list[JobStatus] = []  # received after this turn's poll
         self._unread: list[JobStatus] = []  # ends whose outputs could not be read for lack of something
+        self._led = {group.id: group for group in spec.groups if group.has_leader}
+        self._held: list[JobStatus] = []  # ends of members that were stopped, until that of their leader
         self._wake: int | None = None
         self._late_imports = LateImports(spec, report, process=self._evaluations)
         self._starts: dict[str, Moment] = {}  # of running attempts, by task, if this process saw them start
@@ -337,28 +339,40 @@ class SupervisorLoop:
             )
 
     def _observe(self) -> None:
-        statuses, self._statuses, self._unread = [*self._unread, *self._statuses], [], []
+        statuses = [*self._unread, *self._held, *self._statuses]
+        self._statuses, self._unread, self._held = [], [], []
         self._apply_all(statuses)
         self._apply_all(self._dispatcher.poll())  # last: attempts known to have ended are not polled
+        held, self._held = self._held, []
+        self._apply_all(held)  # now that other ends are known
 
     def _apply_all(self, statuses: Iterable[JobStatus]) -> None:
-        """Record the statuses, but not a second end, or absence, that an executor reports of an attempt."""
-        for job, reported in statuses:
+        """Record the statuses, but not a second end, or absence, that an executor reports of an attempt.
+
+        Ends of members of groups with a leader come last, in the order in which they happened: which of them
+        was first decides the results of the others.
+        """
+        ordered = list(statuses)
+        if self._led:
+            ordered.sort(key=self._order)  # which keeps the order of all others
+        for job, reported in ordered:
             if self._dispatcher.is_tracked(job):
                 self._apply(job, reported)
+
+    def _order(self, status: JobStatus) -> tuple[float, bool]:
+        """The sort key of a status: reports in their order, then ends by time, leaders first."""
+        job, reported = status
+        group = self._led.get(self.schedule.tasks[job.task].group or "")
+        if reported.ending is None or group is None:
+            return 0.0, False
+        return reported.ending.ended or time.time(), not group.may_lead(job.task)
 
     def _apply(self, job: Job, reported: AttemptStatus) -> None:
         """Record a reported status if it is new."""
         state = self.history.tasks[job.task]
         if reported.state == "over":
             assert reported.ending is not None  # noqa: S101 - a terminal status has an ending
-            crashpoints.point("attempt.over")
-            try:
-                self._end(job, reported, reported.ending)
-            except OSError as error:
-                if not is_shortage(error):
-                    raise
-                self._unread.append((job, reported))  # read again in the next turn, after at most a second
+            self._on_over(job, reported, reported.ending)
         elif reported.state == "queued":
             self._on_queued(job, state, reported)
         elif reported.state == "running":
@@ -370,6 +384,19 @@ class SupervisorLoop:
         elif reported.state == "absent":
             self._dispatcher.drop(job)
             self._on_absent(job, state, reported)
+
+    def _on_over(self, job: Job, reported: AttemptStatus, ending: AttemptEnd) -> None:
+        """Record the end of an attempt, unless it can be recorded only later."""
+        crashpoints.point("attempt.over")
+        if attempt_result.awaits_leader(self.schedule, job.task, ending, job.files):
+            self._held.append((job, reported))
+            return
+        try:
+            self._end(job, reported, ending)
+        except OSError as error:
+            if not is_shortage(error):
+                raise
+            self._unread.append((job, reported))  # read again in the next turn, after at most a second
 
     def _on_started(self, job: Job, reported: AttemptStatus) -> None:
         """Record the start of an attempt, and remember when it was seen if its times are by this clock."""
@@ -413,11 +440,20 @@ class SupervisorLoop:
         self._decisions.settle(task)
 
     def _end(self, job: Job, reported: AttemptStatus, ending: AttemptEnd) -> None:
-        state = self.history.tasks[job.task]
-        ending = conclude(
+        state, task = self.history.tasks[job.task], self.schedule.tasks[job.task]
+        cancel = attempt_result.cancel_of(
+            self.schedule,
+            job.task,
             ending,
             sent=self._dispatcher.sent_cancel(job),
-            requested=state.cancel,
+            files=job.files,
+            has_local_clock=self._dispatcher.capabilities(task.executor).runs_here,
+        )
+        unstarted = ending
+        ending = attempt_result.conclude(
+            ending,
+            sent=cancel,
+            requested=None,
             written=job.files.outputs,
             inside=job.files.root,
             secrets=self._secrets,
@@ -426,8 +462,8 @@ class SupervisorLoop:
         self._dispatcher.drop(job)
         if ending.reason is not Reason.ABANDONED:  # an abandoned attempt may still use its resources
             self._admission.release(job.task)
-        task = self.schedule.tasks[job.task]
-        if self._decisions.skip_early(job.task, state, ending):
+        is_skipped = self._decisions.skip_unstarted(job.task, state, unstarted)
+        if is_skipped or self._decisions.skip_early(job.task, state, ending):
             self._decisions.settle(task)
             return
         ending = replace(
@@ -447,18 +483,23 @@ class SupervisorLoop:
         self._decisions.settle(task)
 
     def _symptom(self, task: Task, job: Job) -> str | None:
-        """The first pattern of the task's `retry.on` that matches the attempt's log."""
+        """The first pattern of the task's `retry.on` that matches what the attempt printed."""
         if not task.retry.log:
             return None
         from nemorun_cli.system import log_search  # noqa: PLC0415 - only for tasks with log patterns
 
-        return log_search.found(
-            job.files.log,
-            task.retry.log,
-            report=self._report,
-            slow=self._tracker.slow_patterns,
-            inside=job.files.root,
+        paths = (job.files.log,) if task.stderr_to_stdout else (job.files.stderr, job.files.log)
+        found = (
+            log_search.found(
+                path,
+                task.retry.log,
+                report=self._report,
+                slow=self._tracker.slow_patterns,
+                inside=job.files.root,
+            )
+            for path in paths
         )
+        return next((pattern for pattern in found if pattern is not None), None)
 
     # -- starting -----------------------------------------------------------------------------------
 
@@ -493,6 +534,7 @@ class SupervisorLoop:
                 home=self.home,
                 hosts=self._member_hosts,
                 variables=handlers.variables(self.spec, self.history) if task.handler else {},
+                tries=state.tries,
             )
             job = replace(self._job(task, self._dispatcher.plan(task.executor, task_plan)), upstream=upstream)
         except EngineError as error:
@@ -528,13 +570,20 @@ class SupervisorLoop:
     def _cancel_live(self) -> None:
         if not self.history.cancels:
             return
-        for job, cancel in self._dispatcher.cancel(self.history):
+        for job, cancel in self._dispatcher.cancel(self.history, self._may_stop):
             ending = AttemptEnd(
                 status=TaskStatus.CANCELLED,
                 reason=Reason.ABANDONED,
                 message=f"abandoned by {cancel.by}: not verified: it may still be running",
             )
             self._statuses.append((job, AttemptStatus(key=job.key, state="over", ending=ending)))
+
+    def _may_stop(self, job: Job, cancel: Cancel) -> bool:
+        """Whether a cancel is passed on; of a member of a group that has ended, unless it ends by itself."""
+        if cancel.reason not in GROUP_REASONS or self.schedule.group_with_leader(job.task) is None:
+            return True
+        crashpoints.point("group.stop")
+        return attempts.note_stop(job.files)
 
     # -- parts --------------------------------------------------------------------------------------
 

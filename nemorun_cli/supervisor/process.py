@@ -234,7 +234,7 @@ def resume(loop: SupervisorLoop, request: ResumeRequest) -> None:
     if request.host_is_gone:
         loop.write_off()
     decisions = decide(loop.schedule, below=request.below, changes=request.changes)
-    refuse_late(loop.history, decisions)
+    refuse_late(loop.schedule, decisions)
     again = {decision.task: decision.attempt for decision in decisions if decision.action == "run"}
     loop.record(events.RESUMED, tasks=again, by=request.by, **request.revision)
 

@@ -30,6 +30,7 @@ POINTS: Final = (
     "attempt.spawned",
     "attempt.submitted",
     "attempt.over",
+    "group.stop",
     "supervisor.ended",
     "revision.taken",
     "revision.noted",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
-from nemorun_cli.errors import UsageError
+from nemorun_cli.errors import StateError, UsageError
+from nemorun_cli.tracking import foreign_calls
+from nemorun_cli.tracking.foreign_calls import ForeignName
 from nemorun_cli.tracking.lifecycle import Lifecycle
 from nemorun_cli.tracking.logs import Logs
 from nemorun_cli.tracking.metrics import Metrics
@@ -17,7 +20,7 @@ from nemorun_cli.tracking.store.sessions import RESUME, ids, read_all, status_of
 from nemorun_cli.tracking.timestamps import Timestamps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from nemorun_cli.tracking.files import Files
     from nemorun_cli.tracking.store.sessions import Session
@@ -28,6 +31,7 @@ ARGUMENTS: Final = (
     *("prefix", "dash_root", "dash_url", "description", "readme", "tags", "bindrs", "metadata", "resume"),
     "print_logs",
 )
+_NO_TEXT: Final = object()  # `log()` without a message
 # Argument names of ML-Dash and its older versions that are different here.
 _RENAMED: Final = {
     "name": "prefix",
@@ -50,6 +54,7 @@ class Experiment:
     `exp run`, every argument has a default: the task's own record.
 
     Args:
+        path: the prefix, without its name: `Experiment("owner/project/name")`.
         prefix: owner/project/…/name; `{user}`, `{date}`, `{time}` and `{id}` are filled in.
         dash_root: the folder of all records; made absolute at once. Default: `$EXP_DASH_ROOT`, else `.dash`.
         dash_url: a server; not supported yet.
@@ -61,14 +66,26 @@ class Experiment:
         print_logs: whether `log` also prints.
 
     Raises:
-        TypeError: an argument is unknown; the message names the closest one.
+        TypeError: an argument is unknown, and the message names the closest one; or this is a call of
+            NeMo-Run's Experiment, and the message shows what to write.
         UsageError: the prefix could leave the root, or none is given.
     """
 
+    add = ForeignName("nemorun_cli.nemo.Experiment(title).add(task), or Builder(title).add(task)")
+    dryrun = ForeignName("nemorun_cli.nemo.Experiment(title).dryrun(), or Builder(title).dryrun()")
+    cancel = ForeignName('nemorun_cli.find(name).cancel(["task"]); experiment.run.cancel() ends a record')
+    reset = ForeignName("nemorun_cli.nemo.Experiment.from_title(title).reset(), or `exp rerun`")
+    tasks = ForeignName("nemorun_cli.find(name).status().tasks")
+    from_id = ForeignName("nemorun_cli.nemo.Experiment.from_id(id), or nemorun_cli.find(id)")
+    from_title = ForeignName("nemorun_cli.nemo.Experiment.from_title(title), or nemorun_cli.find(name)")
+    catalog = ForeignName("nemorun_cli.nemo.Experiment.catalog(title), or `exp list`")
+
     def __init__(
         self,
-        prefix: str | os.PathLike[str] | None = None,
+        path: str | os.PathLike[str] | None = None,
+        /,
         *,
+        prefix: str | os.PathLike[str] | None = None,
         dash_root: str | os.PathLike[str] | None = None,
         dash_url: str | bool | None = None,
         description: str | None = None,
@@ -81,7 +98,12 @@ class Experiment:
         **unknown: Any,
     ) -> None:
         if unknown:
-            raise _unknown_argument(next(iter(unknown)))
+            raise unknown_argument(next(iter(unknown)), ARGUMENTS)
+        if path is not None and prefix is not None:
+            raise TypeError("the prefix is given twice: by its name, and without")
+        if isinstance(path, str) and foreign_calls.is_title(path):
+            raise foreign_calls.titled(path)
+        prefix = path if prefix is None else prefix
         if dash_url:
             raise UsageError(
                 "dash_url: there is no remote mode yet, records are stored on this machine",
@@ -92,25 +114,36 @@ class Experiment:
         if description is not None and readme is not None:
             raise TypeError("description and readme are two names of one argument: pass only one")
         self.place = record_paths.place(
-            dash_root or os.environ.get("EXP_DASH_ROOT") or DEFAULT_ROOT, prefix or _task_prefix()
+            dash_root or os.environ.get("EXP_DASH_ROOT") or DEFAULT_ROOT, prefix or task_prefix()
         )
         self.resume = resume
         self.description = description if description is not None else readme
         self.tags = _texts("tags", tags)
-        self.bindrs = _texts("bindrs", bindrs)
+        self.bindrs = self._bindrs = _texts("bindrs", bindrs)
         self.metadata = None if metadata is None else plain(metadata, "metadata")
         self.writer = Writer()
         timestamps = Timestamps()
         self.metrics = Metrics(self.place, self.writer, timestamps)
         self.params = Params(self.place, self.writer)
         self.logs = Logs(self.place, self.writer, prints=print_logs)
-        self.run: Lifecycle[Experiment] = Lifecycle(self)
+        self._lifecycle: Lifecycle[Any] = Lifecycle(self)
         self._timestamps = timestamps
         self._tracks: Tracks | None = None
         self._files: Files | None = None
 
     def __repr__(self) -> str:
         return f"<Experiment {self.prefix!r} in {self.place.root!r}{', open' if self.run.is_open else ''}>"
+
+    @property
+    def run(self) -> Lifecycle[Self]:
+        """The life cycle of the record: `with experiment.run`, or `experiment.run.start()`."""
+        return self._lifecycle
+
+    def __enter__(self) -> NoReturn:
+        raise foreign_calls.entered(type(self).__name__)
+
+    def __exit__(self, *_: object) -> None:
+        """Needed to reach the message of `__enter__`."""
 
     @property
     def prefix(self) -> str:
@@ -153,7 +186,7 @@ class Experiment:
         return {
             "description": self.description,
             "tags": self.tags,
-            "bindrs": self.bindrs,
+            "bindrs": self._bindrs,
             "metadata": self.metadata,
         }
 
@@ -175,9 +208,26 @@ class Experiment:
             self._tracks = Tracks(self.place, self.writer, self._timestamps)
         return self._tracks
 
+    def move(self, prefix: str | os.PathLike[str]) -> None:
+        """Use another prefix, before the record is opened.
+
+        Raises:
+            StateError: the record is open.
+            UsageError: the prefix could leave the root.
+        """
+        if self.run.is_open:
+            raise StateError(
+                f"the record {self.prefix!r} is open, so its prefix cannot change",
+                hint="set experiment.run.prefix before `with experiment.run` or experiment.run.start()",
+            )
+        self.place.move(record_paths.expand(os.fspath(prefix)))
+        self.metrics.move()
+        if self._tracks is not None:
+            self._tracks.move()
+
     def log(
         self,
-        message: object,
+        message: object = _NO_TEXT,
         level: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         **extra: Any,
@@ -192,7 +242,10 @@ class Experiment:
 
         Raises:
             StateError: the record is not open.
+            TypeError: a mapping is given, or no message: `metrics.log` records numbers.
         """
+        if message is _NO_TEXT or isinstance(message, Mapping):
+            raise foreign_calls.logged(extra if message is _NO_TEXT else message)
         self.logs.write(level or "info", message, {**metadata, **extra} if metadata else extra)
 
     def flush(self) -> Experiment:
@@ -210,7 +263,7 @@ class Experiment:
         return str(session.status) if session else None
 
 
-def _task_prefix() -> str:
+def task_prefix() -> str:
     """The prefix of the enclosing task."""
     prefix, task = os.environ.get("EXP_PREFIX"), os.environ.get("EXP_TASK")
     if not prefix:
@@ -229,11 +282,15 @@ def _texts(name: str, values: Sequence[str] | None) -> list[str] | None:
     return list(values)
 
 
-def _unknown_argument(name: str) -> TypeError:
+def unknown_argument(name: str, known: Sequence[str]) -> TypeError:
+    """The error for an argument that is not known; it names the closest one."""
     import difflib  # noqa: PLC0415 - only needed for an error
 
-    similar = [_RENAMED[name]] if name in _RENAMED else difflib.get_close_matches(name, ARGUMENTS, 1)
-    hint = f"did you mean {similar[0]!r}?" if similar else f"there are: {', '.join(ARGUMENTS)}"
+    if name in foreign_calls.ARGUMENTS:
+        return foreign_calls.argument(name)
+    renamed = _RENAMED.get(name)
+    similar = [renamed] if renamed else difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {similar[0]!r}?" if similar else f"there are: {', '.join(known)}"
     return TypeError(f"Experiment() has no argument {name!r} ({hint})")
 
 
@@ -252,11 +309,11 @@ def ml_dash_experiment(
     """
     for name in options:
         if name not in ARGUMENTS:
-            raise _unknown_argument(name)
+            raise unknown_argument(name, ARGUMENTS)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         from nemorun_cli.tracking.decorator import wrap  # noqa: PLC0415 - it needs inspect, which is slow to import
 
-        return wrap(function, lambda: Experiment(prefix, **options).run, params=params)
+        return wrap(function, lambda: Experiment(prefix=prefix, **options).run, params=params)
 
     return decorate

@@ -7,7 +7,7 @@ import fnmatch
 import mimetypes
 import os
 import time
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from nemorun_cli.errors import NotFoundError, UsageError
 from nemorun_cli.model import clock
@@ -41,40 +41,71 @@ class Files:
     """
 
     def __init__(self, place: Place, writer: Writer) -> None:
+        self._place = place
         self._writer = writer
-        self._blobs = Blobs(place.blobs)
         self._index = FileIndex(place, writer)
         self._folder = ""
         self._about: dict[str, Any] = {}
+        self._id: str | None = None  # of one version, instead of a folder
+        self._source: str | os.PathLike[str] | None = None
+        self._target: str | os.PathLike[str] | None = None
 
-    def _in_folder(self, folder: str, about: Mapping[str, Any]) -> Files:
-        """The files of the same record, relative to a folder."""
+    @property
+    def _blobs(self) -> Blobs:
+        return Blobs(self._place.blobs)
+
+    def _with(self, **attributes: Any) -> Self:
+        """The files of the same record, with other attributes."""
         files = copy.copy(self)
-        files._folder = folder  # noqa: SLF001 - of this class
-        files._about = dict(about)  # noqa: SLF001 - the same
+        files.__dict__.update(attributes)
         return files
 
     def __call__(
         self,
         dir: str | None = None,  # noqa: A002 - ML-Dash's name
         *,
+        path: str | None = None,
+        prefix: str | None = None,
         file_id: str | None = None,
+        file_path: str | os.PathLike[str] | None = None,
+        dest_path: str | os.PathLike[str] | None = None,
         description: str | None = None,
         tags: Sequence[str] | None = None,
         bindrs: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
-    ) -> Files:
+    ) -> Self:
         """The files in a folder, or one by path or id; the other arguments are stored with saved files.
 
+        Args:
+            dir: the path of a folder or a file; `path` and `prefix` are other names of it in ML-Dash.
+            path: the same.
+            prefix: the same.
+            file_id: the id of a file, instead of its path.
+            file_path: the file on this machine that `save()` without arguments saves.
+            dest_path: the target of `download()` without `to`.
+            description: a text about the file.
+            tags: words to find it by.
+            bindrs: ML-Dash's name for what it is bound to.
+            metadata: other data, as a mapping.
+
         Raises:
+            TypeError: a folder is given twice.
             UsageError: the path could leave the record.
         """
+        places = [place for place in (dir, path, prefix, file_id) if place is not None]
+        if len(places) > 1:
+            raise TypeError("dir, path, prefix and file_id are names of one argument: pass only one")
         if file_id is not None:
-            file = self.find(file_id)
-            dir = full_path(file)  # noqa: A001 - the same
+            dir = full_path(self.find(file_id))  # noqa: A001 - the same
         arguments = {"description": description, "tags": tags, "bindrs": bindrs, "metadata": metadata}
         about = {**self._about, **{name: value for name, value in arguments.items() if value is not None}}
-        return self._in_folder(join(self._folder, dir or ""), about)
+        return self._with(
+            _folder=join(self._folder, dir or path or prefix or ""),
+            _about=about,
+            _id=file_id,
+            _source=self._source if file_path is None else file_path,
+            _target=self._target if dest_path is None else dest_path,
+        )
 
     def save(self, content: Any = None, *, to: str | None = None, **about: Any) -> File:
         """Save a value, or the file at a path.
@@ -92,6 +123,7 @@ class Files:
             TypeError: no format fits the value and the ending.
         """
         files = self(**about) if about else self
+        content = self._source if content is None and self._source is not None else content
         if isinstance(content, os.PathLike) or (isinstance(content, str) and os.path.exists(content)):
             return files.upload(content, to=to)
         if to is None:
@@ -231,13 +263,17 @@ class Files:
             pattern: a glob, matched against the name and against the path relative to this folder.
             openings: only files saved in these openings.
         """
-        present = self._index.present(openings)
-        chosen = [file for path, file in present.items() if _is_in(path, self._folder)]
+        chosen = self._files_in(self._folder, openings)
         return (
             chosen
             if pattern is None
             else [file for file in chosen if self._matches(file, pattern.lstrip("/"))]
         )
+
+    def _files_in(self, folder: str, openings: Collection[str] | None = None) -> FileList:
+        """The latest version of each file in a folder of the record and below it, by path."""
+        present = self._index.present(openings)
+        return [file for path, file in present.items() if _is_in(path, folder)]
 
     def _matches(self, file: File, pattern: str) -> bool:
         path = full_path(file)
@@ -248,7 +284,7 @@ class Files:
 
     def exists(self, name: str = "") -> bool:
         """Whether there is a file at this path, or any file in this folder."""
-        return bool(self(name).list())
+        return bool(self._files_in(join(self._folder, name)))
 
     def find(self, name: str = "", *, version: int | None = None) -> File:
         """The file at a path or with an id, in its latest version or the given one.
@@ -259,12 +295,12 @@ class Files:
         path = join(self._folder, name)
         versions = self._index.versions()
         for file in versions:
-            if file["id"] == name:
+            if file["id"] == (name or self._id):
                 return file
         if version is not None:
             matching = [file for file in versions if full_path(file) == path and file["version"] == version]
         else:
-            matching = [file for file in self(name).list() if full_path(file) == path]
+            matching = [file for file in self._files_in(path) if full_path(file) == path]
         if not matching:
             known = ", ".join(full_path(file) for file in self.list()[:20]) or "none"
             which = f"version {version} of " if version is not None else ""
@@ -286,8 +322,9 @@ class Files:
 
         Args:
             name: the path in this folder, or a glob.
-            to: the target path, or the target folder; for a glob always a folder. Default: the working
-                folder, where a file with another content is not overwritten.
+            to: the target path, or the target folder; for a glob always a folder. Default: the
+                `dest_path` of `files(…)`, otherwise the working folder, where a file with another content is
+                not overwritten.
             version: the version; default the latest.
 
         Raises:
@@ -295,6 +332,7 @@ class Files:
             UsageError: a file with another content exists in the working folder.
             LedgerDamagedError: the content has changed since it was saved.
         """
+        to = self._target if to is None else to
         if any(character in name for character in "*?["):
             files = self.list(name)
             if not files:
@@ -322,6 +360,41 @@ class Files:
         make_folder(os.path.dirname(target))
         self._blobs.copy_out(file["checksum"], target)
         return target
+
+    def update(
+        self,
+        name: str = "",
+        *,
+        description: str | None = None,
+        tags: Sequence[str] | None = None,
+        bindrs: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> File:
+        """Change what is stored about a file: `files("m.pt").update(tags=["best"])`; return the file.
+
+        The arguments of `files(…)` count too, as in ML-Dash. The content and other versions stay as they are.
+
+        Args:
+            name: the path in this folder, or an id.
+            description: a text about the file.
+            tags: words to find it by.
+            bindrs: ML-Dash's name for what it is bound to.
+            metadata: other data, as a mapping.
+
+        Raises:
+            NotFoundError: there is no such file.
+            TypeError: nothing to change is given.
+        """
+        file = self.find(name)
+        given = {"description": description, "tags": tags, "bindrs": bindrs, "metadata": metadata}
+        about = {**self._about, **{key: value for key, value in given.items() if value is not None}}
+        if not about:
+            raise TypeError("update() needs a description, tags, bindrs or metadata")
+        self._writer.require_open()
+        timestamp = time.time()
+        changes = {**plain(about, full_path(file)), "updatedAt": clock.stamp(timestamp)}
+        self._index.update(file["id"], changes, timestamp=timestamp)
+        return {**file, **changes}
 
     def delete(self, name: str = "") -> File | FileList:
         """Delete a file, or all that match a glob: they are no longer listed, but contents and versions stay.
@@ -351,7 +424,7 @@ class Files:
         """
         file = self.find(source if isinstance(source, str) else source["id"])
         path = self._blobs.path(file["checksum"])
-        return self._in_folder("", self._about)._store(to, lambda: self._blobs.copy_in(path))  # noqa: SLF001 - the same
+        return self._with(_folder="")._store(to, lambda: self._blobs.copy_in(path))  # noqa: SLF001 - the same
 
 
 def _is_in(path: str, folder: str) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from nemorun_cli.errors import StateError
 from nemorun_cli.model.status import ExperimentStatus as Status
 from nemorun_cli.system.files import descriptor_to_append, make_folder, write_whole
+from nemorun_cli.tracking import foreign_calls
 from nemorun_cli.tracking.process import exit_hooks, process_info
 from nemorun_cli.tracking.store.json_values import dump
 from nemorun_cli.tracking.store.record_paths import REGISTER
@@ -44,6 +45,9 @@ class Recorded(Protocol):
     def about(self) -> dict[str, Any]:
         """The description stored with each opening of the record."""
 
+    def move(self, prefix: str) -> None:
+        """Use another prefix, before the record is opened."""
+
 
 Owner = TypeVar("Owner", bound=Recorded)
 
@@ -59,6 +63,15 @@ class Lifecycle(Generic[Owner]):
         self._experiment = experiment
         self._session: OpenSession | None = None
         self._pid = 0  # of the process that opened the record
+
+    @property
+    def prefix(self) -> str:
+        """The path of the record; it can be set until the record is opened."""
+        return self._experiment.prefix
+
+    @prefix.setter
+    def prefix(self, value: str) -> None:
+        self._experiment.move(value)
 
     @property
     def is_open(self) -> bool:
@@ -141,8 +154,16 @@ class Lifecycle(Generic[Owner]):
                 raise
             error.add_note(f"the record {self._experiment.prefix!r} also could not be closed: {failure}")
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Wrap a function so that the record is open during each call."""
+    def __call__(
+        self, function: Callable[..., Any] | None = None, /, *_: Any, **__: Any
+    ) -> Callable[..., Any]:
+        """Wrap a function so that the record is open during each call.
+
+        Raises:
+            TypeError: no function is given, as in `exp.run()` of NeMo-Run.
+        """
+        if not callable(function) or _ or __:
+            raise foreign_calls.started()
         from nemorun_cli.tracking.decorator import wrap  # noqa: PLC0415 - it needs inspect, which is slow to import
 
         return wrap(function, lambda: self, params=False)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from nemorun_cli.errors import UsageError
+from nemorun_cli.tracking import foreign_calls
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import encode_row
 from nemorun_cli.tracking.store.row_selection import Rows, Selection, select
@@ -31,8 +32,16 @@ class Logs:
 
     def __init__(self, place: Place, writer: Writer, *, prints: bool) -> None:
         self.prints = prints
-        self._folder = place.logs
+        self._place = place
         self._writer = writer
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse `exp.logs("task")`, which is a call of NeMo-Run."""
+        raise foreign_calls.logs_of_a_task()
+
+    @property
+    def _folder(self) -> str:
+        return self._place.logs
 
     def debug(self, message: object, **metadata: Any) -> None:
         """Log a line that helps to debug."""

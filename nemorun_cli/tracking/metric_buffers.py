@@ -55,8 +55,11 @@ class Buffers:
                 self._log(name, fields)
             self._numbers.pop(name)
 
-    def peek(self, name: str | None = None, *keys: str, limit: int = 5) -> Numbers:
-        """The last buffered numbers of a series; without a name, those of all series, as `train/loss`."""
+    def peek(self, name: str | None = None, *keys: str, limit: int | None = 5) -> Numbers:
+        """The last buffered numbers of a series; without a name, those of all series, as `train/loss`.
+
+        Without a limit (None), all of them.
+        """
         if name is not None:
             return _last(self._numbers.get(name, {}), keys, limit)
         return {
@@ -99,8 +102,8 @@ class SummaryCache:
         if clear:
             self.clear()
 
-    def peek(self, *keys: str, limit: int = 5) -> Numbers:
-        """The last buffered numbers of each field."""
+    def peek(self, *keys: str, limit: int | None = 5) -> Numbers:
+        """The last buffered numbers of each field; without a limit (None), all of them."""
         return _last(self._numbers, keys, limit)
 
     def clear(self) -> None:
@@ -120,8 +123,8 @@ def _keep(numbers: Numbers, fields: Mapping[str, float | None]) -> None:
         numbers.setdefault(key, []).append(number)
 
 
-def _last(numbers: Numbers, keys: tuple[str, ...], limit: int) -> Numbers:
-    return {key: numbers[key][-limit:] for key in keys or numbers if numbers.get(key)}
+def _last(numbers: Numbers, keys: tuple[str, ...], limit: int | None) -> Numbers:
+    return {key: numbers[key][-(limit or 0) :] for key in keys or numbers if numbers.get(key)}
 
 
 def _summary(numbers: Numbers, aggregations: tuple[str, ...]) -> dict[str, float]:

@@ -4,25 +4,55 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from nemorun_cli.errors import LedgerDamagedError
+from nemorun_cli.model import clock
 from nemorun_cli.system.files import make_folder, write_whole
 from nemorun_cli.tracking.metric_buffers import Buffers, SummaryCache
 from nemorun_cli.tracking.store import row_files
 from nemorun_cli.tracking.store.json_values import dump, encode_row, fields_of, plain
 from nemorun_cli.tracking.store.record_paths import decode_name
-from nemorun_cli.tracking.store.row_selection import Rows, Selection, select, statistics
+from nemorun_cli.tracking.store.row_selection import Rows, Selection, Statistics, select, statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from nemorun_cli.tracking.store.record_paths import Place
-    from nemorun_cli.tracking.store.row_files import Writer
-    from nemorun_cli.tracking.store.row_selection import Span, Statistics
+    from nemorun_cli.tracking.store.row_files import Row, Writer
+    from nemorun_cli.tracking.store.row_selection import Span
     from nemorun_cli.tracking.timestamps import Timestamps
 
-ABOUT = "about.json"  # the description of a metric
+ABOUT: Final = "about.json"  # the description of a metric
+CHUNK: Final = 10_000  # rows in a chunk of ML-Dash's server, which it also reports for local records
+
+Value = TypeVar("Value")
+
+
+class WithMlDashKeys(dict[str, Value]):
+    """A mapping that also supports the keys that ML-Dash's has; their values are computed at their use."""
+
+    def __init__(self, values: Mapping[str, Value], facts: Callable[[], dict[str, Any]]) -> None:
+        super().__init__(values)
+        self._facts = facts
+
+    def __missing__(self, key: str) -> Any:
+        return self._facts()[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, ML-Dash's included."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+
+class MetricStatistics(WithMlDashKeys[Statistics]):
+    """The statistics of each field; also with ML-Dash's keys, such as `totalDataPoints`."""
+
+
+class MetricDescription(WithMlDashKeys[Any]):
+    """The name and description of a metric; also with ML-Dash's keys, such as `totalDataPoints`."""
 
 
 class Metric:
@@ -120,10 +150,35 @@ class Metric:
                 return default
             count *= 16
 
-    def stats(self, *, openings: Collection[str] | None = None) -> dict[str, Statistics]:
+    def stats(self, *, openings: Collection[str] | None = None) -> MetricStatistics:
         """The last, min, max, mean and count of each numeric field, and how many values are NaN."""
         rows, _ = row_files.series(self.folder, openings=openings)
-        return statistics(rows)
+        extent = _extent(rows)
+        return MetricStatistics(statistics(rows), lambda: self._facts(*extent))
+
+    def described(self) -> MetricDescription:
+        """The name and the description of the metric."""
+        values = {"name": self.name, **self.about()}
+        return MetricDescription(values, lambda: self._facts(*_extent(row_files.series(self.folder)[0])))
+
+    def _facts(self, count: int, first: str | None, last: str | None) -> dict[str, Any]:
+        """What ML-Dash reports about a metric: its description, and the number and times of its rows."""
+        about = {"description": None, "tags": [], "metadata": None, **self.about()}
+        return {
+            "metricId": f"local-metric-{self.name}",
+            "name": self.name,
+            **about,
+            "tags": about["tags"] or [],
+            "totalDataPoints": count,
+            "bufferedDataPoints": count,
+            "chunkedDataPoints": 0,
+            "totalChunks": 0,
+            "chunkSize": CHUNK,
+            "firstDataAt": first,
+            "lastDataAt": last,
+            "createdAt": first,
+            "updatedAt": last,
+        }
 
     def about(self) -> dict[str, Any]:
         """The latest description, tags and metadata of the metric."""
@@ -143,7 +198,7 @@ class Metric:
         make_folder(self.folder)
         write_whole(f"{self.folder}/{ABOUT}", f"{text}\n".encode("ascii"))
 
-    def list_all(self) -> list[dict[str, Any]]:
+    def list_all(self) -> list[MetricDescription]:
         """The same as `metrics.list_all()`; ML-Dash has it here."""
         return self._metrics.list_all()
 
@@ -215,14 +270,19 @@ class Metrics:
             self._writer.append(metric.folder, line)
         return self
 
+    def move(self) -> None:
+        """Follow the record to its new prefix."""
+        for name, metric in self._series.items():
+            metric.folder = self._place.metric(name)
+
     def names(self) -> list[str | None]:
         """The names of the series with rows, sorted; None is the unnamed series."""
         names = [decode_name(folder) for folder in row_files.names(self._place.metrics)]
         return sorted(names, key=lambda name: (name is not None, name or ""))
 
-    def list_all(self) -> list[dict[str, Any]]:
+    def list_all(self) -> list[MetricDescription]:
         """Each series with its name and description."""
-        return [{"name": name, **self(name).about()} for name in self.names()]
+        return [self(name).described() for name in self.names()]
 
     def flush(self) -> Self:
         """Do nothing, as nothing is buffered on disk; exists for compatibility with ML-Dash."""
@@ -239,6 +299,12 @@ class Metrics:
         self.buffer.clear()
         for metric in self._series.values():
             metric.summary_cache.clear()
+
+
+def _extent(rows: list[Row]) -> tuple[int, str | None, str | None]:
+    """The number of rows, and the times of the first and last."""
+    first, last = (clock.stamp(rows[index]["_ts"]) if rows else None for index in (0, -1))
+    return len(rows), first, last
 
 
 def as_fields(value: Any) -> Mapping[str, Any]:

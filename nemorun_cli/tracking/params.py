@@ -33,10 +33,14 @@ class Params:
     """The parameters: `params.set(lr=0.1, model={"depth": 3})` and `params.get()`."""
 
     def __init__(self, place: Place, writer: Writer) -> None:
-        self._folder = place.params
+        self._place = place
         self._writer = writer
         self._cached_names: _Names | None = None  # to detect conflicts; read once per opening
         self._cached_for: str | None = None
+
+    @property
+    def _folder(self) -> str:
+        return self._place.params
 
     def set(self, *groups: Any, **named: Any) -> Self:
         """Set parameters; others keep their values.

@@ -31,6 +31,10 @@ class Track:
         self._timestamps = timestamps
         self._latest = -math.inf
 
+    def move(self, folder: str) -> None:
+        """Append to another folder: the record got another prefix before it was opened."""
+        self._folder = folder
+
     def append(
         self, fields: Mapping[str, Any] | None = None, /, *, _ts: float | None = None, **named: Any
     ) -> Self:
@@ -177,10 +181,14 @@ class Slice:
         return self._entries
 
     @overload
-    def find_by_time(self, timestamp: float) -> Row: ...
+    def find_by_time(self, timestamp: float, neighborhood_size: int = ...) -> Row: ...
     @overload
-    def find_by_time(self, timestamp: list[float]) -> list[Row]: ...
-    def find_by_time(self, timestamp: float | list[float]) -> Row | list[Row]:
+    def find_by_time(self, timestamp: list[float], neighborhood_size: int = ...) -> list[Row]: ...
+    def find_by_time(
+        self,
+        timestamp: float | list[float],
+        neighborhood_size: int = 10,  # noqa: ARG002 - ML-Dash's, of a search that is not needed
+    ) -> Row | list[Row]:
         """The last entry at or before a time; for a list of times, a list of entries.
 
         Raises:
@@ -221,6 +229,11 @@ class Tracks:
                 topic, self._place.track(topic), self._writer, self._timestamps
             )
         return track
+
+    def move(self) -> None:
+        """Follow the record to its new prefix."""
+        for topic, track in self._tracks.items():
+            track.move(self._place.track(topic))
 
     def names(self) -> list[str]:
         """The topics with entries, sorted."""

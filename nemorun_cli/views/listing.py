@@ -94,7 +94,7 @@ def newest_first(
     ]
     ids.sort(reverse=True)
     # As text: joining paths would take a quarter of the total time for ten thousand experiments.
-    folder = str(home.experiments)
+    roots = [str(root) for root in home.roots if root.is_dir()]
     uids = owners.trusted()
     # An id contains the second of its creation; after a clock change it may differ slightly from `created`.
     earliest = unix(since) - CLOCK_SLACK if since is not None else 0.0
@@ -104,7 +104,7 @@ def newest_first(
         summaries = [
             summary
             for _, experiment_id, name in entries
-            if (summary := _summarize(home, experiment_id, name, folder=folder, uids=uids, others=others))
+            if (summary := _summarize(home, experiment_id, name, roots=roots, uids=uids, others=others))
         ]
         summaries.sort(key=lambda summary: summary.created or "", reverse=True)
         for summary in summaries:
@@ -130,19 +130,23 @@ def duration_text(summary: Summary) -> str:
 
 
 def _summarize(
-    home: Home, experiment_id: str, name: str, *, folder: str, uids: frozenset[int], others: bool
+    home: Home, experiment_id: str, name: str, *, roots: Sequence[str], uids: frozenset[int], others: bool
 ) -> Summary | None:
-    """The summary of one experiment, or None if the folder is not an experiment."""
+    """The summary of one experiment, or None if no folder of this id is an experiment."""
+    directories = (f"{root}/{name}/{experiment_id}" for root in roots)
     try:
-        return _summary(home, experiment_id, name, folder=folder, uids=uids, others=others)
+        found = (
+            _summary(home, experiment_id, name, directory=directory, uids=uids, others=others)
+            for directory in directories
+        )
+        return next((summary for summary in found if summary is not None), None)
     except Exception as error:  # noqa: BLE001 - what one experiment contains must not hide all others
         return _unreadable(experiment_id, name, f"cannot be read: {type(error).__name__}: {error}")
 
 
 def _summary(
-    home: Home, experiment_id: str, name: str, *, folder: str, uids: frozenset[int], others: bool
+    home: Home, experiment_id: str, name: str, *, directory: str, uids: frozenset[int], others: bool
 ) -> Summary | None:
-    directory = f"{folder}/{name}/{experiment_id}"
     path = f"{directory}/{LEDGER}"
     try:
         if not owners.is_unshared(os.stat(directory), uids):  # noqa: PTH116 - as text

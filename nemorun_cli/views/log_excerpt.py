@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+    from nemorun_cli.storage.paths import AttemptFiles
+
 LINES: Final = 20  # lines that are shown
 WINDOW: Final = 64 * 1024  # bytes at the end of a log that are read
 LONGEST_LINE: Final = 500  # characters of a line that are shown
@@ -34,6 +36,14 @@ class Excerpt:
     path: Path
     lines: tuple[str, ...]
     error: str | None
+
+
+def of_attempt(attempt: AttemptFiles, *, secrets: Collection[str], lines: int = LINES) -> Excerpt | None:
+    """The end of an attempt's standard error, if that is apart and not empty, or else of its log."""
+    excerpt = read(attempt.stderr, secrets=secrets, lines=lines, inside=attempt.root)
+    if excerpt is not None and excerpt.lines:
+        return excerpt
+    return read(attempt.log, secrets=secrets, lines=lines, inside=attempt.root)
 
 
 def read(

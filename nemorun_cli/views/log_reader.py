@@ -16,6 +16,7 @@ from nemorun_cli.views.line_filter import line_filter
 if TYPE_CHECKING:
     import re
     from collections.abc import Collection, Iterable, Iterator, Sequence
+    from pathlib import Path
     from typing import BinaryIO
 
     from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
@@ -64,6 +65,7 @@ class LogFeed:
         pattern: only lines that match it.
         last: at the first read, only this many last lines of each task.
         completes: whether a last line without a newline counts as one with it.
+        is_error: whether the standard error of tasks that have it apart is read, instead of their logs.
     """
 
     files: ExperimentFiles
@@ -73,6 +75,7 @@ class LogFeed:
     pattern: re.Pattern[str] | None = None
     last: int | None = None
     completes: bool = True
+    is_error: bool = False
     _cursors: dict[str, _Cursor] = field(default_factory=dict)
 
     def read(self, history: ExperimentState) -> Iterator[LogLine]:
@@ -112,7 +115,7 @@ class LogFeed:
             yield cursor, is_first
             while self.attempt is None and cursor.attempt < state.attempt:
                 following = self.files.attempt(task, cursor.attempt + 1)
-                if not _is_readable(following):
+                if not _is_readable(following, is_error=self.is_error):
                     break
                 cursor = self._open(task, cursor.attempt + 1, following)
                 yield cursor, False
@@ -124,11 +127,12 @@ class LogFeed:
                 cursor.skip()
 
     def _begin(self, task: str, state: TaskState) -> _Cursor | None:
-        number = self.attempt or latest_attempt(self.files, task, state)
+        number = self.attempt or latest_attempt(self.files, task, state, is_error=self.is_error)
         if number is None:
             return None
         attempt_files = self.files.attempt(task, number)
-        return self._open(task, number, attempt_files) if _is_readable(attempt_files) else None
+        is_readable = _is_readable(attempt_files, is_error=self.is_error)
+        return self._open(task, number, attempt_files) if is_readable else None
 
     def _open(self, task: str, number: int, attempt_files: AttemptFiles) -> _Cursor:
         hidden = masking.forms_in_line(self.secrets)
@@ -136,6 +140,7 @@ class LogFeed:
             task,
             number,
             attempt_files,
+            _path(attempt_files, is_error=self.is_error),
             are_lines=self.pattern is not None,
             completes=self.completes,
             whole=tuple(form.encode(errors="surrogateescape") for form in hidden),
@@ -174,6 +179,7 @@ class _Cursor:
     task: str
     attempt: int
     files: AttemptFiles
+    path: Path
     are_lines: bool  # whether each part of a very long line counts as a line, as for a search
     completes: bool
     whole: Sequence[bytes]  # texts that no part of a long line ends within
@@ -183,7 +189,7 @@ class _Cursor:
 
     def open(self) -> BinaryIO:
         """The log as a stream."""
-        return self.files.open(self.files.log)
+        return self.files.open(self.path)
 
     def go_to(self, offset: int) -> None:
         """Continue at this byte."""
@@ -191,7 +197,7 @@ class _Cursor:
 
     def skip(self) -> None:
         """Continue at the present end of the log."""
-        self.go_to(self.files.log.lstat().st_size)
+        self.go_to(self.path.lstat().st_size)
 
     def read(self, *, is_over: bool) -> Iterator[LogLine]:
         """The lines since the last call; `is_over` includes an incomplete last line and ends the reading."""
@@ -275,10 +281,14 @@ def _lines(text: str) -> Iterator[str]:
         yield rest
 
 
-def _is_readable(files: AttemptFiles) -> bool:
+def _path(files: AttemptFiles, *, is_error: bool) -> Path:
+    return files.stderr if is_error else files.log
+
+
+def _is_readable(files: AttemptFiles, *, is_error: bool) -> bool:
     """Whether an attempt has a log that is a file of its own."""
     try:
-        files.open(files.log).close()
+        files.open(_path(files, is_error=is_error)).close()
     except (FileNotFoundError, NotADirectoryError, RefusedFileError):
         return False
     except OSError:  # the read reports it
@@ -286,24 +296,31 @@ def _is_readable(files: AttemptFiles) -> bool:
     return True
 
 
-def latest_attempt(files: ExperimentFiles, task: str, state: TaskState) -> int | None:
+def latest_attempt(
+    files: ExperimentFiles, task: str, state: TaskState, *, is_error: bool = False
+) -> int | None:
     """The number of the latest attempt that has a log, or None."""
     for number in (state.attempt, state.attempt - 1):
-        if number > 0 and os.path.lexists(files.attempt(task, number).log):
+        if number > 0 and os.path.lexists(_path(files.attempt(task, number), is_error=is_error)):
             return number
     return None
 
 
-def demand(snapshot: Snapshot, task: str, *, attempt: int | None) -> None:
+def demand(snapshot: Snapshot, task: str, *, attempt: int | None, is_error: bool = False) -> None:
     """Check that a task has a log to show.
 
     Raises:
         NotFoundError: the task, or this attempt, has not started; the message contains the reason.
     """
     state = snapshot.history.tasks[task]
-    number = attempt or latest_attempt(snapshot.files, task, state)
-    if number is not None and os.path.lexists(log := snapshot.files.attempt(task, number).log):
-        if not _is_readable(snapshot.files.attempt(task, number)):
+    if is_error and next(one for one in snapshot.spec.tasks if one.id == task).stderr_to_stdout:
+        raise NotFoundError(
+            f"the standard error of {task} is in its log", hint="stderr_to_stdout: false writes it to a file"
+        )
+    number = attempt or latest_attempt(snapshot.files, task, state, is_error=is_error)
+    own = None if number is None else snapshot.files.attempt(task, number)
+    if own is not None and os.path.lexists(log := _path(own, is_error=is_error)):
+        if not _is_readable(own, is_error=is_error):
             raise NotFoundError(
                 f"the log of attempt {number} of {task} is not a regular file any more: {log}",
                 hint="the task, or something else that can write there, has replaced it",

@@ -116,9 +116,7 @@ class Transitions:
             return []
         attempt, excerpt = snapshot.files.attempt(task, state.attempt), None
         if state.submitted:
-            excerpt = log_excerpt.read(
-                attempt.log, secrets=self._secrets, lines=LINES_SHOWN, inside=attempt.root
-            )
+            excerpt = log_excerpt.of_attempt(attempt, secrets=self._secrets, lines=LINES_SHOWN)
         text = f"{change.text}; the first failure of {sweep.id}, further ones are only counted"
         return [Transition(task, change.status, text, excerpt.lines if excerpt else ())]
 

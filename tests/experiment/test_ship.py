@@ -268,3 +268,27 @@ def test_a_changed_spec_runs_its_new_script(workspace: ExpWorkspace, repo: Repo)
     repo.write("word.txt", "later\n")
     workspace.exp("resume", run.id, "--spec", repo.folder / "spec.yaml", "--accept-changes")
     assert (log(run, "mended", 2), log(run, "kept")) == ("mended\n", "shipped\n")
+
+
+def test_each_of_several_repositories_has_its_commit(exp: Exp, repo: Repo) -> None:
+    """What is shipped of a second repository, at a commit of it, is in its folder; both commits are shown."""
+    library = repositories.make(exp.folder.parent / "lib", {"lib.txt": "old\n"})
+    library.git("tag", "v1")
+    library.write("lib.txt", "new\n")
+    library.commit()
+    parts = {"mine": "git", "lib": {"type": "git", "root": "../lib", "ref": "v1"}}
+    spec = {
+        "name": "two",
+        "packager": {"type": "hybrid", "parts": parts},
+        "tasks": {"t": {"inline": "cat code.txt ../lib/lib.txt"}},
+    }
+    exp("run", exp.spec(json.dumps(spec)))
+    assert exp("logs", "latest", "t").stdout == "first\nold\n"
+    commits = [repo.git("rev-parse", "HEAD"), library.git("rev-parse", "v1")]
+    facts = exp("show", "--json").json["packages"][0]["facts"]["parts"]
+    assert [facts[part]["commit"] for part in parts] == commits
+    assert all(commit[:12] in exp("show").stdout for commit in commits)
+    spec["packager"]["parts"]["lib"]["ref"] = "v9"  # type: ignore[index]
+    wrong = exp("run", exp.spec(json.dumps(spec)), "--dry-run", code=2)
+    assert "packager" in wrong.stderr
+    assert "no commit 'v9'" in wrong.stderr

@@ -42,7 +42,9 @@ RAN = ["a 1", "d 1", "g/0 1", "g/1 1", "r 1", "r 2"]
 
 ONCE = ("supervisor.locked", "supervisor.started", "supervisor.ended")
 OFTEN = tuple(
-    point for point in crashpoints.POINTS if not point.startswith(("create.", "supervisor.", "revision."))
+    point
+    for point in crashpoints.POINTS
+    if not point.startswith(("create.", "supervisor.", "revision.", "group."))  # no group has a leader here
 )
 CREATE = tuple(point for point in crashpoints.POINTS if point.startswith("create."))
 MOMENTS = [f"{point}:1" for point in ONCE] + [f"{point}:{n}" for point in OFTEN for n in (1, 2, 4)]

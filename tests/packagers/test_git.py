@@ -268,3 +268,56 @@ class TestSubmodules:
         with pytest.raises(PackagerError, match="third/lib is not checked out") as refused:
             look(outer)
         assert "submodule update --init" in str(refused.value.hint)
+
+
+def test_any_commit_can_be_shipped(repo: Repo) -> None:
+    """`ref` ships what was committed there, whatever is checked out, changed or removed since."""
+    first = repo.git("rev-parse", "HEAD")
+    repo.git("tag", "v1")
+    repo.write("src/lib.py", "X = 2\n")
+    repo.write("src/other.py", "")
+    (repo.folder / "src/main.py").unlink()
+    second = repo.commit()
+    repo.write("src/lib.py", "X = 3\n")
+    before = repo.everything()
+    for ref in ("v1", first, first[:10], "HEAD~1"):
+        content = look(repo, ref=ref)
+        assert paths(content) == COMMITTED
+        assert text(content, "src/lib.py") == "X = 1\n"
+        facts = {"ref": ref, "commit": first, "branch": None, "changed": 0, "new": 0, "changes": []}
+        assert (content.facts, content.left_out, content.diff) == (facts, (), b"")
+    assert look(repo, ref="v1").summary == f"commit {first[:12]} (v1)"
+    assert look(repo, ref="main", subpath="src").facts["commit"] == second
+    assert paths(look(repo, ref="main", subpath="src")) == ["lib.py", "other.py"]
+    assert repo.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"ref": "v7"}, "no commit 'v7'"),
+        ({"ref": "0" * 40}, "no commit '000"),
+        ({"ref": "main:src"}, "no commit"),  # a folder is none
+        ({"ref": "main", "dirty": "refuse"}, "dirty: refuse does not apply"),
+        ({"ref": "main", "subpath": "none"}, "no files in .*none at main"),
+        ({"root": "../../none"}, "root: there is no folder"),
+        ({"root": "../.."}, "in no git repository"),
+    ],
+)
+def test_a_commit_or_repository_that_does_not_exist_is_refused(
+    repo: Repo, options: dict[str, str], named: str
+) -> None:
+    """The option that is wrong is named."""
+    with pytest.raises(PackagerError, match=named):
+        look(repo, **options)
+
+
+def test_another_repository_can_be_shipped(repo: Repo, tmp_path: Path) -> None:
+    """`root` names a folder of it; the spec's folder is not in that content."""
+    library = repositories.make(tmp_path / "lib", {"lib/a.py": "1", "b.py": ""})
+    content = look(repo, root="../../lib/lib")
+    assert paths(content) == ["b.py", "lib/a.py"]
+    assert content.place is None
+    assert content.facts["commit"] == library.git("rev-parse", "HEAD")
+    assert content.facts["repository"] == str(library.folder)
+    assert look(repo, root="../src").place == "experiments"

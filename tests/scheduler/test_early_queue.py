@@ -73,6 +73,7 @@ def test_a_task_waits_behind_parents_in_the_same_queue() -> None:
         {"late": ("/args/0",)},
         {"group": "sweep"},
         {"group": "together"},
+        {"group": "led"},
         {"handler": "on_exit"},
     ],
 )
@@ -81,6 +82,7 @@ def test_what_is_decided_when_its_turn_comes_is_not_early(fields: dict[str, Any]
     groups = (
         Group(id="sweep", members=("b",), axes=("n",), max_parallel=1),
         Group(id="together", members=("b",), together=True),
+        Group(id="led", members=("b",), until="b"),
     )
     assert behind(task("a"), task("b", "a", **fields), groups=groups) == []
 
@@ -107,6 +109,13 @@ def test_members_that_start_together_are_waited_for_together() -> None:
     members = [task(name, group="g") for name in pair.members]
     assert behind(*members, task("b", "g/0"), groups=(pair,)) == []
     assert behind(*members, task("b", "g/0", "g/1"), groups=(pair,)) == ["g/0", "g/1"]
+
+
+def test_an_engine_does_not_wait_for_a_group_with_a_leader() -> None:
+    """A member that is stopped as its leader succeeds has failed for the engine, and succeeded for exp."""
+    pair = Group(id="g", members=("g/0", "g/1"), together=True, until="g/0")
+    members = [task(name, group="g") for name in pair.members]
+    assert behind(*members, task("b", "g/0", "g/1"), groups=(pair,)) == []
 
 
 def test_a_task_is_queued_when_its_engine_has_all_its_parents() -> None:

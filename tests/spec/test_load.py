@@ -298,6 +298,24 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(refused: Refused
         ("tasks: {g: {group: [{inline: x}], executor: [local, local]}}", "names 2 executors for 1 members"),
         ("tasks: {a: {inline: x, executor: [local]}}", "is a list, which only a group can have"),
         ("tasks: {a: {inline: x, fail_fast: true}}", "applies only to groups and tasks with a matrix"),
+        (
+            "tasks: {a: {inline: x, until: any}}",
+            "tasks.a.until: applies only to groups and tasks with a matrix",
+        ),
+        (
+            "tasks: {g: {until: clent, group: [{inline: x, name: client}]}}",
+            "tasks.g.until: names no member of the group: 'clent' (did you mean client?",
+        ),
+        (
+            "tasks: {g: {until: 1, group: [{inline: x}]}}",
+            "names no member of the group: '1' (there are: 0, all",
+        ),
+        ("tasks: {g: {until: any, group: [{inline: x, name: any}]}}", "is unclear: a member is called any"),
+        (
+            "tasks: {g: {until: any, matrix: {a: [1]}, group: [{inline: x}]}}",
+            "of a group with a matrix can only be all in this version",
+        ),
+        ("tasks: {g: {until: a=1, matrix: {a: [1]}, inline: x}}", "can only be all or any in this version"),
         ("tasks: {a: {command: x, entrypoint: sh}}", "does not apply to a command"),
         ("tasks: {a: {inline: x, args: {b: 1}}}", "must be a list for inline"),
         ("tasks: {a: {partial: 'mod:f', args: [1]}}", "must be a mapping for a partial"),
@@ -710,3 +728,22 @@ def test_a_task_without_a_valid_body_is_checked_too(refused: Refused, body: str)
     assert places[0].startswith("tasks.a")
     assert places[-3:] == ["tasks.a.executor", "tasks.a.timeout", "tasks.a.dependencies.0"]
     assert len(found) <= 5
+
+
+@pytest.mark.parametrize(
+    ("until", "selected", "found"),
+    [
+        ("client", (), "g/client"),
+        ("g/client", (), "g/client"),
+        ("1", (), "g/1"),
+        ("any", (), "any"),
+        ("all", (), "all"),
+        ("client", ("g/client",), "g/client"),
+        ("client", ("g/1",), "all"),
+        ("any", ("g/1",), "any"),
+    ],
+)
+def test_a_group_names_its_leader(read: Read, until: str, selected: tuple[str, ...], found: str) -> None:
+    """By its name, its number or its id; a group whose leader is left out has none."""
+    text = f"tasks: {{g: {{until: {until}, group: [{{inline: x, name: client}}, {{inline: y}}]}}}}"
+    assert read(text, only=list(selected)).groups[0].until == found

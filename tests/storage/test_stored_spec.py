@@ -58,6 +58,9 @@ def test_what_is_written_can_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "value"),
     [
+        ("groups.0.until", "b/none"),
+        ("groups.0.until", 7),
+        ("groups.0.until", "../a"),
         ("tasks.0.id", "../../x"),
         ("tasks.0.id", "/etc"),
         ("tasks.0.id", "a//b"),

@@ -251,6 +251,16 @@ def test_what_never_fits_is_refused_with_its_place(exp: Exp, wanted: dict[str, A
     assert exp("list", "-q").stdout == ""
 
 
+def test_a_member_has_to_fit_next_to_its_leader(exp: Exp) -> None:
+    """With a leader, each member runs at the same time as it; without one, they can take turns."""
+    group = "{until: %s, resources: {gpus: 2}, group: [{command: [echo]}, {command: [echo]}]}"
+    spec = exp.spec(f"name: a\ntasks: {{t: {group % 1}}}\n")
+    stderr = exp("validate", spec, "--engines", code=2).stderr
+    assert "tasks.t.until: on local: this machine has 2 GPUs, not 4" in stderr
+    assert "t/0 and t/1 run at the same time" in stderr
+    exp("validate", exp.spec(f"name: a\ntasks: {{t: {group % 'all'}}}\n"), "--engines")
+
+
 def test_supervisor_that_was_killed_waits_no_more(workspace: ExpWorkspace) -> None:
     """Who waited and was killed keeps nobody behind it, and leaves nothing lying about."""
     first = start(workspace, "first", until("go"), ONE)

@@ -235,3 +235,40 @@ def test_missing_library_is_told_with_how_to_get_it(experiment: Experiment) -> N
             assert "pip install" in caught.value.hint
         else:
             assert save()["sizeBytes"] > 0
+
+
+def test_what_is_stored_about_a_file_can_change(experiment: Experiment) -> None:
+    """An update changes one version, whichever way it is named, and is read back by everybody."""
+    first = experiment.files("m", tags=["old"]).save_text("one", to="x.txt")
+    second = experiment.files("m").save_text("two", to="x.txt")
+    experiment.files("m/x.txt").update(description="latest", metadata={"a": 1})
+    experiment.files(file_id=first["id"], tags=["first"]).update()
+    experiment.files("m").update("x.txt", bindrs=["v1"])
+    read = Experiment(experiment.prefix, dash_root=experiment.dash_root).files("m")
+    assert [
+        (file["description"], file["tags"], file["bindrs"], file["version"]) for file in read.versions()
+    ] == [
+        (None, ["first"], [], 1),
+        ("latest", [], ["v1"], 2),
+    ]
+    assert read.read_text(name="x.txt") == "two"
+    assert [file["id"] for file in read.list()] == [second["id"]]
+    for refused, error in (
+        (lambda: read("x.txt").update(), TypeError),
+        (lambda: read.update("y"), NotFoundError),
+    ):
+        with pytest.raises(error):
+            refused()
+    with pytest.raises(RuntimeError, match="not open"):
+        read("x.txt").update(tags=["closed"])
+
+
+def test_an_id_is_one_version(experiment: Experiment) -> None:
+    """`files(file_id=…)` reads that version, and not the latest one at its path."""
+    first = experiment.files("m").save_text("one", to="x.txt")
+    experiment.files("m").save_text("two", to="x.txt")
+    chosen = experiment.files(file_id=first["id"], dest_path="copy.txt")
+    assert chosen.read_text() == "one"
+    assert Path(str(chosen.download())).read_text(encoding="utf-8") == "one"
+    with pytest.raises(TypeError, match="pass only one"):
+        experiment.files("m", prefix="n")

@@ -33,6 +33,12 @@ COLUMNS: Final = (
     Column("TAGS", is_flexible=True, spare=4),
     Column("KEY", is_flexible=True, spare=5),
 )
+FOREIGN: Final = (
+    Column("ID"),
+    Column("CREATED", spare=1),
+    Column("TASKS", is_number=True, spare=2),
+    Column("FOLDER", is_flexible=True, spare=3),
+)
 TITLE: Final = Column("TITLE", is_flexible=True, spare=6)  # only if an experiment has one
 
 
@@ -72,6 +78,10 @@ def command(
         str | None,
         typer.Option("--limit", metavar="N", help=f"Show at most N (default: {LIMIT} in a table)."),
     ] = None,
+    is_foreign: Annotated[
+        bool,
+        typer.Option("--foreign", help="Instead, the runs of NeMo-Run in the same home."),
+    ] = False,
     observe: Observe = False,
     is_json: Json = False,
     quiet: Quiet = False,
@@ -82,9 +92,15 @@ def command(
       exp list --since 2d                     created in the last two days
       exp list --status failed --tag nightly
       exp list --name 'train*' -q             print only the ids
+      exp list --foreign                      runs of NeMo-Run, read-only
     """
     home = Home.from_environment()
     most = whole_number("--limit", limit) if limit is not None else None
+    if is_foreign:
+        if status or tag or observe:
+            raise UsageError("NeMo-Run's runs have no status and no tags; give --name, --since or --limit")
+        _show_foreign(home, names=name, since=_since(since), most=most, is_json=is_json, quiet=quiet)
+        return
     matching = _matching(
         home, names=name, statuses=_statuses(status), tags=tag, since=_since(since), others=observe
     )
@@ -106,16 +122,55 @@ def command(
     elif quiet:
         terminal.write("".join(f"{summary.id}\n" for summary in shown))
     else:
-        titles = [summary.title or "" for summary in shown]
-        columns = (*COLUMNS, TITLE) if any(titles) else COLUMNS
-        rows = [(*_row(summary), title)[: len(columns)] for summary, title in zip(shown, titles, strict=True)]
-        tables.show(columns, rows)
-        if is_cut:
-            terminal.say(
-                f"only the newest {len(shown)} are shown; for more: exp list --limit {len(shown) * 10}"
-            )
-        elif not shown:
-            terminal.say("hint: no matching experiments; start one with: exp run SPEC")
+        _show(shown, is_cut=is_cut)
+
+
+def _show(shown: list[Summary], *, is_cut: bool) -> None:
+    titles = [summary.title or "" for summary in shown]
+    columns = (*COLUMNS, TITLE) if any(titles) else COLUMNS
+    rows = [(*_row(summary), title)[: len(columns)] for summary, title in zip(shown, titles, strict=True)]
+    tables.show(columns, rows)
+    if is_cut:
+        terminal.say(f"only the newest {len(shown)} are shown; for more: exp list --limit {len(shown) * 10}")
+    elif not shown:
+        terminal.say("hint: no matching experiments; start one with: exp run SPEC")
+
+
+def _show_foreign(
+    home: Home, *, names: list[str] | None, since: str | None, most: int | None, is_json: bool, quiet: bool
+) -> None:
+    """The runs of NeMo-Run: its own commands show, and change, them."""
+    from nemorun_cli.views import foreign  # noqa: PLC0415 - rarely asked for
+
+    found = [
+        run
+        for run in foreign.newest_first(home)
+        if (names is None or _matches(run.title, names)) and (since is None or (run.created or "") >= since)
+    ][:most]
+    if is_json:
+        rows = [run.to_json() for run in found]
+        terminal.write_json({"schema": listing.LIST_FORMAT, "experiments": [], "foreign": rows})
+    elif quiet:
+        terminal.write("".join(f"{run.id}\n" for run in found))
+    else:
+        tables.show(
+            FOREIGN,
+            [
+                (
+                    run.id,
+                    times.brief(run.created),
+                    "" if run.tasks is None else str(run.tasks),
+                    str(run.directory),
+                )
+                for run in found
+            ],
+        )
+        if not found:
+            terminal.say(f"hint: NeMo-Run has no runs under {home.directory}")
+
+
+def _matches(name: str, patterns: list[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _matching(
@@ -130,7 +185,7 @@ def _matching(
     """The summaries that match all filters; experiments that are too old are not read."""
     chosen = home.names()
     if names:
-        chosen = [name for name in chosen if any(fnmatch.fnmatchcase(name, pattern) for pattern in names)]
+        chosen = [name for name in chosen if _matches(name, names)]
     for summary in listing.newest_first(home, names=chosen, since=since, others=others):
         if statuses and summary.status not in statuses:
             continue

@@ -40,6 +40,10 @@ def command(
     grep: Annotated[
         str | None, typer.Option("--grep", metavar="REGEX", help="Only lines matching this regex.")
     ] = None,
+    is_error: Annotated[
+        bool,
+        typer.Option("--stderr", help="The standard error of tasks with `stderr_to_stdout: false`."),
+    ] = False,
     raw: Annotated[
         bool, typer.Option("--raw", help="Print the bytes of the logs unchanged, as `cat` does.")
     ] = False,
@@ -47,7 +51,8 @@ def command(
 ) -> int:
     """Print the output of tasks.
 
-    Each task has one log, with its standard output and standard error. On a terminal, colours are kept and
+    Each task has one log, with its standard output and standard error, or with `stderr_to_stdout: false` of
+    the task two. On a terminal, colours are kept and
     all other control sequences are left out; a pipe gets the bytes as they are.
 
     Examples:
@@ -72,9 +77,10 @@ def command(
         pattern=pattern,
         last=count,
         completes=not raw,
+        is_error=is_error,
     )
     if not follow and len(names) == 1:
-        log_reader.demand(snapshot, names[0], attempt=number)
+        log_reader.demand(snapshot, names[0], attempt=number, is_error=is_error)
     with LogOutput(sys.stdout, is_led=len(names) > 1 and not raw, is_raw=raw) as output:
         if follow:
             return _follow(run, feed, _write_json if is_json else output.line)

@@ -150,15 +150,17 @@ def _pairs(values: Mapping[str, Any]) -> list[str]:
 
 
 def _tasks(snapshot: Snapshot) -> list[str]:
-    """A line for each task: what it runs, and its dependencies."""
+    """A line for each task: what it runs, its dependencies, and whether its group ends with it."""
     lines = []
+    leaders = {group.until: group.id for group in snapshot.spec.groups if group.has_leader}
     for task in snapshot.spec.tasks:
         body = " ".join(task.body) if isinstance(task.body, tuple) else str(task.body).strip()
         first, _, rest = body.partition("\n")
         needs = ""
         if task.dependencies:
             needs = f"  <- {task.dependency_type} {', '.join(task.dependencies)}"
-        lines.append(f"  {task.id}: {task.kind} {first}{' …' if rest else ''}{needs}")
+        leads = f"  ({leaders[task.id]} ends with it)" if task.id in leaders else ""
+        lines.append(f"  {task.id}: {task.kind} {first}{' …' if rest else ''}{needs}{leads}")
     return lines
 
 

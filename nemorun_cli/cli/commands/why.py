@@ -14,6 +14,7 @@ from nemorun_cli.cli.tables import Column
 from nemorun_cli.experiment.run import find
 from nemorun_cli.model import wording
 from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.storage import ledger
 from nemorun_cli.views import known_secrets, sweeps
 from nemorun_cli.views.reports import failure_groups, why_report
@@ -116,7 +117,19 @@ def _notable(snapshot: Snapshot) -> list[str]:
     """The tasks to explain when none is named: all tasks with the worst status that occurs."""
     states = snapshot.history.tasks
     by_status = ([name for name, state in states.items() if state.status is status] for status in WORST_FIRST)
-    return next(filter(None, by_status), [])
+    return next(filter(None, by_status), None) or _needless(snapshot)
+
+
+def _needless(snapshot: Snapshot) -> list[str]:
+    """The members that run although their group has ended with its leader."""
+    schedule = Schedule(snapshot.spec, snapshot.history)
+    return [
+        name
+        for group in snapshot.spec.groups
+        if group.has_leader and schedule.group_end(group) is not None
+        for name in group.members
+        if snapshot.history.tasks[name].is_live
+    ]
 
 
 def _sweep_of(snapshot: Snapshot, names: Sequence[str]) -> Group | None:

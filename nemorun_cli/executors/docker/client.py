@@ -20,16 +20,19 @@ from urllib.parse import quote
 from nemorun_cli.errors import EngineError, UsageError
 from nemorun_cli.storage import attempts
 from nemorun_cli.system import crashpoints, user
-from nemorun_cli.system.files import descriptor_to_append, read_bytes
+from nemorun_cli.system.files import descriptor_to_append, is_regular, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from nemorun_cli.storage.paths import AttemptFiles
 
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 UNIX: Final = "unix://"
 PATIENCE: Final = 60  # seconds that one request may take
 CHUNK: Final = 65536
 AT_ONCE: Final = 16  # chunks of a log that are read per call
+FRAME_OF_ERROR: Final = 2  # the number of standard error
 FRAME_HEADER: Final = 8  # bytes before each frame of a log: the stream's number, and the frame's length
 OK: Final = 200
 NOT_FOUND: Final = 404
@@ -384,52 +387,62 @@ class Stream:
 
 
 class LogFile:
-    """The log of a container without the shim, copied into the attempt's file in chunks.
+    """The log of a container without the shim, copied into the attempt's files in chunks.
 
-    The file is a prefix of the engine's log, so its length is the position at which to continue.
+    Standard error has a file of its own if that exists. Each file is a prefix of what the engine has, so its
+    length is the position at which to continue.
     """
 
-    def __init__(self, path: Path) -> None:
-        attempts.remove_trap(path)  # by which a task in a container may have replaced its log
-        self._file = descriptor_to_append(path)
-        self._to_skip = os.fstat(self._file).st_size
+    def __init__(self, own: AttemptFiles) -> None:
+        has_own_error = is_regular(own.stderr, follows_link=False)
+        paths = (own.log, own.stderr) if has_own_error else (own.log,)
+        self._files: list[int] = []
+        for path in paths:
+            attempts.remove_trap(path)  # by which a task in a container may have replaced its log
+            self._files.append(descriptor_to_append(path))
+        self._to_skip = [os.fstat(file).st_size for file in self._files]
         self._incomplete = b""
         self.has_failed = False  # the file is incomplete
 
     def feed(self, data: bytes) -> None:
-        """Accept the next data of the engine's stream and write the part that the file does not have."""
+        """Accept the next data of the engine's stream and write the part that the files do not have."""
         self._incomplete += data
-        frames = []
+        frames: list[list[bytes]] = [[] for _ in self._files]
         begin = 0
         while len(self._incomplete) >= begin + FRAME_HEADER:
             length = int.from_bytes(self._incomplete[begin + 4 : begin + FRAME_HEADER], "big")
             end = begin + FRAME_HEADER + length
             if len(self._incomplete) < end:
                 break
-            frames.append(self._incomplete[begin + FRAME_HEADER : end])
+            is_error = self._incomplete[begin] == FRAME_OF_ERROR
+            frames[is_error and len(frames) - 1].append(self._incomplete[begin + FRAME_HEADER : end])
             begin = end
         self._incomplete = self._incomplete[begin:]
-        text = b"".join(frames)
-        skipped = min(self._to_skip, len(text))
-        self._to_skip -= skipped
+        for number, parts in enumerate(frames):
+            self._write(number, b"".join(parts))
+
+    def _write(self, number: int, text: bytes) -> None:
+        skipped = min(self._to_skip[number], len(text))
+        self._to_skip[number] -= skipped
         view = memoryview(text)[skipped:]
         try:
             while view and not self.has_failed:
-                view = view[os.write(self._file, view) :]
+                view = view[os.write(self._files[number], view) :]
         except OSError:
             self.has_failed = True
             raise
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._file)
+        """Close the files."""
+        for file in self._files:
+            os.close(file)
 
 
 class ContainerLog:
     """Follows the log of a container without the shim; `fileno` becomes readable when it has more."""
 
-    def __init__(self, engine: Engine, container: str, path: Path) -> None:
-        self._file = LogFile(path)
+    def __init__(self, engine: Engine, container: str, own: AttemptFiles) -> None:
+        self._file = LogFile(own)
         try:
             self._stream = engine.log(container, follow=True)
         except DownError:

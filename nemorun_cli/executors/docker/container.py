@@ -49,6 +49,7 @@ _PASSED_ON: Final = ("shm_size", "ipc", "network", "privileged", "runtime", "ini
 # would change the environment that the task sees.
 START_SCRIPT: Final = f"""\
 exec >>"$1" 2>&1
+[ -z "$3" ] || exec 2>>"$3"
 unset TINI_KILL_PROCESS_GROUP
 if [ "$2" = input ]; then
     EXP_SHIM_TEXT= EXP_SHIM_LAST= EXP_SHIM_END='
@@ -60,7 +61,7 @@ if [ "$2" = input ]; then
     eval "$EXP_SHIM_TEXT"
     exec </dev/null
 fi
-shift 2
+shift 3
 if cd -- "$3" 2>/dev/null; then command -v "$8" >/dev/null || exit {NO_PROGRAM}; fi
 exec sh "$@"
 """
@@ -240,7 +241,8 @@ def arguments(job: Job, plan: Plan) -> dict[str, Any]:
     if needs_shell(plan):
         shim = shim_line(job.files.directory, plan, plan.argv[0])[1:]
         is_waiting = waits_for_input(plan)
-        script = ["-c", START_SCRIPT, "exp", str(job.files.log), "input" if is_waiting else ""]
+        error = "" if plan.stderr_to_stdout else str(job.files.stderr)
+        script = ["-c", START_SCRIPT, "exp", str(job.files.log), "input" if is_waiting else "", error]
         create |= {"entrypoint": ["sh"], "command": [*script, *shim], "stdin_open": is_waiting}
     else:
         create |= {"entrypoint": [plan.argv[0]], "command": list(plan.argv[1:]), "working_dir": plan.workdir}

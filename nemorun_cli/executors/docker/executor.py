@@ -136,6 +136,7 @@ class DockerExecutor:
             is_container=True,
             member_network=network,
             shares_objects=network is not None and network.name == networks.OWN,
+            separates_stderr=True,
         )
 
     @classmethod
@@ -440,7 +441,7 @@ class DockerExecutor:
             tracked.deadline = time.monotonic() + timeout - max(0.0, age(since))
         if tracked.is_bare and self._engine is not None and tracked.log is None:
             with contextlib.suppress(DownError, OSError):  # `lifecycle.finish` completes the log in any case
-                tracked.log = ContainerLog(self._engine, container, tracked.job.files.log)
+                tracked.log = ContainerLog(self._engine, container, tracked.job.files)
                 self._selector.register(tracked.log, selectors.EVENT_READ, tracked)
 
     def _follow(self, tracked: _Tracked) -> None:

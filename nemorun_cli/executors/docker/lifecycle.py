@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from nemorun_cli.model.plan import Plan
 
 TRIES: Final = 5  # attempts to create a container whose name another process is releasing
-PROGRAM_POSITION: Final = 12  # after -c, the script, exp, log, secrets, and seven arguments of the shim
+PROGRAM_POSITION: Final = 13  # after -c, the script, exp, log, input, error, and seven arguments of the shim
 INIT_COMPLAINS: Final = "[FATAL tini"  # start of the message of docker-init when it cannot run a program
 KILLED: Final = attempt_end.SIGNAL_BASE + 9  # exit code after KILL
 INSPECTIONS: Final = 4  # of a killed container, to learn the reason
@@ -143,25 +143,30 @@ def _start(
         return StartedContainer(container, claimed(job) or since, has_ended=not existing["State"]["Running"])
     crashpoints.point("attempt.locked")
     try:
-        if containers.needs_shell(plan):
-            attempts.put(job.files.usage, "container\n")  # so that the shim records the container's usage
-        else:
-            attempts.put(job.files.claim, container)
+        _prepare_files(job, plan, container)
     except OSError:
         engine.remove(container)
         raise
+    text = None
+    if containers.waits_for_input(plan):
+        text = containers.secrets_text({name: secrets[name] for name in plan.secrets})
     try:
-        if containers.waits_for_input(plan):
-            text = containers.secrets_text({name: secrets[name] for name in plan.secrets})
-            engine.start(container, text, before_text=attendance.arrive_and_wait if attendance else None)
-            since = time.time()
-        else:
-            engine.start(container, None)
+        engine.start(container, text, before_text=attendance.arrive_and_wait if attendance else None)
     except (RefusedError, NoSuchObjectError) as error:
         engine.remove(container)
         raise RefusedError(_explain_refusal(str(error), image, plan)) from None
     crashpoints.point("attempt.spawned")
-    return StartedContainer(container, since)
+    return StartedContainer(container, since if text is None else time.time())
+
+
+def _prepare_files(job: Job, plan: Plan, container: str) -> None:
+    """Write what has to be in the folder of an attempt before its container starts."""
+    if containers.needs_shell(plan):
+        attempts.put(job.files.usage, "container\n")  # so that the shim records the container's usage
+        return
+    if not plan.stderr_to_stdout and not job.files.stderr.exists():
+        attempts.put(job.files.stderr, "")
+    attempts.put(job.files.claim, container)
 
 
 def _create(engine: Engine, job: Job, plan: Plan) -> tuple[str, dict[str, Any] | None]:
@@ -266,7 +271,8 @@ def _own_files(engine: Engine, job: Job, container: str) -> None:
     """Replace the records that belong to root, because the task ran as root, by readable copies."""
     if os.geteuid() == 0:
         return
-    for path in (job.files.exit, job.files.outputs, job.files.usage, job.files.records, job.files.log):
+    own = job.files
+    for path in (own.exit, own.outputs, own.usage, own.records, own.log, own.stderr):
         if files.is_regular(path, follows_link=False) and not os.access(path, os.R_OK):
             with contextlib.suppress(NoSuchObjectError, RefusedError):
                 files.write_whole(path, engine.read_file(container, str(path)))
@@ -314,7 +320,7 @@ def never_started(job: Job, *, is_bare: bool) -> AttemptStatus:
 def _complete_log(engine: Engine, job: Job, container: str) -> bool:
     """Write the missing part of the attempt's log; return whether nothing of it is left to write."""
     try:
-        with contextlib.closing(LogFile(job.files.log)) as log, engine.log(container, follow=False) as stream:
+        with contextlib.closing(LogFile(job.files)) as log, engine.log(container, follow=False) as stream:
             for data in stream.read_all():
                 log.feed(data)
     except OSError:

@@ -41,6 +41,11 @@ class Batch:
     indices: tuple[int, ...] | None = None
     each: tuple[Request, ...] = ()
 
+    @property
+    def is_led(self) -> bool:
+        """Whether the members are those of a group that ends with its leader."""
+        return any(job.plan is not None and job.plan.ends_company is not None for job in self.jobs)
+
 
 def batches(
     requests: Iterable[tuple[Job, Request]], *, longest: int, size: Callable[[str], int | None]

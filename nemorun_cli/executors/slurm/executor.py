@@ -107,7 +107,9 @@ class SlurmExecutor:
             has_remote_paths="tunnel" in options,
             checks_requests=True,
             queues_early=True,
+            ends_groups=True,
             is_container="container_image" in options,
+            separates_stderr=True,
         )
 
     def __init__(self, name: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> None:

@@ -7,16 +7,21 @@ import json
 import math
 import re
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.errors import EngineError
 from nemorun_cli.executors.slurm.commands import PATH
 from nemorun_cli.executors.slurm.dependency import DECLINED, DECLINED_BEFORE, SIGNALLED, UPSTREAM, array
-from nemorun_cli.executors.slurm.het_job import components
+from nemorun_cli.executors.slurm.het_job import STEP, components
 from nemorun_cli.executors.slurm.job_script_templates import (
     BODY_TEXT,
     FORWARD,
     GATE,
+    LED,
+    LED_END,
+    LED_JOB,
+    LED_START,
     LOGIN,
     MEMBER_HOSTS,
     NO_LOGIN,
@@ -26,6 +31,7 @@ from nemorun_cli.executors.slurm.job_script_templates import (
 from nemorun_cli.executors.slurm.sbatch_options import NOTICE
 from nemorun_cli.model.attempt_end import short_signal
 from nemorun_cli.model.group_hosts import HOSTS, LONGEST_TEXT
+from nemorun_cli.storage.paths import AttemptFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,10 +47,13 @@ NEAR_LIMIT: Final = (
 NEAR_LIMIT_BEFORE: Final = "near-its-limit"  # its name in experiments that began before 0.1.0
 OUTPUT: Final = "output"  # in a submission's folder: what is not a task's output; one per member of an array
 BODY: Final = "body"  # in a submission's folder: the script that runs one member of a co-scheduled group
+STDERR: Final = AttemptFiles(Path()).stderr.name
 SECRETS: Final = "secrets"  # in an attempt's folder, until its job has read it
 
 RUNNING: Final = "running"  # in an attempt's folder, while its job script supervises the task
 KILL_NOTICE: Final = "URG"  # the signal that makes a job script kill the task and all that it started
+END_NOTICE: Final = "WINCH"  # the signal between the scripts of a job that its group has ended; else ignored
+ENDED: Final = "ended"  # in the submission's folder of a group with a leader, once the group has ended
 CHECKS_PER_SECOND: Final = 10  # for processes that a finished task left running
 MOST_CHECKS: Final = 50  # after KILL, before remaining processes are left to Slurm
 
@@ -72,6 +81,7 @@ def job_script(
     news: PurePath,
     dependency: str = "",
     each: Sequence[Request] = (),
+    is_led: bool = False,
 ) -> str:
     """The script for sbatch: one job, or an array with one job per member.
 
@@ -83,6 +93,7 @@ def job_script(
         news: the file to which a job appends a line when it starts or finishes.
         dependency: the value of `--dependency`; empty for none.
         each: the request of each member, if they are steps of one job; each step then runs `body_text`.
+        is_led: whether they are members of a group that ends with its leader.
     """
     common = [f"--job-name={name}"]
     if not any(option.startswith("--comment=") for option in request.options):
@@ -102,7 +113,11 @@ def job_script(
         lines = "\n#SBATCH hetjob\n".join("\n".join(map(_sbatch_line, part)) for part in parts)
         members = " ".join(str(index) for index in range(len(each)))
         script = STEPS.format(
-            body=shlex.quote(f"{folder}/{BODY}"), members=members, kill=KILL_NOTICE, notice=NOTICE
+            body=shlex.quote(f"{folder}/{BODY}"),
+            members=members,
+            kill=KILL_NOTICE,
+            notice=NOTICE,
+            led=LED_JOB.format(end=END_NOTICE) if is_led else "",
         )
         return f"{SHEBANG}\n{lines}\n{_environment(request)}{script}"
     lines = "\n".join(map(_sbatch_line, (*common, *request.options, *dependencies)))
@@ -131,7 +146,13 @@ def _sbatch_line(option: str) -> str:
 
 
 def body_text(
-    request: Request, *, folder: PurePath, news: PurePath, index: str, is_gated: bool = False
+    request: Request,
+    *,
+    folder: PurePath,
+    news: PurePath,
+    index: str,
+    is_gated: bool = False,
+    is_led: bool = False,
 ) -> str:
     """The shell text that runs one member.
 
@@ -141,7 +162,20 @@ def body_text(
         news: the file to which it appends a line when it starts or finishes.
         index: a shell expression for the member's index.
         is_gated: whether it checks its parents' records before it runs the task.
+        is_led: whether it is a member of a group that ends with its leader.
     """
+    led = {
+        "led": LED.format(
+            kill=KILL_NOTICE,
+            end=END_NOTICE,
+            ended=ENDED,
+            signalled=SIGNALLED,
+            step=STEP,
+            stopped=AttemptFiles(Path()).stopped.name,
+        ),
+        "led_start": LED_START.format(end=END_NOTICE, ended=ENDED),
+        "led_end": LED_END,
+    }
     marker = "timed-out" if request.ends_time else NEAR_LIMIT
     forward = FORWARD.format(marker=marker, signal=request.forward, notice=NOTICE) if request.forward else ""
     return BODY_TEXT.format(
@@ -160,6 +194,7 @@ def body_text(
         output=OUTPUT,
         running=RUNNING,
         most_looks=MOST_CHECKS,
+        **(led if is_led else dict.fromkeys(led, "")),
     )
 
 
@@ -218,8 +253,12 @@ def member_text(
     }
     if plan.secrets:
         values["has_secrets"] = "yes"
+    if not plan.stderr_to_stdout:
+        values["error"] = STDERR
     if upstream:
         values["behind"] = _array(upstream)
+    if plan.ends_company is not None:
+        values["ends"] = shlex.quote(" ".join(plan.ends_company))
     text = "".join(f"_exp_{name}={value}\n" for name, value in values.items())
     if peers:
         text += MEMBER_HOSTS.format(variable=HOSTS, longest=LONGEST_TEXT, peers=_array(peers)[1:-1])

@@ -21,7 +21,7 @@ BODY_TEXT: Final = """\
 _exp_folder={folder}
 _exp_news={news}
 _exp_index={index}
-_exp_secrets=() _exp_defaults=() _exp_task='' _exp_running='' _exp_has_secrets=''
+_exp_secrets=() _exp_defaults=() _exp_task='' _exp_running='' _exp_has_secrets='' _exp_error=''
 # shellcheck disable=SC1090 # the members' files are next to this script
 . "$_exp_folder/$_exp_index" || exit
 umask 077
@@ -37,7 +37,8 @@ else
 fi
 ln -f -- "$_exp_folder/{output}${{SLURM_ARRAY_TASK_ID+-$SLURM_ARRAY_TASK_ID}}" \
     "$_exp_attempt/backend-output" 2>/dev/null
-{gate}exec >>"$_exp_attempt/log" 2>&1 </dev/null
+{gate}{led}exec >>"$_exp_attempt/log" 2>&1 </dev/null
+[ -z "$_exp_error" ] || exec 2>>"$_exp_attempt/$_exp_error"
 if [ -n "$_exp_has_secrets" ] && [ -e "$_exp_attempt/secrets" ]; then
     # shellcheck disable=SC1091
     . "$_exp_attempt/secrets"
@@ -54,7 +55,7 @@ _exp_leave() {{
     [ -n "$_exp_task" ] ||
         _exp_record "{{\\"exit_code\\":null,\\"launch\\":\\"setup_lines ended its job with code $code\\"}}"
     [ -z "$_exp_running" ] || rm -f -- "$_exp_running"
-    echo "$_exp_index" >>"$_exp_news"
+{led_end}    echo "$_exp_index" >>"$_exp_news"
 }}
 trap _exp_leave EXIT
 _exp_export() {{
@@ -132,7 +133,7 @@ echo "$_exp_index" >>"$_exp_news"
 _exp_unexport "${{_exp_environment[@]}}" 2>/dev/null
 /usr/bin/env -- "${{_exp_environment[@]}}" /bin/sh "${{_exp_command[@]}}" 9>&- &
 _exp_task=$!
-{forward}while kill -0 "$_exp_task" 2>/dev/null; do wait "$_exp_task"; done
+{led_start}{forward}while kill -0 "$_exp_task" 2>/dev/null; do wait "$_exp_task"; done
 wait "$_exp_task"
 _exp_code=$?
 _exp_unexport "${{_exp_secrets[@]}}" 2>/dev/null
@@ -224,11 +225,11 @@ fi
 STEPS: Final = """\
 # One job of exp: it runs the members of a co-scheduled group, each under the experiment's shim.
 _exp_members=()
-for _exp_one in {members}; do
+_exp_pass_on() {{ kill -s "$1" "${{_exp_members[@]}}" 2>/dev/null; }}
+{led}for _exp_one in {members}; do
     /bin/bash {body} "$_exp_one" </dev/null >/dev/null 2>&1 &
     _exp_members+=("$!")
 done
-_exp_pass_on() {{ kill -s "$1" "${{_exp_members[@]}}" 2>/dev/null; }}
 trap '_exp_pass_on {kill}' {kill}
 trap '_exp_pass_on {notice}' {notice}
 _exp_code=0
@@ -284,4 +285,64 @@ _exp_meet() {{ # MEMBER VARIABLE LIST FIRST LENGTH; the same for each further me
 }}
 _exp_meet {peers}
 unset -f _exp_expand _exp_meet
+"""
+
+# For the members of a co-scheduled group that ends with its leader. The member whose end is the end of the
+# group signals the script of the job, which signals the others: they stop also without a supervisor.
+LED_JOB: Final = """\
+trap '_exp_pass_on {end}' {end}
+"""
+
+LED: Final = """\
+_exp_scancel=$(type -P scancel) # with the PATH of the job, and not that of the task
+_exp_stopped='' _exp_killer=''
+_exp_stop_step() {{ # SIGNAL: send it to the step that runs the task, or else to the processes here
+    local step=''
+    if [ -f "$_exp_attempt/{step}" ] && [ ! -h "$_exp_attempt/{step}" ]; then
+        read -r step 2>/dev/null <"$_exp_attempt/{step}"
+    fi
+    case $step in
+    *[!0-9.]* | '') ;;
+    *) "$_exp_scancel" --quiet "--signal=$1" "$step" 2>/dev/null && return ;;
+    esac
+    _exp_forward "$1"
+}}
+_exp_stop_member() {{
+    [ -z "$_exp_stopped" ] || return
+    _exp_stopped=yes
+    (set -C && echo job >"$_exp_attempt/{stopped}") 2>/dev/null
+    _exp_stop_step "$_exp_stop"
+    (
+        sleep "$((_exp_patience / 10)).$((_exp_patience % 10))"
+        _exp_stop_step KILL
+        sleep 5
+        kill -s {kill} "$$"
+    ) &
+    _exp_killer=$!
+}}
+_exp_end_group() {{ # if this end is the end of the group
+    local record='' end=failure
+    [ -z "$_exp_stopped" ] || return
+    if [ -f "$_exp_attempt/exit.json" ] && read -r record 2>/dev/null <"$_exp_attempt/exit.json" &&
+        [ "$record" = '{{"exit_code":0}}' ] && [ ! -e "$_exp_attempt/{signalled}" ]; then
+        end=success
+    fi
+    case " $_exp_ends " in
+    *" $end "*)
+        true >>"$_exp_folder/{ended}" # for a member that has not begun
+        trap '' {end}
+        kill -s {end} "$PPID"
+        ;;
+    esac
+}}
+"""
+
+LED_START: Final = """\
+trap _exp_stop_member {end}
+[ ! -e "$_exp_folder/{ended}" ] || _exp_stop_member
+"""
+
+LED_END: Final = """\
+    _exp_end_group
+    [ -z "$_exp_killer" ] || kill -s KILL -- "-$_exp_killer" 2>/dev/null
 """

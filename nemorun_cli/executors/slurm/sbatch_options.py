@@ -32,6 +32,7 @@ NOTICE: Final = "XCPU"  # the signal that announces the time limit to a job scri
 MOST_EARLIER: Final = 100  # attempts whose folders are mounted: an argument has at most 128 KiB
 
 MEGA: Final = 1024**2
+LONGEST_NAME: Final = 200  # characters of a job's name; accounting stores 255
 
 _OVERLAPPING: Final = {  # the options that request the same as a resource
     "cpus": ("cpus_per_task", "cpus_per_gpu"),
@@ -60,6 +61,11 @@ _SIGNAL: Final = {
     "type": "string",
     "pattern": r"^(SIG)?[A-Z][A-Z0-9]*(@[0-9]+)?(?![\s\S])",
 }
+_JOB_NAME: Final = {
+    "title": "a text, in which {name}, {task} and {id} are replaced",
+    "type": "string",
+    "pattern": r"^([^{}\n\r\x00]|\{(name|task|id)\})+(?![\s\S])",
+}
 _LINES: Final = {
     "title": "lines of shell: a text, or a list of texts",
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
@@ -84,12 +90,12 @@ FIELDS: Final[Mapping[str, Any]] = {
         " distribution extra_node_info gpu_bind gpu_freq gres_flags hint mail_user mcs_label mem_bind"
         " network nodefile power prefer profile propagate reservation switches tmp wckey",
     ),
-    **_fields(_LIST, "constraint exclude gres licenses mail_type nodelist partition qos"),
+    **_fields(_LIST, "constraint exclude gres licenses mail_type nodelist partition qos tres_per_task"),
     **_fields(
         _COUNT,
         "core_spec cores_per_socket cpus_per_gpu cpus_per_task delay_boot mincpus ntasks ntasks_per_core"
-        " ntasks_per_gpu ntasks_per_node ntasks_per_socket sockets_per_node thread_spec threads_per_core"
-        " wait_all_nodes",
+        " ntasks_per_gpu ntasks_per_node ntasks_per_socket segment sockets_per_node thread_spec"
+        " threads_per_core wait_all_nodes",
     ),
     **_fields(
         _AMOUNT, "gpus gpus_per_node gpus_per_socket gpus_per_task mem mem_per_cpu mem_per_gpu nodes priority"
@@ -112,6 +118,7 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "additionalProperties": False,
     "properties": {
         **FIELDS,
+        "job_name": _JOB_NAME,
         "setup_lines": _LINES,
         "srun": _FLAG,
         "srun_args": _ARGUMENTS,
@@ -143,6 +150,7 @@ class Request:
         options: of sbatch, without those that differ between submissions.
         setup_lines: shell that the job script runs before the task.
         login: whether login files set up the job's environment.
+        job_name: what the spec calls the jobs; None if nothing.
         max_parallel: how many members of an array run at once.
         forward: the signal that the job script sends to the task shortly before the time limit.
         ends_time: whether that signal makes the end of the task a timeout, as `stop_signal` does; a signal
@@ -152,6 +160,7 @@ class Request:
     options: tuple[str, ...]
     setup_lines: tuple[str, ...] = ()
     login: bool = True
+    job_name: str | None = None
     max_parallel: int | None = None
     forward: str | None = None
     ends_time: bool = True
@@ -189,10 +198,19 @@ def request(options: Mapping[str, Any], plan: Plan) -> Request:
         options=tuple(flags),
         setup_lines=(lines,) if isinstance(lines, str) else tuple(lines),
         login=plan.env_inherit != "none",
+        job_name=_job_name(options["job_name"], plan) if "job_name" in options else None,
         max_parallel=options.get("max_parallel"),
         forward=forward,
         ends_time=user_signal is None,
     )
+
+
+def _job_name(template: str, plan: Plan) -> str:
+    """The name of a plan's job, in safe characters; jobs of a group's members are named after the group."""
+    task = plan.task.rpartition("/")[0] or plan.task
+    values = {"{name}": plan.env["EXP_NAME"], "{task}": task, "{id}": plan.experiment}
+    text = re.sub(r"\{(name|task|id)\}", lambda found: values[found[0]], template)
+    return re.sub(r"[^A-Za-z0-9._=/+ :@%,~-]", "_", text)[:LONGEST_NAME]
 
 
 def sbatch_flags(options: Mapping[str, Any], wanted: Resources = NOTHING) -> list[str]:
@@ -222,9 +240,13 @@ def clash(options: Mapping[str, Any], wanted: Resources) -> str | None:
         for option in names
         if option in given
     ]
-    gres = ",".join(_listed(options.get("gres", [])))
-    if wanted.gpus is not None and re.search(r"(^|,)(gres/)?gpu\b", gres):
-        overlapping.append("gres")
+    for option, part in (("gres", r"(gres/)?gpu\b"), ("tres_per_task", r"gres[/:]gpu\b")):
+        if wanted.gpus is not None and re.search(rf"(^|,){part}", ",".join(_listed(options.get(option, [])))):
+            overlapping.append(option)
+    if wanted.cpus is not None and re.search(
+        r"(^|,)cpu\b", ",".join(_listed(options.get("tres_per_task", [])))
+    ):
+        overlapping.append("tres_per_task")
     if not overlapping:
         return None
     return f"its options already request this: {', '.join(overlapping)}; remove one of the two"

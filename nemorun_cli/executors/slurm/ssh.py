@@ -29,7 +29,7 @@ ALIVE_COUNT: Final = 3  # how many of them may remain unanswered
 FAILED: Final = 255  # ssh's exit code for its own failures
 
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
-    "title": "how the cluster is reached: host, job_dir, and optionally user, port, identity, artifacts",
+    "title": "how the cluster is reached: host, job_dir; and user, port, identity, pre_command, artifacts",
     "type": "object",
     "additionalProperties": False,
     "required": ["host", "job_dir"],
@@ -49,6 +49,11 @@ OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
             "title": "the path of a private key that begins with / or ~/",
             "type": "string",
             "pattern": remote_host.IDENTITY,
+        },
+        "pre_command": {
+            "title": "shell code that makes Slurm's commands available, such as module load slurm",
+            "type": "string",
+            "pattern": r"^[^\x00]+(?![\s\S])",
         },
         "artifacts": {
             "title": "a list of globs of files in the experiment's folder, such as results/**",
@@ -88,6 +93,7 @@ class Tunnel:
     Attributes:
         host: as ssh takes it; `~/.ssh/config` provides the settings that are not given here.
         job_dir: the folder on it that contains the files of experiments.
+        pre_command: shell code that runs there before Slurm's commands.
     """
 
     host: str
@@ -95,6 +101,7 @@ class Tunnel:
     user: str | None = None
     port: int | None = None
     identity: str | None = None
+    pre_command: str | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Tunnel:

@@ -173,24 +173,28 @@ class Submissions:
         """
         folder = self._make_folder()
         keys = tuple(job.key for job in batch.jobs)
+        # With a name of the spec's own, no job has this one, and the job is found by its folder alone.
         name = job_name(batch.jobs[0].experiment, keys, cluster_path(folder))
         submission = Submission(folder, name, keys, time.time(), by_steps, batch.dependency, batch.indices)
         submission.place = str(cluster_path(folder))
         news = cluster_path(self.news)
         if batch.each:
             submission.is_coscheduled, submission.components = True, len(components(batch.each))
-            body = body_text(batch.request, folder=cluster_path(folder), news=news, index="$1")
+            body = body_text(
+                batch.request, folder=cluster_path(folder), news=news, index="$1", is_led=batch.is_led
+            )
             files.write(folder / BODY, body)
         for key, index in submission.indices.items():
             files.write(folder / str(index), members[key])
         text = job_script(
             batch.request,
-            name=name,
+            name=batch.request.job_name or name,
             folder=cluster_path(folder),
             indices=tuple(submission.indices.values()) if submission.is_array else (),
             news=news,
             dependency=batch.dependency,
             each=batch.each,
+            is_led=batch.is_led,
         )
         files.write(submission.script, text)
         # Written last and atomically: without this file, the submission was never made.

@@ -11,7 +11,7 @@ from nemorun_cli.model import attempt_end
 from nemorun_cli.model.attempt_end import AttemptEnd
 from nemorun_cli.model.clock import stamp
 from nemorun_cli.model.status import TaskStatus
-from nemorun_cli.scheduler.attempt_result import conclude
+from nemorun_cli.scheduler import attempt_result
 from nemorun_cli.scheduler.schedule import Schedule
 from nemorun_cli.spec import secret_values
 from nemorun_cli.storage import attempts, ledger, requests
@@ -144,9 +144,12 @@ class _LedgerBuilder:
             return attempt_end.lost("its end is no longer known")
         if not self._can_check:
             return ending
-        return conclude(
+        schedule = Schedule(self._spec, self._history)
+        return attempt_result.conclude(
             ending,
-            sent=None,
+            sent=attempt_result.cancel_of(schedule, task, ending, sent=None, files=files)
+            if schedule.group_with_leader(task)
+            else None,
             requested=None,
             written=files.outputs,
             inside=files.root,

@@ -39,7 +39,12 @@ if TYPE_CHECKING:
 LITERAL_SECTIONS = frozenset(("version", "name", "params"))  # in these, `${{` is ordinary text
 _TASKS = frozenset(("tasks", *RUN_AFTER))
 _SHELL_ROLES = frozenset(("inline", "shell"))  # in these, a value must not be shell syntax
-_SHELL_OPTIONS = (("setup_lines",), ("healthcheck", "test"), ("extra", "healthcheck", "test"))  # of executors
+_SHELL_OPTIONS = (  # of executors
+    ("setup_lines",),
+    ("tunnel", "pre_command"),
+    ("healthcheck", "test"),
+    ("extra", "healthcheck", "test"),
+)
 LATE_KEYS = frozenset(("args", "command", "inline", "env", "workdir", "when"))  # of tasks
 
 

@@ -124,9 +124,8 @@ class TaskBuilder:
                 if len(self.findings) - findings_before > _MOST_FINDINGS:
                     break
             self._check_group_keys(name, entry, graph.members[name])
-            if entry.get("together"):
-                together = [task for task in tasks if task.group == name and self._is_selected(task.id)]
-                self._resource_requests.check_together(together, ("tasks", name))
+            if entry.get("together") or "until" in entry:
+                self._check_simultaneous(name, entry, [task for task in tasks if task.group == name])
         tasks += self._handlers(len(tasks))
         self.findings += [*self._env_layering.findings, *self._resource_requests.findings]
         if self._metric_section:
@@ -214,6 +213,7 @@ class TaskBuilder:
             stop_grace=self._duration(own.get("stop_grace", DEFAULT_STOP_GRACE), member, "stop_grace") or 0.0,
             allow_failure=own.get("allow_failure", False),
             tail_logs=own.get("tail_logs"),
+            stderr_to_stdout=self._joins_stderr(member, own, executor),
             artifacts=tuple(own.get("artifacts", ())),
             metrics=self._metrics(member) if "metrics" in own else {},
             description=member.own.get("description"),
@@ -333,6 +333,13 @@ class TaskBuilder:
         if place not in self._filled and not path.is_dir() and not is_remote:
             self._report(place, f"there is no folder {path}")
         return str(path)
+
+    def _joins_stderr(self, member: Member, own: Mapping[str, Any], executor: str) -> bool:
+        is_joined = bool(own.get("stderr_to_stdout", True))
+        if not is_joined and not self._capabilities(executor).separates_stderr:
+            place = self._place(member, "stderr_to_stdout")
+            self._report(place, f"the executor {executor} cannot write standard error to a file of its own")
+        return is_joined
 
     def _capabilities(self, executor: str) -> Capabilities:
         return self._types.capabilities(executor, self._executors.get(executor, {}))
@@ -495,6 +502,16 @@ class TaskBuilder:
                 f" both would have their host in {group_hosts.variable(member)}",
                 "choose names that differ in letters or digits, not only in case and punctuation",
             )
+
+    def _check_simultaneous(self, name: str, entry: Mapping[str, Any], tasks: Sequence[Task]) -> None:
+        """Check that the members of a group can run at the same time, as far as they have to."""
+        selected = [task for task in tasks if self._is_selected(task.id)]
+        if entry.get("together"):
+            self._resource_requests.check_together(selected, ("tasks", name))
+            return
+        leader = next((task for task in selected if task.id == leaders.until_of(name, entry)), None)
+        if leader is not None and self._capabilities(leader.executor).has_machine:
+            self._resource_requests.check_with_leader(leader, selected, ("tasks", name))
 
     def _check_callables(self, task: Task, member: Member) -> None:
         if isinstance(task.workdir, LateText) or not task.entrypoint:

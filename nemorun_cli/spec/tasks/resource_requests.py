@@ -70,6 +70,14 @@ class ResourceRequests:
             if len(requests) > 1 and any(requests):
                 self._check(executor, Resources.total(requests), (*place, "together"))
 
+    def check_with_leader(self, leader: Task, members: Iterable[Task], place: Place) -> None:
+        """Check that each member can run at the same time as the leader, if they share one machine."""
+        for member in members:
+            if member.id != leader.id and member.executor == leader.executor and member.resources:
+                total = Resources.total([leader.resources, member.resources])
+                hint = f"{member.id} and {leader.id} run at the same time: request less, or use two executors"
+                self._check(leader.executor, total, (*place, "until"), hint=hint)
+
     def _read(self, section: Mapping[str, Any], place: Place) -> Resources:
         memory = section.get("memory")
         try:
@@ -80,7 +88,7 @@ class ResourceRequests:
         gpus = section.get("gpus")  # JSON Schema accepts 1.0 as an integer
         return Resources(cpus=section.get("cpus"), memory=size, gpus=None if gpus is None else int(gpus))
 
-    def _check(self, executor: str, request: Resources, place: Place) -> None:
+    def _check(self, executor: str, request: Resources, place: Place, *, hint: str | None = None) -> None:
         if self._why_unsatisfiable is None or executor not in self._executors or not request:
             return
         if (executor, request, place) in self._checked:
@@ -91,5 +99,5 @@ class ResourceRequests:
         except ExpError:  # an error of the executor itself is reported elsewhere
             return
         if reason:
-            hint = "request less, or name another executor"
+            hint = hint or "request less, or name another executor"
             self.findings.append(Finding(place=place, message=f"on {executor}: {reason}", hint=hint))

@@ -21,7 +21,7 @@ class FileIndex:
     """The changes of all writers, in order; versions of a file are numbered in that order."""
 
     def __init__(self, place: Place, writer: Writer) -> None:
-        self._folder = place.files
+        self._place = place
         self._writer = writer
         self._counts: dict[str, int] = {}  # the number of versions of each path, read once per opening
         self._counted_in: str | None = None
@@ -32,39 +32,53 @@ class FileIndex:
         if self._counted_in != self._writer.name:
             self._counts = {full_path(version): version["version"] for version in self.versions()}
             self._counted_in = self._writer.name
-        self._writer.append(self._folder, encode_row(timestamp, {"saved": file}))
+        self._append(timestamp, {"saved": file})
         self._counts[path] = self._counts.get(path, 0) + 1
         return {**file, "version": self._counts[path]}
 
     def remove(self, paths: list[str], *, timestamp: float) -> None:
         """Record that paths were deleted."""
-        self._writer.append(self._folder, encode_row(timestamp, {"deleted": paths}))
+        self._append(timestamp, {"deleted": paths})
+
+    def update(self, file_id: str, about: Mapping[str, Any], *, timestamp: float) -> None:
+        """Record other descriptions, tags or the like of a saved file; its content is the same."""
+        self._append(timestamp, {"updated": {"id": file_id, **about}})
+
+    def _append(self, timestamp: float, change: Mapping[str, Any]) -> None:
+        self._writer.append(self._place.files, encode_row(timestamp, change))
 
     def versions(self, openings: Collection[str] | None = None) -> list[File]:
         """All versions of all files, oldest first, including deleted ones."""
-        changes, _ = row_files.series(self._folder, openings=openings, kind="files")
-        counts: dict[str, int] = {}
-        versions = []
-        for change in changes:
-            if "saved" in change:
-                path = full_path(change["saved"])
-                counts[path] = counts.get(path, 0) + 1
-                versions.append({**change["saved"], "version": counts[path]})
-        return versions
+        return self._replayed(openings)[0]
 
     def present(self, openings: Collection[str] | None = None) -> dict[str, File]:
         """The latest version of each path that is not deleted, by path."""
-        changes, _ = row_files.series(self._folder, openings=openings, kind="files")
+        return dict(sorted(self._replayed(openings)[1].items()))
+
+    def _replayed(self, openings: Collection[str] | None) -> tuple[list[File], dict[str, File]]:
+        """All versions, oldest first, and the files that are not deleted, after all changes."""
+        changes, _ = row_files.series(self._place.files, openings=openings, kind="files")
         counts: dict[str, int] = {}
+        versions: list[File] = []
         files: dict[str, File] = {}
         for change in changes:
             if "saved" in change:
                 path = full_path(change["saved"])
                 counts[path] = counts.get(path, 0) + 1
                 files[path] = {**change["saved"], "version": counts[path]}
+                versions.append(files[path])
             for path in change.get("deleted", ()):
                 files.pop(path, None)
-        return dict(sorted(files.items()))
+            if "updated" in change:
+                _apply(change["updated"], versions)
+        return versions, files
+
+
+def _apply(update: Mapping[str, Any], versions: list[File]) -> None:
+    """Change the file with the id of an update in place, in whichever list it is."""
+    for file in versions:
+        if file.get("id") == update["id"]:
+            file.update(update)
 
 
 def full_path(file: Mapping[str, Any]) -> str:

@@ -37,6 +37,14 @@ class Place:
         self.root = root
         self.prefix = prefix
 
+    def move(self, prefix: str) -> None:
+        """Change the prefix, before anything is written under it.
+
+        Raises:
+            UsageError: it could leave the root.
+        """
+        self.prefix = check_prefix(prefix)
+
     @property
     def record(self) -> str:
         """The folder of the record's own files; records below the prefix are next to it."""

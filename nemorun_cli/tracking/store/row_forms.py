@@ -61,6 +61,17 @@ FILES: Final[Mapping[str, Form]] = {
         required=("path", "filename"),
     ),
     "deleted": TEXTS,
+    "updated": forms.record(
+        {
+            "id": TEXT,
+            "description": _OPTIONAL_TEXT,
+            "tags": TEXTS | None,
+            "bindrs": TEXTS | None,
+            "metadata": ANYTHING,
+        },
+        "an updated file",
+        required=("id",),
+    ),
 }
 
 

@@ -81,6 +81,13 @@ class Rows(list["Row"]):
                 return self.has_more
         raise KeyError(key)
 
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key of ML-Dash's mapping."""
+        try:
+            return self._as_ml_dash(key)
+        except KeyError:
+            return default
+
     def columns(self) -> dict[str, list[Any]]:
         """Each field with its values in all rows, None where a row lacks it."""
         names = dict.fromkeys(name for row in self for name in row)

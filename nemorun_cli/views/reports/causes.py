@@ -6,6 +6,7 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from nemorun_cli import executors
 from nemorun_cli.model import usage
 from nemorun_cli.model.attempt_end import SIGNAL_BASE, signal_name
 from nemorun_cli.model.clock import stamp, unix
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nemorun_cli.model.spec import Task
+    from nemorun_cli.scheduler.leaders import GroupEnd
     from nemorun_cli.storage.events import Event
     from nemorun_cli.storage.state import TaskState
     from nemorun_cli.views.snapshot import Snapshot
@@ -66,6 +68,7 @@ class CauseReader:
         self.history = snapshot.history
         self.schedule = Schedule(snapshot.spec, snapshot.history)
         self._events = events
+        self._group_ends: dict[str, GroupEnd | None] = {}
 
     def causes(self, task: Task, state: TaskState) -> list[Cause]:
         """The causes of the task's status, the nearest one first."""
@@ -108,7 +111,7 @@ class CauseReader:
         """The chain of dependencies from a skipped task up to the task that caused it."""
         links: list[Cause] = []
         while self.history.tasks[task.id].reason == Reason.DEPENDENCY:
-            parent = next((name for name in task.dependencies if self._blocks(name)), None)
+            parent = next((name for name in task.dependencies if self._blocks(name)), self._ender(task))
             if parent is None:
                 break
             task, state = self.schedule.tasks[parent], self.history.tasks[parent]
@@ -116,10 +119,40 @@ class CauseReader:
         return links
 
     def _blocks(self, name: str) -> bool:
-        state = self.history.tasks[name]
-        if state.status is TaskStatus.FAILED:
-            return not self.schedule.tasks[name].allow_failure
-        return state.status in (TaskStatus.CANCELLED, TaskStatus.SKIPPED)
+        return self.history.tasks[name].is_over and not self.schedule.is_ok(name)
+
+    def _ender(self, task: Task) -> str | None:
+        """The member whose end was the end of the task's group, if the group ended with its leader."""
+        end = self._group_end(task)
+        return end.cause if end is not None and end.cause != task.id else None
+
+    def _group_end(self, task: Task) -> GroupEnd | None:
+        group = self.schedule.group_with_leader(task.id)
+        if group is None:
+            return None
+        if group.id not in self._group_ends:
+            self._group_ends[group.id] = self.schedule.group_end(group)
+        return self._group_ends[group.id]
+
+    def _needless(self, task: Task, state: TaskState) -> list[Cause]:
+        """That a live member is stopped because its group has ended, or why nothing stops it."""
+        end = self._group_end(task)
+        if end is None or (state.cancel is not None and state.cancel.reason != end.reason):
+            return [_requested(state)] if state.cancel else []
+        text = f"it is being stopped: {end.message}"
+        if self.snapshot.supervisor != "alive" and not self._stops_by_itself(task):
+            command = f"exp resume {self.snapshot.files.id}"
+            text = f"{end.message}, but without a supervisor nothing stops it: use {command}, or exp cancel"
+        other = self.history.tasks[end.cause]
+        time = state.cancel.time if state.cancel else None
+        return [Cause(kind=end.reason, message=text, task=end.cause, status=other.status, time=time)]
+
+    def _stops_by_itself(self, task: Task) -> bool:
+        """Whether the backend stops the task as its group ends."""
+        group = self.schedule.group_with_leader(task.id)
+        options = self.snapshot.spec.executors.get(task.executor, {"type": task.executor})
+        is_together = group is not None and group.together
+        return is_together and executors.capabilities(task.executor, options).ends_groups
 
     def _pending(self, task: Task, state: TaskState) -> list[Cause]:
         causes = []
@@ -234,7 +267,7 @@ class CauseReader:
                 )
                 for name in unfinished
             ]
-        return causes + ([_requested(state)] if state.cancel else [])
+        return causes + self._needless(task, state)
 
     def _running(self, task: Task, state: TaskState) -> list[Cause]:
         since = f" since {state.started}" if state.started else ""
@@ -243,7 +276,7 @@ class CauseReader:
         if task.timeout is not None and state.started:
             ends = stamp(unix(state.started) + task.timeout)
             causes.append(Cause(kind="timeout", message=f"it times out at {ends}", time=ends))
-        return causes + ([_requested(state)] if state.cancel else [])
+        return causes + self._needless(task, state)
 
     def _unknown(self, task: Task, state: TaskState) -> list[Cause]:
         event = kinds.last(self._events, task.id, "unknown") or {}
@@ -251,7 +284,7 @@ class CauseReader:
         age = f" for {duration_text(max(1, round(self.snapshot.seen - unix(since))))}" if since else ""
         text = f"{task.executor} has not reported its status{age}"
         text = _with(text, state.message) + (f"; known by {state.evidence}" if state.evidence else "")
-        return [Cause(kind="unknown", message=text, time=since)]
+        return [Cause(kind="unknown", message=text, time=since), *self._needless(task, state)]
 
     def _usage(self, task: Task, state: TaskState) -> list[Cause]:
         """The requested and the used resources, if both are known."""
@@ -261,8 +294,10 @@ class CauseReader:
         return [Cause(kind="usage", message=text)] if text else []
 
     def _succeeded(self, task: Task, state: TaskState) -> list[Cause]:
-        text = f"it succeeded in attempt {state.attempt}"
-        return [Cause(kind="succeeded", message=text, time=state.ended), *self._usage(task, state)]
+        text, kind = f"it succeeded in attempt {state.attempt}", "succeeded"
+        if state.reason == Reason.UNTIL:
+            text, kind = _with(f"it was stopped in attempt {state.attempt}", state.message), Reason.UNTIL
+        return [Cause(kind=kind, message=text, time=state.ended), *self._usage(task, state)]
 
     def _failed(self, task: Task, state: TaskState) -> list[Cause]:
         kind = state.reason or Reason.EXIT
@@ -288,8 +323,12 @@ class CauseReader:
         return None
 
     def _cancelled(self, task: Task, state: TaskState) -> list[Cause]:
-        del task
         cancel = state.cancel
+        if state.reason == Reason.DEPENDENCY and (parent := self._ender(task)):
+            text, other = _with("it was stopped", state.message), self.history.tasks[parent]
+            return [
+                Cause(kind="dependency", message=text, task=parent, status=other.status, time=state.ended)
+            ]
         if cancel is None:
             return [Cause(kind="cancelled", message=state.message or "it was cancelled", time=state.ended)]
         subject = "the whole experiment" if cancel.whole else "it"
@@ -303,6 +342,8 @@ class CauseReader:
     def _skipped(self, task: Task, state: TaskState) -> list[Cause]:
         if state.reason == Reason.DEPENDENCY:
             parent = next((name for name in task.dependencies if self._blocks(name)), None)
+            if parent is None and (parent := self._ender(task)):
+                return [_of_task("dependency", parent, self.history.tasks[parent], state.message or "")]
             rule = f"{task.dependency_type} of {', '.join(task.dependencies[:MOST_NAMED])}"
             text = _with(f"it needs {rule}", state.message)
             status = self.history.tasks[parent].status if parent else None

@@ -60,7 +60,7 @@ def _message(
     """The error of a task in one line: from its log, or else where it ended, or else its reason."""
     if reads and state.submitted and (state.reason is None or state.reason in _LOG_EXPLAINS):
         attempt = snapshot.files.attempt(name, state.attempt)
-        excerpt = log_excerpt.read(attempt.log, secrets=secrets, inside=attempt.root)
+        excerpt = log_excerpt.of_attempt(attempt, secrets=secrets)
         if excerpt is not None and excerpt.error:
             return excerpt.error
         if (line := failed_line_text.of_task(snapshot, name, secrets=secrets)) is not None:

@@ -49,7 +49,8 @@ def of_owners(home: Home, folder: Path) -> Iterator[Check]:
     folders = [files.directory for files in home.readable(ids, report=problems.append)]
     for problem in problems:
         yield Check(subject="experiments", state="warning", message=problem.message, remedy=problem.hint)
-    yield from _of_groups([*home.parts, *(home.experiments / name for name in names), *folders])
+    of_names = (root / name for root in home.roots for name in names)
+    yield from _of_groups([*home.parts, *of_names, *folders])
 
 
 def _of_executor_files(home: Home, folder: Path) -> Iterator[Check]:
@@ -92,7 +93,7 @@ def _of_parents(folder: Path) -> Iterator[Check]:
 
 def _of_privacy(home: Home) -> Check:
     """Whether only this user can look into the home."""
-    folder = home.experiments if home.experiments.is_dir() else home.directory
+    folder = next((root for root in (home.apart, home.experiments) if root.is_dir()), home.directory)
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & OTHERS and home.directory.stat().st_mode & OTHERS:
         return Check(

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nemorun_cli.model.control_characters import escaped
 from nemorun_cli.model.handlers import RUN_AFTER
-from nemorun_cli.model.status import TaskStatus
+from nemorun_cli.model.status import Reason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from nemorun_cli.model.spec import DependencyType, Handler, Spec, Task
+    from nemorun_cli.model.spec import DependencyType, Group, Handler, Spec, Task
     from nemorun_cli.storage.state import TaskState
 
 GRAPH_FORMAT: Final = "exp.graph/1"
@@ -37,7 +37,8 @@ _PRECEDENCE: Final = (
 class Node:
     """A task, or a group with its members; in the graph of a spec, `status` is None and `counts` is empty.
 
-    In a folded graph a node also represents `more` others.
+    In a folded graph a node also represents `more` others. `until` is the short name of the member with which
+    a group ends, or UNTIL_ANY; None if it ends with its last one.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Node:
     status: TaskStatus | None = None
     counts: dict[TaskStatus, int] = field(default_factory=dict)
     description: str | None = None
+    until: str | None = None
     more: int = 0
 
     @property
@@ -55,7 +57,8 @@ class Node:
         """The name shown in drawings, with the number of members of a group, or of folded nodes."""
         if self.more:
             return f"{self.id} and {self.more} more"
-        return f"{self.id} {TIMES}{len(self.members)}" if self.is_group else self.id
+        until = f" until {self.until}" if self.until else ""
+        return f"{self.id} {TIMES}{len(self.members)}{until}" if self.is_group else self.id
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `nodes` in `exp.graph/1`."""
@@ -116,11 +119,8 @@ def of(spec: Spec, states: Mapping[str, TaskState] | None = None) -> TaskGraph:
             edge_type = task.handler or task.dependency_type
             edges[source, target] = Edge(source=source, target=target, type=edge_type)
     edges |= _edges_to_handlers(spec, edges)
-    descriptions = {group.id: group.description for group in spec.groups}
-    nodes = {
-        name: _node(name, tasks, states, description=descriptions.get(name, tasks[0].description))
-        for name, tasks in by_node.items()
-    }
+    groups = {group.id: group for group in spec.groups}
+    nodes = {name: _node(name, tasks, states, group=groups.get(name)) for name, tasks in by_node.items()}
     return TaskGraph(
         name=spec.name,
         nodes=tuple(nodes[name] for name in _in_order(list(nodes), list(edges))),
@@ -156,19 +156,27 @@ def _node_of(task: Task) -> str:
     return task.id if task.handler else task.group or task.id
 
 
+def _is_needless(state: TaskState) -> bool:
+    """Whether a member did not start because the leader of its group had succeeded before."""
+    return state.status is TaskStatus.SKIPPED and state.reason == Reason.UNTIL
+
+
 def _node(
-    name: str, tasks: Sequence[Task], states: Mapping[str, TaskState] | None, *, description: str | None
+    name: str, tasks: Sequence[Task], states: Mapping[str, TaskState] | None, *, group: Group | None
 ) -> Node:
     counts = Counter(states[task.id].status for task in tasks) if states is not None else Counter()
+    needless = sum(_is_needless(states[task.id]) for task in tasks) if states is not None else 0
+    decisive = counts - Counter({TaskStatus.SKIPPED: needless})
     return Node(
         id=name,
         members=tuple(task.id for task in tasks),
         is_group=tasks[0].group is not None and tasks[0].handler is None,
         executors=tuple(dict.fromkeys(task.executor for task in tasks)),
         dependency_type=DEFAULT_TYPE if tasks[0].handler else tasks[0].dependency_type,
-        status=next((status for status in _PRECEDENCE if counts[status]), None),
+        status=next((status for status in _PRECEDENCE if decisive[status]), None),
         counts={status: counts[status] for status in TaskStatus if counts[status]},
-        description=description,
+        description=tasks[0].description if group is None else group.description,
+        until=group.until.removeprefix(f"{name}/") if group is not None and group.has_leader else None,
     )
 
 

@@ -94,7 +94,7 @@ def explain(
         excerpt = backend_output = None
         if state.status in _WITH_LOG and state.submitted:
             files = snapshot.files.attempt(name, state.attempt)
-            excerpt = log_excerpt.read(files.log, secrets=secrets, inside=files.root)
+            excerpt = log_excerpt.of_attempt(files, secrets=secrets)
             backend_output = log_excerpt.read(files.backend_output, secrets=secrets, inside=files.root)
         can_resume = snapshot.supervisor in ("gone", "ended") or state.is_over
         explanations.append(

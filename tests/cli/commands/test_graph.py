@@ -250,3 +250,21 @@ def test_a_large_graph_is_drawn_on_a_page(exp: Exp) -> None:
     assert "--format dot" in shown.stderr
     assert len(exp("graph", "spec.yaml", "--json").json["nodes"]) == 300
     assert exp("graph", "spec.yaml", "--format", "dot").stdout.count("label=") == 300
+
+
+def test_a_group_with_a_leader_is_drawn_with_it(exp: Exp) -> None:
+    """The name of the member, `any`, and in the document the id; also with what did not start."""
+    spec = exp.spec(
+        "name: led\ntasks:\n"
+        "  g: {until: client, group: [{name: server, inline: sleep 60}, {name: client, inline: sleep 0.1}]}\n"
+        "  s: {until: any, inline: 'test ${{ matrix.x }} = 2', matrix: {x: [2, 3], max_parallel: 1}}\n"
+    )
+    assert [group["until"] for group in exp("graph", spec, "--json").json["groups"]] == ["g/client", "any"]
+    exp("run", spec)
+    drawn = exp("graph", "led").stdout
+    assert f"g {TIMES}2 until client  (2 SUCCEEDED)" in drawn
+    assert f"✔  s {TIMES}2 until any  (1 SUCCEEDED, 1 SKIPPED)" in drawn
+    assert "g/client: inline sleep 0.1  (g ends with it)" in exp("show", "led").stdout
+    task = exp("status", "led", "--json").json["tasks"][0]
+    assert (task["status"], task["reason"], task["exit_code"]) == ("SUCCEEDED", "until", 143)
+    assert task["message"] == "g/client succeeded, and g ends with it"

@@ -176,3 +176,21 @@ def test_a_log_that_is_no_file_any_more_is_told(exp: Exp, kind: str) -> None:
     assert "the log of attempt 1 of odd is not a regular file any more" in refused.stderr
     assert "fine" in exp("logs", "s").stdout
     assert "it is not a regular file" in exp("why", "s", "odd").stdout
+
+
+def test_standard_error_is_printed_on_request(exp: Exp) -> None:
+    """`--stderr` prints that of the tasks that have it apart; of others it is in the log."""
+    tasks = {
+        "a": {"inline": "echo a; for i in 1 2 3; do echo e$i >&2; done", "stderr_to_stdout": False},
+        "b": {"inline": "echo b; echo f >&2"},
+        "both": {"group": [{"inline": "echo c >&2"}], "stderr_to_stdout": False},
+    }
+    exp("run", exp.spec(json.dumps({"name": "apart", "tasks": tasks})), "-q")
+    assert exp("logs", "apart", "a").stdout == "a\n"
+    assert exp("logs", "apart", "b").stdout == "b\nf\n"
+    assert exp("logs", "apart", "a", "--stderr", "-n", "2").stdout == "e2\ne3\n"
+    assert exp("logs", "apart", "a", "--stderr", "-f", "--grep", "1").stdout == "e1\n"
+    everything = exp("logs", "apart", "--stderr").stdout.split("\n")
+    assert [line.split()[-1] for line in everything if line] == ["e1", "e2", "e3", "c"]
+    assert "is in its log" in exp("logs", "apart", "b", "--stderr", code=3).stderr
+    assert exp("show", "apart", "--json").code == 0

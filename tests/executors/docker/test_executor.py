@@ -36,7 +36,7 @@ from nemorun_cli.model.code_package import Package
 from nemorun_cli.model.plan import Plan
 from nemorun_cli.model.resources import Resources
 from nemorun_cli.model.status import Reason, TaskStatus
-from nemorun_cli.storage.paths import ExperimentFiles
+from nemorun_cli.storage.paths import AttemptFiles, ExperimentFiles
 from nemorun_cli.system import locks, slots
 from nemorun_cli.system.slots import Allocation
 
@@ -967,14 +967,19 @@ def test_a_log_goes_on_where_it_stopped(tmp_path: Path) -> None:
         for number, text in ((1, b"out\n"), (2, b"err\n"), (1, b"more"))
     )
     for cuts in ((5, 13), (8, 20), (len(frames),)):
-        path = tmp_path / f"log-{cuts[0]}"
-        path.write_bytes(b"out\ne")
-        with contextlib.closing(LogFile(path)) as file:
-            begin = 0
-            for cut in (*cuts, len(frames)):
-                file.feed(frames[begin:cut])
-                begin = cut
-        assert path.read_bytes() == b"out\nerr\nmore"
+        for error, has in ((None, b"out\nerr\nmore"), (b"e", b"out\nmore")):
+            own = AttemptFiles(tmp_path / f"{cuts[0]}-{error}")
+            own.directory.mkdir()
+            own.log.write_bytes(b"out\ne" if error is None else b"out\n")
+            if error is not None:
+                own.stderr.write_bytes(error)
+            with contextlib.closing(LogFile(own)) as file:
+                begin = 0
+                for cut in (*cuts, len(frames)):
+                    file.feed(frames[begin:cut])
+                    begin = cut
+            assert own.log.read_bytes() == has
+            assert error is None or own.stderr.read_bytes() == b"err\n"
 
 
 def test_names_are_valid_and_differ(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from support.slurm_experiments import LONG, QUICK, header, is_running, scripts, 
 from support.workspace import kill_supervisor, log, statuses, until
 
 from nemorun_cli.executors.slurm.het_job import components, step
-from nemorun_cli.executors.slurm.job_script import job_script
+from nemorun_cli.executors.slurm.job_script import body_text, job_script
 from nemorun_cli.executors.slurm.sbatch_options import Request
 
 if TYPE_CHECKING:
@@ -75,9 +75,20 @@ def test_the_script_of_several_passes_shellcheck() -> None:
     text = job_script(each[0], name="n", folder=folder, indices=(), news=folder.parent / "news", each=each)
     assert text.count("#SBATCH hetjob") == 1
     assert text.count("#SBATCH --job-name=n\n") == 2
+    assert shellcheck(text) == ""
+    led = job_script(
+        each[0], name="n", folder=folder, indices=(), news=folder.parent / "news", each=each, is_led=True
+    )
+    body = body_text(each[0], folder=folder, news=folder.parent / "news", index="$1", is_led=True)
+    assert shellcheck(led) == ""
+    assert shellcheck(f"#!/bin/bash\n{body}", "SC2154") == ""  # variables that a member's file sets
+
+
+def shellcheck(text: str, *excluded: str) -> str:
+    """What shellcheck says about a script of bash."""
     program = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:/usr/bin") or "shellcheck"
-    argv = [program, "--shell=bash", "--exclude=SC2329", "-"]  # called by traps
-    assert subprocess.run(argv, input=text, capture_output=True, text=True, check=False).stdout == ""
+    argv = [program, "--shell=bash", f"--exclude={','.join(['SC2329', *excluded])}", "-"]  # called by traps
+    return subprocess.run(argv, input=text, capture_output=True, text=True, check=False).stdout
 
 
 def group(*scripts: str, **fields: Any) -> dict[str, Any]:
@@ -198,3 +209,28 @@ def test_a_member_has_its_own_timeout(workspace: ExpWorkspace) -> None:
     workspace.touch("go")
     snapshot = run.wait(timeout=LONG)
     assert statuses(snapshot) == {"pair/0": "FAILED", "pair/1": "SUCCEEDED", "after": "SKIPPED"}
+
+
+@pytest.mark.usefixtures("slurm")
+def test_a_job_ends_its_members_with_the_leader(workspace: ExpWorkspace) -> None:
+    """Without a supervisor too: its script stops the others, and their results tell why."""
+    members = [
+        {"name": "server", "inline": f"trap 'echo told; exit 3' TERM; touch up-0; {until('never')}"},
+        {"name": "deaf", "inline": f"trap '' TERM; touch up-1; {until('never')}", "stop_grace": "0.2s"},
+        {"name": "client", "inline": until("go")},
+    ]
+    tasks = {"g": {"group": members, "together": True, "until": "client"}}
+    run = workspace.start(tasks, **header())
+    soon(lambda: all((workspace.folder / f"up-{number}").exists() for number in (0, 1)))
+    kill_supervisor(run)
+    workspace.touch("go")
+    soon(lambda: run.status().is_over)
+    states = run.status().history.tasks
+    assert {state.status for state in states.values()} == {"SUCCEEDED"}
+    assert {name: state.reason for name, state in states.items()} == {
+        "g/server": "until",
+        "g/deaf": "until",
+        "g/client": None,
+    }
+    assert (states["g/server"].exit_code, states["g/client"].exit_code) == (3, 0)
+    assert "told\n" in log(run, "g/server")

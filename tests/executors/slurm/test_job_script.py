@@ -97,6 +97,8 @@ def test_resources_are_asked_for() -> None:
         ({"gpus_per_node": 1}, Resources(gpus=1), "gpus_per_node"),
         ({"gres": ["lustre:1", "gpu:a100:2"]}, Resources(gpus=1), "gres"),
         ({"additional_parameters": {"mem-per-gpu": "1G"}}, Resources(memory=1), "mem_per_gpu"),
+        ({"tres_per_task": "cpu:4"}, Resources(cpus=1), "tres_per_task"),
+        ({"tres_per_task": ["license:x", "gres/gpu:1"]}, Resources(gpus=1), "tres_per_task"),
         ({"mem": "4G", "gres": "gpus_of_old:1"}, Resources(cpus=1, gpus=1), None),
     ],
 )
@@ -272,6 +274,24 @@ def test_what_a_spec_mounts_does_not_open_the_experiment() -> None:
         f"{task}/attempt-1:{task}/attempt-1:ro",
         f"{task}/attempt-3/plan.json:{task}/attempt-3/plan.json:ro",
     ]
+
+
+def test_a_site_s_names_are_filled_in() -> None:
+    """`{name}`, `{task}` and `{id}` are replaced, also if a value has such a text; the rest is as given."""
+    env = {**plan().env, "EXP_NAME": "study{id}"}
+
+    def named(template: str, task: str = "train/lr=0.1") -> str | None:
+        return request({"job_name": template}, plan(env=env, task=task)).job_name
+
+    assert named("acct-{name}:{task}.{id}") == "acct-study_id_:train.tried_1"
+    assert named("{task}", task="one") == "one"
+    assert named("it's $(ä)\t`x`") == "it_s ______x_"
+    assert len(named("{task}", task="y" * 300) or "") < 255
+    assert request({}, plan()).job_name is None
+    schema = OPTIONS_SCHEMA["properties"]["job_name"]
+    for wrong in ("{user}", "{", "", "a\nb", "{name"):
+        assert list(check(wrong, schema)), wrong
+    assert not list(check("{name}-{task}-{id}", schema))
 
 
 def test_names_are_keys_in_safe_characters() -> None:

@@ -81,6 +81,38 @@ def test_a_site_may_print_rename_and_hide(
     assert all(slurm.state(str(job_id)) in ("COMPLETED", "FAILED", "CANCELLED") for job_id in ids)
 
 
+def test_jobs_have_the_names_that_a_site_wants(
+    workspace: ExpWorkspace, slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of the spec's own are no evidence: a job is found by its folder, and no other by its name."""
+    site = tmp_path / "site"
+    hidden = 'case " $* " in *--test-only*) exec sbatch.real "$@";; esac\n'
+    wrappers(site, sbatch=f'{hidden}sbatch.real "$@" >/dev/null && echo thank you')
+    cluster = {**QUICK, "job_name": "acct-{name}:{task}", "comment": "mine"}
+    other = slurm.submit("sleep 600", "--job-name=acct-tried:held", "--chdir=/tmp")
+    with monkeypatch.context() as patch:
+        on_path(site, patch)
+        run = workspace.start(
+            {"held": until("go"), "sweep": {"inline": NOTE, "matrix": {"n": [1, 2]}}},
+            **header(cluster=cluster),
+        )
+        job_id = soon(lambda: is_running(run, "held") and now(run, "held").job_id)
+        assert job_id != other
+        listed = slurm.ask("squeue", "--noheader", "--me", "--states=all", "--format=%j|%k|%F").split()
+        assert f"acct-tried:held|mine|{job_id}" in listed
+        kill_supervisor(run)
+        (workspace.folder / "go").touch()
+        run.resume()
+        snapshot = run.wait(timeout=LONG)
+    assert set(statuses(snapshot).values()) == {"SUCCEEDED"}
+    assert snapshot.history.tasks["held"].attempt == 1
+    sweep = snapshot.history.tasks["sweep/n=1"].job_id
+    listed = slurm.ask("squeue", "--noheader", "--me", "--states=all", "--format=%j|%k|%F").split()
+    assert f"acct-tried:sweep|mine|{str(sweep).partition('_')[0]}" in listed
+    assert slurm.state(other) == "RUNNING"
+    slurm.ask("scancel", other)
+
+
 def test_a_refused_early_job_is_decided_by_its_parent(
     workspace: ExpWorkspace, slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, GROWS, MOST, KnownFile
+from nemorun_cli.executors.slurm.remote.protocol import EVIDENCE, GROWING, MOST, KnownFile
 from nemorun_cli.storage.paths import AttemptFiles
 from nemorun_cli.system.files import RefusedFileError, descriptor_to_change, make_folder, write_whole
 
@@ -82,7 +82,7 @@ def write_pieces(
 
 def _has_more(name: str, piece: FilePiece) -> bool:
     """Whether a file that grows has more than one round trip returns."""
-    return name == GROWS and piece.data is not None and len(piece.data) >= MOST
+    return name in GROWING and piece.data is not None and len(piece.data) >= MOST
 
 
 def _is_complete(folder: str, is_complete: Callable[[str], bool]) -> bool:
@@ -98,7 +98,7 @@ def _write(folder: Path, name: str, piece: FilePiece) -> bool:
     try:
         if not folder.exists():
             make_folder(folder)
-        if name == GROWS:
+        if name in GROWING:
             _grow(path, piece)
         else:
             _replace(path, piece)

@@ -149,7 +149,12 @@ class Connection:
         now = time.monotonic()
         for request in self._sent:
             request.asked = now
-        text = protocol.script([request.text for request in self._sent], self._watched(), marker=self._marker)
+        text = protocol.script(
+            [request.text for request in self._sent],
+            self._watched(),
+            marker=self._marker,
+            pre_command=self.tunnel.pre_command,
+        )
         self._process = self.processes.start(
             self.tunnel.shell(),
             ssh.environment(),
@@ -194,6 +199,9 @@ class Connection:
         if ssh.needs_person(complaint):
             return f"ssh needs you: exp doctor {self.experiment}"
         reason = " ".join(complaint.split())[:MOST_SHOWN]
+        printed, is_refused, code = reason.partition(protocol.REFUSED)
+        if is_refused:
+            return f"{self.tunnel.host}: {is_refused}{code}{f': {printed}' if printed else ''}".rstrip()
         return f"ssh cannot reach {self.tunnel.host}: {reason or 'the connection broke'}"
 
 

@@ -30,26 +30,28 @@ EVIDENCE: Final = (
     RUNNING,
     NEAR_LIMIT,
     _NAMES.timed_out.name,
+    _NAMES.stopped.name,
     DECLINED,
     STEP,
     NEAR_LIMIT_BEFORE,
     DECLINED_BEFORE,
     _NAMES.backend_output.name,
     _NAMES.log.name,
+    _NAMES.stderr.name,
     _NAMES.outputs.name,
     _NAMES.records.name,
     _NAMES.usage.name,
     _NAMES.failed_line.name,
     _NAMES.exit.name,
 )
-GROWS: Final = _NAMES.log.name  # only appended to
+GROWING: Final = (_NAMES.log.name, _NAMES.stderr.name)  # only appended to
 
 _HEAD: Final = """\
 exp_trip() {{
 umask 077
 exp_mark={mark}
 exp_rsync=$(command -v rsync)
-# Commands that are missing from the PATH of a session without a terminal may be on the PATH of a login.
+{first}# Commands that are missing from the PATH of a session without a terminal may be on that of a login.
 if ! command -v sbatch >/dev/null 2>&1 && [ -r /etc/profile ]; then . /etc/profile; fi >/dev/null 2>&1
 exp_ask() {{
     # Run one of Slurm's commands with the same environment as on a host of the cluster.
@@ -72,6 +74,14 @@ printf '\\n%s 0\\n' "$exp_mark"
 printf '\\n%s\\n' "$exp_mark" >&2
 """
 
+# Its output must not look like that of a command, and its syntax errors must not end the shell.
+_FIRST: Final = """\
+trap 'echo "the pre_command of the tunnel ended with exit code $?" >&2' EXIT
+command eval {text} </dev/null >&2 || exit
+trap - EXIT
+"""
+REFUSED: Final = "the pre_command of the tunnel ended with"
+
 _LOOK: Final = """\
 exp_look() {{
     cd -- {root} || return
@@ -86,7 +96,7 @@ exp_look() {{
         !known {{ mtime[$3] = $1; size[$3] = $2; next }}
         {{
             there[$3] = 1
-            from = $3 ~ /\\/{grows}$/ && $2 + 0 >= size[$3] + 0 ? size[$3] + 0 : 0
+            from = $3 ~ /\\/({growing})$/ && $2 + 0 >= size[$3] + 0 ? size[$3] + 0 : 0
             if ($1 != mtime[$3] || $2 != size[$3]) print $1, $2, from, $3
         }}
         END {{ for (path in size) if (!(path in there)) print "deleted", 0, 0, path }}
@@ -174,15 +184,22 @@ def put(path: str, text: str) -> str:
     return f"rm -f -- {shlex.quote(path)} && printf %s {shlex.quote(text)} >{shlex.quote(path)}"
 
 
-def script(commands: Iterable[str], watched: WatchedFiles | None, *, marker: str) -> str:
-    """The text of a round trip: the commands first, so that the files are newer than the answers."""
-    parts = [_HEAD.format(mark=marker)]
+def script(
+    commands: Iterable[str], watched: WatchedFiles | None, *, marker: str, pre_command: str | None = None
+) -> str:
+    """The text of a round trip: the commands first, so that the files are newer than the answers.
+
+    If `pre_command`, which runs before all of them, fails, none of them runs.
+    """
+    first = _FIRST.format(text=shlex.quote(pre_command)) if pre_command else ""
+    parts = [_HEAD.format(mark=marker, first=first)]
     parts += [f"{{ {command}\n}}; exp_said\n" for command in commands]
     if watched and watched.folders:
         known = "".join(f"{file.mtime} {file.size} {file.path}\n" for file in watched.known)
         folders = "".join(f"{folder}\n" for folder in watched.folders)
         parts += [_listing("exp_known", known), _listing("exp_folders", folders)]
-        look = _LOOK.format(root=shlex.quote(watched.root), names=" ".join(EVIDENCE), grows=GROWS, most=MOST)
+        names, growing = " ".join(EVIDENCE), "|".join(GROWING)
+        look = _LOOK.format(root=shlex.quote(watched.root), names=names, growing=growing, most=MOST)
         parts += [look, "exp_look\n"]
     parts.append("printf '\\n%s end\\n' \"$exp_mark\"\n}\nexp_trip\n")
     return "".join(parts)

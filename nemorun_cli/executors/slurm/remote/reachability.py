@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from nemorun_cli.executors import Diagnosis
 from nemorun_cli.executors.slurm import ssh
+from nemorun_cli.executors.slurm.remote import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,6 +128,8 @@ def _host(tunnel: Tunnel, connection: Connection) -> Diagnosis:
     answer = connection.send(checks, name="sh").wait(TIMEOUT)
     if answer is None or answer.connection_failed:
         reason = answer.complaint if answer else f"no answer within {TIMEOUT:g} s"
+        if protocol.REFUSED in reason:
+            return _failed(reason, f"correct tunnel.pre_command, which {tunnel.host} runs in sh")
         return _failed(
             f"{tunnel.host} accepts the login, but does not answer: {reason}", f"try: ssh {tunnel.host} true"
         )

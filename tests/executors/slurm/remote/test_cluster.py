@@ -88,8 +88,12 @@ def end_shared_connection(far: Far) -> None:
 def test_places_are_those_of_the_far_side(workspace: ExpWorkspace, far: Far, spot: Path) -> None:
     """A task's folders are under `job_dir`, also where the spec names them; its evidence is here."""
     inline = 'echo "$EXP_DIR"; echo "$EXP_DASH_ROOT"; echo "$1"; id -un; echo x=1 >>"$EXP_OUTPUT"'
+    cluster = far.options()
+    cluster["tunnel"]["pre_command"] = "echo loaded; SLURM=loaded"
+    cluster["job_name"] = "far-{task}"
     run = workspace.start(
-        {"one": {"inline": inline, "args": ["${{ experiment.dir }}/data"]}}, **header(far, spot)
+        {"one": {"inline": inline, "args": ["${{ experiment.dir }}/data"]}},
+        **header(far, spot, cluster=cluster),
     )
     state = run.wait(timeout=LONG).history.tasks["one"]
     folder = far.home(workspace.home.directory) / "tried" / run.id
@@ -481,6 +485,7 @@ def doctor(options: dict[str, Any]) -> list[dict[str, str | None]]:
         ("login", {"user": "nobody"}, "accepts none of your keys", "ssh-copy-id"),
         ("login", {"port": 1}, "login cannot be reached", "ssh -v login"),
         ("login", {"job_dir": "/proc/jobs"}, "you may not write to /proc", "tunnel.job_dir"),
+        ("login", {"pre_command": "module load x"}, "exit code 127: /bin/sh: ", "correct tunnel.pre_command"),
         ("bare", {}, "bare has no rsync", "install on that host"),
         ("noisy", {}, "login files on noisy print text", "[ -t 1 ]"),
     ],

@@ -76,6 +76,28 @@ def test_a_missing_command_is_named() -> None:
     assert (said.code, said.complaint.strip()) == (127, b"there is no no-such-command on PATH")
 
 
+def test_a_command_may_come_first() -> None:
+    """What it sets up is there for the commands, and what it prints is in no answer."""
+    first = "PATH=/nowhere:$PATH; echo loaded; echo 'it'\\''s done' >&2; cat"
+    text = protocol.script([ask("env"), "echo two"], None, marker=MARK, pre_command=first)
+    done = subprocess.run(["sh"], input=text.encode(), capture_output=True, timeout=30, check=False)
+    report = protocol.parse(done.stdout, done.stderr, marker=MARK)
+    assert report.is_whole
+    assert [said.complaint.strip() for said in report.outputs] == [b"", b""]
+    assert report.outputs[0].output.startswith(b"PATH=/nowhere:")
+    assert report.outputs[1].output == b"two\n"
+
+
+@pytest.mark.parametrize("first", ["module load nowhere", "if", "exit 3", "false"])
+def test_nothing_runs_after_a_first_command_that_fails(first: str) -> None:
+    """The answer is none, with what the command printed, and the reason."""
+    text = protocol.script(["echo ran"], None, marker=MARK, pre_command=first)
+    done = subprocess.run(["sh"], input=text.encode(), capture_output=True, timeout=30, check=False)
+    report = protocol.parse(done.stdout, done.stderr, marker=MARK)
+    assert (report.is_whole, report.outputs, b"ran" in done.stdout) == (False, [], False)
+    assert protocol.REFUSED in report.rest
+
+
 @pytest.mark.parametrize("part", [0.3, 0.9, 0.99])
 def test_a_text_that_was_cut_short_runs_nothing(tmp_path: Path, part: float) -> None:
     """If the connection breaks while a trip is sent, none of its commands is run."""

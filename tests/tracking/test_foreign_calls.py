@@ -1,0 +1,90 @@
+"""Calls of NeMo-Run on a tracked experiment are refused, and show what to write."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import nemorun_cli
+from nemorun_cli import dash
+from nemorun_cli.tracking.foreign_calls import ARGUMENTS, ForeignCallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Classes = pytest.mark.parametrize(
+    "experiment", [nemorun_cli.Experiment, dash.Experiment], ids=["own", "dash"]
+)
+NAMES = ("add", "dryrun", "cancel", "reset", "tasks", "from_id", "from_title", "catalog")
+"""Names of NeMo-Run's class that have no meaning for a record."""
+
+CALLS: dict[str, tuple[Callable[[Any], object], str]] = {
+    "in a block": (lambda it: it.__enter__(), r"with Experiment\(…\)\.run as experiment"),
+    "run": (lambda it: it.run(), r"experiment\.run\.start\(\)"),
+    "run with options": (lambda it: it.run(detach=True, tail_logs=True), "nemorun_cli.Builder"),
+    "logs of a task": (lambda it: it.logs("task"), r'nemorun_cli\.find\(name\)\.logs\("task"\)'),
+    "numbers as a line": (lambda it: it.log({"loss": 0.5}), r"experiment\.metrics\.log\(loss=0\.1\)"),
+    "the class as one line": (lambda it: it.log({"x": "y" * 900}), r"not \{'x': 'y+: write"),
+}
+
+
+@pytest.mark.parametrize("title", ["My Experiment", "a b c", " lr sweep\t2 "])
+def test_a_title_is_no_prefix(title: str) -> None:
+    """Words without a slash are the title of an experiment that runs tasks; nothing is written."""
+    with pytest.raises(TypeError) as caught:
+        nemorun_cli.Experiment(title)
+    for written in ("nemorun_cli.nemo.Experiment", "nemorun_cli.Builder", 'prefix="owner/project/name"'):
+        assert written in str(caught.value)
+    assert not Path(".dash").exists()
+
+
+@pytest.mark.parametrize("prefix", ["study", "alice/my project/first run", Path("a/b"), "{user}", "a"])
+def test_a_prefix_stays_one(prefix: str | Path) -> None:
+    """One part, parts with spaces, paths and templates are prefixes; with its name, any text is."""
+    assert nemorun_cli.Experiment(prefix).prefix == nemorun_cli.Experiment(prefix=prefix).prefix
+    assert nemorun_cli.Experiment(prefix="My Experiment").prefix == "My Experiment"
+    with pytest.raises(TypeError, match="given twice"):
+        nemorun_cli.Experiment(prefix, prefix=prefix)
+
+
+@Classes
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_of_the_other_class_is_refused(experiment: Any, name: str) -> None:
+    """On the class and on an instance, for `hasattr` it is absent, and the message shows a replacement."""
+    for owner in (experiment, experiment("study")):
+        with pytest.raises(TypeError, match=rf"Experiment\.{name} is NeMo-Run's: .+ Write .+"):
+            getattr(owner, name)
+        assert not hasattr(owner, name)
+
+
+@Classes
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_of_the_other_class_is_refused(experiment: Any, name: str) -> None:
+    """Each is a TypeError that shows what to write, and leaves nothing behind."""
+    act, written = CALLS[name]
+    with pytest.raises(TypeError, match=written):
+        act(experiment("study"))
+    assert not Path(".dash").exists()
+
+
+def test_log_needs_a_line() -> None:
+    """Without one, the numbers that were passed are shown with the call that records them."""
+    with pytest.raises(TypeError, match=r"not \{'loss': 0\.5\}: write experiment\.metrics\.log"):
+        nemorun_cli.Experiment("study").log(loss=0.5)
+
+
+@pytest.mark.parametrize("name", sorted(ARGUMENTS))
+def test_an_argument_of_the_other_class_is_refused(name: str) -> None:
+    """`executor=` and the others name the classes that have them."""
+    with pytest.raises(TypeError, match=rf"no argument '{name}'.+nemorun_cli\.nemo\.Experiment"):
+        nemorun_cli.Experiment("study", **{name: None})
+
+
+def test_the_class_can_be_inspected() -> None:
+    """Tools that list the names of the class meet no error; the error is also an AttributeError."""
+    names = dict(inspect.getmembers(nemorun_cli.Experiment))
+    assert "run" in names
+    assert issubclass(ForeignCallError, AttributeError)
