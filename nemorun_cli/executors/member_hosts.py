@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -89,5 +88,7 @@ class MemberHosts:
 
 def experiment_label(files: ExperimentFiles) -> str:
     """A label of hosts' names that only this experiment has, whatever its home is."""
+    import hashlib  # noqa: PLC0415 - slow to load, and only few experiments have such groups
+
     path = os.fsencode(os.path.realpath(files.directory))
     return hashlib.sha256(path).hexdigest()[:EXPERIMENT_DIGITS]

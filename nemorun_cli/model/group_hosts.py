@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -66,6 +65,8 @@ def label(name: str) -> str:
 
 def _distinct(name: str) -> str:
     """The label of a name that is not valid, or is another name's too: it ends in a hash of the name."""
+    import hashlib  # noqa: PLC0415 - slow to load, and rarely needed
+
     text = re.sub("[^a-z0-9-]", "-", name.lower())[: LONGEST_LABEL - _HASH_LENGTH - 1].strip("-")
     digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH_LENGTH]
     return f"{text}-{digest}" if text else f"x-{digest}"
