@@ -50,6 +50,7 @@ BODY: Final = "body"  # in a submission's folder: the script that runs one membe
 STDERR: Final = AttemptFiles(Path()).stderr.name
 SECRETS: Final = "secrets"  # in an attempt's folder, until its job has read it
 
+HOSTS_FILE: Final = "hosts"  # in an attempt's folder: where it runs, for members of its group in other jobs
 RUNNING: Final = "running"  # in an attempt's folder, while its job script supervises the task
 KILL_NOTICE: Final = "URG"  # the signal that makes a job script kill the task and all that it started
 END_NOTICE: Final = "WINCH"  # the signal between the scripts of a job that its group has ended; else ignored
@@ -261,7 +262,13 @@ def member_text(
         values["ends"] = shlex.quote(" ".join(plan.ends_company))
     text = "".join(f"_exp_{name}={value}\n" for name, value in values.items())
     if peers:
-        text += MEMBER_HOSTS.format(variable=HOSTS, longest=LONGEST_TEXT, peers=_array(peers)[1:-1])
+        text += MEMBER_HOSTS.format(
+            variable=HOSTS,
+            longest=LONGEST_TEXT,
+            running=RUNNING,
+            hosts=HOSTS_FILE,
+            peers=_array([plan.peers[plan.task], *peers])[1:-1],
+        )
     return text
 
 

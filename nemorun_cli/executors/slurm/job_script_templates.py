@@ -262,10 +262,21 @@ _exp_expand() {{ # ITEM: add the hosts of one item of a list of nodes, such as g
         _exp_hosts+=("$1")
     fi
 }}
-_exp_meet() {{ # MEMBER VARIABLE LIST FIRST LENGTH; the same for each further member
-    local json='' pairs=() rest host text number
+_exp_hosts_of() {{ # DIRECTORY: print the hosts of an attempt that runs in another job
+    local hosts=''
+    [ -e "$1/{running}" ] && [ -f "$1/{hosts}" ] && [ ! -h "$1/{hosts}" ] || return 0
+    read -r hosts 2>/dev/null <"$1/{hosts}"
+    [[ ! $hosts =~ ^[A-Za-z0-9_.,-]+$ ]] || printf '%s\\n' "$hosts"
+}}
+_exp_meet() {{ # OWN MEMBER VARIABLE LIST-OR-DIRECTORY FIRST LENGTH; the last five for each further member
+    local own=$1 json='' pairs=() rest host text number
+    shift
     while [ "$#" -gt 0 ]; do
-        _exp_hosts=() rest=${{!3-}} text=''
+        case $3 in
+        /*) rest=$(_exp_hosts_of "$3") ;;
+        *) rest=${{!3-}} ;;
+        esac
+        _exp_hosts=() text=''
         while [[ $rest =~ ^(([^][,]|\\[[^]]*\\])+),?(.*)$ ]]; do
             rest=${{BASH_REMATCH[3]}}
             _exp_expand "${{BASH_REMATCH[1]}}"
@@ -276,6 +287,9 @@ _exp_meet() {{ # MEMBER VARIABLE LIST FIRST LENGTH; the same for each further me
             for host in "${{_exp_hosts[@]}}"; do text+=${{text:+, }}\\"$host\\"; done
             json+=${{json:+, }}\\"$1\\":\\ [$text]
             pairs+=("$2=${{_exp_hosts[0]}}")
+            if [ "$1" = "$own" ]; then # for attempts in other jobs, as that of a retry
+                (IFS=, && set -C && echo "${{_exp_hosts[*]}}" >"$_exp_attempt/{hosts}") 2>/dev/null
+            fi
         fi
         shift 5
     done
@@ -284,7 +298,7 @@ _exp_meet() {{ # MEMBER VARIABLE LIST FIRST LENGTH; the same for each further me
     fi
 }}
 _exp_meet {peers}
-unset -f _exp_expand _exp_meet
+unset -f _exp_expand _exp_hosts_of _exp_meet
 """
 
 # For the members of a co-scheduled group that ends with its leader. The member whose end is the end of the

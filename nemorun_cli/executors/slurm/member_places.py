@@ -1,6 +1,7 @@
 """Where the members of a group run, as far as their job knows it when it starts. Pure.
 
-A job knows its own nodes: the members of a co-scheduled group are in one job, other members in others.
+A job knows its own nodes: the members of a co-scheduled group are in one job. An attempt of a retry is in a
+job of its own, and finds those that still run in the files of their attempts.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from nemorun_cli.executors.slurm.het_job import components, nodes_of_each
 from nemorun_cli.model import group_hosts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import PurePath
 
     from nemorun_cli.executors.slurm.dependency import Batch
 
@@ -43,13 +45,14 @@ def nodes(batch: Batch) -> list[NodeSlice]:
     return [NodeSlice(WHOLE_JOB, number * count, count) for number in range(len(batch.each))]
 
 
-def words(batch: Batch, index: int, slices: Sequence[NodeSlice]) -> list[str]:
-    """What the script of a member needs: name, variable and nodes of each member in its job.
+def words(batch: Batch, index: int, slices: Sequence[NodeSlice], others: Mapping[str, PurePath]) -> list[str]:
+    """What the script of a member needs: name, variable and nodes of each member that it can know.
 
     Args:
         batch: the submission.
         index: the member's position in it.
         slices: what `nodes` returns for it.
+        others: the folders of attempts of other members, by task, which run in other jobs.
     """
     plan = batch.jobs[index].plan
     if plan is None or not plan.peers:
@@ -60,4 +63,7 @@ def words(batch: Batch, index: int, slices: Sequence[NodeSlice]) -> list[str]:
             name = plan.peers[job.task]
             limits = ("" if limit is None else str(limit) for limit in (own.first, own.length))
             found += [name, group_hosts.variable(name), own.variable, *limits]
+    for task, folder in others.items():
+        name = plan.peers[task]
+        found += [name, group_hosts.variable(name), str(folder), "", ""]
     return found

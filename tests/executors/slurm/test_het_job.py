@@ -99,9 +99,9 @@ def group(*scripts: str, **fields: Any) -> dict[str, Any]:
 PLACES = 'echo "$EXP_GROUP_HOSTS $SLURM_STEP_NODELIST"'
 
 
-def places(run: Run, task: str) -> tuple[dict[str, list[str]], str]:
+def places(run: Run, task: str, attempt: int = 1) -> tuple[dict[str, list[str]], str]:
     """What a member printed by PLACES: the hosts that it knows, and the one of its own step."""
-    line = next(line for line in log(run, task).splitlines() if line.startswith("{"))
+    line = next(line for line in log(run, task, attempt).splitlines() if line.startswith("{"))
     known, _, own = line.rpartition(" ")
     return json.loads(known), own
 
@@ -154,13 +154,15 @@ def test_members_that_differ_are_components_of_one_job(workspace: ExpWorkspace) 
 
 @pytest.mark.usefixtures("slurm")
 def test_members_with_nodes_of_their_own_know_them(workspace: ExpWorkspace) -> None:
-    """Each runs on the part of the allocation that the others find it at."""
-    pair = group(f"{PLACES}; {meets('a', 'b')}", f"{PLACES}; {meets('b', 'a')}")
+    """Each runs on the part of the allocation that the others find it at, also those of a retry."""
+    again = f"{PLACES}; [ $EXP_ATTEMPT = 1 ] || touch done; {meets('b', 'a')}; [ $EXP_ATTEMPT = 2 ]"
+    pair = group(f"{PLACES}; {meets('a', 'b')}; {until('done')}", again, retry={"limit": 1})
     run = workspace.start({"pair": pair}, **header(cluster={**QUICK, "partition": "pair", "nodes": 1}))
     assert set(statuses(run.wait(timeout=LONG)).values()) == {"SUCCEEDED"}
     (known, first), (same, second) = (places(run, name) for name in ("pair/0", "pair/1"))
     assert known == same == {"0": [first], "1": [second]}
     assert first != second
+    assert places(run, "pair/1", 2)[0] == {"0": [first], "1": [second]}
 
 
 @pytest.mark.usefixtures("slurm")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,17 +81,22 @@ def test_nodes_that_the_user_chooses_are_left_to_srun(argument: str) -> None:
 def test_a_job_knows_the_members_that_it_runs() -> None:
     """A member that is alone in its job, as an attempt of a retry, knows only its own nodes."""
     together = batch(["--nodes=1"], ["--nodes=1"])
-    found = words(together, 1, nodes(together))
+    found = words(together, 1, nodes(together), {})
     assert found == ["a", "EXP_HOST_A", WHOLE, "0", "1", "b.1", "EXP_HOST_B_1", WHOLE, "1", "1"]
     alone = Batch([job("a"), job("b.1")], Request(options=()))
-    assert words(alone, 1, nodes(alone)) == ["b.1", "EXP_HOST_B_1", WHOLE, "", ""]
+    assert words(alone, 1, nodes(alone), {}) == ["b.1", "EXP_HOST_B_1", WHOLE, "", ""]
+    retry = words(
+        Batch([job("b.1")], Request(options=())), 0, [NodeSlice(WHOLE)], {"g/a": Path("/e/g/a/attempt-1")}
+    )
+    assert retry[5:] == ["a", "EXP_HOST_A", "/e/g/a/attempt-1", "", ""]
     other = Batch([job("a", members=())], Request(options=()))
-    assert words(other, 0, nodes(other)) == []
+    assert words(other, 0, nodes(other), {}) == []
 
 
 def found(peers: str, **lists: str) -> Mapping[str, str]:
     """The variables that the text of a script sets, where the job has these lists of nodes."""
-    text = MEMBER_HOSTS.format(variable="EXP_GROUP_HOSTS", longest=1000, peers=peers)
+    names = {"variable": "EXP_GROUP_HOSTS", "running": "running", "hosts": "hosts"}
+    text = MEMBER_HOSTS.format(longest=1000, peers=f"own {peers}", **names)
     show = f'_exp_environment=()\n{text}printf "%s\\0" "${{_exp_environment[@]}}"'
     done = subprocess.run(["bash", "-euc", show], env=lists, capture_output=True, text=True, check=True)
     return dict(pair.split("=", 1) for pair in done.stdout.split("\0") if pair)
@@ -123,6 +129,23 @@ def test_what_is_not_known_is_left_out() -> None:
     assert found("a EXP_HOST_A L '' ''") == {}
     assert found("a EXP_HOST_A L '' ''", L="n[1-3") == {}
     assert found("a EXP_HOST_A L '' ''", L="n[1-900]") == {}
+
+
+@pytest.mark.parametrize("content", ["n1,n2\n", 'n1","x\n', "", None])
+def test_a_member_in_another_job_is_found_while_it_runs(tmp_path: Path, content: str | None) -> None:
+    """Its hosts are in the folder of its attempt; what a task may have put there instead is ignored."""
+    hosts, peers = tmp_path / "hosts", f"a EXP_HOST_A {tmp_path} '' ''"
+    if content is None:
+        os.mkfifo(hosts)
+    else:
+        hosts.write_text(content)
+    assert found(peers) == {}
+    (tmp_path / "running").touch()
+    known = {"EXP_GROUP_HOSTS": '{"a": ["n1", "n2"]}', "EXP_HOST_A": "n1"}
+    assert found(peers) == (known if content == "n1,n2\n" else {})
+    hosts.rename(tmp_path / "elsewhere")
+    hosts.symlink_to("elsewhere")
+    assert found(peers) == {}
 
 
 @settings(max_examples=15)
